@@ -1,0 +1,66 @@
+package occupancy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// ErrNotWatched is returned for a room on a domain that is not among the watched MUC domains.
+var ErrNotWatched = errors.New("occupancy: the room's domain is not watched")
+
+// Reason is why something can't be known now, as one word for programs.
+type Reason string
+
+// The reasons, from the far end of the chain to the near one.
+const (
+	ReasonConnecting    Reason = "connecting"     // the first connection is still being made
+	ReasonDNS           Reason = "dns"            // Prosody's host name doesn't resolve
+	ReasonRefused       Reason = "refused"        // nothing listens at the component port
+	ReasonUnreachable   Reason = "unreachable"    // no route, or another network error
+	ReasonTimeout       Reason = "timeout"        // Prosody doesn't answer in time
+	ReasonHostUnknown   Reason = "host-unknown"   // Prosody has no such component
+	ReasonNotAuthorized Reason = "not-authorized" // wrong secret
+	ReasonConflict      Reason = "conflict"       // another connection has the component's name
+	ReasonLost          Reason = "lost"           // the stream ended
+	ReasonNoMUC         Reason = "no-muc"         // the watched domain is not a MUC service
+	ReasonModuleMissing Reason = "module-missing" // rooms are hidden and the Lua module isn't loaded
+	ReasonRejected      Reason = "rejected"       // Prosody answered with an unexpected error
+)
+
+// UnknownError says that the truth can't be told now, why, and what to mend.
+// It stands wherever a false number could.
+type UnknownError struct {
+	Reason Reason
+
+	// Mend is a sentence for the operator; it never holds a secret.
+	Mend string
+
+	// RetryAfter is when asking again may help; zero means that it won't without a mend.
+	RetryAfter time.Duration
+
+	// Err is the cause, for the log; nil where there is none beyond Reason.
+	Err error
+}
+
+func (e *UnknownError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("occupancy: not known now: %s", e.Reason)
+	}
+	return fmt.Sprintf("occupancy: not known now: %s: %v", e.Reason, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UnknownError) Unwrap() error { return e.Err }
+
+// ModuleMissing returns the error for a room that exists on domain but whose occupants Prosody keeps to itself.
+// Every current Jitsi does so: mod_muc_hide_all answers forbidden to whoever isn't in the room.
+func ModuleMissing(domain jid.JID) *UnknownError {
+	return &UnknownError{
+		Reason: ReasonModuleMissing,
+		Mend: fmt.Sprintf("Prosody hides the occupants of rooms on %s: load the Lua module mod_room_participants_api there "+
+			"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody", domain),
+	}
+}

@@ -1,0 +1,151 @@
+package occupancy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// watched are the domains of a docker-jitsi-meet, for each case that names no others.
+var watched = []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}
+
+func names(domains ...string) *occupancy.Names {
+	var jids []jid.JID
+	for _, d := range domains {
+		jids = append(jids, jid.MustParse(d))
+	}
+	return occupancy.NewNames(jids...)
+}
+
+// TestNamesRoom holds Room to a table. What testdata/names.json wants for names that are no JIDs was worked out
+// with the steps of jitsi-meet's react/features/base/util/uri.ts in Node.js 20, not with the code under test.
+func TestNamesRoom(t *testing.T) {
+	data, err := os.ReadFile("testdata/names.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Case    string
+		Domains []string
+		In      string
+		Want    string
+		Reason  string
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		t.Run(c.Case, func(t *testing.T) {
+			if (c.Want == "") == (c.Reason == "") {
+				t.Fatal("a case wants either a JID or a reason")
+			}
+			if c.Domains == nil {
+				c.Domains = watched
+			}
+			check(t, names(c.Domains...), c.In, c.Want, c.Reason)
+		})
+	}
+}
+
+// check asks for in and wants either the JID want or an error with reason.
+func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
+	t.Helper()
+	got, err := n.Room(in)
+	if reason != "" {
+		var name *occupancy.NameError
+		if !errors.As(err, &name) {
+			t.Fatalf("%q: got %q and error %v, want a NameError", in, got, err)
+		}
+		if !strings.Contains(name.Reason, reason) {
+			t.Errorf("%q: got reason %q, want one with %q", in, name.Reason, reason)
+		}
+		if !strings.HasPrefix(err.Error(), "occupancy: ") || !strings.HasSuffix(err.Error(), name.Reason) {
+			t.Errorf("%q: got error %q, want the package's prefix and the reason", in, err)
+		}
+		if !got.Equal(jid.JID{}) {
+			t.Errorf("%q: got %q besides the error", in, got)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("%q: got %v, want %s", in, err, want)
+	}
+	if got.String() != want {
+		t.Errorf("%q: got %s, want %s", in, got, want)
+	}
+	if again, err := n.Room(got.String()); err != nil || !again.Equal(got) {
+		t.Errorf("%q: got %s, which reads as %s, %v", in, got, again, err)
+	}
+}
+
+// What JSON can't hold, or not in a readable way.
+func TestNamesRoomLimits(t *testing.T) {
+	for _, c := range []struct{ name, in, want, reason string }{
+		{
+			name: "1023 bytes are allowed", in: strings.Repeat("a", 1023),
+			want: strings.Repeat("a", 1023) + "@muc.meet.jitsi",
+		},
+		{
+			name: "1024 bytes are too long", in: strings.Repeat("a", 1024),
+			reason: "this one has 1024",
+		},
+		{
+			name: "170 letters of two bytes are 1020 bytes", in: strings.Repeat("я", 170),
+			want: strings.Repeat("%d1%8f", 170) + "@muc.meet.jitsi",
+		},
+		{
+			name: "171 letters of two bytes are too long", in: strings.Repeat("я", 171),
+			reason: "this one has 1026",
+		},
+		{
+			name: "the tenant counts", in: "tenant/" + strings.Repeat("a", 1016),
+			reason: "this one has 1024",
+		},
+		{
+			name: "a long JID is measured as well", in: strings.Repeat("я", 171) + "@muc.meet.jitsi",
+			reason: "this one has 1026",
+		},
+		{name: "a broken sequence of UTF-8", in: "a\xffb", reason: "UTF-8"},
+		{name: "a surrogate as UTF-8 would have it", in: "a\xed\xa0\x80b", reason: "UTF-8"},
+		{name: "a domain that is not UTF-8", in: "room@muc.meet.jitsi\xff", reason: "UTF-8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			check(t, names(watched...), c.in, c.want, c.reason)
+		})
+	}
+}
+
+func TestNamesRoomWithoutDomains(t *testing.T) {
+	check(t, occupancy.NewNames(), "planning", "", "no MUC domain")
+	check(t, occupancy.NewNames(jid.JID{}), "planning@", "", "no MUC domain")
+}
+
+func TestNewNamesTakesTheDomainOfAnyJID(t *testing.T) {
+	check(t, names("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
+}
+
+// The race detector is what looks at this one.
+func TestNamesRoomConcurrently(t *testing.T) {
+	n := names(watched...)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				if got, err := n.Room("ΟΔΥΣΣΕΥΣ/Ö"); err == nil {
+					t.Errorf("got %s, want an error", got)
+				}
+				if got, err := n.Room("Tenant/Ö"); err != nil || got.String() != "[tenant]%c3%b6@muc.meet.jitsi" {
+					t.Errorf("got %s, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
