@@ -1,0 +1,94 @@
+package prosodytest_test
+
+import (
+	"strings"
+	"testing"
+
+	"ppch/prosody/prosodytest"
+)
+
+func TestHiddenRoomsTellNothingToThoseOutside(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{HideRooms: true})
+	cast := newCast(t, s)
+	ctx, room := within(t), s.Room("alpha")
+	must(cast.Open(ctx, room))(t)
+	inside := must(cast.User(ctx, room, "Ada"))(t)
+	component, outside := newComponent(t, s), newGuest(t, s)
+
+	for who, c := range map[string]*prosodytest.Client{"component": component, "guest": outside} {
+		_, err := c.IQ(ctx, room, "get", discoInfo)
+		wantCondition(t, err, "forbidden")
+		if st := must(c.IQ(ctx, s.Domains.MUC, "get", discoItems))(t); st.Has("<item") {
+			t.Errorf("%s sees the rooms: %s", who, st.XML)
+		}
+		_, err = c.IQ(ctx, s.Room("missing"), "get", discoInfo)
+		wantCondition(t, err, "item-not-found")
+		must(c.IQ(ctx, s.Domains.MUC, "get", discoInfo))(t)
+	}
+	if st := must(inside.IQ(ctx, room, "get", discoInfo))(t); !st.Has("muc#roominfo_occupants") {
+		t.Errorf("an occupant is told too little: %s", st.XML)
+	}
+}
+
+func TestRoomsThatAreNotHiddenTellTheirCount(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{})
+	cast := newCast(t, s)
+	ctx, room := within(t), s.Room("alpha")
+	must(cast.Open(ctx, room))(t)
+	must(cast.User(ctx, room, "Ada"))(t)
+	component := newComponent(t, s)
+	wantOccupants(ctx, t, component, room, "2")
+	_, err := component.IQ(ctx, s.Room("missing"), "get", discoInfo)
+	wantCondition(t, err, "item-not-found")
+}
+
+func TestMapperTranslatesTenants(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
+	cast := newCast(t, s)
+	ctx := within(t)
+	const public, internal = "alpha@muc.ten.meet.jitsi", "[ten]alpha@muc.meet.jitsi"
+	if got := s.TenantRoom("ten", "alpha"); got != public {
+		t.Fatalf("got %s, want %s", got, public)
+	}
+	must(cast.Open(ctx, public))(t)
+	component := newComponent(t, s)
+
+	// The room's own name is the internal one, and a component must use it.
+	st := must(component.IQ(ctx, internal, "get", discoInfo))(t)
+	if st.From != internal {
+		t.Errorf("direct answer: got from %s, want %s", st.From, internal)
+	}
+	_, err := component.IQ(ctx, public, "get", discoInfo)
+	wantCondition(t, err, "not-allowed")
+
+	// What is routed to the component comes from the public one.
+	must(component.JoinAs(ctx, "spy@ppch.meet.jitsi/x", internal, "spy"))(t)
+	user := must(cast.User(ctx, public, "Ada"))(t)
+	must(component.Expect(ctx, presenceOf(public+"/"+user.Nick(), "")))(t)
+	must(user.Expect(ctx, presenceOf(public+"/spy", "")))(t)
+	if _, ok := user.Received(func(st prosodytest.Stanza) bool { return strings.HasPrefix(st.From, "[ten]") }); ok {
+		t.Error("a client was shown the internal name")
+	}
+
+	// Rooms without a tenant are left alone.
+	must(cast.Open(ctx, s.Room("beta")))(t)
+	plain := must(cast.User(ctx, s.Room("beta"), "Bo"))(t)
+	must(cast.Focus.Expect(ctx, presenceOf(s.Room("beta")+"/"+plain.Nick(), "")))(t)
+}
+
+func TestMapperAnswersForATenantsRoomDomain(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
+	ctx := within(t)
+	guest, component := newGuest(t, s), newComponent(t, s)
+	const tenant = "muc.ten.meet.jitsi"
+	for range 2 { // what is on record for an id must be used up by the answer
+		st := must(guest.IQ(ctx, tenant, "get", discoInfo))(t)
+		if st.From != tenant {
+			t.Errorf("got from %s, want %s", st.From, tenant)
+		}
+	}
+	st := must(component.IQ(ctx, s.Domains.MUC, "get", discoInfo))(t)
+	if st.From != s.Domains.MUC {
+		t.Errorf("component: got from %s, want %s", st.From, s.Domains.MUC)
+	}
+}

@@ -1,0 +1,72 @@
+package prosodytest
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// nsShell is the stream that prosodyctl shell speaks; see util/adminstream.lua.
+const nsShell = "xmpp:prosody.im/admin"
+
+// Shell runs one line in Prosody's admin shell and returns what it printed and
+// answered, as lines. Examples:
+//
+//	module:reload("muc", "muc.meet.jitsi")
+//	> collectgarbage("count")
+//
+// A line that begins with ">" is Lua in Prosody's own global environment.
+// An answer that Prosody calls an error is returned as one.
+// Each call has a session of its own, so calls may be concurrent.
+func (s *Server) Shell(ctx context.Context, line string) (string, error) {
+	st, done, err := dial(ctx, "unix", s.socketPath())
+	if err != nil {
+		return "", fmt.Errorf("prosodytest: connect to the shell: %w", err)
+	}
+	defer st.conn.Close()
+	out, err := st.ask(line)
+	if !done() && err != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("prosodytest: shell: %s: %w", line, err)
+	}
+	return out, nil
+}
+
+// socketPath is outside of the data folder to keep it short: the kernel allows
+// about a hundred bytes.
+func (s *Server) socketPath() string { return filepath.Join(s.site.Dir, "shell") }
+
+func (s *stream) ask(line string) (string, error) {
+	if _, err := s.open("", nsShell); err != nil {
+		return "", err
+	}
+	if err := s.send("<repl-input>" + Escape(line) + "</repl-input>"); err != nil {
+		return "", err
+	}
+	var lines []string
+	for {
+		st, err := s.next()
+		if err != nil {
+			return "", err
+		}
+		var text string
+		if err := xml.Unmarshal([]byte(st.XML), &text); err != nil {
+			return "", err
+		}
+		if text != "" {
+			lines = append(lines, text)
+		}
+		switch {
+		case st.Name != "repl-result":
+		case st.Type == "error":
+			return "", errors.New(strings.Join(lines, "\n"))
+		default:
+			return strings.Join(lines, "\n"), nil
+		}
+	}
+}
