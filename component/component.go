@@ -1,0 +1,223 @@
+package component
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// The clock of reconnecting.
+const (
+	firstWait = 500 * time.Millisecond
+	maxWait   = 30 * time.Second
+
+	// lived is how long a session must have held for the waits to begin anew.
+	lived = 10 * time.Second
+
+	// urgeAfter is how soon after the last attempt somebody's question brings on the next one.
+	urgeAfter = time.Second
+)
+
+// Component is PPCH's end of the XEP-0114 stream: it stays connected to Prosody and asks it about rooms.
+// All methods are safe for concurrent use.
+type Component struct {
+	cfg     Config
+	domains []*domain
+
+	// urge wakes a waiting Run because somebody wants an answer.
+	urge chan struct{}
+
+	// mu protects what follows; it is never held while the network is used.
+	mu         sync.Mutex
+	live       *live // nil while the stream is down
+	since      time.Time
+	lastAnswer time.Time
+	problem    *occupancy.UnknownError
+	retryAt    time.Time
+}
+
+// live is an established session with what was learnt on it.
+type live struct {
+	*session
+	held *holder
+}
+
+// New returns a Component that is not yet connected.
+func New(cfg Config) (*Component, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Component{
+		cfg:   cfg,
+		urge:  make(chan struct{}, 1),
+		since: time.Now(),
+		problem: &occupancy.UnknownError{
+			Reason: occupancy.ReasonConnecting,
+			Mend:   "the connection to Prosody is being made; ask again in a moment",
+		},
+	}
+	for _, d := range cfg.MUCDomains {
+		c.domains = append(c.domains, newDomain(d))
+	}
+	return c, nil
+}
+
+// Run keeps the component connected until ctx ends, then ends the stream and returns nil.
+// It returns no other error: whatever goes wrong is told by Link and tried again.
+func (c *Component) Run(ctx context.Context) error {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval, waits.Multiplier = firstWait, maxWait, 2
+	for {
+		began := time.Now()
+		established, err := c.connect(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if established && time.Since(began) >= lived {
+			waits.Reset()
+		}
+		problem := explain(c.cfg, established, err)
+		wait := min(max(waits.NextBackOff(), firstWait), maxWait)
+		patient := needsOperator(problem.Reason, established)
+		if patient {
+			wait = operatorWait
+		}
+		c.down(problem, established, wait)
+		c.cfg.Log.Warn("stream down", "reason", problem.Reason, "mend", problem.Mend, "err", err, "wait", wait)
+		if !c.pause(ctx, wait, patient) {
+			return nil
+		}
+	}
+}
+
+// connect makes one connection and serves it to its end.
+func (c *Component) connect(ctx context.Context) (established bool, err error) {
+	nc, err := c.cfg.Dial(ctx, "tcp", c.cfg.Address)
+	if err != nil {
+		return false, err
+	}
+	s, err := handshake(ctx, nc, c.cfg, c.noteAnswer)
+	if err != nil {
+		return false, err
+	}
+	l := &live{session: s, held: newHolder()}
+	c.up(l)
+	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())
+	return true, s.run(ctx, func(ctx context.Context) error { return c.watchDomains(ctx, s) })
+}
+
+// pause waits, less if somebody asks a question meanwhile and patient is not set. It reports whether to go on.
+func (c *Component) pause(ctx context.Context, wait time.Duration, patient bool) bool {
+	soonest, timer := time.NewTimer(min(urgeAfter, wait)), time.NewTimer(wait)
+	defer soonest.Stop()
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-soonest.C:
+	}
+	urge := c.urge
+	if patient {
+		urge = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-urge:
+	case <-timer.C:
+	}
+	return true
+}
+
+func (c *Component) up(l *live) {
+	for _, d := range c.domains {
+		d.reset()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live, c.since, c.problem = l, time.Now(), nil
+}
+
+func (c *Component) down(p *occupancy.UnknownError, established bool, wait time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if established {
+		c.since = time.Now()
+	}
+	c.live, c.problem, c.retryAt = nil, p, time.Now().Add(wait)
+	select {
+	case <-c.urge: // a question of before says nothing about now
+	default:
+	}
+}
+
+func (c *Component) noteAnswer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastAnswer = time.Now()
+}
+
+// session returns the established session, or why there is none.
+func (c *Component) session() (*live, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == nil {
+		return nil, c.linkProblem()
+	}
+	if err := context.Cause(c.live.ctx); err != nil {
+		// The session just ended and Run has not yet said so.
+		return nil, lost(c.cfg, err)
+	}
+	return c.live, nil
+}
+
+// linkProblem returns why the stream is down, with the time of the next attempt. The caller holds mu.
+func (c *Component) linkProblem() *occupancy.UnknownError {
+	p := *c.problem
+	p.RetryAfter = max(time.Second, time.Until(c.retryAt))
+	return &p
+}
+
+// lost is the error of a question whose session ended under it.
+func lost(cfg Config, err error) *occupancy.UnknownError {
+	p := explain(cfg, true, err)
+	p.RetryAfter = time.Second
+	return p
+}
+
+// hurryUp makes a waiting Run try again soon, if trying is all it takes.
+func (c *Component) hurryUp() {
+	select {
+	case c.urge <- struct{}{}:
+	default:
+	}
+}
+
+// Link returns the state of the way to Prosody. The caller owns it.
+func (c *Component) Link() occupancy.Link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := occupancy.Link{Up: c.live != nil, Since: c.since, LastAnswer: c.lastAnswer}
+	if !l.Up {
+		l.Problem = c.linkProblem()
+	}
+	for _, d := range c.domains {
+		l.Domains = append(l.Domains, d.state())
+	}
+	return l
+}
+
+// domainOf returns the watched domain that room is on.
+func (c *Component) domainOf(room jid.JID) (*domain, error) {
+	for _, d := range c.domains {
+		if d.jid.Equal(room.Domain()) {
+			return d, nil
+		}
+	}
+	return nil, occupancy.ErrNotWatched
+}

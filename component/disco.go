@@ -1,0 +1,94 @@
+package component
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/disco"
+	"mellium.im/xmpp/disco/info"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/muc"
+
+	"ppch/component/occupancy"
+)
+
+// Namespace is the feature by which a MUC domain shows that the Lua module is loaded there.
+const Namespace = "urn:ppch:occupancy:1"
+
+// discoInfo asks what to is and offers (XEP-0030 §3).
+func (s *session) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var answer disco.Info
+	err := s.ask(ctx, to, disco.InfoQuery{}.TokenReader(), &answer)
+	return answer, err
+}
+
+// publicRooms lists the rooms that the MUC domain shows to everybody (XEP-0045 §6.3), in the order of their JIDs.
+// Every current Jitsi shows none.
+func (s *session) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	// The item type of mellium holds a parsed JID, so one odd room name would hide all the others.
+	var answer struct {
+		XMLName xml.Name `xml:"http://jabber.org/protocol/disco#items query"`
+		Items   []struct {
+			JID string `xml:"jid,attr"`
+		} `xml:"item"`
+	}
+	query := xml.StartElement{Name: xml.Name{Space: disco.NSItems, Local: "query"}}
+	if err := s.ask(ctx, domain, xmlstream.Wrap(nil, query), &answer); err != nil {
+		return nil, err
+	}
+	var rooms []jid.JID
+	for _, item := range answer.Items {
+		j, err := jid.Parse(item.JID)
+		if err != nil || j.Localpart() == "" || !j.Domain().Equal(domain) {
+			continue
+		}
+		rooms = append(rooms, j.Bare())
+	}
+	slices.SortFunc(rooms, func(a, b jid.JID) int { return slices.Compare([]byte(a.String()), []byte(b.String())) })
+	return rooms, nil
+}
+
+// isMUC reports whether an answer is that of a MUC service (XEP-0045 §6.1).
+func isMUC(answer disco.Info) bool {
+	return hasFeature(answer, muc.NS) && slices.ContainsFunc(answer.Identity, func(i info.Identity) bool {
+		return i.Category == "conference"
+	})
+}
+
+func hasFeature(answer disco.Info, feature string) bool {
+	return slices.ContainsFunc(answer.Features, func(f info.Feature) bool { return f.Var == feature })
+}
+
+// occupants returns the number of occupants that a room tells of itself (XEP-0045 §6.4, muc#roominfo_occupants).
+// On Prosody it is the number of nicks, focus and recorders included (muc.lib.lua).
+func occupants(answer disco.Info) (int, error) {
+	for _, f := range answer.Form {
+		values, ok := f.Raw("muc#roominfo_occupants")
+		if !ok || len(values) == 0 {
+			continue
+		}
+		n, err := strconv.Atoi(values[0])
+		if err != nil || n < 0 {
+			return 0, fmt.Errorf("component: number of occupants %q", values[0])
+		}
+		return n, nil
+	}
+	return 0, errNoNumber
+}
+
+// rejected returns the error for an answer that makes no sense of a question about domain.
+func rejected(domain jid.JID, err error) *occupancy.UnknownError {
+	return &occupancy.UnknownError{
+		Reason: occupancy.ReasonRejected,
+		Mend:   fmt.Sprintf("Prosody did not answer a question about %s as a MUC service does (%v): look at its log", domain, err),
+		Err:    err,
+	}
+}

@@ -1,0 +1,154 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/occupancy"
+)
+
+// How often a MUC domain is looked at again: its configuration may change without our stream being lost.
+const (
+	lookEvery     = 3 * time.Minute
+	lookSoonEvery = 15 * time.Second // while it can't be used
+)
+
+// domain is what is known of one watched MUC domain. It is safe for concurrent use.
+type domain struct {
+	jid jid.JID
+
+	// mu protects what follows.
+	mu      sync.Mutex
+	mode    occupancy.Mode
+	problem *occupancy.UnknownError
+}
+
+func newDomain(j jid.JID) *domain {
+	d := &domain{jid: j}
+	d.reset()
+	return d
+}
+
+// reset forgets what an earlier session learnt: Prosody may have been restarted with another configuration.
+func (d *domain) reset() {
+	d.set(occupancy.ModeUndecided, &occupancy.UnknownError{
+		Reason:     occupancy.ReasonConnecting,
+		Mend:       fmt.Sprintf("%s is being looked at; ask again in a moment", d.jid),
+		RetryAfter: time.Second,
+	})
+}
+
+func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mode, d.problem = m, p
+}
+
+// state returns a copy that the caller owns.
+func (d *domain) state() occupancy.Domain {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
+}
+
+// learn sets the mode that a room's answer showed.
+func (d *domain) learn(m occupancy.Mode) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.problem == nil && d.mode != occupancy.ModeModule {
+		d.mode = m
+	}
+}
+
+// watchDomains looks at each MUC domain now and again until ctx ends.
+func (c *Component) watchDomains(ctx context.Context, s *session) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, d := range c.domains {
+		g.Go(func() error {
+			for {
+				before := d.state()
+				d.look(ctx, s)
+				after := d.state()
+				next := lookEvery
+				if after.Problem != nil {
+					next = lookSoonEvery
+				}
+				if ctx.Err() == nil {
+					c.logChange(before, after)
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(next):
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+func (c *Component) logChange(before, after occupancy.Domain) {
+	switch {
+	case after.Problem != nil && (before.Problem == nil || before.Problem.Reason != after.Problem.Reason):
+		c.cfg.Log.Warn("MUC domain can't be used", "domain", after.JID.String(), "reason", after.Problem.Reason, "mend", after.Problem.Mend, "err", after.Problem.Err)
+	case after.Problem == nil && (before.Problem != nil || before.Mode != after.Mode):
+		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
+	}
+}
+
+// look learns by disco what the domain is and offers.
+func (d *domain) look(ctx context.Context, s *session) {
+	answer, err := s.discoInfo(ctx, d.jid)
+	switch {
+	case ctx.Err() != nil:
+		return // the session's end is told elsewhere
+	case errors.As(err, new(stanza.Error)), err == nil && !isMUC(answer):
+		d.set(occupancy.ModeUndecided, &occupancy.UnknownError{
+			Reason: occupancy.ReasonNoMUC,
+			Mend: fmt.Sprintf("Prosody has no MUC service %s: set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi "+
+				"(docker-jitsi-meet: muc.meet.jitsi unless changed; Debian packages: conference. and your domain)", d.jid),
+			RetryAfter: lookSoonEvery,
+			Err:        err,
+		})
+	case err != nil:
+		d.set(occupancy.ModeUndecided, unanswered(d.jid, err))
+	case hasFeature(answer, Namespace):
+		d.set(occupancy.ModeModule, nil)
+	default:
+		d.set(d.modeByRoom(ctx, s), nil)
+	}
+}
+
+// modeByRoom tells what a domain without the Lua module can be asked.
+// Only a room that exists shows it, so where none is listed the mode stays what the last room showed.
+func (d *domain) modeByRoom(ctx context.Context, s *session) occupancy.Mode {
+	rooms, err := s.publicRooms(ctx, d.jid)
+	if err == nil && len(rooms) > 0 {
+		if answer, err := s.discoInfo(ctx, rooms[0]); err == nil {
+			if _, err := occupants(answer); err == nil {
+				return occupancy.ModeDisco
+			}
+		}
+	}
+	if before := d.state(); before.Mode != occupancy.ModeModule {
+		return before.Mode
+	}
+	return occupancy.ModeUndecided
+}
+
+// unanswered returns the error for a question that got no answer.
+func unanswered(domain jid.JID, err error) *occupancy.UnknownError {
+	return &occupancy.UnknownError{
+		Reason:     occupancy.ReasonTimeout,
+		Mend:       fmt.Sprintf("Prosody does not answer questions about %s in time: look at its load and its log", domain),
+		RetryAfter: 5 * time.Second,
+		Err:        err,
+	}
+}

@@ -1,0 +1,371 @@
+package component_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component"
+	"ppch/component/occupancy"
+	"ppch/prosody/prosodytest"
+)
+
+// on runs a component on a real Prosody until the test ends.
+func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) *component.Component {
+	t.Helper()
+	cfg := component.Config{
+		Address:    srv.ComponentAddr(),
+		Domain:     jid.MustParse(srv.Domains.Component),
+		Secret:     srv.Secret(),
+		MUCDomains: []jid.JID{jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout)},
+		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for _, m := range mend {
+		m(&cfg)
+	}
+	c, _ := start(t, cfg)
+	return c
+}
+
+// eventually waits for a condition; no test asserts a shorter time than it has to.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func ready(t *testing.T, c *component.Component) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the main MUC domain is seen", func() bool { return c.Link().Ready() })
+}
+
+func timeout(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// must returns v and ends the test if there is an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// asClientsWrite returns the address under which Jitsi's clients enter a tenant's room.
+func asClientsWrite(room string) string {
+	return strings.Replace(room, "[acme]stand%20up@muc.", "stand%20up@muc.acme.", 1)
+}
+
+func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv)
+	ready(t, c)
+	names := occupancy.NewNames(jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout))
+
+	for written, room := range map[string]string{
+		"Planning":                  "planning@" + srv.Domains.MUC,
+		"Привет, мир":               "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82%20%d0%bc%d0%b8%d1%80@" + srv.Domains.MUC,
+		"acme/Stand Up":             "[acme]stand%20up@" + srv.Domains.MUC,
+		"a.b-c_d~e":                 "a.b-c_d~e@" + srv.Domains.MUC,
+		"100% sure":                 "100%25%20sure@" + srv.Domains.MUC,
+		"x@" + srv.Domains.Breakout: "x@" + srv.Domains.Breakout,
+	} {
+		enter := asClientsWrite(room)
+		must(cast.Open(ctx, enter))(t)
+		must(cast.User(ctx, enter, "Ada"))(t)
+		must(cast.User(ctx, enter, "Bob"))(t)
+		got, err := c.Room(ctx, must(names.Room(written))(t))
+		if err != nil || !got.Exists || got.Participants != 3 || got.Exact || got.Source != occupancy.SourceDisco || got.JID.String() != room {
+			t.Errorf("%s: got %+v, %v want focus and two people in %s, inexact, by disco", written, got, err, room)
+		}
+	}
+	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeDisco {
+		t.Errorf("mode got %s want disco", mode)
+	}
+	got, err := c.Room(ctx, must(names.Room("nobody here"))(t))
+	if err != nil || got.Exists || !got.Exact {
+		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+	}
+	got, err = c.Room(ctx, jid.MustParse("__jicofo-health-check-1@"+srv.Domains.MUC))
+	if err != nil || got.Exists {
+		t.Errorf("got %+v, %v want a health check's room never to exist", got, err)
+	}
+}
+
+func TestOnProsodyAChangeIsSeenAfterASecond(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv)
+	ready(t, c)
+	planning := jid.MustParse(srv.Room("planning"))
+	count := func(want int) func() bool {
+		return func() bool {
+			got, err := c.Room(ctx, planning)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.Participants == want
+		}
+	}
+	eventually(t, 5*time.Second, "no room", count(0))
+	focus := must(cast.Open(ctx, planning.String()))(t)
+	ada := must(cast.User(ctx, planning.String(), "Ada"))(t)
+	eventually(t, 5*time.Second, "focus and Ada", count(2))
+	if err := ada.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "focus alone", count(1))
+	if err := focus.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "no room again", count(0))
+}
+
+func TestOnProsodyAHiddenRoomIsKnownToExistAndNoMore(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv)
+	ready(t, c)
+	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeUndecided {
+		t.Errorf("mode got %s want undecided before any room exists", mode)
+	}
+	got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody")))
+	if err != nil || got.Exists {
+		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+	}
+	for _, room := range []string{srv.Room("planning"), srv.Room("[acme]stand%20up")} {
+		must(cast.Open(ctx, asClientsWrite(room)))(t)
+		must(cast.User(ctx, asClientsWrite(room), "Ada"))(t)
+		if got, err := c.Room(ctx, jid.MustParse(room)); reasonOf(err) != occupancy.ReasonModuleMissing {
+			t.Errorf("%s: got %+v, %v want module-missing", room, got, err)
+		}
+	}
+	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeExistence {
+		t.Errorf("mode got %s want existence", mode)
+	}
+}
+
+func TestOnProsodyEachFaultOfTheWiringIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	for name, tt := range map[string]struct {
+		mend func(*component.Config)
+		want occupancy.Reason
+		says string
+	}{
+		"a wrong secret":              {func(c *component.Config) { c.Secret = "wrong" }, occupancy.ReasonNotAuthorized, "PPCH_COMPONENT_SECRET"},
+		"an unknown component":        {func(c *component.Config) { c.Domain = jid.MustParse("other.meet.jitsi") }, occupancy.ReasonHostUnknown, "other.meet.jitsi"},
+		"a closed port":               {func(c *component.Config) { c.Address = "127.0.0.1:1" }, occupancy.ReasonRefused, "component_ports"},
+		"a name that doesn't resolve": {func(c *component.Config) { c.Address = "prosody.invalid:5347" }, occupancy.ReasonDNS, "prosody.invalid"},
+		"the port for clients":        {func(c *component.Config) { c.Address = srv.ClientAddr() }, occupancy.ReasonHostUnknown, "component port"},
+		"a name that is taken": {func(c *component.Config) {
+			must(srv.Component(timeout(t, 10*time.Second), srv.Domains.Component))(t)
+		}, occupancy.ReasonConflict, "kick_old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := on(t, srv, tt.mend)
+			eventually(t, 30*time.Second, "the first attempt has failed", func() bool {
+				return c.Link().Problem != nil && c.Link().Problem.Reason != occupancy.ReasonConnecting
+			})
+			p := c.Link().Problem
+			if p.Reason != tt.want || !strings.Contains(p.Mend, tt.says) {
+				t.Errorf("got %s (%v): %s want %s naming %s", p.Reason, p.Err, p.Mend, tt.want, tt.says)
+			}
+			if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != tt.want {
+				t.Errorf("a room got %v want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOnProsodyAWrongMUCDomainIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	for name, domain := range map[string]string{
+		"a virtual host":           srv.Domains.Main,
+		"a component that is away": srv.Domains.Cast,
+		"a host that isn't there":  "conference.meet.jitsi",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := on(t, srv, func(c *component.Config) { c.MUCDomains = []jid.JID{jid.MustParse(domain)} })
+			eventually(t, 20*time.Second, "the domain is looked at", func() bool {
+				l := c.Link()
+				return l.Up && l.Domains[0].Problem != nil && l.Domains[0].Problem.Reason != occupancy.ReasonConnecting
+			})
+			if _, err := c.Room(t.Context(), jid.MustParse("planning@"+domain)); reasonOf(err) != occupancy.ReasonNoMUC {
+				t.Errorf("got %v want no-muc", err)
+			}
+		})
+	}
+}
+
+func TestOnProsodyAnotherInstanceThatTakesTheNameIsNotFought(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
+	c := on(t, srv)
+	ready(t, c)
+	other := must(srv.Component(timeout(t, 10*time.Second), srv.Domains.Component))(t)
+	eventually(t, 10*time.Second, "the conflict is noticed", func() bool { return !c.Link().Up })
+	if p := c.Link().Problem; p.Reason != occupancy.ReasonConflict || p.RetryAfter < 30*time.Second {
+		t.Errorf("got %+v want conflict and a long wait", p)
+	}
+	for range 30 {
+		_, _ = c.Room(t.Context(), jid.MustParse(srv.Room("planning")))
+		time.Sleep(100 * time.Millisecond)
+	}
+	select {
+	case <-other.Ended():
+		t.Error("the other instance was thrown out again")
+	default:
+	}
+}
+
+func TestOnProsodyARestartIsUnknownInBetweenAndRightAfterwards(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	ctx := timeout(t, 120*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	planning := jid.MustParse(srv.Room("planning"))
+	must(cast.Open(ctx, planning.String()))(t)
+	c := on(t, srv)
+	ready(t, c)
+	if got, err := c.Room(ctx, planning); err != nil || got.Participants != 1 {
+		t.Fatalf("got %+v, %v want focus", got, err)
+	}
+
+	if err := srv.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cast.Close()
+	eventually(t, 5*time.Second, "nothing is known", func() bool {
+		got, err := c.Room(ctx, planning)
+		if err == nil && !got.Exists {
+			t.Fatal("a room of a dead Prosody was said not to exist")
+		}
+		return err != nil
+	})
+	for range 20 {
+		if got, err := c.Room(ctx, planning); err == nil {
+			t.Fatalf("got %+v from a dead Prosody", got)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err := srv.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "the answer is right again", func() bool {
+		got, err := c.Room(ctx, planning)
+		if err == nil && got.Exists {
+			t.Fatalf("got %+v want no room: none survives a restart", got)
+		}
+		return err == nil
+	})
+}
+
+func TestOnProsodyASilentServerAtTheHandshakeIsLeft(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	// A frozen Prosody: the kernel accepts connections, and nobody reads them.
+	if err := srv.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	c := on(t, srv)
+	eventually(t, 30*time.Second, "the attempt is given up", func() bool { return c.Link().Problem.Reason != occupancy.ReasonConnecting })
+	if p := c.Link().Problem; p.Reason != occupancy.ReasonTimeout {
+		t.Errorf("got %+v want timeout", p)
+	}
+	if err := srv.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "the link is up", func() bool {
+		_, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning")))
+		return err == nil
+	})
+}
+
+func TestOnProsodyAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
+	network := newProxy(t, srv.ComponentAddr())
+	c := on(t, srv, func(c *component.Config) { c.Address = network.listener.Addr().String() })
+	ready(t, c)
+	up := c.Link().Since
+	network.cut.Store(true)
+	// What is asked meanwhile isn't answered, and never wrongly.
+	if got, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonTimeout {
+		t.Errorf("got %+v, %v want timeout", got, err)
+	}
+	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Link().Up })
+	network.cut.Store(false)
+	eventually(t, 30*time.Second, "a new connection is up", func() bool {
+		return c.Link().Ready() && c.Link().Since.After(up)
+	})
+}
+
+func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	ctx := timeout(t, 120*time.Second)
+	c := on(t, srv)
+	ready(t, c)
+	up := c.Link().Since
+
+	guest := must(srv.Guest(ctx))(t)
+	defer guest.Close()
+	for i, tt := range hostile {
+		id := fmt.Sprintf("hostile-%d", i)
+		if err := guest.Send(hostileStanza(tt.xml, srv.Domains.Component, id)); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if strings.Contains(tt.xml, "<iq type='get'") || strings.Contains(tt.xml, "<iq type='set'") {
+			got, err := guest.Expect(timeout(t, 10*time.Second), func(s prosodytest.Stanza) bool { return strings.HasSuffix(s.ID, id) })
+			var refusal *prosodytest.StanzaError
+			if err != nil {
+				t.Fatalf("%s: %v; the guest's stream: %v", tt.name, err, guest.Err())
+			}
+			if !errors.As(got.Err(), &refusal) || tt.answer != "" && !strings.HasPrefix(refusal.Error(), tt.answer) {
+				t.Errorf("%s: got %s want %s", tt.name, got.XML, tt.answer)
+			}
+		}
+		// One question through Prosody and back shows that the stanza before it was borne.
+		if _, err := c.Room(ctx, jid.MustParse(fmt.Sprintf("room%d@%s", i, srv.Domains.MUC))); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if !c.Link().Since.Equal(up) {
+			t.Fatalf("%s: the stream was lost", tt.name)
+		}
+	}
+	if srv.LogContains("Error processing component stream") {
+		t.Error("Prosody complains about what we send")
+	}
+}

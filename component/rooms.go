@@ -1,0 +1,129 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/occupancy"
+)
+
+// How long, and how many, answers of Prosody serve everybody who asks the same:
+// Prosody has one thread, which the meetings need, and many callers often wait for one room.
+const (
+	holdFor = time.Second
+	holdMax = 4096
+)
+
+var errNoNumber = errors.New("component: the answer holds no number of occupants")
+
+// Room tells what is known of a room now, asking Prosody if nobody did so within the last second.
+// It blocks for the time of one question, 5 s at most.
+//
+// A room that doesn't exist is no error.
+// What isn't known now is an *occupancy.UnknownError,
+// and a room on a domain that isn't watched is occupancy.ErrNotWatched.
+func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	room = room.Bare()
+	d, err := c.domainOf(room)
+	if err != nil {
+		return occupancy.Room{}, err
+	}
+	if occupancy.HealthCheck(room) {
+		return d.missing(room, time.Now()), nil
+	}
+	l, err := c.session()
+	if err != nil {
+		c.hurryUp()
+		return occupancy.Room{}, err
+	}
+	if p := d.state().Problem; p != nil {
+		return occupancy.Room{}, p
+	}
+	return l.held.get(room.String(), func() (occupancy.Room, error) {
+		answer, err := c.askRoom(l, d, room)
+		if cause := context.Cause(l.ctx); cause != nil {
+			return occupancy.Room{}, lost(c.cfg, cause)
+		}
+		return answer, err
+	})
+}
+
+// askRoom asks Prosody and learns the mode of the domain from the answer.
+func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, error) {
+	// The count was true at some moment after asking, so this never makes it look younger than it is.
+	asked := time.Now()
+	answer, err := l.discoInfo(l.ctx, room)
+	var refusal stanza.Error
+	switch {
+	case err == nil:
+		n, err := occupants(answer)
+		if err != nil {
+			return occupancy.Room{}, rejected(d.jid, err)
+		}
+		d.learn(occupancy.ModeDisco)
+		return occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}, nil
+	case !errors.As(err, &refusal):
+		return occupancy.Room{}, unanswered(d.jid, err)
+	case refusal.Condition == stanza.ItemNotFound, refusal.Condition == stanza.Gone:
+		return d.missing(room, asked), nil
+	case refusal.Condition == stanza.Forbidden:
+		// mod_muc_hide_all answers so for rooms that exist, to whoever isn't in them.
+		d.learn(occupancy.ModeExistence)
+		return occupancy.Room{}, occupancy.ModuleMissing(d.jid)
+	}
+	return occupancy.Room{}, rejected(d.jid, err)
+}
+
+// missing is a room that doesn't exist, which is known exactly: nobody is in it.
+func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
+	source := occupancy.SourceExistence
+	if d.state().Mode == occupancy.ModeDisco {
+		source = occupancy.SourceDisco
+	}
+	return occupancy.Room{
+		JID: room, Exact: true, Source: source, AsOf: asOf,
+		Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{},
+	}
+}
+
+// holder keeps one question per room under way and its answer for a moment.
+// It lives and dies with a session, so that no answer outlives the Prosody that gave it.
+type holder struct {
+	flights singleflight.Group
+	held    *lru.Cache[string, heldAnswer]
+}
+
+type heldAnswer struct {
+	room occupancy.Room
+	err  error
+	at   time.Time
+}
+
+func newHolder() *holder {
+	held, err := lru.New[string, heldAnswer](holdMax)
+	if err != nil {
+		panic(err) // only for a size that isn't positive
+	}
+	return &holder{held: held}
+}
+
+// get returns the held answer of a room, or that of ask. The caller owns it.
+func (h *holder) get(room string, ask func() (occupancy.Room, error)) (occupancy.Room, error) {
+	v, _, _ := h.flights.Do(room, func() (any, error) {
+		if a, ok := h.held.Get(room); ok && time.Since(a.at) < holdFor {
+			return a, nil
+		}
+		answer, err := ask()
+		a := heldAnswer{answer, err, time.Now()}
+		h.held.Add(room, a)
+		return a, nil
+	})
+	a := v.(heldAnswer)
+	return a.room.Clone(), a.err
+}

@@ -1,0 +1,219 @@
+package component
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
+	xcomponent "mellium.im/xmpp/component"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/ping"
+	"mellium.im/xmpp/stanza"
+)
+
+// The clock of a session.
+const (
+	handshakeTimeout = 10 * time.Second
+	writeTimeout     = 10 * time.Second
+	askTimeout       = 5 * time.Second  // for one question to Prosody
+	pingEvery        = 30 * time.Second // with pingTimeout: a half-open connection is noticed within 60 s
+	pingTimeout      = 20 * time.Second
+	goodbyeTimeout   = time.Second // for the stream to end in good order
+)
+
+// maxReply bounds one answer, in XML tokens: a list of 100,000 rooms has three for each.
+const maxReply = 1 << 20
+
+var pingStart = xml.StartElement{Name: xml.Name{Space: ping.NS, Local: "ping"}}
+
+// What ends a session, besides what the network and Prosody's stream errors say.
+var (
+	errUnresponsive = errors.New("component: Prosody did not answer a ping in time")
+	errStreamClosed = errors.New("component: Prosody closed the stream")
+	errReplyTooLong = errors.New("component: an answer is too long")
+)
+
+// session is one established component stream and the only user of *xmpp.Session.
+// It is dead once run has returned; questions asked then, or pending, fail with what ended it.
+type session struct {
+	domain jid.JID
+	conn   *conn
+	xmpp   *xmpp.Session
+	log    *slog.Logger
+
+	// ctx ends with the session; its cause is why.
+	ctx context.Context
+	end context.CancelCauseFunc
+
+	// answered is called whenever a question was answered.
+	answered func()
+}
+
+// handshake makes a session of a fresh connection, which it closes if that fails.
+// It takes at most handshakeTimeout, and ends early with ctx.
+func handshake(ctx context.Context, c net.Conn, cfg Config, answered func()) (*session, error) {
+	// mellium's own handling of ctx does not bound a handshake: a silent server would hold us for ever.
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	wrapped := newConn(c, writeTimeout)
+	x, err := xcomponent.NewSession(context.WithoutCancel(ctx), cfg.Domain, []byte(cfg.Secret), wrapped)
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("component: handshake: %w", err)
+	}
+	s := &session{domain: cfg.Domain, conn: wrapped, xmpp: x, log: cfg.Log, answered: answered}
+	s.ctx, s.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	return s, nil
+}
+
+// run serves the stream until it ends or ctx does, and returns why; never nil unless ctx ended.
+func (s *session) run(ctx context.Context, work ...func(context.Context) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(s.serve)
+	g.Go(func() error { return s.stayAlive(gctx) })
+	for _, w := range work {
+		g.Go(func() error { return w(gctx) })
+	}
+	stop := context.AfterFunc(gctx, s.close)
+	err := g.Wait()
+	if stop() {
+		s.close()
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// serve reads the stream until it ends. It returns an error always, so that everything else ends with it.
+func (s *session) serve() error {
+	defer s.conn.Close()
+	g := &guard{own: s.domain.String(), next: mux.New(xcomponent.NSAccept), log: s.log, progress: s.conn.progress}
+	err := s.xmpp.Serve(g)
+	switch failed := s.conn.writeError(); {
+	case err == nil && failed == nil:
+		// mellium returns nil for the end of the stream as well as for that of the connection.
+		err = errStreamClosed
+	case err == nil, errors.Is(err, net.ErrClosed):
+		err = cmp.Or(failed, err)
+	}
+	s.end(err)
+	return err
+}
+
+// close ends the stream in good order, or at least within goodbyeTimeout.
+func (s *session) close() {
+	s.conn.hurry(goodbyeTimeout)
+	if err := s.xmpp.Close(); err != nil {
+		_ = s.conn.Close()
+	}
+}
+
+// stayAlive asks ourselves through Prosody, again and again, whether Prosody still routes what we send.
+// TCP alone notices a peer that vanished only after many minutes.
+func (s *session) stayAlive(ctx context.Context) error {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
+		err := s.ask(pingCtx, s.domain, xmlstream.Wrap(nil, pingStart), nil)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			s.end(errUnresponsive)
+			return errUnresponsive
+		}
+	}
+}
+
+// ask sends an IQ of type get and decodes the payload of its answer into v.
+// An answer of type error is returned as a stanza.Error.
+// With a nil v any answer will do, an error as well: it proves that Prosody is alive.
+//
+// ctx bounds the waiting for the answer only; writing has its own bound.
+func (s *session) ask(ctx context.Context, to jid.JID, payload xml.TokenReader, v any) error {
+	iq := stanza.IQ{
+		// Jitsi's domain mapper keys a table by the bare stanza id, and mellium matches answers by id alone:
+		// an id must neither be guessed nor repeated.
+		ID:   rand.Text(),
+		Type: stanza.GetIQ,
+		To:   to,
+		From: s.domain, // Prosody 13 ends the stream of a component that leaves it out
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+
+	answer, err := s.xmpp.SendIQElement(ctx, payload, iq)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// Whatever else failed may have left half a stanza on the stream.
+		s.end(err)
+		_ = s.conn.Close()
+		return err
+	}
+	s.answered()
+	return s.decode(answer, v)
+}
+
+// decode reads one answer and closes it: until then the stream stands still.
+func (s *session) decode(answer xmlstream.TokenReadCloser, v any) error {
+	defer answer.Close()
+	if v == nil {
+		return nil
+	}
+	d := xml.NewTokenDecoder(&counted{r: answer, left: maxReply, progress: s.conn.progress})
+	tok, err := d.Token()
+	if err != nil {
+		return fmt.Errorf("component: answer: %w", err)
+	}
+	start, ok := tok.(xml.StartElement)
+	if !ok {
+		return fmt.Errorf("component: answer begins with %T", tok)
+	}
+	if typ := (&incoming{start: start}).attr("type"); typ == string(stanza.ErrorIQ) {
+		condition, err := stanza.UnmarshalError(d)
+		if err != nil {
+			return fmt.Errorf("component: error answer: %w", err)
+		}
+		return condition
+	}
+	return d.Decode(v)
+}
+
+// counted is a token reader that ends an answer which is too long.
+type counted struct {
+	r        xml.TokenReader
+	left     int
+	progress func()
+}
+
+func (c *counted) Token() (xml.Token, error) {
+	c.progress()
+	if c.left--; c.left < 0 {
+		return nil, errReplyTooLong
+	}
+	return c.r.Token()
+}
