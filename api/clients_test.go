@@ -1,0 +1,90 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"testing"
+)
+
+// oldClient reads an answer as programs written for the first version of this service do:
+// it parses the body whatever the status, and reads two fields that it takes for granted.
+// In Python a missing one is a KeyError; with jq it is null, which is no number either.
+func oldClient(body []byte) (has, count any, ok bool) {
+	var data map[string]any
+	if err := json.Unmarshal(body, &data); err != nil {
+		return nil, nil, false
+	}
+	has, okHas := data["has_participants"]
+	count, okCount := data["participant_count"]
+	return has, count, okHas && okCount
+}
+
+func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
+	cases := []struct {
+		name      string
+		rooms     fakeRooms
+		asked     ask
+		wantHas   any
+		wantCount any
+		wantOK    bool
+	}{
+		{"a meeting is going on", occupied, ask{target: "/api/rooms/MyRoom/participants"}, true, 3.0, true},
+		{"there is no such room", absent, ask{target: "/api/rooms/MyRoom/participants"}, false, 0.0, true},
+		{"Prosody is away", fails(away), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"Prosody hides the count", fails(hides), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"a fault", panics, ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"the key is wrong", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"old"}}}, nil, nil, false},
+		{"the key is missing", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}, nil, nil, false},
+		{"the path is mistyped", occupied, ask{target: "/api/rooms/MyRoom"}, nil, nil, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := start(t, with(c.rooms)).do(c.asked)
+			has, count, ok := oldClient(got.body)
+			if has != c.wantHas || count != c.wantCount || ok != c.wantOK {
+				t.Errorf("got %v, %v, %t, want %v, %v, %t", has, count, ok, c.wantHas, c.wantCount, c.wantOK)
+			}
+			if detail, isText := got.object(t)["detail"].(string); !ok && (!isText || detail == "") {
+				t.Errorf("got no detail, which the first version always had with an error: %s", got.body)
+			}
+		})
+	}
+}
+
+func TestHeadIsGetWithoutTheBody(t *testing.T) {
+	s := start(t, with(occupied))
+	for _, target := range []string{"/", "/health", "/livez", "/readyz?verbose", "/api/rooms/r/participants", "/openapi.json", "/docs", "/docs/", "/docs/docs.js", "/nowhere"} {
+		t.Run(target, func(t *testing.T) {
+			get, head := s.get(target), s.do(ask{method: http.MethodHead, target: target})
+			if head.status != get.status || len(head.body) != 0 {
+				t.Errorf("got %d and %d bytes, want %d and none", head.status, len(head.body), get.status)
+			}
+			for _, name := range []string{"Content-Type", "Content-Length", "ETag", "Cache-Control"} {
+				if head.header.Get(name) != get.header.Get(name) {
+					t.Errorf("got %s %q, want %q", name, head.header.Get(name), get.header.Get(name))
+				}
+			}
+		})
+	}
+}
+
+func TestHeadersThatClientsAndProxiesAdd(t *testing.T) {
+	s := start(t)
+	plain := s.get("/health")
+	for name, header := range map[string]http.Header{
+		"an Accept that we can't satisfy": {"Accept": {"application/xml"}},
+		"an odd user agent":               {"User-Agent": {"() { :;}; echo \xff"}},
+		"proxies' own":                    {"X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Proto": {"https"}, "Forwarded": {"for=x"}},
+		"a foreign origin":                {"Origin": {"https://evil.example"}, "Referer": {"https://evil.example"}},
+		"a range":                         {"Range": {"bytes=0-1"}},
+		"a hundred cookies":               {"Cookie": {string(bytes.Repeat([]byte("a=b; "), 100))}},
+		"an upgrade":                      {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.do(ask{target: "/health", header: header}); got.status != 200 || !bytes.Equal(got.body, plain.body) {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+}

@@ -1,0 +1,223 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/mux"
+
+	"ppch/api"
+)
+
+// document returns the OpenAPI document as the service serves it.
+var document = sync.OnceValues(func() (*openapi3.T, error) {
+	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Key: testKey})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: transport}).Get("http://" + server.Addr().String() + "/openapi.json")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(data)
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.Validate(context.Background())
+})
+
+// contract is document for a test.
+func contract(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := document()
+	if err != nil {
+		t.Fatalf("openapi.yaml: %v", err)
+	}
+	return doc
+}
+
+// everywhere are the headers of every answer, which the document tells once, in words.
+var everywhere = []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"}
+
+// transfer are the headers that belong to HTTP rather than to this API.
+var transfer = []string{"Connection", "Content-Length", "Content-Type", "Date"}
+
+// checkContract checks that the document has the answer: its status, its headers, its fields.
+// An answer to what is no operation of the document, which may be no request at all, must be the problem of components.
+func checkContract(t *testing.T, req *http.Request, a answer) {
+	t.Helper()
+	doc := contract(t)
+	response := doc.Components.Responses["Problem"].Value
+	if operation := operationOf(doc, req); operation != nil {
+		if response = responseOf(operation, a.status); response == nil {
+			t.Fatalf("contract: %s: status %d is not documented", describe(req), a.status)
+		}
+	}
+	// kin-openapi passes over the headers of HEAD and of 304, so it is told of neither.
+	input := &openapi3filter.ResponseValidationInput{
+		Status:  http.StatusOK,
+		Header:  a.header,
+		Body:    io.NopCloser(bytes.NewReader(a.body)),
+		Options: &openapi3filter.Options{},
+		RequestValidationInput: &openapi3filter.RequestValidationInput{
+			Request: &http.Request{Method: http.MethodGet},
+			Route: &routers.Route{Spec: doc, Operation: &openapi3.Operation{
+				Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusOK, &openapi3.ResponseRef{Value: response})),
+			}},
+		},
+	}
+	if bodiless := a.status == http.StatusNotModified || req != nil && req.Method == http.MethodHead; bodiless {
+		if len(a.body) != 0 {
+			t.Errorf("contract: %s: got a body of %d bytes, want none", describe(req), len(a.body))
+		}
+		input.Options.ExcludeResponseBody = true
+	}
+	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
+		t.Errorf("contract: %s: %v\n%s", describe(req), err, a.body)
+	}
+	for _, name := range everywhere {
+		if a.header.Get(name) == "" {
+			t.Errorf("contract: %s: header %s is missing", describe(req), name)
+		}
+	}
+	for name := range a.header {
+		if !documented(response, name) && !slices.Contains(everywhere, name) && !slices.Contains(transfer, name) {
+			t.Errorf("contract: %s: header %s of %d is not documented", describe(req), name, a.status)
+		}
+	}
+}
+
+// operationOf returns the operation that the document has for req, or nil.
+func operationOf(doc *openapi3.T, req *http.Request) *openapi3.Operation {
+	if req == nil {
+		return nil
+	}
+	asked := strings.Split(req.URL.EscapedPath(), "/")
+	for _, template := range doc.Paths.InMatchingOrder() {
+		segments := strings.Split(template, "/")
+		same := slices.EqualFunc(segments, asked, func(segment, name string) bool {
+			return segment == name || strings.HasPrefix(segment, "{") && name != ""
+		})
+		if same {
+			return doc.Paths.Value(template).GetOperation(req.Method)
+		}
+	}
+	return nil
+}
+
+// responseOf returns what the operation has for a status.
+func responseOf(operation *openapi3.Operation, status int) *openapi3.Response {
+	if ref := operation.Responses.Status(status); ref != nil {
+		return ref.Value
+	}
+	if ref := operation.Responses.Default(); ref != nil && status >= 400 {
+		return ref.Value
+	}
+	return nil
+}
+
+func documented(response *openapi3.Response, header string) bool {
+	for name := range response.Headers {
+		if http.CanonicalHeaderKey(name) == header {
+			return true
+		}
+	}
+	return false
+}
+
+func describe(req *http.Request) string {
+	if req == nil {
+		return "raw request"
+	}
+	return req.Method + " " + req.URL.EscapedPath()
+}
+
+func TestRoutesAndDocumentAreTheSame(t *testing.T) {
+	var documented, routed []string
+	for path, item := range contract(t).Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	err := start(t).Router().Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		methods, err := route.GetMethods()
+		for _, method := range methods {
+			routed = append(routed, method+" "+path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(documented)
+	slices.Sort(routed)
+	if diff := cmp.Diff(documented, routed); diff != "" {
+		t.Errorf("- openapi.yaml, + routes.go:\n%s", diff)
+	}
+}
+
+func TestEveryProblemTypeIsDocumented(t *testing.T) {
+	source, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written []string
+	for _, match := range regexp.MustCompile(`problemKind\{"([a-z-]+)"`).FindAllSubmatch(source, -1) {
+		written = append(written, api.TypeBase+string(match[1]))
+	}
+	property := contract(t).Components.Schemas["Problem"].Value.Properties["type"].Value
+	var documented []string
+	for _, value := range property.Enum {
+		documented = append(documented, value.(string))
+		code := strings.TrimPrefix(value.(string), api.TypeBase)
+		if !strings.Contains(property.Description, "`"+code+"`") {
+			t.Errorf("the description of type doesn't explain %s", code)
+		}
+		if _, ok := examples[code]; !ok {
+			t.Errorf("there is no example of %s", code)
+		}
+	}
+	slices.Sort(written)
+	slices.Sort(documented)
+	if diff := cmp.Diff(documented, written); diff != "" {
+		t.Errorf("- openapi.yaml, + problem.go:\n%s", diff)
+	}
+}
+
+func TestEveryObjectOfOursIsClosed(t *testing.T) {
+	for name, schema := range contract(t).Components.Schemas {
+		closed := schema.Value.AdditionalProperties.Has
+		if schema.Value.Type.Is("object") && (closed == nil || *closed) {
+			t.Errorf("schema %s lets undocumented fields pass", name)
+		}
+	}
+}

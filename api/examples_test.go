@@ -1,0 +1,193 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// examples has a request for each example of the document, by its name.
+var examples = map[string]struct {
+	given func(*api.Config)
+	asked ask
+	raw   string // instead of asked
+}{
+	"info":                {asked: ask{target: "/"}},
+	"exact":               {given: with(occupied), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"no-room":             {asked: ask{target: "/api/rooms/Nobody%20Here/participants"}},
+	"inexact":             {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},
+	"domain-not-watched":  {given: with(fails(fmt.Errorf("wrapped: %w", occupancy.ErrNotWatched))), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"missing-key":         {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}},
+	"wrong-key":           {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"guess"}}}},
+	"prosody-unavailable": {given: with(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"count-unknown":       {given: with(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"timeout":             {given: with(fails(context.DeadlineExceeded)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"healthy":             {asked: ask{target: "/health"}},
+	"unhealthy":           {given: linked(downLink()), asked: ask{target: "/health"}},
+	"live":                {asked: ask{target: "/livez"}},
+	"live-verbose":        {asked: ask{target: "/livez?verbose"}},
+	"ready":               {asked: ask{target: "/readyz"}},
+	"ready-verbose":       {asked: ask{target: "/readyz?verbose"}},
+	"not-ready":           {given: linked(downLink()), asked: ask{target: "/readyz"}},
+	"not-found":           {asked: ask{target: "/api/room/MyRoom"}},
+	"malformed-request":   {raw: "GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n"},
+	"method-not-allowed":  {asked: ask{method: http.MethodPost, target: "/health"}},
+	"body-too-large":      {asked: ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}},
+	"uri-too-long":        {asked: ask{target: "/health" + tooLong}},
+	"header-too-large":    {raw: "GET /health HTTP/1.1\r\nHost: ppch\r\nX-Junk: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"},
+	"internal":            {given: with(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+}
+
+// madeID is a request id in a problem for a request that net/http refused: it can't be the client's.
+var madeID = regexp.MustCompile(`[A-Z2-7]{26}`)
+
+func TestEveryExampleIsALiveAnswer(t *testing.T) {
+	documented := documentedExamples(t)
+	for name, c := range examples {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, c.given)
+			var got answer
+			if c.raw != "" {
+				got = s.raw(c.raw)
+				got.body = madeID.ReplaceAll(got.body, []byte(testID))
+			} else {
+				got = s.do(c.asked)
+			}
+			checkGolden(t, name, got)
+			example, ok := documented[name]
+			if !ok {
+				t.Fatal("there is no such example in the document")
+			}
+			if diff := cmp.Diff(example, decoded(t, got)); diff != "" {
+				t.Errorf("- openapi.yaml, + live answer:\n%s", diff)
+			}
+		})
+	}
+	for name := range documented {
+		if _, ok := examples[name]; !ok {
+			t.Errorf("example %s is documented, but the table has no request for it", name)
+		}
+	}
+}
+
+// documentedExamples returns the examples of all responses, each of which must obey its own schema.
+func documentedExamples(t *testing.T) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for component, response := range contract(t).Components.Responses {
+		for mediaType, content := range response.Value.Content {
+			if len(content.Examples) == 0 && content.Schema != nil && component != "Document" {
+				t.Errorf("response %s has no example", component)
+			}
+			for name, example := range content.Examples {
+				if _, double := all[name]; double {
+					t.Errorf("there are two examples called %s", name)
+				}
+				all[name] = example.Value.Value
+				if err := content.Schema.Value.VisitJSON(example.Value.Value, openapi3.EnableJSONSchema2020()); err != nil {
+					t.Errorf("example %s of %s: %v", name, mediaType, err)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func TestEveryDocumentedFieldIsGiven(t *testing.T) {
+	given := map[string]bool{}
+	for name, c := range examples {
+		if c.raw != "" {
+			continue
+		}
+		s := start(t, c.given)
+		got := s.do(c.asked)
+		for _, response := range contract(t).Components.Responses {
+			for mediaType, content := range response.Value.Content {
+				if content.Examples[name] != nil && strings.HasPrefix(got.header.Get("Content-Type"), mediaType) {
+					noteFields(content.Schema, decoded(t, got), given)
+				}
+			}
+		}
+	}
+	for name, schema := range contract(t).Components.Schemas {
+		for field := range schema.Value.Properties {
+			if ref := "#/components/schemas/" + name + " " + field; !given[ref] {
+				t.Errorf("%s is documented, but no example has it", ref)
+			}
+		}
+	}
+}
+
+// noteFields adds to given the fields that value has, each behind the reference to its schema.
+func noteFields(schema *openapi3.SchemaRef, value any, given map[string]bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		for field := range value {
+			given[schema.Ref+" "+field] = true
+			if property := schema.Value.Properties[field]; property != nil {
+				noteFields(property, value[field], given)
+			}
+		}
+	case []any:
+		for _, item := range value {
+			noteFields(schema.Value.Items, item, given)
+		}
+	}
+}
+
+// decoded returns the body as the document would have it: text as a string, JSON as it is.
+func decoded(t *testing.T, a answer) any {
+	t.Helper()
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/") {
+		return string(a.body)
+	}
+	return any(a.object(t))
+}
+
+// checkGolden compares the whole answer with testdata/name.golden, or writes that with -update.
+func checkGolden(t *testing.T, name string, a answer) {
+	t.Helper()
+	var got bytes.Buffer
+	fmt.Fprintf(&got, "%d %s\n", a.status, a.header.Get("Content-Type"))
+	for _, header := range []string{"Allow", "Retry-After", "WWW-Authenticate"} {
+		if value := a.header.Get(header); value != "" {
+			fmt.Fprintf(&got, "%s: %s\n", header, value)
+		}
+	}
+	got.WriteByte('\n')
+	if json.Valid(a.body) {
+		if err := json.Indent(&got, a.body, "", "  "); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		got.Write(a.body)
+	}
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("- %s, + live answer (see -update):\n%s", file, diff)
+	}
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+// statusClientGone is what the log says where the client left before the answer; it is never sent.
+// There is no status for this; the number is the one that nginx logs.
+const statusClientGone = 499
+
+// exchange is one request while it is answered.
+// It is the ResponseWriter too, for only so can the status be known.
+type exchange struct {
+	http.ResponseWriter
+	requestID string
+	route     string // the template of the route
+	status    int    // 0 until the answer begins
+	bytes     int64
+	err       error
+}
+
+// exchangeKey is the key of the exchange in a request's context.
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that observe opened for r.
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange)
+}
+
+// WriteHeader notes the status.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes how much was sent.
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(p)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// observe opens an exchange for each request and logs it when it ends, however it ends.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		x := &exchange{ResponseWriter: w, requestID: requestID(r), route: unmatched}
+		defer func() { s.logExchange(r, x, time.Since(start)) }()
+		w.Header().Set("X-Request-ID", x.requestID)
+		next.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	})
+}
+
+// logExchange writes the one record of a request, which holds everything that is to be said about it.
+// The path names a room, thus it is told at Debug only; the key is in no attribute at all.
+func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
+	ctx := context.WithoutCancel(r.Context())
+	attrs := []slog.Attr{
+		slog.String("request_id", x.requestID),
+		slog.String("method", r.Method),
+		slog.String("route", x.route),
+		slog.Int("status", x.status),
+		slog.Int64("bytes", x.bytes),
+		slog.Duration("duration", took),
+		slog.String("remote", r.RemoteAddr),
+	}
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		attrs = append(attrs, slog.String("path", r.URL.EscapedPath()))
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.Any("err", x.err))
+	}
+	level := slog.LevelInfo
+	if x.status == http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	if p := (*panicError)(nil); errors.As(x.err, &p) {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("stack", p.stack))
+	}
+	s.log.LogAttrs(ctx, level, "request answered", attrs...)
+}
+
+// saneRequestID is what a request id of the client's must look like to be taken over:
+// it is echoed in a header and written to logs, so it has no character that means anything there.
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID returns the request id that r came with, if it is sane, or a new one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-ID"); saneRequestID.MatchString(id) {
+		return id
+	}
+	return rand.Text()
+}

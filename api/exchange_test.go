@@ -1,0 +1,101 @@
+package api_test
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestRequestIDs(t *testing.T) {
+	cases := []struct {
+		name     string
+		id       string
+		wantSame bool
+	}{
+		{"a sane one is taken over", "Trace-01.a_b", true},
+		{"one of 64 characters is taken over", strings.Repeat("a", 64), true},
+		{"a longer one is replaced", strings.Repeat("a", 65), false},
+		{"none is made", "", false},
+		{"one with a space is replaced", "a b", false},
+		{"one with markup is replaced", "<b>", false},
+		{"one beyond ASCII is replaced", "é", false},
+	}
+	s := start(t)
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := s.do(ask{target: "/nowhere", header: http.Header{"X-Request-Id": {c.id}}})
+			id := got.header.Get("X-Request-ID")
+			if (id == c.id) != c.wantSame || !regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`).MatchString(id) {
+				t.Errorf("got %q for %q", id, c.id)
+			}
+			problem := got.wantProblem(t, http.StatusNotFound, "not-found")
+			if problem["request_id"] != id || problem["instance"] != "urn:ppch:request:"+id {
+				t.Errorf("got %v and %v, want %s", problem["request_id"], problem["instance"], id)
+			}
+			if record := s.log.records(t, i+1)[i]; record["request_id"] != id {
+				t.Errorf("logged %v, want %s", record["request_id"], id)
+			}
+		})
+	}
+}
+
+func TestTheLogOfARequest(t *testing.T) {
+	cases := []struct {
+		name      string
+		asked     ask
+		wantRoute string
+		wantCode  float64
+	}{
+		{"an answer", ask{target: "/api/rooms/Secret%20Plan/participants"}, "/api/rooms/{room_name}/participants", 200},
+		{"HEAD", ask{method: http.MethodHead, target: "/api/rooms/Secret%20Plan/participants"}, "/api/rooms/{room_name}/participants", 200},
+		{"a path that nothing matches", ask{target: "/Secret%20Plan"}, "unmatched", 404},
+		{"a method that isn't there", ask{method: http.MethodPut, target: "/health"}, "unmatched", 405},
+		{"a URI that never reached the router", ask{target: "/" + tooLong}, "unmatched", 414},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t)
+			got := s.do(c.asked)
+			record := s.log.records(t, 1)[0]
+			if record["route"] != c.wantRoute || record["status"] != c.wantCode || record["level"] != "INFO" || record["msg"] != "request answered" {
+				t.Errorf("got %v, want route %s and status %v", record, c.wantRoute, c.wantCode)
+			}
+			if c.asked.method == "" && record["bytes"] != float64(len(got.body)) {
+				t.Errorf("got %v bytes, want %d", record["bytes"], len(got.body))
+			}
+			for _, key := range []string{"method", "duration", "request_id", "remote"} {
+				if record[key] == nil {
+					t.Errorf("%s is missing: %v", key, record)
+				}
+			}
+			if strings.Contains(s.log.String(), "Secret") {
+				t.Errorf("the room is named at Info: %s", s.log)
+			}
+		})
+	}
+}
+
+func TestTheRoomIsNamedAtDebug(t *testing.T) {
+	s := start(t, debug)
+	s.get("/api/rooms/Secret%20Plan%0a/participants")
+	if record := s.log.records(t, 1)[0]; record["path"] != "/api/rooms/Secret%20Plan%0a/participants" {
+		t.Errorf("got %v, want the escaped path", record)
+	}
+}
+
+func TestConnectionsAreKept(t *testing.T) {
+	s := start(t)
+	var remotes []any
+	for range 5 {
+		s.get("/livez")
+		s.get("/nowhere")
+	}
+	for _, record := range s.log.records(t, 10) {
+		remotes = append(remotes, record["remote"])
+	}
+	if got := len(slices.CompactFunc(remotes, func(a, b any) bool { return a == b })); got != 1 {
+		t.Errorf("got %d connections, want 1", got)
+	}
+}

@@ -1,0 +1,267 @@
+package api_test
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"mellium.im/xmpp/jid"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
+
+// testKey is the API key of every service that a test starts.
+const testKey = "correct-horse-battery-staple"
+
+// testID is the request id that examples and goldens have.
+const testID = "7f3c2a"
+
+// now is when everything happens.
+var now = time.Date(2026, 11, 22, 9, 30, 0, 125e6, time.UTC)
+
+var (
+	mainDomain     = jid.MustParse("muc.meet.jitsi")
+	breakoutDomain = jid.MustParse("breakout.meet.jitsi")
+)
+
+// fakeRooms answers for every room.
+type fakeRooms func(ctx context.Context, room jid.JID) (occupancy.Room, error)
+
+func (f fakeRooms) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	return f(ctx, room)
+}
+
+// fails returns a fakeRooms that knows nothing.
+func fails(err error) fakeRooms {
+	return func(context.Context, jid.JID) (occupancy.Room, error) { return occupancy.Room{}, err }
+}
+
+// absent is a fakeRooms in which no room exists.
+func absent(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	return occupancy.Room{JID: room, Source: occupancy.SourceModule, AsOf: now}, nil
+}
+
+// fakeLink is a way to Prosody that stays as it is.
+type fakeLink occupancy.Link
+
+func (f fakeLink) Link() occupancy.Link { return occupancy.Link(f).Clone() }
+
+// service is a running api.Server as a test sees it.
+type service struct {
+	*api.Server
+	t      *testing.T
+	log    *logBuffer
+	client *http.Client
+	stop   func() error // ends Run and returns its error
+}
+
+// start runs a service until the test ends.
+// The adjustments see the configuration before it is used; nil ones are skipped.
+func start(t *testing.T, adjust ...func(*api.Config)) *service {
+	t.Helper()
+	s := prepare(t, adjust...)
+	s.run()
+	return s
+}
+
+// prepare is start without Run, which must follow.
+func prepare(t *testing.T, adjust ...func(*api.Config)) *service {
+	t.Helper()
+	log := &logBuffer{}
+	cfg := api.Config{
+		Addr:    "127.0.0.1:0",
+		Key:     testKey,
+		Names:   occupancy.NewNames(mainDomain, breakoutDomain),
+		Rooms:   fakeRooms(absent),
+		Link:    fakeLink(healthyLink()),
+		Version: "2.0.0",
+		Log:     slog.New(slog.NewJSONHandler(log, nil)),
+	}
+	for _, f := range adjust {
+		if f != nil {
+			f(&cfg)
+		}
+	}
+	server, err := api.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       30 * time.Second,
+	}
+	return &service{Server: server, t: t, log: log, client: client}
+}
+
+// run serves until stop is called or the test ends.
+func (s *service) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	s.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	s.t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			s.t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// with adjusts which rooms there are.
+func with(rooms fakeRooms) func(*api.Config) {
+	return func(cfg *api.Config) { cfg.Rooms = rooms }
+}
+
+// linked adjusts the way to Prosody.
+func linked(link occupancy.Link) func(*api.Config) {
+	return func(cfg *api.Config) { cfg.Link = fakeLink(link) }
+}
+
+// debug adjusts the log to tell everything.
+func debug(cfg *api.Config) {
+	cfg.Log = slog.New(debugHandler{cfg.Log.Handler()})
+}
+
+// debugHandler is a handler that is enabled for every level.
+type debugHandler struct{ slog.Handler }
+
+func (debugHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+// ask is a request. Its zero value is GET with the right key and testID.
+type ask struct {
+	method string
+	target string
+	header http.Header // beside or instead of the key and the id
+	body   string
+	// chunked sends the body without telling its length.
+	chunked bool
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// get asks with the right key.
+func (s *service) get(target string) answer {
+	s.t.Helper()
+	return s.do(ask{target: target})
+}
+
+// do asks, and checks that the answer is as the OpenAPI document says.
+func (s *service) do(a ask) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(cmp.Or(a.method, http.MethodGet), s.url(a.target), strings.NewReader(a.body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if a.chunked {
+		req.ContentLength = -1
+	}
+	req.Header.Set("X-API-Key", testKey)
+	req.Header.Set("X-Request-ID", testID)
+	for name, values := range a.header {
+		req.Header[name] = values
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.read(req, resp)
+}
+
+// raw sends bytes as they are and returns the answer to a request that net/http may not even have understood.
+func (s *service) raw(message string) answer {
+	s.t.Helper()
+	conn := s.dial()
+	// The service may refuse before it has read everything: what counts is the answer.
+	_, _ = io.WriteString(conn, message)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(message)))
+	if err != nil {
+		req = nil
+	}
+	return s.read(req, resp)
+}
+
+// dial opens a connection that is closed when the test ends.
+func (s *service) dial() *net.TCPConn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// read returns the whole of resp, and checks it against the OpenAPI document.
+func (s *service) read(req *http.Request, resp *http.Response) answer {
+	s.t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := answer{resp.StatusCode, resp.Header, body}
+	checkContract(s.t, req, a)
+	return a
+}
+
+// url returns the address of a path.
+func (s *service) url(target string) string { return "http://" + s.Addr().String() + target }
+
+// object returns the body as a JSON object.
+func (a answer) object(t *testing.T) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		t.Fatalf("body %q: %v", a.body, err)
+	}
+	return v
+}
+
+// wantProblem checks that the answer is a problem of the given status and code.
+func (a answer) wantProblem(t *testing.T, status int, code string) map[string]any {
+	t.Helper()
+	if got := a.header.Get("Content-Type"); a.status != status || got != "application/problem+json" {
+		t.Fatalf("got %d %s %s, want %d application/problem+json", a.status, got, a.body, status)
+	}
+	v := a.object(t)
+	if v["code"] != code || v["type"] != api.TypeBase+code {
+		t.Errorf("got code %v and type %v, want %s", v["code"], v["type"], code)
+	}
+	return v
+}

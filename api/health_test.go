@@ -1,0 +1,93 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/component/occupancy"
+)
+
+func TestHealth(t *testing.T) {
+	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Mend: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
+	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "mend MUC_DOMAIN"}
+	hidden := occupancy.ModuleMissing(mainDomain).Mend
+	domain := func(mode, status any) any {
+		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}
+	}
+	cases := []struct {
+		name        string
+		link        occupancy.Link
+		wantStatus  int
+		wantProsody string
+		wantReason  any
+		wantRetry   string
+		wantDomains []any
+	}{
+		{
+			name:       "numbers by the module",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule}}},
+			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("module", "ok")},
+		},
+		{
+			name:       "raw numbers by disco are numbers",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeDisco}}},
+			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("disco", "ok")},
+		},
+		{
+			name:       "nobody has asked for a room yet",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeUndecided}}},
+			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("undecided", "ok")},
+		},
+		{
+			name:       "Prosody hides rooms, which waiting won't mend",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeExistence}}},
+			wantStatus: 503, wantProsody: "error: " + hidden, wantReason: "module-missing", wantDomains: []any{domain("existence", "error: "+hidden)},
+		},
+		{
+			name:       "the main domain is no MUC service",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: noMUC}}},
+			wantStatus: 503, wantProsody: "error: mend MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: mend MUC_DOMAIN")},
+		},
+		{
+			name:       "the stream ended and comes again in less than a second",
+			link:       occupancy.Link{Problem: lost, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule}}},
+			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
+			wantDomains: []any{domain("module", "error: look at Prosody's log")},
+		},
+		{
+			name:       "nothing has been tried yet",
+			wantStatus: 503, wantProsody: "error: the first connection to Prosody is still being made", wantReason: "connecting", wantDomains: []any{},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := start(t, linked(c.link)).get("/health")
+			view := got.object(t)
+			if got.status != c.wantStatus || got.header.Get("Retry-After") != c.wantRetry {
+				t.Errorf("got %d and Retry-After %q, want %d and %q", got.status, got.header.Get("Retry-After"), c.wantStatus, c.wantRetry)
+			}
+			wantWord := map[int]string{200: "ok", 503: "error"}[c.wantStatus]
+			if view["status"] != wantWord || view["prosody_status"] != c.wantProsody || view["reason"] != c.wantReason {
+				t.Errorf("got %v, %v, %v, want %v, %v, %v", view["status"], view["prosody_status"], view["reason"], wantWord, c.wantProsody, c.wantReason)
+			}
+			if diff := cmp.Diff(c.wantDomains, view["domains"]); diff != "" {
+				t.Errorf("domains: - want, + got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
+	link := healthyLink()
+	link.Domains[1] = occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeExistence}
+	got := start(t, linked(link)).get("/health")
+	if got.status != 200 {
+		t.Errorf("got %d, want 200", got.status)
+	}
+	want := "error: " + occupancy.ModuleMissing(breakoutDomain).Mend
+	if domain := got.object(t)["domains"].([]any)[1].(map[string]any); domain["status"] != want || domain["mode"] != "existence" {
+		t.Errorf("got %v, want status %q", domain, want)
+	}
+}

@@ -1,0 +1,30 @@
+package api
+
+import "net/http"
+
+// service is what this service has called itself since its first version; monitors look for it.
+const service = "Prosody Participant Count Hook"
+
+// infoView is where to go from "/".
+type infoView struct {
+	Service        string `json:"service"`
+	Version        string `json:"version"`
+	Docs           string `json:"docs"`
+	Health         string `json:"health"`
+	APIEndpoint    string `json:"api_endpoint"`
+	Authentication string `json:"authentication"`
+	OpenAPI        string `json:"openapi"`
+}
+
+// getInfo handles "GET /".
+func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, infoView{
+		Service:        service,
+		Version:        s.version,
+		Docs:           "/docs",
+		Health:         "/health",
+		APIEndpoint:    "/api/rooms/{room_name}/participants",
+		Authentication: "API key in the header X-API-Key, or as Authorization: Bearer",
+		OpenAPI:        "/openapi.json",
+	})
+}

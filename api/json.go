@@ -1,0 +1,43 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// writeJSON answers with v.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	return writeAs(w, status, "application/json", v)
+}
+
+// writeAs answers with v as JSON of the given media type.
+// It marshals before it writes, so that a failure can still be told, and the length be given, which HEAD needs too.
+func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("api: marshal: %w", err)
+	}
+	body = append(body, '\n') // for people with curl
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		return fmt.Errorf("api: write: %w", err)
+	}
+	return nil
+}
+
+// timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
+const timestamp = "2006-01-02T15:04:05.000Z"
+
+// stamp returns t for a document, nil (null) for the zero time.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(timestamp)
+	return &text
+}

@@ -1,0 +1,86 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"ppch/component/occupancy"
+)
+
+// check is one line of a probe's answer for people.
+type check struct {
+	name   string
+	passed bool
+	detail string
+}
+
+// getLive handles "GET /livez": 200 while this service can answer at all.
+// It depends on nothing else, because restarting us never mends Prosody.
+func (s *Server) getLive(w http.ResponseWriter, r *http.Request) error {
+	return writeProbe(w, r, "livez", true, []check{{name: "ping", passed: true}})
+}
+
+// getReady handles "GET /readyz": 200 while questions about the main MUC domain are being answered, whatever the mode.
+func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
+	link := s.link.Link()
+	checks := []check{{name: "stream", passed: link.Up, detail: mendOf(link.Problem)}}
+	for _, domain := range link.Domains {
+		c := check{name: domain.JID.String(), passed: link.Up && domain.Problem == nil, detail: mendOf(domain.Problem)}
+		if c.passed {
+			c.detail = string(domain.Mode)
+		}
+		checks = append(checks, c)
+	}
+	if trouble := troubleOf(link); !link.Ready() && trouble != nil && trouble.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(trouble.RetryAfter)))
+	}
+	return writeProbe(w, r, "readyz", link.Ready(), checks)
+}
+
+// writeProbe answers a probe as Kubernetes' own endpoints do: machines look at the status alone,
+// people read a line of text for each check, with ?verbose or when the probe fails.
+// It is no problem document because nothing is wrong with the request; programs that want JSON have /health.
+func writeProbe(w http.ResponseWriter, r *http.Request, probe string, passed bool, checks []check) error {
+	status, verdict := http.StatusOK, "passed"
+	if !passed {
+		status, verdict = http.StatusServiceUnavailable, "failed"
+	}
+	text := "ok\n"
+	if !passed || r.URL.Query().Has("verbose") {
+		var b strings.Builder
+		for _, c := range checks {
+			b.WriteString(c.line())
+		}
+		fmt.Fprintf(&b, "%s check %s\n", probe, verdict)
+		text = b.String()
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	if _, err := w.Write([]byte(text)); err != nil {
+		return fmt.Errorf("api: write: %w", err)
+	}
+	return nil
+}
+
+// line returns the check as Kubernetes writes one, with what is to be said about it behind.
+func (c check) line() string {
+	mark, verdict := "+", "ok"
+	if !c.passed {
+		mark, verdict = "-", "failed"
+	}
+	if c.detail != "" {
+		verdict += ": " + strings.Join(strings.Fields(c.detail), " ")
+	}
+	return fmt.Sprintf("[%s]%s %s\n", mark, c.name, verdict)
+}
+
+// mendOf returns what to mend, "" where nothing is.
+func mendOf(e *occupancy.UnknownError) string {
+	if e == nil {
+		return ""
+	}
+	return e.Mend
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// typeBase begins the type of every problem.
+// It is a URN because no web site stands behind it: RFC 9457 §3.1.1 wants a URI that stays the same, not a page.
+const typeBase = "urn:ppch:problem:"
+
+// problemKind is what problems of one type have in common.
+type problemKind struct {
+	code   string // the type without typeBase
+	status int
+	title  string
+}
+
+// The closed list of problem types; openapi.yaml describes each.
+var (
+	kindMalformed        = problemKind{"malformed-request", http.StatusBadRequest, "Malformed request"}
+	kindBadRoomName      = problemKind{"bad-room-name", http.StatusBadRequest, "Impossible room name"}
+	kindNotWatched       = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
+	kindMissingKey       = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
+	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "API key wrong"}
+	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "No such path"}
+	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
+	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
+	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
+	kindHeaderTooLarge   = problemKind{"header-too-large", http.StatusRequestHeaderFieldsTooLarge, "Header too large"}
+	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
+	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
+	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
+	kindTimeout          = problemKind{"timeout", http.StatusServiceUnavailable, "Timeout"}
+)
+
+// mendDelay is the Retry-After of what waiting alone won't mend:
+// it keeps pollers calm, and is short enough for them to notice soon that somebody mended it.
+const mendDelay = time.Minute
+
+// problem is an error that knows how it is told to a client.
+type problem struct {
+	kind   problemKind
+	status int // instead of the kind's, if not 0
+
+	// detail is for people, whom it tells what to do; cause is for the log alone.
+	detail string
+	cause  error
+
+	reason     occupancy.Reason
+	retryAfter time.Duration
+	header     http.Header
+}
+
+func (p *problem) Error() string {
+	if p.cause == nil {
+		return p.kind.code
+	}
+	return fmt.Sprintf("%s: %v", p.kind.code, p.cause)
+}
+
+// Unwrap returns the cause.
+func (p *problem) Unwrap() error { return p.cause }
+
+// problemFor returns the problem that err is to a client.
+// An error that isn't listed here says nothing but that it happened, for its text may hold anything.
+func problemFor(err error) *problem {
+	var (
+		p       *problem
+		name    *occupancy.NameError
+		unknown *occupancy.UnknownError
+	)
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &name):
+		return &problem{kind: kindBadRoomName, detail: name.Reason, cause: err}
+	case errors.Is(err, occupancy.ErrNotWatched):
+		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
+	case errors.As(err, &unknown):
+		return unknownProblem(unknown, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{kind: kindTimeout, detail: "The answer didn't come in time.", retryAfter: time.Second, cause: err}
+	}
+	return &problem{kind: kindInternal, detail: "Something went wrong inside this service; its log has the rest under request_id.", cause: err}
+}
+
+// unknownProblem returns the problem for what can't be known now.
+// A count that Prosody keeps to itself is another thing than a Prosody that can't be reached: only the latter passes.
+func unknownProblem(unknown *occupancy.UnknownError, err error) *problem {
+	kind := kindUnavailable
+	if unknown.Reason == occupancy.ReasonModuleMissing || unknown.Reason == occupancy.ReasonNoMUC {
+		kind = kindCountUnknown
+	}
+	return &problem{
+		kind:       kind,
+		detail:     cmp.Or(unknown.Mend, "Prosody can't be asked now."),
+		reason:     unknown.Reason,
+		retryAfter: cmp.Or(unknown.RetryAfter, mendDelay),
+		cause:      err,
+	}
+}
+
+// problemView is a problem document, RFC 9457 §3.1.
+type problemView struct {
+	Type       string           `json:"type"`
+	Title      string           `json:"title"`
+	Status     int              `json:"status"`
+	Detail     string           `json:"detail"`
+	Instance   string           `json:"instance"`
+	Code       string           `json:"code"`
+	RequestID  string           `json:"request_id"`
+	Reason     occupancy.Reason `json:"reason,omitempty"`
+	RetryAfter int              `json:"retry_after,omitempty"`
+}
+
+// view returns the document that tells p to the client who sent the request.
+func (p *problem) view(requestID string) problemView {
+	return problemView{
+		Type:   typeBase + p.kind.code,
+		Title:  p.kind.title,
+		Status: cmp.Or(p.status, p.kind.status),
+		Detail: p.detail,
+		// The path would do too, but it is as long and as hostile as the client likes.
+		Instance:   "urn:ppch:request:" + requestID,
+		Code:       p.kind.code,
+		RequestID:  requestID,
+		Reason:     p.reason,
+		RetryAfter: seconds(p.retryAfter),
+	}
+}
+
+// writeError tells err to the client, and leaves it in the exchange for the log.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	x.err = err
+	if x.status != 0 {
+		return // the answer has begun: most likely err is that it can't be sent
+	}
+	if r.Context().Err() != nil {
+		// Nobody waits any more, or only half: a client that closed its sending side would read an empty 200.
+		x.status = statusClientGone
+		panic(http.ErrAbortHandler)
+	}
+	p := problemFor(err)
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
+	}
+	view := p.view(x.requestID)
+	if err := writeAs(w, view.Status, "application/problem+json", view); err != nil {
+		x.err = errors.Join(x.err, err)
+	}
+}
+
+// seconds returns d in whole seconds, rounded up: Retry-After has no fractions, and 0 would mean at once.
+func seconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+)
+
+// refusalHeader is what net/http writes between the status line and the text of a refusal:
+// see (*conn).serve in net/http/server.go.
+const refusalHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+
+// refusalListener makes problem documents of net/http's own refusals.
+//
+// What net/http can't parse, such as a bad percent-escape or a header without end, it refuses in plain text,
+// written straight to the connection before there is a request that a handler could see.
+// Should its text ever change, it passes as it is, and a test fails.
+type refusalListener struct {
+	net.Listener
+	server *Server
+}
+
+// Accept waits for the next connection.
+func (l refusalListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return refusalConn{TCPConn: tcp, server: l.server}, err
+	}
+	return conn, err
+}
+
+// refusalConn is a connection of a refusalListener.
+// The rest of TCPConn must show through: net/http closes only the sending side after a refusal, so that it arrives.
+type refusalConn struct {
+	*net.TCPConn
+	server *Server
+}
+
+// Write writes p, or a problem document if p is a refusal, which net/http writes in one call.
+func (c refusalConn) Write(p []byte) (int, error) {
+	status, ok := refusal(p)
+	if !ok {
+		return c.TCPConn.Write(p)
+	}
+	requestID := rand.Text()
+	c.server.log.Info("request refused", "request_id", requestID, "status", status, "remote", c.RemoteAddr().String())
+	message, err := refusalProblem(status).message(requestID)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.TCPConn.Write(message); err != nil {
+		return 0, err
+	}
+	return len(p), nil // what net/http gave, as io.Writer wants it
+}
+
+// refusal returns the status of the refusal p, if p is one.
+func refusal(p []byte) (status int, ok bool) {
+	line, rest, _ := bytes.Cut(p, []byte("\r\n"))
+	line, isHTTP := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
+	if !isHTTP || len(line) < 3 || !bytes.HasPrefix(rest, []byte(refusalHeader[len("\r\n"):])) {
+		return 0, false
+	}
+	status, err := strconv.Atoi(string(line[:3]))
+	return status, err == nil
+}
+
+// refusalProblem returns the problem for a request that net/http refuses with status.
+func refusalProblem(status int) *problem {
+	if status == http.StatusRequestHeaderFieldsTooLarge {
+		return &problem{kind: kindHeaderTooLarge, detail: "The request's header is too large."}
+	}
+	return &problem{kind: kindMalformed, status: status, detail: "The request is not well-formed HTTP; " +
+		"most often a % in the path isn't followed by two hexadecimal digits."}
+}
+
+// message returns p as a whole HTTP message that ends its connection.
+func (p *problem) message(requestID string) ([]byte, error) {
+	view := p.view(requestID)
+	body, err := json.Marshal(view)
+	if err != nil {
+		return nil, fmt.Errorf("api: marshal: %w", err)
+	}
+	header := http.Header{
+		"Connection":     {"close"},
+		"Content-Length": {strconv.Itoa(len(body))},
+		"Content-Type":   {"application/problem+json"},
+		"X-Request-Id":   {requestID},
+	}
+	setSecurity(header)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", view.Status, http.StatusText(view.Status))
+	if err := header.Write(&b); err != nil {
+		return nil, fmt.Errorf("api: write header: %w", err)
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes(), nil
+}

@@ -1,0 +1,197 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+func TestRoomNamesInThePath(t *testing.T) {
+	cases := []struct {
+		name     string
+		path     string
+		wantName string
+		wantJID  string
+	}{
+		{"a plain name keeps its case in room_name only", "MyRoom", "MyRoom", "myroom@muc.meet.jitsi"},
+		{"a space is %20", "My%20Room", "My Room", "my%20room@muc.meet.jitsi"},
+		{"a plus is a plus", "a+b", "a+b", "ab@muc.meet.jitsi"},
+		{"a tenant's room has an escaped slash", "tenant%2Froom", "tenant/room", "[tenant]room@muc.meet.jitsi"},
+		{"the slash may be escaped in lower case", "tenant%2froom", "tenant/room", "[tenant]room@muc.meet.jitsi"},
+		{"brackets may be escaped", "%5Btenant%5Droom", "[tenant]room", "[tenant]room@muc.meet.jitsi"},
+		{"brackets may be bare", "[tenant]room", "[tenant]room", "[tenant]room@muc.meet.jitsi"},
+		{"letters beyond ASCII are escaped UTF-8", "caf%C3%A9", "café", "caf%c3%a9@muc.meet.jitsi"},
+		{"letters beyond ASCII may be bare", "café", "café", "caf%c3%a9@muc.meet.jitsi"},
+		{"a whole JID names its domain", "Room@breakout.meet.jitsi", "Room@breakout.meet.jitsi", "room@breakout.meet.jitsi"},
+		{"a room may have the name of another path", "participants", "participants", "participants@muc.meet.jitsi"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, with(occupied))
+			got := s.get("/api/rooms/" + c.path + "/participants").object(t)
+			if got["room_name"] != c.wantName || got["room_jid"] != c.wantJID {
+				t.Errorf("got %v and %v, want %v and %v", got["room_name"], got["room_jid"], c.wantName, c.wantJID)
+			}
+		})
+	}
+}
+
+func TestImpossibleRoomNames(t *testing.T) {
+	cases := []struct {
+		name string
+		path string
+	}{
+		{"a control character", "a%00b"},
+		{"a line break that could end a header", "a%0d%0aX-Evil:%20yes"},
+		{"bytes that are no UTF-8", "%ff%fe"},
+		{"nothing but a space in brackets", "%5B%5D"},
+		{"two tenants", "a%2Fb%2Fc"},
+		{"a domain that is not watched", "room@example.com"},
+		{"a parent folder", ".."},
+	}
+	rooms := fakeRooms(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+		t.Errorf("looked up %s", room)
+		return occupancy.Room{}, nil
+	})
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := start(t, with(rooms)).raw("GET /api/rooms/" + c.path + "/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
+			problem := got.wantProblem(t, http.StatusBadRequest, "bad-room-name")
+			if detail, _ := problem["detail"].(string); detail == "" {
+				t.Error("got no detail")
+			}
+			if evil := got.header.Get("X-Evil"); evil != "" {
+				t.Errorf("got a header out of the room name: %s", evil)
+			}
+		})
+	}
+}
+
+func TestPathsAroundRooms(t *testing.T) {
+	cases := []struct {
+		name string
+		path string
+	}{
+		{"a doubled slash is no redirect", "//api/rooms/a/participants"},
+		{"a doubled slash within is none either", "/api/rooms//a/participants"},
+		{"an empty room is no room", "/api/rooms//participants"},
+		{"a bare slash in the name is another path", "/api/rooms/tenant/room/participants"},
+		{"nothing stands behind", "/api/rooms/a/participants/"},
+		{"upper case is another path", "/API/rooms/a/participants"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := start(t).raw("GET " + c.path + " HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
+			got.wantProblem(t, http.StatusNotFound, "not-found")
+		})
+	}
+}
+
+func TestWhatIsToldOfARoom(t *testing.T) {
+	cases := []struct {
+		name string
+		room occupancy.Room
+		want map[string]any
+	}{
+		{
+			name: "a room with only focus exists and has nobody",
+			room: occupancy.Room{
+				Exists: true, Exact: true, Source: occupancy.SourceModule,
+				Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1},
+				Occupants: []occupancy.Occupant{{ID: "focus", Kind: occupancy.KindFocus}},
+			},
+			want: map[string]any{"exists": true, "participant_count": 0.0, "has_participants": false, "participants": []any{}, "exact": true, "note": nil},
+		},
+		{
+			name: "what only disco knows is inexact and says so",
+			room: occupancy.Room{Exists: true, Participants: 2, Source: occupancy.SourceDisco},
+			want: map[string]any{"participant_count": 2.0, "exact": false, "participants": []any{}, "occupants": nil, "counts": nil, "created_at": nil},
+		},
+		{
+			name: "a room that doesn't exist is exactly empty even if only its existence can be known",
+			room: occupancy.Room{Source: occupancy.SourceExistence},
+			want: map[string]any{"exists": false, "participant_count": 0.0, "exact": true, "occupants": []any{}, "counts": map[string]any{}, "room_jid": nil, "note": nil},
+		},
+		{
+			name: "a room that emptied this moment has lists, not nulls",
+			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{}},
+			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}},
+		},
+		{
+			name: "people are told in the order in which they came and by nick where they came at once",
+			room: occupancy.Room{
+				Exists: true, Exact: true, Participants: 4, Source: occupancy.SourceModule,
+				Occupants: []occupancy.Occupant{
+					{ID: "d", Name: "late", Kind: occupancy.KindSIPVideo, JoinedAt: now},
+					{ID: "c", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},
+					{ID: "b", Name: "twin", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},
+					{ID: "v", Name: "onlooker", Kind: occupancy.KindVisitor, JoinedAt: now.Add(-time.Minute)},
+					{ID: "a", Name: "twin", Kind: occupancy.KindSIP, JoinedAt: now.Add(-time.Second)},
+				},
+			},
+			want: map[string]any{"participants": []any{"twin", "twin", "c", "late"}},
+		},
+		{
+			name: "times are UTC with milliseconds wherever they come from",
+			room: occupancy.Room{
+				Exists: true, Exact: true, Source: occupancy.SourceModule,
+				AsOf:      now.In(time.FixedZone("CET", 3600)),
+				CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("CET", 3600)),
+			},
+			want: map[string]any{"as_of": "2026-11-22T09:30:00.125Z", "created_at": "2026-01-02T02:04:05.000Z"},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+				c.room.JID = room
+				return c.room, nil
+			}))
+			all := s.get("/api/rooms/r/participants").object(t)
+			got := map[string]any{}
+			for field := range c.want {
+				got[field] = all[field]
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("- want, + got:\n%s", diff)
+			}
+			if _, noted := all["note"]; noted != (all["exact"] == false) {
+				t.Errorf("got a note: %t, exact: %v", noted, all["exact"])
+			}
+		})
+	}
+}
+
+func TestHostileDisplayNamesStayText(t *testing.T) {
+	const name = "</script><img src=x onerror=alert(1)>\u2028\x00\xff\"\r\nSet-Cookie: a=b"
+	s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+		return occupancy.Room{JID: room, Exists: true, Exact: true, Participants: 1, Source: occupancy.SourceModule,
+			Occupants: []occupancy.Occupant{{ID: "x", Name: name, Kind: occupancy.KindUser}}}, nil
+	}))
+	got := s.get("/api/rooms/r/participants")
+	if bytes.ContainsAny(got.body, "<>\x00\u2028") {
+		t.Errorf("got %q, want < and > escaped", got.body)
+	}
+	want := "</script><img src=x onerror=alert(1)>\u2028\x00\ufffd\"\r\nSet-Cookie: a=b"
+	if people := got.object(t)["participants"].([]any); people[0] != want {
+		t.Errorf("got %q, want %q", people[0], want)
+	}
+}
+
+func TestAskingHasAnEnd(t *testing.T) {
+	s := start(t, with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+		deadline, ok := ctx.Deadline()
+		if wait := time.Until(deadline); !ok || wait > 10*time.Second {
+			t.Errorf("got %v (%t) to answer, want at most 10s", wait, ok)
+		}
+		return occupancy.Room{JID: room, Source: occupancy.SourceModule}, nil
+	}))
+	s.get("/api/rooms/r/participants")
+}

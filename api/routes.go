@@ -1,0 +1,117 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// access is who may use a route.
+type access int
+
+const (
+	public access = iota // anybody
+	keyed                // whoever has the API key
+)
+
+// handlerFunc answers a request, or returns why it can't; the adapter then makes that a problem document.
+type handlerFunc func(http.ResponseWriter, *http.Request) error
+
+// route is one row of the table of routes.
+type route struct {
+	method  string
+	path    string
+	access  access
+	handler handlerFunc
+}
+
+// routes returns everything that the service answers to.
+// HEAD goes wherever GET goes.
+func (s *Server) routes() []route {
+	return []route{
+		{http.MethodGet, "/", public, s.getInfo},
+		{http.MethodGet, "/api/rooms/{room_name}/participants", keyed, s.getParticipants},
+		{http.MethodGet, "/health", public, s.getHealth},
+		{http.MethodGet, "/livez", public, s.getLive},
+		{http.MethodGet, "/readyz", public, s.getReady},
+		{http.MethodGet, "/openapi.json", public, s.getDocument},
+		{http.MethodGet, "/docs", public, s.getDocs},
+		{http.MethodGet, "/docs/", public, s.getDocs},
+		{http.MethodGet, "/docs/{asset}", public, s.getDocsAsset},
+	}
+}
+
+// newRouter returns a router for the table.
+func (s *Server) newRouter() *mux.Router {
+	// Rooms of a tenant may be asked for as tenant%2Froom, so the path is matched before it is unescaped.
+	// Without SkipClean mux answers "//" with a 301, which clients follow to a room of another name.
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for _, route := range s.routes() {
+		router.Path(route.path).Methods(route.methods()...).Handler(s.handle(route))
+	}
+	router.NotFoundHandler = s.handle(route{path: unmatched, handler: notFound})
+	router.MethodNotAllowedHandler = s.handle(route{path: unmatched, handler: s.methodNotAllowed})
+	return router
+}
+
+// wrap returns next inside of what every request goes through, matched by a route or not.
+func (s *Server) wrap(next http.Handler) http.Handler {
+	return s.observe(secure(s.rescue(s.limit(next))))
+}
+
+// unmatched stands in logs for the template of a route where there is none.
+const unmatched = "unmatched"
+
+// methods returns the methods that the route answers to.
+func (rt route) methods() []string {
+	if rt.method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{rt.method}
+}
+
+// handle returns the route as an http.Handler: it authorizes, and writes the error that the handler returns.
+func (s *Server) handle(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		exchangeOf(r).route = rt.path
+		if rt.access == keyed {
+			if err := s.authorize(r); err != nil {
+				s.writeError(w, r, err)
+				return
+			}
+		}
+		if err := rt.handler(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// notFound handles every path that is not in the table.
+// It asks for no key, under /api either: the table is public (see /openapi.json), so a 401 would hide nothing,
+// and whoever mistypes a path should hear of that first.
+func notFound(http.ResponseWriter, *http.Request) error {
+	return &problem{kind: kindNotFound, detail: "There is nothing at this path; /openapi.json lists what there is."}
+}
+
+// methodNotAllowed handles every method that a path in the table doesn't have.
+// RFC 9110 §15.5.6 demands an Allow header; mux tells no handler what would have matched, so each method is tried.
+func (s *Server) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, route := range s.routes() {
+		for _, method := range route.methods() {
+			var match mux.RouteMatch
+			asked := *r
+			asked.Method = method
+			if !slices.Contains(allowed, method) && s.router.Match(&asked, &match) && match.MatchErr == nil {
+				allowed = append(allowed, method)
+			}
+		}
+	}
+	return &problem{
+		kind:   kindMethodNotAllowed,
+		detail: "This path doesn't have the method; the Allow header lists those it has.",
+		header: http.Header{"Allow": {strings.Join(allowed, ", ")}},
+	}
+}

@@ -1,0 +1,77 @@
+package api_test
+
+import (
+	"context"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// refused is the mend for a Prosody that isn't there.
+const refused = "nothing listens at prosody:5347: start Prosody, and open the component port in its configuration"
+
+// healthyLink is a way to Prosody whose main domain can be counted.
+func healthyLink() occupancy.Link {
+	return occupancy.Link{
+		Up:         true,
+		Since:      now.Add(-90 * time.Minute).Truncate(time.Hour),
+		LastAnswer: now.Add(-625 * time.Millisecond),
+		Domains: []occupancy.Domain{
+			{JID: mainDomain, Mode: occupancy.ModeModule},
+			{JID: breakoutDomain, Problem: &occupancy.UnknownError{
+				Reason: occupancy.ReasonNoMUC,
+				Mend:   "breakout.meet.jitsi is not a MUC service",
+			}},
+		},
+	}
+}
+
+// downLink is a way to a Prosody that isn't there.
+func downLink() occupancy.Link {
+	return occupancy.Link{
+		Since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
+		Problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2500 * time.Millisecond},
+		Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeUndecided}},
+	}
+}
+
+// occupied is a fakeRooms of rooms in which a meeting is going on; it tells the occupants in no order.
+func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	began := now.Truncate(time.Hour)
+	return occupancy.Room{
+		JID:          room,
+		Exists:       true,
+		Participants: 3,
+		Exact:        true,
+		Source:       occupancy.SourceModule,
+		AsOf:         now,
+		CreatedAt:    began,
+		Counts:       map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindRecorder: 1},
+		Occupants: []occupancy.Occupant{
+			{ID: "d15c0000", Kind: occupancy.KindRecorder, Role: "participant", Affiliation: "none", JoinedAt: began.Add(3 * time.Minute)},
+			{ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none", JoinedAt: began.Add(2 * time.Minute)},
+			{ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner", JoinedAt: began.Add(1250 * time.Millisecond)},
+			{ID: "focus", Kind: occupancy.KindFocus, Role: "moderator", Affiliation: "owner", JoinedAt: began},
+			{ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none", JoinedAt: began.Add(time.Minute)},
+		},
+	}, nil
+}
+
+// inexact is a fakeRooms whose rooms have but a raw number of occupants.
+func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	return occupancy.Room{JID: room, Exists: true, Participants: 4, Source: occupancy.SourceDisco, AsOf: now}, nil
+}
+
+// away is why nothing is known while Prosody isn't there.
+var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2100 * time.Millisecond}
+
+// hides is why nothing is known while Prosody hides rooms.
+var hides = &occupancy.UnknownError{
+	Reason: occupancy.ReasonModuleMissing,
+	Mend:   "Prosody hides the occupants of rooms on muc.meet.jitsi: load the Lua module mod_room_participants_api there",
+}
+
+// panics is a fakeRooms with a fault.
+func panics(context.Context, jid.JID) (occupancy.Room, error) { panic("the secret of the room") }

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+	"golang.org/x/sync/errgroup"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// The bounds of one connection.
+// None of the answers is slow to write, so whoever hits one of these is broken or hostile.
+const (
+	// readHeaderTimeout cuts clients that send a header a byte at a time (slowloris).
+	readHeaderTimeout = 5 * time.Second
+
+	// readTimeout bounds the whole request, thus also a body that nobody asked for.
+	readTimeout = 10 * time.Second
+
+	// writeTimeout runs from the end of the request's header, so it must leave room for askTimeout.
+	writeTimeout = 20 * time.Second
+
+	// idleTimeout is longer than the 60 s for which nginx and most pools keep an idle connection:
+	// were it shorter, we would now and then close one at the moment in which they use it again.
+	idleTimeout = 2 * time.Minute
+
+	// maxHeaderBytes is far above what a browser with cookies for the whole domain sends.
+	maxHeaderBytes = 32 << 10
+
+	// drainTimeout is how long requests under way may take when the service stops;
+	// Docker kills after 10 s, and XMPP has to be closed after us.
+	drainTimeout = 5 * time.Second
+)
+
+// Rooms answers who is in a room.
+type Rooms interface {
+	// Room returns what is known of a room, or an error such as *occupancy.UnknownError.
+	// It must be safe for concurrent use.
+	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
+}
+
+// Link tells the state of the way to Prosody.
+type Link interface {
+	// Link returns a copy that the caller owns.
+	// It must not block, since probes wait for it.
+	Link() occupancy.Link
+}
+
+// Config is what a Server needs.
+type Config struct {
+	// Addr is host:port; port 0 takes a free one.
+	Addr string
+
+	// Key is the API key, which must not be empty.
+	Key string
+
+	// Names makes a room's JID of what a client calls it.
+	Names *occupancy.Names
+
+	Rooms Rooms
+	Link  Link
+
+	// Version is shown by "/" and "/health".
+	Version string
+
+	// Log receives a record for each request; nil discards them.
+	Log *slog.Logger
+}
+
+// Server serves the HTTP API.
+// Its methods are safe for concurrent use, but Run may be called only once.
+type Server struct {
+	key      [sha256.Size]byte
+	names    *occupancy.Names
+	rooms    Rooms
+	link     Link
+	version  string
+	log      *slog.Logger
+	docs     docsFiles
+	router   *mux.Router
+	listener net.Listener
+	http     *http.Server
+	drainFor time.Duration
+}
+
+// New returns a Server that already listens, so that a port which is taken fails at start.
+// Connections are accepted only by Run, which also closes the listener.
+func New(cfg Config) (*Server, error) {
+	if cfg.Key == "" {
+		return nil, errors.New("api: no key: without one anybody could read who is in a room")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	docs, err := loadDocs()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		key:     sha256.Sum256([]byte(cfg.Key)),
+		names:   cfg.Names,
+		rooms:   cfg.Rooms,
+		link:    cfg.Link,
+		version: cfg.Version,
+		log:     cfg.Log,
+		docs:    docs,
+
+		drainFor: drainTimeout,
+	}
+	s.router = s.newRouter()
+	s.http = &http.Server{
+		Handler:           s.wrap(s.router),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+
+		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
+		DisableGeneralOptionsHandler: true,
+	}
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	s.listener = refusalListener{Listener: listener, server: s}
+	return s, nil
+}
+
+// Addr returns the address on which the Server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Handler returns the whole API, all wrapping included, for benchmarks and tests that need no network.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Run serves until ctx ends, then drains and returns nil.
+// It returns an error if serving ends by itself.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("api: serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		s.drain(context.WithoutCancel(ctx))
+		return nil
+	})
+	return g.Wait()
+}
+
+// drain lets the requests under way finish and closes what is left after drainFor.
+// ctx must not have ended: a Shutdown with an ended one would wait for nobody.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.drainFor)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		// Not an error of Run's: a client that never finishes must not make a wanted stop look like a crash.
+		s.log.Warn("connections cut at stop", "err", err)
+		_ = s.http.Close() // what it could complain of is being closed anyway
+	}
+}

@@ -1,0 +1,156 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+func TestNewRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	t.Run("no key", func(t *testing.T) {
+		if _, err := api.New(api.Config{Addr: "127.0.0.1:0"}); err == nil || !strings.HasPrefix(err.Error(), "api: no key") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a port that is taken", func(t *testing.T) {
+		_, err := api.New(api.Config{Addr: taken.Addr().String(), Key: testKey})
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
+			t.Errorf("got %v, want EADDRINUSE and the address", err)
+		}
+	})
+}
+
+func TestHandlerNeedsNoNetwork(t *testing.T) {
+	w := httptest.NewRecorder()
+	start(t).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/livez", nil))
+	if w.Code != 200 || w.Body.String() != "ok\n" {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+func TestALogIsOptional(t *testing.T) {
+	s := start(t, func(cfg *api.Config) { cfg.Log = nil })
+	if got := s.get("/livez"); got.status != 200 {
+		t.Errorf("got %d", got.status)
+	}
+}
+
+func TestTheServerIsBounded(t *testing.T) {
+	s := start(t).HTTP()
+	for name, timeout := range map[string]time.Duration{"header": s.ReadHeaderTimeout, "read": s.ReadTimeout, "write": s.WriteTimeout, "idle": s.IdleTimeout} {
+		if timeout <= 0 {
+			t.Errorf("there is no %s timeout", name)
+		}
+	}
+	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > http.DefaultMaxHeaderBytes {
+		t.Errorf("got %d bytes of header", s.MaxHeaderBytes)
+	}
+}
+
+func TestASlowHeaderIsCut(t *testing.T) {
+	s := prepare(t)
+	s.HTTP().ReadHeaderTimeout = 50 * time.Millisecond
+	s.run()
+	conn := s.dial()
+	if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nX-Slow: "); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); err != nil || len(got) != 0 {
+		t.Errorf("got %q, %v, want the end of the connection", got, err)
+	}
+	if got := s.get("/livez"); got.status != 200 {
+		t.Errorf("the next client: got %d, want 200", got.status)
+	}
+}
+
+func TestAServerThatCannotServeSaysSo(t *testing.T) {
+	s := prepare(t)
+	if err := s.CloseListener(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(context.Background()); !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "api: serve: ") {
+		t.Errorf("got %v, want an error that the listener is closed", err)
+	}
+}
+
+func TestRequestsUnderWayAreFinished(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := start(t, with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+		close(asked)
+		<-answer
+		if err := ctx.Err(); err != nil {
+			t.Errorf("a stop ended the request: %v", err)
+		}
+		return occupied(ctx, room)
+	}))
+	stopped := make(chan error, 1)
+	go func() {
+		<-asked
+		go func() { stopped <- s.stop() }()
+		// New clients are refused at once, while the one under way still has its time.
+		for {
+			conn, err := net.Dial("tcp", s.Addr().String())
+			if err != nil {
+				break
+			}
+			_ = conn.Close()
+			time.Sleep(time.Millisecond)
+		}
+		close(answer)
+	}()
+	if got := s.get("/api/rooms/r/participants"); got.status != 200 {
+		t.Errorf("got %d, want 200", got.status)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestAConnectionWithoutRequestIsCutAtStop(t *testing.T) {
+	s := prepare(t)
+	s.Impatient(50 * time.Millisecond)
+	s.run()
+	conn := s.dial() // as browsers do in advance
+	s.get("/livez")
+	if err := s.stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v, want the end of the connection", err)
+	}
+}
+
+func TestARequestWithoutEndIsCutAtStop(t *testing.T) {
+	asked := make(chan struct{})
+	s := prepare(t, with(waits(asked)))
+	s.Impatient(50 * time.Millisecond)
+	s.run()
+	conn := s.dial()
+	if _, err := io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := s.stop(); err != nil {
+		t.Errorf("Run: %v, want nil: a stop is what was wanted", err)
+	}
+	if !strings.Contains(s.log.String(), "connections cut at stop") {
+		t.Errorf("the log doesn't tell: %s", s.log)
+	}
+}

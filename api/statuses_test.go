@@ -1,0 +1,110 @@
+package api_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ppch/api"
+)
+
+// tooLong is a query that makes any URI too long.
+var tooLong = "?" + strings.Repeat("x", 8000)
+
+// known is the header of a client that has every file already.
+var known = http.Header{"If-None-Match": {"*"}}
+
+const participants = "/api/rooms/{room_name}/participants"
+
+// statuses has a request for every status of every path of the document; HEAD is asked as GET is.
+var statuses = []struct {
+	path, status string
+	given        func(*api.Config)
+	asked        ask
+}{
+	{"/", "200", nil, ask{target: "/"}},
+	{"/", "default", nil, ask{target: "/" + tooLong}},
+	{participants, "200", with(occupied), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "400", nil, ask{target: "/api/rooms/a%5Bb/participants"}},
+	{participants, "401", nil, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}},
+	{participants, "403", nil, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{participants, "503", with(fails(away)), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "default", with(panics), ask{target: "/api/rooms/MyRoom/participants"}},
+	{"/health", "200", nil, ask{target: "/health"}},
+	{"/health", "503", linked(downLink()), ask{target: "/health"}},
+	{"/health", "default", nil, ask{target: "/health" + tooLong}},
+	{"/livez", "200", nil, ask{target: "/livez"}},
+	{"/livez", "default", nil, ask{target: "/livez" + tooLong}},
+	{"/readyz", "200", nil, ask{target: "/readyz"}},
+	{"/readyz", "503", linked(downLink()), ask{target: "/readyz"}},
+	{"/readyz", "default", nil, ask{target: "/readyz" + tooLong}},
+	{"/openapi.json", "200", nil, ask{target: "/openapi.json"}},
+	{"/openapi.json", "304", nil, ask{target: "/openapi.json", header: known}},
+	{"/openapi.json", "default", nil, ask{target: "/openapi.json" + tooLong}},
+	{"/docs", "200", nil, ask{target: "/docs"}},
+	{"/docs", "304", nil, ask{target: "/docs", header: known}},
+	{"/docs", "default", nil, ask{target: "/docs" + tooLong}},
+	{"/docs/", "200", nil, ask{target: "/docs/"}},
+	{"/docs/", "304", nil, ask{target: "/docs/", header: known}},
+	{"/docs/", "default", nil, ask{target: "/docs/" + tooLong}},
+	{"/docs/{asset}", "200", nil, ask{target: "/docs/swagger-ui.css"}},
+	{"/docs/{asset}", "304", nil, ask{target: "/docs/swagger-ui.css", header: known}},
+	{"/docs/{asset}", "404", nil, ask{target: "/docs/nothing.js"}},
+	{"/docs/{asset}", "default", nil, ask{target: "/docs/docs.js" + tooLong}},
+}
+
+func TestEveryDocumentedStatusIsGiven(t *testing.T) {
+	given := map[string]bool{}
+	for _, c := range statuses {
+		s := start(t, c.given)
+		item := contract(t).Paths.Value(c.path)
+		if item == nil {
+			t.Errorf("%s is not documented", c.path)
+			continue
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			c.asked.method = method
+			got := strconv.Itoa(s.do(c.asked).status)
+			if item.GetOperation(method).Responses.Value(got) == nil {
+				got = "default"
+			}
+			if got != c.status {
+				t.Errorf("%s %s: got %s, want %s", method, c.path, got, c.status)
+			}
+			given[method+" "+c.path+" "+c.status] = true
+		}
+	}
+	for path, item := range contract(t).Paths.Map() {
+		for method, operation := range item.Operations() {
+			for status := range operation.Responses.Map() {
+				if name := method + " " + path + " " + status; !given[name] {
+					t.Errorf("%s is documented, but the table has no request for it", name)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryDocumentedHeaderIsGiven(t *testing.T) {
+	given := map[string]bool{}
+	note := func(response string, a answer) {
+		for name := range a.header {
+			given[response+" "+name] = true
+		}
+	}
+	for _, c := range statuses {
+		response := contract(t).Paths.Value(c.path).Get.Responses.Value(c.status)
+		note(response.Ref, start(t, c.given).do(c.asked))
+	}
+	s := start(t)
+	note("#/components/responses/DocsAsset", s.do(ask{target: "/docs/swagger-ui.css", header: http.Header{"Accept-Encoding": {"gzip"}}}))
+	note("#/components/responses/Problem", s.do(ask{method: http.MethodPost, target: "/"}))
+	for component, response := range contract(t).Components.Responses {
+		for header := range response.Value.Headers {
+			if name := "#/components/responses/" + component + " " + http.CanonicalHeaderKey(header); !given[name] {
+				t.Errorf("%s is documented, but never given", name)
+			}
+		}
+	}
+}
