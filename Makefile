@@ -1,0 +1,62 @@
+# make help lists what there is.
+
+GO ?= go
+FOR ?=
+FUZZTIME ?= 5m
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# What a fresh Debian lacks, as PROGRAM:PACKAGE.
+need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
+need_prosody = prosody:prosody
+need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
+	curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
+	node:nodejs /usr/share/nodejs/axios:node-axios
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: build
+build: ## build the programs into bin/
+	@.ci/need $(need_go)
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: ## show it at work on a real Prosody; FOR=20s ends by itself
+	@.ci/need $(need_go) $(need_prosody)
+	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@bin/ppch-demo $(if $(FOR),--for $(FOR))
+
+.PHONY: test
+test: ## run every test on this machine's Prosody
+	@.ci/need $(need_test)
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on ./...
+
+.PHONY: test-prosody13
+test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
+	@.ci/need $(need_test) mmdebstrap:mmdebstrap
+	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on ./cmd/... ./component/... ./prosody/...
+
+.PHONY: lint
+lint: ## look at the code with golangci-lint and luacheck
+	@.ci/need $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check
+	$(GO) mod tidy -diff
+	$(GO) run $(GOLANGCI_LINT) run ./...
+	luacheck -q --config prosody/.luacheckrc prosody
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME
+	@.ci/need $(need_go)
+	$(GO) test -run '^$$' -fuzz FuzzNames -fuzztime $(FUZZTIME) ./component/occupancy
+	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component
+	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component
+
+.PHONY: bench
+bench: ## measure, on a real Prosody
+	@.ci/need $(need_go) $(need_prosody)
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ppch/prosody/prosodytest"
+)
+
+func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
+	t.Parallel()
+	prosodytest.New(t, prosodytest.Options{}) // skips, or fails, where there is no Prosody
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(filepath.Join(dir, "ppch-demo"), "--for", "8s", "--port", "0").CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("got %v want status 0", err)
+	}
+	for _, want := range []string{
+		`"room_name":"Planning","exists":true,"participant_count":6`,
+		`"room_jid":"[acme]stand%20up@muc.meet.jitsi"`,
+		`"room_name":"Nobody here","exists":false`,
+		`"prosody_status":"ok"`,
+		"/docs",
+		" joins ",
+		"The demo is over",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the transcript lacks %s", want)
+		}
+	}
+}
+
+func TestADemoThatCantRunSaysWhy(t *testing.T) {
+	t.Parallel()
+	prosodytest.New(t, prosodytest.Options{})
+	for want, args := range map[string][]string{
+		"which make demo builds": {"--ppch", filepath.Join(t.TempDir(), "ppch")},
+		"--for":                  {"--for", "-1s"},
+		"--port":                 {"--port", "99999"},
+		"unknown command":        {"now"},
+	} {
+		cmd := newCommand()
+		cmd.SetArgs(args)
+		cmd.SetOut(t.Output())
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v want an error naming %s", args, err, want)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// transcript shows questions and their real answers.
+type transcript struct {
+	out io.Writer
+	url string
+}
+
+// show asks what a newcomer would ask.
+func (t *transcript) show(ctx context.Context) error {
+	fmt.Fprintf(t.out, "\nAsk it, in another terminal:\n\n  export KEY=%s\n", demoKey)
+	for _, path := range []string{
+		participants("Planning"),
+		participants("acme/Stand up"),
+		participants("Nobody here"),
+		"/health",
+	} {
+		header := ` -H "X-API-Key: $KEY"`
+		if path == "/health" {
+			header = ""
+		}
+		answer, err := t.ask(ctx, path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "\n  $ curl -s%s %s%s\n  %s\n", header, t.url, path, strings.TrimSpace(string(answer)))
+	}
+	fmt.Fprintf(t.out, "\nThe API's documentation is at %s/docs (the key goes into “Authorize”).\n"+
+		"Each room has Jicofo (focus) in it, and Planning a recorder: by disco alone Prosody counts them too, hence \"exact\": false.\n\n"+
+		"People come and go now. Ctrl-C stops everything.\n\n", t.url)
+	return nil
+}
+
+// participants is the path that existing clients ask.
+func participants(room string) string {
+	return "/api/rooms/" + url.PathEscape(room) + "/participants"
+}
+
+// follow tells each move and what the service knows of it, until ctx ends.
+func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
+	for {
+		var m move
+		select {
+		case <-ctx.Done():
+			return nil
+		case m = <-moves:
+		}
+		// By disco an answer serves everybody for a second.
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(1100 * time.Millisecond):
+		}
+		raw, err := t.ask(ctx, participants(m.room.name))
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Count *int   `json:"participant_count"`
+			Title string `json:"title"`
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			return fmt.Errorf("the answer about %s: %w", m.room.name, err)
+		}
+		verb, count := "leaves", answer.Title
+		if m.came {
+			verb = "joins"
+		}
+		if answer.Count != nil {
+			count = fmt.Sprintf("participant_count %d", *answer.Count)
+		}
+		fmt.Fprintf(t.out, "  %s  %-8s %-6s %-14s %s\n", time.Now().Format(time.TimeOnly), m.who, verb, m.room.name, count)
+	}
+}
+
+func (t *transcript) ask(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("X-API-Key", demoKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}

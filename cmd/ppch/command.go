@@ -1,0 +1,29 @@
+package main
+
+import (
+	"github.com/sethvargo/go-envconfig"
+	"github.com/spf13/cobra"
+)
+
+// newCommand returns the program: "ppch" alone is "ppch serve".
+func newCommand(env envconfig.Lookuper) *cobra.Command {
+	serve := newServe(env)
+	root := &cobra.Command{
+		Use:   "ppch",
+		Short: "Tells who is in a Jitsi Meet room without joining it",
+		Long: `PPCH (Prosody Participant Count Hook) tells programs and people who is in a
+Jitsi Meet room without joining it. It connects to Prosody as an external
+component and answers over HTTP.
+
+Without a subcommand it serves, as "ppch serve" does.`,
+		Example: `  PPCH_API_KEY_FILE=key PPCH_COMPONENT_SECRET_FILE=secret ppch
+  ppch healthcheck --ready
+  ppch serve --help    # every environment variable`,
+		Args:          cobra.NoArgs,
+		RunE:          serve.RunE,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serve, newVersion(), newHealthcheck(env))
+	return root
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+	"github.com/spf13/cobra"
+)
+
+// newHealthcheck returns "ppch healthcheck", whose exit status is for containers.
+func newHealthcheck(env envconfig.Lookuper) *cobra.Command {
+	var (
+		ready   bool
+		timeout time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask the running service whether it is well; exit status 0 if so",
+		Long: `Ask the service at PPCH_HOST and PPCH_PORT whether it is alive (GET /livez),
+or with --ready whether it can answer questions (GET /readyz).
+
+The exit status is 0 if so and 1 otherwise. A container should be restarted for
+the first only: when Prosody is away, a restart of PPCH does not help.`,
+		Example: `  ppch healthcheck
+  ppch healthcheck --ready --timeout 2s`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := readSettings(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			path := "/livez"
+			if ready {
+				path = "/readyz"
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			return checkHealth(ctx, "http://"+reachable(s.Host, s.Port)+path, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether questions can be answered, not only whether the service lives")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	return cmd
+}
+
+// reachable returns where a service that listens on host can be reached from the same machine.
+func reachable(host, port string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.Is6() {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func checkHealth(ctx context.Context, url string, out io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if err != nil {
+		return fmt.Errorf("healthcheck: %w", err)
+	}
+	text := strings.TrimSpace(string(body))
+	if resp.StatusCode != http.StatusOK {
+		return errors.New("healthcheck: " + resp.Status + ": " + text)
+	}
+	_, err = fmt.Fprintln(out, text)
+	return err
+}

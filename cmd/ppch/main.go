@@ -1,0 +1,24 @@
+// Command ppch tells programs and people who is in a Jitsi Meet room without joining it.
+//
+// It connects to Prosody as an external component (XEP-0114), learns there who is in which room,
+// and answers over HTTP. It is configured by environment variables alone; "ppch serve --help" lists them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand(envconfig.OsLookuper()).ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "ppch:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/sethvargo/go-envconfig"
+	"golang.org/x/sync/errgroup"
+
+	"ppch/api"
+	"ppch/component"
+	"ppch/component/occupancy"
+)
+
+// run is the service: it wires the parts, runs them until ctx ends, and stops them in order.
+// A clean stop returns nil.
+func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
+	cfg, err := loadConfig(ctx, env)
+	if err != nil {
+		return err
+	}
+	log := newLogger(stderr, cfg)
+	for _, w := range cfg.warnings {
+		log.Warn(w)
+	}
+
+	xmpp, err := component.New(component.Config{
+		Address:    cfg.prosody,
+		Domain:     cfg.domain,
+		Secret:     cfg.secret.reveal(),
+		MUCDomains: cfg.mucDomains,
+		Log:        log,
+	})
+	if err != nil {
+		return err
+	}
+	http, err := api.New(api.Config{
+		Addr:    cfg.listen,
+		Key:     cfg.apiKey.reveal(),
+		Names:   occupancy.NewNames(cfg.mucDomains...),
+		Rooms:   xmpp,
+		Link:    xmpp,
+		Version: version,
+		Log:     log,
+	})
+	if err != nil {
+		return err
+	}
+
+	// Requests are answered to their end while the stream is still there, so it stops after HTTP has.
+	xmppCtx, stopXMPP := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopXMPP()
+	var g errgroup.Group
+	g.Go(func() error { return xmpp.Run(xmppCtx) })
+	g.Go(func() error {
+		defer stopXMPP()
+		return http.Run(ctx)
+	})
+	log.Info("ppch started", "version", version, "listen", http.Addr().String(), "prosody", cfg.prosody, "component", cfg.domain.String())
+	err = g.Wait()
+	log.Info("ppch stopped")
+	return err
+}
