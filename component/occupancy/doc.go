@@ -10,4 +10,15 @@
 // What is not known is never a zero value that could be read as a number:
 // whoever can't answer returns an [UnknownError], which says what to mend,
 // and slices and maps that are not known are nil while those known to be empty are not.
+//
+// # The live copy
+//
+// A [Directory] holds what the Lua module tells: for each MUC domain a snapshot, then changes,
+// each as a [Batch] of absolute facts with the totals that it leads to.
+// As long as the totals are right and batches come, what is served is true as of the last of them.
+// When they aren't, whoever applies batches begins a new snapshot, which grows beside the served copy:
+// readers see either the one or the other, and a [Subscription] only what is different.
+//
+// Nobody who reads can hold up what is told, and no reader gets hold of what is kept:
+// all values are copies, and a subscriber who is too slow is dropped, and told so.
 package occupancy

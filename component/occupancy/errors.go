@@ -26,6 +26,7 @@ const (
 	ReasonConflict      Reason = "conflict"       // another connection has the component's name
 	ReasonLost          Reason = "lost"           // the stream ended
 	ReasonNoMUC         Reason = "no-muc"         // the watched domain is not a MUC service
+	ReasonSyncing       Reason = "syncing"        // the module is there, and its rooms are being learnt
 	ReasonModuleMissing Reason = "module-missing" // rooms are hidden and the Lua module isn't loaded
 	ReasonRejected      Reason = "rejected"       // Prosody answered with an unexpected error
 )

@@ -41,18 +41,70 @@ type Room struct {
 	AsOf   time.Time
 
 	// Counts and Occupants are nil where the source can't know them.
+	// Occupants are nil in lists of rooms as well, and come in no order.
 	Counts    map[Kind]int
 	Occupants []Occupant
 
 	// CreatedAt is zero where the source can't know it.
 	CreatedAt time.Time
+
+	// What follows is known from SourceModule only.
+
+	// Type is what the room's domain is for. Parent is the room to which a breakout or lobby room belongs, or zero.
+	Type   RoomType
+	Parent jid.JID
+
+	// Tenant is the one of [tenant]room, or empty.
+	Tenant string
+
+	Subject     string
+	MeetingID   string
+	Password    bool // a password is needed to enter
+	MembersOnly bool
+
+	// Visitors is the number of visitors on other servers; those of this one are in Counts.
+	Visitors int
+
+	// Lobby is where people wait to be let in, nil if there is none. Breakouts are in the order of Prosody.
+	// Who is in one of these isn't in the room, and has a number there.
+	Lobby     *RoomRef
+	Breakouts []RoomRef
+
+	// Version is the Seq of the last [Event] that this includes: earlier ones are old news.
+	Version uint64
 }
 
 // Clone returns a copy that the caller owns.
 func (r Room) Clone() Room {
 	r.Counts = maps.Clone(r.Counts)
 	r.Occupants = slices.Clone(r.Occupants)
+	r.Breakouts = slices.Clone(r.Breakouts)
+	if r.Lobby != nil {
+		lobby := *r.Lobby
+		r.Lobby = &lobby
+	}
 	return r
+}
+
+// RoomType is what the rooms of a MUC domain are for.
+type RoomType string
+
+// The types of rooms that Jitsi has a MUC domain for each.
+const (
+	RoomMain     RoomType = "main"
+	RoomBreakout RoomType = "breakout"
+	RoomLobby    RoomType = "lobby"
+)
+
+// RoomRef is a room as another one tells of it.
+type RoomRef struct {
+	JID  jid.JID
+	Name string // of a breakout room; hostile text like every name
+
+	// Known is whether the room's domain is watched and known. If it isn't, what follows means nothing.
+	Known        bool
+	Exists       bool
+	Participants int
 }
 
 // HealthCheck reports whether room is one that Jicofo makes for a moment to see whether Prosody works.
@@ -77,4 +129,18 @@ type Occupant struct {
 
 	// JoinedAt is zero where the source can't know it.
 	JoinedAt time.Time
+
+	// RealJID is the full JID behind the nick, for which Prosody vouches.
+	// Like all that follows it is known from SourceModule only.
+	RealJID string
+
+	// These the server has from an authenticated user's token; empty for guests.
+	UserID    string
+	UserName  string
+	UserGroup string
+	UserEmail string
+
+	// AvatarURL and Marks are what the client says, as Name is.
+	AvatarURL string
+	Marks     Marks
 }

@@ -1,0 +1,151 @@
+package occupancy_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// page returns 200 occupants of a room, as the wire gives them: their strings share one text.
+func page(room, size int) occupancy.Delta {
+	var text strings.Builder
+	for i := range size {
+		fmt.Fprintf(&text, "%08x\t%08x-1f2e-4d3c-8b9a-%012x@meet.jitsi/AbCdEfGh_%04x\tparticipant\tnone\tPerson Number %04d\thttps://example.com/avatars/%08x.png\n",
+			room<<12+i, room, i, i, i, i)
+	}
+	d := whole(fmt.Sprintf("room-%05d@muc.meet.jitsi", room))
+	for line := range strings.Lines(text.String()) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		d.Present = append(d.Present, occupancy.Occupant{
+			ID: f[0], RealJID: f[1], Role: f[2], Affiliation: f[3], Name: f[4], AvatarURL: f[5],
+			JoinedAt: at(room), Marks: occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+		})
+	}
+	return d
+}
+
+// fill has d learn rooms of so many occupants each.
+func fill(tb testing.TB, d *occupancy.Directory, rooms, size int) {
+	d.Begin(muc, jitsi)
+	for i := range rooms {
+		if err := d.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := d.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkMemory holds 100,000 occupants in rooms of several sizes, then a second copy beside them as a resync does.
+func BenchmarkMemory(b *testing.B) {
+	const occupants = 100_000
+	for _, size := range []int{5, 20, 500} {
+		b.Run(fmt.Sprintf("rooms of %d", size), func(b *testing.B) {
+			for b.Loop() {
+				before := heap()
+				d := occupancy.NewDirectory(muc)
+				fill(b, d, occupants/size, size)
+				once := heap()
+				d.Begin(muc, jitsi)
+				for i := range occupants / size {
+					_ = d.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0))
+				}
+				twice := heap()
+				b.ReportMetric(float64(once-before)/occupants, "bytes/occupant")
+				b.ReportMetric(float64(twice-once)/occupants, "bytes/occupant-resync")
+				runtime.KeepAlive(d)
+			}
+		})
+	}
+}
+
+// BenchmarkApply changes one occupant: of few, and of very many.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []struct{ rooms, size int }{{1, 10}, {10_000, 10}, {1, 1000}, {200, 500}} {
+		b.Run(fmt.Sprintf("%d rooms of %d", n.rooms, n.size), func(b *testing.B) {
+			d := occupancy.NewDirectory(muc)
+			fill(b, d, n.rooms, n.size)
+			s := d.Subscribe(1)
+			defer s.Close()
+			room := fmt.Sprintf("room-%05d@muc.meet.jitsi", n.rooms/2)
+			person := page(n.rooms/2, n.size).Present[0]
+			total := n.rooms * n.size
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				person.Marks ^= occupancy.MarkHandRaised
+				if err := d.Apply(muc, synced(n.rooms, total, more(room, nil, person)), at(i)); err != nil {
+					b.Fatal(err)
+				}
+				select {
+				case <-s.Events():
+				default:
+					b.Fatal("no event")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkResync compares two copies of 100,000 occupants that are the same, and measures what readers wait meanwhile.
+func BenchmarkResync(b *testing.B) {
+	const rooms, size = 5_000, 20
+	d := occupancy.NewDirectory(muc)
+	fill(b, d, rooms, size)
+	deltas := make([]occupancy.Delta, rooms)
+	for i := range deltas {
+		deltas[i] = page(i, size)
+	}
+	for b.Loop() {
+		d.Begin(muc, jitsi)
+		for i := range deltas {
+			_ = d.Apply(muc, occupancy.Batch{Deltas: deltas[i : i+1]}, at(0))
+		}
+		start := time.Now()
+		if err := d.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/swap")
+	}
+}
+
+// BenchmarkRoom reads a room from many goroutines.
+func BenchmarkRoom(b *testing.B) {
+	d := occupancy.NewDirectory(muc)
+	fill(b, d, 1000, 20)
+	room := jid.MustParse("room-00500@muc.meet.jitsi")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if r, ok := d.Room(room); !ok || len(r.Occupants) != 20 {
+				b.Error(r, ok)
+			}
+		}
+	})
+}
+
+// BenchmarkRooms lists 10,000 rooms.
+func BenchmarkRooms(b *testing.B) {
+	d := occupancy.NewDirectory(muc)
+	fill(b, d, 10_000, 10)
+	b.ReportAllocs()
+	for b.Loop() {
+		if rooms, ok := d.Rooms(muc); !ok || len(rooms) != 10_000 {
+			b.Fatal(len(rooms), ok)
+		}
+	}
+}

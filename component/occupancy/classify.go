@@ -1,0 +1,71 @@
+package occupancy
+
+import (
+	"slices"
+	"strings"
+)
+
+// Trust is what a MUC domain's configuration says about the conference's own machinery:
+// prefixes of real JIDs that only it can have. Without any prefix nobody is taken for it.
+type Trust struct {
+	Recorders    []string
+	Transcribers []string
+}
+
+// Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
+//
+// The real JID comes first, since Prosody vouches for it; a client can write any marks.
+// These only tell apart what an address has in common, so whoever forges them stays a person.
+func Classify(o *Occupant, t Trust) Kind {
+	gateway := o.Marks.Has(MarkJibri | MarkSIPJibri)
+	switch {
+	case o.ID == "focus" && localpart(o.RealJID) == "focus":
+		return KindFocus
+	case startsWithAny(o.RealJID, t.Recorders):
+		if gateway {
+			return KindSIPVideo
+		}
+		return KindRecorder
+	case startsWithAny(o.RealJID, t.Transcribers):
+		return KindTranscriber
+	case t.hides(host(o.RealJID)):
+		// Jitsi's clients show nobody of the domain on which its recorders are.
+		switch {
+		case gateway:
+			return KindSIPVideo
+		case o.Marks.Has(MarkTranscriber):
+			return KindTranscriber
+		}
+		return KindHidden
+	case o.Role == "visitor":
+		return KindVisitor
+	case o.Marks.Has(MarkInitiator), o.Marks.Has(MarkJigasi):
+		return KindSIP
+	}
+	return KindUser
+}
+
+// hides reports whether domain is the one of a trusted prefix: the hidden domain.
+func (t Trust) hides(domain string) bool {
+	is := func(prefix string) bool { return host(prefix) == domain }
+	return domain != "" && (slices.ContainsFunc(t.Recorders, is) || slices.ContainsFunc(t.Transcribers, is))
+}
+
+func startsWithAny(address string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return p != "" && strings.HasPrefix(address, p) })
+}
+
+// localpart and host take addresses apart as Prosody wrote them: those that jid.Parse refuses are in rooms as well.
+func localpart(address string) string {
+	bare, _, _ := strings.Cut(address, "/")
+	local, _, ok := strings.Cut(bare, "@")
+	if !ok {
+		return ""
+	}
+	return local
+}
+
+func host(address string) string {
+	bare, _, _ := strings.Cut(address, "/")
+	return bare[strings.IndexByte(bare, '@')+1:]
+}

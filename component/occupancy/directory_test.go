@@ -1,0 +1,359 @@
+package occupancy_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+var (
+	muc      = jid.MustParse("muc.meet.jitsi")
+	lobby    = jid.MustParse("lobby.meet.jitsi")
+	breakout = jid.MustParse("breakout.meet.jitsi")
+	daily    = jid.MustParse("daily@muc.meet.jitsi")
+)
+
+// at is a time, sec seconds after the first.
+func at(sec int) time.Time { return time.Unix(1790000000+int64(sec), 0).UTC() }
+
+// somebody is an occupant who joined at that time.
+func somebody(nick string, joined int) occupancy.Occupant {
+	return occupancy.Occupant{ID: nick, RealJID: "q-" + nick + "@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(joined)}
+}
+
+// named is who has chosen a name.
+func named(o occupancy.Occupant, name string) occupancy.Occupant {
+	o.Name = name
+	return o
+}
+
+var focus = occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Role: "moderator", Affiliation: "owner", JoinedAt: at(0)}
+
+// whole is a room stated from scratch.
+func whole(room string, present ...occupancy.Occupant) occupancy.Delta {
+	return occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}, Present: present}
+}
+
+// more is what changes in a room that is there.
+func more(room string, left []string, present ...occupancy.Occupant) occupancy.Delta {
+	return occupancy.Delta{Room: room, Left: left, Present: present}
+}
+
+func synced(rooms, occupants int, deltas ...occupancy.Delta) occupancy.Batch {
+	return occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}
+}
+
+// meeting returns a directory in which Ann and Bob, and Jicofo, are in one room.
+func meeting(t *testing.T) *occupancy.Directory {
+	t.Helper()
+	d := occupancy.NewDirectory(muc, lobby, breakout)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
+	return d
+}
+
+func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occupancy.Batch) {
+	t.Helper()
+	for _, b := range batches {
+		if err := d.Apply(muc, b, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// drain returns the events that are in a stream, each as "kind room nick people".
+func drain(s *occupancy.Subscription) []string {
+	events := []string{}
+	for {
+		select {
+		case e, ok := <-s.Events():
+			if !ok {
+				return append(events, "end")
+			}
+			events = append(events, fmt.Sprintf("%s %s %s %d", e.Kind, e.Room.Localpart(), e.Occupant.ID, e.Tally.People()))
+		default:
+			return events
+		}
+	}
+}
+
+// nicks returns who is in a room, in order.
+func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
+	t.Helper()
+	r, ok := d.Room(room)
+	if !ok {
+		t.Fatalf("nothing is known of %s", room)
+	}
+	ids := []string{}
+	for _, o := range r.Occupants {
+		ids = append(ids, o.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func TestApplyTellsWhatChanged(t *testing.T) {
+	const room = "daily@muc.meet.jitsi"
+	for _, c := range []struct {
+		name   string
+		in     []occupancy.Batch
+		events []string
+		nicks  []string
+	}{
+		{
+			name:   "a heartbeat changes nothing",
+			in:     []occupancy.Batch{synced(1, 3)},
+			events: []string{}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "somebody joins",
+			in:     []occupancy.Batch{synced(1, 4, more(room, nil, somebody("cyd", 11)))},
+			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
+		},
+		{
+			name:   "the same told twice happens once",
+			in:     []occupancy.Batch{synced(1, 4, more(room, nil, somebody("cyd", 11))), synced(1, 4, more(room, nil, somebody("cyd", 11)))},
+			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
+		},
+		{
+			name:   "somebody leaves, and leaves again",
+			in:     []occupancy.Batch{synced(1, 2, more(room, []string{"bob", "bob"})), synced(1, 2, more(room, []string{"bob"}))},
+			events: []string{"left daily bob 1"}, nicks: []string{"ann", "focus"},
+		},
+		{
+			name:   "an occupant changes nick and another leaves in one batch",
+			in:     []occupancy.Batch{synced(1, 2, more(room, []string{"ann", "bob"}, somebody("anne", 1)))},
+			events: []string{"left daily ann 1", "left daily bob 0", "joined daily anne 1"}, nicks: []string{"anne", "focus"},
+		},
+		{
+			name:   "somebody chooses a name",
+			in:     []occupancy.Batch{synced(1, 3, more(room, nil, named(somebody("ann", 1), "Ann")))},
+			events: []string{"updated daily ann 2"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a person turns out to be a visitor, and doesn't count any more",
+			in:     []occupancy.Batch{synced(1, 3, more(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web", Role: "visitor", JoinedAt: at(2)}))},
+			events: []string{"updated daily bob 1"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "who has another joining time has left and come back",
+			in:     []occupancy.Batch{synced(1, 3, more(room, nil, somebody("bob", 12)))},
+			events: []string{"left daily bob 1", "joined daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "who has a joining time that isn't known any more was here all the time",
+			in:     []occupancy.Batch{synced(1, 3, more(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web"}))},
+			events: []string{"updated daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a recorder comes, and the number of people stays",
+			in:     []occupancy.Batch{synced(1, 4, more(room, nil, occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))},
+			events: []string{"joined daily rec 2"}, nicks: []string{"ann", "bob", "focus", "rec"},
+		},
+		{
+			name:   "a room stated from scratch as it was",
+			in:     []occupancy.Batch{synced(1, 3, whole(room, somebody("bob", 2), focus, somebody("ann", 1)))},
+			events: []string{}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a room stated from scratch keeps the facts that aren't told",
+			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, New: true, Present: []occupancy.Occupant{focus, somebody("ann", 1), somebody("bob", 2)}})},
+			events: []string{}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a room stated from scratch otherwise",
+			in:     []occupancy.Batch{synced(1, 3, whole(room, focus, named(somebody("bob", 2), "Bob"), somebody("cyd", 11)))},
+			events: []string{"left daily ann 1", "updated daily bob 1", "joined daily cyd 2"}, nicks: []string{"bob", "cyd", "focus"},
+		},
+		{
+			name: "a room stated from scratch that goes on",
+			in: []occupancy.Batch{synced(1, 3,
+				whole(room, focus, somebody("ann", 1)),
+				more(room, nil, somebody("bob", 2)))},
+			events: []string{"left daily bob 1", "joined daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a room gets a subject",
+			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{CreatedAt: at(0), Subject: "Plans"}})},
+			events: []string{"room-updated daily  2"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "facts told again",
+			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}})},
+			events: []string{}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a room ends when everybody has left",
+			in:     []occupancy.Batch{synced(0, 0, occupancy.Delta{Room: room, Gone: true}), synced(0, 0, occupancy.Delta{Room: room, Gone: true})},
+			events: []string{"left daily ann 1", "left daily bob 0", "left daily focus 0", "room-ended daily  0"}, nicks: []string{},
+		},
+		{
+			name: "a room ends and begins anew in one batch",
+			in:   []occupancy.Batch{synced(1, 1, occupancy.Delta{Room: room, Gone: true}, whole(room, somebody("ann", 13)))},
+			events: []string{
+				"left daily ann 1", "left daily bob 0", "left daily focus 0", "room-ended daily  0",
+				"room-started daily  0", "joined daily ann 1",
+			},
+			nicks: []string{"ann"},
+		},
+		{
+			name:   "another room",
+			in:     []occupancy.Batch{synced(2, 4, whole("[acme]b@muc.meet.jitsi", somebody("eve", 11)))},
+			events: []string{"room-started [acme]b  0", "joined [acme]b eve 1"}, nicks: []string{"ann", "bob", "focus"},
+		},
+		{
+			name:   "a health check of Jicofo's is counted and kept quiet",
+			in:     []occupancy.Batch{synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)), synced(1, 3, occupancy.Delta{Room: "__jicofo-health-check-1@muc.meet.jitsi", Gone: true})},
+			events: []string{}, nicks: []string{"ann", "bob", "focus"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := meeting(t)
+			s := d.Subscribe(100)
+			apply(t, d, at(20), c.in...)
+			if diff := cmp.Diff(c.events, drain(s)); diff != "" {
+				t.Errorf("events: -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(c.nicks, nicks(t, d, daily)); diff != "" {
+				t.Errorf("occupants: -want +got:\n%s", diff)
+			}
+			if got, ok := d.AsOf(muc); !ok || !got.Equal(at(20)) {
+				t.Errorf("got as of %s, %t; want the time of the last batch", got, ok)
+			}
+		})
+	}
+}
+
+func TestSnapshotTakesThePlaceOfTheServedCopy(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(100)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(20),
+		occupancy.Batch{Deltas: []occupancy.Delta{whole("new@muc.meet.jitsi", focus)}},
+		occupancy.Batch{Deltas: []occupancy.Delta{whole("daily@muc.meet.jitsi", focus, somebody("ann", 1))}},
+		occupancy.Batch{Deltas: []occupancy.Delta{more("daily@muc.meet.jitsi", []string{"ann"}, somebody("dan", 15))}},
+	)
+	if got := drain(s); len(got) > 0 {
+		t.Errorf("got events %q of a snapshot that isn't complete", got)
+	}
+	if got, want := nicks(t, d, daily), []string{"ann", "bob", "focus"}; !slices.Equal(got, want) {
+		t.Errorf("got %q before the snapshot is complete, want %q", got, want)
+	}
+	if got, _ := d.AsOf(muc); !got.Equal(at(10)) {
+		t.Errorf("got as of %s before the snapshot is complete", got)
+	}
+	apply(t, d, at(21), synced(2, 3))
+	want := []string{
+		"left daily ann 1", "left daily bob 0", "joined daily dan 1",
+		"room-started new  0", "joined new focus 0",
+	}
+	if diff := cmp.Diff(want, drain(s)); diff != "" {
+		t.Errorf("events: -want +got:\n%s", diff)
+	}
+	if got, _ := d.AsOf(muc); !got.Equal(at(21)) {
+		t.Errorf("got as of %s", got)
+	}
+}
+
+func TestSnapshotThatShowsTheSameTellsNothing(t *testing.T) {
+	d := meeting(t)
+	before, _ := d.Room(daily)
+	s := d.Subscribe(100)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(20), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("bob", 2), somebody("ann", 1))))
+	if got := drain(s); len(got) > 0 {
+		t.Errorf("got events %q", got)
+	}
+	if after, _ := d.Room(daily); after.Version != before.Version {
+		t.Errorf("got version %d, was %d", after.Version, before.Version)
+	}
+}
+
+func TestSnapshotWithOtherTrustMakesOthersOfTheSamePeople(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(100)
+	d.Begin(muc, occupancy.Trust{Recorders: []string{"q-bob@"}})
+	apply(t, d, at(20), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("bob", 2), somebody("ann", 1))))
+	if diff := cmp.Diff([]string{"updated daily bob 1"}, drain(s)); diff != "" {
+		t.Errorf("events: -want +got:\n%s", diff)
+	}
+}
+
+func TestASecondSnapshotForgetsTheFirst(t *testing.T) {
+	d := meeting(t)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(20), occupancy.Batch{Deltas: []occupancy.Delta{whole("other@muc.meet.jitsi", focus)}})
+	d.Begin(muc, jitsi)
+	apply(t, d, at(21), synced(0, 0))
+	if r, ok := d.Room(jid.MustParse("other@muc.meet.jitsi")); !ok || r.Exists {
+		t.Errorf("got %+v, %t", r, ok)
+	}
+}
+
+func TestApplyRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		domain jid.JID
+		setup  func(*occupancy.Directory)
+		in     occupancy.Batch
+		want   error
+	}{
+		{name: "a domain that isn't watched", domain: jid.MustParse("muc.example.com"), in: synced(0, 0), want: occupancy.ErrNotWatched},
+		{name: "a batch before any snapshot", domain: lobby, in: synced(0, 0), want: occupancy.ErrNotBegun},
+		{name: "a batch of a domain that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { d.Forget(muc) }, in: synced(1, 3), want: occupancy.ErrNotBegun},
+		{name: "a batch of a snapshot that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi); d.Forget(muc) }, in: synced(0, 0), want: occupancy.ErrNotBegun},
+		{name: "a batch after a snapshot that wasn't right", domain: lobby, setup: func(d *occupancy.Directory) {
+			d.Begin(lobby, jitsi)
+			_ = d.Apply(lobby, synced(1, 1), at(11))
+		}, in: synced(0, 0), want: occupancy.ErrNotBegun},
+		{name: "more of a snapshot that is complete", domain: muc, in: occupancy.Batch{}, want: occupancy.ErrOutOfOrder},
+		{name: "one room too many", domain: muc, in: synced(2, 3), want: occupancy.ErrTotals},
+		{name: "one occupant too few", domain: muc, in: synced(1, 2), want: occupancy.ErrTotals},
+		{name: "somebody joins but was counted before", domain: muc, in: synced(1, 3, more("daily@muc.meet.jitsi", nil, somebody("cyd", 11))), want: occupancy.ErrTotals},
+		{name: "a snapshot that lacks somebody", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi) },
+			in: synced(1, 3, whole("daily@muc.meet.jitsi", focus)), want: occupancy.ErrTotals},
+		{name: "a room of another domain", domain: muc, in: synced(2, 4, whole("daily@lobby.meet.jitsi", focus)), want: occupancy.ErrForeign},
+		{name: "a room without a node", domain: muc, in: synced(2, 4, whole("muc.meet.jitsi", focus)), want: occupancy.ErrForeign},
+		{name: "a room with a resource", domain: muc, in: synced(2, 4, whole("a@muc.meet.jitsi/b", focus)), want: occupancy.ErrForeign},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := meeting(t)
+			if c.setup != nil {
+				c.setup(d)
+			}
+			before, known := d.AsOf(c.domain)
+			if err := d.Apply(c.domain, c.in, at(20)); !errors.Is(err, c.want) {
+				t.Errorf("got error %v, want %v", err, c.want)
+			}
+			if after, still := d.AsOf(c.domain); !after.Equal(before) || still != known {
+				t.Errorf("got as of %s, %t; was %s, %t", after, still, before, known)
+			}
+		})
+	}
+}
+
+func TestForgottenIsNotEmpty(t *testing.T) {
+	d := meeting(t)
+	d.Forget(muc)
+	d.Forget(muc)
+	d.Forget(jid.MustParse("muc.example.com"))
+	if r, ok := d.Room(daily); ok {
+		t.Errorf("got %+v of a domain that was forgotten", r)
+	}
+	if r, ok := d.Rooms(muc); ok || r != nil {
+		t.Errorf("got %+v of a domain that was forgotten", r)
+	}
+	if got, ok := d.Totals(muc); ok {
+		t.Errorf("got %+v of a domain that was forgotten", got)
+	}
+	if got, ok := d.AsOf(muc); ok {
+		t.Errorf("got as of %s of a domain that was forgotten", got)
+	}
+}

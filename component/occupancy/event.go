@@ -1,0 +1,74 @@
+package occupancy
+
+import (
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// EventKind is what has happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventRoomStarted EventKind = "room-started"
+	EventRoomUpdated EventKind = "room-updated" // its facts: subject, lobby and so on
+	EventRoomEnded   EventKind = "room-ended"   // after everybody in it has left
+	EventJoined      EventKind = "joined"
+	EventUpdated     EventKind = "updated" // an occupant's record
+	EventLeft        EventKind = "left"
+
+	// EventReset says that a domain, whose JID stands in Room, is known for the first time or not at all any more:
+	// no other events lead there.
+	EventReset EventKind = "reset"
+)
+
+// Event is one change, in the order in which the Directory took it in.
+type Event struct {
+	// Seq numbers the events of a Directory. Compare it with the Version of a [Room].
+	Seq  uint64
+	Kind EventKind
+	Room jid.JID
+
+	// Occupant is as it is now, or was last; zero for events of a room.
+	Occupant Occupant
+
+	// Tally is who is in the room after this.
+	Tally Tally
+
+	// At is when Prosody told it.
+	At time.Time
+}
+
+// emit numbers a change and tells it. The caller holds mu.
+func (d *Directory) emit(c change, at time.Time) {
+	if c.room.hidden {
+		return
+	}
+	d.seq++
+	c.room.version = d.seq
+	if len(d.subs) == 0 {
+		return
+	}
+	e := Event{Seq: d.seq, Kind: c.kind, Room: c.room.jid, Tally: c.tally, At: at}
+	if c.occupant != nil {
+		e.Occupant = *c.occupant
+	}
+	d.publish(e)
+}
+
+// publish gives an event to all who want it. It never blocks. The caller holds mu.
+func (d *Directory) publish(e Event) {
+	for s := range d.subs {
+		if !s.wants(e) {
+			continue
+		}
+		select {
+		case s.events <- e:
+		default:
+			s.missed = true
+			d.dropped++
+			d.end(s)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package occupancy_test
+
+import (
+	"math"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"mellium.im/xmpp/jid"
+	"pgregory.net/rapid"
+
+	"ppch/component/occupancy"
+)
+
+// follower keeps a copy of a directory by events, as a client of ours would.
+type follower struct {
+	sub      *occupancy.Subscription
+	loaded   bool
+	state    model
+	versions map[string]uint64
+	log      []occupancy.Event // all events that it has read
+}
+
+func (h *history) subscribe(t *rapid.T) {
+	if len(h.followers) == 3 {
+		h.followers[0].sub.Close()
+		h.followers = h.followers[1:]
+	}
+	h.followers = append(h.followers, &follower{sub: h.d.Subscribe(1 << 16)})
+}
+
+// load has a follower read what is there, which may be some events after it has subscribed.
+func (h *history) load(t *rapid.T) {
+	for _, f := range h.followers {
+		if !f.loaded {
+			f.load(t, h.d)
+		}
+	}
+}
+
+func (f *follower) load(t *rapid.T, d *occupancy.Directory) {
+	f.loaded, f.state, f.versions = true, model{}, make(map[string]uint64)
+	for _, at := range pool {
+		f.read(t, d, at)
+	}
+}
+
+func (f *follower) read(t *rapid.T, d *occupancy.Directory, at string) {
+	r, known := d.Room(jid.MustParse(at))
+	f.versions[at] = r.Version
+	if !known {
+		f.versions[at] = math.MaxUint64 // until the next reset
+	}
+	delete(f.state, at)
+	if r.Exists {
+		f.state[at] = fromRoom(t, r)
+	}
+}
+
+// replay has a follower take in the events that there are. Afterwards it knows what the directory serves.
+func (h *history) replay(t *rapid.T) {
+	if len(h.followers) == 0 {
+		t.Skip("nobody follows")
+	}
+	h.follow(t, h.followers[rapid.IntRange(0, len(h.followers)-1).Draw(t, "follower")])
+}
+
+func (h *history) replayAll(t *rapid.T) {
+	for _, f := range append(h.followers, h.reference) {
+		h.follow(t, f)
+	}
+	for _, s := range h.slow {
+		s.check(t, h.reference)
+	}
+}
+
+func (h *history) follow(t *rapid.T, f *follower) {
+	if !f.loaded {
+		f.load(t, h.d)
+	}
+	for len(f.sub.Events()) > 0 {
+		f.take(t, h.d, <-f.sub.Events())
+	}
+	if diff := cmp.Diff(h.served.visible(), f.state, cmp.AllowUnexported(modelRoom{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("what follows from the events: -want +got:\n%s", diff)
+	}
+}
+
+// take takes in one event, which has to fit what was before.
+func (f *follower) take(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
+	if n := len(f.log); n > 0 && e.Seq != f.log[n-1].Seq+1 {
+		t.Fatalf("got event %d after %d", e.Seq, f.log[n-1].Seq)
+	}
+	f.log = append(f.log, e)
+	if e.Kind == occupancy.EventReset {
+		f.load(t, d)
+		return
+	}
+	at := e.Room.String()
+	if e.Seq <= f.versions[at] {
+		return
+	}
+	r, exists := f.state[at]
+	was, there := r.occupants[e.Occupant.ID]
+	fits := exists
+	switch e.Kind {
+	case occupancy.EventRoomStarted:
+		fits = !exists
+		r.occupants = make(map[string]occupancy.Occupant)
+		f.state[at] = r
+		f.subject(d, at)
+	case occupancy.EventRoomUpdated:
+		f.subject(d, at)
+	case occupancy.EventRoomEnded:
+		fits = exists && len(r.occupants) == 0
+		delete(f.state, at)
+	case occupancy.EventJoined:
+		fits = exists && !there
+		r.occupants[e.Occupant.ID] = e.Occupant
+	case occupancy.EventUpdated:
+		fits = there && was != e.Occupant && was.JoinedAt.Equal(e.Occupant.JoinedAt)
+		r.occupants[e.Occupant.ID] = e.Occupant
+	case occupancy.EventLeft:
+		fits = there && was == e.Occupant
+		delete(r.occupants, e.Occupant.ID)
+	}
+	if !fits {
+		t.Fatalf("got %+v, known is %+v", e, f.state)
+	}
+	if n := tally(r); n != e.Tally {
+		t.Fatalf("got %+v, counted are %v", e, n)
+	}
+}
+
+// subject reads what events of a room don't bear.
+func (f *follower) subject(d *occupancy.Directory, at string) {
+	now, _ := d.Room(jid.MustParse(at))
+	r := f.state[at]
+	r.subject = now.Subject
+	f.state[at] = r
+}
+
+// slowReader is a subscription that nobody reads until the end.
+type slowReader struct {
+	sub    *occupancy.Subscription
+	buffer int
+	after  uint64 // the last event before it
+}
+
+func (h *history) doze(t *rapid.T) {
+	h.follow(t, h.reference)
+	s := slowReader{buffer: rapid.IntRange(1, 4).Draw(t, "buffer")}
+	if n := len(h.reference.log); n > 0 {
+		s.after = h.reference.log[n-1].Seq
+	}
+	s.sub = h.d.Subscribe(s.buffer)
+	h.slow = append(h.slow, s)
+}
+
+// check wants the events that fit into the stream, and the truth about whether there were more.
+func (s slowReader) check(t *rapid.T, reference *follower) {
+	i := slices.IndexFunc(reference.log, func(e occupancy.Event) bool { return e.Seq > s.after })
+	var want []occupancy.Event
+	if i >= 0 {
+		want = reference.log[i:]
+	}
+	if missed := len(want) > s.buffer; s.sub.Missed() != missed {
+		t.Fatalf("got missed %t of %d events at a buffer of %d", s.sub.Missed(), len(want), s.buffer)
+	}
+	s.sub.Close()
+	var got []occupancy.Event
+	for e := range s.sub.Events() {
+		got = append(got, e)
+	}
+	if diff := cmp.Diff(want[:min(len(want), s.buffer)], got, sameJID, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("slow reader: -want +got:\n%s", diff)
+	}
+}

@@ -1,0 +1,186 @@
+package occupancy
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+
+	"mellium.im/xmpp/jid"
+)
+
+// liveRoom is a room in a copy of a domain.
+type liveRoom struct {
+	jid       jid.JID
+	hidden    bool // one of Jicofo's health checks: counted in told totals, shown nowhere
+	facts     RoomFacts
+	occupants map[string]*Occupant // by nick; what they point to never changes, so copies share it
+	tally     Tally
+	version   uint64
+}
+
+// newLiveRoom returns an empty room that follows old, which may be nil.
+func newLiveRoom(at string, old *liveRoom) *liveRoom {
+	r := &liveRoom{jid: address(at), occupants: make(map[string]*Occupant)}
+	r.hidden = HealthCheck(r.jid)
+	if old != nil {
+		r.facts, r.version = old.facts, old.version
+	}
+	return r
+}
+
+// address returns the JID for an address of Prosody's, which PRECIS need not allow.
+func address(at string) jid.JID {
+	local, domain, ok := strings.Cut(at, "@")
+	if !ok {
+		local, domain = "", at
+	}
+	return jid.NewUnsafe(local, domain, "").JID
+}
+
+// children yields the addresses of the rooms that belong to r.
+func (r *liveRoom) children() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if r.facts.Lobby != "" && !yield(r.facts.Lobby) {
+			return
+		}
+		for _, b := range r.facts.Breakouts {
+			if !yield(b.JID) {
+				return
+			}
+		}
+	}
+}
+
+// change is an Event that has no number yet.
+type change struct {
+	kind     EventKind
+	room     *liveRoom
+	occupant *Occupant // nil where the room itself has changed
+	tally    Tally     // afterwards
+}
+
+// update takes in what delta says besides New and Gone, and notes what it changes.
+// Records of twin, the same room in another copy or nil, are shared where they are equal.
+func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(change)) {
+	if delta.Facts != nil && !r.facts.equal(*delta.Facts) {
+		r.facts = *delta.Facts
+		r.facts.Breakouts = slices.Clone(r.facts.Breakouts)
+		note(change{EventRoomUpdated, r, nil, r.tally})
+	}
+	for _, nick := range delta.Left {
+		was := r.occupants[nick]
+		delete(r.occupants, nick)
+		step(r, &r.tally, was, nil, note)
+	}
+	for i := range delta.Present {
+		o := delta.Present[i]
+		o.JoinedAt = o.JoinedAt.Round(0).UTC() // so that equal times are the same
+		o.Kind = Classify(&o, t)
+		was := r.occupants[o.ID]
+		is := was
+		if is == nil && twin != nil {
+			is = twin.occupants[o.ID]
+		}
+		if is == nil || *is != o {
+			is = compact(o)
+		}
+		r.occupants[is.ID] = is
+		step(r, &r.tally, was, is, note)
+	}
+}
+
+// diff notes what has happened to a room between two copies. Each is nil where there is no such room.
+func diff(was, is *liveRoom, note func(change)) {
+	var before, after map[string]*Occupant
+	var tally Tally
+	r := is
+	if was != nil {
+		before, tally = was.occupants, was.tally
+	}
+	switch {
+	case is != nil:
+		after = is.occupants
+	case was == nil:
+		return
+	default:
+		r = was
+	}
+	switch {
+	case was == nil:
+		note(change{EventRoomStarted, r, nil, tally})
+	case is != nil && !was.facts.equal(is.facts):
+		note(change{EventRoomUpdated, r, nil, tally})
+	}
+	for _, nick := range differing(before, after, func(is *Occupant) bool { return is == nil }) {
+		step(r, &tally, before[nick], nil, note)
+	}
+	for _, nick := range differing(after, before, func(*Occupant) bool { return true }) {
+		step(r, &tally, before[nick], after[nick], note)
+	}
+	if is == nil {
+		note(change{EventRoomEnded, r, nil, tally})
+	}
+}
+
+// differing returns, in order, the nicks of records that aren't the same in other, where what is there fits.
+func differing(records, other map[string]*Occupant, fits func(*Occupant) bool) (nicks []string) {
+	for nick, o := range records {
+		if there := other[nick]; there != o && fits(there) {
+			nicks = append(nicks, nick)
+		}
+	}
+	slices.Sort(nicks)
+	return nicks
+}
+
+// step counts and notes what has happened to one occupant. Each record is nil where there is none.
+func step(r *liveRoom, tally *Tally, was, is *Occupant, note func(change)) {
+	if was == is || was != nil && is != nil && *was == *is {
+		return
+	}
+	if was != nil && (is == nil || back(was.JoinedAt, is.JoinedAt)) {
+		tally.add(was.Kind, -1)
+		note(change{EventLeft, r, was, *tally})
+		was = nil
+	}
+	switch {
+	case is == nil:
+	case was == nil:
+		tally.add(is.Kind, +1)
+		note(change{EventJoined, r, is, *tally})
+	default:
+		tally.add(was.Kind, -1)
+		tally.add(is.Kind, +1)
+		note(change{EventUpdated, r, is, *tally})
+	}
+}
+
+// back reports whether an occupant who joined at these times has left and come back.
+// A time that isn't known any more proves nothing: the module has been loaded anew.
+func back(was, is time.Time) bool {
+	return !is.Equal(was) && !is.IsZero()
+}
+
+// compact returns a record that shares no memory with the text that o was read from.
+// One allocation holds all its strings, besides those that most occupants have in common.
+func compact(o Occupant) *Occupant {
+	o.Role = unique.Make(o.Role).Value()
+	o.Affiliation = unique.Make(o.Affiliation).Value()
+	own := [...]*string{&o.ID, &o.Name, &o.RealJID, &o.UserID, &o.UserName, &o.UserGroup, &o.UserEmail, &o.AvatarURL}
+	var b strings.Builder
+	size := 0
+	for _, s := range own {
+		size += len(*s)
+	}
+	b.Grow(size)
+	for _, s := range own {
+		b.WriteString(*s)
+	}
+	all := b.String()
+	for _, s := range own {
+		*s, all = all[:len(*s)], all[len(*s):]
+	}
+	return &o
+}

@@ -1,0 +1,374 @@
+package occupancy_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"mellium.im/xmpp/jid"
+	"pgregory.net/rapid"
+
+	"ppch/component/occupancy"
+)
+
+// model is who is in which room, kept in the simplest way that could work.
+type model map[string]modelRoom
+
+type modelRoom struct {
+	subject   string
+	occupants map[string]occupancy.Occupant
+}
+
+// take applies a delta as prosody/README.md says it.
+func (m model) take(d occupancy.Delta) {
+	if d.Gone {
+		delete(m, d.Room)
+		return
+	}
+	r, ok := m[d.Room]
+	if !ok || d.New {
+		r.occupants = make(map[string]occupancy.Occupant)
+	}
+	if d.Facts != nil {
+		r.subject = d.Facts.Subject
+	}
+	for _, nick := range d.Left {
+		delete(r.occupants, nick)
+	}
+	for _, o := range d.Present {
+		r.occupants[o.ID] = o
+	}
+	m[d.Room] = r
+}
+
+func (m model) clone() model {
+	c := maps.Clone(m)
+	for at, r := range c {
+		r.occupants = maps.Clone(r.occupants)
+		c[at] = r
+	}
+	return c
+}
+
+// batch returns deltas with the totals that m has after them.
+func (m model) batch(deltas ...occupancy.Delta) occupancy.Batch {
+	b := occupancy.Batch{Deltas: deltas, Synced: true, Rooms: len(m)}
+	for _, r := range m {
+		b.Occupants += len(r.occupants)
+	}
+	return b
+}
+
+// whole returns a room of m from scratch, in as many elements as it takes at size occupants each.
+func (m model) whole(at string, size int) (deltas []occupancy.Delta) {
+	r := m[at]
+	deltas = append(deltas, occupancy.Delta{Room: at, New: true, Facts: &occupancy.RoomFacts{Subject: r.subject}})
+	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
+		last := &deltas[len(deltas)-1]
+		if len(last.Present) == size {
+			deltas = append(deltas, occupancy.Delta{Room: at})
+			last = &deltas[len(deltas)-1]
+		}
+		last.Present = append(last.Present, r.occupants[nick])
+	}
+	return deltas
+}
+
+// The rooms of a history. One is a health check, which counts in totals and is seen nowhere.
+var pool = []string{"a@muc.meet.jitsi", "b@muc.meet.jitsi", "[t]c@muc.meet.jitsi", "__jicofo-health-check@muc.meet.jitsi"}
+
+func hidden(at string) bool { return strings.HasPrefix(at, "__jicofo") }
+
+// history is what happens on a server, what its module has told of it, and what the directory should hold.
+type history struct {
+	d     *occupancy.Directory
+	clock int
+
+	truth  model
+	queue  []occupancy.Delta // what happened and has not been told
+	told   model             // what was told since the last snapshot began; nil where none has
+	synced bool              // told is complete, and served
+	served model             // nil while nothing is known
+
+	followers []*follower
+	reference *follower
+	slow      []slowReader
+}
+
+// TestDirectoryIsLikeTheModel plays random histories: people come, go, change and are renamed, rooms end and begin anew,
+// batches come twice and in other orders of rooms, are lost, and snapshots are taken, broken off and taken again.
+func TestDirectoryIsLikeTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &history{d: occupancy.NewDirectory(muc), truth: model{}}
+		h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
+		h.reference.load(t, h.d)
+		t.Repeat(map[string]func(*rapid.T){
+			"":          h.check,
+			"join":      func(t *rapid.T) { h.present(t, true) },
+			"update":    func(t *rapid.T) { h.present(t, false) },
+			"leave":     h.leave,
+			"rename":    h.rename,
+			"facts":     h.facts,
+			"restate":   h.restate,
+			"destroy":   h.destroy,
+			"flush":     h.flush,
+			"lose":      h.lose,
+			"begin":     h.begin,
+			"forget":    h.forget,
+			"subscribe": h.subscribe,
+			"load":      h.load,
+			"replay":    h.replay,
+			"doze":      h.doze,
+		})
+		h.replayAll(t)
+	})
+}
+
+func (h *history) happen(d occupancy.Delta) {
+	h.truth.take(d)
+	h.queue = append(h.queue, d)
+}
+
+// somebody draws a record of nick, who is there since that time.
+func (h *history) somebody(t *rapid.T, nick string, joined int) occupancy.Occupant {
+	o := somebody(nick, joined)
+	o.Name = rapid.SampledFrom([]string{"", "Ann", "Bob"}).Draw(t, "name")
+	o.Role = rapid.SampledFrom([]string{"participant", "moderator", "visitor"}).Draw(t, "role")
+	o.Marks = rapid.SampledFrom([]occupancy.Marks{0, occupancy.MarkHandRaised, occupancy.MarkInitiator}).Draw(t, "marks")
+	if rapid.IntRange(0, 4).Draw(t, "machine") == 0 {
+		o.RealJID = "recorder@hidden.meet.jitsi/j"
+	}
+	return o
+}
+
+func (h *history) present(t *rapid.T, join bool) {
+	at := rapid.SampledFrom(pool).Draw(t, "room")
+	nick := rapid.SampledFrom([]string{"focus", "x", "y", "z"}).Draw(t, "nick")
+	was, there := h.truth[at].occupants[nick]
+	h.clock++
+	joined := h.clock
+	if there && !join {
+		joined = int(was.JoinedAt.Unix() - 1790000000)
+	}
+	_, exists := h.truth[at]
+	h.happen(occupancy.Delta{Room: at, New: !exists, Present: []occupancy.Occupant{h.somebody(t, nick, joined)}})
+}
+
+// draw returns a room in which there is somebody, and who, or skips.
+func (h *history) draw(t *rapid.T) (at, nick string) {
+	at = rapid.SampledFrom(pool).Draw(t, "room")
+	if len(h.truth[at].occupants) == 0 {
+		t.Skip("nobody is there")
+	}
+	return at, rapid.SampledFrom(slices.Sorted(maps.Keys(h.truth[at].occupants))).Draw(t, "nick")
+}
+
+func (h *history) leave(t *rapid.T) {
+	at, nick := h.draw(t)
+	h.happen(occupancy.Delta{Room: at, Left: []string{nick}})
+}
+
+func (h *history) rename(t *rapid.T) {
+	at, nick := h.draw(t)
+	o := h.truth[at].occupants[nick]
+	o.ID = nick + "'"
+	h.happen(occupancy.Delta{Room: at, Left: []string{nick}, Present: []occupancy.Occupant{o}})
+}
+
+func (h *history) facts(t *rapid.T) {
+	at, _ := h.draw(t)
+	h.happen(occupancy.Delta{Room: at, Facts: &occupancy.RoomFacts{Subject: rapid.SampledFrom([]string{"", "s"}).Draw(t, "subject")}})
+}
+
+// restate tells a room from scratch, as the module does where it has lost sight of what changed.
+func (h *history) restate(t *rapid.T) {
+	at, _ := h.draw(t)
+	deltas := h.truth.whole(at, rapid.IntRange(1, 4).Draw(t, "page"))
+	if rapid.Bool().Draw(t, "without facts") {
+		deltas[0].Facts = nil
+	}
+	for _, d := range deltas {
+		h.happen(d)
+	}
+}
+
+func (h *history) destroy(t *rapid.T) {
+	at, _ := h.draw(t)
+	h.happen(occupancy.Delta{Room: at, Gone: true})
+}
+
+// flush tells what is in the queue: rooms in any order, in some batches, some of them twice.
+func (h *history) flush(t *rapid.T) {
+	if h.told == nil {
+		t.Skip("no subscription")
+	}
+	byRoom := make(map[string][]occupancy.Delta)
+	for _, d := range h.queue {
+		byRoom[d.Room] = append(byRoom[d.Room], d)
+	}
+	h.queue = nil
+	var all []occupancy.Delta
+	for _, at := range rapid.Permutation(slices.Sorted(maps.Keys(byRoom))).Draw(t, "order") {
+		all = append(all, byRoom[at]...)
+	}
+	for more := true; more; {
+		n := rapid.IntRange(0, len(all)).Draw(t, "batch")
+		var deltas []occupancy.Delta
+		deltas, all = all[:n], all[n:]
+		more = len(all) > 0
+		for _, d := range deltas {
+			h.told.take(d)
+		}
+		b := h.told.batch(deltas...)
+		b.Synced = h.synced || !more
+		for range rapid.IntRange(1, 2).Draw(t, "times") {
+			h.apply(t, b)
+			if b.Synced {
+				h.synced = true
+			}
+		}
+	}
+	if diff := cmp.Diff(h.truth, h.told, cmp.AllowUnexported(modelRoom{})); diff != "" {
+		t.Fatalf("the history isn't told as it was: %s", diff)
+	}
+}
+
+func (h *history) apply(t *rapid.T, b occupancy.Batch) {
+	h.clock++
+	if err := h.d.Apply(muc, b, at(h.clock)); err != nil {
+		t.Fatal(err)
+	}
+	if b.Synced {
+		h.served = h.told.clone()
+		if got, ok := h.d.AsOf(muc); !ok || !got.Equal(at(h.clock)) {
+			t.Fatalf("got as of %s, %t after a batch of %s", got, ok, at(h.clock))
+		}
+	}
+}
+
+// lose forgets what is in the queue: the totals show it, unless they are the same by chance.
+func (h *history) lose(t *rapid.T) {
+	if !h.synced || len(h.queue) == 0 {
+		t.Skip("nothing to lose")
+	}
+	h.queue = nil
+	heartbeat, known := h.truth.batch(), h.told.batch()
+	err := h.d.Apply(muc, heartbeat, at(h.clock))
+	if differ := heartbeat.Rooms != known.Rooms || heartbeat.Occupants != known.Occupants; errors.Is(err, occupancy.ErrTotals) != differ {
+		t.Fatalf("got error %v, want one: %t", err, differ)
+	}
+	h.begin(t)
+}
+
+// begin begins a snapshot of what is true now. All of it but what completes it is told at once.
+func (h *history) begin(t *rapid.T) {
+	h.d.Begin(muc, jitsi)
+	h.told, h.synced, h.queue = model{}, false, nil
+	for _, at := range rapid.Permutation(slices.Sorted(maps.Keys(h.truth))).Draw(t, "order") {
+		for _, d := range h.truth.whole(at, rapid.IntRange(1, 3).Draw(t, "page")) {
+			h.told.take(d)
+			h.apply(t, occupancy.Batch{Deltas: []occupancy.Delta{d}})
+		}
+	}
+}
+
+func (h *history) forget(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "really") > 0 {
+		t.Skip("not now")
+	}
+	h.d.Forget(muc)
+	h.told, h.synced, h.served, h.queue = nil, false, nil, nil
+}
+
+// check compares what the directory serves with the model.
+func (h *history) check(t *rapid.T) {
+	got, known := read(t, h.d)
+	if known != (h.served != nil) {
+		t.Fatalf("known: got %t", known)
+	}
+	want := h.served.visible()
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(modelRoom{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("-want +got:\n%s", diff)
+	}
+	if !known {
+		return
+	}
+	rooms, _ := h.d.Rooms(muc)
+	totals, _ := h.d.Totals(muc)
+	var listed []string
+	var all occupancy.Tally
+	for _, r := range rooms {
+		listed = append(listed, r.JID.String())
+		if people := tally(want[r.JID.String()]).People(); r.Participants != people {
+			t.Fatalf("%s: got %d people in the list, want %d", r.JID, r.Participants, people)
+		}
+	}
+	for _, r := range want {
+		for i, n := range tally(r) {
+			all[i] += n
+		}
+	}
+	if names := slices.Sorted(maps.Keys(want)); !slices.Equal(listed, names) || totals.Rooms != len(want) || totals.Tally != all {
+		t.Fatalf("got rooms %q and totals %+v, want %q and %v", listed, totals, names, all)
+	}
+}
+
+// visible returns what m shows: no health checks, and occupants with their kinds.
+func (m model) visible() model {
+	seen := model{}
+	for at, r := range m.clone() {
+		if hidden(at) {
+			continue
+		}
+		for nick, o := range r.occupants {
+			o.Kind = occupancy.Classify(&o, jitsi)
+			r.occupants[nick] = o
+		}
+		seen[at] = r
+	}
+	return seen
+}
+
+// read returns what the directory serves of the pool.
+func read(t *rapid.T, d *occupancy.Directory) (m model, known bool) {
+	m = model{}
+	for _, at := range pool {
+		var r occupancy.Room
+		if r, known = d.Room(jid.MustParse(at)); r.Exists {
+			m[at] = fromRoom(t, r)
+		}
+	}
+	return m, known
+}
+
+func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
+	m := modelRoom{subject: r.Subject, occupants: make(map[string]occupancy.Occupant)}
+	for _, o := range r.Occupants {
+		m.occupants[o.ID] = o
+	}
+	if n := tally(m); len(m.occupants) != len(r.Occupants) || n.People() != r.Participants || !maps.Equal(n.Map(), r.Counts) {
+		t.Fatalf("%s: got %d people and %v of %v", r.JID, r.Participants, r.Counts, r.Occupants)
+	}
+	return m
+}
+
+// tally counts the occupants of a room.
+func tally(r modelRoom) (n occupancy.Tally) {
+	order := []occupancy.Kind{
+		occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo, occupancy.KindFocus,
+		occupancy.KindRecorder, occupancy.KindTranscriber, occupancy.KindHidden, occupancy.KindVisitor,
+	}
+	for _, o := range r.occupants {
+		i := slices.Index(order, o.Kind)
+		if i < 0 {
+			panic(fmt.Sprintf("kind %q", o.Kind))
+		}
+		n[i]++
+	}
+	return n
+}

@@ -1,0 +1,279 @@
+package occupancy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// sameJID compares addresses as they are written: jid.JID holds what cmp doesn't look at.
+var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
+
+func TestRoomTellsEverything(t *testing.T) {
+	d := occupancy.NewDirectory(muc, lobby, breakout)
+	for _, domain := range []jid.JID{muc, lobby, breakout} {
+		d.Begin(domain, jitsi)
+	}
+	ann := named(somebody("ann", 1), "Ann")
+	rec := occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none"}
+	must(t, d.Apply(muc, synced(1, 3, occupancy.Delta{
+		Room: "[acme]daily@muc.meet.jitsi", New: true,
+		Facts: &occupancy.RoomFacts{
+			CreatedAt: at(0), MeetingID: "m-1", Subject: "Plans", Password: true, MembersOnly: true, Visitors: 7,
+			Lobby: "[acme]daily@lobby.meet.jitsi",
+			Breakouts: []occupancy.Breakout{
+				{JID: "b2@breakout.meet.jitsi", Name: "Two"},
+				{JID: "b1@breakout.meet.jitsi", Name: "One"},
+			},
+		},
+		Present: []occupancy.Occupant{focus, ann, rec},
+	}), at(10)))
+	must(t, d.Apply(lobby, synced(1, 2, whole("[acme]daily@lobby.meet.jitsi", somebody("eve", 3), somebody("fay", 4))), at(11)))
+	must(t, d.Apply(breakout, synced(1, 2, whole("b1@breakout.meet.jitsi", focus, somebody("gus", 5))), at(12)))
+
+	room := jid.MustParse("[acme]daily@muc.meet.jitsi")
+	got, ok := d.Room(room.Bare())
+	if !ok {
+		t.Fatal("nothing is known")
+	}
+	focus, ann, rec := focus, ann, rec
+	focus.Kind, ann.Kind, rec.Kind = occupancy.KindFocus, occupancy.KindUser, occupancy.KindRecorder
+	want := occupancy.Room{
+		JID: room, Exists: true, Participants: 1, Exact: true, Source: occupancy.SourceModule, AsOf: at(10),
+		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
+		Occupants: []occupancy.Occupant{ann, focus, rec},
+		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",
+		Password: true, MembersOnly: true, Visitors: 7,
+		Lobby: &occupancy.RoomRef{JID: jid.MustParse("[acme]daily@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 2},
+		Breakouts: []occupancy.RoomRef{
+			{JID: jid.MustParse("b2@breakout.meet.jitsi"), Name: "Two", Known: true},
+			{JID: jid.MustParse("b1@breakout.meet.jitsi"), Name: "One", Known: true, Exists: true, Participants: 1},
+		},
+		Version: 1,
+	}
+	byNick := cmp.Transformer("byNick", func(all []occupancy.Occupant) map[string]occupancy.Occupant {
+		m := make(map[string]occupancy.Occupant)
+		for _, o := range all {
+			m[o.ID] = o
+		}
+		return m
+	})
+	if diff := cmp.Diff(want, got, sameJID, byNick); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, child := range []string{"[acme]daily@lobby.meet.jitsi", "b1@breakout.meet.jitsi"} {
+		r, ok := d.Room(jid.MustParse(child))
+		if !ok || !r.Parent.Equal(room) || r.Participants == 0 {
+			t.Errorf("%s: got parent %s and %d people", child, r.Parent, r.Participants)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheReaderOwnsWhatItGets(t *testing.T) {
+	d := meeting(t)
+	before, _ := d.Room(daily)
+	before.Counts[occupancy.KindUser] = 99
+	for i := range before.Occupants {
+		before.Occupants[i].Name = "changed"
+	}
+	after, _ := d.Room(daily)
+	if after.Counts[occupancy.KindUser] != 2 || after.Occupants[0].Name != "" {
+		t.Errorf("got %+v", after)
+	}
+}
+
+func TestTheDirectoryOwnsWhatItHasGot(t *testing.T) {
+	d := meeting(t)
+	facts := &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}
+	present := []occupancy.Occupant{somebody("cyd", 3)}
+	apply(t, d, at(20), synced(1, 4, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts, Present: present}))
+	facts.Breakouts[0].JID, present[0].Name = "x@breakout.meet.jitsi", "changed"
+	got, _ := d.Room(daily)
+	if b := got.Breakouts[0].JID.String(); b != "b@breakout.meet.jitsi" {
+		t.Errorf("got breakout %s", b)
+	}
+	for _, o := range got.Occupants {
+		if o.Name != "" {
+			t.Errorf("got %+v", o)
+		}
+	}
+}
+
+func TestRoomThatIsNotThere(t *testing.T) {
+	d := meeting(t)
+	apply(t, d, at(20), synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+	for _, name := range []string{"none@muc.meet.jitsi", "__jicofo-health-check-1@muc.meet.jitsi"} {
+		got, ok := d.Room(jid.MustParse(name))
+		want := occupancy.Room{
+			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain,
+			Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{}, Version: got.Version,
+		}
+		if diff := cmp.Diff(want, got, sameJID); diff != "" || !ok {
+			t.Errorf("%s: %t, -want +got:\n%s", name, ok, diff)
+		}
+	}
+	if got, ok := d.Room(jid.MustParse("daily@lobby.meet.jitsi")); ok {
+		t.Errorf("got %+v of a domain that is not known yet", got)
+	}
+	if got, ok := d.Room(jid.MustParse("daily@muc.example.com")); ok {
+		t.Errorf("got %+v of a domain that is not watched", got)
+	}
+}
+
+func TestLobbyWithoutFacts(t *testing.T) {
+	elsewhere := jid.MustParse("lobby.example.com")
+	d := occupancy.NewDirectory(muc, elsewhere, lobby)
+	for _, domain := range []jid.JID{muc, elsewhere, lobby} {
+		d.Begin(domain, jitsi)
+	}
+	must(t, d.Apply(muc, synced(2, 2, whole("daily@muc.meet.jitsi", focus), whole("open@muc.meet.jitsi", focus)), at(1)))
+	must(t, d.Apply(elsewhere, synced(1, 1, whole("open@lobby.example.com", somebody("eve", 1))), at(1)))
+	if got, _ := d.Room(daily); got.Lobby != nil {
+		t.Errorf("got lobby %+v before its domain is known", got.Lobby)
+	}
+	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(1)))
+	if got, _ := d.Room(daily); got.Lobby == nil || got.Lobby.Participants != 1 {
+		t.Errorf("got lobby %+v, want the room of the same node", got.Lobby)
+	}
+	if got, _ := d.Room(jid.MustParse("open@muc.meet.jitsi")); got.Lobby != nil {
+		t.Errorf("got lobby %+v, want none: another Jitsi has that node", got.Lobby)
+	}
+	if got, _ := d.Room(jid.MustParse("daily@lobby.meet.jitsi")); !got.Parent.Equal(daily) || got.Type != occupancy.RoomLobby || got.Lobby != nil {
+		t.Errorf("got %+v, want the parent of the same node", got)
+	}
+	if got, _ := d.Room(jid.MustParse("open@lobby.example.com")); !got.Parent.Equal(jid.JID{}) {
+		t.Errorf("got parent %s, want none", got.Parent)
+	}
+}
+
+func TestWhatIsNotKnownOfARelatedRoomIsNotZero(t *testing.T) {
+	d := meeting(t)
+	apply(t, d, at(20), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{
+		Lobby: "daily@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}, {JID: "b@breakout.example.com"}},
+	}}))
+	got, _ := d.Room(daily)
+	for _, ref := range append(got.Breakouts, *got.Lobby) {
+		if ref.Known {
+			t.Errorf("got %+v, though nothing is known of its domain", ref)
+		}
+	}
+}
+
+func TestParentFollowsTheFacts(t *testing.T) {
+	d := meeting(t)
+	d.Begin(breakout, jitsi)
+	must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", focus)), at(1)))
+	facts := func(breakouts ...string) *occupancy.RoomFacts {
+		f := &occupancy.RoomFacts{}
+		for _, b := range breakouts {
+			f.Breakouts = append(f.Breakouts, occupancy.Breakout{JID: b})
+		}
+		return f
+	}
+	const room = "daily@muc.meet.jitsi"
+	for _, step := range []struct {
+		name  string
+		delta occupancy.Delta
+		rooms int
+		want  string
+	}{
+		{"the room has no breakout rooms", occupancy.Delta{Room: room, Facts: facts()}, 1, ""},
+		{"it gets some", occupancy.Delta{Room: room, Facts: facts("a@breakout.meet.jitsi", "b@breakout.meet.jitsi")}, 1, room},
+		{"nothing is said of facts", occupancy.Delta{Room: room}, 1, room},
+		{"it keeps one", occupancy.Delta{Room: room, Facts: facts("b@breakout.meet.jitsi")}, 1, room},
+		{"it keeps the other", occupancy.Delta{Room: room, Facts: facts("a@breakout.meet.jitsi")}, 1, ""},
+		{"it is stated from scratch", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, somebody("ann", 1), somebody("bob", 2)}}, 1, room},
+		{"it is gone", occupancy.Delta{Room: room, Gone: true}, 0, ""},
+	} {
+		must(t, d.Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
+		if got, _ := d.Room(jid.MustParse("b@breakout.meet.jitsi")); got.Parent.String() != step.want {
+			t.Errorf("%s: got parent %q want %q", step.name, got.Parent, step.want)
+		}
+	}
+}
+
+func TestRoomsAndTotals(t *testing.T) {
+	d := meeting(t)
+	list := func() (names []string) {
+		rooms, ok := d.Rooms(muc)
+		if !ok || rooms == nil {
+			t.Fatal("nothing is known")
+		}
+		for _, r := range rooms {
+			names = append(names, r.JID.Localpart())
+			if r.Occupants != nil || !r.Exists || r.Type != occupancy.RoomMain {
+				t.Errorf("got %+v in a list", r)
+			}
+		}
+		return names
+	}
+	apply(t, d, at(20), synced(4, 6,
+		whole("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
+		whole("\u0640@muc.meet.jitsi", somebody("eve", 1)), // PRECIS has no such address, Prosody does
+		whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	got, ok := d.Totals(muc)
+	if !ok || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
+		t.Errorf("got totals %+v, %t", got, ok)
+	}
+	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
+	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
+		t.Errorf("after a room is gone: -want +got:\n%s", diff)
+	}
+	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Tally.All() != 4 {
+		t.Errorf("after a room is gone: got totals %+v", got)
+	}
+}
+
+func TestTypesOfDomains(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		domains []string
+		want    []occupancy.RoomType
+	}{
+		{"docker-jitsi-meet", []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}, []occupancy.RoomType{"main", "breakout", "lobby"}},
+		{"the first is always main", []string{"lobby.example.com", "lobby.meet.jitsi"}, []occupancy.RoomType{"main", "lobby"}},
+		{"other names", []string{"conference.example.com", "lobbyist.example.com", "visitors"}, []occupancy.RoomType{"main", "main", "main"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var domains []jid.JID
+			for _, name := range c.domains {
+				domains = append(domains, jid.MustParse(name))
+			}
+			d := occupancy.NewDirectory(domains...)
+			for i, domain := range domains {
+				d.Begin(domain, jitsi)
+				must(t, d.Apply(domain, synced(0, 0), time.Now()))
+				if r, _ := d.Room(jid.MustParse("x@" + domain.String())); r.Type != c.want[i] {
+					t.Errorf("%s: got %s want %s", domain, r.Type, c.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestTenant(t *testing.T) {
+	for node, want := range map[string]string{"daily": "", "[acme]daily": "acme", "[acme]": "", "[acme": "", "a[b]c": "", "[a][b]": "a"} {
+		d := occupancy.NewDirectory(muc)
+		d.Begin(muc, jitsi)
+		apply(t, d, at(1), synced(1, 1, whole(node+"@muc.meet.jitsi", focus)))
+		rooms, _ := d.Rooms(muc)
+		if len(rooms) != 1 || rooms[0].Tenant != want || !strings.HasPrefix(rooms[0].JID.String(), node+"@") {
+			t.Errorf("%s: got %+v, want tenant %q", node, rooms, want)
+		}
+	}
+}

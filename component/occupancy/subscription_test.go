@@ -1,0 +1,178 @@
+package occupancy_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// joins is a batch for each of n people who join a meeting, one after the other.
+func joins(n int) (batches []occupancy.Batch) {
+	for i := range n {
+		batches = append(batches, synced(1, 4+i, more("daily@muc.meet.jitsi", nil, somebody(fmt.Sprintf("p%d", i), 11))))
+	}
+	return batches
+}
+
+// next returns the event that has to be in a stream.
+func next(t *testing.T, s *occupancy.Subscription) occupancy.Event {
+	t.Helper()
+	select {
+	case e := <-s.Events():
+		return e
+	default:
+		t.Fatal("no event")
+		return occupancy.Event{}
+	}
+}
+
+func TestSubscriptionThatIsTooSlowIsToldSo(t *testing.T) {
+	d := meeting(t)
+	slow, exact, quick := d.Subscribe(2), d.Subscribe(3), d.Subscribe(10)
+	apply(t, d, at(20), joins(3)...)
+	if slow.Missed() != true || exact.Missed() || quick.Missed() {
+		t.Errorf("got missed %t, %t, %t; want the first only", slow.Missed(), exact.Missed(), quick.Missed())
+	}
+	if diff := cmp.Diff([]string{"joined daily p0 3", "joined daily p1 4", "end"}, drain(slow)); diff != "" {
+		t.Errorf("slow: -want +got:\n%s", diff)
+	}
+	want := []string{"joined daily p0 3", "joined daily p1 4", "joined daily p2 5"}
+	for _, s := range []*occupancy.Subscription{exact, quick} {
+		if diff := cmp.Diff(want, drain(s)); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	slow.Close() // after it has been ended
+	if got := d.Dropped(); got != 1 {
+		t.Errorf("got %d dropped", got)
+	}
+}
+
+func TestSubscriptionWithoutRoomHoldsOneEvent(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(-1)
+	apply(t, d, at(20), joins(1)...)
+	if diff := cmp.Diff([]string{"joined daily p0 3"}, drain(s)); diff != "" || s.Missed() {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestClosedSubscriptionEnds(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(1)
+	s.Close()
+	s.Close()
+	apply(t, d, at(20), joins(3)...)
+	if diff := cmp.Diff([]string{"end"}, drain(s)); diff != "" || s.Missed() || d.Dropped() != 0 {
+		t.Errorf("missed %t, dropped %d, -want +got:\n%s", s.Missed(), d.Dropped(), diff)
+	}
+}
+
+func TestSubscriptionToRooms(t *testing.T) {
+	d := meeting(t)
+	d.Begin(lobby, jitsi)
+	must(t, d.Apply(lobby, synced(0, 0), at(10)))
+	s := d.Subscribe(10, jid.MustParse("other@muc.meet.jitsi/nick"), daily)
+	none := d.Subscribe(10, jid.MustParse("none@muc.meet.jitsi"))
+	apply(t, d, at(20), synced(3, 5, whole("x@muc.meet.jitsi", focus), whole("other@muc.meet.jitsi", focus)))
+	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(20)))
+	d.Forget(lobby)
+	d.Forget(muc)
+	want := []string{"room-started other  0", "joined other focus 0", "reset   0"}
+	if diff := cmp.Diff(want, drain(s)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"reset   0"}, drain(none)); diff != "" {
+		t.Errorf("of a room that isn't there: -want +got:\n%s", diff)
+	}
+}
+
+func TestResetTellsWhereNoEventsLead(t *testing.T) {
+	d := occupancy.NewDirectory(muc)
+	s := d.Subscribe(10)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(10), synced(1, 1, whole("daily@muc.meet.jitsi", focus)))
+	d.Begin(muc, jitsi) // what is served stays known
+	apply(t, d, at(11), synced(1, 1, whole("daily@muc.meet.jitsi", focus)))
+	d.Forget(muc)
+	for i, want := range []uint64{1, 2} {
+		e := next(t, s)
+		if e.Kind != occupancy.EventReset || e.Room.String() != muc.String() || e.Seq != want {
+			t.Errorf("event %d: got %+v", i, e)
+		}
+	}
+	if got := drain(s); len(got) > 0 {
+		t.Errorf("got %q besides", got)
+	}
+}
+
+func TestEventTellsAllOfTheOccupant(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(10)
+	ann := somebody("ann", 1)
+	ann.Name, ann.UserID, ann.UserName, ann.UserGroup, ann.UserEmail = "Ann", "42", "Ann L.", "staff", "ann@example.com"
+	ann.AvatarURL, ann.Marks = "https://example.com/a.png", occupancy.MarkHandRaised
+	apply(t, d, at(20), synced(1, 3, more("daily@muc.meet.jitsi", nil, ann)))
+	ann.Kind = occupancy.KindUser
+	room, _ := d.Room(daily)
+	want := occupancy.Event{
+		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Occupant: ann, At: at(20),
+		Tally: occupancy.Tally{2, 0, 0, 1},
+	}
+	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// The race detector is what looks at this one: everything at once, and nobody waits for a reader that sleeps.
+func TestEverythingAtOnce(t *testing.T) {
+	d := meeting(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				s := d.Subscribe(1, daily)
+				if r, ok := d.Room(daily); ok && r.Exists && r.Participants != r.Counts[occupancy.KindUser] {
+					t.Errorf("got %+v", r)
+				}
+				_, _ = d.Rooms(muc)
+				_, _ = d.Totals(muc)
+				_, _ = d.AsOf(lobby)
+				select {
+				case <-s.Events():
+				default:
+				}
+				_ = s.Missed()
+				s.Close()
+			}
+		})
+	}
+	for range 2 {
+		wg.Go(func() {
+			for i := range 200 {
+				d.Begin(lobby, jitsi)
+				_ = d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(i))
+				_ = d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(i))
+				d.Forget(lobby)
+			}
+		})
+	}
+	asleep := d.Subscribe(1)
+	for i := range 200 {
+		person := more("daily@muc.meet.jitsi", nil, named(somebody("ann", 1), fmt.Sprint(i)))
+		apply(t, d, at(i), synced(1, 3, person))
+		if i%20 == 0 {
+			d.Begin(muc, jitsi)
+			apply(t, d, at(i), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
+		}
+	}
+	wg.Wait()
+	if !asleep.Missed() {
+		t.Error("a reader that sleeps wasn't told")
+	}
+}
