@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+
+	"ppch/prosody"
 )
 
 //go:embed prosody.cfg.lua.tmpl
@@ -44,7 +46,7 @@ func (s site) GlobalModules() []string {
 	return append(all, s.Modules...)
 }
 
-// PluginPaths are the caller's, then the stand-ins.
+// PluginPaths are the caller's, then ours: the stand-ins and the module.
 func (s site) PluginPaths() []string {
 	return append(append([]string{}, s.Options.PluginPaths...), filepath.Join(s.Dir, "plugins"))
 }
@@ -57,6 +59,9 @@ func (s site) host(domain string) string {
 	case s.MUC, s.Breakout, s.Lobby:
 		if s.HideRooms {
 			modules = append(modules, "prosodytest_hide_rooms")
+		}
+		if s.Module {
+			modules = append(modules, prosody.ModuleName)
 		}
 		modules = append(modules, s.MUCModules...)
 	}
@@ -107,7 +112,10 @@ func (s site) writePlugins() error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	return os.CopyFS(dir, sub)
+	if err := os.CopyFS(dir, sub); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), prosody.Module, 0o600)
 }
 
 // writeAccounts puts accounts where mod_storage_internal looks for them:

@@ -30,6 +30,10 @@ type Options struct {
 	// disco#items, and disco#info is forbidden to all who are not inside.
 	HideRooms bool
 
+	// Module loads our Lua module on the main, breakout and lobby room domains.
+	// Where it isn't set the module can still be loaded by name, or from PluginPaths.
+	Module bool
+
 	// DomainMapper maps room@muc.tenant.meet.jitsi to [tenant]room@muc.meet.jitsi
 	// and back, as Jitsi does for tenants.
 	DomainMapper bool

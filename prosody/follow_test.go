@@ -1,0 +1,392 @@
+package prosody_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// meeting is a room with focus in it, and a subscriber that knows of both.
+func meeting(t *testing.T, o prosodytest.Options) (*prosodytest.Server, *prosodytest.Cast, *follower, string) {
+	t.Helper()
+	srv := start(t, o)
+	cast := newCast(t, srv)
+	room := srv.Room("alpha")
+	must(cast.Open(within(t), room))(t)
+	f := follow(t, srv)
+	f.untilSynced()
+	return srv, cast, f, room
+}
+
+func TestPeopleComeAndGo(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	before := time.Now().UnixMilli()
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	o := f.occupant(room, ada.Nick(), nil)
+	if o.name() != "Ada" || o.role() != "participant" || o.affiliation() != "none" || o.jid() != ada.JID() {
+		t.Errorf("got %q", o)
+	}
+	if joined := number(t, o.joined()); joined < before-1 || joined > time.Now().UnixMilli()+1 {
+		t.Errorf("joined %d, but it was %d", joined, before)
+	}
+	if focus := f.occupant(room, "focus", nil); focus.affiliation() != "owner" || focus.jid() != focusAccount {
+		t.Errorf("got %q", focus)
+	}
+	if created := number(t, f.copied.fact(room, "created")); created > before || created < before-60_000 {
+		t.Errorf("created %d, but it was before %d", created, before)
+	}
+	check(t, ada.Leave(within(t)))
+	f.gone(room, ada.Nick())
+	must(ada.Join(within(t), room, ada.Nick()))(t)
+	if again := f.occupant(room, ada.Nick(), nil); again.joined() <= o.joined() {
+		t.Errorf("came back at %s, came at %s", again.joined(), o.joined())
+	}
+	check(t, ada.Drop())
+	f.gone(room, ada.Nick())
+	f.matches(srv)
+}
+
+func TestRoomEndsWithItsLastOccupant(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, _ := meeting(t, prosodytest.Options{})
+	room := srv.Room("beta")
+	focus := must(cast.Open(within(t), room))(t)
+	f.occupant(room, "focus", nil)
+	created := f.copied.fact(room, "created")
+	check(t, focus.Leave(within(t)))
+	f.until("room gone", func(r *replica) bool { return r.rooms[room] == nil })
+	must(cast.Open(within(t), room))(t)
+	f.occupant(room, "focus", nil)
+	if again := f.copied.fact(room, "created"); again <= created {
+		t.Errorf("created %s, and before that %s", again, created)
+	}
+}
+
+func TestRoomThatEndsAndBeginsWithinATickIsAnotherRoom(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	f.occupant(room, ada.Nick(), nil)
+	created := f.copied.fact(room, "created")
+	check(t, cast.Focus.Destroy(within(t), room, ""))
+	must(cast.Open(within(t), room))(t)
+	f.until("the other room", func(r *replica) bool { return r.fact(room, "created") != created })
+	f.matches(srv)
+	if len(f.last.Gone) > 0 {
+		t.Errorf("gone and there in one batch: %+v", f.last)
+	}
+}
+
+func TestSomeoneWhoLeavesAndReturnsWithinATickDiffers(t *testing.T) {
+	t.Parallel()
+	_, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	o := f.occupant(room, ada.Nick(), nil)
+	check(t, ada.Leave(within(t)))
+	must(ada.Join(within(t), room, ada.Nick(), prosodytest.DisplayName("Ada")))(t)
+	f.occupant(room, ada.Nick(), func(again occupant) bool { return again.joined() > o.joined() })
+}
+
+func TestRename(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	old := ada.Nick()
+	o := f.occupant(room, old, nil)
+	check(t, ada.Rename(within(t), "other"))
+	renamed := f.occupant(room, "other", nil)
+	f.gone(room, old)
+	if renamed.joined() != o.joined() || renamed.jid() != o.jid() {
+		t.Errorf("got %q, was %q", renamed, o)
+	}
+	f.matches(srv)
+}
+
+func TestTwoSessionsUnderOneNick(t *testing.T) {
+	t.Parallel()
+	srv, _, f, room := meeting(t, prosodytest.Options{})
+	people := newComponent(t, srv, srv.Domains.Cast)
+	first := must(people.JoinAs(within(t), "ada@cast.meet.jitsi/one", room, "ada", prosodytest.DisplayName("One")))(t)
+	o := f.occupant(room, "ada", nil)
+	second := must(people.JoinAs(within(t), "ada@cast.meet.jitsi/two", room, "ada", prosodytest.DisplayName("Two")))(t)
+	f.matches(srv)
+
+	// The first is the primary one; when it goes the other takes its place.
+	check(t, first.Leave(within(t)))
+	left := f.occupant(room, "ada", func(o occupant) bool { return o.jid() == "ada@cast.meet.jitsi/two" && o.name() == "Two" })
+	if left.joined() != o.joined() {
+		t.Errorf("joined %s, before that %s", left.joined(), o.joined())
+	}
+
+	// One of two sessions takes a name of its own: an occupant that nothing announces as joined.
+	third := must(people.JoinAs(within(t), "ada@cast.meet.jitsi/three", room, "ada"))(t)
+	check(t, third.Rename(within(t), "third"))
+	if o := f.occupant(room, "third", nil); o.joined() < left.joined() {
+		t.Errorf("joined %q after %q", o.joined(), left.joined())
+	}
+	f.occupant(room, "ada", nil)
+	check(t, second.Leave(within(t)))
+	f.gone(room, "ada")
+	f.matches(srv)
+}
+
+func TestThrownOut(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{GuestDomain: true})
+	people := newComponent(t, srv, srv.Domains.Cast)
+	enter := func() *prosodytest.Occupant {
+		o := must(cast.User(within(t), room, "Ada"))(t)
+		f.occupant(room, o.Nick(), nil)
+		return o
+	}
+	bare := func(o *prosodytest.Occupant) string {
+		jid, _, _ := strings.Cut(o.JID(), "/")
+		return jid
+	}
+	kicked := enter()
+	check(t, cast.Focus.Kick(within(t), room, kicked.Nick(), "x"))
+	f.gone(room, kicked.Nick())
+
+	banned := enter()
+	check(t, cast.Focus.Ban(within(t), room, bare(banned), "x"))
+	f.gone(room, banned.Nick())
+
+	// A whole domain.
+	must(people.JoinAs(within(t), "a@cast.meet.jitsi/x", room, "a"))(t)
+	must(people.JoinAs(within(t), "b@cast.meet.jitsi/x", room, "b"))(t)
+	f.occupant(room, "b", nil)
+	check(t, cast.Focus.Ban(within(t), room, "cast.meet.jitsi", "x"))
+	f.gone(room, "a")
+	f.gone(room, "b")
+
+	// An error in answer to what the room sent.
+	failing := enter()
+	check(t, failing.Send("<presence type='error' to='"+failing.JIDInRoom()+"'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"))
+	f.gone(room, failing.Nick())
+
+	// Members only, from now on.
+	outsider, member := enter(), enter()
+	check(t, cast.Focus.SetAffiliation(within(t), room, bare(member), "member", ""))
+	configure(t, cast.Focus, room, "muc#roomconfig_membersonly", "1")
+	f.gone(room, outsider.Nick())
+	f.until("members only", func(r *replica) bool { return r.fact(room, "members") == "1" })
+	if o := f.occupant(room, member.Nick(), nil); o.affiliation() != "member" {
+		t.Errorf("got %q", o)
+	}
+	f.matches(srv)
+
+	check(t, cast.Focus.Destroy(within(t), room, "bye"))
+	f.until("room gone", func(r *replica) bool { return r.rooms[room] == nil })
+}
+
+func TestRolesAndAffiliations(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	bare, _, _ := strings.Cut(ada.JID(), "/")
+	steps := []struct {
+		do   error
+		want [2]string
+	}{
+		{cast.Focus.SetRole(within(t), room, ada.Nick(), "visitor", ""), [2]string{"visitor", "none"}},
+		{cast.Focus.SetRole(within(t), room, ada.Nick(), "moderator", ""), [2]string{"moderator", "none"}},
+		{cast.Focus.SetAffiliation(within(t), room, bare, "owner", ""), [2]string{"moderator", "owner"}},
+		{cast.Focus.SetAffiliation(within(t), room, bare, "member", ""), [2]string{"participant", "member"}},
+	}
+	for _, step := range steps {
+		check(t, step.do)
+	}
+	last := steps[len(steps)-1].want
+	f.occupant(room, ada.Nick(), func(o occupant) bool { return [2]string{o.role(), o.affiliation()} == last })
+	f.matches(srv)
+}
+
+func TestEachRoleIsTold(t *testing.T) {
+	t.Parallel()
+	_, cast, f, room := meeting(t, prosodytest.Options{})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	for _, role := range []string{"visitor", "moderator", "participant"} {
+		check(t, cast.Focus.SetRole(within(t), room, ada.Nick(), role, ""))
+		f.occupant(room, ada.Nick(), func(o occupant) bool { return o.role() == role })
+	}
+}
+
+func TestFactsOfARoom(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	fact := func(name, want string) {
+		t.Helper()
+		f.until(name+" is "+want, func(r *replica) bool { return r.fact(room, name) == want })
+	}
+	check(t, cast.Focus.Send("<message type='groupchat' to='"+room+"'><subject>Q &amp; A\n&lt;now&gt; \\ 'x'</subject></message>"))
+	fact("subject", `Q & A <now> \ 'x'`)
+	check(t, cast.Focus.Send("<message type='groupchat' to='"+room+"'><subject/></message>"))
+	fact("subject", "")
+	configure(t, cast.Focus, room, "muc#roomconfig_roomsecret", "sesame")
+	fact("password", "1")
+	configure(t, cast.Focus, room, "muc#roomconfig_roomsecret", "")
+	fact("password", "")
+
+	// The number of visitors is focus' to tell, and nobody else's.
+	visitors := "<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='visitor-count' value='%d'/></conference-properties>"
+	ada := must(cast.User(within(t), room, "Ada", strings.Replace(visitors, "%d", "9999", 1)))(t)
+	focus := must(cast.Focus.Join(within(t), room, "focus"))(t)
+	check(t, focus.Update(within(t), strings.Replace(visitors, "%d", "12", 1)))
+	fact("visitors", "12")
+	check(t, focus.Leave(within(t)))
+	fact("visitors", "")
+	f.occupant(room, ada.Nick(), nil)
+	impostor := must(must(srv.Guest(within(t)))(t).Join(within(t), room, "focus", strings.Replace(visitors, "%d", "9999", 1)))(t)
+	f.occupant(room, "focus", func(o occupant) bool { return o.jid() == impostor.JID() })
+	fact("visitors", "")
+}
+
+// Jitsi's own modules write into a room's data without an event.
+func TestFactsThatJitsiWrites(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 10")})
+	lua(t, srv, `
+		local room = `+muc+`.get_room_from_jid("`+room+`");
+		room._data.meetingId = "m-1";
+		room._data.lobbyroom = "alpha@lobby.meet.jitsi";
+		room._data.breakout_rooms = { ["b@breakout.meet.jitsi"] = "Group <1>", ["c@breakout.meet.jitsi"] = { "odd" }, [1] = true };
+		room.created_timestamp = "1790000000";
+		return "";`)
+	ada := must(cast.User(within(t), room, "Ada"))(t) // now it is looked at
+	f.occupant(room, ada.Nick(), nil)
+	known := f.copied.rooms[room]
+	for name, want := range map[string]string{"meeting": "m-1", "lobby": "alpha@lobby.meet.jitsi", "created": "1790000000000"} {
+		if known.facts[name] != want {
+			t.Errorf("%s: got %q, want %q", name, known.facts[name], want)
+		}
+	}
+	if len(known.breakouts) != 3 || known.breakouts["b@breakout.meet.jitsi"] != "Group <1>" {
+		t.Errorf("got %v", known.breakouts)
+	}
+	// A configuration that changes nothing of mod_muc's own, and so isn't announced.
+	lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.meetingId = "m-3"; return "";`)
+	must(cast.Focus.IQ(within(t), room, "set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>"))(t)
+	at := time.Now()
+	f.until("meeting id", func(r *replica) bool { return r.fact(room, "meeting") == "m-3" })
+	lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = nil; return "";`)
+	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
+	f.until("no breakout rooms", func(r *replica) bool { return len(r.rooms[room].breakouts) == 0 })
+	if took := time.Since(at); took > 2*time.Second { // else the audit has found it
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestLobby(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{})
+	component := newComponent(t, srv, srv.Domains.Component)
+	f := followAs(t, component, srv.Domains.Lobby)
+	f.untilSynced()
+	lobby := "alpha@" + srv.Domains.Lobby
+	// As Jitsi's lobby does: no occupants, and it stays when empty.
+	lua(t, srv, `prosody.hosts["lobby.meet.jitsi"].modules.muc.create_room("`+lobby+`"):set_persistent(true); return "";`)
+	f.until("lobby", func(r *replica) bool { return r.rooms[lobby] != nil && len(r.rooms[lobby].occupants) == 0 })
+	ada := must(srv.Guest(within(t)))(t)
+	waiting := must(ada.Join(within(t), lobby, "ada"))(t)
+	f.occupant(lobby, "ada", nil)
+	check(t, waiting.Leave(within(t)))
+	f.gone(lobby, "ada")
+	if f.copied.rooms[lobby] == nil {
+		t.Error("the lobby is said to be gone when it is empty")
+	}
+	lua(t, srv, `prosody.hosts["lobby.meet.jitsi"].modules.muc.get_room_from_jid("`+lobby+`"):destroy(); return "";`)
+	f.until("lobby gone", func(r *replica) bool { return r.rooms[lobby] == nil })
+}
+
+func TestHealthCheckRoomsAreNotTold(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, _ := meeting(t, prosodytest.Options{})
+	must(cast.Open(within(t), srv.Room("__jicofo-health-check-1")))(t)
+	must(cast.Open(within(t), srv.Room("beta")))(t)
+	f.occupant(srv.Room("beta"), "focus", nil)
+	if len(f.copied.rooms) != 2 {
+		t.Errorf("got %v", sortedKeys(f.copied.rooms))
+	}
+	f.matches(srv)
+}
+
+func TestTenantsRoomsKeepTheirOwnNames(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, _ := meeting(t, prosodytest.Options{DomainMapper: true, HideRooms: true})
+	must(cast.Open(within(t), srv.TenantRoom("acme", "daily")))(t)
+	f.occupant("[acme]daily@muc.meet.jitsi", "focus", nil)
+	f.matches(srv)
+}
+
+func TestRoomThatProsodySwappedOut(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("muc_room_cache_size = 2")})
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	joined := f.occupant(room, ada.Nick(), nil).joined()
+	for _, other := range []string{"beta", "gamma", "delta"} {
+		must(cast.Open(within(t), srv.Room(other)))(t)
+		f.occupant(srv.Room(other), "focus", nil)
+	}
+	if strings.Contains(strings.Join(held(t, srv, f.domain), "\n"), room) {
+		t.Fatal("the room is still in memory")
+	}
+	if f.occupant(room, ada.Nick(), nil).joined() != joined {
+		t.Error("nobody has left")
+	}
+	// Another subscriber is told of it as well.
+	f.subscribe()
+	f.untilSynced()
+	f.occupant(room, ada.Nick(), nil)
+	// It comes back as another object.
+	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
+	if o := f.occupant(room, ada.Nick(), func(o occupant) bool { return o.name() == "Ada L." }); o.joined() != joined {
+		t.Errorf("joined %s, before that %s", o.joined(), joined)
+	}
+	check(t, ada.Leave(within(t)))
+	f.gone(room, ada.Nick())
+}
+
+func TestAuditFindsWhatNoEventTold(t *testing.T) {
+	t.Parallel()
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 1")})
+	ada, bo := must(cast.User(within(t), room, "Ada"))(t), must(cast.User(within(t), room, "Bo"))(t)
+	f.occupant(room, ada.Nick(), nil)
+	f.occupant(room, bo.Nick(), nil)
+	must(cast.Open(within(t), srv.Room("vanishing")))(t)
+	f.occupant(srv.Room("vanishing"), "focus", nil)
+	lua(t, srv, `
+		local muc, st = `+muc+`, require "util.stanza";
+		local room = muc.get_room_from_jid("`+room+`");
+		local ghost = room:new_occupant("ghost@meet.jitsi", room.jid .. "/ghost");
+		ghost:set_session("ghost@meet.jitsi/x", st.presence());
+		room:save_occupant(ghost);
+		local ada = room:get_occupant_by_nick("`+ada.JIDInRoom()+`");
+		ada.role = "moderator";
+		room:save_occupant(ada);
+		local bo = room:get_occupant_by_nick("`+bo.JIDInRoom()+`");
+		bo.role = nil;
+		room:save_occupant(bo);
+		room._data.meetingId = "m-2";
+		local vanishing = muc.get_room_from_jid("vanishing@muc.meet.jitsi");
+		muc.forget_room(vanishing); muc.delete_room(vanishing);
+		local events = prosody.hosts["muc.meet.jitsi"].events;
+		local fire = events.fire_event;
+		events.fire_event = function () end;
+		muc.track_room(require "core.modulemanager".get_module("muc.meet.jitsi", "muc").new_room("unheard@muc.meet.jitsi"));
+		events.fire_event = fire;
+		return "";`)
+	at := time.Now()
+	f.occupant(room, "ghost", nil)
+	f.gone(room, bo.Nick())
+	f.occupant(room, ada.Nick(), func(o occupant) bool { return o.role() == "moderator" })
+	f.until("meeting id", func(r *replica) bool { return r.fact(room, "meeting") == "m-2" })
+	f.until("the vanished room gone", func(r *replica) bool { return r.rooms[srv.Room("vanishing")] == nil })
+	f.until("the unheard room", func(r *replica) bool { return r.rooms[srv.Room("unheard")] != nil })
+	if took := time.Since(at); took > 16*time.Second {
+		t.Errorf("took %v, want 12 heartbeats of 1 s", took)
+	}
+	f.matches(srv)
+}

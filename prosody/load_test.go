@@ -1,0 +1,90 @@
+package prosody_test
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// A burst costs batches by the time that it takes, not by its size.
+func TestBurstTravelsTogether(t *testing.T) {
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 0.05\nroom_participants_window = 256")})
+	rooms := []string{room}
+	for i := range 9 {
+		rooms = append(rooms, srv.Room(sprint("r", i)))
+		must(cast.Open(within(t), rooms[i+1]))(t)
+	}
+	f.matches(srv)
+	crowd := must(srv.Crowd(within(t)))(t)
+	defer func() { _ = crowd.Close() }()
+	first, at := f.copied.seq, time.Now()
+	members := must(crowd.Join(within(t), 20, rooms...))(t)
+	took := time.Since(at)
+	f.until("all of them", func(r *replica) bool { return r.count() == len(rooms)+len(members) })
+	batches := f.copied.seq - first
+	// Those of the burst, and those that a page's end or a heartbeat adds.
+	if most := int(took/(50*time.Millisecond)) + 5; batches > most {
+		t.Errorf("%d batches for %d joins in %v, want %d at most", batches, len(members), took, most)
+	}
+	f.matches(srv)
+}
+
+// The component learns of a join about when another occupant does.
+func TestJoinIsToldAtOnce(t *testing.T) {
+	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	watcher := must(cast.User(within(t), room, "Watcher"))(t)
+	f.occupant(room, watcher.Nick(), nil)
+	people := newComponent(t, srv, srv.Domains.Cast)
+	var seen, told []time.Duration
+	for i := range 60 {
+		nick := sprint("p", i)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		saw := make(chan time.Time, 1)
+		go func() {
+			_, err := watcher.Expect(ctx, func(st prosodytest.Stanza) bool { return strings.HasSuffix(st.From, "/"+nick) })
+			if err != nil {
+				t.Error(err)
+			}
+			saw <- time.Now()
+		}()
+		time.Sleep(20 * time.Millisecond) // the last batch is older than a tick
+		at := time.Now()
+		check(t, people.Send("<presence from='"+nick+"@cast.meet.jitsi/x' to='"+room+"/"+nick+"'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+		f.occupant(room, nick, nil)
+		told = append(told, time.Since(at))
+		seen = append(seen, (<-saw).Sub(at))
+		cancel()
+	}
+	slices.Sort(seen)
+	slices.Sort(told)
+	t.Logf("another occupant: median %v, worst %v; the component: median %v, worst %v", seen[30], seen[59], told[30], told[59])
+	// Generous, as the machine may be busy: a batch that waited for a second tick or a heartbeat would show.
+	if told[30] > 2*seen[30]+5*time.Millisecond {
+		t.Errorf("the component waits: median %v, another occupant's %v", told[30], seen[30])
+	}
+}
+
+// A batch that leaves something out is no newer than the last that didn't.
+func TestBatchesSayWhenTheyWereTrue(t *testing.T) {
+	t.Parallel()
+	srv, _, f, _ := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2\nroom_participants_tick = 1")})
+	clock := func() float64 {
+		return must(strconv.ParseFloat(lua(t, srv, `return ("%.3f"):format(require "util.time".monotonic());`), 64))(t)
+	}
+	before := clock()
+	populate(t, srv, 10, 10)
+	for f.copied.count() < 101 {
+		if b := f.next(); f.copied.count() < 101 && b.At > before {
+			t.Errorf("%d of 101 occupants, and true at %f, but all came in one turn after %f", f.copied.count(), b.At, before)
+		}
+	}
+	f.matches(srv)
+	if now := clock(); f.last.At < before || f.last.At > now {
+		t.Errorf("true at %f, want between %f and %f", f.last.At, before, now)
+	}
+}

@@ -1,0 +1,1262 @@
+-- Tells PPCH who is in which room, as it happens.
+--
+-- Loaded on a MUC domain (docker-jitsi-meet: XMPP_MUC_MODULES) it serves that one.
+-- Loaded on virtual hosts (GLOBAL_MODULES) it serves every MUC domain that has no
+-- instance of its own. Components ask by XMPP, namespace urn:ppch:occupancy:1;
+-- prosody/README.md of PPCH is the norm for what is said, here is only how.
+--
+-- XEP-0030 (found by disco), XEP-0045 (rooms), XEP-0114 (components).
+--
+-- Prosody is one thread, so the rules of this file are: a hook notes a name and
+-- returns; all else happens in turns of bounded size (see "Turns" below).
+
+local host_type = module:get_host_type();
+
+if host_type == "component" and not prosody.hosts[module.host].modules.muc then
+	module:log_status("warn", "This is no MUC domain: load the module on those, or on virtual hosts");
+	return;
+end
+
+local st = require "util.stanza";
+local json = require "util.json";
+local jid = require "util.jid";
+local new_id = require "util.id".medium;
+local time = require "util.time";
+local valid_utf8 = require "util.encodings".utf8.valid;
+
+local hosts = prosody.hosts;
+local full_sessions = prosody.full_sessions;
+local now, monotonic = time.now, time.monotonic;
+local t_concat, t_sort = table.concat, table.sort;
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max;
+local next, pairs, type, tonumber, tostring = next, pairs, type, tonumber, tostring;
+
+local version = "2.0.0";
+local xmlns = "urn:ppch:occupancy:1";
+local xmlns_nick = "http://jabber.org/protocol/nick";
+local xmlns_jigasi = "http://jitsi.org/protocol/jigasi";
+local xmlns_focus = "http://jitsi.org/protocol/focus";
+
+-- One turn of Prosody's event loop is held no longer than this, give or take a record.
+local turn = 0.002;
+-- Text of one batch, before XML escapes it.
+local max_batch_bytes = 64 * 1024;
+-- What a client writes, and how much of it is looked at.
+local max_text = 1024;
+local max_children = 500;
+local max_features = 100;
+local max_source_info = 16 * 1024;
+local max_cached = 256;
+local max_breakouts = 200;
+-- More changed names than this in one room, and the room is gone through instead.
+local max_marks = 2000;
+-- Everything is compared with Prosody once in this many heartbeats.
+local audit_heartbeats = 12;
+-- Rooms that Prosody may have swapped out, asked for at a time.
+local max_recalls = 4;
+
+--- Options
+
+-- COMPAT 0.12: get_option_enum, _integer and _period are of 13, and those of 0.12
+-- log an error where a warning in words is due.
+local function wrong(context, name, value, expected, default)
+	module:log("warn", "%s: %s = %s is not %s: using %s", context.host, name, tostring(value), expected, tostring(default));
+	return default;
+end
+
+local function number_option(context, name, default, least, most, whole)
+	local value = context:get_option(name);
+	if value == nil then return default; end
+	local number = tonumber(value);
+	if not number or not (number >= least and number <= most) or (whole and number ~= floor(number)) then
+		return wrong(context, name, value, ("a %snumber from %s to %s"):format(whole and "whole " or "", least, most), default);
+	end
+	return whole and floor(number) or number;
+end
+
+local function boolean_option(context, name, default)
+	local value = context:get_option(name);
+	if value == nil then return default; end
+	if value == true or value == "true" then return true; end
+	if value == false or value == "false" then return false; end
+	return wrong(context, name, value, "true or false", default);
+end
+
+-- A set of domains, or the default if any of it is none.
+local function domains_option(context, name, default)
+	local value = context:get_option(name);
+	if value == nil then return default; end
+	local domains = {};
+	for _, item in pairs(type(value) == "table" and value or { value }) do
+		local node, domain, resource = jid.prepped_split(type(item) == "string" and item or nil);
+		if not domain or node or resource then
+			local names = {};
+			for known in pairs(default or {}) do names[#names + 1] = known; end
+			wrong(context, name, item, "a domain", default and t_concat(names, ", ") or "all");
+			return default;
+		end
+		domains[domain] = true;
+	end
+	return domains;
+end
+
+-- Options of Jitsi's, told as they are: strings separated by blanks.
+local function prefixes_option(context, name)
+	local value, prefixes = context:get_option(name), {};
+	for _, item in pairs(type(value) == "table" and value or { value }) do
+		if type(item) == "string" and item ~= "" and valid_utf8(item) and not item:find("[%s%c]") then
+			prefixes[#prefixes + 1] = item;
+		end
+	end
+	t_sort(prefixes);
+	return t_concat(prefixes, " ");
+end
+
+local function read_options(context)
+	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
+	return {
+		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
+		tick = number_option(context, "room_participants_tick", 0.01, 0.001, 1);
+		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
+		window = number_option(context, "room_participants_window", 32, 2, 256, true);
+		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);
+		heartbeat = number_option(context, "room_participants_heartbeat", 5, 1, 10);
+		email = boolean_option(context, "room_participants_email", false);
+		recorders = prefixes_option(context, "recorder_prefixes");
+		transcribers = prefixes_option(context, "transcriber_prefixes");
+	};
+end
+
+local muc_domains = host_type ~= "component" and domains_option(module, "room_participants_muc_domains", nil) or nil;
+
+--- Pure helpers
+
+-- Cuts text to at most limit bytes without splitting a character.
+local function cut(text, limit)
+	if #text <= limit then return text; end
+	local at = limit;
+	while at > 0 do
+		local byte = text:byte(at + 1);
+		if byte < 0x80 or byte >= 0xC0 then break; end
+		at = at - 1;
+	end
+	return text:sub(1, at);
+end
+
+-- Text that is safe to send, whoever wrote it: a string, of bounded size, in UTF-8,
+-- of characters that XML 1.0 can hold. Anything else becomes less, or empty.
+local function clean(text)
+	if type(text) == "number" then
+		text = text == floor(text) and text < 2^53 and text > -2^53 and ("%d"):format(text) or tostring(text);
+	end
+	if type(text) ~= "string" then return ""; end
+	-- Cut first: what follows costs by the byte.
+	text = cut(text, max_text);
+	if not valid_utf8(text) then return ""; end
+	if text:find("[%z\1-\8\11\12\14-\31\127]") then
+		text = text:gsub("[%z\1-\8\11\12\14-\31\127]", "");
+	end
+	if text:find("\239\191", 1, true) then -- U+FFFE and U+FFFF
+		text = text:gsub("\239\191[\190\191]", "");
+	end
+	return text;
+end
+
+local escapes = { ["\\"] = "\\\\", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" };
+
+local function escape(text)
+	if not text:find("[\\\t\n\r]") then return text; end
+	return (text:gsub("[\\\t\n\r]", escapes));
+end
+
+-- A field that anybody but Prosody wrote.
+local function field(text)
+	if text == nil then return ""; end
+	if type(text) == "string" and #text <= max_text and not text:find("[^ -%[%]-~]") then
+		return text; -- plain ASCII, as most is
+	end
+	return escape(clean(text));
+end
+
+-- An attribute: XML makes blanks of white space in those.
+local function attribute(text)
+	if text == nil then return nil; end
+	text = clean(text):gsub("[\t\n\r]", " ");
+	return text ~= "" and text or nil;
+end
+
+-- Unix time in milliseconds, of a number that may be in seconds.
+local function milliseconds(value)
+	value = tonumber(value);
+	if not value or not (value > 0 and value < 1e14) then return nil; end
+	if value < 1e11 then value = value * 1000; end
+	return floor(value);
+end
+
+local function read_sources(text)
+	local ok, sources = pcall(json.decode, text);
+	if not ok or type(sources) ~= "table" then return {}; end
+	local audio, video = "audio-muted", "video-muted";
+	for name, source in pairs(sources) do
+		local kind = type(name) == "string" and name:match("%-([av])%d+$");
+		if kind and type(source) == "table" and source.muted == false then
+			if kind == "a" then
+				audio = "audio-on";
+			elseif source.videoType ~= "desktop" then
+				video = "video-on";
+			end
+		end
+	end
+	return { audio, video };
+end
+
+local source_cache, source_cache_size = {}, 0;
+
+-- Whether anything is audible or visible, by Jitsi's JSON {"<id>-a0":{"muted":true},…}.
+-- A kind of source that isn't there counts as muted. But for the ids all say one of a
+-- few things, so without the ids most needn't be parsed again.
+local function source_info(text)
+	if type(text) ~= "string" or text == "" or #text > max_source_info then return nil; end
+	text = text:gsub('"[^"]-(%-[av]%d+)"', '"%1"');
+	local marks = source_cache[text];
+	if not marks then
+		marks = read_sources(text);
+		if #text <= max_text then
+			if source_cache_size >= max_cached then
+				source_cache, source_cache_size = {}, 0;
+			end
+			source_cache[text], source_cache_size = marks, source_cache_size + 1;
+		end
+	end
+	return marks[1], marks[2];
+end
+
+local function muted(text, yes, no)
+	if text == "true" then return yes; end
+	if text == "false" then return no; end
+	return nil;
+end
+
+local feature_marks = {
+	["http://jitsi.org/protocol/jigasi"] = "jigasi";
+	["http://jitsi.org/protocol/transcriber"] = "transcriber";
+	["http://jitsi.org/protocol/jibri"] = "jibri";
+};
+
+-- Readers of the children of a presence that are told. Each gets what was found so
+-- far and the child; the first of a name counts, as it does for Jitsi's clients.
+local readers = {
+	["email"] = function (found, child)
+		local text = child:get_text() or "";
+		if text:find("^inbound%-sip%-jibri@") or text:find("^outbound%-sip%-jibri@") then
+			found.sip_jibri = true;
+		end
+	end;
+	["avatar-url"] = function (found, child)
+		found.avatar = found.avatar or child:get_text();
+	end;
+	["features"] = function (found, child)
+		local tags = child.tags;
+		for i = 1, min(#tags, max_features) do
+			local mark = tags[i].name == "feature" and feature_marks[tags[i].attr.var];
+			if mark then found[mark] = true; end
+		end
+	end;
+	["jitsi_participant_raisedHand"] = function (found, child)
+		local text = child:get_text();
+		found.hand = text ~= nil and text ~= "" and text ~= "false" and text ~= "0";
+	end;
+	["SourceInfo"] = function (found, child)
+		found.sources = found.sources or child:get_text();
+	end;
+	["audiomuted"] = function (found, child)
+		found.audio = found.audio or muted(child:get_text(), "audio-muted", "audio-on");
+	end;
+	["videomuted"] = function (found, child)
+		found.video = found.video or muted(child:get_text(), "video-muted", "video-on");
+	end;
+};
+
+-- What a client says of itself: display name, avatar, marks.
+local function read_presence(presence)
+	local found, name = {}, nil;
+	local tags = presence.tags;
+	for i = 1, min(#tags, max_children) do
+		local child = tags[i];
+		local ns = child.attr.xmlns;
+		if ns == nil or ns == "jabber:client" then
+			local reader = readers[child.name];
+			if reader then reader(found, child); end
+		elseif ns == xmlns_nick then
+			name = name or (child.name == "nick" and child:get_text()) or nil;
+		elseif ns == xmlns_jigasi and child.name == "initiator" then
+			found.initiator = true;
+		end
+	end
+	if next(found) == nil then return name, nil, ""; end
+	local audio, video = source_info(found.sources);
+	audio, video = audio or found.audio, video or found.video;
+	local marks = {};
+	if found.jigasi then marks[#marks + 1] = "jigasi"; end
+	if found.transcriber then marks[#marks + 1] = "transcriber"; end
+	if found.jibri then marks[#marks + 1] = "jibri"; end
+	if found.initiator then marks[#marks + 1] = "initiator"; end
+	if found.sip_jibri then marks[#marks + 1] = "sip-jibri"; end
+	if found.hand then marks[#marks + 1] = "hand"; end
+	marks[#marks + 1] = audio;
+	marks[#marks + 1] = video;
+	return name, found.avatar, t_concat(marks, " ");
+end
+
+-- What Jitsi's token verification left in the session of an authenticated user.
+-- The token's issuer wrote it, so the types may be anything.
+local function read_session(session, with_email)
+	if not session then return "", "", "", ""; end
+	local user, group = session.jitsi_meet_context_user, session.jitsi_meet_context_group;
+	if not user and not group then return "", "", "", ""; end
+	if type(user) ~= "table" then user = nil; end
+	return field(user and user.id), field(user and user.name), field(group),
+		with_email and field(user and user.email) or "";
+end
+
+-- One line of the protocol: fields separated by TAB, empty ones at the end left out.
+local function line_of(...)
+	local fields = { ... };
+	local last = #fields;
+	while fields[last] == "" do
+		last = last - 1;
+	end
+	fields[last] = fields[last] .. "\n";
+	return t_concat(fields, "\t", 1, last);
+end
+
+-- The number of visitors on other servers, by a presence of focus.
+local function read_visitors(presence)
+	local properties = presence:get_child("conference-properties", xmlns_focus);
+	if not properties then return nil; end
+	for i = 1, min(#properties.tags, max_children) do
+		local property = properties.tags[i];
+		if property.name == "property" and property.attr.key == "visitor-count" then
+			local value = tonumber(property.attr.value);
+			return value and value >= 1 and value < 1e9 and ("%d"):format(floor(value)) or nil;
+		end
+	end
+end
+
+-- Jicofo makes a room a minute to see whether Prosody lives; nobody meets there.
+-- A tombstone is what Prosody keeps of a room that was destroyed.
+local function is_meeting(room)
+	return not room.jid:find("^__jicofo%-health%-check") and not room._data.destroyed;
+end
+
+--- What Prosody says of a room
+
+-- The public ways to an occupant copy it with all its sessions; these look at the
+-- original, which Prosody 0.12 and 13 both keep by occupant JID, and change nothing.
+local function occupant_of(room, nick)
+	local occupant = room._occupants[nick];
+	return occupant and occupant.role and occupant or nil;
+end
+
+local function line_for(record, nick, with_email)
+	local room = record.room;
+	local occupant = occupant_of(room, nick);
+	if not occupant then return nil; end
+	local presence = occupant:get_presence();
+	local name, avatar, marks;
+	if presence then
+		name, avatar, marks = read_presence(presence);
+	end
+	local id, user, group, email = read_session(full_sessions[occupant.jid], with_email);
+	return line_of("+", escape(nick:sub(#room.jid + 2)), escape(occupant.jid or ""), occupant.role,
+		room:get_affiliation(occupant.bare_jid) or "none", record.joined[nick] or "",
+		id, user, group, email, field(name), field(avatar), marks or "");
+end
+
+-- Focus opens every room and owns it; a guest who takes its name doesn't.
+local function visitors_of(room)
+	local focus = occupant_of(room, room.jid .. "/focus");
+	local presence = focus and focus:get_presence();
+	if not presence or room:get_affiliation(focus.bare_jid) ~= "owner" then return nil; end
+	return read_visitors(presence);
+end
+
+local function breakouts_of(room)
+	local rooms = room._data.breakout_rooms;
+	if type(rooms) ~= "table" then return nil; end
+	local breakouts = {};
+	for room_jid, name in pairs(rooms) do
+		if #breakouts == max_breakouts then break; end
+		room_jid = attribute(room_jid);
+		if room_jid then
+			breakouts[#breakouts + 1] = { jid = room_jid, name = attribute(name) };
+		end
+	end
+	t_sort(breakouts, function (a, b) return a.jid < b.jid; end);
+	return breakouts;
+end
+
+-- Whether a room's facts come from what they came from before. Most changes are of
+-- people, so this is asked often; it remembers what it was asked.
+local function same_facts(told)
+	local room, was = told.record.room, told.sources;
+	local data = room._data;
+	local _, subject = room:get_subject();
+	local password, members = room:get_password(), room:get_members_only();
+	if was and not data.breakout_rooms and not was.breakouts and was.visitors == told.visitors and was.subject == subject
+	and was.password == password and was.members == members and was.meeting == data.meetingId and was.lobby == data.lobbyroom
+	and was.created == room.created_timestamp then
+		return true;
+	end
+	told.sources = {
+		breakouts = data.breakout_rooms ~= nil, visitors = told.visitors, subject = subject, password = password, members = members;
+		meeting = data.meetingId, lobby = data.lobbyroom, created = room.created_timestamp;
+	};
+	return false;
+end
+
+-- Attributes and breakout rooms of a room, and all of it as one string to compare.
+local function facts_of(record, visitors)
+	local room = record.room;
+	local data = room._data;
+	local _, subject = room:get_subject();
+	local created = milliseconds(room.created_timestamp) or record.created;
+	local facts = {
+		created = created and ("%d"):format(created) or nil;
+		meeting = attribute(data.meetingId);
+		subject = attribute(subject);
+		password = room:get_password() and "1" or nil;
+		members = room:get_members_only() and "1" or nil;
+		visitors = visitors;
+		lobby = attribute(data.lobbyroom);
+	};
+	local key = t_concat({
+		facts.created or "", facts.meeting or "", facts.subject or "", facts.password or "", facts.members or "", visitors or "",
+		facts.lobby or "",
+	}, "\n");
+	local breakouts = breakouts_of(room);
+	if breakouts then
+		for i = 1, #breakouts do
+			key = key .. "\n" .. breakouts[i].jid .. "\t" .. (breakouts[i].name or "");
+		end
+	end
+	return facts, breakouts, key;
+end
+
+--- Batches
+--
+-- A batch is built as a list of rooms and sent whole. A subscription remembers in
+-- `told` what the other side has after all batches sent so far: told[room] = { record,
+-- lines, facts, visitors, count, marks }. So the totals are exact, and what changed is
+-- found by comparing.
+
+local function new_batch(sub)
+	return { rooms = {}, gone = {}, units = 0, bytes = 0, deadline = monotonic() + turn, limit = sub.watch.options.page };
+end
+
+local function is_full(batch)
+	return batch.units >= batch.limit or batch.bytes >= max_batch_bytes or monotonic() >= batch.deadline;
+end
+
+-- The batch's element for a room; only the last can be written to.
+local function open_room(batch, room_jid)
+	local last = batch.rooms[#batch.rooms];
+	if last and last.jid == room_jid then return last; end
+	last = { jid = room_jid, lines = {} };
+	batch.rooms[#batch.rooms + 1] = last;
+	batch.bytes = batch.bytes + #room_jid;
+	return last;
+end
+
+local function add_facts(batch, room_jid, told)
+	if same_facts(told) then return; end
+	local facts, breakouts, key = facts_of(told.record, told.visitors);
+	if key == told.facts then return; end
+	told.facts = key;
+	local element = open_room(batch, room_jid);
+	element.facts, element.breakouts = facts, breakouts;
+	batch.bytes = batch.bytes + #key;
+end
+
+local function add_occupant(sub, batch, room_jid, told, nick)
+	batch.units = batch.units + 1;
+	local line, old = line_for(told.record, nick, sub.watch.options.email), told.lines[nick];
+	if line == old then return; end
+	told.lines[nick] = line;
+	if not old then
+		told.count, sub.occupants = told.count + 1, sub.occupants + 1;
+	elseif not line then
+		told.count, sub.occupants = told.count - 1, sub.occupants - 1;
+		line = line_of("-", escape(nick:sub(#room_jid + 2)));
+	end
+	local lines = open_room(batch, room_jid).lines;
+	lines[#lines + 1] = line;
+	batch.bytes = batch.bytes + #line;
+end
+
+local function add_gone(sub, batch, room_jid, told)
+	sub.told[room_jid] = nil;
+	sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
+	batch.gone[#batch.gone + 1] = room_jid;
+	batch.units, batch.bytes = batch.units + 1, batch.bytes + #room_jid;
+end
+
+local function room_element(room)
+	local attr = room.facts or {};
+	attr.jid = room.jid;
+	attr.new, attr.facts = room.new and "1" or nil, room.facts and "1" or nil;
+	local element = st.stanza("room", attr);
+	for _, breakout in ipairs(room.breakouts or {}) do
+		element:tag("breakout", breakout):up();
+	end
+	return element:text(t_concat(room.lines));
+end
+
+local function batch_element(sub, batch)
+	local element = st.stanza("batch", { xmlns = xmlns, epoch = sub.epoch, seq = ("%d"):format(sub.seq), at = ("%.3f"):format(sub.true_at) });
+	if sub.synced then
+		element.attr.synced = "1";
+		element.attr.rooms, element.attr.occupants = ("%d"):format(sub.rooms), ("%d"):format(sub.occupants);
+	end
+	for i = 1, #batch.rooms do
+		element:add_child(room_element(batch.rooms[i]));
+	end
+	for i = 1, #batch.gone do
+		element:tag("gone", { jid = batch.gone[i] }):up();
+	end
+	return element;
+end
+
+local function send_batch(sub, batch)
+	local watch, id = sub.watch, new_id();
+	sub.seq = sub.seq + 1;
+	sub.sent_at = monotonic();
+	-- What waits for the next batch makes this one no newer than the last that left nothing out.
+	if not (sub.dirty[sub.dirty_at] or sub.synced and (sub.queue[sub.queue_at] or sub.walk and not sub.walk.audit)) then
+		sub.true_at = sub.sent_at;
+	end
+	sub.ids[id], watch.awaited[id] = sub.seq, sub;
+	sub.times[sub.seq] = sub.sent_at;
+	sub.unacked = sub.unacked + 1;
+	-- Where the component is gone the answer is an error, and comes before this returns.
+	watch.context:send(st.iq({ type = "set", id = id, from = watch.host, to = sub.jid }):add_child(batch_element(sub, batch)));
+end
+
+--- Subscriptions
+
+local run_turn;
+
+local watches = {}; -- MUC domain -> what this instance has to do with it
+local told_status;
+
+-- For people at prosodyctl's shell. Never "error": Jitsi's health check takes that for
+-- an unhealthy Prosody.
+local function show_status()
+	local parts = {};
+	for host, watch in pairs(watches) do
+		local subs = {};
+		for name, sub in pairs(watch.subs) do
+			subs[#subs + 1] = ("%s, %d rooms, %d occupants%s"):format(name, sub.rooms, sub.occupants, sub.synced and "" or " so far");
+		end
+		t_sort(subs);
+		parts[#parts + 1] = ("%s: %d subscriber%s%s%s"):format(host, #subs, #subs == 1 and "" or "s", #subs > 0 and ": " or "",
+			t_concat(subs, "; "));
+	end
+	t_sort(parts);
+	local text = #parts > 0 and t_concat(parts, " | ") or "no MUC domain to serve here";
+	if text ~= told_status then
+		told_status = text;
+		module:set_status("info", text);
+	end
+end
+
+local function drop(sub, why)
+	local watch = sub.watch;
+	if sub.dropped then return; end
+	sub.dropped = true;
+	if watch.subs[sub.jid] == sub then
+		watch.subs[sub.jid] = nil;
+	end
+	for id in pairs(sub.ids) do
+		watch.awaited[id] = nil;
+	end
+	if sub.timer then sub.timer:stop(); end
+	if watch.beat and next(watch.subs) == nil then
+		watch.beat:stop();
+		watch.beat = nil;
+	end
+	-- The timer that is still in Prosody's heap holds on to this table, and to no more.
+	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.times = nil, {}, {}, {}, {}, nil, {}, {};
+	module:log("info", "%s: the subscription of %s is over: %s", watch.host, sub.jid, why);
+	show_status();
+end
+
+-- Nothing that goes wrong here may hurt a stanza that is on its way.
+local function guarded(sub, action)
+	local ok, err = xpcall(action, debug.traceback, sub);
+	if not ok then
+		module:log("error", "Please report this: %s", err);
+		drop(sub, "a fault in the module");
+	end
+end
+
+local function has_work(sub)
+	return sub.dirty[sub.dirty_at] ~= nil or sub.walk ~= nil or sub.queue[sub.queue_at] ~= nil or sub.audits[sub.audits_at] ~= nil
+		or not sub.synced;
+end
+
+-- Sees to it that the next batch goes out: now if the last one is old enough, else
+-- when its tick is over. Where the window is full, an acknowledgement will do it.
+local function arm(sub, wait)
+	if sub.timer or sub.unacked >= sub.watch.options.window then return; end
+	local at = monotonic();
+	wait = wait or max(0, sub.sent_at + sub.watch.options.tick - at);
+	sub.due = at + wait;
+	sub.timer = module:add_timer(wait, function ()
+		sub.timer = nil;
+		if not sub.dropped then guarded(sub, run_turn); end
+	end);
+end
+
+-- Timers wait while sockets have something to read, so in a storm of stanzas a batch
+-- that is overdue goes out from the hook.
+local function hurry(sub)
+	if sub.timer and monotonic() > sub.due + sub.watch.options.tick then
+		sub.timer:stop();
+		sub.timer = nil;
+		guarded(sub, run_turn);
+	else
+		arm(sub);
+	end
+end
+
+local function queue_room(sub, room_jid)
+	if not sub.queued[room_jid] then
+		sub.queued[room_jid] = true;
+		sub.queue[#sub.queue + 1] = room_jid;
+		hurry(sub);
+	end
+end
+
+-- Notes that something of a room may have changed. Rooms that were not told yet are
+-- in the queue.
+local function mark(watch, room_jid, nick)
+	for _, sub in next, watch.subs do
+		local told = sub.told[room_jid];
+		if told then
+			local marks = told.marks;
+			if not marks then
+				marks = {};
+				told.marks = marks;
+				sub.dirty[#sub.dirty + 1] = room_jid;
+			end
+			if nick and not marks[nick] then
+				if #marks < max_marks then
+					marks[nick] = true;
+					marks[#marks + 1] = nick;
+				else
+					queue_room(sub, room_jid);
+				end
+			end
+			hurry(sub);
+		end
+	end
+end
+
+--- Records: what is known of each room beside Prosody's own memory
+--
+-- watch.rooms[room JID] = { room, joined = { [occupant JID] = text }, created = ms, latest = ms }
+-- By JID, because a room that was swapped out comes back as another object.
+
+local function forget_room(watch, room_jid)
+	if watch.rooms[room_jid] then
+		watch.rooms[room_jid] = nil;
+		mark(watch, room_jid);
+	end
+end
+
+local function learn_room(watch, room, created)
+	local record = watch.rooms[room.jid];
+	if record then
+		if record.room ~= room then
+			record.room = room;
+			for _, sub in pairs(watch.subs) do
+				queue_room(sub, room.jid);
+			end
+		end
+		return record;
+	end
+	if not is_meeting(room) then return nil; end
+	record = { room = room, joined = {}, created = created, latest = 0 };
+	watch.rooms[room.jid] = record;
+	for _, sub in pairs(watch.subs) do
+		queue_room(sub, room.jid);
+	end
+	return record;
+end
+
+local function note_joined(record, nick)
+	-- Each later than the one before: whoever leaves and comes back differs.
+	record.latest = max(floor(now() * 1000), record.latest + 1);
+	record.joined[nick] = ("%d"):format(record.latest);
+end
+
+-- Asks Prosody for rooms that it has no longer in memory. It fetches one that was
+-- swapped out, and says so by muc-room-restored.
+local function recall(watch)
+	for _ = 1, max_recalls do
+		local room_jid = table.remove(watch.recalls);
+		if not room_jid then break; end
+		local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
+		local room = muc and muc.get_room_from_jid(room_jid);
+		if room == nil or (room and not is_meeting(room)) then
+			forget_room(watch, room_jid);
+		elseif room then
+			learn_room(watch, room);
+		end
+	end
+end
+
+-- Compares the records with Prosody's rooms: no occupants, so it is done in one turn.
+local function take_stock(watch)
+	local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
+	if not muc then return; end
+	local live = {};
+	for room in muc.live_rooms() do
+		live[room.jid] = true;
+		learn_room(watch, room);
+	end
+	watch.recalls = {};
+	for room_jid in pairs(watch.rooms) do
+		if not live[room_jid] then
+			watch.recalls[#watch.recalls + 1] = room_jid;
+		end
+	end
+end
+
+--- Turns
+--
+-- In one turn of the event loop one batch is built, of at most a page and at most a
+-- few milliseconds: first what changed in rooms that were told, then the walk through
+-- rooms that were not (a snapshot, a new room) or that are due to be compared.
+
+local function tell_changes(sub, batch)
+	while not is_full(batch) do
+		local room_jid = sub.dirty[sub.dirty_at];
+		if not room_jid then
+			sub.dirty, sub.dirty_at = {}, 1;
+			return;
+		end
+		local told, record = sub.told[room_jid], sub.watch.rooms[room_jid];
+		local marks = told and told.marks;
+		if marks and not record then
+			add_gone(sub, batch, room_jid, told);
+		elseif marks and told.record ~= record then
+			queue_room(sub, room_jid);
+			told.marks = nil;
+		elseif marks then
+			if marks[room_jid .. "/focus"] then
+				told.visitors = visitors_of(record.room);
+			end
+			add_facts(batch, room_jid, told);
+			batch.units = batch.units + 1;
+			local at = marks.at or 1;
+			while marks[at] and not is_full(batch) do
+				add_occupant(sub, batch, room_jid, told, marks[at]);
+				marks[marks[at]] = nil;
+				at = at + 1;
+			end
+			if marks[at] then -- the rest goes into the next batch
+				marks.at = at;
+				return;
+			end
+			told.marks = nil;
+		end
+		sub.dirty[sub.dirty_at] = false;
+		sub.dirty_at = sub.dirty_at + 1;
+	end
+end
+
+-- The next room of the queue, else of the audit, with the names to go through.
+local function next_walk(sub, batch)
+	local room_jid, audit = sub.queue[sub.queue_at], false;
+	if room_jid then
+		sub.queue_at = sub.queue_at + 1;
+		sub.queued[room_jid] = nil;
+	else
+		sub.queue, sub.queue_at = {}, 1;
+		room_jid, audit = sub.audits[sub.audits_at], true;
+		if not room_jid then
+			sub.audits, sub.audits_at = {}, 1;
+			return nil;
+		end
+		sub.audits_at = sub.audits_at + 1;
+	end
+	local told, record = sub.told[room_jid], sub.watch.rooms[room_jid];
+	local walk = { jid = room_jid, at = 1, audit = audit };
+	batch.units = batch.units + 1;
+	if not record then
+		if told then add_gone(sub, batch, room_jid, told); end
+		return walk;
+	end
+	local room = record.room;
+	if not told and next(room._occupants) == nil then
+		-- create_room() announces a room before it is sure that there is place for it.
+		local muc = hosts[sub.watch.host].modules.muc;
+		if not muc or not muc.get_room_from_jid(room_jid) then
+			forget_room(sub.watch, room_jid);
+			return walk;
+		end
+	end
+	if not told or told.record ~= record then
+		if told then
+			sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
+		end
+		told = { record = record, lines = {}, count = 0 };
+		sub.told[room_jid] = told;
+		sub.rooms = sub.rooms + 1;
+		open_room(batch, room_jid).new = true;
+	else
+		for nick in pairs(told.lines) do
+			if not room._occupants[nick] then walk[#walk + 1] = nick; end
+		end
+		for nick in pairs(record.joined) do
+			if not room._occupants[nick] then record.joined[nick] = nil; end
+		end
+	end
+	told.visitors = visitors_of(room);
+	add_facts(batch, room_jid, told);
+	for nick in pairs(room._occupants) do
+		walk[#walk + 1] = nick;
+	end
+	return walk;
+end
+
+local function tell_rooms(sub, batch)
+	while not is_full(batch) do
+		local walk = sub.walk or next_walk(sub, batch);
+		if not walk then return; end
+		local told = sub.told[walk.jid];
+		-- Whoever forgot the room in the meantime has marked it.
+		while told and walk[walk.at] and not is_full(batch) do
+			add_occupant(sub, batch, walk.jid, told, walk[walk.at]);
+			walk.at = walk.at + 1;
+		end
+		sub.walk = told and walk[walk.at] and walk or nil;
+	end
+end
+
+function run_turn(sub)
+	local watch = sub.watch;
+	if sub.unacked >= watch.options.window then return; end
+	local batch = new_batch(sub);
+	-- They take turns at being first, so that neither starves the other.
+	if sub.seq % 2 == 0 then
+		tell_changes(sub, batch);
+		tell_rooms(sub, batch);
+	else
+		tell_rooms(sub, batch);
+		tell_changes(sub, batch);
+	end
+	local completed = not sub.synced and not sub.walk and not sub.queue[sub.queue_at];
+	sub.synced = sub.synced or completed;
+	if completed or batch.rooms[1] or batch.gone[1] then
+		send_batch(sub, batch);
+		if completed then show_status(); end
+	end
+	if not sub.dropped and has_work(sub) then
+		-- What is left of a full batch needn't wait, and Prosody's other work comes in between.
+		arm(sub, 0);
+	end
+end
+
+-- A few rooms at a time all that was told is built again and compared.
+local function audit(sub, share)
+	local watch = sub.watch;
+	if not sub.round then
+		sub.round = {};
+		for room_jid in pairs(watch.rooms) do
+			if sub.told[room_jid] then
+				sub.round[#sub.round + 1] = room_jid;
+			else
+				queue_room(sub, room_jid);
+			end
+		end
+		for room_jid in pairs(sub.told) do
+			if not watch.rooms[room_jid] then mark(watch, room_jid); end
+		end
+	end
+	local units = ceil((sub.rooms + sub.occupants) * share);
+	while units > 0 do
+		local room_jid = table.remove(sub.round);
+		if not room_jid then break; end
+		local told = sub.told[room_jid];
+		units = units - 1 - (told and told.count or 0);
+		sub.audits[#sub.audits + 1] = room_jid;
+	end
+	arm(sub);
+end
+
+-- Everything that happens by the clock, while somebody is subscribed.
+local function on_beat(watch)
+	local at, options = monotonic(), watch.options;
+	local beats = audit_heartbeats * options.heartbeat / watch.beat_every;
+	watch.beats = watch.beats + 1;
+	local round = watch.beats >= beats;
+	if round then
+		watch.beats = 0;
+		take_stock(watch);
+	end
+	recall(watch);
+	for _, sub in pairs(watch.subs) do
+		local oldest = sub.times[sub.first];
+		if sub.origin.destroyed then
+			drop(sub, "disconnected");
+		elseif oldest and at - oldest > options.ack_timeout then
+			drop(sub, "no acknowledgement in time");
+		else
+			if round then sub.round = nil; end
+			-- A little more than its share, so that a round ends within its time.
+			if sub.synced then audit(sub, 1.25 / beats); end
+			if at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and sub.unacked < options.window then
+				send_batch(sub, new_batch(sub));
+			end
+		end
+	end
+	show_status();
+	return next(watch.subs) and watch.beat_every or nil;
+end
+
+local function start_beat(watch)
+	if watch.beat then return; end
+	watch.beats = 0;
+	watch.beat = module:add_timer(watch.beat_every, function ()
+		local again = on_beat(watch);
+		if not again then watch.beat = nil; end
+		return again;
+	end);
+end
+
+--- Handlers: each is hooked on the MUC domain below
+
+local handlers = {};
+
+-- The domain of a component that may speak to us, and speaks as itself.
+local function subscriber(watch, event)
+	local origin, from = event.origin, event.stanza.attr.from;
+	if origin.type == "component" and origin.conn and from and origin.host == from and watch.options.components[from] then
+		return from;
+	end
+end
+
+handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
+	local origin, stanza = event.origin, event.stanza;
+	local name = subscriber(watch, event);
+	if not name then return; end -- and so nobody answers, as for any unknown namespace
+	if watch.subs[name] then
+		drop(watch.subs[name], "subscribed anew");
+	end
+	local sub = {
+		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = monotonic() - 1, true_at = monotonic();
+		ids = {}, times = {}, first = 1, unacked = 0;
+		told = {}, rooms = 0, occupants = 0;
+		queue = {}, queue_at = 1, queued = {};
+		audits = {}, audits_at = 1;
+		dirty = {}, dirty_at = 1;
+	};
+	for room_jid in pairs(watch.rooms) do
+		sub.queue[#sub.queue + 1] = room_jid;
+		sub.queued[room_jid] = true;
+	end
+	watch.subs[name] = sub;
+	watch.follow_component(name);
+	origin.send(st.reply(stanza):tag("subscribed", {
+		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(sub.true_at);
+		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
+		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
+	}));
+	module:log("info", "%s: %s has subscribed", watch.host, name);
+	start_beat(watch);
+	arm(sub, 0);
+	show_status();
+	return true;
+end
+
+handlers["iq-set/host/" .. xmlns .. ":unsubscribe"] = function (watch, event)
+	local name = subscriber(watch, event);
+	if not name then return; end
+	if watch.subs[name] then
+		drop(watch.subs[name], "unsubscribed");
+	end
+	event.origin.send(st.reply(event.stanza));
+	return true;
+end
+
+-- Before mod_iq, which knows no answers but those to Prosody's own questions.
+handlers["iq/host"] = { priority = 10; function (watch, event)
+	local attr = event.stanza.attr;
+	if attr.type ~= "result" and attr.type ~= "error" then return; end
+	local sub = watch.awaited[attr.id];
+	if not sub or attr.from ~= sub.jid then return; end
+	if attr.type == "error" then
+		drop(sub, "a batch was refused");
+		return true;
+	end
+	watch.awaited[attr.id] = nil;
+	sub.times[sub.ids[attr.id]] = nil;
+	sub.ids[attr.id] = nil;
+	sub.unacked = sub.unacked - 1;
+	while sub.first <= sub.seq and not sub.times[sub.first] do
+		sub.first = sub.first + 1;
+	end
+	if has_work(sub) then arm(sub); end
+	return true;
+end };
+
+-- After mod_muc has taken it into its list (-1000), which may refuse it.
+handlers["muc-room-pre-create"] = { priority = -1001; function (watch, event)
+	forget_room(watch, event.room.jid);
+	learn_room(watch, event.room, floor(now() * 1000));
+end };
+
+handlers["muc-room-created"] = function (watch, event)
+	learn_room(watch, event.room, floor(now() * 1000));
+end;
+
+handlers["muc-room-restored"] = function (watch, event)
+	learn_room(watch, event.room);
+end;
+
+-- Right after mod_muc's own (0), and before that of tombstones (-10) ends it.
+handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
+	forget_room(watch, event.room.jid);
+end };
+
+-- Last of all, so that what others note of the occupant is there; and told on the spot if
+-- the tick allows, so that the component sees it as soon as another occupant.
+handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
+	local record = learn_room(watch, event.room);
+	if not record then return; end
+	note_joined(record, event.nick);
+	mark(watch, event.room.jid, event.nick);
+	for _, sub in next, watch.subs do
+		if sub.timer and monotonic() >= sub.due then
+			sub.timer:stop();
+			sub.timer = nil;
+			guarded(sub, run_turn);
+		end
+	end
+end };
+
+handlers["muc-occupant-left"] = function (watch, event)
+	local record = learn_room(watch, event.room);
+	if not record then return; end
+	record.joined[event.nick] = nil;
+	mark(watch, event.room.jid, event.nick);
+end;
+
+-- Fired for all that changes an occupant who stays, and before joined and left. Another
+-- session under the same nick shows here as well.
+handlers["muc-broadcast-presence"] = function (watch, event)
+	local room, occupant = event.room, event.occupant;
+	local record = learn_room(watch, room);
+	if not record or not occupant then return; end
+	local nick, joined = occupant.nick, record.joined;
+	if event.nick then
+		-- A new name for whom we have: there is no other event for it.
+		joined[room.jid .. "/" .. event.nick] = joined[nick];
+	elseif record.created and occupant.role and not joined[nick] then
+		-- One of two sessions has taken a name of its own: no event either.
+		note_joined(record, nick);
+	end
+	mark(watch, room.jid, nick);
+end;
+
+-- The subject, and word of a new configuration (status 104), are said by the room itself.
+handlers["muc-broadcast-message"] = function (watch, event)
+	local room, stanza = event.room, event.stanza;
+	if stanza.attr.from == room.jid or stanza:get_child("subject") then
+		mark(watch, room.jid);
+	end
+end;
+
+handlers["muc-config-submitted"] = function (watch, event)
+	mark(watch, event.room.jid);
+end;
+
+-- All rooms were swapped out. They come back, as other objects, when somebody or the
+-- audit asks for them; until then the old ones hold what is true.
+handlers["module-reloaded"] = function (watch, event)
+	if event.module == "muc" and watch.feature_of ~= module then
+		watch.feature_of = hosts[watch.host].modules.muc.module;
+		watch.feature_of:add_feature(xmlns);
+	end
+end;
+
+--- Which instance serves which MUC domain
+--
+-- An instance on the MUC domain itself comes first. Of those on virtual hosts the
+-- first to come serves all that are left, and the others stand by.
+
+local registry = module:shared("/*/room_participants_api/registry");
+registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
+registry.claims = registry.claims or {}; -- host of an instance -> function that takes what is free
+registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
+
+local function stop_watch(host)
+	local watch = watches[host];
+	watches[host], registry.owners[host] = nil, nil;
+	for _, sub in pairs(watch.subs) do
+		drop(sub, "the module is unloaded");
+	end
+	for _, hook in ipairs(watch.hooks) do
+		hook.context:unhook(hook.event, hook.handler);
+	end
+	watch.feature_of:remove_item("feature", xmlns);
+	show_status();
+end
+
+local function start_watch(host)
+	local context = module:context(host);
+	local options = read_options(context);
+	local watch = {
+		host = host, context = context, options = options;
+		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
+		subs = {}, awaited = {}, hooks = {}, recalls = {};
+		-- mod_disco asks the modules of its own host, so where we aren't one of them
+		-- mod_muc has the feature for us.
+		feature_of = host == module.host and module or hosts[host].modules.muc.module;
+	};
+	registry.rooms[host] = registry.rooms[host] or {};
+	watch.rooms = registry.rooms[host];
+	local function hook(where, event, handler, priority)
+		where:hook(event, handler, priority);
+		watch.hooks[#watch.hooks + 1] = { context = where, event = event, handler = handler };
+	end
+	for event, handler in pairs(handlers) do
+		local call = type(handler) == "table" and handler[1] or handler;
+		hook(context, event, function (data) return call(watch, data); end, type(handler) == "table" and handler.priority or nil);
+	end
+	local followed = {};
+	-- Also fired for connections that were refused, so compare.
+	function watch.follow_component(name)
+		if followed[name] then return; end
+		followed[name] = true;
+		hook(module:context(name), "component-disconnected", function (event)
+			local sub = watch.subs[name];
+			if sub and sub.origin == event.session then
+				drop(sub, "disconnected");
+			end
+		end);
+	end
+	watches[host] = watch;
+	registry.owners[host] = function () stop_watch(host); end;
+	watch.feature_of:add_feature(xmlns);
+	take_stock(watch);
+	module:log("info", "Serving %s to %s", host, (function ()
+		local names = {};
+		for name in pairs(options.components) do names[#names + 1] = name; end
+		t_sort(names);
+		return t_concat(names, ", ");
+	end)());
+	show_status();
+end
+
+local function serve(host)
+	local session = hosts[host];
+	if not session or not session.modules.muc or registry.owners[host] then return; end
+	if host ~= module.host and (session.modules[module.name] or (muc_domains and not muc_domains[host])) then return; end
+	start_watch(host);
+end
+
+local function serve_all()
+	for host in pairs(hosts) do
+		serve(host);
+	end
+end
+
+-- Follows a host's modules: mod_muc, and an instance of this one.
+local function follow_modules(host)
+	local context = module:context(host);
+	local function on_change(event)
+		if event.module == "muc" and watches[host] and not (hosts[host] and hosts[host].modules.muc) then
+			stop_watch(host);
+		end
+		serve(host);
+	end
+	context:hook("module-loaded", on_change);
+	context:hook("module-unloaded", on_change);
+end
+
+if host_type == "component" then
+	module:depends("muc"); -- and so reloads with it
+	if registry.owners[module.host] then
+		registry.owners[module.host]();
+	end
+	serve(module.host);
+else
+	for host in pairs(hosts) do
+		follow_modules(host);
+	end
+	module:hook_global("host-activated", function (host)
+		follow_modules(host);
+		serve(host);
+	end, -1); -- modules of the host are loaded at 0
+	module:hook_global("host-deactivated", function (host)
+		if watches[host] then stop_watch(host); end
+	end);
+	registry.claims[module.host] = serve_all;
+	serve_all();
+	show_status();
+end
+
+--- HTTP: a sign of life, for those who looked for it in earlier versions
+
+local function main_muc_domain()
+	local base = module:get_option_string("muc_mapper_domain_base");
+	local mapped = base and module:get_option_string("muc_mapper_domain_prefix", "conference") .. "." .. base;
+	if mapped and registry.owners[mapped] then return mapped; end
+	local best;
+	for host in pairs(registry.owners) do
+		local other = host:find("^lobby%.") or host:find("^breakout%.") or host:find("^internal%-");
+		local rank = (other and "1" or "0") .. host;
+		if not best or rank < best then best = rank; end
+	end
+	return best and best:sub(2) or nil;
+end
+
+local function on_health(event)
+	event.response.headers.content_type = "application/json";
+	return json.encode({ status = "ok", module = module.name, muc_domain = main_muc_domain() });
+end
+
+-- Not every Prosody may have a web server, and rooms don't need one.
+if pcall(module.depends, module, "http") then
+	module:provides("http", {
+		cors = { enabled = false };
+		route = { ["GET /health"] = on_health };
+	});
+else
+	module:log("info", "No HTTP here, and so no /%s/health", module.name);
+end
+
+-- For the specs.
+module.pure = {
+	attribute = attribute, clean = clean, cut = cut, escape = escape, field = field, line_of = line_of, milliseconds = milliseconds;
+	read_presence = read_presence, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
+	batch_element = batch_element;
+};
+
+function module.unload()
+	registry.claims[module.host] = nil;
+	for host in pairs(watches) do
+		stop_watch(host);
+		if not module.reloading and next(registry.claims) == nil then
+			registry.rooms[host] = nil;
+		end
+	end
+	if module.reloading then return; end
+	for _, claim in pairs(registry.claims) do
+		claim();
+	end
+end

@@ -1,0 +1,102 @@
+package prosody_test
+
+import (
+	"strings"
+	"testing"
+
+	"ppch/prosody/prosodytest"
+)
+
+func TestWrongOptionsAreToldAndDefaultsUsed(t *testing.T) {
+	t.Parallel()
+	lines := map[string]string{
+		"room_participants_components = { \"a b\", \"x@y\" }":      "is not a domain: using ppch.meet.jitsi",
+		"room_participants_components = 7":                         "is not a domain: using ppch.meet.jitsi",
+		"room_participants_tick = \"soon\"":                        "room_participants_tick = soon is not a number from 0.001 to 1: using 0.01",
+		"room_participants_tick = 2":                               "room_participants_tick = 2 is not a number from 0.001 to 1: using 0.01",
+		"room_participants_page = 0":                               "room_participants_page = 0 is not a whole number from 10 to 1000: using 200",
+		"room_participants_page = 10.5":                            "room_participants_page = 10.5 is not a whole number from 10 to 1000: using 200",
+		"room_participants_window = 1":                             "room_participants_window = 1 is not a whole number from 2 to 256: using 32",
+		"room_participants_window = {}":                            "is not a whole number from 2 to 256: using 32",
+		"room_participants_ack_timeout = -1":                       "room_participants_ack_timeout = -1 is not a number from 1 to 300: using 15",
+		"room_participants_ack_timeout = 0/0":                      "is not a number from 1 to 300: using 15",
+		"room_participants_heartbeat = 60":                         "room_participants_heartbeat = 60 is not a number from 1 to 10: using 5",
+		"room_participants_email = \"perhaps\"":                    "room_participants_email = perhaps is not true or false: using false",
+		"recorder_prefixes = 7":                                    "",
+		"transcriber_prefixes = { 7, {}, \"a\\nb\", \"\", false }": "",
+	}
+	// Two servers for all: what follows in one section replaces what was before.
+	halves := [2]map[string]string{{}, {}}
+	for _, line := range sortedKeys(lines) {
+		option, _, _ := strings.Cut(line, " ")
+		half := 0
+		for other := range halves[0] {
+			if strings.HasPrefix(other, option+" ") {
+				half = 1
+			}
+		}
+		halves[half][line] = lines[line]
+	}
+	for _, half := range halves {
+		srv := start(t, prosodytest.Options{
+			HostModules: map[string][]string{"muc.meet.jitsi": {name}},
+			HostConfig:  map[string]string{"muc.meet.jitsi": strings.Join(sortedKeys(half), "\n")},
+		})
+		for line, want := range half {
+			if !srv.LogContains(want) {
+				t.Errorf("%s: nothing in the log of %q", line, want)
+			}
+		}
+		f := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.MUC)
+		f.untilSynced()
+	}
+}
+
+func TestOptionsAreTold(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{
+		Components: []string{"one.example", "two.example"},
+		// The global section, as Jitsi has its own there; a domain's own section goes first.
+		GlobalConfig: `recorder_prefixes = { "recorder@hidden.meet.jitsi", "other@x" }
+transcriber_prefixes = "transcriber@hidden.meet.jitsi"
+room_participants_heartbeat = 9
+room_participants_components = { "ONE.example" }`,
+		HostConfig: map[string]string{"lobby.meet.jitsi": `room_participants_components = "two.example"
+room_participants_heartbeat = "1.5"`},
+	})
+	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
+	got := followAs(t, one, srv.Domains.MUC).subscribe()
+	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", got.At}
+	if got != want || got.Version == "" || got.At <= 0 {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := followAs(t, two, srv.Domains.Lobby).subscribe(); got.Heartbeat != "1.5" {
+		t.Errorf("got %+v", got)
+	}
+	for domain, c := range map[string]*prosodytest.Client{srv.Domains.MUC: two, srv.Domains.Lobby: one} {
+		_, err := c.IQ(within(t), domain, "set", subscribe)
+		wantCondition(t, err, "service-unavailable")
+	}
+}
+
+func TestSeveralSubscribersAreToldAlike(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{
+		Components: []string{"ppch-2.meet.jitsi"},
+		HostConfig: eachMUC(`room_participants_components = { "ppch.meet.jitsi", "ppch-2.meet.jitsi" }`),
+	})
+	cast := newCast(t, srv)
+	room := srv.Room("alpha")
+	must(cast.Open(within(t), room))(t)
+	one := follow(t, srv)
+	two := followAs(t, newComponent(t, srv, "ppch-2.meet.jitsi"), srv.Domains.MUC)
+	one.untilSynced()
+	two.untilSynced()
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	one.occupant(room, ada.Nick(), nil)
+	two.occupant(room, ada.Nick(), nil)
+	check(t, one.client.Drop())
+	check(t, ada.Leave(within(t)))
+	two.gone(room, ada.Nick())
+	two.matches(srv)
+}

@@ -1,0 +1,109 @@
+package prosodytest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// Network lies between a component and Prosody and can fail in the ways that
+// networks do. Safe for concurrent use. The caller must Close it.
+type Network struct {
+	listener net.Listener
+	to       string
+	running  sync.WaitGroup
+	cut      atomic.Bool
+
+	// mu guards conns.
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+// NewNetwork forwards connections on a free loopback port to an address.
+func NewNetwork(to string) (*Network, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("prosodytest: network: %w", err)
+	}
+	n := &Network{listener: l, to: to, conns: map[net.Conn]struct{}{}}
+	n.running.Go(n.accept)
+	return n, nil
+}
+
+// Addr is where to connect.
+func (n *Network) Addr() string { return n.listener.Addr().String() }
+
+// Cut swallows everything that is sent from now on, without telling either end,
+// until Mend. Connections that live through a cut stay dead; new ones work again.
+func (n *Network) Cut() { n.cut.Store(true) }
+
+// Mend ends a Cut.
+func (n *Network) Mend() { n.cut.Store(false) }
+
+// Break closes all connections, as a router does that was restarted.
+func (n *Network) Break() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		_ = c.Close()
+	}
+}
+
+// Close ends everything and waits until it has.
+func (n *Network) Close() error {
+	err := n.listener.Close()
+	n.Break()
+	n.running.Wait()
+	return err
+}
+
+func (n *Network) accept() {
+	for {
+		from, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		into, err := net.Dial("tcp", n.to)
+		if err != nil {
+			_ = from.Close()
+			continue
+		}
+		n.mu.Lock()
+		n.conns[from], n.conns[into] = struct{}{}, struct{}{}
+		n.mu.Unlock()
+		lost := new(atomic.Bool)
+		n.running.Go(func() { n.copy(into, from, lost) })
+		n.running.Go(func() { n.copy(from, into, lost) })
+	}
+}
+
+// copy forwards until the connection ends. lost is shared by both directions.
+func (n *Network) copy(to, from net.Conn, lost *atomic.Bool) {
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.conns, from)
+	}()
+	buf := make([]byte, 32<<10)
+	for {
+		read, err := from.Read(buf)
+		if n.cut.Load() {
+			lost.Store(true)
+		}
+		if !lost.Load() && read > 0 {
+			if _, err := to.Write(buf[:read]); err != nil {
+				_ = from.Close()
+			}
+		}
+		if err != nil {
+			if !lost.Load() {
+				_ = to.Close()
+			} else {
+				_, _ = io.Copy(io.Discard, from)
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,268 @@
+-- Specs of the pure helpers of mod_room_participants_api, without a running Prosody.
+--
+-- Needs busted (Debian: lua-busted) and Prosody's own libraries. From the folder prosody:
+--
+--	busted --lua=lua5.4 spec
+--
+-- PROSODY_LIB names Prosody's libraries where they aren't in /usr/lib/prosody.
+
+local lib = os.getenv("PROSODY_LIB") or "/usr/lib/prosody";
+package.path = lib .. "/?.lua;" .. package.path;
+package.cpath = lib .. "/?.so;" .. package.cpath;
+
+local st = require "util.stanza";
+local xml = require "util.xml";
+
+-- As much of Prosody as loading takes, on a virtual host without rooms.
+local function load_module()
+	local fake = {
+		name = "room_participants_api", host = "meet.jitsi";
+		get_host_type = function () return "local"; end;
+		get_option = function () end;
+		get_option_string = function () end;
+		shared = function () return {}; end;
+		hook_global = function () end;
+		set_status = function () end;
+		log = function () end;
+		depends = function () error("no HTTP"); end;
+	};
+	local env = setmetatable({ module = fake, prosody = { hosts = {}, full_sessions = {} } }, { __index = _G });
+	assert(loadfile("mod_room_participants_api.lua", "t", env))();
+	return fake.pure;
+end
+
+local pure = load_module();
+
+local function sample(name)
+	local file = assert(io.open("samples/" .. name .. ".xml"));
+	local text = file:read("a");
+	file:close();
+	return assert(xml.parse((text:gsub("%s+$", ""))));
+end
+
+local function presence(raw)
+	return assert(xml.parse("<presence xmlns='jabber:client'>" .. raw .. "</presence>"));
+end
+
+-- Attributes and children, in a form that can be compared.
+local function shape(element)
+	local children = {};
+	for _, child in ipairs(element) do
+		children[#children + 1] = type(child) == "string" and child or shape(child);
+	end
+	local attr = {};
+	for name, value in pairs(element.attr) do
+		if name ~= "xmlns" then attr[name] = value; end
+	end
+	return { name = element.name, attr = attr, children = children };
+end
+
+-- The module's own idea of what a sample says.
+local function read_batch(element)
+	local batch = { rooms = {}, gone = {} };
+	for _, child in ipairs(element.tags) do
+		if child.name == "gone" then
+			batch.gone[#batch.gone + 1] = child.attr.jid;
+		else
+			local room = { jid = child.attr.jid, new = child.attr.new == "1", lines = {}, breakouts = {} };
+			if child.attr.facts then
+				room.facts = {};
+				for name, value in pairs(child.attr) do
+					if name ~= "jid" and name ~= "new" and name ~= "facts" and name ~= "xmlns" then room.facts[name] = value; end
+				end
+			end
+			for _, breakout in ipairs(child.tags) do
+				room.breakouts[#room.breakouts + 1] = { jid = breakout.attr.jid, name = breakout.attr.name };
+			end
+			for _, text in ipairs(child) do
+				if type(text) == "string" then
+					for line in text:gmatch("[^\n]*\n") do room.lines[#room.lines + 1] = line; end
+				end
+			end
+			batch.rooms[#batch.rooms + 1] = room;
+		end
+	end
+	return batch;
+end
+
+describe("samples", function ()
+	for _, name in ipairs { "batch-snapshot", "batch-changes", "batch-heartbeat" } do
+		it("are what the module sends: " .. name, function ()
+			local want = sample(name);
+			local sub = {
+				epoch = want.attr.epoch, seq = tonumber(want.attr.seq), true_at = tonumber(want.attr.at), synced = want.attr.synced == "1";
+				rooms = tonumber(want.attr.rooms), occupants = tonumber(want.attr.occupants);
+			};
+			local got = assert(xml.parse(tostring(pure.batch_element(sub, read_batch(want)))));
+			assert.same(shape(want), shape(got));
+		end);
+
+		it("have lines as the module writes them: " .. name, function ()
+			for _, room in ipairs(read_batch(sample(name)).rooms) do
+				for _, line in ipairs(room.lines) do
+					local fields = {};
+					for field in line:gsub("\n$", "\t"):gmatch("([^\t]*)\t") do
+						local text = field:gsub("\\(.)", { ["\\"] = "\\", t = "\t", n = "\n", r = "\r" });
+						fields[#fields + 1] = pure.field(text);
+					end
+					assert.equal((line:gsub("\t*\n$", "\n")), pure.line_of(table.unpack(fields)));
+				end
+			end
+		end);
+	end
+end);
+
+describe("line_of", function ()
+	it("leaves out what is empty at the end", function ()
+		assert.equal("+\tnick\t\tx\n", pure.line_of("+", "nick", "", "x", "", ""));
+		assert.equal("-\tnick\n", pure.line_of("-", "nick"));
+	end);
+end);
+
+describe("field", function ()
+	it("escapes what would end a field or a line", function ()
+		assert.equal("a\\tb\\nc\\rd\\\\e", pure.field("a\tb\nc\rd\\e"));
+	end);
+
+	it("is empty for what is no text", function ()
+		for _, value in ipairs { {}, true, false, print } do
+			assert.equal("", pure.field(value));
+		end
+		assert.equal("", pure.field(nil));
+	end);
+
+	it("takes numbers", function ()
+		assert.equal("42", pure.field(42));
+		assert.equal("42", pure.field(42.0));
+		assert.equal("1.5", pure.field(1.5));
+		assert.equal("1e+300", pure.field(1e300));
+		assert.equal("inf", pure.field(math.huge));
+	end);
+
+	it("lets nothing out that XML can't hold", function ()
+		for byte = 0, 255 do
+			local text = pure.field("a" .. string.char(byte) .. "b");
+			assert.has_no.errors(function () st.stanza("x"):text(text); end);
+			assert.is_nil(text:find("[%z\1-\31\127]"));
+		end
+		assert.equal("ab", pure.field("a\239\191\190b"));
+		assert.equal("", pure.field("\237\160\128"), "a surrogate");
+		assert.equal("", pure.field("\192\128"), "an overlong form");
+	end);
+
+	it("is cut between characters", function ()
+		assert.equal(("x"):rep(1024), pure.field(("x"):rep(1025)));
+		assert.equal(("é"):rep(512), pure.field(("é"):rep(513)));
+		assert.equal("x" .. ("é"):rep(511), pure.field("x" .. ("é"):rep(512)));
+		assert.equal(("🤖"):rep(256), pure.field(("🤖"):rep(400)));
+		assert.equal("", pure.field(("\128"):rep(2000)));
+	end);
+end);
+
+describe("attribute", function ()
+	it("has blanks for white space, and none when empty", function ()
+		assert.equal("a b c d", pure.attribute("a\tb\nc\rd"));
+		assert.is_nil(pure.attribute(""));
+		assert.is_nil(pure.attribute({}));
+		assert.is_nil(pure.attribute(nil));
+	end);
+end);
+
+describe("milliseconds", function ()
+	it("tells seconds from milliseconds", function ()
+		assert.equal(1790000000000, pure.milliseconds(1790000000));
+		assert.equal(1790000000000, pure.milliseconds(1790000000000));
+		assert.equal(1790000000000, pure.milliseconds("1790000000000"));
+		assert.equal(1790000000500, pure.milliseconds(1790000000.5));
+	end);
+
+	it("knows no other times", function ()
+		for _, value in ipairs { 0, -1, "x", {}, math.huge, -math.huge, 0/0, 1e20, true } do
+			assert.is_nil(pure.milliseconds(value));
+		end
+		assert.is_nil(pure.milliseconds(nil));
+	end);
+end);
+
+describe("source_info", function ()
+	local function marks(text) return { pure.source_info(text) }; end
+
+	it("reads what is muted", function ()
+		assert.same({ "audio-muted", "video-on" }, marks('{"a-a0":{"muted":true},"a-v0":{"muted":false}}'));
+		assert.same({ "audio-on", "video-muted" }, marks('{"b-a0":{"muted":false},"b-v0":{"muted":true}}'));
+		assert.same({ "audio-muted", "video-muted" }, marks('{}'));
+	end);
+
+	it("gives the same for another person's id", function ()
+		for _ = 1, 2 do
+			for id = 1, 600 do
+				assert.same({ "audio-on", "video-muted" }, marks(('{"%08x-a0":{"muted":false}}'):format(id)));
+			end
+		end
+	end);
+
+	it("can't be made to lie about others", function ()
+		-- All look like honest ones once the ids are out.
+		marks('{"\\-a0":{"muted":true}}');
+		marks('{"x-a0":{"muted":true},"y-a0":{"muted":false}}');
+		assert.same({ "audio-muted", "video-muted" }, marks('{"a-a0":{"muted":true}}'));
+	end);
+
+	it("knows nothing of what is no JSON, or too much", function ()
+		for _, text in ipairs { "", "x", "{", "7", '"a-a0"', ("["):rep(100), ("["):rep(16000), (" "):rep(17000) .. "{}" } do
+			assert.is_nil((pure.source_info(text)));
+		end
+		assert.is_nil((pure.source_info(nil)));
+		assert.is_nil((pure.source_info({})));
+	end);
+end);
+
+describe("read_presence", function ()
+	it("reads what Jitsi's clients write", function ()
+		local name, avatar, marks = pure.read_presence(presence [[
+			<nick xmlns='http://jabber.org/protocol/nick'>Ada &lt;3</nick><avatar-url>https://example.com/a.png</avatar-url>
+			<jitsi_participant_raisedHand>1</jitsi_participant_raisedHand><SourceInfo>{"a-v0":{"muted":false}}</SourceInfo>]]);
+		assert.same({ "Ada <3", "https://example.com/a.png", "hand audio-muted video-on" }, { name, avatar, marks });
+	end);
+
+	it("takes the first of each", function ()
+		local name, avatar = pure.read_presence(presence [[
+			<nick xmlns='http://jabber.org/protocol/nick'>a</nick><nick xmlns='http://jabber.org/protocol/nick'>b</nick>
+			<avatar-url>a</avatar-url><avatar-url>b</avatar-url>]]);
+		assert.same({ "a", "a" }, { name, avatar });
+	end);
+
+	it("has marks in a fixed order", function ()
+		local _, _, marks = pure.read_presence(presence [[
+			<videomuted>true</videomuted><audiomuted>false</audiomuted><email>inbound-sip-jibri@x</email>
+			<initiator xmlns='http://jitsi.org/protocol/jigasi'/><jitsi_participant_raisedHand>1</jitsi_participant_raisedHand>
+			<features><feature var='http://jitsi.org/protocol/jibri'/><feature var='http://jitsi.org/protocol/transcriber'/>
+			<feature var='http://jitsi.org/protocol/jigasi'/></features>]]);
+		assert.equal("jigasi transcriber jibri initiator sip-jibri hand audio-on video-muted", marks);
+	end);
+end);
+
+describe("read_session", function ()
+	it("keeps e-mail to itself unless asked", function ()
+		local session = { jitsi_meet_context_user = { id = "1", name = "Ada", email = "a@b" }, jitsi_meet_context_group = "g" };
+		assert.same({ "1", "Ada", "g", "" }, { pure.read_session(session, false) });
+		assert.same({ "1", "Ada", "g", "a@b" }, { pure.read_session(session, true) });
+		assert.same({ "", "", "", "" }, { pure.read_session(nil, true) });
+		assert.same({ "", "", "", "" }, { pure.read_session({ jitsi_meet_context_user = "x" }, true) });
+	end);
+end);
+
+describe("read_visitors", function ()
+	local function visitors(value)
+		return pure.read_visitors(presence("<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='x' value='7'/>"
+			.. "<property key='visitor-count' value='" .. value .. "'/></conference-properties>"));
+	end
+
+	it("reads a number above 0", function ()
+		assert.equal("12", visitors("12"));
+		for _, value in ipairs { "0", "-1", "", "x", "1e99", "nan", "inf" } do
+			assert.is_nil(visitors(value));
+		end
+		assert.is_nil(pure.read_visitors(presence("")));
+	end);
+end);
