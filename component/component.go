@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
 
 	"ppch/component/occupancy"
 )
@@ -62,7 +63,7 @@ func New(cfg Config) (*Component, error) {
 		},
 	}
 	for _, d := range cfg.MUCDomains {
-		c.domains = append(c.domains, newDomain(d))
+		c.domains = append(c.domains, newDomain(d, cfg.Directory, cfg.MaxStaleness))
 	}
 	return c, nil
 }
@@ -105,6 +106,7 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.handlers = []mux.Option{c.handleBatches()}
 	l := &live{session: s, held: newHolder()}
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())

@@ -61,8 +61,11 @@ func config(dial func(context.Context, string, string) (net.Conn, error)) compon
 		Domain:     jid.MustParse("ppch.meet.jitsi"),
 		Secret:     "secret",
 		MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
-		Log:        slog.New(slog.DiscardHandler),
-		Dial:       dial,
+		Directory:  occupancy.NewDirectory(jid.MustParse("muc.meet.jitsi")),
+
+		MaxStaleness: 30 * time.Second,
+		Log:          slog.New(slog.DiscardHandler),
+		Dial:         dial,
 	}
 }
 

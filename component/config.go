@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
 )
 
 // Config is what a Component needs to know. All fields but Dial are required.
@@ -25,6 +27,12 @@ type Config struct {
 	// MUCDomains are the MUC services to watch, main one first.
 	MUCDomains []jid.JID
 
+	// Directory is where the copies of the MUC domains are kept that have the Lua module.
+	Directory *occupancy.Directory
+
+	// MaxStaleness is how old a copy may be and still serve; it is told how old it is.
+	MaxStaleness time.Duration
+
 	Log *slog.Logger
 
 	// Dial opens a connection; nil means TCP with keepalive.
@@ -40,6 +48,8 @@ func (c *Config) validate() error {
 		return errors.New("component: no domain")
 	case len(c.MUCDomains) == 0:
 		return errors.New("component: no MUC domain to watch")
+	case c.Directory == nil:
+		return errors.New("component: no directory")
 	case c.Log == nil:
 		return errors.New("component: no logger")
 	}

@@ -12,6 +12,7 @@ import (
 	"mellium.im/xmpp/disco/info"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/muc"
+	"mellium.im/xmpp/stanza"
 
 	"ppch/component/occupancy"
 )
@@ -24,8 +25,13 @@ func (s *session) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error)
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var answer disco.Info
-	err := s.ask(ctx, to, disco.InfoQuery{}.TokenReader(), &answer)
+	err := s.ask(ctx, stanza.GetIQ, to, disco.InfoQuery{}.TokenReader(), into(&answer))
 	return answer, err
+}
+
+// into returns a reader of an answer that decodes it into v.
+func into(v any) func(*xml.Decoder) error {
+	return func(d *xml.Decoder) error { return d.Decode(v) }
 }
 
 // publicRooms lists the rooms that the MUC domain shows to everybody (XEP-0045 §6.3), in the order of their JIDs.
@@ -41,7 +47,7 @@ func (s *session) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, e
 		} `xml:"item"`
 	}
 	query := xml.StartElement{Name: xml.Name{Space: disco.NSItems, Local: "query"}}
-	if err := s.ask(ctx, domain, xmlstream.Wrap(nil, query), &answer); err != nil {
+	if err := s.ask(ctx, stanza.GetIQ, domain, xmlstream.Wrap(nil, query), into(&answer)); err != nil {
 		return nil, err
 	}
 	var rooms []jid.JID

@@ -22,7 +22,9 @@ const (
 
 // domain is what is known of one watched MUC domain. It is safe for concurrent use.
 type domain struct {
-	jid jid.JID
+	jid      jid.JID
+	follower *follower
+	maxStale time.Duration
 
 	// mu protects what follows.
 	mu      sync.Mutex
@@ -30,8 +32,8 @@ type domain struct {
 	problem *occupancy.UnknownError
 }
 
-func newDomain(j jid.JID) *domain {
-	d := &domain{jid: j}
+func newDomain(j jid.JID, directory *occupancy.Directory, maxStale time.Duration) *domain {
+	d := &domain{jid: j, follower: newFollower(j, directory), maxStale: maxStale}
 	d.reset()
 	return d
 }
@@ -55,7 +57,25 @@ func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
 func (d *domain) state() occupancy.Domain {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
+	state := occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
+	if d.problem == nil && d.mode == occupancy.ModeModule {
+		state.Problem = d.outOfDate()
+	}
+	return state
+}
+
+// outOfDate returns why the copy of the domain can't serve, or nil while it can.
+func (d *domain) outOfDate() *occupancy.UnknownError {
+	asOf, ok := d.follower.directory.AsOf(d.jid)
+	if ok && time.Since(asOf) <= d.maxStale {
+		return nil
+	}
+	mend := fmt.Sprintf("the rooms of %s are being learnt; ask again in a moment", d.jid)
+	if ok {
+		mend = fmt.Sprintf("what is known of %s is %s old, and is being learnt anew; if this lasts, look at Prosody's log",
+			d.jid, time.Since(asOf).Round(time.Second))
+	}
+	return &occupancy.UnknownError{Reason: occupancy.ReasonSyncing, Mend: mend, RetryAfter: time.Second}
 }
 
 // learn sets the mode that a room's answer showed.
@@ -71,27 +91,38 @@ func (d *domain) learn(m occupancy.Mode) {
 func (c *Component) watchDomains(ctx context.Context, s *session) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range c.domains {
-		g.Go(func() error {
-			for {
-				before := d.state()
-				d.look(ctx, s)
-				after := d.state()
-				next := lookEvery
-				if after.Problem != nil {
-					next = lookSoonEvery
-				}
-				if ctx.Err() == nil {
-					c.logChange(before, after)
-				}
-				select {
-				case <-ctx.Done():
-					return nil
-				case <-time.After(next):
-				}
-			}
-		})
+		g.Go(func() error { return c.watchDomain(ctx, s, d) })
 	}
 	return g.Wait()
+}
+
+func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) error {
+	for {
+		before := d.state()
+		d.look(ctx, s)
+		if ctx.Err() != nil {
+			return nil
+		}
+		after := d.state()
+		c.logChange(before, after)
+		next := lookEvery
+		switch {
+		case after.Mode == occupancy.ModeModule:
+			if err := d.follower.follow(ctx, s, c.cfg.Log); err != nil {
+				// Without the module nothing of the copy will ever be refreshed.
+				c.cfg.Log.Warn("MUC domain is not told of any more", "domain", d.jid.String(), "err", err)
+				d.follower.directory.Forget(d.jid)
+				next = time.Second
+			}
+		case after.Problem != nil:
+			next = lookSoonEvery
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(next):
+		}
+	}
 }
 
 func (c *Component) logChange(before, after occupancy.Domain) {
@@ -122,6 +153,7 @@ func (d *domain) look(ctx context.Context, s *session) {
 	case hasFeature(answer, Namespace):
 		d.set(occupancy.ModeModule, nil)
 	default:
+		d.follower.directory.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, s), nil)
 	}
 }

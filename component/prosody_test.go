@@ -25,10 +25,13 @@ func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) 
 		Secret:     srv.Secret(),
 		MUCDomains: []jid.JID{jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout)},
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
+
+		MaxStaleness: 30 * time.Second,
 	}
 	for _, m := range mend {
 		m(&cfg)
 	}
+	cfg.Directory = occupancy.NewDirectory(cfg.MUCDomains...)
 	c, _ := start(t, cfg)
 	return c
 }
@@ -316,17 +319,18 @@ func TestOnProsodyAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
-	network := newProxy(t, srv.ComponentAddr())
-	c := on(t, srv, func(c *component.Config) { c.Address = network.listener.Addr().String() })
+	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
+	t.Cleanup(func() { _ = network.Close() })
+	c := on(t, srv, func(c *component.Config) { c.Address = network.Addr() })
 	ready(t, c)
 	up := c.Link().Since
-	network.cut.Store(true)
+	network.Cut()
 	// What is asked meanwhile isn't answered, and never wrongly.
 	if got, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonTimeout {
 		t.Errorf("got %+v, %v want timeout", got, err)
 	}
 	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Link().Up })
-	network.cut.Store(false)
+	network.Mend()
 	eventually(t, 30*time.Second, "a new connection is up", func() bool {
 		return c.Link().Ready() && c.Link().Since.After(up)
 	})
@@ -348,7 +352,7 @@ func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
 		if strings.Contains(tt.xml, "<iq type='get'") || strings.Contains(tt.xml, "<iq type='set'") {
-			got, err := guest.Expect(timeout(t, 10*time.Second), func(s prosodytest.Stanza) bool { return strings.HasSuffix(s.ID, id) })
+			got, err := guest.Expect(timeout(t, 40*time.Second), func(s prosodytest.Stanza) bool { return strings.HasSuffix(s.ID, id) })
 			var refusal *prosodytest.StanzaError
 			if err != nil {
 				t.Fatalf("%s: %v; the guest's stream: %v", tt.name, err, guest.Err())

@@ -57,6 +57,9 @@ type session struct {
 
 	// answered is called whenever a question was answered.
 	answered func()
+
+	// handlers are for what Prosody sends unasked.
+	handlers []mux.Option
 }
 
 // handshake makes a session of a fresh connection, which it closes if that fails.
@@ -104,7 +107,7 @@ func (s *session) run(ctx context.Context, work ...func(context.Context) error) 
 // serve reads the stream until it ends. It returns an error always, so that everything else ends with it.
 func (s *session) serve() error {
 	defer s.conn.Close()
-	g := &guard{own: s.domain.String(), next: mux.New(xcomponent.NSAccept), log: s.log, progress: s.conn.progress}
+	g := &guard{own: s.domain.String(), next: mux.New(xcomponent.NSAccept, s.handlers...), log: s.log, progress: s.conn.progress}
 	err := s.xmpp.Serve(g)
 	switch failed := s.conn.writeError(); {
 	case err == nil && failed == nil:
@@ -137,7 +140,7 @@ func (s *session) stayAlive(ctx context.Context) error {
 		case <-tick.C:
 		}
 		pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
-		err := s.ask(pingCtx, s.domain, xmlstream.Wrap(nil, pingStart), nil)
+		err := s.ask(pingCtx, stanza.GetIQ, s.domain, xmlstream.Wrap(nil, pingStart), nil)
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			s.end(errUnresponsive)
@@ -146,17 +149,17 @@ func (s *session) stayAlive(ctx context.Context) error {
 	}
 }
 
-// ask sends an IQ of type get and decodes the payload of its answer into v.
-// An answer of type error is returned as a stanza.Error.
-// With a nil v any answer will do, an error as well: it proves that Prosody is alive.
+// ask sends an IQ of type get or set and lets read decode the payload of its answer, which must not block:
+// the stream stands still meanwhile. An answer of type error is returned as a stanza.Error.
+// With a nil read any answer will do, an error as well: it proves that Prosody is alive.
 //
 // ctx bounds the waiting for the answer only; writing has its own bound.
-func (s *session) ask(ctx context.Context, to jid.JID, payload xml.TokenReader, v any) error {
+func (s *session) ask(ctx context.Context, typ stanza.IQType, to jid.JID, payload xml.TokenReader, read func(*xml.Decoder) error) error {
 	iq := stanza.IQ{
 		// Jitsi's domain mapper keys a table by the bare stanza id, and mellium matches answers by id alone:
 		// an id must neither be guessed nor repeated.
 		ID:   rand.Text(),
-		Type: stanza.GetIQ,
+		Type: typ,
 		To:   to,
 		From: s.domain, // Prosody 13 ends the stream of a component that leaves it out
 	}
@@ -175,13 +178,13 @@ func (s *session) ask(ctx context.Context, to jid.JID, payload xml.TokenReader, 
 		return err
 	}
 	s.answered()
-	return s.decode(answer, v)
+	return s.decode(answer, read)
 }
 
 // decode reads one answer and closes it: until then the stream stands still.
-func (s *session) decode(answer xmlstream.TokenReadCloser, v any) error {
+func (s *session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decoder) error) error {
 	defer answer.Close()
-	if v == nil {
+	if read == nil {
 		return nil
 	}
 	d := xml.NewTokenDecoder(&counted{r: answer, left: maxReply, progress: s.conn.progress})
@@ -200,7 +203,7 @@ func (s *session) decode(answer xmlstream.TokenReadCloser, v any) error {
 		}
 		return condition
 	}
-	return d.Decode(v)
+	return read(d)
 }
 
 // counted is a token reader that ends an answer which is too long.

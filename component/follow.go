@@ -1,0 +1,201 @@
+package component
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/occupancy"
+)
+
+// The clock of following a MUC domain.
+const (
+	// missedBeats is how many heartbeats may fail to come before the copy is made anew.
+	missedBeats = 2.5
+
+	firstResync = 500 * time.Millisecond
+	maxResync   = 30 * time.Second
+)
+
+// Why a copy is made anew; what Prosody says comes beside these.
+var (
+	errGap       = errors.New("component: a batch is missing")
+	errNoBeat    = errors.New("component: no heartbeat came")
+	errEpoch     = errors.New("component: a batch of another subscription")
+	errNotLoaded = errors.New("component: the Lua module is not loaded any more")
+)
+
+// follower keeps the directory's copy of one MUC domain equal to what the Lua module tells (prosody/README.md).
+// Batches come on the session's read loop, everything else happens on the goroutine of follow.
+type follower struct {
+	domain    jid.JID
+	directory *occupancy.Directory
+
+	// resyncs counts how often a copy had to be made anew.
+	resyncs atomic.Uint64
+
+	// mu protects what follows.
+	mu    sync.Mutex
+	epoch string // of the subscription; empty while there is none
+	seq   uint64 // of the last batch
+	beat  time.Duration
+	last  time.Time  // when the last batch came
+	zero  time.Time  // when Prosody's clock was at 0, or somewhat earlier
+	lost  chan error // has room for one: why the subscription is over
+}
+
+func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
+	return &follower{domain: domain, directory: directory}
+}
+
+// follow subscribes and stays subscribed until ctx ends, which returns nil, or the module is gone, which returns errNotLoaded.
+func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) error {
+	defer f.end(nil)
+	wait := firstResync
+	for {
+		began := time.Now()
+		err := f.subscribe(ctx, s)
+		if err == nil {
+			err = f.await(ctx)
+		}
+		var refusal stanza.Error
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &refusal) && refusal.Condition == stanza.ServiceUnavailable:
+			return errNotLoaded
+		case time.Since(began) > maxResync:
+			wait = firstResync
+		}
+		f.resyncs.Add(1)
+		log.Warn("copy is made anew", "domain", f.domain.String(), "err", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxResync)
+	}
+}
+
+// subscribe asks for the snapshot and all changes after it.
+func (f *follower) subscribe(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	asked := time.Now()
+	return s.ask(ctx, stanza.SetIQ, f.domain, xmlstream.Wrap(nil, subscribeStart), func(d *xml.Decoder) error {
+		var answer subscribed
+		if err := d.Decode(&answer); err != nil {
+			return err
+		}
+		// The read loop stands still until this returns: the first batch can't come before its epoch is known.
+		f.begin(answer, asked)
+		return nil
+	})
+}
+
+func (f *follower) begin(answer subscribed, asked time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.directory.Begin(f.domain, answer.Trust)
+	f.epoch, f.seq, f.beat, f.last = answer.Epoch, 0, answer.Heartbeat, time.Now()
+	f.lost = make(chan error, 1)
+	// Prosody answered after it was asked, so what it tells is never taken to be younger than it is.
+	// The time at which a batch comes says nothing: it may have waited for a frozen service, or on a slow network.
+	f.zero = asked.Add(-answer.At)
+}
+
+// await returns why the subscription is over.
+func (f *follower) await(ctx context.Context) error {
+	f.mu.Lock()
+	lost, patience := f.lost, time.Duration(missedBeats*float64(f.beat))
+	f.mu.Unlock()
+	tick := time.NewTicker(patience / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-lost:
+			return err
+		case <-tick.C:
+			f.mu.Lock()
+			silent := time.Since(f.last)
+			f.mu.Unlock()
+			if silent > patience {
+				f.end(errNoBeat)
+				return errNoBeat
+			}
+		}
+	}
+}
+
+// end forgets the subscription, so that what still comes of it is refused.
+func (f *follower) end(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.endLocked(err)
+}
+
+func (f *follower) endLocked(err error) {
+	if f.epoch == "" {
+		return
+	}
+	f.epoch = ""
+	f.lost <- err
+}
+
+// apply takes one batch. It runs on the read loop and doesn't block.
+func (f *follower) apply(b batch) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.epoch == "" || b.Epoch != f.epoch {
+		return errEpoch
+	}
+	f.last = time.Now()
+	err := error(nil)
+	if b.Seq != f.seq+1 {
+		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
+	} else {
+		f.seq = b.Seq
+		err = f.directory.Apply(f.domain, b.Batch, f.zero.Add(b.At))
+	}
+	if err != nil {
+		f.endLocked(err)
+	}
+	return err
+}
+
+// handleBatches returns the handler of batches for the session's mux.
+// A batch is acknowledged by a result once it is applied; an error makes the module forget the subscription.
+func (c *Component) handleBatches() mux.Option {
+	return mux.IQFunc(stanza.SetIQ, batchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		d, err := c.domainOf(iq.From)
+		if err != nil || !iq.From.Equal(d.jid) {
+			// Only the MUC domain itself tells of its rooms, and Prosody lets nobody else speak as it.
+			return fmt.Errorf("component: a batch from %s", iq.From)
+		}
+		b, err := decodeBatch(t, *start)
+		if err == nil {
+			err = d.follower.apply(b)
+		} else {
+			d.follower.end(err)
+		}
+		if err != nil {
+			return err
+		}
+		c.noteAnswer()
+		_, err = xmlstream.Copy(t, iq.Result(nil))
+		return err
+	})
+}

@@ -1,0 +1,100 @@
+package component_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component"
+	"ppch/component/occupancy"
+	"ppch/prosody/prosodytest"
+)
+
+// withModule is a Prosody that has the Lua module on its MUC domains, and hides rooms as Jitsi does.
+var withModule = prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true}
+
+func watchAll(c *component.Config) {
+	c.MUCDomains = []jid.JID{jid.MustParse("muc.meet.jitsi"), jid.MustParse("breakout.meet.jitsi"), jid.MustParse("lobby.meet.jitsi")}
+}
+
+func TestOnProsodyWithTheModuleTheCountIsOfPeopleAndExact(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, withModule)
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	planning := srv.Room("planning")
+	must(cast.Open(ctx, planning))(t)
+	must(cast.User(ctx, planning, "Ada"))(t)
+	forger := must(cast.User(ctx, planning, "Eve", "<features><feature var='http://jitsi.org/protocol/jibri'/></features>", "<email>inbound-sip-jibri@x</email>"))(t)
+	must(cast.Caller(ctx, planning, "+49 30 123"))(t)
+	must(cast.Recorder(ctx, planning))(t)
+	must(cast.Transcriber(ctx, planning))(t)
+	must(cast.Hidden(ctx, planning))(t)
+
+	want := map[occupancy.Kind]int{
+		occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindFocus: 1,
+		occupancy.KindRecorder: 1, occupancy.KindTranscriber: 1, occupancy.KindHidden: 1,
+	}
+	var got occupancy.Room
+	eventually(t, 5*time.Second, "three people and four others", func() bool {
+		var err error
+		got, err = c.Room(ctx, jid.MustParse(planning))
+		return err == nil && len(got.Occupants) == 7
+	})
+	if got.Participants != 3 || !got.Exact || got.Source != occupancy.SourceModule || time.Since(got.AsOf) > 10*time.Second {
+		t.Errorf("got %+v want three people, exact, by the module", got)
+	}
+	for kind, n := range want {
+		if got.Counts[kind] != n {
+			t.Errorf("%s got %d want %d", kind, got.Counts[kind], n)
+		}
+	}
+	if err := forger.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "two people", func() bool {
+		got, err := c.Room(ctx, jid.MustParse(planning))
+		return err == nil && got.Participants == 2
+	})
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || got.Source != occupancy.SourceModule {
+		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+	}
+}
+
+func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, withModule)
+	ctx := timeout(t, 90*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	for i := range 50 {
+		must(cast.Open(ctx, srv.Room(fmt.Sprintf("room%d", i))))(t)
+	}
+	last := jid.MustParse(srv.Room("room49"))
+	eventually(t, 5*time.Second, "the last room", func() bool {
+		got, err := c.Room(ctx, last)
+		return err == nil && got.Exists
+	})
+	if err := srv.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cast.Close()
+	killed := time.Now()
+	time.Sleep(2 * time.Second)
+	if got, err := c.Room(ctx, last); err != nil || !got.Exists || got.AsOf.After(killed.Add(time.Second)) {
+		t.Errorf("got %+v, %v want what was last known, with its age", got, err)
+	}
+	if err := srv.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "no room", func() bool {
+		got, err := c.Room(ctx, last)
+		return err == nil && !got.Exists
+	})
+}

@@ -1,0 +1,273 @@
+package component
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// The payloads of the protocol. What they mean is told in prosody/README.md.
+var (
+	subscribeStart   = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "subscribe"}}
+	unsubscribeStart = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "unsubscribe"}}
+	subscribedName   = xml.Name{Space: Namespace, Local: "subscribed"}
+	batchName        = xml.Name{Space: Namespace, Local: "batch"}
+)
+
+// Bounds of numbers on the wire.
+const (
+	maxHeartbeat = time.Hour
+	maxClock     = 100 * 365 * 24 * time.Hour
+	maxTime      = 253402300799999 // end of the year 9999, the last that RFC 3339 can tell
+	maxNumber    = 1 << 30
+)
+
+// subscribed is the answer to a subscription.
+type subscribed struct {
+	Epoch     string
+	Version   string
+	Heartbeat time.Duration
+	At        time.Duration // on Prosody's clock, which begins anywhere
+	Trust     occupancy.Trust
+}
+
+// batch is a message within a subscription.
+type batch struct {
+	Epoch string
+	Seq   uint64
+	At    time.Duration // on the clock of subscribed
+	occupancy.Batch
+}
+
+// UnmarshalXML implements xml.Unmarshaler.
+func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
+	*s = subscribed{
+		Epoch:   attribute(start, "epoch"),
+		Version: attribute(start, "version"),
+		Trust: occupancy.Trust{
+			Recorders:    strings.Fields(attribute(start, "recorders")),
+			Transcribers: strings.Fields(attribute(start, "transcribers")),
+		},
+	}
+	if start.Name != subscribedName || s.Epoch == "" {
+		return fmt.Errorf("component: answer to a subscription: <%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, s.Epoch)
+	}
+	heartbeat := attribute(start, "heartbeat")
+	seconds, err := strconv.ParseFloat(heartbeat, 64)
+	if err != nil || !(seconds > 0 && seconds <= maxHeartbeat.Seconds()) {
+		return fmt.Errorf("component: answer to a subscription: heartbeat %q", heartbeat)
+	}
+	s.Heartbeat = time.Duration(seconds * float64(time.Second))
+	if s.At, err = clock(start); err != nil {
+		return fmt.Errorf("component: answer to a subscription: %w", err)
+	}
+	return skip(d)
+}
+
+// decodeBatch reads a <batch/> whose start element has been read already, up to and including its end element.
+// Elements, attributes and fields that it doesn't know are passed over; what it knows has to be right.
+// It keeps no more than what t gives, so whoever provides t bounds that.
+func decodeBatch(t xml.TokenReader, start xml.StartElement) (batch, error) {
+	b, err := batchAttributes(start)
+	if err != nil {
+		return batch{}, fmt.Errorf("component: batch: %w", err)
+	}
+	err = children(t, func(child xml.StartElement) error {
+		var delta occupancy.Delta
+		var err error
+		switch child.Name {
+		case xml.Name{Space: Namespace, Local: "room"}:
+			delta, err = decodeRoom(t, child)
+		case xml.Name{Space: Namespace, Local: "gone"}:
+			delta = occupancy.Delta{Room: attribute(child, "jid"), Gone: true}
+			if err = roomAddress(delta.Room); err == nil {
+				err = skip(t)
+			}
+		default:
+			return skip(t)
+		}
+		b.Deltas = append(b.Deltas, delta)
+		return err
+	}, nil)
+	if err != nil {
+		return batch{}, fmt.Errorf("component: batch %d: %w", b.Seq, err)
+	}
+	return b, nil
+}
+
+func batchAttributes(start xml.StartElement) (b batch, err error) {
+	b.Epoch = attribute(start, "epoch")
+	b.Synced = attribute(start, "synced") == "1"
+	if start.Name != batchName || b.Epoch == "" {
+		return b, fmt.Errorf("<%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, b.Epoch)
+	}
+	if b.Seq, err = strconv.ParseUint(attribute(start, "seq"), 10, 64); err != nil || b.Seq == 0 {
+		return b, fmt.Errorf("seq %q", attribute(start, "seq"))
+	}
+	if b.At, err = clock(start); err != nil || !b.Synced {
+		return b, err
+	}
+	if b.Rooms, err = number(start, "rooms"); err == nil {
+		b.Occupants, err = number(start, "occupants")
+	}
+	return b, err
+}
+
+// decodeRoom reads a <room/> up to its end element.
+func decodeRoom(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, error) {
+	delta := occupancy.Delta{Room: attribute(start, "jid"), New: attribute(start, "new") == "1"}
+	err := roomAddress(delta.Room)
+	if err == nil && attribute(start, "facts") == "1" {
+		delta.Facts, err = roomFacts(start)
+	}
+	if err != nil {
+		return delta, err
+	}
+	var lines strings.Builder
+	err = children(t, func(child xml.StartElement) error {
+		if (child.Name == xml.Name{Space: Namespace, Local: "breakout"}) && delta.Facts != nil {
+			b := occupancy.Breakout{JID: attribute(child, "jid"), Name: attribute(child, "name")}
+			if err := roomAddress(b.JID); err != nil {
+				return err
+			}
+			delta.Facts.Breakouts = append(delta.Facts.Breakouts, b)
+		}
+		return skip(t)
+	}, &lines)
+	if err == nil {
+		err = decodeLines(&delta, lines.String())
+	}
+	if err != nil {
+		return delta, fmt.Errorf("room %q: %w", delta.Room, err)
+	}
+	return delta, nil
+}
+
+func roomFacts(start xml.StartElement) (*occupancy.RoomFacts, error) {
+	f := &occupancy.RoomFacts{
+		MeetingID:   attribute(start, "meeting"),
+		Subject:     attribute(start, "subject"),
+		Password:    attribute(start, "password") == "1",
+		MembersOnly: attribute(start, "members") == "1",
+		Lobby:       attribute(start, "lobby"),
+	}
+	var err error
+	if f.CreatedAt, err = unixMilli(attribute(start, "created")); err != nil {
+		return nil, err
+	}
+	if attribute(start, "visitors") != "" {
+		if f.Visitors, err = number(start, "visitors"); err != nil {
+			return nil, err
+		}
+	}
+	if f.Lobby != "" {
+		err = roomAddress(f.Lobby)
+	}
+	return f, err
+}
+
+// children calls each for the start of every child of an element, whose rest each has to read,
+// and adds the text between them to text, which may be nil.
+func children(t xml.TokenReader, each func(xml.StartElement) error, text *strings.Builder) error {
+	for {
+		tok, err := t.Token()
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			if err := each(tok); err != nil {
+				return err
+			}
+		case xml.CharData:
+			if text != nil {
+				text.Write(tok)
+			}
+		case xml.EndElement:
+			return nil
+		}
+		if err != nil {
+			return ended(err)
+		}
+	}
+}
+
+// skip reads the rest of an element, however deep it is.
+func skip(t xml.TokenReader) error {
+	for depth := 1; ; {
+		tok, err := t.Token()
+		switch tok.(type) {
+		case xml.StartElement:
+			depth++
+		case xml.EndElement:
+			if depth--; depth == 0 {
+				return nil
+			}
+		}
+		if err != nil {
+			return ended(err)
+		}
+	}
+}
+
+// ended returns the error for tokens that end within an element.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// attribute returns the attribute without a namespace of that name, or an empty string.
+func attribute(start xml.StartElement, name string) string {
+	for _, a := range start.Attr {
+		if a.Name.Space == "" && a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// number returns the value of an attribute that has to be a number and not negative.
+func number(start xml.StartElement, name string) (int, error) {
+	n, err := strconv.ParseUint(attribute(start, name), 10, 32)
+	if err != nil || n > maxNumber {
+		return 0, fmt.Errorf("%s %q", name, attribute(start, name))
+	}
+	return int(n), nil
+}
+
+// clock returns the attribute at, seconds of Prosody's monotonic clock.
+func clock(start xml.StartElement) (time.Duration, error) {
+	at, err := strconv.ParseFloat(attribute(start, "at"), 64)
+	if err != nil || !(at >= 0 && at <= maxClock.Seconds()) {
+		return 0, fmt.Errorf("at %q", attribute(start, "at"))
+	}
+	return time.Duration(math.Round(at*1000)) * time.Millisecond, nil
+}
+
+// unixMilli returns the time for Unix time in milliseconds, or the zero time for an empty string.
+func unixMilli(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || ms <= 0 || ms > maxTime {
+		return time.Time{}, fmt.Errorf("time %q", s)
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// roomAddress refuses what can't be the bare JID of a room.
+// It doesn't ask PRECIS: Prosody's stringprep lets rooms pass that jid.Parse refuses.
+func roomAddress(s string) error {
+	local, host, _ := strings.Cut(s, "@")
+	if local == "" || host == "" || strings.ContainsAny(s, "/ \t\r\n") || strings.Contains(host, "@") {
+		return fmt.Errorf("jid %q", s)
+	}
+	return nil
+}

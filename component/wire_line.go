@@ -1,0 +1,144 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ppch/component/occupancy"
+)
+
+// The fields of a line about an occupant, in their order.
+const (
+	fieldSign = iota
+	fieldNick
+	fieldRealJID
+	fieldRole
+	fieldAffiliation
+	fieldJoined
+	fieldUserID
+	fieldUserName
+	fieldUserGroup
+	fieldUserEmail
+	fieldName
+	fieldAvatar
+	fieldMarks
+	fieldCount
+)
+
+// maxPage is how many lines the module puts into a batch at most. Memory for more isn't taken in advance.
+const maxPage = 1000
+
+var (
+	errCutOff = errors.New("the last line has no end")
+	errEscape = errors.New("a backslash with nothing to stand for")
+)
+
+// decodeLines reads the text of a room into delta. The strings of occupants share memory with text.
+func decodeLines(delta *occupancy.Delta, text string) error {
+	if text == "" {
+		return nil
+	}
+	delta.Present = make([]occupancy.Occupant, 0, min(strings.Count(text, "\n"), maxPage))
+	for i := 1; text != ""; i++ {
+		line, rest, ok := strings.Cut(text, "\n")
+		if !ok {
+			return errCutOff
+		}
+		if err := decodeLine(delta, line); err != nil {
+			return fmt.Errorf("line %d: %w", i, err)
+		}
+		text = rest
+	}
+	return unambiguous(delta)
+}
+
+// decodeLine reads one line, without its end, into delta.
+func decodeLine(delta *occupancy.Delta, line string) error {
+	var field [fieldCount]string
+	for i, more := 0, true; i < fieldCount && more; i++ {
+		var err error
+		field[i], line, more = strings.Cut(line, "\t")
+		if field[i], err = unescape(field[i]); err != nil {
+			return fmt.Errorf("field %d: %w", i+1, err)
+		}
+	}
+	if field[fieldNick] == "" {
+		return errors.New("no nick")
+	}
+	switch field[fieldSign] {
+	case "-":
+		delta.Left = append(delta.Left, field[fieldNick])
+		return nil
+	case "+":
+	default:
+		return fmt.Errorf("begins with %q", field[fieldSign])
+	}
+	joined, err := unixMilli(field[fieldJoined])
+	if err != nil {
+		return err
+	}
+	delta.Present = append(delta.Present, occupancy.Occupant{
+		ID:          field[fieldNick],
+		RealJID:     field[fieldRealJID],
+		Role:        field[fieldRole],
+		Affiliation: field[fieldAffiliation],
+		JoinedAt:    joined,
+		UserID:      field[fieldUserID],
+		UserName:    field[fieldUserName],
+		UserGroup:   field[fieldUserGroup],
+		UserEmail:   field[fieldUserEmail],
+		Name:        field[fieldName],
+		AvatarURL:   field[fieldAvatar],
+		Marks:       occupancy.ParseMarks(field[fieldMarks]),
+	})
+	return nil
+}
+
+// unambiguous refuses a room in which somebody both is and isn't: there is one line for each occupant.
+func unambiguous(delta *occupancy.Delta) error {
+	if len(delta.Left) == 0 {
+		return nil
+	}
+	left := make(map[string]bool, len(delta.Left))
+	for _, nick := range delta.Left {
+		left[nick] = true
+	}
+	for i := range delta.Present {
+		if left[delta.Present[i].ID] {
+			return fmt.Errorf("%q is there and has left", delta.Present[i].ID)
+		}
+	}
+	return nil
+}
+
+// unescape returns what a field stands for.
+func unescape(s string) (string, error) {
+	i := strings.IndexByte(s, '\\')
+	if i < 0 {
+		return s, nil
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for ; i >= 0; i = strings.IndexByte(s, '\\') {
+		if i+1 == len(s) {
+			return "", errEscape
+		}
+		b.WriteString(s[:i])
+		switch s[i+1] {
+		case '\\':
+			b.WriteByte('\\')
+		case 't':
+			b.WriteByte('\t')
+		case 'n':
+			b.WriteByte('\n')
+		case 'r':
+			b.WriteByte('\r')
+		default:
+			return "", errEscape
+		}
+		s = s[i+2:]
+	}
+	b.WriteString(s)
+	return b.String(), nil
+}
