@@ -32,6 +32,7 @@ func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
 		{"a meeting is going on", occupied, ask{target: "/api/rooms/MyRoom/participants"}, true, 3.0, true},
 		{"there is no such room", absent, ask{target: "/api/rooms/MyRoom/participants"}, false, 0.0, true},
 		{"Prosody is away", fails(away), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"rooms are being learnt", fails(syncing), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"Prosody hides the count", fails(hides), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"a fault", panics, ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"the key is wrong", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"old"}}}, nil, nil, false},

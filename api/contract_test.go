@@ -221,3 +221,18 @@ func TestEveryObjectOfOursIsClosed(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyFieldsThatMayBeMissingAreOptional(t *testing.T) {
+	var optional []string
+	for name, schema := range contract(t).Components.Schemas {
+		for field := range schema.Value.Properties {
+			if !slices.Contains(schema.Value.Required, field) {
+				optional = append(optional, name+" "+field)
+			}
+		}
+	}
+	slices.Sort(optional)
+	if diff := cmp.Diff([]string{"Participants note", "Problem reason", "Problem retry_after"}, optional); diff != "" {
+		t.Errorf("- want, + openapi.yaml:\n%s", diff)
+	}
+}

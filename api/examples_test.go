@@ -34,10 +34,12 @@ var examples = map[string]struct {
 	"missing-key":         {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}},
 	"wrong-key":           {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"guess"}}}},
 	"prosody-unavailable": {given: with(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"syncing":             {given: with(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: with(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"timeout":             {given: with(fails(context.DeadlineExceeded)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"healthy":             {asked: ask{target: "/health"}},
 	"unhealthy":           {given: linked(downLink()), asked: ask{target: "/health"}},
+	"learning":            {given: linked(learningLink()), asked: ask{target: "/health"}},
 	"live":                {asked: ask{target: "/livez"}},
 	"live-verbose":        {asked: ask{target: "/livez?verbose"}},
 	"ready":               {asked: ask{target: "/readyz"}},
@@ -134,6 +136,9 @@ func TestEveryDocumentedFieldIsGiven(t *testing.T) {
 
 // noteFields adds to given the fields that value has, each behind the reference to its schema.
 func noteFields(schema *openapi3.SchemaRef, value any, given map[string]bool) {
+	for _, option := range schema.Value.OneOf {
+		noteFields(option, value, given)
+	}
 	switch value := value.(type) {
 	case map[string]any:
 		for field := range value {

@@ -86,9 +86,13 @@ func troubleOf(link occupancy.Link) *occupancy.UnknownError {
 }
 
 // statusOf returns "ok", or "error: " and what to mend; clients look at how it begins.
+// While rooms are being learnt nothing is to be mended, so "syncing" is neither.
 func statusOf(trouble *occupancy.UnknownError) string {
-	if trouble == nil {
+	switch {
+	case trouble == nil:
 		return "ok"
+	case trouble.Reason == occupancy.ReasonSyncing:
+		return "syncing"
 	}
 	return "error: " + trouble.Mend
 }

@@ -46,6 +46,17 @@ func TestHealth(t *testing.T) {
 			wantStatus: 503, wantProsody: "error: " + hidden, wantReason: "module-missing", wantDomains: []any{domain("existence", "error: "+hidden)},
 		},
 		{
+			name:       "the module has only begun to tell, which nobody has to mend",
+			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: syncing}}},
+			wantStatus: 503, wantProsody: "syncing", wantReason: "syncing", wantRetry: "1", wantDomains: []any{domain(nil, "syncing")},
+		},
+		{
+			name:       "a stream that ended is told before what it was about",
+			link:       occupancy.Link{Problem: lost, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: syncing}}},
+			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
+			wantDomains: []any{domain(nil, "error: look at Prosody's log")},
+		},
+		{
 			name:       "the main domain is no MUC service",
 			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: noMUC}}},
 			wantStatus: 503, wantProsody: "error: mend MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: mend MUC_DOMAIN")},
@@ -80,14 +91,33 @@ func TestHealth(t *testing.T) {
 }
 
 func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
-	link := healthyLink()
-	link.Domains[1] = occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeExistence}
-	got := start(t, linked(link)).get("/health")
-	if got.status != 200 {
-		t.Errorf("got %d, want 200", got.status)
+	cases := []struct {
+		name       string
+		domain     occupancy.Domain
+		wantMode   any
+		wantStatus string
+	}{
+		{
+			"its rooms are hidden", occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeExistence},
+			"existence", "error: " + occupancy.ModuleMissing(breakoutDomain).Mend,
+		},
+		{
+			"its rooms are being learnt", occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeModule, Problem: syncing},
+			nil, "syncing",
+		},
 	}
-	want := "error: " + occupancy.ModuleMissing(breakoutDomain).Mend
-	if domain := got.object(t)["domains"].([]any)[1].(map[string]any); domain["status"] != want || domain["mode"] != "existence" {
-		t.Errorf("got %v, want status %q", domain, want)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			link := healthyLink()
+			link.Domains[1] = c.domain
+			got := start(t, linked(link)).get("/health")
+			view := got.object(t)
+			if got.status != 200 || view["prosody_status"] != "ok" {
+				t.Errorf("got %d and %v, want 200 and ok", got.status, view["prosody_status"])
+			}
+			if domain := view["domains"].([]any)[1].(map[string]any); domain["status"] != c.wantStatus || domain["mode"] != c.wantMode {
+				t.Errorf("got %v, want status %q and mode %v", domain, c.wantStatus, c.wantMode)
+			}
+		})
 	}
 }

@@ -41,3 +41,11 @@ func stamp(t time.Time) *string {
 	text := t.UTC().Format(timestamp)
 	return &text
 }
+
+// orNull returns s for a document, nil (null) for the empty string.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

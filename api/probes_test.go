@@ -42,6 +42,15 @@ func TestReady(t *testing.T) {
 			wantRetry:  "3",
 		},
 		{
+			name:       "a domain whose rooms are being learnt isn't answered for, but soon",
+			link:       learningLink(),
+			target:     "/readyz",
+			wantStatus: 503,
+			wantBody: "[+]stream ok\n[-]muc.meet.jitsi failed: " + syncing.Mend + "\n" +
+				"[-]breakout.meet.jitsi failed: breakout.meet.jitsi is not a MUC service\nreadyz check failed\n",
+			wantRetry: "1",
+		},
+		{
 			name:       "a mend of two lines can't pass for two checks",
 			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Problem: twoLines}}},
 			target:     "/readyz",

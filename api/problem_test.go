@@ -32,6 +32,7 @@ func TestProblems(t *testing.T) {
 		{"less than a second is not at once", unknown(occupancy.ReasonConnecting, time.Millisecond), 503, "prosody-unavailable", "mend it", "connecting", 1.0},
 		{"whole seconds stay", unknown(occupancy.ReasonTimeout, 3*time.Second), 503, "prosody-unavailable", "mend it", "timeout", 3.0},
 		{"what waiting won't mend is asked for rarely", unknown(occupancy.ReasonNotAuthorized, 0), 503, "prosody-unavailable", "mend it", "not-authorized", 60.0},
+		{"the module has only begun to tell", unknown(occupancy.ReasonSyncing, time.Second), 503, "prosody-unavailable", "mend it", "syncing", 1.0},
 		{"the module is missing", unknown(occupancy.ReasonModuleMissing, 0), 503, "count-unknown", "mend it", "module-missing", 60.0},
 		{"the domain is no MUC service", unknown(occupancy.ReasonNoMUC, 0), 503, "count-unknown", "mend it", "no-muc", 60.0},
 		{

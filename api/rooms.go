@@ -1,11 +1,9 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -66,16 +64,24 @@ type participantsView struct {
 	Exact     bool                   `json:"exact"`
 	AsOf      string                 `json:"as_of"`
 	Note      string                 `json:"note,omitempty"`
+
+	Visitors      *int           `json:"visitors"`
+	Lobby         *relatedView   `json:"lobby"`
+	BreakoutRooms []breakoutView `json:"breakout_rooms"`
 }
 
-// occupantView is one occupant of a room.
-type occupantView struct {
-	ID          string         `json:"id"`
-	Name        string         `json:"name"`
-	Kind        occupancy.Kind `json:"kind"`
-	Role        string         `json:"role"`
-	Affiliation string         `json:"affiliation"`
-	JoinedAt    *string        `json:"joined_at"`
+// relatedView is another room that a room tells of.
+// Whether that exists is null too, not false, where its domain isn't watched: somebody may be in it.
+type relatedView struct {
+	RoomJID          string `json:"room_jid"`
+	Exists           *bool  `json:"exists"`
+	ParticipantCount *int   `json:"participant_count"`
+}
+
+// breakoutView is a breakout room.
+type breakoutView struct {
+	relatedView
+	Name string `json:"name"`
 }
 
 // newParticipantsView returns room as the client who called it name sees it.
@@ -91,6 +97,8 @@ func newParticipantsView(name string, room occupancy.Room) participantsView {
 		view.Exact = true
 		view.Occupants = []occupantView{}
 		view.Counts = map[occupancy.Kind]int{}
+		view.Visitors = new(0)
+		view.BreakoutRooms = []breakoutView{}
 		return view
 	}
 	jid := room.JID.String()
@@ -105,29 +113,29 @@ func newParticipantsView(name string, room occupancy.Room) participantsView {
 		view.Note = inexactNote
 	}
 	view.addOccupants(room.Occupants)
+	if room.Source == occupancy.SourceModule {
+		view.addRelated(room)
+	}
 	return view
 }
 
-// addOccupants tells the occupants, in the order in which they came; nil stays null, since it means "not known".
-func (v *participantsView) addOccupants(occupants []occupancy.Occupant) {
-	if occupants == nil {
-		return
+// addRelated tells who belongs to the meeting without being in the room. None of them is added to any other number.
+func (v *participantsView) addRelated(room occupancy.Room) {
+	v.Visitors = &room.Visitors
+	if room.Lobby != nil {
+		v.Lobby = new(newRelatedView(*room.Lobby))
 	}
-	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
-		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
-	})
-	v.Occupants = make([]occupantView, 0, len(occupants))
-	for _, o := range occupants {
-		v.Occupants = append(v.Occupants, occupantView{
-			ID:          o.ID,
-			Name:        o.Name,
-			Kind:        o.Kind,
-			Role:        o.Role,
-			Affiliation: o.Affiliation,
-			JoinedAt:    stamp(o.JoinedAt),
-		})
-		if o.Kind.Person() {
-			v.Participants = append(v.Participants, cmp.Or(o.Name, o.ID))
-		}
+	v.BreakoutRooms = make([]breakoutView, 0, len(room.Breakouts))
+	for _, b := range room.Breakouts {
+		v.BreakoutRooms = append(v.BreakoutRooms, breakoutView{relatedView: newRelatedView(b), Name: b.Name})
 	}
+}
+
+// newRelatedView returns ref with nulls for what isn't known of it.
+func newRelatedView(ref occupancy.RoomRef) relatedView {
+	view := relatedView{RoomJID: ref.JID.String()}
+	if ref.Known {
+		view.Exists, view.ParticipantCount = &ref.Exists, &ref.Participants
+	}
+	return view
 }

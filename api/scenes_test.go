@@ -49,12 +49,31 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		AsOf:         now,
 		CreatedAt:    began,
 		Counts:       map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindRecorder: 1},
+		Type:         occupancy.RoomMain,
+		Visitors:     12,
+		Lobby:        &occupancy.RoomRef{JID: jid.MustParse("myroom@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 1},
+		Breakouts: []occupancy.RoomRef{
+			{JID: jid.MustParse("7d1f@breakout.meet.jitsi"), Name: "Group 2", Known: true, Exists: true, Participants: 4},
+			{JID: jid.MustParse("0c2e@breakout.meet.jitsi"), Name: "Group 1", Known: true},
+		},
 		Occupants: []occupancy.Occupant{
 			{ID: "d15c0000", Kind: occupancy.KindRecorder, Role: "participant", Affiliation: "none", JoinedAt: began.Add(3 * time.Minute)},
-			{ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none", JoinedAt: began.Add(2 * time.Minute)},
-			{ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner", JoinedAt: began.Add(1250 * time.Millisecond)},
+			{
+				ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none",
+				JoinedAt: began.Add(2 * time.Minute), Marks: occupancy.MarkJigasi | occupancy.MarkAudioOn,
+			},
+			{
+				ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner",
+				JoinedAt: began.Add(1250 * time.Millisecond),
+				RealJID:  "a17c@meet.jitsi/PcVx", UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff", UserEmail: "ada@example.com",
+				AvatarURL: "https://example.com/ada.png",
+				Marks:     occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+			},
 			{ID: "focus", Kind: occupancy.KindFocus, Role: "moderator", Affiliation: "owner", JoinedAt: began},
-			{ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none", JoinedAt: began.Add(time.Minute)},
+			{
+				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none",
+				JoinedAt: began.Add(time.Minute), Marks: occupancy.MarkAudioOn | occupancy.MarkVideoMuted,
+			},
 		},
 	}, nil
 }
@@ -66,6 +85,20 @@ func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
 
 // away is why nothing is known while Prosody isn't there.
 var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2100 * time.Millisecond}
+
+// syncing is why nothing is known while the Lua module tells what there is.
+var syncing = &occupancy.UnknownError{
+	Reason:     occupancy.ReasonSyncing,
+	Mend:       "the rooms of muc.meet.jitsi are being learnt; ask again in a moment",
+	RetryAfter: time.Second,
+}
+
+// learningLink is a way to a Prosody that has only begun to tell what there is.
+func learningLink() occupancy.Link {
+	link := healthyLink()
+	link.Domains[0].Problem = syncing
+	return link
+}
 
 // hides is why nothing is known while Prosody hides rooms.
 var hides = &occupancy.UnknownError{

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ppch/component/occupancy"
+)
+
+// occupantView is one occupant of a room.
+// What can be read from it about a person is what people in the meeting see of each other, and who the server says it is:
+// e-mail addresses and real JIDs are personal data that nobody needs for counting.
+type occupantView struct {
+	ID          string         `json:"id"`
+	Name        string         `json:"name"`
+	Kind        occupancy.Kind `json:"kind"`
+	Role        string         `json:"role"`
+	Affiliation string         `json:"affiliation"`
+	JoinedAt    *string        `json:"joined_at"`
+
+	User       *userView `json:"user"`
+	AvatarURL  *string   `json:"avatar_url"`
+	HandRaised *bool     `json:"hand_raised"`
+	AudioMuted *bool     `json:"audio_muted"`
+	VideoMuted *bool     `json:"video_muted"`
+}
+
+// userView is who an occupant is by the token with which it was let in.
+type userView struct {
+	ID    *string `json:"id"`
+	Name  *string `json:"name"`
+	Group *string `json:"group"`
+}
+
+// newOccupantView returns o as source knows it.
+func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView {
+	view := occupantView{
+		ID:          o.ID,
+		Name:        o.Name,
+		Kind:        o.Kind,
+		Role:        o.Role,
+		Affiliation: o.Affiliation,
+		JoinedAt:    stamp(o.JoinedAt),
+	}
+	if source != occupancy.SourceModule {
+		return view
+	}
+	if o.UserID != "" || o.UserName != "" || o.UserGroup != "" {
+		view.User = &userView{ID: orNull(o.UserID), Name: orNull(o.UserName), Group: orNull(o.UserGroup)}
+	}
+	if isWebURL(o.AvatarURL) {
+		view.AvatarURL = &o.AvatarURL
+	}
+	view.HandRaised = new(o.Marks.HandRaised())
+	view.AudioMuted = muted(o.Marks.Audio())
+	view.VideoMuted = muted(o.Marks.Video())
+	return view
+}
+
+// muted returns whether nothing is sent, nil (null) where that isn't known.
+func muted(s occupancy.Sending) *bool {
+	if s == occupancy.SendingUnknown {
+		return nil
+	}
+	return new(s == occupancy.SendingMuted)
+}
+
+// isWebURL reports whether a client's text is a URL that a page may load an image from, and nothing else:
+// no javascript: or data:, and no character that RFC 3986 §2 doesn't have, of which some would end an attribute of HTML.
+func isWebURL(s string) bool {
+	foreign := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
+}
+
+// addOccupants tells the occupants, in the order in which they came; nil stays null, since it means "not known".
+func (v *participantsView) addOccupants(occupants []occupancy.Occupant) {
+	if occupants == nil {
+		return
+	}
+	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
+		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
+	})
+	v.Occupants = make([]occupantView, 0, len(occupants))
+	for _, o := range occupants {
+		v.Occupants = append(v.Occupants, newOccupantView(o, v.Source))
+		if o.Kind.Person() {
+			v.Participants = append(v.Participants, cmp.Or(o.Name, o.ID))
+		}
+	}
+}
