@@ -10,7 +10,7 @@ need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
-	node:nodejs /usr/share/nodejs/axios:node-axios
+	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted
 
 .PHONY: help
 help: ## list the targets
@@ -30,13 +30,14 @@ demo: ## show it at work on a real Prosody; FOR=20s ends by itself
 .PHONY: test
 test: ## run every test on this machine's Prosody
 	@.ci/need $(need_test)
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on ./...
+	cd prosody && busted --lua=lua5.4 spec
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./...
 
 .PHONY: test-prosody13
 test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
 	@.ci/need $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on ./cmd/... ./component/... ./prosody/...
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
 
 .PHONY: lint
 lint: ## look at the code with golangci-lint and luacheck

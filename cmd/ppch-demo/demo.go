@@ -68,7 +68,7 @@ func (d demo) run(ctx context.Context) (err error) {
 		ctx, stop = context.WithTimeout(ctx, d.lasts)
 		defer stop()
 	}
-	srv, err := prosodytest.Start(ctx, prosodytest.Options{DomainMapper: true})
+	srv, err := prosodytest.Start(ctx, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -22,7 +22,8 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 		t.Fatalf("got %v want status 0", err)
 	}
 	for _, want := range []string{
-		`"room_name":"Planning","exists":true,"participant_count":6`,
+		`"room_name":"Planning","exists":true,"participant_count":4,"has_participants":true,"participants":["Ada","Grace","Linus","+49 30 123456"]`,
+		`"source":"module","exact":true`,
 		`"room_jid":"[acme]stand%20up@muc.meet.jitsi"`,
 		`"room_name":"Nobody here","exists":false`,
 		`"prosody_status":"ok"`,

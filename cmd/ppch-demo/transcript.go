@@ -19,6 +19,9 @@ type transcript struct {
 
 // show asks what a newcomer would ask.
 func (t *transcript) show(ctx context.Context) error {
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
 	fmt.Fprintf(t.out, "\nAsk it, in another terminal:\n\n  export KEY=%s\n", demoKey)
 	for _, path := range []string{
 		participants("Planning"),
@@ -37,7 +40,7 @@ func (t *transcript) show(ctx context.Context) error {
 		fmt.Fprintf(t.out, "\n  $ curl -s%s %s%s\n  %s\n", header, t.url, path, strings.TrimSpace(string(answer)))
 	}
 	fmt.Fprintf(t.out, "\nThe API's documentation is at %s/docs (the key goes into “Authorize”).\n"+
-		"Each room has Jicofo (focus) in it, and Planning a recorder: by disco alone Prosody counts them too, hence \"exact\": false.\n\n"+
+		"Each room has Jicofo (focus) in it, and Planning a recorder and a caller: participant_count is of people, callers included.\n\n"+
 		"People come and go now. Ctrl-C stops everything.\n\n", t.url)
 	return nil
 }
@@ -56,11 +59,8 @@ func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
 			return nil
 		case m = <-moves:
 		}
-		// By disco an answer serves everybody for a second.
-		select {
-		case <-ctx.Done():
+		if pause(ctx, settle) != nil {
 			return nil
-		case <-time.After(1100 * time.Millisecond):
 		}
 		raw, err := t.ask(ctx, participants(m.room.name))
 		if err != nil {
@@ -81,6 +81,18 @@ func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
 			count = fmt.Sprintf("participant_count %d", *answer.Count)
 		}
 		fmt.Fprintf(t.out, "  %s  %-8s %-6s %-14s %s\n", time.Now().Format(time.TimeOnly), m.who, verb, m.room.name, count)
+	}
+}
+
+// settle is ample time for Prosody to tell the service of a change.
+const settle = 300 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

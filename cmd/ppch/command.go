@@ -19,7 +19,7 @@ Without a subcommand it serves, as "ppch serve" does.`,
 		Example: `  PPCH_API_KEY_FILE=key PPCH_COMPONENT_SECRET_FILE=secret ppch
   ppch healthcheck --ready
   ppch serve --help    # every environment variable`,
-		Args:          cobra.NoArgs,
+		// No Args: only then does cobra refuse an unknown subcommand with a guess at what was meant.
 		RunE:          serve.RunE,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -29,6 +30,8 @@ type config struct {
 	mucDomains []jid.JID
 	admins     []jid.JID
 
+	maxStaleness time.Duration
+
 	debug bool
 	zone  *time.Location
 
@@ -45,21 +48,20 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	p := &parser{}
 	c := config{
 		apiKey: p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, "make one with: openssl rand -hex 16"),
-		listen: net.JoinHostPort(s.Host, p.port("PPCH_PORT", s.Port)),
+		listen: net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
 
-		prosody: p.prosody(s.ProsodyURL),
+		prosody: p.prosody("PROSODY_URL", s.ProsodyURL),
 		domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
 		secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
 			"it is the component_secret in Prosody's configuration"),
-
-		mucDomains: p.mucDomains(s.MUCDomains, s.ComponentDomain),
-		admins:     p.admins(s.AdminJIDs),
-
-		debug: p.boolean("DEBUG", s.Debug),
-		zone:  p.zone(s.TZ),
 	}
+	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
+	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs)
+	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
+	c.debug = p.boolean("DEBUG", s.Debug)
+	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings
-	if len(c.apiKey) > 0 && len(c.apiKey) < 16 {
+	if len(c.apiKey.reveal()) < 16 {
 		c.warnings = append(c.warnings, "PPCH_API_KEY is short enough to be guessed; make one with: openssl rand -hex 16")
 	}
 	if len(p.problems) > 0 {
@@ -79,71 +81,82 @@ func (p *parser) problem(variable, format string, args ...any) {
 var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret"}
 
 func (p *parser) secret(variable string, value secret, file, mend string) secret {
+	text := value.reveal()
 	switch {
-	case value != "" && file != "":
+	case text != "" && file != "":
 		p.problem(variable, "is set, and %s_FILE as well: keep one of them", variable)
-		return ""
+		return secret{}
 	case file != "":
 		variable += "_FILE"
 		b, err := os.ReadFile(file)
 		if err != nil {
 			p.problem(variable, "can't be read: %v", err)
-			return ""
+			return secret{}
 		}
-		if value = secret(strings.TrimSpace(string(b))); value == "" {
+		if text = strings.TrimSpace(string(b)); text == "" {
 			p.problem(variable, "%s is empty: %s", file, mend)
-			return ""
+			return secret{}
 		}
-	case value == "":
+	case text == "":
 		p.problem(variable, "is not set, nor is %s_FILE: %s", variable, mend)
-		return ""
+		return secret{}
 	}
-	text := strings.ToLower(value.reveal())
+	lower := strings.ToLower(text)
 	switch {
-	case slices.ContainsFunc(placeholders, func(prefix string) bool { return strings.HasPrefix(text, prefix) }):
+	case slices.ContainsFunc(placeholders, func(prefix string) bool { return strings.HasPrefix(lower, prefix) }):
 		p.problem(variable, "is still the placeholder of an example: %s", mend)
 	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		p.problem(variable, "holds a control character or more than one line: %s", mend)
 	}
+	return newSecret(text)
+}
+
+func (p *parser) host(variable, value string) string {
+	if _, err := netip.ParseAddr(value); err != nil && strings.ContainsAny(value, ":/[] ") {
+		p.problem(variable, "%q is neither an IP address nor a host name: use 127.0.0.1, or 0.0.0.0 for all; the port is PPCH_PORT", value)
+	}
 	return value
 }
 
-func (p *parser) port(variable, value string) string {
-	if n, err := strconv.ParseUint(value, 10, 16); err != nil {
-		p.problem(variable, "%q is not a port: use a number from 0 to 65535", value)
-	} else {
-		value = strconv.FormatUint(n, 10)
+func (p *parser) port(variable, value string, lowest uint64) string {
+	n, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || n < lowest {
+		p.problem(variable, "%q is not a port: use a number from %d to 65535", value, lowest)
 	}
-	return value
+	return strconv.FormatUint(n, 10)
 }
 
 // componentPort is what Prosody's component_ports is unless changed.
 const componentPort = "5347"
 
-func (p *parser) prosody(value string) string {
-	const variable, mend = "PROSODY_URL", "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
+func (p *parser) prosody(variable, value string) string {
+	const mend = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
+	if strings.Contains(value, "@") {
+		p.problem(variable, "holds a user name, and maybe a password that is not shown here: %s", mend)
+		return ""
+	}
 	u, err := url.Parse(value)
-	if err != nil || u.Hostname() == "" || u.User != nil {
+	// What package url takes for the host may still hold a colon: prosody:5347:5280.
+	if err != nil || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
 		p.problem(variable, "%q is not an address: %s", value, mend)
 		return ""
 	}
-	port := u.Port()
+	port := componentPort
 	switch u.Scheme {
 	case "xmpp":
-		if port == "" {
-			port = componentPort
+		if u.Port() != "" {
+			port = p.port(variable, u.Port(), 1)
 		}
-		p.port(variable, port)
 	case "http", "https":
-		port = componentPort
-		p.warnings = append(p.warnings, fmt.Sprintf(
-			"PROSODY_URL is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://%s", net.JoinHostPort(u.Hostname(), port)))
+		p.warnings = append(p.warnings, variable+
+			" is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://"+net.JoinHostPort(u.Hostname(), port))
 	default:
 		p.problem(variable, "%q has an unknown scheme: %s", value, mend)
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
+// domain returns the zero JID for what is none.
 func (p *parser) domain(variable, value string) jid.JID {
 	j, err := jid.Parse(value)
 	if err != nil || !j.Equal(j.Domain()) {
@@ -155,33 +168,34 @@ func (p *parser) domain(variable, value string) jid.JID {
 
 // list splits a comma-separated value.
 func list(value string) []string {
-	return slices.DeleteFunc(strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }), func(s string) bool { return s == "" })
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }
 
-func (p *parser) mucDomains(value, component string) (domains []jid.JID) {
-	const variable = "MUC_DOMAIN"
-	for _, v := range list(value) {
-		j := p.domain(variable, v)
-		switch {
+func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
+	const mend = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
+	names := list(value)
+	if len(names) == 0 {
+		p.problem(variable, "names no domain: %s", mend)
+	}
+	for _, v := range names {
+		switch j := p.domain(variable, v); {
+		case j.Equal(jid.JID{}):
+		case j.Equal(component):
+			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: %s", v, mend)
 		case slices.ContainsFunc(domains, j.Equal):
 			p.problem(variable, "names %s twice", v)
-		case j.String() == component:
-			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: name the MUC domain of your Jitsi, such as muc.meet.jitsi", v)
 		default:
 			domains = append(domains, j)
 		}
 	}
-	if len(domains) == 0 {
-		p.problem(variable, "names no domain: name the MUC domain of your Jitsi, such as muc.meet.jitsi")
-	}
 	return domains
 }
 
-func (p *parser) admins(value string) (admins []jid.JID) {
+func (p *parser) admins(variable, value string) (admins []jid.JID) {
 	for _, v := range list(value) {
 		j, err := jid.Parse(v)
 		if err != nil || !j.Equal(j.Bare()) {
-			p.problem("PPCH_ADMIN_JIDS", "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
+			p.problem(variable, "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
 			continue
 		}
 		admins = append(admins, j)
@@ -200,10 +214,21 @@ func (p *parser) boolean(variable, value string) bool {
 	return false
 }
 
-func (p *parser) zone(value string) *time.Location {
+// minStaleness is longer than the pause between two heartbeats of the Lua module can be.
+const minStaleness = 15 * time.Second
+
+func (p *parser) duration(variable, value string) time.Duration {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < minStaleness {
+		p.problem(variable, "%q is not a time of at least %s: use one such as 30s or 2m", value, minStaleness)
+	}
+	return d
+}
+
+func (p *parser) zone(variable, value string) *time.Location {
 	z, err := time.LoadLocation(value)
 	if err != nil {
-		p.problem("TZ", "%q is not a time zone: use a name such as Europe/Berlin or UTC", value)
+		p.problem(variable, "%q is not a time zone: use a name such as Europe/Berlin or UTC", value)
 		return time.UTC
 	}
 	return z

@@ -29,7 +29,10 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Domain:     cfg.domain,
 		Secret:     cfg.secret.reveal(),
 		MUCDomains: cfg.mucDomains,
-		Log:        log,
+		Directory:  occupancy.NewDirectory(cfg.mucDomains...),
+
+		MaxStaleness: cfg.maxStaleness,
+		Log:          log,
 	})
 	if err != nil {
 		return err

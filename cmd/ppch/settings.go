@@ -27,6 +27,8 @@ type settings struct {
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of XMPP admins, separated by commas"`
 
+	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"how old what the Lua module told may be and still be an answer; 15s at least"`
+
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
 	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
 }

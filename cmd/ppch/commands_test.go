@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ppch/prosody/prosodytest"
+)
+
+// command runs the program's command line inside of the test.
+func command(t *testing.T, env variables, args ...string) (stdout string, err error) {
+	t.Helper()
+	cmd := newCommand(envconfig.MapLookuper(env))
+	var out, errs bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	cmd.SetArgs(args)
+	err = cmd.ExecuteContext(t.Context())
+	if errs.Len() > 0 {
+		// main alone prints the error, once.
+		t.Errorf("ppch %s: got %q on standard error", strings.Join(args, " "), errs.String())
+	}
+	return out.String(), err
+}
+
+func TestHelpTellsWhatThereIs(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}} {
+		got, err := command(t, nil, args...)
+		if err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+		for _, want := range []string{"Usage:\n  ppch [flags]\n  ppch [command]", "\n  serve ", "\n  version ", "\n  healthcheck ", "Without a subcommand it serves"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: got %s want %q in it", args, got, want)
+			}
+		}
+	}
+}
+
+func TestHelpOfServeListsEveryVariable(t *testing.T) {
+	t.Parallel()
+	got, err := command(t, nil, "serve", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range settingsAsDocumented(t) {
+		_, rest, ok := strings.Cut(got, "\n  "+d.Name+"\n      ")
+		help, _, _ := strings.Cut(rest, "\n")
+		if !ok || help == "" {
+			t.Errorf("got no word of %s in %s", d.Name, got)
+		}
+		if told := strings.HasSuffix(help, "(default "+d.Default+")"); told != (d.Default != "") {
+			t.Errorf("%s: got %q want the default %q told", d.Name, help, d.Default)
+		}
+	}
+}
+
+func TestVersionIsOneLine(t *testing.T) {
+	t.Parallel()
+	got, err := command(t, nil, "version")
+	want := regexp.MustCompile(`^ppch ` + regexp.QuoteMeta(version) + `( \([0-9a-f]{12}\))? ` + regexp.QuoteMeta(runtime.Version()) + ` \w+/\w+\n$`)
+	if err != nil || !want.MatchString(got) {
+		t.Errorf("got %q, %v want it to match %s", got, err, want)
+	}
+}
+
+func TestAMistypedCommandIsAnErrorInWords(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"a subcommand that isn't there", []string{"start"}, `unknown command "start" for "ppch"`},
+		{"one that is nearly there", []string{"srve"}, "Did you mean this?\n\tserve"},
+		{"a flag that isn't there", []string{"--port", "80"}, "unknown flag: --port"},
+		{"a flag of a subcommand", []string{"serve", "--port=80"}, "unknown flag: --port"},
+		{"a short flag", []string{"-p", "80"}, "unknown shorthand flag: 'p' in -p"},
+		{"an argument of serve", []string{"serve", "8890"}, `unknown command "8890" for "ppch serve"`},
+		{"an argument of version", []string{"version", "2"}, `unknown command "2" for "ppch version"`},
+		{"an argument of healthcheck", []string{"healthcheck", "ready"}, `unknown command "ready" for "ppch healthcheck"`},
+		{"a time that is none", []string{"healthcheck", "--timeout", "soon"}, `invalid argument "soon" for "--timeout" flag`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := command(t, nil, tt.args...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || out != "" {
+				t.Errorf("got %q, %v want the error %q alone", out, err, tt.want)
+			}
+		})
+	}
+}
+
+// healthcheckOf is what a container's environment says of a service that a test runs.
+func healthcheckOf(t *testing.T, s *service, host string) variables {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return variables{"PPCH_HOST": host, "PPCH_PORT": port}
+}
+
+// A container asks whether it should be restarted, and an orchestrator whether to send it anybody.
+func TestHealthcheckIsTheServicesOwnWord(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	well := runService(t, envFor(srv)).ready()
+	env := envFor(srv)
+	env["PPCH_COMPONENT_SECRET"] = "not-the-secret"
+	cutOff := runService(t, env)
+	eventually(t, 10*time.Second, "the secret is refused", func() bool {
+		return strings.Contains(cutOff.get("/readyz").body, "PPCH_COMPONENT_SECRET")
+	})
+
+	for _, tt := range []struct {
+		name string
+		of   *service
+		host string
+		args []string
+		says string // the answer, or the error where there is one
+		fail bool
+	}{
+		{"it is well", well, "127.0.0.1", nil, "ok\n", false},
+		{"it listens everywhere", well, "0.0.0.0", nil, "ok\n", false},
+		{"it has a name", well, "localhost", nil, "ok\n", false},
+		{"it has no host set", well, "", nil, "ok\n", false},
+		{"it is ready", well, "0.0.0.0", []string{"--ready"}, "ok\n", false},
+		{"it lives without Prosody", cutOff, "0.0.0.0", nil, "ok\n", false},
+		{"it isn't ready without Prosody", cutOff, "0.0.0.0", []string{"--ready"}, "healthcheck: 503 Service Unavailable: [-]stream failed: Prosody refuses the secret", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := command(t, healthcheckOf(t, tt.of, tt.host), append([]string{"healthcheck"}, tt.args...)...)
+			switch {
+			case !tt.fail && (err != nil || out != tt.says):
+				t.Errorf("got %q, %v want %q", out, err, tt.says)
+			case tt.fail && (err == nil || !strings.HasPrefix(err.Error(), tt.says) || out != ""):
+				t.Errorf("got %q, %v want the error %q", out, err, tt.says)
+			}
+		})
+	}
+}
+
+func TestHealthcheckOfWhatIsNotThereFails(t *testing.T) {
+	t.Parallel()
+	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer silent.Close()
+	_, port, _ := net.SplitHostPort(silent.Addr().String())
+	for _, tt := range []struct {
+		name string
+		env  variables
+		want string
+	}{
+		{"nothing listens", variables{"PPCH_PORT": "1"}, "connection refused"},
+		{"nothing answers", variables{"PPCH_PORT": port}, "deadline exceeded"},
+		{"the port is none", variables{"PPCH_PORT": "none"}, `invalid port ":none"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := command(t, tt.env, "healthcheck", "--timeout", "200ms")
+			if err == nil || !strings.HasPrefix(err.Error(), "healthcheck: ") || !strings.Contains(err.Error(), tt.want) || out != "" {
+				t.Errorf("got %q, %v want the error %q", out, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWhereTheServiceIsReachedFromItsOwnMachine(t *testing.T) {
+	t.Parallel()
+	for listens, want := range map[string]string{
+		"0.0.0.0": "127.0.0.1:8890", "::": "[::1]:8890", "127.0.0.1": "127.0.0.1:8890", "::1": "[::1]:8890",
+		"10.0.0.2": "10.0.0.2:8890", "localhost": "localhost:8890",
+	} {
+		if got := reachable(listens, "8890"); got != want {
+			t.Errorf("%s: got %s want %s", listens, got, want)
+		}
+	}
+}

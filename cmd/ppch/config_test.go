@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
+)
+
+// variables is an environment.
+type variables map[string]string
+
+// sound returns an environment that lacks nothing, with changes; "-" takes a variable away.
+func sound(changes variables) envconfig.Lookuper {
+	env := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret"}
+	for name, value := range changes {
+		env[name] = value
+		if value == "-" {
+			delete(env, name)
+		}
+	}
+	return envconfig.MapLookuper(env)
+}
+
+// fileOf returns the path of a new file with text in it.
+func fileOf(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const (
+	howToMakeAKey     = "make one with: openssl rand -hex 16"
+	whereTheSecretIs  = "it is the component_secret in Prosody's configuration"
+	howToNameProsody  = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
+	howToNameADomain  = "use letters, digits, hyphens and dots, such as muc.meet.jitsi"
+	howToNameTheMUC   = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
+	howToNameAnAdmin  = "write admin@example.com or example.com"
+	howToNameTheHost  = "use 127.0.0.1, or 0.0.0.0 for all; the port is PPCH_PORT"
+	isThePlaceholder  = "is still the placeholder of an example: "
+	holdsControlChars = "holds a control character or more than one line: "
+)
+
+func TestEachBadSettingIsToldInWords(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		in   variables
+		want string
+	}{
+		{"no key", variables{"PPCH_API_KEY": "-"}, "PPCH_API_KEY: is not set, nor is PPCH_API_KEY_FILE: " + howToMakeAKey},
+		{"an empty key", variables{"PPCH_API_KEY": ""}, "PPCH_API_KEY: is not set, nor is PPCH_API_KEY_FILE: " + howToMakeAKey},
+		{"a key of white space", variables{"PPCH_API_KEY": " \t"}, "PPCH_API_KEY: is not set, nor is PPCH_API_KEY_FILE: " + howToMakeAKey},
+		{"no secret", variables{"PPCH_COMPONENT_SECRET": "-"}, "PPCH_COMPONENT_SECRET: is not set, nor is PPCH_COMPONENT_SECRET_FILE: " + whereTheSecretIs},
+		{"a key in both forms", variables{"PPCH_API_KEY_FILE": "/run/secrets/key"}, "PPCH_API_KEY: is set, and PPCH_API_KEY_FILE as well: keep one of them"},
+		{"a secret in both forms", variables{"PPCH_COMPONENT_SECRET_FILE": "/run/secrets/secret"}, "PPCH_COMPONENT_SECRET: is set, and PPCH_COMPONENT_SECRET_FILE as well: keep one of them"},
+		{"a key with a NUL", variables{"PPCH_API_KEY": "0123456789\x00abcdef"}, "PPCH_API_KEY: " + holdsControlChars + howToMakeAKey},
+		{"a key of two lines", variables{"PPCH_API_KEY": "0123456789\nabcdef"}, "PPCH_API_KEY: " + holdsControlChars + howToMakeAKey},
+		{"a secret with a DEL", variables{"PPCH_COMPONENT_SECRET": "s3\x7fcret"}, "PPCH_COMPONENT_SECRET: " + holdsControlChars + whereTheSecretIs},
+
+		{"a port that is a word", variables{"PPCH_PORT": "http"}, `PPCH_PORT: "http" is not a port: use a number from 0 to 65535`},
+		{"a port beyond the last", variables{"PPCH_PORT": "65536"}, `PPCH_PORT: "65536" is not a port: use a number from 0 to 65535`},
+		{"a negative port", variables{"PPCH_PORT": "-1"}, `PPCH_PORT: "-1" is not a port: use a number from 0 to 65535`},
+		{"two ports", variables{"PPCH_PORT": "8890 8891"}, `PPCH_PORT: "8890 8891" is not a port: use a number from 0 to 65535`},
+		{"a host with a port", variables{"PPCH_HOST": "0.0.0.0:8890"}, `PPCH_HOST: "0.0.0.0:8890" is neither an IP address nor a host name: ` + howToNameTheHost},
+		{"a host in brackets", variables{"PPCH_HOST": "[::1]"}, `PPCH_HOST: "[::1]" is neither an IP address nor a host name: ` + howToNameTheHost},
+		{"a host that is a URL", variables{"PPCH_HOST": "http://x"}, `PPCH_HOST: "http://x" is neither an IP address nor a host name: ` + howToNameTheHost},
+
+		{"Prosody without a scheme", variables{"PROSODY_URL": "prosody"}, `PROSODY_URL: "prosody" is not an address: ` + howToNameProsody},
+		{"host and port alone", variables{"PROSODY_URL": "prosody:5347"}, `PROSODY_URL: "prosody:5347" is not an address: ` + howToNameProsody},
+		{"an IP address and port alone", variables{"PROSODY_URL": "10.0.0.2:5347"}, `PROSODY_URL: "10.0.0.2:5347" is not an address: ` + howToNameProsody},
+		{"a port without a host", variables{"PROSODY_URL": "xmpp://:5347"}, `PROSODY_URL: "xmpp://:5347" is not an address: ` + howToNameProsody},
+		{"no slashes", variables{"PROSODY_URL": "xmpp:prosody"}, `PROSODY_URL: "xmpp:prosody" is not an address: ` + howToNameProsody},
+		{"a blank in the host", variables{"PROSODY_URL": "xmpp://pro sody"}, `PROSODY_URL: "xmpp://pro sody" is not an address: ` + howToNameProsody},
+		{"two ports of Prosody", variables{"PROSODY_URL": "xmpp://prosody:5347:5280"}, `PROSODY_URL: "xmpp://prosody:5347:5280" is not an address: ` + howToNameProsody},
+		{"IPv6 without brackets", variables{"PROSODY_URL": "xmpp://fd00::2:5347"}, `PROSODY_URL: "xmpp://fd00::2:5347" is not an address: ` + howToNameProsody},
+		{"a port of Prosody that is a word", variables{"PROSODY_URL": "xmpp://prosody:xmpp"}, `PROSODY_URL: "xmpp://prosody:xmpp" is not an address: ` + howToNameProsody},
+		{"a port of Prosody beyond the last", variables{"PROSODY_URL": "xmpp://prosody:65536"}, `PROSODY_URL: "65536" is not a port: use a number from 1 to 65535`},
+		{"nobody listens at port 0", variables{"PROSODY_URL": "xmpp://prosody:0"}, `PROSODY_URL: "0" is not a port: use a number from 1 to 65535`},
+		{"an unknown scheme", variables{"PROSODY_URL": "tcp://prosody:5347"}, `PROSODY_URL: "tcp://prosody:5347" has an unknown scheme: ` + howToNameProsody},
+		{"a password, which isn't shown", variables{"PROSODY_URL": "http://admin:hunter2@prosody:5280"}, "PROSODY_URL: holds a user name, and maybe a password that is not shown here: " + howToNameProsody},
+		{"a password in what is no URL", variables{"PROSODY_URL": "http://admin:hunter%2@prosody:x"}, "PROSODY_URL: holds a user name, and maybe a password that is not shown here: " + howToNameProsody},
+
+		{"a component with an underscore", variables{"PPCH_COMPONENT_DOMAIN": "ppch_1.meet.jitsi"}, `PPCH_COMPONENT_DOMAIN: "ppch_1.meet.jitsi" is not a domain: ` + howToNameADomain},
+		{"a component that is a user", variables{"PPCH_COMPONENT_DOMAIN": "ppch@meet.jitsi"}, `PPCH_COMPONENT_DOMAIN: "ppch@meet.jitsi" is not a domain: ` + howToNameADomain},
+		{"a component with a port", variables{"PPCH_COMPONENT_DOMAIN": "ppch.meet.jitsi:5347"}, `PPCH_COMPONENT_DOMAIN: "ppch.meet.jitsi:5347" is not a domain: ` + howToNameADomain},
+		{"a component with a resource", variables{"PPCH_COMPONENT_DOMAIN": "ppch.meet.jitsi/1"}, `PPCH_COMPONENT_DOMAIN: "ppch.meet.jitsi/1" is not a domain: ` + howToNameADomain},
+
+		{"a MUC domain with an underscore", variables{"MUC_DOMAIN": "muc.my_jitsi"}, `MUC_DOMAIN: "muc.my_jitsi" is not a domain: ` + howToNameADomain},
+		{"two that are none aren't the same one twice", variables{"MUC_DOMAIN": "a_b,c_d"},
+			`MUC_DOMAIN: "a_b" is not a domain: ` + howToNameADomain + "\n  " + `MUC_DOMAIN: "c_d" is not a domain: ` + howToNameADomain},
+		{"a room instead of a MUC domain", variables{"MUC_DOMAIN": "planning@muc.meet.jitsi"}, `MUC_DOMAIN: "planning@muc.meet.jitsi" is not a domain: ` + howToNameADomain},
+		{"a MUC domain twice", variables{"MUC_DOMAIN": "muc.meet.jitsi, MUC.meet.jitsi"}, "MUC_DOMAIN: names MUC.meet.jitsi twice"},
+		{"commas alone", variables{"MUC_DOMAIN": ", ,"}, "MUC_DOMAIN: names no domain: " + howToNameTheMUC},
+		{"the component as MUC domain", variables{"MUC_DOMAIN": "ppch.meet.jitsi"}, "MUC_DOMAIN: ppch.meet.jitsi is PPCH_COMPONENT_DOMAIN: " + howToNameTheMUC},
+		{"the component as MUC domain in other letters", variables{"PPCH_COMPONENT_DOMAIN": "PPCH.example", "MUC_DOMAIN": "muc.example,ppch.example"}, "MUC_DOMAIN: ppch.example is PPCH_COMPONENT_DOMAIN: " + howToNameTheMUC},
+
+		{"an admin with a resource", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi/desk"}, `PPCH_ADMIN_JIDS: "admin@meet.jitsi/desk" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
+		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
+		{"neither true nor false", variables{"DEBUG": "maybe"}, `DEBUG: "maybe" is neither true nor false`},
+		{"a time zone of no place", variables{"TZ": "Mars/Olympus"}, `TZ: "Mars/Olympus" is not a time zone: use a name such as Europe/Berlin or UTC`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := loadConfig(t.Context(), sound(tt.in))
+			wantProblems(t, err, tt.want)
+		})
+	}
+}
+
+// wantProblems fails the test unless err is that of a configuration with these problems.
+func wantProblems(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("got no error want %q", want)
+	}
+	if diff := cmp.Diff("the configuration is wrong:\n  "+strings.Join(want, "\n  "), err.Error()); diff != "" {
+		t.Errorf("the error differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPlaceholderOfAnExampleIsNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"change-me", "change-me-to-something-long", "CHANGE-ME", "changeme", "ChangeMe123456789",
+		"your-api-key", "your-api-key-here", "Your-API-Key", "your-secret", "your-secret-api-key-change-this", "YOUR-SECRET",
+	} {
+		t.Run(in, func(t *testing.T) {
+			_, err := loadConfig(t.Context(), sound(variables{"PPCH_API_KEY": in}))
+			wantProblems(t, err, "PPCH_API_KEY: "+isThePlaceholder+howToMakeAKey)
+			_, err = loadConfig(t.Context(), sound(variables{"PPCH_COMPONENT_SECRET": in}))
+			wantProblems(t, err, "PPCH_COMPONENT_SECRET: "+isThePlaceholder+whereTheSecretIs)
+			_, err = loadConfig(t.Context(), sound(variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": fileOf(t, in+"\n")}))
+			wantProblems(t, err, "PPCH_API_KEY_FILE: "+isThePlaceholder+howToMakeAKey)
+		})
+	}
+}
+
+func TestAFileThatHoldsNoSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "nothing")
+	empty, two := fileOf(t, " \n"), fileOf(t, "one\ntwo\n")
+	for name, tt := range map[string]struct{ in, want string }{
+		"there is no file":    {missing, "can't be read: open " + missing + ": no such file or directory"},
+		"a folder is there":   {filepath.Dir(missing), "can't be read: read " + filepath.Dir(missing) + ": is a directory"},
+		"the file is empty":   {empty, empty + " is empty: "},
+		"it has several rows": {two, holdsControlChars},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for variable, mend := range map[string]string{"PPCH_API_KEY": howToMakeAKey, "PPCH_COMPONENT_SECRET": whereTheSecretIs} {
+				want := tt.want
+				if strings.HasSuffix(want, ": ") {
+					want += mend
+				}
+				_, err := loadConfig(t.Context(), sound(variables{variable: "-", variable + "_FILE": tt.in}))
+				wantProblems(t, err, variable+"_FILE: "+want)
+			}
+		})
+	}
+}
+
+func TestEverythingThatIsWrongIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := loadConfig(context.Background(), envconfig.MapLookuper(variables{
+		"PPCH_API_KEY": "change-me", "PPCH_HOST": "localhost:8890", "PPCH_PORT": "none", "PROSODY_URL": "prosody",
+		"PPCH_COMPONENT_DOMAIN": "a_b", "MUC_DOMAIN": "c_d", "PPCH_ADMIN_JIDS": "@", "DEBUG": "maybe", "TZ": "nowhere",
+	}))
+	wantProblems(t, err,
+		`PPCH_API_KEY: `+isThePlaceholder+howToMakeAKey,
+		`PPCH_HOST: "localhost:8890" is neither an IP address nor a host name: `+howToNameTheHost,
+		`PPCH_PORT: "none" is not a port: use a number from 0 to 65535`,
+		`PROSODY_URL: "prosody" is not an address: `+howToNameProsody,
+		`PPCH_COMPONENT_DOMAIN: "a_b" is not a domain: `+howToNameADomain,
+		`PPCH_COMPONENT_SECRET: is not set, nor is PPCH_COMPONENT_SECRET_FILE: `+whereTheSecretIs,
+		`MUC_DOMAIN: "c_d" is not a domain: `+howToNameADomain,
+		`PPCH_ADMIN_JIDS: "@" is neither a bare JID nor a domain: `+howToNameAnAdmin,
+		`DEBUG: "maybe" is neither true nor false`,
+		`TZ: "nowhere" is not a time zone: use a name such as Europe/Berlin or UTC`,
+	)
+}

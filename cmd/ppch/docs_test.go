@@ -1,0 +1,158 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
+)
+
+// documented is a variable as its documentation has it.
+type documented struct {
+	Name, Default string
+	Required      bool
+}
+
+// settingsAsDocumented returns what settings names, in its order.
+func settingsAsDocumented(t *testing.T) (all []documented) {
+	t.Helper()
+	for f := range reflect.TypeFor[settings]().Fields() {
+		name, def, _ := strings.Cut(f.Tag.Get("env"), ", default=")
+		help := f.Tag.Get("help")
+		if name == "" || strings.Contains(name, ",") || help == "" {
+			t.Fatalf("%s: got the tag %q want a name, maybe a default, and a help", f.Name, f.Tag)
+		}
+		all = append(all, documented{name, def, strings.HasSuffix(help, "; required")})
+	}
+	return all
+}
+
+// ofTheProject returns the text of a file at the top of the repository.
+func ofTheProject(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {
+	t.Parallel()
+	_, err := loadConfig(t.Context(), envconfig.MapLookuper(nil))
+	if err == nil {
+		t.Fatal("got no error of an empty environment")
+	}
+	missing := 0
+	for _, d := range settingsAsDocumented(t) {
+		if told := strings.Contains(err.Error(), "\n  "+d.Name+": is not set"); told != d.Required {
+			t.Errorf("%s: got an error of it %t want %t", d.Name, told, d.Required)
+		}
+		if d.Required {
+			missing++
+		}
+	}
+	if got := strings.Count(err.Error(), "\n"); got != missing {
+		t.Errorf("got %d problems want %d: %v", got, missing, err)
+	}
+}
+
+// assignment is a line of .env.example that sets a variable, or would without its comment sign.
+var assignment = regexp.MustCompile(`^(# )?([A-Z][A-Z0-9_]*)=(.*)$`)
+
+func TestEnvExampleHasEveryVariableWithItsDefaultAndAComment(t *testing.T) {
+	t.Parallel()
+	lines := strings.Split(ofTheProject(t, ".env.example"), "\n")
+	var got, want []documented
+	for i, line := range lines {
+		m := assignment.FindStringSubmatch(line)
+		if m == nil {
+			if line != "" && !strings.HasPrefix(line, "#") {
+				t.Errorf("line %d got %q want a comment or a variable", i+1, line)
+			}
+			continue
+		}
+		got = append(got, documented{Name: m[2], Default: m[3]})
+		if i == 0 || !strings.HasPrefix(lines[i-1], "# ") || assignment.MatchString(lines[i-1]) {
+			t.Errorf("%s: got no comment above it", m[2])
+		}
+	}
+	for _, d := range settingsAsDocumented(t) {
+		want = append(want, documented{Name: d.Name, Default: d.Default})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf(".env.example differs from settings (-settings +.env.example):\n%s", diff)
+	}
+}
+
+func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	env := variables{}
+	for line := range strings.Lines(ofTheProject(t, ".env.example")) {
+		if m := assignment.FindStringSubmatch(strings.TrimSpace(line)); m != nil && m[1] == "" {
+			env[m[2]] = m[3]
+		}
+	}
+	_, err := loadConfig(t.Context(), envconfig.MapLookuper(env))
+	wantProblems(t, err,
+		"PPCH_API_KEY: is not set, nor is PPCH_API_KEY_FILE: "+howToMakeAKey,
+		"PPCH_COMPONENT_SECRET: is not set, nor is PPCH_COMPONENT_SECRET_FILE: "+whereTheSecretIs)
+	if host, ok := env["PPCH_HOST"]; ok {
+		t.Errorf("PPCH_HOST got %q want it left to the image: a container that listens on its own loopback can't be reached", host)
+	}
+
+	filled := maps.Clone(env)
+	filled["PPCH_API_KEY"], filled["PPCH_COMPONENT_SECRET"] = "0123456789abcdef", "s3cret"
+	got, err := loadConfig(t.Context(), envconfig.MapLookuper(filled))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaults(), plainOf(got)); diff != "" {
+		t.Errorf("the configuration differs from the defaults (-want +got):\n%s", diff)
+	}
+}
+
+// row is a row of README's table: the variable, its default, what it means.
+var row = regexp.MustCompile("^\\| `([A-Z0-9_]+)` \\| ([^|]*) \\| ([^|]+) \\|$")
+
+func TestREADMEHasEveryVariableWithItsDefault(t *testing.T) {
+	t.Parallel()
+	_, section, ok := strings.Cut(ofTheProject(t, "README.md"), "\n## Configuration\n")
+	if !ok {
+		t.Fatal("got no heading ## Configuration in README.md")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var got, want []documented
+	for line := range strings.Lines(section) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		m := row.FindStringSubmatch(line)
+		if m == nil {
+			t.Errorf("got the row %q want a variable, its default and its meaning", line)
+			continue
+		}
+		d := documented{Name: m[1]}
+		switch def := m[2]; {
+		case def == "none, required":
+			d.Required = true
+		case def == "none", def == "empty":
+		case len(def) > 2 && strings.Trim(def, "`") == def[1:len(def)-1]:
+			d.Default = def[1 : len(def)-1]
+		default:
+			t.Errorf("%s: got the default %q want one in backticks, none, or empty", d.Name, def)
+		}
+		got = append(got, d)
+	}
+	want = settingsAsDocumented(t)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("README.md differs from settings (-settings +README):\n%s", diff)
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+	"go.uber.org/goleak"
+
+	"ppch/prosody/prosodytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testKey is the API key of every service that a test starts.
+const testKey = "Correct-Horse-Battery-Staple"
+
+// envFor returns the environment of a service beside srv.
+func envFor(srv *prosodytest.Server) variables {
+	return variables{
+		"PPCH_API_KEY":          testKey,
+		"PPCH_PORT":             "0",
+		"PROSODY_URL":           "xmpp://" + srv.ComponentAddr(),
+		"PPCH_COMPONENT_DOMAIN": srv.Domains.Component,
+		"PPCH_COMPONENT_SECRET": srv.Secret(),
+		"MUC_DOMAIN":            srv.Domains.MUC + "," + srv.Domains.Breakout,
+	}
+}
+
+// service is what run runs, as somebody outside sees it.
+type service struct {
+	t      *testing.T
+	url    string
+	log    *logBuffer
+	client *http.Client
+
+	// stop ends it as SIGTERM does and returns what run returned. It may be called again.
+	stop func() error
+}
+
+// runService runs the service until the test ends. It returns as soon as that listens.
+func runService(t *testing.T, env variables) *service {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}, Timeout: 30 * time.Second}}
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, envconfig.MapLookuper(env), s.log) }()
+	s.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		if err := s.stop(); err != nil {
+			t.Errorf("run got %v want nil", err)
+		}
+		if t.Failed() {
+			t.Logf("the log:\n%s", s.log.String())
+		}
+	})
+	eventually(t, 10*time.Second, "the service has started", func() bool {
+		for _, r := range s.log.records(t) {
+			if r["msg"] == "ppch started" {
+				s.url = "http://" + r["listen"].(string)
+			}
+		}
+		return s.url != ""
+	})
+	return s
+}
+
+// ready waits until questions are answered.
+func (s *service) ready() *service {
+	s.t.Helper()
+	eventually(s.t, 20*time.Second, "the service is ready", func() bool { return s.get("/readyz").status == http.StatusOK })
+	return s
+}
+
+// answer is an HTTP answer; data is nil where the body is not a JSON object.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	data   map[string]any
+}
+
+// get asks for a path without a key, but for headers given by name and value.
+func (s *service) get(path string, headers ...string) answer {
+	s.t.Helper()
+	a, err := s.try(context.Background(), path, headers...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// room asks who is in a room, whose name is escaped already.
+func (s *service) room(name string) answer {
+	s.t.Helper()
+	return s.get("/api/rooms/"+name+"/participants", "X-API-Key", testKey)
+}
+
+// try is get for goroutines, which must not end a test.
+func (s *service) try(ctx context.Context, path string, headers ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(b)}
+	_ = json.Unmarshal(b, &a.data)
+	return a, nil
+}
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	// mu protects b.
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// records returns what was logged; every line has to be a JSON object.
+func (l *logBuffer) records(t *testing.T) (all []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(l.String()) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("the log got the line %q: %v", line, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// eventually waits for a condition; no test asserts a shorter time than it has to.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		// Looked at before the condition: a machine that stood still meanwhile proves nothing.
+		late := time.Now().After(deadline)
+		if ok() {
+			return
+		}
+		if late {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// must returns v and ends the test if there is an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// castOn logs in everybody who is to take part in meetings on srv, until the test ends.
+func castOn(t *testing.T, srv *prosodytest.Server) *prosodytest.Cast {
+	t.Helper()
+	cast := must(srv.Cast(t.Context()))(t)
+	t.Cleanup(func() { _ = cast.Close() })
+	return cast
+}
+
+// meeting opens a room, given by its JID, and lets people in.
+func meeting(t *testing.T, cast *prosodytest.Cast, room string, people ...string) (occupants []*prosodytest.Occupant) {
+	t.Helper()
+	must(cast.Open(t.Context(), room))(t)
+	for _, name := range people {
+		occupants = append(occupants, must(cast.User(t.Context(), room, name))(t))
+	}
+	return occupants
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	goparser "go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// goPackage is what "go list" tells of a package, tests left out.
+type goPackage struct {
+	ImportPath, Dir string
+	Standard        bool
+	GoFiles         []string
+	Imports         []string
+}
+
+// goList returns the packages of a pattern, and with deps also all that they need.
+func goList(t *testing.T, deps bool, patterns ...string) (all []goPackage) {
+	t.Helper()
+	args := []string{"list", "-json=ImportPath,Dir,Standard,GoFiles,Imports"}
+	if deps {
+		args = append(args, "-deps")
+	}
+	cmd := exec.Command("go", append(args, patterns...)...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &errs)
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// depsOf returns what a package needs, itself and the standard library left out.
+func depsOf(t *testing.T, path string) (all []string) {
+	t.Helper()
+	for _, p := range goList(t, true, path) {
+		if !p.Standard && p.ImportPath != path {
+			all = append(all, p.ImportPath)
+		}
+	}
+	return all
+}
+
+func TestAPIAndComponentNeverImportEachOther(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string][]string{
+		"ppch/api":                 {"ppch/component/occupancy"},
+		"ppch/component":           {"ppch/component/occupancy"},
+		"ppch/component/occupancy": nil,
+	} {
+		deps := depsOf(t, path)
+		ours := slices.DeleteFunc(slices.Clone(deps), func(p string) bool { return !strings.HasPrefix(p, "ppch/") })
+		if !slices.Equal(ours, want) {
+			t.Errorf("%s: of our own packages got %v want %v", path, ours, want)
+		}
+	}
+}
+
+func TestTheDomainDependsOnNobody(t *testing.T) {
+	t.Parallel()
+	isText := func(path string) bool { return strings.HasPrefix(path, "golang.org/x/text/") }
+	allowed := depsOf(t, "mellium.im/xmpp/jid")
+	for _, dep := range depsOf(t, "ppch/component/occupancy") {
+		if dep != "mellium.im/xmpp/jid" && !isText(dep) && !slices.Contains(allowed, dep) {
+			t.Errorf("got %s among what occupancy needs", dep)
+		}
+	}
+	self := goList(t, false, "ppch/component/occupancy")[0]
+	for _, path := range self.Imports {
+		// The module path has no dot in its first part either, but it was looked for above.
+		standard := !strings.Contains(strings.Split(path, "/")[0], ".")
+		if !standard && path != "mellium.im/xmpp/jid" && !isText(path) {
+			t.Errorf("got the import %s want the standard library, jid and x/text alone", path)
+		}
+	}
+}
+
+// environment lists the functions of the standard library that read the environment.
+var environment = map[string][]string{
+	"os":      {"Getenv", "LookupEnv", "Environ", "ExpandEnv"},
+	"syscall": {"Getenv", "Environ"},
+}
+
+func TestOnlyTheProgramReadsTheEnvironment(t *testing.T) {
+	t.Parallel()
+	const envconfig = "github.com/sethvargo/go-envconfig"
+	for _, p := range goList(t, false, "ppch/...") {
+		if p.ImportPath == "ppch/cmd/ppch" {
+			continue
+		}
+		if slices.Contains(p.Imports, envconfig) {
+			t.Errorf("%s imports %s", p.ImportPath, envconfig)
+		}
+		if p.ImportPath == "ppch/prosody/prosodytest" {
+			continue // it is told by the environment which Prosody to run
+		}
+		for _, name := range p.GoFiles {
+			for _, call := range readsOfEnvironment(t, filepath.Join(p.Dir, name)) {
+				t.Errorf("got %s want the environment read by cmd/ppch alone", call)
+			}
+		}
+	}
+	// Neither does the program itself but through its Lookuper, which tests replace.
+	self := goList(t, false, "ppch/cmd/ppch")[0]
+	for _, name := range self.GoFiles {
+		if calls := readsOfEnvironment(t, filepath.Join(self.Dir, name)); len(calls) > 0 {
+			t.Errorf("got %v want the environment read through envconfig.Lookuper alone", calls)
+		}
+	}
+}
+
+// readsOfEnvironment returns where a file names a function that reads the environment, whatever it calls the package.
+func readsOfEnvironment(t *testing.T, path string) (found []string) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := goparser.ParseFile(files, path, nil, goparser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{} // of packages, to their paths
+	for _, imported := range file.Imports {
+		path := strings.Trim(imported.Path.Value, `"`)
+		name := path
+		if imported.Name != nil {
+			name = imported.Name.Name
+		}
+		names[name] = path
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if pkg, ok := s.X.(*ast.Ident); ok && slices.Contains(environment[names[pkg.Name]], s.Sel.Name) {
+			found = append(found, files.Position(s.Pos()).String()+": "+pkg.Name+"."+s.Sel.Name)
+		}
+		return true
+	})
+	return found
+}

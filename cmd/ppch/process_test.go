@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// buildProgram builds the service as it is shipped.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "ppch")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// process is the service as a process of its own, which can be killed and frozen, always on the same port.
+type process struct {
+	t       *testing.T
+	program string
+	env     []string
+	url     string
+	client  *http.Client
+	log     *logBuffer
+
+	// mu protects cmd and gone.
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	gone <-chan struct{}
+}
+
+func startProcess(t *testing.T, program string, env variables) *process {
+	t.Helper()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	p := &process{
+		t: t, program: program, url: "http://127.0.0.1:" + port, log: &logBuffer{},
+		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 15 * time.Second},
+	}
+	env["PPCH_PORT"] = port
+	for name, value := range env {
+		p.env = append(p.env, name+"="+value)
+	}
+	p.start()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cmd = exec.Command(p.program)
+	p.cmd.Env, p.cmd.Stderr = p.env, p.log
+	gone, err := prosodytest.Tie(p.cmd)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	p.gone = gone
+}
+
+// kill ends it with SIGKILL.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Process.Kill()
+	<-p.gone
+}
+
+// freeze stops it for a while, as a laptop's lid or an overloaded host does.
+func (p *process) freeze(d time.Duration) {
+	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(d)
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+// room asks who is in a room.
+func (p *process) room(ctx context.Context, name string) (answer, error) {
+	s := &service{url: p.url, client: p.client}
+	return s.try(ctx, "/api/rooms/"+name+"/participants", "X-API-Key", testKey)
+}

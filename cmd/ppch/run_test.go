@@ -1,0 +1,205 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
+	"go.uber.org/goleak"
+
+	"ppch/prosody/prosodytest"
+)
+
+// told is what a client reads of a room first.
+func told(a answer) map[string]any {
+	few := map[string]any{"status": a.status}
+	for _, field := range []string{"room_name", "exists", "participant_count", "has_participants", "room_jid", "source", "exact", "code", "reason"} {
+		if v, ok := a.data[field]; ok {
+			few[field] = v
+		}
+	}
+	return few
+}
+
+func wantTold(t *testing.T, got answer, want map[string]any) {
+	t.Helper()
+	if diff := cmp.Diff(want, told(got)); diff != "" {
+		t.Errorf("the answer differs (-want +got):\n%s\nin all: %s", diff, got.body)
+	}
+}
+
+// On a Jitsi whose rooms answer to disco, a user asks for rooms by whatever name they know them by,
+// and reads how many are in there: the focus is counted as well, and the answer says so.
+func TestInOpenRoomsEverybodyIsCounted(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada", "Bob")
+	meeting(t, cast, srv.Room("our%20weekly%20call"), "Ada")
+	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Ada", "Bob", "Cy")
+	meeting(t, cast, srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), "Ада")
+	meeting(t, cast, "x@"+srv.Domains.Breakout)
+	s := runService(t, envFor(srv)).ready()
+
+	for _, tt := range []struct {
+		path, name, jid string
+		count           float64
+	}{
+		{"planning", "planning", srv.Room("planning"), 3},
+		{"Planning", "Planning", srv.Room("planning"), 3},
+		{"planning@muc.meet.jitsi", "planning@muc.meet.jitsi", srv.Room("planning"), 3},
+		{"Our%20Weekly%20Call", "Our Weekly Call", srv.Room("our%20weekly%20call"), 2},
+		{"our%2520weekly%2520call", "our%20weekly%20call", srv.Room("our%20weekly%20call"), 2},
+		{"acme%2FStand%20Up", "acme/Stand Up", srv.Room("[acme]stand%20up"), 4},
+		{"%5Bacme%5Dstand%20up", "[acme]stand up", srv.Room("[acme]stand%20up"), 4},
+		{"stand%20up@muc.acme.meet.jitsi", "stand up@muc.acme.meet.jitsi", srv.Room("[acme]stand%20up"), 4},
+		{"%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82", "Привет", srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), 2},
+		{"Привет", "Привет", srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), 2},
+		{"x@breakout.meet.jitsi", "x@breakout.meet.jitsi", "x@" + srv.Domains.Breakout, 1},
+	} {
+		t.Run(tt.path, func(t *testing.T) {
+			asked := time.Now()
+			got := s.room(tt.path)
+			wantTold(t, got, map[string]any{
+				"status": 200, "room_name": tt.name, "exists": true, "participant_count": tt.count, "has_participants": true,
+				"room_jid": tt.jid, "source": "disco", "exact": false,
+			})
+			// An answer may serve for a second, so it is no older than that, and not from the future.
+			asOf, err := time.Parse(time.RFC3339, got.data["as_of"].(string))
+			if age := asked.Sub(asOf); err != nil || age > 2*time.Second || time.Now().Before(asOf) {
+				t.Errorf("as_of got %v, %v want the last second", got.data["as_of"], err)
+			}
+		})
+	}
+	for _, nobody := range []string{"nobody", "stand%20up", "acme%2Fplanning", "__jicofo-health-check-1"} {
+		got := s.room(nobody)
+		wantTold(t, got, map[string]any{
+			"status": 200, "room_name": strings.NewReplacer("%20", " ", "%2F", "/").Replace(nobody), "exists": false, "participant_count": 0.0,
+			"has_participants": false, "room_jid": nil, "source": "disco", "exact": true,
+		})
+	}
+	if got := s.get("/health"); got.status != 200 || got.data["status"] != "ok" || got.data["prosody_status"] != "ok" {
+		t.Errorf("/health got %d %s want ok", got.status, got.body)
+	}
+}
+
+// On a current Jitsi without the module, a user learns that a room doesn't exist.
+// Of one that does, the number is kept from us: that is told as an error which says what to mend, and never as 0.
+func TestOfHiddenRoomsNoNumberIsTold(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada")
+	meeting(t, cast, srv.TenantRoom("acme", "planning"), "Ada")
+	s := runService(t, envFor(srv)).ready()
+
+	wantTold(t, s.room("nobody"), map[string]any{
+		"status": 200, "room_name": "nobody", "exists": false, "participant_count": 0.0, "has_participants": false,
+		"room_jid": nil, "source": "existence", "exact": true,
+	})
+	for _, room := range []string{"planning", "acme%2Fplanning"} {
+		got := s.room(room)
+		wantTold(t, got, map[string]any{"status": 503, "code": "count-unknown", "reason": "module-missing"})
+		wantProblem(t, got, "mod_room_participants_api")
+	}
+	health := s.get("/health")
+	if status, _ := health.data["prosody_status"].(string); health.status != 503 || !strings.HasPrefix(status, "error: ") || !strings.Contains(status, "mod_room_participants_api") {
+		t.Errorf("/health got %d %s want the module named", health.status, health.body)
+	}
+	// Questions are being answered, so a restart would mend nothing.
+	if got := s.get("/readyz"); got.status != 200 {
+		t.Errorf("/readyz got %d %s want 200", got.status, got.body)
+	}
+}
+
+// wantProblem fails the test unless the answer is a 503 that programs and people can act upon.
+func wantProblem(t *testing.T, got answer, naming string) {
+	t.Helper()
+	detail, _ := got.data["detail"].(string)
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Content-Type") != "application/problem+json" || !strings.Contains(detail, naming) {
+		t.Errorf("got %d %s: %s want a problem naming %s", got.status, got.header.Get("Content-Type"), got.body, naming)
+	}
+	if got.header.Get("Retry-After") == "" {
+		t.Errorf("got no Retry-After with %s", got.body)
+	}
+	for _, field := range []string{"exists", "participant_count", "has_participants"} {
+		if v, ok := got.data[field]; ok {
+			t.Errorf("got %s %v of a room that nothing is known of", field, v)
+		}
+	}
+}
+
+// With a wrong secret everything that a person looks at names the variable to mend,
+// while the process lives on: nothing would come of restarting it.
+func TestAWrongSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	env := envFor(srv)
+	env["PPCH_COMPONENT_SECRET"] = "not-the-secret"
+	s := runService(t, env)
+
+	const naming = "PPCH_COMPONENT_SECRET"
+	eventually(t, 10*time.Second, "the secret is refused", func() bool { return strings.Contains(s.get("/health").body, naming) })
+	wantProblem(t, s.room("planning"), naming)
+	health := s.get("/health")
+	if status, _ := health.data["prosody_status"].(string); health.status != 503 || health.data["status"] != "error" || !strings.HasPrefix(status, "error: ") || !strings.Contains(status, naming) {
+		t.Errorf("/health got %d %s want an error naming %s", health.status, health.body, naming)
+	}
+	if got := s.get("/readyz"); got.status != 503 || !strings.Contains(got.body, naming) {
+		t.Errorf("/readyz got %d %s want 503 naming %s", got.status, got.body, naming)
+	}
+	if got := s.get("/livez"); got.status != 200 {
+		t.Errorf("/livez got %d %s want 200", got.status, got.body)
+	}
+	if got := s.log.String(); !strings.Contains(got, naming) || leaks(got, "not-the-secret") {
+		t.Errorf("the log got %s want %s named and not shown", got, naming)
+	}
+}
+
+func TestATakenPortFailsAtStart(t *testing.T) {
+	t.Parallel()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	var log logBuffer
+	err := run(t.Context(), sound(variables{"PPCH_PORT": port}), &log)
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v want the address that is in use", err)
+	}
+	if strings.Contains(log.String(), "ppch started") {
+		t.Errorf("the log got %s want no word of a start", log.String())
+	}
+}
+
+func TestABadConfigurationFailsAtStart(t *testing.T) {
+	t.Parallel()
+	var log logBuffer
+	err := run(t.Context(), envconfig.MapLookuper(variables{"PPCH_PORT": "none"}), &log)
+	if err == nil || strings.Count(err.Error(), "\n") != 3 || log.String() != "" {
+		t.Errorf("got %v and the log %q want three problems and no log", err, log.String())
+	}
+}
+
+// This test is not parallel: what is left behind has to be its own.
+func TestNothingIsLeftWhenTheServiceHasStopped(t *testing.T) {
+	srv := prosodytest.New(t, prosodytest.Options{})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada")
+	before := goleak.IgnoreCurrent()
+	s := runService(t, envFor(srv)).ready()
+	for _, room := range []string{"planning", "nobody"} {
+		if got := s.room(room); got.status != 200 {
+			t.Errorf("%s: got %d %s", room, got.status, got.body)
+		}
+	}
+	// A client that keeps its connection, as most do, must not keep the service.
+	if err := s.stop(); err != nil {
+		t.Errorf("run got %v want nil", err)
+	}
+	s.client.CloseIdleConnections()
+	goleak.VerifyNone(t, before)
+}

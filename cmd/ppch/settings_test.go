@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+)
+
+// plain is a config as text, secrets included, so that two can be compared and a difference be read.
+type plain struct {
+	APIKey, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
+
+	Debug    bool
+	Zone     string
+	Warnings []string
+}
+
+func plainOf(c config) plain {
+	return plain{
+		APIKey: c.apiKey.reveal(), Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+	}
+}
+
+func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+// defaults is what a key and a secret alone make.
+func defaults() plain {
+	return plain{
+		APIKey: "0123456789abcdef", Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret",
+		MUCDomains: "muc.meet.jitsi", Zone: "UTC",
+	}
+}
+
+func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
+	t.Parallel()
+	const asHTTP = "PROSODY_URL is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://"
+	key, secret := fileOf(t, "the key from a file\r\n"), fileOf(t, "\tsecret from a file\n\n")
+	for _, tt := range []struct {
+		name string
+		in   variables
+		want func(*plain)
+	}{
+		{"a key and a secret are enough", nil, func(*plain) {}},
+		{"empty variables count as not set, as compose files leave them", variables{
+			"PPCH_API_KEY_FILE": "", "PPCH_COMPONENT_SECRET_FILE": "", "PPCH_HOST": "", "PPCH_PORT": " ", "PROSODY_URL": "",
+			"PPCH_COMPONENT_DOMAIN": "", "MUC_DOMAIN": "", "PPCH_ADMIN_JIDS": "", "DEBUG": "", "TZ": "",
+		}, func(*plain) {}},
+		{"white space around a value isn't part of it", variables{"PPCH_API_KEY": " 0123456789abcdef\n", "PPCH_PORT": "\t8890 ", "TZ": " UTC"}, func(*plain) {}},
+		{"secrets of files lose the end of the line", variables{
+			"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_COMPONENT_SECRET": "", "PPCH_COMPONENT_SECRET_FILE": secret,
+		}, func(c *plain) { c.APIKey, c.Secret = "the key from a file", "secret from a file" }},
+		{"a dollar in a secret is a dollar", variables{"PPCH_API_KEY": "$HOME-${PATH}-$$x-abc", "PPCH_COMPONENT_SECRET": `a"b'c\d,e=f`},
+			func(c *plain) { c.APIKey, c.Secret = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f` }},
+		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "do-change-me"}, func(c *plain) { c.Secret = "do-change-me" }},
+		{"a short key works, with a warning", variables{"PPCH_API_KEY": "0123456789abcde"}, func(c *plain) {
+			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + howToMakeAKey}
+		}},
+
+		{"all interfaces", variables{"PPCH_HOST": "0.0.0.0", "PPCH_PORT": "80"}, func(c *plain) { c.Listen = "0.0.0.0:80" }},
+		{"IPv6, and any free port", variables{"PPCH_HOST": "::1", "PPCH_PORT": "0"}, func(c *plain) { c.Listen = "[::1]:0" }},
+		{"a name, and a port with a zero before it", variables{"PPCH_HOST": "localhost", "PPCH_PORT": "08890"}, func(c *plain) { c.Listen = "localhost:8890" }},
+
+		{"Prosody elsewhere", variables{"PROSODY_URL": "xmpp://10.0.0.2:15347"}, func(c *plain) { c.Prosody = "10.0.0.2:15347" }},
+		{"Prosody without a port", variables{"PROSODY_URL": "xmpp://localhost"}, func(c *plain) { c.Prosody = "localhost:5347" }},
+		{"Prosody by IPv6", variables{"PROSODY_URL": "xmpp://[fd00::2]:15347/"}, func(c *plain) { c.Prosody = "[fd00::2]:15347" }},
+		{"Prosody by IPv6 without a port", variables{"PROSODY_URL": "xmpp://[::1]"}, func(c *plain) { c.Prosody = "[::1]:5347" }},
+		{"the HTTP address of version 1", variables{"PROSODY_URL": "http://prosody:5280"}, func(c *plain) {
+			c.Warnings = []string{asHTTP + "prosody:5347"}
+		}},
+		{"compose's container name, underscores and all", variables{"PROSODY_URL": "http://docker-jitsi-meet_prosody_1:5280"}, func(c *plain) {
+			c.Prosody, c.Warnings = "docker-jitsi-meet_prosody_1:5347", []string{asHTTP + "docker-jitsi-meet_prosody_1:5347"}
+		}},
+		{"HTTPS by IPv6", variables{"PROSODY_URL": "https://[::1]:5281/path"}, func(c *plain) {
+			c.Prosody, c.Warnings = "[::1]:5347", []string{asHTTP + "[::1]:5347"}
+		}},
+		{"a scheme in upper case", variables{"PROSODY_URL": "XMPP://prosody:5347"}, func(*plain) {}},
+
+		{"domains are lowered", variables{"PPCH_COMPONENT_DOMAIN": "PPCH.Meet.Example", "MUC_DOMAIN": "MUC.Meet.Example"}, func(c *plain) {
+			c.Domain, c.MUCDomains = "ppch.meet.example", "muc.meet.example"
+		}},
+		{"several MUC domains, main one first", variables{"MUC_DOMAIN": "muc.meet.jitsi, breakout.meet.jitsi,lobby.meet.jitsi,"}, func(c *plain) {
+			c.MUCDomains = "muc.meet.jitsi breakout.meet.jitsi lobby.meet.jitsi"
+		}},
+		{"admins by JID and by domain", variables{"PPCH_ADMIN_JIDS": "Ada@Meet.Jitsi, auth.meet.jitsi"}, func(c *plain) { c.Admins = "ada@meet.jitsi auth.meet.jitsi" }},
+		{"debug is on", variables{"DEBUG": "TRUE"}, func(c *plain) { c.Debug = true }},
+		{"debug is 1", variables{"DEBUG": "1"}, func(c *plain) { c.Debug = true }},
+		{"debug is no", variables{"DEBUG": "no"}, func(*plain) {}},
+		{"a time zone", variables{"TZ": "Europe/Berlin"}, func(c *plain) { c.Zone = "Europe/Berlin" }},
+		{"variables of others", variables{"PPCH_CONTAINER_NAME": "ppch", "HTTP_PROXY": "http://proxy:3128"}, func(*plain) {}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := loadConfig(t.Context(), sound(tt.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := defaults()
+			tt.want(&want)
+			if diff := cmp.Diff(want, plainOf(got)); diff != "" {
+				t.Errorf("the configuration differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

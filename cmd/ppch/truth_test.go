@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// slack is how far an answer's as_of may be from the moment at which Prosody told the service what it says:
+// as long as a question to Prosody takes on a loaded machine.
+const slack = 400 * time.Millisecond
+
+// TestEveryAnswerWasTrueWhenItSaysSo lets people come, go, take other names, be thrown out and rooms be destroyed at random
+// while Prosody, its module, the network and the service fail.
+// No answer in between may state what was not true at its as_of, and after each fault all is right again.
+//
+// PPCH_TRUTH_SEEDS is how many seeds are run (3), PPCH_TRUTH_SECONDS for how long each (60).
+func TestEveryAnswerWasTrueWhenItSaysSo(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	program := buildProgram(t)
+	first, seeds, seconds := 1, 3, 60
+	for name, n := range map[string]*int{"PPCH_TRUTH_FIRST": &first, "PPCH_TRUTH_SEEDS": &seeds, "PPCH_TRUTH_SECONDS": &seconds} {
+		if v := os.Getenv(name); v != "" {
+			*n = must(strconv.Atoi(v))(t)
+		}
+	}
+	for seed := first; seed < first+seeds; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, program, uint64(seed))
+			w.live(time.Duration(seconds) * time.Second)
+		})
+	}
+}
+
+// world is a Prosody, a service and people, and all that happens to them.
+type world struct {
+	t       *testing.T
+	srv     *prosodytest.Server
+	network *prosodytest.Network
+	svc     *process
+	random  *rand.Rand // of the faults
+
+	// quiet is held for reading by whoever changes rooms, and for writing while that must rest.
+	quiet sync.RWMutex
+	cast  *prosodytest.Cast
+	rooms []*roomActor
+}
+
+func newWorld(t *testing.T, program string, seed uint64) *world {
+	srv := prosodytest.New(t, prosodytest.Options{
+		Module: true, HideRooms: true, DomainMapper: true, ConflictResolve: "kick_old",
+		GlobalConfig: "room_participants_heartbeat = 1; room_participants_ack_timeout = 2;",
+	})
+	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
+	t.Cleanup(func() { _ = network.Close() })
+	w := &world{t: t, srv: srv, network: network, random: rand.New(rand.NewPCG(seed, 0))}
+	w.cast = must(srv.Cast(t.Context()))(t)
+	t.Cleanup(func() { _ = w.cast.Close() })
+	env := envFor(srv)
+	env["PROSODY_URL"] = "xmpp://" + network.Addr()
+	w.svc = startProcess(t, program, env)
+	for i := range 6 {
+		w.rooms = append(w.rooms, newRoomActor(w, "room"+strconv.Itoa(i), rand.New(rand.NewPCG(seed, uint64(i+1)))))
+	}
+	return w
+}
+
+// live lets it all happen.
+func (w *world) live(lasts time.Duration) {
+	w.settle("the start")
+	ctx, cancel := context.WithTimeout(w.t.Context(), lasts)
+	defer cancel()
+	var acting sync.WaitGroup
+	for _, r := range w.rooms {
+		acting.Go(func() { r.act(ctx) })
+		acting.Go(func() { r.ask(ctx) })
+	}
+	faults := []struct {
+		name   string
+		happen func()
+	}{
+		{"prosody killed and started again", w.killProsody},
+		{"the module reloaded", w.reloadModule},
+		{"the network cut, then broken", w.cutNetwork},
+		{"the service killed and started again", w.killService},
+		{"the service frozen past the module's patience", func() { w.freezeService(4 * time.Second) }},
+		{"the service frozen for a moment", func() { w.freezeService(500 * time.Millisecond) }},
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		if n%len(faults) == 0 {
+			w.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second + time.Duration(w.random.Int64N(int64(2*time.Second)))):
+			f := faults[n%len(faults)]
+			f.happen()
+			w.settle(f.name)
+		}
+	}
+	acting.Wait()
+	w.settle("the end")
+	answers := 0
+	for _, r := range w.rooms {
+		answers += r.check()
+	}
+	if answers < 100 {
+		w.t.Errorf("only %d answers were checked", answers)
+	}
+	w.t.Logf("%d answers were true when they said so", answers)
+}
+
+// settle rests the people and waits until service, Prosody and people agree on who is where.
+func (w *world) settle(after string) {
+	w.t.Helper()
+	w.quiet.Lock()
+	defer w.quiet.Unlock()
+	deadline := time.Now().Add(40 * time.Second)
+	for {
+		told := w.prosodysTruth()
+		wrong := ""
+		for _, r := range w.rooms {
+			wrong += r.compare(told[r.jid])
+		}
+		if wrong == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after %s:%s\n%s", after, wrong, w.svc.log.String())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// prosodysTruth asks Prosody itself who is in which room, as sorted nicks separated by blanks.
+func (w *world) prosodysTruth() map[string]string {
+	w.t.Helper()
+	const lua = `> local all = {}; for room in prosody.hosts["muc.meet.jitsi"].modules.muc.live_rooms() do local nicks = {}; ` +
+		`for _, o in room:each_occupant() do nicks[#nicks+1] = o.nick:match("/(.*)$") end; table.sort(nicks); ` +
+		`all[#all+1] = room.jid .. " " .. table.concat(nicks, " ") end; return table.concat(all, "\n")`
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := w.srv.Shell(ctx, lua)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	truth := map[string]string{}
+	for line := range strings.Lines(out) {
+		room, nicks, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "Result: ")), " ")
+		truth[room] = nicks
+	}
+	return truth
+}
+
+func (w *world) killProsody() {
+	w.quiet.Lock()
+	defer w.quiet.Unlock()
+	began := time.Now()
+	if err := w.srv.Kill(); err != nil {
+		w.t.Error(err)
+	}
+	_ = w.cast.Close()
+	time.Sleep(time.Duration(w.random.Int64N(int64(2 * time.Second))))
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := w.srv.Restart(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+	cast, err := w.srv.Cast(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cast = cast
+	for _, r := range w.rooms {
+		r.vanish(began)
+	}
+}
+
+func (w *world) reloadModule() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if _, err := w.srv.Shell(ctx, `module:reload("room_participants_api", "muc.meet.jitsi")`); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) cutNetwork() {
+	w.network.Cut()
+	time.Sleep(time.Second + time.Duration(w.random.Int64N(int64(3*time.Second))))
+	w.network.Mend()
+	w.network.Break()
+}
+
+func (w *world) killService() {
+	w.svc.kill()
+	w.svc.start()
+}
+
+func (w *world) freezeService(d time.Duration) {
+	w.svc.freeze(d)
+}
+
+// statusOf tells a test's reader what came instead of an answer.
+func statusOf(a answer, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return http.StatusText(a.status) + " " + a.body
+}
