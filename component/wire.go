@@ -134,10 +134,10 @@ func decodeRoom(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, err
 	err = children(t, func(child xml.StartElement) error {
 		if (child.Name == xml.Name{Space: Namespace, Local: "breakout"}) && delta.Facts != nil {
 			b := occupancy.Breakout{JID: attribute(child, "jid"), Name: attribute(child, "name")}
-			if err := roomAddress(b.JID); err != nil {
-				return err
+			// Jitsi's modules keep this list; what else may be in it is no reason to know nothing of the room.
+			if roomAddress(b.JID) == nil {
+				delta.Facts.Breakouts = append(delta.Facts.Breakouts, b)
 			}
-			delta.Facts.Breakouts = append(delta.Facts.Breakouts, b)
 		}
 		return skip(t)
 	}, &lines)
@@ -167,10 +167,10 @@ func roomFacts(start xml.StartElement) (*occupancy.RoomFacts, error) {
 			return nil, err
 		}
 	}
-	if f.Lobby != "" {
-		err = roomAddress(f.Lobby)
+	if roomAddress(f.Lobby) != nil {
+		f.Lobby = ""
 	}
-	return f, err
+	return f, nil
 }
 
 // children calls each for the start of every child of an element, whose rest each has to read,
