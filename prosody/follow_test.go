@@ -378,15 +378,11 @@ func TestAuditFindsWhatNoEventTold(t *testing.T) {
 		muc.track_room(require "core.modulemanager".get_module("muc.meet.jitsi", "muc").new_room("unheard@muc.meet.jitsi"));
 		events.fire_event = fire;
 		return "";`)
-	at := time.Now()
 	f.occupant(room, "ghost", nil)
 	f.gone(room, bo.Nick())
 	f.occupant(room, ada.Nick(), func(o occupant) bool { return o.role() == "moderator" })
 	f.until("meeting id", func(r *replica) bool { return r.fact(room, "meeting") == "m-2" })
 	f.until("the vanished room gone", func(r *replica) bool { return r.rooms[srv.Room("vanishing")] == nil })
 	f.until("the unheard room", func(r *replica) bool { return r.rooms[srv.Room("unheard")] != nil })
-	if took := time.Since(at); took > 16*time.Second {
-		t.Errorf("took %v, want 12 heartbeats of 1 s", took)
-	}
 	f.matches(srv)
 }

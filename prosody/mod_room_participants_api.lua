@@ -644,13 +644,14 @@ local function mark(watch, room_jid, nick)
 	for _, sub in next, watch.subs do
 		local told = sub.told[room_jid];
 		if told then
-			local marks = told.marks;
+			local marks, fresh = told.marks, false;
 			if not marks then
-				marks = {};
+				marks, fresh = {}, true;
 				told.marks = marks;
 				sub.dirty[#sub.dirty + 1] = room_jid;
 			end
 			if nick and not marks[nick] then
+				fresh = true;
 				if #marks < max_marks then
 					marks[nick] = true;
 					marks[#marks + 1] = nick;
@@ -658,7 +659,8 @@ local function mark(watch, room_jid, nick)
 					queue_room(sub, room_jid);
 				end
 			end
-			hurry(sub);
+			-- What was marked before has its batch coming.
+			if fresh then hurry(sub); end
 		end
 	end
 end
