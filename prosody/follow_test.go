@@ -274,7 +274,7 @@ func TestFactsThatJitsiWrites(t *testing.T) {
 	lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = nil; return "";`)
 	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
 	f.until("no breakout rooms", func(r *replica) bool { return len(r.rooms[room].breakouts) == 0 })
-	if took := time.Since(at); took > 2*time.Second { // else the audit has found it
+	if took := time.Since(at); took > 30*time.Second { // else the audit, once a minute, has found it
 		t.Errorf("took %v", took)
 	}
 }
