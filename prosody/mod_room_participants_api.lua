@@ -1054,6 +1054,8 @@ handlers["muc-occupant-left"] = function (watch, event)
 	local record = learn_room(watch, event.room);
 	if not record then return; end
 	record.joined[event.nick] = nil;
+	-- Of a room that is being destroyed everybody has left by now; it is told as gone, not as ever emptier.
+	if event.room.destroying then return; end
 	mark(watch, event.room.jid, event.nick);
 end;
 
@@ -1061,6 +1063,7 @@ end;
 -- session under the same nick shows here as well.
 handlers["muc-broadcast-presence"] = function (watch, event)
 	local room, occupant = event.room, event.occupant;
+	if room.destroying then return; end
 	local record = learn_room(watch, room);
 	if not record or not occupant then return; end
 	local nick, joined = occupant.nick, record.joined;
