@@ -209,7 +209,12 @@ func (c *Component) Link() occupancy.Link {
 		l.Problem = c.linkProblem()
 	}
 	for _, d := range c.domains {
-		l.Domains = append(l.Domains, d.state())
+		state := d.state()
+		if !l.Up {
+			// Nothing is looked at while nobody can be asked.
+			state.Problem = l.Problem
+		}
+		l.Domains = append(l.Domains, state)
 	}
 	return l
 }

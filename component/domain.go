@@ -79,12 +79,15 @@ func (d *domain) outOfDate() *occupancy.UnknownError {
 }
 
 // learn sets the mode that a room's answer showed.
-func (d *domain) learn(m occupancy.Mode) {
+// It reports whether that is news.
+func (d *domain) learn(m occupancy.Mode) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.problem == nil && d.mode != occupancy.ModeModule {
-		d.mode = m
+	if d.problem != nil || d.mode == occupancy.ModeModule || d.mode == m {
+		return false
 	}
+	d.mode = m
+	return true
 }
 
 // watchDomains looks at each MUC domain now and again until ctx ends.
@@ -127,6 +130,9 @@ func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) erro
 
 func (c *Component) logChange(before, after occupancy.Domain) {
 	switch {
+	case after.Mode == occupancy.ModeModule:
+		// That its rooms are not learnt yet is no fault; follow tells when they are.
+		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	case after.Problem != nil && (before.Problem == nil || before.Problem.Reason != after.Problem.Reason):
 		c.cfg.Log.Warn("MUC domain can't be used", "domain", after.JID.String(), "reason", after.Problem.Reason, "mend", after.Problem.Mend, "err", after.Problem.Err)
 	case after.Problem == nil && (before.Problem != nil || before.Mode != after.Mode):

@@ -66,6 +66,7 @@ func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) err
 		began := time.Now()
 		err := f.subscribe(ctx, s)
 		if err == nil {
+			log.Info("subscribed", "domain", f.domain.String())
 			err = f.await(ctx)
 		}
 		var refusal stanza.Error

@@ -49,7 +49,7 @@ func diagnose(cfg Config, established bool, err error) (reason occupancy.Reason,
 			"the name %s does not resolve: mend the host in PROSODY_URL, or join the Docker network that Prosody is on", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return occupancy.ReasonRefused, fmt.Sprintf(
-			`nothing listens at %s: start Prosody, and open the component port in its configuration (component_ports = { 5347 } and component_interfaces = { "*" })`, cfg.Address)
+			`nothing listens at %s: start Prosody, and open the component port in its configuration (component_ports = { 5347 } and component_interfaces = { "*" }), or mend PROSODY_URL`, cfg.Address)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return occupancy.ReasonTimeout, fmt.Sprintf(
 			"no XMPP component service answers at %s in time: is this Prosody's component port, usually 5347, and does no firewall swallow it?", cfg.Address)

@@ -73,7 +73,7 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 		if err != nil {
 			return occupancy.Room{}, rejected(d.jid, err)
 		}
-		d.learn(occupancy.ModeDisco)
+		c.learn(d, occupancy.ModeDisco)
 		return occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}, nil
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
@@ -81,10 +81,22 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 		return d.missing(room, asked), nil
 	case refusal.Condition == stanza.Forbidden:
 		// mod_muc_hide_all answers so for rooms that exist, to whoever isn't in them.
-		d.learn(occupancy.ModeExistence)
+		c.learn(d, occupancy.ModeExistence)
 		return occupancy.Room{}, occupancy.ModuleMissing(d.jid)
 	}
 	return occupancy.Room{}, rejected(d.jid, err)
+}
+
+// learn notes what a room's answer showed of its domain.
+func (c *Component) learn(d *domain, m occupancy.Mode) {
+	switch {
+	case !d.learn(m):
+	case m == occupancy.ModeExistence:
+		p := occupancy.ModuleMissing(d.jid)
+		c.cfg.Log.Warn("rooms are hidden", "domain", d.jid.String(), "mode", m, "reason", p.Reason, "mend", p.Mend)
+	default:
+		c.cfg.Log.Info("MUC domain seen", "domain", d.jid.String(), "mode", m)
+	}
 }
 
 // missing is a room that doesn't exist, which is known exactly: nobody is in it.

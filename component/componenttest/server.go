@@ -165,8 +165,8 @@ func (c *Conn) Receive() (Stanza, error) {
 }
 
 // Serve answers the component's questions until the stream ends.
-// What the component sends to itself is routed back, as Prosody does; everything else is answered by reply,
-// which returns the inside of a result, or of an error if it begins with <error.
+// What the component sends to itself is routed back, as Prosody does; everything else is given to reply,
+// which returns the inside of the result to a question, or of an error if it begins with <error.
 func (c *Conn) Serve(reply func(Stanza) string) error {
 	for {
 		s, err := c.Receive()
@@ -180,12 +180,14 @@ func (c *Conn) Serve(reply func(Stanza) string) error {
 		switch {
 		case s.To == s.From:
 			err = c.Send("<%s type='%s' id='%s' from='%s' to='%s'>%s</%[1]s>", s.XMLName.Local, s.Type, s.ID, s.From, s.To, s.Inner)
-		case s.Type == "get":
+		case s.Type == "get", s.Type == "set":
 			inner, typ := reply(s), "result"
 			if strings.HasPrefix(inner, "<error") {
 				typ = "error"
 			}
 			err = c.Send("<iq type='%s' id='%s' from='%s' to='%s'>%s</iq>", typ, s.ID, s.To, s.From, inner)
+		default:
+			reply(s)
 		}
 		if err != nil {
 			return nil

@@ -18,9 +18,15 @@ const unpaired = "a bracket has no partner; a tenant's room is [tenant]room"
 type NameError struct {
 	// Reason is for the caller: words without a prefix, and without the name, which may be hostile.
 	Reason string
+
+	// err is ErrNotWatched where that is the reason, or nil.
+	err error
 }
 
 func (e *NameError) Error() string { return "occupancy: not a room: " + e.Reason }
+
+// Unwrap returns ErrNotWatched for a JID on a domain that isn't watched, otherwise nil.
+func (e *NameError) Unwrap() error { return e.err }
 
 func refuse(format string, args ...any) error {
 	return &NameError{Reason: fmt.Sprintf(format, args...)}
@@ -148,7 +154,9 @@ func (n *Names) address(node, host string) (local, domain string, err error) {
 	}
 	group, domain, ok := n.domain(host)
 	if !ok {
-		return "", "", refuse("the domain behind @ isn't watched; watched are: %s", strings.Join(n.domains, ", "))
+		return "", "", &NameError{
+			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.domains, ", "), err: ErrNotWatched,
+		}
 	}
 	grouped := group != ""
 	if strings.HasPrefix(node, "[") {

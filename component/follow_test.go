@@ -1,0 +1,239 @@
+package component_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ppch/component"
+	"ppch/component/componenttest"
+	"ppch/component/occupancy"
+)
+
+const (
+	moduleInfo = `<query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text'/>` +
+		`<feature var='http://jabber.org/protocol/muc'/><feature var='urn:ppch:occupancy:1'/></query>`
+	unavailable = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`
+)
+
+// module plays the Lua module: each subscription gets what tell sends.
+type module struct {
+	tell func(m *module, epoch string)
+
+	// mu protects what follows.
+	mu       sync.Mutex
+	conn     *componenttest.Conn
+	unloaded bool
+	epochs   int
+	acks     map[string]string // type of the answer to each batch, by id
+}
+
+func (m *module) script(c *componenttest.Conn) error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.conn = c
+	m.mu.Unlock()
+	return c.Serve(func(s componenttest.Stanza) string {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		switch {
+		case s.Type == "result" || s.Type == "error":
+			m.acks[s.ID] = s.Type
+		case strings.Contains(s.Inner, "<subscribe") && m.unloaded:
+			return unavailable
+		case strings.Contains(s.Inner, "<subscribe"):
+			m.epochs++
+			epoch := fmt.Sprintf("e%d", m.epochs)
+			go func() {
+				time.Sleep(time.Millisecond)
+				m.tell(m, epoch)
+			}()
+			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100'/>", component.Namespace, epoch)
+		case strings.Contains(s.Inner, "disco#items"):
+			return noItems
+		case !strings.Contains(s.To, "@") && m.unloaded:
+			return mucInfo
+		case !strings.Contains(s.To, "@"):
+			return moduleInfo
+		}
+		return notFound
+	})
+}
+
+// send sends a batch, which is attributes and an inside; its id is its epoch and seq.
+func (m *module) send(epoch string, seq int, at float64, attrs, inner string) {
+	m.sendFrom("muc.meet.jitsi", epoch, seq, at, attrs, inner)
+}
+
+func (m *module) sendFrom(from, epoch string, seq int, at float64, attrs, inner string) {
+	m.mu.Lock()
+	conn := m.conn
+	m.mu.Unlock()
+	// Not while mu is held: a pipe has no buffer, and whoever reads may wait for mu.
+	_ = conn.Send("<iq type='set' id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></iq>",
+		epoch, seq, from, component.Namespace, epoch, seq, at, attrs, inner)
+}
+
+func (m *module) ack(id string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.acks[id]
+}
+
+func (m *module) subscriptions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epochs
+}
+
+const (
+	oneRoom = "<room jid='planning@muc.meet.jitsi' new='1' facts='1'>+\tann\tann@meet.jitsi/x\tparticipant\tnone\n</room>"
+	synced  = "synced='1' rooms='1' occupants='1'"
+)
+
+// follow runs a component beside the module in virtual time.
+func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := &module{tell: tell, acks: map[string]string{}}
+		c, stop := start(t, config(componenttest.New("secret", m.script).Dial))
+		defer stop()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		test(t, c, m)
+	})
+}
+
+func TestASnapshotIsAcknowledgedAndServed(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, "", oneRoom)
+		m.send(epoch, 2, 100, synced, "")
+	}, func(t *testing.T, c *component.Component, m *module) {
+		got, err := c.Room(t.Context(), room("planning"))
+		if err != nil || got.Participants != 1 || !got.Exact || got.Source != occupancy.SourceModule {
+			t.Errorf("got %+v, %v want one person, exact", got, err)
+		}
+		if m.ack("e1-1") != "result" || m.ack("e1-2") != "result" {
+			t.Errorf("acknowledgements got %v want results", m.acks)
+		}
+	})
+}
+
+func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
+	whole := func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+	}
+	for name, first := range map[string]func(*module, string){
+		"a gap":                          func(m *module, e string) { m.send(e, 1, 100, "", oneRoom); m.send(e, 3, 100, synced, "") },
+		"a batch told twice":             func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); m.send(e, 1, 100, synced, "") },
+		"other totals":                   func(m *module, e string) { m.send(e, 1, 100, "synced='1' rooms='1' occupants='2'", oneRoom) },
+		"a line that makes no sense":     func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='planning@muc.meet.jitsi'>?</room>") },
+		"a room of somebody else":        func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='x@elsewhere.example' new='1'/>") },
+		"a heartbeat that does not come": func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); time.Sleep(14 * time.Second) },
+		"no snapshot at all":             func(*module, string) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			follow(t, func(m *module, epoch string) {
+				if epoch == "e1" {
+					first(m, epoch)
+				} else {
+					whole(m, epoch)
+				}
+			}, func(t *testing.T, c *component.Component, m *module) {
+				time.Sleep(16 * time.Second)
+				synctest.Wait()
+				if n := m.subscriptions(); n < 2 {
+					t.Errorf("got %d subscriptions want another one", n)
+				}
+				if got, err := c.Room(t.Context(), room("planning")); err != nil || got.Participants != 1 {
+					t.Errorf("got %+v, %v want one person again", got, err)
+				}
+			})
+		})
+	}
+}
+
+func TestOldNewsIsAsOldAsItSays(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		time.Sleep(4 * time.Second)
+		m.send(epoch, 2, 101, synced, "") // three seconds on its way
+	}, func(t *testing.T, c *component.Component, _ *module) {
+		first, err := c.Room(t.Context(), room("planning"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		second, err := c.Room(t.Context(), room("planning"))
+		if age := second.AsOf.Sub(first.AsOf); err != nil || age != time.Second {
+			t.Errorf("as of %s later, %v want the second that Prosody's clock told", age, err)
+		}
+	})
+}
+
+func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		if epoch == "e1" {
+			m.send(epoch, 1, 100, synced, oneRoom)
+		}
+	}, func(t *testing.T, c *component.Component, _ *module) {
+		time.Sleep(25 * time.Second)
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) < 25*time.Second {
+			t.Errorf("got %+v, %v want the last copy with its age", got, err)
+		}
+		time.Sleep(6 * time.Second)
+		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
+			t.Errorf("got %+v, %v want syncing after 30 s", got, err)
+		}
+		if trouble := c.Link().Trouble(); trouble == nil || trouble.Reason != occupancy.ReasonSyncing {
+			t.Errorf("trouble got %v want syncing", trouble)
+		}
+	})
+}
+
+func TestBatchesOfNobodyAreRefused(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		time.Sleep(time.Second)
+		gone := "<gone jid='planning@muc.meet.jitsi'/>"
+		m.send("other", 2, 101, "synced='1' rooms='0' occupants='0'", gone)
+		m.sendFrom("guest@meet.jitsi/x", epoch, 3, 101, "synced='1' rooms='0' occupants='0'", gone)
+		m.sendFrom("room@muc.meet.jitsi", epoch, 4, 101, "synced='1' rooms='0' occupants='0'", gone)
+	}, func(t *testing.T, c *component.Component, m *module) {
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for _, id := range []string{"other-2", "e1-3", "e1-4"} {
+			if got := m.ack(id); got != "error" {
+				t.Errorf("%s got %q want an error", id, got)
+			}
+		}
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || got.Participants != 1 {
+			t.Errorf("got %+v, %v want the room as it was", got, err)
+		}
+	})
+}
+
+func TestAModuleThatIsUnloadedIsNotTrustedAnyMore(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.unloaded = true
+	}, func(t *testing.T, c *component.Component, _ *module) {
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		got, err := c.Room(t.Context(), room("planning"))
+		if err != nil || got.Source == occupancy.SourceModule {
+			t.Errorf("got %+v, %v want another source", got, err)
+		}
+		if mode := c.Link().Domains[0].Mode; mode == occupancy.ModeModule {
+			t.Errorf("mode got %s", mode)
+		}
+	})
+}
