@@ -81,7 +81,11 @@ func problemFor(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &name):
-		return &problem{kind: kindBadRoomName, detail: name.Reason, cause: err}
+		kind := kindBadRoomName
+		if errors.Is(err, occupancy.ErrNotWatched) {
+			kind = kindNotWatched
+		}
+		return &problem{kind: kind, detail: name.Reason, cause: err}
 	case errors.Is(err, occupancy.ErrNotWatched):
 		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
 	case errors.As(err, &unknown):
