@@ -21,6 +21,7 @@ Without a subcommand it serves, as "ppch serve" does.`,
   ppch serve --help    # every environment variable`,
 		// No Args: only then does cobra refuse an unknown subcommand with a guess at what was meant.
 		RunE:          serve.RunE,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

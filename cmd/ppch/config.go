@@ -78,7 +78,7 @@ func (p *parser) problem(variable, format string, args ...any) {
 }
 
 // placeholders are what examples, ours and those of others, have where a secret belongs.
-var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret"}
+var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret", "the secret"}
 
 func (p *parser) secret(variable string, value secret, file, mend string) secret {
 	text := value.reveal()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/sethvargo/go-envconfig"
@@ -47,7 +48,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Log:     log,
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
 
 	// Requests are answered to their end while the stream is still there, so it stops after HTTP has.
