@@ -19,5 +19,7 @@
 //
 // Each watched MUC domain is looked at by disco#info when the stream comes up and every few minutes,
 // which chooses its mode. See [occupancy.Mode].
-// A room is asked on demand, one question at a time for all who want to know, and the answer serves them for a second.
+// Where the Lua module is loaded, a follower subscribes and keeps the directory's copy of the domain
+// equal to what Prosody tells; anything that doesn't fit has the copy made anew.
+// Elsewhere a room is asked on demand, one question at a time for all who want to know, and the answer serves them for a second.
 package component

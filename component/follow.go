@@ -78,8 +78,7 @@ func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) err
 		case time.Since(began) > maxResync:
 			wait = firstResync
 		}
-		f.resyncs.Add(1)
-		log.Warn("copy is made anew", "domain", f.domain.String(), "err", err, "wait", wait)
+		log.Warn("copy is made anew", "domain", f.domain.String(), "err", err, "wait", wait, "resyncs", f.resyncs.Add(1))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -15,10 +15,9 @@ import (
 
 // The payloads of the protocol. What they mean is told in prosody/README.md.
 var (
-	subscribeStart   = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "subscribe"}}
-	unsubscribeStart = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "unsubscribe"}}
-	subscribedName   = xml.Name{Space: Namespace, Local: "subscribed"}
-	batchName        = xml.Name{Space: Namespace, Local: "batch"}
+	subscribeStart = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "subscribe"}}
+	subscribedName = xml.Name{Space: Namespace, Local: "subscribed"}
+	batchName      = xml.Name{Space: Namespace, Local: "batch"}
 )
 
 // Bounds of numbers on the wire.

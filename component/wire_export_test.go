@@ -11,7 +11,7 @@ type (
 // The payloads without content.
 var (
 	SubscribeStart   = subscribeStart
-	UnsubscribeStart = unsubscribeStart
+	UnsubscribeStart = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "unsubscribe"}}
 )
 
 // DecodeBatch reads a batch from its start element on.
