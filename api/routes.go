@@ -92,7 +92,7 @@ func (s *Server) handle(rt route) http.Handler {
 // It asks for no key, under /api either: the table is public (see /openapi.json), so a 401 would hide nothing,
 // and whoever mistypes a path should hear of that first.
 func notFound(http.ResponseWriter, *http.Request) error {
-	return &problem{kind: kindNotFound, detail: "There is nothing at this path; /openapi.json lists what there is."}
+	return &problem{kind: kindNotFound, detail: "There is nothing at this path; /openapi.json lists what there is. A / within the name of a room is written %2F."}
 }
 
 // methodNotAllowed handles every method that a path in the table doesn't have.
