@@ -72,14 +72,7 @@ type incoming struct {
 }
 
 // attr returns the attribute without a namespace of that name: a guest can send others of the same local name.
-func (in *incoming) attr(name string) string {
-	for _, a := range in.start.Attr {
-		if a.Name.Space == "" && a.Name.Local == name {
-			return a.Value
-		}
-	}
-	return ""
-}
+func (in *incoming) attr(name string) string { return attribute(in.start, name) }
 
 // asks reports whether the stanza must be answered.
 func (in *incoming) asks() bool {

@@ -196,7 +196,7 @@ func (s *session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decode
 	if !ok {
 		return fmt.Errorf("component: answer begins with %T", tok)
 	}
-	if typ := (&incoming{start: start}).attr("type"); typ == string(stanza.ErrorIQ) {
+	if typ := attribute(start, "type"); typ == string(stanza.ErrorIQ) {
 		condition, err := stanza.UnmarshalError(d)
 		if err != nil {
 			return fmt.Errorf("component: error answer: %w", err)
