@@ -169,6 +169,10 @@ func (f *follower) apply(b batch) error {
 	} else {
 		f.seq = b.Seq
 		err = f.directory.Apply(f.domain, b.Batch, f.zero.Add(b.At))
+		if errors.Is(err, occupancy.ErrTotals) {
+			// The copy is known to be wrong, and nobody knows since when: better none until the next one is whole.
+			f.directory.Forget(f.domain)
+		}
 	}
 	if err != nil {
 		f.endLocked(err)

@@ -158,6 +158,25 @@ func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
 	}
 }
 
+func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		if epoch == "e1" {
+			m.send(epoch, 1, 100, synced, oneRoom)
+			time.Sleep(time.Second)
+			m.send(epoch, 2, 101, "synced='1' rooms='1' occupants='7'", "")
+		}
+	}, func(t *testing.T, c *component.Component, _ *module) {
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || got.Participants != 1 {
+			t.Fatalf("got %+v, %v want one person", got, err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
+			t.Errorf("got %+v, %v want syncing", got, err)
+		}
+	})
+}
+
 func TestOldNewsIsAsOldAsItSays(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
