@@ -67,15 +67,25 @@ func (d *domain) state() occupancy.Domain {
 // outOfDate returns why the copy of the domain can't serve, or nil while it can.
 func (d *domain) outOfDate() *occupancy.UnknownError {
 	asOf, ok := d.follower.directory.AsOf(d.jid)
-	if ok && time.Since(asOf) <= d.maxStale {
+	age := time.Since(asOf)
+	switch {
+	case !ok:
+		return syncing(d.jid)
+	case age <= d.maxStale:
 		return nil
 	}
-	mend := fmt.Sprintf("the rooms of %s are being learnt; ask again in a moment", d.jid)
-	if ok {
-		mend = fmt.Sprintf("what is known of %s is %s old, and is being learnt anew; if this lasts, look at Prosody's log",
-			d.jid, time.Since(asOf).Round(time.Second))
+	p := syncing(d.jid)
+	p.Mend = fmt.Sprintf("what is known of %s is %s old, and is being learnt anew; if this lasts, look at Prosody's log", d.jid, age.Round(time.Second))
+	return p
+}
+
+// syncing returns the error for rooms that are being learnt.
+func syncing(domain jid.JID) *occupancy.UnknownError {
+	return &occupancy.UnknownError{
+		Reason:     occupancy.ReasonSyncing,
+		Mend:       fmt.Sprintf("the rooms of %s are being learnt; ask again in a moment", domain),
+		RetryAfter: time.Second,
 	}
-	return &occupancy.UnknownError{Reason: occupancy.ReasonSyncing, Mend: mend, RetryAfter: time.Second}
 }
 
 // learn sets the mode that a room's answer showed.

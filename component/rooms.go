@@ -39,18 +39,24 @@ func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error
 	if occupancy.HealthCheck(room) {
 		return d.missing(room, time.Now()), nil
 	}
-	if d.outOfDate() == nil {
-		if known, ok := c.cfg.Directory.Room(room); ok {
-			return known, nil
-		}
+	if known, ok := d.known(room); ok {
+		return known, nil
 	}
 	l, err := c.session()
 	if err != nil {
 		c.hurryUp()
 		return occupancy.Room{}, err
 	}
-	if p := d.state().Problem; p != nil {
-		return occupancy.Room{}, p
+	state := d.state()
+	if state.Problem != nil {
+		return occupancy.Room{}, state.Problem
+	}
+	if state.Mode == occupancy.ModeModule {
+		// Known since a moment ago: what disco says of a room is less than that, or nothing.
+		if known, ok := d.known(room); ok {
+			return known, nil
+		}
+		return occupancy.Room{}, syncing(d.jid)
 	}
 	return l.held.get(room.String(), func() (occupancy.Room, error) {
 		answer, err := c.askRoom(l, d, room)
@@ -59,6 +65,14 @@ func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error
 		}
 		return answer, err
 	})
+}
+
+// known returns what the copy of the domain has of a room, and false while it can't serve.
+func (d *domain) known(room jid.JID) (occupancy.Room, bool) {
+	if d.outOfDate() != nil {
+		return occupancy.Room{}, false
+	}
+	return d.follower.directory.Room(room)
 }
 
 // askRoom asks Prosody and learns the mode of the domain from the answer.
