@@ -138,14 +138,32 @@ func BenchmarkRoom(b *testing.B) {
 	})
 }
 
-// BenchmarkRooms lists 10,000 rooms.
-func BenchmarkRooms(b *testing.B) {
+// BenchmarkPage reads the first 100 of 10,000 rooms: as nothing has changed since, and after somebody came or left.
+func BenchmarkPage(b *testing.B) {
 	d := occupancy.NewDirectory(muc)
 	fill(b, d, 10_000, 10)
-	b.ReportAllocs()
-	for b.Loop() {
-		if rooms, ok := d.Rooms(muc); !ok || len(rooms) != 10_000 {
-			b.Fatal(len(rooms), ok)
+	first := func(b *testing.B) {
+		l := d.Listing(occupancy.ByParticipants)
+		if rooms, _, more := d.Page(l, occupancy.Page{Limit: 100}); len(rooms) != 100 || !more {
+			b.Fatal(len(rooms), more)
 		}
 	}
+	b.Run("quiet", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			first(b)
+		}
+	})
+	b.Run("after a change", func(b *testing.B) {
+		b.ReportAllocs()
+		last := page(0, 11).Present[10]
+		comes := occupancy.Delta{Room: page(0, 0).Room, Present: []occupancy.Occupant{last}}
+		leaves := occupancy.Delta{Room: comes.Room, Left: []string{last.ID}}
+		for b.Loop() {
+			must(b, d.Apply(muc, synced(10_000, 100_001, comes), at(1)))
+			first(b)
+			must(b, d.Apply(muc, synced(10_000, 100_000, leaves), at(1)))
+			first(b)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -25,8 +26,12 @@ type Directory struct {
 	// Writers take it, for the time of one batch, after writing.
 	mu      sync.RWMutex
 	seq     uint64
+	comings uint64 // how often rooms came, went, or changed their facts
 	subs    map[*Subscription]struct{}
 	dropped uint64
+
+	// listings are the last that were made.
+	listings [orders]atomic.Pointer[Listing]
 }
 
 // watched is one MUC domain.
@@ -159,6 +164,7 @@ func (d *Directory) reset(w *watched, served *replica, at time.Time) {
 	defer d.mu.Unlock()
 	w.served, w.asOf = served, at
 	d.seq++
+	d.comings++
 	if served != nil {
 		for _, r := range served.rooms {
 			r.version = d.seq

@@ -347,8 +347,14 @@ func TestForgottenIsNotEmpty(t *testing.T) {
 	if r, ok := d.Room(daily); ok {
 		t.Errorf("got %+v of a domain that was forgotten", r)
 	}
-	if r, ok := d.Rooms(muc); ok || r != nil {
-		t.Errorf("got %+v of a domain that was forgotten", r)
+	if g, ok := d.Glance(daily); ok {
+		t.Errorf("got %+v of a domain that was forgotten", g)
+	}
+	if sizes, ok := d.Sizes(muc); ok {
+		t.Errorf("got %v of a domain that was forgotten", sizes)
+	}
+	if rooms := listed(d, occupancy.ByName); len(rooms) > 0 {
+		t.Errorf("got %+v of a domain that was forgotten", rooms)
 	}
 	if got, ok := d.Totals(muc); ok {
 		t.Errorf("got %+v of a domain that was forgotten", got)

@@ -30,6 +30,9 @@ type Event struct {
 	Kind EventKind
 	Room jid.JID
 
+	// Parent is the room to which a breakout or lobby room belongs, or zero: that tells of Room too.
+	Parent jid.JID
+
 	// Occupant is as it is now, or was last; zero for events of a room.
 	Occupant Occupant
 
@@ -47,10 +50,17 @@ func (d *Directory) emit(c change, at time.Time) {
 	}
 	d.seq++
 	c.room.version = d.seq
+	switch c.kind {
+	case EventRoomStarted, EventRoomUpdated, EventRoomEnded:
+		d.comings++
+	}
 	if len(d.subs) == 0 {
 		return
 	}
 	e := Event{Seq: d.seq, Kind: c.kind, Room: c.room.jid, Tally: c.tally, At: at}
+	if w := d.domain(e.Room.Domainpart()); w != nil {
+		e.Parent = parentJID(d.parent(w, e.Room.String()))
+	}
 	if c.occupant != nil {
 		e.Occupant = *c.occupant
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -98,13 +100,14 @@ type history struct {
 	followers []*follower
 	reference *follower
 	slow      []slowReader
+	states    map[occupancy.State]string
 }
 
 // TestDirectoryIsLikeTheModel plays random histories: people come, go, change and are renamed, rooms end and begin anew,
 // batches come twice and in other orders of rooms, are lost, and snapshots are taken, broken off and taken again.
 func TestDirectoryIsLikeTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{d: occupancy.NewDirectory(muc), truth: model{}}
+		h := &history{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[occupancy.State]string)}
 		h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
 		h.reference.load(t, h.d)
 		t.Repeat(map[string]func(*rapid.T){
@@ -298,24 +301,43 @@ func (h *history) check(t *rapid.T) {
 	if !known {
 		return
 	}
-	rooms, _ := h.d.Rooms(muc)
 	totals, _ := h.d.Totals(muc)
-	var listed []string
 	var all occupancy.Tally
-	for _, r := range rooms {
-		listed = append(listed, r.JID.String())
-		if people := tally(want[r.JID.String()]).People(); r.Participants != people {
-			t.Fatalf("%s: got %d people in the list, want %d", r.JID, r.Participants, people)
+	most := math.MaxInt
+	for _, g := range listed(h.d, occupancy.ByParticipants) {
+		if people := tally(want[g.Address]).People(); g.Participants != people || people > most {
+			t.Fatalf("%s: got %d people in the list after a room of %d, want %d", g.Address, g.Participants, most, people)
 		}
+		most = g.Participants
+	}
+	var names []string
+	for _, g := range listed(h.d, occupancy.ByName) {
+		names = append(names, g.Address)
+		h.checkState(t, g)
 	}
 	for _, r := range want {
 		for i, n := range tally(r) {
 			all[i] += n
 		}
 	}
-	if names := slices.Sorted(maps.Keys(want)); !slices.Equal(listed, names) || totals.Rooms != len(want) || totals.Tally != all {
-		t.Fatalf("got rooms %q and totals %+v, want %q and %v", listed, totals, names, all)
+	if wanted := slices.Sorted(maps.Keys(want)); !slices.Equal(names, wanted) || totals.Rooms != len(want) || totals.Tally != all {
+		t.Fatalf("got rooms %q and totals %+v, want %q and %v", names, totals, wanted, all)
 	}
+}
+
+// checkState holds that a State that has been seen before stands for what it stood for then.
+func (h *history) checkState(t *rapid.T, g occupancy.Glance) {
+	room, _ := h.d.Room(jid.MustParse(g.Address))
+	if alone, _ := h.d.Glance(room.JID); room.State != g.State || alone != g {
+		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.State)
+	}
+	room.AsOf, room.Version = time.Time{}, 0
+	slices.SortFunc(room.Occupants, func(a, b occupancy.Occupant) int { return strings.Compare(a.ID, b.ID) })
+	told := fmt.Sprintf("%+v", room)
+	if before, ok := h.states[g.State]; ok && before != told {
+		t.Fatalf("one state of two readings:\n%s\n%s", before, told)
+	}
+	h.states[g.State] = told
 }
 
 // visible returns what m shows: no health checks, and occupants with their kinds.

@@ -1,11 +1,6 @@
 package occupancy
 
-import (
-	"fmt"
-	"maps"
-	"slices"
-	"sync/atomic"
-)
+import "fmt"
 
 // replica is one copy of what a MUC domain holds.
 type replica struct {
@@ -19,10 +14,6 @@ type replica struct {
 	occupants int
 	shown     int
 	tally     Tally
-
-	// sorted are the addresses of rooms in order, or nil after a room came or went.
-	// Readers, who share a lock, all store the same.
-	sorted atomic.Pointer[[]string]
 }
 
 func newReplica() *replica {
@@ -68,9 +59,6 @@ func (c *replica) put(at string, old, fresh *liveRoom) {
 		c.count(fresh, +1)
 		c.link(at, fresh)
 	}
-	if old == nil || fresh == nil {
-		c.sorted.Store(nil)
-	}
 }
 
 // count adds what a room adds to the totals, sign times.
@@ -111,14 +99,4 @@ func (c *replica) room(at string) *liveRoom {
 		return nil
 	}
 	return c.rooms[at]
-}
-
-// addresses returns those of all rooms, in order. It is not to be changed.
-func (c *replica) addresses() []string {
-	if s := c.sorted.Load(); s != nil {
-		return *s
-	}
-	s := slices.Sorted(maps.Keys(c.rooms))
-	c.sorted.Store(&s)
-	return s
 }

@@ -72,6 +72,9 @@ type Room struct {
 
 	// Version is the Seq of the last [Event] that this includes: earlier ones are old news.
 	Version uint64
+
+	// State is the same for as long as all of this is, AsOf aside.
+	State State
 }
 
 // Clone returns a copy that the caller owns.

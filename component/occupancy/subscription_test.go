@@ -140,7 +140,9 @@ func TestEverythingAtOnce(t *testing.T) {
 				if r, ok := d.Room(daily); ok && r.Exists && r.Participants != r.Counts[occupancy.KindUser] {
 					t.Errorf("got %+v", r)
 				}
-				_, _ = d.Rooms(muc)
+				_ = listed(d, occupancy.ByParticipants)
+				_, _ = d.Glance(daily)
+				_, _ = d.Sizes(muc)
 				_, _ = d.Totals(muc)
 				_, _ = d.AsOf(lobby)
 				select {
