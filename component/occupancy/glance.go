@@ -22,7 +22,7 @@ type Glance struct {
 	State State
 }
 
-// State stands for everything that a [Room] tells but its AsOf: two readings with the same State are the same.
+// State stands for everything that a [Room] tells but its AsOf: two readings of a room with the same State are the same.
 // It means nothing to another process.
 type State uint64
 
@@ -32,11 +32,10 @@ var seed = maphash.MakeSeed()
 // StateOf returns the State of a room that no directory tells of.
 func StateOf(r Room) State {
 	return State(maphash.Comparable(seed, struct {
-		at     string
 		exists bool
 		people int
 		source Source
-	}{r.JID.String(), r.Exists, r.Participants, r.Source}))
+	}{r.Exists, r.Participants, r.Source}))
 }
 
 // Glance returns what [Directory.Room] would, at a fraction of its cost.
@@ -50,7 +49,7 @@ func (d *Directory) Glance(room jid.JID) (Glance, bool) {
 	}
 	r := w.served.rooms[at]
 	if r == nil || r.hidden {
-		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: absent(at)}, true
+		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0)}, true
 	}
 	g := d.glance(w, at, r)
 	g.State = d.state(w, at, r)
@@ -62,26 +61,26 @@ func (d *Directory) glance(w *watched, at string, r *liveRoom) Glance {
 	return Glance{Address: at, Type: w.typ, Exists: true, Participants: r.tally.People(), AsOf: w.asOf}
 }
 
-// absent is the State of a room that doesn't exist.
-func absent(at string) State {
-	return State(maphash.String(seed, at))
+// stateAt is the State of a room that tells of no other, 0 being the version of one that doesn't exist.
+func stateAt(version uint64) State {
+	return State(maphash.Comparable(seed, version))
 }
 
 // state returns the State of a room. The caller holds mu.
 // What a room tells of others changes without any event of its own, so their numbers are part of it.
 func (d *Directory) state(w *watched, at string, r *liveRoom) State {
-	sum := maphash.Comparable(seed, struct {
-		at, parent string
-		version    uint64
-	}{at, d.parent(w, at), r.version})
+	state := stateAt(r.version)
+	if parent := d.parent(w, at); parent != "" {
+		state = State(maphash.String(seed, parent)) + 31*state
+	}
 	for other := range d.related(w, r) {
-		sum = maphash.Comparable(seed, struct {
-			sum           uint64
+		state = State(maphash.Comparable(seed, struct {
+			State
 			known, exists bool
 			people        int
-		}{sum, other.Known, other.Exists, other.Participants})
+		}{state, other.Known, other.Exists, other.Participants}))
 	}
-	return State(sum)
+	return state
 }
 
 // find returns the room at an address if it is shown, and its domain. The caller holds mu.

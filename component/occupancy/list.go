@@ -2,6 +2,7 @@ package occupancy
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -23,7 +24,6 @@ const (
 // Listing is the rooms of all watched MUC domains in one order, as they were at one moment.
 // It never changes, and so may be shared, and kept for reading on later.
 type Listing struct {
-	by      Order
 	age     uint64 // of the directory when this was made
 	entries []entry
 }
@@ -64,29 +64,57 @@ func (l *Listing) After(p Position, backwards bool) int {
 func (d *Directory) Listing(by Order) *Listing {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	age := d.comings
-	if by == ByParticipants {
-		age = d.seq
+	names := d.listing(ByName, d.comings, d.byName)
+	switch by {
+	case ByParticipants:
+		return d.listing(by, d.seq, func() []entry { return d.byKey(names, by) })
+	case ByCreation:
+		return d.listing(by, d.comings, func() []entry { return d.byKey(names, by) })
 	}
-	// Readers, who share the lock, all store the same.
+	return names
+}
+
+// listing returns the last listing if the directory hasn't aged since, or makes one. The caller holds mu.
+func (d *Directory) listing(by Order, age uint64, entries func() []entry) *Listing {
 	if l := d.listings[by].Load(); l != nil && l.age == age {
 		return l
 	}
-	l := &Listing{by: by, age: age}
+	l := &Listing{age: age, entries: entries()}
+	d.listings[by].Store(l) // readers share mu, but all of them store the same
+	return l
+}
+
+func (d *Directory) byName() []entry {
+	var entries []entry
 	for _, w := range d.watched {
 		if w.served == nil {
 			continue
 		}
-		l.entries = slices.Grow(l.entries, w.served.shown)
+		entries = slices.Grow(entries, w.served.shown)
 		for at, r := range w.served.rooms {
 			if !r.hidden {
-				l.entries = append(l.entries, entry{at, r.key(by)})
+				entries = append(entries, entry{at: at})
 			}
 		}
 	}
-	slices.SortFunc(l.entries, func(a, b entry) int { return a.compare(Position{b.key, b.at}) })
-	d.listings[by].Store(l)
-	return l
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.at, b.at) })
+	return entries
+}
+
+// byKey sorts rooms whose order by name is known by their keys, of which most have one in common with many others.
+func (d *Directory) byKey(names *Listing, by Order) []entry {
+	alike := make(map[int64][]entry)
+	for _, e := range names.entries {
+		if _, r := d.find(e.at); r != nil {
+			e.key = r.key(by)
+			alike[e.key] = append(alike[e.key], e)
+		}
+	}
+	entries := make([]entry, 0, len(names.entries))
+	for _, key := range slices.Sorted(maps.Keys(alike)) {
+		entries = append(entries, alike[key]...)
+	}
+	return entries
 }
 
 // key is what the room is sorted by besides its address.
@@ -121,6 +149,7 @@ func (d *Directory) Page(l *Listing, p Page) (rooms []Glance, last int, more boo
 		step = -1
 	}
 	last = p.From - step
+	rooms = make([]Glance, 0, min(p.Limit, len(l.entries)))
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for i := p.From; i >= 0 && i < len(l.entries); i += step {

@@ -19,7 +19,7 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 	r := w.served.rooms[at]
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: absent(at),
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0),
 			Counts: map[Kind]int{}, Occupants: []Occupant{},
 		}, true
 	}
