@@ -42,6 +42,54 @@ func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error
 	if known, ok := d.known(room); ok {
 		return known, nil
 	}
+	return c.ask(d, room)
+}
+
+// Glance tells in short what Room would, and otherwise is like it.
+func (c *Component) Glance(ctx context.Context, room jid.JID) (occupancy.Glance, error) {
+	d, err := c.domainOf(room)
+	if err != nil {
+		return occupancy.Glance{}, err
+	}
+	if d.outOfDate() == nil {
+		if g, ok := d.follower.directory.Glance(room); ok {
+			return g, nil
+		}
+	}
+	r, err := c.Room(ctx, room)
+	if err != nil {
+		return occupancy.Glance{}, err
+	}
+	return occupancy.Glance{
+		Address: r.JID.String(), Type: r.Type, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf, State: r.State,
+	}, nil
+}
+
+// Listed returns when all rooms of a watched MUC domain were last known, or an *occupancy.UnknownError:
+// only the Lua module tells of all rooms. It doesn't block.
+func (c *Component) Listed(domain jid.JID) (time.Time, error) {
+	d, err := c.domainOf(domain)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if asOf, ok := d.follower.directory.AsOf(d.jid); ok && d.outOfDate() == nil {
+		return asOf, nil
+	}
+	if _, err := c.session(); err != nil {
+		c.hurryUp()
+		return time.Time{}, err
+	}
+	switch state := d.state(); {
+	case state.Problem != nil:
+		return time.Time{}, state.Problem
+	case state.Mode == occupancy.ModeModule:
+		return time.Time{}, syncing(d.jid) // known since a moment ago
+	}
+	return time.Time{}, occupancy.NotListed(d.jid)
+}
+
+// ask has Prosody asked about a room of a domain without the Lua module.
+func (c *Component) ask(d *domain, room jid.JID) (occupancy.Room, error) {
 	l, err := c.session()
 	if err != nil {
 		c.hurryUp()
@@ -88,7 +136,9 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 			return occupancy.Room{}, rejected(d.jid, err)
 		}
 		c.learn(d, occupancy.ModeDisco)
-		return occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}, nil
+		found := occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}
+		found.State = occupancy.StateOf(found)
+		return found, nil
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
 	case refusal.Condition == stanza.ItemNotFound, refusal.Condition == stanza.Gone:
@@ -119,10 +169,12 @@ func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 	if d.state().Mode == occupancy.ModeDisco {
 		source = occupancy.SourceDisco
 	}
-	return occupancy.Room{
+	none := occupancy.Room{
 		JID: room, Exact: true, Source: source, AsOf: asOf,
 		Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{},
 	}
+	none.State = occupancy.StateOf(none)
+	return none
 }
 
 // holder keeps one question per room under way and its answer for a moment.

@@ -56,12 +56,23 @@ func (e *UnknownError) Error() string {
 // Unwrap returns the cause.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
+// howToLoad is the mend wherever the Lua module is missing.
+const howToLoad = "load the Lua module mod_room_participants_api there " +
+	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody"
+
 // ModuleMissing returns the error for a room that exists on domain but whose occupants Prosody keeps to itself.
 // Every current Jitsi does so: mod_muc_hide_all answers forbidden to whoever isn't in the room.
 func ModuleMissing(domain jid.JID) *UnknownError {
 	return &UnknownError{
 		Reason: ReasonModuleMissing,
-		Mend: fmt.Sprintf("Prosody hides the occupants of rooms on %s: load the Lua module mod_room_participants_api there "+
-			"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody", domain),
+		Mend:   fmt.Sprintf("Prosody hides the occupants of rooms on %s: %s", domain, howToLoad),
+	}
+}
+
+// NotListed returns the error for a list of the rooms of domain, of which only the Lua module tells.
+func NotListed(domain jid.JID) *UnknownError {
+	return &UnknownError{
+		Reason: ReasonModuleMissing,
+		Mend:   fmt.Sprintf("who is in all the rooms of %s only the Lua module can tell: %s", domain, howToLoad),
 	}
 }

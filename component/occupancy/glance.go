@@ -13,6 +13,7 @@ type Glance struct {
 	// Address is the bare JID of the room as Prosody knows it.
 	Address      string
 	Type         RoomType
+	Tenant       string
 	Exists       bool
 	Participants int
 
@@ -58,7 +59,9 @@ func (d *Directory) Glance(room jid.JID) (Glance, bool) {
 
 // glance returns a Glance that lacks its State. The caller holds mu.
 func (d *Directory) glance(w *watched, at string, r *liveRoom) Glance {
-	return Glance{Address: at, Type: w.typ, Exists: true, Participants: r.tally.People(), AsOf: w.asOf}
+	return Glance{
+		Address: at, Type: w.typ, Tenant: tenantOf(at), Exists: true, Participants: r.tally.People(), AsOf: w.asOf,
+	}
 }
 
 // stateAt is the State of a room that tells of no other, 0 being the version of one that doesn't exist.

@@ -2,6 +2,7 @@ package occupancy
 
 import (
 	"cmp"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"sort"
@@ -24,6 +25,7 @@ const (
 // Listing is the rooms of all watched MUC domains in one order, as they were at one moment.
 // It never changes, and so may be shared, and kept for reading on later.
 type Listing struct {
+	by      Order
 	age     uint64 // of the directory when this was made
 	entries []entry
 }
@@ -41,6 +43,14 @@ type Position struct {
 
 func (e entry) compare(p Position) int {
 	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.at, p.Address))
+}
+
+// ID tells the listing from all others, those of other processes included.
+func (l *Listing) ID() uint64 {
+	return maphash.Comparable(seed, struct {
+		by  Order
+		age uint64
+	}{l.by, l.age})
 }
 
 // Len returns the number of rooms.
@@ -79,7 +89,7 @@ func (d *Directory) listing(by Order, age uint64, entries func() []entry) *Listi
 	if l := d.listings[by].Load(); l != nil && l.age == age {
 		return l
 	}
-	l := &Listing{age: age, entries: entries()}
+	l := &Listing{by: by, age: age, entries: entries()}
 	d.listings[by].Store(l) // readers share mu, but all of them store the same
 	return l
 }

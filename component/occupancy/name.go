@@ -102,6 +102,16 @@ func (n *Names) Room(written string) (jid.JID, error) {
 	return j, nil
 }
 
+// Name returns the shortest writing that [Names.Room] reads as room: its localpart on the main domain, or else its JID.
+func (n *Names) Name(room jid.JID) string {
+	if len(n.domains) > 0 && room.Domainpart() == n.domains[0] {
+		if same, err := n.Room(room.Localpart()); err == nil && same.Equal(room) {
+			return room.Localpart()
+		}
+	}
+	return room.String()
+}
+
 // typed returns the localpart for a name, or for what stands behind the host in an address bar.
 // The steps and their order are those of parseURIString in jitsi-meet's react/features/base/util/uri.ts,
 // but that white space stays, as it does in a link: browsers encode it before the client sees it.
