@@ -37,7 +37,7 @@ func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
 		{"a fault", panics, ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"the key is wrong", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"old"}}}, nil, nil, false},
 		{"the key is missing", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}, nil, nil, false},
-		{"the path is mistyped", occupied, ask{target: "/api/rooms/MyRoom"}, nil, nil, false},
+		{"the path is mistyped", occupied, ask{target: "/api/room/MyRoom/participants"}, nil, nil, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
 
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	s := start(t, with(occupied))
-	for _, target := range []string{"/", "/health", "/livez", "/readyz?verbose", "/api/rooms/r/participants", "/openapi.json", "/docs", "/docs/", "/docs/docs.js", "/nowhere"} {
+	for _, target := range []string{"/", "/health", "/livez", "/readyz?verbose", "/api/rooms/r/participants", "/api/rooms/r", "/api/rooms?name=r", "/openapi.json", "/docs", "/docs/", "/docs/docs.js", "/nowhere"} {
 		t.Run(target, func(t *testing.T) {
 			get, head := s.get(target), s.do(ask{method: http.MethodHead, target: target})
 			if head.status != get.status || len(head.body) != 0 {

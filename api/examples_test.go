@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -29,6 +30,16 @@ var examples = map[string]struct {
 	"exact":               {given: with(occupied), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"no-room":             {asked: ask{target: "/api/rooms/Nobody%20Here/participants"}},
 	"inexact":             {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"list":                {given: told(several()), asked: ask{target: "/api/rooms?limit=1"}},
+	"expanded-list":       {given: told(several()), asked: ask{target: "/api/rooms?type=breakout&expand=occupants"}},
+	"named":               {given: told(several()), asked: ask{target: "/api/rooms?name=Standup&name=acme/retro"}},
+	"room":                {given: told(several()), asked: ask{target: "/api/rooms/acme%2FPlanning"}},
+	"no-such-room":        {given: told(several()), asked: ask{target: "/api/rooms/Nobody%20Here"}},
+	"inexact-list":        {given: with(inexact), asked: ask{target: "/api/rooms?name=MyRoom"}},
+	"inexact-room":        {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom"}},
+	"stats":               {given: told(several()), asked: ask{target: "/api/stats"}},
+	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
+	"cursor-expired":      {given: told(several()), asked: ask{target: "/api/rooms?sort=participants&cursor=" + forgotten}},
 	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},
 	"domain-not-watched":  {given: with(fails(fmt.Errorf("wrapped: %w", occupancy.ErrNotWatched))), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"missing-key":         {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}},
@@ -53,6 +64,9 @@ var examples = map[string]struct {
 	"header-too-large":    {raw: "GET /health HTTP/1.1\r\nHost: ppch\r\nX-Junk: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"},
 	"internal":            {given: with(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 }
+
+// forgotten is the cursor of a list that the service has forgotten.
+var forgotten = base64.RawURLEncoding.EncodeToString([]byte(`{"Sort":{"By":1},"Listing":1,"Position":{"Key":-1,"Address":"a@muc.meet.jitsi"}}`))
 
 // madeID is a request id in a problem for a request that net/http refused: it can't be the client's.
 var madeID = regexp.MustCompile(`[A-Z2-7]{26}`)
@@ -168,7 +182,7 @@ func checkGolden(t *testing.T, name string, a answer) {
 	t.Helper()
 	var got bytes.Buffer
 	fmt.Fprintf(&got, "%d %s\n", a.status, a.header.Get("Content-Type"))
-	for _, header := range []string{"Allow", "Retry-After", "WWW-Authenticate"} {
+	for _, header := range []string{"Allow", "Link", "Retry-After", "WWW-Authenticate"} {
 		if value := a.header.Get(header); value != "" {
 			fmt.Fprintf(&got, "%s: %s\n", header, value)
 		}

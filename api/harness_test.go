@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ var now = time.Date(2026, 11, 22, 9, 30, 0, 125e6, time.UTC)
 var (
 	mainDomain     = jid.MustParse("muc.meet.jitsi")
 	breakoutDomain = jid.MustParse("breakout.meet.jitsi")
+	lobbyDomain    = jid.MustParse("lobby.meet.jitsi")
 )
 
 // fakeRooms answers for every room.
@@ -48,6 +50,18 @@ type fakeRooms func(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
 func (f fakeRooms) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	return f(ctx, room)
+}
+
+// Glance sees another state each time, so that what f tells is never taken to be known.
+func (f fakeRooms) Glance(_ context.Context, room jid.JID) (occupancy.Glance, error) {
+	return occupancy.Glance{Address: room.String(), AsOf: now, State: occupancy.State(glances.Add(1))}, nil
+}
+
+var glances atomic.Uint64
+
+func (f fakeRooms) Listed(domain jid.JID) (time.Time, error) {
+	r, err := f(context.Background(), domain)
+	return r.AsOf, err
 }
 
 // fails returns a fakeRooms that knows nothing.
@@ -88,13 +102,14 @@ func prepare(t *testing.T, adjust ...func(*api.Config)) *service {
 	t.Helper()
 	log := &logBuffer{}
 	cfg := api.Config{
-		Addr:    "127.0.0.1:0",
-		Key:     testKey,
-		Names:   occupancy.NewNames(mainDomain, breakoutDomain),
-		Rooms:   fakeRooms(absent),
-		Link:    fakeLink(healthyLink()),
-		Version: "2.0.0",
-		Log:     slog.New(slog.NewJSONHandler(log, nil)),
+		Addr:      "127.0.0.1:0",
+		Key:       testKey,
+		Names:     occupancy.NewNames(mainDomain, breakoutDomain),
+		Rooms:     fakeRooms(absent),
+		Link:      fakeLink(healthyLink()),
+		Directory: occupancy.NewDirectory(mainDomain, breakoutDomain),
+		Version:   "2.0.0",
+		Log:       slog.New(slog.NewJSONHandler(log, nil)),
 	}
 	for _, f := range adjust {
 		if f != nil {

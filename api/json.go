@@ -8,9 +8,11 @@ import (
 	"time"
 )
 
+const mediaJSON = "application/json"
+
 // writeJSON answers with v.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	return writeAs(w, status, "application/json", v)
+	return writeAs(w, status, mediaJSON, v)
 }
 
 // writeAs answers with v as JSON of the given media type.
@@ -20,7 +22,11 @@ func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
 	if err != nil {
 		return fmt.Errorf("api: marshal: %w", err)
 	}
-	body = append(body, '\n') // for people with curl
+	return writeBytes(w, status, mediaType, append(body, '\n')) // for people with curl
+}
+
+// writeBytes answers with a body.
+func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte) error {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

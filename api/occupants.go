@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"ppch/component/occupancy"
 )
@@ -25,6 +26,8 @@ type occupantView struct {
 	HandRaised *bool     `json:"hand_raised"`
 	AudioMuted *bool     `json:"audio_muted"`
 	VideoMuted *bool     `json:"video_muted"`
+
+	joinedAt time.Time
 }
 
 // userView is who an occupant is by the token with which it was let in.
@@ -43,6 +46,7 @@ func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
 		JoinedAt:    stamp(o.JoinedAt),
+		joinedAt:    o.JoinedAt,
 	}
 	if source != occupancy.SourceModule {
 		return view
@@ -75,19 +79,25 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// addOccupants tells the occupants, in the order in which they came; nil stays null, since it means "not known".
-func (v *participantsView) addOccupants(occupants []occupancy.Occupant) {
-	if occupants == nil {
-		return
+// newPeopleView returns who is in a room, in the order in which they came. Nil stays null, since it means "not known".
+func newPeopleView(room occupancy.Room, names bool) peopleView {
+	view := peopleView{Participants: []string{}}
+	if !room.Exists {
+		view.Occupants = []occupantView{}
+		return view
 	}
-	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
+	if room.Occupants == nil || !names {
+		return view
+	}
+	slices.SortFunc(room.Occupants, func(a, b occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
-	v.Occupants = make([]occupantView, 0, len(occupants))
-	for _, o := range occupants {
-		v.Occupants = append(v.Occupants, newOccupantView(o, v.Source))
+	view.Occupants = make([]occupantView, 0, len(room.Occupants))
+	for _, o := range room.Occupants {
+		view.Occupants = append(view.Occupants, newOccupantView(o, room.Source))
 		if o.Kind.Person() {
-			v.Participants = append(v.Participants, cmp.Or(o.Name, o.ID))
+			view.Participants = append(view.Participants, cmp.Or(o.Name, o.ID))
 		}
 	}
+	return view
 }

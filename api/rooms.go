@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,27 +16,69 @@ import (
 // askTimeout is a last resort: whoever asks Prosody gives up sooner, and can say why.
 const askTimeout = 10 * time.Second
 
-// inexactNote says what the number of an inexact answer is.
-const inexactNote = "participant_count is the number of everyone in the room, the conference's own focus and recorders included. " +
-	"Prosody tells the exact number of people once the Lua module mod_room_participants_api is loaded."
-
 // getParticipants handles "GET /api/rooms/{room_name}/participants".
 func (s *Server) getParticipants(w http.ResponseWriter, r *http.Request) error {
+	return s.getOne(w, r, inParticipants)
+}
+
+// getRoom handles "GET /api/rooms/{room_name}".
+func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	return s.getOne(w, r, inDetail)
+}
+
+// getOne answers with the room in the path.
+func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 	name, err := roomName(r)
 	if err != nil {
 		return err
 	}
-	jid, err := s.names.Room(name)
+	room, err := s.names.Room(name)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	room, err := s.rooms.Room(ctx, jid)
+	as := shape{p, true}
+	glance, err := s.rooms.Glance(ctx, room)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, newParticipantsView(name, room))
+	if v := (validators{etagOf(glance.State, as), glance.AsOf}); v.hold(r) {
+		return v.writeUnchanged(w)
+	}
+	b, glance, err := s.appendRoom(ctx, nil, name, glance, as)
+	if err != nil {
+		return err
+	}
+	validators{etagOf(glance.State, as), glance.AsOf}.set(w.Header())
+	return writeBytes(w, http.StatusOK, mediaJSON, append(b, '\n'))
+}
+
+// appendRoom writes a room to b as JSON, under the name by which the client called it, or its own if that is empty.
+// What it has written may be newer than g; it returns the glance that fits.
+func (s *Server) appendRoom(ctx context.Context, b []byte, name string, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
+	y := s.bodies.get(g.Address, as, g.State)
+	if y == nil {
+		read, err := s.rooms.Room(ctx, g.JID())
+		if err != nil {
+			return nil, g, err
+		}
+		if y, err = s.bodies.make(read, as); err != nil {
+			return nil, g, err
+		}
+		g.State, g.AsOf = read.State, read.AsOf
+	}
+	if name == "" {
+		return y.append(b, y.name, g.AsOf), g, nil
+	}
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		return nil, g, fmt.Errorf("api: marshal: %w", err)
+	}
+	return y.append(b, quoted, g.AsOf), g, nil
 }
 
 // roomName returns the room name in the path of r as its sender meant it.
@@ -45,97 +89,4 @@ func roomName(r *http.Request) (string, error) {
 		return "", &problem{kind: kindMalformed, detail: "The path has a bad percent-escape.", cause: err}
 	}
 	return name, nil
-}
-
-// participantsView is who is in a room.
-// The first six fields are as the first version of this service had them; clients rely on their types.
-type participantsView struct {
-	RoomName         string   `json:"room_name"`
-	Exists           bool     `json:"exists"`
-	ParticipantCount int      `json:"participant_count"`
-	HasParticipants  bool     `json:"has_participants"`
-	Participants     []string `json:"participants"`
-	RoomJID          *string  `json:"room_jid"`
-
-	Occupants []occupantView         `json:"occupants"`
-	Counts    map[occupancy.Kind]int `json:"counts"`
-	CreatedAt *string                `json:"created_at"`
-	Source    occupancy.Source       `json:"source"`
-	Exact     bool                   `json:"exact"`
-	AsOf      string                 `json:"as_of"`
-	Note      string                 `json:"note,omitempty"`
-
-	Visitors      *int           `json:"visitors"`
-	Lobby         *relatedView   `json:"lobby"`
-	BreakoutRooms []breakoutView `json:"breakout_rooms"`
-}
-
-// relatedView is another room that a room tells of.
-// Whether that exists is null too, not false, where its domain isn't watched: somebody may be in it.
-type relatedView struct {
-	RoomJID          string `json:"room_jid"`
-	Exists           *bool  `json:"exists"`
-	ParticipantCount *int   `json:"participant_count"`
-}
-
-// breakoutView is a breakout room.
-type breakoutView struct {
-	relatedView
-	Name string `json:"name"`
-}
-
-// newParticipantsView returns room as the client who called it name sees it.
-func newParticipantsView(name string, room occupancy.Room) participantsView {
-	view := participantsView{
-		RoomName:     name,
-		Participants: []string{},
-		Source:       room.Source,
-		AsOf:         room.AsOf.UTC().Format(timestamp),
-	}
-	if !room.Exists {
-		// However this was learnt: in a room that doesn't exist there is exactly nobody.
-		view.Exact = true
-		view.Occupants = []occupantView{}
-		view.Counts = map[occupancy.Kind]int{}
-		view.Visitors = new(0)
-		view.BreakoutRooms = []breakoutView{}
-		return view
-	}
-	jid := room.JID.String()
-	view.RoomJID = &jid
-	view.Exists = true
-	view.ParticipantCount = room.Participants
-	view.HasParticipants = room.Participants > 0
-	view.Counts = room.Counts
-	view.CreatedAt = stamp(room.CreatedAt)
-	view.Exact = room.Exact
-	if !room.Exact {
-		view.Note = inexactNote
-	}
-	view.addOccupants(room.Occupants)
-	if room.Source == occupancy.SourceModule {
-		view.addRelated(room)
-	}
-	return view
-}
-
-// addRelated tells who belongs to the meeting without being in the room. None of them is added to any other number.
-func (v *participantsView) addRelated(room occupancy.Room) {
-	v.Visitors = &room.Visitors
-	if room.Lobby != nil {
-		v.Lobby = new(newRelatedView(*room.Lobby))
-	}
-	v.BreakoutRooms = make([]breakoutView, 0, len(room.Breakouts))
-	for _, b := range room.Breakouts {
-		v.BreakoutRooms = append(v.BreakoutRooms, breakoutView{relatedView: newRelatedView(b), Name: b.Name})
-	}
-}
-
-// newRelatedView returns ref with nulls for what isn't known of it.
-func newRelatedView(ref occupancy.RoomRef) relatedView {
-	view := relatedView{RoomJID: ref.JID.String()}
-	if ref.Known {
-		view.Exists, view.ParticipantCount = &ref.Exists, &ref.Participants
-	}
-	return view
 }

@@ -32,7 +32,10 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{http.MethodGet, "/", public, s.getInfo},
+		{http.MethodGet, "/api/rooms", keyed, s.getRooms},
+		{http.MethodGet, "/api/rooms/{room_name}", keyed, s.getRoom},
 		{http.MethodGet, "/api/rooms/{room_name}/participants", keyed, s.getParticipants},
+		{http.MethodGet, "/api/stats", keyed, s.getStats},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},

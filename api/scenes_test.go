@@ -6,6 +6,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/api"
 	"ppch/component/occupancy"
 )
 
@@ -108,3 +109,77 @@ var hides = &occupancy.UnknownError{
 
 // panics is a fakeRooms with a fault.
 func panics(context.Context, jid.JID) (occupancy.Room, error) { panic("the secret of the room") }
+
+// several returns a Directory of meetings, breakout rooms and a lobby.
+func several() *occupancy.Directory {
+	began := now.Add(-30 * time.Minute)
+	d := occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain)
+	somebody := func(id, name string, after time.Duration) occupancy.Occupant {
+		return occupancy.Occupant{ID: id, Name: name, Role: "participant", Affiliation: "none", RealJID: id + "@meet.jitsi/x", JoinedAt: began.Add(after)}
+	}
+	focus := occupancy.Occupant{ID: "focus", Role: "moderator", Affiliation: "owner", RealJID: "focus@auth.meet.jitsi/f", JoinedAt: began}
+	learn := func(domain jid.JID, deltas ...occupancy.Delta) {
+		people := 0
+		for i := range deltas {
+			deltas[i].New = true
+			people += len(deltas[i].Present)
+		}
+		d.Begin(domain, occupancy.Trust{})
+		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Occupants: people, Deltas: deltas}, now); err != nil {
+			panic(err)
+		}
+	}
+	learn(mainDomain,
+		occupancy.Delta{
+			Room: "[acme]planning@muc.meet.jitsi",
+			Facts: &occupancy.RoomFacts{
+				CreatedAt: began, MeetingID: "0b7a7c2e", Subject: "Planning", Password: true, MembersOnly: true, Visitors: 2,
+				Lobby: "[acme]planning@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}},
+			},
+			Present: []occupancy.Occupant{focus, somebody("3b9d1a77", "Ada", time.Second), somebody("8a7c1f02", "Grace", time.Minute)},
+		},
+		occupancy.Delta{
+			Room:    "standup@muc.meet.jitsi",
+			Facts:   &occupancy.RoomFacts{CreatedAt: began.Add(10 * time.Minute)},
+			Present: []occupancy.Occupant{focus, somebody("5e0c77aa", "Alan", 10*time.Minute)},
+		})
+	learn(breakoutDomain, occupancy.Delta{
+		Room: "7d1f@breakout.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(20 * time.Minute)},
+		Present: []occupancy.Occupant{somebody("99f00d11", "Edsger", 20*time.Minute)},
+	})
+	learn(lobbyDomain)
+	return d
+}
+
+// told adjusts the service to tell what d holds.
+func told(d *occupancy.Directory) func(*api.Config) {
+	return func(cfg *api.Config) {
+		cfg.Directory = d
+		cfg.Rooms = toldRooms{d}
+		cfg.Names = occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
+	}
+}
+
+// toldRooms answers from a Directory that is never out of date.
+type toldRooms struct{ d *occupancy.Directory }
+
+func (t toldRooms) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	if r, ok := t.d.Room(room); ok {
+		return r, nil
+	}
+	return occupancy.Room{}, hides
+}
+
+func (t toldRooms) Glance(_ context.Context, room jid.JID) (occupancy.Glance, error) {
+	if g, ok := t.d.Glance(room); ok {
+		return g, nil
+	}
+	return occupancy.Glance{}, hides
+}
+
+func (t toldRooms) Listed(domain jid.JID) (time.Time, error) {
+	if at, ok := t.d.AsOf(domain); ok {
+		return at, nil
+	}
+	return time.Time{}, hides
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
@@ -41,11 +42,16 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
-// Rooms answers who is in a room.
+// Rooms answers who is in a room. It must be safe for concurrent use.
 type Rooms interface {
 	// Room returns what is known of a room, or an error such as *occupancy.UnknownError.
-	// It must be safe for concurrent use.
 	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
+
+	// Glance tells in short what Room would, and otherwise is like it.
+	Glance(ctx context.Context, room jid.JID) (occupancy.Glance, error)
+
+	// Listed returns when all rooms of a MUC domain were last known, or why they aren't.
+	Listed(domain jid.JID) (asOf time.Time, err error)
 }
 
 // Link tells the state of the way to Prosody.
@@ -69,6 +75,9 @@ type Config struct {
 	Rooms Rooms
 	Link  Link
 
+	// Directory has what Rooms lists.
+	Directory *occupancy.Directory
+
 	// Version is shown by "/" and "/health".
 	Version string
 
@@ -79,17 +88,20 @@ type Config struct {
 // Server serves the HTTP API.
 // Its methods are safe for concurrent use, but Run may be called only once.
 type Server struct {
-	key      [sha256.Size]byte
-	names    *occupancy.Names
-	rooms    Rooms
-	link     Link
-	version  string
-	log      *slog.Logger
-	docs     docsFiles
-	router   *mux.Router
-	listener net.Listener
-	http     *http.Server
-	drainFor time.Duration
+	key       [sha256.Size]byte
+	names     *occupancy.Names
+	rooms     Rooms
+	link      Link
+	directory *occupancy.Directory
+	version   string
+	log       *slog.Logger
+	docs      docsFiles
+	bodies    *bodies
+	listings  *lru.Cache[uint64, *occupancy.Listing]
+	router    *mux.Router
+	listener  net.Listener
+	http      *http.Server
+	drainFor  time.Duration
 }
 
 // New returns a Server that already listens, so that a port which is taken fails at start.
@@ -105,16 +117,22 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	listings, err := lru.New[uint64, *occupancy.Listing](maxListings)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	s := &Server{
-		key:     sha256.Sum256([]byte(cfg.Key)),
-		names:   cfg.Names,
-		rooms:   cfg.Rooms,
-		link:    cfg.Link,
-		version: cfg.Version,
-		log:     cfg.Log,
-		docs:    docs,
-
-		drainFor: drainTimeout,
+		key:       sha256.Sum256([]byte(cfg.Key)),
+		names:     cfg.Names,
+		rooms:     cfg.Rooms,
+		link:      cfg.Link,
+		directory: cfg.Directory,
+		version:   cfg.Version,
+		log:       cfg.Log,
+		docs:      docs,
+		bodies:    newBodies(cfg.Names),
+		listings:  listings,
+		drainFor:  drainTimeout,
 	}
 	s.router = s.newRouter()
 	s.http = &http.Server{

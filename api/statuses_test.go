@@ -15,7 +15,10 @@ var tooLong = "?" + strings.Repeat("x", 8000)
 // known is the header of a client that has every file already.
 var known = http.Header{"If-None-Match": {"*"}}
 
-const participants = "/api/rooms/{room_name}/participants"
+const (
+	room         = "/api/rooms/{room_name}"
+	participants = "/api/rooms/{room_name}/participants"
+)
 
 // statuses has a request for every status of every path of the document; HEAD is asked as GET is.
 var statuses = []struct {
@@ -31,6 +34,28 @@ var statuses = []struct {
 	{participants, "403", nil, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"guess"}}}},
 	{participants, "503", with(fails(away)), ask{target: "/api/rooms/MyRoom/participants"}},
 	{participants, "default", with(panics), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "304", told(several()), ask{target: "/api/rooms/standup/participants", header: known}},
+	{"/api/rooms", "200", told(several()), ask{target: "/api/rooms?limit=1"}},
+	{"/api/rooms", "304", told(several()), ask{target: "/api/rooms?limit=1", header: known}},
+	{"/api/rooms", "400", nil, ask{target: "/api/rooms?limit=many"}},
+	{"/api/rooms", "401", nil, ask{target: "/api/rooms", header: http.Header{"X-Api-Key": nil}}},
+	{"/api/rooms", "403", nil, ask{target: "/api/rooms", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{"/api/rooms", "410", told(several()), ask{target: "/api/rooms?sort=participants&cursor=" + forgotten}},
+	{"/api/rooms", "503", with(fails(away)), ask{target: "/api/rooms"}},
+	{"/api/rooms", "default", with(panics), ask{target: "/api/rooms"}},
+	{room, "200", told(several()), ask{target: "/api/rooms/standup"}},
+	{room, "304", told(several()), ask{target: "/api/rooms/standup", header: known}},
+	{room, "400", nil, ask{target: "/api/rooms/standup?wiat=1s"}},
+	{room, "401", nil, ask{target: "/api/rooms/standup", header: http.Header{"X-Api-Key": nil}}},
+	{room, "403", nil, ask{target: "/api/rooms/standup", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{room, "503", with(fails(away)), ask{target: "/api/rooms/standup"}},
+	{room, "default", with(panics), ask{target: "/api/rooms/standup"}},
+	{"/api/stats", "200", told(several()), ask{target: "/api/stats"}},
+	{"/api/stats", "400", nil, ask{target: "/api/stats?verbose"}},
+	{"/api/stats", "401", nil, ask{target: "/api/stats", header: http.Header{"X-Api-Key": nil}}},
+	{"/api/stats", "403", nil, ask{target: "/api/stats", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{"/api/stats", "503", with(fails(away)), ask{target: "/api/stats"}},
+	{"/api/stats", "default", with(panics), ask{target: "/api/stats"}},
 	{"/health", "200", nil, ask{target: "/health"}},
 	{"/health", "503", linked(downLink()), ask{target: "/health"}},
 	{"/health", "default", nil, ask{target: "/health" + tooLong}},

@@ -25,12 +25,13 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		log.Warn(w)
 	}
 
+	directory := occupancy.NewDirectory(cfg.mucDomains...)
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.prosody,
 		Domain:     cfg.domain,
 		Secret:     cfg.secret.reveal(),
 		MUCDomains: cfg.mucDomains,
-		Directory:  occupancy.NewDirectory(cfg.mucDomains...),
+		Directory:  directory,
 
 		MaxStaleness: cfg.maxStaleness,
 		Log:          log,
@@ -39,13 +40,14 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return err
 	}
 	http, err := api.New(api.Config{
-		Addr:    cfg.listen,
-		Key:     cfg.apiKey.reveal(),
-		Names:   occupancy.NewNames(cfg.mucDomains...),
-		Rooms:   xmpp,
-		Link:    xmpp,
-		Version: version,
-		Log:     log,
+		Addr:      cfg.listen,
+		Key:       cfg.apiKey.reveal(),
+		Names:     occupancy.NewNames(cfg.mucDomains...),
+		Rooms:     xmpp,
+		Link:      xmpp,
+		Directory: directory,
+		Version:   version,
+		Log:       log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)

@@ -350,8 +350,8 @@ func TestForgottenIsNotEmpty(t *testing.T) {
 	if g, ok := d.Glance(daily); ok {
 		t.Errorf("got %+v of a domain that was forgotten", g)
 	}
-	if sizes, ok := d.Sizes(muc); ok {
-		t.Errorf("got %v of a domain that was forgotten", sizes)
+	if got, ok := d.Survey(muc); ok {
+		t.Errorf("got %v of a domain that was forgotten", got)
 	}
 	if rooms := listed(d, occupancy.ByName); len(rooms) > 0 {
 		t.Errorf("got %+v of a domain that was forgotten", rooms)

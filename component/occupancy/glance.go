@@ -23,6 +23,9 @@ type Glance struct {
 	State State
 }
 
+// JID returns the JID of the room.
+func (g Glance) JID() jid.JID { return address(g.Address) }
+
 // State stands for everything that a [Room] tells but its AsOf: two readings of a room with the same State are the same.
 // It means nothing to another process.
 type State uint64

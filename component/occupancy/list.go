@@ -195,19 +195,27 @@ func (d *Directory) Domains() []WatchedDomain {
 	return domains
 }
 
-// Sizes returns how many rooms of a domain have how many people in them, and false if nothing is known of it.
-func (d *Directory) Sizes(domain jid.JID) (map[int]int, bool) {
+// Survey is the totals of a domain, and how they are spread.
+type Survey struct {
+	Totals
+
+	// Sizes is how many rooms have how many people in them.
+	Sizes map[int]int
+}
+
+// Survey goes through all rooms of a domain. It returns false if nothing is known of it.
+func (d *Directory) Survey(domain jid.JID) (Survey, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(domain.Domainpart())
 	if w == nil || w.served == nil {
-		return nil, false
+		return Survey{}, false
 	}
-	sizes := make(map[int]int)
+	s := Survey{Totals: w.totals(), Sizes: make(map[int]int)}
 	for _, r := range w.served.rooms {
 		if !r.hidden {
-			sizes[r.tally.People()]++
+			s.Sizes[r.tally.People()]++
 		}
 	}
-	return sizes, true
+	return s, true
 }

@@ -231,11 +231,11 @@ func TestStatesOfRoomsTellThemApart(t *testing.T) {
 	}
 }
 
-func TestSizesAndDomains(t *testing.T) {
+func TestSurveyAndDomains(t *testing.T) {
 	d := three(t)
 	apply(t, d, at(20), synced(6, 8, whole("e@muc.meet.jitsi", focus), whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	got, ok := d.Sizes(muc)
-	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got); !ok || diff != "" {
+	got, ok := d.Survey(muc)
+	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got.Sizes); !ok || diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	want := []occupancy.WatchedDomain{{JID: muc, Type: occupancy.RoomMain}, {JID: lobby, Type: occupancy.RoomLobby}}

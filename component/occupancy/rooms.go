@@ -45,7 +45,12 @@ func (d *Directory) Totals(domain jid.JID) (Totals, bool) {
 	if w == nil || w.served == nil {
 		return Totals{}, false
 	}
-	return Totals{Rooms: w.served.shown, Tally: w.served.tally}, true
+	return w.totals(), true
+}
+
+// totals returns the totals of a domain of which something is known. The caller holds mu.
+func (w *watched) totals() Totals {
+	return Totals{Rooms: w.served.shown, Tally: w.served.tally}
 }
 
 // view returns a room without its occupants. The caller holds mu.

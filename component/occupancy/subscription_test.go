@@ -142,7 +142,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				}
 				_ = listed(d, occupancy.ByParticipants)
 				_, _ = d.Glance(daily)
-				_, _ = d.Sizes(muc)
+				_, _ = d.Survey(muc)
 				_, _ = d.Totals(muc)
 				_, _ = d.AsOf(lobby)
 				select {

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"hash/maphash"
+	"net/http"
+	"strconv"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// etag is what an entity tag is made of.
+//
+// Tags are weak, and can't be anything else: as_of moves on while a room stays the same, and RFC 9110 §8.8.1
+// keeps strong tags for answers that are equal byte by byte. If-None-Match compares weakly anyhow (§13.1.2).
+type etag uint64
+
+// etagSeed makes tags of one process differ from those of every other.
+var etagSeed = maphash.MakeSeed()
+
+// etagOf returns the tag of a room's answer.
+func etagOf(state occupancy.State, s shape) etag {
+	return etag(maphash.Comparable(etagSeed, struct {
+		occupancy.State
+		shape
+	}{state, s}))
+}
+
+// and returns the tag of an answer that holds what e stands for and also other.
+func (e etag) and(other etag) etag {
+	return etag(maphash.Comparable(etagSeed, [2]etag{e, other}))
+}
+
+// String returns the tag as a header has it.
+func (e etag) String() string {
+	b := make([]byte, 0, 20)
+	b = append(b, `W/"`...)
+	b = strconv.AppendUint(b, uint64(e), 36)
+	return string(append(b, '"'))
+}
+
+// validators are what a client can ask by whether what it has still holds.
+type validators struct {
+	tag  etag
+	asOf time.Time // when this was last known to be true
+}
+
+// hold reports whether what the client has is that.
+func (v validators) hold(r *http.Request) bool {
+	header := r.Header.Get("If-None-Match")
+	return header != "" && matches(header, v.tag.String())
+}
+
+// writeUnchanged answers that what the client has still holds.
+func (v validators) writeUnchanged(w http.ResponseWriter) error {
+	v.set(w.Header())
+	w.WriteHeader(http.StatusNotModified)
+	return nil
+}
+
+// set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
+// Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
+func (v validators) set(h http.Header) {
+	h["Cache-Control"] = []string{"private, no-cache"}
+	h["Etag"] = []string{v.tag.String()}
+	h["Ppch-As-Of"] = []string{v.asOf.UTC().Format(timestamp)}
+	h["Vary"] = []string{"Authorization, X-API-Key"}
+}

@@ -1,0 +1,293 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// What one list may hold.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	maxNamed     = 100
+
+	// maxListings is how many orders are kept for those who read on; one of 10,000 rooms takes 320 kB.
+	maxListings = 32
+)
+
+// listTypes are the types of rooms that can be listed. Meetings come first, since in the others somebody waits, or is apart.
+var listTypes = []string{string(occupancy.RoomMain), string(occupancy.RoomBreakout), string(occupancy.RoomLobby), "all"}
+
+// listQuery is which rooms are wanted, and how.
+type listQuery struct {
+	sort   sorting
+	typ    string
+	filter filter
+	limit  int
+	shape  shape
+	cursor string
+	values url.Values
+}
+
+// filter is which rooms of the listed domains are wanted.
+type filter struct {
+	tenant *string // "" for rooms of no tenant
+	least  int
+	text   string
+}
+
+// getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
+func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Query().Has("name") {
+		return s.getNamedRooms(w, r)
+	}
+	q, err := parseListQuery(r)
+	if err != nil {
+		return err
+	}
+	asOf, err := s.listed(q.typ)
+	if err != nil {
+		return err
+	}
+	rooms, next, err := s.page(q)
+	if err != nil {
+		return err
+	}
+	if next != "" {
+		w.Header().Set("Link", "<"+q.linkTo(next)+`>; rel="next"`)
+	}
+	return s.writeList(w, r, list{rooms: rooms, next: next, asOf: asOf, shape: q.shape})
+}
+
+// parseListQuery returns what r asks for.
+func parseListQuery(r *http.Request) (listQuery, error) {
+	q, err := parseQuery(r, "type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand")
+	if err != nil {
+		return listQuery{}, err
+	}
+	list := listQuery{
+		typ:    q.choice("type", listTypes...),
+		limit:  q.number("limit", defaultLimit, 1, maxLimit),
+		shape:  shape{inList, true},
+		cursor: q.text("cursor"),
+		values: q.values,
+		filter: filter{
+			least: q.number("min_participants", 0, 0, 1<<30),
+			text:  strings.ToLower(q.text("q")),
+		},
+	}
+	if tenant := strings.ToLower(q.text("tenant")); q.values.Has("tenant") {
+		list.filter.tenant = &tenant
+	}
+	sorts := []string{"name", "participants", "created"} // in the order of occupancy's
+	list.sort.By = occupancy.Order(slices.Index(sorts, q.choice("sort", sorts...)))
+	directions := []string{"asc", "desc"}
+	if list.sort.By != occupancy.ByName {
+		slices.Reverse(directions) // who asks for an order by number wants most, or youngest, first
+	}
+	list.sort.Backwards = q.choice("order", directions...) != directions[0]
+	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
+		list.shape.place = inExpandedList
+	}
+	return list, q.err()
+}
+
+// linkTo returns the reference to the page with that cursor, relative to the request's URL:
+// a proxy may serve us below a path of its own.
+func (q listQuery) linkTo(cursor string) string {
+	values := url.Values{}
+	for name, v := range q.values {
+		values[name] = v
+	}
+	values.Set("cursor", cursor)
+	return "?" + values.Encode()
+}
+
+// listed returns when all rooms of that type were last known, or why they aren't.
+func (s *Server) listed(typ string) (asOf time.Time, err error) {
+	for _, domain := range s.directory.Domains() {
+		if typ != "all" && typ != string(domain.Type) {
+			continue
+		}
+		at, err := s.rooms.Listed(domain.JID)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if asOf.IsZero() || at.Before(asOf) {
+			asOf = at
+		}
+	}
+	if asOf.IsZero() {
+		return time.Time{}, &problem{kind: kindNotWatched, detail: "No domain with " + typ + " rooms is watched; MUC_DOMAIN of the service lists those that are."}
+	}
+	return asOf, nil
+}
+
+// page returns the rooms of the page that is asked for, and the cursor of the next, "" if there is none.
+//
+// A room's name and age never change, so a list by these goes on behind the room that it has come to.
+// The number of people does change, so the order by that is kept as the first page had it;
+// what is told of each room is always as it is now.
+func (s *Server) page(q listQuery) ([]occupancy.Glance, string, error) {
+	listing, from := s.directory.Listing(q.sort.By), 0
+	if q.sort.Backwards {
+		from = listing.Len() - 1
+	}
+	if q.cursor != "" {
+		c, err := parseCursor(q.cursor, q.sort)
+		if err != nil {
+			return nil, "", err
+		}
+		if q.sort.By == occupancy.ByParticipants {
+			var ok bool
+			if listing, ok = s.listings.Get(c.Listing); !ok || c.Index >= listing.Len() {
+				return nil, "", &problem{kind: kindCursorExpired, detail: "The list has been forgotten since; begin with its first page."}
+			}
+			c.Position = listing.Position(c.Index)
+		}
+		from = listing.After(c.Position, q.sort.Backwards)
+	}
+	rooms, last, more := s.directory.Page(listing, occupancy.Page{
+		From: from, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.keep(),
+	})
+	if !more {
+		return rooms, "", nil
+	}
+	next := cursor{Sort: q.sort, Position: listing.Position(last)}
+	if q.sort.By == occupancy.ByParticipants {
+		next.Listing, next.Index = listing.ID(), last
+		s.listings.Add(next.Listing, listing)
+	}
+	return rooms, next.String(), nil
+}
+
+// keep returns which rooms are wanted.
+func (q listQuery) keep() func(occupancy.Glance) bool {
+	f := q.filter
+	return func(g occupancy.Glance) bool {
+		switch {
+		case q.typ != "all" && q.typ != string(g.Type):
+			return false
+		case g.Participants < f.least:
+			return false
+		case f.tenant != nil && *f.tenant != g.Tenant:
+			return false
+		}
+		return f.text == "" || strings.Contains(searchable(g.Address), f.text)
+	}
+}
+
+// searchable returns the name of a room as people write it, in lower case, as Jitsi's rooms are.
+func searchable(address string) string {
+	local, _, _ := strings.Cut(address, "@")
+	if name, err := url.PathUnescape(local); err == nil {
+		local = name
+	}
+	return strings.ToLower(local)
+}
+
+// getNamedRooms handles "GET /api/rooms?name=a&name=b".
+func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
+	q, err := parseQuery(r, "name", "expand")
+	if err != nil {
+		return err
+	}
+	as := shape{inList, true}
+	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
+		as.place = inExpandedList
+	}
+	names := q.values["name"]
+	if len(names) > maxNamed {
+		q.fail("At most %d rooms can be asked for at once, not %d.", maxNamed, len(names))
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	l := list{names: names, shape: as}
+	for _, name := range names {
+		room, err := s.names.Room(name)
+		if err != nil {
+			return nameProblem(name, err)
+		}
+		g, err := s.rooms.Glance(ctx, room)
+		if err != nil {
+			return err
+		}
+		if l.asOf.IsZero() || g.AsOf.Before(l.asOf) {
+			l.asOf = g.AsOf
+		}
+		l.rooms = append(l.rooms, g)
+	}
+	return s.writeList(w, r, l)
+}
+
+// nameProblem tells which of several names is impossible.
+func nameProblem(name string, err error) error {
+	p := *problemFor(err)
+	p.detail = strconv.Quote(shorten(name)) + ": " + p.detail
+	return &p
+}
+
+// list is rooms that are told together.
+type list struct {
+	rooms []occupancy.Glance
+	names []string // by which they were asked for, nil where they were not
+	next  string
+	asOf  time.Time
+	shape shape
+}
+
+// validators returns those of the list.
+func (l list) validators() validators {
+	tag := etag(len(l.rooms))
+	if l.next != "" {
+		tag = -tag
+	}
+	for _, g := range l.rooms {
+		tag = tag.and(etagOf(g.State, l.shape))
+	}
+	return validators{tag, l.asOf}
+}
+
+// writeList answers with l, or that the client has it already.
+func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error {
+	if v := l.validators(); v.hold(r) {
+		return v.writeUnchanged(w)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	b := make([]byte, 0, 64+512*len(l.rooms))
+	b = append(b, `{"rooms":[`...)
+	for i, g := range l.rooms {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name := ""
+		if l.names != nil {
+			name = l.names[i]
+		}
+		var err error
+		if b, l.rooms[i], err = s.appendRoom(ctx, b, name, g, l.shape); err != nil {
+			return err
+		}
+	}
+	b = append(b, `],"next_cursor":`...)
+	if l.next == "" {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendQuote(b, l.next)
+	}
+	b = append(b, `,"as_of":"`...)
+	b = l.asOf.UTC().AppendFormat(b, timestamp)
+	l.validators().set(w.Header())
+	return writeBytes(w, http.StatusOK, mediaJSON, append(b, '"', '}', '\n'))
+}

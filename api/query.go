@@ -1,0 +1,107 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// query is the parameters of a request. What is wrong with them is collected by the readers, and told by err:
+// the first mistake, since whoever mends one sends the request again.
+type query struct {
+	values url.Values
+	wrong  *problem
+}
+
+// parseQuery returns the parameters of r, of which all but the known ones are refused:
+// a filter that is misspelt must not answer as if there were none.
+func parseQuery(r *http.Request, known ...string) (*query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &problem{kind: kindMalformed, detail: "The query has a bad percent-escape, or a semicolon.", cause: err}
+	}
+	for name := range values {
+		if !slices.Contains(known, name) {
+			return nil, unknownParameter(name, known)
+		}
+	}
+	return &query{values: values}, nil
+}
+
+func unknownParameter(name string, known []string) *problem {
+	detail := fmt.Sprintf("There is no parameter %q here", shorten(name))
+	if len(known) > 0 {
+		detail += "; there is " + strings.Join(known, ", ")
+	}
+	return badParameter("%s.", detail)
+}
+
+func badParameter(format string, args ...any) *problem {
+	return &problem{kind: kindBadParameter, detail: fmt.Sprintf(format, args...)}
+}
+
+// shorten cuts what a client wrote for being quoted in an answer.
+func shorten(s string) string {
+	const limit = 40
+	if len(s) > limit {
+		return strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
+
+// fail notes the first mistake.
+func (q *query) fail(format string, args ...any) {
+	if q.wrong == nil {
+		q.wrong = badParameter(format, args...)
+	}
+}
+
+// err returns what was wrong with the parameters that were read.
+func (q *query) err() error {
+	if q.wrong == nil {
+		return nil
+	}
+	return q.wrong
+}
+
+// text returns the only value of a parameter, or "" where it isn't given.
+func (q *query) text(name string) string {
+	values := q.values[name]
+	if len(values) > 1 {
+		q.fail("The parameter %s is given %d times.", name, len(values))
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// number returns a whole number from least to most, or def where it isn't given.
+func (q *query) number(name string, def, least, most int) int {
+	text := q.text(name)
+	if !q.values.Has(name) {
+		return def
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		q.fail("The parameter %s is a whole number from %d to %d, not %q.", name, least, most, shorten(text))
+		return def
+	}
+	return n
+}
+
+// choice returns one of some words, or the first of them where it isn't given.
+func (q *query) choice(name string, words ...string) string {
+	text := q.text(name)
+	if !q.values.Has(name) {
+		return words[0]
+	}
+	if !slices.Contains(words, text) {
+		q.fail("The parameter %s is %s, not %q.", name, strings.Join(words, " or "), shorten(text))
+		return words[0]
+	}
+	return text
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// statsView is who is in all meetings. What isn't a meeting of its own is told beside them.
+type statsView struct {
+	Rooms            int                    `json:"rooms"`
+	ParticipantCount int                    `json:"participant_count"`
+	Counts           map[occupancy.Kind]int `json:"counts"`
+	LargestRoom      *largestView           `json:"largest_room"`
+	RoomsBySize      []sizeView             `json:"rooms_by_size"`
+	Breakout         *totalView             `json:"breakout"`
+	Lobby            *totalView             `json:"lobby"`
+	AsOf             string                 `json:"as_of"`
+}
+
+// largestView is the room with the most people in it.
+type largestView struct {
+	RoomName         string `json:"room_name"`
+	RoomJID          string `json:"room_jid"`
+	ParticipantCount int    `json:"participant_count"`
+}
+
+// sizeView is how many rooms have so many people in them; the last row has no upper end.
+type sizeView struct {
+	From  int  `json:"from"`
+	To    *int `json:"to"`
+	Rooms int  `json:"rooms"`
+}
+
+// totalView is who is in all rooms of one type, null where no domain of these is watched.
+type totalView struct {
+	Rooms            int `json:"rooms"`
+	ParticipantCount int `json:"participant_count"`
+}
+
+// sizes are where the rows of rooms_by_size begin.
+var sizes = []int{0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500}
+
+// getStats handles "GET /api/stats".
+func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	view, err := s.newStatsView()
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view)
+}
+
+func (s *Server) newStatsView() (statsView, error) {
+	view := statsView{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
+	var asOf time.Time
+	for _, domain := range s.directory.Domains() {
+		at, err := s.rooms.Listed(domain.JID)
+		if err != nil {
+			return statsView{}, err
+		}
+		survey, ok := s.directory.Survey(domain.JID)
+		if !ok {
+			return statsView{}, occupancy.NotListed(domain.JID) // forgotten just now
+		}
+		if asOf.IsZero() || at.Before(asOf) {
+			asOf = at
+		}
+		switch domain.Type {
+		case occupancy.RoomBreakout:
+			view.Breakout = view.Breakout.plus(survey.Totals)
+		case occupancy.RoomLobby:
+			view.Lobby = view.Lobby.plus(survey.Totals)
+		default:
+			view.add(survey)
+		}
+	}
+	view.LargestRoom = s.largest()
+	view.AsOf = asOf.UTC().Format(timestamp)
+	return view, nil
+}
+
+// add counts the meetings of a domain.
+func (v *statsView) add(survey occupancy.Survey) {
+	v.Rooms += survey.Rooms
+	v.ParticipantCount += survey.Tally.People()
+	for kind, n := range survey.Tally.Map() {
+		v.Counts[kind] += n
+	}
+	for people, n := range survey.Sizes {
+		row, found := slices.BinarySearch(sizes, people)
+		if !found {
+			row--
+		}
+		v.RoomsBySize[row].Rooms += n
+	}
+}
+
+// plus returns the total of v, which may be nil, and another domain.
+func (v *totalView) plus(totals occupancy.Totals) *totalView {
+	if v == nil {
+		v = &totalView{}
+	}
+	v.Rooms += totals.Rooms
+	v.ParticipantCount += totals.Tally.People()
+	return v
+}
+
+func newSizes() []sizeView {
+	rows := make([]sizeView, len(sizes))
+	for i, from := range sizes {
+		rows[i].From = from
+		if i+1 < len(sizes) {
+			rows[i].To = new(sizes[i+1] - 1)
+		}
+	}
+	return rows
+}
+
+// largest returns the meeting with the most people in it, nil where there is none.
+func (s *Server) largest() *largestView {
+	rooms, _, _ := s.directory.Page(s.directory.Listing(occupancy.ByParticipants), occupancy.Page{
+		Limit: 1, Keep: func(g occupancy.Glance) bool { return g.Type == occupancy.RoomMain },
+	})
+	if len(rooms) == 0 {
+		return nil
+	}
+	return &largestView{
+		RoomName:         s.names.Name(rooms[0].JID()),
+		RoomJID:          rooms[0].Address,
+		ParticipantCount: rooms[0].Participants,
+	}
+}
