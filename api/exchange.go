@@ -6,7 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -60,15 +60,25 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		start := time.Now()
 		x := &exchange{ResponseWriter: w, requestID: requestID(r), route: unmatched}
 		defer func() { s.logExchange(r, x, time.Since(start)) }()
-		w.Header().Set("X-Request-ID", x.requestID)
+		w.Header()["X-Request-Id"] = []string{x.requestID}
 		next.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 	})
 }
 
 // logExchange writes the one record of a request, which holds everything that is to be said about it.
-// The path names a room, thus it is told at Debug only; the key is in no attribute at all.
+// What went well is told at Debug only, for clients poll; the log is for what didn't. The path names a room, thus it is told at Debug only; the key is in no attribute at all.
 func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case x.status != 0 && x.status < http.StatusBadRequest && x.err == nil:
+		level = slog.LevelDebug
+	case x.status == http.StatusInternalServerError:
+		level = slog.LevelError
+	}
 	ctx := context.WithoutCancel(r.Context())
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("request_id", x.requestID),
 		slog.String("method", r.Method),
@@ -84,10 +94,6 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	if x.err != nil {
 		attrs = append(attrs, slog.Any("err", x.err))
 	}
-	level := slog.LevelInfo
-	if x.status == http.StatusInternalServerError {
-		level = slog.LevelError
-	}
 	if p := (*panicError)(nil); errors.As(x.err, &p) {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stack", p.stack))
@@ -95,14 +101,19 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	s.log.LogAttrs(ctx, level, "request answered", attrs...)
 }
 
-// saneRequestID is what a request id of the client's must look like to be taken over:
-// it is echoed in a header and written to logs, so it has no character that means anything there.
-var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
 // requestID returns the request id that r came with, if it is sane, or a new one.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-ID"); saneRequestID.MatchString(id) {
+	if id := r.Header.Get("X-Request-ID"); saneRequestID(id) {
 		return id
 	}
 	return rand.Text()
+}
+
+// saneRequestID reports whether a request id of the client's can be taken over:
+// it is echoed in a header and written to logs, so it has no character that means anything there.
+func saneRequestID(id string) bool {
+	foreign := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	}
+	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, foreign)
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -210,15 +209,13 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
-	defer cancel()
 	l := list{names: names, shape: as}
 	for _, name := range names {
-		room, err := s.names.Room(name)
+		room, err := s.roomNamed(name)
 		if err != nil {
 			return nameProblem(name, err)
 		}
-		g, err := s.rooms.Glance(ctx, room)
+		g, err := s.rooms.Glance(r.Context(), room)
 		if err != nil {
 			return err
 		}
@@ -263,8 +260,6 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 	if v := l.validators(); v.hold(r) {
 		return v.writeUnchanged(w)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
-	defer cancel()
 	b := make([]byte, 0, 64+512*len(l.rooms))
 	b = append(b, `{"rooms":[`...)
 	for i, g := range l.rooms {
@@ -276,7 +271,7 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 			name = l.names[i]
 		}
 		var err error
-		if b, l.rooms[i], err = s.appendRoom(ctx, b, name, g, l.shape); err != nil {
+		if b, l.rooms[i], err = s.appendRoom(r.Context(), b, name, g, l.shape); err != nil {
 			return err
 		}
 	}

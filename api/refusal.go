@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -91,7 +92,7 @@ func (p *problem) message(requestID string) ([]byte, error) {
 		"Content-Type":   {"application/problem+json"},
 		"X-Request-Id":   {requestID},
 	}
-	setSecurity(header)
+	maps.Copy(header, security)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", view.Status, http.StatusText(view.Status))
 	if err := header.Write(&b); err != nil {

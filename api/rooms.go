@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
 )
@@ -35,12 +36,11 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 	if err != nil {
 		return err
 	}
-	room, err := s.names.Room(name)
+	room, err := s.roomNamed(name)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
-	defer cancel()
+	ctx := r.Context()
 	as := shape{p, true}
 	glance, err := s.rooms.Glance(ctx, room)
 	if err != nil {
@@ -62,6 +62,8 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 func (s *Server) appendRoom(ctx context.Context, b []byte, name string, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
 	y := s.bodies.get(g.Address, as, g.State)
 	if y == nil {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
 		read, err := s.rooms.Room(ctx, g.JID())
 		if err != nil {
 			return nil, g, err
@@ -79,6 +81,24 @@ func (s *Server) appendRoom(ctx context.Context, b []byte, name string, g occupa
 		return nil, g, fmt.Errorf("api: marshal: %w", err)
 	}
 	return y.append(b, quoted, g.AsOf), g, nil
+}
+
+// How many names of rooms are remembered, and how long one may be for that.
+const (
+	maxNames      = 4096
+	maxNameLength = 256
+)
+
+// roomNamed returns the JID of a room by what a client calls it. To make one takes long, and clients repeat themselves.
+func (s *Server) roomNamed(name string) (jid.JID, error) {
+	if room, ok := s.named.Get(name); ok {
+		return room, nil
+	}
+	room, err := s.names.Room(name)
+	if err == nil && len(name) <= maxNameLength {
+		s.named.Add(name, room)
+	}
+	return room, err
 }
 
 // roomName returns the room name in the path of r as its sender meant it.

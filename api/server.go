@@ -90,6 +90,7 @@ type Config struct {
 type Server struct {
 	key       [sha256.Size]byte
 	names     *occupancy.Names
+	named     *lru.Cache[string, jid.JID] // what names has said
 	rooms     Rooms
 	link      Link
 	directory *occupancy.Directory
@@ -121,9 +122,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	named, err := lru.New[string, jid.JID](maxNames)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	s := &Server{
 		key:       sha256.Sum256([]byte(cfg.Key)),
 		names:     cfg.Names,
+		named:     named,
 		rooms:     cfg.Rooms,
 		link:      cfg.Link,
 		directory: cfg.Directory,

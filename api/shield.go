@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 )
@@ -21,20 +23,20 @@ const (
 // secure sets the headers that every answer carries, unless a handler knows better.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setSecurity(w.Header())
+		maps.Copy(w.Header(), security)
 		next.ServeHTTP(w, r)
 	})
 }
 
-// setSecurity sets the headers of an answer that is data:
-// no browser should guess another type, render it, frame it or keep it.
-func setSecurity(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+// security is the headers of an answer that is data: no browser should guess another type, render it, frame it or keep it.
+// Every answer shares them, so what is different about one is replaced there, never changed.
+var security = http.Header{
+	"Cache-Control":                {"no-store"},
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
 }
 
 // limit refuses what is larger than any honest request.
@@ -69,6 +71,7 @@ func (s *Server) rescue(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				exchangeOf(r).err = cmp.Or(exchangeOf(r).err, err)
 				panic(v) // net/http's own word for "cut the connection, quietly"
 			}
 			begun := exchangeOf(r).status != 0

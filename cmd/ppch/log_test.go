@@ -68,8 +68,12 @@ func TestTheLogTellsNoNames(t *testing.T) {
 			}
 
 			got := s.log.String()
-			if n := strings.Count(got, `"request answered"`); n < 25 {
-				t.Errorf("the log got %d requests want all of them", n)
+			least := 15 // without DEBUG only those that went wrong
+			if isDebug {
+				least = 25
+			}
+			if n := strings.Count(got, `"request answered"`); n < least {
+				t.Errorf("the log got %d requests want at least %d", n, least)
 			}
 			for what, text := range map[string]string{
 				"the key": testKey, "a wrong key": badKey, "the secret": srv.Secret(), "a person": person, "a first name": "Åsa", "a nick": asa.Nick(),
