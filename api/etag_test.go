@@ -1,0 +1,65 @@
+package api_test
+
+import (
+	"net/http"
+	"testing"
+)
+
+// has is the header of a client that has an answer already.
+func has(a answer) http.Header { return http.Header{"If-None-Match": {a.header.Get("ETag")}} }
+
+func TestWhatAClientHasHoldsUntilSomethingChanges(t *testing.T) {
+	d := newVillage(t, map[string]int{"daily": 1, "other": 1})
+	s := start(t, told(d.Directory))
+	for _, target := range []string{
+		"/api/rooms/daily/participants", "/api/rooms/daily", "/api/rooms", "/api/rooms?sort=participants&expand=occupants", "/api/rooms?name=daily",
+	} {
+		before := s.get(target)
+		if got := s.do(ask{target: target, header: has(before)}); got.status != http.StatusNotModified || len(got.body) > 0 {
+			t.Errorf("%s: nothing has changed: got %d", target, got.status)
+		} else if got.header.Get("ETag") != before.header.Get("ETag") || got.header.Get("PPCH-As-Of") == "" {
+			t.Errorf("%s: got header %v", target, got.header)
+		}
+		d.set("daily", d.rooms["daily"]+1)
+		after := s.do(ask{target: target, header: has(before)})
+		if after.status != http.StatusOK || after.header.Get("ETag") == before.header.Get("ETag") {
+			t.Errorf("%s: somebody came: got %d with the tag of before", target, after.status)
+		}
+	}
+}
+
+func TestTagsTellAnswersApart(t *testing.T) {
+	s := start(t, told(several()))
+	seen := map[string]string{}
+	for _, target := range []string{
+		"/api/rooms/standup/participants", "/api/rooms/standup", "/api/rooms?name=standup", "/api/rooms?name=standup&expand=occupants",
+		"/api/rooms/nowhere", "/api/rooms", "/api/rooms?limit=1", "/api/rooms?q=nowhere",
+	} {
+		tag := s.get(target).header.Get("ETag")
+		if before, ok := seen[tag]; ok {
+			t.Errorf("%s has the tag of %s", target, before)
+		}
+		seen[tag] = target
+	}
+}
+
+func TestAFailureIsNotKept(t *testing.T) {
+	d := newVillage(t, map[string]int{"daily": 1})
+	s := start(t, told(d.Directory))
+	before := s.get("/api/rooms/daily/participants")
+	d.Forget(mainDomain)
+	got := s.do(ask{target: "/api/rooms/daily/participants", header: has(before)})
+	got.wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
+	if got.header.Get("ETag") != "" || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("got header %v", got.header)
+	}
+}
+
+func TestTheSameRoomIsToldUnderEachNameItIsCalledBy(t *testing.T) {
+	s := start(t, told(several()))
+	for path, want := range map[string]string{"Standup": "Standup", "standup": "standup", "standup@muc.meet.jitsi": "standup@muc.meet.jitsi", "STANDUP": "STANDUP"} {
+		if got := s.get("/api/rooms/" + path + "/participants").object(t)["room_name"]; got != want {
+			t.Errorf("got %v want %s", got, want)
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package api_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/component/occupancy"
+)
+
+// names returns the room_name of each room of a list.
+func (a answer) names(t *testing.T) []string {
+	t.Helper()
+	names := []string{}
+	for _, room := range a.object(t)["rooms"].([]any) {
+		names = append(names, room.(map[string]any)["room_name"].(string))
+	}
+	return names
+}
+
+// village is a Directory that a test changes: rooms by node, and how many people are in each.
+type village struct {
+	*occupancy.Directory
+	t     testing.TB
+	rooms map[string]int
+	total int
+}
+
+func newVillage(t testing.TB, rooms map[string]int) *village {
+	v := &village{Directory: occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain), t: t, rooms: map[string]int{}}
+	for _, d := range v.Domains() {
+		v.Begin(d.JID, occupancy.Trust{})
+		if err := v.Apply(d.JID, occupancy.Batch{Synced: true}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for node, people := range rooms {
+		v.set(node, people)
+	}
+	return v
+}
+
+// set has so many people in a room; none at all when that is below zero, and no room either.
+func (v *village) set(node string, people int) {
+	v.t.Helper()
+	delta := occupancy.Delta{Room: node + "@muc.meet.jitsi", New: true, Gone: people < 0}
+	v.total -= v.rooms[node]
+	delete(v.rooms, node)
+	if people >= 0 {
+		v.rooms[node] = people
+		v.total += people
+		delta.Facts = &occupancy.RoomFacts{CreatedAt: now.Add(-1 * 60e9)}
+	}
+	for i := range people {
+		delta.Present = append(delta.Present, occupancy.Occupant{ID: fmt.Sprintf("%08x", i), Name: "Ada", RealJID: "x@meet.jitsi/x", JoinedAt: now})
+	}
+	batch := occupancy.Batch{Synced: true, Rooms: len(v.rooms), Occupants: v.total, Deltas: []occupancy.Delta{delta}}
+	if err := v.Apply(mainDomain, batch, now); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func TestListsOfRooms(t *testing.T) {
+	d := newVillage(t, map[string]int{"alpha": 3, "beta": 1, "[acme]gamma": 0, "[acme]delta": 2, "caf%c3%a9": 1})
+	s := start(t, told(d.Directory))
+	for _, c := range []struct {
+		name  string
+		query string
+		want  []string
+	}{
+		{"all by name", "", []string{"[acme]delta", "[acme]gamma", "alpha", "beta", "caf%c3%a9"}},
+		{"by name, backwards", "?order=desc", []string{"caf%c3%a9", "beta", "alpha", "[acme]gamma", "[acme]delta"}},
+		{"most people first", "?sort=participants", []string{"alpha", "[acme]delta", "beta", "caf%c3%a9", "[acme]gamma"}},
+		{"fewest people first", "?sort=participants&order=asc", []string{"[acme]gamma", "caf%c3%a9", "beta", "[acme]delta", "alpha"}},
+		{"those of a tenant", "?tenant=Acme", []string{"[acme]delta", "[acme]gamma"}},
+		{"those of no tenant", "?tenant=", []string{"alpha", "beta", "caf%c3%a9"}},
+		{"those with people", "?min_participants=2", []string{"[acme]delta", "alpha"}},
+		{"by a part of the name", "?q=TA", []string{"[acme]delta", "beta"}},
+		{"by a part of the name as people write it", "?q=f%C3%A9", []string{"caf%c3%a9"}},
+		{"all filters at once", "?q=a&tenant=acme&min_participants=1&type=main&sort=created&limit=5", []string{"[acme]delta"}},
+		{"none is left", "?q=nowhere", []string{}},
+		{"no lobby", "?type=lobby", []string{}},
+		{"every type", "?type=all&limit=2", []string{"[acme]delta", "[acme]gamma"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, s.get("/api/rooms"+c.query).names(t)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEveryListedRoomIsFoundByItsName(t *testing.T) {
+	s := start(t, told(several()))
+	for _, room := range s.get("/api/rooms?type=all&expand=occupants").object(t)["rooms"].([]any) {
+		room := room.(map[string]any)
+		name := room["room_name"].(string)
+		for _, target := range []string{"/api/rooms/" + url.PathEscape(name) + "/participants", "/api/rooms?expand=occupants&name=" + url.QueryEscape(name)} {
+			got := s.get(target).object(t)
+			if list, ok := got["rooms"].([]any); ok {
+				got = list[0].(map[string]any)
+			}
+			if got["room_jid"] != room["room_jid"] || got["room_name"] != name || !cmp.Equal(got["occupants"], room["occupants"]) {
+				t.Errorf("%s: got %v, want %v", target, got, room)
+			}
+		}
+	}
+}
+
+func TestAPageLeadsToTheNext(t *testing.T) {
+	s := start(t, told(newVillage(t, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}).Directory))
+	for _, sort := range []string{"name", "participants", "created"} {
+		var byCursor, byLink []string
+		for target := "/api/rooms?limit=2&min_participants=2&sort=" + sort; target != ""; {
+			got := s.get(target)
+			byCursor = append(byCursor, got.names(t)...)
+			next, _ := got.object(t)["next_cursor"].(string)
+			target = ""
+			if next != "" {
+				target = "/api/rooms?limit=2&min_participants=2&sort=" + sort + "&cursor=" + next
+			}
+		}
+		base, _ := url.Parse("/api/rooms?limit=2&min_participants=2&sort=" + sort)
+		for at := base; at != nil; {
+			got := s.get(at.String())
+			byLink = append(byLink, got.names(t)...)
+			link := got.header.Get("Link")
+			at = nil
+			if ref, ok := strings.CutSuffix(link, `>; rel="next"`); ok {
+				at, _ = base.Parse(ref[1:])
+			} else if link != "" {
+				t.Fatalf("got Link %q", link)
+			}
+		}
+		want := []string{"b", "c", "d", "e"}
+		if sort == "participants" {
+			slices.Reverse(want)
+		}
+		if !slices.Equal(byCursor, want) || !slices.Equal(byLink, want) {
+			t.Errorf("%s: got %q by cursor and %q by link, want %q", sort, byCursor, byLink, want)
+		}
+	}
+}
+
+func TestAWalkThroughAChangingListMissesNoRoomThatLivesThroughout(t *testing.T) {
+	for _, sort := range []string{"name", "participants", "created"} {
+		d := newVillage(t, nil)
+		for i := range 60 {
+			d.set(fmt.Sprintf("stays%d", i), 1)
+		}
+		s := start(t, told(d.Directory))
+		told := map[string]int{}
+		random := rand.New(rand.NewPCG(3, 4))
+		for cursor := ""; ; {
+			got := s.get("/api/rooms?limit=7&sort=" + sort + "&cursor=" + cursor)
+			for _, name := range got.names(t) {
+				told[name]++
+			}
+			var more bool
+			if cursor, more = got.object(t)["next_cursor"].(string); !more {
+				break
+			}
+			for i := range 20 {
+				d.set(fmt.Sprintf("stays%d", random.IntN(60)), random.IntN(9))
+				d.set(fmt.Sprintf("moves%d", i), random.IntN(3)-1)
+			}
+		}
+		for i := range 60 {
+			if n := told[fmt.Sprintf("stays%d", i)]; n != 1 {
+				t.Errorf("by %s: stays%d was told %d times", sort, i, n)
+			}
+		}
+	}
+}
+
+func TestWrongParameters(t *testing.T) {
+	cursor := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	s := start(t, told(several()))
+	for _, c := range []struct{ query, want string }{
+		{"limit=many", `The parameter limit is a whole number from 1 to 1000, not "many".`},
+		{"limit=0", `The parameter limit is a whole number from 1 to 1000, not "0".`},
+		{"limit=1001", `The parameter limit is a whole number from 1 to 1000, not "1001".`},
+		{"limit=", `The parameter limit is a whole number from 1 to 1000, not "".`},
+		{"limit=1&limit=2", `The parameter limit is given 2 times.`},
+		{"limit=" + strings.Repeat("9", 300), `The parameter limit is a whole number from 1 to 1000, not "9999999999999999999999999999999999999999…".`},
+		{"min_participants=-1", `The parameter min_participants is a whole number from 0 to 1073741824, not "-1".`},
+		{"sort=size", `The parameter sort is name or participants or created, not "size".`},
+		{"order=up", `The parameter order is asc or desc, not "up".`},
+		{"sort=created&order=up", `The parameter order is desc or asc, not "up".`},
+		{"type=meeting", `The parameter type is main or breakout or lobby or all, not "meeting".`},
+		{"expand=names", `The parameter expand is occupants, not "names".`},
+		{"Limit=1", `There is no parameter "Limit" here; there is type, tenant, min_participants, q, sort, order, limit, cursor, expand.`},
+		{"name=a&limit=1", `There is no parameter "limit" here; there is name, expand.`},
+		{"name=" + strings.Repeat("a&name=", 100), `At most 100 rooms can be asked for at once, not 101.`},
+		{"cursor=%ff", `The cursor is none; send the next_cursor of the page before as it is.`},
+		{"cursor=bm9uZQ", `The cursor is none; send the next_cursor of the page before as it is.`},
+		{"cursor=" + cursor(`{"Position":{"Key":1e99}}`), `The cursor is none; send the next_cursor of the page before as it is.`},
+		{"cursor=" + cursor(`{"Index":-1,"Position":{"Address":"a"}}`), `The cursor is none; send the next_cursor of the page before as it is.`},
+		{"cursor=" + cursor(`{"Sort":{"By":1},"Position":{"Address":"a"}}`), `The cursor belongs to a list that is sorted otherwise; send sort and order as for the first page.`},
+	} {
+		got := s.get("/api/rooms?"+c.query).wantProblem(t, http.StatusBadRequest, "bad-parameter")
+		if got["detail"] != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.query, got["detail"], c.want)
+		}
+	}
+	for query, code := range map[string]string{
+		"q=%zz": "malformed-request", "q=a;b": "malformed-request",
+		"name=a%5Bb": "bad-room-name", "name=": "bad-room-name", "name=a@example.com": "domain-not-watched",
+	} {
+		s.get("/api/rooms?"+query).wantProblem(t, http.StatusBadRequest, code)
+	}
+	unwatched := start(t, told(func() *occupancy.Directory { return occupancy.NewDirectory(mainDomain) }()))
+	unwatched.get("/api/rooms?type=lobby").wantProblem(t, http.StatusBadRequest, "domain-not-watched")
+}
+
+func TestRoomsByNameAreToldAsTheyWereAskedFor(t *testing.T) {
+	s := start(t, told(several()))
+	got := s.get("/api/rooms?name=StandUp&name=acme/Planning&name=nowhere&name=7d1f@breakout.meet.jitsi")
+	if diff := cmp.Diff([]string{"StandUp", "acme/Planning", "nowhere", "7d1f@breakout.meet.jitsi"}, got.names(t)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	var counts []any
+	for _, room := range got.object(t)["rooms"].([]any) {
+		counts = append(counts, room.(map[string]any)["exists"], room.(map[string]any)["participant_count"])
+	}
+	if diff := cmp.Diff([]any{true, 1.0, true, 2.0, false, 0.0, true, 1.0}, counts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAListOfWhatIsNotKnownIsNoEmptyList(t *testing.T) {
+	d := newVillage(t, map[string]int{"a": 1})
+	d.Forget(lobbyDomain)
+	s := start(t, told(d.Directory))
+	if got := s.get("/api/rooms").names(t); len(got) != 1 {
+		t.Errorf("got %q although meetings are known", got)
+	}
+	for _, target := range []string{"/api/rooms?type=all", "/api/rooms?type=lobby", "/api/stats"} {
+		s.get(target).wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
+	}
+}
