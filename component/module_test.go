@@ -61,6 +61,15 @@ func TestOnProsodyWithTheModuleTheCountIsOfPeopleAndExact(t *testing.T) {
 		got, err := c.Room(ctx, jid.MustParse(planning))
 		return err == nil && got.Participants == 2
 	})
+	glance, err := c.Glance(ctx, jid.MustParse(planning))
+	if room, _ := c.Room(ctx, jid.MustParse(planning)); err != nil || glance.State != room.State || glance.Participants != 2 || glance.Address != planning {
+		t.Errorf("got the glance %+v, %v of %+v", glance, err, room)
+	}
+	for _, domain := range []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"} {
+		if asOf, err := c.Listed(jid.MustParse(domain)); err != nil || time.Since(asOf) > 10*time.Second {
+			t.Errorf("%s: got %s, %v want it listed", domain, asOf, err)
+		}
+	}
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || got.Source != occupancy.SourceModule {
 		t.Errorf("got %+v, %v want a room known not to exist", got, err)
 	}

@@ -106,6 +106,13 @@ func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
 	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeDisco {
 		t.Errorf("mode got %s want disco", mode)
 	}
+	glance, err := c.Glance(ctx, jid.MustParse(srv.Room("planning")))
+	if err != nil || !glance.Exists || glance.Participants != 3 {
+		t.Errorf("got the glance %+v, %v want three occupants", glance, err)
+	}
+	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); reasonOf(err) != occupancy.ReasonModuleMissing {
+		t.Errorf("got %v want that only the module can list", err)
+	}
 	got, err := c.Room(ctx, must(names.Room("nobody here"))(t))
 	if err != nil || got.Exists || !got.Exact {
 		t.Errorf("got %+v, %v want a room known not to exist", got, err)
