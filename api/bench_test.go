@@ -1,48 +1,195 @@
 package api_test
 
 import (
+	"bufio"
+	"context"
+	"fmt"
 	"io"
-	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"ppch/api"
 	"ppch/component/occupancy"
 )
 
-// discarded is a ResponseWriter that keeps nothing.
-type discarded struct{ header http.Header }
+// town returns a Directory of 10,000 rooms with 10 people in each, but 20 in the first.
+func town(b *testing.B) *village {
+	v := newVillage(b, nil)
+	batch := occupancy.Batch{Synced: true}
+	for i := range 10_000 {
+		delta := occupancy.Delta{Room: fmt.Sprintf("room%04d@muc.meet.jitsi", i), New: true, Facts: &occupancy.RoomFacts{CreatedAt: now, Subject: "Weekly"}}
+		for j := range 10 + 10*max(0, 1-i) {
+			delta.Present = append(delta.Present, occupancy.Occupant{
+				ID: fmt.Sprintf("%08x", j), Name: fmt.Sprintf("Person Number %d", j), Role: "participant", Affiliation: "none",
+				RealJID: fmt.Sprintf("%08x@meet.jitsi/x", j), JoinedAt: now, AvatarURL: "https://example.com/avatars/1.png",
+			})
+		}
+		batch.Rooms++
+		batch.Occupants += len(delta.Present)
+		batch.Deltas = append(batch.Deltas, delta)
+	}
+	if err := v.Apply(mainDomain, batch, now); err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
 
-func (d *discarded) Header() http.Header         { return d.header }
-func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
-func (d *discarded) WriteHeader(int)             {}
-
-// BenchmarkHandler is what a request costs besides what net/http does for it.
-func BenchmarkHandler(b *testing.B) {
-	d := several()
+// serve runs a service that tells what d holds, and returns its address.
+func serve(b *testing.B, d *occupancy.Directory) string {
+	b.Helper()
 	server, err := api.New(api.Config{
 		Addr: "127.0.0.1:0", Key: testKey, Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
 		Rooms: toldRooms{d}, Link: fakeLink(healthyLink()), Directory: d,
-		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, target := range map[string]string{
-		"participants": "/api/rooms/standup/participants",
-		"list":         "/api/rooms",
-		"live":         "/livez",
-	} {
-		b.Run(name, func(b *testing.B) {
-			r := httptest.NewRequest(http.MethodGet, target, nil)
-			r.Header.Set("X-API-Key", testKey)
-			w := &discarded{http.Header{}}
-			b.ReportAllocs()
-			for b.Loop() {
-				clear(w.header)
-				server.Handler().ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return server.Addr().String()
+}
+
+// load sends one request over and over on each of 16 connections, and returns how many a second were answered.
+func load(b *testing.B, addr, request string, length time.Duration) float64 {
+	b.Helper()
+	var total int
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	began := time.Now()
+	for range 16 {
+		asking.Go(func() {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Error(err)
+				return
 			}
+			defer conn.Close()
+			n, r := 0, bufio.NewReaderSize(conn, 64<<10)
+			for ; time.Since(began) < length; n++ {
+				if _, err := io.WriteString(conn, request); err != nil {
+					b.Error(err)
+					return
+				}
+				if err := skip(r); err != nil {
+					b.Errorf("%s: %v", request, err)
+					return
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total += n
 		})
 	}
+	asking.Wait()
+	return float64(total) / time.Since(began).Seconds()
+}
+
+// skip reads an answer that has to be a good one, at less cost than net/http's client.
+func skip(r *bufio.Reader) error {
+	length := 0
+	for first := true; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		text := strings.TrimSpace(string(line))
+		if first && !strings.HasPrefix(text, "HTTP/1.1 200") && !strings.HasPrefix(text, "HTTP/1.1 304") {
+			return fmt.Errorf("got %s", text)
+		}
+		if value, ok := strings.CutPrefix(text, "Content-Length: "); ok {
+			if length, err = strconv.Atoi(value); err != nil {
+				return err
+			}
+		}
+		if text == "" {
+			_, err := r.Discard(length)
+			return err
+		}
+	}
+}
+
+// BenchmarkReads compares kinds of reads by turns, seven rounds in one run. It reports medians, and what each costs
+// as a multiple of reading one room of 20. The bare handler of net/http writes the bytes of that.
+func BenchmarkReads(b *testing.B) {
+	addr := serve(b, town(b).Directory)
+	get := func(target, more string) string {
+		return "GET " + target + " HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n" + more + "\r\n"
+	}
+	const one = "/api/rooms/room0000/participants"
+	body, tag := answered(b, addr, one)
+	bare := bareServer(b, body)
+	names := url.Values{}
+	for i := range 100 {
+		names.Add("name", fmt.Sprintf("room%04d", 50*i))
+	}
+	kinds := []struct{ name, addr, request string }{
+		{"room", addr, get(one, "")},
+		{"bare", bare, get(one, "")},
+		{"304", addr, get(one, "If-None-Match: "+tag+"\r\n")},
+		{"page", addr, get("/api/rooms?limit=100", "")},
+		{"batch", addr, get("/api/rooms?"+names.Encode(), "")},
+	}
+	for b.Loop() {
+		rates := make([][]float64, len(kinds))
+		for range 7 {
+			for i, k := range kinds {
+				rates[i] = append(rates[i], load(b, k.addr, k.request, 300*time.Millisecond))
+			}
+		}
+		for i := range rates {
+			slices.Sort(rates[i])
+			b.ReportMetric(rates[i][3], kinds[i].name+"/s")
+			b.Logf("%-5s %6.0f/s (%.0f to %.0f), the cost of %.2f rooms", kinds[i].name, rates[i][3], rates[i][0], rates[i][6], rates[0][3]/rates[i][3])
+		}
+	}
+}
+
+// answered returns the body and the tag of an answer.
+func answered(b *testing.B, addr, target string) (body []byte, tag string) {
+	b.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+addr+target, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", testKey)
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err = io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatal(resp.Status, err)
+	}
+	return body, resp.Header.Get("ETag")
+}
+
+// bareServer writes body to everybody, and does nothing else.
+func bareServer(b *testing.B, body []byte) string {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	length := strconv.Itoa(len(body))
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", length)
+		_, _ = w.Write(body)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	b.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
 }

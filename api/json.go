@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -54,4 +55,27 @@ func orNull(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// buffers lends memory in which an answer grows, since most of what requests would leave behind is that.
+var buffers bufferPool
+
+// maxBuffer is what is worth keeping; few answers are larger.
+const maxBuffer = 256 << 10
+
+type bufferPool struct{ pool sync.Pool }
+
+// get returns an empty buffer, to be put back once it is written.
+func (p *bufferPool) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		*b = (*b)[:0]
+		return b
+	}
+	return new(make([]byte, 0, 4<<10))
+}
+
+func (p *bufferPool) put(b *[]byte) {
+	if cap(*b) <= maxBuffer {
+		p.pool.Put(b)
+	}
 }

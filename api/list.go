@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -260,7 +261,19 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 	if v := l.validators(); v.hold(r) {
 		return v.writeUnchanged(w)
 	}
-	b := make([]byte, 0, 64+512*len(l.rooms))
+	buffer := buffers.get()
+	defer buffers.put(buffer)
+	b, err := s.appendList(r.Context(), *buffer, l)
+	if err != nil {
+		return err
+	}
+	*buffer = b
+	l.validators().set(w.Header())
+	return writeBytes(w, http.StatusOK, mediaJSON, b)
+}
+
+// appendList writes l to b as JSON. What it has written may be newer than l, whose rooms it changes to fit.
+func (s *Server) appendList(ctx context.Context, b []byte, l list) ([]byte, error) {
 	b = append(b, `{"rooms":[`...)
 	for i, g := range l.rooms {
 		if i > 0 {
@@ -271,8 +284,8 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 			name = l.names[i]
 		}
 		var err error
-		if b, l.rooms[i], err = s.appendRoom(r.Context(), b, name, g, l.shape); err != nil {
-			return err
+		if b, l.rooms[i], err = s.appendRoom(ctx, b, name, g, l.shape); err != nil {
+			return nil, err
 		}
 	}
 	b = append(b, `],"next_cursor":`...)
@@ -283,6 +296,5 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 	}
 	b = append(b, `,"as_of":"`...)
 	b = l.asOf.UTC().AppendFormat(b, timestamp)
-	l.validators().set(w.Header())
-	return writeBytes(w, http.StatusOK, mediaJSON, append(b, '"', '}', '\n'))
+	return append(b, '"', '}', '\n'), nil
 }

@@ -49,12 +49,15 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 	if v := (validators{etagOf(glance.State, as), glance.AsOf}); v.hold(r) {
 		return v.writeUnchanged(w)
 	}
-	b, glance, err := s.appendRoom(ctx, nil, name, glance, as)
+	b := buffers.get()
+	defer buffers.put(b)
+	*b, glance, err = s.appendRoom(ctx, *b, name, glance, as)
 	if err != nil {
 		return err
 	}
+	*b = append(*b, '\n')
 	validators{etagOf(glance.State, as), glance.AsOf}.set(w.Header())
-	return writeBytes(w, http.StatusOK, mediaJSON, append(b, '\n'))
+	return writeBytes(w, http.StatusOK, mediaJSON, *b)
 }
 
 // appendRoom writes a room to b as JSON, under the name by which the client called it, or its own if that is empty.

@@ -44,7 +44,10 @@ func StateOf(r Room) State {
 
 // Glance returns what [Directory.Room] would, at a fraction of its cost.
 func (d *Directory) Glance(room jid.JID) (Glance, bool) {
-	at := room.Bare().String()
+	if room.Resourcepart() != "" {
+		room = room.Bare()
+	}
+	at := room.String()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(room.Domainpart())
