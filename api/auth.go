@@ -1,38 +1,78 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
-// authorize returns nil if r carries the API key, in X-API-Key or as a bearer token.
+// The policies by which requests are limited, as the RateLimit fields call them.
+const (
+	policyKey     = "key"
+	policyGuesses = "wrong-keys"
+)
+
+// authorize returns nil if r carries an API key, in X-API-Key or as a bearer token, that may be used for what is needed.
+// The exchange then has its grant.
 //
 // A key in the query string is ignored, because URLs end up in logs and histories.
 // A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
-func (s *Server) authorize(r *http.Request) error {
-	key := apiKey(r)
-	if key == "" {
-		return &problem{
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope) error {
+	k, err := s.identify(r)
+	if err != nil {
+		return err
+	}
+	x := exchangeOf(r)
+	x.grant = grant{k}
+	if !k.expires.IsZero() && !time.Now().Before(k.expires) {
+		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}
+	}
+	if k.limiter != nil {
+		if !k.limiter.Allow() {
+			return limited(k.limiter, policyKey, "This API key is used too often; RateLimit-Policy says how often it may be.")
+		}
+		warnLimit(w.Header(), k.limiter, policyKey)
+	}
+	if !x.grant.allows(needed) {
+		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", needed)}
+	}
+	return nil
+}
+
+// identify returns the key that r carries.
+//
+// An address that has sent too many wrong ones has to wait before it may try another.
+// A key that nobody can guess passes even so: else one client with an old key would lock out all that share its address,
+// as they do behind a reverse proxy.
+func (s *Server) identify(r *http.Request) (*key, error) {
+	const tooMany = "Too many wrong API keys came from this address."
+	text := apiKey(r)
+	if text == "" {
+		return nil, &problem{
 			kind:   kindMissingKey,
 			detail: "Send the API key in the header X-API-Key, or as Authorization: Bearer.",
 			// X-API-Key is no scheme that could be named here, RFC 9110 §11.6.1 wants one that can.
 			header: http.Header{"Www-Authenticate": {`Bearer realm="ppch"`}},
 		}
 	}
-	// Sums are of equal length, so that not even the key's length shows in the time that this takes.
-	sum := sha256.Sum256([]byte(key))
-	if subtle.ConstantTimeCompare(sum[:], s.key[:]) != 1 {
-		return &problem{kind: kindWrongKey, detail: "This is not the API key."}
+	k := s.keys.find(sumOf(text))
+	switch {
+	case k == nil:
+		if limiter := s.guessers.of(r); !limiter.Allow() {
+			return nil, limited(limiter, policyGuesses, tooMany)
+		}
+		return nil, &problem{kind: kindWrongKey, detail: "This is not an API key of this service."}
+	case k.guessable && s.guessers.held(r):
+		return nil, limited(s.guessers.of(r), policyGuesses, tooMany)
 	}
-	return nil
+	return k, nil
 }
 
 // apiKey returns the key that r carries, or "".
 // X-API-Key wins, because Authorization may be meant for a proxy on the way.
 func apiKey(r *http.Request) string {
-	if key := r.Header.Get("X-API-Key"); key != "" {
+	if key := r.Header.Get("X-Api-Key"); key != "" {
 		return key
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")

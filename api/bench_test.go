@@ -45,7 +45,7 @@ func town(b *testing.B) *village {
 func serve(b *testing.B, d *occupancy.Directory) string {
 	b.Helper()
 	server, err := api.New(api.Config{
-		Addr: "127.0.0.1:0", Key: testKey, Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
+		Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey, Rate: 1e9}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
 		Rooms: toldRooms{d}, Link: fakeLink(healthyLink()), Directory: d,
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 
 // document returns the OpenAPI document as the service serves it.
 var document = sync.OnceValues(func() (*openapi3.T, error) {
-	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Key: testKey})
+	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey})})
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,9 @@ func contract(t *testing.T) *openapi3.T {
 
 // everywhere are the headers of every answer, which the document tells once, in words.
 var everywhere = []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"}
+
+// sometimes are headers that any answer may have, which the document tells once, in words.
+var sometimes = []string{"Ratelimit", "Ratelimit-Policy"}
 
 // transfer are the headers that belong to HTTP rather than to this API.
 var transfer = []string{"Connection", "Content-Length", "Content-Type", "Date"}
@@ -106,7 +109,7 @@ func checkContract(t *testing.T, req *http.Request, a answer) {
 		}
 	}
 	for name := range a.header {
-		if !documented(response, name) && !slices.Contains(everywhere, name) && !slices.Contains(transfer, name) {
+		if !documented(response, name) && !slices.Contains(slices.Concat(everywhere, sometimes, transfer), name) {
 			t.Errorf("contract: %s: header %s of %d is not documented", describe(req), name, a.status)
 		}
 	}
@@ -181,6 +184,28 @@ func TestRoutesAndDocumentAreTheSame(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(routed)
 	if diff := cmp.Diff(documented, routed); diff != "" {
+		t.Errorf("- openapi.yaml, + routes.go:\n%s", diff)
+	}
+}
+
+func TestEveryRouteNeedsTheScopeThatIsDocumented(t *testing.T) {
+	documented := map[string]string{}
+	for path, item := range contract(t).Paths.Map() {
+		for method, operation := range item.Operations() {
+			var scopes []string
+			for _, way := range *operation.Security {
+				for _, needed := range way {
+					scopes = append(scopes, needed...)
+				}
+			}
+			scopes = slices.Compact(scopes) // the same in both ways of sending the key
+			if needed, ok := documented[path]; len(scopes) > 1 || ok && needed != strings.Join(scopes, "") {
+				t.Errorf("%s %s: got the scopes %v, want one, and that of the other methods", method, path, scopes)
+			}
+			documented[path] = strings.Join(scopes, "")
+		}
+	}
+	if diff := cmp.Diff(documented, start(t).Scopes()); diff != "" {
 		t.Errorf("- openapi.yaml, + routes.go:\n%s", diff)
 	}
 }

@@ -28,6 +28,7 @@ var examples = map[string]struct {
 }{
 	"info":                {asked: ask{target: "/"}},
 	"exact":               {given: with(occupied), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"count-only":          {given: both(with(occupied), keyed("scope=count")), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"no-room":             {asked: ask{target: "/api/rooms/Nobody%20Here/participants"}},
 	"inexact":             {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"list":                {given: told(several()), asked: ask{target: "/api/rooms?limit=1"}},
@@ -44,6 +45,10 @@ var examples = map[string]struct {
 	"domain-not-watched":  {given: with(fails(fmt.Errorf("wrapped: %w", occupancy.ErrNotWatched))), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"missing-key":         {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": nil}}},
 	"wrong-key":           {asked: ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"guess"}}}},
+	"key-expired":         {given: keyed("scope=all expires=2025-12-31"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"scope-missing":       {given: keyed("scope=metrics"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"room-not-allowed":    {given: keyed("scope=all room=acme/*"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"rate-limited":        {given: usedUp, asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"prosody-unavailable": {given: with(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"syncing":             {given: with(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: with(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},

@@ -20,6 +20,7 @@ type exchange struct {
 	http.ResponseWriter
 	requestID string
 	route     string // the template of the route
+	grant     grant  // what the key allows
 	status    int    // 0 until the answer begins
 	bytes     int64
 	err       error
@@ -66,7 +67,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 }
 
 // logExchange writes the one record of a request, which holds everything that is to be said about it.
-// What went well is told at Debug only, for clients poll; the log is for what didn't. The path names a room, thus it is told at Debug only; the key is in no attribute at all.
+// What went well is told at Debug only, for clients poll; the log is for what didn't.
+// The path names a room, thus it is told at Debug only; of the key only its name is told.
 func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
@@ -87,6 +89,9 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 		slog.Int64("bytes", x.bytes),
 		slog.Duration("duration", took),
 		slog.String("remote", r.RemoteAddr),
+	}
+	if x.grant.key != nil {
+		attrs = append(attrs, slog.String("key", x.grant.key.name))
 	}
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		attrs = append(attrs, slog.String("path", r.URL.EscapedPath()))

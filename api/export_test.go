@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/time/rate"
 )
 
 // HTTP returns the server beneath s, for tests that can't wait as long as its timeouts.
@@ -25,3 +26,35 @@ func (s *Server) Wrap(next http.Handler) http.Handler { return s.wrap(next) }
 
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase
+
+// UseUp lets each key be used once a minute, beginning in a minute. It may be called only before any request.
+func (k *Keyring) UseUp() {
+	for _, key := range *k.keys.Load() {
+		key.limiter = rate.NewLimiter(rate.Every(time.Minute), 1)
+		key.limiter.Allow()
+	}
+}
+
+// Scopes returns the word for what each route needs, "" for nothing, by its path.
+func (s *Server) Scopes() map[string]string {
+	needed := map[string]string{}
+	for _, route := range s.routes() {
+		needed[route.path] = ""
+		if route.needs != public {
+			needed[route.path] = route.needs.String()
+		}
+	}
+	return needed
+}
+
+// Find reports whether keys has a key, as a request would find out.
+func (k *Keyring) Find(text string) bool { return k.find(sumOf(text)) != nil }
+
+// Origin returns what counts as one address.
+func Origin(remote string) string { return origin(remote).String() }
+
+// Guessers returns how many addresses s remembers.
+func (s *Server) Guessers() int { return s.guessers.limiters.Len() }
+
+// MaxGuessers is how many those may be.
+const MaxGuessers = maxGuessers

@@ -103,7 +103,7 @@ func prepare(t *testing.T, adjust ...func(*api.Config)) *service {
 	log := &logBuffer{}
 	cfg := api.Config{
 		Addr:      "127.0.0.1:0",
-		Key:       testKey,
+		Keys:      keyring(api.KeyringConfig{Key: testKey}),
 		Names:     occupancy.NewNames(mainDomain, breakoutDomain),
 		Rooms:     fakeRooms(absent),
 		Link:      fakeLink(healthyLink()),
@@ -144,6 +144,15 @@ func (s *service) run() {
 			s.t.Errorf("Run: %v", err)
 		}
 	})
+}
+
+// keyring returns a Keyring, whose configuration must be right.
+func keyring(cfg api.KeyringConfig) *api.Keyring {
+	keys, err := api.NewKeyring(cfg)
+	if err != nil {
+		panic(err)
+	}
+	return keys
 }
 
 // with adjusts which rooms there are.

@@ -34,6 +34,7 @@ type listQuery struct {
 	shape  shape
 	cursor string
 	values url.Values
+	grant  grant
 }
 
 // filter is which rooms of the listed domains are wanted.
@@ -72,12 +73,14 @@ func parseListQuery(r *http.Request) (listQuery, error) {
 	if err != nil {
 		return listQuery{}, err
 	}
+	grant := exchangeOf(r).grant
 	list := listQuery{
 		typ:    q.choice("type", listTypes...),
 		limit:  q.number("limit", defaultLimit, 1, maxLimit),
-		shape:  shape{inList, true},
+		shape:  shape{inList, grant.names()},
 		cursor: q.text("cursor"),
 		values: q.values,
+		grant:  grant,
 		filter: filter{
 			least: q.number("min_participants", 0, 0, 1<<30),
 			text:  strings.ToLower(q.text("q")),
@@ -179,6 +182,8 @@ func (q listQuery) keep() func(occupancy.Glance) bool {
 			return false
 		case f.tenant != nil && *f.tenant != g.Tenant:
 			return false
+		case !q.grant.seesAddress(g.Address):
+			return false
 		}
 		return f.text == "" || strings.Contains(searchable(g.Address), f.text)
 	}
@@ -199,7 +204,8 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	as := shape{inList, true}
+	grant := exchangeOf(r).grant
+	as := shape{inList, grant.names()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.place = inExpandedList
 	}
@@ -213,6 +219,9 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	l := list{names: names, shape: as}
 	for _, name := range names {
 		room, err := s.roomNamed(name)
+		if err == nil && !grant.sees(room) {
+			err = errRoomNotAllowed
+		}
 		if err != nil {
 			return nameProblem(name, err)
 		}

@@ -28,7 +28,7 @@ func FuzzListQuery(f *testing.F) {
 	}
 	d := several()
 	server, err := api.New(api.Config{
-		Addr: "127.0.0.1:0", Key: testKey, Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
+		Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
 		Rooms: toldRooms{d}, Link: fakeLink(healthyLink()), Directory: d,
 	})
 	if err != nil {

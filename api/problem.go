@@ -32,11 +32,15 @@ var (
 	kindCursorExpired    = problemKind{"cursor-expired", http.StatusGone, "Cursor expired"}
 	kindMissingKey       = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
 	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "API key wrong"}
+	kindKeyExpired       = problemKind{"key-expired", http.StatusForbidden, "API key expired"}
+	kindScopeMissing     = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
+	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "No such path"}
 	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
 	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
 	kindHeaderTooLarge   = problemKind{"header-too-large", http.StatusRequestHeaderFieldsTooLarge, "Header too large"}
+	kindRateLimited      = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
 	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}

@@ -40,8 +40,12 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 	if err != nil {
 		return err
 	}
+	grant := exchangeOf(r).grant
+	if !grant.sees(room) {
+		return errRoomNotAllowed
+	}
 	ctx := r.Context()
-	as := shape{p, true}
+	as := shape{p, grant.names()}
 	glance, err := s.rooms.Glance(ctx, room)
 	if err != nil {
 		return err

@@ -8,14 +8,6 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// access is who may use a route.
-type access int
-
-const (
-	public access = iota // anybody
-	keyed                // whoever has the API key
-)
-
 // handlerFunc answers a request, or returns why it can't; the adapter then makes that a problem document.
 type handlerFunc func(http.ResponseWriter, *http.Request) error
 
@@ -23,7 +15,7 @@ type handlerFunc func(http.ResponseWriter, *http.Request) error
 type route struct {
 	method  string
 	path    string
-	access  access
+	needs   scope // of the key; public asks for none
 	handler handlerFunc
 }
 
@@ -32,10 +24,10 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{http.MethodGet, "/", public, s.getInfo},
-		{http.MethodGet, "/api/rooms", keyed, s.getRooms},
-		{http.MethodGet, "/api/rooms/{room_name}", keyed, s.getRoom},
-		{http.MethodGet, "/api/rooms/{room_name}/participants", keyed, s.getParticipants},
-		{http.MethodGet, "/api/stats", keyed, s.getStats},
+		{http.MethodGet, "/api/rooms", scopeCount, s.getRooms},
+		{http.MethodGet, "/api/rooms/{room_name}", scopeCount, s.getRoom},
+		{http.MethodGet, "/api/rooms/{room_name}/participants", scopeCount, s.getParticipants},
+		{http.MethodGet, "/api/stats", scopeCount, s.getStats},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},
@@ -79,8 +71,8 @@ func (rt route) methods() []string {
 func (s *Server) handle(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		exchangeOf(r).route = rt.path
-		if rt.access == keyed {
-			if err := s.authorize(r); err != nil {
+		if rt.needs != public {
+			if err := s.authorize(w, r, rt.needs); err != nil {
 				s.writeError(w, r, err)
 				return
 			}

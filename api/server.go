@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,8 +65,8 @@ type Config struct {
 	// Addr is host:port; port 0 takes a free one.
 	Addr string
 
-	// Key is the API key, which must not be empty.
-	Key string
+	// Keys are those of clients.
+	Keys *Keyring
 
 	// Names makes a room's JID of what a client calls it.
 	Names *occupancy.Names
@@ -88,7 +87,8 @@ type Config struct {
 // Server serves the HTTP API.
 // Its methods are safe for concurrent use, but Run may be called only once.
 type Server struct {
-	key       [sha256.Size]byte
+	keys      *Keyring
+	guessers  *guessers
 	names     *occupancy.Names
 	named     *lru.Cache[string, jid.JID] // what names has said
 	rooms     Rooms
@@ -108,8 +108,8 @@ type Server struct {
 // New returns a Server that already listens, so that a port which is taken fails at start.
 // Connections are accepted only by Run, which also closes the listener.
 func New(cfg Config) (*Server, error) {
-	if cfg.Key == "" {
-		return nil, errors.New("api: no key: without one anybody could read who is in a room")
+	if cfg.Keys == nil {
+		return nil, errors.New("api: no keys: without them anybody could read who is in a room")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -126,8 +126,13 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	guessers, err := newGuessers()
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	s := &Server{
-		key:       sha256.Sum256([]byte(cfg.Key)),
+		keys:      cfg.Keys,
+		guessers:  guessers,
 		names:     cfg.Names,
 		named:     named,
 		rooms:     cfg.Rooms,

@@ -30,7 +30,7 @@ func TestNewRefuses(t *testing.T) {
 		}
 	})
 	t.Run("a port that is taken", func(t *testing.T) {
-		_, err := api.New(api.Config{Addr: taken.Addr().String(), Key: testKey})
+		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(api.KeyringConfig{Key: testKey})})
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 			t.Errorf("got %v, want EADDRINUSE and the address", err)
 		}

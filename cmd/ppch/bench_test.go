@@ -139,7 +139,7 @@ func startForBench(b *testing.B, srv *prosodytest.Server, prosody string) (url, 
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, envconfig.MapLookuper(map[string]string{
-			"PPCH_API_KEY": key, "PPCH_PORT": "0", "PROSODY_URL": "xmpp://" + prosody,
+			"PPCH_API_KEY": key, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PROSODY_URL": "xmpp://" + prosody,
 			"PPCH_COMPONENT_SECRET": srv.Secret(), "PPCH_COMPONENT_DOMAIN": srv.Domains.Component, "MUC_DOMAIN": srv.Domains.MUC,
 		}), log)
 		log.Close()

@@ -20,8 +20,10 @@ import (
 
 // config is what the settings mean.
 type config struct {
-	apiKey secret
-	listen string // host:port
+	apiKey    secret // empty only if there is a keysFile
+	keysFile  string
+	rateLimit int    // requests a second; 0 is any number
+	listen    string // host:port
 
 	prosody string // host:port
 	domain  jid.JID
@@ -47,8 +49,10 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	}
 	p := &parser{}
 	c := config{
-		apiKey: p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, "make one with: openssl rand -hex 16"),
-		listen: net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
+		apiKey:    p.apiKey(s),
+		keysFile:  s.KeysFile,
+		rateLimit: p.count("PPCH_RATE_LIMIT", s.RateLimit),
+		listen:    net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
 
 		prosody: p.prosody("PROSODY_URL", s.ProsodyURL),
 		domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
@@ -61,9 +65,6 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.debug = p.boolean("DEBUG", s.Debug)
 	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings
-	if len(c.apiKey.reveal()) < 16 {
-		c.warnings = append(c.warnings, "PPCH_API_KEY is short enough to be guessed; make one with: openssl rand -hex 16")
-	}
 	if len(p.problems) > 0 {
 		return config{}, errors.New("the configuration is wrong:\n  " + strings.Join(p.problems, "\n  "))
 	}
@@ -109,6 +110,19 @@ func (p *parser) secret(variable string, value secret, file, mend string) secret
 		p.problem(variable, "holds a control character or more than one line: %s", mend)
 	}
 	return newSecret(text)
+}
+
+// apiKey returns no secret where a file of keys makes one unnecessary.
+func (p *parser) apiKey(s settings) secret {
+	if s.KeysFile != "" && s.APIKey.reveal() == "" && s.APIKeyFile == "" {
+		return secret{}
+	}
+	const mend = "make one with: openssl rand -hex 16"
+	key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, mend)
+	if len(key.reveal()) < 16 {
+		p.warnings = append(p.warnings, "PPCH_API_KEY is short enough to be guessed; "+mend)
+	}
+	return key
 }
 
 func (p *parser) host(variable, value string) string {
@@ -212,6 +226,14 @@ func (p *parser) boolean(variable, value string) bool {
 	}
 	p.problem(variable, "%q is neither true nor false", value)
 	return false
+}
+
+func (p *parser) count(variable, value string) int {
+	n, err := strconv.ParseUint(value, 10, 20)
+	if err != nil {
+		p.problem(variable, "%q is not a number from 0 to 1048575; 0 is without bound", value)
+	}
+	return int(n)
 }
 
 // minStaleness is longer than the pause between two heartbeats of the Lua module can be.

@@ -26,6 +26,7 @@ const testKey = "Correct-Horse-Battery-Staple"
 func envFor(srv *prosodytest.Server) variables {
 	return variables{
 		"PPCH_API_KEY":          testKey,
+		"PPCH_RATE_LIMIT":       "0", // tests ask as fast as they can
 		"PPCH_PORT":             "0",
 		"PROSODY_URL":           "xmpp://" + srv.ComponentAddr(),
 		"PPCH_COMPONENT_DOMAIN": srv.Domains.Component,

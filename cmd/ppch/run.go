@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +28,11 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		log.Warn(w)
 	}
 
+	names := occupancy.NewNames(cfg.mucDomains...)
+	keys, err := api.NewKeyring(api.KeyringConfig{Key: cfg.apiKey.reveal(), File: cfg.keysFile, Rate: cfg.rateLimit, Names: names, Log: log})
+	if err != nil {
+		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
+	}
 	directory := occupancy.NewDirectory(cfg.mucDomains...)
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.prosody,
@@ -41,8 +49,8 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	}
 	http, err := api.New(api.Config{
 		Addr:      cfg.listen,
-		Key:       cfg.apiKey.reveal(),
-		Names:     occupancy.NewNames(cfg.mucDomains...),
+		Keys:      keys,
+		Names:     names,
 		Rooms:     xmpp,
 		Link:      xmpp,
 		Directory: directory,
@@ -53,11 +61,19 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
 
+	// Without a file SIGHUP stays what it is to any program whose terminal is closed: its end.
+	hangup := make(chan os.Signal, 1)
+	if cfg.keysFile != "" {
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
+
 	// Requests are answered to their end while the stream is still there, so it stops after HTTP has.
 	xmppCtx, stopXMPP := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopXMPP()
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
+	g.Go(func() error { return keys.Run(ctx, hangup) })
 	g.Go(func() error {
 		defer stopXMPP()
 		return http.Run(ctx)

@@ -14,6 +14,8 @@ import (
 type settings struct {
 	APIKey     secret `env:"PPCH_API_KEY" help:"key that clients send as X-API-Key or as a Bearer token; required"`
 	APIKeyFile string `env:"PPCH_API_KEY_FILE" help:"file that holds the key, instead of PPCH_API_KEY"`
+	KeysFile   string `env:"PPCH_API_KEYS_FILE" help:"file of keys that may do less, with or instead of PPCH_API_KEY; ppch key new makes its lines"`
+	RateLimit  string `env:"PPCH_RATE_LIMIT, default=100" help:"requests a second with one key, and twice as many at once; 0 for any number"`
 
 	Host string `env:"PPCH_HOST, default=127.0.0.1" help:"address to listen on; 0.0.0.0 for all"`
 	Port string `env:"PPCH_PORT, default=8890" help:"TCP port to listen on; 0 for any free one"`

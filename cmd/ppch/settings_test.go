@@ -11,16 +11,17 @@ import (
 
 // plain is a config as text, secrets included, so that two can be compared and a difference be read.
 type plain struct {
-	APIKey, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
+	APIKey, KeysFile, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
 
-	Debug    bool
-	Zone     string
-	Warnings []string
+	RateLimit int
+	Debug     bool
+	Zone      string
+	Warnings  []string
 }
 
 func plainOf(c config) plain {
 	return plain{
-		APIKey: c.apiKey.reveal(), Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
+		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
 		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
@@ -30,7 +31,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 // defaults is what a key and a secret alone make.
 func defaults() plain {
 	return plain{
-		APIKey: "0123456789abcdef", Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret",
+		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret",
 		MUCDomains: "muc.meet.jitsi", Zone: "UTC",
 	}
 }
@@ -46,7 +47,7 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 	}{
 		{"a key and a secret are enough", nil, func(*plain) {}},
 		{"empty variables count as not set, as compose files leave them", variables{
-			"PPCH_API_KEY_FILE": "", "PPCH_COMPONENT_SECRET_FILE": "", "PPCH_HOST": "", "PPCH_PORT": " ", "PROSODY_URL": "",
+			"PPCH_API_KEY_FILE": "", "PPCH_API_KEYS_FILE": "", "PPCH_RATE_LIMIT": "", "PPCH_COMPONENT_SECRET_FILE": "", "PPCH_HOST": "", "PPCH_PORT": " ", "PROSODY_URL": "",
 			"PPCH_COMPONENT_DOMAIN": "", "MUC_DOMAIN": "", "PPCH_ADMIN_JIDS": "", "DEBUG": "", "TZ": "",
 		}, func(*plain) {}},
 		{"white space around a value isn't part of it", variables{"PPCH_API_KEY": " 0123456789abcdef\n", "PPCH_PORT": "\t8890 ", "TZ": " UTC"}, func(*plain) {}},
@@ -59,6 +60,15 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"a short key works, with a warning", variables{"PPCH_API_KEY": "0123456789abcde"}, func(c *plain) {
 			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + howToMakeAKey}
 		}},
+
+		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
+			c.APIKey, c.KeysFile = "", "/etc/ppch/keys"
+		}},
+		{"a file of keys beside a key", variables{"PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) { c.KeysFile = "/etc/ppch/keys" }},
+		{"a file of keys beside the file of a key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
+			c.APIKey, c.KeysFile = "the key from a file", "/etc/ppch/keys"
+		}},
+		{"any number of requests", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
 
 		{"all interfaces", variables{"PPCH_HOST": "0.0.0.0", "PPCH_PORT": "80"}, func(c *plain) { c.Listen = "0.0.0.0:80" }},
 		{"IPv6, and any free port", variables{"PPCH_HOST": "::1", "PPCH_PORT": "0"}, func(c *plain) { c.Listen = "[::1]:0" }},

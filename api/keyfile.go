@@ -1,0 +1,148 @@
+package api
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// maxKeyProblems is how many problems of a file are told: one that is something else altogether has them in each line.
+const maxKeyProblems = 20
+
+// keyFields are the fields of a line.
+var keyFields = []string{"name", "sha256", "scope", "room", "expires"}
+
+// keyName is what a key may be called: no character means anything in a log.
+var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// parseKeys reads the text of a file of keys.
+// Each line has one key, as fields of the form name=value with white space between them;
+// empty lines, and those that begin with #, are skipped.
+// The keys that are known beforehand must not be among them.
+//
+// The error names each line that is wrong. It shows no value where somebody might have put the key itself.
+func parseKeys(text string, names *occupancy.Names, known ...*key) ([]*key, error) {
+	var keys []*key
+	var problems []string
+	where := map[any]string{} // where each name and each sum was seen
+	for _, k := range known {
+		where[k.name], where[k.sum] = k.name, k.name
+	}
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) { // some editors begin a file with a BOM
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		k, err := parseKey(line, names)
+		if err == nil {
+			err = unlike(where, k)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("line %d: %v", n, err))
+			continue
+		}
+		here := fmt.Sprintf("line %d", n)
+		where[k.name], where[k.sum] = here, here
+		keys = append(keys, k)
+	}
+	if more := len(problems) - maxKeyProblems; more > 0 {
+		problems = append(problems[:maxKeyProblems], fmt.Sprintf("and %d more", more))
+	}
+	if len(problems) > 0 {
+		return nil, errors.New(strings.Join(problems, "\n  "))
+	}
+	return keys, nil
+}
+
+// unlike returns an error if another key has the name or the sum of k:
+// the log couldn't tell the two apart, or one of them would decide for both.
+func unlike(where map[any]string, k *key) error {
+	if other, ok := where[k.name]; ok {
+		return fmt.Errorf("name: %s has the same", other)
+	}
+	if other, ok := where[k.sum]; ok {
+		return fmt.Errorf("sha256: %s has the same key", other)
+	}
+	return nil
+}
+
+// parseKey reads one line.
+func parseKey(line string, names *occupancy.Names) (*key, error) {
+	k := &key{}
+	seen := map[string]bool{}
+	for i, word := range strings.Fields(line) {
+		field, value, ok := strings.Cut(word, "=")
+		if !ok || !slices.Contains(keyFields, field) {
+			return nil, fmt.Errorf("word %d is no field: there are %s=", i+1, strings.Join(keyFields, "=, "))
+		}
+		if seen[field] {
+			return nil, fmt.Errorf("%s: is there twice; several values have commas between them", field)
+		}
+		seen[field] = true
+		if err := k.set(field, value, names); err != nil {
+			return nil, fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	for _, field := range []string{"name", "sha256", "scope"} {
+		if !seen[field] {
+			return nil, fmt.Errorf("%s= is missing", field)
+		}
+	}
+	return k, nil
+}
+
+// set takes over the value of a field.
+func (k *key) set(field, value string, names *occupancy.Names) (err error) {
+	switch field {
+	case "name":
+		k.name = value
+		if !keyName.MatchString(value) {
+			return errors.New("wants letters, digits, dots, dashes and underscores, 64 at most")
+		}
+	case "sha256":
+		sum, err := hex.DecodeString(value)
+		if err != nil || len(sum) != len(k.sum) {
+			return errors.New(`wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`)
+		}
+		copy(k.sum[:], sum)
+	case "scope":
+		for word := range strings.SplitSeq(value, ",") {
+			s := scopeOf(word)
+			if s == 0 {
+				return fmt.Errorf("there is no %q: use %s", word, strings.Join(scopeNames(), ", "))
+			}
+			k.scopes |= s
+		}
+	case "room":
+		for written := range strings.SplitSeq(value, ",") {
+			p, err := parseRoomPattern(written, names)
+			if err != nil {
+				return err
+			}
+			k.rooms = append(k.rooms, p)
+		}
+	case "expires":
+		k.expires, err = parseExpiry(value)
+	}
+	return err
+}
+
+// parseExpiry returns the moment from which on a key is no good: the one that is given, or the end of a given day.
+func parseExpiry(value string) (time.Time, error) {
+	if day, err := time.Parse(time.DateOnly, value); err == nil {
+		return day.AddDate(0, 0, 1), nil
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z", value)
+	}
+	return t, nil
+}

@@ -1,0 +1,198 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"ppch/component/occupancy"
+)
+
+const (
+	// ownKey is what the key that isn't from the file is called in logs. None in the file can have this name.
+	ownKey = "PPCH_API_KEY"
+
+	// shortestKey is how many characters a key has that nobody hits on.
+	shortestKey = 16
+
+	// maxKeysFile is room for thousands of keys.
+	maxKeysFile = 1 << 20
+
+	// lookEvery is how often the file is looked at.
+	lookEvery = 2 * time.Second
+)
+
+// KeyringConfig is what a Keyring needs: Key, File, or both.
+type KeyringConfig struct {
+	// Key is a key that may be used for everything.
+	Key string
+
+	// File is the path of a file with further keys; see README for its form.
+	File string
+
+	// Rate is how often each key may be used, in requests a second, and twice as often for a moment; 0 is without bound.
+	Rate int
+
+	// Names reads the rooms that keys of the file are limited to. It may be nil without a file.
+	Names *occupancy.Names
+
+	// Log receives what becomes of the file; nil discards it.
+	Log *slog.Logger
+}
+
+// Keyring holds the API keys, none of them in clear. It is safe for concurrent use, but Run may be called only once.
+type Keyring struct {
+	own   *key // nil if there is none; what counts is a copy of it
+	file  string
+	rate  int
+	names *occupancy.Names
+	log   *slog.Logger
+
+	// keys is never changed, only replaced, so that looking a key up waits for nobody.
+	keys atomic.Pointer[map[keySum]*key]
+
+	// seen is what the file was when it was last heeded, and next what it may be about to become.
+	// They belong to Run.
+	seen, next keysFile
+}
+
+// NewKeyring returns the Keyring for cfg, or an error that names each line of the file that is wrong.
+func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
+	k := &Keyring{file: cfg.File, rate: cfg.Rate, names: cfg.Names, log: cfg.Log}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Key != "" {
+		k.own = &key{name: ownKey, sum: sumOf(cfg.Key), scopes: scopeOf("all"), guessable: len(cfg.Key) < shortestKey}
+	}
+	k.keys.Store(&map[keySum]*key{})
+	if k.file != "" {
+		k.seen = readKeysFile(k.file)
+	}
+	if err := k.take(k.seen); err != nil {
+		return nil, err
+	}
+	if len(*k.keys.Load()) == 0 {
+		return nil, errors.New("api: no key: without one nobody could ask")
+	}
+	return k, nil
+}
+
+// sumOf returns the sum of a key as a client sends it.
+func sumOf(text string) keySum {
+	var b [64]byte // so that a key of usual length isn't copied to the heap
+	return sha256.Sum256(append(b[:0], text...))
+}
+
+// find returns the key with the given sum, or nil.
+// How long that takes tells nothing of any key: who asks can't choose the sum, and knows none that is near.
+func (k *Keyring) find(sum keySum) *key { return (*k.keys.Load())[sum] }
+
+// Run heeds the file until ctx ends, and returns nil: at once with each value from reload, whatever that is,
+// and otherwise when the file has changed.
+//
+// It looks at what the file holds, every two seconds, rather than wait for the file system to tell of changes:
+// editors rename, Kubernetes swaps folders beneath symbolic links, and network file systems tell nothing.
+// A change counts once it was seen twice, lest a file is read while it is being written.
+func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
+	if k.file == "" {
+		return nil
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		told := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-reload:
+			told = true
+		case <-look.C:
+		}
+		now := readKeysFile(k.file)
+		settled := now == k.next
+		k.next = now
+		if !told && (now == k.seen || !settled) {
+			continue
+		}
+		k.seen = now
+		if err := k.take(now); err != nil {
+			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
+			continue
+		}
+		k.log.Info("keys read", "file", k.file, "keys", len(*k.keys.Load()))
+	}
+}
+
+// take makes the keys of f those that count, and our own. With an error everything stays as it was.
+func (k *Keyring) take(f keysFile) error {
+	if f.fault != "" {
+		return fmt.Errorf("api: keys file: %s", f.fault)
+	}
+	var known []*key
+	if k.own != nil {
+		own := *k.own // requests may be reading the one from before
+		known = []*key{&own}
+	}
+	keys, err := parseKeys(f.text, k.names, known...)
+	if err != nil {
+		return fmt.Errorf("api: keys file %s:\n  %w", k.file, err)
+	}
+	before := *k.keys.Load()
+	now := map[keySum]*key{}
+	for _, key := range append(known, keys...) {
+		if old := before[key.sum]; old != nil {
+			key.limiter = old.limiter // whoever is being held off stays so, whatever else has changed
+		} else if k.rate > 0 {
+			key.limiter = rate.NewLimiter(rate.Limit(k.rate), 2*k.rate)
+		}
+		now[key.sum] = key
+	}
+	k.keys.Store(&now)
+	switch {
+	case f.mode&0o002 != 0:
+		k.log.Warn("everybody on this machine can write the keys file, and so give themselves keys: chmod o-w", "file", k.file)
+	case f.mode&0o004 != 0:
+		k.log.Warn("everybody on this machine can read the keys file, which has no key in clear but all their names: chmod o-r", "file", k.file)
+	}
+	return nil
+}
+
+// keysFile is what a file was at one moment.
+type keysFile struct {
+	text  string
+	mode  os.FileMode
+	fault string // why it couldn't be read
+}
+
+// readKeysFile reads a file, whatever it is: it never blocks on a pipe, nor reads more than maxKeysFile.
+func readKeysFile(path string) keysFile {
+	info, err := os.Stat(path)
+	if err != nil {
+		return keysFile{fault: err.Error()}
+	}
+	if !info.Mode().IsRegular() {
+		return keysFile{fault: path + " is no regular file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return keysFile{fault: err.Error()}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeysFile+1))
+	if err != nil {
+		return keysFile{fault: err.Error()}
+	}
+	if len(text) > maxKeysFile {
+		return keysFile{fault: fmt.Sprintf("%s has more than %d bytes", path, maxKeysFile)}
+	}
+	return keysFile{text: string(text), mode: info.Mode().Perm()}
+}

@@ -1,0 +1,66 @@
+package api
+
+import (
+	"errors"
+	"strings"
+
+	"ppch/component/occupancy"
+)
+
+// roomPattern stands for one room, or for all whose localpart begins alike.
+//
+// It isn't a pattern of package path, for which [tenant]* would be any room that begins with a t, an e, an n or an a.
+type roomPattern struct {
+	local, domain string
+	prefix        bool
+}
+
+// matches reports whether the room with that address is one of those that p stands for.
+func (p roomPattern) matches(local, domain string) bool {
+	return domain == p.domain && (local == p.local || p.prefix && strings.HasPrefix(local, p.local))
+}
+
+// end stands for what follows the part of a room's name that is given.
+// It is a letter that can't be part of a percent-escape, and that normalization leaves alone after any other.
+const end = "x"
+
+// parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for whatever may follow:
+// Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. Without a domain it is the main one.
+func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, error) {
+	name, rest, prefix := strings.Cut(written, "*")
+	switch {
+	case prefix && (rest != "" && rest[0] != '@' || strings.Contains(rest, "*")):
+		return roomPattern{}, errors.New("a * can only stand at the end of a room's name, as in stand-up* or acme/*")
+	case strings.ContainsAny(written, "?#"):
+		return roomPattern{}, errors.New("no room has a ? or a # in its name: only a * stands for others")
+	case prefix:
+		name += end + rest
+	}
+	j, err := names.Room(name)
+	if err != nil {
+		if refused := (*occupancy.NameError)(nil); errors.As(err, &refused) {
+			err = errors.New(refused.Reason)
+		}
+		return roomPattern{}, err
+	}
+	local := j.Localpart()
+	if prefix {
+		local = strings.TrimSuffix(local, end)
+	}
+	return roomPattern{local: local, domain: j.Domainpart(), prefix: prefix}, nil
+}
+
+// write returns p so that it is one word in a file of keys and is read as p again: the room's own address,
+// without its domain if that says nothing.
+func (p roomPattern) write(names *occupancy.Names) string {
+	star := ""
+	if p.prefix {
+		star = "*"
+	}
+	// A room may have a * in its own name, if somebody made it without Jitsi's client.
+	local := strings.ReplaceAll(p.local, "*", "%2a") + star
+	if short, err := parseRoomPattern(local, names); err == nil && short == p {
+		return local
+	}
+	return local + "@" + p.domain
+}
