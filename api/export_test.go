@@ -1,11 +1,15 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
+
+	"ppch/component/occupancy"
 )
 
 // HTTP returns the server beneath s, for tests that can't wait as long as its timeouts.
@@ -58,3 +62,21 @@ func (s *Server) Guessers() int { return s.guessers.limiters.Len() }
 
 // MaxGuessers is how many those may be.
 const MaxGuessers = maxGuessers
+
+// Rewrite returns the keys of a file, each as the line that means it.
+func Rewrite(text string, names *occupancy.Names) (lines []string, err error) {
+	keys, err := parseKeys(text, names)
+	for _, key := range keys {
+		lines = append(lines, key.line(names))
+	}
+	return lines, err
+}
+
+// Authorizer returns what is done about the key of a request each time; it is not safe for concurrent use.
+func (s *Server) Authorizer(key string) func() error {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Api-Key", key)
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, &exchange{}))
+	w := httptest.NewRecorder()
+	return func() error { return s.authorize(w, r, scopeCount) }
+}

@@ -46,11 +46,16 @@ func scopeOf(word string) scope {
 	return 0
 }
 
-// scopeNames returns the words.
-func scopeNames() (words []string) {
-	for _, s := range scopeWords {
-		words = append(words, s.word)
+// words returns the fewest words that mean s together.
+func (s scope) words() (words []string) {
+	var said scope
+	for _, w := range slices.Backward(scopeWords) {
+		if w.means&s == w.means && w.means&said != w.means {
+			words = append(words, w.word)
+			said |= w.means
+		}
 	}
+	slices.Reverse(words)
 	return words
 }
 

@@ -117,7 +117,7 @@ func (k *key) set(field, value string, names *occupancy.Names) (err error) {
 		for word := range strings.SplitSeq(value, ",") {
 			s := scopeOf(word)
 			if s == 0 {
-				return fmt.Errorf("there is no %q: use %s", word, strings.Join(scopeNames(), ", "))
+				return fmt.Errorf("there is no %q: use count, participants, events, metrics or all", word)
 			}
 			k.scopes |= s
 		}
@@ -137,12 +137,33 @@ func (k *key) set(field, value string, names *occupancy.Names) (err error) {
 
 // parseExpiry returns the moment from which on a key is no good: the one that is given, or the end of a given day.
 func parseExpiry(value string) (time.Time, error) {
-	if day, err := time.Parse(time.DateOnly, value); err == nil {
+	if day, err := time.Parse(time.DateOnly, value); err == nil && day.Unix() >= 0 {
 		return day.AddDate(0, 0, 1), nil
 	}
 	t, err := time.Parse(time.RFC3339, value)
-	if err != nil {
+	if err != nil || t.Unix() < 0 {
 		return time.Time{}, fmt.Errorf("%q is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z", value)
 	}
 	return t, nil
+}
+
+// line returns the line for k, which parseKey reads as k again.
+func (k *key) line(names *occupancy.Names) string {
+	fields := []string{"name=" + k.name, "sha256=" + hex.EncodeToString(k.sum[:]), "scope=" + strings.Join(k.scopes.words(), ",")}
+	if k.rooms != nil {
+		var rooms []string
+		for _, p := range k.rooms {
+			rooms = append(rooms, p.write(names))
+		}
+		fields = append(fields, "room="+strings.Join(rooms, ","))
+	}
+	if !k.expires.IsZero() {
+		expires := k.expires.Format(time.RFC3339Nano)
+		day := k.expires.UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+		if end, err := parseExpiry(day); err == nil && end.Equal(k.expires) {
+			expires = day
+		}
+		fields = append(fields, "expires="+expires)
+	}
+	return strings.Join(fields, " ")
 }

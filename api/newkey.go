@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,32 +22,28 @@ type KeyRequest struct {
 // The key has 130 random bits, behind letters by which programs that look for leaked secrets can tell what it is.
 func NewKey(req KeyRequest, names *occupancy.Names) (text, line string, err error) {
 	text = "ppch_" + rand.Text()
-	sum := sumOf(text)
-	fields := []string{"name=" + req.Name, "sha256=" + hex.EncodeToString(sum[:]), "scope=" + strings.Join(req.Scopes, ",")}
-	if len(req.Rooms) > 0 {
-		var rooms []string
-		for _, written := range req.Rooms {
-			p, err := parseRoomPattern(written, names)
-			if err != nil {
-				return "", "", fmt.Errorf("room: %w", err)
-			}
-			rooms = append(rooms, p.write(names))
+	k := &key{sum: sumOf(text)}
+	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}, {"expires", req.Expires}}
+	if req.Expires == "" {
+		fields = fields[:2]
+	}
+	for _, f := range fields {
+		if err := k.set(f[0], f[1], names); err != nil {
+			return "", "", fmt.Errorf("%s: %w", f[0], err)
 		}
-		fields = append(fields, "room="+strings.Join(rooms, ","))
 	}
-	if req.Expires != "" {
-		fields = append(fields, "expires="+req.Expires)
+	for _, written := range req.Rooms {
+		p, err := parseRoomPattern(written, names)
+		if err != nil {
+			return "", "", fmt.Errorf("room: %w", err)
+		}
+		k.rooms = append(k.rooms, p)
 	}
-	line = strings.Join(fields, " ")
-	k, err := parseKey(line, names)
-	if err != nil {
-		return "", "", err
-	}
-	if k.name == ownKey {
+	switch {
+	case k.name == ownKey:
 		return "", "", errors.New("name: the key that is set without a file is called so")
+	case !k.expires.IsZero() && k.expires.Before(time.Now()):
+		return "", "", errors.New("expires: that is over")
 	}
-	if !k.expires.IsZero() && k.expires.Before(time.Now()) {
-		return "", "", errors.New("expires: that has passed")
-	}
-	return text, line, nil
+	return text, k.line(names), nil
 }

@@ -29,7 +29,7 @@ const end = "x"
 func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, error) {
 	name, rest, prefix := strings.Cut(written, "*")
 	switch {
-	case prefix && (rest != "" && rest[0] != '@' || strings.Contains(rest, "*")):
+	case prefix && (strings.Contains(name, "@") || rest != "" && rest[0] != '@' || strings.Contains(rest, "*")):
 		return roomPattern{}, errors.New("a * can only stand at the end of a room's name, as in stand-up* or acme/*")
 	case strings.ContainsAny(written, "?#"):
 		return roomPattern{}, errors.New("no room has a ? or a # in its name: only a * stands for others")

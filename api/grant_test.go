@@ -1,0 +1,174 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+func TestScopes(t *testing.T) {
+	for _, c := range []struct {
+		scopes string
+		counts bool
+		names  bool
+	}{
+		{"count", true, false},
+		{"participants", true, true},
+		{"events", false, false},
+		{"metrics", false, false},
+		{"all", true, true},
+		{"events,metrics", false, false},
+		{"events,count", true, false},
+		{"count,participants", true, true},
+	} {
+		t.Run(c.scopes, func(t *testing.T) {
+			s := start(t, with(occupied), keyed("scope="+c.scopes))
+			got := s.get("/api/rooms/r/participants")
+			if !c.counts {
+				problem := got.wantProblem(t, 403, "scope-missing")
+				if want := `This API key lacks the scope "count".`; problem["detail"] != want {
+					t.Errorf("got %v want %s", problem["detail"], want)
+				}
+				return
+			}
+			told := got.object(t)
+			people, _ := told["participants"].([]any)
+			if told["participant_count"] != 3.0 || told["has_participants"] != true || (len(people) == 3) != c.names || (told["occupants"] != nil) != c.names {
+				t.Errorf("got %s want 3 people, with names: %t", got.body, c.names)
+			}
+		})
+	}
+}
+
+// personal is what occupied knows of people, and what they have written.
+var personal = []string{
+	"Ada", "Lovelace", "staff", "8a7c1f02", "3b9d1a77", "c0ffee00", "7946", "a17c", "PcVx", "example.com", "Group 1", "Group 2",
+}
+
+// Whatever is asked, and whatever goes wrong: every request that there is a test for, with a key that may count.
+func TestAKeyForCountsSeesNoName(t *testing.T) {
+	for _, c := range statuses {
+		given := c.given
+		if given == nil {
+			given = with(occupied)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			c.asked.method = method
+			got := start(t, given, keyed("scope=count")).do(c.asked)
+			for _, word := range personal {
+				if strings.Contains(c.path, "{asset}") {
+					continue // that is a program
+				}
+				if c.path != "/openapi.json" && strings.Contains(string(got.body), word) {
+					t.Errorf("%s %s %d: got %q in %s", method, c.asked.target, got.status, word, got.body)
+				}
+			}
+		}
+	}
+	all := start(t, with(occupied)).get("/api/rooms/MyRoom/participants")
+	for _, word := range personal[:7] {
+		if !strings.Contains(string(all.body), word) {
+			t.Errorf("another key got no %q either: this test proves nothing", word)
+		}
+	}
+}
+
+func TestRooms(t *testing.T) {
+	for _, c := range []struct{ rooms, sees, not string }{
+		{"Planning", "planning PLANNING planning@muc.meet.jitsi", "planning2 plannin acme%2Fplanning planning@breakout.meet.jitsi"},
+		{"stand-up*", "stand-up Stand-Up2 stand-ups", "stand-u astand-up acme%2Fstand-up stand-up@breakout.meet.jitsi"},
+		{"acme/*", "acme%2Fplanning %5BAcme%5Dplanning planning@muc.acme.meet.jitsi", "acme planning acmex%2Fplanning a c m e"},
+		{"[acme]*", "acme%2Fplanning", "acme a cat emu acmex%2Fplanning"},
+		{"acme/Stand*", "acme%2Fstandup acme%2FSTAND", "acme%2Fsta standup other%2Fstandup"},
+		{"ACME/standup", "acme%2Fstandup", "acme%2Fstandup2"},
+		{"*", "planning acme%2Fplanning x", "planning@breakout.meet.jitsi"},
+		{"*@breakout.meet.jitsi", "7d1f@breakout.meet.jitsi", "7d1f planning"},
+		{"7d*@breakout.meet.jitsi,Planning", "7d1f@breakout.meet.jitsi planning", "7d1f 0c2e@breakout.meet.jitsi"},
+		{"Café", "caf%C3%A9 CAF%C3%89 cafe%CC%81", "cafe caf"},
+		{"caf*", "cafe caf%C3%A9", "ca"},
+		{"cafe*", "cafe cafeteria", "caf%C3%A9 cafe%CC%81"},
+		{"our%20weekly%20call", "Our%20Weekly%20Call", "our"},
+		{"50%*", "50%25 50%25off", "50 500"},
+		{"a%2*", "a%252", "a%252b a%2Bb a"},
+		{"x", "x X", "xx"},
+		{"x*", "x xx", "y"},
+	} {
+		t.Run(c.rooms, func(t *testing.T) {
+			asked := 0
+			s := start(t, keyed("scope=all room="+c.rooms), with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+				asked++
+				return occupied(ctx, room)
+			}))
+			for room := range strings.FieldsSeq(c.sees) {
+				if got := s.get("/api/rooms/" + room + "/participants"); got.status != 200 {
+					t.Errorf("%s: got %d %s want 200", room, got.status, got.body)
+				}
+			}
+			before := asked
+			for room := range strings.FieldsSeq(c.not) {
+				s.get("/api/rooms/"+room+"/participants").wantProblem(t, 403, "room-not-allowed")
+			}
+			if asked != before {
+				t.Error("a room was looked up that the key is kept from: how long that takes would tell")
+			}
+		})
+	}
+}
+
+func TestARoomThatCanNotBeIsToldToEverybody(t *testing.T) {
+	s := start(t, keyed("scope=all room=planning"))
+	s.get("/api/rooms/"+url.PathEscape("[")+"/participants").wantProblem(t, 400, "bad-room-name")
+	s.get("/api/rooms/planning@example.com/participants").wantProblem(t, 400, "domain-not-watched")
+}
+
+func TestAKeyEnds(t *testing.T) {
+	end := time.Now().Add(time.Second)
+	s := start(t, keyed("scope=all expires="+end.UTC().Format(time.RFC3339Nano)))
+	if got := s.get("/api/rooms/r/participants"); got.status != 200 && time.Now().Before(end) {
+		t.Errorf("got %d want 200 before the end", got.status)
+	}
+	time.Sleep(time.Until(end))
+	s.get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
+
+	today := time.Now().UTC().Format(time.DateOnly)
+	if got := start(t, keyed("scope=all expires="+today)).get("/api/rooms/r/participants"); got.status != 200 && today == time.Now().UTC().Format(time.DateOnly) {
+		t.Errorf("got %d want a key to be good on its last day", got.status)
+	}
+	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+	start(t, keyed("scope=all expires="+yesterday)).get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
+}
+
+func TestTheLogNamesTheKey(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		fields string
+		asked  ask
+		want   any
+	}{
+		{"it is good", "scope=all", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"it lacks the scope", "scope=metrics", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"it has ended", "scope=all expires=2020-01-01", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"it is another", "scope=all", ask{target: "/api/rooms/r/participants", header: http.Header{"X-Api-Key": {"guess"}}}, nil},
+		{"none is asked for", "scope=all", ask{target: "/health"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, keyed(c.fields))
+			s.do(c.asked)
+			if got := s.log.records(t, 1)[0]["key"]; got != c.want {
+				t.Errorf("got the key %v want %v", got, c.want)
+			}
+		})
+	}
+	s := start(t)
+	s.get("/api/rooms/r/participants")
+	if got := s.log.records(t, 1)[0]["key"]; got != "PPCH_API_KEY" {
+		t.Errorf("got the key %v want PPCH_API_KEY", got)
+	}
+}

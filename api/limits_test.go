@@ -1,0 +1,198 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ppch/api"
+)
+
+// standing runs f with a service that nothing but f asks, in virtual time, which passes only when f sleeps.
+func standing(t *testing.T, adjust func(*api.Config), f func(t *testing.T, s *service)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := prepare(t, adjust)
+		defer s.CloseListener()
+		f(t, s)
+	})
+}
+
+// from asks for a room as somebody at an address, without a network.
+func from(s *service, remote, key string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/api/rooms/r/participants", nil)
+	r.RemoteAddr = remote
+	r.Header.Set("X-API-Key", key)
+	s.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// rated adjusts how often keys may be used.
+func rated(key string, rate int) func(*api.Config) {
+	return func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{Key: key, Rate: rate}) }
+}
+
+func TestAKeyIsUsedSoOften(t *testing.T) {
+	s := start(t, rated(testKey, 60))
+	var limited answer
+	for i := range 500 {
+		got := s.get("/api/rooms/r/participants")
+		if got.status == 429 {
+			limited = got
+			break
+		}
+		if i < 59 && got.header.Get("RateLimit") != "" {
+			t.Errorf("request %d: got RateLimit %q want none while there is plenty", i+1, got.header.Get("RateLimit"))
+		}
+	}
+	problem := limited.wantProblem(t, 429, "rate-limited")
+	if limited.header.Get("Retry-After") != "1" || problem["retry_after"] != 1.0 ||
+		limited.header.Get("RateLimit") != `"key";r=0;t=1` || limited.header.Get("RateLimit-Policy") != `"key";q=120;w=2` {
+		t.Errorf("got %v, %v", limited.header, problem)
+	}
+	if got := s.get("/health"); got.status != 200 || got.header.Get("RateLimit") != "" {
+		t.Errorf("what needs no key got %d and %v", got.status, got.header)
+	}
+}
+
+func TestAKeyThatIsNearlyUsedUpIsTold(t *testing.T) {
+	standing(t, rated(testKey, 1), func(t *testing.T, s *service) { // two at once
+		if got := from(s, "10.0.0.1:1", testKey).Header().Get("RateLimit"); got != "" {
+			t.Errorf("got %q with half of it left", got)
+		}
+		if got := from(s, "10.0.0.1:1", testKey).Header().Get("RateLimit"); got != `"key";r=0;t=2` {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestKeysAreLimitedOneByOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")+lineFor("b", "name=b scope=metrics")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	standing(t, func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
+		for i, want := range []int{200, 200, 429} {
+			if got := from(s, "10.0.0.1:1", "a").Code; got != want {
+				t.Errorf("request %d with a: got %d want %d", i+1, got, want)
+			}
+		}
+		for i, want := range []int{403, 403, 429} {
+			if got := from(s, "10.0.0.1:1", "b").Code; got != want {
+				t.Errorf("request %d with b: got %d want %d, which has the wrong scope", i+1, got, want)
+			}
+		}
+	})
+}
+
+func TestWrongKeysAreLimitedByAddress(t *testing.T) {
+	standing(t, nil, func(t *testing.T, s *service) {
+		for i := range 10 {
+			if got := from(s, "192.0.2.1:1000", "guess").Code; got != 403 {
+				t.Fatalf("guess %d got %d want 403", i+1, got)
+			}
+		}
+		held := from(s, "192.0.2.1:2000", "another guess")
+		if h := held.Header(); held.Code != 429 || h.Get("Retry-After") != "6" || h.Get("RateLimit") != `"wrong-keys";r=0;t=6` || h.Get("RateLimit-Policy") != `"wrong-keys";q=10;w=60` {
+			t.Errorf("got %d %v want to wait 6 s for the next guess", held.Code, h)
+		}
+		if got := from(s, "192.0.2.2:1000", "guess").Code; got != 403 {
+			t.Errorf("another address got %d want 403", got)
+		}
+		if got := from(s, "192.0.2.1:1000", "").Code; got != 401 {
+			t.Errorf("no key got %d want 401, since it is no guess", got)
+		}
+		if got := from(s, "192.0.2.1:1000", testKey).Code; got != 200 {
+			t.Errorf("a key that nobody guesses got %d want 200: behind a proxy all clients have one address", got)
+		}
+		time.Sleep(6 * time.Second)
+		for i, want := range []int{403, 429} {
+			if got := from(s, "192.0.2.1:1000", "guess").Code; got != want {
+				t.Errorf("after 6 s, guess %d got %d want %d", i+1, got, want)
+			}
+		}
+	})
+}
+
+func TestAKeyThatCouldBeGuessedIsHeldOffWithItsAddress(t *testing.T) {
+	const short = "hunter2"
+	standing(t, rated(short, 0), func(t *testing.T, s *service) {
+		for range 20 {
+			from(s, "192.0.2.1:1000", "guess")
+		}
+		if got := from(s, "192.0.2.1:1000", short).Code; got != 429 {
+			t.Errorf("got %d want 429: else guessing would go on", got)
+		}
+		if got := from(s, "192.0.2.2:1000", short).Code; got != 200 {
+			t.Errorf("another address got %d want 200", got)
+		}
+	})
+}
+
+func TestWhatCountsAsOneAddress(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.0.2.1:80": "192.0.2.1/32", "[::ffff:192.0.2.1]:80": "192.0.2.1/32", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
+		"[2001:db8:1:2::1]:80": "2001:db8:1:2::/64", "[fe80::1%eth0]:80": "fe80::/64", "@": "invalid Prefix", "": "invalid Prefix",
+	} {
+		if got := api.Origin(remote); got != want {
+			t.Errorf("%s: got %s want %s", remote, got, want)
+		}
+	}
+}
+
+func TestAddressesAreForgotten(t *testing.T) {
+	s := start(t)
+	for i := range 2 * api.MaxGuessers {
+		from(s, fmt.Sprintf("10.0.%d.%d:80", i/256, i%256), "guess")
+	}
+	if got := s.Guessers(); got != api.MaxGuessers {
+		t.Errorf("got %d addresses want %d", got, api.MaxGuessers)
+	}
+}
+
+func TestForwardedAddressesAreNotBelieved(t *testing.T) {
+	s := start(t)
+	var last int
+	for i := range 11 {
+		last = s.do(ask{target: "/api/rooms/r/participants", header: http.Header{
+			"X-Api-Key": {"guess"}, "X-Forwarded-For": {fmt.Sprintf("10.0.0.%d", i)}, "Forwarded": {fmt.Sprintf("for=10.0.0.%d", i)},
+		}}).status
+	}
+	if last != 429 {
+		t.Errorf("got %d want 429 from one connection, whatever it says it is forwarded for", last)
+	}
+}
+
+// BenchmarkAuthorize measures what a key costs a request.
+func BenchmarkAuthorize(b *testing.B) {
+	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey, Rate: 1e9})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.CloseListener()
+	b.Run("one caller", func(b *testing.B) {
+		b.ReportAllocs()
+		authorize := s.Authorizer(testKey)
+		for b.Loop() {
+			if err := authorize(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("many callers with one key", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			authorize := s.Authorizer(testKey)
+			for pb.Next() {
+				if err := authorize(); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
