@@ -37,7 +37,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
-		for _, want := range []string{"Usage:\n  ppch [flags]\n  ppch [command]", "\n  serve ", "\n  version ", "\n  healthcheck ", "Without a subcommand it serves"} {
+		for _, want := range []string{"Usage:\n  ppch [flags]\n  ppch [command]", "\n  serve ", "\n  version ", "\n  healthcheck ", "\n  key ", "Without a subcommand it serves"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%v: got %s want %q in it", args, got, want)
 			}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// printed is what "ppch key new" prints: the key and the line for the file.
+var printed = regexp.MustCompile(`^The key, for the client; it is not shown again:\n(ppch_[A-Z2-7]{26})\n\n` +
+	`The line for the file that PPCH_API_KEYS_FILE names:\n(name=\S+ sha256=[0-9a-f]{64} scope=.+)\n$`)
+
+// newKeyFor runs "ppch key new".
+func newKeyFor(t *testing.T, args ...string) (key, line string) {
+	t.Helper()
+	out, err := command(t, nil, append([]string{"key", "new"}, args...)...)
+	m := printed.FindStringSubmatch(out)
+	if err != nil || m == nil {
+		t.Fatalf("got %q, %v want a key and its line", out, err)
+	}
+	return m[1], m[2]
+}
+
+func TestKeyNewPrintsAKeyAndItsLine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args string
+		want string // behind the sum
+	}{
+		{"--name a --scope count", "scope=count"},
+		{"--name a --scope events,count", "scope=count,events"},
+		{"--name a --scope count --scope participants", "scope=participants"},
+		{"--name a --scope all,metrics", "scope=all"},
+		{"--name a --scope count --room Our_Weekly_Call --room acme/* --room x@muc.meet.jitsi", "scope=count room=our%20weekly%20call,[acme]*,x"},
+		{"--name a --scope count --expires 2099-12-31", "scope=count expires=2099-12-31"},
+		{"--name a --scope count --expires 2099-12-31T18:00:00+01:00", "scope=count expires=2099-12-31T18:00:00+01:00"},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			var args []string
+			for _, arg := range strings.Fields(tt.args) {
+				args = append(args, strings.ReplaceAll(arg, "_", " "))
+			}
+			key, line := newKeyFor(t, args...)
+			if !strings.HasPrefix(line, "name=a ") || line[strings.Index(line, "scope="):] != tt.want || strings.Contains(line, key) {
+				t.Errorf("got %s want %s at its end, and no key", line, tt.want)
+			}
+			if other, _ := newKeyFor(t, args...); other == key {
+				t.Error("got the same key twice")
+			}
+		})
+	}
+}
+
+func TestKeyNewSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ args, want string }{
+		{"", `required flag(s) "name", "scope" not set`},
+		{"--name a", `required flag(s) "scope" not set`},
+		{"--name a!b --scope all", "key new: name: wants letters, digits, dots, dashes and underscores, 64 at most"},
+		{"--name PPCH_API_KEY --scope all", "key new: name: the key that is set without a file is called so"},
+		{"--name a --scope read", `key new: scope: there is no "read": use count, participants, events, metrics or all`},
+		{"--name a --scope all --room [x", "key new: room: a bracket has no partner; a tenant's room is [tenant]room"},
+		{"--name a --scope all --room x@example.com", "key new: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi"},
+		{"--name a --scope all --expires soon", `key new: expires: "soon" is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z`},
+		{"--name a --scope all --expires 2020-01-01", "key new: expires: that is over"},
+		{"--name a --scope all b", `unknown command "b" for "ppch key new"`},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			out, err := command(t, nil, append([]string{"key", "new"}, strings.Fields(tt.args)...)...)
+			if err == nil || err.Error() != tt.want || out != "" {
+				t.Errorf("got %q, %v want the error %q alone", out, err, tt.want)
+			}
+		})
+	}
+}
+
+// A dashboard may know who is there, a screen in the lobby how many, and each only in its own rooms.
+func TestEachKeySeesWhatItMay(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
+	dashboard, dashboardLine := newKeyFor(t, "--name", "dashboard", "--scope", "participants", "--room", "Plan*")
+	screen, screenLine := newKeyFor(t, "--name", "screen", "--scope", "count")
+	_, otherLine := newKeyFor(t, "--name", "other", "--scope", "metrics")
+
+	env := envFor(srv)
+	delete(env, "PPCH_API_KEY")
+	env["PPCH_API_KEYS_FILE"] = fileOf(t, strings.Join([]string{"# made by a test", dashboardLine, screenLine, otherLine, ""}, "\n"))
+	s := runService(t, env).ready()
+
+	const planning, canteen = "/api/rooms/Planning/participants", "/api/rooms/Canteen/participants"
+	got := s.get(planning, "X-API-Key", dashboard)
+	if names := got.data["participants"]; got.data["participant_count"] != 2.0 || !slices.Equal(texts(names), []string{"Ada", "Bob"}) {
+		t.Errorf("the dashboard got %d %s want Ada and Bob", got.status, got.body)
+	}
+	if got := s.get(canteen, "X-API-Key", dashboard); got.status != 403 || got.data["code"] != "room-not-allowed" {
+		t.Errorf("the dashboard got %d %s of another room want 403", got.status, got.body)
+	}
+	got = s.get(planning, "X-API-Key", screen)
+	if got.data["participant_count"] != 2.0 || strings.Contains(got.body, "Ada") || got.data["occupants"] != nil {
+		t.Errorf("the screen got %d %s want 2 and no names", got.status, got.body)
+	}
+	if got := s.get(canteen, "X-API-Key", screen); got.status != 200 {
+		t.Errorf("the screen got %d %s of another room want 200", got.status, got.body)
+	}
+	if got := s.get(planning, "X-API-Key", testKey); got.status != 403 || got.data["code"] != "wrong-key" {
+		t.Errorf("a key of nobody's got %d %s want 403", got.status, got.body)
+	}
+}
+
+// texts returns a JSON array of strings.
+func texts(v any) (all []string) {
+	list, _ := v.([]any)
+	for _, item := range list {
+		text, _ := item.(string)
+		all = append(all, text)
+	}
+	return all
+}
+
+// What an operator sees who changes the file while the program runs. Prosody isn't needed: a key that is good gets a 503.
+func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	first, firstLine := newKeyFor(t, "--name", "first", "--scope", "count")
+	second, secondLine := newKeyFor(t, "--name", "second", "--scope", "all")
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(t *testing.T, text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status := func(s *service, key string) int { return s.get("/api/rooms/r/participants", "X-API-Key", key).status }
+
+	t.Run("at once with SIGHUP", func(t *testing.T) {
+		write(t, firstLine+"\n")
+		cmd, s := serving(t, program, "PPCH_API_KEY=", "PPCH_API_KEYS_FILE="+file)
+		if got := status(s, first); got != 503 {
+			t.Errorf("the first key got %d want 503", got)
+		}
+		if got := status(s, second); got != 403 {
+			t.Errorf("the second key got %d want 403", got)
+		}
+		write(t, secondLine+"\n")
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Second, "the file is read", func() bool { return strings.Contains(s.log.String(), "keys read") })
+		if got := status(s, second); got != 503 {
+			t.Errorf("the second key got %d want 503", got)
+		}
+		if got := status(s, first); got != 403 {
+			t.Errorf("the first key got %d after it was withdrawn want 403", got)
+		}
+
+		write(t, secondLine+"\nname=third scope=none\n")
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Second, "the log names the bad line", func() bool {
+			return strings.Contains(s.log.String(), `line 2: scope: there is no \"none\"`)
+		})
+		if got := status(s, second); got != 503 {
+			t.Errorf("the second key got %d after the file went bad want 503 as before", got)
+		}
+		if strings.Contains(s.log.String(), first) || strings.Contains(s.log.String(), second) {
+			t.Error("the log has a key")
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("got %v want a clean stop", err)
+		}
+	})
+
+	t.Run("by itself when the file changes", func(t *testing.T) {
+		write(t, "")
+		_, s := serving(t, program, "PPCH_API_KEYS_FILE="+file)
+		if got := status(s, testKey); got != 503 {
+			t.Errorf("PPCH_API_KEY got %d want 503", got)
+		}
+		if err := os.WriteFile(file+".new", []byte(firstLine+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 15*time.Second, "the file is read", func() bool { return strings.Contains(s.log.String(), "keys read") })
+		if got := status(s, first); got != 503 {
+			t.Errorf("the key of the file got %d want 503", got)
+		}
+		if got := status(s, testKey); got != 503 {
+			t.Errorf("PPCH_API_KEY got %d beside it want 503", got)
+		}
+	})
+
+	t.Run("SIGHUP ends a program without a file", func(t *testing.T) {
+		cmd, _ := serving(t, program)
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil || err.Error() != "signal: hangup" {
+			t.Errorf("got %v want it ended by the signal", err)
+		}
+	})
+
+	t.Run("a bad file at start is a failure", func(t *testing.T) {
+		for text, want := range map[string]string{
+			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: api: keys file " + file + ":\n  line 1: word 1 is no field: ",
+			"# none\n":   "ppch: PPCH_API_KEYS_FILE: api: no key: without one nobody could ask\n",
+		} {
+			write(t, text)
+			code, out, errs := execute(t, program, []string{"PPCH_API_KEYS_FILE=" + file, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0"})
+			if code != 1 || out != "" || !strings.Contains(errs, want) {
+				t.Errorf("got %d, %q and %q want 1 and %q", code, out, errs, want)
+			}
+		}
+	})
+}
