@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,37 +48,80 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// personal is what occupied knows of people, and what they have written.
+// personal is what occupied and several know of people, and what these have written.
 var personal = []string{
-	"Ada", "Lovelace", "staff", "8a7c1f02", "3b9d1a77", "c0ffee00", "7946", "a17c", "PcVx", "example.com", "Group 1", "Group 2",
+	"Ada", "Grace", "Alan", "Edsger", "Lovelace", "staff", "8a7c1f02", "3b9d1a77", "c0ffee00", "5e0c77aa", "99f00d11",
+	"7946", "a17c", "PcVx", "example.com", "Group 1", "Group 2", "Planning",
 }
 
-// Whatever is asked, and whatever goes wrong: every request that there is a test for, with a key that may count.
+// Whatever is asked, and whatever goes wrong: every request that there is a test for, and then some.
 func TestAKeyForCountsSeesNoName(t *testing.T) {
-	for _, c := range statuses {
+	asked := slices.Clone(statuses)
+	for _, target := range []string{
+		"/api/rooms", "/api/rooms?expand=occupants", "/api/rooms?type=all&expand=occupants", "/api/rooms?type=breakout", "/api/rooms?q=Ada",
+		"/api/rooms?name=acme/planning&name=standup&expand=occupants", "/api/rooms?sort=participants&limit=1",
+		"/api/rooms/acme%2Fplanning", "/api/rooms/acme%2Fplanning/participants", "/api/rooms/7d1f@breakout.meet.jitsi", "/api/stats",
+	} {
+		c := asked[0]
+		c.given, c.asked = told(several()), ask{target: target}
+		asked = append(asked, c)
+	}
+	told := map[string]bool{}
+	for _, c := range asked {
 		given := c.given
 		if given == nil {
 			given = with(occupied)
 		}
-		for _, method := range []string{http.MethodGet, http.MethodHead} {
-			c.asked.method = method
-			got := start(t, given, keyed("scope=count")).do(c.asked)
-			for _, word := range personal {
-				if strings.Contains(c.path, "{asset}") {
-					continue // that is a program
-				}
-				if c.path != "/openapi.json" && strings.Contains(string(got.body), word) {
-					t.Errorf("%s %s %d: got %q in %s", method, c.asked.target, got.status, word, got.body)
-				}
+		if c.path == "/openapi.json" || c.path == "/docs/{asset}" {
+			continue // they hold examples, and programs
+		}
+		all := start(t, keyed("scope=all"), given).do(c.asked)
+		few := start(t, keyed("scope=count"), given).do(c.asked)
+		if few.status != all.status {
+			t.Errorf("%s: got %d, and %d with another key", c.asked.target, few.status, all.status)
+		}
+		for _, word := range personal {
+			told[word] = told[word] || strings.Contains(string(all.body), word)
+			if strings.Contains(string(few.body), word) {
+				t.Errorf("%s: got %q in %d %s", c.asked.target, word, few.status, few.body)
 			}
 		}
 	}
-	all := start(t, with(occupied)).get("/api/rooms/MyRoom/participants")
-	for _, word := range personal[:7] {
-		if !strings.Contains(string(all.body), word) {
-			t.Errorf("another key got no %q either: this test proves nothing", word)
+	for _, word := range personal {
+		if hidden := []string{"a17c", "PcVx"}; !told[word] && !slices.Contains(hidden, word) {
+			t.Errorf("another key got no %q either: of that this test proves nothing", word)
 		}
 	}
+}
+
+func TestAListHasOnlyTheRoomsOfTheKey(t *testing.T) {
+	s := start(t, told(several()), keyed("scope=all room=acme/*"))
+	for target, want := range map[string]string{
+		"/api/rooms":                           "[acme]planning",
+		"/api/rooms?sort=participants&limit=1": "[acme]planning",
+		"/api/rooms?sort=created&order=asc":    "[acme]planning",
+		"/api/rooms?q=standup":                 "",
+		"/api/rooms?type=all":                  "[acme]planning",
+		"/api/rooms?type=breakout":             "",
+		"/api/rooms?name=acme/planning":        "acme/planning",
+		"/api/rooms?name=acme/nobody":          "acme/nobody",
+	} {
+		got := s.get(target)
+		var names []string
+		list, _ := got.object(t)["rooms"].([]any)
+		for _, room := range list {
+			names = append(names, room.(map[string]any)["room_name"].(string))
+		}
+		if strings.Join(names, " ") != want || got.object(t)["next_cursor"] != nil {
+			t.Errorf("%s: got %q and the cursor %v want %q and none", target, names, got.object(t)["next_cursor"], want)
+		}
+	}
+	detail := s.get("/api/rooms?name=acme/planning&name=standup").wantProblem(t, 403, "room-not-allowed")["detail"]
+	if want := `"standup": This API key is limited to other rooms.`; detail != want {
+		t.Errorf("got %v want %s", detail, want)
+	}
+	s.get("/api/rooms/standup").wantProblem(t, 403, "room-not-allowed")
+	s.get("/api/stats").wantProblem(t, 403, "room-not-allowed")
 }
 
 func TestRooms(t *testing.T) {
@@ -159,14 +203,14 @@ func TestTheLogNamesTheKey(t *testing.T) {
 		{"none is asked for", "scope=all", ask{target: "/health"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, keyed(c.fields))
+			s := start(t, keyed(c.fields), debug)
 			s.do(c.asked)
 			if got := s.log.records(t, 1)[0]["key"]; got != c.want {
 				t.Errorf("got the key %v want %v", got, c.want)
 			}
 		})
 	}
-	s := start(t)
+	s := start(t, debug)
 	s.get("/api/rooms/r/participants")
 	if got := s.log.records(t, 1)[0]["key"]; got != "PPCH_API_KEY" {
 		t.Errorf("got the key %v want PPCH_API_KEY", got)

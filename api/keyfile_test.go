@@ -76,6 +76,7 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 		{"a day that there isn't", good + " expires=2027-02-30", `line 1: expires: "2027-02-30"` + badDate},
 		{"an end in words", good + " expires=never", `line 1: expires: "never"` + badDate},
 		{"an end that would count as none", good + " expires=0000-12-31", `line 1: expires: "0000-12-31"` + badDate},
+		{"a time that would count as none", good + " expires=0001-01-01T00:00:00Z", `line 1: expires: "0001-01-01T00:00:00Z"` + badDate},
 		{"a time without a zone", good + " expires=2027-12-31T18:00:00", `line 1: expires: "2027-12-31T18:00:00"` + badDate},
 		{"a name twice", good + "\n\nname=a scope=all " + other, "line 3: name: line 1 has the same"},
 		{"a key twice", good + "\nname=b scope=all " + sum, "line 2: sha256: line 1 has the same key"},

@@ -208,6 +208,8 @@ func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
 		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
+		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		defer late.Stop()
 		if err := cmd.Wait(); err == nil || err.Error() != "signal: hangup" {
 			t.Errorf("got %v want it ended by the signal", err)
 		}
