@@ -12,8 +12,8 @@ import (
 	"ppch/api"
 )
 
-// load returns what a service says of a file of keys when it starts.
-func load(t *testing.T, text string) error {
+// loadKeys returns what a service says of a file of keys when it starts.
+func loadKeys(t *testing.T, text string) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -87,7 +87,7 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 		{"something else altogether", strings.Repeat("<p>\n", 100), bad(20) + "\n  and 80 more"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := load(t, c.in)
+			err := loadKeys(t, c.in)
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -123,12 +123,12 @@ func TestAFileMayLookLikeThis(t *testing.T) {
 		"a scope that includes another": line[:71] + " name=both scope=count,participants,all",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := load(t, text); err != nil {
+			if err := loadKeys(t, text); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	if err := load(t, "# none yet\n"); err != nil {
+	if err := loadKeys(t, "# none yet\n"); err != nil {
 		t.Errorf("with another key a file may be empty: %v", err)
 	}
 }

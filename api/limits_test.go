@@ -38,26 +38,25 @@ func rated(key string, rate int) func(*api.Config) {
 }
 
 func TestAKeyIsUsedSoOften(t *testing.T) {
-	s := start(t, rated(testKey, 60))
-	var limited answer
-	for i := range 500 {
-		got := s.get("/api/rooms/r/participants")
-		if got.status == 429 {
-			limited = got
-			break
+	standing(t, rated(testKey, 60), func(t *testing.T, s *service) {
+		for i := range 120 {
+			got := from(s, "10.0.0.1:1", testKey)
+			if got.Code != 200 {
+				t.Fatalf("request %d got %d want 200", i+1, got.Code)
+			}
+			if told := got.Header().Get("RateLimit") != ""; told != (i >= 60) {
+				t.Errorf("request %d: RateLimit was told: %t, want it once less than half is left", i+1, told)
+			}
 		}
-		if i < 59 && got.header.Get("RateLimit") != "" {
-			t.Errorf("request %d: got RateLimit %q want none while there is plenty", i+1, got.header.Get("RateLimit"))
+		got := from(s, "10.0.0.1:1", testKey)
+		if h := got.Header(); got.Code != 429 || h.Get("Retry-After") != "1" || h.Get("RateLimit") != `"key";r=0;t=1` || h.Get("RateLimit-Policy") != `"key";q=120;w=2` {
+			t.Errorf("got %d %v", got.Code, h)
 		}
-	}
-	problem := limited.wantProblem(t, 429, "rate-limited")
-	if limited.header.Get("Retry-After") != "1" || problem["retry_after"] != 1.0 ||
-		limited.header.Get("RateLimit") != `"key";r=0;t=1` || limited.header.Get("RateLimit-Policy") != `"key";q=120;w=2` {
-		t.Errorf("got %v, %v", limited.header, problem)
-	}
-	if got := s.get("/health"); got.status != 200 || got.header.Get("RateLimit") != "" {
-		t.Errorf("what needs no key got %d and %v", got.status, got.header)
-	}
+		time.Sleep(time.Second)
+		if got := from(s, "10.0.0.1:1", testKey); got.Code != 200 {
+			t.Errorf("after the time that Retry-After told got %d want 200", got.Code)
+		}
+	})
 }
 
 func TestAKeyThatIsNearlyUsedUpIsTold(t *testing.T) {
