@@ -9,6 +9,8 @@
 // The router is wrapped from outside, because gorilla/mux runs its own middleware only for routes that matched:
 // an exchange is opened (request id, access log), headers are set that every answer carries,
 // a panic is caught, and what is too large is refused, all before the router looks at the path.
+// The table says what scope a route needs; the key that has it leaves its grant in the exchange,
+// which every handler asks before it tells of a room or of a name.
 // A handler parses, asks and writes; what goes wrong it returns.
 // One adapter, problemFor, makes each error a problem document (RFC 9457), also for 404, 405, a panic,
 // and for requests so malformed that net/http never shows them to a handler.
