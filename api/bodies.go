@@ -29,19 +29,6 @@ const (
 	inDetail
 )
 
-// view returns what an answer of that shape tells of a room.
-func (s shape) view(room occupancy.Room) any {
-	switch s.place {
-	case inList:
-		return listedView{newCountsView(room, s.names), newFactsView(room, s.names)}
-	case inExpandedList:
-		return expandedView{newCountsView(room, s.names), newFactsView(room, s.names), newPeopleView(room, s.names)}
-	case inDetail:
-		return newDetailView(room, s.names)
-	}
-	return participantsView{newCountsView(room, s.names), newPeopleView(room, s.names)}
-}
-
 // body is a view of a room as JSON. Nobody changes it once it is made.
 type body struct {
 	state occupancy.State
@@ -49,14 +36,15 @@ type body struct {
 	view  []byte
 }
 
-// append writes the whole object with what isn't of the room itself, to b.
+// append writes the whole object, with what isn't of the room itself, to b.
 func (y *body) append(b, name []byte, asOf time.Time) []byte {
 	b = append(b, `{"room_name":`...)
 	b = append(b, name...)
+	b = append(b, ',')
+	b = append(b, y.view[1:len(y.view)-1]...)
 	b = append(b, `,"as_of":"`...)
 	b = asOf.UTC().AppendFormat(b, timestamp)
-	b = append(b, `",`...)
-	return append(b, y.view[1:]...)
+	return append(b, `"}`...)
 }
 
 // bodies keeps rooms as JSON, so that many readers of one that stays the same cost one encoding.

@@ -79,25 +79,25 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// newPeopleView returns who is in a room, in the order in which they came. Nil stays null, since it means "not known".
-func newPeopleView(room occupancy.Room, names bool) peopleView {
-	view := peopleView{Participants: []string{}}
+// people returns the names of those who count, and everybody, in the order in which they came.
+// Occupants that aren't known, or may not be told, stay nil.
+func people(room occupancy.Room, names bool) (participants []string, occupants []occupantView) {
+	participants = []string{}
 	if !room.Exists {
-		view.Occupants = []occupantView{}
-		return view
+		return participants, []occupantView{}
 	}
 	if room.Occupants == nil || !names {
-		return view
+		return participants, nil
 	}
 	slices.SortFunc(room.Occupants, func(a, b occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
-	view.Occupants = make([]occupantView, 0, len(room.Occupants))
+	occupants = make([]occupantView, 0, len(room.Occupants))
 	for _, o := range room.Occupants {
-		view.Occupants = append(view.Occupants, newOccupantView(o, room.Source))
+		occupants = append(occupants, newOccupantView(o, room.Source))
 		if o.Kind.Person() {
-			view.Participants = append(view.Participants, cmp.Or(o.Name, o.ID))
+			participants = append(participants, cmp.Or(o.Name, o.ID))
 		}
 	}
-	return view
+	return participants, occupants
 }

@@ -14,10 +14,14 @@ const inexactNote = "participant_count is the number of everyone in the room, th
 // It lacks what differs from answer to answer while the room stays the same: how the client calls it, and as_of.
 // Its fields up to room_jid are as the first version of this service had them; clients rely on their types.
 type countsView struct {
-	Exists           bool    `json:"exists"`
-	ParticipantCount int     `json:"participant_count"`
-	HasParticipants  bool    `json:"has_participants"`
-	RoomJID          *string `json:"room_jid"`
+	Exists           bool `json:"exists"`
+	ParticipantCount int  `json:"participant_count"`
+	HasParticipants  bool `json:"has_participants"`
+
+	// Participants are the names of those who count; nil leaves them out.
+	Participants *[]string `json:"participants,omitempty"`
+
+	RoomJID *string `json:"room_jid"`
 
 	Counts    map[occupancy.Kind]int `json:"counts"`
 	CreatedAt *string                `json:"created_at"`
@@ -44,9 +48,9 @@ type breakoutView struct {
 	Name *string `json:"name"`
 }
 
-// newCountsView returns the numbers of a room, and names only if they may be told.
-func newCountsView(room occupancy.Room, names bool) countsView {
-	view := countsView{Source: room.Source}
+// newCountsView returns the numbers of a room, of breakout rooms with their names only if they may be told.
+func newCountsView(room occupancy.Room, names bool, participants *[]string) countsView {
+	view := countsView{Source: room.Source, Participants: participants}
 	if !room.Exists {
 		// However this was learnt: in a room that doesn't exist there is exactly nobody.
 		view.Exact = true
@@ -126,19 +130,12 @@ func newFactsView(room occupancy.Room, names bool) factsView {
 	return view
 }
 
-// peopleView is who is in a room. Occupants are null where they aren't known or may not be told;
-// participants are the names of those who count, in the type that the first version of this service had.
-type peopleView struct {
-	Participants []string       `json:"participants"`
-	Occupants    []occupantView `json:"occupants"`
-}
-
-// The answers about one room, in each place.
+// The answers about one room, in each place. Occupants are null where they aren't known or may not be told.
 type (
 	// participantsView is for "/api/rooms/{room_name}/participants".
 	participantsView struct {
 		countsView
-		peopleView
+		Occupants []occupantView `json:"occupants"`
 	}
 
 	// listedView is for lists.
@@ -149,16 +146,13 @@ type (
 
 	// expandedView is for lists with expand=occupants.
 	expandedView struct {
-		countsView
-		factsView
-		peopleView
+		listedView
+		Occupants []occupantView `json:"occupants"`
 	}
 
 	// detailView is for "/api/rooms/{room_name}".
 	detailView struct {
-		countsView
-		factsView
-		Participants    []string             `json:"participants"`
+		listedView
 		Occupants       []detailOccupantView `json:"occupants"`
 		DurationSeconds *int64               `json:"duration_seconds"`
 	}
@@ -169,23 +163,27 @@ type (
 	}
 )
 
-// newDetailView returns everything that is known of a room, with how long it and everybody in it have been there.
-func newDetailView(room occupancy.Room, names bool) detailView {
-	people := newPeopleView(room, names)
-	view := detailView{
-		countsView:      newCountsView(room, names),
-		factsView:       newFactsView(room, names),
-		Participants:    people.Participants,
-		DurationSeconds: age(room, room.CreatedAt),
+// view returns what an answer of that shape tells of a room.
+func (s shape) view(room occupancy.Room) any {
+	if s.place == inList {
+		return listedView{newCountsView(room, s.names, nil), newFactsView(room, s.names)}
 	}
-	if people.Occupants == nil {
+	participants, occupants := people(room, s.names)
+	counts := newCountsView(room, s.names, &participants)
+	switch s.place {
+	case inExpandedList:
+		return expandedView{listedView{counts, newFactsView(room, s.names)}, occupants}
+	case inDetail:
+		view := detailView{listedView: listedView{counts, newFactsView(room, s.names)}, DurationSeconds: age(room, room.CreatedAt)}
+		if occupants != nil {
+			view.Occupants = make([]detailOccupantView, 0, len(occupants))
+		}
+		for _, o := range occupants {
+			view.Occupants = append(view.Occupants, detailOccupantView{o, age(room, o.joinedAt)})
+		}
 		return view
 	}
-	view.Occupants = make([]detailOccupantView, 0, len(people.Occupants))
-	for _, o := range people.Occupants {
-		view.Occupants = append(view.Occupants, detailOccupantView{o, age(room, o.joinedAt)})
-	}
-	return view
+	return participantsView{counts, occupants}
 }
 
 // age returns for how many whole seconds something had been so when the room was last known to be true,

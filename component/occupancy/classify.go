@@ -10,6 +10,9 @@ import (
 type Trust struct {
 	Recorders    []string
 	Transcribers []string
+
+	// Lobby is whether the domain's rooms are where people wait to be let in. A [Directory] knows by itself.
+	Lobby bool
 }
 
 // Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
@@ -36,6 +39,10 @@ func Classify(o *Occupant, t Trust) Kind {
 		case o.Marks.Has(MarkTranscriber):
 			return KindTranscriber
 		}
+		return KindHidden
+	case t.Lobby && o.Affiliation == "owner":
+		// A moderator of the meeting, whose client sits in the lobby to see who waits (lib-jitsi-meet, Lobby.js).
+		// mod_muc_lobby_rooms gives everybody the affiliation there that they have in the meeting.
 		return KindHidden
 	case o.Role == "visitor":
 		return KindVisitor

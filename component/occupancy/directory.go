@@ -78,7 +78,7 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if w := d.domain(domain.Domainpart()); w != nil {
-		w.trust = Trust{Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers)}
+		w.trust = Trust{Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Lobby: w.typ == RoomLobby}
 		w.next = newReplica()
 	}
 }
