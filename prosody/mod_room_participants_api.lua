@@ -20,6 +20,7 @@ end
 local st = require "util.stanza";
 local json = require "util.json";
 local jid = require "util.jid";
+local xml_escape = st.xml_escape;
 local new_id = require "util.id".medium;
 local time = require "util.time";
 local valid_utf8 = require "util.encodings".utf8.valid;
@@ -39,10 +40,13 @@ local xmlns_focus = "http://jitsi.org/protocol/focus";
 
 -- One turn of Prosody's event loop is held no longer than this, give or take a record.
 local turn = 0.002;
+-- Rooms and occupants between two looks at the clock: on some machines it costs more than they do.
+local clock_units = 8;
 -- Text of one batch, before XML escapes it.
 local max_batch_bytes = 64 * 1024;
 -- What a client writes, and how much of it is looked at.
 local max_text = 1024;
+local max_jid = 3071; -- RFC 7622
 local max_children = 500;
 local max_features = 100;
 local max_source_info = 16 * 1024;
@@ -145,13 +149,13 @@ end
 
 -- Text that is safe to send, whoever wrote it: a string, of bounded size, in UTF-8,
 -- of characters that XML 1.0 can hold. Anything else becomes less, or empty.
-local function clean(text)
+local function clean(text, limit)
 	if type(text) == "number" then
 		text = text == floor(text) and text < 2^53 and text > -2^53 and ("%d"):format(text) or tostring(text);
 	end
 	if type(text) ~= "string" then return ""; end
 	-- Cut first: what follows costs by the byte.
-	text = cut(text, max_text);
+	text = cut(text, limit or max_text);
 	if not valid_utf8(text) then return ""; end
 	if text:find("[%z\1-\8\11\12\14-\31\127]") then
 		text = text:gsub("[%z\1-\8\11\12\14-\31\127]", "");
@@ -162,26 +166,25 @@ local function clean(text)
 	return text;
 end
 
-local escapes = { ["\\"] = "\\\\", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" };
+-- What a line can't hold as it is, and what XML can't.
+local escapes = {
+	["\\"] = "\\\\", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r";
+	["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;";
+};
 
-local function escape(text)
-	if not text:find("[\\\t\n\r]") then return text; end
-	return (text:gsub("[\\\t\n\r]", escapes));
-end
-
--- A field that anybody but Prosody wrote.
-local function field(text)
+-- A field of a line, as it stands in XML, of text that anybody wrote.
+local function field(text, limit)
 	if text == nil then return ""; end
-	if type(text) == "string" and #text <= max_text and not text:find("[^ -%[%]-~]") then
-		return text; -- plain ASCII, as most is
+	if type(text) == "string" and #text <= (limit or max_text) and not text:find("[^]-~ -%%'-;=?-[]") then
+		return text; -- ASCII without any of \ & < >, as most is
 	end
-	return escape(clean(text));
+	return (clean(text, limit):gsub("[\\\t\n\r&<>]", escapes));
 end
 
 -- An attribute: XML makes blanks of white space in those.
-local function attribute(text)
+local function attribute(text, limit)
 	if text == nil then return nil; end
-	text = clean(text):gsub("[\t\n\r]", " ");
+	text = clean(text, limit):gsub("[\t\n\r]", " ");
 	return text ~= "" and text or nil;
 end
 
@@ -243,17 +246,30 @@ local feature_marks = {
 	["http://jitsi.org/protocol/jibri"] = "jibri";
 };
 
+-- The text of an element; nil where it has elements in it.
+local function text_of(element)
+	local text = element[1];
+	if type(text) == "string" and element[2] == nil then return text; end -- as most have
+	return element:get_text();
+end
+
 -- Readers of the children of a presence that are told. Each gets what was found so
 -- far and the child; the first of a name counts, as it does for Jitsi's clients.
 local readers = {
+	["nick"] = function (found, child)
+		found.name = found.name or text_of(child);
+	end;
+	["initiator"] = function (found)
+		found.initiator = true;
+	end;
 	["email"] = function (found, child)
-		local text = child:get_text() or "";
+		local text = text_of(child) or "";
 		if text:find("^inbound%-sip%-jibri@") or text:find("^outbound%-sip%-jibri@") then
 			found.sip_jibri = true;
 		end
 	end;
 	["avatar-url"] = function (found, child)
-		found.avatar = found.avatar or child:get_text();
+		found.avatar = found.avatar or text_of(child);
 	end;
 	["features"] = function (found, child)
 		local tags = child.tags;
@@ -263,49 +279,53 @@ local readers = {
 		end
 	end;
 	["jitsi_participant_raisedHand"] = function (found, child)
-		local text = child:get_text();
+		local text = text_of(child);
 		found.hand = text ~= nil and text ~= "" and text ~= "false" and text ~= "0";
 	end;
 	["SourceInfo"] = function (found, child)
-		found.sources = found.sources or child:get_text();
+		found.sources = found.sources or text_of(child);
 	end;
 	["audiomuted"] = function (found, child)
-		found.audio = found.audio or muted(child:get_text(), "audio-muted", "audio-on");
+		found.audio = found.audio or muted(text_of(child), "audio-muted", "audio-on");
 	end;
 	["videomuted"] = function (found, child)
-		found.video = found.video or muted(child:get_text(), "video-muted", "video-on");
+		found.video = found.video or muted(text_of(child), "video-muted", "video-on");
 	end;
 };
 
--- What a client says of itself: display name, avatar, marks.
+-- Those that have a namespace of their own; the others have that of the presence.
+local namespaces = { ["nick"] = xmlns_nick, ["initiator"] = xmlns_jigasi };
+
+-- What a client says of itself, as it says it.
 local function read_presence(presence)
-	local found, name = {}, nil;
+	local found = {};
 	local tags = presence.tags;
 	for i = 1, min(#tags, max_children) do
 		local child = tags[i];
-		local ns = child.attr.xmlns;
-		if ns == nil or ns == "jabber:client" then
-			local reader = readers[child.name];
-			if reader then reader(found, child); end
-		elseif ns == xmlns_nick then
-			name = name or (child.name == "nick" and child:get_text()) or nil;
-		elseif ns == xmlns_jigasi and child.name == "initiator" then
-			found.initiator = true;
+		local name = child.name;
+		local reader = readers[name];
+		if reader then
+			local ns, own = child.attr.xmlns, namespaces[name];
+			if ns == own or (not own and ns == "jabber:client") then reader(found, child); end
 		end
 	end
-	if next(found) == nil then return name, nil, ""; end
-	local audio, video = source_info(found.sources);
+	return found;
+end
+
+-- The marks of a presence; audio and video by its sources, else by what it says beside.
+local function marks_of(found, audio, video)
+	local marks = "";
+	if next(found) == nil then return marks; end
+	if found.jigasi then marks = marks .. " jigasi"; end
+	if found.transcriber then marks = marks .. " transcriber"; end
+	if found.jibri then marks = marks .. " jibri"; end
+	if found.initiator then marks = marks .. " initiator"; end
+	if found.sip_jibri then marks = marks .. " sip-jibri"; end
+	if found.hand then marks = marks .. " hand"; end
 	audio, video = audio or found.audio, video or found.video;
-	local marks = {};
-	if found.jigasi then marks[#marks + 1] = "jigasi"; end
-	if found.transcriber then marks[#marks + 1] = "transcriber"; end
-	if found.jibri then marks[#marks + 1] = "jibri"; end
-	if found.initiator then marks[#marks + 1] = "initiator"; end
-	if found.sip_jibri then marks[#marks + 1] = "sip-jibri"; end
-	if found.hand then marks[#marks + 1] = "hand"; end
-	marks[#marks + 1] = audio;
-	marks[#marks + 1] = video;
-	return name, found.avatar, t_concat(marks, " ");
+	if audio then marks = marks .. " " .. audio; end
+	if video then marks = marks .. " " .. video; end
+	return marks:sub(2);
 end
 
 -- What Jitsi's token verification left in the session of an authenticated user.
@@ -317,17 +337,6 @@ local function read_session(session, with_email)
 	if type(user) ~= "table" then user = nil; end
 	return field(user and user.id), field(user and user.name), field(group),
 		with_email and field(user and user.email) or "";
-end
-
--- One line of the protocol: fields separated by TAB, empty ones at the end left out.
-local function line_of(...)
-	local fields = { ... };
-	local last = #fields;
-	while fields[last] == "" do
-		last = last - 1;
-	end
-	fields[last] = fields[last] .. "\n";
-	return t_concat(fields, "\t", 1, last);
 end
 
 -- The number of visitors on other servers, by a presence of focus.
@@ -358,19 +367,58 @@ local function occupant_of(room, nick)
 	return occupant and occupant.role and occupant or nil;
 end
 
-local function line_for(record, nick, with_email)
+-- What is remembered of an occupant who was told: the three parts of the line, each
+-- beside what it was made of. As long as that is the same nothing is made anew.
+local function new_known()
+	return {
+		jid = false, role = false, joined = false, affiliation = false, user = false, group = false, head = "";
+		name = false, avatar = false, face = "";
+		sources = false, audio = false, video = false, marks = "";
+	};
+end
+
+-- Fields 1 to 10 of a line: what Prosody says.
+local function update_head(known, record, nick, occupant, session, with_email)
 	local room = record.room;
-	local occupant = occupant_of(room, nick);
-	if not occupant then return nil; end
-	local presence = occupant:get_presence();
-	local name, avatar, marks;
-	if presence then
-		name, avatar, marks = read_presence(presence);
+	local id, user, group, email = read_session(session, with_email);
+	local head = "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. field(occupant.role) .. "\t"
+		.. field(room:get_affiliation(occupant.bare_jid) or "none") .. "\t" .. (record.joined[nick] or "") .. "\t"
+		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t";
+	local changed = head ~= known.head;
+	known.head = head;
+	return changed;
+end
+
+-- Brings what is known of an occupant up to date, and returns whether that makes another
+-- line. Afresh looks behind what was remembered: what get_affiliation() says beside the
+-- room's own list, and what is in a session, can change without a trace.
+local function update_known(known, record, nick, occupant, with_email, afresh)
+	local changed = false;
+	local session = full_sessions[occupant.jid];
+	local user, group = session and session.jitsi_meet_context_user, session and session.jitsi_meet_context_group;
+	local affiliation, joined = record.room._affiliations[occupant.bare_jid], record.joined[nick];
+	if afresh or known.jid ~= occupant.jid or known.role ~= occupant.role or known.joined ~= joined
+	or known.affiliation ~= affiliation or known.user ~= user or known.group ~= group then
+		known.jid, known.role, known.joined, known.affiliation = occupant.jid, occupant.role, joined, affiliation;
+		known.user, known.group = user, group;
+		changed = update_head(known, record, nick, occupant, session, with_email);
 	end
-	local id, user, group, email = read_session(full_sessions[occupant.jid], with_email);
-	return line_of("+", escape(nick:sub(#room.jid + 2)), escape(occupant.jid or ""), occupant.role,
-		room:get_affiliation(occupant.bare_jid) or "none", record.joined[nick] or "",
-		id, user, group, email, field(name), field(avatar), marks or "");
+	local presence = occupant:get_presence();
+	local found = presence and read_presence(presence) or {};
+	if known.name ~= found.name or known.avatar ~= found.avatar then
+		known.name, known.avatar = found.name, found.avatar;
+		local face = field(found.name) .. "\t" .. field(found.avatar) .. "\t";
+		changed = changed or face ~= known.face;
+		known.face = face;
+	end
+	if known.sources ~= found.sources then
+		known.sources = found.sources;
+		known.audio, known.video = source_info(found.sources);
+	end
+	local marks = marks_of(found, known.audio, known.video);
+	changed = changed or marks ~= known.marks;
+	known.marks = marks;
+	return changed;
 end
 
 -- Focus opens every room and owns it; a guest who takes its name doesn't.
@@ -447,15 +495,23 @@ end
 --
 -- A batch is built as a list of rooms and sent whole. A subscription remembers in
 -- `told` what the other side has after all batches sent so far: told[room] = { record,
--- lines, facts, visitors, count, marks }. So the totals are exact, and what changed is
+-- occupants, facts, visitors, count, marks }. So the totals are exact, and what changed is
 -- found by comparing.
+--
+-- A batch is written as XML at once, of fields that are escaped when they are made: as
+-- stanzas, all of it would be looked through twice more, character by character.
 
 local function new_batch(sub)
-	return { rooms = {}, gone = {}, units = 0, bytes = 0, deadline = monotonic() + turn, limit = sub.watch.options.page };
+	return { rooms = {}, gone = {}, units = 0, bytes = 0, deadline = monotonic() + turn, look_at = clock_units, limit = sub.watch.options.page };
 end
 
 local function is_full(batch)
-	return batch.units >= batch.limit or batch.bytes >= max_batch_bytes or monotonic() >= batch.deadline;
+	if batch.units >= batch.limit or batch.bytes >= max_batch_bytes then return true; end
+	if batch.units < batch.look_at then return false; end
+	batch.look_at = batch.units + clock_units;
+	if monotonic() < batch.deadline then return false; end
+	batch.limit = batch.units;
+	return true;
 end
 
 -- The batch's element for a room; only the last can be written to.
@@ -478,16 +534,30 @@ local function add_facts(batch, room_jid, told)
 	batch.bytes = batch.bytes + #key;
 end
 
-local function add_occupant(sub, batch, room_jid, told, nick)
+local function add_occupant(sub, batch, room_jid, told, nick, afresh)
 	batch.units = batch.units + 1;
-	local line, old = line_for(told.record, nick, sub.watch.options.email), told.lines[nick];
-	if line == old then return; end
-	told.lines[nick] = line;
-	if not old then
-		told.count, sub.occupants = told.count + 1, sub.occupants + 1;
-	elseif not line then
+	local record, known = told.record, told.occupants[nick];
+	local occupant = occupant_of(record.room, nick);
+	local line;
+	if occupant then
+		local fresh = not known;
+		if fresh then
+			known = new_known();
+			told.occupants[nick] = known;
+			told.count, sub.occupants = told.count + 1, sub.occupants + 1;
+		end
+		local sources = known.sources;
+		if not update_known(known, record, nick, occupant, sub.watch.options.email, afresh or fresh) then return; end
+		if known.sources and known.sources ~= sources and #known.sources > max_text then
+			batch.look_at = 0; -- they took long to read
+		end
+		line = known.head .. known.face .. known.marks .. "\n";
+	elseif known then
+		told.occupants[nick] = nil;
 		told.count, sub.occupants = told.count - 1, sub.occupants - 1;
-		line = line_of("-", escape(nick:sub(#room_jid + 2)));
+		line = "-\t" .. field(nick:sub(#room_jid + 2)) .. "\n";
+	else
+		return;
 	end
 	local lines = open_room(batch, room_jid).lines;
 	lines[#lines + 1] = line;
@@ -498,33 +568,52 @@ local function add_gone(sub, batch, room_jid, told)
 	sub.told[room_jid] = nil;
 	sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
 	batch.gone[#batch.gone + 1] = room_jid;
-	batch.units, batch.bytes = batch.units + 1, batch.bytes + #room_jid;
+	batch.bytes = batch.bytes + #room_jid;
 end
 
-local function room_element(room)
-	local attr = room.facts or {};
-	attr.jid = room.jid;
-	attr.new, attr.facts = room.new and "1" or nil, room.facts and "1" or nil;
-	local element = st.stanza("room", attr);
+local function add_attributes(out, ...)
+	for i = 1, select("#", ...), 2 do
+		local name, value = select(i, ...);
+		if value then
+			out[#out + 1] = " " .. name .. "='" .. xml_escape(value) .. "'";
+		end
+	end
+end
+
+local function write_room(out, room)
+	out[#out + 1] = "<room";
+	add_attributes(out, "jid", attribute(room.jid, max_jid), "new", room.new and "1");
+	local facts = room.facts;
+	if facts then
+		add_attributes(out, "facts", "1", "created", facts.created, "meeting", facts.meeting, "subject", facts.subject, "password", facts.password,
+			"members", facts.members, "visitors", facts.visitors, "lobby", facts.lobby);
+	end
+	out[#out + 1] = ">";
 	for _, breakout in ipairs(room.breakouts or {}) do
-		element:tag("breakout", breakout):up();
+		out[#out + 1] = "<breakout";
+		add_attributes(out, "jid", breakout.jid, "name", breakout.name);
+		out[#out + 1] = "/>";
 	end
-	return element:text(t_concat(room.lines));
+	out[#out + 1] = t_concat(room.lines);
+	out[#out + 1] = "</room>";
 end
 
-local function batch_element(sub, batch)
-	local element = st.stanza("batch", { xmlns = xmlns, epoch = sub.epoch, seq = ("%d"):format(sub.seq), at = ("%.3f"):format(sub.true_at) });
+local function write_batch(sub, batch)
+	local out = { ("<batch xmlns='%s' epoch='%s' seq='%d' at='%.3f'"):format(xmlns, sub.epoch, sub.seq, sub.true_at) };
 	if sub.synced then
-		element.attr.synced = "1";
-		element.attr.rooms, element.attr.occupants = ("%d"):format(sub.rooms), ("%d"):format(sub.occupants);
+		out[2] = (" synced='1' rooms='%d' occupants='%d'"):format(sub.rooms, sub.occupants);
 	end
+	out[#out + 1] = ">";
 	for i = 1, #batch.rooms do
-		element:add_child(room_element(batch.rooms[i]));
+		write_room(out, batch.rooms[i]);
 	end
 	for i = 1, #batch.gone do
-		element:tag("gone", { jid = batch.gone[i] }):up();
+		out[#out + 1] = "<gone";
+		add_attributes(out, "jid", attribute(batch.gone[i], max_jid));
+		out[#out + 1] = "/>";
 	end
-	return element;
+	out[#out + 1] = "</batch>";
+	return t_concat(out);
 end
 
 local function send_batch(sub, batch)
@@ -538,8 +627,8 @@ local function send_batch(sub, batch)
 	sub.ids[id], watch.awaited[id] = sub.seq, sub;
 	sub.times[sub.seq] = sub.sent_at;
 	sub.unacked = sub.unacked + 1;
-	-- Where the component is gone the answer is an error, and comes before this returns.
-	watch.context:send(st.iq({ type = "set", id = id, from = watch.host, to = sub.jid }):add_child(batch_element(sub, batch)));
+	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
+	sub.origin.send(("<iq type='set' id='%s' from='%s' to='%s'>%s</iq>"):format(id, watch.host, sub.jid, write_batch(sub, batch)));
 end
 
 --- Subscriptions
@@ -611,7 +700,7 @@ local function arm(sub, wait)
 	if sub.timer or sub.unacked >= sub.watch.options.window then return; end
 	local at = monotonic();
 	wait = wait or max(0, sub.sent_at + sub.watch.options.tick - at);
-	sub.due = at + wait;
+	sub.due, sub.waiting = at + wait, 0;
 	sub.timer = module:add_timer(wait, function ()
 		sub.timer = nil;
 		if not sub.dropped then guarded(sub, run_turn); end
@@ -621,12 +710,12 @@ end
 -- Timers wait while sockets have something to read, so in a storm of stanzas a batch
 -- that is overdue goes out from the hook.
 local function hurry(sub)
-	if sub.timer and monotonic() > sub.due + sub.watch.options.tick then
+	if not sub.timer then return arm(sub); end
+	sub.waiting = sub.waiting + 1;
+	if sub.waiting % clock_units == 0 and monotonic() > sub.due + sub.watch.options.tick then
 		sub.timer:stop();
 		sub.timer = nil;
 		guarded(sub, run_turn);
-	else
-		arm(sub);
 	end
 end
 
@@ -749,6 +838,7 @@ local function tell_changes(sub, batch)
 			sub.dirty, sub.dirty_at = {}, 1;
 			return;
 		end
+		batch.units = batch.units + 1;
 		local told, record = sub.told[room_jid], sub.watch.rooms[room_jid];
 		local marks = told and told.marks;
 		if marks and not record then
@@ -761,7 +851,6 @@ local function tell_changes(sub, batch)
 				told.visitors = visitors_of(record.room);
 			end
 			add_facts(batch, room_jid, told);
-			batch.units = batch.units + 1;
 			local at = marks.at or 1;
 			while marks[at] and not is_full(batch) do
 				add_occupant(sub, batch, room_jid, told, marks[at]);
@@ -814,12 +903,12 @@ local function next_walk(sub, batch)
 		if told then
 			sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
 		end
-		told = { record = record, lines = {}, count = 0 };
+		told = { record = record, occupants = {}, count = 0 };
 		sub.told[room_jid] = told;
 		sub.rooms = sub.rooms + 1;
 		open_room(batch, room_jid).new = true;
 	else
-		for nick in pairs(told.lines) do
+		for nick in pairs(told.occupants) do
 			if not room._occupants[nick] then walk[#walk + 1] = nick; end
 		end
 		for nick in pairs(record.joined) do
@@ -841,7 +930,7 @@ local function tell_rooms(sub, batch)
 		local told = sub.told[walk.jid];
 		-- Whoever forgot the room in the meantime has marked it.
 		while told and walk[walk.at] and not is_full(batch) do
-			add_occupant(sub, batch, walk.jid, told, walk[walk.at]);
+			add_occupant(sub, batch, walk.jid, told, walk[walk.at], true);
 			walk.at = walk.at + 1;
 		end
 		sub.walk = told and walk[walk.at] and walk or nil;
@@ -1247,9 +1336,9 @@ end
 
 -- For the specs.
 module.pure = {
-	attribute = attribute, clean = clean, cut = cut, escape = escape, field = field, line_of = line_of, milliseconds = milliseconds;
-	read_presence = read_presence, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
-	batch_element = batch_element;
+	attribute = attribute, clean = clean, cut = cut, field = field, milliseconds = milliseconds;
+	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
+	new_known = new_known, update_known = update_known, write_batch = write_batch;
 };
 
 function module.unload()

@@ -57,6 +57,10 @@ local function shape(element)
 	return { name = element.name, attr = attr, children = children };
 end
 
+local function escape(text)
+	return (text:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }));
+end
+
 -- The module's own idea of what a sample says.
 local function read_batch(element)
 	local batch = { rooms = {}, gone = {} };
@@ -76,7 +80,7 @@ local function read_batch(element)
 			end
 			for _, text in ipairs(child) do
 				if type(text) == "string" then
-					for line in text:gmatch("[^\n]*\n") do room.lines[#room.lines + 1] = line; end
+					for line in escape(text):gmatch("[^\n]*\n") do room.lines[#room.lines + 1] = line; end
 				end
 			end
 			batch.rooms[#batch.rooms + 1] = room;
@@ -93,35 +97,40 @@ describe("samples", function ()
 				epoch = want.attr.epoch, seq = tonumber(want.attr.seq), true_at = tonumber(want.attr.at), synced = want.attr.synced == "1";
 				rooms = tonumber(want.attr.rooms), occupants = tonumber(want.attr.occupants);
 			};
-			local got = assert(xml.parse(tostring(pure.batch_element(sub, read_batch(want)))));
+			local got = assert(xml.parse(pure.write_batch(sub, read_batch(want))));
 			assert.same(shape(want), shape(got));
 		end);
 
-		it("have lines as the module writes them: " .. name, function ()
+		it("have fields as the module writes them: " .. name, function ()
 			for _, room in ipairs(read_batch(sample(name)).rooms) do
 				for _, line in ipairs(room.lines) do
-					local fields = {};
 					for field in line:gsub("\n$", "\t"):gmatch("([^\t]*)\t") do
 						local text = field:gsub("\\(.)", { ["\\"] = "\\", t = "\t", n = "\n", r = "\r" });
-						fields[#fields + 1] = pure.field(text);
+						text = text:gsub("&(%a+);", { amp = "&", lt = "<", gt = ">" });
+						assert.equal(field, pure.field(text));
 					end
-					assert.equal((line:gsub("\t*\n$", "\n")), pure.line_of(table.unpack(fields)));
 				end
 			end
 		end);
 	end
 end);
 
-describe("line_of", function ()
-	it("leaves out what is empty at the end", function ()
-		assert.equal("+\tnick\t\tx\n", pure.line_of("+", "nick", "", "x", "", ""));
-		assert.equal("-\tnick\n", pure.line_of("-", "nick"));
-	end);
-end);
-
 describe("field", function ()
 	it("escapes what would end a field or a line", function ()
 		assert.equal("a\\tb\\nc\\rd\\\\e", pure.field("a\tb\nc\rd\\e"));
+	end);
+
+	it("escapes what XML would take for its own", function ()
+		assert.equal("&lt;a b='c' d=\"e\"/&gt;&amp;amp;", pure.field("<a b='c' d=\"e\"/>&amp;"));
+	end);
+
+	it("leaves all other characters as they are", function ()
+		for byte = 32, 126 do
+			local char = string.char(byte);
+			local want = ({ ["\\"] = "\\\\", ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" })[char] or char;
+			assert.equal(want, pure.field(char));
+		end
+		assert.equal("é🤖", pure.field("é🤖"));
 	end);
 
 	it("is empty for what is no text", function ()
@@ -219,26 +228,105 @@ end);
 
 describe("read_presence", function ()
 	it("reads what Jitsi's clients write", function ()
-		local name, avatar, marks = pure.read_presence(presence [[
+		local found = pure.read_presence(presence [[
 			<nick xmlns='http://jabber.org/protocol/nick'>Ada &lt;3</nick><avatar-url>https://example.com/a.png</avatar-url>
 			<jitsi_participant_raisedHand>1</jitsi_participant_raisedHand><SourceInfo>{"a-v0":{"muted":false}}</SourceInfo>]]);
-		assert.same({ "Ada <3", "https://example.com/a.png", "hand audio-muted video-on" }, { name, avatar, marks });
+		assert.same({ name = "Ada <3", avatar = "https://example.com/a.png", hand = true, sources = '{"a-v0":{"muted":false}}' }, found);
 	end);
 
 	it("takes the first of each", function ()
-		local name, avatar = pure.read_presence(presence [[
+		local found = pure.read_presence(presence [[
 			<nick xmlns='http://jabber.org/protocol/nick'>a</nick><nick xmlns='http://jabber.org/protocol/nick'>b</nick>
 			<avatar-url>a</avatar-url><avatar-url>b</avatar-url>]]);
-		assert.same({ "a", "a" }, { name, avatar });
+		assert.same({ name = "a", avatar = "a" }, found);
+	end);
+
+	it("passes over what is of another namespace, or has elements for text", function ()
+		assert.same({}, pure.read_presence(presence [[
+			<nick>a</nick><initiator/><avatar-url xmlns='urn:example'>a</avatar-url><avatar-url>a<b/></avatar-url>
+			<SourceInfo><a/></SourceInfo>]]));
 	end);
 
 	it("has marks in a fixed order", function ()
-		local _, _, marks = pure.read_presence(presence [[
+		local found = pure.read_presence(presence [[
 			<videomuted>true</videomuted><audiomuted>false</audiomuted><email>inbound-sip-jibri@x</email>
 			<initiator xmlns='http://jitsi.org/protocol/jigasi'/><jitsi_participant_raisedHand>1</jitsi_participant_raisedHand>
 			<features><feature var='http://jitsi.org/protocol/jibri'/><feature var='http://jitsi.org/protocol/transcriber'/>
 			<feature var='http://jitsi.org/protocol/jigasi'/></features>]]);
-		assert.equal("jigasi transcriber jibri initiator sip-jibri hand audio-on video-muted", marks);
+		assert.equal("jigasi transcriber jibri initiator sip-jibri hand audio-on video-muted", pure.marks_of(found));
+		assert.equal("jigasi transcriber jibri initiator sip-jibri hand audio-muted video-on", pure.marks_of(found, "audio-muted", "video-on"));
+		assert.equal("", pure.marks_of({}));
+	end);
+end);
+
+describe("update_known", function ()
+	local asked, known, record, occupant;
+
+	local function say(raw)
+		occupant.sessions["a@b/c"] = presence(raw);
+	end
+
+	local function update(afresh)
+		return pure.update_known(known, record, "r@muc/ada", occupant, false, afresh);
+	end
+
+	before_each(function ()
+		asked = 0;
+		known = pure.new_known();
+		record = { joined = { ["r@muc/ada"] = "1790000000000" }, room = { jid = "r@muc", _affiliations = {} } };
+		function record.room:get_affiliation(bare)
+			asked = asked + 1;
+			return self._affiliations[bare];
+		end
+		occupant = { jid = "a@b/c", bare_jid = "a@b", role = "participant", sessions = {} };
+		function occupant:get_presence() return self.sessions[self.jid]; end
+		say "<nick xmlns='http://jabber.org/protocol/nick'>Ada</nick>";
+		assert.is_true(update(true));
+	end);
+
+	it("makes the three parts of a line", function ()
+		assert.equal("+\tada\ta@b/c\tparticipant\tnone\t1790000000000\t\t\t\t\t", known.head);
+		assert.equal("Ada\t\t", known.face);
+		assert.equal("", known.marks);
+	end);
+
+	it("does nothing for presence that says nothing new", function ()
+		say "<nick xmlns='http://jabber.org/protocol/nick'>Ada</nick><stats-id>x</stats-id>";
+		assert.is_false(update());
+		assert.equal(1, asked);
+	end);
+
+	it("sees each thing that changes", function ()
+		local changes = {
+			function () occupant.role = "moderator"; end;
+			function () record.joined["r@muc/ada"] = "1790000000001"; end;
+			function () record.room._affiliations["a@b"] = "owner"; end;
+			function () occupant.jid = "a@b/d"; occupant.sessions["a@b/d"] = occupant.sessions["a@b/c"]; end;
+			function () occupant.jid = "a@b/c"; say "<nick xmlns='http://jabber.org/protocol/nick'>Bo</nick>"; end;
+			function () say "<avatar-url>x</avatar-url>"; end;
+			function () say "<avatar-url>x</avatar-url><SourceInfo>{}</SourceInfo>"; end;
+			function () say "<avatar-url>x</avatar-url><SourceInfo>{\"a-a0\":{\"muted\":false}}</SourceInfo>"; end;
+			function () say "<avatar-url>x</avatar-url><jitsi_participant_raisedHand>1</jitsi_participant_raisedHand>"; end;
+			function () occupant.sessions = {}; end;
+		};
+		for i, change in ipairs(changes) do
+			change();
+			assert.is_true(update(), "change " .. i);
+			assert.is_false(update(), "after change " .. i);
+		end
+	end);
+
+	it("asks Prosody again only if afresh", function ()
+		function record.room.get_affiliation() return "admin"; end
+		assert.is_false(update());
+		assert.is_true(update(true));
+		assert.truthy(known.head:find("\tadmin\t", 1, true));
+	end);
+
+	it("lets nobody out of a field", function ()
+		occupant.jid, occupant.role = "a@b/<\n>", "\0<x/>\t";
+		assert.is_true(update());
+		assert.equal("+\tada\ta@b/&lt;\\n&gt;\t&lt;x/&gt;\\t\tnone\t1790000000000\t\t\t\t\t", known.head);
 	end);
 end);
 
