@@ -7,7 +7,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/mux"
 
 	"ppch/component/occupancy"
 )
@@ -106,7 +105,7 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.handlers = []mux.Option{c.handleBatches()}
+	s.handlers = c.handleBatches()
 	l := &live{session: s, held: newHolder()}
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())

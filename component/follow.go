@@ -180,26 +180,56 @@ func (f *follower) apply(b batch) error {
 	return err
 }
 
-// handleBatches returns the handler of batches for the session's mux.
-// A batch is acknowledged by a result once it is applied; an error makes the module forget the subscription.
-func (c *Component) handleBatches() mux.Option {
-	return mux.IQFunc(stanza.SetIQ, batchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
-		d, err := c.domainOf(iq.From)
-		if err != nil || !iq.From.Equal(d.jid) {
-			// Only the MUC domain itself tells of its rooms, and Prosody lets nobody else speak as it.
-			return fmt.Errorf("component: a batch from %s", iq.From)
-		}
-		b, err := decodeBatch(t, *start)
-		if err == nil {
-			err = d.follower.apply(b)
-		} else {
-			d.follower.end(err)
+// handleBatches returns the handlers of batches for the session's mux.
+// A batch in an IQ is acknowledged by a result once it is applied; an error makes the module forget the subscription.
+// A batch in a message is followed by one in an IQ sooner or later.
+func (c *Component) handleBatches() []mux.Option {
+	return []mux.Option{
+		mux.IQFunc(stanza.SetIQ, batchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+			if err := c.takeBatch(iq.From, t, *start); err != nil {
+				return err
+			}
+			_, err := xmlstream.Copy(t, iq.Result(nil))
+			return err
+		}),
+		mux.MessageFunc(stanza.NormalMessage, batchName, func(msg stanza.Message, t xmlstream.TokenReadEncoder) error {
+			start, err := payload(t, batchName)
+			if err != nil {
+				return err
+			}
+			return c.takeBatch(msg.From, t, start)
+		}),
+	}
+}
+
+// payload reads up to the start of the child of that name.
+func payload(t xml.TokenReader, name xml.Name) (xml.StartElement, error) {
+	for {
+		tok, err := t.Token()
+		if start, ok := tok.(xml.StartElement); ok && start.Name == name {
+			return start, nil
 		}
 		if err != nil {
-			return err
+			return xml.StartElement{}, ended(err)
 		}
+	}
+}
+
+// takeBatch applies a batch whose start element has been read already.
+func (c *Component) takeBatch(from jid.JID, t xml.TokenReader, start xml.StartElement) error {
+	d, err := c.domainOf(from)
+	if err != nil || !from.Equal(d.jid) {
+		// Only the MUC domain itself tells of its rooms, and Prosody lets nobody else speak as it.
+		return fmt.Errorf("component: a batch from %s", from)
+	}
+	b, err := decodeBatch(t, start)
+	if err == nil {
+		err = d.follower.apply(b)
+	} else {
+		d.follower.end(err)
+	}
+	if err == nil {
 		c.noteAnswer()
-		_, err = xmlstream.Copy(t, iq.Result(nil))
-		return err
-	})
+	}
+	return err
 }

@@ -71,12 +71,22 @@ func (m *module) send(epoch string, seq int, at float64, attrs, inner string) {
 }
 
 func (m *module) sendFrom(from, epoch string, seq int, at float64, attrs, inner string) {
+	m.sendIn("iq type='set'", from, epoch, seq, at, attrs, inner)
+}
+
+// say sends a batch that is not to be acknowledged.
+func (m *module) say(from, epoch string, seq int, at float64, attrs, inner string) {
+	m.sendIn("message type='normal'", from, epoch, seq, at, attrs, inner)
+}
+
+func (m *module) sendIn(stanza, from, epoch string, seq int, at float64, attrs, inner string) {
 	m.mu.Lock()
 	conn := m.conn
 	m.mu.Unlock()
 	// Not while mu is held: a pipe has no buffer, and whoever reads may wait for mu.
-	_ = conn.Send("<iq type='set' id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></iq>",
-		epoch, seq, from, component.Namespace, epoch, seq, at, attrs, inner)
+	name, _, _ := strings.Cut(stanza, " ")
+	_ = conn.Send("<%s id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></%s>",
+		stanza, epoch, seq, from, component.Namespace, epoch, seq, at, attrs, inner, name)
 }
 
 func (m *module) ack(id string) string {
@@ -124,12 +134,58 @@ func TestASnapshotIsAcknowledgedAndServed(t *testing.T) {
 	})
 }
 
+func TestABatchInAMessageIsAppliedAndNotAnswered(t *testing.T) {
+	const more = "<room jid='planning@muc.meet.jitsi'>+\tbob\tbob@meet.jitsi/x\tparticipant\tnone\n</room>"
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		m.say("muc.meet.jitsi", epoch, 2, 101, "synced='1' rooms='1' occupants='2'", more)
+		m.send(epoch, 3, 102, "synced='1' rooms='1' occupants='2'", "")
+	}, func(t *testing.T, c *component.Component, m *module) {
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || got.Participants != 2 {
+			t.Errorf("got %+v, %v want two people", got, err)
+		}
+		if m.ack("e1-1") != "result" || m.ack("e1-2") != "" || m.ack("e1-3") != "result" {
+			t.Errorf("answers got %v want results for 1 and 3", m.acks)
+		}
+		if n := m.subscriptions(); n != 1 {
+			t.Errorf("got %d subscriptions want one", n)
+		}
+	})
+}
+
+func TestMessagesOfNobodyChangeNothing(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		const gone, none = "<gone jid='planning@muc.meet.jitsi'/>", "synced='1' rooms='0' occupants='0'"
+		m.say("muc.meet.jitsi", "other", 2, 101, none, gone)
+		for _, from := range []string{"guest@meet.jitsi/x", "room@muc.meet.jitsi", "room@muc.meet.jitsi/nick", "muc.meet.jitsi/x", "meet.jitsi"} {
+			m.say(from, epoch, 2, 101, none, gone)
+		}
+	}, func(t *testing.T, c *component.Component, m *module) {
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || got.Participants != 1 {
+			t.Errorf("got %+v, %v want the room as it was", got, err)
+		}
+		if n := m.subscriptions(); n != 1 || len(m.acks) != 1 {
+			t.Errorf("got %d subscriptions, answers %v want one of each", n, m.acks)
+		}
+	})
+}
+
 func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
 	whole := func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 	}
 	for name, first := range map[string]func(*module, string){
-		"a gap":                          func(m *module, e string) { m.send(e, 1, 100, "", oneRoom); m.send(e, 3, 100, synced, "") },
+		"a gap": func(m *module, e string) { m.send(e, 1, 100, "", oneRoom); m.send(e, 3, 100, synced, "") },
+		"a gap before a message": func(m *module, e string) {
+			m.send(e, 1, 100, "", oneRoom)
+			m.say("muc.meet.jitsi", e, 3, 100, synced, "")
+		},
+		"a message that makes no sense": func(m *module, e string) {
+			m.say("muc.meet.jitsi", e, 1, 100, synced, "<room jid='planning@muc.meet.jitsi'>?</room>")
+		},
 		"a batch told twice":             func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); m.send(e, 1, 100, synced, "") },
 		"other totals":                   func(m *module, e string) { m.send(e, 1, 100, "synced='1' rooms='1' occupants='2'", oneRoom) },
 		"a line that makes no sense":     func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='planning@muc.meet.jitsi'>?</room>") },

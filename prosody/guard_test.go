@@ -163,7 +163,7 @@ func (f *follower) silent(d time.Duration) {
 
 func TestIdsCannotBeGuessed(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{})
+	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")}) // each batch has one
 	cast := newCast(t, srv)
 	f := follow(t, srv)
 	seen := map[string]bool{}

@@ -27,8 +27,8 @@ func TestBurstTravelsTogether(t *testing.T) {
 	took := time.Since(at)
 	f.until("all of them", func(r *replica) bool { return r.count() == len(rooms)+len(members) })
 	batches := f.copied.seq - first
-	// Those of the burst, and those that a page's end or a heartbeat adds.
-	if most := int(took/(50*time.Millisecond)) + 5; batches > most {
+	// Those of the ticks, as many joins that were told on the spot, and those that a page's end or a heartbeat adds.
+	if most := 2*int(took/(50*time.Millisecond)) + 10; batches > most {
 		t.Errorf("%d batches for %d joins in %v, want %d at most", batches, len(members), took, most)
 	}
 	f.matches(srv)
@@ -52,7 +52,9 @@ func TestJoinIsToldAtOnce(t *testing.T) {
 			}
 			saw <- time.Now()
 		}()
-		time.Sleep(20 * time.Millisecond) // the last batch is older than a tick
+		if i%2 == 0 { // each second one comes in the tick of the first
+			time.Sleep(50 * time.Millisecond)
+		}
 		at := time.Now()
 		check(t, people.Send("<presence from='"+nick+"@cast.meet.jitsi/x' to='"+room+"/"+nick+"'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
 		f.occupant(room, nick, nil)
@@ -63,9 +65,9 @@ func TestJoinIsToldAtOnce(t *testing.T) {
 	slices.Sort(seen)
 	slices.Sort(told)
 	t.Logf("another occupant: median %v, worst %v; the component: median %v, worst %v", seen[30], seen[59], told[30], told[59])
-	// Generous, as the machine may be busy: a batch that waited for a second tick or a heartbeat would show.
-	if told[30] > 2*seen[30]+5*time.Millisecond {
-		t.Errorf("the component waits: median %v, another occupant's %v", told[30], seen[30])
+	// Generous, as the machine may be busy: a batch that waited for the end of its tick or a heartbeat would show.
+	if told[42] > 2*seen[42]+5*time.Millisecond {
+		t.Errorf("the component waits: %v in 7 of 10 cases, another occupant %v", told[42], seen[42])
 	}
 }
 

@@ -52,6 +52,10 @@ local max_features = 100;
 local max_source_info = 16 * 1024;
 local max_cached = 256;
 local max_breakouts = 200;
+-- Joins told on the spot that may follow each other at once.
+local max_credit = 5;
+-- Seconds after which an acknowledgement is due again; earlier where a quarter of the window was sent.
+local ask_every = 1;
 -- More changed names than this in one room, and the room is gone through instead.
 local max_marks = 2000;
 -- Everything is compared with Prosody once in this many heartbeats.
@@ -120,7 +124,7 @@ local function read_options(context)
 	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
-		tick = number_option(context, "room_participants_tick", 0.01, 0.001, 1);
+		tick = number_option(context, "room_participants_tick", 0.02, 0.001, 1);
 		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
 		window = number_option(context, "room_participants_window", 32, 2, 256, true);
 		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);
@@ -616,19 +620,47 @@ local function write_batch(sub, batch)
 	return t_concat(out);
 end
 
+-- Whether no more may be sent until an acknowledgement comes.
+local function is_waiting(sub)
+	return sub.seq - sub.acked >= sub.watch.options.window;
+end
+
+-- The tags around a batch: it is an IQ where an acknowledgement is due, else a message.
+local function envelope(sub)
+	local watch, seq, at = sub.watch, sub.seq, sub.sent_at;
+	local name, attr = "message", "type='normal'";
+	if seq >= sub.asked_seq + max(1, floor(watch.options.window / 4)) or at >= sub.asked_at + ask_every then
+		local id = new_id();
+		sub.asked_seq, sub.asked_at = seq, at;
+		sub.last_ask = sub.last_ask + 1;
+		sub.asks[sub.last_ask] = { id = id, seq = seq, at = at };
+		sub.ids[id], watch.awaited[id] = sub.last_ask, sub;
+		name, attr = "iq", "type='set' id='" .. id .. "'";
+	end
+	return ("<%s %s from='%s' to='%s'>"):format(name, attr, watch.host, sub.jid), "</" .. name .. ">";
+end
+
 local function send_batch(sub, batch)
-	local watch, id = sub.watch, new_id();
 	sub.seq = sub.seq + 1;
 	sub.sent_at = monotonic();
 	-- What waits for the next batch makes this one no newer than the last that left nothing out.
 	if not (sub.dirty[sub.dirty_at] or sub.synced and (sub.queue[sub.queue_at] or sub.walk and not sub.walk.audit)) then
 		sub.true_at = sub.sent_at;
 	end
-	sub.ids[id], watch.awaited[id] = sub.seq, sub;
-	sub.times[sub.seq] = sub.sent_at;
-	sub.unacked = sub.unacked + 1;
+	local before, after = envelope(sub);
 	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
-	sub.origin.send(("<iq type='set' id='%s' from='%s' to='%s'>%s</iq>"):format(id, watch.host, sub.jid, write_batch(sub, batch)));
+	sub.origin.send(before .. write_batch(sub, batch) .. after);
+end
+
+-- An acknowledgement is of all batches up to its own.
+local function acknowledge(sub, id)
+	local upto = sub.ids[id];
+	sub.acked = sub.asks[upto].seq;
+	for i = sub.first_ask, upto do
+		local ask = sub.asks[i];
+		sub.asks[i], sub.ids[ask.id], sub.watch.awaited[ask.id] = nil, nil, nil;
+	end
+	sub.first_ask = upto + 1;
 end
 
 --- Subscriptions
@@ -675,7 +707,7 @@ local function drop(sub, why)
 		watch.beat = nil;
 	end
 	-- The timer that is still in Prosody's heap holds on to this table, and to no more.
-	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.times = nil, {}, {}, {}, {}, nil, {}, {};
+	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.asks = nil, {}, {}, {}, {}, nil, {}, {};
 	module:log("info", "%s: the subscription of %s is over: %s", watch.host, sub.jid, why);
 	show_status();
 end
@@ -697,7 +729,7 @@ end
 -- Sees to it that the next batch goes out: now if the last one is old enough, else
 -- when its tick is over. Where the window is full, an acknowledgement will do it.
 local function arm(sub, wait)
-	if sub.timer or sub.unacked >= sub.watch.options.window then return; end
+	if sub.timer or is_waiting(sub) then return; end
 	local at = monotonic();
 	wait = wait or max(0, sub.sent_at + sub.watch.options.tick - at);
 	sub.due, sub.waiting = at + wait, 0;
@@ -938,8 +970,7 @@ local function tell_rooms(sub, batch)
 end
 
 function run_turn(sub)
-	local watch = sub.watch;
-	if sub.unacked >= watch.options.window then return; end
+	if is_waiting(sub) then return; end
 	local batch = new_batch(sub);
 	-- They take turns at being first, so that neither starves the other.
 	if sub.seq % 2 == 0 then
@@ -1000,16 +1031,16 @@ local function on_beat(watch)
 	end
 	recall(watch);
 	for _, sub in pairs(watch.subs) do
-		local oldest = sub.times[sub.first];
+		local oldest = sub.asks[sub.first_ask];
 		if sub.origin.destroyed then
 			drop(sub, "disconnected");
-		elseif oldest and at - oldest > options.ack_timeout then
+		elseif oldest and at - oldest.at > options.ack_timeout then
 			drop(sub, "no acknowledgement in time");
 		else
 			if round then sub.round = nil; end
 			-- A little more than its share, so that a round ends within its time.
 			if sub.synced then audit(sub, 1.25 / beats); end
-			if at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and sub.unacked < options.window then
+			if at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
 				send_batch(sub, new_batch(sub));
 			end
 		end
@@ -1049,7 +1080,8 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	end
 	local sub = {
 		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = monotonic() - 1, true_at = monotonic();
-		ids = {}, times = {}, first = 1, unacked = 0;
+		credit = max_credit, credit_at = monotonic();
+		acked = 0, asked_seq = 0, asked_at = -ask_every, asks = {}, first_ask = 1, last_ask = 0, ids = {};
 		told = {}, rooms = 0, occupants = 0;
 		queue = {}, queue_at = 1, queued = {};
 		audits = {}, audits_at = 1;
@@ -1093,13 +1125,7 @@ handlers["iq/host"] = { priority = 10; function (watch, event)
 		drop(sub, "a batch was refused");
 		return true;
 	end
-	watch.awaited[attr.id] = nil;
-	sub.times[sub.ids[attr.id]] = nil;
-	sub.ids[attr.id] = nil;
-	sub.unacked = sub.unacked - 1;
-	while sub.first <= sub.seq and not sub.times[sub.first] do
-		sub.first = sub.first + 1;
-	end
+	acknowledge(sub, attr.id);
 	if has_work(sub) then arm(sub); end
 	return true;
 end };
@@ -1123,6 +1149,18 @@ handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
 	forget_room(watch, event.room.jid);
 end };
 
+-- Whether a join needn't wait for the end of the tick: a few may do that, one in each tick
+-- in the long run, so that a storm is told in few batches all the same.
+local function may_interrupt(sub)
+	local at = monotonic();
+	if at >= sub.due then return true; end
+	sub.credit = min(max_credit, sub.credit + (at - sub.credit_at) / sub.watch.options.tick);
+	sub.credit_at = at;
+	if sub.credit < 1 then return false; end
+	sub.credit = sub.credit - 1;
+	return true;
+end
+
 -- Last of all, so that what others note of the occupant is there; and told on the spot if
 -- the tick allows, so that the component sees it as soon as another occupant.
 handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
@@ -1131,7 +1169,7 @@ handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	note_joined(record, event.nick);
 	mark(watch, event.room.jid, event.nick);
 	for _, sub in next, watch.subs do
-		if sub.timer and monotonic() >= sub.due then
+		if sub.timer and may_interrupt(sub) then
 			sub.timer:stop();
 			sub.timer = nil;
 			guarded(sub, run_turn);

@@ -66,19 +66,53 @@ func TestWindowOpensWithEachAcknowledgement(t *testing.T) {
 	// What was never sent, or was acknowledged before, opens nothing.
 	check(t, f.client.Send("<iq type='result' id='future' from='"+f.client.JID()+"' to='"+f.domain+"'/>"))
 	f.silent(100 * time.Millisecond)
-	f.ack(stanzas[1]) // in any order
+	f.ack(stanzas[0])
+	take()
+	f.ack(stanzas[0])
+	f.silent(100 * time.Millisecond)
+	f.ack(stanzas[2]) // and thereby the one before
+	take()
 	take()
 	f.ack(stanzas[1])
 	f.silent(100 * time.Millisecond)
-	f.ack(stanzas[0])
-	f.ack(stanzas[2])
+	f.ack(stanzas[4])
 	f.untilSynced()
 	f.matches(srv)
 }
 
+// An acknowledgement is due for each quarter of the window, and after a second.
+func TestAcknowledgementsAreFew(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 16\nroom_participants_page = 10\nroom_participants_heartbeat = 2")})
+	populate(t, srv, 20, 10)
+	f := follow(t, srv)
+	var got []string
+	for !f.copied.synced {
+		st, b, err := f.take(within(t))
+		check(t, err)
+		f.apply(b)
+		f.ack(st)
+		got = append(got, st.Name)
+	}
+	for i, name := range got {
+		if due := i%4 == 0; due != (name == "iq") {
+			t.Errorf("batch %d is in a %s", i+1, name)
+		}
+	}
+	for range 2 {
+		st, b, err := f.take(within(t)) // a heartbeat
+		check(t, err)
+		f.apply(b)
+		f.ack(st)
+		if st.Name != "iq" {
+			t.Errorf("a heartbeat in a %s", st.Name)
+		}
+	}
+}
+
 func TestErrorEndsASubscription(t *testing.T) {
 	t.Parallel()
-	srv, cast, f, room := meeting(t, prosodytest.Options{})
+	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	st, _, err := f.take(within(t))
 	check(t, err)
