@@ -528,9 +528,10 @@ local function open_room(batch, room_jid)
 	return last;
 end
 
-local function add_facts(batch, room_jid, told)
+local function add_facts(sub, batch, room_jid, told)
 	if same_facts(told) then return; end
 	local facts, breakouts, key = facts_of(told.record, told.visitors);
+	sub.parents[room_jid] = breakouts and true or nil;
 	if key == told.facts then return; end
 	told.facts = key;
 	local element = open_room(batch, room_jid);
@@ -569,7 +570,7 @@ local function add_occupant(sub, batch, room_jid, told, nick, afresh)
 end
 
 local function add_gone(sub, batch, room_jid, told)
-	sub.told[room_jid] = nil;
+	sub.told[room_jid], sub.parents[room_jid] = nil, nil;
 	sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
 	batch.gone[#batch.gone + 1] = room_jid;
 	batch.bytes = batch.bytes + #room_jid;
@@ -707,7 +708,7 @@ local function drop(sub, why)
 		watch.beat = nil;
 	end
 	-- The timer that is still in Prosody's heap holds on to this table, and to no more.
-	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.asks = nil, {}, {}, {}, {}, nil, {}, {};
+	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.asks, sub.parents = nil, {}, {}, {}, {}, nil, {}, {}, {};
 	module:log("info", "%s: the subscription of %s is over: %s", watch.host, sub.jid, why);
 	show_status();
 end
@@ -760,8 +761,8 @@ local function queue_room(sub, room_jid)
 end
 
 -- Notes that something of a room may have changed. Rooms that were not told yet are
--- in the queue.
-local function mark(watch, room_jid, nick)
+-- in the queue. Where more of the same change follows at once, nothing is told in between.
+local function mark(watch, room_jid, nick, more)
 	for _, sub in next, watch.subs do
 		local told = sub.told[room_jid];
 		if told then
@@ -780,8 +781,13 @@ local function mark(watch, room_jid, nick)
 					queue_room(sub, room_jid);
 				end
 			end
-			-- What was marked before has its batch coming.
-			if fresh then hurry(sub); end
+			if more then
+				marks.more = marks.more or {};
+				marks.more[nick] = true;
+				arm(sub);
+			elseif fresh then -- what was marked before has its batch coming
+				hurry(sub);
+			end
 		end
 	end
 end
@@ -882,11 +888,13 @@ local function tell_changes(sub, batch)
 			if marks[room_jid .. "/focus"] then
 				told.visitors = visitors_of(record.room);
 			end
-			add_facts(batch, room_jid, told);
-			local at = marks.at or 1;
-			while marks[at] and not is_full(batch) do
-				add_occupant(sub, batch, room_jid, told, marks[at]);
-				marks[marks[at]] = nil;
+			add_facts(sub, batch, room_jid, told);
+			local at, more = marks.at or 1, false;
+			while marks[at] and (more or not is_full(batch)) do
+				local nick = marks[at];
+				add_occupant(sub, batch, room_jid, told, nick);
+				marks[nick] = nil;
+				more = marks.more and marks.more[nick];
 				at = at + 1;
 			end
 			if marks[at] then -- the rest goes into the next batch
@@ -948,7 +956,7 @@ local function next_walk(sub, batch)
 		end
 	end
 	told.visitors = visitors_of(room);
-	add_facts(batch, room_jid, told);
+	add_facts(sub, batch, room_jid, told);
 	for nick in pairs(room._occupants) do
 		walk[#walk + 1] = nick;
 	end
@@ -989,6 +997,18 @@ function run_turn(sub)
 	if not sub.dropped and has_work(sub) then
 		-- What is left of a full batch needn't wait, and Prosody's other work comes in between.
 		arm(sub, 0);
+	end
+end
+
+-- Breakout rooms are added, named and removed without an event, so the few rooms that
+-- have some are looked at every time. A list first: a mark may send, and so change parents.
+local function look_at_parents(sub)
+	local due = {};
+	for room_jid in pairs(sub.parents) do
+		due[#due + 1] = room_jid;
+	end
+	for _, room_jid in ipairs(due) do
+		mark(sub.watch, room_jid);
 	end
 end
 
@@ -1039,7 +1059,10 @@ local function on_beat(watch)
 		else
 			if round then sub.round = nil; end
 			-- A little more than its share, so that a round ends within its time.
-			if sub.synced then audit(sub, 1.25 / beats); end
+			if sub.synced then
+				look_at_parents(sub);
+				audit(sub, 1.25 / beats);
+			end
 			if at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
 				send_batch(sub, new_batch(sub));
 			end
@@ -1086,6 +1109,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		queue = {}, queue_at = 1, queued = {};
 		audits = {}, audits_at = 1;
 		dirty = {}, dirty_at = 1;
+		parents = {};
 	};
 	for room_jid in pairs(watch.rooms) do
 		sub.queue[#sub.queue + 1] = room_jid;
@@ -1201,7 +1225,8 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 		-- One of two sessions has taken a name of its own: no event either.
 		note_joined(record, nick);
 	end
-	mark(watch, room.jid, nick);
+	-- Under the old name nobody is there any more, under the new one nobody yet: that is said next.
+	mark(watch, room.jid, nick, event.nick ~= nil);
 end;
 
 -- The subject, and word of a new configuration (status 104), are said by the room itself.
