@@ -44,6 +44,7 @@ type watched struct {
 	next   *replica // the copy that is being built, or nil
 	served *replica // nil while nothing is known
 	asOf   time.Time
+	moves  moves
 }
 
 // NewDirectory returns a Directory of the watched MUC domains, main one first, that knows nothing yet.
@@ -111,7 +112,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range b.Deltas {
-		w.served.apply(&b.Deltas[i], w.trust, w.served, func(c change) { d.emit(c, at) })
+		w.served.apply(&b.Deltas[i], w.trust, w.served, func(c change) { d.emit(w, c, at) })
 	}
 	if err := w.served.check(b); err != nil {
 		return err
@@ -153,7 +154,7 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 	defer d.mu.Unlock()
 	w.served, w.asOf = next, at
 	for _, c := range changes {
-		d.emit(c, at)
+		d.emit(w, c, at)
 	}
 	return nil
 }

@@ -43,11 +43,12 @@ type Event struct {
 	At time.Time
 }
 
-// emit numbers a change and tells it. The caller holds mu.
-func (d *Directory) emit(c change, at time.Time) {
+// emit numbers a change of a domain, counts it and tells it. The caller holds mu.
+func (d *Directory) emit(w *watched, c change, at time.Time) {
 	if c.room.hidden {
 		return
 	}
+	w.moves.count(c)
 	d.seq++
 	c.room.version = d.seq
 	switch c.kind {

@@ -315,9 +315,22 @@ func (h *history) check(t *rapid.T) {
 		names = append(names, g.Address)
 		h.checkState(t, g)
 	}
+	sizes := map[int]int{}
 	for _, r := range want {
 		for i, n := range tally(r) {
 			all[i] += n
+		}
+		sizes[tally(r).People()]++
+	}
+	for bound, got := range totals.Sizes.AtMost() {
+		fit := 0
+		for size, rooms := range sizes {
+			if size <= bound {
+				fit += rooms
+			}
+		}
+		if got != fit {
+			t.Fatalf("got %d rooms of at most %d people, want %d", got, bound, fit)
 		}
 	}
 	if wanted := slices.Sorted(maps.Keys(want)); !slices.Equal(names, wanted) || totals.Rooms != len(want) || totals.Tally != all {

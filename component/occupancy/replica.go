@@ -10,10 +10,11 @@ type replica struct {
 	parents map[string]string
 
 	// occupants counts everybody, as told totals do: those of health checks as well.
-	// shown and tally count the rooms that are shown, and who is in them.
+	// shown, tally and sizes count the rooms that are shown, and who is in them.
 	occupants int
 	shown     int
 	tally     Tally
+	sizes     Sizes
 }
 
 func newReplica() *replica {
@@ -67,6 +68,7 @@ func (c *replica) count(r *liveRoom, sign int32) {
 	if !r.hidden {
 		c.shown += int(sign)
 		c.tally.addAll(r.tally, sign)
+		c.sizes.add(r.tally.People(), sign)
 	}
 }
 

@@ -35,6 +35,7 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 type Totals struct {
 	Rooms int
 	Tally Tally
+	Sizes Sizes
 }
 
 // Totals returns the totals of domain, and false if nothing is known of it.
@@ -50,7 +51,7 @@ func (d *Directory) Totals(domain jid.JID) (Totals, bool) {
 
 // totals returns the totals of a domain of which something is known. The caller holds mu.
 func (w *watched) totals() Totals {
-	return Totals{Rooms: w.served.shown, Tally: w.served.tally}
+	return Totals{Rooms: w.served.shown, Tally: w.served.tally, Sizes: w.served.sizes}
 }
 
 // view returns a room without its occupants. The caller holds mu.

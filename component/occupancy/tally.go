@@ -7,6 +7,9 @@ var kinds = [...]Kind{
 	KindUser, KindSIP, KindSIPVideo, KindFocus, KindRecorder, KindTranscriber, KindHidden, KindVisitor,
 }
 
+// Kinds returns all kinds, in an order that never changes.
+func Kinds() []Kind { return slices.Clone(kinds[:]) }
+
 // Tally is how many occupants there are of each kind.
 // It is a value: a copy is owned by whoever has it, and two of them can be compared.
 type Tally [len(kinds)]int32
