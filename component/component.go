@@ -35,6 +35,7 @@ type Component struct {
 	// mu protects what follows; it is never held while the network is used.
 	mu         sync.Mutex
 	live       *live // nil while the stream is down
+	streams    uint64
 	since      time.Time
 	lastAnswer time.Time
 	problem    *occupancy.UnknownError
@@ -142,6 +143,7 @@ func (c *Component) up(l *live) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live, c.since, c.problem = l, time.Now(), nil
+	c.streams++
 }
 
 func (c *Component) down(p *occupancy.UnknownError, established bool, wait time.Duration) {
@@ -197,6 +199,13 @@ func (c *Component) hurryUp() {
 	case c.urge <- struct{}{}:
 	default:
 	}
+}
+
+// established returns how many streams there have been, the present one included.
+func (c *Component) established() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams
 }
 
 // Link returns the state of the way to Prosody. The caller owns it.

@@ -255,10 +255,6 @@ func clean(part, what string) (string, error) {
 	if strings.Count(normal, "\u034f") != strings.Count(part, "\u034f") {
 		return "", refuse("%s can't have more than 30 combining marks in a row", what)
 	}
-	// It also takes a letter beyond U+FFFF for the one with the same last 16 bits: U+31F61 and U+0301 for ὥ.
-	if norm.NFKD.String(normal) != norm.NFKD.String(part) {
-		return "", refuse("%s has a combining mark on a rare character, which can't be normalized", what)
-	}
 	return lower(normal), nil
 }
 
