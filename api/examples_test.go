@@ -61,6 +61,7 @@ var examples = map[string]struct {
 	"ready":               {asked: ask{target: "/readyz"}},
 	"ready-verbose":       {asked: ask{target: "/readyz?verbose"}},
 	"not-ready":           {given: linked(downLink()), asked: ask{target: "/readyz"}},
+	"metrics":             {given: measured, asked: ask{target: "/metrics"}},
 	"not-found":           {asked: ask{target: "/api/room/MyRoom"}},
 	"malformed-request":   {raw: "GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n"},
 	"method-not-allowed":  {asked: ask{method: http.MethodPost, target: "/health"}},

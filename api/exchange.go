@@ -55,12 +55,16 @@ func (x *exchange) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// observe opens an exchange for each request and logs it when it ends, however it ends.
+// observe opens an exchange for each request, and counts and logs it when it ends, however it ends.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		x := &exchange{ResponseWriter: w, requestID: requestID(r), route: unmatched}
-		defer func() { s.logExchange(r, x, time.Since(start)) }()
+		defer func() {
+			took := time.Since(start)
+			s.traffic.observe(x.route, r.Method, x.status, took)
+			s.logExchange(r, x, took)
+		}()
 		w.Header()["X-Request-Id"] = []string{x.requestID}
 		next.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 	})

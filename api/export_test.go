@@ -80,3 +80,8 @@ func (s *Server) Authorizer(key string) func() error {
 	w := httptest.NewRecorder()
 	return func() error { return s.authorize(w, r, scopeCount) }
 }
+
+// NewObserve returns what counts each request.
+func NewObserve() func(route, method string, status int, took time.Duration) {
+	return newTraffic().observe
+}

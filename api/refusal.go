@@ -48,6 +48,7 @@ func (c refusalConn) Write(p []byte) (int, error) {
 		return c.TCPConn.Write(p)
 	}
 	requestID := rand.Text()
+	c.server.traffic.refuse(status)
 	c.server.log.Info("request refused", "request_id", requestID, "status", status, "remote", c.RemoteAddr().String())
 	message, err := refusalProblem(status).message(requestID)
 	if err != nil {

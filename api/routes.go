@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},
+		{http.MethodGet, "/metrics", s.metricsNeed, s.getMetrics},
 		{http.MethodGet, "/openapi.json", public, s.getDocument},
 		{http.MethodGet, "/docs", public, s.getDocs},
 		{http.MethodGet, "/docs/", public, s.getDocs},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/mux"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
@@ -77,6 +78,12 @@ type Config struct {
 	// Directory has what Rooms lists.
 	Directory *occupancy.Directory
 
+	// Metrics are what "/metrics" tells, all in all; nil for none.
+	Metrics prometheus.Gatherer
+
+	// MetricsPublic lets anybody read them, without the key.
+	MetricsPublic bool
+
 	// Version is shown by "/" and "/health".
 	Version string
 
@@ -102,7 +109,11 @@ type Server struct {
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
+	traffic   *traffic
+	scrape    http.Handler
 	drainFor  time.Duration
+
+	metricsNeed scope // of the key
 }
 
 // New returns a Server that already listens, so that a port which is taken fails at start.
@@ -113,6 +124,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
 	}
 	docs, err := loadDocs()
 	if err != nil {
@@ -143,7 +157,14 @@ func New(cfg Config) (*Server, error) {
 		docs:      docs,
 		bodies:    newBodies(cfg.Names),
 		listings:  listings,
+		traffic:   newTraffic(),
+		scrape:    newScrape(cfg.Metrics, cfg.Log),
 		drainFor:  drainTimeout,
+
+		metricsNeed: scopeMetrics,
+	}
+	if cfg.MetricsPublic {
+		s.metricsNeed = public
 	}
 	s.router = s.newRouter()
 	s.http = &http.Server{

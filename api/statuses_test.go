@@ -68,6 +68,11 @@ var statuses = []struct {
 	{"/readyz", "200", nil, ask{target: "/readyz"}},
 	{"/readyz", "503", linked(downLink()), ask{target: "/readyz"}},
 	{"/readyz", "default", nil, ask{target: "/readyz" + tooLong}},
+	{"/metrics", "200", nil, ask{target: "/metrics"}},
+	{"/metrics", "401", nil, ask{target: "/metrics", header: http.Header{"X-Api-Key": nil}}},
+	{"/metrics", "403", nil, ask{target: "/metrics", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{"/metrics", "429", usedUp, ask{target: "/metrics"}},
+	{"/metrics", "default", nil, ask{target: "/metrics" + tooLong}},
 	{"/openapi.json", "200", nil, ask{target: "/openapi.json"}},
 	{"/openapi.json", "304", nil, ask{target: "/openapi.json", header: known}},
 	{"/openapi.json", "default", nil, ask{target: "/openapi.json" + tooLong}},
@@ -128,6 +133,7 @@ func TestEveryDocumentedHeaderIsGiven(t *testing.T) {
 	}
 	s := start(t)
 	note("#/components/responses/DocsAsset", s.do(ask{target: "/docs/swagger-ui.css", header: http.Header{"Accept-Encoding": {"gzip"}}}))
+	note("#/components/responses/Metrics", s.do(ask{target: "/metrics", header: http.Header{"Accept-Encoding": {"gzip"}}}))
 	note("#/components/responses/Problem", s.do(ask{method: http.MethodPost, target: "/"}))
 	for component, response := range contract(t).Components.Responses {
 		for header := range response.Value.Headers {

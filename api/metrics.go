@@ -1,0 +1,30 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics returns what there is to measure of requests.
+func (s *Server) Metrics() []prometheus.Collector {
+	return []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
+}
+
+// newScrape returns what tells metrics in Prometheus' formats.
+// Where some can't be gathered it tells the others: a fault in one must not blind somebody to all.
+func newScrape(metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorHandling:  promhttp.ContinueOnError,
+		CoalesceGather: true, // however many scrape at once
+	})
+}
+
+// getMetrics handles "GET /metrics".
+func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) error {
+	s.scrape.ServeHTTP(w, r)
+	return nil
+}

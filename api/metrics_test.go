@@ -1,0 +1,143 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ppch/api"
+)
+
+// measured adjusts what there is to measure, of which everything else is only as an example.
+func measured(cfg *api.Config) {
+	registry := prometheus.NewRegistry()
+	people := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ppch_participants", Help: "People in all rooms of the MUC domain, counted as participant_count is.",
+	}, []string{"domain"})
+	people.WithLabelValues("muc.meet.jitsi").Set(3)
+	registry.MustRegister(people)
+	cfg.Metrics = registry
+}
+
+// withOwnMetrics starts a service that tells its own metrics.
+func withOwnMetrics(t *testing.T, adjust ...func(*api.Config)) *service {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	s := start(t, append(adjust, func(cfg *api.Config) { cfg.Metrics = registry })...)
+	registry.MustRegister(s.Metrics()...)
+	return s
+}
+
+// wantSeries waits until a line is among the metrics: a request is counted when its answer has been sent.
+func (s *service) wantSeries(lines ...string) string {
+	s.t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		page := string(s.get("/metrics").body)
+		missing := ""
+		for _, line := range lines {
+			if !strings.Contains(page, "\n"+line+"\n") {
+				missing = line
+			}
+		}
+		switch {
+		case missing == "":
+			return page
+		case time.Now().After(deadline):
+			s.t.Fatalf("got no %s in\n%s", missing, page)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestRequestsAreCountedByRouteMethodAndStatus(t *testing.T) {
+	s := withOwnMetrics(t, with(occupied))
+	for range 3 {
+		s.get("/api/rooms/Planning/participants")
+	}
+	s.get("/api/rooms/Other%20Room/participants")
+	s.do(ask{method: http.MethodHead, target: "/api/rooms/Planning/participants"})
+	s.do(ask{target: "/api/rooms/Planning/participants", header: http.Header{"X-Api-Key": {"guess"}}})
+	s.get("/nothing/here")
+	s.do(ask{method: http.MethodPost, target: "/health"})
+	s.do(ask{method: "INVENTED", target: "/health"})
+	s.raw("GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n")
+
+	const durations, participants = "http_request_duration_seconds_count", `route="/api/rooms/{room_name}/participants"`
+	page := s.wantSeries(
+		durations+`{code="200",method="GET",`+participants+`} 4`,
+		durations+`{code="200",method="HEAD",`+participants+`} 1`,
+		durations+`{code="403",method="GET",`+participants+`} 1`,
+		durations+`{code="404",method="GET",route="unmatched"} 1`,
+		durations+`{code="405",method="POST",route="unmatched"} 1`,
+		durations+`{code="405",method="other",route="unmatched"} 1`,
+		`http_refused_total{code="400"} 1`,
+	)
+	for _, name := range []string{"planning", "other", "nothing", "invented", "100%"} {
+		if strings.Contains(strings.ToLower(strings.ReplaceAll(page, `method="other"`, "")), name) {
+			t.Errorf("got %q, which a client made up, in\n%s", name, page)
+		}
+	}
+}
+
+func TestAFaultyHandlerIsCountedToo(t *testing.T) {
+	s := withOwnMetrics(t, with(panics))
+	s.get("/api/rooms/Planning/participants")
+	s.wantSeries(`http_request_duration_seconds_count{code="500",method="GET",route="/api/rooms/{room_name}/participants"} 1`)
+}
+
+func TestMetricsMayBePublic(t *testing.T) {
+	s := start(t, measured, func(cfg *api.Config) { cfg.MetricsPublic = true })
+	nobody := http.Header{"X-Api-Key": nil}
+	if got := s.do(ask{target: "/metrics", header: nobody}); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	s.do(ask{target: "/api/rooms/MyRoom/participants", header: nobody}).wantProblem(t, 401, "missing-key")
+}
+
+func TestMetricsHaveAScopeOfTheirOwn(t *testing.T) {
+	s := start(t, measured, keyed("scope=metrics"))
+	if got := s.get("/metrics"); got.status != 200 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	s.get("/api/stats").wantProblem(t, 403, "scope-missing")
+	start(t, measured, keyed("scope=participants,events")).get("/metrics").wantProblem(t, 403, "scope-missing")
+}
+
+// faulty is a collector that fails.
+type faulty struct{ desc *prometheus.Desc }
+
+func (f faulty) Describe(to chan<- *prometheus.Desc) { to <- f.desc }
+
+func (f faulty) Collect(to chan<- prometheus.Metric) {
+	to <- prometheus.NewInvalidMetric(f.desc, errors.New("the collector is broken"))
+}
+
+func TestOneFaultBlindsNobodyToTheOtherMetrics(t *testing.T) {
+	s := start(t, measured, func(cfg *api.Config) {
+		cfg.Metrics.(*prometheus.Registry).MustRegister(faulty{prometheus.NewDesc("ppch_faulty", "Never told.", nil, nil)})
+	})
+	if got := s.get("/metrics"); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants{") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if log := s.log.String(); !strings.Contains(log, "the collector is broken") {
+		t.Errorf("the log got %s", log)
+	}
+}
+
+// What is done for each request to count it.
+func BenchmarkObserve(b *testing.B) {
+	observe := api.NewObserve()
+	for i := range 40 {
+		observe(fmt.Sprintf("/route/%d", i), "GET", 200, time.Millisecond)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		observe("/route/7", "GET", 200, 80*time.Microsecond)
+	}
+}
