@@ -25,6 +25,8 @@ type config struct {
 	rateLimit int    // requests a second; 0 is any number
 	listen    string // host:port
 
+	metricsPublic bool
+
 	prosody string // host:port
 	domain  jid.JID
 	secret  secret
@@ -62,6 +64,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
 	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs)
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
+	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.debug = p.boolean("DEBUG", s.Debug)
 	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings

@@ -47,6 +47,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	metrics := newMetrics()
 	http, err := api.New(api.Config{
 		Addr:      cfg.listen,
 		Keys:      keys,
@@ -56,10 +57,14 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Directory: directory,
 		Version:   version,
 		Log:       log,
+
+		Metrics:       metrics,
+		MetricsPublic: cfg.metricsPublic,
 	})
 	if err != nil {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
+	measure(metrics, xmpp.Metrics(), http.Metrics())
 
 	// Without a file SIGHUP stays what it is to any program whose terminal is closed: its end.
 	hangup := make(chan os.Signal, 1)

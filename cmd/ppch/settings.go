@@ -20,6 +20,8 @@ type settings struct {
 	Host string `env:"PPCH_HOST, default=127.0.0.1" help:"address to listen on; 0.0.0.0 for all"`
 	Port string `env:"PPCH_PORT, default=8890" help:"TCP port to listen on; 0 for any free one"`
 
+	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true lets anybody read /metrics, without a key"`
+
 	ProsodyURL string `env:"PROSODY_URL, default=xmpp://prosody:5347" help:"Prosody's component port; of an http:// address only the host is used"`
 
 	ComponentDomain     string `env:"PPCH_COMPONENT_DOMAIN, default=ppch.meet.jitsi" help:"the component's name in Prosody's configuration"`

@@ -18,21 +18,25 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ppch %s%s %s %s/%s\n", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			revision := commit()
+			if revision != "" {
+				revision = " (" + revision + ")"
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ppch %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
 }
 
-// revision returns the commit that the program was built from, as far as the Go command recorded it.
-func revision() string {
+// commit returns what the program was built from, as far as the Go command recorded it.
+func commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			return " (" + s.Value[:min(12, len(s.Value))] + ")"
+			return s.Value[:min(12, len(s.Value))]
 		}
 	}
 	return ""

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ppch/prosody/prosodytest"
+)
+
+// example returns the block of code in README.md of that language which begins with a line.
+func example(t *testing.T, language, begin string) string {
+	t.Helper()
+	_, block, ok := strings.Cut(ofTheProject(t, "README.md"), "\n```"+language+"\n"+begin+"\n")
+	block, _, end := strings.Cut(block, "\n```\n")
+	if !ok || !end {
+		t.Fatalf("README.md has no block of %s that begins with %q", language, begin)
+	}
+	return begin + "\n" + block + "\n"
+}
+
+// adapted returns an example with the reader's own values in it; each of what it replaces must be there.
+func adapted(t *testing.T, example string, replace map[string]string) string {
+	t.Helper()
+	for what, by := range replace {
+		if !strings.Contains(example, what) {
+			t.Fatalf("the example has no %q:\n%s", what, example)
+		}
+		example = strings.ReplaceAll(example, what, by)
+	}
+	return example
+}
+
+// written returns the path of a file of the test's own.
+func written(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freeAddress returns one on loopback at which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// installed returns the path of a program, which Debian may have put where only root looks.
+func installed(t *testing.T, name string) string {
+	t.Helper()
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	lacks(t, name)
+	return ""
+}
+
+// inBackground runs a server until the test ends, and shows what it wrote if that fails.
+func inBackground(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	log := &logBuffer{}
+	cmd.Stdout, cmd.Stderr = log, log
+	gone := must(prosodytest.Tie(cmd))(t)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", filepath.Base(cmd.Path), log)
+		}
+	})
+}
+
+// section returns the text below a heading of README.md.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, text, ok := strings.Cut(ofTheProject(t, "README.md"), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("README.md has no heading %s", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/prosody/prosodytest"
+)
+
+// promtool runs Prometheus' own checks, which must find nothing.
+func promtool(t *testing.T, stdin string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), installed(t, "promtool"), args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil || len(args) == 2 && len(out) > 0 {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// scraped runs a Prometheus, as README says, that scrapes s. It returns how to query it: the values by their labels.
+func scraped(t *testing.T, s *service) func(query string) map[string]string {
+	t.Helper()
+	config := adapted(t, example(t, "yaml", "scrape_configs:"), map[string]string{
+		"/etc/prometheus/ppch.key": written(t, "ppch.key", testKey+"\n"),
+		"127.0.0.1:8890":           strings.TrimPrefix(s.url, "http://"),
+	})
+	file := written(t, "prometheus.yml", "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"+config)
+	promtool(t, "", "check", "config", file)
+	address := freeAddress(t)
+	inBackground(t, exec.Command(installed(t, "prometheus"), "--config.file="+file, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+address, "--log.level=warn"))
+	return func(query string) map[string]string {
+		resp, err := s.client.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(query))
+		if err != nil {
+			return nil // not there yet
+		}
+		defer resp.Body.Close()
+		var answer struct {
+			Data struct {
+				Result []struct {
+					Metric map[string]string
+					Value  [2]any
+				}
+			}
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+			return nil
+		}
+		values := map[string]string{}
+		for _, r := range answer.Data.Result {
+			values[strings.TrimPrefix(fmt.Sprint(r.Metric), "map")] = fmt.Sprint(r.Value[1])
+		}
+		return values
+	}
+}
+
+// An operator has Prometheus scrape the service as README says, and asks how many people are in how many rooms.
+func TestPrometheusReadsTheTruth(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	cast := castOn(t, srv)
+	people := meeting(t, cast, srv.Room("planning"), "Ada", "Bob", "Cy")
+	meeting(t, cast, srv.Room("standup"), "Dee")
+	must(cast.Recorder(t.Context(), srv.Room("planning")))(t)
+	s := runService(t, envFor(srv)).ready()
+	s.room("planning")
+	query := scraped(t, s)
+
+	is := func(value string, labels ...string) map[string]string {
+		return map[string]string{"[" + strings.Join(labels, " ") + "]": value}
+	}
+	for _, tt := range []struct {
+		query string
+		want  map[string]string
+	}{
+		{`sum(ppch_participants)`, is("4")},
+		{`ppch_rooms{domain="muc.meet.jitsi"} * 1`, is("2", "domain:muc.meet.jitsi", "instance:"+strings.TrimPrefix(s.url, "http://"), "job:ppch")},
+		{`sum by (kind) (ppch_occupants{domain="muc.meet.jitsi"}) > 0`, map[string]string{"[kind:user]": "4", "[kind:focus]": "2", "[kind:recorder]": "1"}},
+		{`sum by (domain) (ppch_rooms)`, map[string]string{"[domain:muc.meet.jitsi]": "2", "[domain:breakout.meet.jitsi]": "0"}},
+		{`max(ppch_room_participants_bucket{domain="muc.meet.jitsi",le="1"})`, is("1")},
+		{`max(histogram_quantile(1, ppch_room_participants_bucket{domain="muc.meet.jitsi"}))`, is("3")},
+		{`ppch_stream_up * 1 == bool 1`, is("1", "instance:"+strings.TrimPrefix(s.url, "http://"), "job:ppch")},
+		{`max(ppch_sync_lag_seconds) < bool 15`, is("1")},
+		{`sum by (route) (ppch_http_request_duration_seconds_count{route=~"/api/.*",code="200"})`, is("1", "route:/api/rooms/{room_name}/participants")},
+	} {
+		eventually(t, 20*time.Second, fmt.Sprintf("%s is %v", tt.query, tt.want), func() bool { return cmp.Equal(tt.want, query(tt.query)) })
+	}
+	// Bob leaves, and Prometheus hears of it.
+	if err := people[1].Leave(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "Bob has left", func() bool {
+		return cmp.Equal(is("3"), query(`sum(ppch_participants)`)) && cmp.Equal(is("1"), query(`sum(ppch_leaves_total)`))
+	})
+}
+
+func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true})
+	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
+	s := runService(t, envFor(srv)).ready()
+	s.room("planning")
+	malformed(t, s)
+	page := s.get("/metrics", "X-API-Key", testKey)
+	promtool(t, page.body, "check", "metrics")
+
+	// What is there, with its labels.
+	told := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(ppch_\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? `).FindAllStringSubmatch(page.body, -1) {
+		var labels []string
+		for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(m[2], -1) {
+			if l[1] != "le" {
+				labels = append(labels, l[1])
+			}
+		}
+		slices.Sort(labels)
+		told[m[1]] = strings.Join(labels, " ")
+	}
+	documented := map[string]string{}
+	code := regexp.MustCompile("`([^`]+)`")
+	for line := range strings.Lines(section(t, "Metrics")) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || !strings.HasPrefix(cells[1], " `ppch_") {
+			continue
+		}
+		var labels []string
+		for _, l := range code.FindAllStringSubmatch(cells[2], -1) {
+			labels = append(labels, l[1])
+		}
+		slices.Sort(labels)
+		for _, name := range code.FindAllStringSubmatch(cells[1], -1) {
+			documented[name[1]] = strings.Join(labels, " ")
+		}
+	}
+	if diff := cmp.Diff(documented, told); diff != "" {
+		t.Errorf("-README +/metrics:\n%s", diff)
+	}
+	for _, name := range []string{"planning", "Ada"} {
+		if strings.Contains(page.body, name) {
+			t.Errorf("got %s in a metric", name)
+		}
+	}
+}
+
+// malformed sends a request that is refused before it has a route.
+func malformed(t *testing.T, s *service) {
+	t.Helper()
+	conn := must(net.Dial("tcp", strings.TrimPrefix(s.url, "http://")))(t)
+	defer conn.Close()
+	must(fmt.Fprint(conn, "GET /100% HTTP/1.1\r\nHost: ppch\r\n\r\n"))(t)
+	must(conn.Read(make([]byte, 1)))(t)
+}
+
+func TestMetricsNeedTheKeyUnlessTheyArePublic(t *testing.T) {
+	t.Parallel()
+	env := variables{"PPCH_PORT": "0", "PROSODY_URL": "xmpp://127.0.0.1:1", "PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret"}
+	closed := runService(t, env)
+	if got := closed.get("/metrics"); got.status != http.StatusUnauthorized {
+		t.Errorf("without a key got %d %s", got.status, got.body)
+	}
+	if got := closed.get("/metrics", "Authorization", "Bearer "+testKey); got.status != 200 || !strings.Contains(got.body, "\nppch_stream_up 0\n") {
+		t.Errorf("with the key got %d %s", got.status, got.body)
+	}
+	env["PPCH_METRICS_PUBLIC"] = "true"
+	if got := runService(t, env).get("/metrics"); got.status != 200 || !strings.Contains(got.body, `ppch_build_info{goversion="go`) {
+		t.Errorf("where they are public got %d %s", got.status, got.body)
+	}
+}
+
+// What README's rules say of a service that is away, or that is there and knows nothing.
+const ruleTests = `
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'up{job="ppch",instance="a"}', values: '1 1 0 0 0 0 0'}
+      - {series: 'ppch_domain_up{job="ppch",instance="a",domain="muc"}', values: '1 1 1 0 0 0 0'}
+      - {series: 'ppch_resyncs_total{job="ppch",instance="a",domain="muc"}', values: '0 0 0 0 5 10 15'}
+    alert_rule_test:
+      - {eval_time: 1m, alertname: PPCHDown}
+      - {eval_time: 2m, alertname: PPCHBlind}
+      - {eval_time: 3m, alertname: PPCHStartsOver}
+      - eval_time: 5m
+        alertname: PPCHDown
+        exp_alerts:
+          - exp_labels: {job: ppch, instance: a}
+            exp_annotations: {summary: "PPCH at a can't be scraped"}
+      - eval_time: 6m
+        alertname: PPCHBlind
+        exp_alerts:
+          - exp_labels: {job: ppch, instance: a, domain: muc}
+            exp_annotations: {summary: "Who is in rooms of muc isn't known; /health says what to mend"}
+      - eval_time: 6m
+        alertname: PPCHStartsOver
+        exp_alerts:
+          - exp_labels: {job: ppch, instance: a, domain: muc}
+            exp_annotations: {summary: "The copy of muc is made anew again and again; see the log"}
+`
+
+func TestREADMEsRulesWakeSomebodyUp(t *testing.T) {
+	t.Parallel()
+	rules := written(t, "rules.yml", example(t, "yaml", "groups:"))
+	promtool(t, "", "check", "rules", rules)
+	tests := filepath.Join(filepath.Dir(rules), "tests.yml")
+	if err := os.WriteFile(tests, []byte(ruleTests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "", "test", "rules", tests)
+}
