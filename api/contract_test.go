@@ -67,8 +67,11 @@ var everywhere = []string{"Content-Security-Policy", "Cross-Origin-Resource-Poli
 // sometimes are headers that any answer may have, which the document tells once, in words.
 var sometimes = []string{"Ratelimit", "Ratelimit-Policy"}
 
-// transfer are the headers that belong to HTTP rather than to this API.
-var transfer = []string{"Connection", "Content-Length", "Content-Type", "Date"}
+// transfer are the headers that belong to HTTP rather than to this API, and those for browsers alone.
+var transfer = []string{
+	"Connection", "Content-Length", "Content-Type", "Date",
+	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary",
+}
 
 // checkContract checks that the document has the answer: its status, its headers, its fields.
 // An answer to what is no operation of the document, which may be no request at all, must be the problem of components.

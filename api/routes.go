@@ -54,7 +54,7 @@ func (s *Server) newRouter() *mux.Router {
 
 // wrap returns next inside of what every request goes through, matched by a route or not.
 func (s *Server) wrap(next http.Handler) http.Handler {
-	return s.observe(secure(s.rescue(s.limit(next))))
+	return s.observe(secure(s.admit(s.origins, s.rescue(s.limit(next)))))
 }
 
 // unmatched stands in logs for the template of a route where there is none.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -84,6 +85,9 @@ type Config struct {
 	// MetricsPublic lets anybody read them, without the key.
 	MetricsPublic bool
 
+	// Origins are those of web pages that may read answers, each as a browser sends it; empty for none.
+	Origins []string
+
 	// Version is shown by "/" and "/health".
 	Version string
 
@@ -102,6 +106,7 @@ type Server struct {
 	link      Link
 	directory *occupancy.Directory
 	version   string
+	origins   []string
 	log       *slog.Logger
 	docs      docsFiles
 	bodies    *bodies
@@ -153,6 +158,7 @@ func New(cfg Config) (*Server, error) {
 		link:      cfg.Link,
 		directory: cfg.Directory,
 		version:   cfg.Version,
+		origins:   slices.Clone(cfg.Origins),
 		log:       cfg.Log,
 		docs:      docs,
 		bodies:    newBodies(cfg.Names),

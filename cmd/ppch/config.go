@@ -25,6 +25,7 @@ type config struct {
 	rateLimit int    // requests a second; 0 is any number
 	listen    string // host:port
 
+	origins       []string
 	metricsPublic bool
 
 	prosody string // host:port
@@ -64,6 +65,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
 	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs)
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
+	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.debug = p.boolean("DEBUG", s.Debug)
 	c.zone = p.zone("TZ", s.TZ)

@@ -45,6 +45,8 @@ const (
 	howToNameAnAdmin  = "write admin@example.com or example.com"
 	howToNameTheHost  = "use 127.0.0.1, or 0.0.0.0 for all; the port is PPCH_PORT"
 	isThePlaceholder  = "is still the placeholder of an example: "
+	isMoreThanOrigin  = "is more than an origin, which has no path: write "
+	isNoOrigin        = "is not an origin: write one such as https://dashboard.example.com"
 	holdsControlChars = "holds a control character or more than one line: "
 )
 
@@ -108,6 +110,18 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 
 		{"an admin with a resource", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi/desk"}, `PPCH_ADMIN_JIDS: "admin@meet.jitsi/desk" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
 		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
+		{"an origin with a path", variables{"PPCH_CORS_ORIGINS": "https://dash.example/app"}, `PPCH_CORS_ORIGINS: "https://dash.example/app" ` + isMoreThanOrigin + "https://dash.example"},
+		{"an origin with a slash", variables{"PPCH_CORS_ORIGINS": "https://dash.example:8443/"}, `PPCH_CORS_ORIGINS: "https://dash.example:8443/" ` + isMoreThanOrigin + "https://dash.example:8443"},
+		{"an origin with a query", variables{"PPCH_CORS_ORIGINS": "https://dash.example?x"}, `PPCH_CORS_ORIGINS: "https://dash.example?x" ` + isMoreThanOrigin + "https://dash.example"},
+		{"an origin without a scheme", variables{"PPCH_CORS_ORIGINS": "dash.example:8443"}, `PPCH_CORS_ORIGINS: "dash.example:8443" has no scheme: write https://dash.example:8443`},
+		{"an origin of another scheme", variables{"PPCH_CORS_ORIGINS": "file:///home"}, `PPCH_CORS_ORIGINS: "file:///home" has a scheme that no page is served by: use https:// or http://`},
+		{"an origin without a host", variables{"PPCH_CORS_ORIGINS": "https://"}, `PPCH_CORS_ORIGINS: "https://" ` + isNoOrigin},
+		{"an origin with a port that is none", variables{"PPCH_CORS_ORIGINS": "https://dash.example:x"}, `PPCH_CORS_ORIGINS: "https://dash.example:x" ` + isNoOrigin},
+		{"an origin that browsers send otherwise", variables{"PPCH_CORS_ORIGINS": "https://bücher.example"}, `PPCH_CORS_ORIGINS: "https://bücher.example" has a host that browsers send in ASCII: write it as xn--…`},
+		{"every origin", variables{"PPCH_CORS_ORIGINS": "*"}, `PPCH_CORS_ORIGINS: "*" would let pages of strangers in: name each origin, such as https://dashboard.example.com`},
+		{"every origin of a domain", variables{"PPCH_CORS_ORIGINS": "https://*.example"}, `PPCH_CORS_ORIGINS: "https://*.example" would let pages of strangers in: name each origin, such as https://dashboard.example.com`},
+		{"an origin with a password, which isn't shown", variables{"PPCH_CORS_ORIGINS": "https://me:hunter2@dash.example"}, "PPCH_CORS_ORIGINS: holds a user name, and maybe a password that is not shown here: an origin is like https://dashboard.example.com"},
+		{"metrics neither public nor not", variables{"PPCH_METRICS_PUBLIC": "all"}, `PPCH_METRICS_PUBLIC: "all" is neither true nor false`},
 		{"neither true nor false", variables{"DEBUG": "maybe"}, `DEBUG: "maybe" is neither true nor false`},
 		{"a time zone of no place", variables{"TZ": "Mars/Olympus"}, `TZ: "Mars/Olympus" is not a time zone: use a name such as Europe/Berlin or UTC`},
 	} {

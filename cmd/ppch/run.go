@@ -55,6 +55,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Rooms:     xmpp,
 		Link:      xmpp,
 		Directory: directory,
+		Origins:   cfg.origins,
 		Version:   version,
 		Log:       log,
 

@@ -15,6 +15,7 @@ type plain struct {
 
 	RateLimit int
 	Debug     bool
+	Origins   string
 	Zone      string
 	Warnings  []string
 }
@@ -22,7 +23,7 @@ type plain struct {
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Origins: strings.Join(c.origins, " "), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
 
@@ -96,6 +97,9 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 			c.MUCDomains = "muc.meet.jitsi breakout.meet.jitsi lobby.meet.jitsi"
 		}},
 		{"admins by JID and by domain", variables{"PPCH_ADMIN_JIDS": "Ada@Meet.Jitsi, auth.meet.jitsi"}, func(c *plain) { c.Admins = "ada@meet.jitsi auth.meet.jitsi" }},
+		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
+			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
+		}},
 		{"debug is on", variables{"DEBUG": "TRUE"}, func(c *plain) { c.Debug = true }},
 		{"debug is 1", variables{"DEBUG": "1"}, func(c *plain) { c.Debug = true }},
 		{"debug is no", variables{"DEBUG": "no"}, func(*plain) {}},

@@ -1,0 +1,149 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/api"
+)
+
+const dashboard = "https://dashboard.example.com"
+
+// admitting adjusts whose pages may read answers.
+func admitting(cfg *api.Config) { cfg.Origins = []string{dashboard, "http://localhost:3000"} }
+
+// corsOf returns the headers that browsers go by, without Vary's other reasons.
+func corsOf(h http.Header) map[string]string {
+	few := map[string]string{}
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") {
+			few[name] = h.Get(name)
+		}
+	}
+	return few
+}
+
+// preflight asks as a browser does before a request of a page.
+func (s *service) preflight(target string, header http.Header) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodOptions, s.url(target), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp
+}
+
+func TestAPageMayAskAsItsOriginIsNamed(t *testing.T) {
+	s := start(t, admitting)
+	const room = "/api/rooms/MyRoom/participants"
+	for _, c := range []struct {
+		name                    string
+		origin, method, headers string
+		want                    map[string]string // nil where the browser is to refuse
+	}{
+		{"with a key", dashboard, "GET", "x-api-key", map[string]string{"Access-Control-Allow-Headers": "x-api-key"}},
+		{
+			"with all that a client sends", dashboard, "GET", "authorization,if-none-match,last-event-id,x-api-key,x-request-id",
+			map[string]string{"Access-Control-Allow-Headers": "authorization,if-none-match,last-event-id,x-api-key,x-request-id"},
+		},
+		{"another origin that is named", "http://localhost:3000", "GET", "", map[string]string{}},
+		{"HEAD", dashboard, "HEAD", "", map[string]string{"Access-Control-Allow-Methods": "HEAD"}},
+		{"a method that no route has", dashboard, "TRACE", "", nil},
+		{"a header that nobody needs", dashboard, "GET", "x-evil", nil},
+		{"an origin that isn't named", "https://evil.example", "GET", "x-api-key", nil},
+		{"one that begins alike", dashboard + ".evil.example", "GET", "x-api-key", nil},
+		{"the same host by another scheme", "http://dashboard.example.com", "GET", "x-api-key", nil},
+		{"the same host at another port", dashboard + ":8443", "GET", "x-api-key", nil},
+		{"a sandboxed page", "null", "GET", "x-api-key", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			header := http.Header{"Origin": {c.origin}, "Access-Control-Request-Method": {c.method}}
+			if c.headers != "" {
+				header.Set("Access-Control-Request-Headers", c.headers)
+			}
+			got := s.preflight(room, header)
+			want := map[string]string{}
+			if c.want != nil {
+				want = map[string]string{"Access-Control-Allow-Origin": c.origin, "Access-Control-Allow-Methods": "GET", "Access-Control-Max-Age": "600"}
+				for name, value := range c.want {
+					want[name] = value
+				}
+			}
+			if diff := cmp.Diff(want, corsOf(got.Header)); diff != "" || got.StatusCode != http.StatusNoContent {
+				t.Errorf("got %d, -want +got:\n%s", got.StatusCode, diff)
+			}
+			if vary := strings.Join(got.Header["Vary"], ", "); !strings.Contains(vary, "Origin") {
+				t.Errorf("got Vary %q: a cache would answer one origin with what is for another", vary)
+			}
+		})
+	}
+}
+
+func TestAPageReadsEveryAnswer(t *testing.T) {
+	s := start(t, admitting)
+	for _, c := range []struct {
+		target string
+		header http.Header
+		status int
+	}{
+		{"/api/rooms/MyRoom/participants", nil, 200},
+		{"/api/rooms/MyRoom/participants", http.Header{"X-Api-Key": nil}, 401},
+		{"/api/rooms/a%5Bb/participants", nil, 400},
+		{"/openapi.json", nil, 200},
+		{"/docs/swagger-ui.css", http.Header{"Accept-Encoding": {"gzip"}}, 200},
+		{"/nothing", nil, 404},
+		{"/" + tooLong, nil, 414},
+	} {
+		header := http.Header{"Origin": {dashboard}}
+		for name, values := range c.header {
+			header[name] = values
+		}
+		got := s.do(ask{target: c.target, header: header})
+		want := map[string]string{
+			"Access-Control-Allow-Origin":   dashboard,
+			"Access-Control-Expose-Headers": "Etag, Link, Ratelimit, Ratelimit-Policy, Retry-After, X-Request-Id",
+		}
+		if diff := cmp.Diff(want, corsOf(got.header)); diff != "" || got.status != c.status {
+			t.Errorf("%.40s: got %d, -want +got:\n%s", c.target, got.status, diff)
+		}
+		if vary := strings.Join(got.header["Vary"], ", "); !strings.Contains(vary, "Origin") {
+			t.Errorf("%.40s: got Vary %q", c.target, vary)
+		}
+		header["Origin"] = []string{"https://evil.example"}
+		if got := s.do(ask{target: c.target, header: header}); len(corsOf(got.header)) > 0 {
+			t.Errorf("%.40s: somebody else's page got %v", c.target, corsOf(got.header))
+		}
+	}
+}
+
+func TestNoPageIsAdmittedUnlessNamed(t *testing.T) {
+	s := start(t)
+	got := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}})
+	if len(corsOf(got.header)) > 0 || got.header.Get("Vary") != "" {
+		t.Errorf("got %v", got.header)
+	}
+	// As ever, OPTIONS is no method of ours.
+	s.do(ask{method: http.MethodOptions, target: "/health", header: http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}}}).
+		wantProblem(t, 405, "method-not-allowed")
+}
+
+func TestAPreflightIsLoggedAndCountedAsOne(t *testing.T) {
+	s := withOwnMetrics(t, admitting)
+	s.preflight("/api/rooms/MyRoom/participants", http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}, "X-Request-Id": {testID}})
+	record := s.log.records(t, 1)[0]
+	if record["route"] != "preflight" || record["status"] != 204.0 || record["request_id"] != testID {
+		t.Errorf("got record %v", record)
+	}
+	s.wantSeries(`http_request_duration_seconds_count{code="204",method="OPTIONS",route="preflight"} 1`)
+	// Without Origin's question it is a request like any other.
+	s.do(ask{method: http.MethodOptions, target: "/health", header: http.Header{"Origin": {dashboard}}}).wantProblem(t, 405, "method-not-allowed")
+}
