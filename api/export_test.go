@@ -19,6 +19,9 @@ func (s *Server) HTTP() *http.Server { return s.http }
 // Impatient makes s drain for no longer than d, and may be called only before Run.
 func (s *Server) Impatient(d time.Duration) { s.drainFor = d }
 
+// RenewEvery has s look at its certificate so often, and may be called only before Run.
+func (s *Server) RenewEvery(d time.Duration) { s.renewEvery = d }
+
 // CloseListener makes s unable to serve.
 func (s *Server) CloseListener() error { return s.listener.Close() }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"io"
@@ -85,6 +86,7 @@ type service struct {
 	t      *testing.T
 	log    *logBuffer
 	client *http.Client
+	secure *tls.Config  // how the client speaks TLS, nil for HTTP
 	stop   func() error // ends Run and returns its error
 }
 
@@ -140,6 +142,7 @@ func (s *service) run() {
 		return <-done
 	})
 	s.t.Cleanup(func() {
+		s.client.CloseIdleConnections() // for those of HTTP/2 a stop would wait a second
 		if err := s.stop(); err != nil {
 			s.t.Errorf("Run: %v", err)
 		}
@@ -223,7 +226,12 @@ func (s *service) do(a ask) answer {
 // raw sends bytes as they are and returns the answer to a request that net/http may not even have understood.
 func (s *service) raw(message string) answer {
 	s.t.Helper()
-	conn := s.dial()
+	conn := net.Conn(s.dial())
+	if s.secure != nil {
+		client := s.secure.Clone()
+		client.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, client)
+	}
 	// The service may refuse before it has read everything: what counts is the answer.
 	_, _ = io.WriteString(conn, message)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -265,7 +273,12 @@ func (s *service) read(req *http.Request, resp *http.Response) answer {
 }
 
 // url returns the address of a path.
-func (s *service) url(target string) string { return "http://" + s.Addr().String() + target }
+func (s *service) url(target string) string {
+	if s.secure != nil {
+		return "https://" + s.Addr().String() + target
+	}
+	return "http://" + s.Addr().String() + target
+}
 
 // object returns the body as a JSON object.
 func (a answer) object(t *testing.T) map[string]any {

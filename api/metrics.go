@@ -10,7 +10,14 @@ import (
 
 // Metrics returns what there is to measure of requests.
 func (s *Server) Metrics() []prometheus.Collector {
-	return []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
+	metrics := []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
+	if s.cert != nil {
+		metrics = append(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tls_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate expires that clients are shown, in seconds since 1970.",
+		}, func() float64 { return float64(s.cert.expires().Unix()) }))
+	}
+	return metrics
 }
 
 // newScrape returns what tells metrics in Prometheus' formats.

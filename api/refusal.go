@@ -3,7 +3,9 @@ package api
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -20,24 +22,38 @@ const refusalHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection
 // What net/http can't parse, such as a bad percent-escape or a header without end, it refuses in plain text,
 // written straight to the connection before there is a request that a handler could see.
 // Should its text ever change, it passes as it is, and a test fails.
+//
+// With TLS these have to be seen before they are encrypted, so that TLS is spoken here, and net/http is not shown a *tls.Conn.
+// To it the connection is a plain one on which a client may begin with HTTP/2 (RFC 9113 §3.3) or HTTP/1, which is just what
+// the two agreed on by ALPN. The handshake happens as net/http reads the first byte, within readHeaderTimeout.
 type refusalListener struct {
 	net.Listener
 	server *Server
+	tls    *tls.Config // nil for none
 }
 
 // Accept waits for the next connection.
 func (l refusalListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		return refusalConn{TCPConn: tcp, server: l.server}, err
+	tcp, ok := conn.(*net.TCPConn)
+	switch {
+	case !ok:
+		return conn, err
+	case l.tls != nil:
+		return refusalConn{duplex: tls.Server(tcp, l.tls), server: l.server}, err
 	}
-	return conn, err
+	return refusalConn{duplex: tcp, server: l.server}, err
+}
+
+// duplex is a connection whose sending side can be closed: net/http does only that after a refusal, so that it arrives.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // refusalConn is a connection of a refusalListener.
-// The rest of TCPConn must show through: net/http closes only the sending side after a refusal, so that it arrives.
 type refusalConn struct {
-	*net.TCPConn
+	duplex
 	server *Server
 }
 
@@ -45,19 +61,40 @@ type refusalConn struct {
 func (c refusalConn) Write(p []byte) (int, error) {
 	status, ok := refusal(p)
 	if !ok {
-		return c.TCPConn.Write(p)
+		return c.duplex.Write(p)
+	}
+	to, problem, err := c.refused(status)
+	if err != nil {
+		c.server.log.Info("TLS handshake failed", "remote", c.RemoteAddr().String(), "err", err)
+		return 0, err
 	}
 	requestID := rand.Text()
 	c.server.traffic.refuse(status)
 	c.server.log.Info("request refused", "request_id", requestID, "status", status, "remote", c.RemoteAddr().String())
-	message, err := refusalProblem(status).message(requestID)
+	message, err := problem.message(requestID)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := c.TCPConn.Write(message); err != nil {
+	if _, err := to.Write(message); err != nil {
 		return 0, err
 	}
 	return len(p), nil // what net/http gave, as io.Writer wants it
+}
+
+// refused returns the problem of a refusal, and where to write it.
+// What net/http takes for a request that it can't read may be a handshake that failed, which is returned as an error
+// unless the client spoke HTTP instead of TLS: then it is told so in its own words.
+func (c refusalConn) refused(status int) (to net.Conn, p *problem, err error) {
+	if encrypted, ok := c.duplex.(*tls.Conn); ok {
+		var plain tls.RecordHeaderError
+		switch err := encrypted.Handshake(); { // has happened: this is how it ended
+		case errors.As(err, &plain) && plain.Conn != nil:
+			return plain.Conn, &problem{kind: kindMalformed, detail: "This port speaks HTTPS: ask again with https://."}, nil
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+	return c.duplex, refusalProblem(status), nil
 }
 
 // refusal returns the status of the refusal p, if p is one.

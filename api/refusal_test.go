@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRefusalsOfTheServerBeneath(t *testing.T) {
@@ -15,7 +17,7 @@ func TestRefusalsOfTheServerBeneath(t *testing.T) {
 	}{
 		{"a percent sign with nothing behind it", "GET /api/rooms/100%/participants" + rest + "\r\n", 400, "malformed-request"},
 		{"a percent sign with junk behind it", "GET /api/rooms/%zz/participants" + rest + "\r\n", 400, "malformed-request"},
-		{"no HTTP at all", "hello\r\n\r\n", 400, "malformed-request"},
+		{"no HTTP at all", "hello, is anybody there?\r\n\r\n", 400, "malformed-request"},
 		{"no host", "GET / HTTP/1.1\r\n\r\n", 400, "malformed-request"},
 		{"a header name with a space", "GET /" + rest + "Bad Name: x\r\n\r\n", 400, "malformed-request"},
 		{"a header with a bare control character", "GET /" + rest + "X-Junk: a\x01b\r\n\r\n", 400, "malformed-request"},
@@ -25,9 +27,15 @@ func TestRefusalsOfTheServerBeneath(t *testing.T) {
 		{"a header without end", "GET /" + rest + "X-Junk: " + strings.Repeat("x", 100_000), 431, "header-too-large"},
 		{"a thousand headers", "GET /" + rest + strings.Repeat("X-Junk: "+strings.Repeat("x", 60)+"\r\n", 1000) + "\r\n", 431, "header-too-large"},
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
+	certified := newPair(t, "ppch", -time.Hour, time.Hour)
+	files := certified.inFiles(t)
+	for i := range 2 * len(cases) {
+		c, https := cases[i/2], i%2 == 1
+		t.Run(fmt.Sprintf("%s, HTTPS %t", c.name, https), func(t *testing.T) {
 			s := start(t)
+			if https {
+				s = startTLS(t, trusting(t, certified), files.encrypted)
+			}
 			got := s.raw(c.message)
 			problem := got.wantProblem(t, c.wantStatus, c.wantCode)
 			if problem["status"] != float64(c.wantStatus) {

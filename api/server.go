@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,6 +68,10 @@ type Config struct {
 	// Addr is host:port; port 0 takes a free one.
 	Addr string
 
+	// ChainFile and KeyFile hold the certificate with those that vouch for it, and its key, as PEM: the API then speaks HTTPS.
+	// They are read again while the Server runs. Both are empty for HTTP.
+	ChainFile, KeyFile string
+
 	// Keys are those of clients.
 	Keys *Keyring
 
@@ -114,11 +119,13 @@ type Server struct {
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
+	cert      *certificate // nil for HTTP
 	traffic   *traffic
 	scrape    http.Handler
 	drainFor  time.Duration
 
 	metricsNeed scope // of the key
+	renewEvery  time.Duration
 }
 
 // New returns a Server that already listens, so that a port which is taken fails at start.
@@ -168,6 +175,7 @@ func New(cfg Config) (*Server, error) {
 		drainFor:  drainTimeout,
 
 		metricsNeed: scopeMetrics,
+		renewEvery:  renewEvery,
 	}
 	if cfg.MetricsPublic {
 		s.metricsNeed = public
@@ -185,11 +193,21 @@ func New(cfg Config) (*Server, error) {
 		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}
+	var encrypted *tls.Config
+	if cfg.ChainFile != "" || cfg.KeyFile != "" {
+		if s.cert, err = loadCertificate(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
+			return nil, err
+		}
+		encrypted = s.cert.config()
+		s.http.Protocols = new(http.Protocols)
+		s.http.Protocols.SetHTTP1(true)
+		s.http.Protocols.SetUnencryptedHTTP2(true) // see refusalListener: encrypted it is
+	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	s.listener = refusalListener{Listener: listener, server: s}
+	s.listener = refusalListener{Listener: listener, server: s, tls: encrypted}
 	return s, nil
 }
 
@@ -209,6 +227,12 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	if s.cert != nil {
+		g.Go(func() error {
+			s.cert.watch(ctx, s.renewEvery)
+			return nil
+		})
+	}
 	g.Go(func() error {
 		<-ctx.Done()
 		s.drain(context.WithoutCancel(ctx))

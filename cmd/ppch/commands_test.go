@@ -101,7 +101,8 @@ func TestAMistypedCommandIsAnErrorInWords(t *testing.T) {
 // healthcheckOf is what a container's environment says of a service that a test runs.
 func healthcheckOf(t *testing.T, s *service, host string) variables {
 	t.Helper()
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+	_, address, _ := strings.Cut(s.url, "://")
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}

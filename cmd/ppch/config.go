@@ -25,6 +25,8 @@ type config struct {
 	rateLimit int    // requests a second; 0 is any number
 	listen    string // host:port
 
+	tlsCert, tlsKey string // files, both or none
+
 	origins       []string
 	metricsPublic bool
 
@@ -65,6 +67,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
 	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs)
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
+	c.tlsCert, c.tlsKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.debug = p.boolean("DEBUG", s.Debug)

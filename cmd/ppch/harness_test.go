@@ -70,6 +70,9 @@ func runService(t *testing.T, env variables) *service {
 		for _, r := range s.log.records(t) {
 			if r["msg"] == "ppch started" {
 				s.url = "http://" + r["listen"].(string)
+				if r["tls"] == true {
+					s.url = "https://" + r["listen"].(string)
+				}
 			}
 		}
 		return s.url != ""

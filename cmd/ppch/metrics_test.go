@@ -111,7 +111,10 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
-	s := runService(t, envFor(srv)).ready()
+	env := envFor(srv)
+	cert, key := certificate(t, time.Hour)
+	env["PPCH_TLS_CERT"], env["PPCH_TLS_KEY"] = cert, key
+	s := runService(t, env).trust(cert).ready()
 	s.room("planning")
 	malformed(t, s)
 	page := s.get("/metrics", "X-API-Key", testKey)
@@ -155,10 +158,10 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	}
 }
 
-// malformed sends a request that is refused before it has a route.
+// malformed sends what is refused before it has a route: HTTP where TLS is spoken.
 func malformed(t *testing.T, s *service) {
 	t.Helper()
-	conn := must(net.Dial("tcp", strings.TrimPrefix(s.url, "http://")))(t)
+	conn := must(net.Dial("tcp", strings.TrimPrefix(s.url, "https://")))(t)
 	defer conn.Close()
 	must(fmt.Fprint(conn, "GET /100% HTTP/1.1\r\nHost: ppch\r\n\r\n"))(t)
 	must(conn.Read(make([]byte, 1)))(t)
@@ -190,8 +193,15 @@ tests:
       - {series: 'up{job="ppch",instance="a"}', values: '1 1 0 0 0 0 0'}
       - {series: 'ppch_domain_up{job="ppch",instance="a",domain="muc"}', values: '1 1 1 0 0 0 0'}
       - {series: 'ppch_resyncs_total{job="ppch",instance="a",domain="muc"}', values: '0 0 0 0 5 10 15'}
+      - {series: 'ppch_tls_certificate_expiry_timestamp_seconds{job="ppch",instance="a"}', values: '604860 604860 604860'}
     alert_rule_test:
       - {eval_time: 1m, alertname: PPCHDown}
+      - {eval_time: 1m, alertname: PPCHCertificateExpires}
+      - eval_time: 2m
+        alertname: PPCHCertificateExpires
+        exp_alerts:
+          - exp_labels: {job: ppch, instance: a}
+            exp_annotations: {summary: "The certificate of a expires within a week; what should renew it doesn't"}
       - {eval_time: 2m, alertname: PPCHBlind}
       - {eval_time: 3m, alertname: PPCHStartsOver}
       - eval_time: 5m

@@ -50,6 +50,8 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	metrics := newMetrics()
 	http, err := api.New(api.Config{
 		Addr:      cfg.listen,
+		ChainFile: cfg.tlsCert,
+		KeyFile:   cfg.tlsKey,
 		Keys:      keys,
 		Names:     names,
 		Rooms:     xmpp,
@@ -84,7 +86,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		defer stopXMPP()
 		return http.Run(ctx)
 	})
-	log.Info("ppch started", "version", version, "listen", http.Addr().String(), "prosody", cfg.prosody, "component", cfg.domain.String())
+	log.Info("ppch started", "version", version, "listen", http.Addr().String(), "tls", cfg.tlsCert != "", "prosody", cfg.prosody, "component", cfg.domain.String())
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err

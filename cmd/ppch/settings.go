@@ -20,6 +20,9 @@ type settings struct {
 	Host string `env:"PPCH_HOST, default=127.0.0.1" help:"address to listen on; 0.0.0.0 for all"`
 	Port string `env:"PPCH_PORT, default=8890" help:"TCP port to listen on; 0 for any free one"`
 
+	TLSCert string `env:"PPCH_TLS_CERT" help:"file that holds the certificate with its chain, PEM: the API speaks HTTPS then"`
+	TLSKey  string `env:"PPCH_TLS_KEY" help:"file that holds the certificate's key, PEM"`
+
 	CORSOrigins   string `env:"PPCH_CORS_ORIGINS" help:"origins of web pages that may read answers, separated by commas"`
 	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true lets anybody read /metrics, without a key"`
 
