@@ -11,7 +11,7 @@ need_prosody = prosody:prosody
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
-	prometheus:prometheus promtool:prometheus
+	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy
 
 .PHONY: help
 help: ## list the targets

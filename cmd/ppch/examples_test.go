@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"ppch/prosody/prosodytest"
 )
@@ -69,10 +71,17 @@ func inBackground(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	log := &logBuffer{}
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.WaitDelay = 5 * time.Second // for a helper of its own that outlives it and holds what we read
 	gone := must(prosodytest.Tie(cmd))(t)
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-gone
+		// It may have helpers, which only it can end.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-gone:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			<-gone
+		}
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", filepath.Base(cmd.Path), log)
 		}

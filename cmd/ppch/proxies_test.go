@@ -1,0 +1,108 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// proxies run a reverse proxy as README says, in front of s, until the test ends. They return s as it is seen through that.
+var proxies = map[string]func(t *testing.T, s *service) *service{
+	"nginx": func(t *testing.T, s *service) *service {
+		address := freeAddress(t)
+		cert, key := certificate(t, time.Hour)
+		server := adapted(t, example(t, "nginx", "server {"), map[string]string{
+			"listen 443 ssl http2;":                                "listen " + address + " ssl http2;",
+			"http://127.0.0.1:8890;":                               s.url + ";",
+			"/etc/letsencrypt/live/ppch.example.com/fullchain.pem": cert,
+			"/etc/letsencrypt/live/ppch.example.com/privkey.pem":   key,
+		})
+		dir := t.TempDir()
+		// Its helpers run as nobody, who may not look into a folder of the test's.
+		config := "daemon off; user root; pid " + dir + "/pid; error_log stderr; events {}\nhttp {\naccess_log off;\n"
+		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+			config += kind + "_temp_path " + dir + "/" + kind + ";\n"
+		}
+		inBackground(t, exec.Command(installed(t, "nginx"), "-p", dir, "-e", "stderr", "-c", written(t, "nginx.conf", config+server+"}\n")))
+		return s.through(address, cert)
+	},
+	"Caddy": func(t *testing.T, s *service) *service {
+		address := freeAddress(t)
+		cert, key := certificate(t, time.Hour)
+		_, upstream, _ := strings.Cut(s.url, "://")
+		site := adapted(t, example(t, "caddy", "ppch.example.com {"), map[string]string{
+			// Nobody would vouch for a name that isn't ours.
+			"ppch.example.com {": "https://" + address + " {\n\ttls " + cert + " " + key,
+			"127.0.0.1:8890":     upstream,
+		})
+		caddy := exec.Command(installed(t, "caddy"), "run", "--adapter", "caddyfile", "--config",
+			written(t, "Caddyfile", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"+site))
+		home := t.TempDir()
+		caddy.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))
+		inBackground(t, caddy)
+		return s.through(address, cert)
+	},
+}
+
+// through returns the service as it is seen at another address.
+func (s *service) through(address, certFile string) *service {
+	s.t.Helper()
+	seen := &service{t: s.t, log: s.log, url: "https://" + address, client: &http.Client{
+		Transport: &http.Transport{ForceAttemptHTTP2: true}, Timeout: 30 * time.Second,
+	}}
+	seen.trust(certFile)
+	s.t.Cleanup(seen.client.CloseIdleConnections)
+	eventually(s.t, 10*time.Second, "the proxy answers", func() bool {
+		_, err := seen.try(s.t.Context(), "/livez")
+		return err == nil
+	})
+	return seen
+}
+
+// Whoever asks through a proxy reads the same, whatever characters the name of a room has.
+func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, DomainMapper: true})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada", "Bob")
+	meeting(t, cast, srv.Room("our%20weekly%20call"), "Ada")
+	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Ada", "Bob", "Cy")
+	meeting(t, cast, srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), "Ада", "Борис")
+	s := runService(t, envFor(srv)).ready()
+
+	for name, start := range proxies {
+		t.Run(name, func(t *testing.T) {
+			seen := start(t, s)
+			for path, want := range map[string]float64{
+				"planning": 2, "Our%20Weekly%20Call": 1, "our%2520weekly%2520call": 1, "acme%2FStand%20Up": 3, "acme%2fstand%20up": 3,
+				"%5Bacme%5Dstand%20up": 3, "%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82": 2, "Привет": 2, "planning%2e": 0, "nobody": 0,
+			} {
+				direct, got := s.room(path), seen.room(path)
+				if got.status != 200 || got.data["participant_count"] != want || got.data["room_name"] != direct.data["room_name"] {
+					t.Errorf("%s: got %d %s want %v people in %v", path, got.status, got.body, want, direct.data["room_name"])
+				}
+			}
+			for _, impossible := range []string{"a%5Bb", "a%2F%2Fb", "planning@elsewhere.example", "%E2%80"} {
+				if direct, got := s.room(impossible), seen.room(impossible); got.status != 400 || got.data["code"] != direct.data["code"] {
+					t.Errorf("%s: got %d %s want what there is without the proxy: %s", impossible, got.status, got.body, direct.body)
+				}
+			}
+			if got := seen.get("/api/rooms/planning/participants"); got.status != 401 || got.header.Get("WWW-Authenticate") == "" || got.data["code"] != "missing-key" {
+				t.Errorf("without a key got %d %s", got.status, got.body)
+			}
+			if got := seen.get("/health"); got.status != 200 || got.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("/health got %d %v", got.status, got.header)
+			}
+			// The page finds its own files, and they are what they should be.
+			if got := seen.get("/docs/swagger-ui.css"); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/css") {
+				t.Errorf("/docs got %d %v", got.status, got.header)
+			}
+		})
+	}
+}
