@@ -30,7 +30,7 @@ func (s *Server) admit(origins []string, next http.Handler) http.Handler {
 		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
 		AllowedMethods:  slices.Compact(methods),
 		AllowedHeaders:  []string{"X-API-Key", "Authorization", "If-None-Match", "Last-Event-ID", "X-Request-ID"},
-		ExposedHeaders:  []string{"ETag", "Link", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
+		ExposedHeaders:  []string{"ETag", "Link", "PPCH-As-Of", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
 		MaxAge:          preflightAge,
 	})
 	admitted := rules.Handler(next)

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,7 +111,7 @@ func TestAPageReadsEveryAnswer(t *testing.T) {
 		got := s.do(ask{target: c.target, header: header})
 		want := map[string]string{
 			"Access-Control-Allow-Origin":   dashboard,
-			"Access-Control-Expose-Headers": "Etag, Link, Ratelimit, Ratelimit-Policy, Retry-After, X-Request-Id",
+			"Access-Control-Expose-Headers": "Etag, Link, Ppch-As-Of, Ratelimit, Ratelimit-Policy, Retry-After, X-Request-Id",
 		}
 		if diff := cmp.Diff(want, corsOf(got.header)); diff != "" || got.status != c.status {
 			t.Errorf("%.40s: got %d, -want +got:\n%s", c.target, got.status, diff)
@@ -121,6 +122,21 @@ func TestAPageReadsEveryAnswer(t *testing.T) {
 		header["Origin"] = []string{"https://evil.example"}
 		if got := s.do(ask{target: c.target, header: header}); len(corsOf(got.header)) > 0 {
 			t.Errorf("%.40s: somebody else's page got %v", c.target, corsOf(got.header))
+		}
+	}
+}
+
+func TestAPageMayUseEveryHeaderOfTheDocument(t *testing.T) {
+	s := start(t, admitting)
+	exposed := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}}).header.Get("Access-Control-Expose-Headers")
+	// What a browser always shows, what it deals with itself, and what is for people alone.
+	exempt := []string{"Allow", "Cache-Control", "Content-Encoding", "Vary", "Www-Authenticate"}
+	for name, response := range contract(t).Components.Responses {
+		for header := range response.Value.Headers {
+			header = http.CanonicalHeaderKey(header)
+			if !slices.Contains(exempt, header) && !slices.Contains(strings.Split(exposed, ", "), header) {
+				t.Errorf("%s of %s is kept from pages", header, name)
+			}
 		}
 	}
 }
@@ -137,7 +153,7 @@ func TestNoPageIsAdmittedUnlessNamed(t *testing.T) {
 }
 
 func TestAPreflightIsLoggedAndCountedAsOne(t *testing.T) {
-	s := withOwnMetrics(t, admitting)
+	s := withOwnMetrics(t, admitting, debug)
 	s.preflight("/api/rooms/MyRoom/participants", http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}, "X-Request-Id": {testID}})
 	record := s.log.records(t, 1)[0]
 	if record["route"] != "preflight" || record["status"] != 204.0 || record["request_id"] != testID {

@@ -64,5 +64,5 @@ func (v validators) set(h http.Header) {
 	h["Cache-Control"] = []string{"private, no-cache"}
 	h["Etag"] = []string{v.tag.String()}
 	h["Ppch-As-Of"] = []string{v.asOf.UTC().Format(timestamp)}
-	h["Vary"] = []string{"Authorization, X-API-Key"}
+	h["Vary"] = append(h["Vary"], "Authorization, X-API-Key")
 }
