@@ -143,7 +143,7 @@ func TestHTTPSIsSpokenAsEachClientCan(t *testing.T) {
 				return
 			}
 			defer resp.Body.Close()
-			if got := resp.Proto + " " + tls.VersionName(resp.TLS.Version); got != c.want || resp.StatusCode != 200 {
+			if got := resp.Proto + " " + tls.VersionName(resp.TLS.Version); got != c.want || resp.StatusCode != http.StatusOK {
 				t.Errorf("got %d by %s, want %s", resp.StatusCode, got, c.want)
 			}
 		})

@@ -1,6 +1,7 @@
 package component_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func measured(t *testing.T, c *component.Component) map[string]string {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c.Metrics()...)
 	page := httptest.NewRecorder()
-	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if page.Code != 200 {
 		t.Fatalf("got %d %s", page.Code, page.Body)
 	}

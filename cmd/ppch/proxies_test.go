@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,6 +105,43 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 			// The page finds its own files, and they are what they should be.
 			if got := seen.get("/docs/swagger-ui.css"); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/css") {
 				t.Errorf("/docs got %d %v", got.status, got.header)
+			}
+		})
+	}
+}
+
+// What is written piece by piece arrives so: through README's proxies, whatever the service says to them of itself.
+func TestREADMEsReverseProxiesKeepNothingBack(t *testing.T) {
+	t.Parallel()
+	proceed := make(chan struct{})
+	stream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/stream" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range 3 {
+			fmt.Fprintf(w, "data: %d\n\n", i)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-proceed:
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}))
+	t.Cleanup(stream.Close)
+	for name, start := range proxies {
+		t.Run(name, func(t *testing.T) {
+			seen := start(t, &service{t: t, url: stream.URL, log: &logBuffer{}})
+			resp := must(seen.client.Get(seen.url + "/stream"))(t)
+			defer resp.Body.Close()
+			lines := bufio.NewReader(resp.Body)
+			for i := range 3 {
+				if got, err := lines.ReadString('\n'); got != fmt.Sprintf("data: %d\n", i) {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				must(lines.ReadString('\n'))(t)
+				proceed <- struct{}{}
 			}
 		})
 	}
