@@ -44,16 +44,20 @@ the first only: when Prosody is away, a restart of PPCH does not help.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			scheme := "http://"
-			if s.TLSCert != "" {
-				scheme = "https://"
-			}
-			return checkHealth(ctx, scheme+reachable(s.Host, s.Port)+path, cmd.OutOrStdout())
+			return checkHealth(ctx, ownURL(s)+path, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether questions can be answered, not only whether the service lives")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
 	return cmd
+}
+
+// ownURL returns where the service of these settings is asked from the same machine.
+func ownURL(s settings) string {
+	if s.TLSCert != "" {
+		return "https://" + reachable(s.Host, s.Port)
+	}
+	return "http://" + reachable(s.Host, s.Port)
 }
 
 // reachable returns where a service that listens on host can be reached from the same machine.

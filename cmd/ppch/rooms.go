@@ -24,7 +24,7 @@ type asking struct {
 
 // add gives cmd the flags.
 func (a *asking) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.url, "url", "", "where the service is (default http:// with PPCH_HOST and PPCH_PORT)")
+	cmd.Flags().StringVar(&a.url, "url", "", "where the service is (default PPCH_HOST and PPCH_PORT)")
 	cmd.Flags().BoolVar(&a.json, "json", false, "write JSON, an object in each line")
 }
 
@@ -45,7 +45,7 @@ func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
 	if len(p.problems) > 0 {
 		return nil, errors.New(p.problems[0])
 	}
-	u, err := url.Parse(cmp.Or(a.url, "http://"+reachable(s.Host, s.Port)))
+	u, err := url.Parse(cmp.Or(a.url, ownURL(s)))
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, errors.New("--url is http:// or https:// and a host, such as http://127.0.0.1:8890")
 	}
