@@ -1,0 +1,183 @@
+package jitsi
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// confName is the file in conf.d that is ours.
+const confName = "ppch.cfg.lua"
+
+// conf is what conf.d says of components before anything is done.
+type conf struct {
+	path string
+	// foreign means that conf.d/ppch.cfg.lua is there and not, or not only, of this program.
+	foreign           bool
+	component, secret string
+	port              int
+	listen            string
+	file              *luaFile
+	others            []*luaFile
+}
+
+// readConf reads conf.d. j knows which files this program wrote.
+func readConf(p *Plan, s *site, j *journal) (*conf, error) {
+	c := &conf{path: filepath.Join(s.confDir, confName)}
+	f, err := p.open(c.path, kindConf)
+	if err != nil {
+		return nil, err
+	}
+	if f.was != nil {
+		if c.file, err = parseLua(c.path, f.was); err != nil {
+			return nil, fmt.Errorf("%w: mend it, or move it away, and run this again", err)
+		}
+		written := j.find(f.path)
+		c.foreign = written == nil || written.After != checksum(f.was)
+		for _, h := range c.file.hosts {
+			if h.component && h.module == "" && c.component == "" {
+				c.component, c.secret = h.name, c.file.option(h.name, "component_secret").text()
+			}
+		}
+		if on := c.file.option("*", "component_interfaces").texts(); len(on) > 0 {
+			c.listen = on[0]
+		}
+	}
+	paths, err := filepath.Glob(filepath.Join(s.confDir, "*.cfg.lua"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		if path == c.path {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("%w: run this as root", err)
+		} else if err != nil {
+			continue // a link that leads nowhere, of which Prosody complains
+		}
+		other, err := parseLua(path, data)
+		if err != nil {
+			p.note("%v: what it says of components is not known.", err)
+			continue
+		}
+		c.others = append(c.others, other)
+	}
+	for _, file := range append([]*luaFile{c.file}, c.others...) {
+		if file != nil && c.port == 0 {
+			c.port = portOf(file)
+		}
+	}
+	return c, nil
+}
+
+// portOf returns the first of component_ports, or 0.
+func portOf(f *luaFile) int {
+	ports := f.option("*", "component_ports").texts()
+	if len(ports) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(ports[0])
+	return n
+}
+
+// everywhere are the interfaces by which Prosody means all.
+var everywhere = []string{"*", "0.0.0.0", "::"}
+
+// writeConf makes conf.d/ppch.cfg.lua part of the plan, or finds that what is there does.
+func (p *Plan) writeConf(s *site, c *conf) error {
+	f, err := p.open(c.path, kindConf)
+	if err != nil {
+		return err
+	}
+	ports, interfaces := true, true
+	for _, other := range c.others {
+		if h := other.host(p.settings.component); h != nil {
+			return fmt.Errorf("%s:%d has %s already: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
+		}
+		// Which file Prosody reads last is anybody's guess, so each option may be in one only.
+		if o := other.option("*", "component_ports"); o != nil {
+			if ports = false; !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
+				return fmt.Errorf("%s:%d sets component_ports without %d: add it there, or choose one of those with --component-port", other.path, o.line, p.settings.port)
+			}
+		}
+		if o := other.option("*", "component_interfaces"); o != nil {
+			if interfaces = false; !p.reachable(o) {
+				return fmt.Errorf("%s:%d sets component_interfaces without %q: add it there", other.path, o.line, p.settings.listen)
+			}
+		}
+	}
+	want := p.conf(ports, interfaces)
+	if f.was == nil {
+		f.mode, f.owner = 0o600, s.owner
+		if me := os.Geteuid(); me != 0 && me != s.owner.uid && s.owner.uid >= 0 {
+			// Nobody but root can give a file away, and Jitsi doesn't start when Prosody can't read this one.
+			f.mode, f.owner = 0o644, owner{-1, -1}
+			p.note("%s can be read by everybody who gets at it, since Prosody's container runs as another user (%d): run this as root for better.", p.relative(c.path), s.owner.uid)
+		} else if s.owner.gid >= 0 && s.owner.uid == me && me == 0 {
+			f.mode = 0o640 // for Prosody's group
+		}
+	} else if !s.owner.may(f.path) {
+		p.note("%s can't be read by Prosody, whose user is %d: chown %d %s", p.relative(c.path), s.owner.uid, s.owner.uid, shell(c.path))
+	}
+	if !c.foreign {
+		f.data = []byte(want)
+		return nil
+	}
+	if missing := p.missing(c.file, ports, interfaces); missing != "" {
+		return fmt.Errorf("%s was written or edited by hand, and nothing in it is touched. It lacks:\n%s\nAdd that at the right place, or move the file away, and run this again", c.path, missing)
+	}
+	p.note("%s was written or edited by hand: it has all that is needed and is left as it is.", p.relative(c.path))
+	return nil
+}
+
+// reachable tells whether component_interfaces let PPCH in.
+func (p *Plan) reachable(o *luaOption) bool {
+	return slices.ContainsFunc(o.texts(), func(i string) bool { return i == p.settings.listen || slices.Contains(everywhere, i) })
+}
+
+// conf returns conf.d/ppch.cfg.lua, without options that another file sets.
+func (p *Plan) conf(ports, interfaces bool) string {
+	var b strings.Builder
+	b.WriteString("-- Written by: ppch jitsi install. PPCH tells who is in a room without joining it.\n" +
+		"-- Whoever has the secret below can speak as anybody of the component's domain.\n\n")
+	if ports {
+		fmt.Fprintf(&b, "-- Docker images of Jitsi switch components off; conf.d is read after that.\ncomponent_ports = { %d }\n", p.settings.port)
+	}
+	if interfaces {
+		fmt.Fprintf(&b, "component_interfaces = { %s }\n", luaString(p.settings.listen))
+	}
+	name := luaString(p.settings.component)
+	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n\n", name)
+	fmt.Fprintf(&b, "Component %s\n    component_secret = %s\n", name, luaString(p.settings.secret))
+	b.WriteString("    -- After a fault of the network the new connection takes the place of the dead one.\n    component_conflict_resolve = \"kick_old\"\n")
+	return b.String()
+}
+
+// missing returns the lines without which a file that somebody else wrote doesn't do.
+func (p *Plan) missing(f *luaFile, ports, interfaces bool) string {
+	var b strings.Builder
+	if o := f.option("*", "component_ports"); ports && !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
+		fmt.Fprintf(&b, "  component_ports = { %d }\n", p.settings.port)
+	}
+	if o := f.option("*", "component_interfaces"); interfaces && p.settings.listen != "127.0.0.1" && !p.reachable(o) {
+		fmt.Fprintf(&b, "  component_interfaces = { %s }\n", luaString(p.settings.listen))
+	}
+	name := p.settings.component
+	if o := f.option("*", "room_participants_components"); o == nil && !strings.HasPrefix(name, "ppch.") || o != nil && !slices.Contains(o.texts(), name) {
+		fmt.Fprintf(&b, "  room_participants_components = { %s }\n", luaString(name))
+	}
+	if f.host(name) == nil {
+		fmt.Fprintf(&b, "  Component %s\n", luaString(name))
+	}
+	if f.option(name, "component_secret").text() == "" {
+		b.WriteString("      component_secret = \"…\"\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
