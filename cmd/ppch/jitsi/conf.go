@@ -146,9 +146,12 @@ func (p *Plan) reachable(o *luaOption) bool {
 func (p *Plan) conf(ports, interfaces bool) string {
 	var b strings.Builder
 	b.WriteString("-- Written by: ppch jitsi install. PPCH tells who is in a room without joining it.\n" +
-		"-- Whoever has the secret below can speak as anybody of the component's domain.\n\n")
+		"-- Whoever has the secret below can speak as anybody of the component's domain.\n")
+	if ports || interfaces {
+		b.WriteString("\n-- Where Prosody listens for components. Jitsi's containers have that switched off before conf.d is read.\n")
+	}
 	if ports {
-		fmt.Fprintf(&b, "-- Docker images of Jitsi switch components off; conf.d is read after that.\ncomponent_ports = { %d }\n", p.settings.port)
+		fmt.Fprintf(&b, "component_ports = { %d }\n", p.settings.port)
 	}
 	if interfaces {
 		fmt.Fprintf(&b, "component_interfaces = { %s }\n", luaString(p.settings.listen))

@@ -1,6 +1,7 @@
 package jitsi
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -130,7 +131,7 @@ func (f *EnvFile) Bytes() []byte {
 
 // Values returns what Compose reads from the file. lookup gives the variables of the environment, which it may refer to.
 func (f *EnvFile) Values(lookup func(string) (string, bool)) (map[string]string, error) {
-	return dotenv.UnmarshalBytesWithLookup(f.Bytes(), lookup)
+	return dotenv.ParseWithLookup(bytes.NewReader(f.Bytes()), lookup)
 }
 
 // last returns where the statement is that counts, of several with the same key, or -1.

@@ -64,7 +64,9 @@ type file struct {
 	back *state
 }
 
-func (f *file) changed() bool { return !bytes.Equal(f.was, f.data) || (f.was == nil) != (f.data == nil) }
+func (f *file) changed() bool {
+	return !bytes.Equal(f.was, f.data) || (f.was == nil) != (f.data == nil)
+}
 
 // edit is one change of a .env file.
 type edit struct {

@@ -1,0 +1,324 @@
+package jitsi_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"ppch/cmd/ppch/jitsi"
+	"ppch/prosody"
+)
+
+var update = flag.Bool("update", false, "write what was got into testdata/trees, to be looked at")
+
+// tree is a Jitsi as people have it, laid out in a folder of its own.
+type tree struct {
+	root    string
+	archive *txtar.Archive
+	options jitsi.Options
+}
+
+// directive is a line of an archive's comment that says how to lay it out, or what the operator says.
+var directive = regexp.MustCompile(`(?m)^([a-z-]+): (.*)$`)
+
+// layOut makes one of testdata/trees real. HOME leads into it, so tests that use it are not parallel.
+func layOut(t *testing.T, name string) *tree {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("testdata", "trees", name+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", root)
+	tr := &tree{root: root, archive: archive, options: jitsi.Options{Dir: filepath.Join(root, "jitsi"), Environ: os.Environ()}}
+	for _, f := range archive.Files {
+		if path, ok := strings.CutPrefix(f.Name, "tree/"); ok {
+			write(t, filepath.Join(root, path), strings.ReplaceAll(string(f.Data), "{root}", root))
+		}
+	}
+	for _, m := range directive.FindAllStringSubmatch(string(archive.Comment), -1) {
+		path := filepath.Join(root, m[2])
+		switch m[1] {
+		case "dir":
+			tr.options.Dir = path
+		case "env-file":
+			tr.options.EnvFile = path
+		case "component-domain":
+			tr.options.Component = m[2]
+		case "component-interface":
+			tr.options.Interface = m[2]
+		case "component-port":
+			tr.options.Port, _ = strconv.Atoi(m[2])
+		case "crlf":
+			write(t, path, strings.ReplaceAll(read(t, path), "\n", "\r\n"))
+		case "bom":
+			write(t, path, "\uFEFF"+read(t, path))
+		case "chomp":
+			write(t, path, strings.TrimRight(read(t, path), "\r\n"))
+		}
+	}
+	return tr
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target, link := strings.CutPrefix(text, "symlink: ")
+	var err error
+	switch {
+	case link:
+		err = os.Symlink(strings.TrimSpace(target), path)
+	case filepath.Base(path) != ".keep":
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// snapshot returns all that is in the tree: what each file holds, where each link leads, and modes and owners.
+func (tr *tree) snapshot(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		what := fmt.Sprintf("%s %d:%d\n", info.Mode(), st.Uid, st.Gid)
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			what += target
+		case info.Mode().IsRegular():
+			what += read(t, path)
+		}
+		all[strings.TrimPrefix(path, tr.root)] = what
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// install plans and does it.
+func (tr *tree) install(t *testing.T) *jitsi.Plan {
+	t.Helper()
+	p, err := jitsi.Install(tr.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (tr *tree) uninstall(t *testing.T) *jitsi.Plan {
+	t.Helper()
+	p, err := jitsi.Uninstall(tr.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// secrets are what was drawn by lot; a tree's own consist of one digit.
+var secrets = regexp.MustCompile(`\b([0-9a-f]{64}|[0-9a-f]{32})\b`)
+
+// plain returns a text without what differs from one run to the next, or between users.
+func (tr *tree) plain(text string) string {
+	text = secrets.ReplaceAllStringFunc(text, func(s string) string {
+		if strings.Trim(s, s[:1]) == "" {
+			return s
+		}
+		return fmt.Sprintf("{%d random bytes}", len(s)/2)
+	})
+	text = regexp.MustCompile(`(?m)^Note: .* can be read by everybody .*\n`).ReplaceAllString(text, "")
+	return strings.ReplaceAll(text, tr.root, "{root}")
+}
+
+func told(p *jitsi.Plan) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s", p.What, p.Diff())
+	for _, note := range p.Notes {
+		fmt.Fprintln(&b, "Note:", note)
+	}
+	for _, next := range p.Next {
+		fmt.Fprintln(&b, "  "+next)
+	}
+	return b.String()
+}
+
+func treeNames(t *testing.T) (names []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "trees", "*.txtar"))
+	if err != nil || len(paths) < 6 {
+		t.Fatalf("got %v, %v want at least six trees", paths, err)
+	}
+	for _, path := range paths {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), ".txtar"))
+	}
+	return names
+}
+
+func TestWhatAnInstallationTellsAndWrites(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, name)
+			before := tr.snapshot(t)
+			p := tr.install(t)
+			after := tr.snapshot(t)
+
+			got := &txtar.Archive{Files: []txtar.File{{Name: "want/told", Data: []byte(tr.plain(told(p)))}}}
+			for _, path := range slices.Sorted(maps.Keys(after)) {
+				_, text, _ := strings.Cut(after[path], "\n")
+				_, was, _ := strings.Cut(before[path], "\n")
+				if text == was || strings.Contains(path, "/.ppch/") {
+					continue
+				}
+				if text == string(prosody.Module) {
+					text = "{the Lua module}\n"
+				}
+				text = strings.NewReplacer("\r\n", "{CR}\n", "\uFEFF", "{BOM}").Replace(tr.plain(text))
+				got.Files = append(got.Files, txtar.File{Name: "want" + path, Data: []byte(text)})
+			}
+			want := slices.DeleteFunc(slices.Clone(tr.archive.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "tree/") })
+			if *update {
+				files := slices.DeleteFunc(slices.Clone(tr.archive.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want/") })
+				a := &txtar.Archive{Comment: tr.archive.Comment, Files: append(files, got.Files...)}
+				if err := os.WriteFile(filepath.Join("testdata", "trees", name+".txtar"), txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if diff := cmp.Diff(string(txtar.Format(&txtar.Archive{Files: want})), string(txtar.Format(got))); diff != "" {
+				t.Errorf("it differs from testdata/trees/%s.txtar (-want +got):\n%s", name, diff)
+			}
+		})
+	}
+}
+
+func TestInstalledTwiceIsInstalledOnce(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, name)
+			tr.install(t)
+			once := tr.snapshot(t)
+			// Nobody types the same flags again.
+			tr.options = jitsi.Options{Dir: tr.options.Dir, EnvFile: tr.options.EnvFile, Environ: tr.options.Environ}
+			p := tr.install(t)
+			if !p.Empty() || p.Diff() != "" {
+				t.Errorf("the second time got\n%s want nothing to do", p.Diff())
+			}
+			if diff := cmp.Diff(once, tr.snapshot(t)); diff != "" {
+				t.Errorf("the second time changed (-once +twice):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUninstalledIsAsBefore(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, name)
+			before := tr.snapshot(t)
+			tr.install(t)
+			if p := tr.uninstall(t); len(p.Notes) > 0 {
+				t.Errorf("got the notes %q want none", p.Notes)
+			}
+			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+				t.Errorf("it is not as before (-before +after):\n%s", diff)
+			}
+			if _, err := jitsi.Uninstall(tr.options); err == nil || !strings.Contains(err.Error(), "it is undone already") {
+				t.Errorf("once more got %v want it told that it is undone", err)
+			}
+		})
+	}
+}
+
+// A user's lines are what was there before.
+func TestNoLineOfTheUserIsLostOrMoved(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, name)
+			before := tr.snapshot(t)
+			tr.install(t)
+			after := tr.snapshot(t)
+			// What may have been added to a list, at one of its ends.
+			added := strings.NewReplacer(`, "`+prosody.ModuleName+`";`, "", ` "`+prosody.ModuleName+`";`, "", ","+prosody.ModuleName, "", prosody.ModuleName, "")
+			for path, text := range before {
+				if strings.Contains(path, prosody.ModuleName) {
+					continue // the module as a whole is replaced
+				}
+				rest := added.Replace(after[path])
+				for line := range strings.Lines(added.Replace(text)) {
+					line = strings.TrimRight(line, "\r\n")
+					_, behind, ok := strings.Cut(rest, line)
+					if !ok && !strings.Contains(line, "change-me") {
+						t.Fatalf("%s: the line %q is lost, or not at its place any more:\n%s", path, line, after[path])
+					} else if ok {
+						rest = behind
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestNoSecretIsShown(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, name)
+			p := tr.install(t)
+			shown := told(p) + told(tr.uninstall(t))
+			for _, hidden := range []string{"of the turn server", "of the bot", "of focus", "it costs", "change-me", "chosen by hand"} {
+				if strings.Contains(shown, hidden) {
+					t.Errorf("got %q in\n%s", hidden, shown)
+				}
+			}
+			if found := secrets.FindString(shown); found != "" {
+				t.Errorf("got %q in\n%s", found, shown)
+			}
+			if !bytes.Contains([]byte(shown), []byte("[hidden, new]")) {
+				t.Errorf("got %s want it told that there are new secrets", shown)
+			}
+		})
+	}
+}
