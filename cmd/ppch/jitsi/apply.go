@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/google/renameio/v2"
@@ -25,12 +27,10 @@ type staged struct {
 // If that fails half-way, or ctx ends before it begins, all is put back as it was.
 // It must not be called twice.
 func (p *Plan) Apply(ctx context.Context) error {
+	for _, f := range p.files {
+		sweep(f.path)
+	}
 	all, err := p.stage()
-	defer func() {
-		for _, s := range all {
-			s.discard()
-		}
-	}()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -38,14 +38,18 @@ func (p *Plan) Apply(ctx context.Context) error {
 		err = p.journal.write()
 	}
 	if err != nil {
+		discard(all)
 		p.forget()
 		return p.explain(err)
 	}
 	for i, s := range all {
 		if err := s.replace(); err != nil {
-			if failed := p.back(all[:i]); failed != nil {
+			failed := p.back(all[:i])
+			discard(all[i:])
+			if failed != nil {
 				return errors.Join(err, failed)
 			}
+			p.forget()
 			return p.explain(err)
 		}
 	}
@@ -53,6 +57,20 @@ func (p *Plan) Apply(ctx context.Context) error {
 		return p.finish()
 	}
 	return nil
+}
+
+// leftover is the rest of the name of what was staged beside a file.
+var leftover = regexp.MustCompile(`^[0-9]+$`)
+
+// sweep removes what an earlier run that was killed left beside a file.
+func sweep(path string) {
+	dir, base := filepath.Split(path)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), "."+base); ok && leftover.MatchString(rest) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // stage makes directories, writes every file beside its place, and completes the journal.
@@ -92,11 +110,6 @@ func (p *Plan) stage() (all []*staged, err error) {
 
 func stage(f *file) (*staged, error) {
 	dir := filepath.Dir(f.path)
-	// What an earlier run left behind that was killed.
-	stale, _ := filepath.Glob(filepath.Join(dir, "."+filepath.Base(f.path)+"[0-9]*"))
-	for _, path := range stale {
-		_ = os.Remove(path)
-	}
 	if f.data == nil {
 		return &staged{file: f}, syscall.Access(dir, 2) // W_OK
 	}
@@ -116,7 +129,7 @@ func stage(f *file) (*staged, error) {
 		err = t.Sync() // what doesn't fit on the disk is known here at the latest
 	}
 	if err != nil {
-		s.discard()
+		discard([]*staged{s})
 		return nil, err
 	}
 	return s, nil
@@ -141,9 +154,11 @@ func (s *staged) replace() error {
 }
 
 // discard removes what was not put into its place.
-func (s *staged) discard() {
-	if s.pending != nil {
-		_ = s.pending.Cleanup()
+func discard(all []*staged) {
+	for _, s := range all {
+		if s.pending != nil {
+			_ = s.pending.Cleanup()
+		}
 	}
 }
 
@@ -159,17 +174,17 @@ func (p *Plan) back(done []*staged) error {
 		failed = errors.Join(failed, err)
 	}
 	if failed != nil {
-		return fmt.Errorf("not all could be put back: run this again once that is mended, or \"ppch jitsi uninstall\": %w", failed)
+		return fmt.Errorf("not all could be put back: mend that, and run this again or \"ppch jitsi uninstall\": %w", failed)
 	}
-	p.forget()
 	return nil
 }
 
 // forget leaves journal and directories as they were before.
 func (p *Plan) forget() {
-	if !p.final {
-		_ = p.journal.restore()
+	if p.final {
+		return
 	}
+	_ = p.journal.restore()
 	for _, path := range slices.Backward(p.made) {
 		_ = os.Remove(path)
 	}

@@ -26,6 +26,17 @@ type conf struct {
 	others            []*luaFile
 }
 
+// otherConfs returns the files of conf.d but ours, by the pattern with which Prosody looks for them.
+func (s *site) otherConfs() (paths []string) {
+	entries, _ := os.ReadDir(s.confDir) // there may be none yet
+	for _, e := range entries {
+		if name := e.Name(); strings.HasSuffix(name, ".cfg.lua") && name[0] != '.' && name != confName {
+			paths = append(paths, filepath.Join(s.confDir, name))
+		}
+	}
+	return paths
+}
+
 // readConf reads conf.d. j knows which files this program wrote.
 func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 	c := &conf{path: filepath.Join(s.confDir, confName)}
@@ -48,14 +59,7 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 			c.listen = on[0]
 		}
 	}
-	paths, err := filepath.Glob(filepath.Join(s.confDir, "*.cfg.lua"))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range paths {
-		if path == c.path {
-			continue
-		}
+	for _, path := range s.otherConfs() {
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("%w: run this as root", err)

@@ -29,15 +29,8 @@ func debian(o Options) (*site, error) {
 	// Debian's own file is for root and Prosody's group alone, and so is ours.
 	s.owner = owner{os.Geteuid(), ownerOf(path).gid}
 
-	files, err := filepath.Glob(filepath.Join(s.confDir, "*.cfg.lua"))
-	if err != nil {
-		return nil, err
-	}
 	var unread []error
-	for _, path := range files {
-		if filepath.Base(path) == confName {
-			continue
-		}
+	for _, path := range s.otherConfs() {
 		f, err := readLua(path)
 		if err != nil {
 			unread = append(unread, err) // it may be somebody else's

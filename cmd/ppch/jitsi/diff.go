@@ -81,11 +81,17 @@ var luaSecret = regexp.MustCompile(`(?i)((?:secret|passw|token|credential|api_?k
 
 // mask hides the values of a file. What the file that it is compared with doesn't have, if any, is marked as new.
 func mask(k kind, data, other []byte) []byte {
+	known := map[string]bool{}
+	for _, line := range lines(other) {
+		known[strings.TrimSpace(strings.TrimPrefix(line, bom))] = true
+	}
 	hide := func(text string) string {
-		if other == nil || strings.Contains("\n"+string(other), "\n"+text) {
-			return hidden
+		for line := range strings.Lines(text) {
+			if other != nil && !known[strings.TrimSpace(line)] {
+				return hiddenNew
+			}
 		}
-		return hiddenNew
+		return hidden
 	}
 	var b strings.Builder
 	if k != kindEnv {
@@ -101,7 +107,7 @@ func mask(k kind, data, other []byte) []byte {
 			if b.WriteString(comment); assigns {
 				b.WriteString("=" + hidden + lineFeed(item.text))
 			}
-		case item.key == "" && strings.TrimSpace(item.text) == "", slices.Contains(shown, item.key):
+		case item.key == "" && strings.TrimSpace(item.text) == "", item.text == bom, slices.Contains(shown, item.key):
 			b.WriteString(item.text)
 		case item.key == "":
 			b.WriteString(hidden + lineFeed(item.text))

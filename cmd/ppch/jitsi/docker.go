@@ -90,7 +90,7 @@ func docker(o Options) (*site, error) {
 			"cd " + shell(o.Dir),
 			restart + "    # ends running meetings",
 			"docker compose logs " + service.Name + ` | grep "service 'component'"    # Activated service 'component' on [` + p.settings.listen + "]:" + strconv.Itoa(p.settings.port),
-			"set -a; eval \"$(grep -E '^(PPCH_|MUC_DOMAIN=)' " + shell(s.envFile) + ")\"; set +a",
+			"set -a; eval \"$(grep -E '^(PPCH_|MUC_DOMAIN=)' " + shell(s.envFile) + ` | tr -d '\r')"; set +a`,
 			"PROSODY_URL=xmpp://" + inspect + ":" + strconv.Itoa(p.settings.port) + " ppch",
 			`curl -s http://127.0.0.1:8890/health    # from another terminal: "prosody_status":"ok"`,
 		}

@@ -2,6 +2,7 @@ package jitsi
 
 import (
 	"bytes"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -129,9 +130,20 @@ func (f *EnvFile) Bytes() []byte {
 	return []byte(b.String())
 }
 
+// complaint is what Compose says of a file, but for the text that it quotes, which may be a secret.
+var complaint = regexp.MustCompile(`line \d+: [a-z ]+[a-z]`)
+
 // Values returns what Compose reads from the file. lookup gives the variables of the environment, which it may refer to.
+// An error names the line.
 func (f *EnvFile) Values(lookup func(string) (string, bool)) (map[string]string, error) {
-	return dotenv.ParseWithLookup(bytes.NewReader(f.Bytes()), lookup)
+	values, err := dotenv.ParseWithLookup(bytes.NewReader(f.Bytes()), lookup)
+	if err != nil {
+		if what := complaint.FindString(err.Error()); what != "" {
+			return nil, errors.New(what)
+		}
+		return nil, errors.New("this is no file of variables")
+	}
+	return values, nil
 }
 
 // last returns where the statement is that counts, of several with the same key, or -1.
@@ -202,13 +214,11 @@ func (f *EnvFile) set(key, raw string) {
 // appendLine adds a line with the line end that the file has.
 func (f *EnvFile) appendLine(line string) {
 	eol := "\n"
-	if len(f.items) > 0 {
-		if strings.HasSuffix(f.items[len(f.items)-1].text, "\r\n") || strings.HasSuffix(f.items[0].text, "\r\n") {
-			eol = "\r\n"
-		}
-		if last := f.items[len(f.items)-1].text; last != bom && !strings.HasSuffix(last, "\n") {
-			f.items = append(f.items, envItem{text: eol})
-		}
+	if i := slices.IndexFunc(f.items, func(item envItem) bool { return strings.HasSuffix(item.text, "\n") }); i >= 0 && strings.HasSuffix(f.items[i].text, "\r\n") {
+		eol = "\r\n"
+	}
+	if n := len(f.items); n > 0 && f.items[n-1].text != bom && !strings.HasSuffix(f.items[n-1].text, "\n") {
+		f.items = append(f.items, envItem{text: eol})
 	}
 	f.items = append(f.items, nextItem(line+eol))
 }

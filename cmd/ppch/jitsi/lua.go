@@ -42,6 +42,9 @@ type luaOption struct {
 func parseLua(path string, data []byte) (*luaFile, error) {
 	statements, err := parse.Parse(bytes.NewReader(data), path)
 	if wrong := (*parse.Error)(nil); errors.As(err, &wrong) {
+		if wrong.Pos.Line < 1 {
+			return nil, fmt.Errorf("%s: its end is missing", path)
+		}
 		return nil, fmt.Errorf("%s:%d: this is not the Lua that ppch can read", path, wrong.Pos.Line)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

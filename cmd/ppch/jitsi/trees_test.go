@@ -173,7 +173,7 @@ func (tr *tree) plain(text string) string {
 		return fmt.Sprintf("{%d random bytes}", len(s)/2)
 	})
 	text = regexp.MustCompile(`(?m)^Note: .* can be read by everybody .*\n`).ReplaceAllString(text, "")
-	return strings.ReplaceAll(text, tr.root, "{root}")
+	return strings.NewReplacer("\r\n", "{CR}\n", "\uFEFF", "{BOM}", tr.root, "{root}").Replace(text)
 }
 
 func told(p *jitsi.Plan) string {
@@ -218,8 +218,7 @@ func TestWhatAnInstallationTellsAndWrites(t *testing.T) {
 				if text == string(prosody.Module) {
 					text = "{the Lua module}\n"
 				}
-				text = strings.NewReplacer("\r\n", "{CR}\n", "\uFEFF", "{BOM}").Replace(tr.plain(text))
-				got.Files = append(got.Files, txtar.File{Name: "want" + path, Data: []byte(text)})
+				got.Files = append(got.Files, txtar.File{Name: "want" + path, Data: []byte(tr.plain(text))})
 			}
 			want := slices.DeleteFunc(slices.Clone(tr.archive.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "tree/") })
 			if *update {

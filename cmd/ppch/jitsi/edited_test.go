@@ -1,0 +1,164 @@
+package jitsi_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/cmd/ppch/jitsi"
+)
+
+const (
+	env    = "jitsi/.env"
+	conf   = "jitsi/cfg/prosody/config/conf.d/ppch.cfg.lua"
+	module = "jitsi/cfg/prosody/prosody-plugins-custom/mod_room_participants_api.lua"
+	host   = "etc/prosody/conf.avail/meet.example.com.cfg.lua"
+)
+
+// What a user wrote after the installation survives its end, and only that.
+func TestUninstallingKeepsWhatWasEditedSince(t *testing.T) {
+	for _, tt := range []struct {
+		name, tree, path string
+		edit             func(string) string
+		want             func(before string) string // "" for no file
+		told             string
+	}{
+		{"a variable more", "docker-stable-9457", env,
+			func(s string) string { return s + "NEW=1\n" },
+			func(s string) string { return s + "NEW=1\n" }, ".env was edited since the installation: only what was added is taken out"},
+		{"a module more", "docker-stable-9457", env,
+			func(s string) string { return strings.Replace(s, "room_participants_api\"", "room_participants_api,mine\"", 1) },
+			func(s string) string { return strings.Replace(s, "muc_census\"", "muc_census,mine\"", 1) }, ".env was edited"},
+		{"the module taken out by hand", "docker-stable-9457", env,
+			func(s string) string { return strings.Replace(s, ",room_participants_api\"", "\"", 1) },
+			func(s string) string { return s }, ".env was edited"},
+		{"a line of ours changed", "docker-stable-9457", env,
+			func(s string) string {
+				return strings.Replace(s, "PROSODY_URL=xmpp://prosody:5347", "PROSODY_URL=xmpp://elsewhere", 1)
+			},
+			func(s string) string { return s + "PROSODY_URL=xmpp://elsewhere\n" }, "PROSODY_URL in .env was changed since, and stays."},
+		{"a line of ours removed", "docker-stable-9457", env,
+			func(s string) string { return strings.Replace(s, "PROSODY_URL=xmpp://prosody:5347\n", "", 1) },
+			func(s string) string { return s }, ".env was edited"},
+		{"all moved about", "docker-stable-9457", env,
+			func(s string) string {
+				all := strings.SplitAfter(s, "\n")
+				return strings.Join(append(all[12:], all[:12]...), "")
+			},
+			func(s string) string { return s }, ".env was edited"},
+		{"an option more for the component", "docker-stable-9457", conf,
+			func(s string) string { return s + "    modules_enabled = { \"mine\" }\n" },
+			func(string) string { return "\n\n\n    modules_enabled = { \"mine\" }\n" }, "these lines of yours stay:"},
+		{"nothing but a blank line more", "docker-stable-9457", conf,
+			func(s string) string { return s + "\n" },
+			func(string) string { return "" }, ""},
+		{"what can't be told apart", "docker-stable-9457", conf,
+			func(s string) string { return s + "}\n" },
+			func(string) string { return "edited" }, "it can't be told apart what is yours, so it stays"},
+		{"another module", "docker-stable-9457", module,
+			func(s string) string { return s + "-- mine\n" },
+			func(string) string { return "edited" }, "it stays, and nothing loads it"},
+		{"Jitsi's own configuration", "debian", host,
+			func(s string) string { return s + "-- mine\n" },
+			func(s string) string { return s + "-- mine\n" }, "only the module's name is taken out"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := layOut(t, tt.tree)
+			before := ""
+			if _, err := os.Stat(filepath.Join(tr.root, tt.path)); err == nil {
+				before = tr.get(tt.path)
+			}
+			snapshot := tr.snapshot(t)
+			tr.install(t)
+			edited := tt.edit(tr.get(tt.path))
+			if edited == tr.get(tt.path) {
+				t.Fatal("the edit changed nothing")
+			}
+			tr.put(tt.path, edited)
+
+			p := tr.uninstall(t)
+			if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, tt.told) {
+				t.Errorf("got the notes %q want %q", notes, tt.told)
+			}
+			got := ""
+			if _, err := os.Stat(filepath.Join(tr.root, tt.path)); err == nil {
+				got = tr.get(tt.path)
+			}
+			want := tt.want(before)
+			if want == "edited" {
+				want = edited
+			}
+			if diff := cmp.Diff(lineByLine(want), lineByLine(got)); diff != "" {
+				t.Errorf("%s differs (-want +got):\n%s", tt.path, diff)
+			}
+			after := tr.snapshot(t)
+			for path := range snapshot {
+				if path != "/"+tt.path && after[path] != snapshot[path] {
+					t.Errorf("%s got\n%s want\n%s", path, after[path], snapshot[path])
+				}
+			}
+		})
+	}
+}
+
+// lineByLine tells lines, but not how many empty ones there are, nor whether the last has its line feed.
+func lineByLine(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRight(line, "\n"); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// A user edits, PPCH is installed again in a newer version, and in the end the edit alone remains.
+func TestInstalledAgainAfterAnEdit(t *testing.T) {
+	tr := layOut(t, "docker-stable-9457")
+	before := tr.snapshot(t)
+	tr.install(t)
+	tr.put(env, strings.Replace(tr.get(env), "\nMUC_DOMAIN=", "\nMINE=1\n#MUC_DOMAIN=", 1))
+	tr.put(module, "-- an older version\n")
+
+	tr.options.Component = "count.example.org"
+	p := tr.install(t)
+	if p.Empty() {
+		t.Fatal("got nothing to do want the module, the component and MUC_DOMAIN written")
+	}
+	if got := tr.get(env); !strings.Contains(got, "\nMINE=1\n") || !strings.Contains(got, "\nMUC_DOMAIN=muc.meet.example.com,") || !strings.Contains(got, "\nPPCH_COMPONENT_DOMAIN=count.example.org\n") {
+		t.Errorf(".env got\n%s", got)
+	}
+	sameSecret(t, tr.snapshot(t))
+
+	tr.uninstall(t)
+	after := tr.snapshot(t)
+	if want := lineByLine(before["/"+env] + "\nMINE=1\n#MUC_DOMAIN=muc.meet.example.com,breakout.meet.example.com,lobby.meet.example.com\n"); cmp.Diff(want, lineByLine(after["/"+env])) != "" {
+		t.Errorf(".env differs (-want +got):\n%s", cmp.Diff(want, lineByLine(after["/"+env])))
+	}
+	if _, ok := after["/"+conf]; ok {
+		t.Errorf("got %s want it gone", conf)
+	}
+	if got := after["/"+module]; !strings.HasSuffix(got, "\n-- an older version\n") {
+		t.Errorf("the module got %.80q want what the user had put there", got)
+	}
+}
+
+func TestTheBackupIsWhatWasThere(t *testing.T) {
+	tr := layOut(t, "docker-stable-9457")
+	want := tr.get(env)
+	tr.install(t)
+	backups := must(filepath.Glob(filepath.Join(tr.root, "jitsi", ".ppch", "backup", "*")))(t)
+	if len(backups) != 1 || read(t, backups[0]) != want {
+		t.Errorf("got the backups %q want .env as it was", backups)
+	}
+	if info := must(os.Stat(filepath.Join(tr.root, "jitsi", ".ppch")))(t); info.Mode().Perm() != 0o700 {
+		t.Errorf(".ppch got the mode %s want 0700: it holds secrets", info.Mode())
+	}
+	write(t, backups[0], "something else\n")
+	_, err := jitsi.Uninstall(tr.options)
+	if err == nil || !strings.Contains(err.Error(), "was changed, and is not what it was") {
+		t.Errorf("with a backup that was changed got %v want it refused", err)
+	}
+}

@@ -1,0 +1,183 @@
+package jitsi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/cmd/ppch/jitsi"
+)
+
+// Killed at any moment, each file is as it was or as it is to be. What was killed can be run again, or be undone.
+func TestAnInstallationThatIsKilled(t *testing.T) {
+	for _, name := range []string{"docker-stable-9457", "docker-ppch-1", "docker-stable-11146", "debian"} {
+		for n, all := 0, 1; n <= all; n++ {
+			for _, then := range []string{"run again", "undone"} {
+				t.Run(fmt.Sprintf("%s after %d files, then %s", name, n, then), func(t *testing.T) {
+					tr := layOut(t, name)
+					before := tr.snapshot(t)
+					p := must(jitsi.Install(tr.options))(t)
+					all = must(p.ApplyFirst(n))(t)
+					killed := tr.snapshot(t)
+
+					if then == "undone" {
+						tr.uninstall(t)
+						if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+							t.Errorf("undone it is not as before (-before +after):\n%s", diff)
+						}
+						return
+					}
+					tr.install(t)
+					after := tr.snapshot(t)
+					for path, text := range withoutLeftovers(killed) {
+						if text != before[path] && text != after[path] && !strings.Contains(path, "/.ppch") {
+							t.Errorf("%s: when killed got\n%s want it as before or as after", path, text)
+						}
+					}
+					sameSecret(t, after)
+					if diff := cmp.Diff(after, withoutLeftovers(after)); diff != "" {
+						t.Errorf("something was left behind:\n%s", diff)
+					}
+					tr.uninstall(t)
+					if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+						t.Errorf("undone it is not as before (-before +after):\n%s", diff)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAnUninstallationThatIsKilledCanBeRunAgain(t *testing.T) {
+	for _, name := range []string{"docker-stable-9457", "docker-ppch-1", "debian"} {
+		for n, all := 0, 1; n <= all; n++ {
+			t.Run(fmt.Sprintf("%s after %d files", name, n), func(t *testing.T) {
+				tr := layOut(t, name)
+				before := tr.snapshot(t)
+				tr.install(t)
+				all = must(must(jitsi.Uninstall(tr.options))(t).ApplyFirst(n))(t)
+				tr.uninstall(t)
+				if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+					t.Errorf("it is not as before (-before +after):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestAnInstallationThatIsCalledOffChangesNothing(t *testing.T) {
+	tr := layOut(t, "docker-stable-11146")
+	before := tr.snapshot(t)
+	p := must(jitsi.Install(tr.options))(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Apply(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("got %v want it told that nothing was changed", err)
+	}
+	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+		t.Errorf("got changes (-before +after):\n%s", diff)
+	}
+}
+
+// A rename that fails after others have been done: a directory has come into the place of a file.
+func TestWhatFailsHalfWayIsPutBack(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("installed before %t", again), func(t *testing.T) {
+			tr := layOut(t, "docker-ppch-1")
+			env := filepath.Join(tr.root, "ppch", ".env")
+			if again {
+				tr.install(t)
+				write(t, env, "PPCH_PORT=8890\n")
+				tr.options.Component = "other.meet.jitsi" // so that there is something to do to several files
+			}
+			before := tr.snapshot(t)
+			p := must(jitsi.Install(tr.options))(t)
+			if err := p.ApplyHindered(func() { hinder(t, env) }); err == nil {
+				t.Error("got no error")
+			}
+			unhinder(t, env)
+			if diff := cmp.Diff(before, withoutBackups(tr.snapshot(t))); diff != "" && !again || again && cmp.Diff(withoutBackups(before), withoutBackups(tr.snapshot(t))) != "" {
+				t.Errorf("it is not as before (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// hinder puts a directory where a file is, which no file can replace.
+func hinder(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unhinder(t *testing.T, path string) {
+	t.Helper()
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withoutLeftovers leaves out what a killed run left beside the files: their names begin with a dot and end in digits.
+func withoutLeftovers(all map[string]string) map[string]string {
+	return without(all, func(path string) bool {
+		base := filepath.Base(path)
+		digits := strings.TrimRight(base, "0123456789")
+		return strings.HasPrefix(base, ".") && len(base)-len(digits) > 6
+	})
+}
+
+// withoutBackups leaves out the backups, of which there may be more than are needed.
+func withoutBackups(all map[string]string) map[string]string {
+	return without(all, func(path string) bool { return strings.Contains(path, "/.ppch/backup/") })
+}
+
+func without(all map[string]string, leave func(string) bool) map[string]string {
+	kept := map[string]string{}
+	for path, text := range all {
+		if !leave(path) {
+			kept[path] = text
+		}
+	}
+	return kept
+}
+
+// sameSecret checks that Prosody and PPCH were told the same.
+func sameSecret(t *testing.T, all map[string]string) {
+	t.Helper()
+	var conf, env string
+	for path, text := range all {
+		if strings.HasSuffix(path, "conf.d/ppch.cfg.lua") {
+			_, rest, _ := strings.Cut(text, `component_secret = "`)
+			conf, _, _ = strings.Cut(rest, `"`)
+		} else if _, rest, ok := strings.Cut(text, "\nPPCH_COMPONENT_SECRET="); ok && !strings.Contains(path, "/.ppch") {
+			env, _, _ = strings.Cut(rest, "\n")
+		}
+	}
+	if conf == "" || conf != env {
+		t.Errorf("Prosody got the secret %q and PPCH %q", conf, env)
+	}
+}
+
+// must returns v and ends the test if there is an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
