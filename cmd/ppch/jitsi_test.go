@@ -1,0 +1,421 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"ppch/prosody/prosodytest"
+)
+
+// jitsiTree lays out one of the Jitsis of package jitsi's tests.
+func jitsiTree(t *testing.T, name string) (root string) {
+	t.Helper()
+	archive := must(txtar.ParseFile(filepath.Join("jitsi", "testdata", "trees", name+".txtar")))(t)
+	root = must(filepath.EvalSymlinks(t.TempDir()))(t)
+	for _, f := range archive.Files {
+		path, ok := strings.CutPrefix(f.Name, "tree/")
+		if !ok {
+			continue
+		}
+		put(t, filepath.Join(root, path), strings.ReplaceAll(string(f.Data), "{root}", root))
+	}
+	return root
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// everything returns what is in all files below root.
+func everything(t *testing.T, root string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		text := d.Type().String()
+		if d.Type().IsRegular() {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			text += string(b)
+		}
+		all[strings.TrimPrefix(path, root)] = text
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// variablesOf reads a .env file as Docker Compose does.
+func variablesOf(t *testing.T, path string) variables {
+	t.Helper()
+	return must(dotenv.Read(path))(t)
+}
+
+// The proof of it all: a real Prosody reads what was installed, in the way in which Jitsi's has it read, and the service counts.
+func TestAnInstallationCountsOnARealProsody(t *testing.T) {
+	t.Parallel()
+	for _, tree := range []string{"docker-stable-8719", "docker-stable-11146"} {
+		t.Run(tree, func(t *testing.T) {
+			t.Parallel()
+			srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
+			root := jitsiTree(t, tree)
+			config := filepath.Join(root, "cfg")
+			if tree == "docker-stable-8719" {
+				config = filepath.Join(root, ".jitsi-meet-cfg")
+				env := filepath.Join(root, "jitsi", ".env")
+				put(t, env, strings.Replace(string(must(os.ReadFile(env))(t)), "~", root, 1)) // a test has no home of its own
+			}
+			installBeside(t, srv, filepath.Join(root, "jitsi"))
+			env := variablesOf(t, filepath.Join(root, "jitsi", ".env"))
+			startAsContainerDoes(t, srv, filepath.Join(config, "prosody"), env)
+			countsOn(t, srv, env)
+		})
+	}
+	t.Run("Debian's packages", func(t *testing.T) {
+		t.Parallel()
+		srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
+		debianise(t, srv)
+		before := everything(t, srv.Dir())
+		installBeside(t, srv, srv.Dir())
+		if err := srv.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		countsOn(t, srv, variablesOf(t, filepath.Join(srv.Dir(), "ppch.env")))
+
+		if err := srv.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		must(command(t, nil, "jitsi", "uninstall", "--dir", srv.Dir()))(t)
+		configuration := func(all map[string]string) map[string]string {
+			kept := map[string]string{}
+			for path, text := range all {
+				if strings.HasPrefix(path, "/conf.") || strings.HasPrefix(path, "/plugins") || strings.HasSuffix(path, ".lua") {
+					kept[path] = text
+				}
+			}
+			return kept
+		}
+		if diff := cmp.Diff(configuration(before), configuration(everything(t, srv.Dir()))); diff != "" {
+			t.Errorf("the configuration is not as it was before (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// installBeside stops srv and installs, on the port that srv has.
+func installBeside(t *testing.T, srv *prosodytest.Server, dir string) {
+	t.Helper()
+	if err := srv.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(srv.ComponentAddr())
+	// The template of the test's Prosody has a component with the usual name.
+	must(command(t, nil, "jitsi", "install", "--dir", dir, "--component-domain", "count.meet.jitsi",
+		"--component-port", port, "--component-interface", "127.0.0.1"))(t)
+}
+
+var ports = regexp.MustCompile(`component_(ports|interfaces) = \{.*\}\n`)
+
+// startAsContainerDoes starts Prosody as the containers of docker-jitsi-meet do: with component_ports = { } before conf.d is
+// included, which was copied, with plugins from the host first, and with the modules that variables name.
+func startAsContainerDoes(t *testing.T, srv *prosodytest.Server, volumes string, env variables) {
+	t.Helper()
+	copied := filepath.Join(srv.Dir(), "run")
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join(volumes, "config"))); err != nil {
+		t.Fatal(err)
+	}
+	// Of the rendered templates there is one only, the test's own.
+	_ = os.Remove(filepath.Join(copied, "conf.d", "jitsi-meet.cfg.lua"))
+	_ = os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_room_participants_api.lua"))
+
+	path := filepath.Join(srv.Dir(), "prosody.cfg.lua")
+	text := ports.ReplaceAllString(string(must(os.ReadFile(path))(t)), "")
+	text = strings.Replace(text, "plugin_paths = { ", fmt.Sprintf("component_ports = { }\nplugin_paths = { %q, ", filepath.Join(volumes, "prosody-plugins-custom")), 1)
+	text = strings.Replace(text, `modules_enabled = { "`, "modules_enabled = { "+luaList(env["GLOBAL_MODULES"])+`"`, 1)
+	for _, rooms := range []string{"MUC", "BREAKOUT_MUC", "LOBBY_MUC"} {
+		text = strings.Replace(text, `modules_enabled = { "prosodytest_hide_rooms"`, "modules_enabled = { "+luaList(env["XMPP_"+rooms+"_MODULES"])+` "prosodytest_hide_rooms"`, 1)
+		text = strings.Replace(text, ` "prosodytest_hide_rooms" }`, ` "prosodytest_hide_rooms"; }`, 1)
+	}
+	put(t, path, text+fmt.Sprintf("\nInclude %q\n", copied+"/conf.d/*.cfg.lua"))
+	if err := srv.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func luaList(names string) (list string) {
+	for _, name := range strings.FieldsFunc(names, func(r rune) bool { return r == ',' }) {
+		list += fmt.Sprintf("%q; ", name)
+	}
+	return list
+}
+
+// debianise makes the test's Prosody one of Debian's packages: Jitsi's hosts are in conf.avail, with a link in conf.d.
+func debianise(t *testing.T, srv *prosodytest.Server) {
+	t.Helper()
+	path := filepath.Join(srv.Dir(), "prosody.cfg.lua")
+	global, hosts, ok := strings.Cut(ports.ReplaceAllString(string(must(os.ReadFile(path))(t)), ""), "\nVirtualHost ")
+	if !ok {
+		t.Fatal("got no VirtualHost")
+	}
+	plugins := filepath.Join(srv.Dir(), "plugins")
+	_ = os.Remove(filepath.Join(plugins, "mod_room_participants_api.lua"))
+	put(t, path, global+"\nInclude \"conf.d/*.cfg.lua\"\n")
+	hosts = strings.Replace("VirtualHost "+hosts, "\n", "\nmain_muc = \"muc.meet.jitsi\"\nbreakout_rooms_muc = \"breakout.meet.jitsi\"\nlobby_muc = \"lobby.meet.jitsi\"\n", 1)
+	put(t, filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), fmt.Sprintf("plugin_paths = { %q }\n%s", plugins, hosts))
+	if err := os.MkdirAll(filepath.Join(srv.Dir(), "conf.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../conf.avail/meet.jitsi.cfg.lua", filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// countsOn runs the service by what was written for it, and looks at rooms of each kind.
+func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
+	t.Helper()
+	env := variables{"PPCH_PORT": "0"}
+	for name, value := range written {
+		if strings.HasPrefix(name, "PPCH_") || name == "MUC_DOMAIN" {
+			env[name] = value
+		}
+	}
+	env["PROSODY_URL"] = "xmpp://" + srv.ComponentAddr() // the container's name means nothing here
+	if want := "muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi"; env["MUC_DOMAIN"] != want {
+		t.Errorf("MUC_DOMAIN got %q want %q", env["MUC_DOMAIN"], want)
+	}
+	cast := castOn(t, srv)
+	for _, domain := range []string{"muc", "breakout", "lobby"} {
+		meeting(t, cast, "planning@"+domain+".meet.jitsi", "Ada", "Grace")
+	}
+	s := runService(t, env).ready()
+	for _, room := range []string{"planning", "planning@breakout.meet.jitsi", "planning@lobby.meet.jitsi"} {
+		a := s.get("/api/rooms/"+room+"/participants", "X-API-Key", env["PPCH_API_KEY"])
+		if a.status != 200 || a.data["source"] != "module" || a.data["participant_count"] != 2.0 {
+			t.Errorf("%s got %d %s want 2 people by the module", room, a.status, a.body)
+		}
+	}
+}
+
+func TestADryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	root := jitsiTree(t, "docker-stable-9457")
+	before := everything(t, root)
+	out, err := command(t, nil, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--dry-run")
+	if err != nil || !strings.Contains(out, "\n+component_ports = { 5347 }\n") || !strings.Contains(out, "Nothing was written") {
+		t.Errorf("got %s, %v want the diff", out, err)
+	}
+	if diff := cmp.Diff(before, everything(t, root)); diff != "" {
+		t.Errorf("something was written (-before +after):\n%s", diff)
+	}
+}
+
+func TestTheCommandsNeedADirectory(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"install", "uninstall"} {
+		if _, err := command(t, nil, "jitsi", name); err == nil || !strings.Contains(err.Error(), `required flag(s) "dir" not set`) {
+			t.Errorf("%s got %v want it told that --dir is missing", name, err)
+		}
+		out, err := command(t, nil, "jitsi", name, "--dir", t.TempDir())
+		if err == nil || !strings.HasPrefix(err.Error(), "jitsi "+name+": ") || out != "" {
+			t.Errorf("%s of an empty directory got %q, %v want an error", name, out, err)
+		}
+	}
+}
+
+// A person at a terminal is asked. The program script has one for us.
+func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Skip(err)
+	}
+	program := buildProgram(t)
+	for _, tt := range []struct {
+		answer, flags string
+		writes, asks  bool
+	}{{"n", "", false, true}, {"", "", false, true}, {"y", "", true, true}, {"n", " --yes", true, false}} {
+		dir := filepath.Join(jitsiTree(t, "docker-stable-9457"), "jitsi")
+		cmd := exec.Command("script", "-qec", program+" jitsi install --dir "+dir+tt.flags, "/dev/null")
+		cmd.Stdin = strings.NewReader(tt.answer + "\n")
+		out, err := cmd.CombinedOutput()
+		_, statErr := os.Stat(filepath.Join(dir, ".ppch"))
+		if (err == nil) != tt.writes || (statErr == nil) != tt.writes || bytes.Contains(out, []byte("Write this? [y/N]")) != tt.asks {
+			t.Errorf("%q%s got %v, %v and\n%s\nwant it written %t", tt.answer, tt.flags, err, statErr, out, tt.writes)
+		}
+	}
+}
+
+// Whoever may not write is told what to do, and nothing is there that wasn't.
+func TestWithoutRightsNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	nobody := func(cmd *exec.Cmd) {}
+	if os.Geteuid() == 0 {
+		nobody = func(cmd *exec.Cmd) {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+	}
+	for _, tt := range []struct {
+		name, forbidden string
+		mode            fs.FileMode
+		want            string
+	}{
+		{"a directory for modules that can't be written", "jitsi/cfg/prosody/prosody-plugins-custom", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
+		{"a conf.d that can't be written", "jitsi/cfg/prosody/config/conf.d", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
+		{"a .env that can't be read", "jitsi/.env", 0, "permission denied: run this as root, or as whoever owns it"},
+		{"a directory beside .env that can't be written", "jitsi", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := jitsiTree(t, "docker-stable-9457")
+			for _, path := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(program), filepath.Dir(root), root} {
+				if err := os.Chmod(path, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := exec.Command("chown", "-R", "65534:65534", root).Run(); err != nil && os.Geteuid() == 0 {
+				t.Fatal(err)
+			}
+			before := everything(t, root)
+			forbidden := filepath.Join(root, tt.forbidden)
+			info := must(os.Stat(forbidden))(t)
+			if err := os.Chmod(forbidden, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Chmod(forbidden, info.Mode()) })
+			cmd := exec.Command(program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"))
+			cmd.Env = []string{}
+			nobody(cmd)
+			var errs strings.Builder
+			cmd.Stderr = &errs
+			if err := cmd.Run(); err == nil || !strings.Contains(errs.String(), tt.want) {
+				t.Errorf("got %v and %q want %q", err, errs.String(), tt.want)
+			}
+			_ = os.Chmod(forbidden, info.Mode())
+			if diff := cmp.Diff(before, everything(t, root)); diff != "" {
+				t.Errorf("something was written (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A file system of memory that gets full, with every amount of room from too little to enough.
+const fillUp = `
+set -eu
+program=$1 tree=$2 work=$3
+used=$(du -sk --apparent-size "$tree" | cut -f1)
+outcomes=
+for room in $(seq 8 12 176); do
+	mount -t tmpfs -o size=$((used + 64))k none "$work"
+	cp -r "$tree/." "$work"
+	free=$(df -k --output=avail "$work" | tail -1)
+	if [ "$free" -gt "$room" ]; then head -c $(((free - room) * 1024)) /dev/zero >"$work/ballast"; fi
+	before=$(cd "$work" && find . -type f -exec sha256sum {} + | sort; find "$work" -type d | sort)
+	if "$program" jitsi install --dir "$work/jitsi" >/dev/null 2>"$work.errors"; then
+		outcomes="$outcomes done"
+	else
+		grep -q "no space left on device: nothing was changed: make room" "$work.errors" || { cat "$work.errors"; exit 1; }
+		after=$(cd "$work" && find . -type f -exec sha256sum {} + | sort; find "$work" -type d | sort)
+		[ "$before" = "$after" ] || { echo "with $room KiB of room something was written"; exit 1; }
+		outcomes="$outcomes full"
+	fi
+	umount "$work"
+done
+echo $outcomes
+`
+
+func TestOnAFullDiskNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	t.Run("a file that gets too long", func(t *testing.T) {
+		root := jitsiTree(t, "docker-ppch-1")
+		long := filepath.Join(root, "ppch", ".env")
+		put(t, long, strings.Repeat("# a long story\n", 5000))
+		before := everything(t, root)
+		// The Lua module still fits, what is to become of that file doesn't.
+		cmd := exec.Command("prlimit", "--fsize=60000", program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", long)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: make room on the disk") {
+			t.Errorf("got %v and\n%s", err, out)
+		}
+		if diff := cmp.Diff(before, everything(t, root)); diff != "" {
+			t.Errorf("something was written (-before +after):\n%s", diff)
+		}
+	})
+	t.Run("a file system that gets full", func(t *testing.T) {
+		if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
+			t.Skip("no file system can be made here:", err)
+		}
+		root, work := jitsiTree(t, "docker-ppch-1"), t.TempDir()
+		env := filepath.Join(root, "jitsi", ".env")
+		put(t, env, strings.Replace(string(must(os.ReadFile(env))(t)), root, "..", 1))
+		out, err := exec.Command("unshare", "-rm", "sh", "-c", fillUp, "sh", program, root, work).CombinedOutput()
+		outcomes := string(out)
+		if err != nil || !regexp.MustCompile(`^full( full)*( done)+\n$`).MatchString(outcomes) {
+			t.Errorf("got %v and %s want it full, then done", err, outcomes)
+		}
+		t.Log(outcomes)
+	})
+}
+
+// SIGKILL at any moment, many times.
+func TestAnInstallationThatIsKilledAgainAndAgainComesToItsEnd(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	root := jitsiTree(t, "docker-ppch-1")
+	dir := filepath.Join(root, "jitsi")
+	before := everything(t, root)
+	began := time.Now()
+	if out, err := exec.Command(program, "jitsi", "install", "--dir", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	whole := time.Since(began)
+	for _, args := range [][]string{{"jitsi", "uninstall", "--dir", dir}, {"jitsi", "install", "--dir", dir}} {
+		const times = 30
+		for i := range times {
+			cmd := exec.Command(program, args...)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(whole * time.Duration(i) / times)
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		out, err := exec.Command(program, args...).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "it is undone already") {
+			t.Fatalf("%v got %v\n%s", args, err, out)
+		}
+	}
+	env := variablesOf(t, filepath.Join(dir, ".env"))
+	conf := string(must(os.ReadFile(filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua")))(t))
+	if !strings.Contains(conf, `component_secret = "`+env["PPCH_COMPONENT_SECRET"]+`"`) || env["PPCH_COMPONENT_SECRET"] == "" {
+		t.Errorf("Prosody and PPCH were told different secrets:\n%s\n%v", conf, env)
+	}
+	must(command(t, nil, "jitsi", "uninstall", "--dir", dir))(t)
+	if diff := cmp.Diff(before, everything(t, root)); diff != "" {
+		t.Errorf("it is not as before (-before +after):\n%s", diff)
+	}
+}
