@@ -55,6 +55,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api
+	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
 
 .PHONY: bench
 bench: ## measure, on a real Prosody

@@ -322,6 +322,34 @@ func TestWithoutRightsNothingIsWritten(t *testing.T) {
 	}
 }
 
+// Nobody but root can give a file to the container's user, and Jitsi wouldn't start if that couldn't read it.
+func TestWithoutRootTheContainerCanReadTheSecretAndSoCanOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody who is neither root nor the container's user")
+	}
+	program := buildProgram(t)
+	root := jitsiTree(t, "docker-stable-11031")
+	put(t, filepath.Join(root, "jitsi", ".env"), "CONFIG="+root+"/cfg\nJITSI_IMAGE_VERSION=stable-11146\nHTTP_PORT=80\n")
+	for _, path := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(program), filepath.Dir(root), root} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("chown", "-R", "65534:65534", root).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	cmd := exec.Command(program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "ppch.cfg.lua can be read by everybody who gets at it, since Prosody's container runs as another user (1000): run this as root for better.") {
+		t.Errorf("got %v and\n%s", err, out)
+	}
+	if info := must(os.Stat(filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua")))(t); info.Mode().Perm() != 0o644 {
+		t.Errorf("got the mode %s want 0644", info.Mode())
+	}
+}
+
 // A file system of memory that gets full, with every amount of room from too little to enough.
 const fillUp = `
 set -eu

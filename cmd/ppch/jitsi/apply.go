@@ -76,7 +76,7 @@ func sweep(path string) {
 // stage makes directories, writes every file beside its place, and completes the journal.
 func (p *Plan) stage() (all []*staged, err error) {
 	for _, d := range p.mkdirs {
-		if err := os.Mkdir(d.path, 0o755); err != nil {
+		if err := os.Mkdir(d.path, 0o755); err != nil { //nolint:gosec // Prosody's user has to get in
 			return nil, err
 		}
 		p.made = append(p.made, d.path)

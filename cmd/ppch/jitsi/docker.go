@@ -55,7 +55,7 @@ func docker(o Options) (*site, error) {
 		return nil, err
 	}
 	if !there(config) {
-		return nil, fmt.Errorf("%s, which CONFIG in %s leads to, isn't there: if docker compose runs as another user, run this as that one; otherwise start Jitsi once", config, envFile)
+		return nil, fmt.Errorf("%s, which CONFIG in %s leads to, isn't there: if docker compose runs as another user, run this as that one, or with sudo --preserve-env=HOME; otherwise start Jitsi once", config, envFile)
 	}
 	s.confDir = filepath.Join(config, "conf.d")
 	s.owner = containerUser(service, config)
@@ -167,10 +167,15 @@ func containerUser(service types.ServiceConfig, config string) owner {
 	if m := stable.FindStringSubmatch(service.Image); m != nil {
 		release, _ = strconv.Atoi(m[1])
 	}
-	if release >= rootless || release == 0 && service.ReadOnly {
-		return owner{1000, 1000}
+	if release < rootless && (release > 0 || !service.ReadOnly) {
+		return ownerOf(config)
 	}
-	return ownerOf(config)
+	// What the container made itself shows its user as the host sees it, which is another one
+	// where Docker itself doesn't run as root.
+	if storage, err := mounted(service, "/var/lib/prosody"); err == nil && there(filepath.Join(storage, "data")) {
+		return ownerOf(filepath.Join(storage, "data"))
+	}
+	return owner{1000, 1000}
 }
 
 // enableByEnv makes the .env load the module, by the variables that this release of docker-jitsi-meet hands on.

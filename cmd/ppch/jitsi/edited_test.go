@@ -30,7 +30,9 @@ func TestUninstallingKeepsWhatWasEditedSince(t *testing.T) {
 			func(s string) string { return s + "NEW=1\n" },
 			func(s string) string { return s + "NEW=1\n" }, ".env was edited since the installation: only what was added is taken out"},
 		{"a module more", "docker-stable-9457", env,
-			func(s string) string { return strings.Replace(s, "room_participants_api\"", "room_participants_api,mine\"", 1) },
+			func(s string) string {
+				return strings.Replace(s, "room_participants_api\"", "room_participants_api,mine\"", 1)
+			},
 			func(s string) string { return strings.Replace(s, "muc_census\"", "muc_census,mine\"", 1) }, ".env was edited"},
 		{"the module taken out by hand", "docker-stable-9457", env,
 			func(s string) string { return strings.Replace(s, ",room_participants_api\"", "\"", 1) },

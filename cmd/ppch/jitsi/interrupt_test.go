@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/cmd/ppch/jitsi"
+	"ppch/prosody"
 )
 
 // Killed at any moment, each file is as it was or as it is to be. What was killed can be run again, or be undone.
@@ -25,6 +26,7 @@ func TestAnInstallationThatIsKilled(t *testing.T) {
 					p := must(jitsi.Install(tr.options))(t)
 					all = must(p.ApplyFirst(n))(t)
 					killed := tr.snapshot(t)
+					startable(t, before, killed)
 
 					if then == "undone" {
 						tr.uninstall(t)
@@ -152,6 +154,26 @@ func without(all map[string]string, leave func(string) bool) map[string]string {
 		}
 	}
 	return kept
+}
+
+// startable checks that Prosody is told to load the module only where that and the component are there already.
+func startable(t *testing.T, before, killed map[string]string) {
+	t.Helper()
+	module, component, told := false, false, false
+	for path, text := range killed {
+		switch {
+		case strings.Contains(path, "/.ppch") || strings.Contains(filepath.Base(path), ".cfg.lua") && filepath.Base(path)[0] == '.':
+		case strings.HasSuffix(path, "/mod_"+prosody.ModuleName+".lua"):
+			module = strings.HasSuffix(text, string(prosody.Module))
+		case strings.HasSuffix(path, "/ppch.cfg.lua"):
+			component = true
+		case text != before[path] && strings.Contains(text, prosody.ModuleName) && before[path] != "":
+			told = true
+		}
+	}
+	if told && !(module && component) {
+		t.Errorf("Prosody is told of a module, which is there %t, and of a component, which is there %t", module, component)
+	}
 }
 
 // sameSecret checks that Prosody and PPCH were told the same.

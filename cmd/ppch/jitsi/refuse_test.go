@@ -38,7 +38,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"no .env", "docker-stable-9457", func(tr *tree) { tr.remove(env) }, "copy env.example and run ./gen-passwords.sh first", false},
 		{"a .env that Compose refuses", "docker-stable-9457", func(tr *tree) { tr.put(env, "A='never ends\n") }, ".env: line 2: unterminated quoted value: Docker Compose refuses that, too", false},
 		{"a .env that is a directory", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.put(env+"/x", "") }, "is a directory", false},
-		{"a CONFIG that isn't there", "docker-stable-9457", func(tr *tree) { tr.put(env, "CONFIG=~/elsewhere\n") }, "if docker compose runs as another user, run this as that one", false},
+		{"a CONFIG that isn't there", "docker-stable-9457", func(tr *tree) { tr.put(env, "CONFIG=~/elsewhere\n") }, "if docker compose runs as another user, run this as that one, or with sudo", false},
 		{"modules that a compose file sets", "docker-stable-11031", func(tr *tree) {
 			tr.put("jitsi/docker-compose.override.yml", "services:\n  prosody:\n    environment:\n      XMPP_MUC_MODULES: muc_size\n")
 		}, "XMPP_MUC_MODULES in {root}/jitsi/.env wouldn't reach Prosody", false},

@@ -1,0 +1,126 @@
+package jitsi_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ppch/cmd/ppch/jitsi"
+)
+
+// rightsOf returns mode and owner of a file, as "0600 1000:1000".
+func rightsOf(t *testing.T, path string) string {
+	t.Helper()
+	info := must(os.Stat(path))(t)
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%04o %d:%d", info.Mode().Perm(), st.Uid, st.Gid)
+}
+
+// Prosody doesn't start when it can't read a file of conf.d, and nobody else is to read what holds a secret.
+func TestAsRootFilesAreForWhomTheyAreFor(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	for _, tt := range []struct {
+		name, tree  string
+		before      func(tr *tree)
+		conf, right string
+	}{
+		{"containers as uid 1000", "docker-stable-11146", func(*tree) {}, "cfg/prosody/config/conf.d", "0600 1000:1000"},
+		{"containers as uid 1000 of a Docker that isn't root", "docker-stable-11146", func(tr *tree) {
+			tr.put("cfg/storage/prosody/data/x", "")
+			tr.give("cfg/storage/prosody/data", 100999, 100999)
+		}, "cfg/prosody/config/conf.d", "0600 100999:100999"},
+		{"containers as root, who gave /config to Prosody once", "docker-stable-9457", func(tr *tree) {
+			tr.give("jitsi/cfg/prosody/config", 101, 102)
+		}, "jitsi/cfg/prosody/config/conf.d", "0600 101:102"},
+		{"a user that a compose file names", "docker-stable-11031", func(tr *tree) {
+			tr.put("jitsi/docker-compose.override.yml", "services:\n  prosody:\n    user: '1234:1235'\n")
+		}, "cfg/prosody/config/conf.d", "0600 1234:1235"},
+		{"Debian, where Prosody's group may read", "debian", func(tr *tree) {
+			tr.give("etc/prosody/prosody.cfg.lua", 0, 110)
+		}, "etc/prosody/conf.d", "0640 0:110"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := layOut(t, tt.tree)
+			tt.before(tr)
+			p := tr.install(t)
+			if got := rightsOf(t, filepath.Join(tr.root, tt.conf, "ppch.cfg.lua")); got != tt.right {
+				t.Errorf("ppch.cfg.lua got %s want %s", got, tt.right)
+			}
+			if notes := strings.Join(p.Notes, "\n"); strings.Contains(notes, "can be read by everybody") || strings.Contains(notes, "can't be") {
+				t.Errorf("got the notes %s", notes)
+			}
+		})
+	}
+}
+
+func (tr *tree) give(path string, uid, gid int) {
+	if err := os.Chown(filepath.Join(tr.root, path), uid, gid); err != nil {
+		panic(err)
+	}
+}
+
+func TestTheModuleIsForEverybodyAndNewSettingsForTheirOwner(t *testing.T) {
+	tr := layOut(t, "debian")
+	tr.install(t)
+	if got := rightsOf(t, filepath.Join(tr.root, "usr/share/jitsi-meet/prosody-plugins/mod_room_participants_api.lua")); !strings.HasPrefix(got, "0644 ") {
+		t.Errorf("the module got %s want 0644", got)
+	}
+	if got := rightsOf(t, filepath.Join(tr.root, "etc/prosody/ppch.env")); !strings.HasPrefix(got, "0600 ") {
+		t.Errorf("ppch.env got %s want 0600", got)
+	}
+}
+
+func TestAFileKeepsItsRightsAndALinkStaysALink(t *testing.T) {
+	tr := layOut(t, "docker-stable-9457")
+	real := filepath.Join(tr.root, "settings")
+	path := filepath.Join(tr.root, "jitsi", ".env")
+	if err := os.Rename(path, real); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../settings", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(real, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		tr.give("settings", 1001, 1002)
+	}
+	before := rightsOf(t, real)
+	tr.install(t)
+	if got := rightsOf(t, real); got != before {
+		t.Errorf("got %s want %s", got, before)
+	}
+	if target, err := os.Readlink(path); err != nil || target != "../settings" {
+		t.Errorf("the link got %q, %v want it kept", target, err)
+	}
+	if !strings.Contains(read(t, real), "\nPPCH_API_KEY=") {
+		t.Errorf("got %s want the settings in it", read(t, real))
+	}
+}
+
+// A file by hand that Prosody can't read would keep Jitsi from starting: the operator is told how to mend it.
+func TestWhatProsodyCannotReadIsTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the files have to be somebody else's")
+	}
+	tr := layOut(t, "docker-by-hand")
+	path := filepath.Join(tr.root, "cfg/prosody/config/conf.d/ppch.cfg.lua")
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n")
+	for _, want := range []string{"ppch.cfg.lua can't be read by Prosody, whose user is 1000: chown 1000 " + path, "conf.d can't be entered by Prosody, whose user is 1000: chmod o+rx " + filepath.Dir(path)} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("got the notes %s want %q", notes, want)
+		}
+	}
+}
