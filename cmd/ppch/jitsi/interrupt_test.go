@@ -171,7 +171,7 @@ func startable(t *testing.T, before, killed map[string]string) {
 			told = true
 		}
 	}
-	if told && !(module && component) {
+	if told && (!module || !component) {
 		t.Errorf("Prosody is told of a module, which is there %t, and of a component, which is there %t", module, component)
 	}
 }
