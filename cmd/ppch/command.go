@@ -25,6 +25,6 @@ Without a subcommand it serves, as "ppch serve" does.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serve, newVersion(), newHealthcheck(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi())
+	root.AddCommand(serve, newVersion(), newHealthcheck(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi(env))
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -16,19 +17,19 @@ import (
 )
 
 // newJitsi returns "ppch jitsi", which puts PPCH beside a Jitsi and takes it away again.
-func newJitsi() *cobra.Command {
+func newJitsi(env envconfig.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jitsi",
 		Short: "Put PPCH beside a Jitsi that is there, or take it away",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newJitsiInstall(), newJitsiUninstall())
+	cmd.AddCommand(newJitsiInstall(env), newJitsiUninstall(env))
 	return cmd
 }
 
-func newJitsiInstall() *cobra.Command {
-	var o jitsi.Options
+func newJitsiInstall(env envconfig.Lookuper) *cobra.Command {
+	o := jitsi.Options{Lookup: env.Lookup}
 	cmd := jitsiCommand(&o, jitsi.Install, &cobra.Command{
 		Use:   "install --dir PATH",
 		Short: "Write the Lua module, the component and the settings",
@@ -55,8 +56,8 @@ interrupted it can be run again.`,
 	return cmd
 }
 
-func newJitsiUninstall() *cobra.Command {
-	var o jitsi.Options
+func newJitsiUninstall(env envconfig.Lookuper) *cobra.Command {
+	o := jitsi.Options{Lookup: env.Lookup}
 	return jitsiCommand(&o, jitsi.Uninstall, &cobra.Command{
 		Use:   "uninstall --dir PATH",
 		Short: "Put every file back as it was before \"install\"",
@@ -71,7 +72,6 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 	var dryRun, yes bool
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o.Environ = os.Environ()
 		p, err := plan(*o)
 		if err != nil {
 			return fmt.Errorf("jitsi %s: %w", cmd.Name(), err)

@@ -98,17 +98,30 @@ func docker(o Options) (*site, error) {
 	return s, nil
 }
 
+// asked are the variables that matter here, should the environment have them and .env not.
+var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
+	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "XMPP_DOMAIN", "XMPP_MUC_DOMAIN", globalModules}, mucModules...)
+
 // prosodyService returns what Compose makes of the files in o.Dir with this .env.
 func prosodyService(o Options, env []byte) (types.ServiceConfig, error) {
 	// compose-go warns by itself of what "docker compose" will warn of anyhow.
 	logrus.SetOutput(io.Discard)
-	options, err := cli.NewProjectOptions(nil, cli.WithWorkingDirectory(o.Dir), cli.WithEnv(o.Environ))
+	options, err := cli.NewProjectOptions(nil, cli.WithWorkingDirectory(o.Dir))
 	if err != nil {
 		return types.ServiceConfig{}, err
 	}
-	values, err := ParseEnv(env).Values(func(key string) (string, bool) { v, ok := options.Environment[key]; return v, ok })
+	values, err := ParseEnv(env).Values(o.Lookup)
 	if err != nil {
 		return types.ServiceConfig{}, fmt.Errorf("%s: %w: Docker Compose refuses that, too: mend it first", filepath.Join(o.Dir, ".env"), err)
+	}
+	names := slices.Clone(asked)
+	for name := range values {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if value, ok := o.Lookup(name); ok {
+			values[name] = value
+		}
 	}
 	options.Environment.Merge(values)
 	for _, set := range []cli.ProjectOptionsFn{cli.WithConfigFileEnv, cli.WithDefaultConfigPath} {

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"ppch/prosody"
 )
@@ -94,14 +93,7 @@ func readEnv(o Options, path string) (map[string]string, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
 	}
-	values, err := ParseEnv(data).Values(func(key string) (string, bool) {
-		for _, pair := range o.Environ {
-			if name, value, _ := strings.Cut(pair, "="); name == key {
-				return value, true
-			}
-		}
-		return "", false
-	})
+	values, err := ParseEnv(data).Values(o.Lookup)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: mend it first", path, err)
 	}

@@ -42,6 +42,9 @@ func TestWhatIsRefused(t *testing.T) {
 		{"modules that a compose file sets", "docker-stable-11031", func(tr *tree) {
 			tr.put("jitsi/docker-compose.override.yml", "services:\n  prosody:\n    environment:\n      XMPP_MUC_MODULES: muc_size\n")
 		}, "XMPP_MUC_MODULES in {root}/jitsi/.env wouldn't reach Prosody", false},
+		{"modules that the environment sets", "docker-stable-11146", func(tr *tree) {
+			tr.options.Lookup = func(name string) (string, bool) { return "muc_size", name == "XMPP_MUC_MODULES" }
+		}, "XMPP_MUC_MODULES in {root}/jitsi/.env wouldn't reach Prosody", false},
 		{"a component's name that is none", "docker-stable-9457", func(tr *tree) { tr.options.Component = "ppch.meet_jitsi" }, "use small letters, digits, hyphens and dots, such as ppch.meet.example.com", false},
 		{"a component's name that Jitsi has", "docker-stable-9457", func(tr *tree) { tr.options.Component = "focus.meet.example.com" }, "is a name of Jitsi's own", false},
 		{"a component's name that rooms have", "debian", func(tr *tree) { tr.options.Component = "lobby.meet.example.com" }, "is a name of Jitsi's own", false},

@@ -21,8 +21,8 @@ type Options struct {
 	Port int
 	// Interface is the address to listen on. Empty means all for a container, which opens none to the outside, and loopback otherwise.
 	Interface string
-	// Environ is the environment in which Docker Compose will run, as of os.Environ.
-	Environ []string
+	// Lookup gives the variables of the environment in which Docker Compose will run; they come before those of .env.
+	Lookup func(name string) (value string, ok bool)
 }
 
 // site is a Jitsi: what installing has to know of it, whatever its layout.

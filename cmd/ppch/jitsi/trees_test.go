@@ -46,7 +46,7 @@ func layOut(t *testing.T, name string) *tree {
 		t.Fatal(err)
 	}
 	t.Setenv("HOME", root)
-	tr := &tree{root: root, archive: archive, options: jitsi.Options{Dir: filepath.Join(root, "jitsi"), Environ: os.Environ()}}
+	tr := &tree{root: root, archive: archive, options: jitsi.Options{Dir: filepath.Join(root, "jitsi"), Lookup: os.LookupEnv}}
 	for _, f := range archive.Files {
 		if path, ok := strings.CutPrefix(f.Name, "tree/"); ok {
 			write(t, filepath.Join(root, path), strings.ReplaceAll(string(f.Data), "{root}", root))
@@ -241,7 +241,7 @@ func TestInstalledTwiceIsInstalledOnce(t *testing.T) {
 			tr.install(t)
 			once := tr.snapshot(t)
 			// Nobody types the same flags again.
-			tr.options = jitsi.Options{Dir: tr.options.Dir, EnvFile: tr.options.EnvFile, Environ: tr.options.Environ}
+			tr.options = jitsi.Options{Dir: tr.options.Dir, EnvFile: tr.options.EnvFile, Lookup: tr.options.Lookup}
 			p := tr.install(t)
 			if !p.Empty() || p.Diff() != "" {
 				t.Errorf("the second time got\n%s want nothing to do", p.Diff())
