@@ -147,6 +147,23 @@ func TestInstalledAgainAfterAnEdit(t *testing.T) {
 	}
 }
 
+// Who has keys or secrets in files has chosen so.
+func TestNoKeyOrSecretIsAddedToThoseInFiles(t *testing.T) {
+	for _, variable := range []string{"PPCH_API_KEY_FILE", "PPCH_API_KEYS_FILE", "PPCH_COMPONENT_SECRET_FILE"} {
+		tr := layOut(t, "docker-stable-9457")
+		tr.put("jitsi/file", "in a file\n")
+		tr.put(env, tr.get(env)+"\n"+variable+"=file\n")
+		tr.install(t)
+		added := strings.Replace(strings.TrimSuffix(variable, "_FILE"), "KEYS", "KEY", 1)
+		if got := tr.get(env); strings.Contains(got, "\n"+added+"=") {
+			t.Errorf("%s: got\n%s want no %s", variable, got, added)
+		}
+		if secret := strings.Contains(tr.get(conf), `"in a file"`); secret != (variable == "PPCH_COMPONENT_SECRET_FILE") {
+			t.Errorf("%s: got %s", variable, tr.get(conf))
+		}
+	}
+}
+
 func TestTheBackupIsWhatWasThere(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	want := tr.get(env)

@@ -109,7 +109,7 @@ func (p *Plan) writeSettings(s *site, env map[string]string) error {
 		}
 		f.edit(key, false, func(e *EnvFile) { e.Set(key, value) })
 	}
-	ensure("PPCH_API_KEY", fresh(16), isSecret(env["PPCH_API_KEY"]))
+	ensure("PPCH_API_KEY", fresh(16), isSecret(env["PPCH_API_KEY"]) || env["PPCH_API_KEYS_FILE"] != "")
 	ensure("PPCH_COMPONENT_DOMAIN", p.settings.component, env["PPCH_COMPONENT_DOMAIN"] == p.settings.component)
 	ensure("PPCH_COMPONENT_SECRET", p.settings.secret, env["PPCH_COMPONENT_SECRET"] == p.settings.secret)
 	ensure("PROSODY_URL", s.url(p.settings.port), env["PROSODY_URL"] != "")
