@@ -173,7 +173,8 @@ func (tr *tree) plain(text string) string {
 		return fmt.Sprintf("{%d random bytes}", len(s)/2)
 	})
 	text = regexp.MustCompile(`(?m)^Note: .* can be read by everybody .*\n`).ReplaceAllString(text, "")
-	return strings.NewReplacer("\r\n", "{CR}\n", "\uFEFF", "{BOM}", tr.root, "{root}").Replace(text)
+	lines := fmt.Sprintf("version 2.0.0, %d lines", bytes.Count(prosody.Module, []byte("\n")))
+	return strings.NewReplacer(lines, "{version and lines}", "\r\n", "{CR}\n", "\uFEFF", "{BOM}", tr.root, "{root}").Replace(text)
 }
 
 func told(p *jitsi.Plan) string {
