@@ -19,13 +19,17 @@ const (
 // A key in the query string is ignored, because URLs end up in logs and histories.
 // A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope) error {
-	k, err := s.identify(r)
+	identify := s.identify
+	if needed == scopeEvents && r.Method != http.MethodPost { // a ticket makes no other
+		identify = s.identifyStream
+	}
+	k, err := identify(r)
 	if err != nil {
 		return err
 	}
 	x := exchangeOf(r)
 	x.grant = grant{k}
-	if !k.expires.IsZero() && !time.Now().Before(k.expires) {
+	if k.ended(time.Now()) {
 		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}
 	}
 	if k.limiter != nil {

@@ -23,7 +23,7 @@ import (
 
 // document returns the OpenAPI document as the service serves it.
 var document = sync.OnceValues(func() (*openapi3.T, error) {
-	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey})})
+	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Link: fakeLink(healthyLink())})
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +52,18 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 })
 
 // contract is document for a test.
-func contract(t *testing.T) *openapi3.T {
+func contract(t testing.TB) *openapi3.T {
 	t.Helper()
 	doc, err := document()
 	if err != nil {
 		t.Fatalf("openapi.yaml: %v", err)
 	}
 	return doc
+}
+
+// A stream is text to the document, whose events have schemas of their own.
+func init() {
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 }
 
 // everywhere are the headers of every answer, which the document tells once, in words.
@@ -75,7 +80,7 @@ var transfer = []string{
 
 // checkContract checks that the document has the answer: its status, its headers, its fields.
 // An answer to what is no operation of the document, which may be no request at all, must be the problem of components.
-func checkContract(t *testing.T, req *http.Request, a answer) {
+func checkContract(t testing.TB, req *http.Request, a answer) {
 	t.Helper()
 	doc := contract(t)
 	// The document tells once, in words, that the answer depends on the page that asks.

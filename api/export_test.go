@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -30,6 +31,62 @@ func (s *Server) Router() *mux.Router { return s.router }
 
 // Wrap returns next inside of what every request goes through.
 func (s *Server) Wrap(next http.Handler) http.Handler { return s.wrap(next) }
+
+// Tight makes the kernel hold little of what s sends. It may be called only before Run.
+func (s *Server) Tight() {
+	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(refusalConn).duplex.(*net.TCPConn).SetWriteBuffer(4096)
+		return ctx
+	}
+}
+
+// RunHub runs what tells events, without serving anything.
+func (s *Server) RunHub(ctx context.Context) error {
+	s.hub.look()
+	return s.hub.Run(ctx)
+}
+
+// Follow follows what happens in the room with that bare JID, or in all rooms, as a handler that waits for it does.
+func (s *Server) Follow(room string) (next func() <-chan struct{}, release func()) {
+	topic := s.hub.topics.follow(room)
+	return topic.next, topic.release
+}
+
+// Followed returns how many rooms are followed.
+func (s *Server) Followed() int {
+	s.hub.topics.mu.Lock()
+	defer s.hub.topics.mu.Unlock()
+	return len(s.hub.topics.rooms)
+}
+
+// Tickets are those that a Server gives out.
+type Tickets struct{ *tickets }
+
+// NewTickets returns none.
+func NewTickets() Tickets { return Tickets{newTickets()} }
+
+// Issue returns a new ticket.
+func (t Tickets) Issue(now time.Time) (ticket string, expires time.Time) {
+	return t.issue(keySum{}, now)
+}
+
+// Good reports whether a ticket is good.
+func (t Tickets) Good(ticket string, now time.Time) bool {
+	_, ok := t.key(ticket, now)
+	return ok
+}
+
+// Len returns how many are remembered.
+func (t Tickets) Len() int { return max(len(t.issued), len(t.order)) }
+
+// What a ring and a snapshot may hold.
+const (
+	MaxFrames  = maxFrames
+	MaxBytes   = maxBytes
+	MaxPart    = maxPart
+	MaxPiece   = maxPiece
+	MaxTickets = maxTickets
+)
 
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase

@@ -87,6 +87,9 @@ type key struct {
 	limiter *rate.Limiter
 }
 
+// ended reports whether the key is good no more.
+func (k *key) ended(now time.Time) bool { return !k.expires.IsZero() && !now.Before(k.expires) }
+
 // grant is what a request may see, which its key decides. The zero grant, of a request without key, allows nothing.
 //
 // It is that of the beginning of a request. Whoever answers for long has to ask [Keyring.find] for the key's sum

@@ -76,7 +76,7 @@ func TestAKeyForCountsSeesNoName(t *testing.T) {
 			continue // they hold examples, and programs
 		}
 		all := start(t, keyed("scope=all"), given).do(c.asked)
-		few := start(t, keyed("scope=count,metrics"), given).do(c.asked)
+		few := start(t, keyed("scope=count,events,metrics"), given).do(c.asked)
 		if few.status != all.status {
 			t.Errorf("%s: got %d, and %d with another key", c.asked.target, few.status, all.status)
 		}

@@ -7,10 +7,12 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +29,12 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv(crowdVariable); what != "" {
+		if err := crowd(what); err != nil {
+			fmt.Fprintln(os.Stderr, "crowd:", err)
+			os.Exit(1)
+		}
+	}
 	flag.Parse()
 	goleak.VerifyTestMain(m)
 }
@@ -83,7 +91,7 @@ func (f fakeLink) Link() occupancy.Link { return occupancy.Link(f).Clone() }
 // service is a running api.Server as a test sees it.
 type service struct {
 	*api.Server
-	t      *testing.T
+	t      testing.TB
 	log    *logBuffer
 	client *http.Client
 	secure *tls.Config  // how the client speaks TLS, nil for HTTP
@@ -92,7 +100,7 @@ type service struct {
 
 // start runs a service until the test ends.
 // The adjustments see the configuration before it is used; nil ones are skipped.
-func start(t *testing.T, adjust ...func(*api.Config)) *service {
+func start(t testing.TB, adjust ...func(*api.Config)) *service {
 	t.Helper()
 	s := prepare(t, adjust...)
 	s.run()
@@ -100,7 +108,7 @@ func start(t *testing.T, adjust ...func(*api.Config)) *service {
 }
 
 // prepare is start without Run, which must follow.
-func prepare(t *testing.T, adjust ...func(*api.Config)) *service {
+func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 	t.Helper()
 	log := &logBuffer{}
 	cfg := api.Config{
@@ -184,6 +192,10 @@ type ask struct {
 	target string
 	header http.Header // beside or instead of the key and the id
 	body   string
+	// events is how many events of a stream are read before it is left.
+	events int
+	// then happens once the stream has told a snapshot, or another thing that has no end.
+	then func()
 	// chunked sends the body without telling its length.
 	chunked bool
 }
@@ -219,6 +231,12 @@ func (s *service) do(a ask) answer {
 	resp, err := s.client.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{firstEvents(resp.Body, a.events, a.then), resp.Body}
 	}
 	return s.read(req, resp)
 }
@@ -281,7 +299,7 @@ func (s *service) url(target string) string {
 }
 
 // object returns the body as a JSON object.
-func (a answer) object(t *testing.T) map[string]any {
+func (a answer) object(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
 	if err := json.Unmarshal(a.body, &v); err != nil {
@@ -291,7 +309,7 @@ func (a answer) object(t *testing.T) map[string]any {
 }
 
 // wantProblem checks that the answer is a problem of the given status and code.
-func (a answer) wantProblem(t *testing.T, status int, code string) map[string]any {
+func (a answer) wantProblem(t testing.TB, status int, code string) map[string]any {
 	t.Helper()
 	if got := a.header.Get("Content-Type"); a.status != status || got != "application/problem+json" {
 		t.Fatalf("got %d %s %s, want %d application/problem+json", a.status, got, a.body, status)

@@ -35,6 +35,7 @@ var (
 	kindKeyExpired       = problemKind{"key-expired", http.StatusForbidden, "API key expired"}
 	kindScopeMissing     = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
 	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
+	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Ticket not good"}
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "No such path"}
 	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
@@ -45,6 +46,7 @@ var (
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
 	kindTimeout          = problemKind{"timeout", http.StatusServiceUnavailable, "Timeout"}
+	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
 // mendDelay is the Retry-After of what waiting alone won't mend:

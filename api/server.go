@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -42,6 +43,9 @@ const (
 	// drainTimeout is how long requests under way may take when the service stops;
 	// Docker kills after 10 s, and XMPP has to be closed after us.
 	drainTimeout = 5 * time.Second
+
+	// defaultMaxStreams is far more than a dashboard on every desk, and some hundred MiB at most.
+	defaultMaxStreams = 10000
 )
 
 // Rooms answers who is in a room. It must be safe for concurrent use.
@@ -81,7 +85,7 @@ type Config struct {
 	Rooms Rooms
 	Link  Link
 
-	// Directory has what Rooms lists.
+	// Directory has what Rooms lists, and tells what happens; nil is one that never knows anything.
 	Directory *occupancy.Directory
 
 	// Metrics are what "/metrics" tells, all in all; nil for none.
@@ -92,6 +96,9 @@ type Config struct {
 
 	// Origins are those of web pages that may read answers, each as a browser sends it; empty for none.
 	Origins []string
+
+	// MaxStreams is how many event streams there may be at a time; 0 means 10000.
+	MaxStreams int
 
 	// Version is shown by "/" and "/health".
 	Version string
@@ -116,6 +123,9 @@ type Server struct {
 	docs      docsFiles
 	bodies    *bodies
 	listings  *lru.Cache[uint64, *occupancy.Listing]
+	hub       *hub
+	tickets   *tickets
+	streams   *streamCounts
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
@@ -126,6 +136,7 @@ type Server struct {
 
 	metricsNeed scope // of the key
 	renewEvery  time.Duration
+	maxStreams  int64
 }
 
 // New returns a Server that already listens, so that a port which is taken fails at start.
@@ -139,6 +150,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
+	}
+	if cfg.Directory == nil {
+		cfg.Directory = occupancy.NewDirectory()
 	}
 	docs, err := loadDocs()
 	if err != nil {
@@ -172,10 +186,14 @@ func New(cfg Config) (*Server, error) {
 		listings:  listings,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
+		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),
+		tickets:   newTickets(),
+		streams:   &streamCounts{},
 		drainFor:  drainTimeout,
 
 		metricsNeed: scopeMetrics,
 		renewEvery:  renewEvery,
+		maxStreams:  int64(cmp.Or(cfg.MaxStreams, defaultMaxStreams)),
 	}
 	if cfg.MetricsPublic {
 		s.metricsNeed = public
@@ -220,6 +238,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Run serves until ctx ends, then drains and returns nil.
 // It returns an error if serving ends by itself.
 func (s *Server) Run(ctx context.Context) error {
+	s.hub.look() // so that the first stream is told how things are
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -233,6 +252,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error { return s.hub.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		s.drain(context.WithoutCancel(ctx))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"ppch/api"
 )
 
@@ -18,7 +20,19 @@ var known = http.Header{"If-None-Match": {"*"}}
 const (
 	room         = "/api/rooms/{room_name}"
 	participants = "/api/rooms/{room_name}/participants"
+	roomEvents   = "/api/rooms/{room_name}/events"
 )
+
+// noStreams leaves no place for event streams.
+func noStreams(cfg *api.Config) { cfg.MaxStreams = -1 }
+
+// methodsOf returns the methods by which an answer of the table can be asked for.
+func methodsOf(item *openapi3.PathItem) []string {
+	if item.Post != nil {
+		return []string{http.MethodPost}
+	}
+	return []string{http.MethodGet, http.MethodHead}
+}
 
 // statuses has a request for every status of every path of the document; HEAD is asked as GET is.
 var statuses = []struct {
@@ -60,6 +74,25 @@ var statuses = []struct {
 	{"/api/stats", "429", usedUp, ask{target: "/api/stats"}},
 	{"/api/stats", "503", with(fails(away)), ask{target: "/api/stats"}},
 	{"/api/stats", "default", with(panics), ask{target: "/api/stats"}},
+	{"/api/events", "200", nil, ask{target: "/api/events?snapshot=true", events: 1}},
+	{"/api/events", "400", nil, ask{target: "/api/events?snapshots=true"}},
+	{"/api/events", "401", nil, ask{target: "/api/events", header: http.Header{"X-Api-Key": nil}}},
+	{"/api/events", "403", nil, ask{target: "/api/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
+	{"/api/events", "429", usedUp, ask{target: "/api/events"}},
+	{"/api/events", "503", noStreams, ask{target: "/api/events"}},
+	{"/api/events", "default", nil, ask{target: "/api/events" + tooLong}},
+	{roomEvents, "200", nil, ask{target: "/api/rooms/MyRoom/events", events: 1}},
+	{roomEvents, "400", nil, ask{target: "/api/rooms/a%5Bb/events"}},
+	{roomEvents, "401", nil, ask{target: "/api/rooms/MyRoom/events", header: http.Header{"X-Api-Key": nil}}},
+	{roomEvents, "403", nil, ask{target: "/api/rooms/MyRoom/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
+	{roomEvents, "429", usedUp, ask{target: "/api/rooms/MyRoom/events"}},
+	{roomEvents, "503", noStreams, ask{target: "/api/rooms/MyRoom/events"}},
+	{roomEvents, "default", nil, ask{target: "/api/rooms/MyRoom/events" + tooLong}},
+	{"/api/events/ticket", "200", nil, ask{target: "/api/events/ticket"}},
+	{"/api/events/ticket", "401", nil, ask{target: "/api/events/ticket", header: http.Header{"X-Api-Key": nil}}},
+	{"/api/events/ticket", "403", nil, ask{target: "/api/events/ticket", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{"/api/events/ticket", "429", usedUp, ask{target: "/api/events/ticket"}},
+	{"/api/events/ticket", "default", nil, ask{target: "/api/events/ticket" + tooLong}},
 	{"/health", "200", nil, ask{target: "/health"}},
 	{"/health", "503", linked(downLink()), ask{target: "/health"}},
 	{"/health", "default", nil, ask{target: "/health" + tooLong}},
@@ -97,7 +130,7 @@ func TestEveryDocumentedStatusIsGiven(t *testing.T) {
 			t.Errorf("%s is not documented", c.path)
 			continue
 		}
-		for _, method := range []string{http.MethodGet, http.MethodHead} {
+		for _, method := range methodsOf(item) {
 			c.asked.method = method
 			got := strconv.Itoa(s.do(c.asked).status)
 			if item.GetOperation(method).Responses.Value(got) == nil {
@@ -128,7 +161,9 @@ func TestEveryDocumentedHeaderIsGiven(t *testing.T) {
 		}
 	}
 	for _, c := range statuses {
-		response := contract(t).Paths.Value(c.path).Get.Responses.Value(c.status)
+		item := contract(t).Paths.Value(c.path)
+		c.asked.method = methodsOf(item)[0]
+		response := item.GetOperation(c.asked.method).Responses.Value(c.status)
 		note(response.Ref, start(t, c.given).do(c.asked))
 	}
 	s := start(t)

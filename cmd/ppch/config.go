@@ -38,6 +38,7 @@ type config struct {
 	admins     []jid.JID
 
 	maxStaleness time.Duration
+	maxStreams   int
 
 	debug bool
 	zone  *time.Location
@@ -70,6 +71,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.tlsCert, c.tlsKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
+	c.maxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
 	c.debug = p.boolean("DEBUG", s.Debug)
 	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings
@@ -253,6 +255,14 @@ func (p *parser) duration(variable, value string) time.Duration {
 		p.problem(variable, "%q is not a time of at least %s: use one such as 30s or 2m", value, minStaleness)
 	}
 	return d
+}
+
+func (p *parser) number(variable, value string, lowest, highest int) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < lowest || n > highest {
+		p.problem(variable, "%q is not a number from %d to %d", value, lowest, highest)
+	}
+	return n
 }
 
 func (p *parser) zone(variable, value string) *time.Location {

@@ -71,6 +71,9 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 		{"a key of two lines", variables{"PPCH_API_KEY": "0123456789\nabcdef"}, "PPCH_API_KEY: " + holdsControlChars + howToMakeAKey},
 		{"a secret with a DEL", variables{"PPCH_COMPONENT_SECRET": "s3\x7fcret"}, "PPCH_COMPONENT_SECRET: " + holdsControlChars + whereTheSecretIs},
 
+		{"no streams", variables{"PPCH_MAX_STREAMS": "0"}, `PPCH_MAX_STREAMS: "0" is not a number from 1 to 1000000`},
+		{"streams in words", variables{"PPCH_MAX_STREAMS": "many"}, `PPCH_MAX_STREAMS: "many" is not a number from 1 to 1000000`},
+
 		{"a port that is a word", variables{"PPCH_PORT": "http"}, `PPCH_PORT: "http" is not a port: use a number from 0 to 65535`},
 		{"a port beyond the last", variables{"PPCH_PORT": "65536"}, `PPCH_PORT: "65536" is not a port: use a number from 0 to 65535`},
 		{"a negative port", variables{"PPCH_PORT": "-1"}, `PPCH_PORT: "-1" is not a port: use a number from 0 to 65535`},

@@ -37,6 +37,8 @@ type settings struct {
 
 	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"how old what the Lua module told may be and still be an answer; 15s at least"`
 
+	MaxStreams string `env:"PPCH_MAX_STREAMS, default=10000" help:"how many event streams there may be at a time"`
+
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
 	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
 }

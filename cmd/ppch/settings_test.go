@@ -13,17 +13,18 @@ import (
 type plain struct {
 	APIKey, KeysFile, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
 
-	RateLimit int
-	Debug     bool
-	Origins   string
-	Zone      string
-	Warnings  []string
+	RateLimit, MaxStreams int
+
+	Debug    bool
+	Origins  string
+	Zone     string
+	Warnings []string
 }
 
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Origins: strings.Join(c.origins, " "), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Origins: strings.Join(c.origins, " "), MaxStreams: c.maxStreams, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
 
@@ -33,7 +34,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 func defaults() plain {
 	return plain{
 		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret",
-		MUCDomains: "muc.meet.jitsi", Zone: "UTC",
+		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC",
 	}
 }
 
@@ -100,6 +101,7 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
 		}},
+		{"fewer streams", variables{"PPCH_MAX_STREAMS": "50"}, func(c *plain) { c.MaxStreams = 50 }},
 		{"debug is on", variables{"DEBUG": "TRUE"}, func(c *plain) { c.Debug = true }},
 		{"debug is 1", variables{"DEBUG": "1"}, func(c *plain) { c.Debug = true }},
 		{"debug is no", variables{"DEBUG": "no"}, func(*plain) {}},

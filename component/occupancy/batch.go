@@ -70,6 +70,12 @@ type Breakout struct {
 	Name string
 }
 
+// clone returns a copy that the caller owns.
+func (f RoomFacts) clone() RoomFacts {
+	f.Breakouts = slices.Clone(f.Breakouts)
+	return f
+}
+
 func (f RoomFacts) equal(g RoomFacts) bool {
 	return f.CreatedAt.Equal(g.CreatedAt) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
 		f.Password == g.Password && f.MembersOnly == g.MembersOnly && f.Visitors == g.Visitors &&

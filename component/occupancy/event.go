@@ -39,6 +39,10 @@ type Event struct {
 	// Tally is who is in the room after this.
 	Tally Tally
 
+	// Facts are what is true of the room now, with EventRoomStarted and EventRoomUpdated; nil with all others.
+	// Whoever else gets the event has the same, so they must not be changed.
+	Facts *RoomFacts
+
 	// At is when Prosody told it.
 	At time.Time
 }
@@ -64,6 +68,10 @@ func (d *Directory) emit(w *watched, c change, at time.Time) {
 	}
 	if c.occupant != nil {
 		e.Occupant = *c.occupant
+	}
+	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
+		facts := c.room.facts.clone()
+		e.Facts = &facts
 	}
 	d.publish(e)
 }

@@ -65,8 +65,7 @@ type change struct {
 // Records of twin, the same room in another copy or nil, are shared where they are equal.
 func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(change)) {
 	if delta.Facts != nil && !r.facts.equal(*delta.Facts) {
-		r.facts = *delta.Facts
-		r.facts.Breakouts = slices.Clone(r.facts.Breakouts)
+		r.facts = delta.Facts.clone()
 		note(change{EventRoomUpdated, r, nil, r.tally})
 	}
 	for _, nick := range delta.Left {

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// StreamStats is how many event streams there are, and what has become of them.
+type StreamStats struct {
+	Open     int64             // now
+	Refused  uint64            // because there were too many
+	Cut      uint64            // because the client took nothing any more
+	Resets   map[string]uint64 // told to subscribers, by reason
+	Position uint64            // how many events there were for all of them together
+}
+
+// streamCounts counts for StreamStats. It is safe for concurrent use.
+type streamCounts struct {
+	open         atomic.Int64
+	refused, cut atomic.Uint64
+	resets       [len(resetReasons)]atomic.Uint64
+}
+
+func (c *streamCounts) reset(reason resetReason) {
+	for i, r := range resetReasons {
+		if r == reason {
+			c.resets[i].Add(1)
+		}
+	}
+}
+
+// Streams returns how the event streams are doing.
+func (s *Server) Streams() StreamStats {
+	c := s.streams
+	stats := StreamStats{
+		Open: c.open.Load(), Refused: c.refused.Load(), Cut: c.cut.Load(),
+		Resets: make(map[string]uint64), Position: s.hub.ring.last(),
+	}
+	for i, reason := range resetReasons {
+		stats.Resets[string(reason)] = c.resets[i].Load()
+	}
+	return stats
+}
+
+// fullDelay is the Retry-After of a stream for which there is no place.
+const fullDelay = 10 * time.Second
+
+// getEvents handles "GET /api/events".
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
+	st, err := s.openStream(w, r, &interest{})
+	if err != nil {
+		return err
+	}
+	return st.run(r)
+}
+
+// getRoomEvents handles "GET /api/rooms/{room_name}/events".
+func (s *Server) getRoomEvents(w http.ResponseWriter, r *http.Request) error {
+	st, err := s.openRoomStream(w, r)
+	if err != nil {
+		return err
+	}
+	return st.run(r)
+}
+
+// openRoomStream is openStream for the room in the path of r.
+func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
+	name, err := roomName(r)
+	if err != nil {
+		return nil, err
+	}
+	room, err := s.roomNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	if !exchangeOf(r).grant.sees(room) {
+		return nil, errRoomNotAllowed
+	}
+	return s.openStream(w, r, &interest{jid: room, room: room.String(), domain: room.Domainpart()})
+}
+
+// openStream begins to answer r with what happens. Running what it returns does the rest.
+// It doesn't run that itself, since all that stands on a stack stays there for as long as the stream does.
+//
+// It answers 200 whatever is known: a browser's EventSource never comes back after a 503, but heals with a stream
+// that says what is wrong. Each stream therefore begins with the status of its domains.
+func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest) (*stream, error) {
+	q, err := parseQuery(r, "snapshot", "ticket")
+	if err != nil {
+		return nil, err
+	}
+	snapshots := q.choice("snapshot", "false", "true") == "true"
+	q.text("ticket") // which has been looked at before, but might be there twice
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	if s.streams.open.Add(1) > s.maxStreams {
+		s.streams.open.Add(-1)
+		s.streams.refused.Add(1)
+		return nil, &problem{
+			kind:       kindTooManyStreams,
+			detail:     "There are as many event streams as this service may have (PPCH_MAX_STREAMS).",
+			retryAfter: fullDelay,
+		}
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store, no-transform") // else a proxy may compress, and hold back
+	w.Header().Set("X-Accel-Buffering", "no")                 // nginx would hold back
+	w.WriteHeader(http.StatusOK)
+	of.grant = exchangeOf(r).grant
+	return &stream{
+		interest:  of,
+		keys:      s.keys,
+		hub:       s.hub,
+		to:        w,
+		conn:      http.NewResponseController(w),
+		snapshots: snapshots,
+		counts:    s.streams,
+	}, nil
+}

@@ -1,0 +1,244 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"time"
+)
+
+// The clock of a stream.
+const (
+	// keepAlive is how often a silent stream says that it is still there.
+	// It is far below the 60 s after which nginx gives up on an upstream (proxy_read_timeout).
+	keepAlive = 15 * time.Second
+
+	// sendTimeout is how long a client may take to let us write on, once all buffers between are full.
+	sendTimeout = 10 * time.Second
+
+	// endTimeout is sendTimeout once the service stops.
+	endTimeout = time.Second
+
+	// Clients come back after a random time between these: all at once would be a burst.
+	minRetry, maxRetry = 2 * time.Second, 5 * time.Second
+)
+
+// stream is one subscriber. It holds no events, but a position in the hub's ring.
+type stream struct {
+	*interest
+	keys *Keyring
+	hub  *hub
+	to   http.ResponseWriter
+	conn *http.ResponseController
+
+	// snapshots is set if the subscriber wants to be told all there is, at the beginning and after each reset.
+	snapshots bool
+
+	pos  uint64 // of the last frame that was sent or passed over
+	seen uint64 // what has a number up to this was in the last snapshot
+
+	counts *streamCounts
+}
+
+// run tells what happens until the client leaves or the hub ends, which return nil. HEAD it tells nothing.
+func (st *stream) run(r *http.Request) error {
+	defer st.counts.open.Add(-1)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	defer context.AfterFunc(st.hub.over, func() {
+		// Whoever reads nothing must not hold up the stop.
+		_ = st.conn.SetWriteDeadline(time.Now().Add(endTimeout)) // fails only where the connection is gone
+	})()
+	err := st.begin(r.Header.Get("Last-Event-ID"))
+	if err == nil {
+		err = st.follow(r.Context())
+	}
+	switch {
+	case err == nil, st.hub.over.Err() != nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		st.counts.cut.Add(1)
+		return err
+	case r.Context().Err() != nil:
+		return nil // the client has left
+	}
+	return err
+}
+
+// follow sends what comes, and something now and again where nothing does.
+func (st *stream) follow(ctx context.Context) error {
+	topic := st.hub.topics.follow(st.room)
+	defer topic.release()
+	beat := time.NewTicker(keepAlive)
+	defer beat.Stop()
+	for {
+		news := topic.next()
+		if err := st.catchUp(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-beat.C:
+			if err := st.beat(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		case <-st.hub.over.Done():
+			return nil
+		}
+	}
+}
+
+// Why a stream ends that nothing is wrong with.
+var (
+	errOver      = errors.New("api: the service stops")
+	errWithdrawn = errors.New("api: the key is not good for this stream any more")
+)
+
+// begin tells what is true now, or goes on where the client was before.
+func (st *stream) begin(since string) error {
+	retry := minRetry + rand.N(maxRetry-minRetry) //nolint:gosec // nobody gains by foreseeing it
+	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
+		return err
+	}
+	pos, ours := st.hub.position(since)
+	switch {
+	case since == "":
+		return st.start("")
+	case !ours:
+		return st.start(resetUnknown)
+	case !st.hub.ring.holds(pos):
+		return st.start(resetExpired)
+	}
+	st.pos = pos
+	return nil
+}
+
+// start begins at the end of the ring: with a reset if there is a reason for one,
+// then how well each domain is known, then the snapshot if one is wanted.
+// The last of these bears the id from which the client may resume.
+func (st *stream) start(reason resetReason) error {
+	st.pos = st.hub.ring.last()
+	if reason != "" {
+		st.counts.reset(reason)
+		if err := st.send(encode("", "reset", newResetView(reason, ""))); err != nil {
+			return err
+		}
+	}
+	statuses := st.hub.statusesIn(st.domain)
+	for i, s := range statuses {
+		id := ""
+		if i == len(statuses)-1 && !st.snapshots {
+			id = st.hub.id(st.pos)
+		}
+		if err := st.send(encode(id, "status", s.view)); err != nil {
+			return err
+		}
+	}
+	return st.snapshot(0)
+}
+
+// snapshot tells all there is, if that is wanted, and goes on from there.
+// It isn't older than the position after: what a reset made worthless must not come again.
+func (st *stream) snapshot(after uint64) error {
+	if !st.snapshots {
+		return nil
+	}
+	snap := st.hub.snapshot(st.interest, after)
+	for number, from, last := 1, 0, false; !last; number++ {
+		var part [][]byte
+		part, from, last = st.hub.part(snap, st.interest, number, from)
+		if err := st.send(part...); err != nil {
+			return err
+		}
+	}
+	st.pos, st.seen = snap.pos, snap.seq
+	return nil
+}
+
+// catchUp sends what is behind the stream's position.
+func (st *stream) catchUp(ctx context.Context) error {
+	for ctx.Err() == nil {
+		var frames [8]*frame
+		found, upTo, whole := st.hub.ring.after(st.pos, st, frames[:0])
+		if !whole {
+			if err := st.start(resetLagged); err != nil {
+				return err
+			}
+			continue
+		}
+		again, err := st.sendAll(found)
+		if err != nil {
+			return err
+		}
+		if again {
+			continue
+		}
+		st.pos = upTo
+		if len(found) < len(frames) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// concerns reports whether a frame is of what the stream follows, and not in its last snapshot.
+func (st *stream) concerns(f *frame) bool {
+	return st.wants(f) && (f.seq == 0 || f.seq > st.seen)
+}
+
+// sendAll sends frames. After a reset it tells a snapshot if one is wanted, and reports that the position is another now.
+func (st *stream) sendAll(frames []*frame) (moved bool, err error) {
+	for _, f := range frames {
+		if err := st.send(st.bytes(f)); err != nil {
+			return false, err
+		}
+		st.pos = f.pos
+		if f.reset != "" {
+			st.counts.reset(f.reset)
+			if st.snapshots {
+				return true, st.snapshot(f.pos)
+			}
+		}
+	}
+	return false, nil
+}
+
+// beat says that the stream is still there, and how far the client is: nothing before that concerns it.
+// What the key allows is looked up anew: it may have been withdrawn, have ended, or be good for other things now.
+func (st *stream) beat() error {
+	key := st.keys.find(st.grant.key.sum)
+	if key == nil || key.ended(time.Now()) {
+		return errWithdrawn
+	}
+	st.grant = grant{key}
+	if !st.grant.allows(scopeEvents) || st.room != "" && !st.grant.seesAddress(st.room) {
+		return errWithdrawn
+	}
+	return st.send([]byte(": keep-alive\nid: " + st.hub.id(st.pos) + "\n\n"))
+}
+
+// send writes pieces one after the other and flushes, for sendTimeout at most.
+func (st *stream) send(pieces ...[]byte) error {
+	if err := st.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return fmt.Errorf("api: stream: %w", err)
+	}
+	// Looked at after that: the end of the hub either shows here, or sets its own deadline.
+	if st.hub.over.Err() != nil {
+		return errOver
+	}
+	for _, p := range pieces {
+		if _, err := st.to.Write(p); err != nil { //nolint:gosec // JSON in a text/event-stream, which nobody renders
+			return fmt.Errorf("api: stream: %w", err)
+		}
+	}
+	if err := st.conn.Flush(); err != nil {
+		return fmt.Errorf("api: stream: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// eventNames are what clients call the kinds of events.
+var eventNames = map[occupancy.EventKind]string{
+	occupancy.EventRoomStarted: "room.started",
+	occupancy.EventRoomUpdated: "room.updated",
+	occupancy.EventRoomEnded:   "room.ended",
+	occupancy.EventJoined:      "participant.joined",
+	occupancy.EventUpdated:     "participant.updated",
+	occupancy.EventLeft:        "participant.left",
+}
+
+// eventView is what has happened in a room, and who is there since.
+type eventView struct {
+	Event            string                 `json:"event"`
+	Time             string                 `json:"time"`
+	RoomJID          string                 `json:"room_jid"`
+	RoomName         string                 `json:"room_name"`
+	ParentRoomJID    *string                `json:"parent_room_jid"`
+	ParticipantCount int                    `json:"participant_count"`
+	Counts           map[occupancy.Kind]int `json:"counts"`
+	Occupant         *occupantView          `json:"occupant"`
+	Facts            *eventFactsView        `json:"facts"`
+}
+
+// eventFactsView is what is true of a room besides who is in it.
+type eventFactsView struct {
+	CreatedAt         *string             `json:"created_at"`
+	Subject           *string             `json:"subject"`
+	MeetingID         *string             `json:"meeting_id"`
+	PasswordProtected bool                `json:"password_protected"`
+	MembersOnly       bool                `json:"members_only"`
+	Visitors          int                 `json:"visitors"`
+	LobbyJID          *string             `json:"lobby_jid"`
+	BreakoutRooms     []eventBreakoutView `json:"breakout_rooms"`
+}
+
+// eventBreakoutView is a breakout room by its address and, for those who may know it, its name.
+type eventBreakoutView struct {
+	RoomJID string  `json:"room_jid"`
+	Name    *string `json:"name"`
+}
+
+// newEventView returns e as it is told, with or without what names people or what they write.
+func newEventView(names *occupancy.Names, name string, e occupancy.Event, named bool) eventView {
+	view := eventView{
+		Event:            name,
+		Time:             e.At.UTC().Format(timestamp),
+		RoomJID:          e.Room.String(),
+		RoomName:         names.Name(e.Room),
+		ParentRoomJID:    orNull(e.Parent.String()),
+		ParticipantCount: e.Tally.People(),
+		Counts:           e.Tally.Map(),
+	}
+	switch e.Kind {
+	case occupancy.EventJoined, occupancy.EventUpdated, occupancy.EventLeft:
+		if named {
+			view.Occupant = new(newOccupantView(e.Occupant, occupancy.SourceModule))
+		}
+	}
+	if e.Facts != nil {
+		view.Facts = new(newEventFactsView(*e.Facts, named))
+	}
+	return view
+}
+
+func newEventFactsView(f occupancy.RoomFacts, named bool) eventFactsView {
+	view := eventFactsView{
+		CreatedAt:         stamp(f.CreatedAt),
+		MeetingID:         orNull(f.MeetingID),
+		PasswordProtected: f.Password,
+		MembersOnly:       f.MembersOnly,
+		Visitors:          f.Visitors,
+		LobbyJID:          orNull(f.Lobby),
+		BreakoutRooms:     make([]eventBreakoutView, 0, len(f.Breakouts)),
+	}
+	if named {
+		view.Subject = orNull(f.Subject)
+	}
+	for _, b := range f.Breakouts {
+		child := eventBreakoutView{RoomJID: b.JID}
+		if named {
+			child.Name = &b.Name
+		}
+		view.BreakoutRooms = append(view.BreakoutRooms, child)
+	}
+	return view
+}
+
+// resetReason says why no events lead on from what a subscriber knew.
+type resetReason string
+
+// The reasons for a reset.
+const (
+	resetUnknown   resetReason = "unknown-id" // Last-Event-ID is not one of this process: most likely it was restarted
+	resetExpired   resetReason = "expired"    // Last-Event-ID is too old
+	resetLagged    resetReason = "lagged"     // events came faster than they were read
+	resetLearnt    resetReason = "learnt"     // the rooms of a domain are known, and weren't before
+	resetForgotten resetReason = "forgotten"  // nothing is known of a domain any more
+)
+
+// resetReasons are all of them.
+var resetReasons = [...]resetReason{resetUnknown, resetExpired, resetLagged, resetLearnt, resetForgotten}
+
+// resetView says that what was told before is not to be built on.
+type resetView struct {
+	Event  string      `json:"event"`
+	Reason resetReason `json:"reason"`
+	Domain *string     `json:"domain"`
+	Time   string      `json:"time"`
+}
+
+// newResetView returns a reset of one domain, or of everything if domain is empty.
+func newResetView(reason resetReason, domain string) resetView {
+	return resetView{Event: "reset", Reason: reason, Domain: orNull(domain), Time: time.Now().UTC().Format(timestamp)}
+}
+
+// encode returns an event as the HTML standard's section 9.2, Server-sent events, has it; id may be empty.
+// JSON has no line ends, so whatever people write stays within its line.
+func encode(id, name string, view any) []byte {
+	data := marshal(view)
+	var b bytes.Buffer
+	b.Grow(len(data) + len(id) + len(name) + 24)
+	if id != "" {
+		b.WriteString("id: " + id + "\n")
+	}
+	b.WriteString("event: " + name + "\ndata: ")
+	b.Write(data)
+	b.WriteString("\n\n")
+	return b.Bytes()
+}
+
+// marshal returns view as JSON.
+func marshal(view any) []byte {
+	data, err := json.Marshal(view)
+	if err != nil {
+		panic(err) // only for types that JSON doesn't have
+	}
+	return data
+}

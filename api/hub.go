@@ -1,0 +1,187 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// The hub's clock.
+const (
+	// hubBuffer is how many events may wait for the hub while the machine is busy.
+	hubBuffer = 8192
+
+	// pace is how long the hub waits after it has woken everybody, so that a storm of events
+	// wakes thousands of subscribers some times a second instead of once for each event.
+	// The first event after a silence waits for nothing.
+	pace = 50 * time.Millisecond
+
+	// pollEvery is how often the hub looks whether Prosody still tells what happens.
+	pollEvery = 250 * time.Millisecond
+)
+
+// hub tells what happens to all who follow it, however many they are.
+//
+// Every event is encoded once and put into one ring. A subscriber has no queue, but a position in the ring:
+// it sleeps until something happens in what it follows, writes what is behind its position, and sleeps again.
+// Who is too slow finds its position gone from the ring, and is told so. Nobody waits for anybody.
+type hub struct {
+	directory *occupancy.Directory
+	link      Link
+	names     *occupancy.Names
+
+	// instance begins every id: positions of another process mean nothing here.
+	instance string
+
+	ring   *ring
+	topics *topics
+	sub    *occupancy.Subscription
+
+	// statuses are those of the watched domains as they were told last.
+	statuses atomic.Pointer[[]status]
+
+	// over ends when Run does, and with it every stream.
+	over context.Context
+	end  context.CancelFunc
+
+	// making is held by whoever makes a snapshot of all rooms, which others then share.
+	making sync.Mutex
+	made   atomic.Pointer[roomSnapshot]
+
+	// What only Run uses: the topics to wake, and whether it is too early to.
+	due   map[string]struct{}
+	paced bool
+}
+
+// newHub returns a hub that has missed nothing once Run begins: events wait for it from now on.
+func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names) *hub {
+	h := &hub{
+		directory: directory,
+		link:      link,
+		names:     names,
+		instance:  rand.Text()[:10],
+		ring:      &ring{},
+		topics:    newTopics(),
+		sub:       directory.Subscribe(hubBuffer),
+		due:       make(map[string]struct{}),
+	}
+	h.over, h.end = context.WithCancel(context.Background())
+	return h
+}
+
+// Run takes in what happens until ctx ends; then it ends all streams and returns nil.
+func (h *hub) Run(ctx context.Context) error {
+	defer h.end()
+	defer func() { h.sub.Close() }()
+	look := time.NewTicker(pollEvery)
+	defer look.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-h.sub.Events():
+			h.take(e, ok)
+		case <-look.C:
+			h.look()
+		case <-next.C:
+			h.paced = false
+		}
+		if len(h.due) > 0 && !h.paced {
+			h.topics.wake(h.due)
+			clear(h.due)
+			h.paced = true
+			next.Reset(pace)
+		}
+	}
+}
+
+// take puts an event into the ring, or starts over if the hub itself was too slow and there are no more.
+func (h *hub) take(e occupancy.Event, ok bool) {
+	switch {
+	case !ok:
+		h.sub.Close()
+		h.sub = h.directory.Subscribe(hubBuffer)
+		h.add(&frame{reset: resetLagged}, "reset", newResetView(resetLagged, ""))
+	case e.Kind == occupancy.EventReset:
+		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: resetLearnt}
+		if e.At.IsZero() {
+			f.reset = resetForgotten
+		}
+		h.add(f, "reset", newResetView(f.reset, f.domain))
+	default:
+		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart()}
+		name := eventNames[e.Kind]
+		h.add(f, name, newEventView(h.names, name, e, true), newEventView(h.names, name, e, false))
+		if !e.Parent.Equal(jid.JID{}) {
+			h.due[e.Parent.String()] = struct{}{}
+		}
+	}
+}
+
+// add encodes f as an event of that name, puts it into the ring, and notes who is to be woken.
+// The views are what those see who may know names, and what all others see, if that is not the same.
+func (h *hub) add(f *frame, name string, views ...any) {
+	f.at = time.Now()
+	f.pos = h.ring.head + 1 // which nobody else writes
+	id := h.id(f.pos)
+	f.named = encode(id, name, views[0])
+	f.counted = f.named
+	if len(views) > 1 {
+		f.counted = encode(id, name, views[1])
+	}
+	h.ring.add(f)
+	to := f.room
+	if to == "" {
+		to = f.domain
+	}
+	h.due[to] = struct{}{}
+}
+
+// id returns the id of the event at a position.
+func (h *hub) id(pos uint64) string { return h.instance + "-" + strconv.FormatUint(pos, 10) }
+
+// position returns the position that an id stands for, and false if it is no id of this hub's.
+// What clients send back may be anything.
+func (h *hub) position(id string) (pos uint64, ok bool) {
+	number, ok := strings.CutPrefix(id, h.instance+"-")
+	if !ok {
+		return 0, false
+	}
+	pos, err := strconv.ParseUint(number, 10, 64)
+	return pos, err == nil && h.id(pos) == id && pos <= h.ring.last()
+}
+
+// look, which has to come before the first stream, tells the status of each domain that is another than before, and lets what is old go.
+func (h *hub) look() {
+	now := time.Now()
+	h.ring.expire(now.Add(-maxAge))
+	if s := h.made.Load(); s != nil && now.Sub(s.at) > snapshotFor {
+		h.made.CompareAndSwap(s, nil)
+	}
+	var before []status
+	if last := h.statuses.Load(); last != nil {
+		before = *last
+	}
+	statuses := statusesOf(h.link.Link(), h.directory)
+	// What made a domain known again comes before the word that it is.
+	for len(h.sub.Events()) > 0 {
+		e, ok := <-h.sub.Events()
+		h.take(e, ok)
+	}
+	h.statuses.Store(&statuses)
+	for i, s := range statuses {
+		if i >= len(before) || !s.same(before[i]) {
+			h.add(&frame{domain: s.view.Domain}, "status", s.view)
+		}
+	}
+}

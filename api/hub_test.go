@@ -1,0 +1,186 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// awake reports whether a channel is closed within some time.
+func awake(woken <-chan struct{}, within time.Duration) bool {
+	select {
+	case <-woken:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+func TestOnlyWhoIsConcernedIsWoken(t *testing.T) {
+	d := newSite(t)
+	s := start(t, telling(d.Directory))
+	d.join("daily", "ann")
+	d.Begin(breakoutDomain, occupancy.Trust{})
+	b := occupancy.Batch{Synced: true}
+	if err := d.Apply(breakoutDomain, b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
+	time.Sleep(300 * time.Millisecond) // until all of this is told
+
+	all, endAll := s.Follow("")
+	daily, endDaily := s.Follow("daily@muc.meet.jitsi")
+	other, endOther := s.Follow("other@muc.meet.jitsi")
+	lobby, endLobby := s.Follow("daily@lobby.meet.jitsi")
+	allWoken, dailyWoken, otherWoken, lobbyWoken := all(), daily(), other(), lobby()
+	d.join("daily", "bob")
+	if !awake(allWoken, 5*time.Second) || !awake(dailyWoken, 5*time.Second) || awake(otherWoken, 100*time.Millisecond) {
+		t.Error("want those of the room and of all rooms to be woken, and no others")
+	}
+
+	dailyWoken = daily()
+	b = occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{person("bob")}}}}
+	if err := d.Apply(breakoutDomain, b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if !awake(dailyWoken, 5*time.Second) || awake(otherWoken, 100*time.Millisecond) {
+		t.Error("want the room of a breakout room to be woken, and no others")
+	}
+
+	d.Forget(mainDomain)
+	if !awake(otherWoken, 5*time.Second) {
+		t.Error("want every room of a domain to be woken when that is forgotten")
+	}
+	if awake(lobbyWoken, 100*time.Millisecond) {
+		t.Error("want nobody to be woken on another domain")
+	}
+	if n := s.Followed(); n != 4 {
+		t.Errorf("got %d rooms that are followed", n)
+	}
+	endAll()
+	endDaily()
+	endOther()
+	endLobby()
+	if n := s.Followed(); n != 0 {
+		t.Errorf("got %d rooms that are followed by nobody", n)
+	}
+}
+
+// changingLink is a way to Prosody that a test changes.
+type changingLink struct {
+	// mu protects link.
+	mu   sync.Mutex
+	link occupancy.Link
+}
+
+func (c *changingLink) Link() occupancy.Link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link.Clone()
+}
+
+func (c *changingLink) become(change func(*occupancy.Link)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.link)
+}
+
+func TestAStreamSaysWhetherItIsLive(t *testing.T) {
+	d := newSite(t)
+	d.join("daily", "ann")
+	link := &changingLink{link: occupancy.Link{Up: true, Since: time.Now().Add(-time.Hour), Domains: []occupancy.Domain{
+		{JID: mainDomain, Mode: occupancy.ModeModule}, {JID: lobbyDomain, Mode: occupancy.ModeUndecided},
+	}}}
+	s := start(t, telling(d.Directory), func(cfg *api.Config) { cfg.Link = link })
+	f := s.follow("/api/rooms/daily/events")
+	next := func(live bool, status string, reason any) {
+		t.Helper()
+		got := f.next()
+		if got.name != "status" || got.text("domain") != "muc.meet.jitsi" || got.data["live"] != live || !strings.HasPrefix(got.text("status"), status) || got.data["reason"] != reason {
+			t.Errorf("got %v, want live %t, %s", got, live, status)
+		}
+	}
+	next(true, "ok", nil)
+	link.become(func(l *occupancy.Link) {
+		l.Up, l.Problem = false, away
+		l.Domains[0].Problem = away
+	})
+	next(false, "error: nothing listens", "refused")
+	link.become(func(l *occupancy.Link) {
+		l.Up, l.Problem, l.Since = true, nil, time.Now()
+		l.Domains[0].Problem = nil
+	})
+	next(false, "syncing", "syncing") // what is known is of before
+	d.join("daily", "bob")
+	if got := f.next(); got.name != "participant.joined" {
+		t.Errorf("got %v, want what happened before the word that all is known again", got)
+	}
+	next(true, "ok", nil)
+	link.become(func(l *occupancy.Link) { l.Domains[0].Mode = occupancy.ModeDisco })
+	next(false, "error: Prosody tells of changes on muc.meet.jitsi only with the Lua module", "module-missing")
+
+	all := s.follow("/api/events")
+	if got := []string{all.next().text("domain"), all.next().text("domain")}; got[0] != "muc.meet.jitsi" || got[1] != "lobby.meet.jitsi" {
+		t.Errorf("got statuses of %q", got)
+	}
+}
+
+func TestAStreamOpensWhateverIsKnown(t *testing.T) {
+	s := start(t, linked(downLink()))
+	got := s.follow("/api/events?snapshot=true")
+	if status := got.next(); status.data["live"] != false || status.text("status") != "error: "+refused {
+		t.Errorf("got %v", status)
+	}
+	snapshot := got.next()
+	if domain := snapshot.data["domains"].([]any)[0].(map[string]any); domain["known"] != false || len(snapshot.data["rooms"].([]any)) != 0 {
+		t.Errorf("got %v", snapshot)
+	}
+}
+
+func TestAKeyForCountsGetsNoNames(t *testing.T) {
+	d := newSite(t)
+	d.join("daily", "ann")
+	d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "Old plans", Breakouts: []occupancy.Breakout{{JID: "0c2e@breakout.meet.jitsi", Name: "Group 0"}}}})
+	s := start(t, telling(d.Directory), keyed("scope=events,count"))
+	body := make(chan string, 1)
+	go func() {
+		body <- string(s.do(ask{target: "/api/events?snapshot=true", events: 7, then: func() {
+			stage = d
+			perform()
+		}}).body)
+	}()
+	got := <-body
+	for _, private := range []string{"ann", "ame of", "grace", "ull ", "lans", "Group", "avatar", "\"name\":\""} {
+		if strings.Contains(got, private) {
+			t.Errorf("got %q in %s", private, got)
+		}
+	}
+	for _, wanted := range []string{`"participant_count":1`, "participant.joined", "room.updated", `"occupants":null`, `"counts":{"user":1}`} {
+		if !strings.Contains(got, wanted) {
+			t.Errorf("got no %q in %s", wanted, got)
+		}
+	}
+}
+
+func TestAKeyForSomeRoomsGetsNoOthers(t *testing.T) {
+	d := newSite(t)
+	d.join("daily", "ann")
+	d.join("secret", "bob")
+	s := start(t, telling(d.Directory), keyed("scope=all room=daily"))
+	f := s.follow("/api/events?snapshot=true")
+	snapshot := f.until("snapshot")
+	if rooms := snapshot.data["rooms"].([]any); len(rooms) != 1 || rooms[0].(map[string]any)["room_jid"] != "daily@muc.meet.jitsi" {
+		t.Errorf("got %v", rooms)
+	}
+	d.join("secret", "cyd")
+	d.join("daily", "dan")
+	if got := f.next(); got.text("room_jid") != "daily@muc.meet.jitsi" {
+		t.Errorf("got %v", got)
+	}
+	s.get("/api/rooms/secret/events").wantProblem(t, http.StatusForbidden, "room-not-allowed")
+}

@@ -1,0 +1,104 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nginxConf is a reverse proxy as nginx's own documentation has it: buffering is on.
+const nginxConf = `
+daemon off;
+master_process off;
+pid %[1]s/pid;
+error_log stderr;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+	server {
+		listen %[2]s;
+		location / { proxy_pass http://%[3]s; }
+	}
+}
+`
+
+// behindNginx runs nginx before s until the test ends, and returns its address.
+func (s *service) behindNginx() string {
+	s.t.Helper()
+	const program = "/usr/sbin/nginx" // where Debian has it, whatever PATH says
+	if _, err := os.Stat(program); err != nil {
+		if os.Getenv("PPCH_REQUIRE_PROSODY") == "1" {
+			s.t.Fatal("nginx is not installed")
+		}
+		s.t.Skip("nginx is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	dir := s.t.TempDir()
+	conf := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, s.Addr()), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-p", dir, "-c", conf, "-e", "stderr")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return addr
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("nginx doesn't listen")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestEventsComeAtOnceBehindNginx(t *testing.T) {
+	d := newSite(t)
+	s := start(t, telling(d.Directory))
+	addr := s.behindNginx()
+	ctx, leave := context.WithTimeout(context.Background(), time.Minute) // nginx would hold back the header too
+	defer leave()
+	f, err := openStream(ctx, t, &http.Client{Transport: s.client.Transport}, "http://"+addr+"/api/events?snapshot=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.until("snapshot")
+	for i := range 5 {
+		began := time.Now()
+		d.join("daily", fmt.Sprint("n", i))
+		f.until("participant.joined")
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("event %d took %s", i, took)
+		}
+	}
+	leave()
+	deadline := time.Now().Add(10 * time.Second)
+	for s.Streams().Open > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the stream stays, though its client has left nginx")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,120 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/api"
+)
+
+// ticket asks for a ticket.
+func (s *service) ticket() string {
+	s.t.Helper()
+	got := s.do(ask{method: http.MethodPost, target: "/api/events/ticket"})
+	if got.status != http.StatusOK {
+		s.t.Fatalf("got %d %s", got.status, got.body)
+	}
+	v := got.object(s.t)
+	expires, err := time.Parse(time.RFC3339, v["expires_at"].(string))
+	if in := time.Until(expires); err != nil || in < 59*time.Minute || in > time.Hour {
+		s.t.Errorf("got %v, want it to be good for an hour", v)
+	}
+	return v["ticket"].(string)
+}
+
+var noKey = http.Header{"X-Api-Key": nil}
+
+func TestATicketOpensStreamsAndNothingElse(t *testing.T) {
+	s := start(t)
+	ticket, other := s.ticket(), s.ticket()
+	if ticket == other || len(ticket) < 26 {
+		t.Errorf("got the tickets %s and %s", ticket, other)
+	}
+	for range 2 { // as EventSource comes back
+		for _, path := range []string{"/api/events", "/api/rooms/daily/events"} {
+			if got := s.do(ask{target: path + "?ticket=" + ticket, header: noKey, events: 1}); got.status != http.StatusOK {
+				t.Errorf("%s: got %d", path, got.status)
+			}
+		}
+	}
+	for _, c := range []struct {
+		method, target string
+	}{
+		{"GET", "/api/rooms/daily/participants?ticket="}, {"GET", "/api/rooms?ticket="}, {"GET", "/api/stats?ticket="}, {"POST", "/api/events/ticket?ticket="},
+	} {
+		s.do(ask{method: c.method, target: c.target + ticket, header: noKey}).wantProblem(t, http.StatusUnauthorized, "missing-key")
+	}
+	s.do(ask{target: "/api/rooms/daily/participants", header: http.Header{"X-Api-Key": {ticket}}}).wantProblem(t, http.StatusForbidden, "wrong-key")
+}
+
+func TestWhatOpensNoStream(t *testing.T) {
+	s := start(t)
+	ticket := s.ticket()
+	for _, c := range []struct {
+		name, query string
+		header      http.Header
+		status      int
+		code        string
+	}{
+		{"no key, no ticket", "", noKey, 401, "missing-key"},
+		{"an empty ticket", "?ticket=", noKey, 401, "missing-key"},
+		{"the key as a ticket", "?ticket=" + testKey, noKey, 403, "wrong-ticket"},
+		{"the key in the URL", "?api_key=" + testKey, noKey, 401, "missing-key"},
+		{"a guess", "?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA", noKey, 403, "wrong-ticket"},
+		{"most of a ticket", "?ticket=" + ticket[:25], noKey, 403, "wrong-ticket"},
+		{"a ticket in another case", "?ticket=" + strings.ToLower(ticket), noKey, 403, "wrong-ticket"},
+		{"a wrong key beside a ticket", "?ticket=" + ticket, http.Header{"X-Api-Key": {"guess"}}, 403, "wrong-key"},
+		{"two tickets", "?ticket=" + ticket + "&ticket=" + ticket, noKey, 400, "bad-parameter"},
+		{"an unknown parameter", "?ticket=" + ticket + "&since=1", noKey, 400, "bad-parameter"},
+		{"a snapshot that is neither", "?snapshot=maybe", nil, 400, "bad-parameter"},
+		{"two snapshots", "?snapshot=true&snapshot=false", nil, 400, "bad-parameter"},
+		{"a bad escape", "?snapshot=%zz", nil, 400, "malformed-request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.do(ask{target: "/api/events" + c.query, header: c.header}).wantProblem(t, c.status, c.code)
+		})
+	}
+	for target, code := range map[string]string{
+		"/api/rooms/a%5Bb/events": "bad-room-name", "/api/rooms/x@muc.example.com/events": "domain-not-watched", "/api/rooms/%00/events": "bad-room-name",
+	} {
+		s.get(target).wantProblem(t, http.StatusBadRequest, code)
+	}
+	if log := s.log.String(); strings.Contains(log, ticket) {
+		t.Errorf("the log has the ticket: %s", log)
+	}
+}
+
+func TestTicketsEnd(t *testing.T) {
+	now := time.Now()
+	tickets := api.NewTickets()
+	first, expires := tickets.Issue(now)
+	if !tickets.Good(first, expires.Add(-time.Nanosecond)) || tickets.Good(first, expires) {
+		t.Errorf("a ticket isn't good until %s", expires)
+	}
+	var last string
+	for range api.MaxTickets {
+		last, _ = tickets.Issue(now)
+	}
+	if tickets.Good(first, now) || !tickets.Good(last, now) {
+		t.Error("want the oldest to go once there are too many")
+	}
+	_, _ = tickets.Issue(now.Add(time.Hour))
+	if n := tickets.Len(); n != 1 {
+		t.Errorf("got %d tickets, want those that have ended to be forgotten", n)
+	}
+}
+
+func TestHeadOfAStreamEnds(t *testing.T) {
+	s := start(t)
+	for range 3 {
+		got := s.do(ask{method: http.MethodHead, target: "/api/events"})
+		if got.status != 200 || got.header.Get("Content-Type") != "text/event-stream" || got.header.Get("X-Accel-Buffering") != "no" {
+			t.Errorf("got %d %v", got.status, got.header)
+		}
+	}
+	if stats := s.Streams(); stats.Open != 0 {
+		t.Errorf("got %+v", stats)
+	}
+}

@@ -1,0 +1,118 @@
+package occupancy
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Snapshot is all that a Directory knows at one moment.
+// It never changes, and is safe for concurrent use.
+type Snapshot struct {
+	// Seq is that of the last [Event] which this includes.
+	Seq uint64
+
+	domains []DomainSnapshot
+	rooms   []pinnedRoom
+}
+
+// DomainSnapshot is how well a watched MUC domain is known.
+type DomainSnapshot struct {
+	JID   jid.JID
+	Known bool
+	AsOf  time.Time // zero unless known
+}
+
+// RoomSnapshot is a room as it was. Its receiver owns it.
+type RoomSnapshot struct {
+	JID       jid.JID
+	Parent    jid.JID // as in Room
+	Facts     RoomFacts
+	Tally     Tally
+	Occupants []Occupant // in the order of their nicks
+}
+
+// pinnedRoom is a room whose parts are those of the Directory, none of which is ever changed in place.
+type pinnedRoom struct {
+	at, parent string
+	jid        jid.JID
+	facts      RoomFacts
+	tally      Tally
+	occupants  []*Occupant
+}
+
+// Snapshot returns all that is known now.
+// Copying is left to whoever reads it, so that nobody has to wait for that.
+func (d *Directory) Snapshot() *Snapshot {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	s := &Snapshot{Seq: d.seq}
+	for _, w := range d.watched {
+		s.domains = append(s.domains, DomainSnapshot{JID: address(w.name), Known: w.served != nil, AsOf: w.asOf})
+		if w.served == nil {
+			continue
+		}
+		s.rooms = slices.Grow(s.rooms, w.served.shown)
+		for at, r := range w.served.rooms {
+			if !r.hidden {
+				s.rooms = append(s.rooms, d.pin(w, at, r))
+			}
+		}
+	}
+	return s
+}
+
+// SnapshotOf returns what is known now of one room, which need not exist, and of its domain.
+func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	s := &Snapshot{Seq: d.seq}
+	w := d.domain(room.Domainpart())
+	if w == nil {
+		return s
+	}
+	s.domains = []DomainSnapshot{{JID: address(w.name), Known: w.served != nil, AsOf: w.asOf}}
+	at := room.Bare().String()
+	if r := w.served.room(at); r != nil && !r.hidden {
+		s.rooms = []pinnedRoom{d.pin(w, at, r)}
+	}
+	return s
+}
+
+// pin keeps a room as it is. The caller holds mu.
+func (d *Directory) pin(w *watched, at string, r *liveRoom) pinnedRoom {
+	p := pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, facts: r.facts, tally: r.tally}
+	p.occupants = make([]*Occupant, 0, len(r.occupants))
+	for _, o := range r.occupants {
+		p.occupants = append(p.occupants, o)
+	}
+	return p
+}
+
+// Domains returns the domains that this tells of, main one first.
+func (s *Snapshot) Domains() []DomainSnapshot { return slices.Clone(s.domains) }
+
+// Rooms yields the rooms in the order of their addresses.
+func (s *Snapshot) Rooms() iter.Seq[RoomSnapshot] {
+	rooms := slices.SortedFunc(slices.Values(s.rooms), func(a, b pinnedRoom) int { return strings.Compare(a.at, b.at) })
+	return func(yield func(RoomSnapshot) bool) {
+		for _, p := range rooms {
+			if !yield(p.snapshot()) {
+				return
+			}
+		}
+	}
+}
+
+func (p pinnedRoom) snapshot() RoomSnapshot {
+	r := RoomSnapshot{JID: p.jid, Parent: parentJID(p.parent), Facts: p.facts.clone(), Tally: p.tally}
+	r.Occupants = make([]Occupant, 0, len(p.occupants))
+	for _, o := range p.occupants {
+		r.Occupants = append(r.Occupants, *o)
+	}
+	slices.SortFunc(r.Occupants, func(a, b Occupant) int { return strings.Compare(a.ID, b.ID) })
+	return r
+}

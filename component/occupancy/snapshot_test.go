@@ -1,0 +1,106 @@
+package occupancy_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+func TestSnapshotIsAllOfOneMoment(t *testing.T) {
+	d := meeting(t)
+	d.Begin(breakout, jitsi)
+	must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", somebody("gus", 5))), at(12)))
+	apply(t, d, at(20), synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus),
+		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
+	s, one := d.Snapshot(), d.SnapshotOf(jid.MustParse("b@breakout.meet.jitsi"))
+	before, _ := d.Room(daily)
+
+	// What happens later is in neither.
+	apply(t, d, at(30), synced(2, 3, more("daily@muc.meet.jitsi", []string{"ann", "bob"}, named(somebody("cyd", 30), "Cyd"))))
+	apply(t, d, at(31), synced(2, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "later"}}))
+
+	domains := []occupancy.DomainSnapshot{{JID: muc, Known: true, AsOf: at(20)}, {JID: lobby}, {JID: breakout, Known: true, AsOf: at(12)}}
+	if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	focus := focus
+	focus.Kind = occupancy.KindFocus
+	people := []occupancy.Occupant{somebody("ann", 1), somebody("bob", 2), somebody("gus", 5)}
+	for i := range people {
+		people[i].Kind = occupancy.KindUser
+	}
+	b := occupancy.RoomSnapshot{
+		JID: jid.MustParse("b@breakout.meet.jitsi"), Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
+		Tally: occupancy.Tally{1}, Occupants: people[2:],
+	}
+	want := []occupancy.RoomSnapshot{b, {
+		JID: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
+		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], focus),
+	}}
+	if diff := cmp.Diff(want, slices.Collect(s.Rooms()), sameJID); diff != "" || s.Seq != before.Version {
+		t.Errorf("seq %d want %d, -want +got:\n%s", s.Seq, before.Version, diff)
+	}
+	if diff := cmp.Diff(want[:1], slices.Collect(one.Rooms()), sameJID); diff != "" || len(one.Domains()) != 1 {
+		t.Errorf("of one room: %v, -want +got:\n%s", one.Domains(), diff)
+	}
+	for range s.Rooms() {
+		break // whoever stops early harms nobody
+	}
+}
+
+func TestSnapshotOfWhatIsNotThere(t *testing.T) {
+	d := meeting(t)
+	for name, domains := range map[string][]occupancy.DomainSnapshot{
+		"none@muc.meet.jitsi":    {{JID: muc, Known: true, AsOf: at(10)}},
+		"none@lobby.meet.jitsi":  {{JID: lobby}},
+		"none@muc.other.example": nil,
+	} {
+		s := d.SnapshotOf(jid.MustParse(name))
+		if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" || len(slices.Collect(s.Rooms())) != 0 {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+}
+
+func TestEventsOfARoomTellItsFacts(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(10)
+	facts := func(subject string) *occupancy.RoomFacts {
+		return &occupancy.RoomFacts{Subject: subject, Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}
+	}
+	// Both in one batch: each event has the facts of its own moment.
+	apply(t, d, at(20), synced(2, 4,
+		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("one")},
+		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("two")},
+		whole("new@muc.meet.jitsi", focus)))
+	want := []*occupancy.RoomFacts{facts("one"), facts("two"), {CreatedAt: at(0)}, nil}
+	for i, w := range want {
+		if diff := cmp.Diff(w, next(t, s).Facts); diff != "" {
+			t.Errorf("event %d: -want +got:\n%s", i, diff)
+		}
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	d := occupancy.NewDirectory(muc)
+	d.Begin(muc, jitsi)
+	var deltas []occupancy.Delta
+	for i := range 1000 {
+		var people []occupancy.Occupant
+		for j := range 20 {
+			people = append(people, somebody(string(rune('a'+j)), 1))
+		}
+		deltas = append(deltas, whole("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
+	}
+	if err := d.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		d.Snapshot()
+	}
+}
