@@ -30,6 +30,22 @@ func (c *streamCounts) reset(reason resetReason) {
 	}
 }
 
+// enter counts one more that is open, or returns why there can't be. Who has entered leaves.
+func (c *streamCounts) enter(most int64) error {
+	if c.open.Add(1) <= most {
+		return nil
+	}
+	c.leave()
+	c.refused.Add(1)
+	return &problem{
+		kind:       kindTooManyStreams,
+		detail:     "There are as many event streams as this service may have (PPCH_MAX_STREAMS).",
+		retryAfter: fullDelay,
+	}
+}
+
+func (c *streamCounts) leave() { c.open.Add(-1) }
+
 // Streams returns how the event streams are doing.
 func (s *Server) Streams() StreamStats {
 	c := s.streams
@@ -95,14 +111,8 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	if s.streams.open.Add(1) > s.maxStreams {
-		s.streams.open.Add(-1)
-		s.streams.refused.Add(1)
-		return nil, &problem{
-			kind:       kindTooManyStreams,
-			detail:     "There are as many event streams as this service may have (PPCH_MAX_STREAMS).",
-			retryAfter: fullDelay,
-		}
+	if err := s.streams.enter(s.maxStreams); err != nil {
+		return nil, err
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // else a proxy may compress, and hold back

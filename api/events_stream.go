@@ -45,7 +45,7 @@ type stream struct {
 
 // run tells what happens until the client leaves or the hub ends, which return nil. HEAD it tells nothing.
 func (st *stream) run(r *http.Request) error {
-	defer st.counts.open.Add(-1)
+	defer st.counts.leave()
 	if r.Method == http.MethodHead {
 		return nil
 	}

@@ -19,19 +19,29 @@ const askTimeout = 10 * time.Second
 
 // getParticipants handles "GET /api/rooms/{room_name}/participants".
 func (s *Server) getParticipants(w http.ResponseWriter, r *http.Request) error {
-	return s.getOne(w, r, inParticipants)
+	// This route was there first, and clients of the first version may send it any parameter.
+	q := &query{}
+	if r.URL.RawQuery != "" {
+		q.values = r.URL.Query()
+	}
+	return s.getOne(w, r, inParticipants, q)
 }
 
 // getRoom handles "GET /api/rooms/{room_name}".
 func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parseQuery(r); err != nil {
+	q, err := parseQuery(r, "wait")
+	if err != nil {
 		return err
 	}
-	return s.getOne(w, r, inDetail)
+	return s.getOne(w, r, inDetail, q)
 }
 
 // getOne answers with the room in the path.
-func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
+func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *query) error {
+	wait := waitFor(q)
+	if err := q.err(); err != nil {
+		return err
+	}
 	name, err := roomName(r)
 	if err != nil {
 		return err
@@ -48,6 +58,9 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place) error {
 	as := shape{p, grant.names()}
 	glance, err := s.rooms.Glance(ctx, room)
 	if err != nil {
+		return err
+	}
+	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
 	if v := (validators{etagOf(glance.State, as), glance.AsOf}); v.hold(r) {

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+const (
+	// maxWait is how long a client may have an answer held back.
+	// Most proxies between wait for 60 s, and some of those no second longer.
+	maxWait = 55 * time.Second
+
+	// lookAgain is how often a room is looked at while somebody waits for a change of which no event may tell:
+	// without the Lua module there are none.
+	lookAgain = 2 * time.Second
+)
+
+// waitFor returns how long r wants its answer held back if it would be the one that the client has.
+func waitFor(q *query) time.Duration {
+	text := q.text("wait")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxWait {
+		q.fail("The parameter wait is a time up to %s, such as 30s, not %q.", maxWait, shorten(text))
+		return 0
+	}
+	return d
+}
+
+// changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
+// Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
+func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.Glance, as shape, wait time.Duration) (occupancy.Glance, error) {
+	if wait == 0 || !(validators{etagOf(g.State, as), g.AsOf}).hold(r) {
+		return g, nil
+	}
+	if err := s.streams.enter(s.maxStreams); err != nil {
+		return g, err
+	}
+	defer s.streams.leave()
+	// What is answered then has as long as any other answer.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
+		return g, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	topic := s.hub.topics.follow(room.String())
+	defer topic.release()
+	for {
+		news := topic.next()
+		now, err := s.rooms.Glance(r.Context(), room)
+		if err != nil || now.State != g.State {
+			return now, err
+		}
+		select {
+		case <-news:
+		case <-time.After(lookAgain):
+		case <-s.hub.over.Done():
+			return now, nil
+		case <-ctx.Done():
+			return now, r.Context().Err()
+		}
+	}
+}
