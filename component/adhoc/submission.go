@@ -1,0 +1,110 @@
+package adhoc
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/commands"
+	"mellium.im/xmpp/form"
+)
+
+// Submission is what was filled in: the values of each field by its name. Never trust it to hold what the form asked for.
+type Submission map[string][]string
+
+// Value returns the first value of a field without the white space around it, or an empty string.
+func (s Submission) Value(field string) string {
+	if len(s[field]) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(s[field][0])
+}
+
+// request is a <command/> as it came.
+type request struct {
+	node, session string
+	action        string // never empty
+	form          Submission
+}
+
+// parse reads the rest of a <command/>. It returns an Error for what is wrong.
+func parse(t xml.TokenReader, start xml.StartElement) (request, error) {
+	r := request{action: "execute"}
+	for _, a := range start.Attr {
+		switch {
+		case a.Name.Space != "":
+		case a.Name.Local == "node":
+			r.node = a.Value
+		case a.Name.Local == "sessionid":
+			r.session = a.Value
+		case a.Name.Local == "action":
+			r.action = a.Value
+		}
+	}
+	switch r.action {
+	case "execute", "next", "prev", "complete", "cancel":
+	default:
+		return r, errMalformedAction
+	}
+	children := xmlstream.NewIter(t)
+	for children.Next() {
+		child, inner := children.Current()
+		if child == nil || child.Name != (xml.Name{Space: form.NS, Local: "x"}) {
+			continue
+		}
+		if r.form != nil {
+			return r, errBadForm // two forms
+		}
+		var err error
+		if r.form, err = submission(inner, *child); err != nil {
+			return r, errBadForm
+		}
+	}
+	if err := children.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return r, errBadForm
+	}
+	return r, nil
+}
+
+// submission reads the rest of a form that has been filled in (XEP-0004 §3.2).
+func submission(t xml.TokenReader, start xml.StartElement) (Submission, error) {
+	for _, a := range start.Attr {
+		if a.Name.Space == "" && a.Name.Local == "type" && a.Value != string(form.TypeSubmit) {
+			return nil, errBadForm
+		}
+	}
+	var data form.Data
+	d := xml.NewTokenDecoder(xmlstream.MultiReader(xmlstream.Token(start), t))
+	if err := d.Decode(&data); err != nil {
+		return nil, err
+	}
+	s := make(Submission)
+	data.ForFields(func(f form.FieldData) {
+		if _, twice := s[f.Var]; !twice {
+			s[f.Var] = f.Raw
+		}
+	})
+	return s, nil
+}
+
+// tokens returns a <command/> that answers r.
+func (r Reply) tokens(node, session, status string, back bool) xml.TokenReader {
+	var inner []xml.TokenReader
+	if r.Next != nil {
+		inner = append(inner, r.actions(back).TokenReader())
+	}
+	for _, n := range r.Notes {
+		inner = append(inner, n.TokenReader())
+	}
+	if r.Form != nil {
+		inner = append(inner, r.Form.TokenReader())
+	}
+	if r.Table != nil {
+		inner = append(inner, r.Table.TokenReader())
+	}
+	c := start("command", "node", node, "sessionid", session, "status", status)
+	c.Name.Space = commands.NS
+	return xmlstream.Wrap(xmlstream.MultiReader(inner...), c)
+}
