@@ -3,11 +3,13 @@ package component
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"mellium.im/xmpp/jid"
 
+	"ppch/component/face"
 	"ppch/component/occupancy"
 )
 
@@ -28,6 +30,11 @@ const (
 type Component struct {
 	cfg     Config
 	domains []*domain
+
+	admins  *admins
+	face    *face.Face    // nil where there are no admins
+	refused atomic.Uint64 // stanzas of admins
+	wishes  wishes
 
 	// urge wakes a waiting Run because somebody wants an answer.
 	urge chan struct{}
@@ -54,9 +61,10 @@ func New(cfg Config) (*Component, error) {
 		return nil, err
 	}
 	c := &Component{
-		cfg:   cfg,
-		urge:  make(chan struct{}, 1),
-		since: time.Now(),
+		cfg:    cfg,
+		urge:   make(chan struct{}, 1),
+		wishes: wishes{last: make(map[string]time.Time)},
+		since:  time.Now(),
 		problem: &occupancy.UnknownError{
 			Reason: occupancy.ReasonConnecting,
 			Mend:   "the connection to Prosody is being made; ask again in a moment",
@@ -64,6 +72,13 @@ func New(cfg Config) (*Component, error) {
 	}
 	for _, d := range cfg.MUCDomains {
 		c.domains = append(c.domains, newDomain(d, cfg.Directory, cfg.MaxStaleness))
+	}
+	c.admins = newAdmins(cfg.Admins)
+	if len(cfg.Admins) > 0 {
+		c.face = face.New(face.Config{
+			Domain: cfg.Domain, Version: cfg.Version,
+			Prosody: c, Directory: cfg.Directory, Names: occupancy.NewNames(cfg.MUCDomains...),
+		})
 	}
 	return c, nil
 }
@@ -110,7 +125,15 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	l := &live{session: s, held: newHolder()}
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())
-	return true, s.run(ctx, func(ctx context.Context) error { return c.watchDomains(ctx, s) })
+	work := []func(context.Context) error{func(ctx context.Context) error { return c.watchDomains(ctx, s) }}
+	if c.face != nil {
+		c.admins.reset()
+		s.desk = &desk{admins: c.admins, face: c.face, waiting: make(chan *incoming, deskSize), refused: &c.refused}
+		work = append(work,
+			func(ctx context.Context) error { return c.admins.verify(ctx, s, c.cfg.Log) },
+			func(ctx context.Context) error { return c.face.Run(ctx, s) })
+	}
+	return true, s.run(ctx, work...)
 }
 
 // pause waits, less if somebody asks a question meanwhile and patient is not set. It reports whether to go on.

@@ -13,7 +13,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Config is what a Component needs to know. All fields but Dial are required.
+// Config is what a Component needs to know. All fields but Admins, Version and Dial are required.
 type Config struct {
 	// Address is host:port of Prosody's component port, usually prosody:5347.
 	Address string
@@ -32,6 +32,14 @@ type Config struct {
 
 	// MaxStaleness is how old a copy may be and still serve; it is told how old it is.
 	MaxStaleness time.Duration
+
+	// Admins are bare JIDs, and domains of which every account is meant, that may inspect rooms by XMPP.
+	// An entry counts only while Prosody shows its domain to be a host of its own where people log in.
+	// With none the component answers nobody.
+	Admins []jid.JID
+
+	// Version is that of the program, for admins to see.
+	Version string
 
 	Log *slog.Logger
 

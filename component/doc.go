@@ -15,6 +15,11 @@
 // Two things keep them from ending the stream or getting anything but an error:
 // the guard in front of all handlers, and below mellium's stream reader, which acts on elements at any depth, the neutralizer.
 //
+// # What admins send
+//
+// Stanzas of admins, and of nobody else, the guard puts on the desk, from where they are answered off the read loop by package face.
+// Who is an admin is decided by the from that Prosody vouches for, and only for hosts that it has shown to be its own. See [Config].
+//
 // # What is asked
 //
 // Each watched MUC domain is looked at by disco#info when the stream comes up and every few minutes,

@@ -45,13 +45,14 @@ type follower struct {
 	resyncs atomic.Uint64
 
 	// mu protects what follows.
-	mu    sync.Mutex
-	epoch string // of the subscription; empty while there is none
-	seq   uint64 // of the last batch
-	beat  time.Duration
-	last  time.Time  // when the last batch came
-	zero  time.Time  // when Prosody's clock was at 0, or somewhat earlier
-	lost  chan error // has room for one: why the subscription is over
+	mu      sync.Mutex
+	epoch   string // of the subscription; empty while there is none
+	version string // of the module
+	seq     uint64 // of the last batch
+	beat    time.Duration
+	last    time.Time  // when the last batch came
+	zero    time.Time  // when Prosody's clock was at 0, or somewhat earlier
+	lost    chan error // has room for one: why the subscription is over
 }
 
 func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
@@ -108,7 +109,7 @@ func (f *follower) begin(answer subscribed, asked time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.directory.Begin(f.domain, answer.Trust)
-	f.epoch, f.seq, f.beat, f.last = answer.Epoch, 0, answer.Heartbeat, time.Now()
+	f.epoch, f.version, f.seq, f.beat, f.last = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.lost = make(chan error, 1)
 	// Prosody answered after it was asked, so what it tells is never taken to be younger than it is.
 	// The time at which a batch comes says nothing: it may have waited for a frozen service, or on a slow network.

@@ -34,6 +34,12 @@ type guard struct {
 
 	// progress is called for each token read.
 	progress func()
+
+	// desk takes what admins send; nil where there are none.
+	desk *desk
+
+	// race sees what comes before anybody else does, or is nil.
+	race *race
 }
 
 // HandleXMPP implements xmpp.Handler. It always returns nil.
@@ -41,6 +47,9 @@ func (g *guard) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement
 	in := g.read(t, start)
 	if in.err != nil {
 		// The stream is gone; Serve meets the same error next and ends the session with it.
+		return nil
+	}
+	if g.race != nil && g.race.sees(in) {
 		return nil
 	}
 	answer, err := g.answer(in)
@@ -121,11 +130,19 @@ func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *incoming {
 
 // answer returns the stanza to send back, or none, and why the stanza wasn't served.
 func (g *guard) answer(in *incoming) (tokens []xml.Token, err error) {
+	switch err := g.desk.take(in); {
+	case err == nil:
+		return nil, nil // it is answered later
+	case errors.Is(err, errDeskFull) && in.asks():
+		return g.refuse(in, stanza.ResourceConstraint), err
+	case errors.Is(err, errDeskFull):
+		return nil, err
+	}
 	if !in.asks() {
 		if in.tooLarge {
 			return nil, errors.New("component: stanza too large")
 		}
-		_, err = g.serve(in)
+		_, err = g.serve(g.next, in)
 		return nil, err
 	}
 	switch {
@@ -135,15 +152,23 @@ func (g *guard) answer(in *incoming) (tokens []xml.Token, err error) {
 		// RFC 6120 §8.2.3 rule 4: one payload, and RFC 6120 §8.1 has no text beside it.
 		return g.refuse(in, stanza.BadRequest), fmt.Errorf("component: IQ with %d payloads", in.children)
 	}
-	tokens, err = g.serve(in)
-	if err == nil && len(tokens) > 0 {
+	return g.reply(g.next, in)
+}
+
+// reply has a handler answer a stanza: a question by one answer, anything else by what the handler writes.
+func (g *guard) reply(h xmpp.Handler, in *incoming) ([]xml.Token, error) {
+	tokens, err := g.serve(h, in)
+	switch {
+	case !in.asks():
+		return tokens, err
+	case err == nil && len(tokens) > 0:
 		return g.address(in, tokens), nil
 	}
 	return g.refuse(in, stanza.ServiceUnavailable), err
 }
 
-// serve runs the handlers on a copy and returns what they wrote.
-func (g *guard) serve(in *incoming) (written []xml.Token, err error) {
+// serve runs a handler on a copy and returns what it wrote.
+func (g *guard) serve(h xmpp.Handler, in *incoming) (written []xml.Token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			g.log.Error("stanza handler panicked", "stanza", in.start.Name.Local, "panic", fmt.Sprint(p))
@@ -166,7 +191,7 @@ func (g *guard) serve(in *incoming) (written []xml.Token, err error) {
 		}
 	}
 	rec := &recorder{inner: append(in.inner[:len(in.inner):len(in.inner)], start.End())}
-	if err := g.next.HandleXMPP(rec, &start); err != nil {
+	if err := h.HandleXMPP(rec, &start); err != nil {
 		return nil, err
 	}
 	if rec.depth != 0 {
@@ -178,8 +203,11 @@ func (g *guard) serve(in *incoming) (written []xml.Token, err error) {
 // refuse returns an error answer to in.
 func (g *guard) refuse(in *incoming, condition stanza.Condition) []xml.Token {
 	typ := stanza.Cancel
-	if condition == stanza.BadRequest || condition == stanza.PolicyViolation {
+	switch condition {
+	case stanza.BadRequest, stanza.PolicyViolation:
 		typ = stanza.Modify
+	case stanza.ResourceConstraint:
+		typ = stanza.Wait
 	}
 	iq := xml.StartElement{Name: xml.Name{Local: "iq"}, Attr: []xml.Attr{{Name: xml.Name{Local: "type"}, Value: string(stanza.ErrorIQ)}}}
 	tokens, _ := xmlstream.ReadAll(xmlstream.Wrap(stanza.Error{Type: typ, Condition: condition}.TokenReader(), iq))

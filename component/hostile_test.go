@@ -55,3 +55,41 @@ var hostile = []struct {
 func hostileStanza(xml, to, id string) string {
 	return strings.NewReplacer("{to}", to, "{id}", id).Replace(xml)
 }
+
+// hostileToFace are stanzas of an admin, or of somebody who has an admin's client in hand.
+// The last column of hostile tells what answers them; they are answered by the component always.
+var hostileToFace = []struct {
+	name    string
+	xml     string
+	answer  string
+	prosody bool
+}{
+	{"a command without a node", command("", ""), "item-not-found", false},
+	{"a command of a node full of specials", command(" node='&lt;&amp;&apos;&quot;&#x202e;'", ""), "item-not-found", false},
+	{"an action that isn't one", command(" node='rooms' action='&lt;'", ""), "malformed-action", false},
+	{"a session that was guessed", command(" node='rooms' sessionid='AAAAAAAAAAAAAAAAAAAAAAAAAA' action='complete'", ""), "bad-sessionid", false},
+	{"a session of 100,000 letters", command(" node='rooms' sessionid='"+strings.Repeat("A", 100_000)+"'", ""), "bad-sessionid", false},
+	{"a form with an unknown child", command(" node='rooms'", "<x xmlns='jabber:x:data' type='submit'><reported/><item/></x>"), "bad-payload", false},
+	{"a form of no known type", command(" node='rooms'", "<x xmlns='jabber:x:data' type='frobnicate'/>"), "bad-payload", false},
+	{"a form within a form", command(" node='rooms'", "<x xmlns='jabber:x:data' type='submit'><x xmlns='jabber:x:data' type='submit'/></x>"), "bad-payload", false},
+	{"a form with 5,000 fields", command(" node='rooms'", "<x xmlns='jabber:x:data' type='submit'>"+strings.Repeat("<field var='x'><value>y</value></field>", 5000)+"</x>"), "", false},
+	{"a command in a get", strings.Replace(command(" node='rooms'", ""), "'set'", "'get'", 1), "service-unavailable", false},
+	{"disco with two pages", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#items'><set xmlns='http://jabber.org/protocol/rsm'/><set xmlns='http://jabber.org/protocol/rsm'/></query></iq>`, "bad-request", false},
+	{"disco with text and children", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info'>x<y/></query></iq>`, "type='result'", false},
+	{"disco of a node of 100,000 letters", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info' node='` + strings.Repeat("a", 100_000) + `'/></iq>`, "item-not-found", false},
+	{"disco of a room that XMPP has no address for", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info' node='&lt;&#xd7ff;&#x202e;@muc.meet.jitsi'/></iq>`, "item-not-found", false},
+	{"disco of another address of ours", `<iq type='get' id='{id}' to='someone@{to}/x'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`, "service-unavailable", false},
+	{"a set of disco", `<iq type='set' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`, "service-unavailable", false},
+	{"a batch as only the module may send", `<iq type='set' id='{id}' to='{to}'><batch xmlns='urn:ppch:occupancy:1' epoch='x' seq='1' at='1'/></iq>`, "service-unavailable", false},
+	{"a chat of 100,000 letters", `<message type='chat' id='{id}' to='{to}'><body>room ` + strings.Repeat("x", 100_000) + `</body></message>`, "", false},
+	{"a chat with two bodies", `<message type='chat' id='{id}' to='{to}'><body>help</body><body>help</body><body xmlns='x'>help</body></message>`, "", false},
+	{"a chat full of specials", `<message type='chat' id='{id}' to='{to}'><body>room &lt;&amp;&apos;&quot;]]&gt;&#x202e;&#xfffd;</body><thread>&lt;</thread></message>`, "", false},
+	{"a presence to a room of no possible name", `<presence id='{id}' to='a%00b@{to}'/>`, "", false},
+	{"a presence that would be a join", `<presence id='{id}' to='planning@{to}/x'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, "", false},
+	{"an error for what was told", `<message type='error' id='{id}' to='{to}'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`, "", false},
+}
+
+// command is an IQ with a command.
+func command(attributes, inside string) string {
+	return `<iq type='set' id='{id}' to='{to}'><command xmlns='http://jabber.org/protocol/commands'` + attributes + `>` + inside + `</command></iq>`
+}

@@ -60,6 +60,11 @@ type session struct {
 
 	// handlers are for what Prosody sends unasked.
 	handlers []mux.Option
+
+	// desk takes what admins send; nil where there are none.
+	desk *desk
+
+	race race
 }
 
 // handshake makes a session of a fresh connection, which it closes if that fails.
@@ -88,7 +93,14 @@ func handshake(ctx context.Context, c net.Conn, cfg Config, answered func()) (*s
 // run serves the stream until it ends or ctx does, and returns why; never nil unless ctx ended.
 func (s *session) run(ctx context.Context, work ...func(context.Context) error) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(s.serve)
+	guard := &guard{
+		own: s.domain.String(), next: mux.New(xcomponent.NSAccept, s.handlers...), log: s.log,
+		progress: s.conn.progress, desk: s.desk, race: &s.race,
+	}
+	g.Go(func() error { return s.serve(guard) })
+	if s.desk != nil {
+		g.Go(func() error { return s.desk.work(gctx, guard, s) })
+	}
 	g.Go(func() error { return s.stayAlive(gctx) })
 	for _, w := range work {
 		g.Go(func() error { return w(gctx) })
@@ -105,9 +117,8 @@ func (s *session) run(ctx context.Context, work ...func(context.Context) error) 
 }
 
 // serve reads the stream until it ends. It returns an error always, so that everything else ends with it.
-func (s *session) serve() error {
+func (s *session) serve(g *guard) error {
 	defer s.conn.Close()
-	g := &guard{own: s.domain.String(), next: mux.New(xcomponent.NSAccept, s.handlers...), log: s.log, progress: s.conn.progress}
 	err := s.xmpp.Serve(g)
 	switch failed := s.conn.writeError(); {
 	case err == nil && failed == nil:

@@ -66,7 +66,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 			"it is the component_secret in Prosody's configuration"),
 	}
 	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
-	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs)
+	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.mucDomains), c.domain))
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.tlsCert, c.tlsKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
@@ -215,12 +215,20 @@ func (p *parser) mucDomains(variable, value string, component jid.JID) (domains 
 	return domains
 }
 
-func (p *parser) admins(variable, value string) (admins []jid.JID) {
+// admins reads who may inspect rooms by XMPP. Nobody logs in at a component, so none of these can be an admin's domain.
+func (p *parser) admins(variable, value string, components []jid.JID) (admins []jid.JID) {
 	for _, v := range list(value) {
 		j, err := jid.Parse(v)
-		if err != nil || !j.Equal(j.Bare()) {
+		switch {
+		case err != nil || !j.Equal(j.Bare()):
 			p.problem(variable, "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
 			continue
+		case slices.ContainsFunc(components, j.Domain().Equal):
+			p.problem(variable, "%s is on a component, where nobody logs in: name an account of a VirtualHost, such as admin@auth.meet.jitsi", v)
+			continue
+		case j.Localpart() == "":
+			p.warnings = append(p.warnings, fmt.Sprintf("%s names all of %s: whoever can log in there, be it as a guest without a password, "+
+				"sees who is in every room; unless only admins can, name their JIDs instead", variable, j))
 		}
 		admins = append(admins, j)
 	}

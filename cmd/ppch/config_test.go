@@ -48,6 +48,8 @@ const (
 	isMoreThanOrigin  = "is more than an origin, which has no path: write "
 	isNoOrigin        = "is not an origin: write one such as https://dashboard.example.com"
 	holdsControlChars = "holds a control character or more than one line: "
+
+	howToNameAnAccount = "name an account of a VirtualHost, such as admin@auth.meet.jitsi"
 )
 
 func TestEachBadSettingIsToldInWords(t *testing.T) {
@@ -113,6 +115,8 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 
 		{"an admin with a resource", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi/desk"}, `PPCH_ADMIN_JIDS: "admin@meet.jitsi/desk" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
 		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
+		{"an admin on our own component", variables{"PPCH_ADMIN_JIDS": "boss@ppch.meet.jitsi"}, "PPCH_ADMIN_JIDS: boss@ppch.meet.jitsi is on a component, where nobody logs in: " + howToNameAnAccount},
+		{"an admin on a MUC domain", variables{"PPCH_ADMIN_JIDS": "muc.meet.jitsi"}, "PPCH_ADMIN_JIDS: muc.meet.jitsi is on a component, where nobody logs in: " + howToNameAnAccount},
 		{"an origin with a path", variables{"PPCH_CORS_ORIGINS": "https://dash.example/app"}, `PPCH_CORS_ORIGINS: "https://dash.example/app" ` + isMoreThanOrigin + "https://dash.example"},
 		{"an origin with a slash", variables{"PPCH_CORS_ORIGINS": "https://dash.example:8443/"}, `PPCH_CORS_ORIGINS: "https://dash.example:8443/" ` + isMoreThanOrigin + "https://dash.example:8443"},
 		{"an origin with a query", variables{"PPCH_CORS_ORIGINS": "https://dash.example?x"}, `PPCH_CORS_ORIGINS: "https://dash.example?x" ` + isMoreThanOrigin + "https://dash.example"},

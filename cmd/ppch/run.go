@@ -42,6 +42,8 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Directory:  directory,
 
 		MaxStaleness: cfg.maxStaleness,
+		Admins:       cfg.admins,
+		Version:      version,
 		Log:          log,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ type settings struct {
 	ComponentSecretFile string `env:"PPCH_COMPONENT_SECRET_FILE" help:"file that holds the secret, instead of PPCH_COMPONENT_SECRET"`
 
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
-	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of XMPP admins, separated by commas"`
+	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
 
 	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"how old what the Lua module told may be and still be an answer; 15s at least"`
 

@@ -97,7 +97,11 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"several MUC domains, main one first", variables{"MUC_DOMAIN": "muc.meet.jitsi, breakout.meet.jitsi,lobby.meet.jitsi,"}, func(c *plain) {
 			c.MUCDomains = "muc.meet.jitsi breakout.meet.jitsi lobby.meet.jitsi"
 		}},
-		{"admins by JID and by domain", variables{"PPCH_ADMIN_JIDS": "Ada@Meet.Jitsi, auth.meet.jitsi"}, func(c *plain) { c.Admins = "ada@meet.jitsi auth.meet.jitsi" }},
+		{"admins by JID and by domain", variables{"PPCH_ADMIN_JIDS": "Ada@Meet.Jitsi, auth.meet.jitsi"}, func(c *plain) {
+			c.Admins = "ada@meet.jitsi auth.meet.jitsi"
+			c.Warnings = []string{"PPCH_ADMIN_JIDS names all of auth.meet.jitsi: whoever can log in there, be it as a guest without a password, " +
+				"sees who is in every room; unless only admins can, name their JIDs instead"}
+		}},
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
 		}},

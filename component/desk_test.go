@@ -1,0 +1,178 @@
+package component_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component"
+)
+
+// bytesOf returns every byte that serve sends in answer to what Prosody is taken to forward.
+func bytesOf(t testing.TB, serve func(string, net.Conn) error, forwarded string) string {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- serve(own, theirs)
+		theirs.Close()
+	}()
+	read := make(chan string, 1)
+	go func() {
+		var b bytes.Buffer
+		_, _ = io.Copy(&b, ours)
+		read <- b.String()
+	}()
+	_ = ours.SetDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.WriteString(ours, header+`<handshake/>`+forwarded+`</stream:stream>`); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	return <-read
+}
+
+// echo answers every question with an empty result, and every message.
+var echo = xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+	if start.Name.Local == "message" {
+		_, err := xmlstream.Copy(t, stanza.Message{Type: stanza.ChatMessage, ID: "m"}.Wrap(nil))
+		return err
+	}
+	iq, err := stanza.NewIQ(*start)
+	if err != nil {
+		return err
+	}
+	_, err = xmlstream.Copy(t, iq.Result(nil))
+	return err
+})
+
+const boss = "boss@auth.meet.jitsi"
+
+func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
+	withAdmin := component.ServeWithAdmin(own, boss, echo)
+	for i, from := range []string{
+		"guest@meet.jitsi/x", "clerk@auth.meet.jitsi/x", "auth.meet.jitsi", "auth.meet.jitsi/x", "auth.meet.jitsi/boss@auth.meet.jitsi",
+		"boss@auth.meet.jitsi.example/x", "boss@meet.jitsi/x", "boss@xauth.meet.jitsi/boss@auth.meet.jitsi",
+		"muc.meet.jitsi", "room@muc.meet.jitsi/boss", own, "x@" + own + "/y", "", "@", "boss@auth.meet.jitsi/\u0640",
+	} {
+		var forwarded strings.Builder
+		n := 0
+		for _, h := range append(hostile, hostileToFace...) {
+			if len(h.xml) < 3_000 {
+				n++
+				forwarded.WriteString(forward(t, hostileStanza(h.xml, own, fmt.Sprintf("%d-%d", i, n)), from))
+			}
+		}
+		for _, q := range faceQuestions {
+			n++
+			typ, inner, _ := strings.Cut(q, " ")
+			forwarded.WriteString(forward(t, fmt.Sprintf("<iq type='%s' id='%d-%d' to='%s'>%s</iq>", typ, i, n, own, inner), from))
+		}
+		for _, x := range faceOthers {
+			forwarded.WriteString(forward(t, hostileStanza(x, own, "x"), from))
+		}
+		want, got := bytesOf(t, guarded, forwarded.String()), bytesOf(t, withAdmin, forwarded.String())
+		if want != got {
+			t.Errorf("from %q: got\n%s\nwant\n%s", from, got, want)
+		}
+		if strings.Count(want, "<iq") < len(faceQuestions) {
+			t.Errorf("from %q: got %s want every question answered", from, want)
+		}
+	}
+}
+
+func TestAnAdminIsAnsweredOnceAndFromTheAddressThatWasAsked(t *testing.T) {
+	serve := component.ServeWithAdmin(own, boss, echo)
+	for from, want := range map[string]string{boss + "/desk": "result", "BOSS@Auth.meet.jitsi/desk": "result", "guest@meet.jitsi/x": "error"} {
+		ours, theirs := net.Pipe()
+		go func() { _ = serve(own, theirs) }()
+		_ = ours.SetDeadline(time.Now().Add(time.Minute))
+		go func() {
+			_, _ = io.WriteString(ours, header+`<handshake/>`+forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, from))
+		}()
+		d := xml.NewDecoder(ours)
+		for {
+			tok, err := d.Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			start, ok := tok.(xml.StartElement)
+			if !ok || start.Name.Local != "iq" {
+				continue
+			}
+			got := map[string]string{}
+			for _, a := range start.Attr {
+				got[a.Name.Local] = a.Value
+			}
+			if got["type"] != want || got["id"] != "1" || got["to"] != from || got["from"] != own {
+				t.Errorf("from %s: got %v want a %s", from, got, want)
+			}
+			break
+		}
+		ours.Close()
+	}
+}
+
+func TestMoreThanCanBeAnsweredIsRefusedAtOnce(t *testing.T) {
+	slow := make(chan struct{})
+	release := sync.OnceFunc(func() { close(slow) })
+	handler := xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		<-slow
+		return echo(t, start)
+	})
+	const total = 2000
+	var b strings.Builder
+	for i := range total {
+		b.WriteString(forward(t, fmt.Sprintf("<iq type='get' id='n%d' to='%s'><x xmlns='x'/></iq>", i, own), boss+"/desk"))
+	}
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() { _ = component.ServeWithAdmin(own, boss, handler)(own, theirs) }()
+	_ = ours.SetDeadline(time.Now().Add(time.Minute))
+	go func() { _, _ = io.WriteString(ours, header+`<handshake/>`+b.String()) }()
+	d := xml.NewDecoder(ours)
+	refused, answered := 0, 0
+	seen := map[string]bool{}
+	for refused+answered < total {
+		tok, err := d.Token()
+		if err != nil {
+			t.Fatalf("after %d refusals and %d answers: %v", refused, answered, err)
+		}
+		start, ok := tok.(xml.StartElement)
+		if !ok || start.Name.Local != "iq" {
+			continue
+		}
+		var iq struct {
+			ID    string    `xml:"id,attr"`
+			Type  string    `xml:"type,attr"`
+			Error *struct{} `xml:"error>resource-constraint"`
+		}
+		if err := d.DecodeElement(&iq, &start); err != nil {
+			t.Fatal(err)
+		}
+		if seen[iq.ID] {
+			t.Fatalf("%s was answered twice", iq.ID)
+		}
+		seen[iq.ID] = true
+		if iq.Type == "result" {
+			answered++
+		} else if iq.Error != nil {
+			refused++
+		}
+		if refused == total-300 {
+			release() // the reader was never held up by the one that can't go on
+		}
+	}
+	if answered < 256 || answered > 300 {
+		t.Errorf("got %d answers want those that found room", answered)
+	}
+}

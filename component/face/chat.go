@@ -1,0 +1,220 @@
+package face
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"strings"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/occupancy"
+)
+
+// maxListed is how many rooms, or occupants, one message lists.
+const maxListed = 40
+
+// maxBody is how much of a message is read, in bytes.
+const maxBody = 2048
+
+const help = `What you can send me:
+help – this
+rooms [TEXT] – the rooms, or those with TEXT in their name
+room NAME – who is in a room; NAME as in Jitsi, or tenant/room, or a JID
+watch NAME, watch all – be told who joins and leaves, until you go offline
+unwatch [NAME] – be told no more
+status – how the connection and the MUC domains are
+Ad-hoc commands and service discovery have all this as forms.`
+
+// message answers a message of plain chat (RFC 6121 §5). What has no body, such as that somebody is typing, gets no answer.
+func (f *Face) message(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
+	m, err := stanza.NewMessage(start)
+	if err != nil {
+		return err
+	}
+	all, err := children(t, start)
+	if err != nil {
+		return err
+	}
+	switch m.Type {
+	case stanza.ErrorMessage:
+		f.watchers.remove(m.From, "") // what was told came back
+		return nil
+	case stanza.ChatMessage, stanza.NormalMessage:
+	default:
+		return nil
+	}
+	body, ok := find(all, "body")
+	if !ok || strings.TrimSpace(body) == "" {
+		return nil
+	}
+	if !m.To.Bare().Equal(f.Domain) {
+		_, err = xmlstream.Copy(t, m.Error(refuse(stanza.Cancel, stanza.ServiceUnavailable, "write to "+f.Domain.String())))
+		return err
+	}
+	thread, _ := find(all, "thread")
+	return write(t, chat(f.Domain, m.From, m.Type, thread, f.reply(m.From, body[:min(len(body), maxBody)])))
+}
+
+// reply returns the text that answers one.
+func (f *Face) reply(from jid.JID, body string) string {
+	verb, rest, _ := strings.Cut(strings.TrimSpace(body), " ")
+	rest = strings.TrimSpace(rest)
+	switch strings.ToLower(verb) {
+	case "help", "?", "hello", "hi":
+		return help
+	case "rooms":
+		return f.listText(rest)
+	case "room":
+		return f.roomText(rest)
+	case "watch":
+		return f.watchText(from, rest)
+	case "unwatch":
+		return f.unwatchText(from, rest)
+	case "status":
+		return f.statusText()
+	}
+	return fmt.Sprintf("I don't know %q. Send help for what I know.", show(verb))
+}
+
+func (f *Face) listText(text string) string {
+	rooms, unknown := f.rooms(selection{text: text})
+	var lines []string
+	if len(rooms) > 0 || len(unknown) == 0 {
+		lines = append(lines, count(len(rooms), "room", "rooms"))
+	}
+	for _, g := range rooms[:min(len(rooms), maxListed)] {
+		lines = append(lines, roomLine(g))
+	}
+	if len(rooms) > maxListed {
+		lines = append(lines, fmt.Sprintf("… and %d more: say part of the name, as in rooms TEXT", len(rooms)-maxListed))
+	}
+	return strings.Join(append(lines, unknown...), "\n")
+}
+
+func roomLine(g occupancy.Glance) string {
+	_, domain, _ := strings.Cut(g.Address, "@")
+	return roomName(g.Address) + " — " + people(g.Participants) + " (" + domain + ")"
+}
+
+func (f *Face) roomText(name string) string {
+	j, err := f.Names.Room(name)
+	if err != nil {
+		return problem(err)
+	}
+	r, err := f.Prosody.Room(context.Background(), j)
+	switch {
+	case err != nil:
+		return problem(err)
+	case !r.Exists:
+		return "there is no room " + roomName(j.String()) + " now"
+	case !r.Exact:
+		return roomName(j.String()) + " — " + count(r.Participants, "occupant", "occupants") + "; " + inexact
+	}
+	lines := []string{roomName(j.String()) + " — " + people(r.Participants) + ", as of " + stamp(r.AsOf)}
+	all := sorted(r.Occupants)
+	for _, o := range all[:min(len(all), maxListed)] {
+		lines = append(lines, occupantLine(o))
+	}
+	if len(all) > maxListed {
+		lines = append(lines, fmt.Sprintf("… and %d more", len(all)-maxListed))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func occupantLine(o occupancy.Occupant) string {
+	text := occupantName(o)
+	if o.Kind != occupancy.KindUser {
+		text += " (" + string(o.Kind) + ")"
+	}
+	if !o.JoinedAt.IsZero() {
+		text += ", for " + ago(o.JoinedAt)
+	}
+	return text
+}
+
+func (f *Face) watchText(from jid.JID, name string) string {
+	room := everything
+	switch strings.ToLower(name) {
+	case "":
+		return "say which: watch NAME, or watch all"
+	case "all":
+	default:
+		j, err := f.Names.Room(name)
+		if err != nil {
+			return problem(err)
+		}
+		room = j.String()
+	}
+	text, _, err := f.watch(from, room, false)
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+func (f *Face) unwatchText(from jid.JID, name string) string {
+	room := ""
+	switch strings.ToLower(name) {
+	case "":
+	case "all":
+		room = everything
+	default:
+		j, err := f.Names.Room(name)
+		if err != nil {
+			return problem(err)
+		}
+		room = j.String()
+	}
+	if !f.watchers.remove(from, room) {
+		return "you didn't watch that"
+	}
+	return "you are told no more"
+}
+
+func (f *Face) statusText() string {
+	w := f.Prosody.Wiring()
+	lines := []string{"PPCH " + f.Version + ", connected to " + w.Prosody + " for " + ago(w.Link.Since)}
+	for _, d := range w.Domains {
+		lines = append(lines, f.domainLine(d))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (f *Face) domainLine(d occupancy.DomainWiring) string {
+	state, mend := verdict(d)
+	if mend != "" {
+		return d.JID.String() + ": " + state + ". " + mend
+	}
+	return d.JID.String() + ": " + state + ", " + f.summary(d)
+}
+
+// nsHints is the namespace of XEP-0334: what we tell is of the moment, and nothing to be kept for later.
+const nsHints = "urn:xmpp:hints"
+
+// chat returns a message.
+func chat(from, to jid.JID, typ stanza.MessageType, thread, body string) []xml.Token {
+	m := stanza.Message{Type: typ, From: from, To: to}
+	inner := []xml.TokenReader{element("body", body)}
+	if thread != "" {
+		inner = append(inner, element("thread", thread))
+	}
+	inner = append(inner, xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Space: nsHints, Local: "no-store"}}))
+	tokens, _ := xmlstream.ReadAll(m.Wrap(xmlstream.MultiReader(inner...))) // tokens in memory
+	return tokens
+}
+
+func element(name, text string) xml.TokenReader {
+	return xmlstream.Wrap(xmlstream.Token(xml.CharData(text)), xml.StartElement{Name: xml.Name{Local: name}})
+}
+
+func write(w xmlstream.TokenWriter, tokens []xml.Token) error {
+	for _, t := range tokens {
+		if err := w.EncodeToken(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

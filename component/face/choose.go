@@ -1,0 +1,83 @@
+package face
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"mellium.im/xmpp/commands"
+	"mellium.im/xmpp/form"
+
+	"ppch/component/adhoc"
+	"ppch/component/occupancy"
+)
+
+// chosen goes on with the address of the room that somebody has chosen, or everything where that is offered.
+type chosen func(r adhoc.Request, room string) (adhoc.Reply, error)
+
+// askRoom asks for a room in two steps: for part of its name, and which one of those that fit.
+// Where orAll is set all of them can be chosen too.
+func (f *Face) askRoom(then chosen, orAll bool) adhoc.Stage {
+	return func(adhoc.Request) (adhoc.Reply, error) {
+		return adhoc.Reply{
+			Form: form.New(
+				form.Title("Choose a room"),
+				form.Instructions("Part of a name finds the rooms that there are. A whole name, or a JID, finds any room."),
+				form.Text("text", form.Label("Name")),
+			),
+			Next: func(r adhoc.Request) (adhoc.Reply, error) { return f.askWhich(r.Form.Value("text"), then, orAll) },
+		}, nil
+	}
+}
+
+func (f *Face) askWhich(text string, then chosen, orAll bool) (adhoc.Reply, error) {
+	rooms, unknown := f.rooms(selection{text: text})
+	options, more := f.options(text, rooms)
+	if orAll {
+		options = append(options, option{"all rooms", everything})
+	}
+	if len(options) == 0 {
+		return adhoc.Reply{}, adhoc.BadPayload(strings.Join(append([]string{"no room fits"}, unknown...), "; "))
+	}
+	list := []form.Option{form.Label("Room"), form.Required, form.Value(options[0].value)}
+	for _, o := range options {
+		list = append(list, form.ListItem(o.label, o.value))
+	}
+	reply := adhoc.Reply{
+		Notes: warnings(unknown),
+		Form:  form.New(form.Title("Choose a room"), form.List("room", list...)),
+		Next:  func(r adhoc.Request) (adhoc.Reply, error) { return then(r, r.Form.Value("room")) },
+		Last:  true,
+	}
+	if more {
+		reply.Notes = append(reply.Notes, commands.Note{Value: strconv.Itoa(len(rooms)) + " rooms fit; these are the first. Go back and say more of the name."})
+	}
+	return reply, nil
+}
+
+type option struct{ label, value string }
+
+// options are the rooms that fit, as many as one form can hold, the one of exactly that name first.
+// If none is called so it comes last: a room that isn't there, or can't be listed, may be meant as well.
+func (f *Face) options(text string, rooms []occupancy.Glance) (all []option, more bool) {
+	exact := ""
+	if j, err := f.Names.Room(text); err == nil {
+		exact = j.String()
+	}
+	bytes := 0
+	for _, g := range rooms {
+		o := option{roomName(g.Address) + " — " + people(g.Participants), g.Address}
+		switch {
+		case g.Address == exact:
+			all, exact = slices.Insert(all, 0, o), ""
+		case len(all) < maxOptions && bytes < maxPageBytes:
+			all, bytes = append(all, o), bytes+len(g.Address)
+		default:
+			more = true
+		}
+	}
+	if exact != "" {
+		all = append(all, option{roomName(exact) + " — of exactly this name", exact})
+	}
+	return all, more
+}

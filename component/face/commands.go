@@ -1,0 +1,185 @@
+package face
+
+import (
+	"context"
+	"strconv"
+
+	"mellium.im/xmpp/commands"
+	"mellium.im/xmpp/form"
+
+	"ppch/component/adhoc"
+)
+
+// How much one answer to a command holds. What is left out is told.
+const (
+	maxRows    = 100
+	maxOptions = 50 // of a form
+)
+
+// commands are what the component offers by XEP-0050.
+func (f *Face) commands() []adhoc.Command {
+	return []adhoc.Command{
+		{Node: "rooms", Name: "List rooms", Start: f.askFilter},
+		{Node: "room", Name: "Who is in a room", Start: f.askRoom(f.showRoom, false)},
+		{Node: "statistics", Name: "Statistics", Start: f.showStatistics},
+		{Node: "domains", Name: "Connection and MUC domains", Start: f.showDomains},
+		{Node: "resync", Name: "Learn a MUC domain anew", Start: f.askResync},
+		{Node: "wiring", Name: "Wiring report", Start: f.showWiring},
+		{Node: "watch", Name: "Be told of joins and leaves", Start: f.askRoom(f.startWatch, true)},
+		{Node: "unwatch", Name: "Be told no more", Start: f.stopWatch},
+	}
+}
+
+// everything is the option that stands for all domains, or rooms: no JID is like that.
+const everything = "*"
+
+// askFilter asks which rooms are to be listed.
+func (f *Face) askFilter(adhoc.Request) (adhoc.Reply, error) {
+	options := []form.Option{form.Label("MUC domain"), form.Value(everything), form.ListItem("all", everything)}
+	for _, d := range f.Prosody.Wiring().Domains {
+		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
+	}
+	return adhoc.Reply{
+		Form: form.New(
+			form.Title("List rooms"),
+			form.Instructions("All fields may be left as they are."),
+			form.List("domain", options...),
+			form.Text("text", form.Label("Part of the name")),
+			form.Text("tenant", form.Label("Tenant")),
+			form.Text("people", form.Label("At least so many people"), form.Value("0")),
+			form.Text("after", form.Label("Begin after the room with this JID"), form.Desc("To go on where a list ended.")),
+		),
+		Next: f.listRooms, Last: true,
+	}, nil
+}
+
+func (f *Face) listRooms(r adhoc.Request) (adhoc.Reply, error) {
+	s := selection{tenant: r.Form.Value("tenant"), text: r.Form.Value("text")}
+	if d := r.Form.Value("domain"); d != "" && d != everything {
+		if _, ok := f.watched(d); !ok {
+			return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
+		}
+		s.domain = d
+	}
+	if n := r.Form.Value("people"); n != "" {
+		var err error
+		if s.people, err = number(n); err != nil {
+			return adhoc.Reply{}, adhoc.BadPayload("the number of people isn't a number")
+		}
+	}
+	rooms, unknown := f.rooms(s)
+	total := len(rooms)
+	if after := r.Form.Value("after"); after != "" {
+		for len(rooms) > 0 && rooms[0].Address <= after {
+			rooms = rooms[1:]
+		}
+	}
+	reply := adhoc.Reply{Notes: warnings(unknown)}
+	table := &adhoc.Table{Title: "Rooms", Columns: []adhoc.Column{
+		{Var: "name", Label: "Name"}, {Var: "people", Label: "People"}, {Var: "jid", Label: "JID"},
+	}}
+	var lines []string
+	bytes := 0
+	for len(rooms) > 0 && len(table.Rows) < maxRows && bytes < maxPageBytes {
+		g := rooms[0]
+		rooms, bytes = rooms[1:], bytes+len(g.Address)
+		table.Rows = append(table.Rows, []string{roomName(g.Address), strconv.Itoa(g.Participants), g.Address})
+		lines = append(lines, roomLine(g))
+	}
+	table.Fields = asText(lines)
+	reply.Table = table
+	text := count(total, "room", "rooms")
+	if len(rooms) > 0 {
+		text += "; these are " + strconv.Itoa(len(table.Rows)) + ". For more begin after " + table.Rows[len(table.Rows)-1][2]
+	}
+	if len(unknown) == 0 || total > 0 {
+		reply.Notes = append(reply.Notes, commands.Note{Value: text})
+	}
+	return reply, nil
+}
+
+func warnings(all []string) (notes []commands.Note) {
+	for _, text := range all {
+		notes = append(notes, commands.Note{Type: commands.NoteWarn, Value: text})
+	}
+	return notes
+}
+
+// showRoom tells who is in a room.
+func (f *Face) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error) {
+	j, ok := f.address(address)
+	if !ok {
+		return adhoc.Reply{}, adhoc.BadPayload("that is no room of a watched domain")
+	}
+	room, err := f.Prosody.Room(context.Background(), j)
+	if err != nil {
+		return adhoc.Warning(problem(err)), nil
+	}
+	if !room.Exists {
+		return adhoc.Info("there is no room " + roomName(address) + " now"), nil
+	}
+	if !room.Exact {
+		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(roomName(address), roomFields(room))}, nil
+	}
+	table := &adhoc.Table{Title: roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
+		{Var: "name", Label: "Name"}, {Var: "kind", Label: "Kind"}, {Var: "role", Label: "Role"},
+		{Var: "joined", Label: "Joined at"}, {Var: "id", Label: "Nick"}, {Var: "real_jid", Label: "Real JID"},
+	}}
+	for _, f := range roomFields(room) {
+		if f.value != "" {
+			table.Fields = append(table.Fields, adhoc.Field{Var: f.name, Label: f.label, Values: []string{f.value}})
+		}
+	}
+	var lines []string
+	all := sorted(room.Occupants)
+	for _, o := range all[:min(len(all), maxRows)] {
+		table.Rows = append(table.Rows, []string{occupantName(o), string(o.Kind), o.Role, stamp(o.JoinedAt), show(o.ID), show(o.RealJID)})
+		lines = append(lines, occupantLine(o))
+	}
+	table.Fields = append(table.Fields, asText(lines)...)
+	reply := adhoc.Reply{Table: table}
+	if len(all) > maxRows {
+		reply.Notes = append(reply.Notes, commands.Note{Value: count(len(all), "occupant", "occupants") + "; these are the first " + strconv.Itoa(maxRows)})
+	}
+	return reply, nil
+}
+
+// asText repeats a table in lines of text, for clients such as Profanity that show none.
+func asText(lines []string) []adhoc.Field {
+	if len(lines) == 0 {
+		return nil
+	}
+	return []adhoc.Field{{Var: "text", Label: "As text", Values: lines}}
+}
+
+// inexact says what the number of a room is that only disco knows.
+const inexact = "the number is of everybody in the room, focus and recorders included: the Lua module isn't loaded"
+
+// askResync asks which domain is to be learnt anew.
+func (f *Face) askResync(adhoc.Request) (adhoc.Reply, error) {
+	options := []form.Option{form.Label("MUC domain"), form.Required}
+	for i, d := range f.Prosody.Wiring().Domains {
+		if i == 0 {
+			options = append(options, form.Value(d.JID.String()))
+		}
+		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
+	}
+	return adhoc.Reply{
+		Form: form.New(
+			form.Title("Learn a MUC domain anew"),
+			form.Instructions("Prosody tells all its rooms once more. What is known serves meanwhile."),
+			form.List("domain", options...),
+		),
+		Next: func(r adhoc.Request) (adhoc.Reply, error) {
+			d, ok := f.watched(r.Form.Value("domain"))
+			if !ok {
+				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
+			}
+			if err := f.Prosody.Resync(d.JID); err != nil {
+				return adhoc.Warning(problem(err)), nil
+			}
+			return adhoc.Info(d.JID.String() + " is being learnt anew"), nil
+		},
+		Last: true,
+	}, nil
+}

@@ -1,0 +1,136 @@
+package face
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"strings"
+	"time"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
+	xcomponent "mellium.im/xmpp/component"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
+	"mellium.im/xmpp/ping"
+	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/version"
+	"mellium.im/xmpp/xtime"
+
+	"ppch/component/adhoc"
+	"ppch/component/occupancy"
+)
+
+// Prosody is what a Face asks about Prosody and the rooms on it.
+type Prosody interface {
+	// Room tells what is known of a room now. It may block for one question.
+	Room(context.Context, jid.JID) (occupancy.Room, error)
+
+	// Listed tells when all rooms of a domain were last known, or why they aren't.
+	Listed(domain jid.JID) (time.Time, error)
+
+	// Wiring tells how the way to Prosody and the MUC domains are.
+	Wiring() occupancy.Wiring
+
+	// Resync has the copy of a domain made anew. Its error is for people.
+	Resync(domain jid.JID) error
+}
+
+// Config is what a Face needs to know. All fields are required.
+type Config struct {
+	// Domain is the component's JID, Version that of the program.
+	Domain  jid.JID
+	Version string
+
+	Prosody   Prosody
+	Directory *occupancy.Directory
+	Names     *occupancy.Names
+}
+
+// Face answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.
+type Face struct {
+	Config
+
+	began    time.Time
+	mux      *mux.ServeMux
+	watchers *watchers
+}
+
+// New returns a Face.
+func New(cfg Config) *Face {
+	f := &Face{Config: cfg, began: time.Now(), watchers: newWatchers()}
+	f.mux = mux.New(xcomponent.NSAccept,
+		ping.Handle(),
+		version.Handle(version.Query{Name: "PPCH", Version: cfg.Version}),
+		mux.Feature(only{version.Feature}), // the handler of mellium doesn't tell
+		// Parts of a second are allowed, but clients take six digits of them at most, and Go writes nine.
+		xtime.Handle(xtime.Handler{TimeFunc: func() time.Time { return time.Now().Truncate(time.Second) }}),
+		handleUptime(f.began),
+		adhoc.Handle(adhoc.NewResponder(adhoc.Config{JID: cfg.Domain}, f.commands()...)),
+		f.handleDisco(),
+	)
+	return f
+}
+
+var _ xmpp.Handler = (*Face)(nil)
+
+// HandleXMPP answers one stanza of an admin. Whatever it writes is to be sent; it may be nothing.
+// An IQ of type get or set to which it writes nothing is one that it doesn't know.
+func (f *Face) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+	switch start.Name.Local {
+	case "iq":
+		iq, err := stanza.NewIQ(*start)
+		if err != nil {
+			return err
+		}
+		if !iq.To.Equal(f.Domain) {
+			return nil // we have one address; the others are nobody's
+		}
+		return f.mux.HandleXMPP(t, start)
+	case "message":
+		return f.message(t, *start)
+	case "presence":
+		return f.presence(t, *start)
+	}
+	return nil
+}
+
+// text is a child of a stanza that is kept with its text.
+type text struct {
+	XMLName xml.Name
+	Text    string `xml:",chardata"`
+}
+
+// children reads the rest of a stanza.
+func children(t xml.TokenReader, start xml.StartElement) (all []text, err error) {
+	var element struct {
+		Children []text `xml:",any"`
+	}
+	err = xml.NewTokenDecoder(xmlstream.MultiReader(xmlstream.Token(start), t)).Decode(&element)
+	return element.Children, err
+}
+
+// find returns the text of the first child of that local name in the namespace of the stream.
+func find(all []text, name string) (string, bool) {
+	for _, c := range all {
+		if c.XMLName.Local == name && (c.XMLName.Space == "" || c.XMLName.Space == xcomponent.NSAccept) {
+			return c.Text, true
+		}
+	}
+	return "", false
+}
+
+// problem returns what people are told of an error.
+func problem(err error) string {
+	var unknown *occupancy.UnknownError
+	var name *occupancy.NameError
+	switch {
+	case errors.As(err, &unknown):
+		return "not known now (" + string(unknown.Reason) + "): " + unknown.Mend
+	case errors.As(err, &name):
+		return name.Reason
+	case errors.Is(err, occupancy.ErrNotWatched):
+		return "the domain of that room isn't watched"
+	}
+	return strings.TrimPrefix(err.Error(), "component: ")
+}

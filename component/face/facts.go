@@ -1,0 +1,99 @@
+package face
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mellium.im/xmpp/form"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// survey returns the totals of a domain, or why they aren't known.
+func (f *Face) survey(domain jid.JID) (occupancy.Survey, error) {
+	if _, err := f.Prosody.Listed(domain); err != nil {
+		return occupancy.Survey{}, err
+	}
+	survey, ok := f.Directory.Survey(domain)
+	if !ok {
+		return occupancy.Survey{}, occupancy.NotListed(domain) // forgotten just now
+	}
+	return survey, nil
+}
+
+// summary tells of a domain in a few words.
+func (f *Face) summary(d occupancy.DomainWiring) string {
+	survey, err := f.survey(d.JID)
+	if err != nil {
+		state, _ := verdict(d)
+		return state
+	}
+	return count(survey.Rooms, "room", "rooms") + ", " + people(survey.Tally.People())
+}
+
+// totalsForm tells of the meetings on all domains, those who wait or are in breakout rooms aside.
+// There is no total where one of its parts isn't known.
+func (f *Face) totalsForm() *form.Data {
+	w := f.Prosody.Wiring()
+	fields := []field{{"version", "Version", f.Version}, {"since", "Connected to Prosody since", stamp(w.Link.Since)}}
+	rooms, inRooms := 0, 0
+	for _, d := range f.Directory.Domains() {
+		if d.Type != occupancy.RoomMain {
+			continue
+		}
+		survey, err := f.survey(d.JID)
+		if err != nil {
+			return resultForm("PPCH", append(fields, field{"problem", "What is missing", problem(err)}))
+		}
+		rooms += survey.Rooms
+		inRooms += survey.Tally.People()
+	}
+	return resultForm("PPCH", append(fields,
+		field{"rooms", "Rooms", strconv.Itoa(rooms)}, field{"participants", "People", strconv.Itoa(inRooms)}))
+}
+
+// roomFields are the facts of a room that exists.
+func roomFields(r occupancy.Room) []field {
+	fields := []field{
+		{"room", "Room", r.JID.String()},
+		{"participants", "People", strconv.Itoa(r.Participants)},
+		{"exact", "Exact", strconv.FormatBool(r.Exact)},
+		{"source", "Known by", string(r.Source)},
+		{"as_of", "Known to be true at", stamp(r.AsOf)},
+		{"created_at", "Began at", stamp(r.CreatedAt)},
+		{"counts", "By kind", kinds(r.Counts)},
+	}
+	if r.Source != occupancy.SourceModule {
+		return fields
+	}
+	fields = append(fields,
+		field{"type", "Kind of room", string(r.Type)},
+		field{"tenant", "Tenant", show(r.Tenant)},
+		field{"subject", "Subject", show(r.Subject)},
+		field{"meeting_id", "Meeting", show(r.MeetingID)},
+		field{"password", "Needs a password", strconv.FormatBool(r.Password)},
+		field{"members_only", "Members only", strconv.FormatBool(r.MembersOnly)},
+		field{"visitors", "Visitors on other servers", strconv.Itoa(r.Visitors)},
+	)
+	if r.Lobby != nil && r.Lobby.Exists {
+		fields = append(fields, field{"lobby", "Waiting in the lobby", strconv.Itoa(r.Lobby.Participants)})
+	}
+	for i, b := range r.Breakouts {
+		if b.Known && b.Exists {
+			fields = append(fields, field{"breakout" + strconv.Itoa(i+1), "Breakout room " + show(b.Name), strconv.Itoa(b.Participants)})
+		}
+	}
+	return fields
+}
+
+// kinds tells numbers by kind, in words.
+func kinds(counts map[occupancy.Kind]int) string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, string(k)+" "+strconv.Itoa(counts[k]))
+	}
+	return strings.Join(all, ", ")
+}

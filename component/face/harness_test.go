@@ -1,0 +1,195 @@
+package face_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/face"
+	"ppch/component/occupancy"
+)
+
+const (
+	own  = "ppch.meet.jitsi"
+	boss = "boss@auth.meet.jitsi/desk"
+)
+
+var muc, lobby = jid.MustParse("muc.meet.jitsi"), jid.MustParse("lobby.meet.jitsi")
+
+// stage is a Face on a directory of its own.
+type stage struct {
+	*face.Face
+	directory *occupancy.Directory
+	rooms     map[string][]occupancy.Occupant
+	resyncs   []string
+}
+
+// Room implements face.Prosody.
+func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	if r, ok := s.directory.Room(room); ok {
+		return r, nil
+	}
+	return occupancy.Room{}, occupancy.ModuleMissing(room.Domain())
+}
+
+// Listed implements face.Prosody.
+func (s *stage) Listed(domain jid.JID) (time.Time, error) {
+	if asOf, ok := s.directory.AsOf(domain); ok {
+		return asOf, nil
+	}
+	return time.Time{}, occupancy.NotListed(domain)
+}
+
+// Wiring implements face.Prosody: muc is told by the module, lobby isn't.
+func (s *stage) Wiring() occupancy.Wiring {
+	asOf, _ := s.directory.AsOf(muc)
+	domains := []occupancy.Domain{{JID: muc, Mode: occupancy.ModeModule}, {JID: lobby, Mode: occupancy.ModeExistence}}
+	return occupancy.Wiring{
+		Link: occupancy.Link{Up: true, Domains: domains}, Component: jid.MustParse(own), Prosody: "prosody:5347",
+		Domains: []occupancy.DomainWiring{{Domain: domains[0], AsOf: asOf, Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
+	}
+}
+
+// Resync implements face.Prosody.
+func (s *stage) Resync(domain jid.JID) error {
+	s.resyncs = append(s.resyncs, domain.String())
+	if len(s.resyncs) > 1 {
+		return errors.New("component: again so soon")
+	}
+	return nil
+}
+
+func newStage(t testing.TB) *stage {
+	s := &stage{directory: occupancy.NewDirectory(muc, lobby), rooms: make(map[string][]occupancy.Occupant)}
+	s.Face = face.New(face.Config{
+		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNames(muc, lobby),
+	})
+	s.set(t)
+	return s
+}
+
+// set tells the directory all rooms anew.
+func (s *stage) set(t testing.TB, rooms ...string) {
+	t.Helper()
+	for _, r := range rooms {
+		s.rooms[r] = append(s.rooms[r], occupancy.Occupant{ID: "nick", Name: "Ada", Role: "participant"})
+	}
+	b := occupancy.Batch{Synced: true, Rooms: len(s.rooms)}
+	for r, all := range s.rooms {
+		b.Deltas = append(b.Deltas, occupancy.Delta{Room: r + "@muc.meet.jitsi", New: true, Present: all})
+		b.Occupants += len(all)
+	}
+	s.directory.Begin(muc, occupancy.Trust{})
+	if err := s.directory.Apply(muc, b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stream is what a handler reads from and writes to.
+type stream struct {
+	xml.TokenReader
+	*xml.Encoder
+}
+
+// send has the face handle a stanza of an admin and returns what it writes.
+func (s *stage) send(t testing.TB, stanza string) string {
+	t.Helper()
+	out, err := s.try(stanza)
+	if err != nil {
+		t.Fatalf("%s: %v", stanza, err)
+	}
+	return out
+}
+
+func (s *stage) try(stanza string) (string, error) {
+	d := xml.NewDecoder(strings.NewReader("<stream xmlns='jabber:component:accept'>" + stanza + "</stream>"))
+	if _, err := d.Token(); err != nil {
+		return "", err
+	}
+	tok, err := d.Token()
+	if err != nil {
+		return "", err
+	}
+	start, ok := tok.(xml.StartElement)
+	if !ok {
+		return "", io.ErrUnexpectedEOF
+	}
+	var out bytes.Buffer
+	e := xml.NewEncoder(&out)
+	if err := s.HandleXMPP(stream{d, e}, &start); err != nil {
+		return "", err
+	}
+	err = e.Flush()
+	return out.String(), err
+}
+
+// ask sends an IQ.
+func (s *stage) ask(t testing.TB, typ, payload string) string {
+	t.Helper()
+	return s.send(t, "<iq type='"+typ+"' id='1' from='"+boss+"' to='"+own+"'>"+payload+"</iq>")
+}
+
+// line is the way to Prosody, which keeps what is sent.
+type line struct {
+	mu    sync.Mutex
+	sent  []string
+	gone  map[string]bool
+	fails error
+}
+
+// Send implements face.Stream.
+func (l *line) Send(_ context.Context, tokens []xml.Token) error {
+	var b bytes.Buffer
+	e := xml.NewEncoder(&b)
+	for _, t := range tokens {
+		if err := e.EncodeToken(t); err != nil {
+			return err
+		}
+	}
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent = append(l.sent, b.String())
+	return nil
+}
+
+// Reachable implements face.Stream.
+func (l *line) Reachable(_ context.Context, to jid.JID) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.gone[to.String()], l.fails
+}
+
+// take returns what was sent and forgets it.
+func (l *line) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sent := l.sent
+	l.sent = nil
+	return sent
+}
+
+// fail has the next questions fail, lose has clients be gone.
+func (l *line) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fails = err
+}
+
+func (l *line) lose(clients ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range clients {
+		l.gone[c] = true
+	}
+}

@@ -1,0 +1,192 @@
+package face
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mellium.im/xmpp/disco/info"
+	"mellium.im/xmpp/disco/items"
+	"mellium.im/xmpp/form"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/occupancy"
+)
+
+// place is what a node of the component's stands for. In the order of browsing:
+//
+//	muc.meet.jitsi                     a watched MUC domain
+//	muc.meet.jitsi/[acme]              a tenant
+//	planning@muc.meet.jitsi            a room
+//	planning@muc.meet.jitsi/1a2b3c4d   an occupant
+//
+// Nodes, and not the JIDs themselves, since Jitsi's MUC domains keep their rooms to themselves.
+type place struct {
+	name   string
+	leaf   bool
+	fields []field
+	inside func() []items.Item
+}
+
+// field is one fact of a form.
+type field struct{ name, label, value string }
+
+var errNoNode = refuse(stanza.Cancel, stanza.ItemNotFound, "there is no such node")
+
+// place returns what a node stands for.
+func (f *Face) place(node string) (place, error) {
+	head, tail, deeper := strings.Cut(node, "/")
+	local, domain, isRoom := strings.Cut(head, "@")
+	switch {
+	case !isRoom && !deeper:
+		return f.domainPlace(head, "")
+	case !isRoom:
+		if tenant, _ := cutTenant(tail + "-"); tenant != "" && tail == "["+tenant+"]" {
+			return f.domainPlace(head, tenant)
+		}
+		return place{}, errNoNode
+	case local == "" || domain == "":
+		return place{}, errNoNode
+	}
+	room, err := f.room(head)
+	if err != nil || !deeper {
+		return f.roomPlace(room), err
+	}
+	i := slices.IndexFunc(room.Occupants, func(o occupancy.Occupant) bool { return o.ID == tail })
+	if i < 0 {
+		return place{}, errNoNode
+	}
+	return occupantPlace(room.Occupants[i]), nil
+}
+
+// room returns what is known of the room of a node. Its error is a stanza.Error.
+func (f *Face) room(at string) (occupancy.Room, error) {
+	j, ok := f.address(at)
+	if !ok {
+		return occupancy.Room{}, errNoNode
+	}
+	room, err := f.Prosody.Room(context.Background(), j)
+	switch {
+	case err != nil:
+		return occupancy.Room{}, refuse(stanza.Wait, stanza.RecipientUnavailable, problem(err))
+	case !room.Exists:
+		return occupancy.Room{}, errNoNode
+	}
+	return room, nil
+}
+
+func (f *Face) domainPlace(domain, tenant string) (place, error) {
+	d, ok := f.watched(domain)
+	if !ok {
+		return place{}, errNoNode
+	}
+	rooms, unknown := f.rooms(selection{domain: domain, tenant: tenant})
+	if tenant != "" && len(rooms) == 0 {
+		return place{}, errNoNode
+	}
+	p := place{name: domain, fields: []field{{"domain", "MUC domain", domain}}}
+	if tenant != "" {
+		p.name = "tenant " + show(tenant)
+		p.fields = append(p.fields, field{"tenant", "Tenant", tenant})
+	} else {
+		p.fields = append(p.fields, field{"mode", "How it is known", string(d.Mode)})
+	}
+	if len(unknown) > 0 {
+		p.fields = append(p.fields, field{"problem", "What is missing", strings.Join(unknown, "; ")})
+		p.inside = func() []items.Item { return nil }
+		return p, nil
+	}
+	inRooms := 0
+	for _, g := range rooms {
+		inRooms += g.Participants
+	}
+	p.fields = append(p.fields,
+		field{"rooms", "Rooms", strconv.Itoa(len(rooms))},
+		field{"participants", "People", strconv.Itoa(inRooms)},
+		field{"as_of", "Known to be true at", stamp(d.AsOf)})
+	p.inside = func() []items.Item { return f.roomItems(rooms, domain, tenant) }
+	return p, nil
+}
+
+// roomItems lists the rooms of a domain that have no tenant, and its tenants; or the rooms of one tenant.
+func (f *Face) roomItems(rooms []occupancy.Glance, domain, tenant string) (all []items.Item) {
+	type sum struct{ rooms, people int }
+	tenants := make(map[string]sum)
+	for _, g := range rooms {
+		local, _, _ := strings.Cut(g.Address, "@")
+		if t, _ := cutTenant(local); t != tenant {
+			tenants[t] = sum{tenants[t].rooms + 1, tenants[t].people + g.Participants}
+			continue
+		}
+		all = append(all, f.item(g.Address, roomName(g.Address)+" — "+people(g.Participants)))
+	}
+	for _, t := range slices.Sorted(maps.Keys(tenants)) {
+		in := tenants[t]
+		all = append(all, f.item(domain+"/["+t+"]", "tenant "+show(t)+" — "+count(in.rooms, "room", "rooms")+", "+people(in.people)))
+	}
+	return all
+}
+
+func (f *Face) roomPlace(r occupancy.Room) place {
+	p := place{name: roomName(r.JID.String()), fields: roomFields(r)}
+	p.inside = func() (all []items.Item) {
+		for _, o := range r.Occupants {
+			all = append(all, f.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+string(o.Kind)))
+		}
+		return all
+	}
+	return p
+}
+
+func occupantPlace(o occupancy.Occupant) place {
+	return place{name: occupantName(o), leaf: true, fields: []field{
+		{"id", "Nick", o.ID}, {"name", "Name", show(o.Name)}, {"kind", "Kind", string(o.Kind)},
+		{"role", "Role", o.Role}, {"affiliation", "Affiliation", o.Affiliation},
+		{"joined_at", "Joined at", stamp(o.JoinedAt)}, {"real_jid", "Real JID", o.RealJID},
+	}}
+}
+
+func (f *Face) item(node, name string) items.Item {
+	return items.Item{JID: f.Domain, Node: node, Name: name}
+}
+
+func (p place) identity() info.Identity {
+	typ := "branch"
+	if p.leaf {
+		typ = "leaf"
+	}
+	return info.Identity{Category: "hierarchy", Type: typ, Name: p.name}
+}
+
+func (p place) form() *form.Data { return resultForm(p.name, p.fields) }
+
+// nsFacts is the FORM_TYPE of the forms in disco#info (XEP-0128).
+const nsFacts = "urn:ppch:facts:1"
+
+// resultForm returns a form of facts. Those that aren't known are left out.
+func resultForm(title string, fields []field) *form.Data {
+	all := []form.Field{form.Result, form.Title(title), form.Hidden("FORM_TYPE", form.Value(nsFacts))}
+	for _, f := range fields {
+		if f.value != "" {
+			all = append(all, form.Text(f.name, form.Label(f.label), form.Value(f.value)))
+		}
+	}
+	return form.New(all...)
+}
+
+// browse lists what is inside of a node.
+func (f *Face) browse(node string) (all []items.Item, err error) {
+	if node == "" {
+		for _, d := range f.Prosody.Wiring().Domains {
+			all = append(all, f.item(d.JID.String(), d.JID.String()+" — "+f.summary(d)))
+		}
+		return all, nil
+	}
+	p, err := f.place(node)
+	if err != nil || p.inside == nil {
+		return nil, err
+	}
+	return p.inside(), nil
+}

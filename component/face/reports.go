@@ -1,0 +1,115 @@
+package face
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mellium.im/xmpp/commands"
+
+	"ppch/component/adhoc"
+	"ppch/component/occupancy"
+)
+
+// showStatistics tells numbers of all domains.
+func (f *Face) showStatistics(adhoc.Request) (adhoc.Reply, error) {
+	table := &adhoc.Table{Title: "Statistics", Columns: []adhoc.Column{
+		{Var: "domain", Label: "MUC domain"}, {Var: "rooms", Label: "Rooms"}, {Var: "people", Label: "People"},
+		{Var: "occupants", Label: "All occupants"}, {Var: "kinds", Label: "By kind"}, {Var: "largest", Label: "Most people in a room"},
+	}}
+	var reply adhoc.Reply
+	var lines []string
+	for _, d := range f.Prosody.Wiring().Domains {
+		survey, err := f.survey(d.JID)
+		if err != nil {
+			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + problem(err)})...)
+			continue
+		}
+		largest := 0
+		for n := range survey.Sizes {
+			largest = max(largest, n)
+		}
+		table.Rows = append(table.Rows, []string{
+			d.JID.String(), strconv.Itoa(survey.Rooms), strconv.Itoa(survey.Tally.People()),
+			strconv.Itoa(survey.Tally.All()), kinds(survey.Tally.Map()), strconv.Itoa(largest),
+		})
+		lines = append(lines, d.JID.String()+": "+f.summary(d)+", at most "+people(largest)+" in a room")
+	}
+	table.Fields = asText(lines)
+	reply.Table = table
+	return reply, nil
+}
+
+// showDomains tells the state of the way to Prosody and of each domain.
+func (f *Face) showDomains(adhoc.Request) (adhoc.Reply, error) {
+	w := f.Prosody.Wiring()
+	table := &adhoc.Table{Title: "MUC domains", Columns: []adhoc.Column{
+		{Var: "domain", Label: "MUC domain"}, {Var: "state", Label: "State"}, {Var: "mode", Label: "How it is known"},
+		{Var: "as_of", Label: "Known to be true at"}, {Var: "age", Label: "Age"}, {Var: "resyncs", Label: "Learnt anew"},
+		{Var: "mend", Label: "What to mend"},
+	}}
+	var lines []string
+	for _, d := range w.Domains {
+		state, mend := verdict(d)
+		table.Rows = append(table.Rows, []string{
+			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), mend,
+		})
+		lines = append(lines, f.domainLine(d))
+	}
+	table.Fields = asText(lines)
+	return adhoc.Reply{
+		Notes: []commands.Note{{Value: "connected to " + w.Prosody + " for " + ago(w.Link.Since)}},
+		Table: table,
+	}, nil
+}
+
+// verdict says in a word how a domain is, and what to mend if it isn't well.
+func verdict(d occupancy.DomainWiring) (state, mend string) {
+	switch {
+	case d.Problem != nil:
+		return string(d.Problem.Reason), d.Problem.Mend
+	case d.Mode == occupancy.ModeModule:
+		return "ok", ""
+	}
+	return "without the module", occupancy.NotListed(d.JID).Mend
+}
+
+// showWiring tells all that may have to be mended.
+func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
+	table := &adhoc.Table{Title: "Wiring report", Columns: []adhoc.Column{
+		{Var: "what", Label: "What"}, {Var: "state", Label: "State"}, {Var: "detail", Label: "Detail"},
+	}}
+	var lines []string
+	row := func(what, state string, detail ...string) {
+		detail = slices.DeleteFunc(detail, func(s string) bool { return s == "" })
+		table.Rows = append(table.Rows, []string{what, state, strings.Join(detail, "; ")})
+		lines = append(lines, what+": "+strings.Join(append([]string{state}, detail...), "; "))
+	}
+	w := f.Prosody.Wiring()
+	state := "up"
+	if !w.Link.Up {
+		state = "down"
+	}
+	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(w.Link.Since), "last answer "+stamp(w.Link.LastAnswer))
+	for _, d := range w.Domains {
+		state, mend := verdict(d)
+		row("MUC domain "+d.JID.String(), state, "mode "+string(d.Mode), mend)
+		if s := d.Sync; s != nil {
+			row("module on "+d.JID.String(), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
+				"last "+ago(s.LastBatch)+" ago", "lag "+s.Lag.Round(time.Millisecond).String(), "heartbeat "+s.Heartbeat.String(),
+				"learnt anew "+count(int(d.Resyncs), "time", "times")) //nolint:gosec // a small number
+		}
+	}
+	for _, a := range w.Admins {
+		if a.Local {
+			row("admin "+a.JID.String(), "ok")
+		} else {
+			row("admin "+a.JID.String(), "ignored", "Prosody hasn't shown "+a.JID.Domainpart()+" to be a host of its own where people log in")
+		}
+	}
+	row("PPCH "+f.Version, "up", "for "+ago(f.began), count(f.watchers.len(), "watcher", "watchers"),
+		count(int(w.Refused), "stanza", "stanzas")+" of admins refused because of too many") //nolint:gosec // a small number
+	table.Fields = asText(lines)
+	return adhoc.Reply{Table: table}, nil
+}

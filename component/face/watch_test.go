@@ -1,0 +1,171 @@
+package face_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// running runs the watching of a stage until the test ends.
+func running(t *testing.T, s *stage) (l *line, stop func()) {
+	l = &line{gone: make(map[string]bool)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, l) }()
+	synctest.Wait() // a stream begins before anything comes over it
+	return l, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func chat(from, body string) string {
+	return "<message type='chat' from='" + from + "' to='" + own + "'><body>" + body + "</body></message>"
+}
+
+func presence(from, typ string) string {
+	if typ != "" {
+		typ = " type='" + typ + "'"
+	}
+	return "<presence from='" + from + "' to='" + own + "'" + typ + "/>"
+}
+
+// join adds an occupant to a room.
+func (s *stage) join(t testing.TB, room, nick string) {
+	t.Helper()
+	s.rooms[room] = append(s.rooms[room], occupancy.Occupant{ID: nick, Name: nick})
+	s.set(t)
+}
+
+func TestAWatcherGetsOneMessageASecondOfBoundedLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.set(t, "planning")
+		l, stop := running(t, s)
+		defer stop()
+		s.send(t, chat(boss, "watch planning"))
+		synctest.Wait()
+		for i := range 100 {
+			s.join(t, "planning", fmt.Sprint("n", i))
+		}
+		s.join(t, "other", "somebody")
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		sent := l.take()
+		if len(sent) != 1 || strings.Count(sent[0], " joined planning") != 20 || !strings.Contains(sent[0], "and 80 others") || strings.Contains(sent[0], "somebody") {
+			t.Fatalf("got %d messages %q want one of 20 lines and the number of the rest", len(sent), sent)
+		}
+		start := time.Now()
+		for time.Since(start) < 10*time.Second {
+			s.join(t, "planning", time.Since(start).String())
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := len(l.take()); n < 9 || n > 11 {
+			t.Errorf("got %d messages in 10 s want one a second", n)
+		}
+	})
+}
+
+func TestAClientOfWhichProsodyWouldNotTellIsAskedWhetherItIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.set(t, "planning")
+		l, stop := running(t, s)
+		s.send(t, chat(boss, "watch all"))
+		s.send(t, presence("present@auth.meet.jitsi/x", ""))
+		told := func() (who []string) {
+			t.Helper()
+			synctest.Wait()
+			l.take()
+			s.join(t, "planning", time.Now().String())
+			time.Sleep(1100 * time.Millisecond)
+			synctest.Wait()
+			for _, m := range l.take() {
+				for _, to := range []string{boss, "present@auth.meet.jitsi/x"} {
+					if strings.Contains(m, to) {
+						who = append(who, to)
+					}
+				}
+			}
+			return who
+		}
+		if got := told(); len(got) != 2 {
+			t.Errorf("got %v want both told", got)
+		}
+		l.fail(errors.New("no answer"))
+		l.lose(boss, "present@auth.meet.jitsi/x")
+		time.Sleep(61 * time.Second)
+		if got := told(); len(got) != 2 {
+			t.Errorf("got %v want both told while nothing is known", got)
+		}
+		l.fail(nil)
+		time.Sleep(61 * time.Second)
+		if got := told(); len(got) != 1 || got[0] == boss {
+			t.Errorf("got %v want the one alone who sent presence", got)
+		}
+		stop()
+
+		// On the next stream Prosody wouldn't tell of the other one either.
+		l, stop = running(t, s)
+		defer stop()
+		if got := told(); len(got) != 1 {
+			t.Errorf("got %v want watching to outlive the stream", got)
+		}
+		l.lose("present@auth.meet.jitsi/x")
+		time.Sleep(61 * time.Second)
+		if got := told(); len(got) != 0 {
+			t.Errorf("got %v want nobody told", got)
+		}
+	})
+}
+
+func TestThereAreSoManyWatchersAndNoMore(t *testing.T) {
+	s := newStage(t)
+	for i := range 100 {
+		if got := s.send(t, chat(fmt.Sprintf("admin%d@auth.meet.jitsi/x", i), "watch all")); !strings.Contains(got, "you are told") {
+			t.Fatalf("watcher %d got %s", i, got)
+		}
+	}
+	for _, stanza := range []string{chat(boss, "watch all"), presence(boss, "")} {
+		if got := s.send(t, stanza); !strings.Contains(got, "too many clients watch") {
+			t.Errorf("got %s want a refusal", got)
+		}
+	}
+	one := "admin1@auth.meet.jitsi/x"
+	for i := range 60 {
+		got := s.send(t, chat(one, fmt.Sprint("watch room", i)))
+		if want := i < 49; strings.Contains(got, "you are told") != want {
+			t.Fatalf("room %d got %s", i, got)
+		}
+	}
+	s.send(t, presence(one, "unavailable"))
+	if got := s.send(t, chat(boss, "watch all")); !strings.Contains(got, "you are told") {
+		t.Errorf("got %s want the place of the one that left", got)
+	}
+}
+
+func TestPresenceThatOnlyChangesItsStatusIsNoNews(t *testing.T) {
+	s := newStage(t)
+	if got := s.send(t, presence(boss, "")); !strings.Contains(got, "you are told") {
+		t.Errorf("got %s", got)
+	}
+	for range 3 {
+		if got := s.send(t, presence(boss, "")); got != "" {
+			t.Errorf("got %s want silence", got)
+		}
+	}
+	for typ, want := range map[string]string{"probe": "", "subscribed": "", "unsubscribe": "", "subscribe": "unsubscribed", "error": ""} {
+		if got := s.send(t, presence(boss, typ)); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: got %s want %q", typ, got, want)
+		}
+	}
+}

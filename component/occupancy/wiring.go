@@ -1,0 +1,66 @@
+package occupancy
+
+import (
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Wiring is how the service hangs together with Prosody at one moment, for whoever has to mend it. The caller owns it.
+type Wiring struct {
+	Link Link
+
+	// Component is our own JID, Prosody the host:port that it is connected to.
+	Component jid.JID
+	Prosody   string
+
+	// Domains are the watched MUC domains, main one first, as in Link.
+	Domains []DomainWiring
+
+	// Admins are the entries of the list of admins.
+	Admins []AdminWiring
+
+	// Refused counts stanzas of admins that came faster than they could be answered.
+	Refused uint64
+}
+
+// DomainWiring is how one watched MUC domain is known.
+type DomainWiring struct {
+	Domain
+
+	// AsOf is when what is served of it was last known to be true, zero where nothing is.
+	AsOf time.Time
+
+	// Resyncs is how often its copy had to be made anew.
+	Resyncs uint64
+
+	// Sync is what is known of the subscription to the Lua module, nil while there is none.
+	Sync *Sync
+}
+
+// Sync is the state of a subscription to the Lua module.
+type Sync struct {
+	// Version is that of the module.
+	Version string
+
+	// Epoch names the subscription and Seq counts its batches.
+	Epoch string
+	Seq   uint64
+
+	// Heartbeat is how often the module speaks at least, LastBatch when it last did by our clock.
+	Heartbeat time.Duration
+	LastBatch time.Time
+
+	// Lag is how long before LastBatch what it told was known to be true: the time that it took to come.
+	Lag time.Duration
+}
+
+// AdminWiring is one entry of the list of admins.
+type AdminWiring struct {
+	// JID is a bare JID, or a domain all of whose accounts are meant.
+	JID jid.JID
+
+	// Local is whether Prosody has shown the domain to be a host of its own where people log in.
+	// Otherwise the entry counts for nobody.
+	Local bool
+}

@@ -1,0 +1,94 @@
+package component
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"ppch/component/face"
+)
+
+// maxSend is how long a stanza may be, in bytes. Prosody ends the stream of a component
+// that sends a longer one than component_stanza_size_limit, 512 KiB unless changed.
+const maxSend = 400 << 10
+
+// errUnsendable is returned for a stanza that would end the stream.
+var errUnsendable = errors.New("component: stanza can't be sent")
+
+var _ face.Stream = (*session)(nil)
+
+// Send sends a stanza: see send.
+func (s *session) Send(ctx context.Context, tokens []xml.Token) error { return s.send(ctx, tokens) }
+
+// send sends a stanza, which must have from, to and type. It blocks for writeTimeout at most, and not on the read loop:
+// that must never wait for Prosody to read. After any error but errUnsendable the session is over.
+func (s *session) send(ctx context.Context, tokens []xml.Token) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	size, longest, err := measure(tokens)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnsendable, err)
+	}
+	if size > maxSend {
+		return fmt.Errorf("%w: it has %d bytes", errUnsendable, size)
+	}
+	if size < inOnePiece {
+		return s.write(&recorder{inner: tokens})
+	}
+	return s.write(&recorder{inner: tokens}, xmlstream.Token(xml.CharData(bytes.Repeat([]byte{' '}, longest))))
+}
+
+// inOnePiece is how many bytes mellium writes at once, which Prosody then reads at once.
+//
+// Of a longer stanza the last tag may come in two reads, and the parser of Prosody 13, expat since 2.6, doesn't look at such a tag again
+// before there is twice as much of it ("reparse deferral"): the stanza would wait for whatever we send next.
+// So white space follows it, which means nothing between stanzas (RFC 6120 §4.6.1), as much as its longest tag.
+const inOnePiece = 4096
+
+// measure returns how many bytes the tokens take, and the longest of them.
+func measure(tokens []xml.Token) (size, longest int, err error) {
+	var total byteCount
+	e := xml.NewEncoder(&total)
+	for _, t := range tokens {
+		before := int(total)
+		if err = e.EncodeToken(t); err == nil {
+			err = e.Flush()
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		longest = max(longest, int(total)-before)
+	}
+	return int(total), longest, e.Close()
+}
+
+// byteCount counts the bytes written to it.
+type byteCount int
+
+func (c *byteCount) Write(p []byte) (int, error) {
+	*c += byteCount(len(p))
+	return len(p), nil
+}
+
+// Reachable asks a client by a ping whether it is there (XEP-0199).
+// Prosody answers for one that isn't with service-unavailable, and so does a client that knows no pings.
+func (s *session) Reachable(ctx context.Context, to jid.JID) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	err := s.ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, pingStart), func(*xml.Decoder) error { return nil })
+	var refusal stanza.Error
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &refusal):
+		return refusal.Condition != stanza.ServiceUnavailable && refusal.Condition != stanza.RecipientUnavailable, nil
+	}
+	return false, err
+}
