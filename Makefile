@@ -10,6 +10,7 @@ need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
+	/usr/lib/python3/dist-packages/slixmpp:python3-slixmpp \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
 	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy
 
@@ -54,6 +55,9 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component
 	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api
+	$(GO) test -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) ./component/adhoc
+	$(GO) test -run '^$$' -fuzz FuzzForm -fuzztime $(FUZZTIME) ./component/adhoc
+	$(GO) test -run '^$$' -fuzz FuzzFace -fuzztime $(FUZZTIME) ./component/face
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
