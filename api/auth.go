@@ -27,7 +27,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 	if err != nil {
 		return err
 	}
-	x := exchangeOf(r)
+	x := exchangeOf(w)
 	x.grant = grant{k}
 	if k.ended(time.Now()) {
 		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}

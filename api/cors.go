@@ -36,7 +36,7 @@ func (s *Server) admit(origins []string, next http.Handler) http.Handler {
 	admitted := rules.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-			exchangeOf(r).route = preflight
+			exchangeOf(w).route = preflight
 		}
 		admitted.ServeHTTP(w, r)
 	})

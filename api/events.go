@@ -90,7 +90,7 @@ func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*stream
 	if err != nil {
 		return nil, err
 	}
-	if !exchangeOf(r).grant.sees(room) {
+	if !exchangeOf(w).grant.sees(room) {
 		return nil, errRoomNotAllowed
 	}
 	return s.openStream(w, r, &interest{jid: room, room: room.String(), domain: room.Domainpart()})
@@ -118,7 +118,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 	w.Header().Set("Cache-Control", "no-store, no-transform") // else a proxy may compress, and hold back
 	w.Header().Set("X-Accel-Buffering", "no")                 // nginx would hold back
 	w.WriteHeader(http.StatusOK)
-	of.grant = exchangeOf(r).grant
+	of.grant = exchangeOf(w).grant
 	return &stream{
 		interest:  of,
 		keys:      s.keys,

@@ -26,13 +26,9 @@ type exchange struct {
 	err       error
 }
 
-// exchangeKey is the key of the exchange in a request's context.
-type exchangeKey struct{}
-
-// exchangeOf returns the exchange that observe opened for r.
-func exchangeOf(r *http.Request) *exchange {
-	return r.Context().Value(exchangeKey{}).(*exchange)
-}
+// exchangeOf returns the exchange that observe opened, which is what handlers write to.
+// It isn't in the request's context, since that would cost each request a copy of the request.
+func exchangeOf(w http.ResponseWriter) *exchange { return w.(*exchange) }
 
 // WriteHeader notes the status.
 func (x *exchange) WriteHeader(status int) {
@@ -66,7 +62,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.logExchange(r, x, took)
 		}()
 		w.Header()["X-Request-Id"] = []string{x.requestID}
-		next.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		next.ServeHTTP(x, r)
 	})
 }
 

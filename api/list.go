@@ -49,7 +49,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has("name") {
 		return s.getNamedRooms(w, r)
 	}
-	q, err := parseListQuery(r)
+	q, err := parseListQuery(r, exchangeOf(w).grant)
 	if err != nil {
 		return err
 	}
@@ -68,12 +68,11 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 }
 
 // parseListQuery returns what r asks for.
-func parseListQuery(r *http.Request) (listQuery, error) {
+func parseListQuery(r *http.Request, grant grant) (listQuery, error) {
 	q, err := parseQuery(r, "type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand")
 	if err != nil {
 		return listQuery{}, err
 	}
-	grant := exchangeOf(r).grant
 	list := listQuery{
 		typ:    q.choice("type", listTypes...),
 		limit:  q.number("limit", defaultLimit, 1, maxLimit),
@@ -204,7 +203,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	grant := exchangeOf(r).grant
+	grant := exchangeOf(w).grant
 	as := shape{inList, grant.names()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.place = inExpandedList

@@ -151,7 +151,7 @@ func (p *problem) view(requestID string) problemView {
 
 // writeError tells err to the client, and leaves it in the exchange for the log.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
+	x := exchangeOf(w)
 	x.err = err
 	if x.status != 0 {
 		return // the answer has begun: most likely err is that it can't be sent

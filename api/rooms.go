@@ -50,7 +50,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if err != nil {
 		return err
 	}
-	grant := exchangeOf(r).grant
+	grant := exchangeOf(w).grant
 	if !grant.sees(room) {
 		return errRoomNotAllowed
 	}

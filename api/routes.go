@@ -74,7 +74,7 @@ func (rt route) methods() []string {
 // handle returns the route as an http.Handler: it authorizes, and writes the error that the handler returns.
 func (s *Server) handle(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exchangeOf(r).route = rt.path
+		exchangeOf(w).route = rt.path
 		if rt.needs != public {
 			if err := s.authorize(w, r, rt.needs); err != nil {
 				s.writeError(w, r, err)

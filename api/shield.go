@@ -71,10 +71,10 @@ func (s *Server) rescue(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				exchangeOf(r).err = cmp.Or(exchangeOf(r).err, err)
+				exchangeOf(w).err = cmp.Or(exchangeOf(w).err, err)
 				panic(v) // net/http's own word for "cut the connection, quietly"
 			}
-			begun := exchangeOf(r).status != 0
+			begun := exchangeOf(w).status != 0
 			s.writeError(w, r, &panicError{value: v, stack: string(debug.Stack())})
 			if begun {
 				panic(http.ErrAbortHandler)

@@ -48,7 +48,7 @@ func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	if exchangeOf(r).grant.limited() {
+	if exchangeOf(w).grant.limited() {
 		return &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to some rooms, and these numbers are of all."}
 	}
 	view, err := s.newStatsView()

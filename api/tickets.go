@@ -62,7 +62,7 @@ type ticketView struct {
 
 // postTicket handles "POST /api/events/ticket".
 func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
-	text, expires := s.tickets.issue(exchangeOf(r).grant.key.sum, time.Now())
+	text, expires := s.tickets.issue(exchangeOf(w).grant.key.sum, time.Now())
 	return writeJSON(w, http.StatusOK, ticketView{Ticket: text, ExpiresAt: expires.UTC().Format(timestamp)})
 }
 
