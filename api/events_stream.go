@@ -106,7 +106,7 @@ func (st *stream) begin(since string) error {
 	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
 		return err
 	}
-	pos, ours := st.hub.position(since)
+	pos, seen, ours := st.hub.position(since)
 	switch {
 	case since == "":
 		return st.start("")
@@ -115,7 +115,7 @@ func (st *stream) begin(since string) error {
 	case !st.hub.ring.holds(pos):
 		return st.start(resetExpired)
 	}
-	st.pos = pos
+	st.pos, st.seen = pos, seen
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (st *stream) beat() error {
 	if !st.grant.allows(scopeEvents) || st.room != "" && !st.grant.seesAddress(st.room) {
 		return errWithdrawn
 	}
-	return st.send([]byte(": keep-alive\nid: " + st.hub.id(st.pos) + "\n\n"))
+	return st.send([]byte(": keep-alive\nid: " + st.hub.idBeyond(st.pos, st.seen) + "\n\n"))
 }
 
 // send writes pieces one after the other and flushes, for sendTimeout at most.

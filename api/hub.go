@@ -150,15 +150,33 @@ func (h *hub) add(f *frame, name string, views ...any) {
 // id returns the id of the event at a position.
 func (h *hub) id(pos uint64) string { return h.instance + "-" + strconv.FormatUint(pos, 10) }
 
-// position returns the position that an id stands for, and false if it is no id of this hub's.
-// What clients send back may be anything.
-func (h *hub) position(id string) (pos uint64, ok bool) {
-	number, ok := strings.CutPrefix(id, h.instance+"-")
-	if !ok {
-		return 0, false
+// idBeyond returns the id of a position from which on events up to seq are to be passed over,
+// for a snapshot may tell of some that are not in the ring yet.
+func (h *hub) idBeyond(pos, seq uint64) string {
+	if seq == 0 {
+		return h.id(pos)
 	}
+	return h.id(pos) + "." + strconv.FormatUint(seq, 10)
+}
+
+// position returns what an id stands for, and false if it is no id of this hub's.
+// What clients send back may be anything.
+func (h *hub) position(id string) (pos, seq uint64, ok bool) {
+	numbers, ok := strings.CutPrefix(id, h.instance+"-")
+	if !ok {
+		return 0, 0, false
+	}
+	number, beyond, _ := strings.Cut(numbers, ".")
 	pos, err := strconv.ParseUint(number, 10, 64)
-	return pos, err == nil && h.id(pos) == id && pos <= h.ring.last()
+	if err != nil || pos > h.ring.last() {
+		return 0, 0, false
+	}
+	if beyond != "" {
+		if seq, err = strconv.ParseUint(beyond, 10, 64); err != nil {
+			return 0, 0, false
+		}
+	}
+	return pos, seq, h.idBeyond(pos, seq) == id
 }
 
 // look, which has to come before the first stream, tells the status of each domain that is another than before, and lets what is old go.

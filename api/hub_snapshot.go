@@ -154,7 +154,7 @@ func (h *hub) part(snap *roomSnapshot, n *interest, number, from int) (part [][]
 	view := snapshotView{"snapshot", snap.at.UTC().Format(timestamp), number, last, snap.domains}
 	id := ""
 	if last {
-		id = h.id(snap.pos)
+		id = h.idBeyond(snap.pos, snap.seq)
 	}
 	head, _ := bytes.CutSuffix(encode(id, "snapshot", view), []byte("}\n\n"))
 	part[0] = append(head, `,"rooms":[`...)
