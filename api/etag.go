@@ -41,14 +41,18 @@ func (e etag) String() string {
 
 // validators are what a client can ask by whether what it has still holds.
 type validators struct {
-	tag  etag
-	asOf time.Time // when this was last known to be true
+	tag  string
+	asOf string // when this was last known to be true, as a timestamp
 }
 
-// hold reports whether what the client has is that.
+func newValidators(e etag, asOf time.Time) validators {
+	return validators{e.String(), asOf.UTC().Format(timestamp)}
+}
+
+// hold reports whether the client has what these are of.
 func (v validators) hold(r *http.Request) bool {
 	header := r.Header.Get("If-None-Match")
-	return header != "" && matches(header, v.tag.String())
+	return header != "" && matches(header, v.tag)
 }
 
 // writeUnchanged answers that what the client has still holds.
@@ -61,8 +65,15 @@ func (v validators) writeUnchanged(w http.ResponseWriter) error {
 // set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
 // Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
 func (v validators) set(h http.Header) {
-	h["Cache-Control"] = []string{"private, no-cache"}
-	h["Etag"] = []string{v.tag.String()}
-	h["Ppch-As-Of"] = []string{v.asOf.UTC().Format(timestamp)}
-	h["Vary"] = append(h["Vary"], "Authorization, X-API-Key")
+	values := [...]string{v.tag, v.asOf}
+	h["Cache-Control"] = revalidate
+	h["Etag"] = values[:1:1]
+	h["Ppch-As-Of"] = values[1:]
+	h["Vary"] = append(h["Vary"], varies)
 }
+
+// varies says that keys may differ in what they see.
+const varies = "Authorization, X-API-Key"
+
+// revalidate is shared by all answers; who wants another value replaces it.
+var revalidate = []string{"private, no-cache"}

@@ -28,8 +28,9 @@ func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
 
 // writeBytes answers with a body.
 func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte) error {
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	h := w.Header()
+	h["Content-Type"] = []string{mediaType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
 		return fmt.Errorf("api: write: %w", err)

@@ -261,7 +261,7 @@ func (l list) validators() validators {
 	for _, g := range l.rooms {
 		tag = tag.and(etagOf(g.State, l.shape))
 	}
-	return validators{tag, l.asOf}
+	return newValidators(tag, l.asOf)
 }
 
 // writeList answers with l, or that the client has it already.

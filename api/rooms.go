@@ -54,26 +54,29 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if !grant.sees(room) {
 		return errRoomNotAllowed
 	}
-	ctx := r.Context()
 	as := shape{p, grant.names()}
-	glance, err := s.rooms.Glance(ctx, room)
+	glance, err := s.rooms.Glance(r.Context(), room)
 	if err != nil {
 		return err
 	}
 	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
-	if v := (validators{etagOf(glance.State, as), glance.AsOf}); v.hold(r) {
+	v := newValidators(etagOf(glance.State, as), glance.AsOf)
+	if v.hold(r) {
 		return v.writeUnchanged(w)
 	}
 	b := buffers.get()
 	defer buffers.put(b)
-	*b, glance, err = s.appendRoom(ctx, *b, name, glance, as)
-	if err != nil {
+	var told occupancy.Glance
+	if *b, told, err = s.appendRoom(r.Context(), *b, name, glance, as); err != nil {
 		return err
 	}
+	if told != glance {
+		v = newValidators(etagOf(told.State, as), told.AsOf)
+	}
 	*b = append(*b, '\n')
-	validators{etagOf(glance.State, as), glance.AsOf}.set(w.Header())
+	v.set(w.Header())
 	return writeBytes(w, http.StatusOK, mediaJSON, *b)
 }
 

@@ -23,10 +23,11 @@ type route struct {
 // HEAD goes wherever GET goes.
 func (s *Server) routes() []route {
 	return []route{
+		// The router tries one after the other, so what is asked most stands first.
+		{http.MethodGet, "/api/rooms/{room_name}/participants", scopeCount, s.getParticipants},
 		{http.MethodGet, "/", public, s.getInfo},
 		{http.MethodGet, "/api/rooms", scopeCount, s.getRooms},
 		{http.MethodGet, "/api/rooms/{room_name}", scopeCount, s.getRoom},
-		{http.MethodGet, "/api/rooms/{room_name}/participants", scopeCount, s.getParticipants},
 		{http.MethodGet, "/api/rooms/{room_name}/events", scopeEvents, s.getRoomEvents},
 		{http.MethodGet, "/api/events", scopeEvents, s.getEvents},
 		{http.MethodPost, "/api/events/ticket", scopeEvents, s.postTicket},
