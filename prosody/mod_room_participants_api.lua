@@ -39,7 +39,7 @@ local xmlns_jigasi = "http://jitsi.org/protocol/jigasi";
 local xmlns_focus = "http://jitsi.org/protocol/focus";
 
 -- One turn of Prosody's event loop is held no longer than this, give or take a record.
-local turn = 0.002;
+local turn = 0.003;
 -- Rooms and occupants between two looks at the clock: on some machines it costs more than they do.
 local clock_units = 8;
 -- Text of one batch, before XML escapes it.
@@ -53,7 +53,7 @@ local max_source_info = 16 * 1024;
 local max_cached = 256;
 local max_breakouts = 200;
 -- Joins told on the spot that may follow each other at once.
-local max_credit = 5;
+local max_credit = 3;
 -- Seconds after which an acknowledgement is due again; earlier where a quarter of the window was sent.
 local ask_every = 1;
 -- More changed names than this in one room, and the room is gone through instead.
@@ -124,7 +124,7 @@ local function read_options(context)
 	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
-		tick = number_option(context, "room_participants_tick", 0.02, 0.001, 1);
+		tick = number_option(context, "room_participants_tick", 0.05, 0.001, 1);
 		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
 		window = number_option(context, "room_participants_window", 32, 2, 256, true);
 		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);

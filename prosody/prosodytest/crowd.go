@@ -14,6 +14,10 @@ import (
 // Their stanzas are counted and thrown away. Safe for concurrent use.
 // The caller must Close it.
 type Crowd struct {
+	// Extra is raw XML that every presence holds beside the display name.
+	// To be set before the first Join.
+	Extra string
+
 	client *Client
 
 	// mu guards what follows; the client's read loop takes it for each stanza.
@@ -82,7 +86,7 @@ func (c *Crowd) Join(ctx context.Context, n int, rooms ...string) ([]Member, err
 			c.mu.Lock()
 			c.waiting[m.JID] = true
 			c.mu.Unlock()
-			if err := c.client.Send(m.presence("", "<x xmlns='"+nsMUC+"'/>"+DisplayName(m.Name))); err != nil {
+			if err := c.client.Send(m.presence("", "<x xmlns='"+nsMUC+"'/>"+DisplayName(m.Name)+c.Extra)); err != nil {
 				return members, err
 			}
 			members = append(members, m)
@@ -113,10 +117,10 @@ func (c *Crowd) Leave(ctx context.Context, members ...Member) error {
 	return nil
 }
 
-// Update sends a member's new presence, with extra beside the display name.
+// Update sends a member's new presence, with extra beside what all presences hold.
 // It does not wait for the broadcast: this is for making noise.
 func (c *Crowd) Update(m Member, extra string) error {
-	return c.client.Send(m.presence("", DisplayName(m.Name)+extra))
+	return c.client.Send(m.presence("", DisplayName(m.Name)+c.Extra+extra))
 }
 
 // Close disconnects the component. Its people stay in their rooms as ghosts
