@@ -119,7 +119,7 @@ func (f *follower) begin(answer subscribed, asked time.Time) {
 // await returns why the subscription is over.
 func (f *follower) await(ctx context.Context) error {
 	f.mu.Lock()
-	lost, patience := f.lost, time.Duration(missedBeats*float64(f.beat))
+	lost, patience := f.lost, f.patience()
 	f.mu.Unlock()
 	tick := time.NewTicker(patience / 5)
 	defer tick.Stop()
@@ -140,6 +140,9 @@ func (f *follower) await(ctx context.Context) error {
 		}
 	}
 }
+
+// patience is how long it may be silent before the subscription is given up. The caller holds mu.
+func (f *follower) patience() time.Duration { return time.Duration(missedBeats * float64(f.beat)) }
 
 // end forgets the subscription, so that what still comes of it is refused.
 func (f *follower) end(err error) {
@@ -163,11 +166,17 @@ func (f *follower) apply(b batch) error {
 	if f.epoch == "" || b.Epoch != f.epoch {
 		return errEpoch
 	}
+	silent := time.Since(f.last)
 	f.last = time.Now()
-	err := error(nil)
-	if b.Seq != f.seq+1 {
+	var err error
+	switch {
+	case silent > f.patience():
+		// We were frozen, or the network was. What waited here meanwhile is of a subscription that the module
+		// has forgotten by now, and must not pass for a sign of life.
+		err = errNoBeat
+	case b.Seq != f.seq+1:
 		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
-	} else {
+	default:
 		f.seq = b.Seq
 		err = f.directory.Apply(f.domain, b.Batch, f.zero.Add(b.At))
 		if errors.Is(err, occupancy.ErrTotals) {

@@ -214,6 +214,27 @@ func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
 	}
 }
 
+// After a freeze what had waited in the socket may come in before it is noticed that nothing came for long.
+func TestABatchThatComesTooLateIsNoSignOfLife(t *testing.T) {
+	const late = 13 * time.Second // between two looks at how long it is silent
+	follow(t, func(m *module, epoch string) {
+		m.send(epoch, 1, 100, synced, oneRoom)
+		if epoch == "e1" {
+			time.Sleep(late)
+			m.send(epoch, 2, 101, synced, "")
+		}
+	}, func(t *testing.T, c *component.Component, m *module) {
+		time.Sleep(late + time.Second)
+		synctest.Wait()
+		if n := m.subscriptions(); n != 2 {
+			t.Errorf("got %d subscriptions want another one at once", n)
+		}
+		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) > time.Second {
+			t.Errorf("got %+v, %v want the new copy", got, err)
+		}
+	})
+}
+
 func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		if epoch == "e1" {
