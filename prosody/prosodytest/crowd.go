@@ -92,7 +92,7 @@ func (c *Crowd) Join(ctx context.Context, n int, rooms ...string) ([]Member, err
 			members = append(members, m)
 		}
 	}
-	if err := c.settle(ctx, 1); err != nil {
+	if err := c.confirm(ctx, members); err != nil {
 		return members, fmt.Errorf("prosodytest: crowd into rooms: %w", err)
 	}
 	return members, nil
@@ -111,7 +111,7 @@ func (c *Crowd) Leave(ctx context.Context, members ...Member) error {
 			return err
 		}
 	}
-	if err := c.settle(ctx, 1); err != nil {
+	if err := c.confirm(ctx, members); err != nil {
 		return fmt.Errorf("prosodytest: crowd out of rooms: %w", err)
 	}
 	return nil
@@ -146,15 +146,31 @@ func (m Member) presence(typ, payload string) string {
 
 // settle blocks until fewer than most answers are outstanding.
 func (c *Crowd) settle(ctx context.Context, most int) error {
+	return c.until(ctx, func() bool { return len(c.waiting) < most })
+}
+
+// confirm blocks until no answer about members is outstanding, whatever others wait for.
+func (c *Crowd) confirm(ctx context.Context, members []Member) error {
+	return c.until(ctx, func() bool {
+		for len(members) > 0 && !c.waiting[members[len(members)-1].JID] {
+			members = members[:len(members)-1]
+		}
+		return len(members) == 0
+	})
+}
+
+// until blocks until ok, which is asked again after each answer, with mu held.
+func (c *Crowd) until(ctx context.Context, ok func() bool) error {
 	for {
 		c.mu.Lock()
-		left, refused, changed := len(c.waiting), c.refused, c.changed
+		refused := c.refused
 		c.refused = nil
+		done, left, changed := ok(), len(c.waiting), c.changed
 		c.mu.Unlock()
 		switch {
 		case refused != nil:
 			return refused
-		case left < most:
+		case done:
 			return nil
 		}
 		select {

@@ -1,0 +1,38 @@
+package prosodytest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Populate fills Prosody's memory with rooms on the main room domain, room1, room2 and so on, and with people in each,
+// much faster than they could join: 100,000 take a few seconds, during which Prosody does nothing else.
+// Their presence is as long as a browser's. Nobody is behind it: who is sent something turns out to be gone, and leaves.
+// For more than 10,000 rooms muc_room_cache_size has to be raised.
+func (s *Server) Populate(ctx context.Context, rooms, each int) error {
+	chunk := strings.Join(strings.Fields(populate), " ")
+	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s, %s)", chunk, rooms, each, luaString(s.Domains.MUC), luaString(s.Domains.Main)))
+	return err
+}
+
+// populate is told to the shell as one line, so it has no comments.
+const populate = `function (rooms, each, muc, main)
+	local st = require "util.stanza";
+	local mod_muc = prosody.hosts[muc].modules.muc;
+	for r = 1, rooms do
+		local room = mod_muc.create_room(("room%d@%s"):format(r, muc));
+		for o = 1, each do
+			local bare = ("u%d-%d@%s"):format(r, o, main);
+			local occupant = room:new_occupant(bare, ("%s/%08x"):format(room.jid, o));
+			occupant:set_session(bare .. "/web", st.presence()
+				:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text("User "..o):up()
+				:tag("stats-id"):text("Some-xyz"):up()
+				:tag("jitsi_participant_codecList"):text("av1,vp9,vp8,h264"):up()
+				:tag("avatar-url"):text("https://example.com/avatars/"..o..".png"):up()
+				:tag("SourceInfo"):text(('{"%08x-a0":{"muted":true},"%08x-v0":{"muted":false}}'):format(o, o)):up()
+				:tag("c", { xmlns = "http://jabber.org/protocol/caps", hash = "sha-1", node = "https://jitsi.org", ver = "x" }):up());
+			room:save_occupant(occupant);
+		end
+	end
+end`
