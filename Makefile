@@ -65,7 +65,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 .PHONY: bench
 bench: ## measure, on a real Prosody
 	@.ci/need $(need_go) $(need_prosody)
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -run '^$$' -bench . -benchmem ./...
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 .PHONY: clean
 clean: ## remove what was built

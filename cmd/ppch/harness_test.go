@@ -184,8 +184,8 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 }
 
 // must returns v and ends the test if there is an error.
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 }
 
 // castOn logs in everybody who is to take part in meetings on srv, until the test ends.
-func castOn(t *testing.T, srv *prosodytest.Server) *prosodytest.Cast {
+func castOn(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
 	t.Helper()
 	cast := must(srv.Cast(t.Context()))(t)
 	t.Cleanup(func() { _ = cast.Close() })

@@ -15,7 +15,7 @@ import (
 )
 
 // buildProgram builds the service as it is shipped.
-func buildProgram(t *testing.T) string {
+func buildProgram(t testing.TB) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "ppch")
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", program, ".").CombinedOutput(); err != nil {
@@ -26,7 +26,7 @@ func buildProgram(t *testing.T) string {
 
 // process is the service as a process of its own, which can be killed and frozen, always on the same port.
 type process struct {
-	t       *testing.T
+	t       testing.TB
 	program string
 	env     []string
 	url     string
@@ -39,7 +39,7 @@ type process struct {
 	gone <-chan struct{}
 }
 
-func startProcess(t *testing.T, program string, env variables) *process {
+func startProcess(t testing.TB, program string, env variables) *process {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
