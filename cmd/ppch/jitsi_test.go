@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/google/go-cmp/cmp"
@@ -212,7 +214,11 @@ func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
 	}
 	s := runService(t, env).ready()
 	for _, room := range []string{"planning", "planning@breakout.meet.jitsi", "planning@lobby.meet.jitsi"} {
-		a := s.get("/api/rooms/"+room+"/participants", "X-API-Key", env["PPCH_API_KEY"])
+		var a answer
+		eventually(t, 10*time.Second, "its domain is known", func() bool {
+			a = s.get("/api/rooms/"+room+"/participants", "X-API-Key", env["PPCH_API_KEY"])
+			return a.status != http.StatusServiceUnavailable // readiness is of the main domain alone
+		})
 		if a.status != 200 || a.data["source"] != "module" || a.data["participant_count"] != 2.0 {
 			t.Errorf("%s got %d %s want 2 people by the module", room, a.status, a.body)
 		}
