@@ -4,6 +4,7 @@ GO ?= go
 FOR ?=
 FUZZTIME ?= 5m
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+REDOCLY = @redocly/cli@1.34.5
 
 # What a fresh Debian lacks, as PROGRAM:PACKAGE.
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
@@ -42,11 +43,12 @@ test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
 
 .PHONY: lint
-lint: ## look at the code with golangci-lint and luacheck
-	@.ci/need $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check
+lint: ## look at the code with golangci-lint and luacheck, and at the API's contract with redocly
+	@.ci/need $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
 	$(GO) mod tidy -diff
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	luacheck -q --config prosody/.luacheckrc prosody
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes $(REDOCLY) lint --config .redocly.yaml api/openapi.yaml
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
