@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
@@ -22,8 +24,17 @@ type asking struct {
 	json bool
 }
 
-// add gives cmd the flags.
+// add gives cmd the flags, and has it end quietly where nobody reads on, as "head" does.
+// Mostly SIGPIPE sees to that, but some who start programs have them ignore it.
 func (a *asking) add(cmd *cobra.Command) {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if file := (*fs.PathError)(nil); errors.As(err, &file) && errors.Is(file, syscall.EPIPE) {
+			return nil
+		}
+		return err
+	}
 	cmd.Flags().StringVar(&a.url, "url", "", "where the service is (default PPCH_HOST and PPCH_PORT)")
 	cmd.Flags().BoolVar(&a.json, "json", false, "write JSON, an object in each line")
 }
@@ -66,6 +77,14 @@ func styleOf(w io.Writer) terminal.Style {
 	return terminal.Style{Color: true, Width: width, Height: height}
 }
 
+// named refuses an empty name, which is a variable that isn't set more often than it is meant to be all rooms.
+func named(_ *cobra.Command, args []string) error {
+	if len(args) > 0 && args[0] == "" {
+		return errors.New("the room's name is empty")
+	}
+	return nil
+}
+
 // newRooms returns "ppch rooms", which lists the rooms that are open.
 func newRooms(env envconfig.Lookuper) *cobra.Command {
 	a := &asking{env: env}
@@ -85,6 +104,7 @@ func newRooms(env envconfig.Lookuper) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer c.Close()
 			query := url.Values{"limit": {"1000"}}
 			for name, value := range map[string]string{"type": typ, "q": search, "sort": sort, "order": order} {
 				if value != "" {
@@ -100,9 +120,7 @@ func newRooms(env envconfig.Lookuper) *cobra.Command {
 			if a.json {
 				return c.RoomsJSON(cmd.Context(), cmd.OutOrStdout(), query)
 			}
-			style := styleOf(cmd.OutOrStdout())
-			style.Height = 0 // whoever lists rooms can scroll
-			return c.Rooms(cmd.Context(), cmd.OutOrStdout(), query, style)
+			return c.Rooms(cmd.Context(), cmd.OutOrStdout(), query, styleOf(cmd.OutOrStdout()))
 		},
 	}
 	a.add(cmd)
@@ -124,12 +142,13 @@ func newRoom(env envconfig.Lookuper) *cobra.Command {
 		Long:  "Tell who is in a room, as GET /api/rooms/{room_name} of the running service does." + askingHelp,
 		Example: `  ppch room Planning
   ppch room acme/Standup --json | jq .participant_count`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MatchAll(cobra.ExactArgs(1), named),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
+			defer c.Close()
 			if a.json {
 				return c.RoomJSON(cmd.Context(), cmd.OutOrStdout(), args[0])
 			}
@@ -152,12 +171,13 @@ On a terminal that is a table which is drawn anew; elsewhere, and with --lines,
 it is a line for each event. Ctrl-C ends it.` + askingHelp,
 		Example: `  ppch watch
   ppch watch Planning --json | jq -c 'select(.event == "participant.joined")'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), named),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
+			defer c.Close()
 			name := ""
 			if len(args) > 0 {
 				name = args[0]
@@ -165,7 +185,7 @@ it is a line for each event. Ctrl-C ends it.` + askingHelp,
 			out := cmd.OutOrStdout()
 			switch {
 			case a.json:
-				return c.WatchJSON(cmd.Context(), out, name)
+				return c.WatchJSON(cmd.Context(), out, cmd.ErrOrStderr(), name)
 			case lines || styleOf(out) == (terminal.Style{}):
 				return c.WatchLines(cmd.Context(), out, name)
 			}

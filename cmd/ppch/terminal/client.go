@@ -2,7 +2,9 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,12 +12,13 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/tmaxmax/go-sse"
 )
 
 // maxAnswer bounds what is read of one answer; a page of 1,000 rooms has about 500 kB.
-const maxAnswer = 64 << 20
+const maxAnswer = 16 << 20
+
+// answersIn is how long an answer may take. What a service that is well needs is far less.
+const answersIn = 30 * time.Second
 
 // Client asks one service. It is safe for concurrent use.
 type Client struct {
@@ -33,13 +36,28 @@ type Client struct {
 type Problem struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
+	Title  string `json:"title"`
 	Detail string `json:"detail"`
 }
 
-func (p *Problem) Error() string { return Clean(p.Detail) + " (" + Clean(p.Code) + ")" }
+func (p *Problem) Error() string {
+	return Clean(cmp.Or(p.Detail, p.Title)) + " (" + Clean(p.Code) + ")"
+}
+
+// lasts is whether asking again is of no use.
+func (p *Problem) lasts() bool {
+	return p.Status < http.StatusInternalServerError && p.Status != http.StatusTooManyRequests
+}
 
 // near is a client without the environment's proxy.
-var near = &http.Client{Transport: &http.Transport{}}
+// It follows nowhere: PPCH sends nobody elsewhere, and the key is not for whoever is there.
+var near = &http.Client{
+	Transport:     &http.Transport{ResponseHeaderTimeout: answersIn, TLSHandshakeTimeout: answersIn},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Close closes the connections that are not in use.
+func (c *Client) Close() { c.http().CloseIdleConnections() }
 
 // request returns a request for a path below the service's address.
 func (c *Client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
@@ -69,83 +87,52 @@ func (c *Client) http() *http.Client {
 
 // get reads an answer into v. What the service refuses is a *Problem.
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, answersIn)
+	defer cancel()
 	req, err := c.request(ctx, path, query)
 	if err != nil {
 		return err
 	}
 	resp, err := c.http().Do(req)
 	if err != nil {
-		return unreachable(err)
+		return inWords(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return problemOf(resp)
+		return c.problemOf(resp)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
-		return fmt.Errorf("what answers at %s is not PPCH: %w", req.URL.Host, err)
+		return c.notPPCH(err.Error())
 	}
 	return nil
 }
 
-// unreachable says without Go's words for a request that nothing answers.
-func unreachable(err error) error {
+// notPPCH says that something else answers, which is no reason to believe a word of it.
+func (c *Client) notPPCH(why string) error {
+	return fmt.Errorf("what answers at %s is not PPCH: %s", c.URL.Host, Clean(why))
+}
+
+// inWords says why there is no answer.
+func inWords(err error) error {
+	var certificate *tls.CertificateVerificationError
 	var u *url.Error
-	if errors.As(err, &u) && !errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &certificate):
+		return fmt.Errorf("--url has to name the host as its certificate does, and SSL_CERT_FILE an authority of one's own: %w", certificate.Err)
+	case errors.As(err, &u):
 		return fmt.Errorf("is the service running? %w", u.Err)
 	}
 	return err
 }
 
 // problemOf reads the problem document that resp is.
-func problemOf(resp *http.Response) error {
-	p := &Problem{Status: resp.StatusCode}
+func (c *Client) problemOf(resp *http.Response) error {
+	p := &Problem{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(p); err != nil || p.Code == "" {
-		return fmt.Errorf("what answers at %s is not PPCH: %s", resp.Request.URL.Host, resp.Status)
+		return c.notPPCH(resp.Status)
 	}
+	p.Status = resp.StatusCode
 	return p
-}
-
-// follow calls each with every event of a stream until ctx ends, which returns nil.
-// A connection that is lost is made again; the stream then goes on behind the last event, or says that it can't.
-// What the service refuses for good is a *Problem.
-func (c *Client) follow(ctx context.Context, path string, query url.Values, each func(sse.Event), lost func(error)) error {
-	req, err := c.request(ctx, path, query)
-	if err != nil {
-		return err
-	}
-	client := &sse.Client{
-		HTTPClient:        c.http(),
-		ResponseValidator: streams,
-		OnRetry:           func(err error, _ time.Duration) { lost(unreachable(err)) },
-		Backoff:           sse.Backoff{InitialInterval: time.Second, Multiplier: 2, MaxInterval: 30 * time.Second, MaxRetries: 0},
-	}
-	conn := client.NewConnection(req)
-	conn.Buffer(nil, maxAnswer)
-	conn.SubscribeToAll(each)
-	err = conn.Connect()
-	var p *Problem
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case errors.As(err, &p):
-		return p
-	}
-	return unreachable(err)
-}
-
-// passing is a refusal that passes by itself, which is what Temporary tells.
-type passing struct{ error }
-
-func (passing) Temporary() bool { return true }
-
-// streams takes an answer as a stream, or says why it is none.
-func streams(resp *http.Response) error {
-	if resp.StatusCode == http.StatusOK {
-		return sse.DefaultValidator(resp)
-	}
-	err := problemOf(resp)
-	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
-		return passing{err}
-	}
-	return err
 }

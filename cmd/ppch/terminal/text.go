@@ -1,11 +1,14 @@
 package terminal
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -13,12 +16,36 @@ import (
 // what would move the cursor, change colours or turn the direction of writing is replaced.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r) && r != '\u200d', r == unicode.ReplacementChar, r == '\u2028', r == '\u2029':
+		if r == unicode.ReplacementChar || harms(r) {
 			return '·'
 		}
 		return r
 	}, strings.ToValidUTF8(text, "·"))
+}
+
+// harms is whether a terminal may take r for more than a letter. What joins the parts of an emoji doesn't.
+func harms(r rune) bool {
+	return r != '\u200d' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// lineOfJSON returns JSON in one line, with what a terminal must not get escaped. It means the same.
+func lineOfJSON(raw []byte) string {
+	var line bytes.Buffer
+	if err := json.Compact(&line, bytes.ToValidUTF8(raw, []byte("\ufffd"))); err != nil {
+		panic(err) // it was read as JSON
+	}
+	var b strings.Builder
+	for _, r := range line.String() {
+		if !harms(r) {
+			b.WriteRune(r)
+			continue
+		}
+		// All of them are in strings, for JSON has none elsewhere (RFC 8259, section 7).
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String() + "\n"
 }
 
 // readable returns the name of a room as people write it; where it is encoded, that is for the wire.

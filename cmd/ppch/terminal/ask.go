@@ -1,0 +1,167 @@
+package terminal
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxPages bounds a list: it is a million rooms, and more than any Prosody has.
+const maxPages = 1000
+
+// room is what is shown of a room.
+type room struct {
+	Name         string         `json:"room_name"`
+	Exists       bool           `json:"exists"`
+	Participants int            `json:"participant_count"`
+	Exact        bool           `json:"exact"`
+	Counts       map[string]int `json:"counts"`
+	CreatedAt    *time.Time     `json:"created_at"`
+	AsOf         time.Time      `json:"as_of"`
+	Note         string         `json:"note"`
+	Subject      *string        `json:"subject"`
+	Visitors     *int           `json:"visitors"`
+	Lobby        *related       `json:"lobby"`
+	Breakouts    []related      `json:"breakout_rooms"`
+	Occupants    []occupant     `json:"occupants"`
+	Duration     *int64         `json:"duration_seconds"`
+}
+
+type related struct {
+	RoomJID      string  `json:"room_jid"`
+	Name         *string `json:"name"`
+	Participants *int    `json:"participant_count"`
+}
+
+type occupant struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`
+	Role     string `json:"role"`
+	Duration *int64 `json:"duration_seconds"`
+}
+
+// page is one of a list.
+type page struct {
+	Rooms []json.RawMessage `json:"rooms"`
+	Next  *string           `json:"next_cursor"`
+	AsOf  time.Time         `json:"as_of"`
+}
+
+// shown reads what is shown of the rooms.
+func (c *Client) shown(p page) ([]room, error) {
+	rooms := make([]room, len(p.Rooms))
+	for i, raw := range p.Rooms {
+		if err := json.Unmarshal(raw, &rooms[i]); err != nil {
+			return nil, c.notPPCH(err.Error())
+		}
+	}
+	return rooms, nil
+}
+
+// page reads a page of a list.
+func (c *Client) page(ctx context.Context, query url.Values) (page, error) {
+	var p page
+	if err := c.get(ctx, "/api/rooms", query, &p); err != nil {
+		return page{}, err
+	}
+	// An answer that lacks the rooms doesn't say that there are none.
+	if p.Rooms == nil || p.AsOf.IsZero() {
+		return page{}, c.notPPCH("a list without rooms or as_of")
+	}
+	return p, nil
+}
+
+// pages calls each with all pages of a list.
+func (c *Client) pages(ctx context.Context, query url.Values, each func(page) error) error {
+	query = maps.Clone(query)
+	for range maxPages {
+		p, err := c.page(ctx, query)
+		if err != nil {
+			return err
+		}
+		if err := each(p); err != nil || p.Next == nil {
+			return err
+		}
+		query.Set("cursor", *p.Next)
+	}
+	return c.notPPCH("a list without end")
+}
+
+// Rooms writes a table of the rooms that query asks for, all pages of them.
+func (c *Client) Rooms(ctx context.Context, w io.Writer, query url.Values, style Style) error {
+	var all []room
+	sum := totals{known: true}
+	err := c.pages(ctx, query, func(p page) error {
+		rooms, err := c.shown(p)
+		all, sum.asOf = append(all, rooms...), p.AsOf
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	sum.add(all)
+	_, err = io.WriteString(w, roomsTable(all, sum, style))
+	return err
+}
+
+// RoomsJSON writes each room that query asks for as JSON in a line of its own.
+func (c *Client) RoomsJSON(ctx context.Context, w io.Writer, query url.Values) error {
+	return c.pages(ctx, query, func(p page) error {
+		for _, raw := range p.Rooms {
+			if _, err := io.WriteString(w, lineOfJSON(raw)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// roomPath is the path of a room that is called name.
+func roomPath(name string) string {
+	// Whoever stands between takes dots alone for a step up.
+	if strings.Trim(name, ".") == "" {
+		return "/api/rooms/" + strings.ReplaceAll(name, ".", "%2E")
+	}
+	return "/api/rooms/" + url.PathEscape(name)
+}
+
+// room reads what is known of a room, as it is told and as it is shown.
+func (c *Client) room(ctx context.Context, name string) (json.RawMessage, room, error) {
+	var raw json.RawMessage
+	if err := c.get(ctx, roomPath(name), nil, &raw); err != nil {
+		return nil, room{}, err
+	}
+	var r room
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, room{}, c.notPPCH(err.Error())
+	}
+	if r.AsOf.IsZero() {
+		return nil, room{}, c.notPPCH("a room without as_of")
+	}
+	return raw, r, nil
+}
+
+// Room writes who is in a room.
+func (c *Client) Room(ctx context.Context, w io.Writer, name string, style Style) error {
+	_, r, err := c.room(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, roomTable(r, style))
+	return err
+}
+
+// RoomJSON writes what the service answers about a room.
+func (c *Client) RoomJSON(ctx context.Context, w io.Writer, name string) error {
+	raw, _, err := c.room(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, lineOfJSON(raw))
+	return err
+}

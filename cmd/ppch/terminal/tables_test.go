@@ -1,0 +1,142 @@
+package terminal_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"ppch/cmd/ppch/terminal"
+)
+
+// answers returns a client of a service that is written by hand, path by path; the query leaves no trace but in seen.
+func answers(t *testing.T, paths map[string]http.HandlerFunc) *terminal.Client {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, ok := paths[r.URL.EscapedPath()]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		answer(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &terminal.Client{URL: u, Key: "key"}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func says(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }
+}
+
+const asOf = `"as_of":"2026-11-22T10:00:00Z"`
+
+// listOf is an answer with rooms, of which each began a while ago, and so has another span.
+func listOf(names ...string) string {
+	var rooms []string
+	for i, name := range names {
+		quoted, _ := json.Marshal(name)
+		began := []string{`"2026-11-22T09:59:15Z"`, `"2026-11-22T09:18:00Z"`, `"2026-11-22T07:30:00Z"`, `"2026-11-19T05:00:00Z"`, "null"}[i%5]
+		rooms = append(rooms, fmt.Sprintf(`{"room_name":%s,"exists":true,"participant_count":%d,"exact":true,"created_at":%s,%s}`, quoted, i+1, began, asOf))
+	}
+	return `{"rooms":[` + strings.Join(rooms, ",") + `],"next_cursor":null,` + asOf + `}`
+}
+
+func rooms(t *testing.T, style terminal.Style, names ...string) string {
+	t.Helper()
+	var b strings.Builder
+	c := answers(t, map[string]http.HandlerFunc{"/api/rooms": says(listOf(names...))})
+	if err := c.Rooms(context.Background(), &b, nil, style); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestATableLinesUpWhateverIsInIt(t *testing.T) {
+	got := rooms(t, terminal.Style{}, "planning", "%d0%ba%d0%b0%d1%84%d0%b5", "生命", "a%1b%5b2Jb", "[acme]stand%20up")
+	lines := strings.Split(got, "\n")
+	want := []string{
+		"ROOM            PEOPLE  OTHERS  OPEN FOR  BESIDE IT",
+		"planning             1          45s",
+		"кафе                 2          42m",
+		"生命                 3          2h 30m",
+		"a·[2Jb               4          3d 5h",
+		"[acme]stand up       5          ?",
+	}
+	for i, line := range want {
+		if strings.Join(strings.Fields(lines[i]), " ") != strings.Join(strings.Fields(line), " ") {
+			t.Errorf("got %q want %q", lines[i], line)
+		}
+	}
+	if !strings.HasPrefix(lines[len(want)], "5 rooms, 15 people, as of ") {
+		t.Errorf("got %q", lines[len(want)])
+	}
+	// The column of spans begins at the same place of the screen in each line.
+	column := strings.Index(lines[0], "OPEN FOR")
+	for i, open := range []string{"45s", "42m", "2h 30m", "3d 5h", "?"} {
+		before, _, _ := strings.Cut(lines[i+1], open)
+		if at := text.StringWidthWithoutEscSequences(before); at != column {
+			t.Errorf("%q begins at %d want %d in\n%s", open, at, column, got)
+		}
+	}
+}
+
+func TestATableIsNoWiderThanTheTerminal(t *testing.T) {
+	for _, width := range []int{10, 17, 18, 40, 80} {
+		got := rooms(t, terminal.Style{Width: width}, strings.Repeat("生", 60), strings.Repeat("a", 90), "b")
+		for line := range strings.Lines(got) {
+			if w := text.StringWidthWithoutEscSequences(strings.TrimSuffix(line, "\n")); w > width && !strings.HasPrefix(line, "3 rooms") {
+				t.Errorf("got %d columns want %d: %q", w, width, line)
+			}
+		}
+		if !strings.Contains(got, "生…") {
+			t.Errorf("got %q want it to show that something was cut", got)
+		}
+	}
+}
+
+func TestThereAreColoursOnATerminalAlone(t *testing.T) {
+	t.Setenv("NO_COLOR", "") // of the machine that tests
+	text.EnableColors()
+	if got := rooms(t, terminal.Style{Color: true}, "planning"); !strings.Contains(got, "\x1b[1m") {
+		t.Errorf("got %q want a header in bold", got)
+	}
+	if got := rooms(t, terminal.Style{}, "planning", "\x1b[1m"); strings.Contains(got, "\x1b") {
+		t.Errorf("got %q want no escape sequences", got)
+	}
+}
+
+func TestARoomIsShownWithAllThatIsKnown(t *testing.T) {
+	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/Planning": says(`{"room_name":"Planning","exists":true,"participant_count":2,"exact":false,
+		"counts":{"recorder":1,"visitor":2,"focus":1},"subject":"Plans\u001b[2J","note":"half known","visitors":3,"duration_seconds":3700,
+		"lobby":{"participant_count":1},"breakout_rooms":[{"participant_count":2},{"participant_count":null}],
+		"occupants":[{"id":"1","name":"Ada\u202e","kind":"user\u001b[2J","role":"moderator","duration_seconds":5},{"id":"2","name":"","kind":"focus","role":"moderator"}],` + asOf + `}`)})
+	var b strings.Builder
+	if err := c.Room(t.Context(), &b, "Planning", terminal.Style{}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.String()
+	for _, want := range []string{
+		"Planning: ≤2 people, 1 recorder, 2 visitor, 1 waiting, 2 in breakout rooms, 3 visitors; open for 1h 1m, as of ",
+		"\nhalf known\nSubject: Plans·[2J\nNAME  KIND      ROLE       HERE FOR  NICK\n",
+		"Ada·  user·[2J  moderator  5s        1\n", "      focus     moderator  ?         2\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s want %q in it", got, want)
+		}
+	}
+	if strings.ContainsAny(got, "\x1b\u202e") {
+		t.Errorf("got %q", got)
+	}
+}
