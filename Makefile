@@ -10,7 +10,7 @@ REDOCLY = @redocly/cli@1.34.5
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
-	curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
+	script:bsdutils curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
 	/usr/lib/python3/dist-packages/slixmpp:python3-slixmpp \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
 	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy chromium:chromium
@@ -63,6 +63,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
+	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
 
 .PHONY: bench
 bench: ## measure, on a real Prosody

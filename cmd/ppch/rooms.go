@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
@@ -24,17 +22,8 @@ type asking struct {
 	json bool
 }
 
-// add gives cmd the flags, and has it end quietly where nobody reads on, as "head" does.
-// Mostly SIGPIPE sees to that, but some who start programs have them ignore it.
+// add gives cmd the flags.
 func (a *asking) add(cmd *cobra.Command) {
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := run(cmd, args)
-		if file := (*fs.PathError)(nil); errors.As(err, &file) && errors.Is(file, syscall.EPIPE) {
-			return nil
-		}
-		return err
-	}
 	cmd.Flags().StringVar(&a.url, "url", "", "where the service is (default PPCH_HOST and PPCH_PORT)")
 	cmd.Flags().BoolVar(&a.json, "json", false, "write JSON, an object in each line")
 }

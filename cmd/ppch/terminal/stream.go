@@ -49,7 +49,8 @@ func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) e
 	conn := client.NewConnection(req)
 	conn.Buffer(nil, maxEvent)
 	conn.SubscribeToAll(func(e sse.Event) {
-		if following.Err() == nil {
+		// A position alone is noted by conn, and is no event (HTML standard, section 9.2.6).
+		if e.Data != "" && following.Err() == nil {
 			if err := each(e); err != nil {
 				stop(err)
 			}

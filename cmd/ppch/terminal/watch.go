@@ -80,9 +80,9 @@ func lineFor(e sse.Event) string {
 	at := v.Time.Local().Format(time.TimeOnly) + "  "
 	switch e.Type {
 	case "participant.joined":
-		return fmt.Sprintf("%s%s joined %s, where %d are now", at, who, room, v.Participants)
+		return fmt.Sprintf("%s%s joined %s, where %d %s now", at, who, room, v.Participants, plural(v.Participants, "is", "are"))
 	case "participant.left":
-		return fmt.Sprintf("%s%s left %s, where %d are now", at, who, room, v.Participants)
+		return fmt.Sprintf("%s%s left %s, where %d %s now", at, who, room, v.Participants, plural(v.Participants, "is", "are"))
 	case "room.started":
 		return at + room + " started"
 	case "room.ended":

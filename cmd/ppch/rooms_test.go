@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// asks returns the environment of somebody who asks s, with a key.
+func asks(t *testing.T, s *service) variables {
+	t.Helper()
+	env := healthcheckOf(t, s, "127.0.0.1")
+	env["PPCH_API_KEY"] = testKey
+	return env
+}
+
+// names returns the names of rooms in the lines of JSON.
+func names(t *testing.T, lines string) string {
+	t.Helper()
+	var all []string
+	for line := range strings.Lines(lines) {
+		var r struct {
+			Name string `json:"room_name"`
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Errorf("got the line %q: %v", line, err)
+		}
+		all = append(all, r.Name)
+	}
+	return strings.Join(all, " ")
+}
+
+// Somebody at a terminal asks a service beside a real Prosody who is there.
+func TestRoomsFromTheTerminal(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada\u202e", "Bob")
+	meeting(t, cast, srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"), "Анна")
+	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Eve", "Kim", "生命")
+	env := asks(t, runService(t, envFor(srv)).ready())
+
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string // the names of the rooms
+	}{
+		{"all", nil, "%d0%ba%d0%b0%d1%84%d0%b5 [acme]stand%20up planning"},
+		{"the largest first", []string{"--sort", "participants"}, "[acme]stand%20up planning %d0%ba%d0%b0%d1%84%d0%b5"},
+		{"the other way round", []string{"--sort", "participants", "--order", "asc"}, "%d0%ba%d0%b0%d1%84%d0%b5 planning [acme]stand%20up"},
+		{"of a tenant", []string{"--tenant", "acme"}, "[acme]stand%20up"},
+		{"of no tenant", []string{"--tenant", ""}, "%d0%ba%d0%b0%d1%84%d0%b5 planning"},
+		{"with people enough", []string{"--min", "2", "-q", "plan"}, "planning"},
+		{"of another type", []string{"--type", "breakout"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := command(t, env, append([]string{"rooms", "--json"}, tt.args...)...)
+			if got := names(t, out); err != nil || got != tt.want {
+				t.Errorf("got %s, %v want %s", got, err, tt.want)
+			}
+		})
+	}
+	out, err := command(t, env, "rooms", "--sort", "participants")
+	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 6 || !strings.HasPrefix(lines[1], "[acme]stand up  3 ") || !strings.HasPrefix(lines[3], "кафе            1 ") ||
+		!strings.HasPrefix(lines[4], "3 rooms, 6 people, as of ") || strings.Contains(out, "\x1b") {
+		t.Errorf("got\n%s, %v", out, err)
+	}
+
+	for name, want := range map[string]string{
+		"acme/Stand up": "acme/Stand up: 3 people; open for ",
+		"Planning":      "\nAda·  user",
+		"Кафе":          "\nАнна  user",
+		"Nobody":        "There is no room Nobody now.\n",
+		"a/b":           "There is no room a/b now.\n",
+	} {
+		if out, err := command(t, env, "room", name); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: got %s, %v want %q", name, out, err, want)
+		}
+	}
+	out, err = command(t, env, "room", "PLANNING", "--json")
+	var r struct {
+		Count int `json:"participant_count"`
+	}
+	if e := json.Unmarshal([]byte(out), &r); err != nil || e != nil || r.Count != 2 || strings.Count(out, "\n") != 1 {
+		t.Errorf("got %s, %v, %v", out, err, e)
+	}
+
+	wrong := maps.Clone(env)
+	wrong["PPCH_API_KEY"] = "Correct-Horse-Battery-Stable"
+	for _, tt := range []struct {
+		name string
+		env  variables
+		args []string
+		want string
+	}{
+		{"an impossible name", env, []string{"room", "a@b@c"}, "(domain-not-watched)"},
+		{"too many parts", env, []string{"room", "a/b/c"}, "(bad-room-name)"},
+		{"dots", env, []string{"room", ".."}, "(bad-room-name)"},
+		{"no name", env, []string{"room", ""}, "the room's name is empty"},
+		{"no name to watch", env, []string{"watch", ""}, "the room's name is empty"},
+		{"an impossible name to watch", env, []string{"watch", "a@b@c"}, "(domain-not-watched)"},
+		{"a type that is none", env, []string{"rooms", "--type", "large"}, "(bad-parameter)"},
+		{"a wrong key", wrong, []string{"rooms"}, "(wrong-key)"},
+		{"a wrong key to watch", wrong, []string{"watch"}, "(wrong-key)"},
+		{"no key", variables{"PPCH_PORT": env["PPCH_PORT"]}, []string{"rooms"}, "PPCH_API_KEY: is not set"},
+		{"an address without a scheme", env, []string{"rooms", "--url", "127.0.0.1:8890"}, "--url is http:// or https:// and a host"},
+		{"Prosody's port", env, []string{"rooms", "--url", "http://" + srv.ComponentAddr()}, "is the service running? "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := command(t, tt.env, tt.args...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || out != "" {
+				t.Errorf("got %q, %v want the error %s", out, err, tt.want)
+			}
+		})
+	}
+}
+
+// A meeting is watched by scripts, by people, and by people at a terminal, in which the table redraws.
+func TestWatchFromTheTerminal(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("script"); err != nil {
+		lacks(t, "script, of Debian's bsdutils")
+	}
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	cast := castOn(t, srv)
+	planning := srv.Room("planning")
+	meeting(t, cast, planning, "Ada")
+	env := asks(t, runService(t, envFor(srv)).ready())
+	program := buildProgram(t)
+
+	scripts := watchBy(t, env, program, "watch", "--json")
+	people := watchBy(t, env, program, "watch", "Planning", "--lines")
+	// Nobody reads on, with SIGPIPE as it is, and where whoever starts programs ignores it: Go's runtime ends the program all the same.
+	head := watchBy(t, env, "sh", "-c", `exec 3>&1; { sleep .3; "$0" rooms --json; echo piped $? >&3; } | true; { trap "" PIPE; sleep .3; "$0" rooms --json; echo ignored $? >&3; } | true`, program)
+	table := watchBy(t, env, "script", "-qefc", "trap : INT; stty rows 14 cols 50; "+program+" watch; echo status $?", "/dev/null")
+	scripts.shows(`"event":"status"`)
+	people.shows(srv.Domains.MUC + ": ok\n")
+	head.shows("piped 141\n", "ignored 141\n")
+	table.shows("\x1b[?1049h", "\x1b[1mROOM", "planning  1", "1 room, 1 person, as of ")
+
+	bob := must(cast.User(t.Context(), planning, "Bob"))(t)
+	scripts.shows(`"event":"participant.joined"`, `"name":"Bob"`)
+	people.shows("  Bob joined planning, where 2 are now\n")
+	table.shows("planning  2", "Bob joined planning, where 2 are")
+	if err := bob.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	scripts.shows(`"event":"participant.left"`)
+	people.shows("  Bob left planning, where 1 is now\n")
+	table.shows("Bob left planning, where 1 is now")
+	for line := range strings.Lines(scripts.out.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("got the line %q", line)
+		}
+	}
+
+	if strings.Contains(table.out.String(), "\x1b[?1049l") {
+		t.Error("the screen was left before Ctrl-C")
+	}
+	must(table.in.Write([]byte{3}))(t)
+	table.shows("\x1b[?7h\x1b[?25h\x1b[?1049l", "status 0\r\n")
+	for _, w := range []*watcher{scripts, people} {
+		if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, w := range []*watcher{scripts, people, table, head} {
+		if err := w.cmd.Wait(); err != nil || w.errs.String() != "" {
+			t.Errorf("%s: got %v, %q want exit status 0 and no word", w.cmd, err, w.errs.String())
+		}
+	}
+}
+
+// watcher is a program that is watched as it writes.
+type watcher struct {
+	t         *testing.T
+	cmd       *exec.Cmd
+	in        io.WriteCloser
+	out, errs logBuffer
+}
+
+func watchBy(t *testing.T, env variables, program string, args ...string) *watcher {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watcher{t: t, cmd: exec.CommandContext(ctx, program, args...)}
+	w.in = must(w.cmd.StdinPipe())(t)
+	w.cmd.Stdout, w.cmd.Stderr, w.cmd.WaitDelay = &w.out, &w.errs, 5*time.Second
+	w.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SHELL=/bin/sh", "TERM=xterm", "LC_ALL=C.UTF-8"}
+	for name, value := range env {
+		w.cmd.Env = append(w.cmd.Env, name+"="+value)
+	}
+	if err := w.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		if w.cmd.ProcessState == nil {
+			_ = w.cmd.Wait()
+		}
+	})
+	return w
+}
+
+// shows waits until all of these were written.
+func (w *watcher) shows(parts ...string) {
+	w.t.Helper()
+	for _, part := range parts {
+		deadline := time.Now().Add(20 * time.Second)
+		for !strings.Contains(w.out.String(), part) {
+			if time.Now().After(deadline) {
+				w.t.Fatalf("%s: got %q, %q want %q in it", w.cmd, w.out.String(), w.errs.String(), part)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package terminal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"ppch/cmd/ppch/terminal"
+)
+
+// told is an event as it is on the wire.
+func told(id, name, data string) string {
+	return fmt.Sprintf("id: %s\nevent: %s\ndata: {%s,\"time\":\"2026-11-22T10:00:00Z\"}\n\n", id, name, data)
+}
+
+// streams answers with events, and holds the stream open if open is set.
+func streams(open bool, events ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, strings.Join(events, ""))
+		_ = http.NewResponseController(w).Flush()
+		if open {
+			<-r.Context().Done()
+		}
+	}
+}
+
+// screen is what is written, which is looked at while that goes on.
+type screen struct {
+	// mu protects b.
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// until waits for text, then ends what watches, and returns what that returned.
+func until(t *testing.T, s *screen, want string, watch func(context.Context) error) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- watch(ctx) }()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.String(), want); time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-done:
+			t.Fatalf("it ended with %v before %q came, after %q", err, want, s)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %q want %q in it", s, want)
+		}
+	}
+	cancel()
+	return <-done
+}
+
+func TestEachEventIsALine(t *testing.T) {
+	c := answers(t, map[string]http.HandlerFunc{"/api/events": streams(true,
+		told("1", "status", `"domain":"muc.meet.jitsi","live":false,"status":"error: Prosody is away\u001b[2J"`),
+		told("1", "reset", `"reason":"unknown-id"`),
+		told("2", "room.started", `"room_name":"%d0%ba%d0%b0%d1%84%d0%b5"`),
+		told("3", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"ada","name":"A\u202eda","kind":"user"}`),
+		told("4", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"rec","name":"","kind":"recorder"}`),
+		told("5", "participant.updated", `"room_name":"planning"`),
+		told("6", "participant.left", `"room_name":"planning","participant_count":0,"occupant":null`),
+		"id: 6\n\n", // a position alone
+		told("7", "room.ended", `"room_name":"planning"`),
+	)})
+	var s screen
+	if err := until(t, &s, "ended\n", func(ctx context.Context) error { return c.WatchLines(ctx, &s, "") }); err != nil {
+		t.Errorf("got %v want nil", err)
+	}
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).Local().Format(time.TimeOnly) + "  "
+	want := at + strings.Join([]string{
+		"muc.meet.jitsi: error: Prosody is away·[2J", "what happened in between isn't known (unknown-id)", "кафе started",
+		"A·da joined planning, where 1 is now", "rec (recorder) joined planning, where 1 is now",
+		"somebody left planning, where 0 are now", "planning ended",
+	}, "\n"+at) + "\n"
+	if s.String() != want {
+		t.Errorf("got\n%s want\n%s", s.String(), want)
+	}
+}
+
+// A connection is lost, the service is away for a moment, and then the stream goes on behind the last event.
+func TestALostConnectionComesBack(t *testing.T) {
+	var asked atomic.Int32
+	var since atomic.Value
+	c := answers(t, map[string]http.HandlerFunc{"/api/events": func(w http.ResponseWriter, r *http.Request) {
+		switch asked.Add(1) {
+		case 1:
+			streams(false, told("41", "room.started", `"room_name":"planning"`))(w, r)
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `{"code":"too-many-streams","detail":"There are too many.","status":503}`)
+		default:
+			since.Store(r.Header.Get("Last-Event-ID"))
+			streams(true, told("42", "room.ended", `"room_name":"planning"`))(w, r)
+		}
+	}})
+	var s screen
+	if err := until(t, &s, "planning ended\n", func(ctx context.Context) error { return c.WatchLines(ctx, &s, "") }); err != nil {
+		t.Errorf("got %v want nil", err)
+	}
+	for _, want := range []string{"  connection lost: EOF\n", "  connection lost: There are too many. (too-many-streams)\n"} {
+		if !strings.Contains(s.String(), want) {
+			t.Errorf("got %q want %q in it", s.String(), want)
+		}
+	}
+	if since.Load() != "41" {
+		t.Errorf("got the Last-Event-ID %v want 41", since.Load())
+	}
+}
+
+// A key that is withdrawn while somebody watches ends that, and says why.
+func TestWhatIsRefusedForGoodEnds(t *testing.T) {
+	var asked atomic.Int32
+	refused := func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"code":"wrong-key","detail":"This is no key.\u001b[2J","status":200}`)
+	}
+	c := answers(t, map[string]http.HandlerFunc{"/api/rooms": refused, "/api/events": func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			refused(w, r)
+			return
+		}
+		streams(false)(w, r)
+	}})
+	for name, err := range map[string]error{
+		"lines": c.WatchLines(t.Context(), io.Discard, ""),
+		"rooms": c.Rooms(t.Context(), io.Discard, nil, terminal.Style{}),
+		"table": c.WatchTable(t.Context(), io.Discard, "", func() terminal.Style { return terminal.Style{} }),
+	} {
+		if err == nil || err.Error() != "This is no key.·[2J (wrong-key)" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+var errFull = errors.New("no space left")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestAWatchThatCantBeWrittenEnds(t *testing.T) {
+	c := answers(t, map[string]http.HandlerFunc{
+		"/api/events": streams(true, told("1", "room.started", `"room_name":"planning"`)),
+		"/api/rooms":  says(listOf()),
+	})
+	for name, err := range map[string]error{
+		"lines": c.WatchLines(t.Context(), full{}, ""),
+		"JSON":  c.WatchJSON(t.Context(), full{}, io.Discard, ""),
+		"table": c.WatchTable(t.Context(), full{}, "", func() terminal.Style { return terminal.Style{} }),
+	} {
+		if !errors.Is(err, errFull) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// A server has 10,000 rooms: what is asked for at each redraw is what fits on the screen, and a number.
+func TestAWatchAsksOnlyForWhatFits(t *testing.T) {
+	var mu sync.Mutex
+	var limits []string
+	names := make([]string, 30)
+	for i := range names {
+		names[i] = strings.Repeat("生", 50)
+	}
+	limited := true
+	c := answers(t, map[string]http.HandlerFunc{
+		"/api/events": streams(true, told("1", "room.started", `"room_name":"`+strings.Repeat("a", 300)+`"`)),
+		"/api/rooms": func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			limits = append(limits, r.URL.Query().Get("limit"))
+			var n int
+			_, _ = fmt.Sscan(limits[len(limits)-1], &n)
+			fmt.Fprint(w, strings.Replace(listOf(names[:n]...), `"next_cursor":null`, `"next_cursor":"more"`, 1))
+		},
+		"/api/stats": func(w http.ResponseWriter, _ *http.Request) {
+			if mu.Lock(); limited {
+				w.WriteHeader(http.StatusForbidden)
+				fmt.Fprint(w, `{"code":"room-not-allowed","detail":"limited"}`)
+			} else {
+				fmt.Fprint(w, `{"rooms":10000,"participant_count":45678}`)
+			}
+			mu.Unlock()
+		},
+	})
+	watch := func(s *screen) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return c.WatchTable(ctx, s, "", func() terminal.Style { return terminal.Style{Width: 60, Height: 20} })
+		}
+	}
+	var key, s screen
+	if err := until(t, &key, "… there are more, which this key may not count, as of ", watch(&key)); err != nil {
+		t.Errorf("got %v want nil", err)
+	}
+	mu.Lock()
+	limits, limited = nil, false
+	mu.Unlock()
+	if err := until(t, &s, "… 9988 more; 10000 rooms, 45678 people, as of ", watch(&s)); err != nil {
+		t.Errorf("got %v want nil", err)
+	}
+	for frame := range strings.SplitSeq(s.String(), "\x1b[H") {
+		lines := strings.Split(frame, "\r\n")
+		for _, line := range lines {
+			plain, _, _ := strings.Cut(line, "\x1b[K")
+			if w := text.StringWidthWithoutEscSequences(plain); w > 60 {
+				t.Errorf("got %d columns: %q", w, line)
+			}
+		}
+		if len(lines) > 20 {
+			t.Errorf("got %d lines: %q", len(lines), frame)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got := slices.Compact(limits); !slices.Equal(got, []string{"12"}) {
+		t.Errorf("got the limits %v want what fits on 20 lines", got)
+	}
+	if !strings.HasPrefix(s.String(), "\x1b[?1049h") || !strings.HasSuffix(s.String(), "\x1b[?25h\x1b[?1049l") {
+		t.Errorf("got %q want the screen as it was before", s.String())
+	}
+}
+
+// A terminal is made smaller while nothing happens.
+func TestAResizeIsDrawnAtOnce(t *testing.T) {
+	c := answers(t, map[string]http.HandlerFunc{"/api/events": streams(true), "/api/rooms": says(listOf(strings.Repeat("a", 50)))})
+	var s screen
+	style := func() terminal.Style {
+		if strings.Contains(s.String(), "aaa") {
+			return terminal.Style{Width: 10, Height: 20}
+		}
+		return terminal.Style{Width: 80, Height: 20}
+	}
+	began := time.Now()
+	if err := until(t, &s, "aaaaaaaaa…", func(ctx context.Context) error { return c.WatchTable(ctx, &s, "", style) }); err != nil {
+		t.Errorf("got %v want nil", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
