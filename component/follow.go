@@ -23,6 +23,9 @@ const (
 	// missedBeats is how many heartbeats may fail to come before the copy is made anew.
 	missedBeats = 2.5
 
+	// maxSlack is how much may be unknown of Prosody's clock for a time by it to be told as the latest possible.
+	maxSlack = time.Second
+
 	firstResync = 500 * time.Millisecond
 	maxResync   = 30 * time.Second
 )
@@ -50,9 +53,10 @@ type follower struct {
 	version string // of the module
 	seq     uint64 // of the last batch
 	beat    time.Duration
-	last    time.Time  // when the last batch came
-	zero    time.Time  // when Prosody's clock was at 0, or somewhat earlier
-	lost    chan error // has room for one: why the subscription is over
+	last    time.Time     // when the last batch came
+	zero    time.Time     // when Prosody's clock was at 0, or up to slack earlier
+	slack   time.Duration // shrinks as batches come
+	lost    chan error    // has room for one: why the subscription is over
 }
 
 func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
@@ -111,9 +115,22 @@ func (f *follower) begin(answer subscribed, asked time.Time) {
 	f.directory.Begin(f.domain, answer.Trust)
 	f.epoch, f.version, f.seq, f.beat, f.last = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.lost = make(chan error, 1)
-	// Prosody answered after it was asked, so what it tells is never taken to be younger than it is.
-	// The time at which a batch comes says nothing: it may have waited for a frozen service, or on a slow network.
+	// Prosody answered after it was asked and before the answer came.
 	f.zero = asked.Add(-answer.At)
+	f.slack = time.Since(asked)
+}
+
+// trueAt returns when what a batch tells was true, by our clock.
+// That it came at a time says only that it was true before: it may have waited for a frozen service, or on a slow network.
+// The batch that waited least tells most of how the clocks stand to each other.
+// Where none was quick it is taken to be as old as it can be, rather than younger than it is.
+func (f *follower) trueAt(at time.Duration) time.Time {
+	earliest := f.zero.Add(at)
+	f.slack = max(0, min(f.slack, time.Since(earliest)))
+	if f.slack > maxSlack {
+		return earliest
+	}
+	return earliest.Add(f.slack)
 }
 
 // await returns why the subscription is over.
@@ -178,7 +195,7 @@ func (f *follower) apply(b batch) error {
 		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
 	default:
 		f.seq = b.Seq
-		err = f.directory.Apply(f.domain, b.Batch, f.zero.Add(b.At))
+		err = f.directory.Apply(f.domain, b.Batch, f.trueAt(b.At))
 		if errors.Is(err, occupancy.ErrTotals) {
 			// The copy is known to be wrong, and nobody knows since when: better none until the next one is whole.
 			f.directory.Forget(f.domain)

@@ -22,6 +22,7 @@ const (
 // module plays the Lua module: each subscription gets what tell sends.
 type module struct {
 	tell func(m *module, epoch string)
+	slow time.Duration // to be asked for a subscription
 
 	// mu protects what follows.
 	mu       sync.Mutex
@@ -47,6 +48,7 @@ func (m *module) script(c *componenttest.Conn) error {
 		case strings.Contains(s.Inner, "<subscribe") && m.unloaded:
 			return unavailable
 		case strings.Contains(s.Inner, "<subscribe"):
+			time.Sleep(m.slow)
 			m.epochs++
 			epoch := fmt.Sprintf("e%d", m.epochs)
 			go func() {
@@ -107,10 +109,13 @@ const (
 )
 
 // follow runs a component beside the module in virtual time.
-func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module)) {
+func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module), adjust ...func(*module)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &module{tell: tell, acks: map[string]string{}}
+		for _, f := range adjust {
+			f(m)
+		}
 		c, stop := start(t, config(componenttest.New("secret", m.script).Dial))
 		defer stop()
 		time.Sleep(100 * time.Millisecond)
@@ -271,6 +276,26 @@ func TestOldNewsIsAsOldAsItSays(t *testing.T) {
 			t.Errorf("as of %s later, %v want the second that Prosody's clock told", age, err)
 		}
 	})
+}
+
+func TestAQuickBatchTellsHowTheClocksStand(t *testing.T) {
+	for slow, want := range map[time.Duration]time.Duration{
+		700 * time.Millisecond: 0,
+		3 * time.Second:        3 * time.Second, // who is that slow to answer is not taken for younger than it is
+	} {
+		var sent time.Time
+		follow(t, func(m *module, epoch string) {
+			sent = time.Now()
+			m.send(epoch, 1, 100.001, synced, oneRoom)
+		}, func(t *testing.T, c *component.Component, _ *module) {
+			time.Sleep(slow)
+			synctest.Wait()
+			got, err := c.Room(t.Context(), room("planning"))
+			if early := sent.Sub(got.AsOf); err != nil || (early-want).Abs() > time.Millisecond {
+				t.Errorf("asked for %s: got as of %s too early, %v want %s", slow, early, err, want)
+			}
+		}, func(m *module) { m.slow = slow })
+	}
 }
 
 func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
