@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// generator makes a client of the contract; what that needs besides is generated's.
+const (
+	generator = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
+	generated = "github.com/oapi-codegen/runtime@v1.8.0"
+)
+
+// reader is a program that asks by the client which was generated for it.
+const reader = `package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	key := WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("X-API-Key", os.Args[2])
+		return nil
+	})
+	c, err := NewClientWithResponses(os.Args[1], key)
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	one, err := c.GetParticipantsWithResponse(ctx, "Planning", nil)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(one.JSON200.RoomName, one.JSON200.ParticipantCount, one.JSON200.Participants)
+	limit := 1
+	params := &ListRoomsParams{Limit: &limit}
+	for {
+		page, err := c.ListRoomsWithResponse(ctx, params)
+		if err != nil {
+			panic(err)
+		}
+		for _, room := range page.JSON200.Rooms {
+			fmt.Println(room.RoomName, room.ParticipantCount)
+		}
+		if params.Cursor = page.JSON200.NextCursor; params.Cursor == nil {
+			break
+		}
+	}
+	stats, err := c.GetStatsWithResponse(ctx)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(stats.JSON200.Rooms, stats.JSON200.ParticipantCount)
+}
+`
+
+// Somebody else's generator reads the contract, and what it makes of it reads live answers.
+func TestAGeneratedClientReadsLiveAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a generator is built")
+	}
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada", "Grace")
+	meeting(t, cast, srv.Room("retro"), "Alan")
+	s := runService(t, envFor(srv)).ready()
+
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	write("openapi.json", s.get("/openapi.json").body)
+	write("go.mod", "module client\n\ngo 1.24\n")
+	if out, err := do("run", generator, "-generate", "types,client", "-package", "main", "-o", "client.go", "openapi.json"); err != nil {
+		t.Log(out)
+		lacks(t, "what generates a client")
+	}
+	if out, err := do("get", generated); err != nil {
+		t.Log(out)
+		lacks(t, generated)
+	}
+	write("main.go", reader)
+	var out string
+	eventually(t, 2*time.Minute, "everybody in the answers", func() bool {
+		var err error
+		if out, err = do("run", ".", s.url, testKey); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return strings.HasSuffix(out, "2 3\n")
+	})
+	if want := "Planning 2 [Ada Grace]\nplanning 2\nretro 1\n2 3\n"; out != want {
+		t.Errorf("got %q want %q", out, want)
+	}
+}
