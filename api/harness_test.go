@@ -119,6 +119,8 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 		Link:      fakeLink(healthyLink()),
 		Directory: occupancy.NewDirectory(mainDomain, breakoutDomain),
 		Version:   "2.0.0",
+		Commit:    "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",
+		Built:     time.Date(2026, 11, 21, 18, 0, 0, 0, time.FixedZone("CET", 3600)),
 		Log:       slog.New(slog.NewJSONHandler(log, nil)),
 	}
 	for _, f := range adjust {

@@ -14,6 +14,8 @@ type healthView struct {
 	Service       string            `json:"service"`
 	Version       string            `json:"version"`
 	ProsodyStatus string            `json:"prosody_status"`
+	Commit        *string           `json:"commit"`
+	Built         *string           `json:"built"`
 	Reason        *occupancy.Reason `json:"reason"`
 	Connected     bool              `json:"connected"`
 	Since         *string           `json:"since"`
@@ -34,7 +36,7 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 	link := s.link.Link()
 	trouble := troubleOf(link)
 	view := newHealthView(link, trouble)
-	view.Version = s.version
+	view.Version, view.Commit, view.Built = s.version, orNull(s.commit), stamp(s.built)
 	if trouble == nil {
 		return writeJSON(w, http.StatusOK, view)
 	}

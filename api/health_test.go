@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ppch/api"
 	"ppch/component/occupancy"
 )
 
@@ -87,6 +88,19 @@ func TestHealth(t *testing.T) {
 				t.Errorf("domains: - want, + got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestHealthTellsWhatTheProgramWasBuiltFromOrNull(t *testing.T) {
+	known := start(t).get("/health").object(t)
+	if known["commit"] != "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37" || known["built"] != "2026-11-21T17:00:00.000Z" {
+		t.Errorf("got %v of %v, want the commit and its date in UTC", known["commit"], known["built"])
+	}
+	unknown := start(t, func(c *api.Config) { c.Commit, c.Built = "", time.Time{} }).get("/health").object(t)
+	for _, field := range []string{"commit", "built"} {
+		if value, ok := unknown[field]; !ok || value != nil {
+			t.Errorf("%s: got %v, %t, want null", field, value, ok)
+		}
 	}
 }
 

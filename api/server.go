@@ -103,6 +103,11 @@ type Config struct {
 	// Version is shown by "/" and "/health".
 	Version string
 
+	// Commit is the hash of what the program was built from, and Built that commit's date.
+	// "/health" shows them, and null for an empty or zero one.
+	Commit string
+	Built  time.Time
+
 	// Log receives a record for each request; nil discards them.
 	Log *slog.Logger
 }
@@ -118,6 +123,8 @@ type Server struct {
 	link      Link
 	directory *occupancy.Directory
 	version   string
+	commit    string
+	built     time.Time
 	origins   []string
 	log       *slog.Logger
 	docs      docsFiles
@@ -179,6 +186,8 @@ func New(cfg Config) (*Server, error) {
 		link:      cfg.Link,
 		directory: cfg.Directory,
 		version:   cfg.Version,
+		commit:    cfg.Commit,
+		built:     cfg.Built,
 		origins:   slices.Clone(cfg.Origins),
 		log:       cfg.Log,
 		docs:      docs,

@@ -66,7 +66,7 @@ func TestHelpOfServeListsEveryVariable(t *testing.T) {
 func TestVersionIsOneLine(t *testing.T) {
 	t.Parallel()
 	got, err := command(t, nil, "version")
-	want := regexp.MustCompile(`^ppch ` + regexp.QuoteMeta(version) + `( \([0-9a-f]{12}\))? ` + regexp.QuoteMeta(runtime.Version()) + ` \w+/\w+\n$`)
+	want := regexp.MustCompile(`^ppch ` + regexp.QuoteMeta(version) + `( \([0-9a-f]{12}(, [-0-9:TZ]{20})?\))? ` + regexp.QuoteMeta(runtime.Version()) + ` \w+/\w+\n$`)
 	if err != nil || !want.MatchString(got) {
 		t.Errorf("got %q, %v want it to match %s", got, err, want)
 	}

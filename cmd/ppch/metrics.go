@@ -11,13 +11,14 @@ import (
 // It is a registry of our own: whatever registers itself in the global one is nobody's wish.
 func newMetrics() *prometheus.Registry {
 	metrics := prometheus.NewRegistry()
+	commit, _ := builtFrom()
 	metrics.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "ppch_build_info",
 			Help:        "Always 1; what this program was built from is in the labels.",
-			ConstLabels: prometheus.Labels{"version": version, "revision": commit(), "goversion": runtime.Version()},
+			ConstLabels: prometheus.Labels{"version": version, "revision": short(commit), "goversion": runtime.Version()},
 		}, func() float64 { return 1 }),
 	)
 	return metrics

@@ -62,7 +62,7 @@ func serving(t *testing.T, program string, env ...string) (cmd *exec.Cmd, s *ser
 func TestTheProgramAsAProcess(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "ppch")
-	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-X main.version=9.8.7", "-o", program, ".")
+	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-X main.version=9.8.7 -X main.commit=0123456789abcdef0123456789abcdef01234567 -X main.date=2026-11-22T10:00:00+01:00", "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -72,6 +72,9 @@ func TestTheProgramAsAProcess(t *testing.T) {
 			cmd, s := serving(t, program)
 			if got := s.get("/"); got.status != 200 || got.data["version"] != "9.8.7" {
 				t.Errorf("/ got %d %s want the version 9.8.7", got.status, got.body)
+			}
+			if got := s.get("/health"); got.data["commit"] != "0123456789abcdef0123456789abcdef01234567" || got.data["built"] != "2026-11-22T09:00:00.000Z" {
+				t.Errorf("/health got %d %s want the commit and its date", got.status, got.body)
 			}
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
@@ -108,7 +111,7 @@ func TestTheProgramAsAProcess(t *testing.T) {
 	})
 
 	t.Run("the other commands need no configuration", func(t *testing.T) {
-		if status, out, errs := execute(t, program, nil, "version"); status != 0 || !strings.HasPrefix(out, "ppch 9.8.7 ") || errs != "" {
+		if status, out, errs := execute(t, program, nil, "version"); status != 0 || !strings.HasPrefix(out, "ppch 9.8.7 (0123456789ab, 2026-11-22T09:00:00Z) go") || errs != "" {
 			t.Errorf("version got %d, %q and %q", status, out, errs)
 		}
 		if status, out, errs := execute(t, program, nil, "--help"); status != 0 || !strings.Contains(out, "Usage:") || errs != "" {

@@ -50,6 +50,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return err
 	}
 	metrics := newMetrics()
+	commit, built := builtFrom()
 	http, err := api.New(api.Config{
 		Addr:      cfg.listen,
 		ChainFile: cfg.tlsCert,
@@ -61,6 +62,8 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Directory: directory,
 		Origins:   cfg.origins,
 		Version:   version,
+		Commit:    commit,
+		Built:     built,
 		Log:       log,
 
 		Metrics:       metrics,
@@ -89,7 +92,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		defer stopXMPP()
 		return http.Run(ctx)
 	})
-	log.Info("ppch started", "version", version, "listen", http.Addr().String(), "tls", cfg.tlsCert != "", "prosody", cfg.prosody, "component", cfg.domain.String())
+	log.Info("ppch started", "version", version, "commit", commit, "listen", http.Addr().String(), "tls", cfg.tlsCert != "", "prosody", cfg.prosody, "component", cfg.domain.String())
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err

@@ -1,43 +1,60 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
-// version is the release, set by the linker: -ldflags "-X main.version=…".
-var version = "2.0.0-dev"
+// Set by the linker: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
+// The image needs that for all three; elsewhere the Go command records the last two by itself.
+var (
+	version = "2.0.0-dev"
+	commit  string // the whole hash
+	date    string // of the commit, RFC 3339
+)
 
 // newVersion returns "ppch version".
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, and the commit and its date where they are known",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			revision := commit()
-			if revision != "" {
-				revision = " (" + revision + ")"
+			from := ""
+			if commit, built := builtFrom(); commit != "" {
+				from = " (" + short(commit)
+				if !built.IsZero() {
+					from += ", " + built.Format(time.RFC3339)
+				}
+				from += ")"
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ppch %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ppch %s%s %s %s/%s\n", version, from, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
 }
 
-// commit returns what the program was built from, as far as the Go command recorded it.
-func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
+// short returns as much of a commit's hash as tells it from others.
+func short(commit string) string { return commit[:min(12, len(commit))] }
+
+// builtFrom returns the commit that the program was built from, and the commit's date in UTC.
+// What is not known is empty, or zero. It is not the time of the build, so that two builds are alike.
+func builtFrom() (hash string, built time.Time) {
+	recorded := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			recorded[s.Key] = s.Value
 		}
 	}
-	return ""
+	hash = cmp.Or(commit, recorded["vcs.revision"])
+	built, err := time.Parse(time.RFC3339, cmp.Or(date, recorded["vcs.time"]))
+	if err != nil {
+		return hash, time.Time{}
+	}
+	return hash, built.UTC()
 }
