@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// analyze runs systemd-analyze on the unit, with a program in place of the one that an operator has yet to install.
+func analyze(t *testing.T, args ...string) string {
+	t.Helper()
+	exe, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		if os.Getenv("PPCH_REQUIRE_PROSODY") == "1" {
+			t.Fatal("systemd-analyze is missing: apt-get install systemd")
+		}
+		t.Skip("systemd-analyze is missing: apt-get install systemd")
+	}
+	unit := filepath.Join(t.TempDir(), "ppch.service")
+	put(t, unit, strings.Replace(ofFile(t, "ppch.service"), "/usr/local/bin/ppch", must(os.Executable())(t), 1))
+	out, err := exec.Command(exe, append(args, unit)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("systemd-analyze %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
+	t.Parallel()
+	if out := analyze(t, "verify", "--man=no"); strings.Contains(out, "ppch.service") {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestSystemdRatesTheUnitAsSafe(t *testing.T) {
+	t.Parallel()
+	out := analyze(t, "security", "--offline=true", "--no-pager")
+	m := regexp.MustCompile(`exposure level for ppch\.service: ([0-9.]+) (\w+)`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("got no rating in %s", out)
+	}
+	// OK begins at 4.9 and SAFE at 0.9; what is left is the network, which is what it is for.
+	if rating := must(strconv.ParseFloat(m[1], 64))(t); rating > 1.5 {
+		t.Errorf("got %s want 1.5 at most:\n%s", m[0], out)
+	}
+}
+
+func TestTheUnitKeepsSecretsOutOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	unit := ofFile(t, "ppch.service")
+	for _, secret := range []string{"API_KEY", "COMPONENT_SECRET"} {
+		name := strings.ToLower(strings.ReplaceAll(secret, "_", "-"))
+		for _, line := range []string{"LoadCredential=" + name + ":/etc/ppch/" + name + "\n", "PPCH_" + secret + "_FILE=%d/" + name} {
+			if !strings.Contains(unit, line) {
+				t.Errorf("got no %q in the unit", line)
+			}
+		}
+	}
+}
