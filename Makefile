@@ -24,6 +24,12 @@ build: ## build the programs into bin/
 	@.ci/need $(need_go)
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
+.PHONY: image
+image: ## build the container image ppch; VERSION=2.0.0 names the release
+	docker build -t ppch $(if $(VERSION),--build-arg VERSION=$(VERSION)) \
+		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude '*')" \
+		--build-arg DATE="$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" .
+
 .PHONY: demo
 demo: ## show it at work on a real Prosody; FOR=20s ends by itself
 	@.ci/need $(need_go) $(need_prosody)
@@ -41,6 +47,12 @@ test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
 	@.ci/need $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
+
+.PHONY: test-compose
+test-compose: ## test images and compose files on a Docker engine of its own, as root
+	@.ci/need $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
+	$(GO) test -c -o /dev/null ./cmd/ppch
+	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestTheImage" ./cmd/ppch'
 
 .PHONY: lint
 lint: ## look at the code with golangci-lint and luacheck, and at the API's contract with redocly

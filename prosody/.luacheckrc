@@ -3,3 +3,6 @@ std = "lua54"
 read_globals = { "prosody" }
 globals = { "module" }
 max_line_length = 150
+
+-- In Prosody's configuration an option is set as a global.
+files["**/*.cfg.lua"] = { global = false }

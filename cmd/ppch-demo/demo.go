@@ -46,6 +46,7 @@ func newCommand() *cobra.Command {
 			return d.run(cmd.Context())
 		},
 	}
+	cmd.AddCommand(newCast())
 	cmd.Flags().DurationVar(&d.lasts, "for", 0, "end by itself after this time, such as 20s; 0 lasts until Ctrl-C")
 	cmd.Flags().IntVar(&d.port, "port", 8890, "where the service listens; unless given, any free port will do when this one is taken")
 	cmd.Flags().StringVar(&d.ppch, "ppch", besideMe("ppch"), "the service's program")

@@ -158,3 +158,19 @@ func readsOfEnvironment(t *testing.T, path string) (found []string) {
 	})
 	return found
 }
+
+// With a template that is executed the linker can leave out no exported method of any type, and the image would be
+// a fifth larger. Cobra has one that nobody calls.
+func TestTheProgramHasNoTemplates(t *testing.T) {
+	t.Parallel()
+	for _, p := range goList(t, true, "ppch/cmd/ppch") {
+		if p.ImportPath == "github.com/spf13/cobra" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported == "text/template" || imported == "html/template" {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package prosodytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Server struct {
 
 	site site
 	exe  string
+	at   string // where clients connect; empty for loopback
 
 	// mu guards the fields below. It is held while Prosody starts or ends, never
 	// while it runs.
@@ -73,6 +75,18 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// Attach returns a Server for a Prosody that somebody else runs, laid out as Jitsi's, whose clients connect at addr.
+// o says its base domain and the passwords of its accounts. People can come and go; what has to do with its process,
+// its files and its components cannot be done.
+func Attach(addr string, o Options) (*Server, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	domains := domainsOf(o)
+	return &Server{Domains: domains, site: site{Options: o, Domains: domains}, at: addr}, nil
 }
 
 // findProsody looks for the one that was named, or else for an installed one.
@@ -211,7 +225,7 @@ func (s *Server) PID() int {
 }
 
 // ClientAddr is the host:port where clients connect. It never changes.
-func (s *Server) ClientAddr() string { return loopback(s.site.ClientPort) }
+func (s *Server) ClientAddr() string { return cmp.Or(s.at, loopback(s.site.ClientPort)) }
 
 // ComponentAddr is the host:port where components connect. It never changes.
 func (s *Server) ComponentAddr() string { return loopback(s.site.ComponentPort) }

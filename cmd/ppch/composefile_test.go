@@ -1,0 +1,83 @@
+package main
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// interpolated is a variable as docker-compose.yml uses it.
+var interpolated = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
+
+// composeOnly returns the variables that only docker-compose.yml reads, with their defaults.
+func composeOnly(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, m := range interpolated.FindAllStringSubmatch(ofTheProject(t, "docker-compose.yml"), -1) {
+		all[m[1]] = m[2]
+	}
+	for _, d := range settingsAsDocumented(t) {
+		delete(all, d.Name)
+	}
+	return all
+}
+
+func TestComposeHandsOnEverySetting(t *testing.T) {
+	t.Parallel()
+	file := ofTheProject(t, "docker-compose.yml")
+	for _, d := range settingsAsDocumented(t) {
+		handed := strings.Contains(file, "\n      "+d.Name+": ${"+d.Name+":-}\n")
+		switch d.Name {
+		case "PPCH_HOST", "PPCH_PORT": // the container's own never change
+			if handed {
+				t.Errorf("%s is handed on: the port that is published would lead nowhere", d.Name)
+			}
+		default:
+			if !handed {
+				t.Errorf("%s isn't handed on", d.Name)
+			}
+		}
+	}
+	if want := `ports: ["127.0.0.1:${PPCH_PORT:-8890}:8890"]`; !strings.Contains(file, want) {
+		t.Errorf("got no %s: others than this machine must not reach the service", want)
+	}
+}
+
+func TestComposesVariablesAreDocumented(t *testing.T) {
+	t.Parallel()
+	want := composeOnly(t)
+	// What version 1 had in its .env, but for PPCH_NETWORK_INTERNAL, which has no use any more.
+	for _, name := range []string{
+		"PPCH_CONTAINER_NAME", "PPCH_RESTART_POLICY", "PPCH_NETWORK_EXTERNAL",
+		"PPCH_HEALTHCHECK_INTERVAL", "PPCH_HEALTHCHECK_TIMEOUT", "PPCH_HEALTHCHECK_RETRIES", "PPCH_HEALTHCHECK_START_PERIOD",
+	} {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s of version 1 isn't read", name)
+		}
+	}
+	_, own, _ := strings.Cut(ofTheProject(t, ".env.example"), "# What follows is for docker-compose.yml alone")
+	got := map[string]string{}
+	for line := range strings.Lines(own) {
+		if m := assignment.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			got[m[2]] = m[3]
+		}
+	}
+	// The name differs from Jitsi to Jitsi, so there can be no default.
+	if got["PPCH_NETWORK_EXTERNAL"] != "" {
+		got["PPCH_NETWORK_EXTERNAL"] = ""
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf(".env.example differs from docker-compose.yml (-compose +.env.example):\n%s", diff)
+	}
+	_, section, _ := strings.Cut(ofTheProject(t, "README.md"), "\n## Docker\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, name := range append(slices.Sorted(maps.Keys(want)), "PPCH_NETWORK_INTERNAL") {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("README's section Docker has no word of %s", name)
+		}
+	}
+}
