@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,17 +16,14 @@ import (
 
 // newCast returns "ppch-demo cast", which brings people to a Prosody that somebody else runs.
 func newCast() *cobra.Command {
-	var prosody, base string
+	var prosody, base, password string
 	cmd := &cobra.Command{
 		Use:   "cast --prosody HOST:PORT",
 		Short: "Let people come and go on a Prosody that runs elsewhere",
 		Long: `Let people come and go on a Prosody that runs elsewhere, laid out as Jitsi's.
-JICOFO_AUTH_PASSWORD is the password of the accounts focus and recorder there
-(default demo).
 It is for the containers of the demo, never for a Jitsi that people use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			password := cmp.Or(os.Getenv("JICOFO_AUTH_PASSWORD"), "demo")
 			srv, err := prosodytest.Attach(prosody, prosodytest.Options{Base: base, Accounts: map[string]string{
 				"focus@auth." + base: password, "recorder@hidden." + base: password,
 			}})
@@ -39,6 +34,7 @@ It is for the containers of the demo, never for a Jitsi that people use.`,
 		},
 	}
 	cmd.Flags().StringVar(&prosody, "prosody", "", "where clients connect, such as prosody:5222")
+	cmd.Flags().StringVar(&password, "password", "demo", "that of the accounts focus and recorder there")
 	cmd.Flags().StringVar(&base, "domain", "meet.jitsi", "Jitsi's domain")
 	if err := cmd.MarkFlagRequired("prosody"); err != nil {
 		panic(err) // there is no such flag
