@@ -15,6 +15,12 @@
 // One adapter, problemFor, makes each error a problem document (RFC 9457), also for 404, 405, a panic,
 // and for requests so malformed that net/http never shows them to a handler.
 //
+// # How events are told
+//
+// One hub takes in what happens, encodes it once, and keeps the last of it in a ring. Each stream is a position there;
+// it sleeps on the topic of its room, or of all, writes what is new, and sleeps again. Whatever else waits for news of a room
+// can do so on the same topics.
+//
 // # What is never said
 //
 // A number that isn't known is an error, never 0, and a problem document has no participant_count,

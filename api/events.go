@@ -2,31 +2,24 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// StreamStats is how many event streams there are, and what has become of them.
-type StreamStats struct {
-	Open     int64             // now
-	Refused  uint64            // because there were too many
-	Cut      uint64            // because the client took nothing any more
-	Resets   map[string]uint64 // told to subscribers, by reason
-	Position uint64            // how many events there were for all of them together
-}
-
-// streamCounts counts for StreamStats. It is safe for concurrent use.
+// streamCounts counts what becomes of event streams. It is safe for concurrent use.
 type streamCounts struct {
 	open         atomic.Int64
 	refused, cut atomic.Uint64
 	resets       [len(resetReasons)]atomic.Uint64
 }
 
+// reset counts a reset that a subscriber was told.
 func (c *streamCounts) reset(reason resetReason) {
-	for i, r := range resetReasons {
-		if r == reason {
-			c.resets[i].Add(1)
-		}
+	if i := slices.Index(resetReasons[:], reason); i >= 0 {
+		c.resets[i].Add(1)
 	}
 }
 
@@ -46,17 +39,21 @@ func (c *streamCounts) enter(most int64) error {
 
 func (c *streamCounts) leave() { c.open.Add(-1) }
 
-// Streams returns how the event streams are doing.
-func (s *Server) Streams() StreamStats {
-	c := s.streams
-	stats := StreamStats{
-		Open: c.open.Load(), Refused: c.refused.Load(), Cut: c.cut.Load(),
-		Resets: make(map[string]uint64), Position: s.hub.ring.last(),
+// metrics returns what there is to measure of event streams.
+func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
+	counter := func(name, help string, labels prometheus.Labels, value func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })
+	}
+	all := []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.Load()) }),
+		counter("events_total", "Events that were put where streams read them, once for all streams.", nil, h.ring.last),
+		counter("event_streams_refused_total", "Event streams for which there was no place.", nil, c.refused.Load),
+		counter("event_streams_cut_total", "Event streams that ended because the client stopped reading.", nil, c.cut.Load),
 	}
 	for i, reason := range resetReasons {
-		stats.Resets[string(reason)] = c.resets[i].Load()
+		all = append(all, counter("event_resets_total", "Resets that subscribers were told, by reason.", prometheus.Labels{"reason": string(reason)}, c.resets[i].Load))
 	}
-	return stats
+	return all
 }
 
 // fullDelay is the Retry-After of a stream for which there is no place.
@@ -118,7 +115,9 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 	w.Header().Set("Cache-Control", "no-store, no-transform") // else a proxy may compress, and hold back
 	w.Header().Set("X-Accel-Buffering", "no")                 // nginx would hold back
 	w.WriteHeader(http.StatusOK)
-	of.grant = exchangeOf(w).grant
+	x := exchangeOf(w)
+	x.streaming = time.Now()
+	of.grant = x.grant
 	return &stream{
 		interest:  of,
 		keys:      s.keys,

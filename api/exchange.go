@@ -23,6 +23,7 @@ type exchange struct {
 	grant     grant  // what the key allows
 	status    int    // 0 until the answer begins
 	bytes     int64
+	streaming time.Time // when an answer without end began; zero for all others
 	err       error
 }
 
@@ -58,8 +59,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		x := &exchange{ResponseWriter: w, requestID: requestID(r), route: unmatched}
 		defer func() {
 			took := time.Since(start)
-			s.traffic.observe(x.route, r.Method, x.status, took)
 			s.logExchange(r, x, took)
+			if !x.streaming.IsZero() {
+				took = x.streaming.Sub(start) // how long it went on says nothing about us
+			}
+			s.traffic.observe(x.route, r.Method, x.status, took)
 		}()
 		w.Header()["X-Request-Id"] = []string{x.requestID}
 		next.ServeHTTP(x, r)

@@ -46,6 +46,24 @@ func (s *Server) RunHub(ctx context.Context) error {
 	return s.hub.Run(ctx)
 }
 
+// StreamStats is how many event streams there are, and what has become of them.
+type StreamStats struct {
+	Open         int64
+	Refused, Cut uint64
+	Resets       map[string]uint64 // by reason
+	Position     uint64            // of the last event in the ring
+}
+
+// Streams returns how the event streams are doing.
+func (s *Server) Streams() StreamStats {
+	c := s.streams
+	stats := StreamStats{Open: c.open.Load(), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
+	for i, reason := range resetReasons {
+		stats.Resets[string(reason)] = c.resets[i].Load()
+	}
+	return stats
+}
+
 // Follow follows what happens in the room with that bare JID, or in all rooms, as a handler that waits for it does.
 func (s *Server) Follow(room string) (next func() <-chan struct{}, release func()) {
 	topic := s.hub.topics.follow(room)

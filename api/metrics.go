@@ -8,9 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics returns what there is to measure of requests.
+// Metrics returns what there is to measure of requests and event streams.
 func (s *Server) Metrics() []prometheus.Collector {
 	metrics := []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
+	metrics = append(metrics, s.streams.metrics(s.hub)...)
 	if s.cert != nil {
 		metrics = append(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tls_certificate_expiry_timestamp_seconds",

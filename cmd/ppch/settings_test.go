@@ -13,18 +13,18 @@ import (
 type plain struct {
 	APIKey, KeysFile, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
 
-	RateLimit, MaxStreams int
-
-	Debug    bool
-	Origins  string
-	Zone     string
-	Warnings []string
+	RateLimit  int
+	MaxStreams int
+	Debug      bool
+	Origins    string
+	Zone       string
+	Warnings   []string
 }
 
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), Origins: strings.Join(c.origins, " "), MaxStreams: c.maxStreams, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
 
