@@ -180,3 +180,39 @@ func TestAStreamEndsWithItsKey(t *testing.T) {
 		})
 	}
 }
+
+// A snapshot tells of somebody whose joining is not in the ring yet, and a status comes before that.
+// Whoever loses the stream then and comes back isn't told of the joining.
+func TestAStatusBetweenASnapshotAndItsEventsLeadsBackToTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t)
+		s := prepare(t, telling(d.Directory))
+		defer func() { _ = s.CloseListener() }()
+		s.TakeEvents()
+		d.join("daily", "ann")
+		listen := func(since string, meanwhile func()) string {
+			leaving, leave := context.WithTimeout(t.Context(), time.Second)
+			defer leave()
+			r := httptest.NewRequestWithContext(leaving, http.MethodGet, "/api/events?snapshot=true", nil)
+			r.Header.Set("X-API-Key", testKey)
+			r.Header.Set("Last-Event-ID", since)
+			w := &leaver{header: http.Header{}, leave: func() {}}
+			time.AfterFunc(500*time.Millisecond, meanwhile)
+			s.Handler().ServeHTTP(w, r)
+			return w.body.String()
+		}
+		first := listen("", s.TellStatus)
+		ids := regexp.MustCompile(`(?m)^id: (.*)$`).FindAllStringSubmatch(first, -1)
+		if !strings.Contains(first, `"id":"ann"`) || !strings.Contains(first, "event: status") {
+			t.Fatalf("got %s, want a snapshot with ann, then a status", first)
+		}
+		second := listen(ids[len(ids)-1][1], func() {
+			s.TakeEvents()
+			d.join("daily", "bob")
+			s.TakeEvents()
+		})
+		if strings.Contains(second, `"id":"ann"`) || !strings.Contains(second, `"id":"bob"`) || strings.Contains(second, "reset") {
+			t.Errorf("got %s, want bob to join and nothing else", second)
+		}
+	})
+}

@@ -199,6 +199,14 @@ func (st *stream) sendAll(frames []*frame) (moved bool, err error) {
 			return false, err
 		}
 		st.pos = f.pos
+		if f.seq > 0 {
+			st.seen = 0 // whatever follows has a greater number
+		} else if st.seen > 0 {
+			// The id of what has no number says nothing of events behind it that the snapshot has told already.
+			if err := st.send([]byte("id: " + st.hub.idBeyond(st.pos, st.seen) + "\n\n")); err != nil {
+				return false, err
+			}
+		}
 		if f.reset != "" {
 			st.counts.reset(f.reset)
 			if st.snapshots {

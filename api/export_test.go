@@ -46,6 +46,23 @@ func (s *Server) RunHub(ctx context.Context) error {
 	return s.hub.Run(ctx)
 }
 
+// TellStatus puts a status into the ring, as the hub does when there is another one.
+// Like TakeEvents it is for tests that run no hub, since that leaves no time between the two.
+func (s *Server) TellStatus() {
+	view := statusesOf(s.link.Link(), s.directory)[0].view
+	s.hub.add(&frame{domain: view.Domain}, "status", view)
+	s.hub.topics.wake(s.hub.due)
+}
+
+// TakeEvents puts the events that wait for the hub into the ring.
+func (s *Server) TakeEvents() {
+	for len(s.hub.sub.Events()) > 0 {
+		e, ok := <-s.hub.sub.Events()
+		s.hub.take(e, ok)
+	}
+	s.hub.topics.wake(s.hub.due)
+}
+
 // StreamStats is how many event streams there are, and what has become of them.
 type StreamStats struct {
 	Open         int64
