@@ -19,8 +19,8 @@ import (
 
 // BenchmarkFreshness is how long it takes from somebody's coming until the directory knows,
 // against until another occupant of the room sees it, where that many a second come, and go, to 100 rooms of ten.
-// Both are measured of the same joins, in ms at the median and at the 99th percentile, which Prosody's own garbage collection makes:
-// it stops everything for tens of ms now and again. So it is told as well how much later than the occupant the directory knew.
+// Both are measured of the same joins, in ms at the median and at the 99th percentile, which pauses of Prosody make,
+// with the service and without: of tens of ms, by all signs to collect garbage. So it is told as well how much later the directory knew.
 func BenchmarkFreshness(b *testing.B) {
 	for _, rate := range []float64{50, 200} {
 		b.Run(fmt.Sprintf("%v-joins-per-s", rate), func(b *testing.B) {
