@@ -727,12 +727,12 @@ local function has_work(sub)
 		or not sub.synced;
 end
 
--- Sees to it that the next batch goes out: now if the last one is old enough, else
--- when its tick is over. Where the window is full, an acknowledgement will do it.
+-- Sees to it that the next turn comes: now if the last one is old enough, whether or not it
+-- had something to send, else when its tick is over. Where the window is full, an acknowledgement will do it.
 local function arm(sub, wait)
 	if sub.timer or is_waiting(sub) then return; end
 	local at = monotonic();
-	wait = wait or max(0, sub.sent_at + sub.watch.options.tick - at);
+	wait = wait or max(0, sub.turn_at + sub.watch.options.tick - at);
 	sub.due, sub.waiting = at + wait, 0;
 	sub.timer = module:add_timer(wait, function ()
 		sub.timer = nil;
@@ -980,6 +980,7 @@ end
 function run_turn(sub)
 	if is_waiting(sub) then return; end
 	local batch = new_batch(sub);
+	sub.turn_at = batch.deadline - turn;
 	-- They take turns at being first, so that neither starves the other.
 	if sub.seq % 2 == 0 then
 		tell_changes(sub, batch);
@@ -1102,7 +1103,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		drop(watch.subs[name], "subscribed anew");
 	end
 	local sub = {
-		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = monotonic() - 1, true_at = monotonic();
+		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = monotonic() - 1, turn_at = 0, true_at = monotonic();
 		credit = max_credit, credit_at = monotonic();
 		acked = 0, asked_seq = 0, asked_at = -ask_every, asks = {}, first_ask = 1, last_ask = 0, ids = {};
 		told = {}, rooms = 0, occupants = 0;
