@@ -1402,7 +1402,7 @@ end
 module.pure = {
 	attribute = attribute, clean = clean, cut = cut, field = field, milliseconds = milliseconds;
 	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
-	new_known = new_known, update_known = update_known, write_batch = write_batch;
+	new_known = new_known, update_known = update_known, new_batch = new_batch, is_full = is_full, write_batch = write_batch;
 };
 
 function module.unload()

@@ -330,6 +330,33 @@ describe("update_known", function ()
 	end);
 end);
 
+describe("is_full", function ()
+	local batch;
+
+	before_each(function ()
+		batch = pure.new_batch({ watch = { options = { page = 20 } } });
+		batch.deadline = math.huge;
+	end);
+
+	it("is so by the page, and by bytes", function ()
+		batch.units = 19;
+		assert.is_false(pure.is_full(batch));
+		batch.units = 20;
+		assert.is_true(pure.is_full(batch));
+		batch.units, batch.bytes = 1, 64 * 1024;
+		assert.is_true(pure.is_full(batch));
+	end);
+
+	it("is so by the clock, and stays so", function ()
+		batch.deadline = 0;
+		batch.units = 7;
+		assert.is_false(pure.is_full(batch));
+		batch.units = 8;
+		assert.is_true(pure.is_full(batch));
+		assert.is_true(pure.is_full(batch));
+	end);
+end);
+
 describe("read_session", function ()
 	it("keeps e-mail to itself unless asked", function ()
 		local session = { jitsi_meet_context_user = { id = "1", name = "Ada", email = "a@b" }, jitsi_meet_context_group = "g" };
