@@ -15,7 +15,7 @@ VirtualHost(ENV_XMPP_AUTH_DOMAIN or "auth.meet.jitsi")
 VirtualHost(ENV_XMPP_HIDDEN_DOMAIN or "hidden.meet.jitsi")
 	storage = "internal"
 
-Component(ENV_XMPP_MUC_DOMAIN or "muc.meet.jitsi", "muc")
+Component(ENV_XMPP_MUC_DOMAIN or "muc.meet.jitsi") "muc"
 	restrict_room_creation = true
 	muc_room_locking = false
 	muc_room_default_public_jids = true
@@ -24,14 +24,14 @@ Component(ENV_XMPP_MUC_DOMAIN or "muc.meet.jitsi", "muc")
 	muc_room_allow_persistent = false
 	modules_enabled = with(ENV_XMPP_MUC_MODULES)
 
-Component("breakout." .. main, "muc")
+Component("breakout." .. main) "muc"
 	restrict_room_creation = true
 	muc_room_locking = false
 	muc_room_default_public_jids = true
 	muc_tombstones = false
 	modules_enabled = with(ENV_XMPP_BREAKOUT_MUC_MODULES)
 
-Component("lobby." .. main, "muc")
+Component("lobby." .. main) "muc"
 	restrict_room_creation = true
 	muc_room_locking = false
 	muc_room_default_public_jids = true
