@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,9 +50,7 @@ func written(t *testing.T, name, text string) string {
 // freeAddress returns one on loopback at which nothing listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(must(prosodytest.FreePort())(t)))
 }
 
 // installed returns the path of a program, which Debian may have put where only root looks.

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -41,9 +41,7 @@ type process struct {
 
 func startProcess(t testing.TB, program string, env variables) *process {
 	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	p := &process{
 		t: t, program: program, url: "http://127.0.0.1:" + port, log: &logBuffer{},
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 15 * time.Second},

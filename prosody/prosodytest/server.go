@@ -116,13 +116,10 @@ func findProsody(name string) (string, error) {
 // configure picks ports and writes everything that Prosody reads.
 func (s *Server) configure() error {
 	for _, port := range []*int{&s.site.ClientPort, &s.site.ComponentPort, &s.site.HTTPPort} {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("prosodytest: find a free port: %w", err)
+		var err error
+		if *port, err = FreePort(); err != nil {
+			return err
 		}
-		// Closed only when all are found: else the same one may be given twice.
-		defer l.Close()
-		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return s.site.write()
 }
