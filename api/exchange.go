@@ -23,7 +23,8 @@ type exchange struct {
 	grant     grant  // what the key allows
 	status    int    // 0 until the answer begins
 	bytes     int64
-	streaming time.Time // when an answer without end began; zero for all others
+	streaming time.Time     // when an answer without end began; zero for all others
+	held      time.Duration // how long the answer was held back because the client wished that
 	err       error
 }
 
@@ -63,7 +64,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			if !x.streaming.IsZero() {
 				took = x.streaming.Sub(start) // how long it went on says nothing about us
 			}
-			s.traffic.observe(x.route, r.Method, x.status, took)
+			s.traffic.observe(x.route, r.Method, x.status, took-x.held)
 		}()
 		w.Header()["X-Request-Id"] = []string{x.requestID}
 		next.ServeHTTP(x, r)

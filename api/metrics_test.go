@@ -155,3 +155,10 @@ func TestEventStreamsAreMeasured(t *testing.T) {
 	f.leave()
 	s.wantSeries("event_streams 0", `http_request_duration_seconds_bucket{code="200",method="GET",route="/api/events",le="1"} 1`)
 }
+
+func TestTimeForWhichAnAnswerIsHeldBackIsNotItsDuration(t *testing.T) {
+	s := withOwnMetrics(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
+	const target = "/api/rooms/daily/participants?wait=1100ms"
+	s.do(ask{target: target, header: has(s.get(target))})
+	s.wantSeries(`http_request_duration_seconds_bucket{code="304",method="GET",route="/api/rooms/{room_name}/participants",le="1"} 1`)
+}

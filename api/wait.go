@@ -44,6 +44,8 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		return g, err
 	}
 	defer s.streams.leave()
+	began := time.Now()
+	defer func() { exchangeOf(w).held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
 		return g, err

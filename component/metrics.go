@@ -30,6 +30,7 @@ var (
 		"How many people are in how many rooms of the MUC domain now. Its buckets go down as well as up, so rate() says nothing of them.", []string{labelDomain}, nil)
 	descJoins   = prometheus.NewDesc("joins_total", "Occupants who have joined rooms of the MUC domain while it was known.", []string{labelDomain, labelKind}, nil)
 	descLeaves  = prometheus.NewDesc("leaves_total", "Occupants who have left rooms of the MUC domain while it was known.", []string{labelDomain, labelKind}, nil)
+	descRefused = prometheus.NewDesc("admin_stanzas_refused_total", "Stanzas of XMPP admins that came faster than they could be answered.", nil, nil)
 	descDropped = prometheus.NewDesc("subscriptions_dropped_total", "Subscriptions to events that were ended because their readers were too slow.", nil, nil)
 )
 
@@ -45,7 +46,7 @@ type collector struct{ *Component }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descUp, descStreams, descUsable, descMode, descResyncs, descLag, descRooms, descPeople, descKinds, descSizes, descJoins, descLeaves, descDropped,
+		descUp, descStreams, descUsable, descMode, descResyncs, descLag, descRooms, descPeople, descKinds, descSizes, descJoins, descLeaves, descRefused, descDropped,
 	} {
 		to <- d
 	}
@@ -56,6 +57,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	link := c.Link()
 	gauge(to, descUp, truth(link.Up))
 	counter(to, descStreams, c.established())
+	counter(to, descRefused, c.refused.Load())
 	counter(to, descDropped, c.cfg.Directory.Dropped())
 	for i, state := range link.Domains {
 		domain := state.JID.String()

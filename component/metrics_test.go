@@ -55,7 +55,7 @@ func TestWhatTheModuleTellsIsMeasured(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		wantMeasured(t, measured(t, c), map[string]string{
-			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0",
+			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0",
 			"domain_up{D}": "1", `domain_mode{D,mode="module"}`: "1", "resyncs_total{D}": "0",
 			"sync_lag_seconds{D}": "2.1",
 			"rooms{D}":            "2", "participants{D}": "2",
@@ -83,7 +83,7 @@ func TestWhatIsNotKnownIsNotMeasured(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantMeasured(t, measured(t, c), map[string]string{
-			"stream_up": "0", "streams_total": "0", "subscriptions_dropped_total": "0", "domain_up{D}": "0", "resyncs_total{D}": "0",
+			"stream_up": "0", "streams_total": "0", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0", "domain_up{D}": "0", "resyncs_total{D}": "0",
 		})
 		c, stop := start(t, cfg)
 		defer stop()
@@ -91,7 +91,7 @@ func TestWhatIsNotKnownIsNotMeasured(t *testing.T) {
 		synctest.Wait()
 		// Without the module nobody tells how many there are in all rooms.
 		wantMeasured(t, measured(t, c), map[string]string{
-			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0",
+			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0",
 			"domain_up{D}": "1", `domain_mode{D,mode="undecided"}`: "1", "resyncs_total{D}": "0",
 		})
 	})
@@ -114,7 +114,7 @@ func TestACopyThatIsTooOldIsNotMeasured(t *testing.T) {
 		got := measured(t, c)
 		delete(got, "resyncs_total{D}")
 		wantMeasured(t, got, map[string]string{
-			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0", "domain_up{D}": "0", "sync_lag_seconds{D}": "31.1",
+			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0", "domain_up{D}": "0", "sync_lag_seconds{D}": "31.1",
 		})
 	})
 }
