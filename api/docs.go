@@ -55,6 +55,7 @@ var mediaTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".json": "application/json",
 	".png":  "image/png",
+	".svg":  "image/svg+xml",
 }
 
 // newAsset returns the asset of the given name, whose data is gzipped if the name ends in ".gz".

@@ -33,6 +33,8 @@ type eventView struct {
 
 // eventFactsView is what is true of a room besides who is in it.
 type eventFactsView struct {
+	Type              occupancy.RoomType  `json:"type"`
+	Tenant            *string             `json:"tenant"`
 	CreatedAt         *string             `json:"created_at"`
 	Subject           *string             `json:"subject"`
 	MeetingID         *string             `json:"meeting_id"`
@@ -67,13 +69,15 @@ func newEventView(names *occupancy.Names, name string, e occupancy.Event, named 
 		}
 	}
 	if e.Facts != nil {
-		view.Facts = new(newEventFactsView(*e.Facts, named))
+		view.Facts = new(newEventFactsView(e.Type, e.Tenant, *e.Facts, named))
 	}
 	return view
 }
 
-func newEventFactsView(f occupancy.RoomFacts, named bool) eventFactsView {
+func newEventFactsView(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) eventFactsView {
 	view := eventFactsView{
+		Type:              typ,
+		Tenant:            orNull(tenant),
 		CreatedAt:         stamp(f.CreatedAt),
 		MeetingID:         orNull(f.MeetingID),
 		PasswordProtected: f.Password,

@@ -24,7 +24,8 @@ import (
 var examples = map[string]struct {
 	given func(*api.Config)
 	asked ask
-	raw   string // instead of asked
+	raw   string         // instead of asked
+	been  func(*service) // before it runs
 }{
 	"info":                {asked: ask{target: "/"}},
 	"exact":               {given: with(occupied), asked: ask{target: "/api/rooms/MyRoom/participants"}},
@@ -39,6 +40,7 @@ var examples = map[string]struct {
 	"inexact-list":        {given: with(inexact), asked: ask{target: "/api/rooms?name=MyRoom"}},
 	"inexact-room":        {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom"}},
 	"stats":               {given: told(several()), asked: ask{target: "/api/stats"}},
+	"history":             {given: grown, been: grew, asked: ask{target: "/api/stats/history"}},
 	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
 	"cursor-expired":      {given: told(several()), asked: ask{target: "/api/rooms?sort=participants&cursor=" + forgotten}},
 	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},
@@ -100,7 +102,11 @@ func TestEveryExampleIsALiveAnswer(t *testing.T) {
 	documented := documentedExamples(t)
 	for name, c := range examples {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, c.given)
+			s := prepare(t, c.given)
+			if c.been != nil {
+				c.been(s)
+			}
+			s.run()
 			var got answer
 			if c.raw != "" {
 				got = s.raw(c.raw)
@@ -157,7 +163,11 @@ func TestEveryDocumentedFieldIsGiven(t *testing.T) {
 		if c.raw != "" {
 			continue
 		}
-		s := start(t, c.given)
+		s := prepare(t, c.given)
+		if c.been != nil {
+			c.been(s)
+		}
+		s.run()
 		got := s.do(c.asked)
 		for _, response := range contract(t).Components.Responses {
 			for mediaType, content := range response.Value.Content {

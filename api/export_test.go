@@ -46,6 +46,15 @@ func (s *Server) RunHub(ctx context.Context) error {
 	return s.hub.Run(ctx)
 }
 
+// LookBack has the history look as if it were that time, and no more by itself. It may be called only before Run.
+func (s *Server) LookBack(at time.Time) {
+	s.history.every = time.Hour
+	s.history.look(at)
+}
+
+// RunHistory runs what keeps the history, without serving anything.
+func (s *Server) RunHistory(ctx context.Context) error { return s.history.Run(ctx) }
+
 // TellStatus puts a status into the ring, as the hub does when there is another one.
 // Like TakeEvents it is for tests that run no hub, since that leaves no time between the two.
 func (s *Server) TellStatus() {

@@ -60,7 +60,7 @@ func TestAKeyForCountsSeesNoName(t *testing.T) {
 	for _, target := range []string{
 		"/api/rooms", "/api/rooms?expand=occupants", "/api/rooms?type=all&expand=occupants", "/api/rooms?type=breakout", "/api/rooms?q=Ada",
 		"/api/rooms?name=acme/planning&name=standup&expand=occupants", "/api/rooms?sort=participants&limit=1",
-		"/api/rooms/acme%2Fplanning", "/api/rooms/acme%2Fplanning/participants", "/api/rooms/7d1f@breakout.meet.jitsi", "/api/stats",
+		"/api/rooms/acme%2Fplanning", "/api/rooms/acme%2Fplanning/participants", "/api/rooms/7d1f@breakout.meet.jitsi", "/api/stats", "/api/stats/history",
 	} {
 		c := asked[0]
 		c.given, c.asked = told(several()), ask{target: target}
@@ -122,6 +122,7 @@ func TestAListHasOnlyTheRoomsOfTheKey(t *testing.T) {
 	}
 	s.get("/api/rooms/standup").wantProblem(t, 403, "room-not-allowed")
 	s.get("/api/stats").wantProblem(t, 403, "room-not-allowed")
+	s.get("/api/stats/history").wantProblem(t, 403, "room-not-allowed")
 }
 
 func TestRooms(t *testing.T) {

@@ -111,10 +111,10 @@ func (h *hub) pieces(r occupancy.RoomSnapshot) []piece {
 		ParentRoomJID:    orNull(r.Parent.String()),
 		ParticipantCount: r.Tally.People(),
 		Counts:           r.Tally.Map(),
-		Facts:            newEventFactsView(r.Facts, false),
+		Facts:            newEventFactsView(r.Type, r.Tenant, r.Facts, false),
 	}
 	pieces := []piece{{room: view.RoomJID, counted: marshal(view)}}
-	view.Facts = newEventFactsView(r.Facts, true)
+	view.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, true)
 	view.Occupants = []json.RawMessage{}
 	size := 0
 	for _, o := range r.Occupants {

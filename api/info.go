@@ -10,6 +10,7 @@ type infoView struct {
 	Service        string `json:"service"`
 	Version        string `json:"version"`
 	Docs           string `json:"docs"`
+	Dashboard      string `json:"dashboard"`
 	Health         string `json:"health"`
 	APIEndpoint    string `json:"api_endpoint"`
 	Authentication string `json:"authentication"`
@@ -22,6 +23,7 @@ func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
 		Service:        service,
 		Version:        s.version,
 		Docs:           "/docs",
+		Dashboard:      "/dashboard/",
 		Health:         "/health",
 		APIEndpoint:    "/api/rooms/{room_name}/participants",
 		Authentication: "API key in the header X-API-Key, or as Authorization: Bearer",

@@ -32,6 +32,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/events", scopeEvents, s.getEvents},
 		{http.MethodPost, "/api/events/ticket", scopeEvents, s.postTicket},
 		{http.MethodGet, "/api/stats", scopeCount, s.getStats},
+		{http.MethodGet, "/api/stats/history", scopeCount, s.getStatsHistory},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},
@@ -40,6 +41,9 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/docs", public, s.getDocs},
 		{http.MethodGet, "/docs/", public, s.getDocs},
 		{http.MethodGet, "/docs/{asset}", public, s.getDocsAsset},
+		{http.MethodGet, "/dashboard", public, s.redirectToDashboard},
+		{http.MethodGet, "/dashboard/", public, s.getDashboard},
+		{http.MethodGet, "/dashboard/{asset}", public, s.getDashboardAsset},
 	}
 }
 

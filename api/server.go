@@ -128,9 +128,11 @@ type Server struct {
 	origins   []string
 	log       *slog.Logger
 	docs      docsFiles
+	dashboard map[string]asset // by name
 	bodies    *bodies
 	listings  *lru.Cache[uint64, *occupancy.Listing]
 	hub       *hub
+	history   *history
 	tickets   *tickets
 	streams   *streamCounts
 	router    *mux.Router
@@ -165,6 +167,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	dashboard, err := loadDashboard()
+	if err != nil {
+		return nil, err
+	}
 	listings, err := lru.New[uint64, *occupancy.Listing](maxListings)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -191,11 +197,13 @@ func New(cfg Config) (*Server, error) {
 		origins:   slices.Clone(cfg.Origins),
 		log:       cfg.Log,
 		docs:      docs,
+		dashboard: dashboard,
 		bodies:    newBodies(cfg.Names),
 		listings:  listings,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
 		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),
+		history:   newHistory(cfg.Directory, cfg.Link),
 		tickets:   newTickets(),
 		streams:   &streamCounts{},
 		drainFor:  drainTimeout,
@@ -262,6 +270,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.hub.Run(ctx) })
+	g.Go(func() error { return s.history.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		s.drain(context.WithoutCancel(ctx))

@@ -43,13 +43,16 @@ type totalView struct {
 // sizes are where the rows of rooms_by_size begin.
 var sizes = []int{0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500}
 
+// errTotalsNotAllowed keeps totals from keys that are limited: what is of all rooms tells of rooms that they may not know.
+var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to some rooms, and these numbers are of all."}
+
 // getStats handles "GET /api/stats".
 func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
 	if exchangeOf(w).grant.limited() {
-		return &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to some rooms, and these numbers are of all."}
+		return errTotalsNotAllowed
 	}
 	view, err := s.newStatsView()
 	if err != nil {

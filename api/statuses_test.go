@@ -20,6 +20,7 @@ var known = http.Header{"If-None-Match": {"*"}}
 const (
 	room         = "/api/rooms/{room_name}"
 	participants = "/api/rooms/{room_name}/participants"
+	history      = "/api/stats/history"
 	roomEvents   = "/api/rooms/{room_name}/events"
 )
 
@@ -74,6 +75,13 @@ var statuses = []struct {
 	{"/api/stats", "429", usedUp, ask{target: "/api/stats"}},
 	{"/api/stats", "503", with(fails(away)), ask{target: "/api/stats"}},
 	{"/api/stats", "default", with(panics), ask{target: "/api/stats"}},
+	{history, "200", nil, ask{target: "/api/stats/history"}},
+	{history, "304", nil, ask{target: "/api/stats/history", header: known}},
+	{history, "400", nil, ask{target: "/api/stats/history?minutes=5"}},
+	{history, "401", nil, ask{target: "/api/stats/history", header: http.Header{"X-Api-Key": nil}}},
+	{history, "403", nil, ask{target: "/api/stats/history", header: http.Header{"X-Api-Key": {"guess"}}}},
+	{history, "429", usedUp, ask{target: "/api/stats/history"}},
+	{history, "default", nil, ask{target: "/api/stats/history" + tooLong}},
 	{"/api/events", "200", nil, ask{target: "/api/events?snapshot=true", events: 1}},
 	{"/api/events", "400", nil, ask{target: "/api/events?snapshots=true"}},
 	{"/api/events", "401", nil, ask{target: "/api/events", header: http.Header{"X-Api-Key": nil}}},
@@ -119,6 +127,15 @@ var statuses = []struct {
 	{"/docs/{asset}", "304", nil, ask{target: "/docs/swagger-ui.css", header: known}},
 	{"/docs/{asset}", "404", nil, ask{target: "/docs/nothing.js"}},
 	{"/docs/{asset}", "default", nil, ask{target: "/docs/docs.js" + tooLong}},
+	{"/dashboard", "308", nil, ask{target: "/dashboard"}},
+	{"/dashboard", "default", nil, ask{target: "/dashboard" + tooLong}},
+	{"/dashboard/", "200", nil, ask{target: "/dashboard/"}},
+	{"/dashboard/", "304", nil, ask{target: "/dashboard/", header: known}},
+	{"/dashboard/", "default", nil, ask{target: "/dashboard/" + tooLong}},
+	{"/dashboard/{asset}", "200", nil, ask{target: "/dashboard/index.html"}},
+	{"/dashboard/{asset}", "304", nil, ask{target: "/dashboard/index.html", header: known}},
+	{"/dashboard/{asset}", "404", nil, ask{target: "/dashboard/nothing.js"}},
+	{"/dashboard/{asset}", "default", nil, ask{target: "/dashboard/index.html" + tooLong}},
 }
 
 func TestEveryDocumentedStatusIsGiven(t *testing.T) {

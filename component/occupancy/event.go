@@ -30,6 +30,9 @@ type Event struct {
 	Kind EventKind
 	Room jid.JID
 
+	Type   RoomType
+	Tenant string // as in Room
+
 	// Parent is the room to which a breakout or lobby room belongs, or zero: that tells of Room too.
 	Parent jid.JID
 
@@ -62,7 +65,7 @@ func (d *Directory) emit(w *watched, c change, at time.Time) {
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.seq, Kind: c.kind, Room: c.room.jid, Tally: c.tally, At: at}
+	e := Event{Seq: d.seq, Kind: c.kind, Room: c.room.jid, Type: w.typ, Tenant: tenantOf(c.room.jid.Localpart()), Tally: c.tally, At: at}
 	if w := d.domain(e.Room.Domainpart()); w != nil {
 		e.Parent = parentJID(d.parent(w, e.Room.String()))
 	}

@@ -29,6 +29,8 @@ type DomainSnapshot struct {
 // RoomSnapshot is a room as it was. Its receiver owns it.
 type RoomSnapshot struct {
 	JID       jid.JID
+	Type      RoomType
+	Tenant    string  // as in Room
 	Parent    jid.JID // as in Room
 	Facts     RoomFacts
 	Tally     Tally
@@ -39,6 +41,7 @@ type RoomSnapshot struct {
 type pinnedRoom struct {
 	at, parent string
 	jid        jid.JID
+	typ        RoomType
 	facts      RoomFacts
 	tally      Tally
 	occupants  []*Occupant
@@ -84,7 +87,7 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 
 // pin keeps a room as it is. The caller holds mu.
 func (d *Directory) pin(w *watched, at string, r *liveRoom) pinnedRoom {
-	p := pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, facts: r.facts, tally: r.tally}
+	p := pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, typ: w.typ, facts: r.facts, tally: r.tally}
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
@@ -108,7 +111,9 @@ func (s *Snapshot) Rooms() iter.Seq[RoomSnapshot] {
 }
 
 func (p pinnedRoom) snapshot() RoomSnapshot {
-	r := RoomSnapshot{JID: p.jid, Parent: parentJID(p.parent), Facts: p.facts.clone(), Tally: p.tally}
+	r := RoomSnapshot{
+		JID: p.jid, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Tally: p.tally,
+	}
 	r.Occupants = make([]Occupant, 0, len(p.occupants))
 	for _, o := range p.occupants {
 		r.Occupants = append(r.Occupants, *o)

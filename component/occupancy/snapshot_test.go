@@ -35,11 +35,11 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 		people[i].Kind = occupancy.KindUser
 	}
 	b := occupancy.RoomSnapshot{
-		JID: jid.MustParse("b@breakout.meet.jitsi"), Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
+		JID: jid.MustParse("b@breakout.meet.jitsi"), Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
 		Tally: occupancy.Tally{1}, Occupants: people[2:],
 	}
 	want := []occupancy.RoomSnapshot{b, {
-		JID: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
+		JID: daily, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], focus),
 	}}
 	if diff := cmp.Diff(want, slices.Collect(s.Rooms()), sameJID); diff != "" || s.Seq != before.Version {

@@ -121,7 +121,7 @@ func TestEventTellsAllOfTheOccupant(t *testing.T) {
 	ann.Kind = occupancy.KindUser
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
-		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Occupant: ann, At: at(20),
+		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
 		Tally: occupancy.Tally{2, 0, 0, 1},
 	}
 	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {

@@ -1,0 +1,306 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// county is a Prosody of three domains, of which each has as many people in its rooms as a test likes.
+type county struct {
+	*occupancy.Directory
+	t    testing.TB
+	lost atomic.Bool // the stream
+}
+
+var domains = []jid.JID{mainDomain, breakoutDomain, lobbyDomain}
+
+// newCounty returns one with nobody in it.
+func newCounty(t testing.TB) *county {
+	d := &county{Directory: occupancy.NewDirectory(domains...), t: t}
+	for _, domain := range domains {
+		d.settle(domain)
+	}
+	return d
+}
+
+// settle has a domain told from scratch, with so many people in each room.
+func (d *county) settle(domain jid.JID, people ...int) {
+	d.t.Helper()
+	batch := occupancy.Batch{Synced: true, Rooms: len(people)}
+	for i, n := range people {
+		room := occupancy.Delta{Room: fmt.Sprintf("room%d@%s", i, domain), New: true, Facts: &occupancy.RoomFacts{CreatedAt: now}}
+		for j := range n {
+			room.Present = append(room.Present, person(fmt.Sprintf("p%d", j)))
+		}
+		batch.Deltas = append(batch.Deltas, room)
+		batch.Occupants += n
+	}
+	d.Begin(domain, occupancy.Trust{})
+	if err := d.Apply(domain, batch, time.Now()); err != nil {
+		d.t.Error(err)
+	}
+}
+
+// beat says that nothing has changed.
+func (d *county) beat() {
+	for _, domain := range domains {
+		totals, _ := d.Totals(domain)
+		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: totals.Rooms, Occupants: totals.Tally.All()}, time.Now()); err != nil {
+			d.t.Error(err)
+		}
+	}
+}
+
+// Link returns how the stream is.
+func (d *county) Link() occupancy.Link {
+	if d.lost.Load() {
+		return downLink()
+	}
+	link := occupancy.Link{Up: true}
+	for _, domain := range domains {
+		link.Domains = append(link.Domains, occupancy.Domain{JID: domain, Mode: occupancy.ModeModule})
+	}
+	return link
+}
+
+// of adjusts a service to tell of d.
+func (d *county) of(cfg *api.Config) { cfg.Directory, cfg.Link = d.Directory, d }
+
+// grown is where the example of the history is from, grew what happened there.
+func grown(cfg *api.Config) {
+	staged = newCounty(panicker{})
+	staged.of(cfg)
+}
+
+var staged *county
+
+func grew(s *service) {
+	began := now.Truncate(time.Minute).Add(-time.Minute)
+	for second := -5; second <= 60; second++ {
+		switch second {
+		case 20:
+			staged.settle(mainDomain, 2)
+		case 35:
+			staged.lost.Store(true)
+		case 40:
+			staged.lost.Store(false)
+		case 50:
+			staged.settle(mainDomain, 3)
+			staged.settle(breakoutDomain, 1)
+		case 55:
+			staged.settle(mainDomain, 2)
+		}
+		s.LookBack(began.Add(time.Duration(second) * time.Second))
+	}
+}
+
+// counted is what the history tells, of its fields those that these tests look at.
+type counted struct {
+	Rooms            []*int            `json:"rooms"`
+	ParticipantCount []*int            `json:"participant_count"`
+	Counts           map[string][]*int `json:"counts"`
+	From             time.Time         `json:"from"`
+	AsOf             time.Time         `json:"as_of"`
+}
+
+// past returns what s tells of the last hour, without a network.
+func (s *service) past(header http.Header) (counted, *httptest.ResponseRecorder) {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/api/stats/history", nil)
+	maps.Copy(r.Header, header)
+	r.Header.Set("X-API-Key", testKey)
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	var got counted
+	if w.Code == http.StatusOK {
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return got, w
+}
+
+// numbers returns a list as text, with a dash for what isn't known.
+func numbers(list []*int) string {
+	text := ""
+	for _, n := range list {
+		if n == nil {
+			text += "- "
+		} else {
+			text += fmt.Sprint(*n) + " "
+		}
+	}
+	return text
+}
+
+// remembering runs a history of d in a bubble of its own, whose clock begins at the full minute, while play happens.
+func remembering(t *testing.T, play func(d *county, s *service)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := newCounty(t)
+		s := prepare(t, d.of)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.RunHistory(ctx) }()
+		time.Sleep(100 * time.Millisecond) // so that no look falls together with what happens
+		play(d, s)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		_ = s.CloseListener()
+	})
+}
+
+// rest waits, while Prosody beats.
+func (d *county) rest(lasts time.Duration) {
+	for ; lasts > 0; lasts -= time.Second {
+		time.Sleep(min(lasts, time.Second))
+		d.beat()
+	}
+}
+
+func TestTheHistoryTellsTheMostOfEachStep(t *testing.T) {
+	remembering(t, func(d *county, s *service) {
+		d.rest(20 * time.Second) // of the first step nobody saw the beginning
+		d.settle(mainDomain, 2, 5)
+		d.rest(2 * time.Second)
+		d.settle(mainDomain, 1, 1, 1)
+		d.rest(23 * time.Second)
+		d.settle(mainDomain)
+		d.rest(15 * time.Second)
+		got, _ := s.past(nil)
+		if rooms, people := numbers(got.Rooms), numbers(got.ParticipantCount); rooms != "3 3 3 " || people != "7 3 3 " {
+			t.Errorf("got %s rooms and %s people, want the peak of 7 people, and of 3 rooms later", rooms, people)
+		}
+		d.rest(15 * time.Second)
+		if got, _ = s.past(nil); numbers(got.ParticipantCount) != "7 3 3 0 " {
+			t.Errorf("got %s, want 0 once everybody has been gone for a whole step", numbers(got.ParticipantCount))
+		}
+		if users := numbers(got.Counts["user"]); users != "7 3 3 0 " || len(got.Counts) != 1 {
+			t.Errorf("got %s users, %v", users, got.Counts)
+		}
+	})
+}
+
+func TestWhatIsNotKnownIsNoNumberOfTheHistory(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		while func(d *county)
+		want  string
+	}{
+		{"the stream is lost for a moment", func(d *county) {
+			d.lost.Store(true)
+			d.rest(2 * time.Second)
+			d.lost.Store(false)
+			d.rest(13 * time.Second)
+		}, "4 - 4 4 "},
+		{"one of the domains is forgotten", func(d *county) {
+			d.Forget(breakoutDomain)
+			time.Sleep(2 * time.Second)
+			d.settle(breakoutDomain)
+			d.rest(13 * time.Second)
+		}, "4 - 4 4 "},
+		{"Prosody says nothing any more, and what is known gets old", func(*county) { time.Sleep(30 * time.Second) }, "4 4 - - 4 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			remembering(t, func(d *county, s *service) {
+				d.settle(mainDomain, 4)
+				d.rest(31 * time.Second)
+				c.while(d)
+				d.beat()
+				d.rest(15*time.Second - time.Duration(time.Now().Second()%15)*time.Second)
+				d.rest(15 * time.Second)
+				got, _ := s.past(nil)
+				if people := numbers(got.ParticipantCount); people != c.want {
+					t.Errorf("got %s people, want %s", people, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestTheHistoryIsOfAnHour(t *testing.T) {
+	remembering(t, func(d *county, s *service) {
+		for people := range 3 {
+			d.settle(mainDomain, people)
+			d.rest(40 * time.Minute)
+		}
+		got, _ := s.past(nil)
+		if len(got.Rooms) != 240 || got.AsOf.Sub(got.From) != time.Hour || time.Since(got.AsOf) >= 15*time.Second {
+			t.Errorf("got %d steps, from %v as of %v", len(got.Rooms), got.From, got.AsOf)
+		}
+		if first, last := *got.ParticipantCount[0], *got.ParticipantCount[239]; first != 1 || last != 2 {
+			t.Errorf("got %d people in the first step and %d in the last", first, last)
+		}
+	})
+}
+
+func TestTheHistoryChangesWithItsSteps(t *testing.T) {
+	remembering(t, func(d *county, s *service) {
+		d.rest(30 * time.Second)
+		_, first := s.past(nil)
+		has := http.Header{"If-None-Match": {first.Header().Get("ETag")}}
+		d.rest(14 * time.Second)
+		if _, w := s.past(has); w.Code != http.StatusNotModified || w.Header().Get("PPCH-As-Of") != first.Header().Get("PPCH-As-Of") {
+			t.Errorf("within a step got %d", w.Code)
+		}
+		d.rest(time.Second)
+		if got, w := s.past(has); w.Code != http.StatusOK || len(got.Rooms) != 2 {
+			t.Errorf("after it got %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// A machine may sleep, and its clock be set: no number is then told of a time at which nobody looked.
+func TestTheHistoryKnowsWhenNobodyLooked(t *testing.T) {
+	began := now.Truncate(time.Minute)
+	// seconds returns those at which was looked.
+	seconds := func(from, to int) (at []int) {
+		for ; from <= to; from++ {
+			at = append(at, from)
+		}
+		return at
+	}
+	for _, c := range []struct {
+		name string
+		at   []int // in seconds
+		want string
+	}{
+		{"every second", seconds(0, 60), "1 1 1 "},
+		{"not for four seconds within a step", slices.Concat(seconds(0, 32), seconds(37, 60)), "1 - 1 "},
+		{"not for four seconds between two steps", slices.Concat(seconds(0, 42), seconds(47, 75)), "1 - - 1 "},
+		{"not for two minutes", slices.Concat(seconds(0, 44), seconds(165, 210)), "1 - - - - - - - - - - 1 1 "},
+		{"not for two hours", slices.Concat(seconds(0, 44), seconds(7200, 7230)), "1 "},
+		{"the clock is set back by a minute", slices.Concat(seconds(0, 100), seconds(40, 75)), "1 1 "},
+		{"the clock is set back by a second", slices.Concat(seconds(0, 50), seconds(49, 75)), "1 1 - 1 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newCounty(t)
+			d.settle(mainDomain, 1)
+			s := prepare(t, d.of)
+			for _, second := range c.at {
+				s.LookBack(began.Add(time.Duration(second) * time.Second))
+			}
+			got, _ := s.past(nil)
+			if numbers(got.ParticipantCount) != c.want {
+				t.Errorf("got %q, want %q", numbers(got.ParticipantCount), c.want)
+			}
+			_ = s.CloseListener()
+		})
+	}
+}
