@@ -1,0 +1,219 @@
+/** Wires the page: the key, what is followed with it, and what is drawn of it. */
+
+import {askJSON} from "./ask.js";
+import {Chart, samplesOf} from "./chart.js";
+import {Feed} from "./feed.js";
+import {number, several} from "./format.js";
+import {LinkView} from "./link.js";
+import {poll} from "./poll.js";
+import {fillPrint} from "./print.js";
+import {roomInHash, RoomView} from "./room.js";
+import {RoomList} from "./rooms.js";
+import {Store} from "./store.js";
+import {follow} from "./stream.js";
+import {write} from "./table.js";
+
+const sampleEvery = 15_000, historyEvery = 60_000;
+const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
+
+const find = id => document.getElementById(id);
+const store = new Store();
+const list = new RoomList(store);
+const view = new RoomView(store);
+const link = new LinkView(store);
+const feed = new Feed(() => sum());
+const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: new Chart(find("people-chart"), "person", "People")};
+const samples = {rooms: [], people: []}; // as this page saw them
+let history = null;
+let limited = false;
+let key = "";
+let frame = 0;
+let scrolled = 0;
+
+/** Asks for a key, and says why the one before was none. */
+function askForKey(why = "") {
+	sessionStorage.removeItem(keyItem);
+	document.body.dataset.state = "ask";
+	write(find("key-error"), why);
+	find("key-error").hidden = !why;
+	find("key").value = "";
+	find("key").focus();
+}
+
+async function start(withKey) {
+	key = withKey;
+	const stop = new AbortController();
+	link.connection = {is: "connecting"};
+	draw();
+	const onLost = (problem, wait, heard) => {
+		link.connection = {is: "lost", problem, until: Date.now() + wait, heard};
+		soon();
+	};
+	let problem = await follow({path: "api/events?snapshot=true", key, signal: stop.signal, onOpen, onEvent, onLost});
+	if (problem.code === "scope-missing") {
+		find("note-polling").hidden = false;
+		problem = await poll({key, store, signal: stop.signal, room: () => view.jid, onLost, onRound: () => {
+			const first = link.connection.is !== "polling";
+			link.connection = {is: "polling"};
+			if (first) accepted();
+			soon();
+		}});
+	}
+	askForKey(problem.message);
+}
+
+function onOpen() {
+	performance.mark("ppch:open");
+	link.connection = {is: "open"};
+	accepted();
+	soon();
+}
+
+function onEvent(name, data) {
+	if (performance.getEntriesByName("ppch:first-event").length === 0) performance.mark("ppch:first-event");
+	store.apply(name, data);
+	if (store.complete) feed.add(name, data);
+	if (name === "snapshot" && data.last) performance.mark("ppch:snapshot");
+	soon();
+}
+
+/** The key is one. */
+function accepted() {
+	sessionStorage.setItem(keyItem, key);
+	readHistory();
+}
+
+/** What came since the last frame is drawn in the next. */
+function soon() {
+	frame ||= requestAnimationFrame(() => {
+		frame = 0;
+		draw();
+	});
+}
+
+function draw() {
+	if (document.body.dataset.state === "ask" && link.connection.is !== "connecting") return;
+	const changed = store.take();
+	if (list.update(changed)) setTimeout(soon, 250);
+	view.update(changed);
+	link.draw();
+	drawTotals();
+	find("note-names").hidden = store.named !== false;
+	find("note-rooms").hidden = !limited;
+}
+
+function drawTotals() {
+	const main = store.total("main");
+	drawNumber("rooms-total", main?.rooms);
+	drawNumber("people-total", main?.people);
+	drawNumber("visitors-total", main?.visitors);
+	drawNumber("breakout-total", store.total("breakout")?.people);
+	drawNumber("lobby-total", store.total("lobby")?.people);
+	const note = main ? "" : link.why;
+	write(find("totals-note"), note);
+	find("totals-note").hidden = !note;
+	for (const busy of [find("rooms"), find("totals")]) busy.setAttribute("aria-busy", !store.complete);
+}
+
+function drawNumber(id, n = null) {
+	write(find(id), number(n));
+	find(id).dataset.value = n ?? "";
+}
+
+function sum() {
+	const main = store.total("main");
+	return main ? `${several(main.people, "person", "people")} in ${several(main.rooms, "room", "rooms")}.` : "How many there are now isn’t known.";
+}
+
+/** Notes how many there are, or that it isn't known. */
+function sample() {
+	const main = link.state === "live" || link.state === "polling" ? store.total("main") : null;
+	for (const name of ["rooms", "people"]) {
+		samples[name].push({at: Date.now(), value: main?.[name] ?? null});
+		if (samples[name].length > 3_600_000 / sampleEvery) samples[name].shift();
+	}
+	drawCharts();
+}
+
+async function readHistory() {
+	try {
+		history = await askJSON("api/stats/history", {key});
+		limited = false;
+	} catch (problem) {
+		limited = problem.code === "room-not-allowed";
+		if (problem.status === 403) history = null;
+	}
+	soon();
+	drawCharts();
+}
+
+function drawCharts() {
+	const told = {rooms: history?.rooms, people: history?.participant_count};
+	for (const name of ["rooms", "people"]) {
+		const before = history ? samplesOf(history, told[name]) : [];
+		const since = before.at(-1)?.at ?? 0;
+		const main = link.state === "live" ? store.total("main") : null;
+		const now = main ? [{at: Date.now(), value: main[name]}] : [];
+		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...now], history ? "history" : "page");
+	}
+	for (const note of document.querySelectorAll(".chart-note")) note.textContent = history ? "last hour" : "since this page was opened";
+}
+
+/** Shows what the address names. */
+function route() {
+	const jid = roomInHash(location.hash);
+	const before = view.jid;
+	if (before === null && jid !== null) scrolled = window.scrollY;
+	find("list").hidden = jid !== null;
+	find("room").hidden = jid === null;
+	view.open(jid);
+	feed.of(jid);
+	document.title = jid === null ? "Rooms · PPCH" : `${find("room-name").textContent} · PPCH`;
+	if (jid !== null) {
+		window.scrollTo(0, 0);
+		find("room-title").focus({preventScroll: true});
+	} else if (before !== null) {
+		list.tick();
+		window.scrollTo(0, scrolled);
+		list.focus(before);
+	}
+}
+
+find("key-form").addEventListener("submit", e => {
+	e.preventDefault();
+	const value = find("key").value.trim();
+	if (!value) return find("key").focus();
+	if (!key) return void start(value);
+	// What another key has shown must not be mixed with what this one may see.
+	sessionStorage.setItem(keyItem, value);
+	location.reload();
+});
+find("forget").addEventListener("click", () => {
+	sessionStorage.removeItem(keyItem);
+	location.reload();
+});
+find("skip").addEventListener("click", e => {
+	e.preventDefault(); // the part of the address behind # says which room is shown
+	find(view.jid === null ? "search" : "room-title").focus();
+});
+window.addEventListener("keydown", e => {
+	if (e.key !== "Escape" || e.defaultPrevented || document.querySelector(":popover-open")) return;
+	if (view.jid !== null) location.hash = "#/";
+	else if (document.activeElement === find("search") && find("search").value) return; // which it clears
+});
+window.addEventListener("hashchange", route);
+window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid));
+window.addEventListener("afterprint", () => find("print").replaceChildren());
+setInterval(sample, sampleEvery);
+setInterval(() => key && readHistory(), historyEvery);
+setInterval(() => {
+	if (document.hidden || !key || document.body.dataset.state === "ask") return;
+	link.draw();
+	if (view.jid === null) list.tick();
+	else view.draw();
+}, 1000);
+
+route();
+const remembered = sessionStorage.getItem(keyItem);
+if (remembered) start(remembered);
+else askForKey();

@@ -1,0 +1,88 @@
+/** Asking again and again, for keys that may not follow events. */
+
+import {ask, askHealth, askJSON, Problem} from "./ask.js";
+
+const every = 5_000, maxWait = 60_000;
+
+/**
+ * Fills the store until signal aborts.
+ *
+ * @param {object} to
+ * @param {string} to.key
+ * @param {import("./store.js").Store} to.store
+ * @param {AbortSignal} to.signal
+ * @param {function(): ?string} to.room  the JID of the room about which more is wanted
+ * @param {function(): void} to.onRound  all has been asked
+ * @param {function(Problem, number, ?number): void} to.onLost  as for events
+ * @returns {Promise<Problem>} what the service refuses for good
+ */
+export async function poll({key, store, signal, room, onRound, onLost}) {
+	let etag = "", heard = null;
+	for (let wait = every; ;) {
+		try {
+			tellHealth(store, await askHealth(signal));
+			etag = await readRooms(key, store, signal, etag);
+			await readOccupants(key, store, signal, room());
+			wait = every;
+			heard = Date.now();
+			onRound();
+		} catch (err) {
+			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
+			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: "The service doesn't answer: it may be stopped, or the network between is down."});
+			if (problem.status === 401 || problem.status === 403) return problem;
+			wait = Math.max(Math.min(wait * 2, maxWait), problem.retryAfter * 1000);
+			if (problem.code === "prosody-unavailable" || problem.code === "count-unknown") {
+				unknown(store, problem);
+				onRound();
+			} else {
+				onLost(problem, wait, heard);
+			}
+			etag = "";
+		}
+		await new Promise(resolve => setTimeout(resolve, wait));
+	}
+}
+
+/** Health tells of each domain what a status event would. */
+function tellHealth(store, health) {
+	for (const {domain, status} of health.domains) {
+		store.apply("status", {domain, live: status === "ok", status, reason: status === "ok" ? null : health.reason, as_of: null});
+	}
+}
+
+/** Nothing is told any more, although Prosody itself may be well. */
+function unknown(store, problem) {
+	for (const d of store.domains.values()) {
+		if (d.live) Object.assign(d, {live: false, status: `error: ${problem.message}`, reason: problem.reason});
+	}
+}
+
+/** Reads all pages of the list unless the first is as it was, and there is no other. */
+async function readRooms(key, store, signal, etag) {
+	const rooms = [];
+	let asOf = null, first = "";
+	for (let cursor = ""; cursor !== null;) {
+		const path = `api/rooms?type=all&limit=1000${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+		const response = await ask(path, {key, signal, headers: etag && !cursor ? {"If-None-Match": etag} : {}});
+		if (response.status === 304) {
+			for (const d of store.domains.values()) d.asOf = Date.parse(response.headers.get("PPCH-As-Of"));
+			return etag;
+		}
+		const page = await response.json();
+		rooms.push(...page.rooms);
+		asOf ??= Date.parse(page.as_of);
+		if (!cursor && page.next_cursor === null) first = response.headers.get("ETag");
+		cursor = page.next_cursor;
+	}
+	store.replace(rooms, asOf);
+	return first;
+}
+
+async function readOccupants(key, store, signal, jid) {
+	if (!jid) return;
+	const room = await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key, signal}).catch(err => {
+		if (err.status === 400 || err.code === "room-not-allowed") return null; // the address names no room that this key may see
+		throw err;
+	});
+	store.setOccupants(jid, room?.occupants ?? null);
+}

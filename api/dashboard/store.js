@@ -1,0 +1,251 @@
+/**
+ * What is known: the rooms and who is in them, made of events, or of lists where events may not be followed.
+ * Nothing here touches the document; who draws asks take() what has changed since.
+ */
+
+import {moment, others, roomTitle, sortKey, visible} from "./format.js";
+
+/**
+ * @typedef {object} Occupant
+ * @property {string} id
+ * @property {string} name  as the occupant wrote it
+ * @property {string} kind
+ * @property {string} role
+ * @property {?number} since
+ * @property {boolean} hand  whether it says to have raised its hand
+ *
+ * @typedef {object} Room
+ * @property {string} jid
+ * @property {string} title  for people, as is tenant
+ * @property {string} tenant
+ * @property {string} titleKey  what it is sorted by, as is tenantKey
+ * @property {string} tenantKey
+ * @property {"main"|"breakout"|"lobby"} type
+ * @property {?string} parent  JID of the room to which it belongs
+ * @property {number} people
+ * @property {Object<string, number>} counts
+ * @property {string} others  who is there without being counted, in words
+ * @property {?number} created
+ * @property {?string} subject
+ * @property {boolean} password
+ * @property {boolean} membersOnly
+ * @property {number} visitors
+ * @property {?string} lobby  JID
+ * @property {Array<{room_jid: string, name: ?string}>} breakouts
+ * @property {?Map<string, Occupant>} occupants  null where names aren't told
+ */
+
+/** Store holds what is known. */
+export class Store {
+	/** @type {Map<string, Room>} by JID */
+	rooms = new Map();
+
+	/** The last status of each domain, main one first. @type {Map<string, object>} */
+	domains = new Map();
+
+	/** Whether all rooms are known that may be known, and not only a part of a snapshot. */
+	complete = false;
+
+	/** Whether the names of people are told; null until a room shows it. @type {?boolean} */
+	named = null;
+
+	/** Rooms and people by type of room. */
+	#totals = {main: {rooms: 0, people: 0, visitors: 0}, breakout: {rooms: 0, people: 0}, lobby: {rooms: 0, people: 0}};
+	#changed = new Set();
+	#turn = 0;
+	#turns = new Map(); // by JID: in which snapshot the room was last told
+	#continues = "";    // JID of the room of which the next piece has more
+	#haystacks = new Map();
+
+	/** The JIDs of the rooms that came, changed or went since this was asked last. */
+	take() {
+		const changed = this.#changed;
+		this.#changed = new Set();
+		return changed;
+	}
+
+	get hasChanged() {
+		return this.#changed.size > 0;
+	}
+
+	/** Rooms and people in rooms of a type, null where that isn't known. */
+	total(type) {
+		const of = [...this.domains.values()].filter(d => this.#type(d.domain) === type);
+		return this.complete && of.length > 0 && of.every(d => d.known) ? this.#totals[type] : null;
+	}
+
+	/** Whether what is shown is true now, and not as it was when a domain was last heard of. */
+	get live() {
+		return this.domains.size > 0 && [...this.domains.values()].every(d => d.live);
+	}
+
+	/** Since when something may have changed unseen; null where nothing is known, or all of it is live. */
+	get staleSince() {
+		const times = [...this.domains.values()].filter(d => !d.live && d.known).map(d => d.asOf);
+		return times.length > 0 ? Math.min(...times) : null;
+	}
+
+	/** Takes an event of the stream. */
+	apply(name, data) {
+		if (name === "status") this.#status(data);
+		else if (name === "snapshot") this.#snapshot(data);
+		else if (name === "room.ended") this.#drop(data.room_jid);
+		else if (name.startsWith("room.") || name.startsWith("participant.")) this.#event(name, data);
+	}
+
+	/** Takes a whole list of rooms in place of all that was known, as of then. */
+	replace(listed, asOf) {
+		this.#turn++;
+		for (const r of listed) this.#list(r);
+		this.#sweep();
+		for (const d of this.domains.values()) Object.assign(d, {known: true, asOf});
+	}
+
+	/** Takes who is in a room, as asked for by itself. */
+	setOccupants(jid, occupants) {
+		const room = this.rooms.get(jid);
+		if (!room) return;
+		room.occupants = occupants && new Map(occupants.map(o => [o.id, newOccupant(o)]));
+		this.#touch(room);
+	}
+
+	/** Text in which a search for a room or for somebody in it looks. */
+	haystack(room) {
+		let text = this.#haystacks.get(room.jid);
+		if (text === undefined) {
+			const names = room.occupants ? [...room.occupants.values()].map(o => o.name) : [];
+			text = [room.title, room.tenant && `${room.tenant}/${room.title}`, room.subject ?? "", ...names].join("\n").toLowerCase();
+			this.#haystacks.set(room.jid, text);
+		}
+		return text;
+	}
+
+	#status(s) {
+		const before = this.domains.get(s.domain);
+		this.domains.set(s.domain, {...s, asOf: moment(s.as_of), known: before?.known ?? false, heard: Date.now()});
+	}
+
+	#snapshot(s) {
+		if (s.part === 1) {
+			this.#turn++;
+			this.#continues = "";
+		}
+		for (const d of s.domains) {
+			const domain = this.domains.get(d.domain);
+			if (domain) Object.assign(domain, {known: d.known, asOf: moment(d.as_of)});
+		}
+		for (const r of s.rooms) {
+			if (r.occupants) this.named = true;
+			else this.named ??= false;
+			const more = this.#continues === r.room_jid ? this.rooms.get(r.room_jid) : null;
+			this.#continues = r.continues ? r.room_jid : "";
+			const room = more ?? this.#room(r);
+			if (!more) {
+				setNumbers(room, r.participant_count, r.counts);
+				setFacts(room, r.facts);
+				room.occupants = r.occupants && new Map();
+			}
+			for (const o of r.occupants ?? []) room.occupants.set(o.id, newOccupant(o));
+			this.#put(room);
+		}
+		if (s.last) this.#sweep();
+	}
+
+	#event(name, e) {
+		const room = this.#room(e);
+		setNumbers(room, e.participant_count, e.counts);
+		if (e.facts) setFacts(room, e.facts);
+		if (name === "room.started" && this.named) room.occupants ??= new Map();
+		if (e.occupant) {
+			room.occupants ??= new Map();
+			if (name === "participant.left") room.occupants.delete(e.occupant.id);
+			else room.occupants.set(e.occupant.id, newOccupant(e.occupant));
+		}
+		this.#put(room);
+	}
+
+	#list(r) {
+		const room = this.#room(r);
+		setNumbers(room, r.participant_count, r.counts);
+		setFacts(room, {...r, lobby_jid: r.lobby?.room_jid ?? null});
+		this.#put(room);
+	}
+
+	/** Returns a copy of a room to be changed and put back, or a new one. */
+	#room({room_jid: jid, room_name: name, parent_room_jid: parent}) {
+		const before = this.rooms.get(jid);
+		if (before) return {...before, parent};
+		const {title, tenant} = roomTitle(name);
+		return {
+			jid, title, tenant, parent, type: "main", titleKey: sortKey(title), tenantKey: sortKey(tenant),
+			people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: 0, lobby: null, breakouts: [],
+			occupants: null,
+		};
+	}
+
+	// Rooms say what they are, but a domain may have none. What it is for is told by its first label, but for the main one.
+	#type(domain) {
+		const label = domain.slice(0, domain.indexOf("."));
+		const [main] = this.domains.keys();
+		return domain !== main && (label === "breakout" || label === "lobby") ? label : "main";
+	}
+
+	#put(room) {
+		this.#count(this.rooms.get(room.jid), -1);
+		this.#count(room, 1);
+		this.rooms.set(room.jid, room);
+		this.#turns.set(room.jid, this.#turn);
+		this.#touch(room);
+	}
+
+	#drop(jid) {
+		const room = this.rooms.get(jid);
+		if (!room) return;
+		this.#count(room, -1);
+		this.rooms.delete(jid);
+		this.#turns.delete(jid);
+		this.#touch(room);
+	}
+
+	/** Forgets what the last snapshot hasn't told any more. */
+	#sweep() {
+		for (const [jid, turn] of this.#turns) if (turn !== this.#turn) this.#drop(jid);
+		this.complete = true;
+	}
+
+	#touch(room) {
+		this.#changed.add(room.jid);
+		this.#haystacks.delete(room.jid);
+		if (room.parent) this.#changed.add(room.parent); // which shows it in its row
+	}
+
+	#count(room, sign) {
+		if (!room) return;
+		const total = this.#totals[room.type];
+		total.rooms += sign;
+		total.people += sign * room.people;
+		if (room.type === "main") total.visitors += sign * (room.visitors + (room.counts.visitor ?? 0));
+	}
+}
+
+function setNumbers(room, people, counts) {
+	room.people = people;
+	room.counts = counts;
+	room.others = others(counts);
+}
+
+function setFacts(room, f) {
+	room.type = f.type;
+	room.created = moment(f.created_at);
+	room.subject = f.subject && visible(f.subject);
+	room.password = f.password_protected;
+	room.membersOnly = f.members_only;
+	room.visitors = f.visitors ?? 0;
+	room.lobby = f.lobby_jid;
+	room.breakouts = f.breakout_rooms ?? [];
+}
+
+/** Of all that is told of an occupant only what is shown: there may be a hundred thousand. */
+function newOccupant(o) {
+	return {id: o.id, name: o.name, kind: o.kind, role: o.role, since: moment(o.joined_at), hand: o.hand_raised === true};
+}

@@ -1,0 +1,217 @@
+/**
+ * A table of which only those rows are in the document that can be seen, and a few around them. It scrolls with the page.
+ *
+ * Rows are placed by transform, so that the one which has the focus can stay wherever the page is scrolled to;
+ * their order in the document is that of the table, for who hears it read.
+ */
+
+const spare = 12; // rows beyond either edge of what is seen
+
+/**
+ * @typedef {object} Column
+ * @property {string} key  data-cell of its cells
+ * @property {boolean} [heads]  whether its cells name their rows
+ * @property {function(HTMLElement): void} [build]  makes what a cell has in it, once
+ * @property {function(HTMLElement, object): void} fill  writes an item into a cell
+ */
+
+/** VirtualTable draws items, each known by a key. One element of each row can be focused: that with the class "goes". */
+export class VirtualTable {
+	#table;
+	#body;
+	#columns;
+	#key;
+	#mark;
+	#items = [];
+	#rows = new Map(); // by key: the rows in the document
+	#stale = new Set(); // keys of items that may differ from their row
+	#height = 0;
+	#active = null; // key of the row to which Tab leads
+	#busy = false;
+
+	/**
+	 * @param {HTMLTableElement} table  with a head
+	 * @param {{columns: Column[], key: string, mark: string}} of  key: the field that tells items apart; mark: the data- attribute that bears it
+	 */
+	constructor(table, {columns, key, mark}) {
+		this.#table = table;
+		this.#body = table.tBodies[0];
+		this.#columns = columns;
+		this.#key = key;
+		this.#mark = mark;
+		this.#body.addEventListener("keydown", e => this.#onKey(e));
+		this.#body.addEventListener("focusin", e => this.#activate(e.target.closest("tr")));
+		const draw = () => this.#later();
+		window.addEventListener("scroll", draw, {passive: true});
+		window.addEventListener("resize", () => {
+			this.#height = 0;
+			this.#later();
+		});
+	}
+
+	/**
+	 * Draws items in their order.
+	 * @param {object[]} items  the table only reads them
+	 * @param {?Set<string>} changed  keys of those that may not be as they were; null for all
+	 */
+	show(items, changed) {
+		this.#items = items;
+		for (const key of changed ?? this.#rows.keys()) if (this.#rows.has(key)) this.#stale.add(key);
+		if (this.#table.offsetParent !== null) this.draw();
+	}
+
+	/** Draws what can be seen now. */
+	draw() {
+		this.#busy = false;
+		const items = this.#items;
+		if (this.#height === 0) this.#measure();
+		this.#table.setAttribute("aria-rowcount", items.length + 1);
+		this.#body.style.height = `${items.length * this.#height}px`;
+		const top = -this.#body.getBoundingClientRect().top;
+		const first = Math.max(0, Math.floor(top / this.#height) - spare);
+		const last = Math.min(items.length, Math.ceil((top + window.innerHeight) / this.#height) + spare);
+		this.#place(first, last);
+	}
+
+	/** Scrolls so that the item is seen, and focuses it. */
+	focus(key) {
+		const at = this.#items.findIndex(i => i[this.#key] === key);
+		if (at >= 0) this.#go(at);
+	}
+
+	#later() {
+		if (this.#busy || this.#table.offsetParent === null) return;
+		this.#busy = true;
+		requestAnimationFrame(() => this.draw());
+	}
+
+	#measure() {
+		const probe = this.#newRow();
+		this.#body.append(probe);
+		this.#height = probe.offsetHeight;
+		probe.remove();
+	}
+
+	#place(first, last) {
+		const wanted = new Map();
+		for (let i = first; i < last; i++) wanted.set(this.#items[i][this.#key], i);
+		const focused = this.#body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
+		const held = focused && this.#keyOf(focused);
+		if (held !== null && !wanted.has(held)) {
+			const at = this.#items.findIndex(i => i[this.#key] === held);
+			if (at >= 0) wanted.set(held, at);
+		}
+		const free = [];
+		for (const [key, row] of this.#rows) {
+			if (wanted.has(key)) continue;
+			this.#rows.delete(key);
+			free.push(row);
+		}
+		const order = [...wanted].sort((a, b) => a[1] - b[1]);
+		if (!wanted.has(this.#active)) this.#active = order[0]?.[0] ?? null;
+		let before = this.#body.firstElementChild;
+		for (const [key, at] of order) {
+			let row = this.#rows.get(key);
+			if (!row) {
+				row = free.pop() ?? this.#newRow();
+				row.dataset[this.#mark] = key;
+				this.#rows.set(key, row);
+				this.#fill(row, this.#items[at], true);
+			} else if (this.#stale.has(key)) {
+				this.#fill(row, this.#items[at], false);
+			}
+			this.#set(row, at, key === this.#active);
+			if (row === before) before = before.nextElementSibling;
+			else this.#body.insertBefore(row, before);
+		}
+		this.#stale.clear();
+		for (const row of free) row.remove();
+		// A row that was moved within the document has lost the focus, and one whose item is gone leaves it to a neighbour.
+		if (focused && document.activeElement === document.body) {
+			const row = this.#rows.get(held) ?? this.#rows.get(this.#active);
+			row?.querySelector(".goes").focus({preventScroll: true});
+		}
+	}
+
+	#set(row, at, active) {
+		if (row.at !== at) {
+			row.at = at;
+			row.style.transform = `translateY(${at * this.#height}px)`;
+			row.setAttribute("aria-rowindex", at + 2); // the head is the first
+			row.classList.toggle("odd", at % 2 === 1);
+		} else if (row.high !== this.#height) {
+			row.style.transform = `translateY(${at * this.#height}px)`;
+		}
+		row.high = this.#height;
+		const tab = active ? 0 : -1;
+		if (row.goes.tabIndex !== tab) row.goes.tabIndex = tab;
+	}
+
+	#newRow() {
+		const row = document.createElement("tr");
+		row.setAttribute("role", "row");
+		for (const column of this.#columns) {
+			const cell = document.createElement(column.heads ? "th" : "td");
+			cell.setAttribute("role", column.heads ? "rowheader" : "cell");
+			if (column.heads) cell.scope = "row";
+			cell.dataset.cell = column.key;
+			column.build?.(cell);
+			row.append(cell);
+		}
+		row.goes = row.querySelector(".goes");
+		return row;
+	}
+
+	/** @param {boolean} fresh  whether the row was another item's before, so that nothing in it has changed to the eye */
+	#fill(row, item, fresh) {
+		row.fresh = fresh;
+		this.#columns.forEach((column, i) => column.fill(row.children[i], item));
+	}
+
+	#keyOf(row) {
+		return row.dataset[this.#mark] ?? null;
+	}
+
+	#activate(row) {
+		if (!row || this.#keyOf(row) === this.#active) return;
+		const before = this.#rows.get(this.#active);
+		if (before) before.goes.tabIndex = -1;
+		this.#active = this.#keyOf(row);
+		row.goes.tabIndex = 0;
+	}
+
+	#onKey(e) {
+		const row = e.target.closest("tr");
+		if (!row || e.altKey || e.ctrlKey || e.metaKey || e.shiftKey) return;
+		const page = Math.max(1, Math.floor(window.innerHeight / this.#height) - 3);
+		const end = this.#items.length - 1;
+		const to = {ArrowUp: row.at - 1, ArrowDown: row.at + 1, PageUp: row.at - page, PageDown: row.at + page, Home: 0, End: end}[e.key];
+		if (to === undefined) return;
+		e.preventDefault();
+		this.#go(Math.min(end, Math.max(0, to)));
+	}
+
+	#go(at) {
+		const key = this.#items[at][this.#key];
+		const top = this.#body.getBoundingClientRect().top + at * this.#height;
+		const head = this.#table.tHead.getBoundingClientRect();
+		if (top < head.height) window.scrollBy({top: top - head.height - this.#height, behavior: "instant"});
+		else if (top + this.#height > window.innerHeight) window.scrollBy({top: top + 2 * this.#height - window.innerHeight, behavior: "instant"});
+		this.#active = key;
+		this.draw();
+		this.#rows.get(key)?.goes.focus({preventScroll: true});
+	}
+}
+
+/** Writes text only where it is another: the document does work for each writing. */
+export function write(node, text) {
+	if (node.textContent !== text) node.textContent = text;
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Lets an element shine for a moment, in the way that a class of style.css would colour it. */
+export function shine(node, color) {
+	if (still.matches) return;
+	node.animate([{backgroundColor: `var(${color})`}, {backgroundColor: "transparent"}], {duration: 1600, easing: "ease-out"});
+}
