@@ -25,7 +25,6 @@ const feed = new Feed(() => sum());
 const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: new Chart(find("people-chart"), "person", "People")};
 const samples = {rooms: [], people: []}; // as this page saw them
 let history = null;
-let limited = false;
 let key = "";
 let frame = 0;
 let scrolled = 0;
@@ -52,6 +51,7 @@ async function start(withKey) {
 	let problem = await follow({path: "api/events?snapshot=true", key, signal: stop.signal, onOpen, onEvent, onLost});
 	if (problem.code === "scope-missing") {
 		find("note-polling").hidden = false;
+		write(find("feed-idle"), "This key may not follow events: joins and leaves aren’t told to it.");
 		problem = await poll({key, store, signal: stop.signal, room: () => view.jid, onLost, onRound: () => {
 			const first = link.connection.is !== "polling";
 			link.connection = {is: "polling"};
@@ -70,11 +70,17 @@ function onOpen() {
 }
 
 function onEvent(name, data) {
-	if (performance.getEntriesByName("ppch:first-event").length === 0) performance.mark("ppch:first-event");
+	markFirst("ppch:first-event");
+	if (name === "snapshot") markFirst("ppch:first-snapshot");
 	store.apply(name, data);
 	if (store.complete) feed.add(name, data);
 	if (name === "snapshot" && data.last) performance.mark("ppch:snapshot");
-	soon();
+	if (name === "snapshot" && !list.isDrawn) draw(); // at once: what follows may be megabytes
+	else soon();
+}
+
+function markFirst(name) {
+	if (performance.getEntriesByName(name).length === 0) performance.mark(name);
 }
 
 /** The key is one. */
@@ -93,13 +99,13 @@ function soon() {
 
 function draw() {
 	if (document.body.dataset.state === "ask" && link.connection.is !== "connecting") return;
+	link.draw();
 	const changed = store.take();
 	if (list.update(changed)) setTimeout(soon, 250);
 	view.update(changed);
-	link.draw();
+	entitle();
 	drawTotals();
 	find("note-names").hidden = store.named !== false;
-	find("note-rooms").hidden = !limited;
 }
 
 function drawTotals() {
@@ -138,9 +144,9 @@ function sample() {
 async function readHistory() {
 	try {
 		history = await askJSON("api/stats/history", {key});
-		limited = false;
+		store.whole = true;
 	} catch (problem) {
-		limited = problem.code === "room-not-allowed";
+		find("note-rooms").hidden = problem.code !== "room-not-allowed";
 		if (problem.status === 403) history = null;
 	}
 	soon();
@@ -159,6 +165,11 @@ function drawCharts() {
 	for (const note of document.querySelectorAll(".chart-note")) note.textContent = history ? "last hour" : "since this page was opened";
 }
 
+function entitle() {
+	const title = view.jid === null ? "Rooms · PPCH" : `${find("room-name").textContent} · PPCH`;
+	if (document.title !== title) document.title = title;
+}
+
 /** Shows what the address names. */
 function route() {
 	const jid = roomInHash(location.hash);
@@ -168,8 +179,9 @@ function route() {
 	find("room").hidden = jid === null;
 	view.open(jid);
 	feed.of(jid);
-	document.title = jid === null ? "Rooms · PPCH" : `${find("room-name").textContent} · PPCH`;
+	entitle();
 	if (jid !== null) {
+		if (link.connection.is === "polling") window.dispatchEvent(new Event("ppch:now")); // who is in it
 		window.scrollTo(0, 0);
 		find("room-title").focus({preventScroll: true});
 	} else if (before !== null) {
@@ -202,13 +214,14 @@ window.addEventListener("keydown", e => {
 	else if (document.activeElement === find("search") && find("search").value) return; // which it clears
 });
 window.addEventListener("hashchange", route);
-window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid));
+window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, link.trueAt));
 window.addEventListener("afterprint", () => find("print").replaceChildren());
 setInterval(sample, sampleEvery);
 setInterval(() => key && readHistory(), historyEvery);
 setInterval(() => {
 	if (document.hidden || !key || document.body.dataset.state === "ask") return;
 	link.draw();
+	drawCharts();
 	if (view.jid === null) list.tick();
 	else view.draw();
 }, 1000);

@@ -35,7 +35,7 @@ export async function ask(path, {key, headers = {}, signal} = {}) {
 		});
 	} catch (err) {
 		if (signal?.aborted) throw err;
-		throw new Problem({status: 0, code: "no-answer", detail: "The service doesn't answer: it may be stopped, or the network between is down."});
+		throw new Problem({status: 0, code: "no-answer", detail: "The service doesn’t answer: it may be stopped, or the network between is down."});
 	}
 	if (response.ok || response.status === 304) return response;
 	throw await problemOf(response);

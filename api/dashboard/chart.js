@@ -77,7 +77,7 @@ export class Chart {
 		this.#figure.dataset.points = known.length;
 		this.#figure.dataset.gaps = Math.max(0, lines.length - 1);
 		this.#describe(known);
-		this.#point(null);
+		this.#point(this.#cursor);
 	}
 
 	#describe(known) {

@@ -33,6 +33,7 @@ export class LinkView {
 		const {is} = this.connection;
 		if (is === "lost" || is === "connecting") return is;
 		if (this.#store.domains.size > 0 && !this.#store.live) return "stale";
+		if (!this.#store.complete) return "connecting";
 		return is === "polling" ? is : "live";
 	}
 
@@ -43,6 +44,12 @@ export class LinkView {
 		if (bad) return "unknown: see above";
 		if (this.connection.is === "lost" && !complete) return "unknown: the service doesn’t answer";
 		return complete ? "" : "being learnt …";
+	}
+
+	/** When what is shown was last known to be true; null for never. */
+	get trueAt() {
+		if (this.state === "live" || this.state === "polling") return Date.now();
+		return this.connection.is === "lost" ? this.connection.heard : this.#store.staleSince;
 	}
 
 	draw() {
@@ -126,12 +133,12 @@ export class LinkView {
 }
 
 function age(since) {
-	if (!since) return "Nothing is known yet.";
+	if (!since) return "Nothing is known now.";
 	return `What is shown was true at ${clock(since)}, ${span(Date.now() - since)} ago.`;
 }
 
 /** The service's words as a sentence. */
 function sentence(text) {
-	const begun = text.charAt(0).toUpperCase() + text.slice(1);
+	const begun = text.replace(/^[a-z]+(?=[\s,:])/u, word => word.charAt(0).toUpperCase() + word.slice(1)); // but not the name of a host
 	return /[.!?]$/u.test(begun) ? begun : `${begun}.`;
 }

@@ -1,6 +1,7 @@
 /** Asking again and again, for keys that may not follow events. */
 
 import {ask, askHealth, askJSON, Problem} from "./ask.js";
+import {sleep} from "./stream.js";
 
 const every = 5_000, maxWait = 60_000;
 
@@ -22,13 +23,14 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 		try {
 			tellHealth(store, await askHealth(signal));
 			etag = await readRooms(key, store, signal, etag);
+			if (store.named === null) await readNamed(key, store, signal);
 			await readOccupants(key, store, signal, room());
 			wait = every;
 			heard = Date.now();
 			onRound();
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
-			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: "The service doesn't answer: it may be stopped, or the network between is down."});
+			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: "The service doesn’t answer: it may be stopped, or the network between is down."});
 			if (problem.status === 401 || problem.status === 403) return problem;
 			wait = Math.max(Math.min(wait * 2, maxWait), problem.retryAfter * 1000);
 			if (problem.code === "prosody-unavailable" || problem.code === "count-unknown") {
@@ -39,7 +41,7 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 			}
 			etag = "";
 		}
-		await new Promise(resolve => setTimeout(resolve, wait));
+		await sleep(wait, signal);
 	}
 }
 
@@ -76,6 +78,12 @@ async function readRooms(key, store, signal, etag) {
 	}
 	store.replace(rooms, asOf);
 	return first;
+}
+
+/** Lists are asked for without names, which would be much; whether there could be any one room shows. */
+async function readNamed(key, store, signal) {
+	const {rooms: [room]} = await askJSON("api/rooms?limit=1&expand=occupants", {key, signal});
+	if (room) store.named = room.occupants !== null;
 }
 
 async function readOccupants(key, store, signal, jid) {

@@ -5,8 +5,11 @@ import {occupantName} from "./room.js";
 
 const most = 1_000;
 
-/** Fills the section that only paper shows: with one room's occupants, or with the rooms as they are listed. */
-export function fillPrint(section, store, listed, jid) {
+/**
+ * Fills the section that only paper shows: with one room's occupants, or with the rooms as they are listed.
+ * @param {?number} trueAt  when that was last known to be true
+ */
+export function fillPrint(section, store, listed, jid, trueAt) {
 	const room = store.rooms.get(jid);
 	const now = Date.now();
 	const rows = room
@@ -16,7 +19,7 @@ export function fillPrint(section, store, listed, jid) {
 	const title = document.createElement("h2");
 	title.textContent = room ? room.title : "Rooms";
 	const said = document.createElement("p");
-	const state = store.live ? `As of ${dated(now)}` : `Not live: as of ${store.staleSince ? dated(store.staleSince) : unknown}`;
+	const state = `As of ${trueAt === null ? unknown : dated(trueAt)}`;
 	said.textContent = room
 		? `${state}: ${several(room.people, "person", "people")}.${room.occupants ? "" : " Who is in it isn’t told to this key."}`
 		: `${state}: ${several(listed.length, "room", "rooms")}${listed.length > most ? `, of which the first ${number(most)} are printed` : ""}.`;

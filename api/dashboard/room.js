@@ -96,7 +96,8 @@ export class RoomView {
 		const room = this.#store.rooms.get(jid);
 		if (room) return `${number(room.people)} ${where}`;
 		const domain = this.#store.domains.get(jid.slice(jid.lastIndexOf("@") + 1));
-		return domain?.known ? `nobody ${where}` : `${unknown} (not known: its domain isn’t watched, or not known now)`;
+		if (domain?.known && this.#store.whole) return `nobody ${where}`;
+		return `${unknown} (not known: ${domain?.known ? "this key may be limited to other rooms" : "its domain isn’t watched, or not known now"})`;
 	}
 
 	#note(room) {
@@ -105,6 +106,7 @@ export class RoomView {
 		if (!room && domain && !domain.known) return `Whether this room is open isn’t known now: ${domain.status.replace(/^error: /u, "")}.`;
 		if (!room && !domain) return "No room of this address is told: this key may be limited to others, or its domain isn’t watched.";
 		if (!room) return "This room isn’t open now. As soon as somebody enters it, it is shown here.";
+		if (room.occupants === null && this.#store.named !== false) return "Who is in it is being asked for …";
 		if (room.occupants === null) return "Who is in it isn’t told to this key: it lacks the scope participants.";
 		if (room.occupants.size === 0) return "Nobody is in it.";
 		return "";

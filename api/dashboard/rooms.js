@@ -34,7 +34,7 @@ export class RoomList {
 	constructor(store) {
 		this.#store = store;
 		const find = id => document.getElementById(id);
-		this.#elements = {table: find("rooms"), search: find("search"), found: find("found"), empty: find("empty")};
+		this.#elements = {table: find("rooms"), search: find("search"), found: find("found"), empty: find("empty"), skeleton: find("skeleton")};
 		this.#table = new VirtualTable(this.#elements.table, {columns: this.#columns(), key: "jid", mark: "jid"});
 		this.#elements.table.tHead.addEventListener("click", e => {
 			const button = e.target.closest("button[data-sort]");
@@ -73,6 +73,11 @@ export class RoomList {
 		this.#show(null);
 	}
 
+	/** Whether a room has ever been listed. */
+	get isDrawn() {
+		return this.#drawn;
+	}
+
 	/** @returns {object[]} the rooms as they are listed */
 	get listed() {
 		return this.#order.items;
@@ -106,7 +111,7 @@ export class RoomList {
 
 	#show(changed) {
 		const items = this.#order.items;
-		const {table, found, empty} = this.#elements;
+		const {table, found, empty, skeleton} = this.#elements;
 		const {complete} = this.#store;
 		const total = this.#store.total("main");
 		if (table.hidden !== (items.length === 0 && complete)) table.hidden = !table.hidden;
@@ -115,15 +120,16 @@ export class RoomList {
 			this.#drawn = true;
 			performance.mark("ppch:first-rows");
 		}
+		skeleton.hidden = complete || items.length > 0;
 		if (!complete) write(found, items.length > 0 ? `${several(items.length, "room", "rooms")} so far …` : "");
-		else if (this.#query) write(found, `${number(items.length)} of ${several(total?.rooms ?? null, "room", "rooms")}`);
-		else write(found, several(total?.rooms ?? null, "room", "rooms"));
+		else if (!total) write(found, "");
+		else write(found, `${this.#query ? `${number(items.length)} of ` : ""}${several(total.rooms, "room", "rooms")}`);
 		empty.hidden = items.length > 0 || !complete;
 		if (!empty.hidden) write(empty, this.#emptyText(total));
 	}
 
 	#emptyText(total) {
-		if (total === null) return "Which rooms are open isn't known now.";
+		if (total === null) return "Which rooms are open isn’t known now.";
 		if (this.#query && total.rooms > 0) return "No room, and nobody in one, is called so.";
 		return "No room is open. As soon as somebody enters one, it is shown here.";
 	}

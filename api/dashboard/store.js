@@ -46,6 +46,9 @@ export class Store {
 	/** Whether all rooms are known that may be known, and not only a part of a snapshot. */
 	complete = false;
 
+	/** Whether all rooms are told, and not only those to which the key is limited; false until that is known. */
+	whole = false;
+
 	/** Whether the names of people are told; null until a room shows it. @type {?boolean} */
 	named = null;
 
@@ -68,8 +71,9 @@ export class Store {
 		return this.#changed.size > 0;
 	}
 
-	/** Rooms and people in rooms of a type, null where that isn't known. */
+	/** Rooms and people in rooms of a type, null where that isn't known: of what belongs to a room a limited key may not see all. */
 	total(type) {
+		if (type !== "main" && !this.whole) return null;
 		const of = [...this.domains.values()].filter(d => this.#type(d.domain) === type);
 		return this.complete && of.length > 0 && of.every(d => d.known) ? this.#totals[type] : null;
 	}

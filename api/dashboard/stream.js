@@ -61,7 +61,7 @@ export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 const isNetwork = err => err instanceof TypeError || err.name === "AbortError" || err.name === "TimeoutError";
 
 /** Waits, but no longer than until the network is back, or somebody asks for it by the event "ppch:now". */
-function sleep(ms, signal) {
+export function sleep(ms, signal) {
 	return new Promise(resolve => {
 		const done = () => {
 			clearTimeout(timer);
@@ -87,6 +87,7 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 		}
 		onOpen();
 		const parser = new Parser(onEvent, place);
+		parser.rested();
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		for (;;) {
 			const {value, done} = await reader.read();
@@ -94,7 +95,10 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 			clearTimeout(watchdog);
 			watchdog = setTimeout(stop, silence);
 			place.heard = Date.now();
-			for (let more = parser.take(value); more; more = parser.take("")) await breathe();
+			for (let more = parser.take(value); more; more = parser.take("")) {
+				await breathe();
+				parser.rested();
+			}
 		}
 	} finally {
 		clearTimeout(watchdog);
@@ -125,10 +129,14 @@ export class Parser {
 		this.#place = place;
 	}
 
+	/** Says that others have had their turn. */
+	rested() {
+		this.#stretchBegan = performance.now();
+	}
+
 	/** Takes text as it comes; returns whether some of it is left for later, when take("") goes on. */
 	take(text) {
 		this.#rest += text;
-		this.#stretchBegan = performance.now();
 		let from = 0;
 		let late = false;
 		for (let end; !late && (end = this.#rest.indexOf("\n", from)) >= 0; from = end + 1) {

@@ -5,7 +5,7 @@
  * their order in the document is that of the table, for who hears it read.
  */
 
-const spare = 12; // rows beyond either edge of what is seen
+const spare = 8; // rows beyond either edge of what is seen
 
 /**
  * @typedef {object} Column
@@ -26,8 +26,9 @@ export class VirtualTable {
 	#rows = new Map(); // by key: the rows in the document
 	#stale = new Set(); // keys of items that may differ from their row
 	#height = 0;
-	#active = null; // key of the row to which Tab leads
+	#active = null; // key of the row that had the focus last, to which Tab leads back
 	#busy = false;
+	#drawn = -1; // how many items the document knows of
 
 	/**
 	 * @param {HTMLTableElement} table  with a head
@@ -45,6 +46,7 @@ export class VirtualTable {
 		window.addEventListener("scroll", draw, {passive: true});
 		window.addEventListener("resize", () => {
 			this.#height = 0;
+			this.#drawn = -1;
 			this.#later();
 		});
 	}
@@ -57,7 +59,7 @@ export class VirtualTable {
 	show(items, changed) {
 		this.#items = items;
 		for (const key of changed ?? this.#rows.keys()) if (this.#rows.has(key)) this.#stale.add(key);
-		if (this.#table.offsetParent !== null) this.draw();
+		if (this.#isShown) this.draw();
 	}
 
 	/** Draws what can be seen now. */
@@ -65,12 +67,16 @@ export class VirtualTable {
 		this.#busy = false;
 		const items = this.#items;
 		if (this.#height === 0) this.#measure();
-		this.#table.setAttribute("aria-rowcount", items.length + 1);
-		this.#body.style.height = `${items.length * this.#height}px`;
-		const top = -this.#body.getBoundingClientRect().top;
-		const first = Math.max(0, Math.floor(top / this.#height) - spare);
+		const top = -this.#body.getBoundingClientRect().top; // before anything is written, which would have all laid out once more
+		if (this.#drawn !== items.length) {
+			this.#drawn = items.length;
+			this.#table.setAttribute("aria-rowcount", items.length + 1);
+			this.#body.style.height = `${items.length * this.#height}px`;
+		}
+		const seen = Math.min(items.length, Math.max(0, Math.floor(top / this.#height)));
+		const first = Math.max(0, seen - spare);
 		const last = Math.min(items.length, Math.ceil((top + window.innerHeight) / this.#height) + spare);
-		this.#place(first, last);
+		this.#place(first, seen, last);
 	}
 
 	/** Scrolls so that the item is seen, and focuses it. */
@@ -79,8 +85,13 @@ export class VirtualTable {
 		if (at >= 0) this.#go(at);
 	}
 
+	// Hidden attributes alone hide tables, and asking for those costs no layout.
+	get #isShown() {
+		return this.#table.closest("[hidden]") === null;
+	}
+
 	#later() {
-		if (this.#busy || this.#table.offsetParent === null) return;
+		if (this.#busy || !this.#isShown) return;
 		this.#busy = true;
 		requestAnimationFrame(() => this.draw());
 	}
@@ -92,7 +103,8 @@ export class VirtualTable {
 		probe.remove();
 	}
 
-	#place(first, last) {
+	/** Has the rows from first to last in the document, of which that at seen is the first to be seen. */
+	#place(first, seen, last) {
 		const wanted = new Map();
 		for (let i = first; i < last; i++) wanted.set(this.#items[i][this.#key], i);
 		const focused = this.#body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
@@ -101,35 +113,41 @@ export class VirtualTable {
 			const at = this.#items.findIndex(i => i[this.#key] === held);
 			if (at >= 0) wanted.set(held, at);
 		}
-		const free = [];
+		const free = new Set();
 		for (const [key, row] of this.#rows) {
 			if (wanted.has(key)) continue;
 			this.#rows.delete(key);
-			free.push(row);
+			free.add(row);
 		}
 		const order = [...wanted].sort((a, b) => a[1] - b[1]);
-		if (!wanted.has(this.#active)) this.#active = order[0]?.[0] ?? null;
-		let before = this.#body.firstElementChild;
+		const tab = wanted.has(this.#active) ? this.#active : this.#items[seen]?.[this.#key];
+		// Rows that stay are not moved: those that are free, and may stand between them, are passed over.
+		const spares = [...free];
+		const settled = row => {
+			while (row && free.has(row)) row = row.nextElementSibling;
+			return row;
+		};
+		let before = settled(this.#body.firstElementChild);
 		for (const [key, at] of order) {
 			let row = this.#rows.get(key);
 			if (!row) {
-				row = free.pop() ?? this.#newRow();
+				row = spares.pop() ?? this.#newRow();
 				row.dataset[this.#mark] = key;
 				this.#rows.set(key, row);
 				this.#fill(row, this.#items[at], true);
 			} else if (this.#stale.has(key)) {
 				this.#fill(row, this.#items[at], false);
 			}
-			this.#set(row, at, key === this.#active);
-			if (row === before) before = before.nextElementSibling;
+			this.#set(row, at, key === tab);
+			if (row === before) before = settled(before.nextElementSibling);
 			else this.#body.insertBefore(row, before);
 		}
 		this.#stale.clear();
-		for (const row of free) row.remove();
+		for (const row of spares) row.remove();
 		// A row that was moved within the document has lost the focus, and one whose item is gone leaves it to a neighbour.
 		if (focused && document.activeElement === document.body) {
-			const row = this.#rows.get(held) ?? this.#rows.get(this.#active);
-			row?.querySelector(".goes").focus({preventScroll: true});
+			const row = this.#rows.get(held) ?? this.#rows.get(tab);
+			row?.goes.focus({preventScroll: true});
 		}
 	}
 
@@ -174,9 +192,8 @@ export class VirtualTable {
 
 	#activate(row) {
 		if (!row || this.#keyOf(row) === this.#active) return;
-		const before = this.#rows.get(this.#active);
-		if (before) before.goes.tabIndex = -1;
 		this.#active = this.#keyOf(row);
+		for (const other of this.#rows.values()) other.goes.tabIndex = -1;
 		row.goes.tabIndex = 0;
 	}
 
