@@ -46,6 +46,7 @@ async function start(withKey) {
 	draw();
 	const onLost = (problem, wait, heard) => {
 		link.connection = {is: "lost", problem, until: Date.now() + wait, heard};
+		store.silentSince = heard;
 		soon();
 	};
 	let problem = await follow({path: "api/events?snapshot=true", key, signal: stop.signal, onOpen, onEvent, onLost});
@@ -55,6 +56,7 @@ async function start(withKey) {
 		problem = await poll({key, store, signal: stop.signal, room: () => view.jid, onLost, onRound: () => {
 			const first = link.connection.is !== "polling";
 			link.connection = {is: "polling"};
+			store.silentSince = null;
 			if (first) accepted();
 			soon();
 		}});
@@ -65,6 +67,7 @@ async function start(withKey) {
 function onOpen() {
 	performance.mark("ppch:open");
 	link.connection = {is: "open"};
+	store.silentSince = null;
 	accepted();
 	soon();
 }
@@ -221,6 +224,7 @@ setInterval(() => key && readHistory(), historyEvery);
 setInterval(() => {
 	if (document.hidden || !key || document.body.dataset.state === "ask") return;
 	link.draw();
+	drawTotals();
 	drawCharts();
 	if (view.jid === null) list.tick();
 	else view.draw();

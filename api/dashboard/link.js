@@ -37,13 +37,11 @@ export class LinkView {
 		return is === "polling" ? is : "live";
 	}
 
-	/** Why numbers aren't known, in a few words; empty where they are. */
+	/** Why totals aren't known, in a few words. */
 	get why() {
-		const {complete, domains} = this.#store;
-		const bad = [...domains.values()].find(d => !d.known && !d.live);
-		if (bad) return "unknown: see above";
-		if (this.connection.is === "lost" && !complete) return "unknown: the service doesn’t answer";
-		return complete ? "" : "being learnt …";
+		const {state, trueAt} = this;
+		if (state === "connecting") return "Rooms are being read …";
+		return trueAt === null ? "How many there are isn’t known: see above." : `How many there are now isn’t known. The rooms below are those of ${clock(trueAt)}.`;
 	}
 
 	/** When what is shown was last known to be true; null for never. */
@@ -57,6 +55,7 @@ export class LinkView {
 		if (document.body.dataset.state !== state) document.body.dataset.state = state;
 		write(this.#find("state-text"), pills[state]);
 		write(this.#find("site"), this.#store.domains.keys().next().value ?? "");
+		write(this.#find("rooms-title"), state === "stale" || state === "lost" ? `Open at ${this.trueAt === null ? unknown : clock(this.trueAt)}` : "Open now");
 		this.#drawTrouble(state);
 		this.#drawDomains();
 	}

@@ -5,6 +5,9 @@
 
 import {moment, others, roomTitle, sortKey, visible} from "./format.js";
 
+// After so long a number of before isn't told any more: the service itself does so by default (PPCH_MAX_STALENESS).
+const mostAge = 30_000;
+
 /**
  * @typedef {object} Occupant
  * @property {string} id
@@ -46,6 +49,9 @@ export class Store {
 	/** Whether all rooms are known that may be known, and not only a part of a snapshot. */
 	complete = false;
 
+	/** When the service was last heard of, while it doesn't answer; null while it does. @type {?number} */
+	silentSince = null;
+
 	/** Whether all rooms are told, and not only those to which the key is limited; false until that is known. */
 	whole = false;
 
@@ -71,11 +77,15 @@ export class Store {
 		return this.#changed.size > 0;
 	}
 
-	/** Rooms and people in rooms of a type, null where that isn't known: of what belongs to a room a limited key may not see all. */
+	/**
+	 * Rooms and people in rooms of a type, null where that isn't known, or was known too long ago.
+	 * Of what belongs to a room a limited key may not see all.
+	 */
 	total(type) {
-		if (type !== "main" && !this.whole) return null;
+		const old = since => Date.now() - since > mostAge;
+		if (!this.complete || type !== "main" && !this.whole || this.silentSince !== null && old(this.silentSince)) return null;
 		const of = [...this.domains.values()].filter(d => this.#type(d.domain) === type);
-		return this.complete && of.length > 0 && of.every(d => d.known) ? this.#totals[type] : null;
+		return of.length > 0 && of.every(d => d.known && (d.live || !old(d.asOf))) ? this.#totals[type] : null;
 	}
 
 	/** Whether what is shown is true now, and not as it was when a domain was last heard of. */
@@ -126,7 +136,7 @@ export class Store {
 
 	#status(s) {
 		const before = this.domains.get(s.domain);
-		this.domains.set(s.domain, {...s, asOf: moment(s.as_of), known: before?.known ?? false, heard: Date.now()});
+		this.domains.set(s.domain, {...s, asOf: moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
 	}
 
 	#snapshot(s) {
