@@ -54,7 +54,7 @@ var clientsOfVersion1 = map[string]func(*testing.T) client{
 }
 
 // lacks skips a test, or fails it in continuous integration, where a test must not go missing unseen.
-func lacks(t *testing.T, what string) {
+func lacks(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" || os.Getenv("PPCH_REQUIRE_PROSODY") != "" {
 		t.Fatalf("this machine lacks %s", what)

@@ -54,7 +54,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // installed returns the path of a program, which Debian may have put where only root looks.
-func installed(t *testing.T, name string) string {
+func installed(t testing.TB, name string) string {
 	t.Helper()
 	for _, path := range []string{name, "/usr/sbin/" + name} {
 		if found, err := exec.LookPath(path); err == nil {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// chromium is a browser that runs until the test ends.
+type chromium struct{ ctx context.Context }
+
+// startChromium starts a browser that knows nobody, and asks nothing of anybody but for its pages.
+func startChromium(t testing.TB) *chromium {
+	t.Helper()
+	// As root there is no sandbox to be had; what else is switched off would look for updates on the way.
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.Headless,
+		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.NoDefaultBrowserCheck,
+	}
+	for _, flag := range []string{
+		"disable-quic", "disable-dev-shm-usage", "no-proxy-server", "disable-background-networking", "disable-component-update", "disable-sync",
+		// Tabs that are not in front would be slow.
+		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
+	} {
+		options = append(options, chromedp.Flag(flag, true))
+	}
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		closing, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := chromedp.Cancel(closing); err != nil {
+			t.Logf("the browser's end: %v", err)
+		}
+		end()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &chromium{ctx}
+}
+
+// tab is a page as somebody sees it who looks at it. The test fails if the page has any error of its own,
+// does what its policy forbids, or asks anybody but its own service.
+type tab struct {
+	t   testing.TB
+	ctx context.Context
+	url string
+
+	// mu protects what follows.
+	mu     sync.Mutex
+	faults []string
+	asked  []string // the URLs
+}
+
+// open returns a new tab that shows what is at a URL. It has a session of its own, and is closed when the test ends.
+func (c *chromium) open(t testing.TB, url string) *tab {
+	t.Helper()
+	p := &tab{t: t, url: url}
+	var leave context.CancelFunc
+	p.ctx, leave = chromedp.NewContext(c.ctx)
+	if err := chromedp.Listen(p.ctx, p.note); err != nil {
+		t.Fatal(err)
+	}
+	console := chromedp.Console(p.ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for m, err := range console {
+			if err != nil {
+				return
+			}
+			p.hear(m)
+		}
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.picture("failed")
+		}
+		leave()
+		reading.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, fault := range p.faults {
+			t.Errorf("the page at %s: %s", url, fault)
+		}
+	})
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+// hear notes what the page's console says of errors. That an answer is an error is none of the page's.
+func (p *tab) hear(m chromedp.ConsoleMessage) {
+	bad := m.Type == chromedp.ConsoleError || m.IsException() || m.Source == "security" || m.Source == "violation" || strings.Contains(m.Text, "Content Security Policy")
+	if bad && m.Source != "network" {
+		p.fault(fmt.Sprintf("%s %s %s:%d", m.Source, m, m.URL, m.Line))
+	}
+}
+
+// note notes what the page asks for.
+func (p *tab) note(event any) {
+	e, ok := event.(*network.EventRequestWillBeSent)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	p.asked = append(p.asked, e.Request.URL)
+	p.mu.Unlock()
+	origin := strings.Join(strings.SplitN(p.url, "/", 4)[:3], "/") + "/"
+	if !strings.HasPrefix(e.Request.URL, origin) {
+		p.fault("it asks " + e.Request.URL)
+	}
+	if strings.Contains(e.Request.URL, testKey) {
+		p.fault("it has the key in the URL " + e.Request.URL)
+	}
+}
+
+func (p *tab) fault(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = append(p.faults, text)
+}
+
+// do does what somebody does at the page, for half a minute at most.
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatalf("%v\n%s", err, p.text("body"))
+	}
+}
+
+// click and write do what they say to the element that a selector finds, once it can be seen.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(selector, chromedp.NodeVisible))
+}
+
+func (p *tab) write(selector, text string) {
+	p.t.Helper()
+	p.do(chromedp.Clear(selector, chromedp.NodeVisible), chromedp.SendKeys(selector, text))
+}
+
+// evaluate returns what a script is in the page.
+func evaluate[T any](p *tab, script string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+// text returns the text of the first element that a selector finds and that can be seen, "" if there is none.
+func (p *tab) text(selector string) string {
+	p.t.Helper()
+	return evaluate[string](p, `(e => e?.checkVisibility() ? e.innerText.trim() : "")(document.querySelector(`+strconv.Quote(selector)+`))`)
+}
+
+// list returns an expression's text of each element that a selector finds, in which the element is e.
+func (p *tab) list(selector, expression string) []string {
+	p.t.Helper()
+	return evaluate[[]string](p, `[...document.querySelectorAll(`+strconv.Quote(selector)+`)].map(e => String(`+expression+`))`)
+}
+
+// shows waits until something is as wanted, and tells what it is instead if it doesn't get so.
+func (p *tab) shows(what, want string, get func() string) {
+	p.t.Helper()
+	var got string
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		late := time.Now().After(deadline)
+		if got = get(); got == want {
+			return
+		}
+		if late {
+			p.t.Fatalf("%s: got %q want %q, in\n%s", what, got, want, p.text("body"))
+		}
+	}
+}
+
+// picture puts a picture of the page where "go test -artifacts" keeps it.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), png, 0o600)
+	}
+	if err != nil {
+		p.t.Logf("a picture of the page: %v", err)
+	}
+}
