@@ -189,6 +189,12 @@ func (p *tab) shows(what, want string, get func() string) {
 	}
 }
 
+// until waits until something is so.
+func (p *tab) until(what string, ok func() bool) {
+	p.t.Helper()
+	p.shows(what, "true", func() string { return strconv.FormatBool(ok()) })
+}
+
 // picture puts a picture of the page where "go test -artifacts" keeps it.
 func (p *tab) picture(name string) {
 	p.t.Helper()

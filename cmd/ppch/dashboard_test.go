@@ -1,15 +1,307 @@
 package main
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
 
 	"ppch/prosody/prosodytest"
 )
 
-func TestTheDashboardOpens(t *testing.T) {
+// counted finds people in the history of totals.
+var counted = regexp.MustCompile(`"participant_count":\[[^]]*[1-9]`)
+
+// dashboard is the page at /dashboard/ in a tab; api/dashboard has the names of its parts.
+type dashboard struct{ *tab }
+
+// openDashboard opens the page, which asks for a key.
+func openDashboard(t testing.TB, c *chromium, url string) dashboard {
+	t.Helper()
+	d := dashboard{c.open(t, url+"/dashboard/")}
+	d.isState("ask")
+	return d
+}
+
+// enter gives the page a key.
+func (d dashboard) enter(key string) {
+	d.t.Helper()
+	d.write("#key", key)
+	d.click("#key-submit")
+}
+
+// signIn gives the page a key that is good.
+func (d dashboard) signIn(key string) dashboard {
+	d.t.Helper()
+	d.enter(key)
+	d.isState("live")
+	return d
+}
+
+func (d dashboard) isState(want string) {
+	d.t.Helper()
+	d.shows("the state", want, func() string { return evaluate[string](d.tab, `document.body?.dataset.state ?? ""`) })
+}
+
+// hasRooms waits until the rows of the table are as wanted, each "room people" or "tenant/room people".
+func (d dashboard) hasRooms(want ...string) {
+	d.t.Helper()
+	d.shows("the rooms", strings.Join(want, ", "), func() string {
+		return strings.Join(d.list("#rooms tbody tr[data-jid]", `!e.checkVisibility() ? "" : (cell => {
+			const tenant = cell("tenant")?.textContent.trim();
+			return (tenant && tenant !== "—" ? tenant + "/" : "") + cell("name").querySelector("a").textContent.trim() + " " + cell("people").dataset.value;
+		})(name => e.querySelector("[data-cell=" + name + "]"))`), ", ")
+	})
+}
+
+// has waits until a list of texts is as wanted.
+func (d dashboard) has(what, selector, expression string, want ...string) {
+	d.t.Helper()
+	d.shows(what, strings.Join(want, " | "), func() string { return strings.Join(d.list(selector, expression), " | ") })
+}
+
+// look opens the room with a JID, which the page calls by name.
+func (d dashboard) look(room, name string) {
+	d.t.Helper()
+	d.click("#rooms tr[data-jid='" + room + "'] a")
+	d.shows("the room", name, func() string { return d.text("#room-name") })
+}
+
+// tells reports whether the page lists an event in these words.
+func (d dashboard) tells(event, words string) bool {
+	d.t.Helper()
+	return slices.ContainsFunc(d.list("#feed li[data-event='"+event+"']", "e.textContent"), func(said string) bool { return strings.Contains(said, words) })
+}
+
+// value returns the number that an element of the totals shows, "" while that isn't known.
+func (d dashboard) value(selector string) string {
+	d.t.Helper()
+	return evaluate[string](d.tab, `document.querySelector("`+selector+`").dataset.value ?? "nothing"`)
+}
+
+// Who opens the dashboard is asked for a key once, finds rooms in it, looks into one, and sees people come and go.
+func TestTheDashboard(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
+	browser := startChromium(t)
+	numbers, numbersLine := newKeyFor(t, "--name", "numbers", "--scope", "count,events")
+	polling, pollingLine := newKeyFor(t, "--name", "polling", "--scope", "participants")
+	acme, acmeLine := newKeyFor(t, "--name", "acme", "--scope", "all", "--room", "acme/*")
+	env := envFor(srv)
+	env["MUC_DOMAIN"] += "," + srv.Domains.Lobby
+	env["PPCH_API_KEYS_FILE"] = fileOf(t, numbersLine+"\n"+pollingLine+"\n"+acmeLine+"\n")
+	s := runService(t, env).ready()
+	cast := castOn(t, srv)
+	planning, retro := srv.Room("planning"), srv.TenantRoom("acme", "retro")
+	meeting(t, cast, planning, "Ada", "Grace")
+	must(cast.Recorder(t.Context(), planning))(t)
+	meeting(t, cast, srv.Room("standup"), "Alan")
+	meeting(t, cast, retro, "Edsger", "Barbara", "Tony", "Donald")
+	all := []string{"acme/retro 4", "planning 2", "standup 1"} // most people first
+
+	t.Run("asks for a key, once", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url)
+		d.enter("guess-guess-guess-guess")
+		d.shows("why not", "This is not an API key of this service.", func() string { return d.text("#key-error") })
+		d.isState("ask")
+		d.signIn(testKey).hasRooms(all...)
+		if got := evaluate[string](d.tab, "location.href"); strings.Contains(got, testKey) {
+			t.Errorf("the key is in the URL %s", got)
+		}
+		d.do(chromedp.Reload())
+		d.isState("live")
+		d.hasRooms(all...)
+		d.click("#forget")
+		d.isState("ask")
+		if got := evaluate[int](d.tab, "sessionStorage.length + localStorage.length + document.cookie.length"); got != 0 {
+			t.Errorf("the page remembers %d things of a key that is to be forgotten", got)
+		}
+	})
+
+	t.Run("tells how many there are", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		for selector, want := range map[string]string{"#rooms-total": "3", "#people-total": "7", "#lobby-total": "0", "#breakout-total": "0"} {
+			d.shows(selector, want, func() string { return d.value(selector) })
+		}
+	})
+
+	t.Run("finds and sorts rooms", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		d.hasRooms(all...)
+		d.click("[data-sort=people]")
+		d.hasRooms("standup 1", "planning 2", "acme/retro 4")
+		d.has("the order", "#rooms th[aria-sort]", `e.dataset.cell + " " + e.getAttribute("aria-sort")`, "people ascending")
+		d.click("[data-sort=name]")
+		d.hasRooms("planning 2", "acme/retro 4", "standup 1")
+		d.write("#search", "PLAN")
+		d.hasRooms("planning 2")
+		d.shows("what was found", "1 of 3 rooms", func() string { return d.text("#found") })
+		d.write("#search", "nobody is called this")
+		d.hasRooms()
+	})
+
+	t.Run("shows who is in a room", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		d.look(planning, "planning")
+		people := `[..."name role".split(" ")].map(cell => e.querySelector("[data-cell=" + cell + "]").innerText.trim()).join("/")`
+		shown := func() []string { return d.list("#occupants tbody tr[data-id]", people) }
+		for _, name := range []string{"Ada/participant", "Grace/participant"} {
+			d.until(name+" is there", func() bool { return slices.Contains(shown(), name) })
+		}
+		kinds := d.list("#occupants tbody tr[data-id] [data-cell=kind]", "e.innerText.trim()")
+		if slices.Sort(kinds); len(kinds) != 4 || !slices.Contains(kinds, "recorder") || !slices.Contains(kinds, "focus") {
+			t.Errorf("got the kinds %q", kinds)
+		}
+		linus := must(cast.User(t.Context(), planning, "Linus"))(t)
+		d.shows("the room's rows", "5", func() string { return d.list("#occupants tbody", `e.querySelectorAll("tr[data-id]").length`)[0] })
+		if err := linus.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.shows("the room's rows", "4", func() string { return d.list("#occupants tbody", `e.querySelectorAll("tr[data-id]").length`)[0] })
+		d.click("#back")
+		d.hasRooms(all...)
+	})
+
+	t.Run("tells of joins and leaves as they happen", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		d.hasRooms(all...)
+		evaluate[bool](d.tab, "window.stays = true")
+		ken := must(cast.User(t.Context(), planning, "Ken"))(t)
+		d.hasRooms("acme/retro 4", "planning 3", "standup 1")
+		d.shows("the people", "8", func() string { return d.value("#people-total") })
+		d.until("it is told that Ken joined", func() bool { return d.tells("participant.joined", "Ken joined planning") })
+		if err := ken.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.hasRooms(all...)
+		d.until("it is told that Ken left", func() bool { return d.tells("participant.left", "Ken left planning") })
+		if !evaluate[bool](d.tab, "window.stays === true") {
+			t.Error("the page was loaded anew")
+		}
+	})
+
+	t.Run("shows numbers without names to a key that may know no more", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(numbers)
+		d.hasRooms(all...)
+		d.shows("the people", "7", func() string { return d.value("#people-total") })
+		d.look(planning, "planning")
+		d.shows("the rows", "", func() string { return strings.Join(d.list("#occupants tbody tr[data-id]", "e.textContent"), " ") })
+		d.until("it says why there are no names", func() bool { return d.text("#occupants-note") != "" })
+		d.click("#back")
+		if all := evaluate[string](d.tab, "document.documentElement.outerHTML"); strings.Contains(all, "Ada") || strings.Contains(all, "Grace") {
+			t.Error("the page has names in it")
+		}
+	})
+
+	t.Run("asks again and again with a key that may follow no events", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url)
+		d.enter(polling)
+		d.isState("polling")
+		d.hasRooms(all...)
+		ken := must(cast.User(t.Context(), planning, "Ken"))(t)
+		d.hasRooms("acme/retro 4", "planning 3", "standup 1")
+		if err := ken.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.hasRooms(all...)
+	})
+
+	t.Run("shows no other rooms to a key that is limited to some", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(acme)
+		d.hasRooms("acme/retro 4")
+		d.shows("the people", "4", func() string { return d.value("#people-total") })
+		d.until("it says that these are not all rooms", func() bool { return d.text("#note-rooms") != "" })
+	})
+
+	t.Run("goes on after the stream was lost", func(t *testing.T) {
+		between := must(prosodytest.NewNetwork(strings.TrimPrefix(s.url, "http://")))(t)
+		t.Cleanup(func() { _ = between.Close() })
+		d := openDashboard(t, browser, "http://"+between.Addr()).signIn(testKey)
+		evaluate[bool](d.tab, `(states => {
+			window.states = states;
+			new MutationObserver(() => states.push(document.body.dataset.state)).observe(document.body, {attributeFilter: ["data-state"]});
+			return true;
+		})([])`)
+		between.Break()
+		ken := must(cast.User(t.Context(), planning, "Ken"))(t)
+		d.shows("what the state has been", "lost live", func() string {
+			states := evaluate[[]string](d.tab, "window.states")
+			return strings.Join(slices.DeleteFunc(states, func(s string) bool { return s == "connecting" }), " ")
+		})
+		d.hasRooms("acme/retro 4", "planning 3", "standup 1")
+		if err := ken.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+
+	t.Run("draws the last hour", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		eventually(t, 2*time.Minute, "a step of the history is known", func() bool {
+			return counted.MatchString(s.get("/api/stats/history", "X-API-Key", testKey).body)
+		})
+		d.do(chromedp.Reload())
+		d.shows("where the charts are from", "history history", func() string { return strings.Join(d.list("figure[data-source]", "e.dataset.source"), " ") })
+		d.until("a point is drawn", func() bool {
+			return evaluate[int](d.tab, `Number(document.querySelector("#people-chart").dataset.points)`) > 0
+		})
+	})
+
+	t.Run("shows names as the text that they are", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url).signIn(testKey)
+		const script, image = "<script>window.pwned=1</script>", "<img src=x onerror=window.pwned=2>"
+		room := srv.Room("%3cimg%20src%3dx%20onerror%3dwindow.pwned%3d3%3e")
+		meeting(t, cast, room, script, image)
+		d.hasRooms("acme/retro 4", "<img src=x onerror=window.pwned=3> 2", "planning 2", "standup 1")
+		d.look(room, "<img src=x onerror=window.pwned=3>")
+		for _, name := range []string{script, image} {
+			d.until(name+" is there", func() bool {
+				return slices.Contains(d.list("#occupants tbody [data-cell=name]", "e.innerText.trim()"), name)
+			})
+		}
+		if evaluate[bool](d.tab, "'pwned' in window") || len(d.list("img[src=x], main script", "e.outerHTML")) > 0 {
+			t.Error("a name has become markup")
+		}
+	})
+}
+
+// Prosody goes away: what isn't known any more is shown as that, and never as 0, until it is back.
+func TestTheDashboardMakesNothingUp(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
-	s := runService(t, envFor(srv)).ready()
-	p := startChromium(t).open(t, s.url+"/dashboard/")
-	p.shows("the status", "Prosody: ok", func() string { return p.text("#status") })
+	browser := startChromium(t)
+	env := envFor(srv)
+	env["PPCH_MAX_STALENESS"] = "15s"
+	s := runService(t, env).ready()
+	planning := srv.Room("planning")
+	cast := castOn(t, srv)
+	meeting(t, cast, planning, "Ada", "Grace")
+	d := openDashboard(t, browser, s.url).signIn(testKey)
+	d.hasRooms("planning 2")
+
+	if err := srv.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cast.Close()
+	d.isState("stale")
+	d.until("it says what is to be mended", func() bool { return strings.Contains(d.text("#trouble"), "start Prosody") })
+	opened := openDashboard(t, browser, s.url)
+	opened.enter(testKey)
+	opened.isState("stale")
+	for _, page := range []dashboard{d, opened} {
+		if got := page.value("#people-total"); got != "2" && got != "" {
+			t.Errorf("got %q people want those whom it says that it knew, or none", got)
+		}
+	}
+
+	if err := srv.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.isState("live")
+	d.shows("the people", "0", func() string { return d.value("#people-total") })
+	meeting(t, castOn(t, srv), planning, "Ada")
+	d.hasRooms("planning 1")
+	opened.hasRooms("planning 1")
 }
