@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,6 +122,13 @@ func (p *tab) note(event any) {
 	if strings.Contains(e.Request.URL, testKey) {
 		p.fault("it has the key in the URL " + e.Request.URL)
 	}
+}
+
+// asks returns the URLs that the page has asked for.
+func (p *tab) asks() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 func (p *tab) fault(text string) {

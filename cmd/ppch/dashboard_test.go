@@ -1,6 +1,10 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -237,6 +241,22 @@ func TestTheDashboard(t *testing.T) {
 		}
 	})
 
+	t.Run("works below a path of a proxy", func(t *testing.T) {
+		upstream := must(url.Parse(s.url))(t)
+		proxy := httptest.NewServer(http.StripPrefix("/below", httputil.NewSingleHostReverseProxy(upstream)))
+		t.Cleanup(proxy.Close)
+		t.Cleanup(proxy.CloseClientConnections)
+		d := dashboard{browser.open(t, proxy.URL+"/below/dashboard")}
+		d.isState("ask")
+		d.signIn(testKey).hasRooms(all...)
+		d.look(planning, "planning")
+		for _, asked := range d.asks() {
+			if !strings.HasPrefix(asked, proxy.URL+"/below/") {
+				t.Errorf("the page asks %s", asked)
+			}
+		}
+	})
+
 	t.Run("draws the last hour", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
 		eventually(t, 2*time.Minute, "a step of the history is known", func() bool {
@@ -272,9 +292,7 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	browser := startChromium(t)
-	env := envFor(srv)
-	env["PPCH_MAX_STALENESS"] = "15s"
-	s := runService(t, env).ready()
+	s := runService(t, envFor(srv)).ready()
 	planning := srv.Room("planning")
 	cast := castOn(t, srv)
 	meeting(t, cast, planning, "Ada", "Grace")
@@ -294,6 +312,10 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 		if got := page.value("#people-total"); got != "2" && got != "" {
 			t.Errorf("got %q people want those whom it says that it knew, or none", got)
 		}
+	}
+	// By then the service itself has no answer any more.
+	for _, page := range []dashboard{d, opened} {
+		eventually(t, time.Minute, "nothing is known", func() bool { return page.value("#people-total") == "" && page.value("#rooms-total") == "" })
 	}
 
 	if err := srv.Restart(t.Context()); err != nil {

@@ -102,6 +102,10 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 			if got := seen.get("/health"); got.status != 200 || got.header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("/health got %d %v", got.status, got.header)
 			}
+			if got := seen.get("/dashboard"); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") ||
+				!strings.Contains(got.header.Get("Content-Security-Policy"), "script-src 'self'") {
+				t.Errorf("/dashboard got %d %v", got.status, got.header)
+			}
 			// The page finds its own files, and they are what they should be.
 			if got := seen.get("/docs/swagger-ui.css"); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/css") {
 				t.Errorf("/docs got %d %v", got.status, got.header)

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"ppch/prosody/prosodytest"
+)
+
+// axe is what looks for things in a page that some people can't see, reach or understand; axeSum is of its package.
+const (
+	axe    = "axe-core@4.14.1"
+	axeSum = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+)
+
+// fetchAxe returns axe as a script. npm keeps what it has fetched once.
+func fetchAxe(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), installed(t, "npm"), "pack", "--silent", "--prefer-offline", "--pack-destination", dir, axe)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Logf("%v\n%s", err, out)
+		lacks(t, axe)
+	}
+	files := must(filepath.Glob(filepath.Join(dir, "*.tgz")))(t)
+	if len(files) != 1 {
+		t.Fatalf("npm packed %q", files)
+	}
+	packed := must(os.ReadFile(files[0]))(t)
+	if sum := sha512.Sum512(packed); "sha512-"+base64.StdEncoding.EncodeToString(sum[:]) != axeSum {
+		t.Fatalf("%s is not what it was", axe)
+	}
+	file := must(os.Open(files[0]))(t)
+	defer file.Close()
+	for archive := tar.NewReader(must(gzip.NewReader(file))(t)); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			t.Fatalf("%s has no script", axe)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Name == "package/axe.min.js" {
+			return string(must(io.ReadAll(archive))(t))
+		}
+	}
+}
+
+// finding is something that axe found.
+type finding struct {
+	ID, Impact, Help string
+	Nodes            []struct{ HTML, FailureSummary string }
+}
+
+// findings returns what axe finds serious in the page as it is now.
+func (p *tab) findings(script string) []finding {
+	p.t.Helper()
+	evaluate[bool](p, script+"; true")
+	all := evaluate[[]finding](p, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => (
+		{ID: v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.map(n => ({HTML: n.html, FailureSummary: n.failureSummary}))})))`)
+	return slices.DeleteFunc(all, func(f finding) bool { return f.Impact != "serious" && f.Impact != "critical" })
+}
+
+// as shows the page as on another screen.
+func (p *tab) as(scheme string, width, height int64) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+}
+
+// Everybody can use the dashboard: in the light and in the dark, on a desk and on a phone, by whatever they see or hear.
+func TestTheDashboardIsAccessible(t *testing.T) {
+	t.Parallel()
+	script := fetchAxe(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
+	s := runService(t, envFor(srv)).ready()
+	cast := castOn(t, srv)
+	planning := srv.Room("planning")
+	meeting(t, cast, planning, "Ada", "Grace")
+	meeting(t, cast, srv.TenantRoom("acme", "retro"), "Edsger")
+	browser := startChromium(t)
+	for _, scheme := range []string{"light", "dark"} {
+		for screen, size := range map[string][2]int64{"wide": {1280, 900}, "phone": {390, 844}} {
+			t.Run(scheme+" "+screen, func(t *testing.T) {
+				d := openDashboard(t, browser, s.url)
+				d.as(scheme, size[0], size[1])
+				look := func(at string) {
+					d.picture(strings.Join([]string{at, scheme, screen}, "-"))
+					for _, f := range d.findings(script) {
+						t.Errorf("%s: %s %s: %s: %+v", at, f.Impact, f.ID, f.Help, f.Nodes)
+					}
+				}
+				look("key")
+				d.signIn(testKey)
+				d.hasRooms("planning 2", "acme/retro 1")
+				look("rooms")
+				d.click("#state")
+				look("link")
+				d.click("#state")
+				ken := must(cast.User(t.Context(), planning, "Ken"))(t)
+				d.until("it is told that Ken joined", func() bool { return d.tells("participant.joined", "Ken joined planning") })
+				look("news")
+				d.look(planning, "planning")
+				look("room")
+				if err := ken.Leave(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
