@@ -18,9 +18,10 @@ const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
 
 const find = id => document.getElementById(id);
 const store = new Store();
-const list = new RoomList(store);
-const view = new RoomView(store);
 const link = new LinkView(store);
+const now = () => link.trueAt ?? Date.now();
+const list = new RoomList(store, now);
+const view = new RoomView(store, now);
 const feed = new Feed(() => sum());
 const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: new Chart(find("people-chart"), "person", "People")};
 const samples = {rooms: [], people: []}; // as this page saw them
@@ -162,8 +163,8 @@ function drawCharts() {
 		const before = history ? samplesOf(history, told[name]) : [];
 		const since = before.at(-1)?.at ?? 0;
 		const main = link.state === "live" ? store.total("main") : null;
-		const now = main ? [{at: Date.now(), value: main[name]}] : [];
-		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...now], history ? "history" : "page");
+		const last = main ? [{at: Date.now(), value: main[name]}] : [];
+		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...last], history ? "history" : "page");
 	}
 	for (const note of document.querySelectorAll(".chart-note")) note.textContent = history ? "last hour" : "since this page was opened";
 }
@@ -212,9 +213,7 @@ find("skip").addEventListener("click", e => {
 	find(view.jid === null ? "search" : "room-title").focus();
 });
 window.addEventListener("keydown", e => {
-	if (e.key !== "Escape" || e.defaultPrevented || document.querySelector(":popover-open")) return;
-	if (view.jid !== null) location.hash = "#/";
-	else if (document.activeElement === find("search") && find("search").value) return; // which it clears
+	if (e.key === "Escape" && view.jid !== null && !document.querySelector(":popover-open")) location.hash = "#/";
 });
 window.addEventListener("hashchange", route);
 window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, link.trueAt));

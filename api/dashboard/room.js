@@ -20,14 +20,19 @@ export function roomInHash(hash) {
 
 export class RoomView {
 	#store;
+	#now;
 	#table;
 	#jid = null;
 	#find = id => document.getElementById(id);
 
-	/** @param {import("./store.js").Store} store */
-	constructor(store) {
+	/**
+	 * @param {import("./store.js").Store} store
+	 * @param {function(): number} now  when what is shown is true, to which ages are told
+	 */
+	constructor(store, now) {
 		this.#store = store;
-		this.#table = new VirtualTable(this.#find("occupants"), {columns, key: "id", mark: "id"});
+		this.#now = now;
+		this.#table = new VirtualTable(this.#find("occupants"), {columns: columns(now), key: "id", mark: "id"});
 	}
 
 	/** The room that is shown, null for none. */
@@ -78,7 +83,7 @@ export class RoomView {
 		};
 		add("People", number(room.people));
 		if (room.others) add("Besides", room.others);
-		add("Open for", room.created === null ? unknown : `${span(Date.now() - room.created)}, since ${clock(room.created)}`);
+		add("Open for", room.created === null ? unknown : `${span(this.#now() - room.created)}, since ${clock(room.created)}`);
 		const {parent, lobby, visitors} = room;
 		if (parent) add("Belongs to", link(parent, this.#store.rooms.get(parent)?.title ?? parent));
 		if (room.password) add("Password", "needed");
@@ -130,7 +135,7 @@ export function occupantName(o) {
 	return o.kind === "user" ? `no name (${visible(o.id)})` : visible(o.id);
 }
 
-const columns = [
+const columns = now => [
 	{key: "name", heads: true, build: cell => {
 		// Focused, it shows a name that was cut in full.
 		const name = Object.assign(document.createElement("span"), {className: "goes"});
@@ -148,7 +153,7 @@ const columns = [
 	{key: "kind", fill: (cell, o) => write(cell, kindName(o.kind))},
 	{key: "role", fill: (cell, o) => write(cell, visible(o.role))},
 	{key: "since", fill: (cell, o) => {
-		write(cell, o.since === null ? unknown : `${clock(o.since)}, for ${span(Date.now() - o.since)}`);
+		write(cell, o.since === null ? unknown : `${clock(o.since)}, for ${span(now() - o.since)}`);
 		cell.title = o.since === null ? "Since when isn’t known" : dated(o.since);
 	}},
 ];

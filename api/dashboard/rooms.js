@@ -21,6 +21,7 @@ export const roomLink = jid => `#/room/${encodeURIComponent(jid)}`;
 
 export class RoomList {
 	#store;
+	#now;
 	#table;
 	#order = new Order(by(...orders.people));
 	#sorted = {by: "people", back: false};
@@ -30,9 +31,13 @@ export class RoomList {
 	#elements;
 	#drawn = false;
 
-	/** @param {import("./store.js").Store} store */
-	constructor(store) {
+	/**
+	 * @param {import("./store.js").Store} store
+	 * @param {function(): number} now  when what is shown is true, to which ages are told
+	 */
+	constructor(store, now) {
 		this.#store = store;
+		this.#now = now;
 		const find = id => document.getElementById(id);
 		this.#elements = {table: find("rooms"), search: find("search"), found: find("found"), empty: find("empty"), skeleton: find("skeleton")};
 		this.#table = new VirtualTable(this.#elements.table, {columns: this.#columns(), key: "jid", mark: "jid"});
@@ -148,7 +153,7 @@ export class RoomList {
 				if (cell.title !== names) cell.title = names;
 			}},
 			{key: "created", fill: (cell, room) => {
-				write(cell, room.created === null ? unknown : span(Date.now() - room.created));
+				write(cell, room.created === null ? unknown : span(this.#now() - room.created));
 				const title = room.created === null ? "When it began isn't known" : `since ${dated(room.created)}`;
 				if (cell.title !== title) cell.title = title;
 			}},

@@ -27,6 +27,7 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 		`"room_jid":"[acme]stand%20up@muc.meet.jitsi"`,
 		`"room_name":"Nobody here","exists":false`,
 		`"prosody_status":"ok"`,
+		"/dashboard/ (the key is demo-demo-demo-demo)",
 		"/docs",
 		" joins ",
 		"The demo is over",

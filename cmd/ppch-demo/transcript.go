@@ -39,9 +39,10 @@ func (t *transcript) show(ctx context.Context) error {
 		}
 		fmt.Fprintf(t.out, "\n  $ curl -s%s %s%s\n  %s\n", header, t.url, path, strings.TrimSpace(string(answer)))
 	}
-	fmt.Fprintf(t.out, "\nThe API's documentation is at %s/docs (the key goes into “Authorize”).\n"+
+	fmt.Fprintf(t.out, "\nWho is where can be looked at on %[1]s/dashboard/ (the key is %[2]s).\n"+
+		"The API's documentation is at %[1]s/docs (the key goes into “Authorize”).\n"+
 		"Each room has Jicofo (focus) in it, and Planning a recorder and a caller: participant_count is of people, callers included.\n\n"+
-		"People come and go now. Ctrl-C stops everything.\n\n", t.url)
+		"People come and go now. Ctrl-C stops everything.\n\n", t.url, demoKey)
 	return nil
 }
 
