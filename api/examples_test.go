@@ -41,6 +41,8 @@ var examples = map[string]struct {
 	"inexact-room":        {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom"}},
 	"stats":               {given: told(several()), asked: ask{target: "/api/stats"}},
 	"history":             {given: grown, been: grew, asked: ask{target: "/api/stats/history"}},
+	"wiring":              {asked: ask{target: "/api/wiring"}},
+	"wiring-down":         {given: wired(wiringOf(downLink(), occupancy.DomainWiring{})), asked: ask{target: "/api/wiring"}},
 	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
 	"cursor-expired":      {given: told(several()), asked: ask{target: "/api/rooms?sort=participants&cursor=" + forgotten}},
 	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},

@@ -17,7 +17,7 @@ const (
 	scopeCount        scope = 1 << iota // numbers, without a name
 	scopeParticipants                   // the names of people, and whatever else is told of each
 	scopeEvents                         // changes as they happen
-	scopeMetrics                        // what the service counts about itself
+	scopeMetrics                        // what the service tells of itself, in numbers and otherwise
 
 	// public is what a route needs that asks for no key.
 	public scope = 0

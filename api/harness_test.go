@@ -88,6 +88,23 @@ type fakeLink occupancy.Link
 
 func (f fakeLink) Link() occupancy.Link { return occupancy.Link(f).Clone() }
 
+// fakeWiring is a wiring that stays as it is.
+type fakeWiring occupancy.Wiring
+
+func (f fakeWiring) Wiring() occupancy.Wiring { return occupancy.Wiring(f) }
+
+func (f fakeWiring) Services() ([]occupancy.Service, error) {
+	if !f.Link.Up {
+		return nil, f.Link.Problem
+	}
+	return []occupancy.Service{{JID: jid.MustParse("internal-muc.meet.jitsi")}, {JID: mainDomain, Protocols: []string{"urn:ppch:occupancy:1"}}}, nil
+}
+
+// wired adjusts the wiring.
+func wired(w occupancy.Wiring) func(*api.Config) {
+	return func(cfg *api.Config) { cfg.Wiring = fakeWiring(w) }
+}
+
 // service is a running api.Server as a test sees it.
 type service struct {
 	*api.Server
@@ -117,6 +134,7 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 		Names:     occupancy.NewNames(mainDomain, breakoutDomain),
 		Rooms:     fakeRooms(absent),
 		Link:      fakeLink(healthyLink()),
+		Wiring:    fakeWiring(healthyWiring()),
 		Directory: occupancy.NewDirectory(mainDomain, breakoutDomain),
 		Version:   "2.0.0",
 		Commit:    "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",

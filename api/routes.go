@@ -33,6 +33,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api/events/ticket", scopeEvents, s.postTicket},
 		{http.MethodGet, "/api/stats", scopeCount, s.getStats},
 		{http.MethodGet, "/api/stats/history", scopeCount, s.getStatsHistory},
+		{http.MethodGet, "/api/wiring", scopeMetrics, s.getWiring},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},

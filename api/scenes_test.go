@@ -38,6 +38,27 @@ func downLink() occupancy.Link {
 	}
 }
 
+// wiringOf returns the wiring of a link whose domains are known as they are given.
+func wiringOf(link occupancy.Link, known ...occupancy.DomainWiring) occupancy.Wiring {
+	for i := range known {
+		known[i].Domain = link.Domains[i]
+	}
+	return occupancy.Wiring{Link: link, Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: known}
+}
+
+// healthyWiring is that of healthyLink.
+func healthyWiring() occupancy.Wiring {
+	w := wiringOf(healthyLink(), occupancy.DomainWiring{
+		AsOf: now.Add(-2 * time.Second), Resyncs: 1,
+		Sync: &occupancy.Sync{
+			Version: "2.0.0", Epoch: "e1", Seq: 7, Heartbeat: 5 * time.Second,
+			LastBatch: now.Add(-2 * time.Second), Lag: 12 * time.Millisecond, Ahead: new(-250 * time.Millisecond),
+		},
+	}, occupancy.DomainWiring{})
+	w.Admins = []occupancy.AdminWiring{{JID: jid.MustParse("boss@auth.meet.jitsi"), Local: true}, {JID: jid.MustParse("ada@auth.meet.jitsi"), Local: true}}
+	return w
+}
+
 // occupied is a fakeRooms of rooms in which a meeting is going on; it tells the occupants in no order.
 func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	began := now.Truncate(time.Hour)

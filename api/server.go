@@ -82,8 +82,9 @@ type Config struct {
 	// Names makes a room's JID of what a client calls it.
 	Names *occupancy.Names
 
-	Rooms Rooms
-	Link  Link
+	Rooms  Rooms
+	Link   Link
+	Wiring Wiring
 
 	// Directory has what Rooms lists, and tells what happens; nil is one that never knows anything.
 	Directory *occupancy.Directory
@@ -121,6 +122,7 @@ type Server struct {
 	named     *lru.Cache[string, jid.JID] // what names has said
 	rooms     Rooms
 	link      Link
+	wiring    Wiring
 	directory *occupancy.Directory
 	version   string
 	commit    string
@@ -190,6 +192,7 @@ func New(cfg Config) (*Server, error) {
 		named:     named,
 		rooms:     cfg.Rooms,
 		link:      cfg.Link,
+		wiring:    cfg.Wiring,
 		directory: cfg.Directory,
 		version:   cfg.Version,
 		commit:    cfg.Commit,

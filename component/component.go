@@ -52,7 +52,8 @@ type Component struct {
 // live is an established session with what was learnt on it.
 type live struct {
 	*session
-	held *holder
+	held   *holder
+	survey survey
 }
 
 // New returns a Component that is not yet connected.
@@ -71,7 +72,7 @@ func New(cfg Config) (*Component, error) {
 		},
 	}
 	for _, d := range cfg.MUCDomains {
-		c.domains = append(c.domains, newDomain(d, cfg.Directory, cfg.MaxStaleness))
+		c.domains = append(c.domains, newDomain(d, cfg))
 	}
 	c.admins = newAdmins(cfg.Admins)
 	if len(cfg.Admins) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/disco"
@@ -37,6 +38,12 @@ func into(v any) func(*xml.Decoder) error {
 // publicRooms lists the rooms that the MUC domain shows to everybody (XEP-0045 §6.3), in the order of their JIDs.
 // Every current Jitsi shows none.
 func (s *session) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
+	items, err := s.discoItems(ctx, domain)
+	return slices.DeleteFunc(items, func(j jid.JID) bool { return j.Localpart() == "" || !j.Domain().Equal(domain) }), err
+}
+
+// discoItems lists what belongs to an entity (XEP-0030 §4) as bare JIDs, in their order.
+func (s *session) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	// The item type of mellium holds a parsed JID, so one odd room name would hide all the others.
@@ -47,20 +54,21 @@ func (s *session) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, e
 		} `xml:"item"`
 	}
 	query := xml.StartElement{Name: xml.Name{Space: disco.NSItems, Local: "query"}}
-	if err := s.ask(ctx, stanza.GetIQ, domain, xmlstream.Wrap(nil, query), into(&answer)); err != nil {
+	if err := s.ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, query), into(&answer)); err != nil {
 		return nil, err
 	}
-	var rooms []jid.JID
+	var items []jid.JID
 	for _, item := range answer.Items {
-		j, err := jid.Parse(item.JID)
-		if err != nil || j.Localpart() == "" || !j.Domain().Equal(domain) {
-			continue
+		if j, err := jid.Parse(item.JID); err == nil {
+			items = append(items, j.Bare())
 		}
-		rooms = append(rooms, j.Bare())
 	}
-	slices.SortFunc(rooms, func(a, b jid.JID) int { return slices.Compare([]byte(a.String()), []byte(b.String())) })
-	return rooms, nil
+	slices.SortFunc(items, byText)
+	return items, nil
 }
+
+// byText orders JIDs.
+func byText(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) }
 
 // isMUC reports whether an answer is that of a MUC service (XEP-0045 §6.1).
 func isMUC(answer disco.Info) bool {

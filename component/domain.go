@@ -23,6 +23,7 @@ const (
 // domain is what is known of one watched MUC domain. It is safe for concurrent use.
 type domain struct {
 	jid      jid.JID
+	own      jid.JID // the component's
 	follower *follower
 	maxStale time.Duration
 
@@ -32,14 +33,15 @@ type domain struct {
 	problem *occupancy.UnknownError
 }
 
-func newDomain(j jid.JID, directory *occupancy.Directory, maxStale time.Duration) *domain {
-	d := &domain{jid: j, follower: newFollower(j, directory), maxStale: maxStale}
+func newDomain(j jid.JID, cfg Config) *domain {
+	d := &domain{jid: j, own: cfg.Domain, follower: newFollower(j, cfg.Directory), maxStale: cfg.MaxStaleness}
 	d.reset()
 	return d
 }
 
 // reset forgets what an earlier session learnt: Prosody may have been restarted with another configuration.
 func (d *domain) reset() {
+	d.follower.forgive()
 	d.set(occupancy.ModeUndecided, &occupancy.UnknownError{
 		Reason:     occupancy.ReasonConnecting,
 		Mend:       fmt.Sprintf("%s is being looked at; ask again in a moment", d.jid),
@@ -60,6 +62,10 @@ func (d *domain) state() occupancy.Domain {
 	state := occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
 	if d.problem == nil && d.mode == occupancy.ModeModule {
 		state.Problem = d.outOfDate()
+		if d.follower.notAllowed() {
+			state.Problem = occupancy.NotAllowed(d.jid, d.own)
+			state.Problem.RetryAfter = lookSoonEvery
+		}
 	}
 	return state
 }
@@ -123,9 +129,14 @@ func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) erro
 		case after.Mode == occupancy.ModeModule:
 			if err := d.follower.follow(ctx, s, c.cfg.Log); err != nil {
 				// Without the module nothing of the copy will ever be refreshed.
-				c.cfg.Log.Warn("MUC domain is not told of any more", "domain", d.jid.String(), "err", err)
 				d.follower.directory.Forget(d.jid)
 				next = time.Second
+				if d.follower.notAllowed() {
+					c.logChange(after, d.state())
+					next = lookSoonEvery
+				} else {
+					c.cfg.Log.Warn("MUC domain is not told of any more", "domain", d.jid.String(), "err", err)
+				}
 			}
 		case after.Problem != nil:
 			next = lookSoonEvery
@@ -140,7 +151,7 @@ func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) erro
 
 func (c *Component) logChange(before, after occupancy.Domain) {
 	switch {
-	case after.Mode == occupancy.ModeModule:
+	case after.Mode == occupancy.ModeModule && (after.Problem == nil || after.Problem.Reason != occupancy.ReasonNotAllowed):
 		// That its rooms are not learnt yet is no fault; follow tells when they are.
 		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	case after.Problem != nil && (before.Problem == nil || before.Problem.Reason != after.Problem.Reason):
@@ -169,6 +180,7 @@ func (d *domain) look(ctx context.Context, s *session) {
 	case hasFeature(answer, Namespace):
 		d.set(occupancy.ModeModule, nil)
 	default:
+		d.follower.forgive()
 		d.follower.directory.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, s), nil)
 	}

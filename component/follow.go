@@ -57,6 +57,11 @@ type follower struct {
 	zero    time.Time     // when Prosody's clock was at 0, or up to slack earlier
 	slack   time.Duration // shrinks as batches come
 	lost    chan error    // has room for one: why the subscription is over
+
+	ahead *time.Duration // of Prosody's clock, if the module told
+
+	// refusals counts how often in a row the module refused the subscription although it had just shown itself.
+	refusals int
 }
 
 func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
@@ -79,6 +84,9 @@ func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) err
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &refusal) && refusal.Condition == stanza.ServiceUnavailable:
+			f.mu.Lock()
+			f.refusals++
+			f.mu.Unlock()
 			return errNotLoaded
 		case time.Since(began) > maxResync:
 			wait = firstResync
@@ -113,11 +121,42 @@ func (f *follower) begin(answer subscribed, asked time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.directory.Begin(f.domain, answer.Trust)
+	f.refusals, f.ahead = 0, ahead(answer.Time, asked, time.Now())
 	f.epoch, f.version, f.seq, f.beat, f.last = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.lost = make(chan error, 1)
 	// Prosody answered after it was asked and before the answer came.
 	f.zero = asked.Add(-answer.At)
 	f.slack = time.Since(asked)
+}
+
+// ahead returns by how much a clock at least is ahead of ours that was read between two moments, or nil where it wasn't.
+func ahead(read, from, to time.Time) *time.Duration {
+	// Only the times of day are of two clocks alike.
+	from, to = from.Round(0), to.Round(0)
+	switch {
+	case read.IsZero():
+		return nil
+	case read.Before(from):
+		return new(read.Sub(from))
+	case read.After(to):
+		return new(read.Sub(to))
+	}
+	return new(time.Duration)
+}
+
+// notAllowed reports whether the module shows itself and won't talk to us.
+// Once refused is not enough: it may just have been unloaded, or have been loaded again.
+func (f *follower) notAllowed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refusals > 1
+}
+
+// forgive forgets refusals: whatever refused isn't there any more.
+func (f *follower) forgive() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusals = 0
 }
 
 // trueAt returns when what a batch tells was true, by our clock.

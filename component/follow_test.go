@@ -24,6 +24,10 @@ type module struct {
 	tell func(m *module, epoch string)
 	slow time.Duration // to be asked for a subscription
 
+	// told is whether its answer tells the time of day, which is ahead of ours by so much.
+	told  bool
+	ahead time.Duration
+
 	// mu protects what follows.
 	mu       sync.Mutex
 	conn     *componenttest.Conn
@@ -55,7 +59,11 @@ func (m *module) script(c *componenttest.Conn) error {
 				time.Sleep(time.Millisecond)
 				m.tell(m, epoch)
 			}()
-			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100'/>", component.Namespace, epoch)
+			now := ""
+			if m.told {
+				now = fmt.Sprintf("time='%d'", time.Now().Add(m.ahead).UnixMilli())
+			}
+			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100' %s/>", component.Namespace, epoch, now)
 		case strings.Contains(s.Inner, "disco#items"):
 			return noItems
 		case !strings.Contains(s.To, "@") && m.unloaded:
@@ -357,4 +365,34 @@ func TestAModuleThatIsUnloadedIsNotTrustedAnyMore(t *testing.T) {
 			t.Errorf("mode got %s", mode)
 		}
 	})
+}
+
+func TestHowFarProsodysClockIsAheadIsNeverMoreThanItCanBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		told bool
+		by   time.Duration
+		slow time.Duration
+		want string
+	}{
+		"a module that doesn't tell": {want: "<nil>"},
+		"the same time":              {told: true, want: "0s"},
+		"an hour ahead":              {told: true, by: time.Hour, want: "1h0m0s"},
+		"an hour behind":             {told: true, by: -time.Hour, want: "-1h0m0s"},
+		"a slow answer":              {told: true, by: -2 * time.Second, slow: 3 * time.Second, want: "0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
+			follow(t, tell, func(t *testing.T, component *component.Component, _ *module) {
+				time.Sleep(c.slow)
+				synctest.Wait()
+				got := "<nil>"
+				if ahead := component.Wiring().Domains[0].Sync.Ahead; ahead != nil {
+					got = ahead.String()
+				}
+				if got != c.want {
+					t.Errorf("got %s want %s", got, c.want)
+				}
+			}, func(m *module) { m.told, m.ahead, m.slow = c.told, c.by, c.slow })
+		})
+	}
 }

@@ -34,6 +34,7 @@ type subscribed struct {
 	Version   string
 	Heartbeat time.Duration
 	At        time.Duration // on Prosody's clock, which begins anywhere
+	Time      time.Time     // by Prosody's time of day, zero where an older module doesn't tell
 	Trust     occupancy.Trust
 }
 
@@ -65,6 +66,9 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 	}
 	s.Heartbeat = time.Duration(seconds * float64(time.Second))
 	if s.At, err = clock(start); err != nil {
+		return fmt.Errorf("component: answer to a subscription: %w", err)
+	}
+	if s.Time, err = unixMilli(attribute(start, "time")); err != nil {
 		return fmt.Errorf("component: answer to a subscription: %w", err)
 	}
 	return skip(d)

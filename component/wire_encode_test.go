@@ -54,7 +54,7 @@ func encodeRoom(d occupancy.Delta) string {
 // encodeSubscribed writes what the Lua module would answer for s.
 func encodeSubscribed(s component.Subscribed) string {
 	return element("subscribed", "", "xmlns", component.Namespace, "epoch", s.Epoch, "version", s.Version,
-		"at", clock(s.At), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
+		"at", clock(s.At), "time", milli(s.Time), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
 		"recorders", strings.Join(s.Trust.Recorders, " "), "transcribers", strings.Join(s.Trust.Transcribers, " "))
 }
 

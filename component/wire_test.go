@@ -29,7 +29,7 @@ var samples = []struct {
 	{"subscribe.xml", component.SubscribeStart},
 	{"unsubscribe.xml", component.UnsubscribeStart},
 	{"subscribed.xml", component.Subscribed{
-		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond,
+		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond, Time: time.UnixMilli(1795339800125).UTC(),
 		Trust: occupancy.Trust{Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}},
 	}},
 	{"batch-snapshot.xml", component.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{
@@ -236,6 +236,7 @@ func TestSubscribedRefusesWhatIsWrong(t *testing.T) {
 		{"a heart that beats in years", "epoch='e' heartbeat='1e9'", "heartbeat"},
 		{"no time", "epoch='e' heartbeat='5'", `at ""`},
 		{"a heartbeat that isn't a number", "epoch='e' heartbeat='NaN'", "heartbeat"},
+		{"a time of day that is none", "epoch='e' heartbeat='5' at='1' time='noon'", `time "noon"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got component.Subscribed

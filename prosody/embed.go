@@ -2,7 +2,10 @@
 // README.md beside it is the norm for what the module and package component say to each other.
 package prosody
 
-import _ "embed"
+import (
+	_ "embed"
+	"regexp"
+)
 
 // ModuleName is the name under which Prosody loads the module.
 const ModuleName = "room_participants_api"
@@ -11,3 +14,6 @@ const ModuleName = "room_participants_api"
 //
 //go:embed mod_room_participants_api.lua
 var Module []byte
+
+// ModuleVersion is what Module tells of itself where it is loaded.
+var ModuleVersion = string(regexp.MustCompile(`(?m)^local version = "(.+)";$`).FindSubmatch(Module)[1])

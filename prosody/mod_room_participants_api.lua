@@ -1120,6 +1120,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	watch.follow_component(name);
 	origin.send(st.reply(stanza):tag("subscribed", {
 		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(sub.true_at);
+		time = ("%d"):format(floor(now() * 1000));
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
 	}));
@@ -1385,7 +1386,7 @@ end
 
 local function on_health(event)
 	event.response.headers.content_type = "application/json";
-	return json.encode({ status = "ok", module = module.name, muc_domain = main_muc_domain() });
+	return json.encode({ status = "ok", module = module.name, version = version, muc_domain = main_muc_domain() });
 end
 
 -- Not every Prosody may have a web server, and rooms don't need one.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
 
@@ -243,7 +244,7 @@ func TestHealth(t *testing.T) {
 			if err := json.Unmarshal(body, &got); err != nil || resp.StatusCode != http.StatusOK {
 				t.Fatalf("%s: %s: %v", resp.Status, body, err)
 			}
-			if len(got) != 3 || got["status"] != "ok" || got["module"] != name || got["muc_domain"] != "muc.meet.jitsi" {
+			if len(got) != 4 || got["status"] != "ok" || got["version"] != prosody.ModuleVersion || got["module"] != name || got["muc_domain"] != "muc.meet.jitsi" {
 				t.Errorf("got %v", got)
 			}
 			if origin := resp.Header.Get("Access-Control-Allow-Origin"); origin != "" {

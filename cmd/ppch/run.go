@@ -59,6 +59,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Names:     names,
 		Rooms:     xmpp,
 		Link:      xmpp,
+		Wiring:    xmpp,
 		Directory: directory,
 		Origins:   cfg.origins,
 		Version:   version,

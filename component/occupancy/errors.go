@@ -26,6 +26,7 @@ const (
 	ReasonConflict      Reason = "conflict"       // another connection has the component's name
 	ReasonLost          Reason = "lost"           // the stream ended
 	ReasonNoMUC         Reason = "no-muc"         // the watched domain is not a MUC service
+	ReasonNotAllowed    Reason = "not-allowed"    // the module is there, and doesn't list our component
 	ReasonSyncing       Reason = "syncing"        // the module is there, and its rooms are being learnt
 	ReasonModuleMissing Reason = "module-missing" // rooms are hidden and the Lua module isn't loaded
 	ReasonRejected      Reason = "rejected"       // Prosody answered with an unexpected error
@@ -74,5 +75,14 @@ func NotListed(domain jid.JID) *UnknownError {
 	return &UnknownError{
 		Reason: ReasonModuleMissing,
 		Mend:   fmt.Sprintf("who is in all the rooms of %s only the Lua module can tell: %s", domain, howToLoad),
+	}
+}
+
+// NotAllowed returns the error for a domain whose Lua module talks to other components than ours.
+func NotAllowed(domain, component jid.JID) *UnknownError {
+	return &UnknownError{
+		Reason: ReasonNotAllowed,
+		Mend: fmt.Sprintf(`the Lua module on %s doesn't list %s: put room_participants_components = { "%s" } above every Component in Prosody's configuration `+
+			"(docker-jitsi-meet: conf.d/ppch.cfg.lua) and restart Prosody", domain, component, component),
 	}
 }

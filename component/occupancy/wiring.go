@@ -53,6 +53,18 @@ type Sync struct {
 
 	// Lag is how long before LastBatch what it told was known to be true: the time that it took to come.
 	Lag time.Duration
+
+	// Ahead is by how much Prosody's clock was ahead of ours, at least, when the subscription began; below zero it was behind.
+	// Nil where the module doesn't tell.
+	Ahead *time.Duration
+}
+
+// Service is a MUC service that Prosody shows.
+type Service struct {
+	JID jid.JID
+
+	// Protocols are the namespaces of the Lua module there, whatever their version; empty where it isn't loaded.
+	Protocols []string
 }
 
 // AdminWiring is one entry of the list of admins.

@@ -1,0 +1,68 @@
+package component_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component"
+	"ppch/component/occupancy"
+	"ppch/prosody/prosodytest"
+)
+
+func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{MUCPrefix: "conference", HostModules: map[string][]string{"lobby.meet.jitsi": {"room_participants_api"}}})
+	for name, cfg := range map[string]func(*component.Config){
+		"a wrong domain": func(c *component.Config) { c.MUCDomains = []jid.JID{jid.MustParse("muc.meet.jitsi")} },
+		"a component elsewhere": func(c *component.Config) {
+			c.Domain, c.MUCDomains = jid.MustParse(srv.Domains.Cast), []jid.JID{jid.MustParse("muc.elsewhere")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := on(t, srv, cfg)
+			eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Link().Up })
+			got, err := c.Services()
+			const want = "[{breakout.meet.jitsi []} {conference.meet.jitsi []} {internal-muc.meet.jitsi []} {lobby.meet.jitsi [urn:ppch:occupancy:1]}]"
+			if err != nil || fmt.Sprint(got) != want {
+				t.Errorf("got %v, %v want %s", got, err, want)
+			}
+		})
+	}
+	down := on(t, srv, func(c *component.Config) { c.Secret = "wrong" })
+	if got, err := down.Services(); reasonOf(err) == "" || got != nil {
+		t.Errorf("got %v, %v want that nobody can be asked", got, err)
+	}
+}
+
+func TestOnProsodyAModuleThatDoesNotListUsIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, GlobalConfig: `room_participants_components = { "other.meet.jitsi" }`})
+	c := on(t, srv)
+	reason := func() occupancy.Reason {
+		if p := c.Link().Domains[0].Problem; p != nil {
+			return p.Reason
+		}
+		return ""
+	}
+	eventually(t, 20*time.Second, "the refusal is understood", func() bool { return reason() == occupancy.ReasonNotAllowed })
+	if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonNotAllowed {
+		t.Errorf("got %v want not-allowed", err)
+	}
+	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); reasonOf(err) != occupancy.ReasonNotAllowed {
+		t.Errorf("got %v want not-allowed", err)
+	}
+}
+
+func TestOnProsodyItsClockIsCompared(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, withModule)
+	c := on(t, srv)
+	var sync *occupancy.Sync
+	eventually(t, 20*time.Second, "the subscription is there", func() bool { sync = c.Wiring().Domains[0].Sync; return sync != nil })
+	if sync.Ahead == nil || sync.Ahead.Abs() > 50*time.Millisecond {
+		t.Errorf("got %v want the same clock", sync.Ahead)
+	}
+}
