@@ -18,7 +18,9 @@ import (
 const (
 	surveyFor   = 10 * time.Second // serves everybody who asks
 	surveyHosts = 64               // are asked, at most
-	surveyAtA   = 8                // at a time
+	surveyWidth = 8                // of them at a time
+	surveyAsk   = time.Second      // for each to answer: an external component among them may never do so
+	surveyTime  = 2 * time.Second  // for all together
 )
 
 // usualMUCs are the first labels of the MUC services of docker-jitsi-meet, of Debian's packages and of Prosody's manual.
@@ -39,7 +41,7 @@ type survey struct {
 
 // Services tells which MUC services Prosody shows beside the component and beside the watched domains, in the order of their JIDs.
 // That is for mending: it may be that not all are shown. Prosody is asked if nobody did so within the last ten seconds,
-// which blocks for 5 s at most. An error is an *occupancy.UnknownError.
+// which blocks for two seconds at most. An error is an *occupancy.UnknownError.
 func (c *Component) Services() ([]occupancy.Service, error) {
 	l, err := c.session()
 	if err != nil {
@@ -67,16 +69,18 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 
 // lookAround asks each host that there may be what it is.
 func (c *Component) lookAround(ctx context.Context, s *session) []occupancy.Service {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
 	var (
 		mu    sync.Mutex // guards found
 		found []occupancy.Service
 		g     errgroup.Group
 	)
-	g.SetLimit(surveyAtA)
+	g.SetLimit(surveyWidth)
 	for _, host := range c.neighbours(ctx, s) {
 		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, surveyAsk)
+			defer cancel()
 			answer, err := s.discoInfo(ctx, host)
 			if err != nil || !isMUC(answer) {
 				return nil // what isn't there, or doesn't answer, is none
@@ -119,7 +123,9 @@ func (c *Component) neighbours(ctx context.Context, s *session) (hosts []jid.JID
 		}
 	}
 	for _, parent := range parents {
-		children, err := s.discoItems(ctx, parent)
+		askCtx, cancel := context.WithTimeout(ctx, surveyAsk/2)
+		children, err := s.discoItems(askCtx, parent)
+		cancel()
 		if err != nil {
 			for _, label := range usualMUCs {
 				if j, err := jid.Parse(label + "." + parent.Domainpart()); err == nil {

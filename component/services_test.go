@@ -31,6 +31,16 @@ func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a component that never answers", func(t *testing.T) {
+		must(srv.Component(t.Context(), srv.Domains.Cast))(t)
+		c := on(t, srv)
+		eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Link().Up })
+		asked := time.Now()
+		got, err := c.Services()
+		if took := time.Since(asked); err != nil || len(got) != 4 || took > 2500*time.Millisecond {
+			t.Errorf("got %v, %v after %s want the four that answer", got, err, took)
+		}
+	})
 	down := on(t, srv, func(c *component.Config) { c.Secret = "wrong" })
 	if got, err := down.Services(); reasonOf(err) == "" || got != nil {
 		t.Errorf("got %v, %v want that nobody can be asked", got, err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 )
@@ -17,7 +19,7 @@ component and answers over HTTP.
 
 Without a subcommand it serves, as "ppch serve" does.`,
 		Example: `  PPCH_API_KEY_FILE=key PPCH_COMPONENT_SECRET_FILE=secret ppch
-  ppch healthcheck --ready
+  ppch doctor          # what is wrong, and what to mend
   ppch serve --help    # every environment variable`,
 		// No Args: only then does cobra refuse an unknown subcommand with a guess at what was meant.
 		RunE:          serve.RunE,
@@ -25,6 +27,25 @@ Without a subcommand it serves, as "ppch serve" does.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serve, newVersion(), newHealthcheck(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi(env))
+	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi(env))
 	return root
+}
+
+// misuse is an error of the command line, of a command that tells that apart by its exit status.
+type misuse struct{ error }
+
+// misused returns err as one of the command line.
+func misused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return misuse{err}
+}
+
+// exitStatus returns what the program ends with after err.
+func exitStatus(err error) int {
+	if errors.As(err, new(misuse)) {
+		return 2
+	}
+	return 1
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -76,9 +75,16 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings
 	if len(p.problems) > 0 {
-		return config{}, errors.New("the configuration is wrong:\n  " + strings.Join(p.problems, "\n  "))
+		return config{}, configFaults(p.problems)
 	}
 	return c, nil
+}
+
+// configFaults are all that is wrong with the settings.
+type configFaults []string
+
+func (f configFaults) Error() string {
+	return "the configuration is wrong:\n  " + strings.Join(f, "\n  ")
 }
 
 // parser turns settings into values and collects what is wrong with them.

@@ -19,6 +19,6 @@ func main() {
 	defer stop()
 	if err := newCommand(envconfig.OsLookuper()).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ppch:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }

@@ -45,6 +45,9 @@ type Options struct {
 	// default when empty) or "kick_old".
 	ConflictResolve string
 
+	// NoComponentPort closes the component port, as docker-jitsi-meet comes.
+	NoComponentPort bool
+
 	// Components are further external component domains, beside ppch.<Base> and
 	// cast.<Base>. They share Secret.
 	Components []string

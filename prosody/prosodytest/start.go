@@ -64,7 +64,7 @@ func (s *Server) await(ctx context.Context, p *process) error {
 		if greeted {
 			return nil
 		}
-		if active(log, "c2s", s.site.ClientPort) && active(log, "component", s.site.ComponentPort) {
+		if active(log, "c2s", s.site.ClientPort) && (s.site.NoComponentPort || active(log, "component", s.site.ComponentPort)) {
 			if err := s.greet(ctx); err != nil {
 				return err
 			}

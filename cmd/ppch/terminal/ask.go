@@ -113,7 +113,7 @@ func (c *Client) Rooms(ctx context.Context, w io.Writer, query url.Values, style
 func (c *Client) RoomsJSON(ctx context.Context, w io.Writer, query url.Values) error {
 	return c.pages(ctx, query, func(p page) error {
 		for _, raw := range p.Rooms {
-			if _, err := io.WriteString(w, lineOfJSON(raw)); err != nil {
+			if _, err := io.WriteString(w, LineOfJSON(raw)); err != nil {
 				return err
 			}
 		}
@@ -162,6 +162,6 @@ func (c *Client) RoomJSON(ctx context.Context, w io.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, lineOfJSON(raw))
+	_, err = io.WriteString(w, LineOfJSON(raw))
 	return err
 }

@@ -28,8 +28,8 @@ func harms(r rune) bool {
 	return r != '\u200d' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-// lineOfJSON returns JSON in one line, with what a terminal must not get escaped. It means the same.
-func lineOfJSON(raw []byte) string {
+// LineOfJSON returns JSON in one line, with what a terminal must not get escaped. It means the same.
+func LineOfJSON(raw []byte) string {
 	var line bytes.Buffer
 	if err := json.Compact(&line, bytes.ToValidUTF8(raw, []byte("\ufffd"))); err != nil {
 		panic(err) // it was read as JSON

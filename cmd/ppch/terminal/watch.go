@@ -38,7 +38,7 @@ func (c *Client) WatchJSON(ctx context.Context, w, errs io.Writer, name string) 
 		if !json.Valid([]byte(e.Data)) {
 			return c.notPPCH("an event that is no JSON")
 		}
-		_, err := io.WriteString(w, lineOfJSON([]byte(e.Data)))
+		_, err := io.WriteString(w, LineOfJSON([]byte(e.Data)))
 		return err
 	}, func(err error) { fmt.Fprintln(errs, lossOf(err)) })
 }
