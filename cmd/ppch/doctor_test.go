@@ -415,7 +415,7 @@ func TestTheDoctorKnowsFromTheServiceThatRoomsAreHidden(t *testing.T) {
 	if status != 1 || len(told) != 2 || !strings.HasPrefix(told[0], "muc.meet.jitsi: the Lua module isn't loaded there; and rooms are hidden, so nobody in them can be counted\n") {
 		t.Errorf("got exit status %d and %q", status, told)
 	}
-	if len(mode) != 2 || mode[0] != "muc.meet.jitsi: existence until then; waits for module" {
+	if len(mode) != 2 || mode[0] != "muc.meet.jitsi: existence for now: waits for module" {
 		t.Errorf("got the modes %q", mode)
 	}
 }

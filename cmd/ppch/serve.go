@@ -13,7 +13,8 @@ func newServe(env envconfig.Lookuper) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the service (the default)",
 		Long: `Run the service until SIGTERM or SIGINT, which ends open requests and the
-stream to Prosody in good order and exits with status 0.
+stream to Prosody in good order and exits with status 0. Where it doesn't come
+up, or nobody can be counted, "ppch doctor" says which link is broken.
 
 Environment variables:
 

@@ -189,7 +189,7 @@ func allowListOf(seen facts, d domainFacts) verdict {
 		return verdict{status: OK, found: "lists " + seen.Component}
 	case d.Reason == occupancy.ReasonNotAllowed:
 		return verdict{Wrong, "the Lua module there doesn't list " + seen.Component,
-			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s; %s`, seen.Component, confFile, restartProsody) + "\n" +
+			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, seen.Component, confFile, restartProsody) + "\n" +
 				"or give the component the name that is listed unless that is set: ppch. and the MUC domain without its first label"}
 	case d.Reason == occupancy.ReasonSyncing:
 		return waits(Sync)
@@ -227,5 +227,5 @@ func modeOf(d domainFacts) verdict {
 	case d.Mode == occupancy.ModeDisco:
 		return verdict{Warning, "disco, so numbers are raw: focus and recorders are among them, and there are no names", "load the Lua module there"}
 	}
-	return verdict{status: Unchecked, found: fmt.Sprintf("%s until then; waits for %s", d.Mode, Module)}
+	return verdict{status: Unchecked, found: fmt.Sprintf("%s for now: waits for %s", d.Mode, Module)}
 }

@@ -26,9 +26,9 @@ var linkOf = map[occupancy.Reason]string{
 
 // Where the same thing is done differently.
 const (
-	restartProsody = "then restart Prosody: docker compose up -d --force-recreate prosody; Debian: systemctl restart prosody"
-	confFile       = "docker-jitsi-meet: ${CONFIG}/prosody/config/conf.d/ppch.cfg.lua; Debian: /etc/prosody/conf.d/ppch.cfg.lua"
-	installDoes    = "ppch jitsi install --dir PATH writes all of it, with PATH docker-jitsi-meet's folder or /etc/prosody; " + restartProsody
+	restartProsody = "then restart Prosody (docker compose up -d --force-recreate prosody; Debian: systemctl restart prosody)"
+	confFile       = "conf.d/ppch.cfg.lua (of docker-jitsi-meet in ${CONFIG}/prosody/config, of Debian in /etc/prosody)"
+	installDoes    = "all of it is done by ppch jitsi install --dir PATH, docker-jitsi-meet's folder or /etc/prosody; " + restartProsody
 )
 
 // way tells the links between here and an established stream. It returns the one that is broken, or "".
@@ -111,7 +111,7 @@ func (e *examination) portFault(ctx context.Context, seen facts) (string, []stri
 	}
 	if loopback := e.onLoopback(ctx, seen.Prosody); loopback != "" {
 		return fmt.Sprintf("nothing listens at %s, but something does at %s: Prosody listens for components on loopback alone", seen.Prosody, loopback), []string{
-			`component_interfaces = { "*" } above the Component in ` + confFile + "; " + restartProsody,
+			`component_interfaces = { "*" } above the Component in ` + confFile + ", " + restartProsody,
 			"or, on the same machine, PROSODY_URL=xmpp://" + loopback,
 		}
 	}
@@ -121,7 +121,7 @@ func (e *examination) portFault(ctx context.Context, seen facts) (string, []stri
 	}
 	return found, []string{
 		`component_ports = { 5347 } and component_interfaces = { "*" } above the Component in ` + confFile +
-			". docker-jitsi-meet switches the port off, and Prosody's default is loopback alone",
+			", since docker-jitsi-meet switches the port off, and Prosody's default is loopback alone",
 		installDoes,
 		"or mend PROSODY_URL, if Prosody listens for components elsewhere",
 	}
@@ -137,7 +137,7 @@ func componentFault(seen facts) (string, []string) {
 }
 
 func secretFault(seen facts) (string, []string) {
-	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + confFile + "; " + restartProsody
+	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + confFile + ", " + restartProsody
 	var refusal stream.Error
 	if errors.As(seen.err, &refusal) && len(refusal.Text) == 0 {
 		// mod_component gives a reason only where there are secrets to compare.
