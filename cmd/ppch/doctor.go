@@ -78,7 +78,7 @@ func examine(cmd *cobra.Command, patient doctor.Config, json bool) error {
 	}
 	switch broken := doctor.Broken(checks); {
 	case err != nil:
-		return fmt.Errorf("doctor: %w", err)
+		return errors.New("doctor: interrupted")
 	case failed != nil:
 		return failed
 	case broken > 0:

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -76,6 +77,11 @@ func TestHTTPSOfItsOwn(t *testing.T) {
 	check["PPCH_TLS_CERT"], check["PPCH_TLS_KEY"] = cert, key
 	if out, err := command(t, check, "healthcheck", "--ready"); err != nil || out != "ok\n" {
 		t.Errorf("healthcheck: got %q, %v", out, err)
+	}
+	doctored := envFor(srv)
+	maps.Copy(doctored, check)
+	if got, status := diagnose(t, doctored); status != 0 || len(got.of("service", "ok")) != 1 {
+		t.Errorf("doctor: got exit status %d and %+v", status, got)
 	}
 	// The files may have been replaced by something that isn't read yet, or that is bad; the service lives on.
 	check["PPCH_TLS_CERT"] = fileOf(t, "junk")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
 )
 
 // How long things may take; all together it is less than 15 s.
@@ -71,6 +73,9 @@ type examination struct {
 	tell  func(Check)
 	told  map[string]bool
 	asked context.Context // ends only if nobody wants to know any more
+
+	// byItself is whether the doctor connects to Prosody itself, since no service runs.
+	byItself bool
 }
 
 func (e *examination) run(ctx context.Context) {
@@ -84,12 +89,21 @@ func (e *examination) run(ctx context.Context) {
 		return
 	}
 	defer end()
+	if e.byItself {
+		e.is(Settings, Unchecked, waitsFor(Service))
+		e.name(ctx)
+	}
 	seen, err := settle(ctx, look, facts.linkDecided, linkPatience)
 	if err != nil {
 		e.wait(Service)
 		return
 	}
-	e.settings(seen)
+	if !e.byItself {
+		e.settings(seen)
+	}
+	if !seen.Connected && seen.Reason == occupancy.ReasonConnecting {
+		seen.Reason = occupancy.ReasonTimeout // the first attempt is still under way
+	}
 	if broken := e.way(ctx, seen); broken != "" {
 		e.wait(broken)
 		return
@@ -154,11 +168,7 @@ func isOrAre(n int) string {
 
 // settings tells whether the service runs with other settings than those that are set here: changed, but not restarted.
 func (e *examination) settings(seen facts) {
-	switch {
-	case seen.own:
-		e.is(Settings, Unchecked, waitsFor(Service))
-		return
-	case e.Elsewhere:
+	if e.Elsewhere {
 		e.is(Settings, Unchecked, "not checked: --url names a service that may have others")
 		return
 	}

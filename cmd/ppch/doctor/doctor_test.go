@@ -161,6 +161,7 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 		{"an older service", func(c *doctor.Config) { c.API = answers(404, health) }, "doesn't tell how it is wired: Not Found"},
 		{"a key that isn't good", func(c *doctor.Config) { c.API = answers(403, health) }, "doesn't tell how it is wired: Forbidden"},
 		{"an answer without the wiring", func(c *doctor.Config) { c.API = answers(200, health) }, "doesn't tell how it is wired"},
+		{"it listens anywhere", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0"},
 		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:1"},
 		{"it is in the container beside this one", func(c *doctor.Config) { c.Also = answers(403, health) }, "doesn't tell how it is wired"},
 	} {
@@ -183,6 +184,23 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 	}
 }
 
+func TestAProsodyThatHangsIsToldInTime(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	// The kernel accepts connections, and nobody reads them.
+	if err := srv.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	got := examine(t, patient(t, srv))
+	if c := got[doctor.Port]; c.Status != doctor.Wrong || !strings.Contains(c.Found, "doesn't answer as a component port in time") || !strings.Contains(c.Mend, "Prosody hangs") {
+		t.Errorf("got %+v", c)
+	}
+	if c := got[doctor.Secret]; c.Status != doctor.Unchecked || time.Since(began) > 15*time.Second {
+		t.Errorf("got %+v after %s", c, time.Since(began))
+	}
+}
+
 func TestAnInterruptedExaminationEndsAtOnceAndFindsNothing(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -197,8 +215,8 @@ func TestAnInterruptedExaminationEndsAtOnceAndFindsNothing(t *testing.T) {
 		API: mustURL(t, "http://127.0.0.1:1"), Address: silent.Addr().String(),
 		Domain: jid.MustParse("ppch.meet.jitsi"), MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
 	}, func(doctor.Check) { told++ })
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second || told != 2 {
-		t.Errorf("got %v after %s and %d checks, want its end and the two before", err, took, told)
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second || told != 4 {
+		t.Errorf("got %v after %s and %d checks, want its end and the four before", err, took, told)
 	}
 }
 

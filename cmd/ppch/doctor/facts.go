@@ -21,8 +21,7 @@ type facts struct {
 	Services  []serviceFacts   `json:"services"`
 	Admins    []adminFacts     `json:"admin_domains"`
 
-	// own is whether the doctor has connected by itself, and err then why the stream is down.
-	own bool
+	// err is why the stream is down, where the doctor has connected by itself.
 	err error
 }
 
@@ -52,7 +51,7 @@ type adminFacts struct {
 
 // factsOf returns what the doctor has learnt by itself.
 func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) facts {
-	f := facts{own: true, Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: w.Link.Up}
+	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: w.Link.Up}
 	if p := w.Link.Problem; p != nil {
 		f.Reason, f.err = p.Reason, p.Err
 	}

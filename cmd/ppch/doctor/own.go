@@ -14,6 +14,7 @@ import (
 
 // own connects to Prosody as the service would, and returns how to see what comes of it, and how to end it.
 func (e *examination) own() (look func(context.Context) (facts, error), end func()) {
+	e.byItself = true
 	c, err := component.New(component.Config{
 		Address:    e.Address,
 		Domain:     e.Domain,

@@ -86,6 +86,8 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 func (e *examination) absent(err error) (look func(context.Context) (facts, error), end func()) {
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case e.API.Port() == "0":
+		e.is(Service, Wrong, "where it listens isn't known, since PPCH_PORT is 0", "ppch doctor --url http://127.0.0.1:…, with the port that its log names", noHarm)
 	case errors.Is(err, syscall.ECONNREFUSED) && e.Elsewhere:
 		e.is(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), startIt, "or mend --url")
 	case errors.Is(err, syscall.ECONNREFUSED):

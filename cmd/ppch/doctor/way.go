@@ -42,11 +42,15 @@ func (e *examination) way(ctx context.Context, seen facts) (broken string) {
 	if err != nil {
 		host = seen.Prosody
 	}
+	literal := ""
+	if _, err := netip.ParseAddr(host); err == nil {
+		literal = host
+	}
 	for _, l := range []struct {
 		name, well string
 		fault      func() (found string, mend []string)
 	}{
-		{DNS, nameFound(ctx, host, seen), func() (string, []string) { return nameFault(host, seen) }},
+		{DNS, nameFound(host, literal), func() (string, []string) { return e.nameFault(host, seen) }},
 		{Port, seen.Prosody + " answers as a component port", func() (string, []string) { return e.portFault(ctx, seen) }},
 		{Component, "Prosody has the component " + seen.Component, func() (string, []string) { return componentFault(seen) }},
 		{Secret, "Prosody takes the secret", func() (string, []string) { return secretFault(seen) }},
@@ -56,27 +60,37 @@ func (e *examination) way(ctx context.Context, seen facts) (broken string) {
 			e.is(l.name, Wrong, found, mend...)
 			return broken
 		}
-		e.is(l.name, OK, l.well)
+		if !e.told[l.name] {
+			e.is(l.name, OK, l.well)
+		}
 	}
 	return ""
 }
 
-// nameFound says what a name stands for, as far as that is known here.
-func nameFound(ctx context.Context, host string, seen facts) string {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return host + " is an address"
+// name tells what Prosody's name stands for here. Where it stands for nothing the connection will say why.
+func (e *examination) name(ctx context.Context) {
+	host, _, err := net.SplitHostPort(e.Address)
+	if err != nil {
+		return
 	}
-	if seen.own {
-		if ips := addresses(ctx, host); len(ips) > 0 {
-			return host + " is " + ips[0].String()
-		}
+	if ips := addresses(ctx, host); len(ips) > 0 {
+		e.is(DNS, OK, nameFound(host, ips[0].String()))
 	}
-	return host + " resolves"
 }
 
-func nameFault(host string, seen facts) (string, []string) {
+func nameFound(host, address string) string {
+	switch {
+	case host == address:
+		return host + " is an address"
+	case address == "":
+		return host + " resolves"
+	}
+	return host + " is " + address
+}
+
+func (e *examination) nameFault(host string, seen facts) (string, []string) {
 	where := "here"
-	if !seen.own {
+	if !e.byItself {
 		where = "where the service runs"
 	}
 	found := fmt.Sprintf("the name %s is not known %s", host, where)
@@ -163,7 +177,7 @@ func (e *examination) alone(seen facts) bool {
 		"stop the other program, or give each its own Component and PPCH_COMPONENT_DOMAIN",
 		`if it is an old connection of this service that Prosody hasn't given up: component_conflict_resolve = "kick_old" below the Component in ` + confFile,
 	}
-	if seen.own {
+	if e.byItself {
 		mend = append(mend, "if it is the service, which runs where this doctor can't see it: docker compose exec ppch /ppch doctor")
 	}
 	e.is(Conflict, Wrong, fmt.Sprintf("another connection has the name %s", seen.Component), mend...)
