@@ -189,8 +189,10 @@ func TestTheDoctorNamesEachFaultOfTheWiring(t *testing.T) {
 		},
 		{
 			name: "wrong network: refused",
-			env:  func(*testing.T, *prosodytest.Server) variables { return variables{"PROSODY_URL": "xmpp://127.0.0.1:1"} },
-			link: "port", says: []string{"nothing listens at 127.0.0.1:1", "PROSODY_URL"},
+			env: func(t *testing.T, _ *prosodytest.Server) variables {
+				return variables{"PROSODY_URL": "xmpp://127.0.0.1:" + strconv.Itoa(must(prosodytest.FreePort())(t))}
+			},
+			link: "port", says: []string{"nothing listens at 127.0.0.1:", "PROSODY_URL"},
 		},
 		{
 			name: "wrong network: no way there",

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func patient(t *testing.T, srv *prosodytest.Server) doctor.Config {
 	t.Helper()
 	return doctor.Config{
-		API:        mustURL(t, "http://127.0.0.1:1"),
+		API:        mustURL(t, "http://"+closed(t)),
 		Key:        "key",
 		Address:    srv.ComponentAddr(),
 		HTTP:       srv.HTTPAddr(),
@@ -39,6 +40,16 @@ func patient(t *testing.T, srv *prosodytest.Server) doctor.Config {
 		MUCDomains: []jid.JID{jid.MustParse(srv.Domains.MUC)},
 		Version:    "2.0.0",
 	}
+}
+
+// closed returns an address where nothing listens.
+func closed(t *testing.T) string {
+	t.Helper()
+	port, err := prosodytest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func mustURL(t *testing.T, text string) *url.URL {
@@ -162,7 +173,7 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 		{"a key that isn't good", func(c *doctor.Config) { c.API = answers(403, health) }, "doesn't tell how it is wired: Forbidden"},
 		{"an answer without the wiring", func(c *doctor.Config) { c.API = answers(200, health) }, "doesn't tell how it is wired"},
 		{"it listens anywhere", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0"},
-		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:1"},
+		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:"},
 		{"it is in the container beside this one", func(c *doctor.Config) { c.Also = answers(403, health) }, "doesn't tell how it is wired"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,7 +223,7 @@ func TestAnInterruptedExaminationEndsAtOnceAndFindsNothing(t *testing.T) {
 	defer interrupt()
 	began, told := time.Now(), 0
 	err = doctor.Examine(ctx, doctor.Config{
-		API: mustURL(t, "http://127.0.0.1:1"), Address: silent.Addr().String(),
+		API: mustURL(t, "http://"+closed(t)), Address: silent.Addr().String(),
 		Domain: jid.MustParse("ppch.meet.jitsi"), MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
 	}, func(doctor.Check) { told++ })
 	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second || told != 4 {
