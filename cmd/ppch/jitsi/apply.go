@@ -89,7 +89,7 @@ func (p *Plan) stage() (all []*staged, err error) {
 		if !f.changed() {
 			continue
 		}
-		now, err := os.ReadFile(f.path)
+		now, err := readFile(f.path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return all, err
 		}

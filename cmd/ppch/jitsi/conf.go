@@ -60,7 +60,7 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 		}
 	}
 	for _, path := range s.otherConfs() {
-		data, err := os.ReadFile(path)
+		data, err := readFile(path)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("%w: run this as root", err)
 		} else if err != nil {

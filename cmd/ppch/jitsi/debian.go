@@ -104,7 +104,7 @@ func (s *site) jitsi(f *luaFile) bool {
 
 // readLua reads a file that has to be there.
 func readLua(path string) (*luaFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: run this as root", err)
 	} else if err != nil {

@@ -69,7 +69,8 @@ func moduleDiff(f *file, name string) string {
 }
 
 // shown are the variables whose values are no secrets.
-var shown = append(slices.Clone(mucModules), globalModules, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN")
+var shown = append(slices.Clone(mucModules), globalModules, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN",
+	"PPCH_NETWORK_EXTERNAL", "PPCH_NETWORK_IS_EXTERNAL")
 
 const (
 	hidden    = "[hidden]"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,13 +29,17 @@ const globalModules = "GLOBAL_MODULES"
 // docker reads a directory of docker-jitsi-meet by the eyes of Docker Compose.
 func docker(o Options) (*site, error) {
 	envFile := filepath.Join(o.Dir, ".env")
-	env, err := os.ReadFile(envFile)
+	env, err := readFile(envFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is missing, without which Jitsi doesn't start: copy env.example and run ./gen-passwords.sh first", envFile)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
 	}
-	service, err := prosodyService(o, env)
+	project, err := composeProject(o, env)
+	if err != nil {
+		return nil, err
+	}
+	service, err := prosodyService(o, project)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +58,7 @@ func docker(o Options) (*site, error) {
 		return nil, err
 	}
 	if !there(config) {
-		return nil, fmt.Errorf("%s, which CONFIG in %s leads to, isn't there: if docker compose runs as another user, run this as that one, or with sudo --preserve-env=HOME; otherwise start Jitsi once", config, envFile)
+		return nil, fmt.Errorf("%s, which CONFIG in %s leads to, isn't there: if docker compose runs as another user, run this as that one, or with sudo --preserve-env=HOME; in a container, mount it at the same path; otherwise start Jitsi once", config, envFile)
 	}
 	s.confDir = filepath.Join(config, "conf.d")
 	s.owner = containerUser(service, config)
@@ -82,37 +85,39 @@ func docker(o Options) (*site, error) {
 	for _, prefix := range []string{"focus.", "speakerstats.", "endconference.", "avmoderation.", "metadata.", "visitors.", "polls."} {
 		s.taken = append(s.taken, prefix+s.domain)
 	}
+	s.beside = besideJitsi(s, envFile, networkOf(project, service))
 	restart := "docker compose up -d --force-recreate " + service.Name
 	s.undone = []string{"cd " + shell(o.Dir), restart}
-	s.next = func(p *Plan) []string {
-		inspect := "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $(docker compose ps -q " + service.Name + "))"
+	s.next = func(*Plan) []string {
+		up := upInOwnFolder(s.envFile)
+		if s.envFile == envFile {
+			up = upInJitsisProject(o.Dir, project.ComposeFiles)
+		}
 		return []string{
-			"cd " + shell(o.Dir),
-			restart + "    # ends running meetings",
-			"docker compose logs " + service.Name + ` | grep "service 'component'"    # Activated service 'component' on [` + p.settings.listen + "]:" + strconv.Itoa(p.settings.port),
-			"set -a; eval \"$(grep -E '^(PPCH_|MUC_DOMAIN=)' " + shell(s.envFile) + ` | tr -d '\r')"; set +a`,
-			"PROSODY_URL=xmpp://" + inspect + ":" + strconv.Itoa(p.settings.port) + " ppch",
-			`curl -s http://127.0.0.1:8890/health    # from another terminal: "prosody_status":"ok"`,
+			"cd " + shell(o.Dir) + " && " + restart + "    # ends running meetings",
+			up,
+			"docker compose exec ppch /ppch rooms     # who is where",
+			"docker compose exec ppch /ppch doctor    # when anything is wrong: what to mend",
 		}
 	}
 	return s, nil
 }
 
 // asked are the variables that matter here, should the environment have them and .env not.
-var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
+var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
 	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "XMPP_DOMAIN", "XMPP_MUC_DOMAIN", globalModules}, mucModules...)
 
-// prosodyService returns what Compose makes of the files in o.Dir with this .env.
-func prosodyService(o Options, env []byte) (types.ServiceConfig, error) {
+// composeProject returns what Compose makes of the files in o.Dir with this .env.
+func composeProject(o Options, env []byte) (*types.Project, error) {
 	// compose-go warns by itself of what "docker compose" will warn of anyhow.
 	logrus.SetOutput(io.Discard)
 	options, err := cli.NewProjectOptions(nil, cli.WithWorkingDirectory(o.Dir))
 	if err != nil {
-		return types.ServiceConfig{}, err
+		return nil, err
 	}
 	values, err := ParseEnv(env).Values(o.Lookup)
 	if err != nil {
-		return types.ServiceConfig{}, fmt.Errorf("%s: %w: Docker Compose refuses that, too: mend it first", filepath.Join(o.Dir, ".env"), err)
+		return nil, fmt.Errorf("%s: %w: Docker Compose refuses that, too: mend it first", filepath.Join(o.Dir, ".env"), err)
 	}
 	names := slices.Clone(asked)
 	for name := range values {
@@ -126,13 +131,18 @@ func prosodyService(o Options, env []byte) (types.ServiceConfig, error) {
 	options.Environment.Merge(values)
 	for _, set := range []cli.ProjectOptionsFn{cli.WithConfigFileEnv, cli.WithDefaultConfigPath} {
 		if err := set(options); err != nil {
-			return types.ServiceConfig{}, err
+			return nil, err
 		}
 	}
 	project, err := options.LoadProject(context.Background())
 	if err != nil {
-		return types.ServiceConfig{}, fmt.Errorf("%s: %w: mend it until \"docker compose config\" works", o.Dir, err)
+		return nil, fmt.Errorf("%s: %w: mend it until \"docker compose config\" works", o.Dir, err)
 	}
+	return project, nil
+}
+
+// prosodyService returns the service that has the rooms.
+func prosodyService(o Options, project *types.Project) (types.ServiceConfig, error) {
 	found := []types.ServiceConfig{}
 	for _, name := range project.ServiceNames() {
 		service := project.Services[name]
@@ -149,6 +159,14 @@ func prosodyService(o Options, env []byte) (types.ServiceConfig, error) {
 		return found[i], nil
 	}
 	return found[0], nil
+}
+
+func prosodyWith(o Options, env []byte) (types.ServiceConfig, error) {
+	project, err := composeProject(o, env)
+	if err != nil {
+		return types.ServiceConfig{}, err
+	}
+	return prosodyService(o, project)
 }
 
 // mounted returns the directory of the host that is at target in the container.
@@ -197,7 +215,7 @@ func enableByEnv(p *Plan, o Options, path string) error {
 	if err != nil {
 		return err
 	}
-	before, err := prosodyService(o, file.data)
+	before, err := prosodyWith(o, file.data)
 	if err != nil {
 		return err
 	}
@@ -222,7 +240,7 @@ func enableByEnv(p *Plan, o Options, path string) error {
 			file.edit(v, true, func(e *EnvFile) { e.AddToList(v, prosody.ModuleName) })
 		}
 	}
-	after, err := prosodyService(o, file.data)
+	after, err := prosodyWith(o, file.data)
 	if err != nil {
 		return err
 	}
@@ -232,12 +250,4 @@ func enableByEnv(p *Plan, o Options, path string) error {
 		}
 	}
 	return nil
-}
-
-// shell returns a word for a shell.
-func shell(word string) string {
-	if needsNoQuotes.MatchString(word) && word != "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

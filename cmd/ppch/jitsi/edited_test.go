@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/cmd/ppch/jitsi"
+	"ppch/prosody"
 )
 
 const (
@@ -179,5 +180,51 @@ func TestTheBackupIsWhatWasThere(t *testing.T) {
 	_, err := jitsi.Uninstall(tr.options)
 	if err == nil || !strings.Contains(err.Error(), "was changed, and is not what it was") {
 		t.Errorf("with a backup that was changed got %v want it refused", err)
+	}
+}
+
+// Files as editors of other systems and years leave them: what they hold beside our lines stays, byte by byte.
+func TestAnOddEnvFileKeepsItsBytes(t *testing.T) {
+	for name, odd := range map[string]string{
+		"Latin-1":               "# f\xfcr uns\nTITLE=M\xfcller\n",
+		"no line feed":          "TITLE='it is #1' # yes",
+		"CRLF":                  "TITLE=1\r\n\r\n# two\r\n",
+		"blanks and tabs":       "\t TITLE = 1 \t\n   \n",
+		"twice the same":        "TITLE=1\nTITLE=2\nTITLE=1\n",
+		"lines of many letters": "TITLE=" + strings.Repeat("x", 1<<20) + "\n",
+		"commented out":         "#PPCH_API_KEY=1\n# XMPP_MUC_MODULES=a\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := layOut(t, "docker-stable-9457")
+			text := "CONFIG=./cfg\n" + odd
+			tr.put(env, text)
+			before := tr.snapshot(t)
+			tr.install(t)
+			if got := tr.get(env); !strings.HasPrefix(got, text) || !strings.Contains(got[len(text):], "\nPPCH_COMPONENT_SECRET=") {
+				t.Errorf("got %.2000q want the settings after %.200q", got, text)
+			}
+			tr.uninstall(t)
+			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+				t.Errorf("it is not as before (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A module as an earlier release of PPCH brought it is replaced, and comes back.
+func TestAnOlderModuleIsReplaced(t *testing.T) {
+	tr := layOut(t, "docker-stable-9457")
+	tr.put(module, "local version = \"1.9.3\";\n")
+	before := tr.snapshot(t)
+	p := tr.install(t)
+	if want := "mod_room_participants_api.lua: version 1.9.3 by version 2.0.0"; !strings.Contains(told(p), want) {
+		t.Errorf("got %s want %q", told(p), want)
+	}
+	if got := tr.get(module); got != string(prosody.Module) {
+		t.Errorf("got %.80q want the module", got)
+	}
+	tr.uninstall(t)
+	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+		t.Errorf("it is not as before (-before +after):\n%s", diff)
 	}
 }

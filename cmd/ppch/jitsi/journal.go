@@ -60,7 +60,7 @@ const (
 func openJournal(dir string) (*journal, error) {
 	j := &journal{dir: filepath.Join(dir, journalDir), Format: journalFormat}
 	path := filepath.Join(j.dir, journalName)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return j, nil
@@ -113,7 +113,7 @@ func (j *journal) content(s *state) ([]byte, error) {
 		return s.data, nil
 	}
 	path := filepath.Join(j.dir, "backup", s.SHA256)
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the backup is gone: %w", err)
 	}

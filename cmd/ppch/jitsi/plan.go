@@ -111,7 +111,7 @@ func (p *Plan) open(path string, k kind) (*file, error) {
 		}
 	}
 	f := &file{path: path, kind: k}
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

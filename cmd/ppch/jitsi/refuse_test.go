@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,6 +39,11 @@ func TestWhatIsRefused(t *testing.T) {
 		{"no .env", "docker-stable-9457", func(tr *tree) { tr.remove(env) }, "copy env.example and run ./gen-passwords.sh first", false},
 		{"a .env that Compose refuses", "docker-stable-9457", func(tr *tree) { tr.put(env, "A='never ends\n") }, ".env: line 2: unterminated quoted value: Docker Compose refuses that, too", false},
 		{"a .env that is a directory", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.put(env+"/x", "") }, "is a directory", false},
+		{"a .env that is a pipe", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.pipe(env) }, ".env is no file, but a pipe or a device", false},
+		{"a .env that never ends", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.link("/dev/zero", env) }, ".env is no file, but a pipe or a device", false},
+		{"a .env larger than all that people write", "docker-stable-9457", func(tr *tree) { tr.put(env, strings.Repeat("# x\n", 5<<20)) }, ".env is larger than any that is meant here: 20971520 bytes", false},
+		{"a compose file that is a pipe", "docker-stable-9457", func(tr *tree) { tr.remove("jitsi/docker-compose.yml"); tr.pipe("jitsi/docker-compose.yml") }, "docker-compose.yml is no file, but a pipe", false},
+		{"a conf.d that is a file", "docker-stable-11146", func(tr *tree) { tr.put("cfg/prosody/config/conf.d", "") }, "conf.d", false},
 		{"a CONFIG that isn't there", "docker-stable-9457", func(tr *tree) { tr.put(env, "CONFIG=~/elsewhere\n") }, "if docker compose runs as another user, run this as that one, or with sudo", false},
 		{"modules that a compose file sets", "docker-stable-11031", func(tr *tree) {
 			tr.put("jitsi/docker-compose.override.yml", "services:\n  prosody:\n    environment:\n      XMPP_MUC_MODULES: muc_size\n")
@@ -61,7 +67,7 @@ func TestWhatIsRefused(t *testing.T) {
 		}, "It lacks:\n  component_ports = { 5347 }\n  component_interfaces = { \"*\" }\n      component_secret = \"…\"\nAdd that", false},
 		{"a file by hand that isn't Lua", "docker-stable-9457", func(tr *tree) { tr.put(confd+"ppch.cfg.lua", "component_ports = {\n\nComponent") }, "ppch.cfg.lua: its end is missing: mend it, or move it away", false},
 		{"two secrets", "docker-by-hand", func(tr *tree) { tr.put(env, tr.get(env)+"PPCH_COMPONENT_SECRET=another\n") }, "has another component_secret than .env: make them the same", false},
-		{"a secret's file that isn't there", "docker-stable-9457", func(tr *tree) { tr.put(env, tr.get(env)+"\nPPCH_COMPONENT_SECRET_FILE=gone\n") }, "PPCH_COMPONENT_SECRET_FILE in {root}/jitsi/.env: open", false},
+		{"a secret's file that isn't there", "docker-stable-9457", func(tr *tree) { tr.put(env, tr.get(env)+"\nPPCH_COMPONENT_SECRET_FILE=gone\n") }, "PPCH_COMPONENT_SECRET_FILE in {root}/jitsi/.env: stat", false},
 		{"a newer module", "docker-ppch-1", func(tr *tree) {
 			tr.put("cfg/prosody/prosody-plugins-custom/mod_room_participants_api.lua", "local version = \"99.1.0\";\n")
 		}, "is of version 99.1.0, which is newer", false},
@@ -95,6 +101,19 @@ func TestWhatIsRefused(t *testing.T) {
 func (tr *tree) put(path, text string) {
 	path = filepath.Join(tr.root, path)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		panic(err)
+	}
+}
+
+// pipe and link put something else in the place of a file.
+func (tr *tree) pipe(path string) {
+	if err := syscall.Mkfifo(filepath.Join(tr.root, path), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+func (tr *tree) link(target, path string) {
+	if err := os.Symlink(target, filepath.Join(tr.root, path)); err != nil {
 		panic(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +16,9 @@ type settings struct {
 	port              int
 	listen            string
 }
+
+// setting is a variable of PPCH's with its value.
+type setting struct{ key, value string }
 
 // domainName is what any host name may consist of; Prosody 13 refuses others.
 var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
@@ -74,7 +76,7 @@ func (p *Plan) settle(o Options, s *site, there *conf, env map[string]string) er
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(s.envFile), path)
 		}
-		data, err := os.ReadFile(path)
+		data, err := readFile(path)
 		if err != nil {
 			return fmt.Errorf("PPCH_COMPONENT_SECRET_FILE in %s: %w", s.envFile, err)
 		}
@@ -114,6 +116,15 @@ func (p *Plan) writeSettings(s *site, env map[string]string) error {
 	ensure("PPCH_COMPONENT_SECRET", p.settings.secret, env["PPCH_COMPONENT_SECRET"] == p.settings.secret)
 	ensure("PROSODY_URL", s.url(p.settings.port), env["PROSODY_URL"] != "")
 	ensure("MUC_DOMAIN", strings.Join(s.mucs, ","), env["MUC_DOMAIN"] != "")
+	if env["PPCH_NETWORK_INTERNAL"] != "" {
+		p.note("PPCH_NETWORK_INTERNAL in %s is of version 1 and has no use any more: it may be taken out.", p.relative(f.path))
+	}
+	for _, b := range s.beside {
+		ensure(b.key, b.value, env[b.key] != "")
+		if is := env[b.key]; is != "" && is != b.value {
+			p.note("%s in %s is left as it is, %s; %s would suit this Jitsi.", b.key, p.relative(f.path), is, b.value)
+		}
+	}
 	if url := env["PROSODY_URL"]; strings.HasPrefix(url, "xmpp:") && !strings.HasSuffix(url, fmt.Sprintf(":%d", p.settings.port)) {
 		p.note("PROSODY_URL in %s is left as it is, %s; Prosody will listen on port %d.", p.relative(f.path), url, p.settings.port)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Options are what an operator says.
@@ -45,6 +46,8 @@ type site struct {
 	// owner is whom the secret in confDir is for.
 	owner owner
 
+	// beside are further settings of PPCH, as they suit this Jitsi.
+	beside []setting
 	// enable changes the files that make Prosody load the module.
 	enable func(*Plan) error
 	// next returns what to type afterwards.
@@ -63,12 +66,15 @@ var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml",
 func recognise(o Options) (*site, error) {
 	switch info, err := os.Stat(o.Dir); {
 	case err != nil:
-		return nil, fmt.Errorf("--dir: %w", err)
+		return nil, fmt.Errorf("--dir: %w: in a container, mount it at the same path", err)
 	case !info.IsDir():
 		return nil, fmt.Errorf("--dir: %s is a file: name the directory that it is in", o.Dir)
 	}
 	for _, name := range composeNames {
-		if there(filepath.Join(o.Dir, name)) {
+		if path := filepath.Join(o.Dir, name); there(path) {
+			if _, err := readFile(path); err != nil {
+				return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
+			}
 			return docker(o)
 		}
 	}
@@ -83,6 +89,25 @@ func recognise(o Options) (*site, error) {
 		return nil, fmt.Errorf("%w: %s is the CONFIG of docker-jitsi-meet: name the directory with its docker-compose.yml instead", ErrNotJitsi, o.Dir)
 	}
 	return nil, fmt.Errorf("%w: %s has neither docker-compose.yml (docker-jitsi-meet) nor prosody.cfg.lua (Debian's packages: /etc/prosody)", ErrNotJitsi, o.Dir)
+}
+
+// tooLarge is more than any file has that people write.
+const tooLarge = 16 << 20
+
+// readFile reads a file, which has to be one: a pipe, such as somebody may have put into the place of one, would never end.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file, but a pipe or a device", path)
+	case info.Size() > tooLarge:
+		return nil, fmt.Errorf("%s is larger than any that is meant here: %d bytes", path, info.Size())
+	}
+	return os.ReadFile(path)
 }
 
 func there(path string) bool {
