@@ -4,78 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// engine runs commands beside the Docker engine of .ci/engine, which make test-compose starts.
-// By itself no test starts one.
-type engine struct {
-	t    *testing.T
-	repo string
-	dir  string // where commands run
-}
-
-func newEngine(t *testing.T) *engine {
-	t.Helper()
-	if os.Getenv("ENGINE") == "" {
-		t.Skip("for make test-compose, which has a Docker engine of its own")
-	}
-	repo := must(filepath.Abs(filepath.Join("..", "..")))(t)
-	return &engine{t, repo, repo}
-}
-
-func (e *engine) in(dir string) *engine { return &engine{e.t, e.repo, dir} }
-
-// docker runs a command of docker and returns what it wrote to standard output.
-func (e *engine) docker(args ...string) string {
+// types types commands at a shell in dir, whose user has home. They are README's but for what needs a terminal.
+func (e *engine) types(home, commands string) string {
 	e.t.Helper()
-	out, err := e.run(context.Background(), "docker", args...)
+	out, err := e.run(context.Background(), "env", "HOME="+home, "PPCH_HEALTHCHECK_INTERVAL=1s", "sh", "-ec", strings.ReplaceAll(commands, " --rm -it ", " --rm "))
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	return out
-}
-
-func (e *engine) run(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = e.dir
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out, errs.String())
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-// up brings up services of a project, which options say, and takes the whole project down when the test ends.
-func (e *engine) up(options []string, services ...string) {
-	e.t.Helper()
-	compose := append([]string{"compose"}, options...)
-	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			logs, err := e.run(context.Background(), "docker", append(slices.Clone(compose), "logs", "--no-color")...)
-			e.t.Logf("%s %v", logs, err)
-		}
-		if _, err := e.run(context.Background(), "docker", append(slices.Clone(compose), "down", "--volumes", "--timeout", "3")...); err != nil {
-			e.t.Error(err)
-		}
-	})
-	e.docker(append(append(compose, "up", "--detach"), services...)...)
-}
-
-// inspect reads a property of a container or an image.
-func (e *engine) inspect(name, format string) string {
-	e.t.Helper()
-	return e.docker("inspect", "--format", format, name)
 }
 
 // people brings the cast of the demo to a network until the test ends.
@@ -140,18 +86,6 @@ func (e *engine) confined(container string) {
 	eventually(e.t, time.Minute, "the container is healthy", func() bool { return e.inspect(container, "{{.State.Health.Status}}") == "healthy" })
 }
 
-// freePort returns a port for a service to be published on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l := must(net.Listen("tcp4", "127.0.0.1:0"))(t)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // both are the Prosodys that Jitsis have, by the Debian that has them.
 var both = map[string]string{"0.12": "bookworm", "13": "trixie"}
 
@@ -171,49 +105,137 @@ func (e *engine) buildCast() {
 	}
 }
 
+// operator returns the home of somebody who has one of the Jitsis of package jitsi's tests, and PPCH.
+func (e *engine) operator(tree string) (home string) {
+	e.t.Helper()
+	home = jitsiTree(e.t, tree)
+	if err := os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")); err != nil {
+		e.t.Fatal(err)
+	}
+	put(e.t, filepath.Join(home, "ppch", "docker-compose.yml"), ofTheProject(e.t, "docker-compose.yml"))
+	return home
+}
+
+// commandsIn returns what a section of README has people type, block by block.
+func commandsIn(t *testing.T, heading string) (all []string) {
+	t.Helper()
+	_, section, ok := strings.Cut(ofTheProject(t, "README.md"), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("README has no %s", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n##")
+	for _, part := range strings.Split(section, "\n```sh\n")[1:] {
+		block, _, _ := strings.Cut(part, "\n```\n")
+		all = append(all, block)
+	}
+	return all
+}
+
+// nextIn returns the commands that an installation printed.
+func nextIn(t *testing.T, printed string) string {
+	t.Helper()
+	_, next, ok := strings.Cut(printed, "\nDone. Next:\n")
+	if !ok {
+		t.Fatalf("got %s want it done", printed)
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(next, "  "), "\n  ", "\n")
+}
+
+// bringsUp types what an installation printed, with people in the rooms, up to the numbers.
+func (e *engine) bringsUp(home, network, next string) {
+	e.t.Helper()
+	commands := strings.SplitN(next, "\n", 4)
+	if len(commands) != 4 || !strings.HasPrefix(commands[3], "docker compose exec ppch /ppch doctor ") {
+		e.t.Fatalf("got %s want three commands and one more, in case anything is wrong", next)
+	}
+	e.types(home, commands[0]+"\n"+commands[1])
+	e.people(network)
+	folder, _, ok := strings.Cut(commands[1], " && ")
+	if !ok {
+		folder, _, _ = strings.Cut(commands[0], " && ")
+	}
+	eventually(e.t, time.Minute, "ppch rooms tells of the cast", func() bool {
+		out, err := e.run(context.Background(), "sh", "-ec", folder+"\n"+commands[2])
+		return err == nil && strings.Contains(out, "planning")
+	})
+}
+
 // What README says, as somebody types it who has a docker-jitsi-meet.
 func TestDockerAsREADMESaysIt(t *testing.T) {
 	e := newEngine(t)
-	program := buildProgram(t)
 	e.docker("image", "inspect", "ppch") // make image has built it
 	e.buildCast()
+	readme := commandsIn(t, "## Docker")
+	install, next := readme[1], readme[2]
 
-	for version := range both {
-		t.Run("in Jitsi's project, Prosody "+version, func(t *testing.T) {
-			root := jitsiTree(t, "docker-stable-11146")
-			e, port := newEngine(t).in(filepath.Join(root, "jitsi")), freePort(t)
-			env := filepath.Join(e.dir, ".env")
-			put(t, env, ofFile(t, env)+"COMPOSE_PROJECT_NAME=jitsi\nPPCH_NETWORK_IS_EXTERNAL=false\nPPCH_PORT="+port+"\nJITSI_IMAGE_REPO=prosody-"+version+"\n")
-			must(e.run(t.Context(), program, "jitsi", "install", "--dir", e.dir))(t)
-			e.up([]string{"-f", "docker-compose.yml", "-f", filepath.Join(e.repo, "docker-compose.yml")}, "prosody", "ppch")
-			e.people("jitsi_meet.jitsi")
-			e.knows(port, variablesOf(t, env)["PPCH_API_KEY"])
-			e.confined("jitsi-ppch-1")
-		})
-	}
+	t.Run("beside Jitsi, Prosody 13", func(t *testing.T) {
+		e := newEngine(t)
+		home := e.operator("docker-stable-11146")
+		jitsi, own, env := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch")), filepath.Join(home, "ppch", ".env")
+		put(t, filepath.Join(jitsi.dir, ".env"), ofFile(t, filepath.Join(jitsi.dir, ".env"))+"JITSI_IMAGE_REPO=prosody-13\n")
+		printed := nextIn(t, e.types(home, install))
+		if want := strings.ReplaceAll(next, "~", home); printed != want {
+			t.Errorf("it printed\n%s\nand README has\n%s", printed, want)
+		}
+		jitsi.down()
+		own.down()
+		e.bringsUp(home, "docker-jitsi-meet_meet.jitsi", printed)
+		e.knows("8890", variablesOf(t, env)["PPCH_API_KEY"])
+		e.confined("ppch-ppch-1")
+	})
 
-	t.Run("in a folder of its own, with the .env and the Jitsi of version 1", func(t *testing.T) {
-		root := jitsiTree(t, "docker-ppch-1")
-		e, port := newEngine(t).in(filepath.Join(root, "jitsi")), freePort(t)
+	t.Run("in Jitsi's project, Prosody 0.12", func(t *testing.T) {
+		e := newEngine(t)
+		home := e.operator("docker-stable-11146")
+		jitsi := e.in(filepath.Join(home, "docker-jitsi-meet"))
+		env := filepath.Join(jitsi.dir, ".env")
+		put(t, env, ofFile(t, env)+"JITSI_IMAGE_REPO=prosody-0.12\n")
+		put(t, filepath.Join(jitsi.dir, "docker-compose.override.yml"), "services:\n    prosody:\n        hostname: overridden\n")
+		printed := nextIn(t, e.types(home, strings.Replace(install, " --env-file ~/ppch/.env", "", 1)))
+		jitsi.down("-f", "docker-compose.yml", "-f", filepath.Join(home, "ppch", "docker-compose.yml"))
+		e.bringsUp(home, "docker-jitsi-meet_meet.jitsi", printed)
+		e.knows("8890", variablesOf(t, env)["PPCH_API_KEY"])
+		e.confined("docker-jitsi-meet-ppch-1")
+		if got := e.inspect("docker-jitsi-meet-prosody-1", "{{.Config.Hostname}}"); got != "overridden" {
+			t.Errorf("got the hostname %s: Jitsi's Prosody was brought up anew without its docker-compose.override.yml", got)
+		}
+	})
+
+	t.Run("with the .env and the Jitsi of version 1, and back", func(t *testing.T) {
+		e := newEngine(t)
+		home := e.operator("docker-ppch-1")
+		jitsi, own := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch"))
 		e.docker("tag", "prosody-0.12/prosody:stable-11146-2", "jitsi/prosody:stable-10078")
 		// Those containers gave /config to Prosody's user.
-		must(e.run(t.Context(), "chown", "-R", "1000:1000", filepath.Join(root, "cfg")))(t)
-		env := filepath.Join(root, "ppch", ".env")
-		put(t, env, ofFile(t, env)+"PPCH_CONTAINER_NAME=hook\nPPCH_RESTART_POLICY=always\nPPCH_NETWORK_INTERNAL=ppch-internal\n"+
-			"PPCH_NETWORK_EXTERNAL=docker-jitsi-meet_meet.jitsi\nPPCH_HEALTHCHECK_INTERVAL=1s\nPPCH_HEALTHCHECK_TIMEOUT=3s\n"+
-			"PPCH_HEALTHCHECK_RETRIES=9\nPPCH_HEALTHCHECK_START_PERIOD=4s\nPPCH_PORT="+port+"\n")
-		must(e.run(t.Context(), program, "jitsi", "install", "--dir", e.dir, "--env-file", env))(t)
+		must(e.run(t.Context(), "chown", "-R", "1000:1000", filepath.Join(home, "cfg")))(t)
+		env := filepath.Join(own.dir, ".env")
+		put(t, env, ofFile(t, env)+"PPCH_CONTAINER_NAME=hook\nPPCH_RESTART_POLICY=always\nPPCH_HEALTHCHECK_TIMEOUT=3s\n"+
+			"PPCH_HEALTHCHECK_RETRIES=9\nPPCH_HEALTHCHECK_START_PERIOD=4s\n")
+		before := everything(t, home)
+		jitsi.down()
+		own.down()
 
+		// As it is it says what is missing, and counts nothing.
+		jitsi.docker("compose", "up", "--detach", "prosody")
+		own.docker("compose", "up", "--detach")
+		eventually(t, time.Minute, "the log says what is missing", func() bool {
+			return strings.Contains(own.docker("compose", "logs"), "PPCH_COMPONENT_SECRET: is not set")
+		})
+
+		migration := commandsIn(t, "### From version 1")
+		commands := strings.Split(migration[0], "\n")
+		printed := e.types(home, commands[len(commands)-1])
+		if !strings.Contains(printed, "PPCH_NETWORK_INTERNAL in "+env+" is of version 1 and has no use any more") {
+			t.Errorf("got %s want a word about what is obsolete", printed)
+		}
 		// Secrets go into files, as anybody may want who has Docker's own.
-		files, key := filepath.Join(root, "ppch", "files"), variablesOf(t, env)["PPCH_API_KEY"]
+		files, key := filepath.Join(own.dir, "files"), variablesOf(t, env)["PPCH_API_KEY"]
 		put(t, filepath.Join(files, "key"), key)
-		put(t, env, strings.Replace(ofFile(t, env), "PPCH_API_KEY="+key, "PPCH_API_KEY_FILE=/etc/ppch/key\nPPCH_FILES="+files, 1))
-
-		e.up([]string{"-p", "docker-jitsi-meet"}, "prosody")
-		own := e.in(e.repo)
-		own.up([]string{"-p", "ppch", "--env-file", env}, "ppch")
+		installed := ofFile(t, env)
+		put(t, env, strings.Replace(installed, "PPCH_API_KEY="+key, "PPCH_API_KEY_FILE=/etc/ppch/key\nPPCH_FILES="+files, 1))
+		e.types(home, strings.Join(strings.SplitN(nextIn(t, printed), "\n", 3)[:2], "\n"))
 		e.people("docker-jitsi-meet_meet.jitsi")
-		e.knows(port, key)
+		e.knows("8890", key)
 		e.confined("hook")
 		if got, want := e.inspect("hook", "{{.HostConfig.RestartPolicy.Name}} {{json .Config.Healthcheck}}"),
 			`always {"Test":["CMD","/ppch","healthcheck"],"Interval":1000000000,"Timeout":3000000000,"StartPeriod":4000000000,"Retries":9}`; got != want {
@@ -222,11 +244,25 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		if got := e.docker("inspect", "hook"); strings.Contains(got, key) {
 			t.Error("docker inspect shows the key that is in a file")
 		}
+
+		put(t, env, installed)
+		if err := os.RemoveAll(files); err != nil {
+			t.Fatal(err)
+		}
+		own.types(home, migration[1])
+		if diff := cmp.Diff(before, everything(t, home)); diff != "" {
+			t.Errorf("it is not as before (-before +after):\n%s", diff)
+		}
 	})
 
 	t.Run("the demo", func(t *testing.T) {
 		e := newEngine(t)
-		e.up([]string{"--env-file", "cmd/ppch-demo/demo.env"})
+		const command = "docker compose --env-file cmd/ppch-demo/demo.env up --build"
+		if !strings.Contains(ofTheProject(t, "README.md"), "`"+command+"`") {
+			t.Fatalf("README has no %s", command)
+		}
+		e.down("--env-file", "cmd/ppch-demo/demo.env")
+		e.types(os.Getenv("HOME"), command+" --detach")
 		e.knows("8890", "demo-demo-demo-demo")
 		e.confined("ppch-demo-ppch-1")
 	})
