@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 )
 
 // types types commands at a shell in dir, whose user has home. They are README's but for what needs a terminal.
@@ -93,17 +95,30 @@ var both = map[string]string{"0.12": "bookworm", "13": "trixie"}
 // /config copied at start, external components switched off before conf.d is read, rooms hidden.
 func (e *engine) buildCast() {
 	e.t.Helper()
-	build := []string{"build", "--quiet", "--file", "cmd/ppch-demo/Dockerfile"}
-	e.docker(append(build, "--target", "cast", "--tag", "ppch-demo-cast", ".")...)
+	build := []string{"docker", "build", "--quiet", "--file", "cmd/ppch-demo/Dockerfile"}
+	builds := [][]string{append(slices.Clone(build), "--target", "cast", "--tag", "ppch-demo-cast", ".")}
 	for version, debian := range both {
-		// A name as docker-jitsi-meet gives it, so that its docker-compose.yml stands as it is.
-		e.docker(append(build, "--target", "jitsi", "--build-arg", "DEBIAN="+debian,
-			"--tag", "prosody-"+version+"/prosody:stable-11146-2", ".")...)
-		if out := e.docker("run", "--rm", "--entrypoint", "prosodyctl", "--user", "0", "prosody-"+version+"/prosody:stable-11146-2", "about"); !strings.Contains(out, "Prosody "+version+".") {
+		builds = append(builds, append(slices.Clone(build), "--target", "jitsi", "--build-arg", "DEBIAN="+debian, "--tag", prosodyImage(version), "."))
+	}
+	var g errgroup.Group
+	for _, build := range builds {
+		g.Go(func() error {
+			_, err := e.run(context.Background(), build[0], build[1:]...)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		e.t.Fatal(err)
+	}
+	for version := range both {
+		if out := e.docker("run", "--rm", "--entrypoint", "prosodyctl", "--user", "0", prosodyImage(version), "about"); !strings.Contains(out, "Prosody "+version+".") {
 			e.t.Fatalf("got %s want Prosody %s", out, version)
 		}
 	}
 }
+
+// prosodyImage is a name as docker-jitsi-meet gives it, so that its docker-compose.yml stands as it is.
+func prosodyImage(version string) string { return "prosody-" + version + "/prosody:stable-11146-2" }
 
 // operator returns the home of somebody who has one of the Jitsis of package jitsi's tests, and PPCH.
 func (e *engine) operator(tree string) (home string) {
@@ -205,7 +220,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		e := newEngine(t)
 		home := e.operator("docker-ppch-1")
 		jitsi, own := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch"))
-		e.docker("tag", "prosody-0.12/prosody:stable-11146-2", "jitsi/prosody:stable-10078")
+		e.docker("tag", prosodyImage("0.12"), "jitsi/prosody:stable-10078")
 		// Those containers gave /config to Prosody's user.
 		must(e.run(t.Context(), "chown", "-R", "1000:1000", filepath.Join(home, "cfg")))(t)
 		env := filepath.Join(own.dir, ".env")
