@@ -187,7 +187,10 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		e := newEngine(t)
 		home := e.operator("docker-stable-11146")
 		jitsi, own, env := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch")), filepath.Join(home, "ppch", ".env")
-		put(t, filepath.Join(jitsi.dir, ".env"), ofFile(t, filepath.Join(jitsi.dir, ".env"))+"JITSI_IMAGE_REPO=prosody-13\n")
+		put(t, filepath.Join(jitsi.dir, ".env"), strings.Replace(ofFile(t, filepath.Join(jitsi.dir, ".env")), "../cfg", "~/.jitsi-meet-cfg", 1)+"JITSI_IMAGE_REPO=prosody-13\n")
+		if err := os.Rename(filepath.Join(home, "cfg"), filepath.Join(home, ".jitsi-meet-cfg")); err != nil {
+			t.Fatal(err)
+		}
 		printed := nextIn(t, e.types(home, install))
 		if want := strings.ReplaceAll(next, "~", home); printed != want {
 			t.Errorf("it printed\n%s\nand README has\n%s", printed, want)

@@ -47,7 +47,8 @@ and as it was in the folder .ppch. Run twice it does nothing the second time;
 interrupted it can be run again.`,
 		Example: `  ppch jitsi install --dir ~/docker-jitsi-meet --dry-run
   sudo ppch jitsi install --dir ~/docker-jitsi-meet
-  sudo ppch jitsi install --dir /etc/prosody`,
+  sudo ppch jitsi install --dir /etc/prosody
+  docker run --rm -it --user 0 -e HOME -v "$HOME:$HOME" ppch jitsi install --dir ~/docker-jitsi-meet --env-file ~/ppch/.env`,
 	})
 	cmd.Flags().StringVar(&o.EnvFile, "env-file", "", "file for PPCH's settings (default PATH/.env, Debian: PATH/ppch.env)")
 	cmd.Flags().StringVar(&o.Component, "component-domain", "", `name of the component (default "ppch." and Jitsi's domain)`)
