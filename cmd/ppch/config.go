@@ -39,6 +39,8 @@ type config struct {
 	maxStaleness time.Duration
 	maxStreams   int
 
+	pprof string // host:port; empty for none
+
 	debug bool
 	zone  *time.Location
 
@@ -71,6 +73,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.maxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
+	c.pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
 	c.debug = p.boolean("DEBUG", s.Debug)
 	c.zone = p.zone("TZ", s.TZ)
 	c.warnings = p.warnings

@@ -49,6 +49,8 @@ const (
 	isNoOrigin        = "is not an origin: write one such as https://dashboard.example.com"
 	holdsControlChars = "holds a control character or more than one line: "
 
+	isNotOfThisMachine = "is no address and port of this machine alone: use one such as 127.0.0.1:6060"
+
 	howToNameAnAccount = "name an account of a VirtualHost, such as admin@auth.meet.jitsi"
 )
 
@@ -75,6 +77,12 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 
 		{"no streams", variables{"PPCH_MAX_STREAMS": "0"}, `PPCH_MAX_STREAMS: "0" is not a number from 1 to 1000000`},
 		{"streams in words", variables{"PPCH_MAX_STREAMS": "many"}, `PPCH_MAX_STREAMS: "many" is not a number from 1 to 1000000`},
+
+		{"profiles for everybody", variables{"PPCH_PPROF_ADDR": "0.0.0.0:6060"}, `PPCH_PPROF_ADDR: "0.0.0.0:6060" ` + isNotOfThisMachine},
+		{"profiles for a network", variables{"PPCH_PPROF_ADDR": "10.0.0.2:6060"}, `PPCH_PPROF_ADDR: "10.0.0.2:6060" ` + isNotOfThisMachine},
+		{"profiles on all addresses", variables{"PPCH_PPROF_ADDR": ":6060"}, `PPCH_PPROF_ADDR: ":6060" ` + isNotOfThisMachine},
+		{"profiles at a name, which may be anybody's", variables{"PPCH_PPROF_ADDR": "localhost:6060"}, `PPCH_PPROF_ADDR: "localhost:6060" ` + isNotOfThisMachine},
+		{"profiles without a port", variables{"PPCH_PPROF_ADDR": "127.0.0.1"}, `PPCH_PPROF_ADDR: "127.0.0.1" ` + isNotOfThisMachine},
 
 		{"a port that is a word", variables{"PPCH_PORT": "http"}, `PPCH_PORT: "http" is not a port: use a number from 0 to 65535`},
 		{"a port beyond the last", variables{"PPCH_PORT": "65536"}, `PPCH_PORT: "65536" is not a port: use a number from 0 to 65535`},

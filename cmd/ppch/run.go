@@ -75,6 +75,10 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
 	measure(metrics, xmpp.Metrics(), http.Metrics())
+	profiles, err := newProfiler(cfg.pprof, log)
+	if err != nil {
+		return err
+	}
 
 	// Without a file SIGHUP stays what it is to any program whose terminal is closed: its end.
 	hangup := make(chan os.Signal, 1)
@@ -89,6 +93,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
 	g.Go(func() error { return keys.Run(ctx, hangup) })
+	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {
 		defer stopXMPP()
 		return http.Run(ctx)

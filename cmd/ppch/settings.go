@@ -39,6 +39,8 @@ type settings struct {
 
 	MaxStreams string `env:"PPCH_MAX_STREAMS, default=10000" help:"how many event streams there may be at a time"`
 
+	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port on which to serve profiles for go tool pprof, such as 127.0.0.1:6060"`
+
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
 	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
 }

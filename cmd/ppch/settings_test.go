@@ -18,13 +18,14 @@ type plain struct {
 	Debug      bool
 	Origins    string
 	Zone       string
+	Pprof      string
 	Warnings   []string
 }
 
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
 
@@ -106,6 +107,8 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
 		}},
 		{"fewer streams", variables{"PPCH_MAX_STREAMS": "50"}, func(c *plain) { c.MaxStreams = 50 }},
+		{"profiles on loopback", variables{"PPCH_PPROF_ADDR": "127.0.0.1:6060"}, func(c *plain) { c.Pprof = "127.0.0.1:6060" }},
+		{"profiles on IPv6's loopback", variables{"PPCH_PPROF_ADDR": "[::1]:0"}, func(c *plain) { c.Pprof = "[::1]:0" }},
 		{"debug is on", variables{"DEBUG": "TRUE"}, func(c *plain) { c.Debug = true }},
 		{"debug is 1", variables{"DEBUG": "1"}, func(c *plain) { c.Debug = true }},
 		{"debug is no", variables{"DEBUG": "no"}, func(*plain) {}},

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Prosody needs not be there, so that the service can be profiled while it can't do its work either.
+func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
+	t.Parallel()
+	s := runService(t, variables{
+		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret", "PPCH_PORT": "0",
+		"PROSODY_URL": "xmpp://127.0.0.1:1", "PPCH_PPROF_ADDR": "127.0.0.1:0",
+	})
+	if got := s.get("/debug/pprof/", "X-API-Key", testKey); got.status != http.StatusNotFound {
+		t.Errorf("the API got %d want no profiles there", got.status)
+	}
+	var at string
+	for _, r := range s.log.records(t) {
+		if r["msg"] == "profiles are served" {
+			at = r["listen"].(string)
+		}
+	}
+	if at == "" {
+		t.Fatalf("the log got %s want where profiles are served", s.log.String())
+	}
+	profiles := &service{t: t, url: "http://" + at, client: s.client}
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/profile?seconds=1", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace?seconds=0.1"} {
+		if got := profiles.get(path); got.status != http.StatusOK || got.body == "" {
+			t.Errorf("%s got %d and %d bytes want a profile", path, got.status, len(got.body))
+		}
+	}
+	for _, path := range []string{"/", "/health", "/api/rooms"} {
+		if got := profiles.get(path, "X-API-Key", testKey); got.status != http.StatusNotFound {
+			t.Errorf("%s got %d want profiles there and nothing else", path, got.status)
+		}
+	}
+
+	// Who is being told when the service stops doesn't hold it up.
+	patient := &service{t: t, url: profiles.url, client: &http.Client{Transport: s.client.Transport}}
+	asked := make(chan error, 1)
+	go func() {
+		_, err := patient.try(t.Context(), "/debug/pprof/trace?seconds=40")
+		asked <- err
+	}()
+	eventually(t, 10*time.Second, "a trace is being made", func() bool {
+		return strings.Contains(profiles.get("/debug/pprof/goroutine?debug=1").body, "pprof.Trace")
+	})
+	if err := s.stop(); err != nil {
+		t.Errorf("run got %v want nil", err)
+	}
+	if err := <-asked; err == nil {
+		t.Error("a trace of 40 s came to its end before the service did")
+	}
+}
+
+func TestATakenAddressForProfilesFailsAtStart(t *testing.T) {
+	t.Parallel()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	var log logBuffer
+	err := run(t.Context(), sound(variables{"PPCH_PORT": "0", "PPCH_PPROF_ADDR": l.Addr().String()}), &log)
+	if err == nil || !strings.HasPrefix(err.Error(), "PPCH_PPROF_ADDR: ") || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v want the address that is in use", err)
+	}
+}
