@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const statusClientGone = 499
 // It is the ResponseWriter too, for only so can the status be known.
 type exchange struct {
 	http.ResponseWriter
+	conn      *refusalConn // nil where requests share it
 	requestID string
 	route     string // the template of the route
 	grant     grant  // what the key allows
@@ -50,6 +52,31 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// writeWhole writes the body of an answer of which nothing was sent yet, and to which nothing is added.
+func (x *exchange) writeWhole(body []byte) (int, error) {
+	if x.conn != nil {
+		x.conn.gather.expect = true
+		defer func() { x.conn.gather.expect = false }()
+	}
+	return x.Write(body)
+}
+
+// connKey is where the context of a request has its connection.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection that r has to itself until it is answered, or nil.
+func connOf(r *http.Request) *refusalConn {
+	if r.ProtoMajor != 1 {
+		return nil
+	}
+	c, _ := r.Context().Value(connKey{}).(*refusalConn)
+	return c
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
@@ -57,7 +84,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		x := &exchange{ResponseWriter: w, requestID: requestID(r), route: unmatched}
+		x := &exchange{ResponseWriter: w, conn: connOf(r), requestID: requestID(r), route: unmatched}
 		defer func() {
 			took := time.Since(start)
 			s.logExchange(r, x, took)

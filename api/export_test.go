@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -32,10 +33,38 @@ func (s *Server) Router() *mux.Router { return s.router }
 // Wrap returns next inside of what every request goes through.
 func (s *Server) Wrap(next http.Handler) http.Handler { return s.wrap(next) }
 
+// CountWrites counts what is sent, by system calls, and may be called only before Run.
+func (s *Server) CountWrites() *atomic.Int64 {
+	var writes atomic.Int64
+	connContext := s.http.ConnContext
+	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		c.(*refusalConn).gather.to = countingConn{c.(*refusalConn).duplex, &writes}
+		return connContext(ctx, c)
+	}
+	return &writes
+}
+
+type countingConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countingConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// WriteBytes answers with a body.
+func WriteBytes(w http.ResponseWriter, body []byte) error {
+	return writeBytes(w, http.StatusOK, mediaJSON, body)
+}
+
 // Tight makes the kernel hold little of what s sends. It may be called only before Run.
 func (s *Server) Tight() {
+	connContext := s.http.ConnContext
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(refusalConn).duplex.(*net.TCPConn).SetWriteBuffer(4096)
+		ctx = connContext(ctx, c)
+		_ = c.(*refusalConn).duplex.(*net.TCPConn).SetWriteBuffer(4096)
 		return ctx
 	}
 }

@@ -32,7 +32,7 @@ func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte
 	h["Content-Type"] = []string{mediaType}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if _, err := exchangeOf(w).writeWhole(body); err != nil {
 		return fmt.Errorf("api: write: %w", err)
 	}
 	return nil

@@ -40,9 +40,9 @@ func (l refusalListener) Accept() (net.Conn, error) {
 	case !ok:
 		return conn, err
 	case l.tls != nil:
-		return refusalConn{duplex: tls.Server(tcp, l.tls), server: l.server}, err
+		return newRefusalConn(tls.Server(tcp, l.tls), l.server), err
 	}
-	return refusalConn{duplex: tcp, server: l.server}, err
+	return newRefusalConn(tcp, l.server), err
 }
 
 // duplex is a connection whose sending side can be closed: net/http does only that after a refusal, so that it arrives.
@@ -55,13 +55,18 @@ type duplex interface {
 type refusalConn struct {
 	duplex
 	server *Server
+	gather gatherer
+}
+
+func newRefusalConn(c duplex, s *Server) *refusalConn {
+	return &refusalConn{duplex: c, server: s, gather: gatherer{to: c}}
 }
 
 // Write writes p, or a problem document if p is a refusal, which net/http writes in one call.
-func (c refusalConn) Write(p []byte) (int, error) {
+func (c *refusalConn) Write(p []byte) (int, error) {
 	status, ok := refusal(p)
 	if !ok {
-		return c.duplex.Write(p)
+		return c.gather.Write(p)
 	}
 	to, problem, err := c.refused(status)
 	if err != nil {
@@ -84,7 +89,7 @@ func (c refusalConn) Write(p []byte) (int, error) {
 // refused returns the problem of a refusal, and where to write it.
 // What net/http takes for a request that it can't read may be a handshake that failed, which is returned as an error
 // unless the client spoke HTTP instead of TLS: then it is told so in its own words.
-func (c refusalConn) refused(status int) (to net.Conn, p *problem, err error) {
+func (c *refusalConn) refused(status int) (to net.Conn, p *problem, err error) {
 	if encrypted, ok := c.duplex.(*tls.Conn); ok {
 		var plain tls.RecordHeaderError
 		switch err := encrypted.Handshake(); { // has happened: this is how it ended

@@ -227,6 +227,7 @@ func New(cfg Config) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+		ConnContext:       withConn,
 
 		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
 		DisableGeneralOptionsHandler: true,

@@ -1,0 +1,53 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"ppch/api"
+)
+
+// What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
+func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
+	s := prepare(t)
+	writes := s.CountWrites()
+	s.HTTP().Handler = s.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		length, err := strconv.Atoi(r.URL.Path[1:])
+		if err != nil {
+			panic(err)
+		}
+		if err := api.WriteBytes(w, bytes.Repeat([]byte("x"), length)); err != nil {
+			t.Error(err)
+		}
+	}))
+	s.run()
+	conn := s.dial()
+	answers := bufio.NewReader(conn)
+	for length := 0; length < 9000; length++ {
+		if length == 4200 {
+			length = 7200 // between nothing new happens
+		}
+		for _, method := range []string{http.MethodHead, http.MethodGet} {
+			before := writes.Load()
+			if _, err := fmt.Fprintf(conn, "%s /%d HTTP/1.1\r\nHost: ppch\r\n\r\n", method, length); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(answers, &http.Request{Method: method})
+			if err != nil {
+				t.Fatalf("%s of %d bytes: %v", method, length, err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.ContentLength != int64(length) || method == http.MethodGet && len(body) != length {
+				t.Fatalf("%s of %d bytes: got %d of %d, %v", method, length, len(body), resp.ContentLength, err)
+			}
+			if got := writes.Load() - before; got != 1 {
+				t.Fatalf("%s of %d bytes: got %d writes want 1", method, length, got)
+			}
+		}
+	}
+}
