@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"net/http"
 	"sync"
-
-	"github.com/gorilla/mux"
 )
 
 // dashboardFS are the files of the dashboard, each of which is served under its name.
@@ -58,7 +56,7 @@ func (s *Server) getDashboard(w http.ResponseWriter, r *http.Request) error {
 
 // getDashboardAsset handles "GET /dashboard/{asset}".
 func (s *Server) getDashboardAsset(w http.ResponseWriter, r *http.Request) error {
-	return s.writeDashboard(w, r, mux.Vars(r)["asset"])
+	return s.writeDashboard(w, r, exchangeOf(w).vars["asset"])
 }
 
 func (s *Server) writeDashboard(w http.ResponseWriter, r *http.Request, name string) error {

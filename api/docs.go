@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gorilla/mux"
 	"github.com/swaggest/swgui/v5/static"
 	"sigs.k8s.io/yaml"
 )
@@ -117,7 +116,7 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
 
 // getDocsAsset handles "GET /docs/{asset}".
 func (s *Server) getDocsAsset(w http.ResponseWriter, r *http.Request) error {
-	file, ok := s.docs.assets[mux.Vars(r)["asset"]]
+	file, ok := s.docs.assets[exchangeOf(w).vars["asset"]]
 	if !ok {
 		return notFound(w, r)
 	}

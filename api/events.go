@@ -79,7 +79,7 @@ func (s *Server) getRoomEvents(w http.ResponseWriter, r *http.Request) error {
 
 // openRoomStream is openStream for the room in the path of r.
 func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
-	name, err := roomName(r)
+	name, err := exchangeOf(w).roomName()
 	if err != nil {
 		return nil, err
 	}

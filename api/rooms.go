@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/gorilla/mux"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
@@ -42,7 +41,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if err := q.err(); err != nil {
 		return err
 	}
-	name, err := roomName(r)
+	name, err := exchangeOf(w).roomName()
 	if err != nil {
 		return err
 	}
@@ -124,10 +123,10 @@ func (s *Server) roomNamed(name string) (jid.JID, error) {
 	return room, err
 }
 
-// roomName returns the room name in the path of r as its sender meant it.
+// roomName returns the room name in the path as its sender meant it.
 // The router matches the escaped path, so unescaping is left to us.
-func roomName(r *http.Request) (string, error) {
-	name, err := url.PathUnescape(mux.Vars(r)["room_name"])
+func (x *exchange) roomName() (string, error) {
+	name, err := url.PathUnescape(x.vars["room_name"])
 	if err != nil {
 		return "", &problem{kind: kindMalformed, detail: "The path has a bad percent-escape.", cause: err}
 	}

@@ -220,7 +220,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.router = s.newRouter()
 	s.http = &http.Server{
-		Handler:           s.wrap(s.router),
+		Handler:           s.wrap(http.HandlerFunc(s.dispatch)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
