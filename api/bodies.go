@@ -43,7 +43,7 @@ func (y *body) append(b, name []byte, asOf time.Time) []byte {
 	b = append(b, ',')
 	b = append(b, y.view[1:len(y.view)-1]...)
 	b = append(b, `,"as_of":"`...)
-	b = asOf.UTC().AppendFormat(b, timestamp)
+	b = append(b, timestampOf(asOf)...)
 	return append(b, `"}`...)
 }
 

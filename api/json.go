@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,24 @@ func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte
 
 // timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
 const timestamp = "2006-01-02T15:04:05.000Z"
+
+// timestampOf returns t as text.
+// Most answers, and most rooms of a list, were last known to be true at the same time, so that the last one is kept.
+func timestampOf(t time.Time) string {
+	if last := lastTimestamp.Load(); last != nil && last.at.Equal(t) {
+		return last.text
+	}
+	now := &instant{t, t.UTC().Format(timestamp)}
+	lastTimestamp.Store(now)
+	return now.text
+}
+
+type instant struct {
+	at   time.Time
+	text string
+}
+
+var lastTimestamp atomic.Pointer[instant]
 
 // stamp returns t for a document, nil (null) for the zero time.
 func stamp(t time.Time) *string {

@@ -303,6 +303,6 @@ func (s *Server) appendList(ctx context.Context, b []byte, l list) ([]byte, erro
 		b = strconv.AppendQuote(b, l.next)
 	}
 	b = append(b, `,"as_of":"`...)
-	b = l.asOf.UTC().AppendFormat(b, timestamp)
+	b = append(b, timestampOf(l.asOf)...)
 	return append(b, '"', '}', '\n'), nil
 }
