@@ -29,14 +29,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 	}
 	x := exchangeOf(w)
 	x.grant = grant{k}
-	if k.ended(time.Now()) {
+	now := time.Now()
+	if k.ended(now) {
 		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}
 	}
 	if k.limiter != nil {
-		if !k.limiter.Allow() {
+		if !k.limiter.AllowN(now, 1) {
 			return limited(k.limiter, policyKey, "This API key is used too often; RateLimit-Policy says how often it may be.")
 		}
-		warnLimit(w.Header(), k.limiter, policyKey)
+		warnLimit(w.Header(), k.limiter, policyKey, now)
 	}
 	if !x.grant.allows(needed) {
 		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", needed)}

@@ -20,7 +20,7 @@ type shape struct {
 	names bool // whether they may be told
 }
 
-type place int
+type place uint8
 
 const (
 	inParticipants place = iota

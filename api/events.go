@@ -83,10 +83,11 @@ func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*stream
 	if err != nil {
 		return nil, err
 	}
-	room, err := s.roomNamed(name)
+	named, err := s.roomNamed(name)
 	if err != nil {
 		return nil, err
 	}
+	room := named.jid
 	if !exchangeOf(w).grant.sees(room) {
 		return nil, errRoomNotAllowed
 	}

@@ -110,10 +110,10 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	case x.status == http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	ctx := context.WithoutCancel(r.Context())
-	if !s.log.Enabled(ctx, level) {
+	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
+	ctx := context.WithoutCancel(r.Context())
 	attrs := []slog.Attr{
 		slog.String("request_id", x.requestID),
 		slog.String("method", r.Method),

@@ -81,8 +81,8 @@ func limited(limiter *rate.Limiter, policy, detail string) *problem {
 
 // warnLimit tells a client in the header that most of what the limiter lets pass at once has been used up.
 // As long as there is plenty, nothing is told and nothing spent on it, which §6.1 of the draft has in mind.
-func warnLimit(h http.Header, limiter *rate.Limiter, policy string) {
-	left := max(0, limiter.Tokens())
+func warnLimit(h http.Header, limiter *rate.Limiter, policy string, now time.Time) {
+	left := max(0, limiter.TokensAt(now))
 	if most := float64(limiter.Burst()); left < most/2 {
 		untilAll := time.Duration((most - left) / float64(limiter.Limit()) * float64(time.Second))
 		tellLimit(h, limiter, policy, int(left), untilAll)

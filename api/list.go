@@ -215,23 +215,23 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{names: names, shape: as}
+	l := list{names: make([][]byte, 0, len(names)), shape: as}
 	for _, name := range names {
-		room, err := s.roomNamed(name)
-		if err == nil && !grant.sees(room) {
+		named, err := s.roomNamed(name)
+		if err == nil && !grant.sees(named.jid) {
 			err = errRoomNotAllowed
 		}
 		if err != nil {
 			return nameProblem(name, err)
 		}
-		g, err := s.rooms.Glance(r.Context(), room)
+		g, err := s.rooms.Glance(r.Context(), named.jid)
 		if err != nil {
 			return err
 		}
 		if l.asOf.IsZero() || g.AsOf.Before(l.asOf) {
 			l.asOf = g.AsOf
 		}
-		l.rooms = append(l.rooms, g)
+		l.rooms, l.names = append(l.rooms, g), append(l.names, named.quoted)
 	}
 	return s.writeList(w, r, l)
 }
@@ -246,7 +246,7 @@ func nameProblem(name string, err error) error {
 // list is rooms that are told together.
 type list struct {
 	rooms []occupancy.Glance
-	names []string // by which they were asked for, nil where they were not
+	names [][]byte // by which they were asked for, as JSON; nil where they were not
 	next  string
 	asOf  time.Time
 	shape shape
@@ -287,7 +287,7 @@ func (s *Server) appendList(ctx context.Context, b []byte, l list) ([]byte, erro
 		if i > 0 {
 			b = append(b, ',')
 		}
-		name := ""
+		var name []byte
 		if l.names != nil {
 			name = l.names[i]
 		}

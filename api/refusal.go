@@ -104,9 +104,12 @@ func (c *refusalConn) refused(status int) (to net.Conn, p *problem, err error) {
 
 // refusal returns the status of the refusal p, if p is one.
 func refusal(p []byte) (status int, ok bool) {
+	p, isHTTP := bytes.CutPrefix(p, []byte("HTTP/1.1 "))
+	if !isHTTP {
+		return 0, false
+	}
 	line, rest, _ := bytes.Cut(p, []byte("\r\n"))
-	line, isHTTP := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
-	if !isHTTP || len(line) < 3 || !bytes.HasPrefix(rest, []byte(refusalHeader[len("\r\n"):])) {
+	if len(line) < 3 || !bytes.HasPrefix(rest, []byte(refusalHeader[len("\r\n"):])) {
 		return 0, false
 	}
 	status, err := strconv.Atoi(string(line[:3]))

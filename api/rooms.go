@@ -45,10 +45,11 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if err != nil {
 		return err
 	}
-	room, err := s.roomNamed(name)
+	named, err := s.roomNamed(name)
 	if err != nil {
 		return err
 	}
+	room := named.jid
 	grant := exchangeOf(w).grant
 	if !grant.sees(room) {
 		return errRoomNotAllowed
@@ -68,7 +69,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	b := buffers.get()
 	defer buffers.put(b)
 	var told occupancy.Glance
-	if *b, told, err = s.appendRoom(r.Context(), *b, name, glance, as); err != nil {
+	if *b, told, err = s.appendRoom(r.Context(), *b, named.quoted, glance, as); err != nil {
 		return err
 	}
 	if told != glance {
@@ -79,9 +80,9 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	return writeBytes(w, http.StatusOK, mediaJSON, *b)
 }
 
-// appendRoom writes a room to b as JSON, under the name by which the client called it, or its own if that is empty.
+// appendRoom writes a room to b as JSON, under the name by which the client called it, as JSON, or its own if that is nil.
 // What it has written may be newer than g; it returns the glance that fits.
-func (s *Server) appendRoom(ctx context.Context, b []byte, name string, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
+func (s *Server) appendRoom(ctx context.Context, b, name []byte, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
 	y := s.bodies.get(g.Address, as, g.State)
 	if y == nil {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -95,14 +96,10 @@ func (s *Server) appendRoom(ctx context.Context, b []byte, name string, g occupa
 		}
 		g.State, g.AsOf = read.State, read.AsOf
 	}
-	if name == "" {
-		return y.append(b, y.name, g.AsOf), g, nil
+	if name == nil {
+		name = y.name
 	}
-	quoted, err := json.Marshal(name)
-	if err != nil {
-		return nil, g, fmt.Errorf("api: marshal: %w", err)
-	}
-	return y.append(b, quoted, g.AsOf), g, nil
+	return y.append(b, name, g.AsOf), g, nil
 }
 
 // How many names of rooms are remembered, and how long one may be for that.
@@ -111,16 +108,30 @@ const (
 	maxNameLength = 256
 )
 
-// roomNamed returns the JID of a room by what a client calls it. To make one takes long, and clients repeat themselves.
-func (s *Server) roomNamed(name string) (jid.JID, error) {
-	if room, ok := s.named.Get(name); ok {
-		return room, nil
+// namedRoom is a room by what a client calls it.
+type namedRoom struct {
+	jid    jid.JID
+	quoted []byte // what it is called, as JSON
+}
+
+// roomNamed returns a room by what a client calls it. To find that out takes long, and clients repeat themselves.
+func (s *Server) roomNamed(name string) (namedRoom, error) {
+	if known, ok := s.named.Get(name); ok {
+		return known, nil
 	}
 	room, err := s.names.Room(name)
-	if err == nil && len(name) <= maxNameLength {
-		s.named.Add(name, room)
+	if err != nil {
+		return namedRoom{}, err
 	}
-	return room, err
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		return namedRoom{}, fmt.Errorf("api: marshal: %w", err)
+	}
+	named := namedRoom{room, quoted}
+	if len(name) <= maxNameLength {
+		s.named.Add(name, named)
+	}
+	return named, nil
 }
 
 // roomName returns the room name in the path as its sender meant it.

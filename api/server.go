@@ -119,7 +119,7 @@ type Server struct {
 	keys      *Keyring
 	guessers  *guessers
 	names     *occupancy.Names
-	named     *lru.Cache[string, jid.JID] // what names has said
+	named     *lru.Cache[string, namedRoom] // what names has said
 	rooms     Rooms
 	link      Link
 	wiring    Wiring
@@ -177,7 +177,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	named, err := lru.New[string, jid.JID](maxNames)
+	named, err := lru.New[string, namedRoom](maxNames)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
