@@ -77,16 +77,12 @@ func entityTag(data []byte) string {
 
 // docsFiles are the OpenAPI document and the files of the docs page.
 type docsFiles struct {
-	document asset
+	document func() (asset, error)
 	assets   map[string]asset
 }
 
 // loadDocs returns the files, which are the same for every Server and therefore prepared once.
 var loadDocs = sync.OnceValues(func() (docsFiles, error) {
-	document, err := yaml.YAMLToJSON(openapiYAML)
-	if err != nil {
-		return docsFiles{}, fmt.Errorf("api: openapi.yaml: %w", err)
-	}
 	assets := map[string]asset{"docs.js": newAsset("docs.js", docsJS)}
 	for _, name := range []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz", "favicon-32x32.png"} {
 		data, err := static.FS.ReadFile(name)
@@ -95,12 +91,26 @@ var loadDocs = sync.OnceValues(func() (docsFiles, error) {
 		}
 		assets[strings.TrimSuffix(name, ".gz")] = newAsset(name, data)
 	}
-	return docsFiles{newAsset("openapi.json", document), assets}, nil
+	return docsFiles{sync.OnceValues(loadDocument), assets}, nil
 })
+
+// loadDocument returns the contract as JSON. To make that takes longer than the whole start of the service otherwise,
+// so it is left to whoever asks first.
+func loadDocument() (asset, error) {
+	document, err := yaml.YAMLToJSON(openapiYAML)
+	if err != nil {
+		return asset{}, fmt.Errorf("api: openapi.yaml: %w", err)
+	}
+	return newAsset("openapi.json", document), nil
+}
 
 // getDocument handles "GET /openapi.json".
 func (s *Server) getDocument(w http.ResponseWriter, r *http.Request) error {
-	return s.docs.document.write(w, r)
+	document, err := s.docs.document()
+	if err != nil {
+		return err
+	}
+	return document.write(w, r)
 }
 
 // getDocs handles "GET /docs" and "GET /docs/".
