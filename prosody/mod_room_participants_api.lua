@@ -176,11 +176,15 @@ local escapes = {
 	["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;";
 };
 
+-- A character that isn't of ASCII, or is a control character, or one of \ & < >. These are four ranges of
+-- all others; the end of a range is never an escape in a pattern, so that % is one of them.
+local special = "[^]-~ -%'-;=?-[]";
+
 -- A field of a line, as it stands in XML, of text that anybody wrote.
 local function field(text, limit)
 	if text == nil then return ""; end
-	if type(text) == "string" and #text <= (limit or max_text) and not text:find("[^]-~ -%%'-;=?-[]") then
-		return text; -- ASCII without any of \ & < >, as most is
+	if type(text) == "string" and #text <= (limit or max_text) and not text:find(special) then
+		return text; -- as most is
 	end
 	return (clean(text, limit):gsub("[\\\t\n\r&<>]", escapes));
 end
@@ -224,7 +228,7 @@ local source_cache, source_cache_size = {}, 0;
 -- few things, so without the ids most needn't be parsed again.
 local function source_info(text)
 	if type(text) ~= "string" or text == "" or #text > max_source_info then return nil; end
-	text = text:gsub('"[^"]-(%-[av]%d+)"', '"%1"');
+	text = text:gsub('"%w+(%-[av]%d+)"', '"%1"');
 	local marks = source_cache[text];
 	if not marks then
 		marks = read_sources(text);
@@ -1401,7 +1405,7 @@ end
 
 -- For the specs.
 module.pure = {
-	attribute = attribute, clean = clean, cut = cut, field = field, milliseconds = milliseconds;
+	attribute = attribute, clean = clean, cut = cut, special = special, field = field, milliseconds = milliseconds;
 	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_batch = new_batch, is_full = is_full, write_batch = write_batch;
 };

@@ -133,6 +133,13 @@ describe("field", function ()
 		assert.equal("é🤖", pure.field("é🤖"));
 	end);
 
+	it("looks more closely at what it may have to escape alone, since that takes long", function ()
+		for byte = 0, 255 do
+			local char = string.char(byte);
+			assert.equal(byte < 32 or byte > 126 or char:find("[\\&<>]") ~= nil, char:find(pure.special) ~= nil, "of byte " .. byte);
+		end
+	end);
+
 	it("is empty for what is no text", function ()
 		for _, value in ipairs { {}, true, false, print } do
 			assert.equal("", pure.field(value));
