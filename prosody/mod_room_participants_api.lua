@@ -603,14 +603,17 @@ local function write_room(out, room)
 		add_attributes(out, "jid", breakout.jid, "name", breakout.name);
 		out[#out + 1] = "/>";
 	end
-	out[#out + 1] = t_concat(room.lines);
+	for i = 1, #room.lines do
+		out[#out + 1] = room.lines[i];
+	end
 	out[#out + 1] = "</room>";
 end
 
-local function write_batch(sub, batch)
-	local out = { ("<batch xmlns='%s' epoch='%s' seq='%d' at='%.3f'"):format(xmlns, sub.epoch, sub.seq, sub.true_at) };
+-- A batch between two tags, as one text: each copy of it that is made on the way is garbage.
+local function write_batch(sub, batch, before, after)
+	local out = { before, ("<batch xmlns='%s' epoch='%s' seq='%d' at='%.3f'"):format(xmlns, sub.epoch, sub.seq, sub.true_at) };
 	if sub.synced then
-		out[2] = (" synced='1' rooms='%d' occupants='%d'"):format(sub.rooms, sub.occupants);
+		out[3] = (" synced='1' rooms='%d' occupants='%d'"):format(sub.rooms, sub.occupants);
 	end
 	out[#out + 1] = ">";
 	for i = 1, #batch.rooms do
@@ -622,6 +625,7 @@ local function write_batch(sub, batch)
 		out[#out + 1] = "/>";
 	end
 	out[#out + 1] = "</batch>";
+	out[#out + 1] = after;
 	return t_concat(out);
 end
 
@@ -654,7 +658,7 @@ local function send_batch(sub, batch)
 	end
 	local before, after = envelope(sub);
 	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
-	sub.origin.send(before .. write_batch(sub, batch) .. after);
+	sub.origin.send(write_batch(sub, batch, before, after));
 end
 
 -- An acknowledgement is of all batches up to its own.
