@@ -101,6 +101,42 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkJoin lets somebody join and leave a room, of 100 rooms and of 10,000 by turns, with a subscriber who is told.
+// It reports the shortest time for each number of rooms, in which nothing else came between, and how many times as long the second is.
+func BenchmarkJoin(b *testing.B) {
+	const turns = 1000
+	crowd := []int{100, 10_000}
+	change := func(rooms int) func() {
+		d := occupancy.NewDirectory(muc)
+		fill(b, d, rooms, 10)
+		s := d.Subscribe(2)
+		b.Cleanup(s.Close)
+		extra := page(rooms/2, 11).Present[10]
+		comes := occupancy.Delta{Room: page(rooms/2, 0).Room, Present: []occupancy.Occupant{extra}}
+		leaves := occupancy.Delta{Room: comes.Room, Left: []string{extra.ID}}
+		return func() {
+			must(b, d.Apply(muc, synced(rooms, 10*rooms+1, comes), at(1)))
+			must(b, d.Apply(muc, synced(rooms, 10*rooms, leaves), at(1)))
+			<-s.Events()
+			<-s.Events()
+		}
+	}
+	few, many := change(crowd[0]), change(crowd[1])
+	shortest := [...]time.Duration{time.Hour, time.Hour}
+	for b.Loop() {
+		for i, once := range []func(){few, many} {
+			began := time.Now()
+			for range turns {
+				once()
+			}
+			shortest[i] = min(shortest[i], time.Since(began)/(2*turns))
+		}
+	}
+	b.ReportMetric(float64(shortest[0].Nanoseconds()), "ns/change-of-100")
+	b.ReportMetric(float64(shortest[1].Nanoseconds()), "ns/change-of-10000")
+	b.ReportMetric(float64(shortest[1])/float64(shortest[0]), "ratio")
+}
+
 // BenchmarkResync compares two copies of 100,000 occupants that are the same, and measures what readers wait meanwhile.
 func BenchmarkResync(b *testing.B) {
 	const rooms, size = 5_000, 20
