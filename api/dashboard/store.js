@@ -169,8 +169,11 @@ export class Store {
 		const room = this.#room(e);
 		setNumbers(room, e.participant_count, e.counts);
 		if (e.facts) setFacts(room, e.facts);
-		if (name === "room.started" && this.named) room.occupants ??= new Map();
-		if (e.occupant) {
+		if (name === "room.started" && this.named !== false) room.occupants ??= new Map();
+		if (name.startsWith("participant.")) this.named = e.occupant !== null;
+		if (this.named === false) {
+			room.occupants = null;
+		} else if (e.occupant) {
 			room.occupants ??= new Map();
 			if (name === "participant.left") room.occupants.delete(e.occupant.id);
 			else room.occupants.set(e.occupant.id, newOccupant(e.occupant));

@@ -1,0 +1,164 @@
+// What of the dashboard needs no browser, tested by dashboard_modules_test.go with the folder of the modules as its argument.
+import assert from "node:assert/strict";
+import {pathToFileURL} from "node:url";
+
+globalThis.document = {baseURI: "http://ppch/dashboard/"};
+const load = name => import(pathToFileURL(`${process.argv[2]}/${name}`));
+const {Parser} = await load("stream.js");
+const {Store} = await load("store.js");
+const {by, Order} = await load("order.js");
+const {isBlank, roomTitle, sortKey, span, visible} = await load("format.js");
+
+let seed = 20261122;
+const random = n => (seed = (seed * 1103515245 + 12345) % 2 ** 31) % n;
+
+/** Reads a stream in pieces of such sizes. */
+function read(text, size) {
+	const events = [], place = {id: "", held: false};
+	const parser = new Parser((name, data) => events.push([name, data]), place);
+	for (let at = 0; at < text.length;) {
+		const next = at + size();
+		for (let more = parser.take(text.slice(at, next)); more; more = parser.take("")) parser.rested();
+		at = next;
+	}
+	return {events, id: place.id};
+}
+
+const facts = {type: "main", created_at: null, subject: null, password_protected: false, members_only: false, visitors: 0, lobby_jid: null, breakout_rooms: []};
+const status = (domain, live, more = {}) => ({event: "status", domain, live, status: live ? "ok" : "error: mend it", reason: null, as_of: new Date().toISOString(), ...more});
+const room = (n, people, more = {}) => ({
+	room_jid: `room${n}@muc.x`, room_name: `room${n}`, parent_room_jid: null, participant_count: people.length, counts: {user: people.length}, facts, continues: false,
+	occupants: people.map(id => ({id, name: `Name of ${id}`, kind: "user", role: "participant", joined_at: null, hand_raised: false})), ...more,
+});
+const snapshot = (rooms, {part = 1, last = true, known = true} = {}) =>
+	({event: "snapshot", part, last, domains: [{domain: "muc.x", known, as_of: known ? new Date().toISOString() : null}], rooms});
+
+function followed(rooms) {
+	const store = new Store();
+	store.apply("status", status("muc.x", true));
+	store.apply("snapshot", snapshot(rooms));
+	return store;
+}
+
+const tests = {
+	"a stream is the same in whatever pieces it comes"() {
+		const text = 'retry: 2000\n\nid: a-1\nevent: status\ndata: {"a":"é\\n"}\n\n: keep-alive\nid: a-2\n\nevent: room.ended\r\ndata: {"b":\r\ndata: 2}\r\n\r\nid: a-3\n\n';
+		const whole = read(text, () => text.length);
+		assert.deepEqual(whole, {events: [["status", {a: "é\n"}], ["room.ended", {b: 2}]], id: "a-3"});
+		for (let size = 1; size < 9; size++) assert.deepEqual(read(text, () => size), whole);
+		for (let i = 0; i < 100; i++) assert.deepEqual(read(text, () => 1 + random(12)), whole);
+	},
+
+	"nobody comes back between a reset and the end of the snapshot that follows it"() {
+		const part = last => `event: snapshot\ndata: {"last":${last}}\n\n`;
+		assert.equal(read("id: 4\nevent: status\ndata: {}\n\nid: 5\nevent: reset\ndata: {}\n\n", () => 100).id, "");
+		assert.equal(read(`id: 5\nevent: reset\ndata: {}\n\n${part(false)}: keep-alive\nid: 6\n\n`, () => 100).id, "");
+		assert.equal(read(`id: 5\nevent: reset\ndata: {}\n\n${part(false)}id: 7\n${part(true)}`, () => 100).id, "7");
+		assert.equal(read(`${part(false)}id: 7\n\n`, () => 100).id, "");
+	},
+
+	"totals are what the rooms add up to, whatever happens"() {
+		const store = followed([]);
+		const truth = new Map();
+		for (let turn = 0; turn < 3000; turn++) {
+			const n = random(20), people = truth.get(n), id = `p${random(6)}`;
+			const tell = (name, occupant = null) => store.apply(name, {...room(n, truth.get(n) ?? []), occupant: occupant && room(n, [occupant]).occupants[0], facts: name === "room.started" ? facts : null});
+			if (!people) {
+				truth.set(n, []);
+				tell("room.started");
+			} else if (people.includes(id)) {
+				truth.set(n, people.filter(p => p !== id));
+				tell("participant.left", id);
+			} else if (random(5) === 0) {
+				truth.delete(n);
+				tell("room.ended");
+			} else {
+				truth.set(n, [...people, id]);
+				tell("participant.joined", id);
+			}
+			if (turn % 500 === 499) store.apply("snapshot", snapshot([...truth].map(([m, ids]) => room(m, ids))));
+			assert.deepEqual({...store.total("main"), visitors: 0}, {rooms: truth.size, people: [...truth.values()].flat().length, visitors: 0});
+			for (const [m, ids] of truth) assert.deepEqual([...store.rooms.get(`room${m}@muc.x`).occupants.keys()].sort(), [...ids].sort());
+		}
+	},
+
+	"a snapshot in parts replaces what was known, and totals wait for the last part of the first"() {
+		const store = new Store();
+		store.apply("status", status("muc.x", true));
+		store.apply("snapshot", snapshot([room(1, ["a"], {continues: true})], {last: false}));
+		assert.equal(store.total("main"), null);
+		store.apply("snapshot", snapshot([room(1, ["b"]), room(2, ["c"])], {part: 2}));
+		assert.deepEqual([...store.rooms.get("room1@muc.x").occupants.keys()], ["a", "b"]);
+		store.apply("snapshot", snapshot([room(2, ["d"])]));
+		assert.deepEqual([...store.rooms.keys()], ["room2@muc.x"]);
+		assert.deepEqual([...store.rooms.get("room2@muc.x").occupants.keys()], ["d"]);
+	},
+
+	"what isn't known is null and never 0"() {
+		const store = followed([room(1, ["a"])]);
+		assert.equal(store.total("main").people, 1);
+		assert.equal(store.total("lobby"), null);
+		store.apply("status", status("muc.x", false));
+		assert.equal(store.total("main").people, 1); // for a moment, with its age beside it
+		store.apply("status", status("muc.x", false, {as_of: new Date(Date.now() - 31_000).toISOString()}));
+		assert.equal(store.total("main"), null);
+		store.apply("status", status("muc.x", true));
+		store.silentSince = Date.now() - 31_000;
+		assert.equal(store.total("main"), null);
+		store.silentSince = null;
+		store.apply("snapshot", snapshot([], {known: false}));
+		assert.equal(store.total("main"), null);
+		store.apply("snapshot", snapshot([]));
+		assert.equal(store.total("main").people, 0);
+	},
+
+	"rooms in which names aren't told have none"() {
+		const store = followed([room(1, ["a"], {occupants: null})]);
+		assert.equal(store.named, false);
+		store.apply("participant.joined", {...room(1, ["a", "b"]), occupant: null, facts: null});
+		assert.equal(store.rooms.get("room1@muc.x").people, 2);
+		assert.equal(store.rooms.get("room1@muc.x").occupants, null);
+	},
+
+	"an order that is kept is the order of all"() {
+		const compare = by("-people", "key");
+		const keep = item => item.people < 8;
+		const all = new Map();
+		const order = new Order(compare);
+		order.reset([], compare, keep);
+		for (let turn = 0; turn < 500; turn++) {
+			const changed = new Set();
+			for (let i = random(6); i >= 0; i--) {
+				const key = `k${random(60)}`;
+				changed.add(key);
+				if (random(4) === 0) all.delete(key);
+				else all.set(key, {key, people: random(10) || null});
+			}
+			order.update(item => changed.has(item.key), [...changed].map(key => all.get(key)).filter(Boolean));
+			assert.deepEqual(order.items, [...all.values()].filter(keep).sort(compare));
+		}
+	},
+
+	"names are shown as they are, and what can't be seen is"() {
+		assert.equal(visible("a\u0000b\u001b\u007f"), "a␀b␛␡");
+		assert.equal(visible("\u202eevil\u2069\u200b\u2028"), "⟨U+202E⟩evil⟨U+2069⟩⟨U+200B⟩⟨U+2028⟩");
+		assert.equal(visible("👩‍🚀 می‌خواهم <b>&amp;"), "👩‍🚀 می‌خواهم <b>&amp;");
+		assert.deepEqual([" ", "\u3164\u2800", "", "x"].map(isBlank), [true, true, true, false]);
+		assert.deepEqual(roomTitle("[acme]stand%20up"), {tenant: "acme", title: "stand up"});
+		assert.deepEqual(roomTitle("%d0%ba%d0%b0@breakout.x"), {tenant: "", title: "ка"});
+		assert.deepEqual(roomTitle("50%"), {tenant: "", title: "50%"});
+		assert.deepEqual(roomTitle("[x]"), {tenant: "x", title: "[x]"});
+		assert.deepEqual(["room10", "Éa", "room9", "eb"].sort((a, b) => sortKey(a) < sortKey(b) ? -1 : 1), ["Éa", "eb", "room9", "room10"]);
+		assert.deepEqual([59_999, 60_000, 7_500_000, 90_000_000].map(span), ["59s", "1m", "2h 5m", "1d 1h"]);
+	},
+};
+
+for (const [name, test] of Object.entries(tests)) {
+	try {
+		test();
+	} catch (err) {
+		console.error(`${name}: ${err.stack}`);
+		process.exitCode = 1;
+	}
+}
+process.exit(); // the modules keep a message channel open, as long as there is a page
