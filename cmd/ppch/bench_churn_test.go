@@ -30,7 +30,7 @@ func newChurn(b *testing.B, srv *prosodytest.Server, cast *prosodytest.Cast, roo
 	b.Helper()
 	c := &churn{b: b, here: make(chan prosodytest.Member, 2*rooms*people), joined: func(prosodytest.Member, time.Time) {}}
 	for r := range rooms {
-		c.rooms = append(c.rooms, srv.Room("room"+strconv.Itoa(r)))
+		c.rooms = append(c.rooms, srv.Room("busy"+strconv.Itoa(r)))
 		must(cast.Open(b.Context(), c.rooms[r]))(b)
 	}
 	c.crowd = must(srv.Crowd(b.Context()))(b)

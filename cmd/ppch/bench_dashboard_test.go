@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// longTasks has the page note what keeps it from answering to whoever looks at it: tasks of more than 50 ms (W3C, Long Tasks API).
+const longTasks = `window.tasks = []; new PerformanceObserver(l => tasks.push(...l.getEntries().map(e => e.duration))).observe({type: "longtask", buffered: true})`
+
+// BenchmarkDashboard opens the dashboard beside 10,000 rooms of ten people each, and lets 50 people a second come for ten seconds, and as many go.
+//
+// It reports how long after the first event the page has its first rows (ms-to-rows) and all of them (ms-to-all-rooms),
+// how many tasks of more than 50 ms there were and the longest, while it was opened (opening-…) and then (joins-…),
+// and last what the page takes of memory (MB of JavaScript).
+func BenchmarkDashboard(b *testing.B) {
+	const busy, rate = 50, 50
+	srv := fullServer(b, 10_000-busy)
+	c := newChurn(b, srv, must(srv.Cast(b.Context()))(b), busy, 5)
+	url, key := startForBench(b, srv, srv.ComponentAddr())
+	browser := startChromium(b)
+	for b.Loop() {
+		p := browser.open(b, url+"/livez")
+		p.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Call(ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: longTasks})
+			return err
+		}), chromedp.Navigate(url+"/dashboard/"))
+		d := dashboard{p}
+		d.signIn(key)
+		since := func(mark string) float64 {
+			d.until(mark, func() bool { return evaluate[int](p, `performance.getEntriesByName("`+mark+`").length`) > 0 })
+			return evaluate[float64](p, `performance.getEntriesByName("`+mark+`")[0].startTime - performance.getEntriesByName("ppch:first-event")[0].startTime`)
+		}
+		b.ReportMetric(since("ppch:first-rows"), "ms-to-rows")
+		b.ReportMetric(since("ppch:snapshot"), "ms-to-all-rooms")
+		tasks := func(while string) {
+			b.ReportMetric(evaluate[float64](p, "tasks.length"), while+"-long-tasks")
+			b.ReportMetric(evaluate[float64](p, "Math.max(0, ...tasks)"), while+"-longest-task-ms")
+			evaluate[bool](p, "tasks.length = 0, true")
+		}
+		time.Sleep(time.Second) // what is found is told a while later
+		tasks("opening")
+
+		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
+		came := c.came.Load()
+		c.run(ctx, rate)
+		stop()
+		b.ReportMetric(float64(c.came.Load()-came)/10, "joins/s")
+		time.Sleep(time.Second)
+		tasks("joins")
+		b.ReportMetric(evaluate[float64](p, "performance.memory.usedJSHeapSize")/1e6, "MB")
+		b.ReportMetric(0, "ns/op")
+	}
+}
