@@ -105,7 +105,7 @@ type client struct {
 // told returns what the directory serves, as a client of that room would know it.
 func (d *site) told(room string) map[string]map[string]string {
 	all := map[string]map[string]string{}
-	for r := range d.Snapshot().Rooms() {
+	for r := range d.Snapshot().Rooms(0) {
 		if at := r.JID.String(); room == "" || room == at {
 			all[at] = map[string]string{}
 			for _, o := range r.Occupants {

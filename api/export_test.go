@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -117,6 +119,24 @@ func (s *Server) Streams() StreamStats {
 		stats.Resets[string(reason)] = c.resets[i].Load()
 	}
 	return stats
+}
+
+// Parts yields the parts of a snapshot of all rooms as somebody gets them who may know names, each with how many rooms are encoded by then.
+func (s *Server) Parts() iter.Seq2[string, int] {
+	n := &interest{grant: grant{&key{scopes: scopeParticipants}}}
+	snap := s.hub.snapshot(n, 0)
+	return func(yield func(string, int) bool) {
+		for number, from, last := 1, 0, false; !last; number++ {
+			var part [][]byte
+			part, from, last = s.hub.part(snap, n, number, from)
+			snap.mu.Lock()
+			encoded := snap.rooms
+			snap.mu.Unlock()
+			if !yield(string(bytes.Join(part, nil)), encoded) {
+				return
+			}
+		}
+	}
 }
 
 // Follow follows what happens in the room with that bare JID, or in all rooms, as a handler that waits for it does.

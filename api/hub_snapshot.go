@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"ppch/component/occupancy"
@@ -19,7 +21,8 @@ const (
 	maxPart  = 64 << 10
 )
 
-// roomSnapshot is who is in which room, encoded for all who ask.
+// roomSnapshot is who is in which room, encoded for all who ask, as far as one of them has come:
+// to encode 10,000 rooms takes about a second, for which nobody should wait to be told the first.
 type roomSnapshot struct {
 	// pos is where the ring stood before, seq the number of the last event that this includes:
 	// who reads on behind pos and passes over events up to seq misses nothing, and gets nothing twice.
@@ -27,7 +30,14 @@ type roomSnapshot struct {
 
 	at      time.Time
 	domains []snapshotDomainView
-	pieces  []piece
+
+	// pieces are those that are encoded.
+	pieces atomic.Pointer[[]piece]
+
+	// mu is held by whoever encodes more, and protects what follows.
+	mu    sync.Mutex
+	told  *occupancy.Snapshot
+	rooms int // of told that are encoded
 }
 
 // piece is a room of a snapshot, or some of the occupants of a large one.
@@ -79,7 +89,7 @@ type snapshotRoomView struct {
 func (h *hub) snapshot(n *interest, after uint64) *roomSnapshot {
 	if n.room != "" {
 		pos := h.ring.last()
-		return h.encodeSnapshot(pos, h.directory.SnapshotOf(n.jid))
+		return newRoomSnapshot(pos, h.directory.SnapshotOf(n.jid))
 	}
 	h.making.Lock()
 	defer h.making.Unlock()
@@ -87,20 +97,41 @@ func (h *hub) snapshot(n *interest, after uint64) *roomSnapshot {
 		return made
 	}
 	pos := h.ring.last()
-	made := h.encodeSnapshot(pos, h.directory.Snapshot())
+	made := newRoomSnapshot(pos, h.directory.Snapshot())
 	h.made.Store(made)
 	return made
 }
 
-func (h *hub) encodeSnapshot(pos uint64, s *occupancy.Snapshot) *roomSnapshot {
-	encoded := &roomSnapshot{pos: pos, seq: s.Seq, at: time.Now(), domains: []snapshotDomainView{}}
-	for _, d := range s.Domains() {
-		encoded.domains = append(encoded.domains, snapshotDomainView{d.JID.String(), d.Known, stamp(d.AsOf)})
+func newRoomSnapshot(pos uint64, told *occupancy.Snapshot) *roomSnapshot {
+	snap := &roomSnapshot{pos: pos, seq: told.Seq, at: time.Now(), domains: []snapshotDomainView{}, told: told}
+	for _, d := range told.Domains() {
+		snap.domains = append(snap.domains, snapshotDomainView{d.JID.String(), d.Known, stamp(d.AsOf)})
 	}
-	for r := range s.Rooms() {
-		encoded.pieces = append(encoded.pieces, h.pieces(r)...)
+	snap.pieces.Store(&[]piece{})
+	return snap
+}
+
+// piecesFrom returns pieces of a snapshot from an index on, none if there are no more. It encodes the next ones if nobody has.
+func (h *hub) piecesFrom(snap *roomSnapshot, index int) []piece {
+	if made := *snap.pieces.Load(); index < len(made) {
+		return made[index:]
 	}
-	return encoded
+	snap.mu.Lock()
+	defer snap.mu.Unlock()
+	made := *snap.pieces.Load()
+	size := 0
+	for r := range snap.told.Rooms(snap.rooms) {
+		if size > maxPart && index < len(made) {
+			break
+		}
+		for _, p := range h.pieces(r) {
+			made = append(made, p)
+			size += len(p.named)
+		}
+		snap.rooms++
+	}
+	snap.pieces.Store(&made)
+	return made[index:]
 }
 
 // pieces returns a room in pieces of about maxPiece.
@@ -137,20 +168,21 @@ func (h *hub) part(snap *roomSnapshot, n *interest, number, from int) (part [][]
 	var comma []byte
 	part = append(part, nil) // for the head
 	size := 0
-	next = len(snap.pieces)
-	for i := from; i < len(snap.pieces); i++ {
-		told := snap.pieces[i].bytes(n)
-		if told == nil {
-			continue
+	next, last = from, true
+fill:
+	for pieces := h.piecesFrom(snap, next); len(pieces) > 0; pieces = h.piecesFrom(snap, next) {
+		for _, p := range pieces {
+			if told := p.bytes(n); told != nil {
+				if size += len(told); size > maxPart && comma != nil {
+					last = false
+					break fill
+				}
+				part = append(part, comma, told)
+				comma = []byte(",")
+			}
+			next++
 		}
-		if size += len(told); size > maxPart && comma != nil {
-			next = i
-			break
-		}
-		part = append(part, comma, told)
-		comma = []byte(",")
 	}
-	last = next == len(snap.pieces)
 	view := snapshotView{"snapshot", snap.at.UTC().Format(timestamp), number, last, snap.domains}
 	id := ""
 	if last {

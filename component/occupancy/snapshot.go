@@ -16,7 +16,7 @@ type Snapshot struct {
 	Seq uint64
 
 	domains []DomainSnapshot
-	rooms   []pinnedRoom
+	rooms   []pinnedRoom // in the order of their addresses
 }
 
 // DomainSnapshot is how well a watched MUC domain is known.
@@ -50,6 +50,12 @@ type pinnedRoom struct {
 // Snapshot returns all that is known now.
 // Copying is left to whoever reads it, so that nobody has to wait for that.
 func (d *Directory) Snapshot() *Snapshot {
+	s := d.pinAll()
+	slices.SortFunc(s.rooms, func(a, b pinnedRoom) int { return strings.Compare(a.at, b.at) })
+	return s
+}
+
+func (d *Directory) pinAll() *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	s := &Snapshot{Seq: d.seq}
@@ -98,11 +104,10 @@ func (d *Directory) pin(w *watched, at string, r *liveRoom) pinnedRoom {
 // Domains returns the domains that this tells of, main one first.
 func (s *Snapshot) Domains() []DomainSnapshot { return slices.Clone(s.domains) }
 
-// Rooms yields the rooms in the order of their addresses.
-func (s *Snapshot) Rooms() iter.Seq[RoomSnapshot] {
-	rooms := slices.SortedFunc(slices.Values(s.rooms), func(a, b pinnedRoom) int { return strings.Compare(a.at, b.at) })
+// Rooms yields the rooms in the order of their addresses, but for so many at the beginning.
+func (s *Snapshot) Rooms(after int) iter.Seq[RoomSnapshot] {
 	return func(yield func(RoomSnapshot) bool) {
-		for _, p := range rooms {
+		for _, p := range s.rooms[min(after, len(s.rooms)):] {
 			if !yield(p.snapshot()) {
 				return
 			}

@@ -42,13 +42,13 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 		JID: daily, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], focus),
 	}}
-	if diff := cmp.Diff(want, slices.Collect(s.Rooms()), sameJID); diff != "" || s.Seq != before.Version {
+	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID); diff != "" || s.Seq != before.Version {
 		t.Errorf("seq %d want %d, -want +got:\n%s", s.Seq, before.Version, diff)
 	}
-	if diff := cmp.Diff(want[:1], slices.Collect(one.Rooms()), sameJID); diff != "" || len(one.Domains()) != 1 {
+	if diff := cmp.Diff(want[:1], slices.Collect(one.Rooms(0)), sameJID); diff != "" || len(one.Domains()) != 1 {
 		t.Errorf("of one room: %v, -want +got:\n%s", one.Domains(), diff)
 	}
-	for range s.Rooms() {
+	for range s.Rooms(0) {
 		break // whoever stops early harms nobody
 	}
 }
@@ -61,7 +61,7 @@ func TestSnapshotOfWhatIsNotThere(t *testing.T) {
 		"none@muc.other.example": nil,
 	} {
 		s := d.SnapshotOf(jid.MustParse(name))
-		if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" || len(slices.Collect(s.Rooms())) != 0 {
+		if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" || len(slices.Collect(s.Rooms(0))) != 0 {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
