@@ -56,6 +56,7 @@ type tab struct {
 	t   testing.TB
 	ctx context.Context
 	url string
+	dir string // for pictures
 
 	// mu protects what follows.
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ type tab struct {
 // open returns a new tab that shows what is at a URL. It has a session of its own, and is closed when the test ends.
 func (c *chromium) open(t testing.TB, url string) *tab {
 	t.Helper()
-	p := &tab{t: t, url: url}
+	p := &tab{t: t, url: url, dir: t.ArtifactDir()}
 	var leave context.CancelFunc
 	p.ctx, leave = chromedp.NewContext(c.ctx)
 	if err := chromedp.Listen(p.ctx, p.note); err != nil {
@@ -210,7 +211,7 @@ func (p *tab) picture(name string) {
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err == nil {
-		err = os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), png, 0o600)
+		err = os.WriteFile(filepath.Join(p.dir, name+".png"), png, 0o600)
 	}
 	if err != nil {
 		p.t.Logf("a picture of the page: %v", err)
