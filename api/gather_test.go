@@ -7,16 +7,16 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"ppch/api"
 )
 
-// What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
-func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
-	s := prepare(t)
-	writes := s.CountWrites()
-	s.HTTP().Handler = s.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// asLongAsThePath answers with as many bytes as the path says.
+func asLongAsThePath(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		length, err := strconv.Atoi(r.URL.Path[1:])
 		if err != nil {
 			panic(err)
@@ -24,7 +24,14 @@ func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
 		if err := api.WriteBytes(w, bytes.Repeat([]byte("x"), length)); err != nil {
 			t.Error(err)
 		}
-	}))
+	})
+}
+
+// What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
+func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
+	s := prepare(t)
+	writes := s.CountWrites()
+	s.HTTP().Handler = s.Wrap(asLongAsThePath(t))
 	s.run()
 	conn := s.dial()
 	answers := bufio.NewReader(conn)
@@ -50,4 +57,34 @@ func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
 			}
 		}
 	}
+}
+
+// By HTTP/2 all these share one connection, on which nothing must wait for more of the same answer.
+func TestAnswersOverHTTP2ArriveWholeBesideEachOther(t *testing.T) {
+	p := newPair(t, "ppch", -time.Hour, time.Hour)
+	s := prepare(t, p.inFiles(t).encrypted)
+	s.encrypt(trusting(t, p))
+	s.client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	s.client.Timeout = 5 * time.Second
+	s.HTTP().Handler = s.Wrap(asLongAsThePath(t))
+	s.run()
+	var askers sync.WaitGroup
+	for range 8 {
+		askers.Go(func() {
+			for length := 3000; length < 10_000; length += 101 {
+				resp, err := s.client.Get(s.url(fmt.Sprintf("/%d", length)))
+				if err != nil {
+					t.Errorf("%d bytes: %v", length, err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || len(body) != length || resp.ProtoMajor != 2 {
+					t.Errorf("%d bytes: got %d by %s, %v", length, len(body), resp.Proto, err)
+					return
+				}
+			}
+		})
+	}
+	askers.Wait()
 }
