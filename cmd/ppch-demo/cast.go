@@ -24,7 +24,7 @@ func newCast() *cobra.Command {
 It is for the containers of the demo, never for a Jitsi that people use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			srv, err := prosodytest.Attach(prosody, prosodytest.Options{Base: base, Accounts: map[string]string{
+			srv, err := prosodytest.Attach(prosody, "", prosodytest.Options{Base: base, Accounts: map[string]string{
 				"focus@auth." + base: password, "recorder@hidden." + base: password,
 			}})
 			if err != nil {

@@ -1,6 +1,8 @@
 package prosodytest_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -90,5 +92,30 @@ func TestMapperAnswersForATenantsRoomDomain(t *testing.T) {
 	st := must(component.IQ(ctx, s.Domains.MUC, "get", discoInfo))(t)
 	if st.From != s.Domains.MUC {
 		t.Errorf("component: got from %s, want %s", st.From, s.Domains.MUC)
+	}
+}
+
+func TestRoomSizeTellsOfRoomsOverHTTP(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{HostModules: map[string][]string{"meet.jitsi": {"prosodytest_room_size"}}})
+	cast := newCast(t, s)
+	ctx, room := within(t), s.Room("alpha")
+	must(cast.Open(ctx, room))(t)
+	must(cast.User(ctx, room, "Ada"))(t)
+	must(cast.User(ctx, room, "Bob"))(t)
+	for path, want := range map[string]string{
+		"/room-size?room=alpha&domain=meet.jitsi": `{"participants":2}`,
+		"/room?room=alpha&domain=meet.jitsi":      `"display_name":"Ada"`,
+		"/room-census":                            `"participants":2`,
+	} {
+		resp := must(http.Get("http://" + s.HTTPAddr() + path))(t)
+		body := string(must(io.ReadAll(resp.Body))(t))
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || !strings.Contains(body, want) || strings.Contains(body, "focus") {
+			t.Errorf("%s: got %s %s, want %s and no focus", path, resp.Status, body, want)
+		}
+	}
+	resp := must(http.Get("http://" + s.HTTPAddr() + "/room-size?room=beta&domain=meet.jitsi"))(t)
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a room that isn't: got %s", resp.Status)
 	}
 }

@@ -32,7 +32,9 @@ type Server struct {
 
 	site site
 	exe  string
-	at   string // where clients connect; empty for loopback
+
+	// clients and components are where these connect to a server that somebody else runs; empty for one of our own.
+	clients, components string
 
 	// mu guards the fields below. It is held while Prosody starts or ends, never
 	// while it runs.
@@ -77,16 +79,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Attach returns a Server for a Prosody that somebody else runs, laid out as Jitsi's, whose clients connect at addr.
-// o says its base domain and the passwords of its accounts. People can come and go; what has to do with its process,
-// its files and its components cannot be done.
-func Attach(addr string, o Options) (*Server, error) {
+// Attach returns a Server for a Prosody that somebody else runs, laid out as Jitsi's, whose clients and components
+// connect at these addresses; one of them may be empty where nobody is to connect.
+// o says its base domain, the passwords of its accounts and the secret of its components. People can come and go;
+// what has to do with its process and its files cannot be done. Any XMPP server with rooms will do for that.
+func Attach(clients, components string, o Options) (*Server, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
 	domains := domainsOf(o)
-	return &Server{Domains: domains, site: site{Options: o, Domains: domains}, at: addr}, nil
+	return &Server{Domains: domains, site: site{Options: o, Domains: domains}, clients: clients, components: components}, nil
 }
 
 // findProsody looks for the one that was named, or else for an installed one.
@@ -222,10 +225,12 @@ func (s *Server) PID() int {
 }
 
 // ClientAddr is the host:port where clients connect. It never changes.
-func (s *Server) ClientAddr() string { return cmp.Or(s.at, loopback(s.site.ClientPort)) }
+func (s *Server) ClientAddr() string { return cmp.Or(s.clients, loopback(s.site.ClientPort)) }
 
 // ComponentAddr is the host:port where components connect. It never changes.
-func (s *Server) ComponentAddr() string { return loopback(s.site.ComponentPort) }
+func (s *Server) ComponentAddr() string {
+	return cmp.Or(s.components, loopback(s.site.ComponentPort))
+}
 
 // HTTPAddr is the host:port of Prosody's HTTP server.
 // It answers only when a module that serves HTTP is loaded.
