@@ -127,7 +127,7 @@ func TestOddRequestsOfTheComponentHurtNothing(t *testing.T) {
 func TestAnotherSubscribeTakesThePlaceOfTheFirst(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10")})
-	populate(t, srv, 100, 10)
+	check(t, srv.Populate(within(t), 100, 10))
 	cast := newCast(t, srv)
 	room := srv.Room("alpha")
 	must(cast.Open(within(t), room))(t)

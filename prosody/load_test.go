@@ -79,7 +79,7 @@ func TestBatchesSayWhenTheyWereTrue(t *testing.T) {
 		return must(strconv.ParseFloat(lua(t, srv, `return ("%.3f"):format(require "util.time".monotonic());`), 64))(t)
 	}
 	before := clock()
-	populate(t, srv, 10, 10)
+	check(t, srv.Populate(within(t), 10, 10))
 	for f.copied.count() < 101 {
 		if b := f.next(); f.copied.count() < 101 && b.At > before {
 			t.Errorf("%d of 101 occupants, and true at %f, but all came in one turn after %f", f.copied.count(), b.At, before)

@@ -12,7 +12,7 @@ import (
 func TestSnapshotComesInPages(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 20")})
-	populate(t, srv, 30, 7)
+	check(t, srv.Populate(within(t), 30, 7))
 	lua(t, srv, `local room = `+muc+`.get_room_from_jid("room1@muc.meet.jitsi");
 		for i = 1, 333 do
 			local o = room:new_occupant("big"..i.."@meet.jitsi", room.jid.."/big"..i);
@@ -81,7 +81,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 func TestSnapshotUnderWay(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
-	populate(t, srv, 60, 10)
+	check(t, srv.Populate(within(t), 60, 10))
 	cast := newCast(t, srv)
 	f := follow(t, srv)
 	nick := func(r, o int) string { return fmt.Sprintf("room%d@muc.meet.jitsi/%08x", r, o) }

@@ -21,7 +21,7 @@ func status(t testing.TB, srv *prosodytest.Server, host string) string {
 func TestNobodyAcknowledges(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 3\nroom_participants_ack_timeout = 2\nroom_participants_page = 10\nroom_participants_heartbeat = 1")})
-	populate(t, srv, 20, 10)
+	check(t, srv.Populate(within(t), 20, 10))
 	cast := newCast(t, srv)
 	f := follow(t, srv)
 	var stanzas []prosodytest.Stanza
@@ -51,7 +51,7 @@ func TestNobodyAcknowledges(t *testing.T) {
 func TestWindowOpensWithEachAcknowledgement(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_page = 10")})
-	populate(t, srv, 20, 10)
+	check(t, srv.Populate(within(t), 20, 10))
 	f := follow(t, srv)
 	var stanzas []prosodytest.Stanza
 	take := func() {
@@ -84,7 +84,7 @@ func TestWindowOpensWithEachAcknowledgement(t *testing.T) {
 func TestAcknowledgementsAreFew(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 16\nroom_participants_page = 10\nroom_participants_heartbeat = 2")})
-	populate(t, srv, 20, 10)
+	check(t, srv.Populate(within(t), 20, 10))
 	f := follow(t, srv)
 	var got []string
 	for !f.copied.synced {
@@ -168,7 +168,7 @@ func TestHeartbeat(t *testing.T) {
 func TestFrozenComponent(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 4\nroom_participants_ack_timeout = 1")})
-	populate(t, srv, 500, 10)
+	check(t, srv.Populate(within(t), 500, 10))
 	frozen := must(net.Dial("tcp", srv.ComponentAddr()))(t)
 	defer func() { _ = frozen.Close() }()
 	check(t, frozen.(*net.TCPConn).SetReadBuffer(4096))
