@@ -9,6 +9,7 @@ REDOCLY = @redocly/cli@1.34.5
 # What a fresh Debian lacks, as PROGRAM:PACKAGE.
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
+need_ejabberd = /usr/sbin/ejabberdctl:ejabberd
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	script:bsdutils curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
 	/usr/lib/python3/dist-packages/slixmpp:python3-slixmpp \
@@ -77,10 +78,20 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
 
+# What can't be had here, a peer or wrk, is missing in the table by name.
 .PHONY: bench
-bench: ## measure, on a real Prosody
-	@.ci/need $(need_go) $(need_prosody)
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+bench: build ## measure it beside its peers, in a quarter of an hour, and write README's table
+	@.ci/need $(need_prosody)
+	-@.ci/need wrk:wrk
+	-@.ci/need $(need_ejabberd)
+	bin/ppch-bench --write
+
+.PHONY: bench-quick
+bench-quick: build ## the same in two minutes, with less of everything, and write nothing
+	@.ci/need $(need_prosody)
+	-@.ci/need wrk:wrk
+	-@.ci/need $(need_ejabberd)
+	bin/ppch-bench --quick
 
 .PHONY: clean
 clean: ## remove what was built

@@ -7,12 +7,10 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,12 +27,6 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
-	if what := os.Getenv(crowdVariable); what != "" {
-		if err := crowd(what); err != nil {
-			fmt.Fprintln(os.Stderr, "crowd:", err)
-			os.Exit(1)
-		}
-	}
 	flag.Parse()
 	goleak.VerifyTestMain(m)
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"ppch/prosody/prosodytest"
 )
 
 // longTasks has the page note what keeps it from answering to whoever looks at it: tasks of more than 50 ms (W3C, Long Tasks API).
@@ -19,9 +22,18 @@ const longTasks = `window.tasks = []; new PerformanceObserver(l => tasks.push(..
 // and last what the page takes of memory (MB of JavaScript).
 func BenchmarkDashboard(b *testing.B) {
 	const busy, rate = 50, 50
-	srv := fullServer(b, 10_000-busy)
-	c := newChurn(b, srv, must(srv.Cast(b.Context()))(b), busy, 5)
-	url, key := startForBench(b, srv, srv.ComponentAddr())
+	srv := prosodytest.New(b, prosodytest.Options{Module: true, HideRooms: true})
+	if err := srv.Populate(b.Context(), 10_000-busy, 10); err != nil {
+		b.Fatal(err)
+	}
+	c := newChurn(b, srv, castOn(b, srv), busy, 5)
+	p := startProcess(b, buildProgram(b), envFor(srv))
+	url, key := p.url, testKey
+	for s := (&service{url: url, client: p.client}); ; time.Sleep(50 * time.Millisecond) {
+		if a, err := s.try(b.Context(), "/readyz"); err == nil && a.status == http.StatusOK {
+			break
+		}
+	}
 	browser := startChromium(b)
 	for b.Loop() {
 		p := browser.open(b, url+"/livez")

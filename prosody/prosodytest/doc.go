@@ -6,7 +6,8 @@
 // recorders, SIP gateways), and the rooms, breakout rooms and lobbies on their
 // own domains. Two things that Jitsi adds to Prosody, the hiding of rooms and
 // the mapping of tenant domains, are stood in for by small plugins written for
-// this package; see Options.HideRooms and Options.DomainMapper.
+// this package; see Options.HideRooms and Options.DomainMapper. A third stands
+// in for the modules of Jitsi that tell about rooms over HTTP.
 //
 // Nothing here mocks Prosody, and nothing here is built on the XMPP library
 // that the service itself uses: the people are played by a second, much smaller

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ppch/prosody/prosodytest"
+)
+
+// newBare returns "ppch-bench bare", the limit of what can be read over net/http: a process of its own that does nothing
+// but write answers that it was given on standard input, one after the other at /0, /1 and so on.
+func newBare() *cobra.Command {
+	return &cobra.Command{
+		Use:    "bare",
+		Short:  "Write the same answers to everybody",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var answers []answer
+			if err := json.NewDecoder(cmd.InOrStdin()).Decode(&answers); err != nil {
+				return err
+			}
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			mux := http.NewServeMux()
+			for i, a := range answers {
+				mux.HandleFunc("/"+strconv.Itoa(i), a.serve)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), listener.Addr())
+			server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+			defer server.Close()
+			return server.Serve(listener)
+		},
+	}
+}
+
+func (a answer) serve(w http.ResponseWriter, _ *http.Request) {
+	// The map's own slices: to have a header written costs nothing beyond its bytes.
+	maps.Copy(w.Header(), a.Header)
+	w.WriteHeader(a.Status)
+	if a.Status != http.StatusNotModified {
+		_, _ = w.Write(a.Body)
+	}
+}
+
+// bare starts it with answers, and returns where each is had.
+func (t *trial) bare(answers ...answer) (urls []string) {
+	raw := must(json.Marshal(answers))(t)
+	cmd := exec.Command(must(os.Executable())(t), "bare")
+	cmd.Stdin = bytes.NewReader(raw)
+	out, in := io.Pipe()
+	cmd.Stdout = in
+	gone := must(prosodytest.Tie(cmd))(t)
+	t.cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+	})
+	var addr string
+	if _, err := fmt.Fscan(out, &addr); err != nil {
+		t.check(fmt.Errorf("the bare handler: %w", err))
+	}
+	for i, a := range answers {
+		urls = append(urls, "http://"+addr+"/"+strconv.Itoa(i))
+		got := must(get(t.ctx, urls[i], ""))(t)
+		if got.Status != a.Status || !bytes.Equal(got.Body, a.Body) || !slices.Equal(headerNames(got), headerNames(a)) {
+			t.check(fmt.Errorf("the bare handler writes status %d and %v, not %d and %v", got.Status, got.Header, a.Status, a.Header))
+		}
+	}
+	return urls
+}
+
+func headerNames(a answer) []string { return slices.Sorted(maps.Keys(a.Header)) }
+
+// plain is an answer with the headers alone that any handler writes: with the date, which net/http adds, that is three.
+func (a answer) plain() answer {
+	a.Header = http.Header{"Content-Type": a.Header["Content-Type"], "Content-Length": {strconv.Itoa(len(a.Body))}}
+	return a
+}

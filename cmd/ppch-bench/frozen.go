@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ppch/prosody/prosodytest"
+)
+
+// frozen is what a service that stands still costs Prosody: it freezes the service while 200 people a second come to a hundred rooms of five,
+// and 200 go; fewer where the machine is too slow. A second Prosody has as many come and go at the same time, and nobody who has subscribed.
+// It tells what memory both take at most meanwhile, and how long after it went on the service is right again.
+func frozen(t *trial) {
+	t.title(fmt.Sprintf("A service that is frozen for %s, while 200 join and 200 leave a second", t.plan.frozen))
+	watched, unwatched := t.busy(), t.busy()
+	s := t.service(watched.srv)
+	t.ready(s)
+	stop := t.begin(watched, unwatched)
+	t.sleep(t.plan.frozen) // until garbage is collected at the pace of the load
+	var most, other, again sample
+	for n := range t.plan.pairs {
+		t.check(s.signal(syscall.SIGSTOP))
+		watched.resetPeak()
+		unwatched.resetPeak()
+		t.sleep(t.plan.frozen)
+		_, with := t.memory(watched.srv.PID())
+		_, without := t.memory(unwatched.srv.PID())
+		most, other = append(most, with/1024), append(other, without/1024)
+
+		must(watched.crowd.Join(t.ctx, 1, watched.quiet))(t)
+		began := time.Now()
+		t.check(s.signal(syscall.SIGCONT))
+		t.awaitPeople(s, "quiet", n+1)
+		again = append(again, time.Since(began).Seconds())
+		t.sleep(t.plan.turn) // for what was kept back to be forgotten
+	}
+	stop()
+	t.row(row{What: "most memory of Prosody meanwhile", Unit: "MiB", PPCH: most, Beside: "unwatched", Other: other})
+	t.row(row{What: "until all is right again", Unit: "s", PPCH: again})
+}
+
+// busyServer is a Prosody whose rooms are never at rest, but for a quiet one.
+type busyServer struct {
+	*churn
+	srv   *prosodytest.Server
+	quiet string
+}
+
+func (t *trial) busy() *busyServer {
+	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
+	cast := must(srv.Cast(t.ctx))(t)
+	t.cleanup(func() { _ = cast.Close() })
+	s := &busyServer{churn: t.churn(srv, cast, 100, 4), srv: srv, quiet: srv.Room("quiet")}
+	must(cast.Open(t.ctx, s.quiet))(t)
+	return s
+}
+
+// begin lets people come and go on servers until stop is called.
+func (t *trial) begin(servers ...*busyServer) (stop func()) {
+	ctx, cancel := context.WithCancel(t.ctx)
+	var busy errgroup.Group
+	for _, s := range servers {
+		busy.Go(func() error { return s.run(ctx, 200, 1<<30) })
+	}
+	t.cleanup(func() {
+		cancel()
+		_ = busy.Wait()
+	})
+	return func() {
+		cancel()
+		if err := busy.Wait(); err != nil && ctx.Err() == nil {
+			t.check(err)
+		}
+	}
+}
+
+// resetPeak lets the peak be counted from now on (proc(5), clear_refs).
+func (s *busyServer) resetPeak() {
+	s.t.check(os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.srv.PID()), []byte("5"), 0))
+}
+
+// awaitPeople waits until the service says that there are so many people in the room, of its own knowledge.
+func (t *trial) awaitPeople(s *service, room string, people int) {
+	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
+	defer cancel()
+	want := fmt.Sprintf(`"participant_count":%d,`, people)
+	for {
+		a, err := get(ctx, s.room(room), key)
+		if err == nil && a.Status == 200 && bytes.Contains(a.Body, []byte(want)) && bytes.Contains(a.Body, []byte(`"exact":true`)) {
+			return
+		}
+		if ctx.Err() != nil {
+			t.check(fmt.Errorf("the service never told of %d in %s: %w\n%s", people, room, ctx.Err(), a.Body))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"ppch/prosody"
+	"ppch/prosody/prosodytest"
+)
+
+// jitsiPresence is what a browser in a meeting says of itself in every presence, beside
+// its display name and whether it is muted.
+const jitsiPresence = "<stats-id>Keshaun-Qx1</stats-id><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='TrTk8qBlKMhjBJPxDsSFF8gJFzM='/>" +
+	"<avatar-url>https://example.com/avatars/9b8c1f.png</avatar-url><avatar-id>3a4fb2d8</avatar-id><jitsi_participant_codecList>av1,vp9,vp8,h264</jitsi_participant_codecList>" +
+	"<jitsi_participant_region>eu-central-1</jitsi_participant_region><jitsi_participant_e2ee.idKey>x</jitsi_participant_e2ee.idKey>"
+
+// sourceInfo is Jitsi's word of who is muted.
+func sourceInfo(nick string, muted bool) string {
+	return fmt.Sprintf(`<SourceInfo>{"%s-a0":{"muted":%t},"%s-v0":{"muted":true}}</SourceInfo>`, nick, muted, nick)
+}
+
+// joins is what the module and the service add to Prosody's work: how many join in a second, at most, with and without,
+// and the processor time for joins, for presence that changes what is told, and for presence that doesn't.
+//
+// One Prosody has two room domains, the module is on one of them, and the same crowd does the same on both by turns,
+// in the order A B B A, as no machine ever holds still. Half-way the module, and with it the service, moves to the other
+// domain: two of a kind are never quite alike, whichever they are.
+func joins(t *trial) {
+	const rooms, each = 20, 10
+	t.title("Joining on a Prosody that PPCH watches")
+	srv := t.prosody(prosodytest.Options{MUCModules: []string{}})
+	cast := must(srv.Cast(t.ctx))(t)
+	t.cleanup(func() { _ = cast.Close() })
+	domains := []string{srv.Domains.MUC, srv.Domains.Breakout}
+	opened := map[string][]string{}
+	for _, domain := range domains {
+		for i := range rooms {
+			opened[domain] = append(opened[domain], "r"+strconv.Itoa(i)+"@"+domain)
+			must(cast.Open(t.ctx, opened[domain][i]))(t)
+		}
+	}
+	crowd := must(srv.Crowd(t.ctx))(t)
+	t.cleanup(func() { _ = crowd.Close() })
+	crowd.Extra = jitsiPresence
+	update := func(extra string) func(string, []prosodytest.Member) []prosodytest.Member {
+		return func(_ string, members []prosodytest.Member) []prosodytest.Member {
+			for _, m := range members {
+				t.check(crowd.Update(m, sourceInfo(m.Nick, false)+extra))
+			}
+			return members
+		}
+	}
+	work := []func(domain string, members []prosodytest.Member) []prosodytest.Member{
+		func(domain string, _ []prosodytest.Member) []prosodytest.Member {
+			return must(crowd.Join(t.ctx, each, opened[domain]...))(t)
+		},
+		update(""),
+		update("<jitsi_participant_connectionStatus>x</jitsi_participant_connectionStatus>"),
+	}
+
+	var spent [3][2]sample // of each work, without and with
+	var rate [2]sample
+	blocks := t.plan.pairs + t.plan.pairs%2 // as many in both halves
+	for block := range blocks {
+		half := 2 * block / blocks
+		unwatch := t.watch(srv, domains[half])
+		var cpu [3][2]float64
+		var took [2]time.Duration
+		for turn := range t.plan.turns {
+			var members [2][]prosodytest.Member
+			for w, do := range work {
+				for i := range 2 {
+					with := (turn + i) % 2
+					domain := domains[(half+1+with)%2]
+					before, began := t.collected(srv), time.Now()
+					members[with] = do(domain, members[with])
+					if w == 0 {
+						took[with] += time.Since(began)
+					}
+					// When these are confirmed, all before them were seen.
+					t.check(crowd.Leave(t.ctx, must(crowd.Join(t.ctx, 1, opened[domain][0]))(t)...))
+					t.sleep(100 * time.Millisecond) // and told
+					cpu[w][with] += milliseconds(t.collected(srv)-before) / float64(t.plan.turns*rooms*each)
+				}
+			}
+			t.check(crowd.Leave(t.ctx, slices.Concat(members[:]...)...))
+		}
+		unwatch()
+		for with := range 2 {
+			rate[with] = append(rate[with], float64(t.plan.turns*rooms*each)/took[with].Seconds())
+			for w := range work {
+				spent[w][with] = append(spent[w][with], cpu[w][with])
+			}
+		}
+	}
+	t.row(row{What: "joins that Prosody sustains", Unit: "per s", PPCH: rate[1], Beside: "without", Other: rate[0], Goal: atLeast(0.97)})
+	for w, what := range []string{"a join", "a change of presence that is told", "one that changes nothing told"} {
+		t.row(row{What: "Prosody's processor time for " + what, Unit: "ms", PPCH: spent[w][1], Beside: "without", Other: spent[w][0]})
+	}
+}
+
+// watch has the service watch a room domain, until stop is called.
+func (t *trial) watch(srv *prosodytest.Server, domain string) (stop func()) {
+	must(srv.Shell(t.ctx, fmt.Sprintf(`module:load(%q, %q)`, prosody.ModuleName, domain)))(t)
+	s := t.service(srv, domain)
+	t.ready(s)
+	return func() {
+		s.stop()
+		must(srv.Shell(t.ctx, fmt.Sprintf(`module:unload(%q, %q)`, prosody.ModuleName, domain)))(t)
+	}
+}
+
+// collected is the processor time that Prosody has taken when all its garbage is collected, so that whoever left it pays for it.
+func (t *trial) collected(srv *prosodytest.Server) time.Duration {
+	must(srv.Shell(t.ctx, "> collectgarbage()"))(t)
+	return t.cpu(srv.PID())
+}
+
+// churn is people who come to rooms and go, so that about as many stay in each.
+type churn struct {
+	t     *trial
+	crowd *prosodytest.Crowd
+	rooms []string
+	here  chan prosodytest.Member // in the order in which they came
+
+	// joined is called with each who came, and when that was asked for, by several goroutines.
+	joined func(m prosodytest.Member, asked time.Time)
+}
+
+// churn opens rooms, and fills each with focus and so many people.
+func (t *trial) churn(srv *prosodytest.Server, cast *prosodytest.Cast, rooms, people int) *churn {
+	c := &churn{t: t, here: make(chan prosodytest.Member, 2*rooms*people), joined: func(prosodytest.Member, time.Time) {}}
+	for r := range rooms {
+		c.rooms = append(c.rooms, srv.Room("busy"+strconv.Itoa(r)))
+		must(cast.Open(t.ctx, c.rooms[r]))(t)
+	}
+	c.crowd = must(srv.Crowd(t.ctx))(t)
+	t.cleanup(func() { _ = c.crowd.Close() })
+	for _, m := range must(c.crowd.Join(t.ctx, people, c.rooms...))(t) {
+		c.here <- m
+	}
+	return c
+}
+
+// join lets somebody come.
+func (c *churn) join(ctx context.Context, room string) error {
+	asked := time.Now()
+	members, err := c.crowd.Join(ctx, 1, room)
+	if err != nil {
+		return err
+	}
+	c.joined(members[0], asked)
+	c.here <- members[0]
+	return nil
+}
+
+// leave lets the one go who was there for longest.
+func (c *churn) leave(ctx context.Context) error { return c.crowd.Leave(ctx, <-c.here) }

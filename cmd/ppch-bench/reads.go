@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// The rooms that are read about, in every server alike.
+const (
+	readRooms  = 100
+	readPeople = 20
+)
+
+// kind is something that can be read.
+type kind struct {
+	name  string
+	ours  target
+	bare  target   // the limit: the same answer, written by a handler that does nothing else
+	plain target   // of the first kind, the same body with few headers
+	peers []target // who else can be asked for it
+}
+
+// site is all who can be asked about the same rooms.
+type site struct {
+	prosody *prosodytest.Server // with the module
+	disco   *prosodytest.Server // without
+	kinds   []kind
+	room    *kind
+	count   *kind
+	list    *kind
+}
+
+// site starts all of them.
+func (t *trial) site() (s site) {
+	s.prosody = t.fullProsody(readRooms, readPeople, prosodytest.Options{
+		Module: true, HideRooms: true, HostModules: map[string][]string{"meet.jitsi": {"prosodytest_room_size"}},
+	})
+	ours := t.service(s.prosody)
+	t.ready(ours)
+
+	// Without the module there are numbers alone, which have to be asked of Prosody.
+	s.disco = t.fullProsody(readRooms, readPeople, prosodytest.Options{})
+	disco := t.service(s.disco)
+	t.ready(disco)
+
+	names := url.Values{}
+	for i := range readRooms {
+		names.Add("name", "room"+strconv.Itoa(1+i))
+	}
+	withKey, withCountKey := []string{"X-API-Key: " + key}, []string{"X-API-Key: " + countKey}
+	everybody, last := fmt.Sprintf("User %d", readPeople), fmt.Sprintf("room%d@", readRooms)
+	s.kinds = []kind{
+		{name: "a room of 20", ours: target{url: ours.room("room1"), headers: withKey, tells: everybody}},
+		{name: "the number of a room", ours: target{url: ours.room("room1"), headers: withCountKey, tells: `"participant_count":20`}},
+		{name: "a list of 100 rooms", ours: target{url: ours.url + "/api/rooms?limit=100", headers: withKey, tells: last}},
+		{name: "100 rooms by name", ours: target{url: ours.url + "/api/rooms?" + names.Encode(), headers: withKey, tells: last}},
+		{name: "a room that hasn't changed (304)", ours: target{url: ours.room("room1"), headers: withKey, tells: everybody}},
+	}
+	s.room, s.count, s.list = &s.kinds[0], &s.kinds[1], &s.kinds[2]
+	lua, asked := "http://"+s.prosody.HTTPAddr(), "?room=room1&domain="+s.prosody.Domains.Main
+	s.room.peers = []target{{name: "Lua route in Prosody", url: lua + "/room" + asked, slow: true, tells: everybody}}
+	s.count.peers = []target{
+		// One of them is taken for the focus.
+		{name: "Lua route in Prosody", url: lua + "/room-size" + asked, slow: true, tells: `"participants":19`},
+		{name: "PPCH by disco, without its module, up to a second old", ours: true, url: disco.room("room1"), headers: withKey, tells: `"participant_count":20`},
+	}
+	s.list.peers = []target{{name: "Lua census in Prosody", url: lua + "/room-census", slow: true, tells: last}}
+	var api string
+	missing := t.try(func() { api = must(t.ejabberd(readRooms, readPeople))(t) })
+	muc := "?service=" + s.prosody.Domains.MUC
+	s.room.peers = append(s.room.peers, target{name: "ejabberd", url: api + "/get_room_occupants" + muc + "&name=room1", tells: "participant", missing: missing})
+	s.count.peers = append(s.count.peers, target{name: "ejabberd", url: api + "/get_room_occupants_number" + muc + "&name=room1", tells: `"occupants":20`, missing: missing})
+	s.list.peers = append(s.list.peers, target{name: "ejabberd", url: api + "/muc_online_rooms_by_regex" + muc + "&regex=.*", tells: last, missing: missing})
+	for i := range s.kinds {
+		k := &s.kinds[i]
+		t.tells(k.ours)
+		for j := range k.peers {
+			if p := &k.peers[j]; p.missing == nil {
+				p.missing = t.try(func() { t.tells(*p) })
+			}
+		}
+	}
+	t.bareOnes(s.kinds)
+	return s
+}
+
+// bareOnes gives each kind its limit.
+func (t *trial) bareOnes(kinds []kind) {
+	var answers []answer
+	for i := range kinds {
+		k := &kinds[i]
+		a := t.ask(k.ours)
+		if strings.Contains(k.name, "304") {
+			k.ours.headers = append(slices.Clone(k.ours.headers), "If-None-Match: "+a.Header.Get("ETag"))
+			if a = t.ask(k.ours); a.Status != http.StatusNotModified {
+				t.check(fmt.Errorf("%s: got %d", k.name, a.Status))
+			}
+		}
+		answers = append(answers, a)
+	}
+	urls := t.bare(append(answers, answers[0].plain())...)
+	for i := range kinds {
+		kinds[i].bare = target{name: "bare handler", url: urls[i], headers: kinds[i].ours.headers}
+	}
+	kinds[0].plain = target{name: "bare handler, three headers", url: urls[len(kinds)], headers: kinds[0].ours.headers}
+}
+
+// tells makes sure that a target tells the truth: what tells something else needn't be quick.
+func (t *trial) tells(to target) {
+	if a := t.ask(to); !bytes.Contains(a.Body, []byte(to.tells)) {
+		t.check(fmt.Errorf("%s: got no %s but %s", to.url, to.tells, a.Body))
+	}
+}
+
+// ask asks a target once.
+func (t *trial) ask(to target) answer {
+	var headers []string
+	for _, h := range to.headers {
+		name, value, _ := strings.Cut(h, ": ")
+		headers = append(headers, name, value)
+	}
+	a := must(get(t.ctx, to.url, "", headers...))(t)
+	if a.Status >= 300 && a.Status != http.StatusNotModified {
+		t.check(fmt.Errorf("%s: got %d\n%s", to.url, a.Status, a.Body))
+	}
+	return a
+}
+
+// reads is how many answers a second are had over HTTP, how long they take, and what they cost Prosody.
+func reads(t *trial) {
+	t.title("Reading over HTTP")
+	if err := hasWrk(); err != nil {
+		t.row(row{What: "all reads"}.missing(err))
+		return
+	}
+	s := t.site()
+	t.sleep(t.plan.rest) // the snapshot made garbage
+	for _, connections := range t.plan.connections {
+		for i := range s.kinds {
+			k := &s.kinds[i]
+			t.against(k.name, k.ours, k.bare, connections, t.plan.pairs, atLeast(0.9))
+			if k == s.room {
+				t.against(k.name, k.ours, k.plain, connections, t.plan.peers, nil)
+			}
+			for _, p := range k.peers {
+				if k == s.list && connections > 16 {
+					continue // they tell of all rooms anew each time, and keep so many waiting for seconds
+				}
+				want := atLeast(10)
+				if p.ours {
+					want = nil
+				}
+				t.against(k.name, k.ours, p, connections, t.plan.peers, want)
+			}
+		}
+	}
+	t.burden(s)
+}
+
+// burden is the processor time that reads take of Prosody, whose one thread serves the meetings.
+func (t *trial) burden(s site) {
+	t.title("What reads cost Prosody")
+	spent := func(of *prosodytest.Server, to target) func() []float64 {
+		return func() []float64 {
+			before, began := t.cpu(of.PID()), time.Now()
+			l := t.wrk(to, 16, t.plan.turn)
+			cpu := milliseconds(t.cpu(of.PID()) - before)
+			return []float64{cpu / time.Since(began).Seconds(), l.rate / 1000}
+		}
+	}
+	// A bare handler has nothing to do with Prosody, but as much as PPCH keeps the machine busy, where all takes longer.
+	ours, bare := t.byTurns(t.plan.pairs, spent(s.prosody, s.room.ours), spent(s.prosody, s.room.bare))
+	excess := ratios(differences(ours[0], bare[0]), ours[1])
+	for _, peer := range []struct {
+		name string
+		of   *prosodytest.Server
+		to   target
+	}{
+		{"Lua route, a room of 20", s.prosody, s.room.peers[0]},
+		{"Lua route, the number", s.prosody, s.count.peers[0]},
+		{"PPCH by disco, without its module", s.disco, s.count.peers[1]},
+	} {
+		_, cost := t.byTurns(t.plan.pairs, func() []float64 { return nil }, spent(peer.of, peer.to))
+		t.row(row{
+			What: "Prosody's processor time for 1,000 reads, beyond what it takes unasked", Unit: "ms",
+			PPCH: excess, Beside: peer.name, Other: ratios(cost[0], cost[1]), Goal: noExcess(),
+		})
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ppch/prosody/prosodytest"
+)
+
+// snapshots is what it costs to start beside a Prosody full of people, in rooms of ten: how long that takes until every room is known,
+// how long somebody else waits at most who pings Prosody every 20 ms meanwhile, and what memory the service has then.
+// It ends with what a change costs the service beside few rooms and beside many.
+func snapshots(t *trial) {
+	t.title("Starting beside rooms of ten, all of them to be learnt")
+	var all []*starter
+	for _, n := range t.plan.occupants {
+		srv := t.fullProsody(n/10, 10, prosodytest.Options{
+			Module: true, HideRooms: true, HostConfig: map[string]string{"muc.meet.jitsi": "muc_room_cache_size = 20000"},
+		})
+		s := &starter{t: t, occupants: n, srv: srv}
+		s.guest = must(s.srv.Guest(t.ctx))(t)
+		t.cleanup(func() { _ = s.guest.Close() })
+		all = append(all, s)
+		s.measure(all[0])
+	}
+	few, many := all[0], all[len(all)-1]
+	a, b := t.byTurns(t.plan.pairs, many.changes(), few.changes())
+	t.row(row{
+		What: fmt.Sprintf("the service's processor time for a join or leave, beside %s rooms", figure(float64(many.occupants)/10)), Unit: "µs",
+		PPCH: a[0], Beside: fmt.Sprintf("beside %s", figure(float64(few.occupants)/10)), Other: b[0], Goal: atMost("ratio", 1.25),
+	})
+}
+
+// starter starts the service beside a full server.
+type starter struct {
+	t         *trial
+	srv       *prosodytest.Server
+	guest     *prosodytest.Client
+	occupants int
+	service   *service
+	memory    sample // of the service, in KiB
+}
+
+// measure starts the service again and again, and leaves it running.
+func (s *starter) measure(least *starter) {
+	t := s.t
+	// Both sides are measured for as long as a start may take.
+	window := min(t.plan.turn, 2*time.Second) + time.Duration(s.occupants/30_000)*time.Second
+	var took sample
+	alone, beside := t.byTurns(t.plan.pairs, func() []float64 {
+		s.collect()
+		return []float64{milliseconds(s.longestPing(window, func() {}))}
+	}, func() []float64 {
+		s.collect()
+		began := time.Now()
+		ping := s.longestPing(window, func() {
+			s.service = t.service(s.srv)
+			t.ready(s.service)
+			took = append(took, time.Since(began).Seconds())
+		})
+		now, _ := t.memory(s.service.pid())
+		s.memory = append(s.memory, now)
+		s.right()
+		s.service.stop()
+		t.sleep(time.Second) // for Prosody to forget it
+		return []float64{milliseconds(ping)}
+	})
+	s.service = t.service(s.srv)
+	t.ready(s.service)
+
+	who := figure(float64(s.occupants)) + " occupants: "
+	var wantTime, wantPing, wantMemory *goal
+	if s.occupants == 100_000 {
+		wantTime, wantPing, wantMemory = atMost("value", 3), atMost("value", 20), atMost("value", 1)
+	}
+	t.row(row{What: who + "until all are known", Unit: "s", PPCH: took, Goal: wantTime})
+	t.row(row{What: who + "longest that a ping of Prosody takes meanwhile", Unit: "ms", PPCH: beside[0], Beside: "without a start", Other: alone[0], Goal: wantPing})
+	t.row(row{What: who + "memory of the service", Unit: "MiB", PPCH: pairs(s.memory, s.memory, func(kib, _ float64) float64 { return kib / 1024 })})
+	if s != least {
+		more := float64(s.occupants - least.occupants)
+		each := pairs(s.memory, least.memory, func(many, few float64) float64 { return (many - few) / more })
+		what := fmt.Sprintf("memory for each occupant beyond the first %s", figure(float64(least.occupants)))
+		t.row(row{What: who + what, Unit: "KiB", PPCH: each, Goal: wantMemory})
+	}
+}
+
+// right makes sure that what is told is true: of the last room, and of their number.
+func (s *starter) right() {
+	for room, people := range map[string]int{"room" + strconv.Itoa(s.occupants/10): 10, "room1": 10} {
+		a := s.t.ask(target{url: s.service.room(room), headers: []string{"X-API-Key: " + key}})
+		if want := fmt.Sprintf(`"participant_count":%d`, people); !bytes.Contains(a.Body, []byte(want)) {
+			s.t.check(fmt.Errorf("%s: got no %s\n%s", room, want, a.Body))
+		}
+	}
+	a := s.t.ask(target{url: s.service.url + "/api/stats", headers: []string{"X-API-Key: " + key}})
+	if want := fmt.Sprintf(`:%d`, s.occupants); !bytes.Contains(a.Body, []byte(want)) {
+		s.t.check(fmt.Errorf("the totals have no %s\n%s", want, a.Body))
+	}
+}
+
+// collect collects all garbage, and has the next time begin when the memory in use has grown to four times of that, as Jitsi has it:
+// with so many people everybody waits whenever Prosody collects its garbage, which a start may bring on as all other work does.
+func (s *starter) collect() {
+	must(s.srv.Shell(s.t.ctx, "> collectgarbage(); collectgarbage()"))(s.t)
+	s.t.sleep(500 * time.Millisecond) // for the machine to come to rest
+}
+
+// longestPing pings every 20 ms while something happens, and for so long at least.
+// A ping that was due while another was waited for has waited since it was due.
+func (s *starter) longestPing(window time.Duration, happens func()) (longest time.Duration) {
+	ctx, cancel := context.WithCancel(s.t.ctx)
+	defer cancel()
+	var pinging errgroup.Group
+	pinging.Go(func() error {
+		for due := time.Now(); ctx.Err() == nil; due = due.Add(20 * time.Millisecond) {
+			since := due
+			if early := time.Until(due); early > 0 {
+				time.Sleep(early)
+				since = time.Now()
+			}
+			if _, err := s.guest.IQ(s.t.ctx, s.srv.Domains.Main, "get", "<ping xmlns='urn:xmpp:ping'/>"); err != nil {
+				return err
+			}
+			longest = max(longest, time.Since(since))
+		}
+		return nil
+	})
+	over := time.After(window)
+	happens()
+	<-over
+	cancel()
+	s.t.check(pinging.Wait())
+	return longest
+}
+
+// changes returns what measures the service's processor time for a join or a leave, in µs,
+// in rooms that are opened for that and have nothing to do with all the others.
+func (s *starter) changes() func() []float64 {
+	const rooms, each = 20, 10
+	t := s.t
+	cast := must(s.srv.Cast(t.ctx))(t)
+	t.cleanup(func() { _ = cast.Close() })
+	c := t.churn(s.srv, cast, rooms, 0)
+	const settled = time.Second
+	return func() []float64 {
+		before := t.cpu(s.service.pid())
+		t.sleep(settled)
+		idle := t.cpu(s.service.pid()) - before // in that second
+
+		began := time.Now()
+		before += idle
+		for range 2 {
+			members := must(c.crowd.Join(t.ctx, each, c.rooms...))(t)
+			slices.Reverse(members)
+			t.check(c.crowd.Leave(t.ctx, members...))
+		}
+		t.sleep(200 * time.Millisecond) // until all is told
+		spent := t.cpu(s.service.pid()) - before
+		spent -= time.Duration(float64(idle) * float64(time.Since(began)) / float64(settled))
+		return []float64{milliseconds(spent) * 1000 / (2 * 2 * rooms * each)}
+	}
+}

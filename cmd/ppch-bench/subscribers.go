@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ppch/prosody/prosodytest"
+)
+
+// subscribers is what many event streams cost, and how soon all of them are told of one join.
+// They are clients of this process, which the same machine has to serve.
+func subscribers(t *trial) {
+	t.title("Event streams")
+	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
+	cast := must(srv.Cast(t.ctx))(t)
+	t.cleanup(func() { _ = cast.Close() })
+	daily := srv.Room("daily")
+	must(cast.Open(t.ctx, daily))(t)
+	crowd := must(srv.Crowd(t.ctx))(t)
+	t.cleanup(func() { _ = crowd.Close() })
+	for _, n := range t.plan.streams {
+		var files syscall.Rlimit
+		t.check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
+		if n+100 > int(files.Max) {
+			t.row(row{What: fmt.Sprintf("%d streams", n), Missing: fmt.Sprintf("a process may have no more than %d files (ulimit -n)", files.Max)})
+			continue
+		}
+		var memory, all, spread sample
+		for range t.plan.pairs {
+			s := t.service(srv)
+			t.ready(s)
+			t.sleep(500 * time.Millisecond)
+			before, _ := t.memory(s.pid())
+			a := t.audience(s, n)
+			t.sleep(time.Second)
+			now, _ := t.memory(s.pid())
+			memory = append(memory, (now-before)/float64(n))
+			for range 3 {
+				began := time.Now()
+				members := must(crowd.Join(t.ctx, 1, daily))(t)
+				first, last := a.told(t)
+				all, spread = append(all, milliseconds(last.Sub(began))), append(spread, milliseconds(last.Sub(first)))
+				t.check(crowd.Leave(t.ctx, members...))
+			}
+			a.close()
+			s.stop()
+		}
+		what := figure(float64(n)) + " streams: "
+		t.row(row{What: what + "memory of the service for each", Unit: "KiB", PPCH: memory})
+		t.row(row{What: what + "from a join until the last of them is told", Unit: "ms", PPCH: all})
+		t.row(row{What: what + "from the first that is told to the last", Unit: "ms", PPCH: spread})
+	}
+}
+
+// audience is many subscribers.
+type audience struct {
+	n     int
+	came  chan time.Time // of one event, from each
+	close func()
+}
+
+// audience subscribes so many, and returns when all have been told that they are.
+func (t *trial) audience(s *service, n int) *audience {
+	ctx, cancel := context.WithCancel(t.ctx)
+	a := &audience{n: n, came: make(chan time.Time, n)}
+	ready := make(chan error, n)
+	places := make(chan struct{}, 100) // on their way at a time
+	var listening errgroup.Group
+	for range n {
+		listening.Go(func() error {
+			places <- struct{}{}
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(s.url, "http://"))
+			if err == nil {
+				_, err = io.WriteString(conn, "GET /api/events HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+key+"\r\n\r\n")
+			}
+			<-places
+			if err != nil {
+				ready <- err
+				return err
+			}
+			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+			return a.listen(conn, ready)
+		})
+	}
+	a.close = func() {
+		cancel()
+		_ = listening.Wait() // all of them were hung up
+	}
+	t.cleanup(a.close)
+	for range n {
+		t.check(<-ready)
+	}
+	return a
+}
+
+// listen reads a stream until it ends.
+func (a *audience) listen(conn net.Conn, ready chan<- error) error {
+	lines, subscribed := bufio.NewReaderSize(conn, 1024), false
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if !subscribed {
+				ready <- err
+			}
+			return err
+		}
+		switch string(line) {
+		case "event: status\n":
+			if !subscribed {
+				subscribed = true
+				ready <- nil
+			}
+		case "event: participant.joined\n":
+			a.came <- time.Now()
+		}
+	}
+}
+
+// told waits until everybody was told of an event, and returns when the first was, and when the last.
+func (a *audience) told(t *trial) (first, last time.Time) {
+	var all []time.Time
+	late := time.After(30 * time.Second)
+	for range a.n {
+		select {
+		case at := <-a.came:
+			all = append(all, at)
+		case <-late:
+			t.check(errors.New("of " + strconv.Itoa(a.n) + " subscribers " + strconv.Itoa(len(all)) + " were told"))
+		}
+	}
+	return slices.MinFunc(all, time.Time.Compare), slices.MaxFunc(all, time.Time.Compare)
+}
+
+// starts is how soon the service answers that was started beside a Prosody where nobody is, and how large it is.
+func starts(t *trial) {
+	t.title("The program")
+	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
+	var took sample
+	for range max(5, t.plan.pairs) {
+		began := time.Now()
+		s := t.service(srv)
+		t.ready(s)
+		took = append(took, milliseconds(time.Since(began)))
+		s.stop()
+	}
+	t.row(row{What: "from its start until it is ready, on an empty Prosody", Unit: "ms", PPCH: took, Goal: atMost("value", 150)})
+	t.row(row{What: "its size, which is that of the image", Unit: "MB", PPCH: sample{t.megabytes(t.program)}})
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// plan says how much is measured.
+type plan struct {
+	pairs       int
+	peers       int           // pairs of peers that are far from the goal, or far beyond
+	turns       int           // of what goes into one figure of joins
+	turn        time.Duration // of what goes on by itself; whole seconds, as wrk knows no others
+	rest        time.Duration // for garbage to be collected
+	connections []int
+	occupants   []int // of whole servers, ten in each room
+	rates       []int // of joins a second
+	joins       int   // for each figure of freshness
+	streams     []int
+	frozen      time.Duration
+}
+
+func planFor(quick bool) plan {
+	if quick {
+		return plan{
+			pairs: 2, peers: 1, turns: 2, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
+			rates: []int{200}, joins: 100, streams: []int{500}, frozen: 2 * time.Second,
+		}
+	}
+	return plan{
+		pairs: 5, peers: 5, turns: 4, turn: 3 * time.Second, rest: 5 * time.Second, connections: []int{16, 256}, occupants: []int{1000, 10_000, 100_000},
+		rates: []int{50, 200}, joins: 300, streams: []int{1000, 5000}, frozen: 10 * time.Second,
+	}
+}
+
+// session is one run of the benchmark.
+type session struct {
+	ctx      context.Context
+	out      io.Writer
+	plan     plan
+	dir      string
+	program  string            // the service's
+	versions map[string]string // of what was measured, by name
+	tables   []table
+}
+
+// measured lists what was measured, with versions.
+func (s *session) measured() string {
+	all := []string{strings.Replace(runtime.Version(), "go", "Go ", 1)}
+	for _, name := range slices.Sorted(maps.Keys(s.versions)) {
+		all = append(all, name+" "+s.versions[name])
+	}
+	return strings.Join(all, ", ")
+}
+
+// trial is a chapter that is being measured. As in a test, what fails ends the chapter, and what was begun is undone.
+// Its methods are for the chapter's own goroutine.
+type trial struct {
+	*session
+	undo []func()
+}
+
+// failure is what ends a trial.
+type failure struct{ error }
+
+// run measures one chapter.
+func (s *session) run(measure func(*trial)) error {
+	t := &trial{session: s}
+	defer func() {
+		for _, undo := range slices.Backward(t.undo) {
+			undo()
+		}
+	}()
+	if err := t.try(func() { measure(t) }); err != nil {
+		return err
+	}
+	return s.ctx.Err()
+}
+
+// try does something without which the trial can go on, and returns what failed.
+func (t *trial) try(do func()) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(failure)
+			if !ok {
+				panic(r)
+			}
+			err = f.error
+		}
+	}()
+	do()
+	return nil
+}
+
+func (t *trial) cleanup(undo func()) { t.undo = append(t.undo, undo) }
+
+// check ends the trial if there is an error.
+func (t *trial) check(err error) {
+	if err == nil {
+		err = t.ctx.Err()
+	}
+	if err != nil {
+		panic(failure{err})
+	}
+}
+
+// must returns v and ends the trial if there is an error.
+func must[T any](v T, err error) func(*trial) T {
+	return func(t *trial) T {
+		t.check(err)
+		return v
+	}
+}
+
+// title begins a table.
+func (t *trial) title(title string) {
+	t.tables = append(t.tables, table{Title: title})
+	fmt.Fprintf(t.out, "\n%s\n", t.tables[len(t.tables)-1].head())
+}
+
+// row adds to the table, and shows, what was measured.
+func (t *trial) row(r row) {
+	last := &t.tables[len(t.tables)-1]
+	last.Rows = append(last.Rows, r)
+	fmt.Fprintln(t.out, r.line())
+}
+
+// byTurns measures two things so many times, A B A B. Each returns some figures; what is returned has a sample of each.
+func (t *trial) byTurns(times int, a, b func() []float64) (ours, others []sample) {
+	add := func(to []sample, figures []float64) []sample {
+		if to == nil {
+			to = make([]sample, len(figures))
+		}
+		for i, v := range figures {
+			to[i] = append(to[i], v)
+		}
+		return to
+	}
+	for range times {
+		ours = add(ours, a())
+		others = add(others, b())
+		t.check(nil)
+	}
+	return ours, others
+}
+
+// sleep waits, unless the run is stopped.
+func (t *trial) sleep(d time.Duration) {
+	select {
+	case <-t.ctx.Done():
+		t.check(t.ctx.Err())
+	case <-time.After(d):
+	}
+}
+
+// prosody starts a Prosody, which lasts until the chapter's end.
+func (t *trial) prosody(o prosodytest.Options) *prosodytest.Server {
+	srv := must(prosodytest.Start(t.ctx, o))(t)
+	t.cleanup(func() { _ = srv.Close() })
+	t.versions["Prosody"] = srv.Version()
+	return srv
+}
+
+// fullProsody has so many rooms of so many people each.
+func (t *trial) fullProsody(rooms, each int, o prosodytest.Options) *prosodytest.Server {
+	srv := t.prosody(o)
+	ctx, cancel := context.WithTimeout(t.ctx, 2*time.Minute)
+	defer cancel()
+	t.check(srv.Populate(ctx, rooms, each))
+	return srv
+}
+
+// megabytes is how large a file is.
+func (t *trial) megabytes(file string) float64 {
+	return float64(must(os.Stat(file))(t).Size()) / 1e6
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+//go:embed report.lua
+var report []byte
+
+// errNoWrk is told in the table.
+var errNoWrk = errors.New("wrk is not installed")
+
+// target is an address that is asked with headers, each a name, a colon and a value.
+type target struct {
+	name    string
+	url     string
+	headers []string
+	tells   string // what a right answer has in it
+	ours    bool   // it is PPCH itself in another way
+	missing error  // why it can't be asked
+
+	// slow is for those that answer the next question only when all that wrk has left behind are answered.
+	slow bool
+}
+
+// load is what wrk measured.
+type load struct {
+	rate     float64 // answers a second
+	p50, p99 float64 // ms
+	answers  float64
+}
+
+// wrk asks over and over again on so many connections, for whole seconds.
+// An answer that isn't a good one ends the trial: nothing that fails is quick.
+func (t *trial) wrk(to target, connections int, length time.Duration) load {
+	script := filepath.Join(t.dir, "report.lua")
+	t.check(os.WriteFile(script, report, 0o600))
+	args := []string{
+		"--threads=1", "--connections=" + strconv.Itoa(connections), "--duration=" + strconv.Itoa(int(length.Seconds())) + "s",
+		"--timeout=30s", "--script=" + script,
+	}
+	for _, h := range to.headers {
+		args = append(args, "--header="+h)
+	}
+	cmd := exec.CommandContext(t.ctx, "wrk", append(args, to.url)...)
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if err := cmd.Run(); err != nil {
+		t.check(fmt.Errorf("wrk %s: %w\n%s", to.url, err, out.Bytes()))
+	}
+	var l load
+	var took, bad, broken float64
+	if _, err := fmt.Sscan(out.String(), &l.answers, &took, &l.p50, &l.p99, &bad, &broken); err != nil {
+		t.check(fmt.Errorf("wrk %s: %w\n%s", to.url, err, out.Bytes()))
+	}
+	if bad+broken > 0 || l.answers == 0 {
+		t.check(fmt.Errorf("wrk %s: of %.0f answers %.0f were no good ones, %.0f failed", to.url, l.answers, bad, broken))
+	}
+	l.rate, l.p50, l.p99 = l.answers/(took/1e6), l.p50/1e3, l.p99/1e3
+	if to.slow {
+		must(get(t.ctx, to.url, ""))(t)
+	}
+	return l
+}
+
+// hasWrk says why nothing can be loaded.
+func hasWrk() error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return errNoWrk
+	}
+	return nil
+}
+
+// against loads two by turns, and tells how many answers a second they give, and how long those take.
+// Where the other can't stand it the row says so, and the trial goes on.
+func (t *trial) against(what string, ours, other target, connections, times int, want *goal) {
+	run := func(to target) []float64 {
+		l := t.wrk(to, connections, time.Second)
+		return []float64{l.rate, l.p50, l.p99}
+	}
+	r := row{What: fmt.Sprintf("%s, %d connections", what, connections), Unit: "answers/s", Beside: other.name}
+	err := other.missing
+	if err == nil {
+		err = t.try(func() { run(other) }) // warm
+	}
+	if err != nil {
+		t.row(r.missing(err))
+		return
+	}
+	a, b := t.byTurns(times, func() []float64 { return run(ours) }, func() (figures []float64) {
+		if failed := t.try(func() { figures = run(other) }); failed != nil {
+			err, figures = failed, make([]float64, 3)
+		}
+		return figures
+	})
+	if err != nil {
+		t.row(r.missing(err))
+		return
+	}
+	r.PPCH, r.Took, r.Other, r.OtherTook, r.Goal = a[0], &took{a[1], a[2]}, b[0], &took{b[1], b[2]}, want
+	t.row(r)
+}
