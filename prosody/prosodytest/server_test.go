@@ -256,3 +256,14 @@ func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
+
+func TestACrowdJoinsOnAServerThatSomebodyElseRuns(t *testing.T) {
+	s := prosodytest.New(t, prosodytest.Options{})
+	ctx, room := within(t), s.Room("alpha")
+	must(newCast(t, s).Open(ctx, room))(t)
+	attached := must(prosodytest.Attach("", s.ComponentAddr(), prosodytest.Options{Secret: s.Secret()}))(t)
+	crowd := must(attached.Crowd(ctx))(t)
+	defer crowd.Close()
+	must(crowd.Join(ctx, 3, attached.Room("alpha")))(t)
+	wantOccupants(ctx, t, newComponent(t, s), room, "4")
+}
