@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,10 +48,10 @@ func newCommand() *cobra.Command {
 				return fmt.Errorf("--only: %w", err)
 			}
 			r, err := measure(cmd.Context(), cmd.OutOrStdout(), planFor(quick), wanted)
-			if err != nil || !write {
-				return err
+			if write && r.Tables != nil {
+				err = errors.Join(err, r.write())
 			}
-			return r.write()
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&quick, "quick", false, "two minutes: fewer pairs, less people")
@@ -62,7 +63,8 @@ func newCommand() *cobra.Command {
 	return cmd
 }
 
-// measure runs the chapters. One that fails doesn't keep the others from being measured, but is an error in the end.
+// measure runs the chapters. One that fails is a row that says why, and an error in the end, and the others are measured all the same.
+// Without results the run was stopped, or could not begin.
 func measure(ctx context.Context, out io.Writer, p plan, wanted *regexp.Regexp) (results, error) {
 	dir, err := os.MkdirTemp("", "ppch-bench-")
 	if err != nil {

@@ -188,7 +188,7 @@ func (t *trial) burden(s site) {
 		{"Lua route, the number", s.prosody, s.count.peers[0]},
 		{"PPCH by disco, without its module", s.disco, s.count.peers[1]},
 	} {
-		_, cost := t.byTurns(t.plan.pairs, func() []float64 { return nil }, spent(peer.of, peer.to))
+		_, cost := t.byTurns(t.plan.peers, func() []float64 { return nil }, spent(peer.of, peer.to))
 		t.row(row{
 			What: "Prosody's processor time for 1,000 reads, beyond what it takes unasked", Unit: "ms",
 			PPCH: excess, Beside: peer.name, Other: ratios(cost[0], cost[1]), Goal: noExcess(),

@@ -33,7 +33,7 @@ func planFor(quick bool) plan {
 	if quick {
 		return plan{
 			pairs: 2, peers: 1, turns: 2, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
-			rates: []int{200}, joins: 100, streams: []int{500}, frozen: 2 * time.Second,
+			rates: []int{200}, joins: 100, streams: []int{500}, frozen: time.Second,
 		}
 	}
 	return plan{
