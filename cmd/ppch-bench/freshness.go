@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,25 +23,6 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// run lets somebody come and the one go who was there for longest, at random moments, each rate times a second, until that many came.
-// Nobody waits for the one before, until fifty are on their way.
-func (c *churn) run(ctx context.Context, rate float64, joins int) error {
-	acting, ctx := errgroup.WithContext(ctx)
-	acting.SetLimit(50)
-	due := time.Now()
-	for n := 0; n < 2*joins && ctx.Err() == nil; n++ {
-		due = due.Add(time.Duration(rand.ExpFloat64() / (2 * rate) * float64(time.Second)))
-		time.Sleep(time.Until(due))
-		acting.Go(func() error {
-			if n%2 == 0 {
-				return c.join(ctx, c.rooms[n/2%len(c.rooms)])
-			}
-			return c.leave(ctx)
-		})
-	}
-	return acting.Wait()
-}
-
 // freshness is how long it takes from somebody's coming until PPCH knows, so that an answer tells of it, and until a client of its
 // event stream is told, both against until another occupant of the room sees it, of the same joins.
 // Pauses of Prosody's make the 99th percentile, with PPCH and without: of tens of ms, by all signs to collect garbage.
@@ -52,13 +32,13 @@ func freshness(t *trial) {
 	cast := must(srv.Cast(t.ctx))(t)
 	c := t.churn(srv, cast, 100, 8)
 	asked, seen := newSightings(), newSightings()
-	c.joined = func(m prosodytest.Member, at time.Time) { asked.note(m.Nick, at) }
+	c.Joined = func(m prosodytest.Member, at time.Time) { asked.note(m.Nick, at) }
 	var watching sync.WaitGroup
 	t.cleanup(func() {
 		_ = cast.Close()
 		watching.Wait()
 	})
-	for _, room := range c.rooms {
+	for _, room := range c.Rooms {
 		watcher := must(cast.User(t.ctx, room, "Watcher"))(t)
 		watching.Go(func() { seen.watch(watcher) })
 	}
@@ -69,7 +49,7 @@ func freshness(t *trial) {
 		told, stop := way.tell(t, srv)
 		for _, rate := range t.plan.rates {
 			t.fresh(fmt.Sprintf("%s, %v joins a second", way.what, rate), asked, seen, told, func() error {
-				return c.run(t.ctx, float64(rate), t.plan.joins)
+				return c.Run(t.ctx, float64(rate), t.plan.joins)
 			})
 		}
 		stop()

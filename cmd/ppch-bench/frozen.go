@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -26,14 +27,14 @@ func frozen(t *trial) {
 	var most, other, again sample
 	for n := range t.plan.pairs {
 		t.check(s.signal(syscall.SIGSTOP))
-		watched.resetPeak()
-		unwatched.resetPeak()
+		t.resetPeak(watched.srv)
+		t.resetPeak(unwatched.srv)
 		t.sleep(t.plan.frozen)
 		_, with := t.memory(watched.srv.PID())
 		_, without := t.memory(unwatched.srv.PID())
 		most, other = append(most, with/1024), append(other, without/1024)
 
-		must(watched.crowd.Join(t.ctx, 1, watched.quiet))(t)
+		must(watched.Crowd().Join(t.ctx, 1, watched.quiet))(t)
 		began := time.Now()
 		t.check(s.signal(syscall.SIGCONT))
 		t.awaitPeople(s, "quiet", n+1)
@@ -47,7 +48,7 @@ func frozen(t *trial) {
 
 // busyServer is a Prosody whose rooms are never at rest, but for a quiet one.
 type busyServer struct {
-	*churn
+	*prosodytest.Churn
 	srv   *prosodytest.Server
 	quiet string
 }
@@ -56,7 +57,7 @@ func (t *trial) busy() *busyServer {
 	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
 	cast := must(srv.Cast(t.ctx))(t)
 	t.cleanup(func() { _ = cast.Close() })
-	s := &busyServer{churn: t.churn(srv, cast, 100, 4), srv: srv, quiet: srv.Room("quiet")}
+	s := &busyServer{Churn: t.churn(srv, cast, 100, 4), srv: srv, quiet: srv.Room("quiet")}
 	must(cast.Open(t.ctx, s.quiet))(t)
 	return s
 }
@@ -66,7 +67,7 @@ func (t *trial) begin(servers ...*busyServer) (stop func()) {
 	ctx, cancel := context.WithCancel(t.ctx)
 	var busy errgroup.Group
 	for _, s := range servers {
-		busy.Go(func() error { return s.run(ctx, 200, 1<<30) })
+		busy.Go(func() error { return s.Run(ctx, 200, math.MaxInt/2) })
 	}
 	t.cleanup(func() {
 		cancel()
@@ -74,15 +75,13 @@ func (t *trial) begin(servers ...*busyServer) (stop func()) {
 	})
 	return func() {
 		cancel()
-		if err := busy.Wait(); err != nil && ctx.Err() == nil {
-			t.check(err)
-		}
+		t.check(busy.Wait())
 	}
 }
 
 // resetPeak lets the peak be counted from now on (proc(5), clear_refs).
-func (s *busyServer) resetPeak() {
-	s.t.check(os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.srv.PID()), []byte("5"), 0))
+func (t *trial) resetPeak(srv *prosodytest.Server) {
+	t.check(os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", srv.PID()), []byte("5"), 0))
 }
 
 // awaitPeople waits until the service says that there are so many people in the room, of its own knowledge.

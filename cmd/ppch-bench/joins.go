@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -118,44 +117,3 @@ func (t *trial) collected(srv *prosodytest.Server) time.Duration {
 	must(srv.Shell(t.ctx, "> collectgarbage()"))(t)
 	return t.cpu(srv.PID())
 }
-
-// churn is people who come to rooms and go, so that about as many stay in each.
-type churn struct {
-	t     *trial
-	crowd *prosodytest.Crowd
-	rooms []string
-	here  chan prosodytest.Member // in the order in which they came
-
-	// joined is called with each who came, and when that was asked for, by several goroutines.
-	joined func(m prosodytest.Member, asked time.Time)
-}
-
-// churn opens rooms, and fills each with focus and so many people.
-func (t *trial) churn(srv *prosodytest.Server, cast *prosodytest.Cast, rooms, people int) *churn {
-	c := &churn{t: t, here: make(chan prosodytest.Member, 2*rooms*people), joined: func(prosodytest.Member, time.Time) {}}
-	for r := range rooms {
-		c.rooms = append(c.rooms, srv.Room("busy"+strconv.Itoa(r)))
-		must(cast.Open(t.ctx, c.rooms[r]))(t)
-	}
-	c.crowd = must(srv.Crowd(t.ctx))(t)
-	t.cleanup(func() { _ = c.crowd.Close() })
-	for _, m := range must(c.crowd.Join(t.ctx, people, c.rooms...))(t) {
-		c.here <- m
-	}
-	return c
-}
-
-// join lets somebody come.
-func (c *churn) join(ctx context.Context, room string) error {
-	asked := time.Now()
-	members, err := c.crowd.Join(ctx, 1, room)
-	if err != nil {
-		return err
-	}
-	c.joined(members[0], asked)
-	c.here <- members[0]
-	return nil
-}
-
-// leave lets the one go who was there for longest.
-func (c *churn) leave(ctx context.Context) error { return c.crowd.Leave(ctx, <-c.here) }

@@ -156,9 +156,9 @@ func (s *starter) changes() func() []float64 {
 		began := time.Now()
 		before += idle
 		for range 2 {
-			members := must(c.crowd.Join(t.ctx, each, c.rooms...))(t)
+			members := must(c.Crowd().Join(t.ctx, each, c.Rooms...))(t)
 			slices.Reverse(members)
-			t.check(c.crowd.Leave(t.ctx, members...))
+			t.check(c.Crowd().Leave(t.ctx, members...))
 		}
 		t.sleep(200 * time.Millisecond) // until all is told
 		spent := t.cpu(s.service.pid()) - before

@@ -179,6 +179,13 @@ func (t *trial) fullProsody(rooms, each int, o prosodytest.Options) *prosodytest
 	return srv
 }
 
+// churn is people who can come and go on a server, in so many rooms of so many each.
+func (t *trial) churn(srv *prosodytest.Server, cast *prosodytest.Cast, rooms, people int) *prosodytest.Churn {
+	c := must(srv.Churn(t.ctx, cast, rooms, people))(t)
+	t.cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // megabytes is how large a file is.
 func (t *trial) megabytes(file string) float64 {
 	return float64(must(os.Stat(file))(t).Size()) / 1e6

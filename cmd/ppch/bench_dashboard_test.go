@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ func BenchmarkDashboard(b *testing.B) {
 	if err := srv.Populate(b.Context(), 10_000-busy, 10); err != nil {
 		b.Fatal(err)
 	}
-	c := newChurn(b, srv, castOn(b, srv), busy, 5)
+	c := must(srv.Churn(b.Context(), castOn(b, srv), busy, 5))(b)
+	defer c.Close()
 	p := startProcess(b, buildProgram(b), envFor(srv))
 	url, key := p.url, testKey
 	for s := (&service{url: url, client: p.client}); ; time.Sleep(50 * time.Millisecond) {
@@ -58,10 +60,12 @@ func BenchmarkDashboard(b *testing.B) {
 		tasks("opening")
 
 		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
-		came := c.came.Load()
-		c.run(ctx, rate)
+		came := c.Came()
+		if err := c.Run(ctx, rate, math.MaxInt/2); err != nil {
+			b.Error(err)
+		}
 		stop()
-		b.ReportMetric(float64(c.came.Load()-came)/10, "joins/s")
+		b.ReportMetric(float64(c.Came()-came)/10, "joins/s")
 		time.Sleep(time.Second)
 		tasks("joins")
 		b.ReportMetric(evaluate[float64](p, "performance.memory.usedJSHeapSize")/1e6, "MB")
