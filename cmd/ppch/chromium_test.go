@@ -51,12 +51,13 @@ func startChromium(t testing.TB) *chromium {
 }
 
 // tab is a page as somebody sees it who looks at it. The test fails if the page has any error of its own,
-// does what its policy forbids, or asks anybody but its own service.
+// does what its policy forbids, or asks anybody whom it may not.
 type tab struct {
 	t   testing.TB
 	ctx context.Context
 	url string
-	dir string // for pictures
+	may []string // the origins that it may ask
+	dir string   // for pictures
 
 	// mu protects what follows.
 	mu     sync.Mutex
@@ -64,10 +65,11 @@ type tab struct {
 	asked  []string // the URLs
 }
 
-// open returns a new tab that shows what is at a URL. It has a session of its own, and is closed when the test ends.
-func (c *chromium) open(t testing.TB, url string) *tab {
+// open returns a new tab that shows what is at a URL, and may ask the origin of that, and others if it says so.
+// It has a session of its own, and is closed when the test ends.
+func (c *chromium) open(t testing.TB, url string, others ...string) *tab {
 	t.Helper()
-	p := &tab{t: t, url: url, dir: t.ArtifactDir()}
+	p := &tab{t: t, url: url, may: append(others, strings.Join(strings.SplitN(url, "/", 4)[:3], "/")), dir: t.ArtifactDir()}
 	var leave context.CancelFunc
 	p.ctx, leave = chromedp.NewContext(c.ctx)
 	if err := chromedp.Listen(p.ctx, p.note); err != nil {
@@ -116,8 +118,8 @@ func (p *tab) note(event any) {
 	p.mu.Lock()
 	p.asked = append(p.asked, e.Request.URL)
 	p.mu.Unlock()
-	origin := strings.Join(strings.SplitN(p.url, "/", 4)[:3], "/") + "/"
-	if !strings.HasPrefix(e.Request.URL, origin) {
+	allowed := func(origin string) bool { return strings.HasPrefix(e.Request.URL, origin+"/") }
+	if !slices.ContainsFunc(p.may, allowed) && !strings.HasPrefix(e.Request.URL, "data:") {
 		p.fault("it asks " + e.Request.URL)
 	}
 	if strings.Contains(e.Request.URL, testKey) {
