@@ -27,7 +27,7 @@ const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: 
 const samples = {rooms: [], people: []}; // as this page saw them
 let history = null;
 let key = "";
-let frame = 0;
+let frame = 0, later = 0;
 let scrolled = 0;
 
 /** Asks for a key, and says why the one before was none. */
@@ -105,11 +105,15 @@ function draw() {
 	if (document.body.dataset.state === "ask" && link.connection.is !== "connecting") return;
 	link.draw();
 	const changed = store.take();
-	if (list.update(changed)) setTimeout(soon, 250);
+	if (list.update(changed)) later ||= setTimeout(() => {
+		later = 0;
+		soon();
+	}, 250);
 	view.update(changed);
 	entitle();
 	drawTotals();
 	find("note-names").hidden = store.named !== false;
+	document.body.classList.toggle("unnamed", store.named === false);
 }
 
 function drawTotals() {

@@ -5,7 +5,7 @@ import {dated, isBlank, isPerson, number, several, span, unknown, visible} from 
 import {shine, VirtualTable, write} from "./table.js";
 
 // While much happens, rows move at most so often: nobody could read, or hit, what moves all the time. Numbers change at once.
-const orderEvery = 1_000;
+const orderEvery = 1_000, orderEveryInUse = 5_000;
 
 const mostNames = 8;
 
@@ -55,7 +55,8 @@ export class RoomList {
 	/** Takes the JIDs of rooms that changed; returns whether it has to be called again although nothing else happens. */
 	update(changed) {
 		for (const jid of changed) this.#changed.add(jid);
-		const due = performance.now() - this.#orderedAt >= orderEvery || !this.#drawn;
+		const every = this.#elements.table.matches(":hover, :focus-within") ? orderEveryInUse : orderEvery;
+		const due = performance.now() - this.#orderedAt >= every || !this.#drawn;
 		if (this.#changed.size > 0 && due) {
 			this.#orderedAt = performance.now();
 			const {rooms} = this.#store;
