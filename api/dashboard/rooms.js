@@ -148,9 +148,9 @@ export class RoomList {
 				cell.title = room.tenant;
 			}},
 			{key: "people", fill: fillPeople},
-			{key: "who", build: cell => cell.append(document.createElement("bdi")), fill: (cell, room) => {
+			{key: "who", fill: (cell, room) => {
 				const names = who(room);
-				write(cell.firstChild, names);
+				write(cell, names);
 				if (cell.title !== names) cell.title = names;
 			}},
 			{key: "created", fill: (cell, room) => {
@@ -182,12 +182,15 @@ export class RoomList {
 	}
 }
 
-/** The names of the first people in a room; its own page has all of them. */
+/**
+ * The names of the first people in a room; its own page has all of them.
+ * Each is isolated by characters (UAX #9, section 2.4), so that it turns no other one, in the tooltip either.
+ */
 function who(room) {
 	const names = [];
 	for (const o of room.occupants?.values() ?? []) {
 		if (!isPerson(o.kind) || isBlank(o.name)) continue;
-		if (names.push(visible(o.name)) === mostNames) break;
+		if (names.push(`\u2068${visible(o.name)}\u2069`) === mostNames) break;
 	}
 	return names.join(", ") + (room.people > names.length && names.length > 0 ? " …" : "");
 }
