@@ -55,9 +55,14 @@ export class LinkView {
 		if (document.body.dataset.state !== state) document.body.dataset.state = state;
 		write(this.#find("state-text"), pills[state]);
 		write(this.#find("site"), this.#store.domains.keys().next().value ?? "");
-		write(this.#find("rooms-title"), state === "stale" || state === "lost" ? `Open at ${this.trueAt === null ? unknown : clock(this.trueAt)}` : "Open now");
+		write(this.#find("rooms-title"), this.#heading(state));
 		this.#drawTrouble(state);
 		this.#drawDomains();
+	}
+
+	#heading(state) {
+		if (state !== "stale" && state !== "lost") return "Open now";
+		return this.trueAt === null ? "Open rooms" : `Open at ${clock(this.trueAt)}`;
 	}
 
 	#drawTrouble(state) {
@@ -77,7 +82,7 @@ export class LinkView {
 		const wait = Math.ceil((until - Date.now()) / 1000);
 		return {
 			grade: "error",
-			title: "No connection to the service",
+			title: problem.status ? "The service doesn’t answer this now" : "No connection to the service",
 			detail: problem.message,
 			age: `${age(heard)} ${wait > 0 ? `The next try is in ${wait} s.` : "Trying again …"}`,
 		};
