@@ -19,10 +19,13 @@ const (
 	// hubBuffer is how many events may wait for the hub while the machine is busy.
 	hubBuffer = 8192
 
-	// pace is how long the hub waits after it has woken everybody, so that a storm of events
-	// wakes thousands of subscribers some times a second instead of once for each event.
-	// The first event after a silence waits for nothing.
-	pace = 50 * time.Millisecond
+	// wakeCost is about what one subscriber takes of a processor to be woken, and to write one event.
+	// The hub waits for as long as those it has woken take, and at least minPace, so that a storm of events
+	// wakes thousands of subscribers some times a second instead of once for each event, and a few at once.
+	// The first event after a silence waits for nothing, none longer than maxPace.
+	wakeCost = 20 * time.Microsecond
+	minPace  = 2 * time.Millisecond
+	maxPace  = 50 * time.Millisecond
 
 	// pollEvery is how often the hub looks whether Prosody still tells what happens.
 	pollEvery = 250 * time.Millisecond
@@ -97,10 +100,10 @@ func (h *hub) Run(ctx context.Context) error {
 			h.paced = false
 		}
 		if len(h.due) > 0 && !h.paced {
-			h.topics.wake(h.due)
+			woken := h.topics.wake(h.due)
 			clear(h.due)
 			h.paced = true
-			next.Reset(pace)
+			next.Reset(min(max(minPace, time.Duration(woken)*wakeCost), maxPace))
 		}
 	}
 }

@@ -52,29 +52,31 @@ func (tp *topic) release() {
 	}
 }
 
-// wake wakes the followers of rooms, and those of all rooms.
+// wake wakes the followers of rooms, and those of all rooms, and returns how many those are.
 // Where a domain is among them, which has no @, every room on it is woken; "" wakes everybody.
-func (t *topics) wake(rooms map[string]struct{}) {
+func (t *topics) wake(rooms map[string]struct{}) (woken int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for room := range rooms {
 		if strings.Contains(room, "@") {
-			t.rooms[room].wake()
+			woken += t.rooms[room].wake()
 			continue
 		}
 		for _, tp := range t.rooms {
 			if room == "" || strings.HasSuffix(tp.room, "@"+room) {
-				tp.wake()
+				woken += tp.wake()
 			}
 		}
 	}
-	t.rooms[""].wake()
+	return woken + t.rooms[""].wake()
 }
 
-// wake wakes the followers of a topic, which is nil where nobody follows. The caller holds mu.
-func (tp *topic) wake() {
-	if tp != nil {
-		close(tp.woken)
-		tp.woken = make(chan struct{})
+// wake wakes the followers of a topic, which is nil where nobody follows, and returns how many they are. The caller holds mu.
+func (tp *topic) wake() int {
+	if tp == nil {
+		return 0
 	}
+	close(tp.woken)
+	tp.woken = make(chan struct{})
+	return tp.followers
 }
