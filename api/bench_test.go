@@ -130,8 +130,8 @@ func skip(r *bufio.Reader) error {
 }
 
 // BenchmarkReads compares kinds of reads by turns, seven rounds in one run. It reports medians, and what each costs
-// as a multiple of reading one room of 20. The bare handlers of net/http write the body of that:
-// "bare" with the same header too, so that the same bytes are sent, and "three" with no more than type, length and date.
+// as a multiple of reading one room of 20. The bare handlers of net/http write the same bytes as the read that they are beside:
+// "bare" those of one room, and "three" its body with no more than type, length and date.
 func BenchmarkReads(b *testing.B) {
 	addr := serve(b, town(b).Directory)
 	get := func(target, more string) string {
@@ -145,13 +145,20 @@ func BenchmarkReads(b *testing.B) {
 	for i := range 100 {
 		names.Add("name", fmt.Sprintf("room%04d", 50*i))
 	}
+	page, batch := "/api/rooms?limit=100", "/api/rooms?"+names.Encode()
+	bareOf := func(target string) string {
+		body, header := answered(b, addr, target)
+		return bareServer(b, header, body)
+	}
 	kinds := []struct{ name, addr, request string }{
 		{"room", addr, get(one, "")},
 		{"bare", bare, get(one, "")},
 		{"three", three, get(one, "")},
 		{"304", addr, get(one, "If-None-Match: "+header.Get("ETag")+"\r\n")},
-		{"page", addr, get("/api/rooms?limit=100", "")},
-		{"batch", addr, get("/api/rooms?"+names.Encode(), "")},
+		{"page", addr, get(page, "")},
+		{"bare-page", bareOf(page), get("/", "")},
+		{"batch", addr, get(batch, "")},
+		{"bare-batch", bareOf(batch), get("/", "")},
 	}
 	for b.Loop() {
 		rates := make([][]float64, len(kinds))
@@ -163,7 +170,7 @@ func BenchmarkReads(b *testing.B) {
 		for i := range rates {
 			slices.Sort(rates[i])
 			b.ReportMetric(rates[i][3], kinds[i].name+"/s")
-			b.Logf("%-5s %6.0f/s (%.0f to %.0f), the cost of %.2f rooms", kinds[i].name, rates[i][3], rates[i][0], rates[i][6], rates[0][3]/rates[i][3])
+			b.Logf("%-10s %6.0f/s (%.0f to %.0f), the cost of %.2f rooms", kinds[i].name, rates[i][3], rates[i][0], rates[i][6], rates[0][3]/rates[i][3])
 		}
 	}
 }

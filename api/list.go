@@ -46,13 +46,22 @@ type filter struct {
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Query().Has("name") {
-		return s.getNamedRooms(w, r)
-	}
-	q, err := parseListQuery(r, exchangeOf(w).grant)
+	q, err := readQuery(r)
 	if err != nil {
 		return err
 	}
+	if q.values.Has("name") {
+		return s.getNamedRooms(w, r, q)
+	}
+	list, err := parseListQuery(q, exchangeOf(w).grant)
+	if err != nil {
+		return err
+	}
+	return s.getPage(w, r, list)
+}
+
+// getPage answers with a page of all rooms.
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) error {
 	asOf, err := s.listed(q.typ)
 	if err != nil {
 		return err
@@ -67,10 +76,9 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	return s.writeList(w, r, list{rooms: rooms, next: next, asOf: asOf, shape: q.shape})
 }
 
-// parseListQuery returns what r asks for.
-func parseListQuery(r *http.Request, grant grant) (listQuery, error) {
-	q, err := parseQuery(r, "type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand")
-	if err != nil {
+// parseListQuery returns what q asks for.
+func parseListQuery(q *query, grant grant) (listQuery, error) {
+	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
 		return listQuery{}, err
 	}
 	list := listQuery{
@@ -198,9 +206,8 @@ func searchable(address string) string {
 }
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
-func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
-	q, err := parseQuery(r, "name", "expand")
-	if err != nil {
+func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query) error {
+	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
 	grant := exchangeOf(w).grant
@@ -215,7 +222,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{names: make([][]byte, 0, len(names)), shape: as}
+	l := list{rooms: make([]occupancy.Glance, 0, len(names)), names: make([][]byte, 0, len(names)), shape: as}
 	for _, name := range names {
 		named, err := s.roomNamed(name)
 		if err == nil && !grant.sees(named.jid) {

@@ -16,19 +16,32 @@ type query struct {
 	wrong  *problem
 }
 
-// parseQuery returns the parameters of r, of which all but the known ones are refused:
-// a filter that is misspelt must not answer as if there were none.
+// parseQuery returns the parameters of r, of which all but the known ones are refused.
 func parseQuery(r *http.Request, known ...string) (*query, error) {
+	q, err := readQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return q, q.only(known...)
+}
+
+// readQuery returns the parameters of r, whatever they are.
+func readQuery(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, &problem{kind: kindMalformed, detail: "The query has a bad percent-escape, or a semicolon.", cause: err}
 	}
-	for name := range values {
+	return &query{values: values}, nil
+}
+
+// only refuses all parameters but the known ones: a filter that is misspelt must not answer as if there were none.
+func (q *query) only(known ...string) error {
+	for name := range q.values {
 		if !slices.Contains(known, name) {
-			return nil, unknownParameter(name, known)
+			return unknownParameter(name, known)
 		}
 	}
-	return &query{values: values}, nil
+	return nil
 }
 
 func unknownParameter(name string, known []string) *problem {
