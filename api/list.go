@@ -46,22 +46,35 @@ type filter struct {
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
+	ask := asking{grant: exchangeOf(w).grant, query: r.URL.RawQuery}
+	age, known := s.age()
+	if !known {
+		return s.getList(w, r, nil)
+	}
+	if t := s.told.get(age, ask); t != nil {
+		return t.write(w, r)
+	}
+	return s.getList(w, r, func(t toldList) { s.told.keep(age, ask, t) })
+}
+
+// getList answers with the rooms that r asks for, and gives what it has told to keep, unless that is nil.
+func (s *Server) getList(w http.ResponseWriter, r *http.Request, keep func(toldList)) error {
 	q, err := readQuery(r)
 	if err != nil {
 		return err
 	}
 	if q.values.Has("name") {
-		return s.getNamedRooms(w, r, q)
+		return s.getNamedRooms(w, r, q, keep)
 	}
 	list, err := parseListQuery(q, exchangeOf(w).grant)
 	if err != nil {
 		return err
 	}
-	return s.getPage(w, r, list)
+	return s.getPage(w, r, list, keep)
 }
 
 // getPage answers with a page of all rooms.
-func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) error {
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery, keep func(toldList)) error {
 	asOf, err := s.listed(q.typ)
 	if err != nil {
 		return err
@@ -70,10 +83,11 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) er
 	if err != nil {
 		return err
 	}
+	l := list{rooms: rooms, next: next, asOf: asOf, shape: q.shape}
 	if next != "" {
-		w.Header().Set("Link", "<"+q.linkTo(next)+`>; rel="next"`)
+		l.link = "<" + q.linkTo(next) + `>; rel="next"`
 	}
-	return s.writeList(w, r, list{rooms: rooms, next: next, asOf: asOf, shape: q.shape})
+	return s.writeList(w, r, l, keep)
 }
 
 // parseListQuery returns what q asks for.
@@ -206,7 +220,7 @@ func searchable(address string) string {
 }
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
-func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query) error {
+func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query, keep func(toldList)) error {
 	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
@@ -240,7 +254,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 		}
 		l.rooms, l.names = append(l.rooms, g), append(l.names, named.quoted)
 	}
-	return s.writeList(w, r, l)
+	return s.writeList(w, r, l, keep)
 }
 
 // nameProblem tells which of several names is impossible.
@@ -255,6 +269,7 @@ type list struct {
 	rooms []occupancy.Glance
 	names [][]byte // by which they were asked for, as JSON; nil where they were not
 	next  string
+	link  string // to the next page, as a header has it
 	asOf  time.Time
 	shape shape
 }
@@ -272,9 +287,10 @@ func (l list) validators() validators {
 }
 
 // writeList answers with l, or that the client has it already.
-func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error {
-	if v := l.validators(); v.hold(r) {
-		return v.writeUnchanged(w)
+func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list, keep func(toldList)) error {
+	t := toldList{link: l.link, validators: l.validators()}
+	if t.hold(r) {
+		return t.write(w, r)
 	}
 	buffer := buffers.get()
 	defer buffers.put(buffer)
@@ -283,8 +299,11 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 		return err
 	}
 	*buffer = b
-	l.validators().set(w.Header())
-	return writeBytes(w, http.StatusOK, mediaJSON, b)
+	t.body, t.validators = b, l.validators()
+	if keep != nil {
+		keep(t)
+	}
+	return t.writeAll(w)
 }
 
 // appendList writes l to b as JSON. What it has written may be newer than l, whose rooms it changes to fit.

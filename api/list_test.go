@@ -246,3 +246,26 @@ func TestAListOfWhatIsNotKnownIsNoEmptyList(t *testing.T) {
 		s.get(target).wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
 	}
 }
+
+func TestAListThatManyAskForIsNeverAnOldOne(t *testing.T) {
+	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
+	s := start(t, told(v.Directory))
+	for people := range 4 {
+		v.set("alpha", people)
+		for range 3 {
+			for _, target := range []string{"/api/rooms", "/api/rooms?name=alpha&name=beta"} {
+				room := s.get(target).object(t)["rooms"].([]any)[0].(map[string]any)
+				if got := room["participant_count"]; got != float64(people) {
+					t.Fatalf("%s: got %v want %d", target, got, people)
+				}
+			}
+		}
+	}
+	for range 3 {
+		s.get("/api/rooms")
+	}
+	v.Forget(mainDomain)
+	if got := s.get("/api/rooms"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("a list of what isn't known: got %d", got.status)
+	}
+}

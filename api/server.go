@@ -133,6 +133,7 @@ type Server struct {
 	dashboard map[string]asset // by name
 	bodies    *bodies
 	listings  *lru.Cache[uint64, *occupancy.Listing]
+	told      toldLists
 	hub       *hub
 	history   *history
 	tickets   *tickets
