@@ -269,3 +269,17 @@ func TestAListThatManyAskForIsNeverAnOldOne(t *testing.T) {
 		t.Errorf("a list of what isn't known: got %d", got.status)
 	}
 }
+
+func TestKeysDontShareAListThatOneMayNotSee(t *testing.T) {
+	const other = "another-key-of-somebody"
+	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
+	s := start(t, both(told(v.Directory), keyed("scope=all\n"+lineFor(other, "name=one scope=all room=beta"))))
+	for range 3 {
+		for key, want := range map[string][]string{testKey: {"alpha", "beta"}, other: {"beta"}} {
+			got := s.do(ask{target: "/api/rooms", header: http.Header{"X-API-Key": {key}}}).names(t)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		}
+	}
+}
