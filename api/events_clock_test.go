@@ -82,7 +82,7 @@ func TestAStormWakesManySomeTimesASecondAndFewAtOnce(t *testing.T) {
 				defer release()
 			}
 			woken, waits := 0, []time.Duration{}
-			began := time.Now()
+			began, news := time.Now(), next()
 			go func() {
 				for range 1000 {
 					d.join("daily", "ann")
@@ -90,7 +90,7 @@ func TestAStormWakesManySomeTimesASecondAndFewAtOnce(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 			}()
-			for news := next(); time.Since(began) < time.Second; news = next() {
+			for ; time.Since(began) < time.Second; news = next() {
 				select {
 				case <-news:
 					woken++
