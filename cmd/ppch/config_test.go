@@ -49,7 +49,7 @@ const (
 	isNoOrigin        = "is not an origin: write one such as https://dashboard.example.com"
 	holdsControlChars = "holds a control character or more than one line: "
 
-	isNotOfThisMachine = "is no address and port of this machine alone: use one such as 127.0.0.1:6060"
+	isNotOfThisMachine = "is no IP address of loopback with a port: use one such as 127.0.0.1:6060"
 
 	howToNameAnAccount = "name an account of a VirtualHost, such as admin@auth.meet.jitsi"
 )

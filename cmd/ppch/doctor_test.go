@@ -328,6 +328,16 @@ func TestTheDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
 	})
+	t.Run("a secret that was changed since", func(t *testing.T) {
+		env := maps.Clone(env)
+		env["PPCH_COMPONENT_SECRET"] = "not-the-secret-of-the-service"
+		got, status := diagnose(t, env)
+		settings, secret := got.of("settings", "ok"), got.of("secret", "ok")
+		if status != 0 || len(settings) != 1 || !strings.Contains(settings[0], "secrets aren't compared") ||
+			len(secret) != 1 || !strings.Contains(secret[0], "whether the one that is set here is the same isn't looked at") {
+			t.Errorf("got exit status %d and %+v", status, got)
+		}
+	})
 	t.Run("a key that was changed since", func(t *testing.T) {
 		env := maps.Clone(env)
 		env["PPCH_API_KEY"] = "Correct-Horse-Battery-Stable"
@@ -356,6 +366,9 @@ func TestTheDoctorLooksByItselfWhereNoServiceRuns(t *testing.T) {
 			t.Errorf("got %q of admins", told)
 		}
 		for _, c := range got.Checks {
+			if c.Name == "dns" && c.Found != "127.0.0.1 is an address" {
+				t.Errorf("got %s", c.Found)
+			}
 			if c.Name != "service" && c.Name != "settings" && c.Name != "admins" && c.Status != "ok" {
 				t.Errorf("got %s %s: %s", c.Name, c.Status, c.Found)
 			}

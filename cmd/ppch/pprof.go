@@ -22,7 +22,7 @@ func (p *parser) loopback(variable, value string) string {
 	}
 	addr, err := netip.ParseAddrPort(value)
 	if err != nil || !addr.Addr().Unmap().IsLoopback() {
-		p.problem(variable, "%q is no address and port of this machine alone: use one such as 127.0.0.1:6060", value)
+		p.problem(variable, "%q is no IP address of loopback with a port: use one such as 127.0.0.1:6060", value)
 	}
 	return value
 }

@@ -184,7 +184,7 @@ func (e *examination) settings(seen facts) {
 		}
 	}
 	if len(differ) == 0 {
-		e.is(Settings, OK, "the service runs with those that are set here")
+		e.is(Settings, OK, "the service runs with those that are set here; secrets aren't compared")
 		return
 	}
 	e.is(Settings, Warning, "the service runs with others: "+strings.Join(differ, "; "),

@@ -159,29 +159,50 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	encrypted.StartTLS()
 	defer encrypted.Close()
-	const health = `{"service":"Prosody Participant Count Hook","version":"2.0.0","status":"ok"}`
+	const health = `{"service":"Prosody Participant Count Hook","version":"2.0.0","status":"ok"`
+	const scopeMissing = health + `,"code":"scope-missing","detail":"This API key lacks the scope \"metrics\"."}`
+	const tooManyKeys = health + `,"code":"rate-limited","detail":"Too many wrong API keys came from this address."}`
 	for _, tt := range []struct {
 		name string
 		mend func(*doctor.Config)
 		says string
+		tell string // of the mend
 	}{
-		{"something else answers", func(c *doctor.Config) { c.API = answers(200, `{"hello":"there"}`) }, "is not PPCH"},
-		{"something answers that isn't JSON", func(c *doctor.Config) { c.API = answers(200, `<html>`) }, "is not PPCH"},
-		{"nothing answers", func(c *doctor.Config) { c.API = mustURL(t, "http://"+silent.Addr().String()) }, "no answer from"},
-		{"a certificate of nobody", func(c *doctor.Config) { c.API = mustURL(t, encrypted.URL) }, "isn't trusted"},
-		{"an older service", func(c *doctor.Config) { c.API = answers(404, health) }, "doesn't tell how it is wired: Not Found"},
-		{"a key that isn't good", func(c *doctor.Config) { c.API = answers(403, health) }, "doesn't tell how it is wired: Forbidden"},
-		{"an answer without the wiring", func(c *doctor.Config) { c.API = answers(200, health) }, "doesn't tell how it is wired"},
-		{"it listens anywhere", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0"},
-		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:"},
-		{"it is in the container beside this one", func(c *doctor.Config) { c.Also = answers(403, health) }, "doesn't tell how it is wired"},
+		{"something else answers", func(c *doctor.Config) { c.API = answers(200, `{"hello":"there"}`) }, "is not PPCH", ""},
+		{"something answers that isn't JSON", func(c *doctor.Config) { c.API = answers(200, `<html>`) }, "is not PPCH", ""},
+		{"nothing answers", func(c *doctor.Config) { c.API = mustURL(t, "http://"+silent.Addr().String()) }, "no answer from", ""},
+		{"a certificate of nobody", func(c *doctor.Config) { c.API = mustURL(t, encrypted.URL) }, "isn't trusted", ""},
+		{"an older service", func(c *doctor.Config) { c.API = answers(404, health+"}") }, "doesn't tell how it is wired: Not Found", ""},
+		{
+			"a key that is good for other things", func(c *doctor.Config) { c.API = answers(403, scopeMissing) },
+			`lacks the scope "metrics"`, "the key is good, but not for this: give the doctor one that has the scope metrics",
+		},
+		{
+			"an address that has tried too many keys", func(c *doctor.Config) { c.API = answers(429, tooManyKeys) },
+			"Too many wrong API keys came from this address.", "try again in a minute",
+		},
+		{
+			"a page of the service", func(c *doctor.Config) {
+				c.API, c.Elsewhere = answers(200, `<html>`).JoinPath("/dashboard/"), true
+			}, "is not PPCH", "mend --url",
+		},
+		{
+			"nothing answers there", func(c *doctor.Config) {
+				c.API, c.Elsewhere = mustURL(t, "http://"+silent.Addr().String()), true
+			}, "no answer from", "mend --url",
+		},
+		{"a key that isn't good", func(c *doctor.Config) { c.API = answers(403, health+"}") }, "doesn't tell how it is wired: Forbidden", ""},
+		{"an answer without the wiring", func(c *doctor.Config) { c.API = answers(200, health+"}") }, "doesn't tell how it is wired", ""},
+		{"it listens anywhere", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0", ""},
+		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:", ""},
+		{"it is in the container beside this one", func(c *doctor.Config) { c.Also = answers(403, health+"}") }, "doesn't tell how it is wired", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := patient(t, srv)
 			tt.mend(&cfg)
 			got := examine(t, cfg)
-			if c := got[doctor.Service]; c.Status != doctor.Wrong || !strings.Contains(c.Found, tt.says) || c.Mend == "" {
-				t.Errorf("got %+v want %s", c, tt.says)
+			if c := got[doctor.Service]; c.Status != doctor.Wrong || !strings.Contains(c.Found, tt.says) || c.Mend == "" || !strings.Contains(c.Mend, tt.tell) {
+				t.Errorf("got %+v want %s, and to %s", c, tt.says, tt.tell)
 			}
 			if c := got[doctor.Secret]; c.Status != doctor.Unchecked || c.Found != "not checked: waits for service" {
 				t.Errorf("got %+v want it not checked", c)

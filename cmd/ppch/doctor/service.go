@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -57,22 +58,26 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 		return e.absent(err)
 	}
 	look = func(ctx context.Context) (facts, error) {
-		var f facts
-		status, err := e.get(ctx, client, "/api/wiring", e.Key, &f)
+		var answer struct {
+			facts
+			refusal
+		}
+		status, err := e.get(ctx, client, "/api/wiring", e.Key, &answer)
 		switch {
 		case err == nil && status != http.StatusOK:
-			err = statusError(status)
-		case err == nil && (f.Component == "" || len(f.Domains) == 0):
+			answer.status = status
+			err = answer.refusal
+		case err == nil && (answer.Component == "" || len(answer.Domains) == 0):
 			err = errNotPPCH
 		}
-		return f, err
+		return answer.facts, err
 	}
 	_, err = look(ctx)
 	answers := fmt.Sprintf("PPCH %s answers at %s", health.Version, e.API)
-	var refusal statusError
+	var refused refusal
 	switch {
-	case errors.As(err, &refusal):
-		e.is(Service, Wrong, answers+", but doesn't tell how it is wired: "+http.StatusText(int(refusal)), e.afterRefusal(int(refusal))...)
+	case errors.As(err, &refused):
+		e.is(Service, Wrong, fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, refused), e.afterRefusal(refused)...)
 		return nil, nil
 	case err != nil:
 		e.is(Service, Wrong, fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, err), "restart the service, with the same version as this doctor's, "+e.Version)
@@ -98,32 +103,48 @@ func (e *examination) absent(err error) (look func(context.Context) (facts, erro
 		e.is(Service, Wrong, fmt.Sprintf("the certificate of %s isn't trusted: %v", e.API, certificate.Err),
 			"name the host as the certificate does: ppch doctor --url https://…; SSL_CERT_FILE names an authority of your own", noHarm)
 	case errors.Is(err, errNotPPCH):
-		e.is(Service, Wrong, fmt.Sprintf("what answers at %s is not PPCH", e.API), "mend PPCH_HOST and PPCH_PORT, or free the port", noHarm)
+		mend := "mend PPCH_HOST and PPCH_PORT, or free the port"
+		if e.Elsewhere {
+			mend = "mend --url: it is what stands before /health, without the path of a page, such as http://127.0.0.1:8890"
+		}
+		e.is(Service, Wrong, fmt.Sprintf("what answers at %s is not PPCH", e.API), mend, noHarm)
 	default:
-		e.is(Service, Wrong, fmt.Sprintf("no answer from %s: %v", e.API, short(err)), "mend PPCH_HOST and PPCH_PORT, or restart the service if it hangs", noHarm)
+		where := "PPCH_HOST and PPCH_PORT"
+		if e.Elsewhere {
+			where = "--url"
+		}
+		e.is(Service, Wrong, fmt.Sprintf("no answer from %s: %v", e.API, short(err)), "mend "+where+", or restart the service if it hangs", noHarm)
 	}
 	return nil, nil
 }
 
-// afterRefusal says what to do about a status other than 200.
-func (e *examination) afterRefusal(status int) []string {
+// afterRefusal says what to do about it.
+func (e *examination) afterRefusal(r refusal) []string {
 	switch {
-	case status == http.StatusNotFound:
+	case r.status == http.StatusNotFound:
 		return []string{"it is older than this doctor: restart it with version " + e.Version}
 	case e.Key == "":
 		return []string{"give the doctor a key that has the scope metrics: PPCH_API_KEY=… ppch doctor; PPCH_API_KEYS_FILE has none in clear"}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return []string{"its keys are others than PPCH_API_KEY as it is set here, or that hasn't the scope metrics", restartIt}
-	case status == http.StatusTooManyRequests:
-		return []string{"the key is used too often at present: try again in a minute"}
+	case r.Code == "scope-missing":
+		return []string{"the key is good, but not for this: give the doctor one that has the scope metrics, or this one that scope in the service's PPCH_API_KEYS_FILE"}
+	case (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden) && e.Elsewhere:
+		return []string{"its keys are others than PPCH_API_KEY as it is set here: give the doctor one of them that has the scope metrics"}
+	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
+		return []string{"its keys are others than PPCH_API_KEY as it is set here", restartIt}
+	case r.status == http.StatusTooManyRequests:
+		return []string{"try again in a minute; a key that is set here but isn't the service's counts among wrong ones"}
 	}
 	return []string{"look at its log: docker compose logs ppch; Debian: journalctl -u ppch"}
 }
 
-// statusError is a status other than 200 of a service that lives.
-type statusError int
+// refusal is an answer of a service that lives with a status other than 200: a problem document, as far as it is one.
+type refusal struct {
+	status int
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
 
-func (s statusError) Error() string { return http.StatusText(int(s)) }
+func (r refusal) Error() string { return cmp.Or(r.Detail, http.StatusText(r.status)) }
 
 // get asks the service, and reads its answer into v whatever its status is, if it is JSON.
 func (e *examination) get(ctx context.Context, client *http.Client, path, key string, v any) (status int, err error) {

@@ -53,7 +53,7 @@ func (e *examination) way(ctx context.Context, seen facts) (broken string) {
 		{DNS, nameFound(host, literal), func() (string, []string) { return e.nameFault(host, seen) }},
 		{Port, seen.Prosody + " answers as a component port", func() (string, []string) { return e.portFault(ctx, seen) }},
 		{Component, "Prosody has the component " + seen.Component, func() (string, []string) { return componentFault(seen) }},
-		{Secret, "Prosody takes the secret", func() (string, []string) { return secretFault(seen) }},
+		{Secret, e.secretTaken(), func() (string, []string) { return secretFault(seen) }},
 	} {
 		if l.name == broken {
 			found, mend := l.fault()
@@ -74,8 +74,19 @@ func (e *examination) name(ctx context.Context) {
 		return
 	}
 	if ips := addresses(ctx, host); len(ips) > 0 {
-		e.is(DNS, OK, nameFound(host, ips[0].String()))
+		e.is(DNS, OK, nameFound(host, ips[0].Unmap().String()))
 	}
+}
+
+// secretTaken says whose secret it is that works: a service doesn't tell its own, not even whether it is the one set here.
+func (e *examination) secretTaken() string {
+	switch {
+	case e.byItself:
+		return "Prosody takes the secret"
+	case e.Elsewhere:
+		return "Prosody takes the service's secret"
+	}
+	return "Prosody takes the service's secret; whether the one that is set here is the same isn't looked at"
 }
 
 func nameFound(host, address string) string {
@@ -167,7 +178,7 @@ func secretFault(seen facts) (string, []string) {
 func (e *examination) alone(seen facts) bool {
 	switch {
 	case seen.Connected:
-		e.is(Conflict, OK, "the stream is up, and nobody else takes "+seen.Component)
+		e.is(Conflict, OK, "the stream is up, and nobody has taken "+seen.Component)
 		return true
 	case linkOf[seen.Reason] != Conflict && seen.Reason != "":
 		e.is(Conflict, Wrong, "the stream to Prosody doesn't last: "+string(seen.Reason), "look at Prosody's log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log")
