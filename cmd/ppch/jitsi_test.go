@@ -272,3 +272,20 @@ func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
 		}
 	}
 }
+
+// Compose finds settings in a folder of its own only where each command names them.
+func TestEachCommandAfterAnInstallationNamesSettingsThatAreElsewhere(t *testing.T) {
+	t.Parallel()
+	root := jitsiTree(t, "docker-stable-11146")
+	env := filepath.Join(root, "etc", "ppch.env")
+	put(t, env, "")
+	out, err := command(t, nil, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", env, "--dry-run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"up -d ", "exec ppch /ppch rooms ", "exec ppch /ppch doctor "} {
+		if want = "docker compose --env-file " + env + " " + want; !strings.Contains(out, want) {
+			t.Errorf("got %s want %s in it", out[strings.LastIndex(out, "What follows"):], want)
+		}
+	}
+}

@@ -32,13 +32,15 @@ func besideJitsi(s *site, jitsiEnv, network string) []setting {
 	return nil
 }
 
-// upInOwnFolder returns what starts PPCH as a project of its own, with its settings in envFile.
-func upInOwnFolder(envFile string) string {
+// upInOwnFolder returns what starts PPCH as a project of its own, with its settings in envFile, and the Compose that finds it there:
+// whoever leaves out --env-file later starts it without any setting.
+func upInOwnFolder(envFile string) (up, compose string) {
 	dir, name := filepath.Split(envFile)
 	if name == ".env" && there(filepath.Join(dir, "docker-compose.yml")) {
-		return "cd " + shell(filepath.Clean(dir)) + " && docker compose up -d"
+		return "cd " + shell(filepath.Clean(dir)) + " && docker compose up -d", "docker compose"
 	}
-	return "cd ~/ppch && docker compose --env-file " + shell(envFile) + " up -d    # ~/ppch: where its docker-compose.yml is"
+	compose = "docker compose --env-file " + shell(envFile)
+	return "cd ~/ppch && " + compose + " up -d    # ~/ppch: where its docker-compose.yml is; --env-file belongs to every command there", compose
 }
 
 // upInJitsisProject returns what starts PPCH, and nothing else, as a part of the project in dir, which these files make.

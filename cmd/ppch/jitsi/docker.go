@@ -89,15 +89,15 @@ func docker(o Options) (*site, error) {
 	restart := "docker compose up -d --force-recreate " + service.Name
 	s.undone = []string{"cd " + shell(o.Dir), restart}
 	s.next = func(*Plan) []string {
-		up := upInOwnFolder(s.envFile)
+		up, compose := upInOwnFolder(s.envFile)
 		if s.envFile == envFile {
-			up = upInJitsisProject(o.Dir, project.ComposeFiles)
+			up, compose = upInJitsisProject(o.Dir, project.ComposeFiles), "docker compose"
 		}
 		return []string{
 			"cd " + shell(o.Dir) + " && " + restart + "    # ends running meetings",
 			up,
-			"docker compose exec ppch /ppch rooms     # who is where",
-			"docker compose exec ppch /ppch doctor    # when anything is wrong: what to mend",
+			compose + " exec ppch /ppch rooms     # who is where",
+			compose + " exec ppch /ppch doctor    # when anything is wrong: what to mend",
 		}
 	}
 	return s, nil
