@@ -289,3 +289,16 @@ func TestEachCommandAfterAnInstallationNamesSettingsThatAreElsewhere(t *testing.
 		}
 	}
 }
+
+// Lobbies and breakout rooms are on unless they are switched off, also where a compose file hands on no such switch.
+func TestWhatACurrentComposeFileDoesntSwitchIsWatched(t *testing.T) {
+	t.Parallel()
+	root := jitsiTree(t, "docker-stable-11146")
+	path := filepath.Join(root, "jitsi", "docker-compose.yml")
+	text := regexp.MustCompile(`(?m)^.*ENABLE_(LOBBY|BREAKOUT_ROOMS).*\n`).ReplaceAllString(ofFile(t, path), "")
+	put(t, path, text)
+	out, err := command(t, nil, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--dry-run")
+	if want := "MUC_DOMAIN=muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi\n"; err != nil || !strings.Contains(out, want) {
+		t.Errorf("got %s, %v want %s in it", out, err, want)
+	}
+}

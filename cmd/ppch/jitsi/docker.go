@@ -72,13 +72,19 @@ func docker(o Options) (*site, error) {
 	}
 	s.domain = get("XMPP_DOMAIN", "meet.jitsi")
 	s.mucs = []string{get("XMPP_MUC_DOMAIN", "muc.meet.jitsi")}
-	for variable, muc := range map[string]string{"ENABLE_BREAKOUT_ROOMS": "breakout.", "ENABLE_LOBBY": "lobby."} {
-		_, known := service.Environment[variable] // else this release has none
-		if on, err := strconv.ParseBool(get(variable, "true")); known && (err != nil || on) {
-			s.mucs = append(s.mucs, muc+s.domain)
+	// They are on unless they are switched off. A release without either variable has none.
+	for _, m := range []struct{ prefix, enable, modules string }{
+		{"breakout.", "ENABLE_BREAKOUT_ROOMS", "XMPP_BREAKOUT_MUC_MODULES"},
+		{"lobby.", "ENABLE_LOBBY", "XMPP_LOBBY_MUC_MODULES"},
+	} {
+		_, known := service.Environment[m.enable]
+		if !known {
+			_, known = service.Environment[m.modules]
+		}
+		if on, err := strconv.ParseBool(get(m.enable, "true")); known && (err != nil || on) {
+			s.mucs = append(s.mucs, m.prefix+s.domain)
 		}
 	}
-	slices.Sort(s.mucs[1:])
 	for _, variable := range []string{"AUTH", "GUEST", "HIDDEN", "RECORDER", "INTERNAL_MUC"} {
 		s.taken = append(s.taken, get("XMPP_"+variable+"_DOMAIN", strings.ToLower(strings.ReplaceAll(variable, "_", "-"))+".meet.jitsi"))
 	}
