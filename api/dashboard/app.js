@@ -166,7 +166,7 @@ function drawCharts() {
 	for (const name of ["rooms", "people"]) {
 		const before = history ? samplesOf(history, told[name]) : [];
 		const since = before.at(-1)?.at ?? 0;
-		const main = link.state === "live" ? store.total("main") : null;
+		const main = link.state === "live" || link.state === "polling" ? store.total("main") : null;
 		const last = main ? [{at: Date.now(), value: main[name]}] : [];
 		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...last], history ? "history" : "page");
 	}

@@ -1,7 +1,7 @@
 /** One room: what is known of it, and who is in it. */
 
 import {by, Order} from "./order.js";
-import {clock, dated, isBlank, kindName, number, several, span, unknown, visible} from "./format.js";
+import {clock, dated, isBlank, kindName, number, roomTitle, several, span, unknown, visible} from "./format.js";
 import {roomLink} from "./rooms.js";
 import {VirtualTable, write} from "./table.js";
 
@@ -55,7 +55,7 @@ export class RoomView {
 
 	draw() {
 		const room = this.#store.rooms.get(this.#jid);
-		const {title, tenant} = room ?? {title: this.#jid, tenant: ""};
+		const {title, tenant} = room ?? roomTitle(this.#jid.slice(0, Math.max(0, this.#jid.lastIndexOf("@"))) || this.#jid);
 		write(this.#find("room-name"), visible(title));
 		write(this.#find("room-tenant"), tenant);
 		this.#find("room-tenant").hidden = !tenant;
@@ -110,6 +110,7 @@ export class RoomView {
 		if (!room && !this.#store.complete) return "Rooms are still being learnt.";
 		if (!room && domain && !domain.known) return `Whether this room is open isn’t known now: ${domain.status.replace(/^error: /u, "")}.`;
 		if (!room && !domain) return "No room of this address is told: this key may be limited to others, or its domain isn’t watched.";
+		if (!room && !this.#store.whole) return "No open room of this address is told to this key, which may be limited to others.";
 		if (!room) return "This room isn’t open now. As soon as somebody enters it, it is shown here.";
 		if (room.occupants === null && this.#store.named !== false) return "Who is in it is being asked for …";
 		if (room.occupants === null) return "Who is in it isn’t told to this key: it lacks the scope participants.";
