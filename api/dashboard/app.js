@@ -90,6 +90,7 @@ function markFirst(name) {
 /** The key is one. */
 function accepted() {
 	sessionStorage.setItem(keyItem, key);
+	if (document.activeElement?.closest("#ask")) requestAnimationFrame(() => find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}));
 	readHistory();
 }
 

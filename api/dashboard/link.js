@@ -20,6 +20,7 @@ export class LinkView {
 	#store;
 	#find = id => document.getElementById(id);
 	#health = null;
+	#drawnState = "";
 
 	/** @param {import("./store.js").Store} store */
 	constructor(store) {
@@ -58,6 +59,9 @@ export class LinkView {
 		write(this.#find("rooms-title"), this.#heading(state));
 		this.#drawTrouble(state);
 		this.#drawDomains();
+		if (state === this.#drawnState) return;
+		this.#drawnState = state;
+		if (this.#find("link").matches(":popover-open")) this.#readHealth();
 	}
 
 	#heading(state) {
@@ -114,7 +118,10 @@ export class LinkView {
 			}
 			row.dataset.domain = d.domain;
 			const mode = this.#health?.domains.find(h => h.domain === d.domain)?.mode;
-			const texts = [d.domain, d.live ? "live" : d.status, d.live ? "now" : d.asOf ? `${clock(d.asOf)}, ${span(Date.now() - d.asOf)} ago` : unknown, mode ?? unknown];
+			const lost = this.connection.is === "lost";
+			const live = d.live && !lost;
+			const asOf = lost && d.live ? this.connection.heard : d.asOf; // who was live then is not known to be now
+			const texts = [d.domain, lost ? "not known" : live ? "live" : d.status, live ? "now" : asOf ? `${clock(asOf)}, ${span(Date.now() - asOf)} ago` : unknown, mode ?? unknown];
 			texts.forEach((text, cell) => write(row.cells[cell], text));
 		});
 	}

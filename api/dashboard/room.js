@@ -55,7 +55,7 @@ export class RoomView {
 
 	draw() {
 		const room = this.#store.rooms.get(this.#jid);
-		const {title, tenant} = room ?? roomTitle(this.#jid.slice(0, Math.max(0, this.#jid.lastIndexOf("@"))) || this.#jid);
+		const {title, tenant} = room ?? roomTitle(this.#jid);
 		write(this.#find("room-name"), visible(title));
 		write(this.#find("room-tenant"), tenant);
 		this.#find("room-tenant").hidden = !tenant;
