@@ -27,6 +27,7 @@ const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: 
 const samples = {rooms: [], people: []}; // as this page saw them
 let history = null;
 let key = "";
+let entered = false; // by hand, just now
 let frame = 0, later = 0;
 let scrolled = 0;
 
@@ -90,7 +91,9 @@ function markFirst(name) {
 /** The key is one. */
 function accepted() {
 	sessionStorage.setItem(keyItem, key);
-	if (document.activeElement?.closest("#ask")) requestAnimationFrame(() => find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}));
+	if (entered) find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}); // the form that had the focus is gone
+	entered = false;
+	readRefusal();
 	readHistory();
 }
 
@@ -162,6 +165,15 @@ async function readHistory() {
 	drawCharts();
 }
 
+/** Asks whether the key may see the room that the address names, which the stream of a limited key doesn't tell. */
+async function readRefusal() {
+	const {jid} = view;
+	if (jid === null || !key || store.rooms.has(jid)) return;
+	await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key}).catch(problem => {
+		if (problem.code === "room-not-allowed") view.refuse(jid, problem.message);
+	});
+}
+
 function drawCharts() {
 	const told = {rooms: history?.rooms, people: history?.participant_count};
 	for (const name of ["rooms", "people"]) {
@@ -189,6 +201,7 @@ function route() {
 	view.open(jid);
 	feed.of(jid);
 	entitle();
+	readRefusal();
 	if (jid !== null) {
 		if (link.connection.is === "polling") window.dispatchEvent(new Event("ppch:now")); // who is in it
 		window.scrollTo(0, 0);
@@ -204,6 +217,7 @@ find("key-form").addEventListener("submit", e => {
 	e.preventDefault();
 	const value = find("key").value.trim();
 	if (!value) return find("key").focus();
+	entered = !key;
 	if (!key) return void start(value);
 	// What another key has shown must not be mixed with what this one may see.
 	sessionStorage.setItem(keyItem, value);

@@ -23,6 +23,7 @@ export class RoomView {
 	#now;
 	#table;
 	#jid = null;
+	#refused = "";
 	#find = id => document.getElementById(id);
 
 	/**
@@ -43,7 +44,15 @@ export class RoomView {
 	/** Shows another room, or none. */
 	open(jid) {
 		this.#jid = jid;
+		this.#refused = "";
 		if (jid !== null) this.draw(true);
+	}
+
+	/** Says why the key may not see the room, if it is still shown. */
+	refuse(jid, detail) {
+		if (jid !== this.#jid) return;
+		this.#refused = detail;
+		this.draw();
 	}
 
 	/** Draws the room anew if it is among those that changed. */
@@ -107,6 +116,7 @@ export class RoomView {
 
 	#note(room) {
 		const domain = this.#store.domains.get(this.#jid.slice(this.#jid.lastIndexOf("@") + 1));
+		if (!room && this.#refused) return `This key doesn’t show this room: ${this.#refused}`;
 		if (!room && !this.#store.complete) return "Rooms are still being learnt.";
 		if (!room && domain && !domain.known) return `Whether this room is open isn’t known now: ${domain.status.replace(/^error: /u, "")}.`;
 		if (!room && !domain) return "No room of this address is told: this key may be limited to others, or its domain isn’t watched.";

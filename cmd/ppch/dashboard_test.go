@@ -151,6 +151,10 @@ func TestTheDashboard(t *testing.T) {
 		d.hasRooms("acme/retro 4")
 		d.shows("the people", "4", func() string { return d.value("#people-total") })
 		d.until("it says that these are not all rooms", func() bool { return d.text("#note-rooms") != "" })
+		d.shows("what has the focus", "search", func() string { return evaluate[string](d.tab, "document.activeElement.id") })
+		evaluate[string](d.tab, `location.hash = "#/room/`+planning+`"`)
+		d.until("it says that the key doesn't show the room", func() bool { return strings.HasPrefix(d.text("#occupants-note"), "This key doesn’t show this room") })
+		d.shows("the room", "planning", func() string { return d.text("#room-name") })
 	})
 
 	t.Run("goes on after the stream was lost", func(t *testing.T) {
