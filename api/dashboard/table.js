@@ -46,7 +46,6 @@ export class VirtualTable {
 		window.addEventListener("scroll", draw, {passive: true});
 		window.addEventListener("resize", () => {
 			this.#height = 0;
-			this.#drawn = -1;
 			this.#later();
 		});
 	}
@@ -67,6 +66,7 @@ export class VirtualTable {
 		this.#busy = false;
 		const items = this.#items;
 		if (this.#height === 0) this.#measure();
+		if (this.#height === 0) return; // nothing has a size where it isn't laid out, as on paper or behind the prompt
 		const top = -this.#body.getBoundingClientRect().top; // before anything is written, which would have all laid out once more
 		if (this.#drawn !== items.length) {
 			this.#drawn = items.length;
@@ -100,6 +100,7 @@ export class VirtualTable {
 		const probe = this.#newRow();
 		this.#body.append(probe);
 		this.#height = probe.offsetHeight;
+		this.#drawn = -1;
 		probe.remove();
 	}
 
