@@ -124,7 +124,7 @@ local function read_options(context)
 	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
-		tick = number_option(context, "room_participants_tick", 0.05, 0.001, 1);
+		tick = number_option(context, "room_participants_tick", 0.02, 0.001, 1);
 		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
 		window = number_option(context, "room_participants_window", 32, 2, 256, true);
 		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);

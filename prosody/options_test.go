@@ -12,8 +12,8 @@ func TestWrongOptionsAreToldAndDefaultsUsed(t *testing.T) {
 	lines := map[string]string{
 		"room_participants_components = { \"a b\", \"x@y\" }":      "is not a domain: using ppch.meet.jitsi",
 		"room_participants_components = 7":                         "is not a domain: using ppch.meet.jitsi",
-		"room_participants_tick = \"soon\"":                        "room_participants_tick = soon is not a number from 0.001 to 1: using 0.05",
-		"room_participants_tick = 2":                               "room_participants_tick = 2 is not a number from 0.001 to 1: using 0.05",
+		"room_participants_tick = \"soon\"":                        "room_participants_tick = soon is not a number from 0.001 to 1: using 0.02",
+		"room_participants_tick = 2":                               "room_participants_tick = 2 is not a number from 0.001 to 1: using 0.02",
 		"room_participants_page = 0":                               "room_participants_page = 0 is not a whole number from 10 to 1000: using 200",
 		"room_participants_page = 10.5":                            "room_participants_page = 10.5 is not a whole number from 10 to 1000: using 200",
 		"room_participants_window = 1":                             "room_participants_window = 1 is not a whole number from 2 to 256: using 32",
