@@ -241,7 +241,7 @@ func (st *stream) send(pieces ...[]byte) error {
 		return errOver
 	}
 	for _, p := range pieces {
-		if _, err := st.to.Write(p); err != nil { //nolint:gosec // JSON in a text/event-stream, which nobody renders
+		if _, err := st.to.Write(p); err != nil {
 			return fmt.Errorf("api: stream: %w", err)
 		}
 	}
