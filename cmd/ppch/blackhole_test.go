@@ -1,9 +1,29 @@
 package main
 
 import (
+	"net"
 	"os"
 	"syscall"
+	"testing"
+	"time"
 )
+
+// swallows returns an address where connections are neither taken nor refused.
+func swallows(t *testing.T) string {
+	t.Helper()
+	fd := must(socketWithoutRoom())(t)
+	t.Cleanup(func() { _ = fd.Close() })
+	l := must(net.FileListener(fd))(t)
+	t.Cleanup(func() { _ = l.Close() })
+	for range 3 { // nobody accepts, so these fill the queue
+		c, err := net.DialTimeout("tcp", l.Addr().String(), 200*time.Millisecond)
+		if err != nil {
+			break
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	return l.Addr().String()
+}
 
 // socketWithoutRoom listens on a free port of loopback with a queue for one connection.
 func socketWithoutRoom() (*os.File, error) {
