@@ -13,10 +13,7 @@ func TestTheDashboardMakesOfEventsWhatTheyTell(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		if os.Getenv("PPCH_REQUIRE_PROSODY") != "" {
-			t.Fatal("node is not installed")
-		}
-		t.Skip("node is not installed")
+		lacks(t, "node")
 	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("dashboard")); err != nil {

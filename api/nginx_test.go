@@ -35,10 +35,7 @@ func (s *service) behindNginx() string {
 	s.t.Helper()
 	const program = "/usr/sbin/nginx" // where Debian has it, whatever PATH says
 	if _, err := os.Stat(program); err != nil {
-		if os.Getenv("PPCH_REQUIRE_PROSODY") == "1" {
-			s.t.Fatal("nginx is not installed")
-		}
-		s.t.Skip("nginx is not installed")
+		lacks(s.t, "nginx")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

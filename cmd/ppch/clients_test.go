@@ -45,9 +45,7 @@ var clientsOfVersion1 = map[string]func(*testing.T) client{
 	},
 	"shell with curl and jq": func(t *testing.T) client {
 		for _, program := range []string{"curl", "jq"} {
-			if _, err := exec.LookPath(program); err != nil {
-				lacks(t, program)
-			}
+			installed(t, program)
 		}
 		return client{"sh", []string{"sh", "testdata/clients/client.sh"}, nil}
 	},

@@ -254,16 +254,13 @@ func TestTheCommandsNeedADirectory(t *testing.T) {
 // A person at a terminal is asked. The program script has one for us.
 func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("script"); err != nil {
-		t.Skip(err)
-	}
-	program := buildProgram(t)
+	script, program := installed(t, "script"), buildProgram(t)
 	for _, tt := range []struct {
 		answer, flags string
 		writes, asks  bool
 	}{{"n", "", false, true}, {"", "", false, true}, {"y", "", true, true}, {"n", " --yes", true, false}} {
 		dir := filepath.Join(jitsiTree(t, "docker-stable-9457"), "jitsi")
-		cmd := exec.Command("script", "-qec", program+" jitsi install --dir "+dir+tt.flags, "/dev/null")
+		cmd := exec.Command(script, "-qec", program+" jitsi install --dir "+dir+tt.flags, "/dev/null")
 		cmd.Stdin = strings.NewReader(tt.answer + "\n")
 		out, err := cmd.CombinedOutput()
 		_, statErr := os.Stat(filepath.Join(dir, ".ppch"))

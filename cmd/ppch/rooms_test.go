@@ -126,9 +126,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 // A meeting is watched by scripts, by people, and by people at a terminal, in which the table redraws.
 func TestWatchFromTheTerminal(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("script"); err != nil {
-		lacks(t, "script, of Debian's bsdutils")
-	}
+	script := installed(t, "script")
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	cast := castOn(t, srv)
 	planning := srv.Room("planning")
@@ -140,7 +138,7 @@ func TestWatchFromTheTerminal(t *testing.T) {
 	people := watchBy(t, env, program, "watch", "Planning", "--lines")
 	// Nobody reads on, with SIGPIPE as it is, and where whoever starts programs ignores it: Go's runtime ends the program all the same.
 	head := watchBy(t, env, "sh", "-c", `exec 3>&1; { sleep .3; "$0" rooms --json; echo piped $? >&3; } | true; { trap "" PIPE; sleep .3; "$0" rooms --json; echo ignored $? >&3; } | true`, program)
-	table := watchBy(t, env, "script", "-qefc", "trap : INT; stty rows 14 cols 50; "+program+" watch; echo status $?", "/dev/null")
+	table := watchBy(t, env, script, "-qefc", "trap : INT; stty rows 14 cols 50; "+program+" watch; echo status $?", "/dev/null")
 	scripts.shows(`"event":"status"`)
 	people.shows(srv.Domains.MUC + ": ok\n")
 	head.shows("piped 141\n", "ignored 141\n")

@@ -13,13 +13,7 @@ import (
 // analyze runs systemd-analyze on the unit, with a program in place of the one that an operator has yet to install.
 func analyze(t *testing.T, args ...string) string {
 	t.Helper()
-	exe, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		if os.Getenv("PPCH_REQUIRE_PROSODY") == "1" {
-			t.Fatal("systemd-analyze is missing: apt-get install systemd")
-		}
-		t.Skip("systemd-analyze is missing: apt-get install systemd")
-	}
+	exe := installed(t, "systemd-analyze")
 	unit := filepath.Join(t.TempDir(), "ppch.service")
 	put(t, unit, strings.Replace(ofFile(t, "ppch.service"), "/usr/local/bin/ppch", must(os.Executable())(t), 1))
 	out, err := exec.Command(exe, append(args, unit)...).CombinedOutput()
