@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,38 +35,18 @@ func (e *engine) people(network string) {
 func (e *engine) knows(port, key string) {
 	e.t.Helper()
 	s := &service{t: e.t, url: "http://127.0.0.1:" + port, client: &http.Client{Timeout: 10 * time.Second}}
-	var last string
-	ask := func(path string) map[string]any {
-		req := must(http.NewRequest(http.MethodGet, s.url+path, nil))(e.t)
-		req.Header.Set("X-API-Key", key)
-		resp, err := s.client.Do(req)
-		if err != nil {
-			last = err.Error()
-			return nil
-		}
-		defer resp.Body.Close()
-		var data map[string]any
-		if err := json.NewDecoder(resp.Body).Decode(&data); err != nil {
-			last = err.Error()
-			return nil
-		}
-		last = fmt.Sprint(data)
-		return data
-	}
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		// Ada, Grace, Linus and a caller stay; others come and go.
-		data := ask("/api/rooms/Planning/participants")
-		if n, ok := data["participant_count"].(float64); ok && n >= 4 && data["source"] == "module" && data["exact"] == true {
+		got, err := s.try(context.Background(), "/api/rooms/Planning/participants", "X-API-Key", key)
+		if n, ok := got.data["participant_count"].(float64); ok && n >= 4 && got.data["source"] == "module" && got.data["exact"] == true {
 			break
 		}
 		if time.Now().After(deadline) {
-			e.t.Fatalf("got %s want the cast in Planning", last)
+			e.t.Fatalf("got %s, %v want the cast in Planning", got.body, err)
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
-	if data := ask("/health"); data["prosody_status"] != "ok" {
-		e.t.Errorf("/health got %v want ok", data)
+	if got := s.get("/health", "X-API-Key", key); got.data["prosody_status"] != "ok" {
+		e.t.Errorf("/health got %s want ok", got.body)
 	}
 }
 
@@ -134,12 +112,7 @@ func (e *engine) operator(tree string) (home string) {
 // commandsIn returns what a section of README has people type, block by block.
 func commandsIn(t *testing.T, heading string) (all []string) {
 	t.Helper()
-	_, section, ok := strings.Cut(ofTheProject(t, "README.md"), "\n"+heading+"\n")
-	if !ok {
-		t.Fatalf("README has no %s", heading)
-	}
-	section, _, _ = strings.Cut(section, "\n##")
-	for _, part := range strings.Split(section, "\n```sh\n")[1:] {
+	for _, part := range strings.Split(section(t, heading), "\n```sh\n")[1:] {
 		block, _, _ := strings.Cut(part, "\n```\n")
 		all = append(all, block)
 	}
@@ -284,10 +257,4 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		e.knows("8890", "demo-demo-demo-demo")
 		e.confined("ppch-demo-ppch-1")
 	})
-}
-
-// ofFile returns what is in a file.
-func ofFile(t *testing.T, path string) string {
-	t.Helper()
-	return string(must(os.ReadFile(path))(t))
 }

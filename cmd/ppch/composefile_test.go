@@ -71,10 +71,9 @@ func TestComposesVariablesAreDocumented(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf(".env.example differs from docker-compose.yml (-compose +.env.example):\n%s", diff)
 	}
-	_, section, _ := strings.Cut(ofTheProject(t, "README.md"), "\n## Docker\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+	text := section(t, "## Docker")
 	for _, name := range append(slices.Sorted(maps.Keys(want)), "PPCH_NETWORK_INTERNAL") {
-		if !strings.Contains(section, "`"+name+"`") {
+		if !strings.Contains(text, "`"+name+"`") {
 			t.Errorf("README's section Docker has no word of %s", name)
 		}
 	}

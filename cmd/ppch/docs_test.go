@@ -36,11 +36,13 @@ func settingsAsDocumented(t *testing.T) (all []documented) {
 // ofTheProject returns the text of a file at the top of the repository.
 func ofTheProject(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return ofFile(t, filepath.Join("..", "..", name))
+}
+
+// ofFile returns what is in a file.
+func ofFile(t *testing.T, path string) string {
+	t.Helper()
+	return string(must(os.ReadFile(path))(t))
 }
 
 func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {

@@ -2,9 +2,6 @@ package main
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -90,7 +87,7 @@ func TestTheDoctorNamesEachFaultOfTheWiring(t *testing.T) {
 		{
 			name: "module too old",
 			world: func(t *testing.T) prosodytest.Options {
-				return prosodytest.Options{Module: true, PluginPaths: []string{oldModule(t)}}
+				return prosodytest.Options{Module: true, PluginPaths: []string{moduleOf(t, `module:add_feature("urn:ppch:occupancy:0");`)}}
 			},
 			link: "module", says: []string{"it speaks urn:ppch:occupancy:0, and this PPCH urn:ppch:occupancy:1", "copy prosody/mod_room_participants_api.lua"},
 		},
@@ -109,7 +106,7 @@ func TestTheDoctorNamesEachFaultOfTheWiring(t *testing.T) {
 		{
 			name: "wrong network: refused",
 			env: func(t *testing.T, _ *prosodytest.Server) variables {
-				return variables{"PROSODY_URL": "xmpp://127.0.0.1:" + strconv.Itoa(must(prosodytest.FreePort())(t))}
+				return variables{"PROSODY_URL": "xmpp://" + freeAddress(t)}
 			},
 			link: "port", says: []string{"nothing listens at 127.0.0.1:", "PROSODY_URL"},
 		},
@@ -184,16 +181,6 @@ func faulty(t *testing.T, env variables, link string, says []string) {
 			t.Errorf("got %s well behind a broken link: %s", c.Name, c.Found)
 		}
 	}
-}
-
-// oldModule has a module of the right name that speaks a protocol of before.
-func oldModule(t *testing.T) string {
-	dir := t.TempDir()
-	text := `module:add_feature("urn:ppch:occupancy:0");`
-	if err := os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func TestTheDoctorKnowsFromTheServiceThatRoomsAreHidden(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
 
@@ -67,6 +69,12 @@ func diagnose(t *testing.T, env variables, args ...string) (diagnosis, int) {
 		t.Errorf("got ok %t and exit status %d", d.OK, status)
 	}
 	return d, status
+}
+
+// moduleOf returns a folder with a module of the right name and another text.
+func moduleOf(t *testing.T, text string) string {
+	t.Helper()
+	return filepath.Dir(written(t, "mod_"+prosody.ModuleName+".lua", text))
 }
 
 // jitsiLike is a Prosody as current Jitsi runs it, with the module where it belongs.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,12 +11,9 @@ import (
 
 func TestTheDoctorTellsWhatWorksButNotAsWellAsItCould(t *testing.T) {
 	t.Parallel()
-	old := t.TempDir()
 	text := strings.Replace(string(prosody.Module), `local version = "`+prosody.ModuleVersion, `local version = "1.9\194\15531m`, 1)
 	text = strings.Replace(text, `("%d"):format(floor(now() * 1000))`, `("%d"):format(floor((now() + 90) * 1000))`, 1)
-	if err := os.WriteFile(filepath.Join(old, "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	old := moduleOf(t, text)
 	for _, tt := range []struct {
 		name  string
 		world prosodytest.Options

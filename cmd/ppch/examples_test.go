@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,13 +88,14 @@ func inBackground(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// section returns the text below a heading of README.md.
+// section returns the text below a heading of README.md, up to the next one of its rank or above it.
 func section(t *testing.T, heading string) string {
 	t.Helper()
-	_, text, ok := strings.Cut(ofTheProject(t, "README.md"), "\n## "+heading+"\n")
+	_, text, ok := strings.Cut(ofTheProject(t, "README.md"), "\n"+heading+"\n")
 	if !ok {
 		t.Fatalf("README.md has no heading %s", heading)
 	}
-	text, _, _ = strings.Cut(text, "\n## ")
-	return text
+	rank, _, _ := strings.Cut(heading, " ")
+	next := regexp.MustCompile(`\n#{2,` + strconv.Itoa(len(rank)) + `} `)
+	return next.Split(text, 2)[0]
 }

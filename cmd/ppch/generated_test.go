@@ -77,12 +77,6 @@ func TestAGeneratedClientReadsLiveAnswers(t *testing.T) {
 	s := runService(t, envFor(srv)).ready()
 
 	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	do := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = dir
@@ -90,8 +84,8 @@ func TestAGeneratedClientReadsLiveAnswers(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	write("openapi.json", s.get("/openapi.json").body)
-	write("go.mod", "module client\n\ngo 1.24\n")
+	put(t, filepath.Join(dir, "openapi.json"), s.get("/openapi.json").body)
+	put(t, filepath.Join(dir, "go.mod"), "module client\n\ngo 1.24\n")
 	if out, err := do("run", generator, "-generate", "types,client", "-package", "main", "-o", "client.go", "openapi.json"); err != nil {
 		t.Log(out)
 		lacks(t, "what generates a client")
@@ -100,7 +94,7 @@ func TestAGeneratedClientReadsLiveAnswers(t *testing.T) {
 		t.Log(out)
 		lacks(t, generated)
 	}
-	write("main.go", reader)
+	put(t, filepath.Join(dir, "main.go"), reader)
 	var out string
 	eventually(t, 2*time.Minute, "everybody in the answers", func() bool {
 		var err error

@@ -66,8 +66,15 @@ func runService(t *testing.T, env variables) *service {
 			t.Logf("the log:\n%s", s.log.String())
 		}
 	})
-	eventually(t, 10*time.Second, "the service has started", func() bool {
-		for _, r := range s.log.records(t) {
+	s.started()
+	return s
+}
+
+// started waits until the log tells where the service listens.
+func (s *service) started() {
+	s.t.Helper()
+	eventually(s.t, 10*time.Second, "the service has started", func() bool {
+		for _, r := range s.log.records(s.t) {
 			if r["msg"] == "ppch started" {
 				s.url = "http://" + r["listen"].(string)
 				if r["tls"] == true {
@@ -77,7 +84,6 @@ func runService(t *testing.T, env variables) *service {
 		}
 		return s.url != ""
 	})
-	return s
 }
 
 // ready waits until questions are answered.

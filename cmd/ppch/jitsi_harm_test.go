@@ -144,7 +144,7 @@ func TestOnAFullDiskNothingIsWritten(t *testing.T) {
 		}
 		root, work := jitsiTree(t, "docker-ppch-1"), t.TempDir()
 		env := filepath.Join(root, "jitsi", ".env")
-		put(t, env, strings.Replace(string(must(os.ReadFile(env))(t)), root, "..", 1))
+		put(t, env, strings.Replace(ofFile(t, env), root, "..", 1))
 		out, err := exec.Command("unshare", "-rm", "sh", "-c", fillUp, "sh", program, root, work).CombinedOutput()
 		outcomes := string(out)
 		if err != nil || !regexp.MustCompile(`^full( full)*( done)+\n$`).MatchString(outcomes) {
@@ -183,7 +183,7 @@ func TestAnInstallationThatIsKilledAgainAndAgainComesToItsEnd(t *testing.T) {
 		}
 	}
 	env := variablesOf(t, filepath.Join(dir, ".env"))
-	conf := string(must(os.ReadFile(filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua")))(t))
+	conf := ofFile(t, filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua"))
 	if !strings.Contains(conf, `component_secret = "`+env["PPCH_COMPONENT_SECRET"]+`"`) || env["PPCH_COMPONENT_SECRET"] == "" {
 		t.Errorf("Prosody and PPCH were told different secrets:\n%s\n%v", conf, env)
 	}

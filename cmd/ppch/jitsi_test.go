@@ -89,7 +89,7 @@ func TestAnInstallationCountsOnARealProsody(t *testing.T) {
 			if tree == "docker-stable-8719" {
 				config = filepath.Join(root, ".jitsi-meet-cfg")
 				env := filepath.Join(root, "jitsi", ".env")
-				put(t, env, strings.Replace(string(must(os.ReadFile(env))(t)), "~", root, 1)) // a test has no home of its own
+				put(t, env, strings.Replace(ofFile(t, env), "~", root, 1)) // a test has no home of its own
 			}
 			installBeside(t, srv, filepath.Join(root, "jitsi"))
 			env := variablesOf(t, filepath.Join(root, "jitsi", ".env"))
@@ -154,7 +154,7 @@ func startAsContainerDoes(t *testing.T, srv *prosodytest.Server, volumes string,
 	_ = os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_room_participants_api.lua"))
 
 	path := filepath.Join(srv.Dir(), "prosody.cfg.lua")
-	text := ports.ReplaceAllString(string(must(os.ReadFile(path))(t)), "")
+	text := ports.ReplaceAllString(ofFile(t, path), "")
 	text = strings.Replace(text, "plugin_paths = { ", fmt.Sprintf("component_ports = { }\nplugin_paths = { %q, ", filepath.Join(volumes, "prosody-plugins-custom")), 1)
 	text = strings.Replace(text, `modules_enabled = { "`, "modules_enabled = { "+luaList(env["GLOBAL_MODULES"])+`"`, 1)
 	for _, rooms := range []string{"MUC", "BREAKOUT_MUC", "LOBBY_MUC"} {
@@ -178,7 +178,7 @@ func luaList(names string) (list string) {
 func debianise(t *testing.T, srv *prosodytest.Server) {
 	t.Helper()
 	path := filepath.Join(srv.Dir(), "prosody.cfg.lua")
-	global, hosts, ok := strings.Cut(ports.ReplaceAllString(string(must(os.ReadFile(path))(t)), ""), "\nVirtualHost ")
+	global, hosts, ok := strings.Cut(ports.ReplaceAllString(ofFile(t, path), ""), "\nVirtualHost ")
 	if !ok {
 		t.Fatal("got no VirtualHost")
 	}

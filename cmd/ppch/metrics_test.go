@@ -134,7 +134,7 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	}
 	documented := map[string]string{}
 	code := regexp.MustCompile("`([^`]+)`")
-	for line := range strings.Lines(section(t, "Metrics")) {
+	for line := range strings.Lines(section(t, "## Metrics")) {
 		cells := strings.Split(line, "|")
 		if len(cells) < 4 || !strings.HasPrefix(cells[1], " `ppch_") {
 			continue

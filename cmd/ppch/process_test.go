@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -14,11 +15,12 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// buildProgram builds the service as it is shipped.
-func buildProgram(t testing.TB) string {
+// buildProgram builds the service as it is shipped, with more flags if there are any.
+func buildProgram(t testing.TB, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "ppch")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", program, ".").CombinedOutput(); err != nil {
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-trimpath"}, flags, []string{"-o", program, "."})
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return program

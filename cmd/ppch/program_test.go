@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,25 +46,14 @@ func serving(t *testing.T, program string, env ...string) (cmd *exec.Cmd, s *ser
 			_ = cmd.Wait()
 		}
 	})
-	eventually(t, 10*time.Second, "the program has started", func() bool {
-		for _, r := range s.log.records(t) {
-			if r["msg"] == "ppch started" {
-				s.url = "http://" + r["listen"].(string)
-			}
-		}
-		return s.url != ""
-	})
+	s.started()
 	return cmd, s
 }
 
 // What an operator sees of the program itself, built as it is shipped.
 func TestTheProgramAsAProcess(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(t.TempDir(), "ppch")
-	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-X main.version=9.8.7 -X main.commit=0123456789abcdef0123456789abcdef01234567 -X main.date=2026-11-22T10:00:00+01:00", "-o", program, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	program := buildProgram(t, "-ldflags", "-X main.version=9.8.7 -X main.commit=0123456789abcdef0123456789abcdef01234567 -X main.date=2026-11-22T10:00:00+01:00")
 
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(sig.String()+" is a clean stop", func(t *testing.T) {
