@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sync/errgroup"
 )
 
 // types types commands at a shell in dir, whose user has home. They are README's but for what needs a terminal.
@@ -23,80 +20,6 @@ func (e *engine) types(home, commands string) string {
 	}
 	return out
 }
-
-// people brings the cast of the demo to a network until the test ends.
-func (e *engine) people(network string) {
-	e.t.Helper()
-	cast := e.docker("run", "--detach", "--network", network, "ppch-demo-cast", "--prosody", "prosody:5222")
-	e.t.Cleanup(func() { e.docker("rm", "--force", cast) })
-}
-
-// knows waits until the service at port tells of the cast by the Lua module.
-func (e *engine) knows(port, key string) {
-	e.t.Helper()
-	s := &service{t: e.t, url: "http://127.0.0.1:" + port, client: &http.Client{Timeout: 10 * time.Second}}
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		// Ada, Grace, Linus and a caller stay; others come and go.
-		got, err := s.try(context.Background(), "/api/rooms/Planning/participants", "X-API-Key", key)
-		if n, ok := got.data["participant_count"].(float64); ok && n >= 4 && got.data["source"] == "module" && got.data["exact"] == true {
-			break
-		}
-		if time.Now().After(deadline) {
-			e.t.Fatalf("got %s, %v want the cast in Planning", got.body, err)
-		}
-	}
-	if got := s.get("/health", "X-API-Key", key); got.data["prosody_status"] != "ok" {
-		e.t.Errorf("/health got %s want ok", got.body)
-	}
-}
-
-// confined checks that a container can do no more than it must.
-func (e *engine) confined(container string) {
-	e.t.Helper()
-	const format = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Memory}} {{.HostConfig.LogConfig}}"
-	want := "65532:65532 true [ALL] [no-new-privileges:true] 536870912 {json-file map[max-file:3 max-size:10m]}"
-	if got := e.inspect(container, format); got != want {
-		e.t.Errorf("got %s want %s", got, want)
-	}
-	for binding := range strings.FieldsSeq(e.inspect(container, "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{end}}{{end}}")) {
-		if binding != "127.0.0.1" {
-			e.t.Errorf("published on %s want 127.0.0.1", binding)
-		}
-	}
-	eventually(e.t, time.Minute, "the container is healthy", func() bool { return e.inspect(container, "{{.State.Health.Status}}") == "healthy" })
-}
-
-// both are the Prosodys that Jitsis have, by the Debian that has them.
-var both = map[string]string{"0.12": "bookworm", "13": "trixie"}
-
-// buildCast builds the demo's people, and Prosodys laid out as docker-jitsi-meet's container: root read-only, user 1000,
-// /config copied at start, external components switched off before conf.d is read, rooms hidden.
-func (e *engine) buildCast() {
-	e.t.Helper()
-	build := []string{"docker", "build", "--quiet", "--file", "cmd/ppch-demo/Dockerfile"}
-	builds := [][]string{append(slices.Clone(build), "--target", "cast", "--tag", "ppch-demo-cast", ".")}
-	for version, debian := range both {
-		builds = append(builds, append(slices.Clone(build), "--target", "jitsi", "--build-arg", "DEBIAN="+debian, "--tag", prosodyImage(version), "."))
-	}
-	var g errgroup.Group
-	for _, build := range builds {
-		g.Go(func() error {
-			_, err := e.run(context.Background(), build[0], build[1:]...)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		e.t.Fatal(err)
-	}
-	for version := range both {
-		if out := e.docker("run", "--rm", "--entrypoint", "prosodyctl", "--user", "0", prosodyImage(version), "about"); !strings.Contains(out, "Prosody "+version+".") {
-			e.t.Fatalf("got %s want Prosody %s", out, version)
-		}
-	}
-}
-
-// prosodyImage is a name as docker-jitsi-meet gives it, so that its docker-compose.yml stands as it is.
-func prosodyImage(version string) string { return "prosody-" + version + "/prosody:stable-11146-2" }
 
 // operator returns the home of somebody who has one of the Jitsis of package jitsi's tests, and PPCH.
 func (e *engine) operator(tree string) (home string) {
