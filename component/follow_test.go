@@ -1,136 +1,13 @@
 package component_test
 
 import (
-	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"ppch/component"
-	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
-
-const (
-	moduleInfo = `<query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text'/>` +
-		`<feature var='http://jabber.org/protocol/muc'/><feature var='urn:ppch:occupancy:1'/></query>`
-	unavailable = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`
-)
-
-// module plays the Lua module: each subscription gets what tell sends.
-type module struct {
-	tell func(m *module, epoch string)
-	slow time.Duration // to be asked for a subscription
-
-	// told is whether its answer tells the time of day, which is ahead of ours by so much.
-	told  bool
-	ahead time.Duration
-
-	// mu protects what follows.
-	mu       sync.Mutex
-	conn     *componenttest.Conn
-	unloaded bool
-	epochs   int
-	acks     map[string]string // type of the answer to each batch, by id
-}
-
-func (m *module) script(c *componenttest.Conn) error {
-	if err := c.Handshake(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	m.conn = c
-	m.mu.Unlock()
-	return c.Serve(func(s componenttest.Stanza) string {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		switch {
-		case s.Type == "result" || s.Type == "error":
-			m.acks[s.ID] = s.Type
-		case strings.Contains(s.Inner, "<subscribe") && m.unloaded:
-			return unavailable
-		case strings.Contains(s.Inner, "<subscribe"):
-			time.Sleep(m.slow)
-			m.epochs++
-			epoch := fmt.Sprintf("e%d", m.epochs)
-			go func() {
-				time.Sleep(time.Millisecond)
-				m.tell(m, epoch)
-			}()
-			now := ""
-			if m.told {
-				now = fmt.Sprintf("time='%d'", time.Now().Add(m.ahead).UnixMilli())
-			}
-			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100' %s/>", component.Namespace, epoch, now)
-		case strings.Contains(s.Inner, "disco#items"):
-			return noItems
-		case !strings.Contains(s.To, "@") && m.unloaded:
-			return mucInfo
-		case !strings.Contains(s.To, "@"):
-			return moduleInfo
-		}
-		return notFound
-	})
-}
-
-// send sends a batch, which is attributes and an inside; its id is its epoch and seq.
-func (m *module) send(epoch string, seq int, at float64, attrs, inner string) {
-	m.sendFrom("muc.meet.jitsi", epoch, seq, at, attrs, inner)
-}
-
-func (m *module) sendFrom(from, epoch string, seq int, at float64, attrs, inner string) {
-	m.sendIn("iq type='set'", from, epoch, seq, at, attrs, inner)
-}
-
-// say sends a batch that is not to be acknowledged.
-func (m *module) say(from, epoch string, seq int, at float64, attrs, inner string) {
-	m.sendIn("message type='normal'", from, epoch, seq, at, attrs, inner)
-}
-
-func (m *module) sendIn(stanza, from, epoch string, seq int, at float64, attrs, inner string) {
-	m.mu.Lock()
-	conn := m.conn
-	m.mu.Unlock()
-	// Not while mu is held: a pipe has no buffer, and whoever reads may wait for mu.
-	name, _, _ := strings.Cut(stanza, " ")
-	_ = conn.Send("<%s id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></%s>",
-		stanza, epoch, seq, from, component.Namespace, epoch, seq, at, attrs, inner, name)
-}
-
-func (m *module) ack(id string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.acks[id]
-}
-
-func (m *module) subscriptions() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.epochs
-}
-
-const (
-	oneRoom = "<room jid='planning@muc.meet.jitsi' new='1' facts='1'>+\tann\tann@meet.jitsi/x\tparticipant\tnone\n</room>"
-	synced  = "synced='1' rooms='1' occupants='1'"
-)
-
-// follow runs a component beside the module in virtual time.
-func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module), adjust ...func(*module)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		m := &module{tell: tell, acks: map[string]string{}}
-		for _, f := range adjust {
-			f(m)
-		}
-		c, stop := start(t, config(componenttest.New("secret", m.script).Dial))
-		defer stop()
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
-		test(t, c, m)
-	})
-}
 
 func TestASnapshotIsAcknowledgedAndServed(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
@@ -227,27 +104,6 @@ func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
 	}
 }
 
-// After a freeze what had waited in the socket may come in before it is noticed that nothing came for long.
-func TestABatchThatComesTooLateIsNoSignOfLife(t *testing.T) {
-	const late = 13 * time.Second // between two looks at how long it is silent
-	follow(t, func(m *module, epoch string) {
-		m.send(epoch, 1, 100, synced, oneRoom)
-		if epoch == "e1" {
-			time.Sleep(late)
-			m.send(epoch, 2, 101, synced, "")
-		}
-	}, func(t *testing.T, c *component.Component, m *module) {
-		time.Sleep(late + time.Second)
-		synctest.Wait()
-		if n := m.subscriptions(); n != 2 {
-			t.Errorf("got %d subscriptions want another one at once", n)
-		}
-		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) > time.Second {
-			t.Errorf("got %+v, %v want the new copy", got, err)
-		}
-	})
-}
-
 func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		if epoch == "e1" {
@@ -263,65 +119,6 @@ func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
 		synctest.Wait()
 		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
 			t.Errorf("got %+v, %v want syncing", got, err)
-		}
-	})
-}
-
-func TestOldNewsIsAsOldAsItSays(t *testing.T) {
-	follow(t, func(m *module, epoch string) {
-		m.send(epoch, 1, 100, synced, oneRoom)
-		time.Sleep(4 * time.Second)
-		m.send(epoch, 2, 101, synced, "") // three seconds on its way
-	}, func(t *testing.T, c *component.Component, _ *module) {
-		first, err := c.Room(t.Context(), room("planning"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(4 * time.Second)
-		synctest.Wait()
-		second, err := c.Room(t.Context(), room("planning"))
-		if age := second.AsOf.Sub(first.AsOf); err != nil || age != time.Second {
-			t.Errorf("as of %s later, %v want the second that Prosody's clock told", age, err)
-		}
-	})
-}
-
-func TestAQuickBatchTellsHowTheClocksStand(t *testing.T) {
-	for slow, want := range map[time.Duration]time.Duration{
-		700 * time.Millisecond: 0,
-		3 * time.Second:        3 * time.Second, // who is that slow to answer is not taken for younger than it is
-	} {
-		var sent time.Time
-		follow(t, func(m *module, epoch string) {
-			sent = time.Now()
-			m.send(epoch, 1, 100.001, synced, oneRoom)
-		}, func(t *testing.T, c *component.Component, _ *module) {
-			time.Sleep(slow)
-			synctest.Wait()
-			got, err := c.Room(t.Context(), room("planning"))
-			if early := sent.Sub(got.AsOf); err != nil || (early-want).Abs() > time.Millisecond {
-				t.Errorf("asked for %s: got as of %s too early, %v want %s", slow, early, err, want)
-			}
-		}, func(m *module) { m.slow = slow })
-	}
-}
-
-func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
-	follow(t, func(m *module, epoch string) {
-		if epoch == "e1" {
-			m.send(epoch, 1, 100, synced, oneRoom)
-		}
-	}, func(t *testing.T, c *component.Component, _ *module) {
-		time.Sleep(25 * time.Second)
-		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) < 25*time.Second {
-			t.Errorf("got %+v, %v want the last copy with its age", got, err)
-		}
-		time.Sleep(6 * time.Second)
-		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
-			t.Errorf("got %+v, %v want syncing after 30 s", got, err)
-		}
-		if trouble := c.Link().Trouble(); trouble == nil || trouble.Reason != occupancy.ReasonSyncing {
-			t.Errorf("trouble got %v want syncing", trouble)
 		}
 	})
 }
@@ -365,34 +162,4 @@ func TestAModuleThatIsUnloadedIsNotTrustedAnyMore(t *testing.T) {
 			t.Errorf("mode got %s", mode)
 		}
 	})
-}
-
-func TestHowFarProsodysClockIsAheadIsNeverMoreThanItCanBe(t *testing.T) {
-	for name, c := range map[string]struct {
-		told bool
-		by   time.Duration
-		slow time.Duration
-		want string
-	}{
-		"a module that doesn't tell": {want: "<nil>"},
-		"the same time":              {told: true, want: "0s"},
-		"an hour ahead":              {told: true, by: time.Hour, want: "1h0m0s"},
-		"an hour behind":             {told: true, by: -time.Hour, want: "-1h0m0s"},
-		"a slow answer":              {told: true, by: -2 * time.Second, slow: 3 * time.Second, want: "0s"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tell := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
-			follow(t, tell, func(t *testing.T, component *component.Component, _ *module) {
-				time.Sleep(c.slow)
-				synctest.Wait()
-				got := "<nil>"
-				if ahead := component.Wiring().Domains[0].Sync.Ahead; ahead != nil {
-					got = ahead.String()
-				}
-				if got != c.want {
-					t.Errorf("got %s want %s", got, c.want)
-				}
-			}, func(m *module) { m.told, m.ahead, m.slow = c.told, c.by, c.slow })
-		})
-	}
 }
