@@ -56,9 +56,7 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	}
 	s.deaf("/api/events")
 	killed := s.deaf("/api/events")
-	for s.Streams().Open < 102 {
-		time.Sleep(time.Millisecond)
-	}
+	s.holds(102)
 	d.join("daily", "ann")
 	const turns = 400
 	for i := range turns {
@@ -82,10 +80,7 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 			seen[e.id] = true
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for s.Streams().Open > 100 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	s.holds(100)
 	if got := s.Streams(); got.Open != 100 || got.Cut != 1 {
 		t.Errorf("got %+v, want the one that doesn't read to be cut", got)
 	}
@@ -96,9 +91,7 @@ func TestWhoLagsIsReset(t *testing.T) {
 	d := newSite(t)
 	s := tight(prepare(t, telling(d.Directory)))
 	conn := s.deaf("/api/events?snapshot=true")
-	for s.Streams().Open < 1 {
-		time.Sleep(time.Millisecond)
-	}
+	s.holds(1)
 	const turns = api.MaxFrames + 1000 // after what the kernel takes
 	for i := range turns {
 		d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
@@ -137,9 +130,7 @@ func TestStreamsEndCleanlyAtStop(t *testing.T) {
 		all = append(all, f)
 	}
 	s.deaf("/api/events")
-	for s.Streams().Open < 21 {
-		time.Sleep(time.Millisecond)
-	}
+	s.holds(21)
 	const turns = 100 // until the one that doesn't read blocks
 	for i := range turns {
 		d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
@@ -190,10 +181,7 @@ func TestThereAreOnlySoManyStreams(t *testing.T) {
 	}
 	one.leave()
 	_ = one.ended()
-	deadline := time.Now().Add(10 * time.Second)
-	for s.Streams().Open > 1 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
+	s.holds(1)
 	s.follow("/api/events").until("status")
 	if stats := s.Streams(); stats.Refused != 1 || stats.Open != 2 {
 		t.Errorf("got %+v", stats)

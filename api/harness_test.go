@@ -127,6 +127,16 @@ func (s *service) run() {
 	})
 }
 
+// holds waits until so many requests are open that end later: streams, and those whose answer is held back.
+func (s *service) holds(n int64) {
+	s.t.Helper()
+	for began := time.Now(); s.Streams().Open != n; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			s.t.Fatalf("got %d requests that are open, want %d", s.Streams().Open, n)
+		}
+	}
+}
+
 // keyring returns a Keyring, whose configuration must be right.
 func keyring(cfg api.KeyringConfig) *api.Keyring {
 	keys, err := api.NewKeyring(cfg)

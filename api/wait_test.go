@@ -17,23 +17,13 @@ func (s *service) later(target string, before answer) <-chan answer {
 	return answers
 }
 
-// waiting waits until so many requests are held back.
-func (s *service) waiting(n int64) {
-	s.t.Helper()
-	for began := time.Now(); s.Streams().Open != n; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			s.t.Fatalf("got %d requests that wait, want %d", s.Streams().Open, n)
-		}
-	}
-}
-
 func TestAnAnswerIsHeldBackUntilSomethingChanges(t *testing.T) {
 	for _, target := range []string{waited, "/api/rooms/daily?wait=20s"} {
 		d := newVillage(t, map[string]int{"daily": 1})
 		s := start(t, told(d.Directory))
 		before := s.get(target)
 		answers := s.later(target, before)
-		s.waiting(1)
+		s.holds(1)
 		began := time.Now()
 		d.set("daily", 2)
 		got := <-answers
@@ -43,7 +33,7 @@ func TestAnAnswerIsHeldBackUntilSomethingChanges(t *testing.T) {
 		if took := time.Since(began); took > lookAgain {
 			t.Errorf("%s: the change was told after %s, by looking again and not by its event", target, took)
 		}
-		s.waiting(0)
+		s.holds(0)
 	}
 }
 
@@ -74,7 +64,7 @@ func TestWhoWaitsIsToldThatNothingIsKnownAnyMore(t *testing.T) {
 	d := newVillage(t, map[string]int{"daily": 1})
 	s := start(t, told(d.Directory))
 	answers := s.later(waited, s.get(waited))
-	s.waiting(1)
+	s.holds(1)
 	d.Forget(mainDomain)
 	(<-answers).wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
 }
@@ -82,7 +72,7 @@ func TestWhoWaitsIsToldThatNothingIsKnownAnyMore(t *testing.T) {
 func TestAStopAnswersThoseWhoWait(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
 	answers := s.later(waited, s.get(waited))
-	s.waiting(1)
+	s.holds(1)
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -95,7 +85,7 @@ func TestNoMoreWaitThanThereMayBeStreams(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	before := s.get(waited)
 	answers := s.later(waited, before)
-	s.waiting(1)
+	s.holds(1)
 	s.do(ask{target: waited, header: has(before)}).wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
 	if err := s.stop(); err != nil {
 		t.Error(err)
