@@ -141,8 +141,9 @@ func TestTheHistoryIsOfAnHour(t *testing.T) {
 		if len(got.Rooms) != 240 || got.AsOf.Sub(got.From) != time.Hour || time.Since(got.AsOf) >= 15*time.Second {
 			t.Errorf("got %d steps, from %v as of %v", len(got.Rooms), got.From, got.AsOf)
 		}
-		if first, last := *got.ParticipantCount[0], *got.ParticipantCount[239]; first != 1 || last != 2 {
-			t.Errorf("got %d people in the first step and %d in the last", first, last)
+		people := got.ParticipantCount
+		if len(people) != 240 || numbers(people[:1]) != "1 " || numbers(people[239:]) != "2 " {
+			t.Errorf("got %s people, want 1 in the first of 240 steps and 2 in the last", numbers(people))
 		}
 	})
 }

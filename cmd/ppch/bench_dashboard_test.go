@@ -31,11 +31,11 @@ func BenchmarkDashboard(b *testing.B) {
 	defer c.Close()
 	p := startProcess(b, buildProgram(b), envFor(srv))
 	url, key := p.url, testKey
-	for s := (&service{url: url, client: p.client}); ; time.Sleep(50 * time.Millisecond) {
-		if a, err := s.try(b.Context(), "/readyz"); err == nil && a.status == http.StatusOK {
-			break
-		}
-	}
+	s := &service{url: url, client: p.client}
+	eventually(b, 2*time.Minute, "the service is ready", func() bool {
+		a, err := s.try(b.Context(), "/readyz")
+		return err == nil && a.status == http.StatusOK
+	})
 	browser := startChromium(b)
 	for b.Loop() {
 		p := browser.open(b, url+"/livez")

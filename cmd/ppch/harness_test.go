@@ -173,7 +173,7 @@ func (l *logBuffer) records(t *testing.T) (all []map[string]any) {
 }
 
 // eventually waits for a condition; no test asserts a shorter time than it has to.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for {

@@ -137,7 +137,8 @@ func TestWatchFromTheTerminal(t *testing.T) {
 	scripts := watchBy(t, env, program, "watch", "--json")
 	people := watchBy(t, env, program, "watch", "Planning", "--lines")
 	// Nobody reads on, with SIGPIPE as it is, and where whoever starts programs ignores it: Go's runtime ends the program all the same.
-	head := watchBy(t, env, "sh", "-c", `exec 3>&1; { sleep .3; "$0" rooms --json; echo piped $? >&3; } | true; { trap "" PIPE; sleep .3; "$0" rooms --json; echo ignored $? >&3; } | true`, program)
+	const alone = `(trap "" PIPE; while echo; do sleep .01; done) 2>/dev/null`
+	head := watchBy(t, env, "sh", "-c", `exec 3>&1; { `+alone+`; "$0" rooms --json; echo piped $? >&3; } | true; { trap "" PIPE; `+alone+`; "$0" rooms --json; echo ignored $? >&3; } | true`, program)
 	table := watchBy(t, env, script, "-qefc", "trap : INT; stty rows 14 cols 50; "+program+" watch; echo status $?", "/dev/null")
 	scripts.shows(`"event":"status"`)
 	people.shows(srv.Domains.MUC + ": ok\n")

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -97,9 +99,10 @@ func TestAnAddressThatNothingAnswersIsToldAtOnce(t *testing.T) {
 }
 
 func TestACertificateThatIsNotTrustedIsToldAsWhatItIs(t *testing.T) {
-	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
 	defer srv.Close()
-	srv.Config.ErrorLog = nil
 	u, _ := url.Parse(srv.URL)
 	c := &terminal.Client{URL: u, Key: "key"}
 	defer c.Close()
