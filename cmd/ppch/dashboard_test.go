@@ -259,6 +259,8 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 	if err := srv.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// By itself the service may try only after half a minute, which is as long as the page is waited for; whoever asks has it hurry.
+	eventually(t, 30*time.Second, "the service is back", func() bool { return s.room("planning").status == http.StatusOK })
 	d.isState("live")
 	d.shows("the people", "0", func() string { return d.value("#people-total") })
 	meeting(t, castOn(t, srv), planning, "Ada")
