@@ -27,6 +27,9 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	for _, w := range cfg.warnings {
 		log.Warn(w)
 	}
+	if w := filesWarning(cfg.maxStreams, filesLimit()); w != "" {
+		log.Warn(w)
+	}
 
 	names := occupancy.NewNames(cfg.mucDomains...)
 	keys, err := api.NewKeyring(api.KeyringConfig{Key: cfg.apiKey.reveal(), File: cfg.keysFile, Rate: cfg.rateLimit, Names: names, Log: log})
