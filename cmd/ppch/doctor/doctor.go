@@ -95,7 +95,7 @@ func (e *examination) run(ctx context.Context) {
 	}
 	seen, err := settle(ctx, look, facts.linkDecided, linkPatience)
 	if err != nil {
-		e.wait(Service)
+		e.lose(err)
 		return
 	}
 	if !e.byItself {
@@ -109,7 +109,7 @@ func (e *examination) run(ctx context.Context) {
 		return
 	}
 	if seen, err = settle(ctx, look, facts.domainsDecided, domainPatience); err != nil {
-		e.wait(Service)
+		e.lose(err)
 		return
 	}
 	if !e.alone(seen) {
@@ -118,9 +118,11 @@ func (e *examination) run(ctx context.Context) {
 	}
 	e.rooms(ctx, seen)
 	e.clock(seen)
-	if seen, err = settle(ctx, look, facts.adminsLocal, hintPatience); err == nil {
-		e.admins(seen)
+	if seen, err = settle(ctx, look, facts.adminsLocal, hintPatience); err != nil {
+		e.lose(err)
+		return
 	}
+	e.admins(seen)
 }
 
 // is tells what was found of a link.

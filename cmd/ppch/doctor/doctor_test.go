@@ -11,8 +11,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,6 +215,34 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 	case <-other.Ended():
 		t.Error("the other stream was thrown out")
 	default:
+	}
+}
+
+// What was left unchecked because the service went away meanwhile is no reason to say that all is well.
+func TestAServiceThatGoesAwayMeanwhileIsToldAsBroken(t *testing.T) {
+	t.Parallel()
+	const connecting = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":false,"reason":"connecting","domains":[{"domain":"muc.meet.jitsi"}]}`
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/health":
+			_, _ = io.WriteString(w, `{"service":"Prosody Participant Count Hook","version":"2.0.0","status":"connecting"}`)
+		case asked.Add(1) <= 3:
+			_, _ = io.WriteString(w, connecting)
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"code":"internal"}`)
+		}
+	}))
+	defer s.Close()
+	var checks []doctor.Check
+	err := doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key"}, func(c doctor.Check) { checks = append(checks, c) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(checks, func(c doctor.Check) bool { return c.Name == doctor.Service && c.Status == doctor.Wrong })
+	if i < 0 || !strings.Contains(checks[i].Found, "no longer tells how it is wired: Internal Server Error") || checks[i].Mend == "" {
+		t.Errorf("got %+v want the service that no longer answers, and what to mend", checks)
 	}
 }
 

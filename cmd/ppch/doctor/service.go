@@ -74,13 +74,8 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 	}
 	_, err = look(ctx)
 	answers := fmt.Sprintf("PPCH %s answers at %s", health.Version, e.API)
-	var refused refusal
-	switch {
-	case errors.As(err, &refused):
-		e.is(Service, Wrong, fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, refused), e.afterRefusal(refused)...)
-		return nil, nil
-	case err != nil:
-		e.is(Service, Wrong, fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, err), "restart the service, with the same version as this doctor's, "+e.Version)
+	if err != nil {
+		e.untold(fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, err), err)
 		return nil, nil
 	}
 	e.is(Service, OK, fmt.Sprintf("%s, its health is %s; what follows is as it sees it", answers, health.Status))
@@ -116,6 +111,22 @@ func (e *examination) absent(err error) (look func(context.Context) (facts, erro
 		e.is(Service, Wrong, fmt.Sprintf("no answer from %s: %v", e.API, short(err)), "mend "+where+", or restart the service if it hangs", noHarm)
 	}
 	return nil, nil
+}
+
+// untold tells that the service lives, but not how it is wired.
+func (e *examination) untold(found string, err error) {
+	mend := []string{"restart the service, with the same version as this doctor's, " + e.Version}
+	var refused refusal
+	if errors.As(err, &refused) {
+		mend = e.afterRefusal(refused)
+	}
+	e.is(Service, Wrong, found, mend...)
+}
+
+// lose tells that the service did tell how it is wired, and no longer does: what is left can't be known.
+func (e *examination) lose(err error) {
+	e.untold(fmt.Sprintf("it no longer tells how it is wired: %v", short(err)), err)
+	e.wait(Service)
 }
 
 // afterRefusal says what to do about it.
