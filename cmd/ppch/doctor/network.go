@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"ppch/cmd/ppch/terminal"
 	"ppch/prosody"
 )
 
@@ -87,7 +88,8 @@ func (e *examination) moduleByHTTP(ctx context.Context, domain string) (version,
 	}
 	ctx, cancel := context.WithTimeout(ctx, hintPatience)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := terminal.Near(nil)
+	defer client.CloseIdleConnections()
 	_, parent, _ := strings.Cut(domain, ".")
 	// Modules are served under the name of the host on which they are loaded.
 	for _, host := range []string{parent, domain} {

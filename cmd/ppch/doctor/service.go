@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"syscall"
+
+	"ppch/cmd/ppch/terminal"
 )
 
 // maxAnswer bounds what is read of one answer.
@@ -27,12 +29,8 @@ const (
 // service tells whether the service answers. It returns how to see the chain, by the service's eyes or by our own, and
 // how to end that; or nil where nobody can see it without doing harm.
 func (e *examination) service(ctx context.Context) (look func(context.Context) (facts, error), end func()) {
-	client := &http.Client{
-		// The environment's proxy, if any, is for the way out; and the key is for nobody to whom the service might send us.
-		Transport:     &http.Transport{TLSClientConfig: e.TLS},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       servicePatient,
-	}
+	client := terminal.Near(e.TLS)
+	client.Timeout = servicePatient
 	var health struct {
 		Service string `json:"service"`
 		Version string `json:"version"`

@@ -48,13 +48,7 @@ func TestWhatIsNotPPCHIsNotBelieved(t *testing.T) {
 		"somewhere else": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/login", http.StatusFound)
 		},
-		"a status that clears the screen": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				fmt.Fprint(conn, "HTTP/1.1 404 \x1b[2J\r\nContent-Length: 0\r\n\r\n")
-				conn.Close()
-			}
-		},
+		"a status that clears the screen": raw("HTTP/1.1 404 \x1b[2J\r\nContent-Length: 0\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := answers(t, map[string]http.HandlerFunc{"/api/rooms": answer, "/api/rooms/Planning": answer, "/api/events": answer})
@@ -82,6 +76,33 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 	}
 	if len(keys) > 0 {
 		t.Errorf("got the keys %q there", keys)
+	}
+}
+
+// raw is an answer as it goes over the wire, after which the connection is closed.
+func raw(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			fmt.Fprint(conn, answer)
+			conn.Close()
+		}
+	}
+}
+
+// An answer that breaks off is no other program's, and what it holds is told in no way that harms.
+func TestABrokenAnswerHarmsNoTerminal(t *testing.T) {
+	for name, tt := range map[string]struct{ answer, says string }{
+		"a header without a colon":  {"HTTP/1.1 200 OK\r\n\x1b[2J\r\n\r\n", "is the service running? "},
+		"a trailer without a colon": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\x1b[2J\r\n\r\n", "broke off: "},
+		"half of an answer":         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "broke off: unexpected EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := answers(t, map[string]http.HandlerFunc{"/api/rooms": raw(tt.answer)})
+			err := c.RoomsJSON(t.Context(), io.Discard, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Errorf("got %q want it to say %q", err, tt.says)
+			}
+		})
 	}
 }
 
