@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
-	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,151 +94,9 @@ func (p *parser) problem(variable, format string, args ...any) {
 	p.problems = append(p.problems, variable+": "+fmt.Sprintf(format, args...))
 }
 
-// placeholders are what examples, ours and those of others, have where a secret belongs.
-var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret", "the secret"}
-
-func (p *parser) secret(variable string, value secret, file, mend string) secret {
-	text := value.reveal()
-	switch {
-	case text != "" && file != "":
-		p.problem(variable, "is set, and %s_FILE as well: keep one of them", variable)
-		return secret{}
-	case file != "":
-		variable += "_FILE"
-		b, err := os.ReadFile(file)
-		if err != nil {
-			p.problem(variable, "can't be read: %v", err)
-			return secret{}
-		}
-		if text = strings.TrimSpace(string(b)); text == "" {
-			p.problem(variable, "%s is empty: %s", file, mend)
-			return secret{}
-		}
-	case text == "":
-		p.problem(variable, "is not set, nor is %s_FILE: %s", variable, mend)
-		return secret{}
-	}
-	lower := strings.ToLower(text)
-	switch {
-	case slices.ContainsFunc(placeholders, func(prefix string) bool { return strings.HasPrefix(lower, prefix) }):
-		p.problem(variable, "is still the placeholder of an example: %s", mend)
-	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		p.problem(variable, "holds a control character or more than one line: %s", mend)
-	}
-	return newSecret(text)
-}
-
-// apiKey returns no secret where a file of keys makes one unnecessary.
-func (p *parser) apiKey(s settings) secret {
-	if s.KeysFile != "" && s.APIKey.reveal() == "" && s.APIKeyFile == "" {
-		return secret{}
-	}
-	const mend = "make one with: openssl rand -hex 16"
-	key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, mend)
-	if len(key.reveal()) < 16 {
-		p.warnings = append(p.warnings, "PPCH_API_KEY is short enough to be guessed; "+mend)
-	}
-	return key
-}
-
-func (p *parser) host(variable, value string) string {
-	if _, err := netip.ParseAddr(value); err != nil && strings.ContainsAny(value, ":/[] ") {
-		p.problem(variable, "%q is neither an IP address nor a host name: use 127.0.0.1, or 0.0.0.0 for all; the port is PPCH_PORT", value)
-	}
-	return value
-}
-
-func (p *parser) port(variable, value string, lowest uint64) string {
-	n, err := strconv.ParseUint(value, 10, 16)
-	if err != nil || n < lowest {
-		p.problem(variable, "%q is not a port: use a number from %d to 65535", value, lowest)
-	}
-	return strconv.FormatUint(n, 10)
-}
-
-// componentPort is what Prosody's component_ports is unless changed.
-const componentPort = "5347"
-
-func (p *parser) prosody(variable, value string) string {
-	const mend = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
-	if strings.Contains(value, "@") {
-		p.problem(variable, "holds a user name, and maybe a password that is not shown here: %s", mend)
-		return ""
-	}
-	u, err := url.Parse(value)
-	// What package url takes for the host may still hold a colon: prosody:5347:5280.
-	if err != nil || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
-		p.problem(variable, "%q is not an address: %s", value, mend)
-		return ""
-	}
-	port := componentPort
-	switch u.Scheme {
-	case "xmpp":
-		if u.Port() != "" {
-			port = p.port(variable, u.Port(), 1)
-		}
-	case "http", "https":
-		p.warnings = append(p.warnings, variable+
-			" is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://"+net.JoinHostPort(u.Hostname(), port))
-	default:
-		p.problem(variable, "%q has an unknown scheme: %s", value, mend)
-	}
-	return net.JoinHostPort(u.Hostname(), port)
-}
-
-// domain returns the zero JID for what is none.
-func (p *parser) domain(variable, value string) jid.JID {
-	j, err := jid.Parse(value)
-	if err != nil || !j.Equal(j.Domain()) {
-		p.problem(variable, "%q is not a domain: use letters, digits, hyphens and dots, such as muc.meet.jitsi", value)
-		return jid.JID{}
-	}
-	return j
-}
-
 // list splits a comma-separated value.
 func list(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-}
-
-func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
-	const mend = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
-	names := list(value)
-	if len(names) == 0 {
-		p.problem(variable, "names no domain: %s", mend)
-	}
-	for _, v := range names {
-		switch j := p.domain(variable, v); {
-		case j.Equal(jid.JID{}):
-		case j.Equal(component):
-			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: %s", v, mend)
-		case slices.ContainsFunc(domains, j.Equal):
-			p.problem(variable, "names %s twice", v)
-		default:
-			domains = append(domains, j)
-		}
-	}
-	return domains
-}
-
-// admins reads who may inspect rooms by XMPP. Nobody logs in at a component, so none of these can be an admin's domain.
-func (p *parser) admins(variable, value string, components []jid.JID) (admins []jid.JID) {
-	for _, v := range list(value) {
-		j, err := jid.Parse(v)
-		switch {
-		case err != nil || !j.Equal(j.Bare()):
-			p.problem(variable, "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
-			continue
-		case slices.ContainsFunc(components, j.Domain().Equal):
-			p.problem(variable, "%s is on a component, where nobody logs in: name an account of a VirtualHost, such as admin@auth.meet.jitsi", v)
-			continue
-		case j.Localpart() == "":
-			p.warnings = append(p.warnings, fmt.Sprintf("%s names all of %s: whoever can log in there, be it as a guest without a password, "+
-				"sees who is in every room; unless only admins can, name their JIDs instead", variable, j))
-		}
-		admins = append(admins, j)
-	}
-	return admins
 }
 
 func (p *parser) boolean(variable, value string) bool {

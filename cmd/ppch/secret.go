@@ -4,6 +4,9 @@ import (
 	"encoding"
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
+	"strings"
 )
 
 // secret is a text that hides itself wherever it is printed, logged or encoded.
@@ -48,3 +51,50 @@ func (s secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (s secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// placeholders are what examples, ours and those of others, have where a secret belongs.
+var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret", "the secret"}
+
+func (p *parser) secret(variable string, value secret, file, mend string) secret {
+	text := value.reveal()
+	switch {
+	case text != "" && file != "":
+		p.problem(variable, "is set, and %s_FILE as well: keep one of them", variable)
+		return secret{}
+	case file != "":
+		variable += "_FILE"
+		b, err := os.ReadFile(file)
+		if err != nil {
+			p.problem(variable, "can't be read: %v", err)
+			return secret{}
+		}
+		if text = strings.TrimSpace(string(b)); text == "" {
+			p.problem(variable, "%s is empty: %s", file, mend)
+			return secret{}
+		}
+	case text == "":
+		p.problem(variable, "is not set, nor is %s_FILE: %s", variable, mend)
+		return secret{}
+	}
+	lower := strings.ToLower(text)
+	switch {
+	case slices.ContainsFunc(placeholders, func(prefix string) bool { return strings.HasPrefix(lower, prefix) }):
+		p.problem(variable, "is still the placeholder of an example: %s", mend)
+	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		p.problem(variable, "holds a control character or more than one line: %s", mend)
+	}
+	return newSecret(text)
+}
+
+// apiKey returns no secret where a file of keys makes one unnecessary.
+func (p *parser) apiKey(s settings) secret {
+	if s.KeysFile != "" && s.APIKey.reveal() == "" && s.APIKeyFile == "" {
+		return secret{}
+	}
+	const mend = "make one with: openssl rand -hex 16"
+	key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, mend)
+	if len(key.reveal()) < 16 {
+		p.warnings = append(p.warnings, "PPCH_API_KEY is short enough to be guessed; "+mend)
+	}
+	return key
+}

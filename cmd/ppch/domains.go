@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"mellium.im/xmpp/jid"
+)
+
+// domain returns the zero JID for what is none.
+func (p *parser) domain(variable, value string) jid.JID {
+	j, err := jid.Parse(value)
+	if err != nil || !j.Equal(j.Domain()) {
+		p.problem(variable, "%q is not a domain: use letters, digits, hyphens and dots, such as muc.meet.jitsi", value)
+		return jid.JID{}
+	}
+	return j
+}
+
+func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
+	const mend = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
+	names := list(value)
+	if len(names) == 0 {
+		p.problem(variable, "names no domain: %s", mend)
+	}
+	for _, v := range names {
+		switch j := p.domain(variable, v); {
+		case j.Equal(jid.JID{}):
+		case j.Equal(component):
+			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: %s", v, mend)
+		case slices.ContainsFunc(domains, j.Equal):
+			p.problem(variable, "names %s twice", v)
+		default:
+			domains = append(domains, j)
+		}
+	}
+	return domains
+}
+
+// admins reads who may inspect rooms by XMPP. Nobody logs in at a component, so none of these can be an admin's domain.
+func (p *parser) admins(variable, value string, components []jid.JID) (admins []jid.JID) {
+	for _, v := range list(value) {
+		j, err := jid.Parse(v)
+		switch {
+		case err != nil || !j.Equal(j.Bare()):
+			p.problem(variable, "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
+			continue
+		case slices.ContainsFunc(components, j.Domain().Equal):
+			p.problem(variable, "%s is on a component, where nobody logs in: name an account of a VirtualHost, such as admin@auth.meet.jitsi", v)
+			continue
+		case j.Localpart() == "":
+			p.warnings = append(p.warnings, fmt.Sprintf("%s names all of %s: whoever can log in there, be it as a guest without a password, "+
+				"sees who is in every room; unless only admins can, name their JIDs instead", variable, j))
+		}
+		admins = append(admins, j)
+	}
+	return admins
+}
