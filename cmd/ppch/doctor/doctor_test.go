@@ -246,6 +246,34 @@ func TestAServiceThatGoesAwayMeanwhileIsToldAsBroken(t *testing.T) {
 	}
 }
 
+func TestAServiceThatMayBeAskedNowAndThenIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const wiring = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":true,
+		"domains":[{"domain":"muc.meet.jitsi","mode":"module","as_of":"2026-11-22T10:00:00Z","module":{"version":"2.0.0"}}],
+		"admin_domains":[{"domain":"auth.meet.jitsi","local":true}]}`
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/health":
+			_, _ = io.WriteString(w, `{"service":"Prosody Participant Count Hook","version":"2.0.0","status":"ok"}`)
+		case asked.Add(1)%2 == 1:
+			_, _ = io.WriteString(w, wiring)
+		default:
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"code":"rate-limited","detail":"This API key is used too often."}`)
+		}
+	}))
+	defer s.Close()
+	err := doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key", Elsewhere: true}, func(c doctor.Check) {
+		if c.Status == doctor.Wrong || strings.Contains(c.Found, "waits for service") {
+			t.Errorf("got %+v", c)
+		}
+	})
+	if err != nil || asked.Load() < 5 {
+		t.Errorf("got %v after %d questions want all to be looked at", err, asked.Load())
+	}
+}
+
 func TestAProsodyThatHangsIsToldInTime(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -135,16 +137,19 @@ func (f facts) withModule(but string) (names []string) {
 }
 
 // settle looks again and again until it sees enough, or for so long. It returns what it saw last.
+// A service that may be asked only now and then (PPCH_RATE_LIMIT) is asked again.
 func settle(ctx context.Context, look func(context.Context) (facts, error), enough func(facts) bool, within time.Duration) (facts, error) {
 	deadline := time.Now().Add(within)
 	for {
 		f, err := look(ctx)
-		if err != nil || enough(f) || time.Now().After(deadline) {
+		var refused refusal
+		tooSoon := errors.As(err, &refused) && refused.status == http.StatusTooManyRequests
+		if !tooSoon && (err != nil || enough(f)) || time.Now().After(deadline) {
 			return f, err
 		}
 		select {
 		case <-ctx.Done():
-			return f, nil
+			return f, err
 		case <-time.After(lookPause):
 		}
 	}
