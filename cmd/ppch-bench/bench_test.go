@@ -134,3 +134,12 @@ func TestAStartIsMeasuredOnARealProsody(t *testing.T) {
 		}
 	}
 }
+
+func TestAChapterThatIsNotThereIsNotMeasuredAsNothing(t *testing.T) {
+	t.Parallel()
+	cmd := newCommand()
+	cmd.SetArgs([]string{"--quick", "--only", "raeds"})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), `no chapter begins like "raeds": there are reads, joins, `) {
+		t.Errorf("got %v want the chapters that there are", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,13 @@ func newCommand() *cobra.Command {
 			wanted, err := regexp.Compile("^(" + only + ")")
 			if err != nil {
 				return fmt.Errorf("--only: %w", err)
+			}
+			var names []string
+			for _, c := range chapters {
+				names = append(names, c.name)
+			}
+			if !slices.ContainsFunc(names, wanted.MatchString) {
+				return fmt.Errorf("--only: no chapter begins like %q: there are %s", only, strings.Join(names, ", "))
 			}
 			r, err := measure(cmd.Context(), cmd.OutOrStdout(), planFor(quick), wanted)
 			if write && r.Tables != nil {
