@@ -47,6 +47,11 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 	meeting(t, cast, srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"), "Анна")
 	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Eve", "Kim", "生命")
 	env := asks(t, runService(t, envFor(srv)).ready())
+	// The service is ready as soon as it knows the main domain.
+	eventually(t, 10*time.Second, "breakout rooms are known", func() bool {
+		_, err := command(t, env, "rooms", "--type", "breakout")
+		return err == nil
+	})
 
 	for _, tt := range []struct {
 		name string
