@@ -125,6 +125,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 		hub:       s.hub,
 		to:        w,
 		conn:      http.NewResponseController(w),
+		shares:    r.ProtoMajor > 1,
 		snapshots: snapshots,
 		counts:    s.streams,
 	}, nil

@@ -34,6 +34,9 @@ type stream struct {
 	to   http.ResponseWriter
 	conn *http.ResponseController
 
+	// shares is set if the connection has other streams, as those of HTTP/2 do.
+	shares bool
+
 	// snapshots is set if the subscriber wants to be told all there is, at the beginning and after each reset.
 	snapshots bool
 
@@ -49,10 +52,17 @@ func (st *stream) run(r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	defer context.AfterFunc(st.hub.over, func() {
+	hurried := make(chan struct{})
+	keep := context.AfterFunc(st.hub.over, func() {
+		defer close(hurried)
 		// Whoever reads nothing must not hold up the stop.
 		_ = st.conn.SetWriteDeadline(time.Now().Add(endTimeout)) // fails only where the connection is gone
-	})()
+	})
+	defer func() {
+		if !keep() {
+			<-hurried // what it touches is gone once this returns
+		}
+	}()
 	err := st.begin(r.Header.Get("Last-Event-ID"))
 	if err == nil {
 		err = st.follow(r.Context())
@@ -233,20 +243,33 @@ func (st *stream) beat() error {
 
 // send writes pieces one after the other and flushes, for sendTimeout at most.
 func (st *stream) send(pieces ...[]byte) error {
-	if err := st.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+	by := time.Now().Add(sendTimeout)
+	if err := st.conn.SetWriteDeadline(by); err != nil {
 		return fmt.Errorf("api: stream: %w", err)
 	}
 	// Looked at after that: the end of the hub either shows here, or sets its own deadline.
 	if st.hub.over.Err() != nil {
 		return errOver
 	}
-	for _, p := range pieces {
-		if _, err := st.to.Write(p); err != nil {
-			return fmt.Errorf("api: stream: %w", err)
-		}
+	err := st.write(pieces)
+	switch {
+	case err == nil && st.shares:
+		// A deadline of HTTP/2's ends the stream when it comes, whether or not anything is being written.
+		err = st.conn.SetWriteDeadline(time.Time{})
+	case err != nil && !time.Now().Before(by):
+		err = os.ErrDeadlineExceeded // of which HTTP/2 says no more than that the stream was closed
 	}
-	if err := st.conn.Flush(); err != nil {
+	if err != nil {
 		return fmt.Errorf("api: stream: %w", err)
 	}
 	return nil
+}
+
+func (st *stream) write(pieces [][]byte) error {
+	for _, p := range pieces {
+		if _, err := st.to.Write(p); err != nil {
+			return err
+		}
+	}
+	return st.conn.Flush()
 }

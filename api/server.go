@@ -230,6 +230,9 @@ func New(cfg Config) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
 		ConnContext:       withConn,
 
+		// The deadline of one answer means nothing to a connection on which nobody reads any more.
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: sendTimeout},
+
 		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -1,0 +1,233 @@
+package api_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// pipes is a listener whose connections are in memory, where an hour is over at once.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+	over  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.over:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.over) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// dial returns the other end of a connection.
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	p.conns <- theirs
+	return ours, nil
+}
+
+// deafConn is a connection of which nothing is read any more from a moment on.
+type deafConn struct {
+	net.Conn
+	deaf   <-chan struct{}
+	closed context.Context
+	close  context.CancelFunc
+}
+
+func (c deafConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	select {
+	case <-c.deaf:
+		<-c.closed.Done()
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (c deafConn) Close() error {
+	c.close()
+	return c.Conn.Close()
+}
+
+// overHTTP2 runs what tells events over HTTP/2 in memory, and has s.follow use that, until the function that it returns is called.
+func overHTTP2(t *testing.T, s *service) (stop func()) {
+	t.Helper()
+	both := new(http.Protocols)
+	both.SetUnencryptedHTTP2(true)
+	s.HTTP().Protocols = both
+	listener := &pipes{conns: make(chan net.Conn), over: make(chan struct{})}
+	ctx, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.RunHub(ctx) })
+	running.Go(func() { _ = s.HTTP().Serve(listener) })
+	transport := &http.Transport{DialContext: listener.dial, Protocols: both}
+	s.client.Transport = transport
+	return func() {
+		end()
+		transport.CloseIdleConnections()
+		_ = s.HTTP().Close()
+		running.Wait()
+		_ = s.CloseListener()
+	}
+}
+
+// A browser that is told HTTP/2 by TLS has all its streams on one connection: each ends by itself, and at once with the service.
+func TestEventsAreToldOverHTTP2(t *testing.T) {
+	d := newSite(t)
+	p := newPair(t, "ppch", -time.Hour, time.Hour)
+	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, telling(d.Directory))
+	resp, err := s.client.Get(s.url("/livez"))
+	if err != nil || resp.ProtoMajor != 2 {
+		t.Fatalf("got %v, %v, want HTTP/2", resp, err)
+	}
+	resp.Body.Close()
+	stays, leaves := s.follow("/api/events"), s.follow("/api/rooms/daily/events")
+	stays.until("status")
+	leaves.until("status")
+	d.join("daily", "ann")
+	for _, f := range []*follower{stays, leaves} {
+		if got := f.until("participant.joined"); got.nick() != "ann" {
+			t.Errorf("got %v", got)
+		}
+	}
+	since := leaves.id()
+	leaves.leave()
+	for deadline := time.Now().Add(5 * time.Second); s.Streams().Open > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %+v after one has left", s.Streams())
+		}
+	}
+	d.join("daily", "bob")
+	if got := s.follow("/api/rooms/daily/events", "Last-Event-ID", since).until("participant.joined"); got.nick() != "bob" {
+		t.Errorf("got %v, want what was missed and nothing before", got)
+	}
+	began := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := stays.ended(); err != nil {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if took := time.Since(began); took > 4*time.Second || strings.Contains(s.log.String(), "connections cut") {
+		t.Errorf("the stop took %s; the log: %s", took, s.log)
+	}
+}
+
+// On a connection that streams share, a deadline doesn't wait for somebody to write.
+func TestASilentStreamOverHTTP2Stays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t)
+		s := prepare(t, telling(d.Directory))
+		defer overHTTP2(t, s)()
+		f := s.follow("/api/rooms/daily/events")
+		f.until("status")
+		first := f.id()
+		time.Sleep(time.Minute)
+		d.join("other", "bob")
+		time.Sleep(20 * time.Second)
+		if got := f.id(); got == first {
+			t.Errorf("the id is %s still: no keep-alive came", got)
+		}
+		d.join("daily", "ann")
+		if got := f.until("participant.joined"); got.nick() != "ann" {
+			t.Errorf("got %v", got)
+		}
+		since := f.id()
+		f.leave()
+		_ = f.ended()
+		synctest.Wait()
+		if got := s.Streams(); got.Open != 0 || got.Cut != 0 {
+			t.Errorf("got %+v after the client left", got)
+		}
+		d.join("daily", "cyd")
+		time.Sleep(time.Second)
+		again := s.follow("/api/rooms/daily/events", "Last-Event-ID", since)
+		if got := again.until("participant.joined"); got.nick() != "cyd" {
+			t.Errorf("got %v, want what was missed and nothing before", got)
+		}
+		again.leave()
+		_ = again.ended()
+	})
+}
+
+// Who doesn't read what is told is cut.
+func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t)
+		s := prepare(t, telling(d.Directory))
+		defer overHTTP2(t, s)()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/api/events"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-API-Key", testKey)
+		resp, err := s.client.Transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		healthy := s.follow("/api/events")
+		healthy.until("status")
+		for i := range 6000 { // more than a client of Go's takes in without being read
+			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
+			if i%100 == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := s.Streams(); got.Open != 1 || got.Cut != 1 {
+			t.Errorf("got %+v, want the one that doesn't read to be cut", got)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+			t.Error("the stream ended as if all were told")
+		}
+		healthy.leave()
+		_ = healthy.ended()
+	})
+}
+
+// Streams of a connection on which nobody reads end as well, although nothing can be said about it there.
+func TestWhoDoesNotReadTheConnectionOverHTTP2IsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t)
+		s := prepare(t, telling(d.Directory))
+		defer overHTTP2(t, s)()
+		deaf := make(chan struct{})
+		transport := s.client.Transport.(*http.Transport)
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			closed, closing := context.WithCancel(context.Background())
+			return deafConn{conn, deaf, closed, closing}, err
+		}
+		f := s.follow("/api/events")
+		f.until("status")
+		close(deaf)
+		d.join("daily", "ann", "bob", "cyd")
+		time.Sleep(time.Minute)
+		if got := s.Streams(); got.Open != 0 {
+			t.Errorf("got %+v, want the one that doesn't read to be cut", got)
+		}
+		f.leave()
+		_ = f.ended()
+	})
+}
