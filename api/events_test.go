@@ -11,8 +11,8 @@ func TestEveryKindOfEventIsTold(t *testing.T) {
 	d := newSite(t)
 	s := start(t, telling(d.Directory))
 	f := s.follow("/api/events")
-	if got := f.until("status"); got.data["live"] != true || got.text("status") != "ok" || got.id == "" {
-		t.Errorf("got %v, want a status that says live", got)
+	if got := f.until("status"); got.data["live"] != true || got.text("status") != "ok" || got.data["max_staleness_seconds"] != 45.0 || got.id == "" {
+		t.Errorf("got %v, want a status that says live, and for how long what is known may be told if it isn't", got)
 	}
 	const room = "[acme]daily%20plans@muc.meet.jitsi"
 	ann := person("ann")

@@ -25,6 +25,7 @@ type statusView struct {
 	Status string            `json:"status"`
 	Reason *occupancy.Reason `json:"reason"`
 	AsOf   *string           `json:"as_of"`
+	MaxAge float64           `json:"max_staleness_seconds"`
 	Time   string            `json:"time"`
 }
 
@@ -61,6 +62,7 @@ func statusesOf(link occupancy.Link, directory *occupancy.Directory) []status {
 			Live:   trouble == nil,
 			Status: statusOf(trouble),
 			AsOf:   stamp(asOf),
+			MaxAge: link.MaxStaleness.Seconds(),
 			Time:   time.Now().UTC().Format(timestamp),
 		}
 		if trouble != nil {

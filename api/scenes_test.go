@@ -26,6 +26,7 @@ func healthyLink() occupancy.Link {
 				Mend:   "breakout.meet.jitsi is not a MUC service",
 			}},
 		},
+		MaxStaleness: 45 * time.Second,
 	}
 }
 

@@ -236,7 +236,7 @@ func (c *Component) established() uint64 {
 func (c *Component) Link() occupancy.Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := occupancy.Link{Up: c.live != nil, Since: c.since, LastAnswer: c.lastAnswer}
+	l := occupancy.Link{Up: c.live != nil, Since: c.since, LastAnswer: c.lastAnswer, MaxStaleness: c.cfg.MaxStaleness}
 	if !l.Up {
 		l.Problem = c.linkProblem()
 	}

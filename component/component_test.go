@@ -202,8 +202,8 @@ func TestASilentServerAtTheHandshakeIsLeftAfterItsDeadline(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !c.Link().Up {
-			t.Error("the next connection was not made")
+		if l := c.Link(); !l.Up || l.MaxStaleness != 30*time.Second {
+			t.Errorf("the next connection was not made, or %s is not how old a copy may be", l.MaxStaleness)
 		}
 	})
 }

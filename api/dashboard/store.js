@@ -5,8 +5,9 @@
 
 import {moment, others, roomTitle, sortKey, visible} from "./format.js";
 
-// After so long a number of before isn't told any more: the service itself does so by default (PPCH_MAX_STALENESS).
-const mostAge = 30_000;
+// After so long a number of before isn't told any more, as long as the service hasn't said after how long it does so itself
+// (PPCH_MAX_STALENESS): that is never less.
+const leastStaleness = 15_000;
 
 /**
  * @typedef {object} Occupant
@@ -61,6 +62,8 @@ export class Store {
 	/** Rooms and people by type of room. */
 	#totals = {main: {rooms: 0, people: 0, visitors: 0}, breakout: {rooms: 0, people: 0}, lobby: {rooms: 0, people: 0}};
 	#changed = new Set();
+	#maxStaleness = leastStaleness;
+	#ahead = null;      // by how much the viewer's clock is ahead of the service's, as the event shows it that came quickest
 	#turn = 0;
 	#turns = new Map(); // by JID: in which snapshot the room was last told
 	#continues = "";    // JID of the room of which the next piece has more
@@ -82,7 +85,7 @@ export class Store {
 	 * Of what belongs to a room a limited key may not see all.
 	 */
 	total(type) {
-		const old = since => Date.now() - since > mostAge;
+		const old = since => Date.now() - since > this.#maxStaleness;
 		if (!this.complete || type !== "main" && !this.whole || this.silentSince !== null && old(this.silentSince)) return null;
 		const of = [...this.domains.values()].filter(d => this.#type(d.domain) === type);
 		return of.length > 0 && of.every(d => d.known && (d.live || !old(d.asOf))) ? this.#totals[type] : null;
@@ -101,6 +104,7 @@ export class Store {
 
 	/** Takes an event of the stream. */
 	apply(name, data) {
+		if (data.time) this.#ahead = Math.min(this.#ahead ?? Infinity, Date.now() - moment(data.time));
 		if (name === "status") this.#status(data);
 		else if (name === "snapshot") this.#snapshot(data);
 		else if (name === "room.ended") this.#drop(data.room_jid);
@@ -136,7 +140,13 @@ export class Store {
 
 	#status(s) {
 		const before = this.domains.get(s.domain);
-		this.domains.set(s.domain, {...s, asOf: moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
+		this.domains.set(s.domain, {...s, asOf: this.#moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
+		if (s.max_staleness_seconds !== undefined) this.#maxStaleness = s.max_staleness_seconds * 1000;
+	}
+
+	/** A time of the service's by the viewer's clock. */
+	#moment(stamp) {
+		return stamp ? moment(stamp) + this.#ahead : null;
 	}
 
 	#snapshot(s) {
@@ -146,7 +156,7 @@ export class Store {
 		}
 		for (const d of s.domains) {
 			const domain = this.domains.get(d.domain);
-			if (domain) Object.assign(domain, {known: d.known, asOf: moment(d.as_of)});
+			if (domain) Object.assign(domain, {known: d.known, asOf: this.#moment(d.as_of)});
 		}
 		for (const r of s.rooms) {
 			if (r.occupants) this.named = true;

@@ -24,6 +24,7 @@ function read(text, size) {
 	return {events, id: place.id};
 }
 
+const ago = seconds => new Date(Date.now() - seconds * 1000).toISOString();
 const facts = {type: "main", created_at: null, subject: null, password_protected: false, members_only: false, visitors: 0, lobby_jid: null, breakout_rooms: []};
 const status = (domain, live, more = {}) => ({event: "status", domain, live, status: live ? "ok" : "error: mend it", reason: null, as_of: new Date().toISOString(), ...more});
 const room = (n, people, more = {}) => ({
@@ -100,16 +101,32 @@ const tests = {
 		assert.equal(store.total("lobby"), null);
 		store.apply("status", status("muc.x", false));
 		assert.equal(store.total("main").people, 1); // for a moment, with its age beside it
-		store.apply("status", status("muc.x", false, {as_of: new Date(Date.now() - 31_000).toISOString()}));
+		store.apply("status", status("muc.x", false, {as_of: ago(16)}));
 		assert.equal(store.total("main"), null);
 		store.apply("status", status("muc.x", true));
-		store.silentSince = Date.now() - 31_000;
+		store.silentSince = Date.now() - 16_000;
 		assert.equal(store.total("main"), null);
 		store.silentSince = null;
 		store.apply("snapshot", snapshot([], {known: false}));
 		assert.equal(store.total("main"), null);
 		store.apply("snapshot", snapshot([]));
 		assert.equal(store.total("main").people, 0);
+	},
+
+	"what was known is told for as long as the service tells it, whatever the viewer's clock says"() {
+		for (const skew of [-3600, 0, 3600]) {
+			const store = followed([room(1, ["a"])]);
+			const stale = seconds => status("muc.x", false, {time: ago(skew), as_of: ago(skew + seconds), max_staleness_seconds: 60});
+			store.apply("status", stale(50));
+			assert.equal(store.total("main")?.people, 1, `${skew}`);
+			store.apply("status", stale(61));
+			assert.equal(store.total("main"), null, `${skew}`);
+			store.apply("status", status("muc.x", true));
+			store.silentSince = Date.now() - 50_000;
+			assert.equal(store.total("main").people, 1);
+			store.silentSince = Date.now() - 61_000;
+			assert.equal(store.total("main"), null);
+		}
 	},
 
 	"rooms in which names aren't told have none"() {

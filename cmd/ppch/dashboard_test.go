@@ -230,7 +230,9 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	browser := startChromium(t)
-	s := runService(t, envFor(srv)).ready()
+	env := envFor(srv)
+	env["PPCH_MAX_STALENESS"] = "15s"
+	s := runService(t, env).ready()
 	planning := srv.Room("planning")
 	cast := castOn(t, srv)
 	meeting(t, cast, planning, "Ada", "Grace")
@@ -253,7 +255,7 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 	}
 	// By then the service itself has no answer any more.
 	for _, page := range []dashboard{d, opened} {
-		eventually(t, time.Minute, "nothing is known", func() bool { return page.value("#people-total") == "" && page.value("#rooms-total") == "" })
+		eventually(t, 25*time.Second, "nothing is known", func() bool { return page.value("#people-total") == "" && page.value("#rooms-total") == "" })
 	}
 
 	if err := srv.Restart(t.Context()); err != nil {

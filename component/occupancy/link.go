@@ -37,6 +37,9 @@ type Link struct {
 
 	// Domains are the watched MUC domains, main one first.
 	Domains []Domain
+
+	// MaxStaleness is how old what the Lua module told may be and still be an answer.
+	MaxStaleness time.Duration
 }
 
 // Domain is what is known of one watched MUC domain.
