@@ -151,6 +151,7 @@ export class Store {
 
 	#snapshot(s) {
 		if (s.part === 1) {
+			this.complete = false;
 			this.#turn++;
 			this.#continues = "";
 		}

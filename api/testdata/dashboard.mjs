@@ -83,15 +83,18 @@ const tests = {
 		}
 	},
 
-	"a snapshot in parts replaces what was known, and totals wait for the last part of the first"() {
+	"a snapshot in parts replaces what was known, and totals wait for its last part"() {
 		const store = new Store();
 		store.apply("status", status("muc.x", true));
 		store.apply("snapshot", snapshot([room(1, ["a"], {continues: true})], {last: false}));
 		assert.equal(store.total("main"), null);
 		store.apply("snapshot", snapshot([room(1, ["b"]), room(2, ["c"])], {part: 2}));
 		assert.deepEqual([...store.rooms.get("room1@muc.x").occupants.keys()], ["a", "b"]);
-		store.apply("snapshot", snapshot([room(2, ["d"])]));
+		store.apply("snapshot", snapshot([room(2, ["d"])], {last: false}));
+		assert.equal(store.total("main"), null);
+		store.apply("snapshot", snapshot([], {part: 2}));
 		assert.deepEqual([...store.rooms.keys()], ["room2@muc.x"]);
+		assert.equal(store.total("main").people, 1);
 		assert.deepEqual([...store.rooms.get("room2@muc.x").occupants.keys()], ["d"]);
 	},
 
