@@ -157,9 +157,13 @@ async function readHistory() {
 	try {
 		history = await askJSON("api/stats/history", {key});
 		store.whole = true;
+		find("note-rooms").hidden = true;
 	} catch (problem) {
-		find("note-rooms").hidden = problem.code !== "room-not-allowed";
-		if (problem.status === 403) history = null;
+		if (problem.isFinal) { // else all is as it was
+			history = null;
+			store.whole = false;
+			find("note-rooms").hidden = problem.code !== "room-not-allowed";
+		}
 	}
 	soon();
 	drawCharts();

@@ -11,9 +11,9 @@ export class Problem extends Error {
 		Object.assign(this, {retryAfter: 0, reason: ""}, of);
 	}
 
-	/** Whether the key itself is of no use, so that only another one helps. */
-	get isOfKey() {
-		return ["missing-key", "wrong-key", "key-expired"].includes(this.code);
+	/** Whether the service itself refuses this, and not only for now: what a proxy says while the service is away means nothing. */
+	get isFinal() {
+		return this.code !== "not-ppch" && this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;
 	}
 }
 

@@ -5,6 +5,9 @@ import {sleep} from "./stream.js";
 
 const every = 5_000, maxWait = 60_000;
 
+// What takes so long gets no answer any more: the connection is dead without having ended.
+const patience = 30_000;
+
 /**
  * Fills the store until signal aborts.
  *
@@ -21,17 +24,18 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 	let etag = "", heard = null;
 	for (let wait = every; ;) {
 		try {
-			tellHealth(store, await askHealth(signal));
-			etag = await readRooms(key, store, signal, etag);
-			if (store.named === null) await readNamed(key, store, signal);
-			await readOccupants(key, store, signal, room());
+			const round = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
+			tellHealth(store, await askHealth(round));
+			etag = await readRooms(key, store, round, etag);
+			if (store.named === null) await readNamed(key, store, round);
+			await readOccupants(key, store, round, room());
 			wait = every;
 			heard = Date.now();
 			onRound();
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
 			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: "The service doesn’t answer: it may be stopped, or the network between is down."});
-			if (problem.status === 401 || problem.status === 403) return problem;
+			if (problem.isFinal && (problem.status === 401 || problem.status === 403)) return problem;
 			wait = Math.max(Math.min(wait * 2, maxWait), problem.retryAfter * 1000);
 			if (problem.code === "prosody-unavailable" || problem.code === "count-unknown") {
 				unknown(store, problem);

@@ -43,13 +43,13 @@ export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 			problem = new Problem({status: 0, code: "ended", detail: "The service ended the stream: it may be starting anew."});
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
-			problem = err instanceof Problem ? err : new Problem({status: 0, code: "lost", detail: "The connection to the service was lost."});
-			if (!(err instanceof Problem) && !isNetwork(err)) {
+			problem = err instanceof Problem ? err : lost();
+			if (!(err instanceof Problem) && err.name !== "AbortError") {
 				console.error(err);
 				place.id = ""; // what was made of the events may be wrong: take all anew
 			}
 		}
-		if (problem.status >= 400 && problem.status < 500 && problem.status !== 429 && problem.status !== 408) return problem;
+		if (problem.isFinal) return problem;
 		// Not all viewers at the same moment.
 		const pause = Math.max(wait * (0.75 + Math.random() / 2), problem.retryAfter * 1000);
 		wait = Math.min(wait * 2, maxWait);
@@ -58,7 +58,7 @@ export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 	}
 }
 
-const isNetwork = err => err instanceof TypeError || err.name === "AbortError" || err.name === "TimeoutError";
+const lost = () => new Problem({status: 0, code: "lost", detail: "The connection to the service was lost."});
 
 /** Waits, but no longer than until the network is back, or somebody asks for it by the event "ppch:now". */
 export function sleep(ms, signal) {
@@ -90,7 +90,9 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 		parser.rested();
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		for (;;) {
-			const {value, done} = await reader.read();
+			const {value, done} = await reader.read().catch(() => {
+				throw lost(); // what else is thrown is a mistake of ours
+			});
 			if (done) return;
 			clearTimeout(watchdog);
 			watchdog = setTimeout(stop, silence);

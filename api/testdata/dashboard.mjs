@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import {pathToFileURL} from "node:url";
 
 globalThis.document = {baseURI: "http://ppch/dashboard/"};
+globalThis.window = new EventTarget();
 const load = name => import(pathToFileURL(`${process.argv[2]}/${name}`));
-const {Parser} = await load("stream.js");
+const {follow, Parser} = await load("stream.js");
+const {poll} = await load("poll.js");
 const {Store} = await load("store.js");
 const {by, Order} = await load("order.js");
 const {isBlank, roomTitle, sortKey, span, visible} = await load("format.js");
@@ -33,6 +35,14 @@ const room = (n, people, more = {}) => ({
 });
 const snapshot = (rooms, {part = 1, last = true, known = true} = {}) =>
 	({event: "snapshot", part, last, domains: [{domain: "muc.x", known, as_of: known ? new Date().toISOString() : null}], rooms});
+
+let hurry;
+
+/** Has the page's requests answered, one after the other and without waits between. */
+function answering(answer) {
+	globalThis.fetch = async (url, how) => answer(url, how);
+	hurry ??= setInterval(() => window.dispatchEvent(new Event("ppch:now")), 1);
+}
 
 function followed(rooms) {
 	const store = new Store();
@@ -140,6 +150,55 @@ const tests = {
 		assert.equal(store.rooms.get("room1@muc.x").occupants, null);
 	},
 
+	async "a key is given up where the service itself refuses it, and not where something else answers"() {
+		const refuse = (status, code) => new Response(code ? JSON.stringify({code, detail: "No."}) : "<h1>No.</h1>", {status});
+		for (const [answers, ends, lost] of [
+			[[refuse(404), refuse(401), refuse(403, "key-expired")], "key-expired", ["not-ppch", "not-ppch"]],
+			[[refuse(429, "too-many-requests"), refuse(503, "too-many-streams"), refuse(403, "scope-missing")], "scope-missing", ["too-many-requests", "too-many-streams"]],
+		]) {
+			const seen = [];
+			answering(() => answers.shift());
+			const problem = await follow({path: "api/events", key: "k", signal: new AbortController().signal, onLost: p => seen.push(p.code), onOpen() {}, onEvent() {}});
+			assert.deepEqual([problem.code, seen], [ends, lost]);
+		}
+		const health = () => new Response(`{"domains": []}`);
+		const answers = [health(), refuse(403), health(), refuse(401, "wrong-key")], seen = [];
+		answering(() => answers.shift());
+		const problem = await poll({key: "k", store: new Store(), signal: new AbortController().signal, room: () => null, onRound() {}, onLost: p => seen.push(p.code)});
+		assert.deepEqual([problem.code, seen], ["wrong-key", ["not-ppch"]]);
+	},
+
+	async "what could make nothing of an event takes all anew"() {
+		const asked = [];
+		answering((url, {headers}) => {
+			asked.push(headers["Last-Event-ID"]);
+			return asked.length > 2
+				? new Response(`{"code": "wrong-key"}`, {status: 403})
+				: new Response("id: 1\nevent: status\ndata: {}\n\nid: 2\nevent: room.ended\ndata: {}\n\n", {headers: {"Content-Type": "text/event-stream"}});
+		});
+		let told = 0;
+		const onEvent = () => {
+			if (++told === 4) null.fails;
+		};
+		const said = console.error;
+		console.error = () => {};
+		await follow({path: "api/events", key: "k", signal: new AbortController().signal, onLost() {}, onOpen() {}, onEvent});
+		console.error = said;
+		assert.deepEqual(asked, [undefined, "2", undefined]);
+	},
+
+	async "asking again and again gives up on what never answers"() {
+		const store = followed([room(1, ["a"])]), stop = new AbortController();
+		AbortSignal.timeout = () => AbortSignal.abort(); // at once
+		answering((url, {signal}) => new Promise((_, fail) => signal.aborted ? fail(signal.reason) : signal.addEventListener("abort", () => fail(signal.reason))));
+		const seen = [];
+		await poll({key: "k", store, signal: stop.signal, room: () => null, onRound() {}, onLost: p => {
+			seen.push(p.code);
+			stop.abort();
+		}});
+		assert.deepEqual(seen, ["no-answer"]);
+	},
+
 	"an order that is kept is the order of all"() {
 		const compare = by("-people", "key");
 		const keep = item => item.people < 8;
@@ -175,7 +234,7 @@ const tests = {
 
 for (const [name, test] of Object.entries(tests)) {
 	try {
-		test();
+		await Promise.race([test(), new Promise((_, fail) => setTimeout(fail, 10_000, new Error("it takes too long")))]);
 	} catch (err) {
 		console.error(`${name}: ${err.stack}`);
 		process.exitCode = 1;
