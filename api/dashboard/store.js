@@ -3,45 +3,16 @@
  * Nothing here touches the document; who draws asks take() what has changed since.
  */
 
-import {moment, others, roomTitle, sortKey, visible} from "./format.js";
+import {moment} from "./format.js";
+import {newOccupant, newRoom, searchable, setFacts, setNumbers} from "./record.js";
 
 // After so long a number of before isn't told any more, as long as the service hasn't said after how long it does so itself
 // (PPCH_MAX_STALENESS): that is never less.
 const leastStaleness = 15_000;
 
-/**
- * @typedef {object} Occupant
- * @property {string} id
- * @property {string} name  as the occupant wrote it
- * @property {string} kind
- * @property {string} role
- * @property {?number} since
- * @property {boolean} hand  whether it says to have raised its hand
- *
- * @typedef {object} Room
- * @property {string} jid
- * @property {string} title  for people, as is tenant
- * @property {string} tenant
- * @property {string} titleKey  what it is sorted by, as is tenantKey
- * @property {string} tenantKey
- * @property {"main"|"breakout"|"lobby"} type
- * @property {?string} parent  JID of the room to which it belongs
- * @property {number} people
- * @property {Object<string, number>} counts
- * @property {string} others  who is there without being counted, in words
- * @property {?number} created
- * @property {?string} subject
- * @property {boolean} password
- * @property {boolean} membersOnly
- * @property {number} visitors
- * @property {?string} lobby  JID
- * @property {Array<{room_jid: string, name: ?string}>} breakouts
- * @property {?Map<string, Occupant>} occupants  null where names aren't told
- */
-
 /** Store holds what is known. */
 export class Store {
-	/** @type {Map<string, Room>} by JID */
+	/** @type {Map<string, import("./record.js").Room>} by JID */
 	rooms = new Map();
 
 	/** The last status of each domain, main one first. @type {Map<string, object>} */
@@ -131,8 +102,7 @@ export class Store {
 	haystack(room) {
 		let text = this.#haystacks.get(room.jid);
 		if (text === undefined) {
-			const names = room.occupants ? [...room.occupants.values()].map(o => o.name) : [];
-			text = [room.title, room.tenant && `${room.tenant}/${room.title}`, room.subject ?? "", ...names].join("\n").toLowerCase();
+			text = searchable(room);
 			this.#haystacks.set(room.jid, text);
 		}
 		return text;
@@ -200,15 +170,9 @@ export class Store {
 	}
 
 	/** Returns a copy of a room to be changed and put back, or a new one. */
-	#room({room_jid: jid, room_name: name, parent_room_jid: parent}) {
-		const before = this.rooms.get(jid);
-		if (before) return {...before, parent};
-		const {title, tenant} = roomTitle(name);
-		return {
-			jid, title, tenant, parent, type: "main", titleKey: sortKey(title), tenantKey: sortKey(tenant),
-			people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: 0, lobby: null, breakouts: [],
-			occupants: null,
-		};
+	#room(told) {
+		const before = this.rooms.get(told.room_jid);
+		return before ? {...before, parent: told.parent_room_jid} : newRoom(told);
 	}
 
 	// Rooms say what they are, but a domain may have none. What it is for is told by its first label, but for the main one.
@@ -254,26 +218,4 @@ export class Store {
 		total.people += sign * room.people;
 		if (room.type === "main") total.visitors += sign * (room.visitors + (room.counts.visitor ?? 0));
 	}
-}
-
-function setNumbers(room, people, counts) {
-	room.people = people;
-	room.counts = counts;
-	room.others = others(counts);
-}
-
-function setFacts(room, f) {
-	room.type = f.type;
-	room.created = moment(f.created_at);
-	room.subject = f.subject && visible(f.subject);
-	room.password = f.password_protected;
-	room.membersOnly = f.members_only;
-	room.visitors = f.visitors ?? 0;
-	room.lobby = f.lobby_jid;
-	room.breakouts = f.breakout_rooms ?? [];
-}
-
-/** Of all that is told of an occupant only what is shown: there may be a hundred thousand. */
-function newOccupant(o) {
-	return {id: o.id, name: o.name, kind: o.kind, role: o.role, since: moment(o.joined_at), hand: o.hand_raised === true};
 }
