@@ -181,6 +181,18 @@ const (
 	MaxTickets = maxTickets
 )
 
+// Keeps reports whether a list as it was told for that query is kept.
+func (s *Server) Keeps(query string) bool {
+	s.told.mu.Lock()
+	defer s.told.mu.Unlock()
+	for a, t := range s.told.kept {
+		if a.query == query && t != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase
 

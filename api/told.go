@@ -80,10 +80,14 @@ func (l *toldLists) keep(age uint64, a asking, t toldList) {
 	again, noted := l.kept[a]
 	size := len(a.query) + 512 // about what an entry takes
 	if noted {
-		size = len(t.body)
+		size = len(t.body) + len(t.link)
 	}
-	if again != nil || l.bytes+size > maxTold {
+	if again != nil || size > maxTold {
 		return
+	}
+	if l.bytes+size > maxTold {
+		// All begin anew: else whoever asks for much would keep others out.
+		l.kept, l.bytes = make(map[asking]*toldList), 0
 	}
 	l.bytes += size
 	if noted {
