@@ -25,7 +25,8 @@ var errNoNumber = errors.New("component: the answer holds no number of occupants
 // Room tells what is known of a room now.
 // Where the Lua module tells of the domain it is in the directory, as old as it says.
 // Elsewhere Prosody is asked, if nobody did so within the last second;
-// that blocks for the time of one question, 5 s at most.
+// that blocks for the time of one question, 5 s at most, whatever becomes of the context:
+// others may wait for the same answer, or want it in a moment.
 //
 // A room that doesn't exist is no error.
 // What isn't known now is an *occupancy.UnknownError,
