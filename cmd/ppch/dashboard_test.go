@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"ppch/prosody/prosodytest"
 )
@@ -100,6 +101,32 @@ func TestTheDashboard(t *testing.T) {
 		}
 		d.shows("the room's rows", "4", func() string { return d.list("#occupants tbody", `e.querySelectorAll("tr[data-id]").length`)[0] })
 		d.click("#back")
+		d.hasRooms(all...)
+	})
+
+	t.Run("fits the smallest screen, the panel of the link too", func(t *testing.T) {
+		d := openDashboard(t, browser, s.url)
+		d.as("light", 320, 568)
+		fits := func(at string) {
+			t.Helper()
+			wide := d.list("html, #link:popover-open", `Math.max(e.scrollWidth, e.getBoundingClientRect().right) - innerWidth`)
+			if slices.ContainsFunc(wide, func(beyond string) bool { return !strings.HasPrefix(beyond, "-") && beyond != "0" }) {
+				t.Errorf("%s: the page, or its panel, is wider than the screen by %q px", at, wide)
+			}
+		}
+		d.signIn(testKey).hasRooms(all...)
+		fits("the rooms")
+		d.look(planning, "planning")
+		fits("a room")
+		d.click("#state")
+		d.until("the panel is open", func() bool { return len(d.list("#link:popover-open", "1")) == 1 })
+		fits("the panel")
+		d.do(chromedp.KeyEvent(kb.Escape))
+		d.until("the panel is closed", func() bool { return len(d.list("#link:popover-open", "1")) == 0 })
+		if got := d.text("#room-name"); got != "planning" {
+			t.Errorf("what closes the panel leaves the room, too: got %q", got)
+		}
+		d.do(chromedp.KeyEvent(kb.Escape))
 		d.hasRooms(all...)
 	})
 
