@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"hash/maphash"
 	"net/http"
 	"net/url"
 	"slices"
@@ -278,7 +279,7 @@ type list struct {
 func (l list) validators() validators {
 	tag := etag(len(l.rooms))
 	if l.next != "" {
-		tag = -tag
+		tag = tag.and(etag(maphash.String(etagSeed, l.next))) // it leads nowhere once an order is forgotten
 	}
 	for _, g := range l.rooms {
 		tag = tag.and(etagOf(g.State, l.shape))
