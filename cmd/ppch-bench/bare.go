@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ import (
 )
 
 // newBare returns "ppch-bench bare", the limit of what can be read over net/http: a process of its own that does nothing
-// but write answers that it was given on standard input, one after the other at /0, /1 and so on.
+// but write answers that it was given on standard input. They stand below /0, /1 and so on, each where it was asked for,
+// so that the requests too are as long as the service's.
 func newBare() *cobra.Command {
 	return &cobra.Command{
 		Use:    "bare",
@@ -38,10 +40,14 @@ func newBare() *cobra.Command {
 			}
 			mux := http.NewServeMux()
 			for i, a := range answers {
-				mux.HandleFunc("/"+strconv.Itoa(i), a.serve)
+				path, _, _ := strings.Cut(a.Asked, "?")
+				mux.HandleFunc("/"+strconv.Itoa(i)+path, a.serve)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), listener.Addr())
-			server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+			// Those of the service: to keep them is net/http's work, which nobody may leave out whom strangers can ask.
+			server := &http.Server{
+				Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+			}
 			defer server.Close()
 			return server.Serve(listener)
 		},
@@ -74,7 +80,7 @@ func (t *trial) bare(answers ...answer) (urls []string) {
 		t.check(fmt.Errorf("the bare handler: %w", err))
 	}
 	for i, a := range answers {
-		urls = append(urls, "http://"+addr+"/"+strconv.Itoa(i))
+		urls = append(urls, "http://"+addr+"/"+strconv.Itoa(i)+a.Asked)
 		got := must(get(t.ctx, urls[i], ""))(t)
 		if got.Status != a.Status || !bytes.Equal(got.Body, a.Body) || !slices.Equal(headerNames(got), headerNames(a)) {
 			t.check(fmt.Errorf("the bare handler writes status %d and %v, not %d and %v", got.Status, got.Header, a.Status, a.Header))

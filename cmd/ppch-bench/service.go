@@ -95,6 +95,7 @@ func (s *service) room(name string) string { return s.url + "/api/rooms/" + name
 
 // answer is an HTTP answer.
 type answer struct {
+	Asked  string      `json:"asked"` // the path, and the query
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body"`
@@ -121,5 +122,5 @@ func get(ctx context.Context, url, apiKey string, headers ...string) (answer, er
 	}
 	body, err := io.ReadAll(resp.Body)
 	resp.Header.Del("Date") // whoever writes an answer dates it
-	return answer{resp.StatusCode, resp.Header, body}, errors.Join(err, resp.Body.Close())
+	return answer{req.URL.RequestURI(), resp.StatusCode, resp.Header, body}, errors.Join(err, resp.Body.Close())
 }
