@@ -56,7 +56,7 @@ func (s *Server) getDashboard(w http.ResponseWriter, r *http.Request) error {
 
 // getDashboardAsset handles "GET /dashboard/{asset}".
 func (s *Server) getDashboardAsset(w http.ResponseWriter, r *http.Request) error {
-	return s.writeDashboard(w, r, exchangeOf(w).vars["asset"])
+	return s.writeDashboard(w, r, exchangeOf(w).asset)
 }
 
 func (s *Server) writeDashboard(w http.ResponseWriter, r *http.Request, name string) error {

@@ -126,7 +126,7 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
 
 // getDocsAsset handles "GET /docs/{asset}".
 func (s *Server) getDocsAsset(w http.ResponseWriter, r *http.Request) error {
-	file, ok := s.docs.assets[exchangeOf(w).vars["asset"]]
+	file, ok := s.docs.assets[exchangeOf(w).asset]
 	if !ok {
 		return notFound(w, r)
 	}

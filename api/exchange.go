@@ -21,10 +21,11 @@ type exchange struct {
 	http.ResponseWriter
 	conn      *refusalConn // nil where requests share it
 	requestID string
-	route     string            // the template of the route
-	vars      map[string]string // what the path has in the places of the template, escaped
-	grant     grant             // what the key allows
-	status    int               // 0 until the answer begins
+	route     string // the template of the route
+	room      string // what the path has in its place of the template, escaped
+	asset     string // likewise
+	grant     grant  // what the key allows
+	status    int    // 0 until the answer begins
 	bytes     int64
 	streaming time.Time     // when an answer without end began; zero for all others
 	held      time.Duration // how long the answer was held back because the client wished that

@@ -137,7 +137,7 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 // roomName returns the room name in the path as its sender meant it.
 // The router matches the escaped path, so unescaping is left to us.
 func (x *exchange) roomName() (string, error) {
-	name, err := url.PathUnescape(x.vars["room_name"])
+	name, err := url.PathUnescape(x.room)
 	if err != nil {
 		return "", &problem{kind: kindMalformed, detail: "The path has a bad percent-escape.", cause: err}
 	}

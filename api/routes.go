@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gorilla/mux"
 )
@@ -64,11 +65,18 @@ func (s *Server) newRouter() *mux.Router {
 // dispatch has the router find the route of a request, and leaves what is in the path in the exchange.
 // mux would leave that, and the route, in the request's context, which costs two copies of the request.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
-	var match mux.RouteMatch
-	s.router.Match(r, &match) // finds a handler for everything: newRouter has one for what is no route
-	exchangeOf(w).vars = match.Vars
-	match.Handler.ServeHTTP(w, r)
+	match := finds.Get().(*mux.RouteMatch)
+	s.router.Match(r, match) // finds a handler for everything: newRouter has one for what is no route
+	handler, x := match.Handler, exchangeOf(w)
+	x.room, x.asset = match.Vars["room_name"], match.Vars["asset"]
+	clear(match.Vars)
+	*match = mux.RouteMatch{Vars: match.Vars}
+	finds.Put(match)
+	handler.ServeHTTP(w, r)
 }
+
+// finds lends the router what it writes its finds to, a map among them.
+var finds = sync.Pool{New: func() any { return new(mux.RouteMatch) }}
 
 // wrap returns next inside of what every request goes through, matched by a route or not.
 func (s *Server) wrap(next http.Handler) http.Handler {
