@@ -57,18 +57,18 @@ func (v validators) hold(r *http.Request) bool {
 
 // writeUnchanged answers that what the client has still holds.
 func (v validators) writeUnchanged(w http.ResponseWriter) error {
-	v.set(w.Header())
+	v.set(w)
 	w.WriteHeader(http.StatusNotModified)
 	return nil
 }
 
 // set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
 // Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
-func (v validators) set(h http.Header) {
-	values := [...]string{v.tag, v.asOf}
+func (v validators) set(w http.ResponseWriter) {
+	x, h := exchangeOf(w), w.Header()
 	h["Cache-Control"] = revalidate
-	h["Etag"] = values[:1:1]
-	h["Ppch-As-Of"] = values[1:]
+	x.setHeader("Etag", v.tag)
+	x.setHeader("Ppch-As-Of", v.asOf)
 	if others := h["Vary"]; others == nil {
 		h["Vary"] = varies
 	} else {

@@ -43,7 +43,7 @@ func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
 	if v.hold(r) {
 		return v.writeUnchanged(w)
 	}
-	v.set(w.Header())
+	v.set(w)
 	return writeJSON(w, http.StatusOK, newHistoryView(steps, over, s.directory.Domains()))
 }
 

@@ -76,7 +76,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 		v = newValidators(etagOf(told.State, as), told.AsOf)
 	}
 	*b = append(*b, '\n')
-	v.set(w.Header())
+	v.set(w)
 	return writeBytes(w, http.StatusOK, mediaJSON, *b)
 }
 

@@ -29,19 +29,19 @@ func (t *toldList) write(w http.ResponseWriter, r *http.Request) error {
 	if !t.hold(r) {
 		return t.writeAll(w)
 	}
-	t.setLink(w.Header())
+	t.setLink(w)
 	return t.writeUnchanged(w)
 }
 
 func (t *toldList) writeAll(w http.ResponseWriter) error {
-	t.setLink(w.Header())
-	t.set(w.Header())
+	t.setLink(w)
+	t.set(w)
 	return writeBytes(w, http.StatusOK, mediaJSON, t.body)
 }
 
-func (t *toldList) setLink(h http.Header) {
+func (t *toldList) setLink(w http.ResponseWriter) {
 	if t.link != "" {
-		h["Link"] = []string{t.link}
+		exchangeOf(w).setHeader("Link", t.link)
 	}
 }
 
