@@ -140,8 +140,8 @@ func (d *Directory) lobby(w *watched, r *liveRoom) (RoomRef, bool) {
 		if w.typ != RoomMain || l.typ != RoomLobby || l.base != w.base {
 			continue
 		}
-		if ref := d.ref(r.jid.Localpart() + "@" + l.name); ref.Exists {
-			return ref, true
+		if at := r.jid.Localpart() + "@" + l.name; l.served.room(at) != nil {
+			return d.ref(at), true
 		}
 	}
 	return RoomRef{}, false
