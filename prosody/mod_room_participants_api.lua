@@ -176,14 +176,15 @@ local escapes = {
 	["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;";
 };
 
--- A character that isn't of ASCII, or is a control character, or one of \ & < >. These are four ranges of
--- all others; the end of a range is never an escape in a pattern, so that % is one of them.
-local special = "[^]-~ -%'-;=?-[]";
+-- Text of ASCII alone, without control characters and \ & < >. These are four ranges of all others; the end of a
+-- range is never an escape in a pattern, so that % is one of them. A repeated class is read once, while in search
+-- of its opposite it would be read again for each character.
+local plain = "^[]-~ -%'-;=?-[]*$";
 
 -- A field of a line, as it stands in XML, of text that anybody wrote.
 local function field(text, limit)
 	if text == nil then return ""; end
-	if type(text) == "string" and #text <= (limit or max_text) and not text:find(special) then
+	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain) then
 		return text; -- as most is
 	end
 	return (clean(text, limit):gsub("[\\\t\n\r&<>]", escapes));
@@ -385,12 +386,16 @@ local function new_known()
 	};
 end
 
+-- Roles and affiliations that nobody needs to look at.
+local words = { moderator = "moderator", participant = "participant", none = "none", member = "member", owner = "owner" };
+
 -- Fields 1 to 10 of a line: what Prosody says.
 local function update_head(known, record, nick, occupant, session, with_email)
-	local room = record.room;
+	local room, role = record.room, occupant.role;
+	local affiliation = room:get_affiliation(occupant.bare_jid) or "none";
 	local id, user, group, email = read_session(session, with_email);
-	local head = "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. field(occupant.role) .. "\t"
-		.. field(room:get_affiliation(occupant.bare_jid) or "none") .. "\t" .. (record.joined[nick] or "") .. "\t"
+	local head = "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. (words[role] or field(role)) .. "\t"
+		.. (words[affiliation] or field(affiliation)) .. "\t" .. (record.joined[nick] or "") .. "\t"
 		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t";
 	local changed = head ~= known.head;
 	known.head = head;
@@ -522,11 +527,17 @@ local function is_full(batch)
 	return true;
 end
 
+-- The beginning of a room's element.
+local function room_tag(room_jid)
+	return "<room jid='" .. xml_escape(attribute(room_jid, max_jid) or "") .. "'";
+end
+
 -- The batch's element for a room; only the last can be written to.
-local function open_room(batch, room_jid)
+local function open_room(batch, room_jid, told)
 	local last = batch.rooms[#batch.rooms];
 	if last and last.jid == room_jid then return last; end
-	last = { jid = room_jid, lines = {} };
+	told.tag = told.tag or room_tag(room_jid); -- most rooms are told of again and again
+	last = { jid = room_jid, tag = told.tag, lines = {} };
 	batch.rooms[#batch.rooms + 1] = last;
 	batch.bytes = batch.bytes + #room_jid;
 	return last;
@@ -538,7 +549,7 @@ local function add_facts(sub, batch, room_jid, told)
 	sub.parents[room_jid] = breakouts and true or nil;
 	if key == told.facts then return; end
 	told.facts = key;
-	local element = open_room(batch, room_jid);
+	local element = open_room(batch, room_jid, told);
 	element.facts, element.breakouts = facts, breakouts;
 	batch.bytes = batch.bytes + #key;
 end
@@ -568,7 +579,7 @@ local function add_occupant(sub, batch, room_jid, told, nick, afresh)
 	else
 		return;
 	end
-	local lines = open_room(batch, room_jid).lines;
+	local lines = open_room(batch, room_jid, told).lines;
 	lines[#lines + 1] = line;
 	batch.bytes = batch.bytes + #line;
 end
@@ -590,8 +601,8 @@ local function add_attributes(out, ...)
 end
 
 local function write_room(out, room)
-	out[#out + 1] = "<room";
-	add_attributes(out, "jid", attribute(room.jid, max_jid), "new", room.new and "1");
+	out[#out + 1] = room.tag;
+	add_attributes(out, "new", room.new and "1");
 	local facts = room.facts;
 	if facts then
 		add_attributes(out, "facts", "1", "created", facts.created, "meeting", facts.meeting, "subject", facts.subject, "password", facts.password,
@@ -954,7 +965,7 @@ local function next_walk(sub, batch)
 		told = { record = record, occupants = {}, count = 0 };
 		sub.told[room_jid] = told;
 		sub.rooms = sub.rooms + 1;
-		open_room(batch, room_jid).new = true;
+		open_room(batch, room_jid, told).new = true;
 	else
 		for nick in pairs(told.occupants) do
 			if not room._occupants[nick] then walk[#walk + 1] = nick; end
@@ -1409,9 +1420,9 @@ end
 
 -- For the specs.
 module.pure = {
-	attribute = attribute, clean = clean, cut = cut, special = special, field = field, milliseconds = milliseconds;
+	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
 	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
-	new_known = new_known, update_known = update_known, new_batch = new_batch, is_full = is_full, write_batch = write_batch;
+	new_known = new_known, update_known = update_known, new_batch = new_batch, is_full = is_full, room_tag = room_tag, write_batch = write_batch;
 };
 
 function module.unload()

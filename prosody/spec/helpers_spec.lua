@@ -68,7 +68,7 @@ local function read_batch(element)
 		if child.name == "gone" then
 			batch.gone[#batch.gone + 1] = child.attr.jid;
 		else
-			local room = { jid = child.attr.jid, new = child.attr.new == "1", lines = {}, breakouts = {} };
+			local room = { tag = pure.room_tag(child.attr.jid), new = child.attr.new == "1", lines = {}, breakouts = {} };
 			if child.attr.facts then
 				room.facts = {};
 				for name, value in pairs(child.attr) do
@@ -136,7 +136,10 @@ describe("field", function ()
 	it("looks more closely at what it may have to escape alone, since that takes long", function ()
 		for byte = 0, 255 do
 			local char = string.char(byte);
-			assert.equal(byte < 32 or byte > 126 or char:find("[\\&<>]") ~= nil, char:find(pure.special) ~= nil, "of byte " .. byte);
+			local as_it_is = byte >= 32 and byte <= 126 and not char:find("[\\&<>]");
+			for _, text in ipairs { char, char .. "b", "a" .. char, "a" .. char .. "b" } do
+				assert.equal(as_it_is, text:find(pure.plain) ~= nil, "of byte " .. byte);
+			end
 		end
 	end);
 
