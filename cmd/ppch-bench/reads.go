@@ -159,6 +159,9 @@ func reads(t *trial) {
 					want = nil
 				}
 				t.against(k.name, k.ours, p, connections, t.plan.peers, want)
+				if !p.ours && k != s.list && connections == t.plan.connections[0] {
+					t.against("the limit itself, the bare handler, for "+k.name, k.bare, p, connections, t.plan.peers, nil)
+				}
 			}
 		}
 	}
