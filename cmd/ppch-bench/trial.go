@@ -19,6 +19,7 @@ type plan struct {
 	pairs       int
 	peers       int           // pairs of peers that are far from the goal, or far beyond
 	turns       int           // of what goes into one figure of joins
+	joined      int           // people who join in one such turn, ten to a room
 	turn        time.Duration // of what goes on by itself; whole seconds, as wrk knows no others
 	rest        time.Duration // for garbage to be collected
 	connections []int
@@ -32,12 +33,12 @@ type plan struct {
 func planFor(quick bool) plan {
 	if quick {
 		return plan{
-			pairs: 2, peers: 1, turns: 2, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
+			pairs: 2, peers: 1, turns: 2, joined: 200, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
 			rates: []int{200}, joins: 100, streams: []int{500}, frozen: time.Second,
 		}
 	}
 	return plan{
-		pairs: 5, peers: 5, turns: 4, turn: 3 * time.Second, rest: 5 * time.Second, connections: []int{16, 256}, occupants: []int{1000, 10_000, 100_000},
+		pairs: 5, peers: 5, turns: 4, joined: 1000, turn: 3 * time.Second, rest: 5 * time.Second, connections: []int{16, 256}, occupants: []int{1000, 10_000, 100_000},
 		rates: []int{50, 200}, joins: 300, streams: []int{1000, 5000}, frozen: 10 * time.Second,
 	}
 }
