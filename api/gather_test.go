@@ -40,6 +40,9 @@ func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
 			length = 7200 // between nothing new happens
 		}
 		for _, method := range []string{http.MethodHead, http.MethodGet} {
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // of one, since all take their time
+				t.Fatal(err)
+			}
 			before := writes.Load()
 			if _, err := fmt.Fprintf(conn, "%s /%d HTTP/1.1\r\nHost: ppch\r\n\r\n", method, length); err != nil {
 				t.Fatal(err)
