@@ -156,11 +156,11 @@ func TestStreamsEndCleanlyAtStop(t *testing.T) {
 func TestAStreamOutlivesTheTimeoutsOfRequests(t *testing.T) {
 	d := newSite(t)
 	s := prepare(t, telling(d.Directory))
-	s.HTTP().ReadTimeout, s.HTTP().WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	s.HTTP().ReadTimeout, s.HTTP().WriteTimeout = time.Second, time.Second
 	s.run()
 	f := s.follow("/api/events")
 	f.until("status")
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond)
 	d.join("daily", "ann")
 	if got := f.next(); got.name != "room.started" {
 		t.Errorf("got %v", got)
