@@ -49,7 +49,11 @@ func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, errors.New("--url is http:// or https:// and a host, such as http://127.0.0.1:8890")
 	}
-	return &terminal.Client{URL: u, Key: key.reveal()}, nil
+	c := &terminal.Client{URL: u, Key: key.reveal()}
+	if a.url == "" {
+		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has the name by which others know it
+	}
+	return c, nil
 }
 
 // styleOf returns how tables look on w: as on a terminal only if it is one.

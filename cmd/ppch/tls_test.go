@@ -78,6 +78,10 @@ func TestHTTPSOfItsOwn(t *testing.T) {
 	if out, err := command(t, check, "healthcheck", "--ready"); err != nil || out != "ok\n" {
 		t.Errorf("healthcheck: got %q, %v", out, err)
 	}
+	check["PPCH_API_KEY"] = testKey
+	if out, err := command(t, check, "rooms", "--json"); err != nil || !strings.Contains(out, `"room_name":"planning"`) {
+		t.Errorf("rooms: got %q, %v", out, err)
+	}
 	doctored := envFor(srv)
 	maps.Copy(doctored, check)
 	if got, status := diagnose(t, doctored); status != 0 || len(got.of("service", "ok")) != 1 {
