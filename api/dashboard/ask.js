@@ -3,6 +3,9 @@
 // The page is at …/dashboard/, and a proxy may have put anything before that.
 const root = new URL("../", document.baseURI);
 
+/** After so many milliseconds no answer comes any more: the connection is dead without having ended. */
+export const patience = 30_000;
+
 /** What the service refuses, as its problem document (RFC 9457) says it; status 0 where nothing answered. */
 export class Problem extends Error {
 	/** @param {{status: number, code: string, detail: string, reason?: string, retryAfter?: number}} of  retryAfter in seconds */
@@ -20,10 +23,10 @@ export class Problem extends Error {
 /**
  * Sends a request and returns the answer to a good one.
  * @param {string} path  below the service's root, without a leading slash
- * @param {{key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]
+ * @param {{key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]  without a signal it is given up when patience ends
  * @throws {Problem} for everything but a 2xx or 304; what signal aborts throws as fetch does
  */
-export async function ask(path, {key, headers = {}, signal} = {}) {
+export async function ask(path, {key, headers = {}, signal = AbortSignal.timeout(patience)} = {}) {
 	let response;
 	try {
 		response = await fetch(new URL(path, root), {
@@ -47,7 +50,7 @@ export async function askJSON(path, how) {
 }
 
 /** How the link to Prosody is. The answer is the same document whether that is well (200) or not (503). */
-export async function askHealth(signal) {
+export async function askHealth(signal = AbortSignal.timeout(patience)) {
 	const response = await fetch(new URL("health", root), {cache: "no-store", redirect: "error", signal});
 	return response.json();
 }

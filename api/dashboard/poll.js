@@ -1,12 +1,9 @@
 /** Asking again and again, for keys that may not follow events. */
 
-import {ask, askHealth, askJSON, Problem} from "./ask.js";
+import {ask, askHealth, askJSON, patience, Problem} from "./ask.js";
 import {sleep} from "./stream.js";
 
 const every = 5_000, maxWait = 60_000;
-
-// What takes so long gets no answer any more: the connection is dead without having ended.
-const patience = 30_000;
 
 /**
  * Fills the store until signal aborts.

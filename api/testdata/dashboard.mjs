@@ -6,6 +6,7 @@ globalThis.document = {baseURI: "http://ppch/dashboard/"};
 globalThis.window = new EventTarget();
 const load = name => import(pathToFileURL(`${process.argv[2]}/${name}`));
 const {follow, Parser} = await load("stream.js");
+const {askHealth, askJSON} = await load("ask.js");
 const {poll} = await load("poll.js");
 const {Store} = await load("store.js");
 const {by, Order} = await load("order.js");
@@ -42,6 +43,12 @@ let hurry;
 function answering(answer) {
 	globalThis.fetch = async (url, how) => answer(url, how);
 	hurry ??= setInterval(() => window.dispatchEvent(new Event("ppch:now")), 1);
+}
+
+/** Leaves the page's requests without an answer, and has its patience end at once. */
+function neverAnswering() {
+	AbortSignal.timeout = () => AbortSignal.abort();
+	answering((url, {signal}) => new Promise((_, fail) => signal?.aborted ? fail(signal.reason) : signal?.addEventListener("abort", () => fail(signal.reason))));
 }
 
 function followed(rooms) {
@@ -187,10 +194,15 @@ const tests = {
 		assert.deepEqual(asked, [undefined, "2", undefined]);
 	},
 
+	async "asking gives up on what never answers"() {
+		neverAnswering();
+		await assert.rejects(askJSON("api/stats/history", {key: "k"}), {name: "AbortError"});
+		await assert.rejects(askHealth(), {name: "AbortError"});
+	},
+
 	async "asking again and again gives up on what never answers"() {
 		const store = followed([room(1, ["a"])]), stop = new AbortController();
-		AbortSignal.timeout = () => AbortSignal.abort(); // at once
-		answering((url, {signal}) => new Promise((_, fail) => signal.aborted ? fail(signal.reason) : signal.addEventListener("abort", () => fail(signal.reason))));
+		neverAnswering();
 		const seen = [];
 		await poll({key: "k", store, signal: stop.signal, room: () => null, onRound() {}, onLost: p => {
 			seen.push(p.code);
