@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -14,6 +15,9 @@ import (
 // which would wipe out ours, so the session is given Read and Write alone and every deadline is set here.
 type conn struct {
 	net net.Conn
+
+	// raw is the socket itself, or nil if net is none.
+	raw syscall.RawConn
 
 	// writeTimeout bounds one Write.
 	// A peer that stops reading must not hold the session's lock for longer.
@@ -37,15 +41,26 @@ type conn struct {
 var errTokenTooLarge = errors.New("component: an XML token is too large")
 
 func newConn(c net.Conn, writeTimeout time.Duration) *conn {
-	return &conn{net: c, writeTimeout: writeTimeout, maxToken: 16 << 20}
+	wrapped := &conn{net: c, writeTimeout: writeTimeout, maxToken: 16 << 20}
+	if socket, ok := c.(syscall.Conn); ok {
+		wrapped.raw, _ = socket.SyscallConn()
+	}
+	return wrapped
 }
 
 // Read implements io.Reader for the XML decoder.
+//
+// Prosody leaves Nagle's algorithm on (net/server_epoll.lua, nagle): while anything it wrote isn't acknowledged
+// the kernel keeps back what it writes next, up to 40 ms if the acknowledgement waits for an answer to ride on (RFC 9293 §3.8.6.3).
+// Most batches get no answer, so what happened would be known late.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.pending.Load() > c.maxToken {
 		return 0, errTokenTooLarge
 	}
 	n, err := c.net.Read(p)
+	if c.raw != nil {
+		acknowledge(c.raw)
+	}
 	c.pending.Add(int64(n))
 	c.neutral.apply(p[:n])
 	return n, err
