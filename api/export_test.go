@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -248,4 +249,25 @@ func (s *Server) Authorizer(key string) func() error {
 // NewObserve returns what counts each request.
 func NewObserve() func(route, method string, status int, took time.Duration) {
 	return newTraffic().observe
+}
+
+// Sealer is a sealer, for tests.
+type Sealer struct{ s *sealer }
+
+// NewSealer returns the Sealer for a secret and a purpose.
+func NewSealer(t testing.TB, secret, purpose string) Sealer {
+	s, err := newSealer(secret, purpose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Sealer{s}
+}
+
+// Seal returns data sealed.
+func (s Sealer) Seal(data string) string { return s.s.seal([]byte(data)) }
+
+// Open returns what was sealed, and whether that was.
+func (s Sealer) Open(text string) (data string, ok bool) {
+	plain, err := s.s.open(text)
+	return string(plain), err == nil
 }

@@ -101,6 +101,10 @@ type Config struct {
 	// MaxStreams is how many event streams there may be at a time; 0 means 10000.
 	MaxStreams int
 
+	// Secret seals what clients keep for the service, such as tickets. What one process seals, another with the same Secret opens;
+	// with an empty one it opens in this process only.
+	Secret string
+
 	// Version is shown by "/" and "/health".
 	Version string
 

@@ -29,6 +29,7 @@ type config struct {
 	prosody string // host:port
 	domain  jid.JID
 	secret  secret
+	sealing secret // PPCH_CLUSTER_SECRET, or else the component's
 
 	mucDomains []jid.JID
 	admins     []jid.JID
@@ -63,6 +64,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 		secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
 			"it is the component_secret in Prosody's configuration"),
 	}
+	c.sealing = p.clusterSecret(s, c.secret)
 	c.mucDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.domain)
 	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.mucDomains), c.domain))
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)

@@ -116,6 +116,8 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 		{"the component as MUC domain", variables{"MUC_DOMAIN": "ppch.meet.jitsi"}, "MUC_DOMAIN: ppch.meet.jitsi is PPCH_COMPONENT_DOMAIN: " + howToNameTheMUC},
 		{"the component as MUC domain in other letters", variables{"PPCH_COMPONENT_DOMAIN": "PPCH.example", "MUC_DOMAIN": "muc.example,ppch.example"}, "MUC_DOMAIN: ppch.example is PPCH_COMPONENT_DOMAIN: " + howToNameTheMUC},
 
+		{"a short secret to seal with", variables{"PPCH_CLUSTER_SECRET": "0123456789abcde"}, "PPCH_CLUSTER_SECRET: has 15 characters, and needs 16: make one with: openssl rand -hex 32"},
+		{"two secrets to seal with", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef", "PPCH_CLUSTER_SECRET_FILE": "/x"}, "PPCH_CLUSTER_SECRET: is set, and PPCH_CLUSTER_SECRET_FILE as well: keep one of them"},
 		{"an admin with a resource", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi/desk"}, `PPCH_ADMIN_JIDS: "admin@meet.jitsi/desk" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
 		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + howToNameAnAdmin},
 		{"an admin on our own component", variables{"PPCH_ADMIN_JIDS": "boss@ppch.meet.jitsi"}, "PPCH_ADMIN_JIDS: boss@ppch.meet.jitsi is on a component, where nobody logs in: " + howToNameAnAccount},

@@ -98,3 +98,19 @@ func (p *parser) apiKey(s settings) secret {
 	}
 	return key
 }
+
+// shortestClusterSecret is how many characters a secret has that can't be guessed from a text that it has sealed.
+const shortestClusterSecret = 16
+
+// clusterSecret returns the secret that seals what clients keep: that of the component where none is set.
+func (p *parser) clusterSecret(s settings, component secret) secret {
+	if s.ClusterSecret.reveal() == "" && s.ClusterSecretFile == "" {
+		return component
+	}
+	const mend = "make one with: openssl rand -hex 32"
+	sealing := p.secret("PPCH_CLUSTER_SECRET", s.ClusterSecret, s.ClusterSecretFile, mend)
+	if n := len(sealing.reveal()); n > 0 && n < shortestClusterSecret {
+		p.problem("PPCH_CLUSTER_SECRET", "has %d characters, and needs %d: %s", n, shortestClusterSecret, mend)
+	}
+	return sealing
+}

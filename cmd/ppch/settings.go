@@ -32,6 +32,9 @@ type settings struct {
 	ComponentSecret     secret `env:"PPCH_COMPONENT_SECRET" help:"its component_secret; required"`
 	ComponentSecretFile string `env:"PPCH_COMPONENT_SECRET_FILE" help:"file that holds the secret, instead of PPCH_COMPONENT_SECRET"`
 
+	ClusterSecret     secret `env:"PPCH_CLUSTER_SECRET" help:"secret that seals tickets and cursors, the same for all nodes behind one address; PPCH_COMPONENT_SECRET unless set"`
+	ClusterSecretFile string `env:"PPCH_CLUSTER_SECRET_FILE" help:"file that holds it, instead of PPCH_CLUSTER_SECRET"`
+
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
 

@@ -11,7 +11,7 @@ import (
 
 // plain is a config as text, secrets included, so that two can be compared and a difference be read.
 type plain struct {
-	APIKey, KeysFile, Listen, Prosody, Domain, Secret, MUCDomains, Admins string
+	APIKey, KeysFile, Listen, Prosody, Domain, Secret, Sealing, MUCDomains, Admins string
 
 	RateLimit  int
 	MaxStreams int
@@ -24,7 +24,7 @@ type plain struct {
 
 func plainOf(c config) plain {
 	return plain{
-		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(),
+		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(), Sealing: c.sealing.reveal(),
 		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
@@ -34,7 +34,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 // defaults is what a key and a secret alone make.
 func defaults() plain {
 	return plain{
-		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret",
+		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret", Sealing: "s3cret",
 		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC",
 	}
 }
@@ -56,10 +56,16 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"white space around a value isn't part of it", variables{"PPCH_API_KEY": " 0123456789abcdef\n", "PPCH_PORT": "\t8890 ", "TZ": " UTC"}, func(*plain) {}},
 		{"secrets of files lose the end of the line", variables{
 			"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_COMPONENT_SECRET": "", "PPCH_COMPONENT_SECRET_FILE": secret,
-		}, func(c *plain) { c.APIKey, c.Secret = "the key from a file", "secret from a file" }},
+		}, func(c *plain) {
+			c.APIKey, c.Secret, c.Sealing = "the key from a file", "secret from a file", "secret from a file"
+		}},
 		{"a dollar in a secret is a dollar", variables{"PPCH_API_KEY": "$HOME-${PATH}-$$x-abc", "PPCH_COMPONENT_SECRET": `a"b'c\d,e=f`},
-			func(c *plain) { c.APIKey, c.Secret = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f` }},
-		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "do-change-me"}, func(c *plain) { c.Secret = "do-change-me" }},
+			func(c *plain) {
+				c.APIKey, c.Secret, c.Sealing = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f`, `a"b'c\d,e=f`
+			}},
+		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "do-change-me"}, func(c *plain) { c.Secret, c.Sealing = "do-change-me", "do-change-me" }},
+		{"a secret of its own seals", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) { c.Sealing = "0123456789abcdef" }},
+		{"that may be in a file", variables{"PPCH_CLUSTER_SECRET_FILE": secret}, func(c *plain) { c.Sealing = "secret from a file" }},
 		{"a short key works, with a warning", variables{"PPCH_API_KEY": "0123456789abcde"}, func(c *plain) {
 			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + howToMakeAKey}
 		}},
