@@ -75,6 +75,29 @@ func TestOnProsodyWithTheModuleTheCountIsOfPeopleAndExact(t *testing.T) {
 	}
 }
 
+func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, JitsiDefaults: true})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	standup := srv.Room("standup")
+	must(cast.Open(ctx, standup))(t)
+	must(cast.Recorder(ctx, standup))(t)
+	must(cast.Transcriber(ctx, standup))(t)
+	var got occupancy.Room
+	eventually(t, 5*time.Second, "focus and two machines", func() bool {
+		var err error
+		got, err = c.Room(ctx, jid.MustParse(standup))
+		return err == nil && len(got.Occupants) == 3
+	})
+	if got.Participants != 0 || !got.Exact || got.Counts[occupancy.KindRecorder] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
+		t.Errorf("got %+v want nobody but a recorder and a transcriber", got)
+	}
+}
+
 func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)

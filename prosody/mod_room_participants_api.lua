@@ -108,10 +108,11 @@ local function domains_option(context, name, default)
 	return domains;
 end
 
--- Options of Jitsi's, told as they are: strings separated by blanks.
-local function prefixes_option(context, name)
-	local value, prefixes = context:get_option(name), {};
-	for _, item in pairs(type(value) == "table" and value or { value }) do
+-- One of Jitsi's options, as a list separated by spaces. Like Jitsi's util.lib.lua it adds the global set, or the
+-- default where there is none, to the domain's own set.
+local function prefixes_option(context, name, default)
+	local prefixes = {};
+	for item in context:get_option_inherited_set(name, default) do
 		if type(item) == "string" and item ~= "" and valid_utf8(item) and not item:find("[%s%c]") then
 			prefixes[#prefixes + 1] = item;
 		end
@@ -130,8 +131,10 @@ local function read_options(context)
 		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);
 		heartbeat = number_option(context, "room_participants_heartbeat", 5, 1, 10);
 		email = boolean_option(context, "room_participants_email", false);
-		recorders = prefixes_option(context, "recorder_prefixes");
-		transcribers = prefixes_option(context, "transcriber_prefixes");
+		-- The defaults are those of Jitsi's util.lib.lua.
+		recorders = prefixes_option(context, "recorder_prefixes", { "recorder@recorder.", "jibria@recorder.", "jibrib@recorder." });
+		transcribers = prefixes_option(context, "transcriber_prefixes",
+			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
 	};
 end
 

@@ -79,6 +79,43 @@ room_participants_heartbeat = "1.5"`},
 	}
 }
 
+// Jitsi's util.lib.lua asks for both options by get_option_inherited_set(name, defaults): where a domain has a set of its own,
+// the global set, or the default in place of a missing one, is added to it. So an empty set on the domain alone changes nothing.
+func TestPrefixes_AreJitsisDefaultsAndMergedAsJitsiMergesThem(t *testing.T) {
+	t.Parallel()
+	const (
+		recorders    = "jibria@recorder. jibrib@recorder. recorder@recorder."
+		transcribers = "transcriber@recorder. transcribera@recorder. transcriberb@recorder."
+	)
+	for _, c := range []struct{ name, global, breakout, lobby, wantMain, wantBreakout, wantLobby string }{
+		{"no global set", "", `{ "own@x" }`, `{}`, recorders, "jibria@recorder. jibrib@recorder. own@x recorder@recorder.", recorders},
+		{"a global set", `{ "all@x" }`, `{ "own@x" }`, `{}`, "all@x", "all@x own@x", "all@x"},
+		{"an empty global set", `{}`, `"own@x"`, `{}`, "", "own@x", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			set := func(value string) string {
+				if value == "" {
+					return ""
+				}
+				return "recorder_prefixes = " + value
+			}
+			srv := start(t, prosodytest.Options{
+				JitsiDefaults: true,
+				GlobalConfig:  set(c.global),
+				HostConfig:    map[string]string{"breakout.meet.jitsi": set(c.breakout), "lobby.meet.jitsi": set(c.lobby)},
+			})
+			client := newComponent(t, srv, srv.Domains.Component)
+			for domain, want := range map[string]string{srv.Domains.MUC: c.wantMain, srv.Domains.Breakout: c.wantBreakout, srv.Domains.Lobby: c.wantLobby} {
+				got := followAs(t, client, domain).subscribe()
+				if got.Recorders != want || got.Transcribers != transcribers {
+					t.Errorf("%s: got recorders %q and transcribers %q, want %q and %q", domain, got.Recorders, got.Transcribers, want, transcribers)
+				}
+			}
+		})
+	}
+}
+
 func TestSeveralSubscribersAreToldAlike(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{

@@ -41,6 +41,12 @@ type Options struct {
 	// GuestDomain adds the host guest.<Base>, where anybody may log in.
 	GuestDomain bool
 
+	// JitsiDefaults leaves recorder_prefixes and transcriber_prefixes unset, as
+	// Debian's Jitsi packages do, and docker-jitsi-meet before December 2024.
+	// Recorders and transcribers are on recorder.<Base> then, where Jitsi's
+	// own defaults expect them.
+	JitsiDefaults bool
+
 	// ConflictResolve is component_conflict_resolve: "kick_new" (Prosody's
 	// default when empty) or "kick_old".
 	ConflictResolve string
@@ -102,6 +108,9 @@ func domainsOf(o Options) Domains {
 		InternalMUC: "internal-muc." + o.Base,
 		Component:   "ppch." + o.Base,
 		Cast:        "cast." + o.Base,
+	}
+	if o.JitsiDefaults {
+		d.Hidden = "recorder." + o.Base
 	}
 	if o.GuestDomain {
 		d.Guest = "guest." + o.Base
