@@ -227,8 +227,30 @@ describe("source_info", function ()
 		assert.same({ "audio-muted", "video-muted" }, marks('{"a-a0":{"muted":true}}'));
 	end);
 
-	it("knows nothing of what is no JSON, or too much", function ()
-		for _, text in ipairs { "", "x", "{", "7", '"a-a0"', ("["):rep(100), ("["):rep(16000), (" "):rep(17000) .. "{}" } do
+	it("reads two levels, and skips what is deeper", function ()
+		assert.same({ "audio-on", "video-muted" }, marks('{"a-a0":{"x":[{"y":{"muted":true}}],"muted":false},"a-v0":{"x":{"muted":false}}}'));
+		assert.same({ "audio-muted", "video-muted" }, marks('{"x":{"a-a0":{"muted":false}}}'));
+		assert.same({ "audio-muted", "video-muted" }, marks(('{"a-a0":'):rep(400) .. ("}"):rep(400)));
+	end);
+
+	it("reads a screen as no camera", function ()
+		assert.same({ "audio-muted", "video-muted" }, marks('{"a-v0":{"muted":false,"videoType":"desktop"}}'));
+		assert.same({ "audio-muted", "video-on" }, marks('{"a-v0":{"muted":false,"videoType":"camera"}}'));
+	end);
+
+	it("isn't misled by escapes and blanks", function ()
+		assert.same({ "audio-on", "video-muted" }, marks(' { "a-a0" : { "x" : "\\"" , "muted" : false } } '));
+		assert.same({ "audio-muted", "video-muted" }, marks('{"a-a0":{"x":"\\"muted\\":false"}}'));
+	end);
+
+	it("looks at a hundred sources", function ()
+		local many = {};
+		for i = 1, 150 do many[i] = ('"%d-x0":{}'):format(i); end
+		assert.same({ "audio-muted", "video-muted" }, marks("{" .. table.concat(many, ",") .. ',"a-a0":{"muted":false}}'));
+	end);
+
+	it("knows nothing of what is no object, or too much", function ()
+		for _, text in ipairs { "", "x", "{", "7", '"a-a0"', "[{}]", '{"a-a0":', ("["):rep(100), ("["):rep(16000), (" "):rep(5000) .. "{}" } do
 			assert.is_nil((pure.source_info(text)));
 		end
 		assert.is_nil((pure.source_info(nil)));
