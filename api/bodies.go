@@ -20,6 +20,14 @@ type shape struct {
 	names bool // whether they may be told
 }
 
+// state returns which of a room's two states an answer depends on.
+func (s shape) state(all, numbers occupancy.State) occupancy.State {
+	if s.names {
+		return all
+	}
+	return numbers
+}
+
 type place uint8
 
 const (
@@ -97,7 +105,7 @@ func (b *bodies) make(room occupancy.Room, s shape) (*body, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: marshal: %w", err)
 	}
-	y := &body{state: room.State, name: name, view: view}
+	y := &body{state: s.state(room.State, room.Numbers), name: name, view: view}
 	if s.place == inDetail || !room.Exists {
 		return y, nil // what tells durations is never the same again, and of rooms that don't exist there is no end
 	}

@@ -20,8 +20,8 @@ var etagSeed = maphash.MakeSeed()
 
 // etagOf returns the tag of a room's answer.
 // A state is a hash already, and another one in each process, so that to multiply it is enough to tell answers apart.
-func etagOf(state occupancy.State, s shape) etag {
-	e := etag(state).and(etag(s.place))
+func etagOf(g occupancy.Glance, s shape) etag {
+	e := etag(s.state(g.State, g.Numbers)).and(etag(s.place))
 	if s.names {
 		e++
 	}

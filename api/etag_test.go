@@ -3,6 +3,8 @@ package api_test
 import (
 	"net/http"
 	"testing"
+
+	"ppch/component/occupancy"
 )
 
 // has is the header of a client that has an answer already.
@@ -84,5 +86,37 @@ func TestAPageIsNotTheSameOnceItsCursorLeadsElsewhere(t *testing.T) {
 	}
 	if next := s.get(target + "&cursor=" + again.object(t)["next_cursor"].(string)); next.status != http.StatusOK {
 		t.Errorf("got %d for the next page", next.status)
+	}
+}
+
+func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
+	d := newSite(t)
+	d.join("daily", "ann", "bob")
+	given := told(d.Directory)
+	named, numbers := start(t, given), start(t, given, keyed("scope=count"))
+	targets := []string{"/api/rooms/daily/participants", "/api/rooms/daily", "/api/rooms", "/api/rooms?name=daily"}
+	before := map[*service][]answer{}
+	for _, s := range []*service{named, numbers} {
+		for _, target := range targets {
+			before[s] = append(before[s], s.get(target))
+		}
+	}
+	ann := person("ann")
+	ann.Name, ann.Marks = "Another", occupancy.MarkHandRaised|occupancy.MarkAudioMuted
+	d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{ann}, Facts: &occupancy.RoomFacts{Subject: "Plans"}})
+	for i, target := range targets {
+		if got := named.do(ask{target: target, header: has(before[named][i])}); got.status != http.StatusOK {
+			t.Errorf("%s with names: got %d want 200", target, got.status)
+		}
+		got := numbers.do(ask{target: target, header: has(before[numbers][i])})
+		if got.status != http.StatusNotModified {
+			t.Errorf("%s without names: got %d want 304", target, got.status)
+		}
+	}
+	d.leave("daily", "bob")
+	for i, target := range targets {
+		if got := numbers.do(ask{target: target, header: has(before[numbers][i])}); got.status != http.StatusOK {
+			t.Errorf("%s without names, after a leave: got %d want 200", target, got.status)
+		}
 	}
 }

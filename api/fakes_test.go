@@ -20,7 +20,8 @@ func (f fakeRooms) Room(ctx context.Context, room jid.JID) (occupancy.Room, erro
 
 // Glance sees another state each time, so that what f tells is never taken to be known.
 func (f fakeRooms) Glance(_ context.Context, room jid.JID) (occupancy.Glance, error) {
-	return occupancy.Glance{Address: room.String(), AsOf: now, State: occupancy.State(glances.Add(1))}, nil
+	state := occupancy.State(glances.Add(1))
+	return occupancy.Glance{Address: room.String(), AsOf: now, State: state, Numbers: state}, nil
 }
 
 var glances atomic.Uint64

@@ -282,7 +282,7 @@ func (l list) validators() validators {
 		tag = tag.and(etag(maphash.String(etagSeed, l.next))) // it leads nowhere once an order is forgotten
 	}
 	for _, g := range l.rooms {
-		tag = tag.and(etagOf(g.State, l.shape))
+		tag = tag.and(etagOf(g, l.shape))
 	}
 	return newValidators(tag, l.asOf)
 }

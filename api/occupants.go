@@ -89,12 +89,12 @@ func people(room occupancy.Room, names bool) (participants []string, occupants [
 	if room.Occupants == nil || !names {
 		return participants, nil
 	}
-	slices.SortFunc(room.Occupants, func(a, b occupancy.Occupant) int {
+	slices.SortFunc(room.Occupants, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
 	occupants = make([]occupantView, 0, len(room.Occupants))
 	for _, o := range room.Occupants {
-		occupants = append(occupants, newOccupantView(o, room.Source))
+		occupants = append(occupants, newOccupantView(*o, room.Source))
 		if o.Kind.Person() {
 			participants = append(participants, cmp.Or(o.Name, o.ID))
 		}

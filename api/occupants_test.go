@@ -15,10 +15,14 @@ import (
 
 // holding returns a fakeRooms whose rooms hold the occupants and nobody else, as source tells.
 func holding(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms {
+	all := make([]*occupancy.Occupant, 0, len(occupants))
+	for i := range occupants {
+		all = append(all, &occupants[i])
+	}
 	return func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		return occupancy.Room{
 			JID: room, Exists: true, Exact: true, Participants: len(occupants), Source: source, AsOf: now,
-			Occupants: slices.Clone(occupants),
+			Occupants: slices.Clone(all),
 		}, nil
 	}
 }
@@ -150,7 +154,7 @@ func TestHostileTextStaysText(t *testing.T) {
 	s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		return occupancy.Room{
 			JID: room, Exists: true, Exact: true, Participants: 1, Source: occupancy.SourceModule, Lobby: &related, Breakouts: []occupancy.RoomRef{related},
-			Occupants: []occupancy.Occupant{{
+			Occupants: []*occupancy.Occupant{{
 				ID: hostile, Name: hostile, Kind: occupancy.KindUser, Role: hostile, Affiliation: hostile,
 				UserID: hostile, UserName: hostile, UserGroup: hostile, AvatarURL: "https://example.com/" + hostile,
 			}},

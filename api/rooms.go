@@ -62,7 +62,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
-	v := newValidators(etagOf(glance.State, as), glance.AsOf)
+	v := newValidators(etagOf(glance, as), glance.AsOf)
 	if v.hold(r) {
 		return v.writeUnchanged(w)
 	}
@@ -73,7 +73,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 		return err
 	}
 	if told != glance {
-		v = newValidators(etagOf(told.State, as), told.AsOf)
+		v = newValidators(etagOf(told, as), told.AsOf)
 	}
 	*b = append(*b, '\n')
 	v.set(w)
@@ -83,7 +83,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 // appendRoom writes a room to b as JSON, under the name by which the client called it, as JSON, or its own if that is nil.
 // What it has written may be newer than g; it returns the glance that fits.
 func (s *Server) appendRoom(ctx context.Context, b, name []byte, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
-	y := s.bodies.get(g.Address, as, g.State)
+	y := s.bodies.get(g.Address, as, as.state(g.State, g.Numbers))
 	if y == nil {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
@@ -94,7 +94,7 @@ func (s *Server) appendRoom(ctx context.Context, b, name []byte, g occupancy.Gla
 		if y, err = s.bodies.make(read, as); err != nil {
 			return nil, g, err
 		}
-		g.State, g.AsOf = read.State, read.AsOf
+		g.State, g.Numbers, g.AsOf = read.State, read.Numbers, read.AsOf
 	}
 	if name == nil {
 		name = y.name

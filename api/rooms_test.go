@@ -109,7 +109,7 @@ func TestWhatIsToldOfARoom(t *testing.T) {
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1},
-				Occupants: []occupancy.Occupant{{ID: "focus", Kind: occupancy.KindFocus}},
+				Occupants: []*occupancy.Occupant{{ID: "focus", Kind: occupancy.KindFocus}},
 			},
 			want: map[string]any{"exists": true, "participant_count": 0.0, "has_participants": false, "participants": []any{}, "exact": true, "note": nil},
 		},
@@ -128,7 +128,7 @@ func TestWhatIsToldOfARoom(t *testing.T) {
 		},
 		{
 			name: "a room that emptied this moment has lists, not nulls",
-			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{}},
+			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}},
 			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}, "visitors": 0.0, "lobby": nil, "breakout_rooms": []any{}},
 		},
 		{
@@ -180,7 +180,7 @@ func TestWhatIsToldOfARoom(t *testing.T) {
 			name: "people are told in the order in which they came and by nick where they came at once",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Participants: 4, Source: occupancy.SourceModule,
-				Occupants: []occupancy.Occupant{
+				Occupants: []*occupancy.Occupant{
 					{ID: "d", Name: "late", Kind: occupancy.KindSIPVideo, JoinedAt: now},
 					{ID: "c", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},
 					{ID: "b", Name: "twin", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},

@@ -79,7 +79,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 			{JID: jid.MustParse("7d1f@breakout.meet.jitsi"), Name: "Group 2", Known: true, Exists: true, Participants: 4},
 			{JID: jid.MustParse("0c2e@breakout.meet.jitsi"), Name: "Group 1", Known: true},
 		},
-		Occupants: []occupancy.Occupant{
+		Occupants: []*occupancy.Occupant{
 			{ID: "d15c0000", Kind: occupancy.KindRecorder, Role: "participant", Affiliation: "none", JoinedAt: began.Add(3 * time.Minute)},
 			{
 				ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none",

@@ -37,7 +37,7 @@ func waitFor(q *query) time.Duration {
 // changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
 // Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
 func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.Glance, as shape, wait time.Duration) (occupancy.Glance, error) {
-	if wait == 0 || !newValidators(etagOf(g.State, as), g.AsOf).hold(r) {
+	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
 		return g, nil
 	}
 	if err := s.streams.enter(s.maxStreams); err != nil {
@@ -57,7 +57,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	for {
 		news := topic.next()
 		now, err := s.rooms.Glance(r.Context(), room)
-		if err != nil || now.State != g.State {
+		if err != nil || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
 			return now, err
 		}
 		select {

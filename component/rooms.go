@@ -62,7 +62,7 @@ func (c *Component) Glance(ctx context.Context, room jid.JID) (occupancy.Glance,
 		return occupancy.Glance{}, err
 	}
 	return occupancy.Glance{
-		Address: r.JID.String(), Type: r.Type, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf, State: r.State,
+		Address: r.JID.String(), Type: r.Type, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf, State: r.State, Numbers: r.Numbers,
 	}, nil
 }
 
@@ -139,6 +139,7 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 		c.learn(d, occupancy.ModeDisco)
 		found := occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}
 		found.State = occupancy.StateOf(found)
+		found.Numbers = found.State
 		return found, nil
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
@@ -172,9 +173,10 @@ func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 	}
 	none := occupancy.Room{
 		JID: room, Exact: true, Source: source, AsOf: asOf,
-		Counts: map[occupancy.Kind]int{}, Occupants: []occupancy.Occupant{},
+		Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{},
 	}
 	none.State = occupancy.StateOf(none)
+	none.Numbers = none.State
 	return none
 }
 

@@ -124,7 +124,7 @@ func (f *Face) roomText(name string) string {
 	return strings.Join(lines, "\n")
 }
 
-func occupantLine(o occupancy.Occupant) string {
+func occupantLine(o *occupancy.Occupant) string {
 	text := occupantName(o)
 	if o.Kind != occupancy.KindUser {
 		text += " (" + string(o.Kind) + ")"

@@ -54,7 +54,7 @@ func (f *Face) place(node string) (place, error) {
 	if err != nil || !deeper {
 		return f.roomPlace(room), err
 	}
-	i := slices.IndexFunc(room.Occupants, func(o occupancy.Occupant) bool { return o.ID == tail })
+	i := slices.IndexFunc(room.Occupants, func(o *occupancy.Occupant) bool { return o.ID == tail })
 	if i < 0 {
 		return place{}, errNoNode
 	}
@@ -140,7 +140,7 @@ func (f *Face) roomPlace(r occupancy.Room) place {
 	return p
 }
 
-func occupantPlace(o occupancy.Occupant) place {
+func occupantPlace(o *occupancy.Occupant) place {
 	return place{name: occupantName(o), leaf: true, fields: []field{
 		{"id", "Nick", o.ID}, {"name", "Name", show(o.Name)}, {"kind", "Kind", string(o.Kind)},
 		{"role", "Role", o.Role}, {"affiliation", "Affiliation", o.Affiliation},

@@ -78,9 +78,9 @@ func (f *Face) address(at string) (jid.JID, bool) {
 }
 
 // sorted returns occupants by what is shown of them, people first.
-func sorted(occupants []occupancy.Occupant) []occupancy.Occupant {
+func sorted(occupants []*occupancy.Occupant) []*occupancy.Occupant {
 	occupants = slices.Clone(occupants)
-	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
+	slices.SortFunc(occupants, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(rank(a.Kind)-rank(b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	return occupants

@@ -64,7 +64,7 @@ func cutTenant(local string) (tenant, name string) {
 }
 
 // occupantName returns the name of an occupant, or else its nick.
-func occupantName(o occupancy.Occupant) string {
+func occupantName(o *occupancy.Occupant) string {
 	if name := show(o.Name); name != "" {
 		return name
 	}

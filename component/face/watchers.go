@@ -159,7 +159,7 @@ func line(e occupancy.Event) string {
 	if did == "" || e.Occupant.Kind == occupancy.KindFocus {
 		return ""
 	}
-	who := occupantName(e.Occupant)
+	who := occupantName(&e.Occupant)
 	if e.Occupant.Kind != occupancy.KindUser {
 		who += " (" + string(e.Occupant.Kind) + ")"
 	}

@@ -76,6 +76,16 @@ func (f RoomFacts) clone() RoomFacts {
 	return f
 }
 
+// unnamed returns f without what people write.
+func (f RoomFacts) unnamed() RoomFacts {
+	f = f.clone()
+	f.Subject = ""
+	for i := range f.Breakouts {
+		f.Breakouts[i].Name = ""
+	}
+	return f
+}
+
 func (f RoomFacts) equal(g RoomFacts) bool {
 	return f.CreatedAt.Equal(g.CreatedAt) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
 		f.Password == g.Password && f.MembersOnly == g.MembersOnly && f.Visitors == g.Visitors &&

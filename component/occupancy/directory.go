@@ -148,7 +148,7 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 	for _, a := range slices.Sorted(maps.Keys(addresses)) {
 		was, is := w.served.rooms[a], next.rooms[a]
 		if was != nil && is != nil {
-			is.version = was.version
+			is.version, is.counted = was.version, was.counted
 		}
 		diff(was, is, func(c change) { changes = append(changes, c) })
 	}
@@ -172,7 +172,7 @@ func (d *Directory) reset(w *watched, served *replica, at time.Time) {
 	d.comings++
 	if served != nil {
 		for _, r := range served.rooms {
-			r.version = d.seq
+			r.version, r.counted = d.seq, d.seq
 		}
 	}
 	d.publish(Event{Seq: d.seq, Kind: EventReset, Room: address(w.name), At: at})

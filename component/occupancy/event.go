@@ -58,6 +58,9 @@ func (d *Directory) emit(w *watched, c change, at time.Time) {
 	w.moves.count(c)
 	d.seq++
 	c.room.version = d.seq
+	if !c.uncounted {
+		c.room.counted = d.seq
+	}
 	switch c.kind {
 	case EventRoomStarted, EventRoomUpdated, EventRoomEnded:
 		d.comings++

@@ -20,7 +20,8 @@ type Glance struct {
 	// AsOf is when this was last known to be true.
 	AsOf time.Time
 
-	State State
+	// State and Numbers are those of the [Room].
+	State, Numbers State
 }
 
 // JID returns the JID of the room.
@@ -56,14 +57,14 @@ func (d *Directory) Glance(room jid.JID) (Glance, bool) {
 	}
 	r := w.served.rooms[at]
 	if r == nil || r.hidden {
-		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0)}, true
+		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, true
 	}
 	g := d.glance(w, at, r)
-	g.State = d.state(w, at, r)
+	g.State, g.Numbers = d.states(w, at, r)
 	return g, true
 }
 
-// glance returns a Glance that lacks its State. The caller holds mu.
+// glance returns a Glance that lacks its states. The caller holds mu.
 func (d *Directory) glance(w *watched, at string, r *liveRoom) Glance {
 	return Glance{
 		Address: at, Type: w.typ, Tenant: tenantOf(at), Exists: true, Participants: r.tally.People(), AsOf: w.asOf,
@@ -75,21 +76,21 @@ func stateAt(version uint64) State {
 	return State(maphash.Comparable(seed, version))
 }
 
-// state returns the State of a room. The caller holds mu.
-// What a room tells of others changes without any event of its own, so their numbers are part of it.
-func (d *Directory) state(w *watched, at string, r *liveRoom) State {
-	state := stateAt(r.version)
+// states returns the State of a room, and its Numbers. The caller holds mu.
+// What a room tells of others changes without any event of its own, so their numbers are part of both.
+func (d *Directory) states(w *watched, at string, r *liveRoom) (state, numbers State) {
+	var others State
 	if parent := d.parent(w, at); parent != "" {
-		state = State(maphash.String(seed, parent)) + 31*state
+		others = State(maphash.String(seed, parent))
 	}
 	for other := range d.related(w, r) {
-		state = State(maphash.Comparable(seed, struct {
+		others = State(maphash.Comparable(seed, struct {
 			State
 			known, exists bool
 			people        int
-		}{state, other.Known, other.Exists, other.Participants}))
+		}{others, other.Known, other.Exists, other.Participants}))
 	}
-	return state
+	return others + 31*stateAt(r.version), others + 31*stateAt(r.counted)
 }
 
 // find returns the room at an address if it is shown, and its domain. The caller holds mu.

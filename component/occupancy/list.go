@@ -174,7 +174,7 @@ func (d *Directory) Page(l *Listing, p Page) (rooms []Glance, last int, more boo
 		if len(rooms) == p.Limit {
 			return rooms, last, true
 		}
-		g.State = d.state(w, g.Address, r)
+		g.State, g.Numbers = d.states(w, g.Address, r)
 		rooms, last = append(rooms, g), i
 	}
 	return rooms, last, false

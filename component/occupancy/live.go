@@ -17,7 +17,8 @@ type liveRoom struct {
 	facts     RoomFacts
 	occupants map[string]*Occupant // by nick; what they point to never changes, so copies share it
 	tally     Tally
-	version   uint64
+	version   uint64 // the number of the last event
+	counted   uint64 // the number of the last event that changed more than names and what people do
 }
 
 // newLiveRoom returns an empty room that follows old, which may be nil.
@@ -25,7 +26,7 @@ func newLiveRoom(at string, old *liveRoom) *liveRoom {
 	r := &liveRoom{jid: address(at), occupants: make(map[string]*Occupant)}
 	r.hidden = HealthCheck(r.jid)
 	if old != nil {
-		r.facts, r.version = old.facts, old.version
+		r.facts, r.version, r.counted = old.facts, old.version, old.counted
 	}
 	return r
 }
@@ -59,14 +60,18 @@ type change struct {
 	room     *liveRoom
 	occupant *Occupant // nil where the room itself has changed
 	tally    Tally     // afterwards
+
+	// uncounted is whether nothing has changed that is shown without names.
+	uncounted bool
 }
 
 // update takes in what delta says besides New and Gone, and notes what it changes.
 // Records of twin, the same room in another copy or nil, are shared where they are equal.
 func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(change)) {
 	if delta.Facts != nil && !r.facts.equal(*delta.Facts) {
+		was := r.facts
 		r.facts = delta.Facts.clone()
-		note(change{EventRoomUpdated, r, nil, r.tally})
+		note(change{kind: EventRoomUpdated, room: r, tally: r.tally, uncounted: was.unnamed().equal(r.facts.unnamed())})
 	}
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
@@ -108,9 +113,9 @@ func diff(was, is *liveRoom, note func(change)) {
 	}
 	switch {
 	case was == nil:
-		note(change{EventRoomStarted, r, nil, tally})
+		note(change{kind: EventRoomStarted, room: r, tally: tally})
 	case is != nil && !was.facts.equal(is.facts):
-		note(change{EventRoomUpdated, r, nil, tally})
+		note(change{kind: EventRoomUpdated, room: r, tally: tally, uncounted: was.facts.unnamed().equal(is.facts.unnamed())})
 	}
 	for _, nick := range differing(before, after, func(is *Occupant) bool { return is == nil }) {
 		step(r, &tally, before[nick], nil, note)
@@ -119,7 +124,7 @@ func diff(was, is *liveRoom, note func(change)) {
 		step(r, &tally, before[nick], after[nick], note)
 	}
 	if is == nil {
-		note(change{EventRoomEnded, r, nil, tally})
+		note(change{kind: EventRoomEnded, room: r, tally: tally})
 	}
 }
 
@@ -141,18 +146,18 @@ func step(r *liveRoom, tally *Tally, was, is *Occupant, note func(change)) {
 	}
 	if was != nil && (is == nil || back(was.JoinedAt, is.JoinedAt)) {
 		tally.add(was.Kind, -1)
-		note(change{EventLeft, r, was, *tally})
+		note(change{kind: EventLeft, room: r, occupant: was, tally: *tally})
 		was = nil
 	}
 	switch {
 	case is == nil:
 	case was == nil:
 		tally.add(is.Kind, +1)
-		note(change{EventJoined, r, is, *tally})
+		note(change{kind: EventJoined, room: r, occupant: is, tally: *tally})
 	default:
 		tally.add(was.Kind, -1)
 		tally.add(is.Kind, +1)
-		note(change{EventUpdated, r, is, *tally})
+		note(change{kind: EventUpdated, room: r, occupant: is, tally: *tally, uncounted: was.Kind == is.Kind})
 	}
 }
 

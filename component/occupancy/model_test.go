@@ -341,12 +341,24 @@ func (h *history) check(t *rapid.T) {
 // checkState holds that a State that has been seen before stands for what it stood for then.
 func (h *history) checkState(t *rapid.T, g occupancy.Glance) {
 	room, _ := h.d.Room(jid.MustParse(g.Address))
-	if alone, _ := h.d.Glance(room.JID); room.State != g.State || alone != g {
+	if alone, _ := h.d.Glance(room.JID); room.State != g.State || room.Numbers != g.Numbers || alone != g {
 		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.State)
 	}
-	room.AsOf, room.Version = time.Time{}, 0
-	slices.SortFunc(room.Occupants, func(a, b occupancy.Occupant) int { return strings.Compare(a.ID, b.ID) })
-	told, state := fmt.Sprintf("%+v", room), fmt.Sprint(g.Address, g.State)
+	occupants := make([]occupancy.Occupant, 0, len(room.Occupants))
+	for _, o := range room.Occupants {
+		occupants = append(occupants, *o)
+	}
+	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int { return strings.Compare(a.ID, b.ID) })
+	room.AsOf, room.Version, room.Occupants, room.State, room.Numbers = time.Time{}, 0, nil, 0, 0
+	h.checkReading(t, fmt.Sprint(g.Address, " ", g.State), fmt.Sprintf("%+v of %+v", occupants, room))
+	room.Subject = ""
+	for i := range room.Breakouts {
+		room.Breakouts[i].Name = ""
+	}
+	h.checkReading(t, fmt.Sprint(g.Address, " without names ", g.Numbers), fmt.Sprintf("%+v", room))
+}
+
+func (h *history) checkReading(t *rapid.T, state, told string) {
 	if before, ok := h.states[state]; ok && before != told {
 		t.Fatalf("one state of two readings:\n%s\n%s", before, told)
 	}
@@ -384,7 +396,7 @@ func read(t *rapid.T, d *occupancy.Directory) (m model, known bool) {
 func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
 	m := modelRoom{subject: r.Subject, occupants: make(map[string]occupancy.Occupant)}
 	for _, o := range r.Occupants {
-		m.occupants[o.ID] = o
+		m.occupants[o.ID] = *o
 	}
 	if n := tally(m); len(m.occupants) != len(r.Occupants) || n.People() != r.Participants || !maps.Equal(n.Map(), r.Counts) {
 		t.Fatalf("%s: got %d people and %v of %v", r.JID, r.Participants, r.Counts, r.Occupants)

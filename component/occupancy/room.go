@@ -20,7 +20,7 @@ const (
 )
 
 // Room is what is known of one room at one moment.
-// The receiver of a Room owns it, slices and maps included.
+// The receiver of a Room owns it, slices and maps included, but for what Occupants point to.
 type Room struct {
 	// JID is the bare JID of the room, also of one that doesn't exist.
 	JID jid.JID
@@ -42,8 +42,9 @@ type Room struct {
 
 	// Counts and Occupants are nil where the source can't know them.
 	// Occupants are nil in lists of rooms as well, and come in no order.
+	// What they point to is shared by all readers, and never changes: a Room that a slow reader keeps takes little memory.
 	Counts    map[Kind]int
-	Occupants []Occupant
+	Occupants []*Occupant
 
 	// CreatedAt is zero where the source can't know it.
 	CreatedAt time.Time
@@ -74,7 +75,8 @@ type Room struct {
 	Version uint64
 
 	// State is the same for as long as all of this is, AsOf aside.
-	State State
+	// Numbers is the same for as long as all that is shown without names is: neither a new name nor a hand raised changes it.
+	State, Numbers State
 }
 
 // Clone returns a copy that the caller owns.

@@ -19,14 +19,14 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 	r := w.served.rooms[at]
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0),
-			Counts: map[Kind]int{}, Occupants: []Occupant{},
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0), Numbers: stateAt(0),
+			Counts: map[Kind]int{}, Occupants: []*Occupant{},
 		}, true
 	}
 	view := d.view(w, at, r)
-	view.Occupants = make([]Occupant, 0, len(r.occupants))
+	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
-		view.Occupants = append(view.Occupants, *o)
+		view.Occupants = append(view.Occupants, o)
 	}
 	return view, true
 }
@@ -74,8 +74,8 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		MembersOnly:  r.facts.MembersOnly,
 		Visitors:     r.facts.Visitors,
 		Version:      r.version,
-		State:        d.state(w, at, r),
 	}
+	view.State, view.Numbers = d.states(w, at, r)
 	for ref, lobby := range d.related(w, r) {
 		if lobby {
 			view.Lobby = &ref
