@@ -65,6 +65,26 @@ func TestTextOfClientsArrivesAsItIs(t *testing.T) {
 	}
 }
 
+// lib-jitsi-meet's ChatRoom.ts (onPresence) goes through all children of a presence and keeps the text of the last nick, of whatever namespace.
+func TestNames_LastNickCounts(t *testing.T) {
+	t.Parallel()
+	_, cast, f, room := meeting(t, prosodytest.Options{})
+	for presence, want := range map[string]string{
+		prosodytest.DisplayName("Eve"):          "Eve",
+		"<nick xmlns='urn:x'>Eve</nick>":        "Eve",
+		"<nick>Eve</nick>":                      "Eve",
+		prosodytest.DisplayName(""):             "",
+		"<nick xmlns='urn:x'><b/></nick>":       "",
+		"<x><nick>Eve</nick></x>":               "Ada",
+		"<identity><nick>Eve</nick></identity>": "Ada",
+	} {
+		o := must(cast.User(within(t), room, "Ada", presence))(t)
+		if got := f.occupant(room, o.Nick(), nil).name(); got != want {
+			t.Errorf("after Ada %s: got %q, want %q", presence, got, want)
+		}
+	}
+}
+
 func TestTextIsCutBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
@@ -109,7 +129,6 @@ func TestHostilePresence(t *testing.T) {
 		"forged identity":            identity,
 		"children in what is text":   "<email><x/></email><avatar-url>a<b/>c</avatar-url><SourceInfo><x/></SourceInfo><audiomuted><x/></audiomuted><jitsi_participant_raisedHand><x/></jitsi_participant_raisedHand>",
 		"names in other namespaces":  "<avatar-url xmlns='urn:x'>a</avatar-url><features xmlns='urn:x'><feature var='http://jitsi.org/protocol/jibri'/></features>",
-		"an odd nick element":        "<nick xmlns='http://jabber.org/protocol/nick'><b/></nick>",
 		"a huge text":                "<avatar-url>" + strings.Repeat("&lt;", 30_000) + "</avatar-url>",
 		"visitors of a guest":        "<conference-properties xmlns='http://jitsi.org/protocol/focus'><property/><property key='visitor-count' value='-1e999'/></conference-properties>",
 	} {

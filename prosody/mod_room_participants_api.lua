@@ -34,7 +34,6 @@ local next, pairs, type, tonumber, tostring = next, pairs, type, tonumber, tostr
 
 local version = "2.0.0";
 local xmlns = "urn:ppch:occupancy:1";
-local xmlns_nick = "http://jabber.org/protocol/nick";
 local xmlns_jigasi = "http://jitsi.org/protocol/jigasi";
 local xmlns_focus = "http://jitsi.org/protocol/focus";
 
@@ -274,10 +273,11 @@ local function text_of(element)
 end
 
 -- Readers of the children of a presence that are told. Each gets what was found so
--- far and the child; the first of a name counts, as it does for Jitsi's clients.
+-- far and the child. Of several of one name the last counts, as in lib-jitsi-meet
+-- (ChatRoom.ts, onPresence), except audiomuted and videomuted (getMediaPresenceInfo).
 local readers = {
 	["nick"] = function (found, child)
-		found.name = found.name or text_of(child);
+		found.name = text_of(child) or "";
 	end;
 	["initiator"] = function (found)
 		found.initiator = true;
@@ -289,7 +289,7 @@ local readers = {
 		end
 	end;
 	["avatar-url"] = function (found, child)
-		found.avatar = found.avatar or text_of(child);
+		found.avatar = text_of(child) or "";
 	end;
 	["features"] = function (found, child)
 		local tags = child.tags;
@@ -303,7 +303,7 @@ local readers = {
 		found.hand = text ~= nil and text ~= "" and text ~= "false" and text ~= "0";
 	end;
 	["SourceInfo"] = function (found, child)
-		found.sources = found.sources or text_of(child);
+		found.sources = text_of(child) or "";
 	end;
 	["audiomuted"] = function (found, child)
 		found.audio = found.audio or muted(text_of(child), "audio-muted", "audio-on");
@@ -313,8 +313,8 @@ local readers = {
 	end;
 };
 
--- Those that have a namespace of their own; the others have that of the presence.
-local namespaces = { ["nick"] = xmlns_nick, ["initiator"] = xmlns_jigasi };
+-- Namespaces that aren't the presence's own; lib-jitsi-meet takes a nick of any.
+local namespaces = { ["nick"] = true, ["initiator"] = xmlns_jigasi };
 
 -- What a client says of itself, as it says it.
 local function read_presence(presence)
@@ -326,7 +326,7 @@ local function read_presence(presence)
 		local reader = readers[name];
 		if reader then
 			local ns, own = child.attr.xmlns, namespaces[name];
-			if ns == own or (not own and ns == "jabber:client") then reader(found, child); end
+			if own == true or ns == own or (not own and ns == "jabber:client") then reader(found, child); end
 		end
 	end
 	return found;

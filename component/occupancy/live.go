@@ -82,6 +82,9 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 		o := delta.Present[i]
 		o.JoinedAt = o.JoinedAt.Round(0).UTC() // so that equal times are the same
 		o.Kind = Classify(&o, t)
+		if blank(o.Name) {
+			o.Name = ""
+		}
 		was := r.occupants[o.ID]
 		is := was
 		if is == nil && twin != nil {

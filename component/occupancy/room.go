@@ -123,7 +123,7 @@ type Occupant struct {
 	// ID is the resource of the occupant JID, the MUC nick; Jitsi calls it the endpoint id.
 	ID string
 
-	// Name is the display name that the occupant chose, or empty.
+	// Name is the display name that the occupant chose, or empty: also where nothing of it could be seen.
 	Name string
 
 	Kind Kind

@@ -266,16 +266,21 @@ describe("read_presence", function ()
 		assert.same({ name = "Ada <3", avatar = "https://example.com/a.png", hand = true, sources = '{"a-v0":{"muted":false}}' }, found);
 	end);
 
-	it("takes the first of each", function ()
+	it("takes the last of each", function ()
 		local found = pure.read_presence(presence [[
 			<nick xmlns='http://jabber.org/protocol/nick'>a</nick><nick xmlns='http://jabber.org/protocol/nick'>b</nick>
-			<avatar-url>a</avatar-url><avatar-url>b</avatar-url>]]);
-		assert.same({ name = "a", avatar = "a" }, found);
+			<avatar-url>a</avatar-url><avatar-url>b</avatar-url><SourceInfo>{}</SourceInfo><SourceInfo>{"a-a0":{}}</SourceInfo>]]);
+		assert.same({ name = "b", avatar = "b", sources = '{"a-a0":{}}' }, found);
+	end);
+
+	it("takes a nick of any namespace, and an empty one for none", function ()
+		assert.same({ name = "b" }, pure.read_presence(presence "<nick xmlns='http://jabber.org/protocol/nick'>a</nick><nick xmlns='urn:x'>b</nick>"));
+		assert.same({ name = "" }, pure.read_presence(presence "<nick xmlns='http://jabber.org/protocol/nick'>a</nick><nick/>"));
 	end);
 
 	it("passes over what is of another namespace, or has elements for text", function ()
-		assert.same({}, pure.read_presence(presence [[
-			<nick>a</nick><initiator/><avatar-url xmlns='urn:example'>a</avatar-url><avatar-url>a<b/></avatar-url>
+		assert.same({ avatar = "", sources = "" }, pure.read_presence(presence [[
+			<initiator/><avatar-url xmlns='urn:example'>a</avatar-url><avatar-url>a<b/></avatar-url>
 			<SourceInfo><a/></SourceInfo>]]));
 	end);
 

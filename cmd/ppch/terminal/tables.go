@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func roomTable(r room, style Style) string {
 	}
 	t := style.newTable("name", "kind", "role", "here for", "nick")
 	for _, o := range r.Occupants {
-		t.AppendRow(table.Row{Clean(o.Name), Clean(o.Kind), Clean(o.Role), span(o.Duration), Clean(o.ID)})
+		t.AppendRow(table.Row{Clean(cmp.Or(o.Name, o.ID)), Clean(o.Kind), Clean(o.Role), span(o.Duration), Clean(o.ID)})
 	}
 	return b.String() + trimmed(t.Render())
 }
