@@ -2,6 +2,8 @@ package prosody_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,4 +61,87 @@ func TestARoomsBreakoutRoomsAreLookedAtOnEachBeat(t *testing.T) {
 	told("Two")
 	is("nil")
 	told("")
+}
+
+// withBreakouts is a Prosody whose meetings have breakout rooms as Jitsi's do.
+func withBreakouts(o prosodytest.Options) prosodytest.Options {
+	o.DomainMapper = true
+	o.HostModules = map[string][]string{"meet.jitsi": {"prosodytest_breakout_rooms"}}
+	if o.MUCModules == nil {
+		// As XMPP_MUC_MODULES alone does, the module is on the meetings' domain and not on that of breakout rooms.
+		o.HostModules["muc.meet.jitsi"] = []string{name}
+	}
+	o.HostConfig = map[string]string{"meet.jitsi": `main_muc = "muc.meet.jitsi"; breakout_rooms_muc = "breakout.meet.jitsi"`}
+	return o
+}
+
+// Adding, renaming and removing a breakout room fires no event in Prosody, only the message that asks for it can be seen.
+func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
+	t.Parallel()
+	for how, c := range map[string]struct {
+		o       prosodytest.Options
+		address string
+	}{
+		"the module on the meetings' domain": {prosodytest.Options{}, "daily@muc.meet.jitsi"},
+		"on every room domain":               {prosodytest.Options{MUCModules: []string{name}}, "daily@muc.meet.jitsi"},
+		"globally, a tenant's room":          {prosodytest.Options{Modules: []string{"http", name}, MUCModules: []string{}}, "daily@muc.acme.meet.jitsi"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			srv := start(t, withBreakouts(c.o))
+			cast := newCast(t, srv)
+			must(cast.Open(within(t), c.address))(t)
+			ada := must(cast.User(within(t), c.address, "Ada"))(t)
+			check(t, cast.Focus.SetRole(within(t), c.address, ada.Nick(), "moderator", ""))
+			f := follow(t, srv)
+			f.untilSynced()
+			room := sortedKeys(f.copied.rooms)[0]
+			f.quiet(2 * time.Second) // so that nothing but the message makes the module look
+			ask := func(attrs string) {
+				check(t, ada.Send("<message to='breakout.meet.jitsi'><breakout_rooms type='features/breakout-rooms/"+attrs+"/></message>"))
+			}
+			shows := func(what string, want ...string) {
+				t.Helper()
+				began := time.Now()
+				f.until(what, func(r *replica) bool {
+					return slices.Equal(slices.Sorted(maps.Values(r.rooms[room].breakouts)), want)
+				})
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("%s: shown after %s", what, took)
+				}
+			}
+			ask("add' subject='One'")
+			shows("the first", "One")
+			first := sortedKeys(f.copied.rooms[room].breakouts)[0]
+			ask("add' subject='Two'")
+			shows("the second", "One", "Two")
+			ask("rename' subject='Group 1' breakoutRoomJid='" + first + "'")
+			shows("the new name", "Group 1", "Two")
+			ask("remove' breakoutRoomJid='" + first + "'")
+			shows("the second alone", "Two")
+		})
+	}
+}
+
+// Messages to the breakout domain are anybody's to send: they cost a look at one room, and reach whom they are for.
+func TestBreakoutRooms_MessagesOfStrangersChangeNothing(t *testing.T) {
+	t.Parallel()
+	srv := start(t, withBreakouts(prosodytest.Options{}))
+	cast := newCast(t, srv)
+	room := srv.Room("daily")
+	must(cast.Open(within(t), room))(t)
+	ada := must(cast.User(within(t), room, "Ada"))(t)
+	f := follow(t, srv)
+	f.untilSynced()
+	stranger := must(srv.Guest(within(t)))(t)
+	for _, child := range []string{
+		"<breakout_rooms type='features/breakout-rooms/add' subject='x'/>", "<breakout_rooms/>", "<x/><breakout_rooms/>", "<body>x</body>", "",
+	} {
+		for _, c := range []*prosodytest.Client{stranger, ada.Client} {
+			check(t, c.Send(strings.Repeat("<message to='breakout.meet.jitsi'>"+child+"</message>", 50)))
+			must(c.IQ(within(t), srv.Domains.Main, "get", discoInfo))(t)
+		}
+	}
+	f.quiet(500 * time.Millisecond)
+	f.matches(srv)
 }

@@ -62,6 +62,8 @@ local max_marks = 2000;
 local audit_heartbeats = 12;
 -- Rooms that Prosody may have swapped out, asked for at a time.
 local max_recalls = 4;
+-- Seconds between a message about breakout rooms and the look at what it changed.
+local breakout_delay = 0.1;
 
 --- Options
 
@@ -1109,6 +1111,32 @@ local function start_beat(watch)
 	end);
 end
 
+--- Breakout rooms
+--
+-- Jitsi's mod_muc_breakout_rooms adds, renames and removes them in the data of the main room, and fires no event. It does
+-- so while it handles a message to their domain, and only in the room of the sender's URL.
+
+-- Called before Jitsi's plugin handles the message, so the look at the room comes later.
+local function on_breakout_message(watch, base, event)
+	local child, session = event.stanza.tags[1], event.origin;
+	if not child or child.name ~= "breakout_rooms" or not session or next(watch.subs) == nil then return; end
+	local name, tenant = session.jitsi_web_query_room, session.jitsi_web_query_prefix;
+	if type(name) ~= "string" then return; end
+	if type(tenant) == "string" and tenant ~= "" and tenant ~= base then
+		name = "[" .. tenant .. "]" .. name;
+	end
+	local room_jid = name .. "@" .. watch.host;
+	if not watch.rooms[room_jid] then return; end
+	watch.changed_parents[room_jid] = true;
+	watch.parents_timer = watch.parents_timer or module:add_timer(breakout_delay, function ()
+		local changed = watch.changed_parents;
+		watch.parents_timer, watch.changed_parents = nil, {};
+		for changed_jid in pairs(changed) do
+			mark(watch, changed_jid);
+		end
+	end);
+end
+
 --- Handlers: each is hooked on the MUC domain below
 
 local handlers = {};
@@ -1294,6 +1322,7 @@ local function stop_watch(host)
 	for _, sub in pairs(watch.subs) do
 		drop(sub, "the module is unloaded");
 	end
+	if watch.parents_timer then watch.parents_timer:stop(); end
 	for _, hook in ipairs(watch.hooks) do
 		hook.context:unhook(hook.event, hook.handler);
 	end
@@ -1307,7 +1336,7 @@ local function start_watch(host)
 	local watch = {
 		host = host, context = context, options = options;
 		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
-		subs = {}, awaited = {}, hooks = {}, recalls = {};
+		subs = {}, awaited = {}, hooks = {}, recalls = {}, changed_parents = {};
 		-- mod_disco asks the modules of its own host, so where we aren't one of them
 		-- mod_muc has the feature for us.
 		feature_of = host == module.host and module or hosts[host].modules.muc.module;
@@ -1334,6 +1363,22 @@ local function start_watch(host)
 			end
 		end);
 	end
+	-- Jitsi names the domain of breakout rooms on the virtual host, which may be activated after this one.
+	local breakouts = {}; -- domain -> its host session, which is another once the host was deactivated
+	function watch.follow_breakouts()
+		for main_host in pairs(hosts) do
+			local main = module:context(main_host);
+			local domain = main:get_option("breakout_rooms_muc") or "breakout." .. main_host;
+			if main:get_option("main_muc") == host and hosts[domain] and breakouts[domain] ~= hosts[domain] then
+				breakouts[domain] = hosts[domain];
+				local base = main:get_option("muc_mapper_domain_base") or main_host;
+				hook(module:context(domain), "message/host", function (event)
+					on_breakout_message(watch, base, event);
+				end, 10);
+			end
+		end
+	end
+	watch.follow_breakouts();
 	watches[host] = watch;
 	registry.owners[host] = function () stop_watch(host); end;
 	watch.feature_of:add_feature(xmlns);
@@ -1372,6 +1417,12 @@ local function follow_modules(host)
 	context:hook("module-loaded", on_change);
 	context:hook("module-unloaded", on_change);
 end
+
+module:hook_global("host-activated", function ()
+	for _, watch in pairs(watches) do
+		watch.follow_breakouts();
+	end
+end, -1);
 
 if host_type == "component" then
 	module:depends("muc"); -- and so reloads with it
