@@ -1,46 +1,39 @@
 package api
 
 import (
-	"encoding/base64"
 	"encoding/json"
 
 	"ppch/component/occupancy"
 )
 
-// cursor is where in a list a client has come to. Clients get it as text that means nothing to them, and may send anything.
+// cursor is the last room that a page of a list has shown, by its place in the order of that list.
+// Clients get it sealed: they can neither read nor forge one, and every node with the same secret opens it, also after a restart.
 type cursor struct {
 	Sort     sorting
-	Listing  uint64 `json:",omitempty"` // 0 where Position is enough
-	Index    int    `json:",omitempty"` // of the last room, in Listing
 	Position occupancy.Position
 }
 
 // sorting is how a list is sorted.
 type sorting struct {
 	By        occupancy.Order
-	Backwards bool `json:",omitempty"`
+	Backwards bool
 }
 
-func (c cursor) String() string {
-	text, err := json.Marshal(c)
-	if err != nil {
-		panic(err) // there is nothing in it that could fail
-	}
-	return base64.RawURLEncoding.EncodeToString(text)
-}
+// seal returns c as clients get it.
+func (c cursor) seal(s *sealer) string { return s.seal(marshal(c)) }
 
-// parseCursor reads what String has written, for a list of that sorting.
-func parseCursor(text string, s sorting) (cursor, error) {
+// openCursor returns the cursor that seal has sealed, for a list of that sorting.
+func openCursor(text string, by sorting, s *sealer) (cursor, error) {
 	var c cursor
-	plain, err := base64.RawURLEncoding.DecodeString(text)
+	plain, err := s.open(text)
 	if err == nil {
 		err = json.Unmarshal(plain, &c)
 	}
-	if err != nil || c.Position.Address == "" || c.Index < 0 {
-		return cursor{}, &problem{kind: kindBadParameter, cause: err, detail: "The cursor is none; send the next_cursor of the page before as it is."}
+	if err != nil {
+		return cursor{}, &problem{kind: kindBadParameter, cause: err, detail: "This is no cursor of this service; send the next_cursor of the page before as it is, or begin with the first page."}
 	}
-	if c.Sort != s {
-		return cursor{}, badParameter("The cursor belongs to a list that is sorted otherwise; send sort and order as for the first page.")
+	if c.Sort != by {
+		return cursor{}, badParameter("The cursor belongs to a list with another order; send sort and order as for the first page.")
 	}
 	return c, nil
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"hash/maphash"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,9 +17,6 @@ const (
 	defaultLimit = 100
 	maxLimit     = 1000
 	maxNamed     = 100
-
-	// maxListings is how many orders are kept for those who read on; one of 10,000 rooms takes 320 kB.
-	maxListings = 32
 )
 
 // listTypes are the types of rooms that can be listed. Meetings come first, since in the others somebody waits, or is apart.
@@ -157,40 +153,27 @@ func (s *Server) listed(typ string) (asOf time.Time, err error) {
 
 // page returns the rooms of the page that is asked for, and the cursor of the next, "" if there is none.
 //
-// A room's name and age never change, so a list by these goes on behind the room that it has come to.
-// The number of people does change, so the order by that is kept as the first page had it;
-// what is told of each room is always as it is now.
-func (s *Server) page(q listQuery) ([]occupancy.Glance, string, error) {
+// A list goes on behind the room that it has come to. A room's name and age never change, so that a walk by these
+// shows each room once. The number of people does change: a room that passes the cursor meanwhile is shown twice or not at all.
+func (s *Server) page(q listQuery) (rooms []occupancy.Glance, next string, err error) {
 	listing, from := s.directory.Listing(q.sort.By), 0
 	if q.sort.Backwards {
 		from = listing.Len() - 1
 	}
 	if q.cursor != "" {
-		c, err := parseCursor(q.cursor, q.sort)
+		c, err := openCursor(q.cursor, q.sort, s.cursors)
 		if err != nil {
 			return nil, "", err
-		}
-		if q.sort.By == occupancy.ByParticipants {
-			var ok bool
-			if listing, ok = s.listings.Get(c.Listing); !ok || c.Index >= listing.Len() {
-				return nil, "", &problem{kind: kindCursorExpired, detail: "The list has been forgotten since; begin with its first page."}
-			}
-			c.Position = listing.Position(c.Index)
 		}
 		from = listing.After(c.Position, q.sort.Backwards)
 	}
 	rooms, last, more := s.directory.Page(listing, occupancy.Page{
 		From: from, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.keep(),
 	})
-	if !more {
-		return rooms, "", nil
+	if more {
+		next = cursor{q.sort, listing.Position(last)}.seal(s.cursors)
 	}
-	next := cursor{Sort: q.sort, Position: listing.Position(last)}
-	if q.sort.By == occupancy.ByParticipants {
-		next.Listing, next.Index = listing.ID(), last
-		s.listings.Add(next.Listing, listing)
-	}
-	return rooms, next.String(), nil
+	return rooms, next, nil
 }
 
 // keep returns which rooms are wanted.
@@ -279,7 +262,7 @@ type list struct {
 func (l list) validators() validators {
 	tag := etag(len(l.rooms))
 	if l.next != "" {
-		tag = tag.and(etag(maphash.String(etagSeed, l.next))) // it leads nowhere once an order is forgotten
+		tag = tag.and(1) // the cursor itself is another each time, and any of them leads on
 	}
 	for _, g := range l.rooms {
 		tag = tag.and(etagOf(g, l.shape))

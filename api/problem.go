@@ -29,7 +29,6 @@ var (
 	kindBadRoomName      = problemKind{"bad-room-name", http.StatusBadRequest, "Impossible room name"}
 	kindNotWatched       = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
 	kindBadParameter     = problemKind{"bad-parameter", http.StatusBadRequest, "Bad parameter"}
-	kindCursorExpired    = problemKind{"cursor-expired", http.StatusGone, "Cursor expired"}
 	kindMissingKey       = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
 	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "API key wrong"}
 	kindKeyExpired       = problemKind{"key-expired", http.StatusForbidden, "API key expired"}

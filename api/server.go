@@ -136,7 +136,7 @@ type Server struct {
 	docs      docsFiles
 	dashboard map[string]asset // by name
 	bodies    *bodies
-	listings  *lru.Cache[uint64, *occupancy.Listing]
+	cursors   *sealer
 	told      toldLists
 	hub       *hub
 	history   *history
@@ -178,9 +178,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listings, err := lru.New[uint64, *occupancy.Listing](maxListings)
+	cursors, err := newSealer(cfg.Secret, "cursors")
 	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
+		return nil, err
 	}
 	named, err := lru.New[string, namedRoom](maxNames)
 	if err != nil {
@@ -207,7 +207,7 @@ func New(cfg Config) (*Server, error) {
 		docs:      docs,
 		dashboard: dashboard,
 		bodies:    newBodies(cfg.Names),
-		listings:  listings,
+		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
 		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),

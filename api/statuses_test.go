@@ -56,7 +56,6 @@ var statuses = []struct {
 	{"/api/rooms", "400", nil, ask{target: "/api/rooms?limit=many"}},
 	{"/api/rooms", "401", nil, ask{target: "/api/rooms", header: http.Header{"X-Api-Key": nil}}},
 	{"/api/rooms", "403", nil, ask{target: "/api/rooms", header: http.Header{"X-Api-Key": {"guess"}}}},
-	{"/api/rooms", "410", told(several()), ask{target: "/api/rooms?sort=participants&cursor=" + forgotten}},
 	{"/api/rooms", "429", usedUp, ask{target: "/api/rooms"}},
 	{"/api/rooms", "503", with(fails(away)), ask{target: "/api/rooms"}},
 	{"/api/rooms", "default", with(panics), ask{target: "/api/rooms"}},

@@ -2,7 +2,6 @@ package occupancy
 
 import (
 	"cmp"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"sort"
@@ -23,7 +22,7 @@ const (
 )
 
 // Listing is the rooms of all watched MUC domains in one order, as they were at one moment.
-// It never changes, and so may be shared, and kept for reading on later.
+// It never changes, and so may be shared.
 type Listing struct {
 	by      Order
 	age     uint64 // of the directory when this was made
@@ -43,14 +42,6 @@ type Position struct {
 
 func (e entry) compare(p Position) int {
 	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.at, p.Address))
-}
-
-// ID tells the listing from all others, those of other processes included.
-func (l *Listing) ID() uint64 {
-	return maphash.Comparable(seed, struct {
-		by  Order
-		age uint64
-	}{l.by, l.age})
 }
 
 // Len returns the number of rooms.
