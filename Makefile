@@ -6,6 +6,9 @@ FUZZTIME ?= 5m
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 REDOCLY = @redocly/cli@1.34.5
 
+# Says what is missing of Go itself, and installs what a fresh Debian lacks.
+need = .ci/need-go $(GO) && .ci/need
+
 # What a fresh Debian lacks, as PROGRAM:PACKAGE.
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
@@ -22,7 +25,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build the programs into bin/
-	@.ci/need $(need_go)
+	@$(need) $(need_go)
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: image
@@ -33,31 +36,38 @@ image: ## build the container image ppch; VERSION=2.0.0 names the release
 
 .PHONY: demo
 demo: ## show it at work on a real Prosody; FOR=20s ends by itself
-	@.ci/need $(need_go) $(need_prosody)
+	@$(need) $(need_go) $(need_prosody)
 	@$(GO) build -trimpath -o bin/ ./cmd/...
 	@bin/ppch-demo $(if $(FOR),--for $(FOR))
 
+.PHONY: check
+check: ## build, vet and run the tests that need nothing but Go, in under a minute
+	@.ci/need-go $(GO)
+	$(GO) build ./...
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
 .PHONY: test
 test: ## run every test on this machine's Prosody
-	@.ci/need $(need_test)
+	@$(need) $(need_test)
 	cd prosody && busted --lua=lua5.4 spec
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./...
 
 .PHONY: test-prosody13
 test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
-	@.ci/need $(need_test) mmdebstrap:mmdebstrap
+	@$(need) $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
 
 .PHONY: test-compose
 test-compose: ## test images and compose files on a Docker engine of its own, as root
-	@.ci/need $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
+	@$(need) $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
 	$(GO) test -c -o /dev/null ./cmd/ppch
 	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestTheImage" ./cmd/ppch'
 
 .PHONY: lint
 lint: ## look at the code with golangci-lint and luacheck, and at the API's contract with redocly
-	@.ci/need $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
+	@$(need) $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
 	$(GO) mod tidy -diff
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	luacheck -q --config prosody/.luacheckrc prosody
@@ -65,7 +75,7 @@ lint: ## look at the code with golangci-lint and luacheck, and at the API's cont
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
-	@.ci/need $(need_go)
+	@$(need) $(need_go)
 	$(GO) test -run '^$$' -fuzz FuzzNames -fuzztime $(FUZZTIME) ./component/occupancy
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component

@@ -5,16 +5,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ppch/prosody/prosodytest"
 )
 
 // What the dashboard makes of events is right whatever happens. Its modules are tested by Node.js, which takes them for
 // modules in a folder that says so.
 func TestTheDashboardMakesOfEventsWhatTheyTell(t *testing.T) {
 	t.Parallel()
-	node, err := exec.LookPath("node")
-	if err != nil {
-		lacks(t, "node")
-	}
+	node := prosodytest.Installed(t, "node")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("dashboard")); err != nil {
 		t.Fatal(err)

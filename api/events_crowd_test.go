@@ -46,7 +46,10 @@ func wide(nick string, turn int) occupancy.Occupant {
 }
 
 // One client never reads, one is killed in the midst, and a hundred others get every event in order, exactly once.
-func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
+func TestEvents_SlowReaderDoesNotBlockOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until the slow reader is cut off, 10 s")
+	}
 	d := newSite(t)
 	s := tight(prepare(t, telling(d.Directory)))
 	healthy := make([]*follower, 100)

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -29,15 +28,6 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) {
 	flag.Parse()
 	goleak.VerifyTestMain(m)
-}
-
-// lacks skips a test, or fails it in continuous integration, where a test must not go missing unseen.
-func lacks(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("PPCH_REQUIRE_PROSODY") != "" {
-		t.Fatalf("this machine lacks %s", what)
-	}
-	t.Skipf("this machine lacks %s", what)
 }
 
 // testKey is the API key of every service that a test starts.

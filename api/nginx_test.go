@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ppch/prosody/prosodytest"
 )
 
 // nginxConf is a reverse proxy as nginx's own documentation has it: buffering is on.
@@ -33,10 +35,7 @@ http {
 // behindNginx runs nginx before s until the test ends, and returns its address.
 func (s *service) behindNginx() string {
 	s.t.Helper()
-	const program = "/usr/sbin/nginx" // where Debian has it, whatever PATH says
-	if _, err := os.Stat(program); err != nil {
-		lacks(s.t, "nginx")
-	}
+	program := prosodytest.Installed(s.t, "nginx")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)

@@ -84,25 +84,12 @@ func shapeOf(v any) any {
 	return v
 }
 
-// needs skips a test where a program is missing, or fails it where none may be.
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if os.Getenv("CI") != "" || os.Getenv("PPCH_REQUIRE_PROSODY") != "" {
-			t.Fatalf("this machine lacks %s", program)
-		}
-		t.Skipf("this machine lacks %s", program)
-	}
-}
-
 // What README.md shows to be typed is typed, beside a running demo whose service has the key of README.md's own in its file.
 func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})
-	needs(t, "curl", "jq")
+	prosodytest.Installed(t, "curl")
+	prosodytest.Installed(t, "jq")
 	all := consoles(t)
 	dir := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {

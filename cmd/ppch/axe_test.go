@@ -31,11 +31,11 @@ const (
 func fetchAxe(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), installed(t, "npm"), "pack", "--silent", "--prefer-offline", "--pack-destination", dir, axe)
+	cmd := exec.CommandContext(t.Context(), prosodytest.Installed(t, "npm"), "pack", "--silent", "--prefer-offline", "--pack-destination", dir, axe)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Logf("%v\n%s", err, out)
-		lacks(t, axe)
+		prosodytest.Missing(t, "this machine cannot fetch "+axe)
 	}
 	files := must(filepath.Glob(filepath.Join(dir, "*.tgz")))(t)
 	if len(files) != 1 {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"ppch/prosody/prosodytest"
 )
 
 // chromium is a browser that runs until the test ends.
@@ -24,7 +26,7 @@ func startChromium(t testing.TB) *chromium {
 	t.Helper()
 	// As root there is no sandbox to be had; what else is switched off would look for updates on the way.
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.Headless,
+		chromedp.ExecPath(prosodytest.Installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.Headless,
 		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.NoDefaultBrowserCheck,
 	}
 	for _, flag := range []string{

@@ -54,18 +54,6 @@ func freeAddress(t *testing.T) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(must(prosodytest.FreePort())(t)))
 }
 
-// installed returns the path of a program, which Debian may have put where only root looks.
-func installed(t testing.TB, name string) string {
-	t.Helper()
-	for _, path := range []string{name, "/usr/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	lacks(t, name)
-	return ""
-}
-
 // inBackground runs a server until the test ends, and shows what it wrote if that fails.
 func inBackground(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()

@@ -13,6 +13,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"ppch/prosody/prosodytest"
 )
 
 // jitsiTree lays out one of the Jitsis of package jitsi's tests.
@@ -100,7 +102,7 @@ func TestTheCommandsNeedADirectory(t *testing.T) {
 // A person at a terminal is asked. The program script has one for us.
 func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
 	t.Parallel()
-	script, program := installed(t, "script"), buildProgram(t)
+	script, program := prosodytest.Installed(t, "script"), buildProgram(t)
 	for _, tt := range []struct {
 		answer, flags string
 		writes, asks  bool

@@ -24,7 +24,7 @@ import (
 // promtool runs Prometheus' own checks, which must find nothing.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), installed(t, "promtool"), args...)
+	cmd := exec.CommandContext(t.Context(), prosodytest.Installed(t, "promtool"), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	if out, err := cmd.CombinedOutput(); err != nil || len(args) == 2 && len(out) > 0 {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -41,7 +41,7 @@ func scraped(t *testing.T, s *service) func(query string) map[string]string {
 	file := written(t, "prometheus.yml", "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"+config)
 	promtool(t, "", "check", "config", file)
 	address := freeAddress(t)
-	inBackground(t, exec.Command(installed(t, "prometheus"), "--config.file="+file, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+address, "--log.level=warn"))
+	inBackground(t, exec.Command(prosodytest.Installed(t, "prometheus"), "--config.file="+file, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+address, "--log.level=warn"))
 	return func(query string) map[string]string {
 		resp, err := s.client.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(query))
 		if err != nil {

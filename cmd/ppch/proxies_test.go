@@ -32,7 +32,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			config += kind + "_temp_path " + dir + "/" + kind + ";\n"
 		}
-		inBackground(t, exec.Command(installed(t, "nginx"), "-p", dir, "-e", "stderr", "-c", written(t, "nginx.conf", config+server+"}\n")))
+		inBackground(t, exec.Command(prosodytest.Installed(t, "nginx"), "-p", dir, "-e", "stderr", "-c", written(t, "nginx.conf", config+server+"}\n")))
 		return s.through(address, cert)
 	},
 	"Caddy": func(t *testing.T, s *service) *service {
@@ -44,7 +44,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 			"ppch.example.com {": "https://" + address + " {\n\ttls " + cert + " " + key,
 			"127.0.0.1:8890":     upstream,
 		})
-		caddy := exec.Command(installed(t, "caddy"), "run", "--adapter", "caddyfile", "--config",
+		caddy := exec.Command(prosodytest.Installed(t, "caddy"), "run", "--adapter", "caddyfile", "--config",
 			written(t, "Caddyfile", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"+site))
 		home := t.TempDir()
 		caddy.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))

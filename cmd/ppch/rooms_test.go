@@ -131,7 +131,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 // A meeting is watched by scripts, by people, and by people at a terminal, in which the table redraws.
 func TestWatchFromTheTerminal(t *testing.T) {
 	t.Parallel()
-	script := installed(t, "script")
+	script := prosodytest.Installed(t, "script")
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	cast := castOn(t, srv)
 	planning := srv.Room("planning")

@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"ppch/prosody/prosodytest"
 )
 
 // analyze runs systemd-analyze on the unit, with a program in place of the one that an operator has yet to install.
 func analyze(t *testing.T, args ...string) string {
 	t.Helper()
-	exe := installed(t, "systemd-analyze")
+	exe := prosodytest.Installed(t, "systemd-analyze")
 	unit := filepath.Join(t.TempDir(), "ppch.service")
 	put(t, unit, strings.Replace(ofFile(t, "ppch.service"), "/usr/local/bin/ppch", must(os.Executable())(t), 1))
 	out, err := exec.Command(exe, append(args, unit)...).CombinedOutput()

@@ -67,7 +67,7 @@ func TestHTTPSOfItsOwn(t *testing.T) {
 		t.Errorf("%s: got %d %s", s.url, got.status, got.body)
 	}
 
-	curl := exec.CommandContext(t.Context(), installed(t, "curl"), "-sS", "--http2", "--cacert", cert, "--noproxy", "*", "-o", "/dev/null",
+	curl := exec.CommandContext(t.Context(), prosodytest.Installed(t, "curl"), "-sS", "--http2", "--cacert", cert, "--noproxy", "*", "-o", "/dev/null",
 		"-w", "%{http_version} %{http_code}", "-H", "X-API-Key: "+testKey, s.url+"/api/rooms/planning/participants")
 	if out, err := curl.CombinedOutput(); err != nil || string(out) != "2 200" {
 		t.Errorf("curl: got %q, %v want HTTP/2", out, err)

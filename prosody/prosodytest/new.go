@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"testing"
 )
 
 // New starts a server for one test and closes it when the test ends.
-// Without a Prosody the test is skipped; where the environment has CI or
-// PPCH_REQUIRE_PROSODY it fails, so that a test cannot go missing unseen.
-// The end of Prosody's log is shown when the test has failed.
+// It skips the test with -short, and where the machine has no Prosody, see [Missing].
+// If the test fails, New logs the end of Prosody's log.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short runs no Prosody")
+	}
 	s, err := Start(context.Background(), o)
-	if errors.Is(err, ErrNoProsody) && os.Getenv("CI") == "" && os.Getenv("PPCH_REQUIRE_PROSODY") == "" {
-		t.Skip(err)
+	if errors.Is(err, ErrNoProsody) {
+		Missing(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -29,4 +32,32 @@ func New(t testing.TB, o Options) *Server {
 		}
 	})
 	return s
+}
+
+// Installed returns the path of a program that a test runs.
+// It also looks in /usr/sbin, which Debian puts only in root's PATH.
+// It skips the test with -short, and where the program is missing, see [Missing].
+func Installed(t testing.TB, program string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short runs no " + program)
+	}
+	for _, path := range []string{program, "/usr/sbin/" + program} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	Missing(t, "this machine has no "+program)
+	return ""
+}
+
+// Missing skips a test because the machine lacks something, for the reason why.
+// Where the environment has CI or PPCH_REQUIRE_PROSODY it fails the test instead,
+// so that no test goes missing unseen.
+func Missing(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" || os.Getenv("PPCH_REQUIRE_PROSODY") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }

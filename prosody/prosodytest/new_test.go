@@ -17,7 +17,10 @@ func (judged) Helper()           {}
 func (judged) Skip(args ...any)  { panic(verdict("skipped: " + fmt.Sprint(args...))) }
 func (judged) Fatal(args ...any) { panic(verdict("failed: " + fmt.Sprint(args...))) }
 
-func TestNewSkipsOnlyWhereNobodyReliesOnIt(t *testing.T) {
+func TestNew_SkipsOnlyOutsideCI(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short always skips")
+	}
 	const missing = `: prosodytest: no prosody found: install it, or name it in PPCH_TEST_PROSODY: exec: "prosody": executable file not found in $PATH`
 	for name, tc := range map[string]struct {
 		env  map[string]string
