@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -19,19 +18,21 @@ const (
 // A key in the query string is ignored, because URLs end up in logs and histories.
 // A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope) error {
-	identify := s.identify
+	x := exchangeOf(w)
+	var k *key
+	var err error
 	if needed == scopeEvents && r.Method != http.MethodPost { // a ticket makes no other
-		identify = s.identifyStream
+		k, x.ticketEnds, err = s.identifyStream(r)
+	} else {
+		k, err = s.identify(r)
 	}
-	k, err := identify(r)
 	if err != nil {
 		return err
 	}
-	x := exchangeOf(w)
 	x.grant = grant{k}
 	now := time.Now()
-	if k.ended(now) {
-		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}
+	if err := k.expired(now); err != nil {
+		return err
 	}
 	if k.limiter != nil {
 		if !k.limiter.AllowN(now, 1) {
@@ -39,10 +40,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 		}
 		warnLimit(w.Header(), k.limiter, policyKey, now)
 	}
-	if !x.grant.allows(needed) {
-		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", needed)}
-	}
-	return nil
+	return x.grant.need(needed)
 }
 
 // identify returns the key that r carries.
@@ -67,7 +65,7 @@ func (s *Server) identify(r *http.Request) (*key, error) {
 		if limiter := s.guessers.of(r); !limiter.Allow() {
 			return nil, limited(limiter, policyGuesses, tooMany)
 		}
-		return nil, &problem{kind: kindWrongKey, detail: "This is not an API key of this service."}
+		return nil, errWrongKey
 	case k.guessable && s.guessers.held(r):
 		return nil, limited(s.guessers.of(r), policyGuesses, tooMany)
 	}

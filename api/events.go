@@ -121,6 +121,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 	of.grant = x.grant
 	return &stream{
 		interest:  of,
+		until:     x.ticketEnds,
 		keys:      s.keys,
 		hub:       s.hub,
 		to:        w,

@@ -71,15 +71,21 @@ func (c deafConn) Close() error {
 // overHTTP2 runs what tells events over HTTP/2 in memory, and has s.follow use that, until the function that it returns is called.
 func overHTTP2(t *testing.T, s *service) (stop func()) {
 	t.Helper()
-	both := new(http.Protocols)
-	both.SetUnencryptedHTTP2(true)
-	s.HTTP().Protocols = both
+	http2 := new(http.Protocols)
+	http2.SetUnencryptedHTTP2(true)
+	return overPipes(t, s, http2)
+}
+
+// overPipes is overHTTP2 by other protocols.
+func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()) {
+	t.Helper()
+	s.HTTP().Protocols = protocols
 	listener := &pipes{conns: make(chan net.Conn), over: make(chan struct{})}
 	ctx, end := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.RunHub(ctx) })
 	running.Go(func() { _ = s.HTTP().Serve(listener) })
-	transport := &http.Transport{DialContext: listener.dial, Protocols: both}
+	transport := &http.Transport{DialContext: listener.dial, Protocols: protocols}
 	s.client.Transport = transport
 	return func() {
 		end()

@@ -29,10 +29,11 @@ const (
 // stream is one subscriber. It holds no events, but a position in the hub's ring.
 type stream struct {
 	*interest
-	keys *Keyring
-	hub  *hub
-	to   http.ResponseWriter
-	conn *http.ResponseController
+	keys  *Keyring
+	until time.Time // when the ticket ends by which it was opened, zero without one
+	hub   *hub
+	to    http.ResponseWriter
+	conn  *http.ResponseController
 
 	// shares is set if the connection has other streams, as those of HTTP/2 do.
 	shares bool
@@ -86,12 +87,16 @@ func (st *stream) follow(ctx context.Context) error {
 	beat := time.NewTicker(keepAlive)
 	defer beat.Stop()
 	for {
-		news := topic.next()
+		news, replaced := topic.next(), st.keys.replaced()
+		if err := st.renew(); err != nil {
+			return err
+		}
 		if err := st.catchUp(ctx); err != nil {
 			return err
 		}
 		select {
 		case <-news:
+		case <-replaced:
 		case <-beat.C:
 			if err := st.beat(); err != nil {
 				return err
@@ -104,10 +109,25 @@ func (st *stream) follow(ctx context.Context) error {
 	}
 }
 
+// renew looks what the stream may be told from now on. It comes before all that tells of a room,
+// since a stream that always has something to send would never come to another place where the key is looked at.
+func (st *stream) renew() error {
+	now := time.Now()
+	if !st.until.IsZero() && !now.Before(st.until) {
+		return errWithdrawn
+	}
+	renewed, err := st.keys.renew(st.grant, now)
+	if err != nil || !renewed.allows(scopeEvents) || st.room != "" && !renewed.seesAddress(st.room) {
+		return errWithdrawn
+	}
+	st.grant = renewed
+	return nil
+}
+
 // Why a stream ends that nothing is wrong with.
 var (
 	errOver      = errors.New("api: the service stops")
-	errWithdrawn = errors.New("api: the key is not good for this stream any more")
+	errWithdrawn = errors.New("api: the key or the ticket is not good for this stream any more")
 )
 
 // begin tells what is true now, or goes on where the client was before.
@@ -161,6 +181,9 @@ func (st *stream) snapshot(after uint64) error {
 	}
 	snap := st.hub.snapshot(st.interest, after)
 	for number, from, last := 1, 0, false; !last; number++ {
+		if err := st.renew(); err != nil {
+			return err
+		}
 		var part [][]byte
 		part, from, last = st.hub.part(snap, st.interest, number, from)
 		if err := st.send(part...); err != nil {
@@ -205,6 +228,13 @@ func (st *stream) concerns(f *frame) bool {
 // sendAll sends frames. After a reset it tells a snapshot if one is wanted, and reports that the position is another now.
 func (st *stream) sendAll(frames []*frame) (moved bool, err error) {
 	for _, f := range frames {
+		if err := st.renew(); err != nil {
+			return false, err
+		}
+		if !st.concerns(f) { // the key is for fewer rooms than when it was found
+			st.pos = f.pos
+			continue
+		}
 		if err := st.send(st.bytes(f)); err != nil {
 			return false, err
 		}
@@ -228,16 +258,7 @@ func (st *stream) sendAll(frames []*frame) (moved bool, err error) {
 }
 
 // beat says that the stream is still there, and how far the client is: nothing before that concerns it.
-// What the key allows is looked up anew: it may have been withdrawn, have ended, or be good for other things now.
 func (st *stream) beat() error {
-	key := st.keys.find(st.grant.key.sum)
-	if key == nil || key.ended(time.Now()) {
-		return errWithdrawn
-	}
-	st.grant = grant{key}
-	if !st.grant.allows(scopeEvents) || st.room != "" && !st.grant.seesAddress(st.room) {
-		return errWithdrawn
-	}
 	return st.send([]byte(": keep-alive\nid: " + st.hub.idBeyond(st.pos, st.seen) + "\n\n"))
 }
 

@@ -86,6 +86,7 @@ var (
 	madeInstance = regexp.MustCompile(`id: [A-Z2-7]{10}-`)
 	madeRetry    = regexp.MustCompile(`retry: \d{4}\b`)
 	madeCursor   = regexp.MustCompile(`(cursor(?:=|":"))[A-Za-z0-9_-]{60,}`)
+	madeTicket   = regexp.MustCompile(`[A-Za-z0-9_-]{107}`)
 )
 
 // steady returns a body as if it were told at one moment, by a service that makes nothing up.
@@ -93,6 +94,7 @@ func steady(body []byte) []byte {
 	body = madeTime.ReplaceAll(body, []byte(now.Format("2006-01-02T15:04:05.000Z")))
 	body = madeInstance.ReplaceAll(body, []byte("id: 7F3C2A7F3C-"))
 	body = madeRetry.ReplaceAll(body, []byte("retry: 3000"))
+	body = madeTicket.ReplaceAll(body, []byte(testID))
 	return madeID.ReplaceAll(body, []byte(testID))
 }
 

@@ -25,7 +25,10 @@ type exchange struct {
 	room      string // what the path has in its place of the template, escaped
 	asset     string // likewise
 	grant     grant  // what the key allows
-	status    int    // 0 until the answer begins
+
+	ticketEnds time.Time // when the ticket of a stream ends, zero without one
+
+	status    int // 0 until the answer begins
 	bytes     int64
 	streaming time.Time     // when an answer without end began; zero for all others
 	held      time.Duration // how long the answer was held back because the client wished that

@@ -154,32 +154,30 @@ func (s *Server) Followed() int {
 }
 
 // Tickets are those that a Server gives out.
-type Tickets struct{ *tickets }
+type Tickets struct{ tickets }
 
-// NewTickets returns none.
-func NewTickets() Tickets { return Tickets{newTickets()} }
+// NewTickets returns those of a Server with that secret.
+func NewTickets(t testing.TB, secret string) Tickets {
+	return Tickets{tickets{NewSealer(t, secret, "ticket").s}}
+}
 
-// Issue returns a new ticket.
-func (t Tickets) Issue(now time.Time) (ticket string, expires time.Time) {
-	return t.issue(keySum{}, now)
+// Issue returns a new ticket for a key.
+func (t Tickets) Issue(key string, now time.Time) (ticket string, expires time.Time) {
+	return t.issue(sumOf(key), now)
 }
 
 // Good reports whether a ticket is good.
 func (t Tickets) Good(ticket string, now time.Time) bool {
-	_, ok := t.key(ticket, now)
+	_, ok := t.open(ticket, now)
 	return ok
 }
 
-// Len returns how many are remembered.
-func (t Tickets) Len() int { return max(len(t.issued), len(t.order)) }
-
 // What a ring and a snapshot may hold.
 const (
-	MaxFrames  = maxFrames
-	MaxBytes   = maxBytes
-	MaxPart    = maxPart
-	MaxPiece   = maxPiece
-	MaxTickets = maxTickets
+	MaxFrames = maxFrames
+	MaxBytes  = maxBytes
+	MaxPart   = maxPart
+	MaxPiece  = maxPiece
 )
 
 // Keeps reports whether a list as it was told for that query is kept.
@@ -199,7 +197,7 @@ const TypeBase = typeBase
 
 // UseUp lets each key be used once a minute, beginning in a minute. It may be called only before any request.
 func (k *Keyring) UseUp() {
-	for _, key := range *k.keys.Load() {
+	for _, key := range k.keys.Load().bySum {
 		key.limiter = rate.NewLimiter(rate.Every(time.Minute), 1)
 		key.limiter.Allow()
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -87,17 +88,29 @@ type key struct {
 	limiter *rate.Limiter
 }
 
-// ended reports whether the key is good no more.
-func (k *key) ended(now time.Time) bool { return !k.expires.IsZero() && !now.Before(k.expires) }
+// expired returns an error if the key has expired.
+func (k *key) expired(now time.Time) error {
+	if k.expires.IsZero() || now.Before(k.expires) {
+		return nil
+	}
+	return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", k.expires.UTC().Format(time.RFC3339))}
+}
 
 // grant is what a request may see, which its key decides. The zero grant, of a request without key, allows nothing.
 //
-// It is that of the beginning of a request. Whoever answers for long has to ask [Keyring.find] for the key's sum
-// from time to time: the key may have been withdrawn since, or have expired.
+// It is that of the beginning of a request: an answer that lasts has [Keyring.renew] look what has become of it.
 type grant struct{ key *key }
 
 // allows reports whether the grant has all of the scopes that are needed.
 func (g grant) allows(needed scope) bool { return g.key != nil && g.key.scopes&needed == needed }
+
+// need returns an error if the grant lacks some of the scopes that are needed.
+func (g grant) need(needed scope) error {
+	if g.allows(needed) {
+		return nil
+	}
+	return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", needed)}
+}
 
 // names reports whether people's names may be told, and what else is known of each of them.
 func (g grant) names() bool { return g.allows(scopeParticipants) }
@@ -122,6 +135,9 @@ func (g grant) seesAddress(room string) bool {
 func (g grant) matches(local, domain string) bool {
 	return g.key != nil && slices.ContainsFunc(g.key.rooms, func(p roomPattern) bool { return p.matches(local, domain) })
 }
+
+// errWrongKey is the error of a key that isn't one of this service, or was withdrawn.
+var errWrongKey = &problem{kind: kindWrongKey, detail: "This is not an API key of this service."}
 
 // errRoomNotAllowed doesn't say whether there is such a room, and comes before that is looked up.
 var errRoomNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to other rooms."}

@@ -57,11 +57,17 @@ type Keyring struct {
 	log   *slog.Logger
 
 	// keys is never changed, only replaced, so that looking a key up waits for nobody.
-	keys atomic.Pointer[map[keySum]*key]
+	keys atomic.Pointer[keySet]
 
 	// seen is what the file was when it was last heeded, and next what it may be about to become.
 	// They belong to Run.
 	seen, next keysFile
+}
+
+// keySet is the keys that count at one time.
+type keySet struct {
+	bySum    map[keySum]*key
+	replaced chan struct{} // closed once others count
 }
 
 // NewKeyring returns the Keyring for cfg, or an error that names each line of the file that is wrong.
@@ -73,14 +79,14 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if cfg.Key != "" {
 		k.own = &key{name: ownKey, sum: sumOf(cfg.Key), scopes: scopeOf("all"), guessable: len(cfg.Key) < shortestKey}
 	}
-	k.keys.Store(&map[keySum]*key{})
+	k.keys.Store(&keySet{replaced: make(chan struct{})})
 	if k.file != "" {
 		k.seen = readKeysFile(k.file)
 	}
 	if err := k.take(k.seen); err != nil {
 		return nil, err
 	}
-	if len(*k.keys.Load()) == 0 {
+	if len(k.keys.Load().bySum) == 0 {
 		return nil, errors.New("api: no key: without one nobody could ask")
 	}
 	return k, nil
@@ -94,7 +100,20 @@ func sumOf(text string) keySum {
 
 // find returns the key with the given sum, or nil.
 // How long that takes tells nothing of any key: who asks can't choose the sum, and knows none that is near.
-func (k *Keyring) find(sum keySum) *key { return (*k.keys.Load())[sum] }
+func (k *Keyring) find(sum keySum) *key { return k.keys.Load().bySum[sum] }
+
+// replaced returns a channel that is closed when other keys count than at the time of this call.
+func (k *Keyring) replaced() <-chan struct{} { return k.keys.Load().replaced }
+
+// renew returns what a grant allows now, or an error if its key is good for nothing any more.
+// An answer that lasts asks for this from time to time: the key may have been withdrawn, have expired, or be good for other things.
+func (k *Keyring) renew(g grant, now time.Time) (grant, error) {
+	found := k.find(g.key.sum)
+	if found == nil {
+		return grant{}, errWrongKey
+	}
+	return grant{found}, found.expired(now)
+}
 
 // Run heeds the file until ctx ends, and returns nil: at once with each value from reload, whatever that is,
 // and otherwise when the file has changed.
@@ -128,7 +147,7 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
 			continue
 		}
-		k.log.Info("keys read", "file", k.file, "keys", len(*k.keys.Load()))
+		k.log.Info("keys read", "file", k.file, "keys", len(k.keys.Load().bySum))
 	}
 }
 
@@ -146,17 +165,18 @@ func (k *Keyring) take(f keysFile) error {
 	if err != nil {
 		return fmt.Errorf("api: keys file %s:\n  %w", k.file, err)
 	}
-	before := *k.keys.Load()
-	now := map[keySum]*key{}
+	before := k.keys.Load()
+	now := &keySet{bySum: map[keySum]*key{}, replaced: make(chan struct{})}
 	for _, key := range append(known, keys...) {
-		if old := before[key.sum]; old != nil {
+		if old := before.bySum[key.sum]; old != nil {
 			key.limiter = old.limiter // whoever is being held off stays so, whatever else has changed
 		} else if k.rate > 0 {
 			key.limiter = rate.NewLimiter(rate.Limit(k.rate), 2*k.rate)
 		}
-		now[key.sum] = key
+		now.bySum[key.sum] = key
 	}
-	k.keys.Store(&now)
+	k.keys.Store(now)
+	close(before.replaced)
 	switch {
 	case f.mode&0o002 != 0:
 		k.log.Warn("everybody on this machine can write the keys file, and so give themselves keys: chmod o-w", "file", k.file)

@@ -62,6 +62,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
+	as.names = exchangeOf(w).grant.names()
 	v := newValidators(etagOf(glance, as), glance.AsOf)
 	if v.hold(r) {
 		return v.writeUnchanged(w)

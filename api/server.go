@@ -140,7 +140,7 @@ type Server struct {
 	told      toldLists
 	hub       *hub
 	history   *history
-	tickets   *tickets
+	tickets   tickets
 	streams   *streamCounts
 	router    *mux.Router
 	listener  net.Listener
@@ -190,6 +190,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	ticketSealer, err := newSealer(cfg.Secret, "ticket")
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		keys:      cfg.Keys,
 		guessers:  guessers,
@@ -212,7 +216,7 @@ func New(cfg Config) (*Server, error) {
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
 		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),
 		history:   newHistory(cfg.Directory, cfg.Link),
-		tickets:   newTickets(),
+		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{},
 		drainFor:  drainTimeout,
 

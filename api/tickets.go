@@ -1,28 +1,19 @@
 package api
 
 import (
-	"crypto/rand"
+	"encoding/binary"
 	"net/http"
-	"sync"
 	"time"
 )
 
-const (
-	// ticketFor is how long a ticket is good: a browser comes back by itself with the same URL when a stream is lost.
-	ticketFor = time.Hour
+// ticketFor is how long a ticket is good: a browser comes back by itself with the same URL when a stream is lost.
+const ticketFor = time.Hour
 
-	// maxTickets is how many may be good at a time. One more makes the oldest worthless.
-	maxTickets = 10000
-)
-
-// tickets open event streams for those who can't send a key, as a browser's EventSource can't.
+// tickets open event streams for clients that can't send a key, as a browser's EventSource can't.
 // They stand in URLs, and so in logs; therefore they are good for a while, and for nothing else.
-type tickets struct {
-	// mu protects what follows.
-	mu     sync.Mutex
-	issued map[string]ticket
-	order  []string // oldest first
-}
+//
+// A ticket holds all that is known of it, sealed: the service stores none, so that no number of them displaces another.
+type tickets struct{ sealer *sealer }
 
 // ticket stands for the key with which it was asked for, and is worth no more than that is now.
 type ticket struct {
@@ -30,28 +21,21 @@ type ticket struct {
 	expires time.Time
 }
 
-func newTickets() *tickets { return &tickets{issued: make(map[string]ticket)} }
-
 // issue returns a new ticket for a key, and until when it is good.
-func (t *tickets) issue(key keySum, now time.Time) (text string, expires time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for len(t.order) > 0 && (len(t.order) >= maxTickets || !now.Before(t.issued[t.order[0]].expires)) {
-		delete(t.issued, t.order[0])
-		t.order = t.order[1:]
-	}
-	text, expires = rand.Text(), now.Add(ticketFor)
-	t.issued[text] = ticket{key, expires}
-	t.order = append(t.order, text)
-	return text, expires
+func (t tickets) issue(key keySum, now time.Time) (text string, expires time.Time) {
+	expires = now.Add(ticketFor)
+	return t.sealer.seal(binary.BigEndian.AppendUint64(key[:], uint64(expires.UnixMilli()))), time.UnixMilli(expires.UnixMilli()) //nolint:gosec // G115: no clock shows a time before 1970
 }
 
-// key returns the key for which a ticket stands, and false if that isn't good now.
-func (t *tickets) key(text string, now time.Time) (key keySum, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	found, ok := t.issued[text]
-	return found.key, ok && now.Before(found.expires)
+// open returns the ticket that a text is, and false if it is none, or not good any more.
+func (t tickets) open(text string, now time.Time) (ticket, bool) {
+	data, err := t.sealer.open(text)
+	if err != nil || len(data) != len(keySum{})+8 {
+		return ticket{}, false
+	}
+	sum, expires := keySum(data[:len(keySum{})]), binary.BigEndian.Uint64(data[len(keySum{}):])
+	found := ticket{sum, time.UnixMilli(int64(expires))} //nolint:gosec // G115: issue has written it
+	return found, now.Before(found.expires)
 }
 
 // ticketView is a ticket for a client.
@@ -66,16 +50,17 @@ func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, ticketView{Ticket: text, ExpiresAt: expires.UTC().Format(timestamp)})
 }
 
-// identifyStream is identify for those who may send a ticket instead of a key.
-func (s *Server) identifyStream(r *http.Request) (*key, error) {
+// identifyStream is identify for those who may send a ticket instead of a key. It also returns when the ticket ends, zero without one.
+func (s *Server) identifyStream(r *http.Request) (k *key, ends time.Time, err error) {
 	text := r.URL.Query().Get("ticket")
 	if apiKey(r) != "" || text == "" {
-		return s.identify(r)
+		k, err = s.identify(r)
+		return k, time.Time{}, err
 	}
-	if sum, ok := s.tickets.key(text, time.Now()); ok {
-		if k := s.keys.find(sum); k != nil {
-			return k, nil
+	if t, ok := s.tickets.open(text, time.Now()); ok {
+		if k := s.keys.find(t.key); k != nil {
+			return k, t.expires, nil
 		}
 	}
-	return nil, &problem{kind: kindWrongTicket, detail: "This ticket is not good, or no longer: get another from POST /api/events/ticket."}
+	return nil, time.Time{}, &problem{kind: kindWrongTicket, detail: "This ticket is not good, or no longer: get another from POST /api/events/ticket."}
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -88,22 +89,36 @@ func TestWhatOpensNoStream(t *testing.T) {
 
 func TestTicketsEnd(t *testing.T) {
 	now := time.Now()
-	tickets := api.NewTickets()
-	first, expires := tickets.Issue(now)
+	tickets := api.NewTickets(t, "a secret that all nodes share")
+	first, expires := tickets.Issue(testKey, now)
 	if !tickets.Good(first, expires.Add(-time.Nanosecond)) || tickets.Good(first, expires) {
 		t.Errorf("a ticket isn't good until %s", expires)
 	}
-	var last string
-	for range api.MaxTickets {
-		last, _ = tickets.Issue(now)
+}
+
+// However many tickets one client asks for, those of others stay good: no ticket takes the place of another.
+func TestTickets_NoNumberOfThemDisplacesAnother(t *testing.T) {
+	s := start(t)
+	first := s.ticket()
+	for range 10000 {
+		r := httptest.NewRequest(http.MethodPost, "/api/events/ticket", nil)
+		r.Header.Set("X-API-Key", testKey)
+		s.Handler().ServeHTTP(httptest.NewRecorder(), r)
 	}
-	if tickets.Good(first, now) || !tickets.Good(last, now) {
-		t.Error("want the oldest to go once there are too many")
+	if got := s.do(ask{target: "/api/events?ticket=" + first, header: noKey, events: 1}); got.status != http.StatusOK {
+		t.Errorf("got %d %s", got.status, got.body)
 	}
-	_, _ = tickets.Issue(now.Add(time.Hour))
-	if n := tickets.Len(); n != 1 {
-		t.Errorf("got %d tickets, want those that have ended to be forgotten", n)
+}
+
+func TestTickets_OpenStreamsOnEveryNodeAndAfterARestart(t *testing.T) {
+	shared := func(cfg *api.Config) { cfg.Secret = "a secret that all nodes share" }
+	ticket := start(t, shared).ticket()
+	if got := start(t, shared).do(ask{target: "/api/events?ticket=" + ticket, header: noKey, events: 1}); got.status != http.StatusOK {
+		t.Errorf("another node got %d %s", got.status, got.body)
 	}
+	start(t).do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
+	start(t, shared, func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{Key: "another key of another node"}) }).
+		do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
 }
 
 func TestHeadOfAStreamEnds(t *testing.T) {

@@ -35,6 +35,7 @@ func waitFor(q *query) time.Duration {
 }
 
 // changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
+// The key may have been withdrawn by then, or allow other things: the exchange has what it allows.
 // Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
 func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.Glance, as shape, wait time.Duration) (occupancy.Glance, error) {
 	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
@@ -44,8 +45,8 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		return g, err
 	}
 	defer s.streams.leave()
-	began := time.Now()
-	defer func() { exchangeOf(w).held = time.Since(began) }()
+	x, began := exchangeOf(w), time.Now()
+	defer func() { x.held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
 		return g, err
@@ -56,6 +57,9 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	defer topic.release()
 	for {
 		news := topic.next()
+		if err := s.renew(x, room); err != nil {
+			return g, err
+		}
 		now, err := s.rooms.Glance(r.Context(), room)
 		if err != nil || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
 			return now, err
@@ -69,4 +73,15 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 			return now, r.Context().Err()
 		}
 	}
+}
+
+// renew looks what an exchange may be answered about a room from now on.
+func (s *Server) renew(x *exchange, room jid.JID) (err error) {
+	if x.grant, err = s.keys.renew(x.grant, time.Now()); err != nil {
+		return err
+	}
+	if !x.grant.sees(room) {
+		return errRoomNotAllowed
+	}
+	return x.grant.need(scopeCount)
 }

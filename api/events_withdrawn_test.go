@@ -1,0 +1,177 @@
+package api_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// slowConn is the client's end of a connection, from which no more than 1 KiB is read in 20 ms.
+type slowConn struct{ net.Conn }
+
+func (c slowConn) Read(p []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return c.Conn.Read(p[:min(len(p), 1024)])
+}
+
+// A client that reads more slowly than things happen keeps a stream busy: it always has something to send.
+// A silent one has nothing but a keep-alive every 15 s.
+func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
+	const secret = "a secret that all nodes share"
+	for _, c := range []struct {
+		name          string
+		before, after string // what the key is good for; the file changes after 12 s
+		ticket        bool   // good for 14 s more
+		silent        bool
+	}{
+		{name: "the key is withdrawn", before: "scope=all"},
+		{name: "the key is withdrawn, nothing happens", before: "scope=all", silent: true},
+		{name: "the key lacks the scope now", before: "scope=all", after: "scope=count"},
+		{name: "the key expires", before: "scope=all expires=2000-01-01T00:00:14Z", after: "scope=all expires=2000-01-01T00:00:14Z"},
+		{name: "the ticket expires", before: "scope=all", after: "scope=all", ticket: true},
+	} {
+		for version, set := range map[string]func(*http.Protocols, bool){
+			"HTTP/1.1": (*http.Protocols).SetHTTP1, "HTTP/2": (*http.Protocols).SetUnencryptedHTTP2,
+		} {
+			t.Run(c.name+" over "+version, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newSite(t)
+					file := filepath.Join(t.TempDir(), "keys")
+					write := func(fields string) {
+						text := lineFor("another key", "name=other scope=all")
+						if fields != "" {
+							text += lineFor(testKey, "name=client "+fields)
+						}
+						if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+							t.Fatal(err)
+						}
+					}
+					write(c.before)
+					keys := keyring(api.KeyringConfig{File: file, Names: names})
+					s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys, cfg.Secret = keys, secret })
+					protocols := new(http.Protocols)
+					set(protocols, true)
+					stop := overPipes(t, s, protocols)
+					defer func() {
+						stop()
+						time.Sleep(time.Second) // for what still reads
+					}()
+					transport := s.client.Transport.(*http.Transport)
+					dial := transport.DialContext
+					transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						conn, err := dial(ctx, network, addr)
+						return slowConn{conn}, err
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					var running sync.WaitGroup
+					defer running.Wait()
+					defer cancel()
+					running.Go(func() { _ = keys.Run(ctx, nil) })
+
+					target, header := "/api/events", []string(nil)
+					if c.ticket {
+						ticket, _ := api.NewTickets(t, secret).Issue(testKey, time.Now().Add(14*time.Second-time.Hour))
+						target, header = target+"?ticket="+ticket, []string{"X-API-Key", ""}
+					}
+					f := s.follow(target, header...)
+					f.until("status")
+					running.Go(func() {
+						for turn := 0; ctx.Err() == nil && !c.silent; turn++ {
+							d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", turn)}})
+							time.Sleep(10 * time.Millisecond)
+						}
+					})
+					time.Sleep(12 * time.Second)
+					if got := s.Streams().Open; got != 1 {
+						t.Fatalf("got %d streams before the end, want one", got)
+					}
+					write(c.after)
+					time.Sleep(15 * time.Second)
+					if got := s.Streams().Open; got != 0 {
+						t.Errorf("got %d streams 15 s after the end, want none", got)
+					}
+					f.leave()
+					_ = f.ended()
+				})
+			})
+		}
+	}
+}
+
+// An answer that is held back tells nothing that the key doesn't allow any more.
+func TestWait_EndsWithTheKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields string // what the key is good for once the answer is held back
+		status int
+		code   string
+	}{
+		"the key is withdrawn":         {"", 403, "wrong-key"},
+		"the key expires":              {"scope=all expires=1999-12-31", 403, "key-expired"},
+		"the key lacks the scope now":  {"scope=metrics", 403, "scope-missing"},
+		"the key is for other rooms":   {"scope=all room=other", 403, "room-not-allowed"},
+		"the key may know no names":    {"scope=count", 200, ""},
+		"the key may do as it could":   {"scope=all", 304, ""},
+		"the key may do it by another": {"scope=participants", 304, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "keys")
+				write := func(fields string) {
+					text := lineFor("another key", "name=other scope=all")
+					if fields != "" {
+						text += lineFor(testKey, "name=client "+fields)
+					}
+					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write("scope=all")
+				keys := keyring(api.KeyringConfig{File: file, Names: names})
+				s := prepare(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.Keys = keys })
+				defer func() { _ = s.CloseListener() }()
+				ctx, cancel := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				defer running.Wait()
+				defer cancel()
+				running.Go(func() { _ = keys.Run(ctx, nil) })
+				ask := func(target, etag string) *httptest.ResponseRecorder {
+					r := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+					r.Header.Set("X-API-Key", testKey)
+					r.Header.Set("If-None-Match", etag)
+					w := &deadlineRecorder{httptest.NewRecorder()}
+					s.Handler().ServeHTTP(w, r)
+					return w.ResponseRecorder
+				}
+				before := ask("/api/rooms/daily/participants", "")
+				time.AfterFunc(5*time.Second, func() { write(c.fields) })
+				began := time.Now()
+				got := ask("/api/rooms/daily/participants?wait=30s", before.Header().Get("ETag"))
+				if took := time.Since(began); got.Code != c.status || took > 20*time.Second && c.status == 403 {
+					t.Errorf("got %d after %s, want %d", got.Code, took, c.status)
+				}
+				a := answer{got.Code, got.Header(), got.Body.Bytes()}
+				switch {
+				case c.code != "":
+					a.wantProblem(t, c.status, c.code)
+				case got.Code == 200 && len(a.object(t)["participants"].([]any)) > 0:
+					t.Errorf("got %s, want no names", a.body)
+				}
+			})
+		})
+	}
+}
+
+// deadlineRecorder is a recorder for which a deadline can be set.
+type deadlineRecorder struct{ *httptest.ResponseRecorder }
+
+func (deadlineRecorder) SetWriteDeadline(time.Time) error { return nil }
