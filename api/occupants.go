@@ -21,11 +21,12 @@ type occupantView struct {
 	Affiliation string         `json:"affiliation"`
 	JoinedAt    *string        `json:"joined_at"`
 
-	User       *userView `json:"user"`
-	AvatarURL  *string   `json:"avatar_url"`
-	HandRaised *bool     `json:"hand_raised"`
-	AudioMuted *bool     `json:"audio_muted"`
-	VideoMuted *bool     `json:"video_muted"`
+	User          *userView `json:"user"`
+	AvatarURL     *string   `json:"avatar_url"`
+	HandRaised    *bool     `json:"hand_raised"`
+	AudioMuted    *bool     `json:"audio_muted"`
+	VideoMuted    *bool     `json:"video_muted"`
+	ScreenSharing *bool     `json:"screen_sharing"`
 
 	joinedAt time.Time
 }
@@ -58,17 +59,18 @@ func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView
 		view.AvatarURL = &o.AvatarURL
 	}
 	view.HandRaised = new(o.Marks.HandRaised())
-	view.AudioMuted = muted(o.Marks.Audio())
-	view.VideoMuted = muted(o.Marks.Video())
+	view.AudioMuted = is(occupancy.SendingMuted, o.Marks.Audio())
+	view.VideoMuted = is(occupancy.SendingMuted, o.Marks.Video())
+	view.ScreenSharing = is(occupancy.SendingOn, o.Marks.Screen())
 	return view
 }
 
-// muted returns whether nothing is sent, nil (null) where that isn't known.
-func muted(s occupancy.Sending) *bool {
+// is returns whether s is want, nil (null) where s isn't known.
+func is(want, s occupancy.Sending) *bool {
 	if s == occupancy.SendingUnknown {
 		return nil
 	}
-	return new(s == occupancy.SendingMuted)
+	return new(s == want)
 }
 
 // isWebURL reports whether a client's text is a URL that a page may load an image from, and nothing else:

@@ -28,7 +28,7 @@ func holding(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms
 }
 
 func TestWhatIsToldOfAnOccupant(t *testing.T) {
-	guest := map[string]any{"user": nil, "avatar_url": nil, "hand_raised": false, "audio_muted": nil, "video_muted": nil}
+	guest := map[string]any{"user": nil, "avatar_url": nil, "hand_raised": false, "audio_muted": nil, "video_muted": nil, "screen_sharing": nil}
 	cases := []struct {
 		name     string
 		source   occupancy.Source
@@ -59,9 +59,11 @@ func TestWhatIsToldOfAnOccupant(t *testing.T) {
 		{"heard and seen", occupancy.SourceModule, occupancy.Occupant{Marks: occupancy.MarkAudioOn | occupancy.MarkVideoOn}, map[string]any{"audio_muted": false, "video_muted": false}},
 		{"heard, of the rest nothing is known", occupancy.SourceModule, occupancy.Occupant{Marks: occupancy.MarkAudioOn}, map[string]any{"audio_muted": false}},
 		{"seen, of the rest nothing is known", occupancy.SourceModule, occupancy.Occupant{Marks: occupancy.MarkVideoOn}, map[string]any{"video_muted": false}},
+		{"a screen in place of the camera", occupancy.SourceModule, occupancy.Occupant{Marks: occupancy.MarkVideoMuted | occupancy.MarkScreenOn}, map[string]any{"video_muted": true, "screen_sharing": true}},
+		{"a camera and no screen", occupancy.SourceModule, occupancy.Occupant{Marks: occupancy.MarkVideoOn | occupancy.MarkScreenOff}, map[string]any{"video_muted": false, "screen_sharing": false}},
 		{
 			"no source but the module can know any of this", occupancy.SourceDisco,
-			occupancy.Occupant{UserID: "42", AvatarURL: "https://example.com", Marks: occupancy.MarkAudioOn | occupancy.MarkVideoOn},
+			occupancy.Occupant{UserID: "42", AvatarURL: "https://example.com", Marks: occupancy.MarkAudioOn | occupancy.MarkVideoOn | occupancy.MarkScreenOn},
 			map[string]any{"hand_raised": nil},
 		},
 	}

@@ -90,12 +90,12 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 				JoinedAt: began.Add(1250 * time.Millisecond),
 				RealJID:  "a17c@meet.jitsi/PcVx", UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff", UserEmail: "ada@example.com",
 				AvatarURL: "https://example.com/ada.png",
-				Marks:     occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+				Marks:     occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn | occupancy.MarkScreenOff,
 			},
 			{ID: "focus", Kind: occupancy.KindFocus, Role: "moderator", Affiliation: "owner", JoinedAt: began},
 			{
 				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none",
-				JoinedAt: began.Add(time.Minute), Marks: occupancy.MarkAudioOn | occupancy.MarkVideoMuted,
+				JoinedAt: began.Add(time.Minute), Marks: occupancy.MarkAudioOn | occupancy.MarkVideoMuted | occupancy.MarkScreenOn,
 			},
 		},
 	}, nil

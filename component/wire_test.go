@@ -43,7 +43,7 @@ var samples = []struct {
 			{
 				ID: "1a2b3c4d", RealJID: "u1@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(1),
 				UserID: "42", UserName: "Ada L.", UserGroup: "staff", Name: "Ada <3", AvatarURL: "https://example.com/a.png",
-				Marks: occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+				Marks: occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn | occupancy.MarkScreenOff,
 			},
 			{
 				ID: "5e6f7a8b", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none", JoinedAt: at(2),

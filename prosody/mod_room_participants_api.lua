@@ -215,7 +215,7 @@ end
 local function read_sources(text)
 	local object = text:gsub("\\.", "_"):match("^%s*(%b{})%s*$");
 	if not object then return {}; end
-	local audio, video, left = "audio-muted", "video-muted", max_sources;
+	local audio, video, screen, left = "audio-muted", "video-muted", "screen-off", max_sources;
 	for name, source in object:gmatch('"([^"]*)"%s*:%s*(%b{})') do
 		local kind = name:match("%-([av])%d+$");
 		if kind then
@@ -223,7 +223,9 @@ local function read_sources(text)
 			if source:find('"muted"%s*:%s*false') then
 				if kind == "a" then
 					audio = "audio-on";
-				elseif not source:find('"videoType"%s*:%s*"desktop"') then
+				elseif source:find('"videoType"%s*:%s*"desktop') then -- or desktop_high_fps
+					screen = "screen-on";
+				else
 					video = "video-on";
 				end
 			end
@@ -231,12 +233,13 @@ local function read_sources(text)
 		left = left - 1;
 		if left == 0 then break; end
 	end
-	return { audio, video };
+	return { audio, video, screen };
 end
 
 local source_cache, source_cache_size = {}, 0;
 
--- Whether anything is audible or visible, by Jitsi's JSON {"<id>-a0":{"muted":true},…}.
+-- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}. Camera and screen
+-- are both called v, and have any number: a screen is told by its videoType alone.
 -- A kind of source that isn't there counts as muted. But for the ids all say one of a
 -- few things, so without the ids most needn't be parsed again.
 local function source_info(text)
@@ -252,7 +255,7 @@ local function source_info(text)
 			source_cache[text], source_cache_size = marks, source_cache_size + 1;
 		end
 	end
-	return marks[1], marks[2];
+	return marks[1], marks[2], marks[3];
 end
 
 local function muted(text, yes, no)
@@ -265,6 +268,12 @@ local feature_marks = {
 	["http://jitsi.org/protocol/jigasi"] = "jigasi";
 	["http://jitsi.org/protocol/transcriber"] = "transcriber";
 	["http://jitsi.org/protocol/jibri"] = "jibri";
+};
+
+-- Users of the e-mail addresses by which SIP-Jibri tells what it is (Jitsi's util.lib.lua, get_sip_jibri_email_prefix).
+local sip_jibris = {
+	["inbound-sip-jibri"] = true, ["sipjibriina"] = true;
+	["outbound-sip-jibri"] = true, ["sipjibriouta"] = true, ["sipjibrioutb"] = true;
 };
 
 -- The text of an element; nil where it has elements in it.
@@ -285,10 +294,7 @@ local readers = {
 		found.initiator = true;
 	end;
 	["email"] = function (found, child)
-		local text = text_of(child) or "";
-		if text:find("^inbound%-sip%-jibri@") or text:find("^outbound%-sip%-jibri@") then
-			found.sip_jibri = true;
-		end
+		if sip_jibris[(text_of(child) or ""):match("^([^@]+)@")] then found.sip_jibri = true; end
 	end;
 	["avatar-url"] = function (found, child)
 		found.avatar = text_of(child) or "";
@@ -313,6 +319,9 @@ local readers = {
 	["videomuted"] = function (found, child)
 		found.video = found.video or muted(text_of(child), "video-muted", "video-on");
 	end;
+	["videoType"] = function (found, child)
+		found.desktop = text_of(child) == "desktop" or nil;
+	end;
 };
 
 -- Namespaces that aren't the presence's own; lib-jitsi-meet takes a nick of any.
@@ -334,8 +343,9 @@ local function read_presence(presence)
 	return found;
 end
 
--- The marks of a presence; audio and video by its sources, else by what it says beside.
-local function marks_of(found, audio, video)
+-- The marks of a presence; audio, video and screen by its sources, else by what it says beside: that of a client of
+-- before 2022 that has one video, of which videoType says what it shows.
+local function marks_of(found, audio, video, screen)
 	local marks = "";
 	if next(found) == nil then return marks; end
 	if found.jigasi then marks = marks .. " jigasi"; end
@@ -344,9 +354,13 @@ local function marks_of(found, audio, video)
 	if found.initiator then marks = marks .. " initiator"; end
 	if found.sip_jibri then marks = marks .. " sip-jibri"; end
 	if found.hand then marks = marks .. " hand"; end
+	if not video and found.video and found.desktop then
+		video, screen = "video-muted", found.video == "video-on" and "screen-on" or "screen-off";
+	end
 	audio, video = audio or found.audio, video or found.video;
 	if audio then marks = marks .. " " .. audio; end
 	if video then marks = marks .. " " .. video; end
+	if screen then marks = marks .. " " .. screen; end
 	return marks:sub(2);
 end
 
@@ -395,7 +409,7 @@ local function new_known()
 	return {
 		jid = false, role = false, joined = false, affiliation = false, user = false, group = false, head = "";
 		name = false, avatar = false, face = "";
-		sources = false, audio = false, video = false, marks = "";
+		sources = false, audio = false, video = false, screen = false, marks = "";
 	};
 end
 
@@ -439,9 +453,9 @@ local function update_known(known, record, nick, occupant, with_email, afresh)
 	end
 	if known.sources ~= found.sources then
 		known.sources = found.sources;
-		known.audio, known.video = source_info(found.sources);
+		known.audio, known.video, known.screen = source_info(found.sources);
 	end
-	local marks = marks_of(found, known.audio, known.video);
+	local marks = marks_of(found, known.audio, known.video, known.screen);
 	changed = changed or marks ~= known.marks;
 	known.marks = marks;
 	return changed;

@@ -21,12 +21,14 @@ const (
 	MarkAudioOn
 	MarkVideoMuted
 	MarkVideoOn
+	MarkScreenOff
+	MarkScreenOn
 )
 
 // markWords are the words for the marks in the protocol, in the order of the bits.
 var markWords = []string{
 	"jigasi", "transcriber", "jibri", "initiator", "sip-jibri",
-	"hand", "audio-muted", "audio-on", "video-muted", "video-on",
+	"hand", "audio-muted", "audio-on", "video-muted", "video-on", "screen-off", "screen-on",
 }
 
 // ParseMarks returns the marks for words separated by blanks. Words that it doesn't know mean nothing.
@@ -60,8 +62,11 @@ func (m Marks) HandRaised() bool { return m.Has(MarkHandRaised) }
 // Audio tells whether the occupant can be heard.
 func (m Marks) Audio() Sending { return m.sending(MarkAudioMuted, MarkAudioOn) }
 
-// Video tells whether the occupant can be seen.
+// Video tells whether the occupant's camera can be seen.
 func (m Marks) Video() Sending { return m.sending(MarkVideoMuted, MarkVideoOn) }
+
+// Screen tells whether the occupant shares a screen.
+func (m Marks) Screen() Sending { return m.sending(MarkScreenOff, MarkScreenOn) }
 
 func (m Marks) sending(muted, on Marks) Sending {
 	switch {
@@ -73,10 +78,10 @@ func (m Marks) sending(muted, on Marks) Sending {
 	return SendingUnknown
 }
 
-// Sending is whether an occupant sends audio, or video.
+// Sending is whether an occupant sends audio, its camera, or a screen.
 type Sending string
 
-// What is known of an occupant's audio or video.
+// What is known of an occupant's audio, camera or screen.
 const (
 	SendingUnknown Sending = ""
 	SendingMuted   Sending = "muted"

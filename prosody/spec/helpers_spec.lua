@@ -207,15 +207,15 @@ describe("source_info", function ()
 	local function marks(text) return { pure.source_info(text) }; end
 
 	it("reads what is muted", function ()
-		assert.same({ "audio-muted", "video-on" }, marks('{"a-a0":{"muted":true},"a-v0":{"muted":false}}'));
-		assert.same({ "audio-on", "video-muted" }, marks('{"b-a0":{"muted":false},"b-v0":{"muted":true}}'));
-		assert.same({ "audio-muted", "video-muted" }, marks('{}'));
+		assert.same({ "audio-muted", "video-on", "screen-off" }, marks('{"a-a0":{"muted":true},"a-v0":{"muted":false}}'));
+		assert.same({ "audio-on", "video-muted", "screen-off" }, marks('{"b-a0":{"muted":false},"b-v0":{"muted":true}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks('{}'));
 	end);
 
 	it("gives the same for another person's id", function ()
 		for _ = 1, 2 do
 			for id = 1, 600 do
-				assert.same({ "audio-on", "video-muted" }, marks(('{"%08x-a0":{"muted":false}}'):format(id)));
+				assert.same({ "audio-on", "video-muted", "screen-off" }, marks(('{"%08x-a0":{"muted":false}}'):format(id)));
 			end
 		end
 	end);
@@ -224,29 +224,29 @@ describe("source_info", function ()
 		-- All look like honest ones once the ids are out.
 		marks('{"\\-a0":{"muted":true}}');
 		marks('{"x-a0":{"muted":true},"y-a0":{"muted":false}}');
-		assert.same({ "audio-muted", "video-muted" }, marks('{"a-a0":{"muted":true}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks('{"a-a0":{"muted":true}}'));
 	end);
 
 	it("reads two levels, and skips what is deeper", function ()
-		assert.same({ "audio-on", "video-muted" }, marks('{"a-a0":{"x":[{"y":{"muted":true}}],"muted":false},"a-v0":{"x":{"muted":false}}}'));
-		assert.same({ "audio-muted", "video-muted" }, marks('{"x":{"a-a0":{"muted":false}}}'));
-		assert.same({ "audio-muted", "video-muted" }, marks(('{"a-a0":'):rep(400) .. ("}"):rep(400)));
+		assert.same({ "audio-on", "video-muted", "screen-off" }, marks('{"a-a0":{"x":[{"y":{"muted":true}}],"muted":false},"a-v0":{"x":{"muted":false}}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks('{"x":{"a-a0":{"muted":false}}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks(('{"a-a0":'):rep(400) .. ("}"):rep(400)));
 	end);
 
 	it("reads a screen as no camera", function ()
-		assert.same({ "audio-muted", "video-muted" }, marks('{"a-v0":{"muted":false,"videoType":"desktop"}}'));
-		assert.same({ "audio-muted", "video-on" }, marks('{"a-v0":{"muted":false,"videoType":"camera"}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-on" }, marks('{"a-v0":{"muted":false,"videoType":"desktop"}}'));
+		assert.same({ "audio-muted", "video-on", "screen-off" }, marks('{"a-v0":{"muted":false,"videoType":"camera"}}'));
 	end);
 
 	it("isn't misled by escapes and blanks", function ()
-		assert.same({ "audio-on", "video-muted" }, marks(' { "a-a0" : { "x" : "\\"" , "muted" : false } } '));
-		assert.same({ "audio-muted", "video-muted" }, marks('{"a-a0":{"x":"\\"muted\\":false"}}'));
+		assert.same({ "audio-on", "video-muted", "screen-off" }, marks(' { "a-a0" : { "x" : "\\"" , "muted" : false } } '));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks('{"a-a0":{"x":"\\"muted\\":false"}}'));
 	end);
 
 	it("looks at a hundred sources", function ()
 		local many = {};
 		for i = 1, 150 do many[i] = ('"%d-x0":{}'):format(i); end
-		assert.same({ "audio-muted", "video-muted" }, marks("{" .. table.concat(many, ",") .. ',"a-a0":{"muted":false}}'));
+		assert.same({ "audio-muted", "video-muted", "screen-off" }, marks("{" .. table.concat(many, ",") .. ',"a-a0":{"muted":false}}'));
 	end);
 
 	it("knows nothing of what is no object, or too much", function ()
