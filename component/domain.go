@@ -61,7 +61,9 @@ func (d *domain) state() occupancy.Domain {
 	defer d.mu.Unlock()
 	state := occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
 	if d.problem == nil && d.mode == occupancy.ModeModule {
-		state.Problem = d.outOfDate()
+		if state.Problem = d.outOfDate(); state.Problem == nil {
+			state.Problem = d.incomplete()
+		}
 		if d.follower.notAllowed() {
 			state.Problem = occupancy.NotAllowed(d.jid, d.own)
 			state.Problem.RetryAfter = lookSoonEvery
@@ -83,6 +85,19 @@ func (d *domain) outOfDate() *occupancy.UnknownError {
 	p := syncing(d.jid)
 	p.Mend = fmt.Sprintf("what is known of %s is %s old, and is being learnt anew; if this lasts, look at Prosody's log", d.jid, age.Round(time.Second))
 	return p
+}
+
+// incomplete returns why the domain may have rooms that the copy lacks, or nil where it has all.
+func (d *domain) incomplete() *occupancy.UnknownError {
+	if !d.follower.directory.Unseen(d.jid) {
+		return nil
+	}
+	return &occupancy.UnknownError{
+		Reason: occupancy.ReasonStorage,
+		Mend: fmt.Sprintf("Prosody can't read all the rooms of %s in its storage, so a room that isn't shown may exist: "+
+			"fix what Prosody's log says of room_participants_api and of its storage; it is tried again every minute", d.jid),
+		RetryAfter: time.Minute,
+	}
 }
 
 // syncing returns the error for rooms that are being learnt.

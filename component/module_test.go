@@ -1,7 +1,10 @@
 package component_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -129,4 +132,52 @@ func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
 		got, err := c.Room(ctx, last)
 		return err == nil && !got.Exists
 	})
+}
+
+func TestStoredRooms_AreExactAfterARestartOrUnknown(t *testing.T) {
+	t.Parallel()
+	o := withModule
+	o.HostConfig = map[string]string{"muc.meet.jitsi": "storage = \"internal\"\nroom_participants_heartbeat = 1"}
+	srv := prosodytest.New(t, o)
+	ctx := timeout(t, 60*time.Second)
+	for _, name := range []string{"standing", "other"} {
+		must(srv.Shell(ctx, `> (function () local room = prosody.hosts["muc.meet.jitsi"].modules.muc.create_room("`+srv.Room(name)+`"); room:set_persistent(true); room:save(true); end)()`))(t)
+	}
+	if err := srv.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody knows whether there is a room whose file is broken, or one that was never heard of.
+	path := filepath.Join(srv.Dir(), "data", "muc%2emeet%2ejitsi", "config", "other.dat")
+	good := must(os.ReadFile(path))(t)
+	if err := os.WriteFile(path, []byte("return {"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c := on(t, srv, watchAll)
+	var unknown *occupancy.UnknownError
+	eventually(t, 20*time.Second, "one room is unknown", func() bool {
+		_, err := c.Room(ctx, jid.MustParse(srv.Room("other")))
+		return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonStorage
+	})
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("standing"))); err != nil || !got.Exists || !got.Exact || got.Participants != 0 {
+		t.Errorf("got %+v, %v want an empty room that exists", got, err)
+	}
+	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); !errors.As(err, &unknown) || unknown.Reason != occupancy.ReasonStorage {
+		t.Errorf("got the list with %v want why it isn't whole", err)
+	}
+	if problem := c.Link().Domains[0].Problem; problem == nil || problem.Reason != occupancy.ReasonStorage {
+		t.Errorf("got the problem %v", problem)
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, c)
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("other"))); err != nil || !got.Exists || !got.Exact {
+		t.Errorf("got %+v, %v want the room that can be read now", got, err)
+	}
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || !got.Exact {
+		t.Errorf("got %+v, %v want a room that is known not to exist", got, err)
+	}
 }

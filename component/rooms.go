@@ -73,7 +73,7 @@ func (c *Component) Listed(domain jid.JID) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if asOf, ok := d.follower.directory.AsOf(d.jid); ok && d.outOfDate() == nil {
+	if asOf, ok := d.follower.directory.AsOf(d.jid); ok && d.outOfDate() == nil && d.incomplete() == nil {
 		return asOf, nil
 	}
 	if _, err := c.session(); err != nil {
@@ -116,7 +116,7 @@ func (c *Component) ask(d *domain, room jid.JID) (occupancy.Room, error) {
 	})
 }
 
-// known returns what the copy of the domain has of a room, and false while it can't serve.
+// known returns what the copy of the domain has of a room, and false while it can't tell.
 func (d *domain) known(room jid.JID) (occupancy.Room, bool) {
 	if d.outOfDate() != nil {
 		return occupancy.Room{}, false

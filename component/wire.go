@@ -117,6 +117,7 @@ func batchAttributes(start xml.StartElement) (b batch, err error) {
 	if b.At, err = clock(start); err != nil || !b.Synced {
 		return b, err
 	}
+	b.Unseen = attribute(start, "unseen") == "1"
 	if b.Rooms, err = number(start, "rooms"); err == nil {
 		b.Occupants, err = number(start, "occupants")
 	}

@@ -15,7 +15,7 @@ import (
 func encodeBatch(b component.Batch) string {
 	attrs := []string{"xmlns", component.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At)}
 	if b.Synced {
-		attrs = append(attrs, "synced", "1", "rooms", strconv.Itoa(b.Rooms), "occupants", strconv.Itoa(b.Occupants))
+		attrs = append(attrs, "synced", "1", "rooms", strconv.Itoa(b.Rooms), "occupants", strconv.Itoa(b.Occupants), "unseen", flag(b.Unseen))
 	}
 	var inner strings.Builder
 	for _, d := range b.Deltas {

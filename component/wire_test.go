@@ -70,6 +70,7 @@ var samples = []struct {
 		{Room: "old@muc.meet.jitsi", Gone: true},
 	}}}},
 	{"batch-heartbeat.xml", component.Batch{Epoch: "e1", Seq: 3, At: 1012250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
+	{"batch-unseen.xml", component.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},
 }
 
 func TestSamples(t *testing.T) {

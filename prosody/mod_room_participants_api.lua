@@ -60,8 +60,11 @@ local ask_every = 1;
 local max_marks = 2000;
 -- Everything is compared with Prosody once in this many heartbeats.
 local audit_heartbeats = 12;
--- Rooms that Prosody may have swapped out, asked for at a time.
-local max_recalls = 4;
+-- Rooms that Prosody may have swapped out, looked for in its storage at a time.
+local max_lookups = 4;
+-- Rooms in storage that were never seen in memory: more than that are left out, and the batches say so.
+local max_stored = 100000;
+local too_many = ("more than %d rooms"):format(max_stored);
 -- Seconds between a message about breakout rooms and the look at what it changed.
 local breakout_delay = 0.1;
 
@@ -647,7 +650,7 @@ end
 local function write_batch(sub, batch, before, after)
 	local out = { before, ("<batch xmlns='%s' epoch='%s' seq='%d' at='%.3f'"):format(xmlns, sub.epoch, sub.seq, sub.true_at) };
 	if sub.synced then
-		out[3] = (" synced='1' rooms='%d' occupants='%d'"):format(sub.rooms, sub.occupants);
+		out[3] = (" synced='1' rooms='%d' occupants='%d'%s"):format(sub.rooms, sub.occupants, sub.unseen and " unseen='1'" or "");
 	end
 	out[#out + 1] = ">";
 	for i = 1, #batch.rooms do
@@ -686,6 +689,7 @@ end
 local function send_batch(sub, batch)
 	sub.seq = sub.seq + 1;
 	sub.sent_at = monotonic();
+	sub.unseen = sub.watch.unlisted or next(sub.watch.unread) ~= nil;
 	-- What waits for the next batch makes this one no newer than the last that left nothing out.
 	if not (sub.dirty[sub.dirty_at] or sub.synced and (sub.queue[sub.queue_at] or sub.walk and not sub.walk.audit)) then
 		sub.true_at = sub.sent_at;
@@ -837,11 +841,12 @@ end
 --- Records: what is known of each room beside Prosody's own memory
 --
 -- watch.rooms[room JID] = { room, joined = { [occupant JID] = text }, created = ms, latest = ms }
--- By JID, because a room that was swapped out comes back as another object.
+-- By JID, because a room that was swapped out comes back as another object. A room that lies in storage since before this
+-- instance began has no `room`: it is read when it is told.
 
 local function forget_room(watch, room_jid)
 	if watch.rooms[room_jid] then
-		watch.rooms[room_jid] = nil;
+		watch.rooms[room_jid], watch.unread[room_jid] = nil, nil;
 		mark(watch, room_jid);
 	end
 end
@@ -850,7 +855,7 @@ local function learn_room(watch, room, created)
 	local record = watch.rooms[room.jid];
 	if record then
 		if record.room ~= room then
-			record.room = room;
+			record.room, watch.unread[room.jid] = room, nil;
 			for _, sub in pairs(watch.subs) do
 				queue_room(sub, room.jid);
 			end
@@ -872,18 +877,99 @@ local function note_joined(record, nick)
 	record.joined[nick] = ("%d"):format(record.latest);
 end
 
--- Asks Prosody for rooms that it has no longer in memory. It fetches one that was
--- swapped out, and says so by muc-room-restored.
-local function recall(watch)
-	for _ = 1, max_recalls do
-		local room_jid = table.remove(watch.recalls);
+-- Prosody's mod_muc keeps persistent rooms, and those that it swapped out of its cache, in three stores: what there is, and
+-- of each room its configuration and, where somebody is in it, its state. Rooms are read here without mod_muc: what it
+-- restores takes the place of another room in its cache.
+
+local function open_stores(context)
+	return { index = context:open_store("persistent"), configs = context:open_store("config"), states = context:open_store("state") };
+end
+
+-- A driver may fail in its own way. One without storage has empty tables for all.
+local function load_stored(store, key)
+	local ok, data, err = pcall(store.get, store, key);
+	if not ok then return nil, data; end
+	if not data then return nil, err; end
+	return next(data) ~= nil and data or nil;
+end
+
+-- A stored room as an object that only we know, or nil where there is none that counts, and why where that can't be told.
+local function read_stored(watch, room_jid)
+	local node = jid.split(room_jid);
+	local config, err = load_stored(watch.stores.configs, node);
+	if not config then return nil, err; end
+	local state;
+	state, err = load_stored(watch.stores.states, node);
+	if not state and err then return nil, err; end
+	local room = hosts[watch.host].modules.muc.new_room(room_jid, config._data);
+	if not is_meeting(room) then return nil; end
+	room._affiliations = config._affiliations or room._affiliations; -- as Prosody stored them in earlier versions
+	for real_jid, affiliation in pairs(config) do
+		if type(affiliation) == "string" and real_jid:sub(1, 1) ~= "_" then room._affiliations[real_jid] = affiliation; end
+	end
+	state = state or config;
+	for nick, saved in pairs(state) do
+		if type(saved) == "table" and saved.bare_jid and jid.bare(nick) == room_jid then
+			local occupant = room:new_occupant(saved.bare_jid, nick);
+			occupant.role, occupant.jid = saved.role, saved.jid;
+			room._occupants[nick] = occupant;
+		end
+	end
+	for real_jid, saved in pairs(state) do
+		local occupant = type(saved) == "table" and saved.name == "presence" and room._occupants[saved.attr.from];
+		if occupant then occupant.sessions[real_jid] = st.deserialize(saved); end
+	end
+	return room;
+end
+
+-- Records the rooms in storage that aren't in memory.
+local function list_stored(watch)
+	local was = watch.unlisted;
+	local index, err = load_stored(watch.stores.index, nil);
+	watch.unlisted = err and tostring(err);
+	local count = 0;
+	for room_jid in pairs(index or {}) do
+		local node, host, resource = jid.split(type(room_jid) == "string" and room_jid or nil);
+		if node and host == watch.host and not resource and not watch.rooms[room_jid] then
+			if count == max_stored then
+				watch.unlisted = too_many;
+				break;
+			end
+			count = count + 1;
+			watch.rooms[room_jid] = { joined = {}, latest = 0 };
+			for _, sub in pairs(watch.subs) do
+				queue_room(sub, room_jid);
+			end
+		end
+	end
+	if watch.unlisted and watch.unlisted ~= was then
+		module:log("warn", "%s: The rooms in Prosody's storage can't all be listed (%s): PPCH doesn't know which other rooms exist",
+			watch.host, watch.unlisted);
+	end
+end
+
+-- Returns a stored room to tell, or nil. One that can't be read is tried again by the audit.
+local function stored_room(watch, room_jid)
+	local ok, room, err = pcall(read_stored, watch, room_jid);
+	if not ok then room, err = nil, room; end
+	if not room and not err then
+		forget_room(watch, room_jid);
+	elseif err and not watch.unread[room_jid] then
+		module:log("warn", "%s: %s can't be read from Prosody's storage: %s", watch.host, room_jid, tostring(err));
+	end
+	watch.unread[room_jid] = err;
+	return room;
+end
+
+-- Makes sure that rooms which aren't in memory any more are in storage at least.
+local function look_for_swapped(watch)
+	for _ = 1, max_lookups do
+		local room_jid = table.remove(watch.swapped);
 		if not room_jid then break; end
-		local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
-		local room = muc and muc.get_room_from_jid(room_jid);
-		if room == nil or (room and not is_meeting(room)) then
-			forget_room(watch, room_jid);
-		elseif room then
-			learn_room(watch, room);
+		local config, err = load_stored(watch.stores.configs, (jid.split(room_jid)));
+		if not config and not err then
+			local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
+			if not muc or not muc.get_room_from_jid(room_jid) then forget_room(watch, room_jid); end
 		end
 	end
 end
@@ -897,10 +983,10 @@ local function take_stock(watch)
 		live[room.jid] = true;
 		learn_room(watch, room);
 	end
-	watch.recalls = {};
+	if watch.swapped[1] then return; end -- some are still to be looked for
 	for room_jid in pairs(watch.rooms) do
 		if not live[room_jid] then
-			watch.recalls[#watch.recalls + 1] = room_jid;
+			watch.swapped[#watch.swapped + 1] = room_jid;
 		end
 	end
 end
@@ -926,6 +1012,8 @@ local function tell_changes(sub, batch)
 		elseif marks and told.record ~= record then
 			queue_room(sub, room_jid);
 			told.marks = nil;
+		elseif marks and not record.room then
+			told.marks = nil; -- nothing changes in storage
 		elseif marks then
 			if marks[room_jid .. "/focus"] then
 				told.visitors = visitors_of(record.room);
@@ -973,7 +1061,13 @@ local function next_walk(sub, batch)
 		return walk;
 	end
 	local room = record.room;
-	if not told and next(room._occupants) == nil then
+	if not room then
+		if told and told.record == record then return walk; end -- nothing changes in storage
+		room = stored_room(sub.watch, room_jid);
+		batch.look_at = 0; -- it may have taken long
+		if not room then return walk; end
+		record.room, walk.stored = room, room;
+	elseif not told and next(room._occupants) == nil then
 		-- create_room() announces a room before it is sure that there is place for it.
 		local muc = hosts[sub.watch.host].modules.muc;
 		if not muc or not muc.get_room_from_jid(room_jid) then
@@ -1009,13 +1103,15 @@ local function tell_rooms(sub, batch)
 	while not is_full(batch) do
 		local walk = sub.walk or next_walk(sub, batch);
 		if not walk then return; end
-		local told = sub.told[walk.jid];
+		local told, record = sub.told[walk.jid], sub.watch.rooms[walk.jid];
+		if record and not record.room then record.room = walk.stored; end -- only for this moment
 		-- Whoever forgot the room in the meantime has marked it.
 		while told and walk[walk.at] and not is_full(batch) do
 			add_occupant(sub, batch, walk.jid, told, walk[walk.at], true);
 			walk.at = walk.at + 1;
 		end
 		sub.walk = told and walk[walk.at] and walk or nil;
+		if walk.stored and record and record.room == walk.stored then record.room = nil; end
 	end
 end
 
@@ -1091,8 +1187,9 @@ local function on_beat(watch)
 	if round then
 		watch.beats = 0;
 		take_stock(watch);
+		if watch.unlisted and watch.unlisted ~= too_many then list_stored(watch); end
 	end
-	recall(watch);
+	look_for_swapped(watch);
 	for _, sub in pairs(watch.subs) do
 		local oldest = sub.asks[sub.first_ask];
 		if sub.origin.destroyed then
@@ -1350,7 +1447,8 @@ local function start_watch(host)
 	local watch = {
 		host = host, context = context, options = options;
 		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
-		subs = {}, awaited = {}, hooks = {}, recalls = {}, changed_parents = {};
+		subs = {}, awaited = {}, hooks = {}, changed_parents = {}, swapped = {};
+		stores = open_stores(context), unread = {};
 		-- mod_disco asks the modules of its own host, so where we aren't one of them
 		-- mod_muc has the feature for us.
 		feature_of = host == module.host and module or hosts[host].modules.muc.module;
@@ -1397,6 +1495,7 @@ local function start_watch(host)
 	registry.owners[host] = function () stop_watch(host); end;
 	watch.feature_of:add_feature(xmlns);
 	take_stock(watch);
+	list_stored(watch);
 	module:log("info", "Serving %s to %s", host, (function ()
 		local names = {};
 		for name in pairs(options.components) do names[#names + 1] = name; end

@@ -28,6 +28,7 @@ type batch struct {
 	Seq       int         `xml:"seq,attr"`
 	At        float64     `xml:"at,attr"`
 	Synced    string      `xml:"synced,attr"`
+	Unseen    string      `xml:"unseen,attr"`
 	Rooms     []roomDelta `xml:"room"`
 	Occupants string      `xml:"occupants,attr"`
 	Total     string      `xml:"rooms,attr"`

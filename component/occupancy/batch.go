@@ -29,8 +29,9 @@ type Batch struct {
 	Synced bool
 
 	// Rooms and Occupants are how many the domain has once the batch is applied.
-	// They are told only with Synced.
+	// They are told only with Synced, as is Unseen: whether there may be rooms that the domain couldn't look at.
 	Rooms, Occupants int
+	Unseen           bool
 }
 
 // Delta is what is told of one room: absolute facts, so that to apply one twice does no harm.

@@ -119,7 +119,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	if err := w.served.check(b); err != nil {
 		return err
 	}
-	w.asOf = at
+	w.served.unseen, w.asOf = b.Unseen, at
 	return nil
 }
 
@@ -133,6 +133,7 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 		return nil
 	}
 	next := w.next
+	next.unseen = b.Unseen
 	w.next = nil
 	if err := next.check(b); err != nil {
 		return err
@@ -198,6 +199,14 @@ func (d *Directory) Age() uint64 {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.age
+}
+
+// Unseen reports whether domain may have rooms that aren't known, though others are.
+func (d *Directory) Unseen(domain jid.JID) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	w := d.domain(domain.Domainpart())
+	return w != nil && w.served != nil && w.served.unseen
 }
 
 // AsOf returns when what is served of domain was last known to be true, and false if nothing is known of it.

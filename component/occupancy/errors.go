@@ -28,6 +28,7 @@ const (
 	ReasonNoMUC         Reason = "no-muc"         // the watched domain is not a MUC service
 	ReasonNotAllowed    Reason = "not-allowed"    // the module is there, and doesn't list our component
 	ReasonSyncing       Reason = "syncing"        // the module is there, and its rooms are being learnt
+	ReasonStorage       Reason = "storage"        // Prosody has rooms in storage that can't be read
 	ReasonModuleMissing Reason = "module-missing" // rooms are hidden and the Lua module isn't loaded
 	ReasonRejected      Reason = "rejected"       // Prosody answered with an unexpected error
 )

@@ -56,6 +56,9 @@ func (d *Directory) Glance(room jid.JID) (Glance, bool) {
 		return Glance{}, false
 	}
 	r := w.served.rooms[at]
+	if r == nil && w.served.unseen {
+		return Glance{}, false
+	}
 	if r == nil || r.hidden {
 		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, true
 	}

@@ -194,12 +194,12 @@ type Survey struct {
 	Sizes map[int]int
 }
 
-// Survey goes through all rooms of a domain. It returns false if nothing is known of it.
+// Survey goes through all rooms of a domain. It returns false if not all of them are known.
 func (d *Directory) Survey(domain jid.JID) (Survey, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil {
+	if w == nil || w.served == nil || w.served.unseen {
 		return Survey{}, false
 	}
 	s := Survey{Totals: w.totals(), Sizes: make(map[int]int)}

@@ -13,8 +13,12 @@ type replica struct {
 	// shown, tally and sizes count the rooms that are shown, and who is in them.
 	occupants int
 	shown     int
-	tally     Tally
-	sizes     Sizes
+
+	// unseen is whether there may be rooms that aren't in rooms: a room that isn't there need not be missing.
+	unseen bool
+
+	tally Tally
+	sizes Sizes
 }
 
 func newReplica() *replica {

@@ -7,7 +7,8 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Room returns what is known of a room, which need not exist, and false if nothing is known of its domain.
+// Room returns what is known of a room, which need not exist, and false if nothing is known of its domain,
+// or if it isn't known whether there is such a room.
 func (d *Directory) Room(room jid.JID) (Room, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -17,6 +18,9 @@ func (d *Directory) Room(room jid.JID) (Room, bool) {
 	}
 	at := room.Bare().String()
 	r := w.served.rooms[at]
+	if r == nil && w.served.unseen {
+		return Room{}, false
+	}
 	if r == nil || r.hidden {
 		return Room{
 			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0), Numbers: stateAt(0),
@@ -38,12 +42,12 @@ type Totals struct {
 	Sizes Sizes
 }
 
-// Totals returns the totals of domain, and false if nothing is known of it.
+// Totals returns the totals of domain, and false if not all of it is known.
 func (d *Directory) Totals(domain jid.JID) (Totals, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil {
+	if w == nil || w.served == nil || w.served.unseen {
 		return Totals{}, false
 	}
 	return w.totals(), true
@@ -154,8 +158,9 @@ func (d *Directory) ref(at string) RoomRef {
 	if w == nil || w.served == nil {
 		return ref
 	}
-	ref.Known = true
-	if r := w.served.rooms[at]; r != nil {
+	r := w.served.rooms[at]
+	ref.Known = r != nil || !w.served.unseen
+	if r != nil {
 		ref.Exists = true
 		ref.Participants = r.tally.People()
 	}

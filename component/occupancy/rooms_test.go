@@ -277,3 +277,34 @@ func TestTenant(t *testing.T) {
 		}
 	}
 }
+
+func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
+	d := meeting(t)
+	other := jid.MustParse("other@muc.meet.jitsi")
+	batch := synced(1, 3)
+	batch.Unseen = true
+	apply(t, d, at(20), batch)
+	for name, known := range map[string]bool{"Room": is(d.Room(other)), "Glance": is(d.Glance(other)), "Totals": is(d.Totals(muc)), "Survey": is(d.Survey(muc))} {
+		if known {
+			t.Errorf("%s: known, but there may be rooms that nobody could look at", name)
+		}
+	}
+	if room, ok := d.Room(daily); !ok || room.Participants != 2 || !room.Exact {
+		t.Errorf("got %+v, %t want the room that is known", room, ok)
+	}
+	if !d.Unseen(muc) || d.Unseen(lobby) || d.Snapshot().Domains()[0].Known || d.SnapshotOf(other).Domains()[0].Known || !d.SnapshotOf(daily).Domains()[0].Known {
+		t.Error("got the domain as a whole known, or the room that is known as unknown")
+	}
+	d.Begin(breakout, jitsi)
+	must(t, d.Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
+	apply(t, d, at(22), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
+	if room, _ := d.Room(daily); room.Breakouts[0].Known {
+		t.Errorf("got %+v want a breakout room of which nothing is known", room.Breakouts[0])
+	}
+	if room, ok := d.Room(other); !ok || room.Exists || !room.Exact || !is(d.Totals(muc)) {
+		t.Errorf("got %+v, %t want a room that is known not to exist", room, ok)
+	}
+}
+
+// is returns whether there is a value.
+func is[T any](_ T, ok bool) bool { return ok }

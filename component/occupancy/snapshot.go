@@ -22,8 +22,8 @@ type Snapshot struct {
 // DomainSnapshot is how well a watched MUC domain is known.
 type DomainSnapshot struct {
 	JID   jid.JID
-	Known bool
-	AsOf  time.Time // zero unless known
+	Known bool      // whether no room is missing
+	AsOf  time.Time // zero where nothing is known
 }
 
 // RoomSnapshot is a room as it was. Its receiver owns it.
@@ -60,7 +60,7 @@ func (d *Directory) pinAll() *Snapshot {
 	defer d.mu.RUnlock()
 	s := &Snapshot{Seq: d.seq}
 	for _, w := range d.watched {
-		s.domains = append(s.domains, DomainSnapshot{JID: address(w.name), Known: w.served != nil, AsOf: w.asOf})
+		s.domains = append(s.domains, DomainSnapshot{JID: address(w.name), Known: w.served != nil && !w.served.unseen, AsOf: w.asOf})
 		if w.served == nil {
 			continue
 		}
@@ -83,9 +83,10 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	if w == nil {
 		return s
 	}
-	s.domains = []DomainSnapshot{{JID: address(w.name), Known: w.served != nil, AsOf: w.asOf}}
 	at := room.Bare().String()
-	if r := w.served.room(at); r != nil && !r.hidden {
+	r := w.served.room(at)
+	s.domains = []DomainSnapshot{{JID: address(w.name), Known: w.served != nil && (r != nil || !w.served.unseen), AsOf: w.asOf}}
+	if r != nil && !r.hidden {
 		s.rooms = []pinnedRoom{d.pin(w, at, r)}
 	}
 	return s

@@ -90,12 +90,12 @@ local function read_batch(element)
 end
 
 describe("samples", function ()
-	for _, name in ipairs { "batch-snapshot", "batch-changes", "batch-heartbeat" } do
+	for _, name in ipairs { "batch-snapshot", "batch-changes", "batch-heartbeat", "batch-unseen" } do
 		it("are what the module sends: " .. name, function ()
 			local want = sample(name);
 			local sub = {
 				epoch = want.attr.epoch, seq = tonumber(want.attr.seq), true_at = tonumber(want.attr.at), synced = want.attr.synced == "1";
-				rooms = tonumber(want.attr.rooms), occupants = tonumber(want.attr.occupants);
+				rooms = tonumber(want.attr.rooms), occupants = tonumber(want.attr.occupants), unseen = want.attr.unseen == "1";
 			};
 			local got = assert(xml.parse(pure.write_batch(sub, read_batch(want), "", "")));
 			assert.same(shape(want), shape(got));
