@@ -101,6 +101,35 @@ func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	}
 }
 
+func TestRoom_PrefixHidesNobodyElseOfItsDomain(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{
+		Module: true, HideRooms: true, JitsiDefaults: true,
+		GlobalConfig: `recorder_prefixes = { "recorder@recorder.meet.jitsi", "jibri@auth.meet.jitsi", "recorder@cast.meet.jitsi" }`,
+	})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	people := must(srv.Component(ctx, srv.Domains.Cast))(t)
+	defer people.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	standup := srv.Room("standup")
+	must(cast.Open(ctx, standup))(t)
+	must(cast.Recorder(ctx, standup))(t)
+	must(cast.TrustedCaller(ctx, standup, "+49 30 123"))(t)
+	must(people.JoinAs(ctx, "bob@cast.meet.jitsi/web", standup, "bob"))(t)
+	var got occupancy.Room
+	eventually(t, 5*time.Second, "focus, a recorder, a caller and Bob", func() bool {
+		var err error
+		got, err = c.Room(ctx, jid.MustParse(standup))
+		return err == nil && len(got.Occupants) == 4
+	})
+	if got.Participants != 2 || got.Counts[occupancy.KindSIP] != 1 || got.Counts[occupancy.KindUser] != 1 || got.Counts[occupancy.KindRecorder] != 1 {
+		t.Errorf("got %d people and %v want a caller, Bob and a recorder", got.Participants, got.Counts)
+	}
+}
+
 func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)

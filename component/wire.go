@@ -54,6 +54,7 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 		Trust: occupancy.Trust{
 			Recorders:    strings.Fields(attribute(start, "recorders")),
 			Transcribers: strings.Fields(attribute(start, "transcribers")),
+			Hidden:       strings.Fields(attribute(start, "hidden")),
 		},
 	}
 	if start.Name != subscribedName || s.Epoch == "" {

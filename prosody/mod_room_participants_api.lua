@@ -105,7 +105,7 @@ local function domains_option(context, name, default)
 		if not domain or node or resource then
 			local names = {};
 			for known in pairs(default or {}) do names[#names + 1] = known; end
-			wrong(context, name, item, "a domain", default and t_concat(names, ", ") or "all");
+			wrong(context, name, item, "a domain", default and (names[1] and t_concat(names, ", ") or "none") or "all");
 			return default;
 		end
 		domains[domain] = true;
@@ -113,17 +113,33 @@ local function domains_option(context, name, default)
 	return domains;
 end
 
--- One of Jitsi's options, as a list separated by spaces. Like Jitsi's util.lib.lua it adds the global set, or the
--- default where there is none, to the domain's own set.
-local function prefixes_option(context, name, default)
-	local prefixes = {};
-	for item in context:get_option_inherited_set(name, default) do
+-- The items of a set that other programs wrote, separated by spaces.
+local function spaced(set)
+	local items = {};
+	for item in set do
 		if type(item) == "string" and item ~= "" and valid_utf8(item) and not item:find("[%s%c]") then
-			prefixes[#prefixes + 1] = item;
+			items[#items + 1] = item;
 		end
 	end
-	t_sort(prefixes);
-	return t_concat(prefixes, " ");
+	t_sort(items);
+	return t_concat(items, " ");
+end
+
+-- Prefixes by an option of Jitsi's. Like Jitsi's util.lib.lua this adds the global set, or the default where there is
+-- none, to the domain's own set.
+local function prefixes_option(context, name, default)
+	return spaced(context:get_option_inherited_set(name, default));
+end
+
+-- Domains whose occupants Jitsi's clients don't show: by our own option, and by visitors_ignore_list, which Jitsi has
+-- on the main virtual host for the domain of recorders and transcribers.
+local function hidden_option(context, parent)
+	local main = context:get_option_string("muc_mapper_domain_base", parent);
+	local hidden = module:context(main):get_option_set("visitors_ignore_list", {});
+	for domain in pairs(domains_option(context, "room_participants_hidden_domains", {})) do
+		hidden:add(domain);
+	end
+	return spaced(hidden);
 end
 
 local function read_options(context)
@@ -140,6 +156,7 @@ local function read_options(context)
 		recorders = prefixes_option(context, "recorder_prefixes", { "recorder@recorder.", "jibria@recorder.", "jibrib@recorder." });
 		transcribers = prefixes_option(context, "transcriber_prefixes",
 			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
+		hidden = hidden_option(context, parent);
 	};
 end
 
@@ -1288,6 +1305,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		time = ("%d"):format(floor(now() * 1000));
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
+		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;
 	}));
 	module:log("info", "%s: %s has subscribed", watch.host, name);
 	start_beat(watch);

@@ -22,6 +22,7 @@ func TestWrongOptionsAreToldAndDefaultsUsed(t *testing.T) {
 		"room_participants_ack_timeout = 0/0":                      "is not a number from 1 to 300: using 15",
 		"room_participants_heartbeat = 60":                         "room_participants_heartbeat = 60 is not a number from 1 to 10: using 5",
 		"room_participants_email = \"perhaps\"":                    "room_participants_email = perhaps is not true or false: using false",
+		"room_participants_hidden_domains = { \"x@y\" }":           "room_participants_hidden_domains = x@y is not a domain: using none",
 		"recorder_prefixes = 7":                                    "",
 		"transcriber_prefixes = { 7, {}, \"a\\nb\", \"\", false }": "",
 	}
@@ -66,7 +67,7 @@ room_participants_heartbeat = "1.5"`},
 	})
 	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
 	got := followAs(t, one, srv.Domains.MUC).subscribe()
-	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", got.At}
+	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", got.At}
 	if got != want || got.Version == "" || got.At <= 0 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -111,6 +112,33 @@ func TestPrefixes_AreJitsisDefaultsAndMergedAsJitsiMergesThem(t *testing.T) {
 				if got.Recorders != want || got.Transcribers != transcribers {
 					t.Errorf("%s: got recorders %q and transcribers %q, want %q and %q", domain, got.Recorders, got.Transcribers, want, transcribers)
 				}
+			}
+		})
+	}
+}
+
+// Jitsi has visitors_ignore_list on its main virtual host: mod_visitors reads it there, and mod_visitors_component asks
+// module:context(muc_mapper_domain_base) for it.
+func TestHiddenDomains_AreNamedByOurOptionOrByJitsisList(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, global, main, muc, want string }{
+		{"nothing is named", "", "", "", ""},
+		{"by prefixes alone", `recorder_prefixes = { "recorder@hidden.meet.jitsi" }`, "", "", ""},
+		{"by Jitsi's list", "", `visitors_ignore_list = { "hidden.meet.jitsi" }`, "", "hidden.meet.jitsi"},
+		{"by Jitsi's list, without the domain mapper's option", "muc_mapper_domain_base = nil", `visitors_ignore_list = { "hidden.meet.jitsi" }`, "", "hidden.meet.jitsi"},
+		{"by a list that isn't the main host's", "", "", `visitors_ignore_list = { "hidden.meet.jitsi" }`, ""},
+		{"by our option", `room_participants_hidden_domains = "HIDDEN.meet.jitsi"`, "", "", "hidden.meet.jitsi"},
+		{"by both", "", `visitors_ignore_list = { "one.example", "two.example", 7, "a b" }`, `room_participants_hidden_domains = { "three.example", "one.example" }`, "one.example three.example two.example"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := start(t, prosodytest.Options{
+				JitsiDefaults: true,
+				GlobalConfig:  c.global,
+				HostConfig:    map[string]string{"meet.jitsi": c.main, "muc.meet.jitsi": c.muc},
+			})
+			if got := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.MUC).subscribe(); got.Hidden != c.want {
+				t.Errorf("got %q, want %q", got.Hidden, c.want)
 			}
 		})
 	}

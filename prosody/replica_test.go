@@ -19,6 +19,7 @@ type subscribed struct {
 	Heartbeat    string `xml:"heartbeat,attr"`
 	Recorders    string `xml:"recorders,attr"`
 	Transcribers string `xml:"transcribers,attr"`
+	Hidden       string `xml:"hidden,attr"`
 
 	At float64 `xml:"at,attr"`
 }

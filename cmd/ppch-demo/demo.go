@@ -25,6 +25,7 @@ type demo struct {
 	port   int           // 0 for any
 	lasts  time.Duration // 0 for until stopped
 	strict bool          // the port must be had
+	debian bool          // Prosody's configuration has what Debian's Jitsi packages write, and no more
 }
 
 func newCommand() *cobra.Command {
@@ -49,6 +50,7 @@ func newCommand() *cobra.Command {
 	cmd.AddCommand(newCast())
 	cmd.Flags().DurationVar(&d.lasts, "for", 0, "end by itself after this time, such as 20s; 0 lasts until Ctrl-C")
 	cmd.Flags().IntVar(&d.port, "port", 8890, "where the service listens; unless given, any free port will do when this one is taken")
+	cmd.Flags().BoolVar(&d.debian, "debian", false, "configure Prosody as Debian's Jitsi packages do, which don't name recorders")
 	cmd.Flags().StringVar(&d.ppch, "ppch", besideMe("ppch"), "the service's program")
 	return cmd
 }
@@ -69,7 +71,7 @@ func (d demo) run(ctx context.Context) (err error) {
 		ctx, stop = context.WithTimeout(ctx, d.lasts)
 		defer stop()
 	}
-	srv, err := prosodytest.Start(ctx, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
+	srv, err := prosodytest.Start(ctx, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true, JitsiDefaults: d.debian})
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -38,6 +38,20 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 	}
 }
 
+// Debian's packages leave recorder_prefixes unset, so that Jitsi's own default has to tell the recorder from people.
+func TestDemo_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
+	t.Parallel()
+	prosodytest.New(t, prosodytest.Options{})
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(filepath.Join(dir, "ppch-demo"), "--debian", "--for", "4s", "--port", "0").CombinedOutput()
+	if want := `"participant_count":4,"has_participants":true,"participants":["Ada","Grace","Linus","+49 30 123456"]`; err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("got %v and\n%s want %s in it", err, out, want)
+	}
+}
+
 func TestADemoThatCantRunSaysWhy(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})

@@ -38,7 +38,7 @@ func TestAnInstallationCountsOnARealProsody(t *testing.T) {
 	}
 	t.Run("Debian's packages", func(t *testing.T) {
 		t.Parallel()
-		srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
+		srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true, JitsiDefaults: true})
 		debianise(t, srv)
 		before := everything(t, srv.Dir())
 		installBeside(t, srv, srv.Dir())
@@ -151,6 +151,7 @@ func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
 	for _, domain := range []string{"muc", "breakout", "lobby"} {
 		meeting(t, cast, "planning@"+domain+".meet.jitsi", "Ada", "Grace")
 	}
+	must(cast.Recorder(t.Context(), "planning@muc.meet.jitsi"))(t)
 	s := runService(t, env).ready()
 	for _, room := range []string{"planning", "planning@breakout.meet.jitsi", "planning@lobby.meet.jitsi"} {
 		var a answer

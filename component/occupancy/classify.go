@@ -5,11 +5,14 @@ import (
 	"strings"
 )
 
-// Trust is what a MUC domain's configuration says about the conference's own machinery:
-// prefixes of real JIDs that only it can have. Without any prefix nobody is taken for it.
+// Trust is what a MUC domain's configuration says about the conference's own machinery.
+// Where it says nothing, nobody but focus is taken for it.
 type Trust struct {
-	Recorders    []string
-	Transcribers []string
+	// Recorders and Transcribers are prefixes of real JIDs that only these can have.
+	Recorders, Transcribers []string
+
+	// Hidden are the domains whose occupants Jitsi's clients don't show.
+	Hidden []string
 
 	// Lobby is whether the domain's rooms are where people wait to be let in. A [Directory] knows by itself.
 	Lobby bool
@@ -31,8 +34,7 @@ func Classify(o *Occupant, t Trust) Kind {
 		return KindRecorder
 	case startsWithAny(o.RealJID, t.Transcribers):
 		return KindTranscriber
-	case t.hides(host(o.RealJID)):
-		// Jitsi's clients show nobody of the domain on which its recorders are.
+	case slices.Contains(t.Hidden, host(o.RealJID)):
 		switch {
 		case gateway:
 			return KindSIPVideo
@@ -50,12 +52,6 @@ func Classify(o *Occupant, t Trust) Kind {
 		return KindSIP
 	}
 	return KindUser
-}
-
-// hides reports whether domain is the one of a trusted prefix: the hidden domain.
-func (t Trust) hides(domain string) bool {
-	is := func(prefix string) bool { return host(prefix) == domain }
-	return domain != "" && (slices.ContainsFunc(t.Recorders, is) || slices.ContainsFunc(t.Transcribers, is))
 }
 
 func startsWithAny(address string, prefixes []string) bool {

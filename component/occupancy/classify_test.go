@@ -10,6 +10,7 @@ import (
 var jitsi = occupancy.Trust{
 	Recorders:    []string{"recorder@hidden.meet.jitsi"},
 	Transcribers: []string{"transcriber@hidden.meet.jitsi"},
+	Hidden:       []string{"hidden.meet.jitsi"},
 }
 
 func TestClassify(t *testing.T) {

@@ -80,7 +80,10 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if w := d.domain(domain.Domainpart()); w != nil {
-		w.trust = Trust{Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Lobby: w.typ == RoomLobby}
+		w.trust = Trust{
+			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
+			Lobby: w.typ == RoomLobby,
+		}
 		w.next = newReplica()
 	}
 }

@@ -91,6 +91,9 @@ func portOf(f *luaFile) int {
 	return n
 }
 
+// hiddenDomains is the module's option for the domains whose occupants Jitsi's clients don't show.
+const hiddenDomains = "room_participants_hidden_domains"
+
 // everywhere are the interfaces by which Prosody means all.
 var everywhere = []string{"*", "0.0.0.0", "::"}
 
@@ -100,7 +103,7 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 	if err != nil {
 		return err
 	}
-	ports, interfaces := true, true
+	ports, interfaces, hidden := true, true, s.hidden
 	for _, other := range c.others {
 		if h := other.host(p.settings.component); h != nil {
 			return fmt.Errorf("%s:%d has %s already: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
@@ -116,8 +119,11 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 				return fmt.Errorf("%s:%d sets component_interfaces without %q: add it there", other.path, o.line, p.settings.listen)
 			}
 		}
+		if other.option("*", hiddenDomains) != nil {
+			hidden = ""
+		}
 	}
-	want := p.conf(ports, interfaces)
+	want := p.conf(ports, interfaces, hidden)
 	if f.was == nil {
 		f.mode, f.owner = 0o600, s.owner
 		if me := os.Geteuid(); me != 0 && me != s.owner.uid && s.owner.uid >= 0 {
@@ -138,6 +144,9 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 		return fmt.Errorf("%s was written or edited by hand, and nothing in it is touched. It lacks:\n%s\nAdd that at the right place, or move the file away, and run this again", c.path, missing)
 	}
 	p.note("%s was written or edited by hand: it has all that is needed and is left as it is.", p.relative(c.path))
+	if hidden != "" && c.file.option("*", hiddenDomains) == nil {
+		p.note("%s doesn't name %s, whose occupants Jitsi's clients hide: PPCH counts them as people, recorders and transcribers aside. Add this above every Component: %s = { %s }", p.relative(c.path), hidden, hiddenDomains, luaString(hidden))
+	}
 	return nil
 }
 
@@ -147,7 +156,7 @@ func (p *Plan) reachable(o *luaOption) bool {
 }
 
 // conf returns conf.d/ppch.cfg.lua, without options that another file sets.
-func (p *Plan) conf(ports, interfaces bool) string {
+func (p *Plan) conf(ports, interfaces bool, hidden string) string {
 	var b strings.Builder
 	b.WriteString("-- Written by: ppch jitsi install. PPCH tells who is in a room without joining it.\n" +
 		"-- Whoever has the secret below can speak as anybody of the component's domain.\n")
@@ -161,8 +170,11 @@ func (p *Plan) conf(ports, interfaces bool) string {
 		fmt.Fprintf(&b, "component_interfaces = { %s }\n", luaString(p.settings.listen))
 	}
 	name := luaString(p.settings.component)
-	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n\n", name)
-	fmt.Fprintf(&b, "Component %s\n    component_secret = %s\n", name, luaString(p.settings.secret))
+	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n", name)
+	if hidden != "" {
+		fmt.Fprintf(&b, "-- Where recorders and transcribers log in, whom Jitsi's clients don't show.\n%s = { %s }\n", hiddenDomains, luaString(hidden))
+	}
+	fmt.Fprintf(&b, "\nComponent %s\n    component_secret = %s\n", name, luaString(p.settings.secret))
 	b.WriteString("    -- After a fault of the network the new connection takes the place of the dead one.\n    component_conflict_resolve = \"kick_old\"\n")
 	return b.String()
 }

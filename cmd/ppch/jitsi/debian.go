@@ -30,20 +30,26 @@ func debian(o Options) (*site, error) {
 	s.owner = owner{os.Geteuid(), ownerOf(path).gid}
 
 	var unread []error
+	read := []*luaFile{main}
 	for _, path := range s.otherConfs() {
 		f, err := readLua(path)
 		if err != nil {
 			unread = append(unread, err) // it may be somebody else's
 			continue
 		}
-		if s.jitsi(f) {
+		read = append(read, f)
+		if s.enable == nil && s.jitsi(f) {
 			s.enable = func(p *Plan) error { return enableByLua(p, path, s.mucs) }
-			break
 		}
 	}
 	if s.enable == nil {
 		return nil, errors.Join(append(unread,
 			fmt.Errorf("%w: no file in %s has a VirtualHost of Jitsi and the Component \"conference.…\" \"muc\" for its rooms", ErrNotJitsi, s.confDir))...)
+	}
+	// The packages leave this host to the operator. It has this name in Jibri's guide, in what Jicofo's package trusts, and in the
+	// defaults of Jitsi's own plugins.
+	if recorder := "recorder." + s.domain; slices.ContainsFunc(read, func(f *luaFile) bool { return f.host(recorder) != nil }) {
+		s.hidden = recorder
 	}
 	if s.pluginDir == "" {
 		return nil, fmt.Errorf("%s names no directory in plugin_paths that is there: add one for the module", s.what)

@@ -85,6 +85,7 @@ func docker(o Options) (*site, error) {
 			s.mucs = append(s.mucs, m.prefix+s.domain)
 		}
 	}
+	s.hidden = hiddenDomain(service)
 	for _, variable := range []string{"AUTH", "GUEST", "HIDDEN", "RECORDER", "INTERNAL_MUC"} {
 		s.taken = append(s.taken, get("XMPP_"+variable+"_DOMAIN", strings.ToLower(strings.ReplaceAll(variable, "_", "-"))+".meet.jitsi"))
 	}
@@ -109,9 +110,24 @@ func docker(o Options) (*site, error) {
 	return s, nil
 }
 
+// hiddenDomain returns the domain of recorders and transcribers. Its variable was XMPP_RECORDER_DOMAIN before December 2024, with another
+// default, and is set by that one still. Whether Jitsi records now doesn't matter: nobody is on that domain unless it does.
+func hiddenDomain(service types.ServiceConfig) string {
+	domain := "recorder.meet.jitsi"
+	if _, known := service.Environment["XMPP_HIDDEN_DOMAIN"]; known {
+		domain = "hidden.meet.jitsi"
+	}
+	for _, variable := range []string{"XMPP_RECORDER_DOMAIN", "XMPP_HIDDEN_DOMAIN"} {
+		if v := service.Environment[variable]; v != nil && *v != "" {
+			domain = *v
+		}
+	}
+	return domain
+}
+
 // asked are the variables that matter here, should the environment have them and .env not.
 var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
-	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "XMPP_DOMAIN", "XMPP_MUC_DOMAIN", globalModules}, mucModules...)
+	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "XMPP_DOMAIN", "XMPP_MUC_DOMAIN", "XMPP_HIDDEN_DOMAIN", "XMPP_RECORDER_DOMAIN", globalModules}, mucModules...)
 
 // composeProject returns what Compose makes of the files in o.Dir with this .env.
 func composeProject(o Options, env []byte) (*types.Project, error) {

@@ -37,6 +37,8 @@ type site struct {
 	// domain is Jitsi's own, and mucs are those of its rooms, breakout rooms and lobbies that there are, main one first.
 	domain string
 	mucs   []string
+	// hidden is the domain whose occupants Jitsi's clients don't show, where recorders and transcribers log in. It may be empty.
+	hidden string
 	// taken are further names that a component can't have.
 	taken []string
 	// prosodyURL is where PPCH finds the component port, but for the port.
