@@ -51,7 +51,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 func (s *Server) identify(r *http.Request) (*key, error) {
 	const tooMany = "Too many wrong API keys came from this address."
 	text := apiKey(r)
-	if text == "" {
+	switch {
+	case text == "" && !s.allowsHost(r):
+		return nil, hostProblem(r)
+	case text == "":
 		return nil, &problem{
 			kind:   kindMissingKey,
 			detail: "Send the API key in the header X-API-Key, or as Authorization: Bearer.",

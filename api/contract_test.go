@@ -70,7 +70,7 @@ func init() {
 var everywhere = []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"}
 
 // sometimes are headers that any answer may have, which the document tells once, in words.
-var sometimes = []string{"Ratelimit", "Ratelimit-Policy"}
+var sometimes = []string{"Ratelimit", "Ratelimit-Policy", "Retry-After"}
 
 // transfer are the headers that belong to HTTP rather than to this API, and those for browsers alone.
 var transfer = []string{

@@ -25,7 +25,7 @@ func standing(t *testing.T, adjust func(*api.Config), f func(t *testing.T, s *se
 // from asks for a room as somebody at an address, without a network.
 func from(s *service, remote, key string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest(http.MethodGet, "/api/rooms/r/participants", nil)
+	r := httptest.NewRequest(http.MethodGet, "http://ppch/api/rooms/r/participants", nil)
 	r.RemoteAddr = remote
 	r.Header.Set("X-API-Key", key)
 	s.Handler().ServeHTTP(w, r)

@@ -38,6 +38,7 @@ var (
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "No such path"}
 	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
+	kindHostNotAllowed   = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
 	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
 	kindHeaderTooLarge   = problemKind{"header-too-large", http.StatusRequestHeaderFieldsTooLarge, "Header too large"}
 	kindRateLimited      = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}

@@ -117,17 +117,20 @@ func (rt route) methods() []string {
 	return []string{rt.method}
 }
 
-// handle returns the route as an http.Handler: it authorizes, and writes the error that the handler returns.
+// handle returns the route as an http.Handler: it looks whether the request may be answered, and writes the error that the handler returns.
 func (s *Server) handle(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		exchangeOf(w).route = rt.path
-		if rt.needs != public {
-			if err := s.authorize(w, r, rt.needs); err != nil {
-				s.writeError(w, r, err)
-				return
-			}
+		var err error
+		if rt.needs == public {
+			err = s.welcome(r)
+		} else {
+			err = s.authorize(w, r, rt.needs)
 		}
-		if err := rt.handler(w, r); err != nil {
+		if err == nil {
+			err = rt.handler(w, r)
+		}
+		if err != nil {
 			s.writeError(w, r, err)
 		}
 	})

@@ -101,6 +101,9 @@ type Config struct {
 	// MaxStreams is how many event streams there may be at a time; 0 means 10000.
 	MaxStreams int
 
+	// Hosts are the DNS names by which requests without a key may ask, beside those of the certificate.
+	Hosts Hosts
+
 	// Secret seals what clients keep for the service, such as tickets. What one process seals, another with the same Secret opens;
 	// with an empty one it opens in this process only.
 	Secret string
@@ -132,6 +135,7 @@ type Server struct {
 	commit    string
 	built     time.Time
 	origins   []string
+	hosts     Hosts
 	log       *slog.Logger
 	docs      docsFiles
 	dashboard map[string]asset // by name
@@ -207,6 +211,7 @@ func New(cfg Config) (*Server, error) {
 		commit:    cfg.Commit,
 		built:     cfg.Built,
 		origins:   slices.Clone(cfg.Origins),
+		hosts:     cfg.Hosts,
 		log:       cfg.Log,
 		docs:      docs,
 		dashboard: dashboard,

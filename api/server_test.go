@@ -39,7 +39,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestHandlerNeedsNoNetwork(t *testing.T) {
 	w := httptest.NewRecorder()
-	start(t).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/livez", nil))
+	start(t).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://ppch/livez", nil))
 	if w.Code != 200 || w.Body.String() != "ok\n" {
 		t.Errorf("got %d %q", w.Code, w.Body)
 	}

@@ -29,8 +29,8 @@ import (
 // pair is a certificate for 127.0.0.1 and its key, as PEM.
 type pair struct{ chain, key []byte }
 
-// newPair returns one that is valid for a time from now on.
-func newPair(t *testing.T, name string, from, to time.Duration) pair {
+// newPair returns one that is valid for a time from now on, for further hosts as well.
+func newPair(t *testing.T, name string, from, to time.Duration, hosts ...string) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,6 +42,7 @@ func newPair(t *testing.T, name string, from, to time.Duration) pair {
 		NotBefore:    time.Now().Add(from),
 		NotAfter:     time.Now().Add(to),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     hosts,
 	}
 	chain, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

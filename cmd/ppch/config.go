@@ -12,6 +12,8 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"mellium.im/xmpp/jid"
+
+	"ppch/api"
 )
 
 // config is what the settings mean.
@@ -23,6 +25,7 @@ type config struct {
 
 	tlsCert, tlsKey string // files, both or none
 
+	hosts         api.Hosts
 	origins       []string
 	metricsPublic bool
 
@@ -69,6 +72,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.mucDomains), c.domain))
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.tlsCert, c.tlsKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
+	c.hosts = p.hosts(s)
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.maxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)

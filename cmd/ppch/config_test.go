@@ -32,6 +32,8 @@ func fileOf(t *testing.T, text string) string {
 }
 
 const (
+	howToNameTheSite  = "write one such as https://ppch.example.com"
+	isNoName          = "is not a DNS name: write it without scheme, port and *, in ASCII, such as ppch.example.com"
 	howToMakeAKey     = "make one with: openssl rand -hex 16"
 	whereTheSecretIs  = "it is the component_secret in Prosody's configuration"
 	howToNameProsody  = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
@@ -133,6 +135,15 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 		{"every origin", variables{"PPCH_CORS_ORIGINS": "*"}, `PPCH_CORS_ORIGINS: "*" would let pages of strangers in: name each origin, such as https://dashboard.example.com`},
 		{"every origin of a domain", variables{"PPCH_CORS_ORIGINS": "https://*.example"}, `PPCH_CORS_ORIGINS: "https://*.example" would let pages of strangers in: name each origin, such as https://dashboard.example.com`},
 		{"an origin with a password, which isn't shown", variables{"PPCH_CORS_ORIGINS": "https://me:hunter2@dash.example"}, "PPCH_CORS_ORIGINS: holds a user name, and maybe a password that is not shown here: an origin is like https://dashboard.example.com"},
+		{"a host with a scheme", variables{"PPCH_HOSTS": "https://ppch.example.com"}, `PPCH_HOSTS: "https://ppch.example.com" ` + isNoName},
+		{"a host with another's port", variables{"PPCH_HOSTS": "ppch.example.com:8890"}, `PPCH_HOSTS: "ppch.example.com:8890" ` + isNoName},
+		{"every host of a domain", variables{"PPCH_HOSTS": "*.example.com"}, `PPCH_HOSTS: "*.example.com" ` + isNoName},
+		{"a host that browsers send otherwise", variables{"PPCH_HOSTS": "bücher.example"}, `PPCH_HOSTS: "bücher.example" ` + isNoName},
+		{"a public URL that is a name", variables{"PPCH_PUBLIC_URL": "ppch.example.com"}, `PPCH_PUBLIC_URL: "ppch.example.com" is not an address of a web site: ` + howToNameTheSite},
+		{"a public URL of another kind", variables{"PPCH_PUBLIC_URL": "xmpp://ppch.example.com"}, `PPCH_PUBLIC_URL: "xmpp://ppch.example.com" is not an address of a web site: ` + howToNameTheSite},
+		{"a public URL with a query", variables{"PPCH_PUBLIC_URL": "https://ppch.example.com/?x"}, `PPCH_PUBLIC_URL: "https://ppch.example.com/?x" is not an address of a web site: ` + howToNameTheSite},
+		{"a public URL without a host", variables{"PPCH_PUBLIC_URL": "https:///ppch"}, `PPCH_PUBLIC_URL: "https:///ppch" has no host, or one that is not a DNS name in ASCII: ` + howToNameTheSite},
+		{"a public URL with a password", variables{"PPCH_PUBLIC_URL": "https://me:hunter2@ppch.example.com"}, "PPCH_PUBLIC_URL: holds a user name, and maybe a password that is not shown here: " + howToNameTheSite},
 		{"metrics neither public nor not", variables{"PPCH_METRICS_PUBLIC": "all"}, `PPCH_METRICS_PUBLIC: "all" is neither true nor false`},
 		{"neither true nor false", variables{"DEBUG": "maybe"}, `DEBUG: "maybe" is neither true nor false`},
 		{"a time zone of no place", variables{"TZ": "Mars/Olympus"}, `TZ: "Mars/Olympus" is not a time zone: use a name such as Europe/Berlin or UTC`},

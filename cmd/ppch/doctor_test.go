@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -195,5 +198,26 @@ func TestTheDoctorsExitStatusTellsAMistypedCommand(t *testing.T) {
 		if out, err := command(t, nil, tt.args...); err == nil || exitStatus(err) != tt.want {
 			t.Errorf("%v: got exit status %d, %v and %s want %d", tt.args, exitStatus(err), err, out, tt.want)
 		}
+	}
+}
+
+// From elsewhere the service may be asked by a name that it doesn't know: with a key it answers all the same.
+func TestDoctor_AsksByANameThatTheServiceDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, jitsiLike)
+	s := runService(t, envFor(srv)).ready()
+	to := must(url.Parse(s.url))(t)
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = "ppch.example.com"
+	}})
+	t.Cleanup(proxy.Close)
+	d, _ := diagnose(t, variables{"PPCH_API_KEY": testKey}, "--url", proxy.URL)
+	if found := d.of("service", "ok"); len(found) != 1 || !strings.HasPrefix(found[0], "PPCH "+version+" answers at ") {
+		t.Errorf("got %+v want the service to answer", d)
+	}
+	d, _ = diagnose(t, variables{"PPCH_API_KEY": "another key than that"}, "--url", proxy.URL)
+	if found := d.of("service", "error"); len(found) != 1 || !strings.Contains(found[0], "its keys are others than PPCH_API_KEY") {
+		t.Errorf("got %+v want the key to be another", d)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"ppch/api"
 )
 
 // loopback returns an address to listen on that only programs on this machine can reach, or an empty one.
@@ -35,7 +37,7 @@ type profiler struct {
 }
 
 // newProfiler returns a profiler that listens already, or nil for an empty address.
-func newProfiler(addr string, log *slog.Logger) (*profiler, error) {
+func newProfiler(addr string, hosts api.Hosts, log *slog.Logger) (*profiler, error) {
 	if addr == "" {
 		return nil, nil
 	}
@@ -48,8 +50,15 @@ func newProfiler(addr string, log *slog.Logger) (*profiler, error) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !hosts.Allow(r.Host) {
+			http.Error(w, "profiles are not served under this name: ask for the address, or add the name to PPCH_HOSTS", http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 	// No bound on writing: how long a profile takes is for the asker to say.
-	return &profiler{listener, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}}, nil
+	return &profiler{listener, &http.Server{Handler: known, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}}, nil
 }
 
 // Run serves until ctx ends, and then cuts off whoever is still being told: a profile may take minutes.

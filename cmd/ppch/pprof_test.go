@@ -13,7 +13,7 @@ func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
 	t.Parallel()
 	s := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret", "PPCH_PORT": "0",
-		"PROSODY_URL": "xmpp://127.0.0.1:1", "PPCH_PPROF_ADDR": "127.0.0.1:0",
+		"PROSODY_URL": "xmpp://127.0.0.1:1", "PPCH_PPROF_ADDR": "127.0.0.1:0", "PPCH_HOSTS": "ppch.example.com",
 	})
 	if got := s.get("/debug/pprof/", "X-API-Key", testKey); got.status != http.StatusNotFound {
 		t.Errorf("the API got %d want no profiles there", got.status)
@@ -31,6 +31,15 @@ func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/profile?seconds=1", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace?seconds=0.1"} {
 		if got := profiles.get(path); got.status != http.StatusOK || got.body == "" {
 			t.Errorf("%s got %d and %d bytes want a profile", path, got.status, len(got.body))
+		}
+	}
+	for host, want := range map[string]int{"evil.example.com": http.StatusMisdirectedRequest, "localhost": http.StatusOK, "ppch.example.com": http.StatusOK} {
+		req := must(http.NewRequest(http.MethodGet, profiles.url+"/debug/pprof/", nil))(t)
+		req.Host = host
+		resp := must(s.client.Do(req))(t)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("by the name %s got %d want %d", host, resp.StatusCode, want)
 		}
 	}
 	for _, path := range []string{"/", "/health", "/api/rooms"} {

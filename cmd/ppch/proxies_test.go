@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,11 +17,14 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// proxies run a reverse proxy as README says, in front of s, until the test ends. They return s as it is seen through that.
+// publicName is the DNS name by which README's proxies are asked.
+const publicName = "ppch.example.com"
+
+// proxies run a reverse proxy as README says, in front of s, until the test ends. They return s as it is seen through that, by publicName.
 var proxies = map[string]func(t *testing.T, s *service) *service{
 	"nginx": func(t *testing.T, s *service) *service {
 		address := freeAddress(t)
-		cert, key := certificate(t, time.Hour)
+		cert, key := certificate(t, time.Hour, publicName)
 		server := adapted(t, example(t, "nginx", "server {"), map[string]string{
 			"listen 443 ssl http2;":                                "listen " + address + " ssl http2;",
 			"http://127.0.0.1:8890;":                               s.url + ";",
@@ -37,12 +42,13 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 	},
 	"Caddy": func(t *testing.T, s *service) *service {
 		address := freeAddress(t)
-		cert, key := certificate(t, time.Hour)
+		cert, key := certificate(t, time.Hour, publicName)
+		host, port, _ := net.SplitHostPort(address)
 		_, upstream, _ := strings.Cut(s.url, "://")
 		site := adapted(t, example(t, "caddy", "ppch.example.com {"), map[string]string{
 			// Nobody would vouch for a name that isn't ours.
-			"ppch.example.com {": "https://" + address + " {\n\ttls " + cert + " " + key,
-			"127.0.0.1:8890":     upstream,
+			publicName + " {": "https://" + publicName + ":" + port + " {\n\tbind " + host + "\n\ttls " + cert + " " + key,
+			"127.0.0.1:8890":  upstream,
 		})
 		caddy := exec.Command(prosodytest.Installed(t, "caddy"), "run", "--adapter", "caddyfile", "--config",
 			written(t, "Caddyfile", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"+site))
@@ -53,11 +59,14 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 	},
 }
 
-// through returns the service as it is seen at another address.
+// through returns the service as it is seen by publicName, which leads to an address.
 func (s *service) through(address, certFile string) *service {
 	s.t.Helper()
-	seen := &service{t: s.t, log: s.log, url: "https://" + address, client: &http.Client{
-		Transport: &http.Transport{ForceAttemptHTTP2: true}, Timeout: 30 * time.Second,
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	seen := &service{t: s.t, log: s.log, url: "https://" + publicName, client: &http.Client{
+		Transport: &http.Transport{ForceAttemptHTTP2: true, DialContext: dial}, Timeout: 30 * time.Second,
 	}}
 	seen.trust(certFile)
 	s.t.Cleanup(seen.client.CloseIdleConnections)
@@ -77,7 +86,10 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 	meeting(t, cast, srv.Room("our%20weekly%20call"), "Ada")
 	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Ada", "Bob", "Cy")
 	meeting(t, cast, srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), "Ада", "Борис")
-	s := runService(t, envFor(srv)).ready()
+	env := envFor(srv)
+	_, told, _ := strings.Cut(section(t, "## HTTPS"), "`PPCH_HOSTS=")
+	env["PPCH_HOSTS"], _, _ = strings.Cut(told, "`")
+	s := runService(t, env).ready()
 
 	for name, start := range proxies {
 		t.Run(name, func(t *testing.T) {

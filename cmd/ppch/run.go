@@ -65,6 +65,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Wiring:    xmpp,
 		Directory: directory,
 		Origins:   cfg.origins,
+		Hosts:     cfg.hosts,
 		Version:   version,
 		Commit:    commit,
 		Built:     built,
@@ -79,7 +80,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
 	measure(metrics, xmpp.Metrics(), http.Metrics())
-	profiles, err := newProfiler(cfg.pprof, log)
+	profiles, err := newProfiler(cfg.pprof, cfg.hosts, log)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
+
+	"ppch/api"
 )
 
 // plain is a config as text, secrets included, so that two can be compared and a difference be read.
@@ -17,6 +19,7 @@ type plain struct {
 	MaxStreams int
 	Debug      bool
 	Origins    string
+	Allowed    string // names by which it may be asked without a key
 	Zone       string
 	Pprof      string
 	Warnings   []string
@@ -25,8 +28,19 @@ type plain struct {
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(), Sealing: c.sealing.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Allowed: allowed(c.hosts), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
+}
+
+// allowed returns which of some names the service may be asked by without a key.
+func allowed(hosts api.Hosts) string {
+	var all []string
+	for _, name := range []string{"ppch.example.com", "rooms.example.com", "ppch.internal.example", "evil.example.com"} {
+		if hosts.Allow(name) {
+			all = append(all, name)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
@@ -78,6 +92,13 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 			c.APIKey, c.KeysFile = "the key from a file", "/etc/ppch/keys"
 		}},
 		{"any number of requests", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
+
+		{"names in any case, with a dot at the end", variables{"PPCH_HOSTS": "PPCH.example.com., rooms.example.com,192.0.2.1"}, func(c *plain) { c.Allowed = "ppch.example.com rooms.example.com" }},
+		{"a public URL", variables{"PPCH_PUBLIC_URL": "https://PPCH.example.com:8443/ppch/"}, func(c *plain) { c.Allowed = "ppch.example.com" }},
+		{"a public URL without a name", variables{"PPCH_PUBLIC_URL": "http://192.0.2.1"}, func(*plain) {}},
+		{"a name to listen on", variables{"PPCH_HOST": "ppch.internal.example"}, func(c *plain) {
+			c.Listen, c.Allowed = "ppch.internal.example:8890", "ppch.internal.example"
+		}},
 
 		{"all interfaces", variables{"PPCH_HOST": "0.0.0.0", "PPCH_PORT": "80"}, func(c *plain) { c.Listen = "0.0.0.0:80" }},
 		{"IPv6, and any free port", variables{"PPCH_HOST": "::1", "PPCH_PORT": "0"}, func(c *plain) { c.Listen = "[::1]:0" }},

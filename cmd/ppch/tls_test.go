@@ -22,15 +22,15 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// certificate writes one for this machine that expires after a time, and its key, and returns the names of their files.
-func certificate(t *testing.T, expires time.Duration) (certFile, keyFile string) {
+// certificate writes one for this machine, and for further hosts, that expires after a time, and its key, and returns the names of their files.
+func certificate(t *testing.T, expires time.Duration, hosts ...string) (certFile, keyFile string) {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "ppch"}, // without a name of its own curl takes none
 		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(expires),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: hosts,
 	}
 	files := t.TempDir()
 	certFile, keyFile = filepath.Join(files, "fullchain.pem"), filepath.Join(files, "privkey.pem")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"ppch/cmd/ppch/terminal"
@@ -34,10 +35,15 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 	var health struct {
 		Service string `json:"service"`
 		Version string `json:"version"`
-		Status  string `json:"status"`
+		Status  any    `json:"status"` // a number in a problem document
+		Code    string `json:"code"`
 	}
 	ask := func() error {
 		_, err := e.get(ctx, client, "/health", "", &health)
+		if err == nil && health.Code == "host-not-allowed" { // by PPCH, which tells more to a key
+			_, err = e.get(ctx, client, "/health", e.Key, &health)
+			return err
+		}
 		if err == nil && health.Service != "Prosody Participant Count Hook" {
 			err = errNotPPCH
 		}
@@ -71,12 +77,12 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 		return answer.facts, err
 	}
 	_, err = look(ctx)
-	answers := fmt.Sprintf("PPCH %s answers at %s", health.Version, e.API)
+	answers := fmt.Sprintf("%s answers at %s", strings.TrimSpace("PPCH "+health.Version), e.API)
 	if err != nil {
 		e.untold(fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, err), err)
 		return nil, nil
 	}
-	e.is(Service, OK, fmt.Sprintf("%s, its health is %s; what follows is as it sees it", answers, health.Status))
+	e.is(Service, OK, fmt.Sprintf("%s, its health is %v; what follows is as it sees it", answers, health.Status))
 	return look, client.CloseIdleConnections
 }
 
