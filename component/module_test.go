@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component"
@@ -98,6 +99,66 @@ func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	})
 	if got.Participants != 0 || !got.Exact || got.Counts[occupancy.KindRecorder] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
 		t.Errorf("got %+v want nobody but a recorder and a transcriber", got)
+	}
+}
+
+// What package occupancy's table of kinds says, of everybody who may be in a room of Jitsi's, on a real Prosody.
+func TestRoom_KindsOnProsody(t *testing.T) {
+	t.Parallel()
+	for name, jitsiDefaults := range map[string]bool{"as docker-jitsi-meet is configured": false, "as Debian's packages are": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, JitsiDefaults: jitsiDefaults})
+			ctx := timeout(t, 60*time.Second)
+			cast := must(srv.Cast(ctx))(t)
+			defer cast.Close()
+			standup := srv.Room("standup")
+			focus := must(cast.Open(ctx, standup))(t)
+			want := map[string]occupancy.Kind{focus.Nick(): occupancy.KindFocus}
+			enter := func(kind occupancy.Kind, o *prosodytest.Occupant, err error) {
+				t.Helper()
+				want[must(o, err)(t).Nick()] = kind
+			}
+			o, err := cast.User(ctx, standup, "Ada")
+			enter(occupancy.KindUser, o, err)
+			o, err = cast.User(ctx, standup, "Eve", "<features><feature var='http://jitsi.org/protocol/transcriber'/></features>")
+			enter(occupancy.KindUser, o, err)
+			o, err = cast.Caller(ctx, standup, "+49 30 123")
+			enter(occupancy.KindSIP, o, err)
+			o, err = cast.TrustedCaller(ctx, standup, "+49 30 456")
+			enter(occupancy.KindSIP, o, err)
+			o, err = cast.TrustedTranscriber(ctx, standup)
+			enter(occupancy.KindTranscriber, o, err)
+			o, err = cast.Transcriber(ctx, standup)
+			enter(occupancy.KindTranscriber, o, err)
+			o, err = cast.Recorder(ctx, standup)
+			enter(occupancy.KindRecorder, o, err)
+			o, err = cast.RoomSystem(ctx, standup, "Room 1")
+			enter(occupancy.KindSIPVideo, o, err)
+			hidden := occupancy.KindHidden
+			if jitsiDefaults {
+				hidden = occupancy.KindUser // nothing names its domain
+			}
+			o, err = cast.Hidden(ctx, standup)
+			enter(hidden, o, err)
+			o, err = cast.Visitor(ctx, standup, "Val")
+			enter(occupancy.KindVisitor, o, err)
+
+			c := on(t, srv, watchAll)
+			ready(t, c)
+			var room occupancy.Room
+			eventually(t, 5*time.Second, "all are there", func() bool {
+				room, err = c.Room(ctx, jid.MustParse(standup))
+				return err == nil && len(room.Occupants) == len(want)
+			})
+			got := map[string]occupancy.Kind{}
+			for _, o := range room.Occupants {
+				got[o.ID] = o.Kind
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("kinds: -want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -5,14 +5,17 @@ import (
 	"strings"
 )
 
-// Trust is what a MUC domain's configuration says about the conference's own machinery.
-// Where it says nothing, nobody but focus is taken for it.
+// Trust is what proves that an occupant belongs to the conference's own machinery: a MUC domain's configuration, and focus.
+// Where there is neither, nobody is taken for it.
 type Trust struct {
 	// Recorders and Transcribers are prefixes of real JIDs that only these can have.
 	Recorders, Transcribers []string
 
 	// Hidden are the domains whose occupants Jitsi's clients don't show.
 	Hidden []string
+
+	// Focus is the domain of the focus that leads the room, or empty: guests have no account there. A [Directory] knows by itself.
+	Focus string
 
 	// Lobby is whether the domain's rooms are where people wait to be let in. A [Directory] knows by itself.
 	Lobby bool
@@ -21,26 +24,24 @@ type Trust struct {
 // Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
 //
 // The real JID comes first, since Prosody vouches for it; a client can write any marks.
-// These only tell apart what an address has in common, so whoever forges them stays a person.
+// These count on the domains alone where only machinery logs in, so whoever forges them elsewhere stays a person.
 func Classify(o *Occupant, t Trust) Kind {
-	gateway := o.Marks.Has(MarkJibri | MarkSIPJibri)
+	domain := host(o.RealJID)
+	hidden := slices.Contains(t.Hidden, domain)
+	machine, marked := machinery(o.Marks)
 	switch {
-	case o.ID == "focus" && localpart(o.RealJID) == "focus":
+	case isFocus(o):
 		return KindFocus
 	case startsWithAny(o.RealJID, t.Recorders):
-		if gateway {
-			return KindSIPVideo
+		if machine == KindSIPVideo {
+			return machine
 		}
 		return KindRecorder
 	case startsWithAny(o.RealJID, t.Transcribers):
 		return KindTranscriber
-	case slices.Contains(t.Hidden, host(o.RealJID)):
-		switch {
-		case gateway:
-			return KindSIPVideo
-		case o.Marks.Has(MarkTranscriber):
-			return KindTranscriber
-		}
+	case marked && domain != "" && (hidden || domain == t.Focus):
+		return machine
+	case hidden:
 		return KindHidden
 	case t.Lobby && o.Affiliation == "owner":
 		// A moderator of the meeting, whose client sits in the lobby to see who waits (lib-jitsi-meet, Lobby.js).
@@ -53,6 +54,23 @@ func Classify(o *Occupant, t Trust) Kind {
 	}
 	return KindUser
 }
+
+// machinery returns what an occupant claims to be, and false if it claims nothing.
+// Jigasi marks itself as such when it transcribes, too, so Jicofo asks for the transcriber first (JitsiMeetConferenceImpl, getDebugState).
+func machinery(m Marks) (Kind, bool) {
+	switch {
+	case m.Has(MarkTranscriber):
+		return KindTranscriber, true
+	case m.Has(MarkJibri | MarkSIPJibri):
+		return KindSIPVideo, true
+	case m.Has(MarkJibri):
+		return KindRecorder, true
+	}
+	return "", false
+}
+
+// isFocus reports whether an occupant is Jicofo, whose nick is the name of its account.
+func isFocus(o *Occupant) bool { return o.ID == "focus" && localpart(o.RealJID) == "focus" }
 
 func startsWithAny(address string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return p != "" && strings.HasPrefix(address, p) })

@@ -2,6 +2,7 @@ package occupancy
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ type liveRoom struct {
 	jid       jid.JID
 	hidden    bool // one of Jicofo's health checks: counted in told totals, shown nowhere
 	facts     RoomFacts
+	focus     string               // the domain of Jicofo's account, empty until Jicofo was seen; it stays when Jicofo leaves
 	occupants map[string]*Occupant // by nick; what they point to never changes, so copies share it
 	tally     Tally
 	version   uint64 // the number of the last event
@@ -26,7 +28,7 @@ func newLiveRoom(at string, old *liveRoom) *liveRoom {
 	r := &liveRoom{jid: address(at), occupants: make(map[string]*Occupant)}
 	r.hidden = HealthCheck(r.jid)
 	if old != nil {
-		r.facts, r.version, r.counted = old.facts, old.version, old.counted
+		r.facts, r.focus, r.version, r.counted = old.facts, old.focus, old.version, old.counted
 	}
 	return r
 }
@@ -78,6 +80,11 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 		delete(r.occupants, nick)
 		step(r, &r.tally, was, nil, note)
 	}
+	if focus := r.focusAfter(delta, twin); focus != r.focus {
+		r.focus = focus
+		r.reclassify(t, note)
+	}
+	t.Focus = r.focus
 	for i := range delta.Present {
 		o := delta.Present[i]
 		o.JoinedAt = o.JoinedAt.Round(0).UTC() // so that equal times are the same
@@ -95,6 +102,37 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 		}
 		r.occupants[is.ID] = is
 		step(r, &r.tally, was, is, note)
+	}
+}
+
+// focusAfter returns the domain of Jicofo's account as it is known after a delta.
+// Jicofo owns every room; a person who takes its name doesn't. On Jitsi's main domain Jicofo is among guests, and proves nothing.
+func (r *liveRoom) focusAfter(delta *Delta, twin *liveRoom) string {
+	for i := range delta.Present {
+		if o := &delta.Present[i]; isFocus(o) && o.Affiliation == "owner" {
+			domain := host(o.RealJID)
+			if _, main, _ := strings.Cut(r.jid.Domainpart(), "."); domain == main {
+				return ""
+			}
+			return domain
+		}
+	}
+	if r.focus == "" && twin != nil {
+		return twin.focus
+	}
+	return r.focus
+}
+
+// reclassify notes who is of another kind now that Jicofo's domain is known, or is another one.
+func (r *liveRoom) reclassify(t Trust, note func(change)) {
+	t.Focus = r.focus
+	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
+		was := r.occupants[nick]
+		is := *was
+		if is.Kind = Classify(was, t); is.Kind != was.Kind {
+			r.occupants[nick] = &is
+			step(r, &r.tally, was, &is, note)
+		}
 	}
 }
 

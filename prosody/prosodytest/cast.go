@@ -88,6 +88,13 @@ func (c *Cast) Transcriber(ctx context.Context, room string) (*Occupant, error) 
 		DisplayName("Transcriber"), features(featureJigasi, featureTranscriber))
 }
 
+// TrustedTranscriber is a Jigasi that transcribes under the login it has for
+// calls, as where only one Jigasi account was made.
+func (c *Cast) TrustedTranscriber(ctx context.Context, room string) (*Occupant, error) {
+	return c.account(ctx, "jigasi@"+c.srv.Domains.Auth, room,
+		DisplayName("Transcriber"), features(featureJigasi, featureTranscriber))
+}
+
 // Hidden is somebody else of the hidden domain, whom clients do not show.
 func (c *Cast) Hidden(ctx context.Context, room string) (*Occupant, error) {
 	return c.account(ctx, "hidden@"+c.srv.Domains.Hidden, room)
