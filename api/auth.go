@@ -34,6 +34,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 	if err := k.expired(now); err != nil {
 		return err
 	}
+	if s.requests.enter(k, s.keys.count(), 0) != granted {
+		return &problem{kind: kindTooManyRequests, detail: "Too many requests are under way: wait for their answers, and ask again then.", retryAfter: time.Second}
+	}
+	x.request = k
 	if k.limiter != nil {
 		if !k.limiter.AllowN(now, 1) {
 			return limited(k.limiter, policyKey, "This API key is used too often; RateLimit-Policy says how often it may be.")
@@ -41,6 +45,14 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 		warnLimit(w.Header(), k.limiter, policyKey, now)
 	}
 	return x.grant.need(needed)
+}
+
+// endRequest gives back the place that authorize has taken for a request, if it has.
+func (s *Server) endRequest(x *exchange) {
+	if x.request != nil {
+		s.requests.leave(x.request.sum)
+		x.request = nil
+	}
 }
 
 // identify returns the key that r carries.

@@ -11,7 +11,7 @@ import (
 
 // streamCounts counts what becomes of event streams. It is safe for concurrent use.
 type streamCounts struct {
-	open         atomic.Int64
+	open         *shares
 	refused, cut atomic.Uint64
 	resets       [len(resetReasons)]atomic.Uint64
 }
@@ -23,21 +23,23 @@ func (c *streamCounts) reset(reason resetReason) {
 	}
 }
 
-// enter counts one more that is open, or returns why there can't be. Who has entered leaves.
-func (c *streamCounts) enter(most int64) error {
-	if c.open.Add(1) <= most {
+// enter counts one more that is open with k, which is one of a number of keys, or returns why there can't be. What has entered leaves.
+func (c *streamCounts) enter(k *key, keys int) error {
+	p := &problem{kind: kindTooManyStreams, retryAfter: fullDelay}
+	switch c.open.enter(k, keys, k.streams) {
+	case granted:
 		return nil
+	case ownTaken:
+		p.status = http.StatusTooManyRequests
+		p.detail = "There are as many event streams and waiting requests with this API key as it may have at a time."
+	case allTaken:
+		p.detail = "There are as many event streams as this service may have (PPCH_MAX_STREAMS)."
 	}
-	c.leave()
 	c.refused.Add(1)
-	return &problem{
-		kind:       kindTooManyStreams,
-		detail:     "There are as many event streams as this service may have (PPCH_MAX_STREAMS).",
-		retryAfter: fullDelay,
-	}
+	return p
 }
 
-func (c *streamCounts) leave() { c.open.Add(-1) }
+func (c *streamCounts) leave(k *key) { c.open.leave(k.sum) }
 
 // metrics returns what there is to measure of event streams.
 func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
@@ -45,7 +47,7 @@ func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })
 	}
 	all := []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.taken()) }),
 		counter("events_total", "Events that were put where streams read them, once for all streams.", nil, h.ring.last),
 		counter("event_streams_refused_total", "Event streams for which there was no place.", nil, c.refused.Load),
 		counter("event_streams_cut_total", "Event streams that ended because the client stopped reading.", nil, c.cut.Load),
@@ -109,14 +111,15 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	if err := s.streams.enter(s.maxStreams); err != nil {
+	x := exchangeOf(w)
+	if err := s.streams.enter(x.grant.key, s.keys.count()); err != nil {
 		return nil, err
 	}
+	s.endRequest(x) // from here on it counts as a stream
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // else a proxy may compress, and hold back
 	w.Header().Set("X-Accel-Buffering", "no")                 // nginx would hold back
 	w.WriteHeader(http.StatusOK)
-	x := exchangeOf(w)
 	x.streaming = time.Now()
 	of.grant = x.grant
 	return &stream{

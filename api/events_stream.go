@@ -49,7 +49,7 @@ type stream struct {
 
 // run tells what happens until the client leaves or the hub ends, which return nil. HEAD it tells nothing.
 func (st *stream) run(r *http.Request) error {
-	defer st.counts.leave()
+	defer st.counts.leave(st.grant.key)
 	if r.Method == http.MethodHead {
 		return nil
 	}

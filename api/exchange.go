@@ -25,6 +25,7 @@ type exchange struct {
 	room      string // what the path has in its place of the template, escaped
 	asset     string // likewise
 	grant     grant  // what the key allows
+	request   *key   // the key that has a place for the request, nil once it was given back
 
 	ticketEnds time.Time // when the ticket of a stream ends, zero without one
 

@@ -115,7 +115,7 @@ type StreamStats struct {
 // Streams returns how the event streams are doing.
 func (s *Server) Streams() StreamStats {
 	c := s.streams
-	stats := StreamStats{Open: c.open.Load(), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
+	stats := StreamStats{Open: int64(c.open.taken()), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
 	for i, reason := range resetReasons {
 		stats.Resets[string(reason)] = c.resets[i].Load()
 	}
@@ -241,7 +241,10 @@ func (s *Server) Authorizer(key string) func() error {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("X-Api-Key", key)
 	w := &exchange{ResponseWriter: httptest.NewRecorder()}
-	return func() error { return s.authorize(w, r, scopeCount) }
+	return func() error {
+		defer s.endRequest(w)
+		return s.authorize(w, r, scopeCount)
+	}
 }
 
 // NewObserve returns what counts each request.
@@ -268,4 +271,28 @@ func (s Sealer) Seal(data string) string { return s.s.seal([]byte(data)) }
 func (s Sealer) Open(text string) (data string, ok bool) {
 	plain, err := s.s.open(text)
 	return string(plain), err == nil
+}
+
+// Shares are places that keys share.
+type Shares struct{ *shares }
+
+// NewShares returns a number of places.
+func NewShares(places int) Shares { return Shares{newShares(places)} }
+
+// Enter takes a place for a key, one of a number, that may have so many at most, or as many as there are if most is 0.
+func (s Shares) Enter(name string, keys, most int) bool {
+	return s.enter(&key{sum: sumOf(name)}, keys, most) == granted
+}
+
+// Leave gives a place back.
+func (s Shares) Leave(name string) { s.leave(sumOf(name)) }
+
+// Requests returns how many requests with keys are under way.
+func (s *Server) Requests() int { return s.requests.taken() }
+
+// OpenStream takes the place of a stream for a key, for ever.
+func (s *Server) OpenStream(key string) {
+	if err := s.streams.enter(s.keys.find(sumOf(key)), s.keys.count()); err != nil {
+		panic(err)
+	}
 }

@@ -80,6 +80,7 @@ type key struct {
 	scopes  scope
 	rooms   []roomPattern // nil: every room
 	expires time.Time     // zero: never
+	streams int           // that may be open at a time, and requests that wait; 0: no limit but the key's share
 
 	// guessable is whether the key is so short that somebody might hit on it.
 	guessable bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 // maxKeyProblems is how many problems of a file are told: one that is something else altogether has them in each line.
 const maxKeyProblems = 20
 
+// maxKeyStreams is the most that streams= may be, as it is of PPCH_MAX_STREAMS.
+const maxKeyStreams = 1_000_000
+
 // keyFields are the fields of a line.
-var keyFields = []string{"name", "sha256", "scope", "room", "expires"}
+var keyFields = []string{"name", "sha256", "scope", "room", "streams", "expires"}
 
 // keyName is what a key may be called: no character means anything in a log.
 var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -129,6 +133,10 @@ func (k *key) set(field, value string, names *occupancy.Names) (err error) {
 			}
 			k.rooms = append(k.rooms, p)
 		}
+	case "streams":
+		if k.streams, err = strconv.Atoi(value); err != nil || k.streams < 1 || k.streams > maxKeyStreams {
+			return fmt.Errorf("%q is not a number from 1 to %d", value, maxKeyStreams)
+		}
 	case "expires":
 		k.expires, err = parseExpiry(value)
 	}
@@ -156,6 +164,9 @@ func (k *key) line(names *occupancy.Names) string {
 			rooms = append(rooms, p.write(names))
 		}
 		fields = append(fields, "room="+strings.Join(rooms, ","))
+	}
+	if k.streams > 0 {
+		fields = append(fields, "streams="+strconv.Itoa(k.streams))
 	}
 	if !k.expires.IsZero() {
 		expires := k.expires.Format(time.RFC3339Nano)

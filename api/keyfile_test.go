@@ -31,7 +31,7 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 		sum        = "sha256=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 		good       = "name=a scope=count " + sum
 		other      = "sha256=ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-		noField    = " is no field: there are name=, sha256=, scope=, room=, expires="
+		noField    = " is no field: there are name=, sha256=, scope=, room=, streams=, expires="
 		badName    = "line 1: name: wants letters, digits, dots, dashes and underscores, 64 at most"
 		badSum     = `line 1: sha256: wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
 		badScope   = ": use count, participants, events, metrics or all"
@@ -73,6 +73,9 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 		{"what would cut the star off", good + " room=a#x*", badRoom},
 		{"a room on another service", good + " room=a@example.com", "line 1: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi, breakout.meet.jitsi"},
 		{"a class of characters", good + " room=[a-c", "line 1: room: a bracket has no partner; a tenant's room is [tenant]room"},
+		{"no streams at all", good + " streams=0", `line 1: streams: "0" is not a number from 1 to 1000000`},
+		{"streams in words", good + " streams=few", `line 1: streams: "few" is not a number from 1 to 1000000`},
+		{"more streams than there may be", good + " streams=1000001", `line 1: streams: "1000001" is not a number from 1 to 1000000`},
 		{"a day that there isn't", good + " expires=2027-02-30", `line 1: expires: "2027-02-30"` + badDate},
 		{"an end in words", good + " expires=never", `line 1: expires: "never"` + badDate},
 		{"an end that would count as none", good + " expires=0000-12-31", `line 1: expires: "0000-12-31"` + badDate},
@@ -105,7 +108,7 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 func bad(n int) string {
 	var told []string
 	for i := range n {
-		told = append(told, fmt.Sprintf("line %d: word 1 is no field: there are name=, sha256=, scope=, room=, expires=", i+1))
+		told = append(told, fmt.Sprintf("line %d: word 1 is no field: there are name=, sha256=, scope=, room=, streams=, expires=", i+1))
 	}
 	return strings.Join(told, "\n  ")
 }
@@ -155,7 +158,7 @@ func FuzzKeys(f *testing.F) {
 	for _, seed := range []string{
 		"", "# keys", sum + " name=a scope=count", sum + " name=a scope=all room=acme/*,x expires=2027-12-31\r\n",
 		"\ufeff" + sum + " name=a scope=events", sum + " name=a scope=count room=caf%C3%A9*,%2a,*@breakout.meet.jitsi",
-		sum + " name=a scope=count room=\u212b*", "name=a\nname=a", "name=a\u00a0scope=all", "\x00=\xff", sum + " name=a scope=all expires=9999-12-31",
+		sum + " name=a scope=count room=\u212b*", "name=a\nname=a", "name=a\u00a0scope=all", "\x00=\xff", sum + " name=a scope=all streams=20 expires=9999-12-31",
 		sum + " name=a scope=count room=[acme]*,a%4*,..*", strings.Repeat("=\n", 100),
 	} {
 		f.Add(seed)

@@ -86,7 +86,7 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if err := k.take(k.seen); err != nil {
 		return nil, err
 	}
-	if len(k.keys.Load().bySum) == 0 {
+	if k.count() == 0 {
 		return nil, errors.New("api: no key: without one nobody could ask")
 	}
 	return k, nil
@@ -101,6 +101,9 @@ func sumOf(text string) keySum {
 // find returns the key with the given sum, or nil.
 // How long that takes tells nothing of any key: who asks can't choose the sum, and knows none that is near.
 func (k *Keyring) find(sum keySum) *key { return k.keys.Load().bySum[sum] }
+
+// count returns how many keys there are.
+func (k *Keyring) count() int { return len(k.keys.Load().bySum) }
 
 // replaced returns a channel that is closed when other keys count than at the time of this call.
 func (k *Keyring) replaced() <-chan struct{} { return k.keys.Load().replaced }
@@ -147,7 +150,7 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
 			continue
 		}
-		k.log.Info("keys read", "file", k.file, "keys", len(k.keys.Load().bySum))
+		k.log.Info("keys read", "file", k.file, "keys", k.count())
 	}
 }
 

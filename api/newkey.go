@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ type KeyRequest struct {
 	Name    string
 	Scopes  []string
 	Rooms   []string // as people write rooms, see README; none is every room
+	Streams int      // that may be open at a time, and requests that wait; 0 is no limit but the key's share
 	Expires string   // the last day, or the moment; "" is never
 }
 
@@ -23,9 +25,12 @@ type KeyRequest struct {
 func NewKey(req KeyRequest, names *occupancy.Names) (text, line string, err error) {
 	text = "ppch_" + rand.Text()
 	k := &key{sum: sumOf(text)}
-	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}, {"expires", req.Expires}}
-	if req.Expires == "" {
-		fields = fields[:2]
+	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}}
+	if req.Streams != 0 {
+		fields = append(fields, [2]string{"streams", strconv.Itoa(req.Streams)})
+	}
+	if req.Expires != "" {
+		fields = append(fields, [2]string{"expires", req.Expires})
 	}
 	for _, f := range fields {
 		if err := k.set(f[0], f[1], names); err != nil {

@@ -46,6 +46,7 @@ var (
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
 	kindTimeout          = problemKind{"timeout", http.StatusServiceUnavailable, "Timeout"}
+	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests under way"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 

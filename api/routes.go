@@ -120,7 +120,9 @@ func (rt route) methods() []string {
 // handle returns the route as an http.Handler: it looks whether the request may be answered, and writes the error that the handler returns.
 func (s *Server) handle(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exchangeOf(w).route = rt.path
+		x := exchangeOf(w)
+		x.route = rt.path
+		defer s.endRequest(x)
 		var err error
 		if rt.needs == public {
 			err = s.welcome(r)

@@ -46,6 +46,9 @@ const (
 
 	// defaultMaxStreams is far more than a dashboard on every desk, and some hundred MiB at most.
 	defaultMaxStreams = 10000
+
+	// otherConnections is how many connections there may be beside those of streams, and so how many requests under way.
+	otherConnections = 2000
 )
 
 // Rooms answers who is in a room. It must be safe for concurrent use.
@@ -101,6 +104,10 @@ type Config struct {
 	// MaxStreams is how many event streams there may be at a time; 0 means 10000.
 	MaxStreams int
 
+	// MaxConnections is how many connections there may be at a time; 0 means MaxStreams and 2000 more.
+	// With few of them there may be fewer streams than MaxStreams, so that others can still ask.
+	MaxConnections int
+
 	// Hosts are the DNS names by which requests without a key may ask, beside those of the certificate.
 	Hosts Hosts
 
@@ -146,6 +153,7 @@ type Server struct {
 	history   *history
 	tickets   tickets
 	streams   *streamCounts
+	requests  *shares
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
@@ -156,7 +164,6 @@ type Server struct {
 
 	metricsNeed scope // of the key
 	renewEvery  time.Duration
-	maxStreams  int64
 }
 
 // New returns a Server that already listens, so that a port which is taken fails at start.
@@ -198,6 +205,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	maxStreams := cmp.Or(cfg.MaxStreams, defaultMaxStreams)
+	connections := cmp.Or(cfg.MaxConnections, maxStreams+otherConnections)
+	streams := min(maxStreams, connections-min(connections/4, otherConnections))
 	s := &Server{
 		keys:      cfg.Keys,
 		guessers:  guessers,
@@ -222,12 +232,12 @@ func New(cfg Config) (*Server, error) {
 		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),
 		history:   newHistory(cfg.Directory, cfg.Link),
 		tickets:   tickets{ticketSealer},
-		streams:   &streamCounts{},
+		streams:   &streamCounts{open: newShares(streams)},
+		requests:  newShares(connections - streams),
 		drainFor:  drainTimeout,
 
 		metricsNeed: scopeMetrics,
 		renewEvery:  renewEvery,
-		maxStreams:  int64(cmp.Or(cfg.MaxStreams, defaultMaxStreams)),
 	}
 	if cfg.MetricsPublic {
 		s.metricsNeed = public

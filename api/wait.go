@@ -41,11 +41,12 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
 		return g, nil
 	}
-	if err := s.streams.enter(s.maxStreams); err != nil {
+	x, began := exchangeOf(w), time.Now()
+	if err := s.streams.enter(x.grant.key, s.keys.count()); err != nil {
 		return g, err
 	}
-	defer s.streams.leave()
-	x, began := exchangeOf(w), time.Now()
+	defer s.streams.leave(x.grant.key)
+	s.endRequest(x)
 	defer func() { x.held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {

@@ -68,6 +68,7 @@ the service does, which watches MUC_DOMAIN.`,
 	cmd.Flags().StringVar(&req.Name, "name", "", "what the log calls the key (required)")
 	cmd.Flags().StringSliceVar(&req.Scopes, "scope", nil, "what it may be used for; several with commas between them (required)")
 	cmd.Flags().StringArrayVar(&req.Rooms, "room", nil, "a room that it is limited to; may be given several times")
+	cmd.Flags().IntVar(&req.Streams, "streams", 0, "how many event streams, and requests that wait, it may have at a time (default its share)")
 	cmd.Flags().StringVar(&req.Expires, "expires", "", "the last day it is good for, in UTC, or a moment such as 2027-12-31T18:00:00Z")
 	_ = cmd.MarkFlagRequired("name") // the flags are there
 	_ = cmd.MarkFlagRequired("scope")

@@ -41,6 +41,7 @@ func TestKeyNewPrintsAKeyAndItsLine(t *testing.T) {
 		{"--name a --scope all,metrics", "scope=all"},
 		{"--name a --scope count --room Our_Weekly_Call --room acme/* --room x@muc.meet.jitsi", "scope=count room=our%20weekly%20call,[acme]*,x"},
 		{"--name a --scope count --expires 2099-12-31", "scope=count expires=2099-12-31"},
+		{"--name a --scope events --streams 20 --expires 2099-12-31", "scope=events streams=20 expires=2099-12-31"},
 		{"--name a --scope count --expires 2099-12-31T18:00:00+01:00", "scope=count expires=2099-12-31T18:00:00+01:00"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -69,6 +70,7 @@ func TestKeyNewSaysWhatIsWrong(t *testing.T) {
 		{"--name a --scope read", `key new: scope: there is no "read": use count, participants, events, metrics or all`},
 		{"--name a --scope all --room [x", "key new: room: a bracket has no partner; a tenant's room is [tenant]room"},
 		{"--name a --scope all --room x@example.com", "key new: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi"},
+		{"--name a --scope all --streams -1", `key new: streams: "-1" is not a number from 1 to 1000000`},
 		{"--name a --scope all --expires soon", `key new: expires: "soon" is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z`},
 		{"--name a --scope all --expires 2020-01-01", "key new: expires: that is over"},
 		{"--name a --scope all b", `unknown command "b" for "ppch key new"`},

@@ -1,0 +1,181 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+	"pgregory.net/rapid"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// crowded adjusts a service to ten streams, and two keys: that of all tests and a small one, which has those fields.
+func crowded(t *testing.T, fields string) func(*api.Config) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(path, []byte(lineFor(smallKey, "name=small "+fields)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(cfg *api.Config) {
+		cfg.MaxStreams = 10
+		cfg.Keys = keyring(api.KeyringConfig{Key: testKey, File: path, Names: names})
+	}
+}
+
+const smallKey = "a key of a screen in the lobby"
+
+// takeAll opens streams with the small key until there is no place for one more, and returns how many it has, and the last answer.
+func (s *service) takeAll(t *testing.T, target string) (open int, refused answer) {
+	t.Helper()
+	for ; open <= 10; open++ {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url(target), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-API-Key", smallKey)
+		resp, err := s.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			return open, s.read(resp.Request, resp)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+	}
+	return open, answer{}
+}
+
+// status returns the status of an answer to a key.
+func (s *service) status(key, target string) int {
+	req, err := http.NewRequest(http.MethodGet, s.url(target), nil)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("X-API-Key", key)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// One key, and be it by streams of its tickets, leaves places for another: for streams and for requests that wait.
+func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
+	d := newVillage(t, map[string]int{"daily": 1})
+	s := start(t, told(d.Directory), crowded(t, "scope=all"))
+	open, refused := s.takeAll(t, "/api/events")
+	if open != 8 {
+		t.Errorf("the small key has %d of 10 streams, want its quarter and the half that goes to whichever asks first, rounded up", open)
+	}
+	refused.wantProblem(t, http.StatusTooManyRequests, "too-many-streams")
+	if got := refused.header.Get("Retry-After"); got != "10" {
+		t.Errorf("got Retry-After %q", got)
+	}
+	if got := s.get("/api/rooms/daily/participants"); got.status != http.StatusOK {
+		t.Fatalf("a request of another key got %d %s", got.status, got.body)
+	}
+	before := s.get(waited)
+	answers := s.later(waited, before)
+	s.holds(9)
+	s.follow("/api/events").until("status")
+	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
+	d.set("daily", 2)
+	if got := <-answers; got.status != http.StatusOK {
+		t.Errorf("the request that waited got %d %s", got.status, got.body)
+	}
+}
+
+func TestShares_StreamsOfTheFile(t *testing.T) {
+	s := start(t, telling(newSite(t).Directory), crowded(t, "scope=all streams=3"))
+	if open, refused := s.takeAll(t, "/api/events"); open != 3 || refused.status != http.StatusTooManyRequests {
+		t.Errorf("got %d streams, then %d %s, want three as the file says", open, refused.status, refused.body)
+	}
+}
+
+// A key has no more requests under way than leave places for others; streams are no requests any more.
+func TestShares_RequestsUnderWay(t *testing.T) {
+	proceed := make(chan struct{})
+	slow := func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+		<-proceed
+		return absent(ctx, room)
+	}
+	s := start(t, with(slow), crowded(t, "scope=all"), func(cfg *api.Config) { cfg.MaxConnections = 14 }) // thus for four
+	done := make(chan int, 10)
+	for range 3 {
+		go func() { done <- s.status(smallKey, "/api/rooms/daily/participants") }()
+	}
+	for began := time.Now(); s.Requests() != 3; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("got %d requests under way, want 3", s.Requests())
+		}
+	}
+	if got := s.status(smallKey, "/api/rooms/daily/participants"); got != http.StatusTooManyRequests {
+		t.Errorf("one more got %d, want 429", got)
+	}
+	go func() { done <- s.status(testKey, "/api/rooms/daily/participants") }()
+	for began := time.Now(); s.Requests() != 4; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("got %d requests under way, want one of the other key too", s.Requests())
+		}
+	}
+	close(proceed)
+	for range 4 {
+		if got := <-done; got != http.StatusOK {
+			t.Errorf("got %d", got)
+		}
+	}
+	if got := s.Requests(); got != 0 {
+		t.Errorf("got %d requests under way after all were answered", got)
+	}
+}
+
+// Whatever keys take and give back: each can have its own part, all of them hold no more than there is, and in the end nothing is left.
+func TestShares_AreNeverMoreThanThereAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		places := rapid.IntRange(1, 40).Draw(t, "places")
+		keys := rapid.IntRange(1, 8).Draw(t, "keys")
+		shares, held, total := api.NewShares(places), map[string]int{}, 0
+		for range rapid.IntRange(0, 200).Draw(t, "steps") {
+			if rapid.Bool().Draw(t, "the number of keys changes") {
+				keys = rapid.IntRange(1, 8).Draw(t, "keys")
+			}
+			name := fmt.Sprint(rapid.IntRange(1, keys).Draw(t, "key"))
+			if held[name] > 0 && rapid.Bool().Draw(t, "leaves") {
+				shares.Leave(name)
+				held[name]--
+				total--
+				continue
+			}
+			entered := shares.Enter(name, keys, 0)
+			if entered {
+				held[name]++
+				total++
+			}
+			if total > places {
+				t.Fatalf("%d of %d places are held", total, places)
+			}
+			own := places / (2 * keys)
+			if !entered && held[name] < own && total < places {
+				t.Fatalf("key %s holds %d of its own %d, and gets no more", name, held[name], own)
+			}
+		}
+		for name, n := range held {
+			for range n {
+				shares.Leave(name)
+			}
+		}
+		for range places {
+			if !shares.Enter("1", 1, 0) {
+				t.Fatal("one key alone can't have all places")
+			}
+		}
+	})
+}
