@@ -162,6 +162,37 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 	}
 }
 
+// Debian's packages let people choose the name of Jicofo's account, and Jicofo takes it for its nick.
+func TestRoom_JicofoUnderAnotherNameIsNotCounted(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{
+		Module: true, HideRooms: true, JitsiDefaults: true,
+		Accounts: map[string]string{"jicofo@auth.meet.jitsi": "secret"},
+		GlobalConfig: `Component "focus.meet.jitsi" { target_address = "jicofo@auth.meet.jitsi" }
+admins = { "jicofo@auth.meet.jitsi" }`,
+	})
+	ctx := timeout(t, 60*time.Second)
+	jicofo := must(srv.Login(ctx, "jicofo@auth.meet.jitsi/x"))(t)
+	defer jicofo.Close()
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	standup := srv.Room("standup")
+	must(jicofo.Join(ctx, standup, "jicofo"))(t)
+	must(cast.User(ctx, standup, "Ada"))(t)
+	must(cast.TrustedTranscriber(ctx, standup))(t)
+	var got occupancy.Room
+	eventually(t, 5*time.Second, "Jicofo, Ada and a transcriber", func() bool {
+		var err error
+		got, err = c.Room(ctx, jid.MustParse(standup))
+		return err == nil && len(got.Occupants) == 3
+	})
+	if got.Participants != 1 || got.Counts[occupancy.KindFocus] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
+		t.Errorf("got %d people and %v want Ada, focus and a transcriber", got.Participants, got.Counts)
+	}
+}
+
 func TestRoom_PrefixHidesNobodyElseOfItsDomain(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{

@@ -55,6 +55,7 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 			Recorders:    strings.Fields(attribute(start, "recorders")),
 			Transcribers: strings.Fields(attribute(start, "transcribers")),
 			Hidden:       strings.Fields(attribute(start, "hidden")),
+			Jicofo:       attribute(start, "focus"),
 		},
 	}
 	if start.Name != subscribedName || s.Epoch == "" {

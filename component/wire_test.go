@@ -32,6 +32,7 @@ var samples = []struct {
 		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond, Time: time.UnixMilli(1795339800125).UTC(),
 		Trust: occupancy.Trust{
 			Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}, Hidden: []string{"hidden.meet.jitsi"},
+			Jicofo: "focus@auth.meet.jitsi",
 		},
 	}},
 	{"batch-snapshot.xml", component.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{

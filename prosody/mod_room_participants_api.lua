@@ -133,8 +133,7 @@ end
 
 -- Domains whose occupants Jitsi's clients don't show: by our own option, and by visitors_ignore_list, which Jitsi has
 -- on the main virtual host for the domain of recorders and transcribers.
-local function hidden_option(context, parent)
-	local main = context:get_option_string("muc_mapper_domain_base", parent);
+local function hidden_option(context, main)
 	local hidden = module:context(main):get_option_set("visitors_ignore_list", {});
 	for domain in pairs(domains_option(context, "room_participants_hidden_domains", {})) do
 		hidden:add(domain);
@@ -142,8 +141,16 @@ local function hidden_option(context, parent)
 	return spaced(hidden);
 end
 
+-- The login of Jicofo, which Debian's packages let people choose: where Jitsi's mod_client_proxy sends what is for focus.
+local function focus_option(main)
+	local target = module:context("focus." .. main):get_option("target_address");
+	local node, domain = jid.prepped_split(type(target) == "string" and target or nil);
+	return node and node .. "@" .. domain or nil;
+end
+
 local function read_options(context)
 	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
+	local main = context:get_option_string("muc_mapper_domain_base", parent); -- Jitsi's main virtual host
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
 		tick = number_option(context, "room_participants_tick", 0.02, 0.001, 1);
@@ -156,7 +163,8 @@ local function read_options(context)
 		recorders = prefixes_option(context, "recorder_prefixes", { "recorder@recorder.", "jibria@recorder.", "jibrib@recorder." });
 		transcribers = prefixes_option(context, "transcriber_prefixes",
 			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
-		hidden = hidden_option(context, parent);
+		hidden = hidden_option(context, main);
+		focus = focus_option(main);
 	};
 end
 
@@ -1306,6 +1314,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
 		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;
+		focus = watch.options.focus;
 	}));
 	module:log("info", "%s: %s has subscribed", watch.host, name);
 	start_beat(watch);
@@ -1581,7 +1590,8 @@ end
 
 local function main_muc_domain()
 	local base = module:get_option_string("muc_mapper_domain_base");
-	local mapped = base and module:get_option_string("muc_mapper_domain_prefix", "conference") .. "." .. base;
+	local mapped = module:get_option_string("muc_mapper_domain")
+		or base and module:get_option_string("muc_mapper_domain_prefix", "conference") .. "." .. base;
 	if mapped and registry.owners[mapped] then return mapped; end
 	local best;
 	for host in pairs(registry.owners) do

@@ -67,7 +67,7 @@ room_participants_heartbeat = "1.5"`},
 	})
 	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
 	got := followAs(t, one, srv.Domains.MUC).subscribe()
-	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", got.At}
+	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", got.At}
 	if got != want || got.Version == "" || got.At <= 0 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -139,6 +139,26 @@ func TestHiddenDomains_AreNamedByOurOptionOrByJitsisList(t *testing.T) {
 			})
 			if got := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.MUC).subscribe(); got.Hidden != c.want {
 				t.Errorf("got %q, want %q", got.Hidden, c.want)
+			}
+		})
+	}
+}
+
+// Debian's jitsi-meet-prosody.postinst puts the chosen name of Jicofo's account into target_address of Component "focus.…" "client_proxy".
+func TestFocus_IsNamedByJitsisProxy(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{
+		`"Jicofo@auth.meet.jitsi"`: "jicofo@auth.meet.jitsi",
+		`"auth.meet.jitsi"`:        "",
+		`{ "a@b" }`:                "",
+		`"a b@c d"`:                "",
+		`nil`:                      "",
+	} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			srv := start(t, prosodytest.Options{GlobalConfig: `Component "focus.meet.jitsi" { target_address = ` + target + ` }`})
+			if got := follow(t, srv).subscribe(); got.Focus != want {
+				t.Errorf("got %q, want %q", got.Focus, want)
 			}
 		})
 	}

@@ -221,14 +221,17 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	both := global
 	both.HostModules = map[string][]string{"muc.meet.jitsi": {name}}
+	named := global
+	named.GlobalConfig = `muc_mapper_domain = "breakout.meet.jitsi"` // before the other two options, in Jitsi's util.lib.lua
 	for how, c := range map[string]struct {
-		o    prosodytest.Options
-		host string
+		o          prosodytest.Options
+		host, main string
 	}{
-		"globally":                    {global, "anything.example"},
-		"globally, another host":      {global, "auth.meet.jitsi"},
-		"on the room domain":          {prosodytest.Options{}, "muc.meet.jitsi"},
-		"both, the room domain asked": {both, "muc.meet.jitsi"},
+		"globally":                    {global, "anything.example", "muc.meet.jitsi"},
+		"globally, another host":      {global, "auth.meet.jitsi", "muc.meet.jitsi"},
+		"globally, another main one":  {named, "anything.example", "breakout.meet.jitsi"},
+		"on the room domain":          {prosodytest.Options{}, "muc.meet.jitsi", "muc.meet.jitsi"},
+		"both, the room domain asked": {both, "muc.meet.jitsi", "muc.meet.jitsi"},
 	} {
 		t.Run(how, func(t *testing.T) {
 			srv := start(t, c.o)
@@ -244,7 +247,7 @@ func TestHealth(t *testing.T) {
 			if err := json.Unmarshal(body, &got); err != nil || resp.StatusCode != http.StatusOK {
 				t.Fatalf("%s: %s: %v", resp.Status, body, err)
 			}
-			if len(got) != 4 || got["status"] != "ok" || got["version"] != prosody.ModuleVersion || got["module"] != name || got["muc_domain"] != "muc.meet.jitsi" {
+			if len(got) != 4 || got["status"] != "ok" || got["version"] != prosody.ModuleVersion || got["module"] != name || got["muc_domain"] != c.main {
 				t.Errorf("got %v", got)
 			}
 			if origin := resp.Header.Get("Access-Control-Allow-Origin"); origin != "" {

@@ -20,6 +20,7 @@ type subscribed struct {
 	Recorders    string `xml:"recorders,attr"`
 	Transcribers string `xml:"transcribers,attr"`
 	Hidden       string `xml:"hidden,attr"`
+	Focus        string `xml:"focus,attr"`
 
 	At float64 `xml:"at,attr"`
 }

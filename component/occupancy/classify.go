@@ -14,6 +14,9 @@ type Trust struct {
 	// Hidden are the domains whose occupants Jitsi's clients don't show.
 	Hidden []string
 
+	// Jicofo is the bare JID of the focus, or empty: then it is who has the nick and the login "focus".
+	Jicofo string
+
 	// Focus is the domain of the focus that leads the room, or empty: guests have no account there. A [Directory] knows by itself.
 	Focus string
 
@@ -30,7 +33,7 @@ func Classify(o *Occupant, t Trust) Kind {
 	hidden := slices.Contains(t.Hidden, domain)
 	machine, marked := machinery(o.Marks)
 	switch {
-	case isFocus(o):
+	case t.leads(o):
 		return KindFocus
 	case startsWithAny(o.RealJID, t.Recorders):
 		if machine == KindSIPVideo {
@@ -69,8 +72,11 @@ func machinery(m Marks) (Kind, bool) {
 	return "", false
 }
 
-// isFocus reports whether an occupant is Jicofo, whose nick is the name of its account.
-func isFocus(o *Occupant) bool { return o.ID == "focus" && localpart(o.RealJID) == "focus" }
+// leads reports whether an occupant is Jicofo, whose nick is the name of its account.
+func (t Trust) leads(o *Occupant) bool {
+	bare, _, _ := strings.Cut(o.RealJID, "/")
+	return t.Jicofo != "" && bare == t.Jicofo || o.ID == "focus" && localpart(o.RealJID) == "focus"
+}
 
 func startsWithAny(address string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return p != "" && strings.HasPrefix(address, p) })

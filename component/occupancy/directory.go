@@ -82,7 +82,8 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 	if w := d.domain(domain.Domainpart()); w != nil {
 		w.trust = Trust{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Lobby: w.typ == RoomLobby,
+			Jicofo: t.Jicofo,
+			Lobby:  w.typ == RoomLobby,
 		}
 		w.next = newReplica()
 	}

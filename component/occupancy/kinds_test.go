@@ -97,6 +97,12 @@ func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
 			}
 		}
 	}
+	for jid, want := range map[string]occupancy.Kind{"jicofo@auth.meet.jitsi/x": focus, "jicofo@auth.meet.jitsi.example/x": user, "focus@auth.meet.jitsi/x": user} {
+		o := occupancy.Occupant{ID: "jicofo", RealJID: jid} // debian/jitsi-meet-prosody.postinst has the operator name the account
+		if got := occupancy.Classify(&o, occupancy.Trust{Jicofo: "jicofo@auth.meet.jitsi"}); got != want {
+			t.Errorf("%s as jicofo: got %s want %s", jid, got, want)
+		}
+	}
 	o := occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus"} // ChatRoomImpl.kt:310: the nick is the account's name
 	if got := occupancy.Classify(&o, nothing); got != focus {
 		t.Errorf("focus: got %s", got)

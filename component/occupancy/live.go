@@ -80,7 +80,7 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 		delete(r.occupants, nick)
 		step(r, &r.tally, was, nil, note)
 	}
-	if focus := r.focusAfter(delta, twin); focus != r.focus {
+	if focus := r.focusAfter(delta, t, twin); focus != r.focus {
 		r.focus = focus
 		r.reclassify(t, note)
 	}
@@ -107,9 +107,9 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 
 // focusAfter returns the domain of Jicofo's account as it is known after a delta.
 // Jicofo owns every room; a person who takes its name doesn't. On Jitsi's main domain Jicofo is among guests, and proves nothing.
-func (r *liveRoom) focusAfter(delta *Delta, twin *liveRoom) string {
+func (r *liveRoom) focusAfter(delta *Delta, t Trust, twin *liveRoom) string {
 	for i := range delta.Present {
-		if o := &delta.Present[i]; isFocus(o) && o.Affiliation == "owner" {
+		if o := &delta.Present[i]; t.leads(o) && o.Affiliation == "owner" {
 			domain := host(o.RealJID)
 			if _, main, _ := strings.Cut(r.jid.Domainpart(), "."); domain == main {
 				return ""
