@@ -278,7 +278,7 @@ func TestOnlyFieldsThatMayBeMissingAreOptional(t *testing.T) {
 	}
 	slices.Sort(optional)
 	want := []string{
-		"ListedRoom note", "ListedRoom occupants", "ListedRoom participants", "Participants note",
+		"ListedRoom asked_as", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants", "Participants note",
 		"Problem reason", "Problem retry_after", "Room note",
 	}
 	if diff := cmp.Diff(want, optional); diff != "" {

@@ -127,6 +127,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 		until:     x.ticketEnds,
 		keys:      s.keys,
 		hub:       s.hub,
+		unread:    s.unread,
 		to:        w,
 		conn:      http.NewResponseController(w),
 		shares:    r.ProtoMajor > 1,

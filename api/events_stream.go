@@ -29,11 +29,12 @@ const (
 // stream is one subscriber. It holds no events, but a position in the hub's ring.
 type stream struct {
 	*interest
-	keys  *Keyring
-	until time.Time // when the ticket ends by which it was opened, zero without one
-	hub   *hub
-	to    http.ResponseWriter
-	conn  *http.ResponseController
+	keys   *Keyring
+	until  time.Time // when the ticket ends by which it was opened, zero without one
+	hub    *hub
+	unread *budget
+	to     http.ResponseWriter
+	conn   *http.ResponseController
 
 	// shares is set if the connection has other streams, as those of HTTP/2 do.
 	shares bool
@@ -180,18 +181,34 @@ func (st *stream) snapshot(after uint64) error {
 		return nil
 	}
 	snap := st.hub.snapshot(st.interest, after)
-	for number, from, last := 1, 0, false; !last; number++ {
-		if err := st.renew(); err != nil {
-			return err
-		}
-		var part [][]byte
-		part, from, last = st.hub.part(snap, st.interest, number, from)
-		if err := st.send(part...); err != nil {
+	from := snapshotPlace{}
+	for number, last := 1, false; !last; number++ {
+		var err error
+		if from, last, err = st.sendPart(snap, number, from); err != nil {
 			return err
 		}
 	}
 	st.pos, st.seen = snap.pos, snap.seq
 	return nil
+}
+
+// sendPart sends a part of a snapshot, once there is room for what slow readers leave unread.
+func (st *stream) sendPart(snap *roomSnapshot, number int, from snapshotPlace) (next snapshotPlace, last bool, err error) {
+	key := st.grant.key.sum
+	for !st.unread.wait(key, maxPart, keepAlive, st.hub.over.Done()) {
+		if err := st.renew(); err != nil {
+			return from, false, err
+		}
+		if err := st.send([]byte(": keep-alive\n\n")); err != nil {
+			return from, false, err
+		}
+	}
+	defer st.unread.give(key, maxPart)
+	if err := st.renew(); err != nil {
+		return from, false, err
+	}
+	part, next, last := st.hub.part(snap, st.interest, number, from)
+	return next, last, st.send(part...)
 }
 
 // catchUp sends what is behind the stream's position.

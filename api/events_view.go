@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 
 	"ppch/component/occupancy"
@@ -140,13 +139,4 @@ func encode(id, name string, view any) []byte {
 	b.Write(data)
 	b.WriteString("\n\n")
 	return b.Bytes()
-}
-
-// marshal returns view as JSON.
-func marshal(view any) []byte {
-	data, err := json.Marshal(view)
-	if err != nil {
-		panic(err) // only for types that JSON doesn't have
-	}
-	return data
 }

@@ -33,7 +33,7 @@ var examples = map[string]struct {
 	"inexact":             {given: with(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"list":                {given: told(several()), asked: ask{target: "/api/rooms?limit=1"}},
 	"expanded-list":       {given: told(several()), asked: ask{target: "/api/rooms?type=breakout&expand=occupants"}},
-	"named":               {given: told(several()), asked: ask{target: "/api/rooms?name=Standup&name=acme/retro"}},
+	"named":               {given: told(several()), asked: ask{target: "/api/rooms?name=Standup&name=standup&name=acme/retro"}},
 	"room":                {given: told(several()), asked: ask{target: "/api/rooms/acme%2FPlanning"}},
 	"no-such-room":        {given: told(several()), asked: ask{target: "/api/rooms/Nobody%20Here"}},
 	"inexact-list":        {given: with(inexact), asked: ask{target: "/api/rooms?name=MyRoom"}},
@@ -51,6 +51,8 @@ var examples = map[string]struct {
 	"scope-missing":       {given: keyed("scope=metrics"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"room-not-allowed":    {given: keyed("scope=all room=acme/*"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"rate-limited":        {given: usedUp, asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"too-much-unread":     {been: unreadOf(testKey), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"overloaded":          {been: unreadOf("others"), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"prosody-unavailable": {given: with(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"syncing":             {given: with(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: with(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
@@ -80,6 +82,19 @@ var examples = map[string]struct {
 	"host-not-allowed":   {raw: "GET / HTTP/1.1\r\nHost: ppch.example.com\r\n\r\n"},
 	"header-too-large":   {raw: "GET /health HTTP/1.1\r\nHost: ppch\r\nX-Junk: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"},
 	"internal":           {given: with(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+}
+
+// unreadOf has the clients of a key leave as much unread as they can, or those of many keys.
+func unreadOf(key string) func(*service) {
+	return func(s *service) {
+		for i := range 4 {
+			if key == testKey {
+				s.LeaveUnread(key)
+				return
+			}
+			s.LeaveUnread(fmt.Sprint(key, i))
+		}
+	}
 }
 
 // madeID is a request id in a problem for a request that net/http refused: it can't be the client's.

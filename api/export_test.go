@@ -127,12 +127,16 @@ func (s *Server) Parts() iter.Seq2[string, int] {
 	n := &interest{grant: grant{&key{scopes: scopeParticipants}}}
 	snap := s.hub.snapshot(n, 0)
 	return func(yield func(string, int) bool) {
-		for number, from, last := 1, 0, false; !last; number++ {
+		from := snapshotPlace{}
+		for number, last := 1, false; !last; number++ {
 			var part [][]byte
 			part, from, last = s.hub.part(snap, n, number, from)
-			snap.mu.Lock()
-			encoded := snap.rooms
-			snap.mu.Unlock()
+			s.hub.chunks.mu.Lock()
+			encoded := 0
+			for _, c := range s.hub.chunks.values.Values() {
+				encoded += len(c.value.pieces)
+			}
+			s.hub.chunks.mu.Unlock()
 			if !yield(string(bytes.Join(part, nil)), encoded) {
 				return
 			}
@@ -174,23 +178,21 @@ func (t Tickets) Good(ticket string, now time.Time) bool {
 
 // What a ring and a snapshot may hold.
 const (
-	MaxFrames = maxFrames
-	MaxBytes  = maxBytes
-	MaxPart   = maxPart
-	MaxPiece  = maxPiece
+	MaxFrames      = maxFrames
+	MaxBytes       = maxBytes
+	MaxPart        = maxPart
+	MaxPiece       = maxPiece
+	MaxUnreadOfKey = maxUnreadOfKey
 )
 
-// Keeps reports whether a list as it was told for that query is kept.
-func (s *Server) Keeps(query string) bool {
-	s.told.mu.Lock()
-	defer s.told.mu.Unlock()
-	for a, t := range s.told.kept {
-		if a.query == query && t != nil {
-			return true
-		}
+// LeaveUnread takes all the bytes that answers to a key may take.
+func (s *Server) LeaveUnread(key string) {
+	for s.unread.take(sumOf(key), smallAnswer) == nil { //nolint:revive // there is no more to it
 	}
-	return false
 }
+
+// Unread returns how many bytes of answers wait for their readers.
+func (s *Server) Unread() int { return s.unread.taken() }
 
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase

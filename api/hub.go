@@ -55,9 +55,16 @@ type hub struct {
 	over context.Context
 	end  context.CancelFunc
 
-	// making is held by whoever makes a snapshot of all rooms, which others then share.
-	making sync.Mutex
-	made   atomic.Pointer[roomSnapshot]
+	// These are held by whatever makes a snapshot of one room, or of all, which others then share.
+	makingRoom, makingAll sync.Mutex
+
+	// mu protects made, which are the last snapshots, by room, that of all rooms by "".
+	mu   sync.Mutex
+	made map[string]*roomSnapshot
+
+	snapshots atomic.Uint64 // how many there were
+	chunks    *cache[snapshotKey, *snapshotChunk]
+	turns     chan struct{} // for whatever encodes much
 
 	// What only Run uses: the topics to wake, and whether it is too early to.
 	due   map[string]struct{}
@@ -65,7 +72,7 @@ type hub struct {
 }
 
 // newHub returns a hub that has missed nothing once Run begins: events wait for it from now on.
-func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names) *hub {
+func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names, turns chan struct{}) *hub {
 	h := &hub{
 		directory: directory,
 		link:      link,
@@ -75,6 +82,9 @@ func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names) *
 		topics:    newTopics(),
 		sub:       directory.Subscribe(hubBuffer),
 		due:       make(map[string]struct{}),
+		made:      make(map[string]*roomSnapshot),
+		chunks:    newCache[snapshotKey, *snapshotChunk](maxSnapshots),
+		turns:     turns,
 	}
 	h.over, h.end = context.WithCancel(context.Background())
 	return h
@@ -186,9 +196,7 @@ func (h *hub) position(id string) (pos, seq uint64, ok bool) {
 func (h *hub) look() {
 	now := time.Now()
 	h.ring.expire(now.Add(-maxAge))
-	if s := h.made.Load(); s != nil && now.Sub(s.at) > snapshotFor {
-		h.made.CompareAndSwap(s, nil)
-	}
+	h.forgetSnapshots(now)
 	var before []status
 	if last := h.statuses.Load(); last != nil {
 		before = *last

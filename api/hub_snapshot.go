@@ -2,9 +2,8 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
-	"sync"
-	"sync/atomic"
+	"fmt"
+	"maps"
 	"time"
 
 	"ppch/component/occupancy"
@@ -12,32 +11,47 @@ import (
 
 // The bounds of snapshots.
 const (
-	// snapshotFor is how long one snapshot of all rooms serves whoever asks: thousands come at once after a restart.
+	// snapshotFor is how long a snapshot serves all who ask for the same: thousands come at once after a restart.
 	snapshotFor = time.Second
 
-	// maxPiece is from which size on a room's occupants are told in pieces, maxPart how much of that goes into one event.
-	// What is larger by itself, such as one occupant, is told alone.
+	// maxPiece is from which size on a room's occupants are sent in pieces, maxPart how much of that goes into one event.
+	// What is larger by itself, such as one occupant, is sent alone.
 	maxPiece = 16 << 10
 	maxPart  = 64 << 10
+
+	// maxSnapshots is how many bytes of encoded snapshots are cached. Subscribers that read equally fast share them.
+	maxSnapshots = 16 << 20
 )
 
-// roomSnapshot is who is in which room, encoded for all who ask, as far as one of them has come:
-// to encode 10,000 rooms takes about a second, for which nobody should wait to be told the first.
+// roomSnapshot is who is in which room at one moment, for all who ask for the same.
+// It holds what the Directory shares anyhow, and is encoded as it is read: to encode 10,000 rooms takes about a second,
+// for which nobody should wait to be sent the first, and 100,000 people take more memory than slow readers should hold.
 type roomSnapshot struct {
+	number uint64 // one for each
+
 	// pos is where the ring stood before, seq the number of the last event that this includes:
 	// who reads on behind pos and passes over events up to seq misses nothing, and gets nothing twice.
 	pos, seq uint64
 
 	at      time.Time
 	domains []snapshotDomainView
+	rooms   *occupancy.Snapshot
+}
 
-	// pieces are those that are encoded.
-	pieces atomic.Pointer[[]piece]
+// snapshotPlace is where in a snapshot a reader has come to.
+type snapshotPlace struct{ room, occupant int }
 
-	// mu is held by whoever encodes more, and protects what follows.
-	mu    sync.Mutex
-	told  *occupancy.Snapshot
-	rooms int // of told that are encoded
+// snapshotChunk is some rooms of a snapshot, encoded. It never changes.
+type snapshotChunk struct {
+	pieces []piece
+	next   snapshotPlace
+	last   bool
+}
+
+// snapshotKey is what there is one chunk of.
+type snapshotKey struct {
+	snapshot uint64
+	from     snapshotPlace
 }
 
 // piece is a room of a snapshot, or some of the occupants of a large one.
@@ -73,7 +87,7 @@ type snapshotDomainView struct {
 	AsOf   *string `json:"as_of"`
 }
 
-// snapshotRoomView is a room of a snapshot, or one piece of it.
+// snapshotRoomView is the beginning of a room, or of one piece of it; its occupants follow.
 type snapshotRoomView struct {
 	RoomJID          string                 `json:"room_jid"`
 	RoomName         string                 `json:"room_name"`
@@ -81,107 +95,145 @@ type snapshotRoomView struct {
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	Facts            eventFactsView         `json:"facts"`
-	Occupants        []json.RawMessage      `json:"occupants"`
-	Continues        bool                   `json:"continues"`
 }
 
 // snapshot returns what n follows as it is now, or was a moment ago, but not before the position after.
 func (h *hub) snapshot(n *interest, after uint64) *roomSnapshot {
-	if n.room != "" {
-		pos := h.ring.last()
-		return newRoomSnapshot(pos, h.directory.SnapshotOf(n.jid))
-	}
-	h.making.Lock()
-	defer h.making.Unlock()
-	if made := h.made.Load(); made != nil && made.pos >= after && time.Since(made.at) < snapshotFor && h.ring.holds(made.pos) {
+	if made := h.madeSnapshot(n.room, after); made != nil {
 		return made
 	}
-	pos := h.ring.last()
-	made := newRoomSnapshot(pos, h.directory.Snapshot())
-	h.made.Store(made)
-	return made
-}
-
-func newRoomSnapshot(pos uint64, told *occupancy.Snapshot) *roomSnapshot {
-	snap := &roomSnapshot{pos: pos, seq: told.Seq, at: time.Now(), domains: []snapshotDomainView{}, told: told}
-	for _, d := range told.Domains() {
+	making := &h.makingRoom
+	if n.room == "" {
+		making = &h.makingAll // which takes longer
+	}
+	making.Lock()
+	defer making.Unlock()
+	if made := h.madeSnapshot(n.room, after); made != nil {
+		return made
+	}
+	snap := &roomSnapshot{number: h.snapshots.Add(1), pos: h.ring.last(), at: time.Now(), domains: []snapshotDomainView{}}
+	if n.room == "" {
+		snap.rooms = h.directory.Snapshot()
+	} else {
+		snap.rooms = h.directory.SnapshotOf(n.jid)
+	}
+	snap.seq = snap.rooms.Seq
+	for _, d := range snap.rooms.Domains() {
 		snap.domains = append(snap.domains, snapshotDomainView{d.JID.String(), d.Known, stamp(d.AsOf)})
 	}
-	snap.pieces.Store(&[]piece{})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.made[n.room] = snap
 	return snap
 }
 
-// piecesFrom returns pieces of a snapshot from an index on, none if there are no more. It encodes the next ones if nobody has.
-func (h *hub) piecesFrom(snap *roomSnapshot, index int) []piece {
-	if made := *snap.pieces.Load(); index < len(made) {
-		return made[index:]
+// madeSnapshot returns the last snapshot of a room, or of all, if it still serves, or nil.
+func (h *hub) madeSnapshot(room string, after uint64) *roomSnapshot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	made := h.made[room]
+	if made == nil || made.pos < after || time.Since(made.at) >= snapshotFor || !h.ring.holds(made.pos) {
+		return nil
 	}
-	snap.mu.Lock()
-	defer snap.mu.Unlock()
-	made := *snap.pieces.Load()
-	size := 0
-	for r := range snap.told.Rooms(snap.rooms) {
-		if size > maxPart && index < len(made) {
-			break
-		}
-		for _, p := range h.pieces(r) {
-			made = append(made, p)
-			size += len(p.named)
-		}
-		snap.rooms++
-	}
-	snap.pieces.Store(&made)
-	return made[index:]
+	return made
 }
 
-// pieces returns a room in pieces of about maxPiece.
-func (h *hub) pieces(r occupancy.RoomSnapshot) []piece {
+// forgetSnapshots forgets those that serve nobody else any more.
+func (h *hub) forgetSnapshots(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.made, func(_ string, s *roomSnapshot) bool { return now.Sub(s.at) >= snapshotFor })
+}
+
+// chunk returns the rooms of a snapshot that follow a place. It encodes them if nobody has, or that was a while ago.
+func (h *hub) chunk(snap *roomSnapshot, from snapshotPlace) *snapshotChunk {
+	key := snapshotKey{snap.number, from}
+	if c, ok := h.chunks.get(key); ok {
+		return c
+	}
+	h.turns <- struct{}{}
+	defer func() { <-h.turns }()
+	if c, ok := h.chunks.get(key); ok {
+		return c
+	}
+	c, size := h.encodeChunk(snap, from)
+	h.chunks.add(key, c, size)
+	return c
+}
+
+func (h *hub) encodeChunk(snap *roomSnapshot, at snapshotPlace) (c *snapshotChunk, size int) {
+	c = &snapshotChunk{}
+	for r := range snap.rooms.Rooms(at.room) {
+		for more := true; more; {
+			if size > maxPart {
+				c.next = at
+				return c, size
+			}
+			p, next := h.piece(r, at.occupant)
+			c.pieces = append(c.pieces, p)
+			size += len(p.named) + len(p.counted)
+			at.occupant, more = next, next < len(r.Occupants)
+		}
+		at = snapshotPlace{room: at.room + 1}
+	}
+	c.last = true
+	return c, size
+}
+
+// piece returns a room with about maxPiece of its occupants, and the index of the next of them.
+func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
 	view := snapshotRoomView{
 		RoomJID:          r.JID.String(),
 		RoomName:         h.names.Name(r.JID),
 		ParentRoomJID:    orNull(r.Parent.String()),
 		ParticipantCount: r.Tally.People(),
 		Counts:           r.Tally.Map(),
-		Facts:            newEventFactsView(r.Type, r.Tenant, r.Facts, false),
+		Facts:            newEventFactsView(r.Type, r.Tenant, r.Facts, true),
 	}
-	pieces := []piece{{room: view.RoomJID, counted: marshal(view)}}
-	view.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, true)
-	view.Occupants = []json.RawMessage{}
-	size := 0
-	for _, o := range r.Occupants {
-		told := marshal(newOccupantView(o, occupancy.SourceModule))
-		if size += len(told); size > maxPiece && len(view.Occupants) > 0 {
-			view.Continues = true
-			pieces[len(pieces)-1].named = marshal(view)
-			pieces = append(pieces, piece{room: view.RoomJID})
-			view.Occupants, view.Continues, size = view.Occupants[:0], false, len(told)
-		}
-		view.Occupants = append(view.Occupants, told)
+	p.room = view.RoomJID
+	w := newJSONWriter()
+	w.open(view)
+	w.WriteString(`,"occupants":[`)
+	for next = from; next < len(r.Occupants) && (next == from || w.Len() < maxPiece); next++ {
+		w.comma(next > from)
+		w.value(newOccupantView(*r.Occupants[next], occupancy.SourceModule))
 	}
-	pieces[len(pieces)-1].named = marshal(view)
-	return pieces
+	fmt.Fprintf(w, `],"continues":%t}`, next < len(r.Occupants))
+	p.named = w.Bytes()
+	if from == 0 {
+		view.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, false)
+		w := newJSONWriter()
+		w.open(view)
+		w.WriteString(`,"occupants":null,"continues":false}`)
+		p.counted = w.Bytes()
+	}
+	return p, next
 }
 
-// part returns the next part of a snapshot as n may read it, in pieces that are to be sent one after the other.
+// part returns the next part of a snapshot as n may read it, in slices that are to be sent one after the other.
 // Next is where the part after it begins; the last one bears the id, from which a client may resume.
-func (h *hub) part(snap *roomSnapshot, n *interest, number, from int) (part [][]byte, next int, last bool) {
-	var comma []byte
+func (h *hub) part(snap *roomSnapshot, n *interest, number int, from snapshotPlace) (part [][]byte, next snapshotPlace, last bool) {
 	part = append(part, nil) // for the head
 	size := 0
-	next, last = from, true
-fill:
-	for pieces := h.piecesFrom(snap, next); len(pieces) > 0; pieces = h.piecesFrom(snap, next) {
-		for _, p := range pieces {
-			if told := p.bytes(n); told != nil {
-				if size += len(told); size > maxPart && comma != nil {
-					last = false
-					break fill
-				}
-				part = append(part, comma, told)
-				comma = []byte(",")
-			}
-			next++
+	for next = from; !last; {
+		c := h.chunk(snap, next)
+		bytes := 0
+		for _, p := range c.pieces {
+			bytes += len(p.bytes(n))
 		}
+		if size > 0 && size+bytes > maxPart {
+			break
+		}
+		for _, p := range c.pieces {
+			if data := p.bytes(n); data != nil {
+				if size > 0 {
+					part = append(part, []byte(","))
+				}
+				part = append(part, data)
+				size += len(data)
+			}
+		}
+		next, last = c.next, c.last
 	}
 	view := snapshotView{"snapshot", snap.at.UTC().Format(timestamp), number, last, snap.domains}
 	id := ""

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,35 +42,22 @@ type filter struct {
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
 func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
-	ask := asking{grant: exchangeOf(w).grant, query: r.URL.RawQuery}
-	age, known := s.age()
-	if !known {
-		return s.getList(w, r, nil)
-	}
-	if t := s.told.get(age, ask); t != nil {
-		return t.write(w, r)
-	}
-	return s.getList(w, r, func(t toldList) { s.told.keep(age, ask, t) })
-}
-
-// getList answers with the rooms that r asks for, and gives what it has told to keep, unless that is nil.
-func (s *Server) getList(w http.ResponseWriter, r *http.Request, keep func(toldList)) error {
 	q, err := readQuery(r)
 	if err != nil {
 		return err
 	}
 	if q.values.Has("name") {
-		return s.getNamedRooms(w, r, q, keep)
+		return s.getNamedRooms(w, r, q)
 	}
 	list, err := parseListQuery(q, exchangeOf(w).grant)
 	if err != nil {
 		return err
 	}
-	return s.getPage(w, r, list, keep)
+	return s.getPage(w, r, list)
 }
 
 // getPage answers with a page of all rooms.
-func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery, keep func(toldList)) error {
+func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) error {
 	asOf, err := s.listed(q.typ)
 	if err != nil {
 		return err
@@ -84,7 +70,7 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery, ke
 	if next != "" {
 		l.link = "<" + q.linkTo(next) + `>; rel="next"`
 	}
-	return s.writeList(w, r, l, keep)
+	return s.writeList(w, r, l)
 }
 
 // parseListQuery returns what q asks for.
@@ -204,12 +190,12 @@ func searchable(address string) string {
 }
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
-func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query, keep func(toldList)) error {
+// A room is in the answer once, by whichever names it was asked for, and says by which.
+func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query) error {
 	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
-	grant := exchangeOf(w).grant
-	as := shape{inList, grant.names()}
+	as := shape{inList, exchangeOf(w).grant.names()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.place = inExpandedList
 	}
@@ -220,14 +206,23 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query,
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{rooms: make([]occupancy.Glance, 0, len(names)), names: make([][]byte, 0, len(names)), shape: as}
-	for _, name := range names {
+	l := list{shape: as, rooms: make([]occupancy.Glance, 0, len(names)), names: make([][]byte, 0, len(names))}
+	index := make(map[string]int, len(names)) // in l, by address
+	for i, name := range names {
 		named, err := s.roomNamed(name)
-		if err == nil && !grant.sees(named.jid) {
+		if err == nil && !exchangeOf(w).grant.sees(named.jid) {
 			err = errRoomNotAllowed
 		}
 		if err != nil {
 			return nameProblem(name, err)
+		}
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		address := named.jid.String()
+		if i, ok := index[address]; ok {
+			l.names[i] = append(append(l.names[i], ','), named.quoted()...)
+			continue
 		}
 		g, err := s.rooms.Glance(r.Context(), named.jid)
 		if err != nil {
@@ -236,9 +231,13 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query,
 		if l.asOf.IsZero() || g.AsOf.Before(l.asOf) {
 			l.asOf = g.AsOf
 		}
-		l.rooms, l.names = append(l.rooms, g), append(l.names, named.quoted)
+		index[address] = len(l.rooms)
+		l.rooms, l.names = append(l.rooms, g), append(l.names, named.askedAs())
 	}
-	return s.writeList(w, r, l, keep)
+	for i := range l.names {
+		l.names[i] = append(l.names[i], ']')
+	}
+	return s.writeList(w, r, l)
 }
 
 // nameProblem tells which of several names is impossible.
@@ -251,7 +250,7 @@ func nameProblem(name string, err error) error {
 // list is rooms that are told together.
 type list struct {
 	rooms []occupancy.Glance
-	names [][]byte // by which they were asked for, as JSON; nil where they were not
+	names [][]byte // what they were asked for as, as members; nil where they were not
 	next  string
 	link  string // to the next page, as a header has it
 	asOf  time.Time
@@ -270,49 +269,41 @@ func (l list) validators() validators {
 	return newValidators(tag, l.asOf)
 }
 
-// writeList answers with l, or that the client has it already.
-func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list, keep func(toldList)) error {
-	t := toldList{link: l.link, validators: l.validators()}
-	if t.hold(r) {
-		return t.write(w, r)
+// setLink sets the header that leads to the next page, unless there is none.
+func setLink(w http.ResponseWriter, link string) {
+	if link != "" {
+		exchangeOf(w).setHeader("Link", link)
 	}
-	buffer := buffers.get()
-	defer buffers.put(buffer)
-	b, err := s.appendList(r.Context(), *buffer, l)
-	if err != nil {
-		return err
-	}
-	*buffer = b
-	t.body, t.validators = b, l.validators()
-	if keep != nil {
-		keep(t)
-	}
-	return t.writeAll(w)
 }
 
-// appendList writes l to b as JSON. What it has written may be newer than l, whose rooms it changes to fit.
-func (s *Server) appendList(ctx context.Context, b []byte, l list) ([]byte, error) {
-	b = append(b, `{"rooms":[`...)
+// writeList answers with l, or that the client has it already.
+func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error {
+	if v := l.validators(); v.hold(r) {
+		setLink(w, l.link)
+		return v.writeUnchanged(w)
+	}
+	a := s.newAnswer(l.shape)
+	defer a.release()
+	a.link = l.link
+	a.text(`{"rooms":[`)
 	for i, g := range l.rooms {
 		if i > 0 {
-			b = append(b, ',')
+			a.text(",")
 		}
 		var name []byte
 		if l.names != nil {
 			name = l.names[i]
 		}
 		var err error
-		if b, l.rooms[i], err = s.appendRoom(ctx, b, name, g, l.shape); err != nil {
-			return nil, err
+		if l.rooms[i], err = a.room(r.Context(), name, g); err != nil { // which may be newer than it was
+			return err
 		}
 	}
-	b = append(b, `],"next_cursor":`...)
-	if l.next == "" {
-		b = append(b, "null"...)
-	} else {
-		b = strconv.AppendQuote(b, l.next)
-	}
-	b = append(b, `,"as_of":"`...)
-	b = append(b, timestampOf(l.asOf)...)
-	return append(b, '"', '}', '\n'), nil
+	end := newJSONWriter()
+	end.value(struct {
+		Next *string `json:"next_cursor"`
+		AsOf string  `json:"as_of"`
+	}{orNull(l.next), timestampOf(l.asOf)})
+	a.text("]," + end.String()[1:] + "\n")
+	return a.write(w, r, l.validators())
 }

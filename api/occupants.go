@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"ppch/component/occupancy"
 )
@@ -27,8 +26,6 @@ type occupantView struct {
 	AudioMuted    *bool     `json:"audio_muted"`
 	VideoMuted    *bool     `json:"video_muted"`
 	ScreenSharing *bool     `json:"screen_sharing"`
-
-	joinedAt time.Time
 }
 
 // userView is who an occupant is by the token with which it was let in.
@@ -47,7 +44,6 @@ func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
 		JoinedAt:    stamp(o.JoinedAt),
-		joinedAt:    o.JoinedAt,
 	}
 	if source != occupancy.SourceModule {
 		return view
@@ -81,25 +77,9 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// people returns the names of those who count, and everybody, in the order in which they came.
-// Occupants that aren't known, or may not be told, stay nil.
-func people(room occupancy.Room, names bool) (participants []string, occupants []occupantView) {
-	participants = []string{}
-	if !room.Exists {
-		return participants, []occupantView{}
-	}
-	if room.Occupants == nil || !names {
-		return participants, nil
-	}
-	slices.SortFunc(room.Occupants, func(a, b *occupancy.Occupant) int {
+// sortOccupants puts occupants in the order in which they came.
+func sortOccupants(all []*occupancy.Occupant) {
+	slices.SortFunc(all, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
-	occupants = make([]occupantView, 0, len(room.Occupants))
-	for _, o := range room.Occupants {
-		occupants = append(occupants, newOccupantView(*o, room.Source))
-		if o.Kind.Person() {
-			participants = append(participants, cmp.Or(o.Name, o.ID))
-		}
-	}
-	return participants, occupants
 }

@@ -42,6 +42,8 @@ var (
 	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
 	kindHeaderTooLarge   = problemKind{"header-too-large", http.StatusRequestHeaderFieldsTooLarge, "Header too large"}
 	kindRateLimited      = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
+	kindUnreadOfKey      = problemKind{"too-much-unread", http.StatusTooManyRequests, "Too many unread answers"}
+	kindUnread           = problemKind{"overloaded", http.StatusServiceUnavailable, "Overloaded"}
 	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}

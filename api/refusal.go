@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -128,10 +127,7 @@ func refusalProblem(status int) *problem {
 // message returns p as a whole HTTP message that ends its connection.
 func (p *problem) message(requestID string) ([]byte, error) {
 	view := p.view(requestID)
-	body, err := json.Marshal(view)
-	if err != nil {
-		return nil, fmt.Errorf("api: marshal: %w", err)
-	}
+	body := marshal(view)
 	header := http.Header{
 		"Connection":     {"close"},
 		"Content-Length": {strconv.Itoa(len(body))},

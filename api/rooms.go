@@ -1,16 +1,11 @@
 package api
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"mellium.im/xmpp/jid"
-
-	"ppch/component/occupancy"
 )
 
 // askTimeout is a last resort: whoever asks Prosody gives up sooner, and can say why.
@@ -67,40 +62,17 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if v.hold(r) {
 		return v.writeUnchanged(w)
 	}
-	b := buffers.get()
-	defer buffers.put(b)
-	var told occupancy.Glance
-	if *b, told, err = s.appendRoom(r.Context(), *b, named.quoted, glance, as); err != nil {
+	a := s.newAnswer(as)
+	defer a.release()
+	now, err := a.room(r.Context(), named.called, glance)
+	if err != nil {
 		return err
 	}
-	if told != glance {
-		v = newValidators(etagOf(told, as), told.AsOf)
+	if now != glance {
+		v = newValidators(etagOf(now, as), now.AsOf)
 	}
-	*b = append(*b, '\n')
-	v.set(w)
-	return writeBytes(w, http.StatusOK, mediaJSON, *b)
-}
-
-// appendRoom writes a room to b as JSON, under the name by which the client called it, as JSON, or its own if that is nil.
-// What it has written may be newer than g; it returns the glance that fits.
-func (s *Server) appendRoom(ctx context.Context, b, name []byte, g occupancy.Glance, as shape) ([]byte, occupancy.Glance, error) {
-	y := s.bodies.get(g.Address, as, as.state(g.State, g.Numbers))
-	if y == nil {
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
-		defer cancel()
-		read, err := s.rooms.Room(ctx, g.JID())
-		if err != nil {
-			return nil, g, err
-		}
-		if y, err = s.bodies.make(read, as); err != nil {
-			return nil, g, err
-		}
-		g.State, g.Numbers, g.AsOf = read.State, read.Numbers, read.AsOf
-	}
-	if name == nil {
-		name = y.name
-	}
-	return y.append(b, name, g.AsOf), g, nil
+	a.text("\n")
+	return a.write(w, r, v)
 }
 
 // How many names of rooms are remembered, and how long one may be for that.
@@ -112,8 +84,21 @@ const (
 // namedRoom is a room by what a client calls it.
 type namedRoom struct {
 	jid    jid.JID
-	quoted []byte // what it is called, as JSON
+	called []byte // the member for what it is called
 }
+
+const roomName = `"room_name":`
+
+// askedAs returns the members for a room that is called by that name and maybe others, whose list is left open.
+func (n namedRoom) askedAs() []byte {
+	const asked = `,"asked_as":[`
+	b := make([]byte, 0, 2*len(n.called)+len(asked))
+	b = append(append(b, n.called...), asked...)
+	return append(b, n.quoted()...)
+}
+
+// quoted returns the name alone.
+func (n namedRoom) quoted() []byte { return n.called[len(roomName):] }
 
 // roomNamed returns a room by what a client calls it. To find that out takes long, and clients repeat themselves.
 func (s *Server) roomNamed(name string) (namedRoom, error) {
@@ -124,11 +109,7 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 	if err != nil {
 		return namedRoom{}, err
 	}
-	quoted, err := json.Marshal(name)
-	if err != nil {
-		return namedRoom{}, fmt.Errorf("api: marshal: %w", err)
-	}
-	named := namedRoom{room, quoted}
+	named := namedRoom{room, append([]byte(roomName), marshal(name)...)}
 	if len(name) <= maxNameLength {
 		s.named.Add(name, named)
 	}

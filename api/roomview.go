@@ -10,28 +10,36 @@ import (
 const inexactNote = "participant_count is the number of everyone in the room, the conference's own focus and recorders included. " +
 	"Prosody tells the exact number of people once the Lua module mod_room_participants_api is loaded."
 
-// countsView is how many are in a room.
-// It lacks what differs from answer to answer while the room stays the same: how the client calls it, and as_of.
-// Its fields up to room_jid are as the first version of this service had them; clients rely on their types.
-type countsView struct {
-	Exists           bool `json:"exists"`
-	ParticipantCount int  `json:"participant_count"`
-	HasParticipants  bool `json:"has_participants"`
+// presenceView is how many are in a room, and countsView what else there is to count; between stand the names of those who do.
+// They lack what differs from answer to answer while the room stays the same: how the client calls it, and as_of.
+// Their fields up to room_jid are as the first version of this service had them; clients rely on their types.
+type (
+	presenceView struct {
+		Exists           bool `json:"exists"`
+		ParticipantCount int  `json:"participant_count"`
+		HasParticipants  bool `json:"has_participants"`
+	}
 
-	// Participants are the names of those who count; nil leaves them out.
-	Participants *[]string `json:"participants,omitempty"`
+	countsView struct {
+		RoomJID *string `json:"room_jid"`
 
-	RoomJID *string `json:"room_jid"`
+		Counts    map[occupancy.Kind]int `json:"counts"`
+		CreatedAt *string                `json:"created_at"`
+		Source    occupancy.Source       `json:"source"`
+		Exact     bool                   `json:"exact"`
+		Note      string                 `json:"note,omitempty"`
 
-	Counts    map[occupancy.Kind]int `json:"counts"`
-	CreatedAt *string                `json:"created_at"`
-	Source    occupancy.Source       `json:"source"`
-	Exact     bool                   `json:"exact"`
-	Note      string                 `json:"note,omitempty"`
+		Visitors      *int           `json:"visitors"`
+		Lobby         *relatedView   `json:"lobby"`
+		BreakoutRooms []breakoutView `json:"breakout_rooms"`
+	}
+)
 
-	Visitors      *int           `json:"visitors"`
-	Lobby         *relatedView   `json:"lobby"`
-	BreakoutRooms []breakoutView `json:"breakout_rooms"`
+func newPresenceView(room occupancy.Room) presenceView {
+	if !room.Exists {
+		return presenceView{}
+	}
+	return presenceView{Exists: true, ParticipantCount: room.Participants, HasParticipants: room.Participants > 0}
 }
 
 // relatedView is another room that a room tells of.
@@ -49,8 +57,8 @@ type breakoutView struct {
 }
 
 // newCountsView returns the numbers of a room, of breakout rooms with their names only if they may be told.
-func newCountsView(room occupancy.Room, names bool, participants *[]string) countsView {
-	view := countsView{Source: room.Source, Participants: participants}
+func newCountsView(room occupancy.Room, names bool) countsView {
+	view := countsView{Source: room.Source}
 	if !room.Exists {
 		// However this was learnt: in a room that doesn't exist there is exactly nobody.
 		view.Exact = true
@@ -60,9 +68,6 @@ func newCountsView(room occupancy.Room, names bool, participants *[]string) coun
 		return view
 	}
 	view.RoomJID = new(room.JID.String())
-	view.Exists = true
-	view.ParticipantCount = room.Participants
-	view.HasParticipants = room.Participants > 0
 	view.Counts = room.Counts
 	view.CreatedAt = stamp(room.CreatedAt)
 	view.Exact = room.Exact
@@ -130,31 +135,20 @@ func newFactsView(room occupancy.Room, names bool) factsView {
 	return view
 }
 
-// The answers about one room, in each place. Occupants are null where they aren't known or may not be told.
+// listedView is what is known of a room besides who is in it, and how many these are.
+type listedView struct {
+	countsView
+	factsView
+}
+
+func newListedView(room occupancy.Room, names bool) listedView {
+	return listedView{newCountsView(room, names), newFactsView(room, names)}
+}
+
 type (
-	// participantsView is for "/api/rooms/{room_name}/participants".
-	participantsView struct {
-		countsView
-		Occupants []occupantView `json:"occupants"`
-	}
-
-	// listedView is for lists.
-	listedView struct {
-		countsView
-		factsView
-	}
-
-	// expandedView is for lists with expand=occupants.
-	expandedView struct {
-		listedView
-		Occupants []occupantView `json:"occupants"`
-	}
-
-	// detailView is for "/api/rooms/{room_name}".
 	detailView struct {
 		listedView
-		Occupants       []detailOccupantView `json:"occupants"`
-		DurationSeconds *int64               `json:"duration_seconds"`
+		DurationSeconds *int64 `json:"duration_seconds"`
 	}
 
 	detailOccupantView struct {
@@ -163,27 +157,24 @@ type (
 	}
 )
 
-// view returns what an answer of that shape tells of a room.
-func (s shape) view(room occupancy.Room) any {
-	if s.place == inList {
-		return listedView{newCountsView(room, s.names, nil), newFactsView(room, s.names)}
-	}
-	participants, occupants := people(room, s.names)
-	counts := newCountsView(room, s.names, &participants)
+// restView returns what an answer of that shape says of a room between the names and the occupants.
+func (s shape) restView(room occupancy.Room) any {
 	switch s.place {
-	case inExpandedList:
-		return expandedView{listedView{counts, newFactsView(room, s.names)}, occupants}
+	case inParticipants:
+		return newCountsView(room, s.names)
 	case inDetail:
-		view := detailView{listedView: listedView{counts, newFactsView(room, s.names)}, DurationSeconds: age(room, room.CreatedAt)}
-		if occupants != nil {
-			view.Occupants = make([]detailOccupantView, 0, len(occupants))
-		}
-		for _, o := range occupants {
-			view.Occupants = append(view.Occupants, detailOccupantView{o, age(room, o.joinedAt)})
-		}
-		return view
+		return detailView{newListedView(room, s.names), age(room, room.CreatedAt)}
 	}
-	return participantsView{counts, occupants}
+	return newListedView(room, s.names)
+}
+
+// occupantView returns what an answer of that shape says of an occupant.
+func (s shape) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
+	view := newOccupantView(*o, room.Source)
+	if s.place == inDetail {
+		return detailOccupantView{view, age(*room, o.JoinedAt)}
+	}
+	return view
 }
 
 // age returns for how many whole seconds something had been so when the room was last known to be true,

@@ -146,9 +146,9 @@ type Server struct {
 	log       *slog.Logger
 	docs      docsFiles
 	dashboard map[string]asset // by name
-	bodies    *bodies
+	encoder   *encoder
+	unread    *budget
 	cursors   *sealer
-	told      toldLists
 	hub       *hub
 	history   *history
 	tickets   tickets
@@ -208,6 +208,7 @@ func New(cfg Config) (*Server, error) {
 	maxStreams := cmp.Or(cfg.MaxStreams, defaultMaxStreams)
 	connections := cmp.Or(cfg.MaxConnections, maxStreams+otherConnections)
 	streams := min(maxStreams, connections-min(connections/4, otherConnections))
+	turns := newTurns()
 	s := &Server{
 		keys:      cfg.Keys,
 		guessers:  guessers,
@@ -225,11 +226,12 @@ func New(cfg Config) (*Server, error) {
 		log:       cfg.Log,
 		docs:      docs,
 		dashboard: dashboard,
-		bodies:    newBodies(cfg.Names),
+		encoder:   newEncoder(cfg.Names, turns),
+		unread:    newBudget(),
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
-		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names),
+		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names, turns),
 		history:   newHistory(cfg.Directory, cfg.Link),
 		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{open: newShares(streams)},

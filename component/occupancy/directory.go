@@ -27,7 +27,6 @@ type Directory struct {
 	mu      sync.RWMutex
 	seq     uint64
 	comings uint64 // how often rooms came, went, or changed their facts
-	age     uint64 // how often anything changed that readers see, times included
 	subs    map[*Subscription]struct{}
 	dropped uint64
 
@@ -116,7 +115,6 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.age++
 	for i := range b.Deltas {
 		w.served.apply(&b.Deltas[i], w.trust, w.served, func(c change) { d.emit(w, c, at) })
 	}
@@ -159,7 +157,6 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.age++
 	w.served, w.asOf = next, at
 	for _, c := range changes {
 		d.emit(w, c, at)
@@ -171,7 +168,6 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 func (d *Directory) reset(w *watched, served *replica, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.age++
 	w.served, w.asOf = served, at
 	d.seq++
 	d.comings++
@@ -195,14 +191,6 @@ func (d *Directory) Forget(domain jid.JID) {
 	if w.served != nil {
 		d.reset(w, nil, time.Time{})
 	}
-}
-
-// Age returns a number that grows with everything that changes what d tells, the times of [Directory.AsOf] included.
-// What was read after Age is still what d tells while Age stays the same.
-func (d *Directory) Age() uint64 {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.age
 }
 
 // Unseen reports whether domain may have rooms that aren't known, though others are.

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -16,7 +17,7 @@ type Snapshot struct {
 	Seq uint64
 
 	domains []DomainSnapshot
-	rooms   []pinnedRoom // in the order of their addresses
+	rooms   []*pinnedRoom // in the order of their addresses
 }
 
 // DomainSnapshot is how well a watched MUC domain is known.
@@ -26,7 +27,7 @@ type DomainSnapshot struct {
 	AsOf  time.Time // zero where nothing is known
 }
 
-// RoomSnapshot is a room as it was. Its receiver owns it.
+// RoomSnapshot is a room as it was. Occupants are shared by all readers, and never change.
 type RoomSnapshot struct {
 	JID       jid.JID
 	Type      RoomType
@@ -34,7 +35,7 @@ type RoomSnapshot struct {
 	Parent    jid.JID // as in Room
 	Facts     RoomFacts
 	Tally     Tally
-	Occupants []Occupant // in the order of their nicks
+	Occupants []*Occupant // in the order of their nicks
 }
 
 // pinnedRoom is a room whose parts are those of the Directory, none of which is ever changed in place.
@@ -44,14 +45,15 @@ type pinnedRoom struct {
 	typ        RoomType
 	facts      RoomFacts
 	tally      Tally
+	sorting    sync.Once
 	occupants  []*Occupant
 }
 
 // Snapshot returns all that is known now.
-// Copying is left to whoever reads it, so that nobody has to wait for that.
+// Sorting is left to its readers, so that nobody has to wait for that.
 func (d *Directory) Snapshot() *Snapshot {
 	s := d.pinAll()
-	slices.SortFunc(s.rooms, func(a, b pinnedRoom) int { return strings.Compare(a.at, b.at) })
+	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int { return strings.Compare(a.at, b.at) })
 	return s
 }
 
@@ -87,14 +89,14 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	r := w.served.room(at)
 	s.domains = []DomainSnapshot{{JID: address(w.name), Known: w.served != nil && (r != nil || !w.served.unseen), AsOf: w.asOf}}
 	if r != nil && !r.hidden {
-		s.rooms = []pinnedRoom{d.pin(w, at, r)}
+		s.rooms = []*pinnedRoom{d.pin(w, at, r)}
 	}
 	return s
 }
 
 // pin keeps a room as it is. The caller holds mu.
-func (d *Directory) pin(w *watched, at string, r *liveRoom) pinnedRoom {
-	p := pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, typ: w.typ, facts: r.facts, tally: r.tally}
+func (d *Directory) pin(w *watched, at string, r *liveRoom) *pinnedRoom {
+	p := &pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, typ: w.typ, facts: r.facts, tally: r.tally}
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
@@ -116,14 +118,12 @@ func (s *Snapshot) Rooms(after int) iter.Seq[RoomSnapshot] {
 	}
 }
 
-func (p pinnedRoom) snapshot() RoomSnapshot {
-	r := RoomSnapshot{
+func (p *pinnedRoom) snapshot() RoomSnapshot {
+	p.sorting.Do(func() {
+		slices.SortFunc(p.occupants, func(a, b *Occupant) int { return strings.Compare(a.ID, b.ID) })
+	})
+	return RoomSnapshot{
 		JID: p.jid, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Tally: p.tally,
+		Occupants: p.occupants,
 	}
-	r.Occupants = make([]Occupant, 0, len(p.occupants))
-	for _, o := range p.occupants {
-		r.Occupants = append(r.Occupants, *o)
-	}
-	slices.SortFunc(r.Occupants, func(a, b Occupant) int { return strings.Compare(a.ID, b.ID) })
-	return r
 }

@@ -30,9 +30,10 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 	}
 	focus := focus
 	focus.Kind = occupancy.KindFocus
-	people := []occupancy.Occupant{somebody("ann", 1), somebody("bob", 2), somebody("gus", 5)}
-	for i := range people {
-		people[i].Kind = occupancy.KindUser
+	var people []*occupancy.Occupant
+	for _, o := range []occupancy.Occupant{somebody("ann", 1), somebody("bob", 2), somebody("gus", 5)} {
+		o.Kind = occupancy.KindUser
+		people = append(people, &o)
 	}
 	b := occupancy.RoomSnapshot{
 		JID: jid.MustParse("b@breakout.meet.jitsi"), Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
@@ -40,7 +41,7 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 	}
 	want := []occupancy.RoomSnapshot{b, {
 		JID: daily, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
-		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], focus),
+		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], &focus),
 	}}
 	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID); diff != "" || s.Seq != before.Version {
 		t.Errorf("seq %d want %d, -want +got:\n%s", s.Seq, before.Version, diff)

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// maxWhole is up to how many bytes an answer about rooms is put together before it is sent, with its length in the header.
+// A list of 100 rooms has about 60 kB. What is larger is sent while it is encoded, so that a reader who is slow,
+// or has stopped reading, holds no more memory than this.
+const maxWhole = 128 << 10
+
+// answer is an answer about rooms. All that it says is of the moment in which they were added.
+type answer struct {
+	server *Server
+	shape  shape
+	link   string      // to the next page, as a header has it, or ""
+	buffer *[]byte     // the beginning
+	later  []laterRoom // what follows
+}
+
+// laterRoom is a room that is encoded as it is sent.
+type laterRoom struct {
+	room *occupancy.Room
+	name []byte // what the client calls it, as members; nil for its own name
+	tail []byte // what follows its members
+}
+
+func (s *Server) newAnswer(as shape) *answer {
+	return &answer{server: s, shape: as, buffer: buffers.get()}
+}
+
+// release gives back what a takes. Nothing may be added or sent after that.
+func (a *answer) release() { buffers.put(a.buffer) }
+
+// text adds JSON.
+func (a *answer) text(text string) {
+	if n := len(a.later); n > 0 {
+		a.later[n-1].tail = append(a.later[n-1].tail, text...)
+		return
+	}
+	*a.buffer = append(*a.buffer, text...)
+}
+
+// room adds a room as an object. Name is what the client calls it, as members, nil for its own name.
+// What it adds may be newer than g; it returns the glance that fits.
+func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occupancy.Glance, error) {
+	key := chunkKey{g.Address, a.shape, 0}
+	if c := a.server.encoder.cached(key, a.shape.state(g.State, g.Numbers), g.AsOf); c != nil && a.fits(c) {
+		a.whole(name, c, g.AsOf)
+		return g, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	room, err := a.server.rooms.Room(ctx, g.JID())
+	if err != nil {
+		return g, err
+	}
+	sortOccupants(room.Occupants)
+	g.State, g.Numbers, g.AsOf = room.State, room.Numbers, room.AsOf
+	if len(a.later) == 0 {
+		if c := a.server.encoder.chunk(&room, a.shape, 0); a.fits(c) {
+			a.whole(name, c, g.AsOf)
+			return g, nil
+		}
+	}
+	a.text("{")
+	a.later = append(a.later, laterRoom{room: &room, name: name})
+	a.text(string(append(appendAsOf(nil, g.AsOf), '}')))
+	return g, nil
+}
+
+// fits reports whether a chunk is a whole room, to be sent with what was added before.
+func (a *answer) fits(c *chunk) bool {
+	return c.next == 0 && len(a.later) == 0 && len(*a.buffer)+len(c.data) <= maxWhole
+}
+
+// whole adds a room of one chunk.
+func (a *answer) whole(name []byte, c *chunk, asOf time.Time) {
+	b := append(*a.buffer, '{')
+	b = appendName(b, name, c)
+	b = append(b, c.data...)
+	*a.buffer = append(appendAsOf(b, asOf), '}')
+}
+
+// appendName appends the members for what a room is called, to be followed by its others.
+func appendName(b, name []byte, c *chunk) []byte {
+	if name == nil {
+		b = append(b, roomName...)
+		b = append(b, c.name...)
+	}
+	b = append(b, name...)
+	return append(b, ',')
+}
+
+// appendAsOf appends the member for when something was true, after others.
+func appendAsOf(b []byte, asOf time.Time) []byte {
+	b = append(b, `,"as_of":"`...)
+	b = append(b, timestampOf(asOf)...)
+	return append(b, '"')
+}
+
+// pinned is about how many bytes of memory a takes while it is sent, besides what all readers share.
+func (a *answer) pinned() int {
+	bytes := cap(*a.buffer)
+	if len(a.later) > 0 {
+		bytes = max(bytes, 2*maxChunk) // the buffer, and a chunk that is no longer cached
+	}
+	for _, l := range a.later {
+		bytes += 1024 + len(l.name) + len(l.tail) + 8*len(l.room.Occupants)
+	}
+	return bytes
+}
+
+// write answers with a, or returns why it can't be sent now.
+func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) error {
+	key, bytes := exchangeOf(w).grant.key.sum, a.pinned()
+	if err := a.server.unread.take(key, bytes); err != nil {
+		return err
+	}
+	defer a.server.unread.give(key, bytes)
+	v.set(w)
+	setLink(w, a.link)
+	if len(a.later) == 0 {
+		return writeBytes(w, http.StatusOK, mediaJSON, *a.buffer)
+	}
+	x := exchangeOf(w)
+	x.setHeader("Content-Type", mediaJSON)
+	x.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	return a.stream(w)
+}
+
+// stream sends a while it encodes what comes later.
+func (a *answer) stream(w http.ResponseWriter) error {
+	for i, l := range a.later {
+		a.later[i] = laterRoom{} // what was sent needs no memory
+		for from, last := 0, false; !last; {
+			c := a.server.encoder.chunkInTurn(l.room, a.shape, from)
+			if from == 0 {
+				*a.buffer = appendName(*a.buffer, l.name, c)
+			}
+			if err := a.send(w, c.data); err != nil {
+				return err
+			}
+			from, last = c.next, c.next == 0
+		}
+		*a.buffer = append(*a.buffer, l.tail...)
+	}
+	return a.flush(w)
+}
+
+// send sends data after what is in the buffer, or adds it there while both are small.
+func (a *answer) send(w http.ResponseWriter, data []byte) error {
+	if len(*a.buffer)+len(data) > maxChunk {
+		if err := a.flush(w); err != nil {
+			return err
+		}
+	}
+	*a.buffer = append(*a.buffer, data...)
+	return nil
+}
+
+func (a *answer) flush(w http.ResponseWriter) error {
+	_, err := w.Write(*a.buffer)
+	if err != nil {
+		return fmt.Errorf("api: write: %w", err)
+	}
+	*a.buffer = (*a.buffer)[:0]
+	return nil
+}

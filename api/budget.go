@@ -1,0 +1,146 @@
+package api
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// How many bytes of answers may wait for their readers, in all and for one key.
+// A client that stops reading leaves its answer in memory until a deadline ends it.
+const (
+	maxUnread      = 64 << 20
+	maxUnreadOfKey = 16 << 20
+
+	// What is larger than smallAnswer may take but three quarters of these: small answers find room beside large ones.
+	smallAnswer = 32 << 10
+
+	// unreadDelay is the Retry-After where there is no room: clients that read at all make some within a moment.
+	unreadDelay = time.Second
+)
+
+// Why an answer isn't sent that would have to wait for its reader.
+var (
+	errUnreadOfKey = &problem{
+		kind:       kindUnreadOfKey,
+		detail:     "The answers to this API key that its clients haven't read yet take all the memory that a key may use: read them, and ask for fewer at once.",
+		retryAfter: unreadDelay,
+	}
+	errUnread = &problem{
+		kind:       kindUnread,
+		detail:     "The answers that clients haven't read yet take all the memory that this service may use for them.",
+		retryAfter: unreadDelay,
+	}
+)
+
+// budget counts the bytes of answers that wait for their readers, by key and in all. It is safe for concurrent use.
+type budget struct {
+	refusedOfKey, refused atomic.Uint64
+
+	// mu protects what follows.
+	mu    sync.Mutex
+	all   int
+	keys  map[keySum]int
+	freed chan struct{} // closed when bytes are given back; nil if nothing waits for that
+}
+
+func newBudget() *budget { return &budget{keys: make(map[keySum]int)} }
+
+// take takes bytes for an answer to a key, or returns why there are too few left. What was taken has to be given back.
+func (b *budget) take(key keySum, bytes int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.tryTake(key, bytes)
+	switch p {
+	case nil:
+		return nil
+	case errUnreadOfKey:
+		b.refusedOfKey.Add(1)
+	default:
+		b.refused.Add(1)
+	}
+	return p
+}
+
+// tryTake is take without counting what it refuses. The caller holds mu.
+func (b *budget) tryTake(key keySum, bytes int) *problem {
+	ofKey, all := maxUnreadOfKey, maxUnread
+	if bytes > smallAnswer {
+		ofKey, all = ofKey/4*3, all/4*3
+	}
+	switch {
+	case b.keys[key]+bytes > ofKey:
+		return errUnreadOfKey
+	case b.all+bytes > all:
+		return errUnread
+	}
+	b.keys[key] += bytes
+	b.all += bytes
+	return nil
+}
+
+// wait is take that waits for enough bytes, for d at most or until done is closed, and reports whether it has taken them.
+func (b *budget) wait(key keySum, bytes int, d time.Duration, done <-chan struct{}) bool {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for {
+		b.mu.Lock()
+		p := b.tryTake(key, bytes)
+		if p != nil && b.freed == nil {
+			b.freed = make(chan struct{})
+		}
+		freed := b.freed
+		b.mu.Unlock()
+		if p == nil {
+			return true
+		}
+		select {
+		case <-freed:
+		case <-end.C:
+			return false
+		case <-done:
+			return false
+		}
+	}
+}
+
+// give gives back bytes that were taken.
+func (b *budget) give(key keySum, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all -= bytes
+	if b.keys[key] -= bytes; b.keys[key] == 0 {
+		delete(b.keys, key)
+	}
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+func (b *budget) taken() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all
+}
+
+// metrics returns what there is to measure of answers that wait.
+func (b *budget) metrics() []prometheus.Collector {
+	refused := func(reason string, count *atomic.Uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "answers_refused_total",
+			Help:        "Answers that were refused because too many bytes waited for their readers, of one key or in all.",
+			ConstLabels: prometheus.Labels{"reason": reason},
+		}, func() float64 { return float64(count.Load()) })
+	}
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "answer_bytes_unread",
+			Help: "Bytes of answers that wait for their readers.",
+		}, func() float64 { return float64(b.taken()) }),
+		refused(kindUnreadOfKey.code, &b.refusedOfKey),
+		refused(kindUnread.code, &b.refused),
+	}
+}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// cache keeps values of so many bytes together, and forgets first what was not used for longest.
+// It is safe for concurrent use.
+type cache[K comparable, V any] struct {
+	max int
+
+	// mu protects what follows.
+	mu     sync.Mutex
+	values *simplelru.LRU[K, sized[V]]
+	bytes  int
+}
+
+type sized[V any] struct {
+	value V
+	bytes int
+}
+
+// entryBytes is about what an entry takes besides its value.
+const entryBytes = 256
+
+func newCache[K comparable, V any](maxBytes int) *cache[K, V] {
+	c := &cache[K, V]{max: maxBytes}
+	values, err := simplelru.NewLRU(maxBytes/entryBytes, func(_ K, v sized[V]) { c.bytes -= v.bytes })
+	if err != nil {
+		panic(err) // only for a size that isn't positive
+	}
+	c.values = values
+	return c
+}
+
+func (c *cache[K, V]) get(key K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.values.Get(key)
+	return v.value, ok
+}
+
+// add keeps a value of so many bytes, unless it is larger than all that c may keep.
+func (c *cache[K, V]) add(key K, value V, bytes int) {
+	bytes += entryBytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.values.Remove(key)
+	if bytes > c.max {
+		return
+	}
+	for c.bytes+bytes > c.max {
+		c.values.RemoveOldest()
+	}
+	c.values.Add(key, sized[V]{value, bytes})
+	c.bytes += bytes
+}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+const (
+	// maxEncoded is how many bytes of encoded rooms are cached. A room of 20 has about 8 kB.
+	maxEncoded = 24 << 20
+
+	// maxChunk is after how many bytes a chunk of a room ends. Only what follows one occupant after another is divided.
+	maxChunk = 64 << 10
+)
+
+// shape is which of a room's views an answer has.
+type shape struct {
+	place place
+	names bool // whether they may be told
+}
+
+type place uint8
+
+const (
+	inParticipants place = iota
+	inList
+	inExpandedList
+	inDetail
+)
+
+// state returns which of a room's two states an answer depends on.
+func (s shape) state(all, numbers occupancy.State) occupancy.State {
+	if s.names {
+		return all
+	}
+	return numbers
+}
+
+// chunk is some of a room's members as JSON: all of them where the room is small. It never changes.
+type chunk struct {
+	state occupancy.State
+	asOf  time.Time // of the room if the chunk tells durations, else zero
+	name  []byte    // the shortest name of the room, as JSON; nil in all chunks but the first
+	data  []byte
+	next  int // where the next chunk begins, 0 if this is the last
+}
+
+// chunkKey is what there is one chunk of at a time, that of the last state.
+type chunkKey struct {
+	address string
+	shape   shape
+	from    int
+}
+
+// encoder encodes rooms chunk by chunk, and caches that: many readers of a room that stays the same cost one encoding.
+// What it encodes of a room depends on nothing but the room, so that a chunk which is no longer cached can be encoded again.
+// It is safe for concurrent use.
+type encoder struct {
+	names  *occupancy.Names
+	chunks *cache[chunkKey, *chunk]
+
+	// turns are taken by whatever encodes much, lest that keeps small answers from the processors.
+	turns chan struct{}
+}
+
+func newEncoder(names *occupancy.Names, turns chan struct{}) *encoder {
+	return &encoder{names, newCache[chunkKey, *chunk](maxEncoded), turns}
+}
+
+// newTurns returns turns for half of the processors.
+func newTurns() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// cached returns the chunk of a room in that state, or nil.
+func (e *encoder) cached(key chunkKey, state occupancy.State, asOf time.Time) *chunk {
+	c, ok := e.chunks.get(key)
+	if !ok || c.state != state || key.shape.place == inDetail && !c.asOf.Equal(asOf) {
+		return nil
+	}
+	return c
+}
+
+// chunk returns a chunk of a room, whose occupants have to be in order.
+func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
+	key := chunkKey{room.JID.String(), s, from}
+	state := s.state(room.State, room.Numbers)
+	if c := e.cached(key, state, room.AsOf); c != nil {
+		return c
+	}
+	c := s.encode(room, from)
+	c.state = state
+	if s.place == inDetail {
+		c.asOf = room.AsOf
+	}
+	if from == 0 {
+		c.name = marshal(e.names.Name(room.JID))
+	}
+	if room.Exists { // of rooms that don't there is no end
+		e.chunks.add(key, c, len(c.data))
+	}
+	return c
+}
+
+// chunkInTurn is chunk for whatever needs many of them.
+func (e *encoder) chunkInTurn(room *occupancy.Room, s shape, from int) *chunk {
+	e.turns <- struct{}{}
+	defer func() { <-e.turns }()
+	return e.chunk(room, s, from)
+}
+
+// encode encodes the members of a room from a step on, until the chunk is full.
+//
+// The steps are: what stands before the names, a name for each occupant, what stands between, each occupant, the end.
+// A hundred thousand occupants, of whom each writes about itself what it likes, thus take no more memory than one chunk.
+func (s shape) encode(room *occupancy.Room, from int) *chunk {
+	w := newJSONWriter()
+	if s.place == inList {
+		w.members(newPresenceView(*room))
+		w.members(newListedView(*room, s.names))
+		return &chunk{data: w.Bytes()}
+	}
+	var all []*occupancy.Occupant
+	if s.names {
+		all = room.Occupants
+	}
+	person := slices.IndexFunc(all, func(o *occupancy.Occupant) bool { return o.Kind.Person() }) // the first of them
+	between, end := 1+len(all), 2+2*len(all)
+	for step := from; step <= end; step++ {
+		if step > from && w.Len() >= maxChunk {
+			return &chunk{data: w.Bytes(), next: step}
+		}
+		switch {
+		case step == 0:
+			w.members(newPresenceView(*room))
+			w.WriteString(`,"participants":[`)
+		case step < between:
+			if o := all[step-1]; o.Kind.Person() {
+				w.comma(step-1 > person)
+				w.value(cmp.Or(o.Name, o.ID))
+			}
+		case step == between:
+			w.WriteByte(']')
+			w.members(s.restView(*room))
+			w.WriteString(`,"occupants":`)
+			if all == nil && room.Exists {
+				w.WriteString("null")
+				return &chunk{data: w.Bytes()}
+			}
+			w.WriteByte('[')
+		case step < end:
+			w.comma(step > between+1)
+			w.value(s.occupantView(room, all[step-between-1]))
+		default:
+			w.WriteByte(']')
+		}
+	}
+	return &chunk{data: w.Bytes()}
+}
