@@ -90,7 +90,7 @@ func TestAnIDThatIsTooOldLeadsToAReset(t *testing.T) {
 	id := f.id()
 	room := "daily@muc.meet.jitsi"
 	for i := range api.MaxFrames + 1 {
-		d.tell(occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{Visitors: i + 1}})
+		d.tell(occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{Visitors: new(i + 1)}})
 		if i%1000 == 0 {
 			time.Sleep(5 * time.Millisecond) // the hub is to be quick enough here
 		}

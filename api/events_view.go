@@ -39,7 +39,7 @@ type eventFactsView struct {
 	MeetingID         *string             `json:"meeting_id"`
 	PasswordProtected bool                `json:"password_protected"`
 	MembersOnly       bool                `json:"members_only"`
-	Visitors          int                 `json:"visitors"`
+	Visitors          *int                `json:"visitors"`
 	LobbyJID          *string             `json:"lobby_jid"`
 	BreakoutRooms     []eventBreakoutView `json:"breakout_rooms"`
 }

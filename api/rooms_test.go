@@ -129,12 +129,12 @@ func TestWhatIsToldOfARoom(t *testing.T) {
 		{
 			name: "a room that emptied this moment has lists, not nulls",
 			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}},
-			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}, "visitors": 0.0, "lobby": nil, "breakout_rooms": []any{}},
+			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}, "visitors": nil, "lobby": nil, "breakout_rooms": []any{}},
 		},
 		{
 			name: "who waits, looks on or is in a breakout room is in no number of the room",
 			room: occupancy.Room{
-				Exists: true, Exact: true, Source: occupancy.SourceModule, Visitors: 7,
+				Exists: true, Exact: true, Source: occupancy.SourceModule, Visitors: new(7),
 				Counts:    map[occupancy.Kind]int{occupancy.KindVisitor: 2},
 				Lobby:     &occupancy.RoomRef{JID: lobby, Known: true, Exists: true, Participants: 3},
 				Breakouts: []occupancy.RoomRef{{JID: breakout, Name: "b", Known: true, Exists: true, Participants: 5}},

@@ -82,7 +82,7 @@ func newCountsView(room occupancy.Room, names bool) countsView {
 
 // addRelated tells who belongs to the meeting without being in the room. None of them is added to any other number.
 func (v *countsView) addRelated(room occupancy.Room, names bool) {
-	v.Visitors = &room.Visitors
+	v.Visitors = room.Visitors
 	if room.Lobby != nil {
 		v.Lobby = new(newRelatedView(*room.Lobby))
 	}

@@ -73,7 +73,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		CreatedAt:    began,
 		Counts:       map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindRecorder: 1},
 		Type:         occupancy.RoomMain,
-		Visitors:     12,
+		Visitors:     new(12),
 		Lobby:        &occupancy.RoomRef{JID: jid.MustParse("myroom@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 1},
 		Breakouts: []occupancy.RoomRef{
 			{JID: jid.MustParse("7d1f@breakout.meet.jitsi"), Name: "Group 2", Known: true, Exists: true, Participants: 4},
@@ -155,18 +155,18 @@ func several() *occupancy.Directory {
 		occupancy.Delta{
 			Room: "[acme]planning@muc.meet.jitsi",
 			Facts: &occupancy.RoomFacts{
-				CreatedAt: began, MeetingID: "0b7a7c2e", Subject: "Planning", Password: true, MembersOnly: true, Visitors: 2,
+				CreatedAt: began, MeetingID: "0b7a7c2e", Subject: "Planning", Password: true, MembersOnly: true, Visitors: new(2),
 				Lobby: "[acme]planning@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}},
 			},
 			Present: []occupancy.Occupant{focus, somebody("3b9d1a77", "Ada", time.Second), somebody("8a7c1f02", "Grace", time.Minute)},
 		},
 		occupancy.Delta{
 			Room:    "standup@muc.meet.jitsi",
-			Facts:   &occupancy.RoomFacts{CreatedAt: began.Add(10 * time.Minute)},
+			Facts:   &occupancy.RoomFacts{CreatedAt: began.Add(10 * time.Minute), Visitors: new(0)},
 			Present: []occupancy.Occupant{focus, somebody("5e0c77aa", "Alan", 10*time.Minute)},
 		})
 	learn(breakoutDomain, occupancy.Delta{
-		Room: "7d1f@breakout.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(20 * time.Minute)},
+		Room: "7d1f@breakout.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(20 * time.Minute), Visitors: new(0)},
 		Present: []occupancy.Occupant{somebody("99f00d11", "Edsger", 20*time.Minute)},
 	})
 	learn(lobbyDomain)

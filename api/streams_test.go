@@ -235,7 +235,7 @@ func perform() {
 	stage.join("[acme]stand%20up", "grace")
 	grace.Marks = occupancy.MarkHandRaised
 	stage.tell(occupancy.Delta{Room: room, Present: []occupancy.Occupant{grace}})
-	facts.Subject, facts.Breakouts = "Plans", []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}}
+	facts.Subject, facts.Visitors, facts.Breakouts = "Plans", new(0), []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}}
 	stage.tell(occupancy.Delta{Room: room, Facts: &facts})
 	stage.leave("[acme]stand%20up", "grace")
 	stage.tell(occupancy.Delta{Room: room, Gone: true})

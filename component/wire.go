@@ -56,6 +56,7 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 			Transcribers: strings.Fields(attribute(start, "transcribers")),
 			Hidden:       strings.Fields(attribute(start, "hidden")),
 			Jicofo:       attribute(start, "focus"),
+			VisitorNode:  attribute(start, "visitors") == "here",
 		},
 	}
 	if start.Name != subscribedName || s.Epoch == "" {
@@ -169,9 +170,11 @@ func roomFacts(start xml.StartElement) (*occupancy.RoomFacts, error) {
 		return nil, err
 	}
 	if attribute(start, "visitors") != "" {
-		if f.Visitors, err = number(start, "visitors"); err != nil {
+		visitors, err := number(start, "visitors")
+		if err != nil {
 			return nil, err
 		}
+		f.Visitors = &visitors
 	}
 	if roomAddress(f.Lobby) != nil {
 		f.Lobby = ""

@@ -34,8 +34,8 @@ func encodeRoom(d occupancy.Delta) string {
 	if f := d.Facts; f != nil {
 		attrs = append(attrs, "facts", "1", "created", milli(f.CreatedAt), "meeting", f.MeetingID, "subject", f.Subject,
 			"password", flag(f.Password), "members", flag(f.MembersOnly), "lobby", f.Lobby)
-		if f.Visitors > 0 {
-			attrs = append(attrs, "visitors", strconv.Itoa(f.Visitors))
+		if f.Visitors != nil {
+			attrs = append(attrs, "visitors", strconv.Itoa(*f.Visitors))
 		}
 		for _, b := range f.Breakouts {
 			inner.WriteString(element("breakout", "", "jid", b.JID, "name", b.Name))

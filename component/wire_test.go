@@ -38,7 +38,7 @@ var samples = []struct {
 	{"batch-snapshot.xml", component.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{
 		Room: "planning@muc.meet.jitsi", New: true,
 		Facts: &occupancy.RoomFacts{
-			CreatedAt: at(0), MeetingID: "m-1", Subject: "Q & A", MembersOnly: true, Visitors: 12, Lobby: "planning@lobby.meet.jitsi",
+			CreatedAt: at(0), MeetingID: "m-1", Subject: "Q & A", MembersOnly: true, Visitors: new(12), Lobby: "planning@lobby.meet.jitsi",
 			Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "Group 1"}},
 		},
 		Present: []occupancy.Occupant{

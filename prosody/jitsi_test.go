@@ -3,6 +3,8 @@ package prosody_test
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -144,4 +146,66 @@ func TestBreakoutRooms_MessagesOfStrangersChangeNothing(t *testing.T) {
 	}
 	f.quiet(500 * time.Millisecond)
 	f.matches(srv)
+}
+
+// plugin returns a folder with a plugin of Jitsi's in it that does nothing but be there.
+func plugin(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(dir, "mod_"+name+".lua"), nil, 0o600))
+	return dir
+}
+
+// Jicofo sends its conference's properties as soon as it has joined, and the number of visitors once there is one.
+func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
+	t.Parallel()
+	for where, c := range map[string]struct {
+		host, module string
+		want         map[string]string // by the property
+	}{
+		"no visitors component": {"", "", map[string]string{"": "0", "0": "0", "12": "12", "-1": "", "x": "", "1e12": ""}},
+		"a visitors component":  {"meet.jitsi", "visitors_component", map[string]string{"": "", "0": "0", "12": "12"}},
+		"a visitor node":        {"muc.meet.jitsi", "fmuc", map[string]string{"": "", "0": "", "12": ""}},
+	} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			o := prosodytest.Options{MUCModules: []string{name}}
+			if c.module != "" {
+				o.PluginPaths, o.HostModules = []string{plugin(t, c.module)}, map[string][]string{c.host: {c.module}}
+			}
+			srv := start(t, o)
+			cast := newCast(t, srv)
+			room := srv.Room("alpha")
+			focus := must(cast.Focus.Join(within(t), room, "focus"))(t)
+			client := newComponent(t, srv, srv.Domains.Component)
+			f := followAs(t, client, srv.Domains.MUC)
+			f.untilSynced()
+			if got, there := f.copied.rooms[room].facts["visitors"]; there {
+				t.Errorf("before focus has said anything: got %q", got)
+			}
+			for _, value := range sortedKeys(c.want) {
+				var properties []string
+				if value != "" {
+					properties = []string{"visitor-count", value}
+				}
+				check(t, focus.Update(within(t), prosodytest.ConferenceProperties(properties...)))
+				// Something that is sent after it shows that it was taken in.
+				ada := must(cast.User(within(t), room, "Ada"))(t)
+				f.occupant(room, ada.Nick(), nil)
+				if got := f.copied.fact(room, "visitors"); got != c.want[value] {
+					t.Errorf("visitor-count %q: got %q, want %q", value, got, c.want[value])
+				}
+			}
+			check(t, focus.Update(within(t), prosodytest.ConferenceProperties("visitor-count", "7")))
+			check(t, focus.Update(within(t)))
+			ada := must(cast.User(within(t), room, "Ada"))(t)
+			f.occupant(room, ada.Nick(), nil)
+			if got, there := f.copied.rooms[room].facts["visitors"]; there {
+				t.Errorf("after focus has taken its properties back: got %q", got)
+			}
+			if got := f.subscribe().Visitors; (got == "here") != (c.module == "fmuc") {
+				t.Errorf("subscribed: visitors %q", got)
+			}
+		})
+	}
 }

@@ -403,17 +403,19 @@ local function read_session(session, with_email)
 		with_email and field(user and user.email) or "";
 end
 
--- The number of visitors on other servers, by a presence of focus.
-local function read_visitors(presence)
+-- The number of visitors on other servers by a presence of focus, nil where it doesn't say. Jicofo puts properties into
+-- its presence as soon as it has joined, and a number among them when the first visitor comes: before that it is the default.
+local function read_visitors(presence, default)
 	local properties = presence:get_child("conference-properties", xmlns_focus);
 	if not properties then return nil; end
 	for i = 1, min(#properties.tags, max_children) do
 		local property = properties.tags[i];
 		if property.name == "property" and property.attr.key == "visitor-count" then
 			local value = tonumber(property.attr.value);
-			return value and value >= 1 and value < 1e9 and ("%d"):format(floor(value)) or nil;
+			return value and value >= 0 and value < 1e9 and ("%d"):format(floor(value)) or nil;
 		end
 	end
+	return default;
 end
 
 -- Jicofo makes a room a minute to see whether Prosody lives; nobody meets there.
@@ -489,12 +491,22 @@ local function update_known(known, record, nick, occupant, with_email, afresh)
 	return changed;
 end
 
+-- Where visitors are: "here" on a visitor node, "elsewhere" where this server sends them to such nodes, else nil.
+local function place_of_visitors(watch)
+	if hosts[watch.host].modules.fmuc then return "here"; end
+	for _, session in pairs(hosts) do
+		if session.modules.visitors_component then return "elsewhere"; end
+	end
+end
+
 -- Focus opens every room and owns it; a guest who takes its name doesn't.
-local function visitors_of(room)
+-- On a visitor node visitors are occupants, and what focus says of all nodes is another number.
+local function visitors_of(watch, room)
+	if watch.visitors == "here" then return nil; end
 	local focus = occupant_of(room, room.jid .. "/focus");
 	local presence = focus and focus:get_presence();
 	if not presence or room:get_affiliation(focus.bare_jid) ~= "owner" then return nil; end
-	return read_visitors(presence);
+	return read_visitors(presence, not watch.visitors and "0" or nil);
 end
 
 local function breakouts_of(room)
@@ -1041,7 +1053,7 @@ local function tell_changes(sub, batch)
 			told.marks = nil; -- nothing changes in storage
 		elseif marks then
 			if marks[room_jid .. "/focus"] then
-				told.visitors = visitors_of(record.room);
+				told.visitors = visitors_of(sub.watch, record.room);
 			end
 			add_facts(sub, batch, room_jid, told);
 			local at, more = marks.at or 1, false;
@@ -1116,7 +1128,7 @@ local function next_walk(sub, batch)
 			if not room._occupants[nick] then record.joined[nick] = nil; end
 		end
 	end
-	told.visitors = visitors_of(room);
+	told.visitors = visitors_of(sub.watch, room);
 	add_facts(sub, batch, room_jid, told);
 	for nick in pairs(room._occupants) do
 		walk[#walk + 1] = nick;
@@ -1211,6 +1223,7 @@ local function on_beat(watch)
 	local round = watch.beats >= beats;
 	if round then
 		watch.beats = 0;
+		watch.visitors = place_of_visitors(watch);
 		take_stock(watch);
 		if watch.unlisted and watch.unlisted ~= too_many then list_stored(watch); end
 	end
@@ -1307,10 +1320,11 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		sub.queued[room_jid] = true;
 	end
 	watch.subs[name] = sub;
+	watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
 	watch.follow_component(name);
 	origin.send(st.reply(stanza):tag("subscribed", {
 		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(sub.true_at);
-		time = ("%d"):format(floor(now() * 1000));
+		time = ("%d"):format(floor(now() * 1000)), visitors = watch.visitors == "here" and "here" or nil;
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
 		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;

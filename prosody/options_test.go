@@ -67,7 +67,7 @@ room_participants_heartbeat = "1.5"`},
 	})
 	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
 	got := followAs(t, one, srv.Domains.MUC).subscribe()
-	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", got.At}
+	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", "", got.At}
 	if got != want || got.Version == "" || got.At <= 0 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

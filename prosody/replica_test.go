@@ -21,6 +21,7 @@ type subscribed struct {
 	Transcribers string `xml:"transcribers,attr"`
 	Hidden       string `xml:"hidden,attr"`
 	Focus        string `xml:"focus,attr"`
+	Visitors     string `xml:"visitors,attr"`
 
 	At float64 `xml:"at,attr"`
 }

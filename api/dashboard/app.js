@@ -124,13 +124,19 @@ function drawTotals() {
 	const main = store.total("main");
 	drawNumber("rooms-total", main?.rooms);
 	drawNumber("people-total", main?.people);
-	drawNumber("visitors-total", main?.visitors);
+	drawVisitors(main ?? {});
 	drawNumber("breakout-total", store.total("breakout")?.people);
 	drawNumber("lobby-total", store.total("lobby")?.people);
 	const note = main ? "" : link.why;
 	write(find("totals-note"), note);
 	find("totals-note").hidden = !note;
 	for (const busy of [find("rooms"), find("totals")]) busy.setAttribute("aria-busy", !store.complete);
+}
+
+/** Draws how many visitors there are, which is at least so many where a room's number isn't known. */
+function drawVisitors({visitors, unsure}) {
+	drawNumber("visitors-total", unsure > 0 && visitors === 0 ? null : visitors);
+	if (unsure > 0 && visitors > 0) write(find("visitors-total"), `≥ ${number(visitors)}`);
 }
 
 function drawNumber(id, n = null) {

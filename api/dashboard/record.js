@@ -26,7 +26,7 @@ import {moment, others, roomTitle, sortKey, visible} from "./format.js";
  * @property {?string} subject
  * @property {boolean} password
  * @property {boolean} membersOnly
- * @property {number} visitors
+ * @property {?number} visitors  null where that isn't known
  * @property {?string} lobby  JID
  * @property {Array<{room_jid: string, name: ?string}>} breakouts
  * @property {?Map<string, Occupant>} occupants  null where names aren't told
@@ -40,7 +40,7 @@ export function newRoom({room_jid: jid, room_name: name, parent_room_jid: parent
 	const {title, tenant} = roomTitle(name);
 	return {
 		jid, title, tenant, parent, type: "main", titleKey: sortKey(title), tenantKey: sortKey(tenant),
-		people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: 0, lobby: null, breakouts: [],
+		people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
 		occupants: null,
 	};
 }
@@ -65,10 +65,13 @@ export function setFacts(room, f) {
 	room.subject = f.subject && visible(f.subject);
 	room.password = f.password_protected;
 	room.membersOnly = f.members_only;
-	room.visitors = f.visitors ?? 0;
+	room.visitors = f.visitors ?? null;
 	room.lobby = f.lobby_jid;
 	room.breakouts = f.breakout_rooms ?? [];
 }
+
+/** How many visitors of the meeting are in other rooms, on visitor nodes; null where that isn't known. */
+export const visitorsElsewhere = room => room.visitors === null ? null : Math.max(0, room.visitors - (room.counts.visitor ?? 0));
 
 /** Of all that is told of an occupant only what is shown: there may be a hundred thousand. */
 export function newOccupant(o) {

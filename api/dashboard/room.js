@@ -2,6 +2,7 @@
 
 import {by, Order} from "./order.js";
 import {clock, dated, isBlank, kindName, number, roomTitle, several, span, unknown, visible} from "./format.js";
+import {visitorsElsewhere} from "./record.js";
 import {roomLink} from "./rooms.js";
 import {VirtualTable, write} from "./table.js";
 
@@ -93,11 +94,13 @@ export class RoomView {
 		add("People", number(room.people));
 		if (room.others) add("Besides", room.others);
 		add("Open for", room.created === null ? unknown : `${span(this.#now() - room.created)}, since ${clock(room.created)}`);
-		const {parent, lobby, visitors} = room;
+		const {parent, lobby} = room;
+		const visitors = visitorsElsewhere(room);
 		if (parent) add("Belongs to", link(parent, this.#store.rooms.get(parent)?.title ?? parent));
 		if (room.password) add("Password", "needed");
 		if (room.membersOnly) add("Entry", "for members only, others wait in the lobby");
-		if (visitors > 0) add("On other servers", several(visitors, "onlooker", "onlookers"));
+		if (visitors === null && room.type === "main") add("Visitors elsewhere", unknown);
+		if (visitors > 0) add("Visitors elsewhere", number(visitors));
 		if (lobby) add("Lobby", this.#related(lobby, "waiting"));
 		room.breakouts.forEach((b, i) => {
 			const name = b.name && !isBlank(b.name) ? visible(b.name) : `Breakout room ${i + 1}`;

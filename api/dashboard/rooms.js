@@ -2,6 +2,7 @@
 
 import {by, Order} from "./order.js";
 import {dated, isBlank, isPerson, number, several, span, unknown, visible} from "./format.js";
+import {visitorsElsewhere} from "./record.js";
 import {shine, VirtualTable, write} from "./table.js";
 
 // While much happens, rows move at most so often: nobody could read, or hit, what moves all the time. Numbers change at once.
@@ -177,7 +178,8 @@ export class RoomList {
 		}
 		const waiting = rooms.get(room.lobby)?.people ?? 0;
 		if (waiting > 0) parts.push(`${number(waiting)} in the lobby`);
-		if (room.visitors > 0) parts.push(several(room.visitors, "onlooker elsewhere", "onlookers elsewhere"));
+		const elsewhere = visitorsElsewhere(room);
+		if (elsewhere > 0) parts.push(several(elsewhere, "visitor elsewhere", "visitors elsewhere"));
 		return parts.join(", ");
 	}
 }

@@ -30,8 +30,8 @@ export class Store {
 	/** Whether the names of people are told; null until a room shows it. @type {?boolean} */
 	named = null;
 
-	/** Rooms and people by type of room. */
-	#totals = {main: {rooms: 0, people: 0, visitors: 0}, breakout: {rooms: 0, people: 0}, lobby: {rooms: 0, people: 0}};
+	/** Rooms and people by type of room; unsure is in how many rooms the number of visitors isn't known. */
+	#totals = {main: {rooms: 0, people: 0, visitors: 0, unsure: 0}, breakout: {rooms: 0, people: 0}, lobby: {rooms: 0, people: 0}};
 	#changed = new Set();
 	#maxStaleness = leastStaleness;
 	#ahead = null;      // by how much the viewer's clock is ahead of the service's, as the event shows it that came quickest
@@ -216,6 +216,9 @@ export class Store {
 		const total = this.#totals[room.type];
 		total.rooms += sign;
 		total.people += sign * room.people;
-		if (room.type === "main") total.visitors += sign * (room.visitors + (room.counts.visitor ?? 0));
+		if (room.type !== "main") return;
+		// Focus counts all visitors of the meeting, those in this room included.
+		total.visitors += sign * Math.max(room.visitors ?? 0, room.counts.visitor ?? 0);
+		if (room.visitors === null) total.unsure += sign;
 	}
 }

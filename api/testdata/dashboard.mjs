@@ -8,6 +8,7 @@ const load = name => import(pathToFileURL(`${process.argv[2]}/${name}`));
 const {follow, Parser} = await load("stream.js");
 const {askHealth, askJSON} = await load("ask.js");
 const {poll} = await load("poll.js");
+const {visitorsElsewhere} = await load("record.js");
 const {Store} = await load("store.js");
 const {by, Order} = await load("order.js");
 const {isBlank, roomTitle, sortKey, span, visible} = await load("format.js");
@@ -95,7 +96,7 @@ const tests = {
 				tell("participant.joined", id);
 			}
 			if (turn % 500 === 499) store.apply("snapshot", snapshot([...truth].map(([m, ids]) => room(m, ids))));
-			assert.deepEqual({...store.total("main"), visitors: 0}, {rooms: truth.size, people: [...truth.values()].flat().length, visitors: 0});
+			assert.deepEqual(store.total("main"), {rooms: truth.size, people: [...truth.values()].flat().length, visitors: 0, unsure: 0});
 			for (const [m, ids] of truth) assert.deepEqual([...store.rooms.get(`room${m}@muc.x`).occupants.keys()].sort(), [...ids].sort());
 		}
 	},
@@ -113,6 +114,15 @@ const tests = {
 		assert.deepEqual([...store.rooms.keys()], ["room2@muc.x"]);
 		assert.equal(store.total("main").people, 1);
 		assert.deepEqual([...store.rooms.get("room2@muc.x").occupants.keys()], ["d"]);
+	},
+
+	"visitors that focus hasn't counted yet are unknown, and those in the room count once"() {
+		const visitors = n => ({facts: {...facts, visitors: n}});
+		const store = followed([room(1, [], visitors(null)), room(2, [], visitors(5)), room(3, [], {...visitors(2), counts: {visitor: 2}})]);
+		assert.deepEqual(store.total("main"), {rooms: 3, people: 0, visitors: 7, unsure: 1});
+		assert.deepEqual([1, 2, 3].map(n => visitorsElsewhere(store.rooms.get(`room${n}@muc.x`))), [null, 5, 0]);
+		store.apply("room.updated", room(1, [], visitors(0)));
+		assert.deepEqual(store.total("main"), {rooms: 3, people: 0, visitors: 7, unsure: 0});
 	},
 
 	"what isn't known is null and never 0"() {

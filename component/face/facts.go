@@ -76,7 +76,7 @@ func roomFields(r occupancy.Room) []field {
 		field{"meeting_id", "Meeting", show(r.MeetingID)},
 		field{"password", "Needs a password", strconv.FormatBool(r.Password)},
 		field{"members_only", "Members only", strconv.FormatBool(r.MembersOnly)},
-		field{"visitors", "Visitors on other servers", strconv.Itoa(r.Visitors)},
+		field{"visitors", "Visitors on other servers", numberOrUnknown(r.Visitors)},
 	)
 	if r.Lobby != nil && r.Lobby.Exists {
 		fields = append(fields, field{"lobby", "Waiting in the lobby", strconv.Itoa(r.Lobby.Participants)})
@@ -87,6 +87,14 @@ func roomFields(r occupancy.Room) []field {
 		}
 	}
 	return fields
+}
+
+// numberOrUnknown is a number in words, nil for one that isn't known.
+func numberOrUnknown(n *int) string {
+	if n == nil {
+		return "unknown"
+	}
+	return strconv.Itoa(*n)
 }
 
 // kinds tells numbers by kind, in words.

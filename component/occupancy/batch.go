@@ -60,7 +60,7 @@ type RoomFacts struct {
 	Subject     string
 	Password    bool
 	MembersOnly bool
-	Visitors    int    // on other servers
+	Visitors    *int   // on other servers; nil where focus hasn't said
 	Lobby       string // JID, or empty
 	Breakouts   []Breakout
 }
@@ -89,6 +89,11 @@ func (f RoomFacts) unnamed() RoomFacts {
 
 func (f RoomFacts) equal(g RoomFacts) bool {
 	return f.CreatedAt.Equal(g.CreatedAt) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
-		f.Password == g.Password && f.MembersOnly == g.MembersOnly && f.Visitors == g.Visitors &&
+		f.Password == g.Password && f.MembersOnly == g.MembersOnly && sameNumber(f.Visitors, g.Visitors) &&
 		f.Lobby == g.Lobby && slices.Equal(f.Breakouts, g.Breakouts)
+}
+
+// sameNumber reports whether two numbers, each nil where it isn't known, are the same.
+func sameNumber(a, b *int) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }

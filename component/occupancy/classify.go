@@ -20,6 +20,9 @@ type Trust struct {
 	// Focus is the domain of the focus that leads the room, or empty: guests have no account there. A [Directory] knows by itself.
 	Focus string
 
+	// VisitorNode is whether the domain is one for visitors, who are occupants there.
+	VisitorNode bool
+
 	// Lobby is whether the domain's rooms are where people wait to be let in. A [Directory] knows by itself.
 	Lobby bool
 }

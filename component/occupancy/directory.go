@@ -81,8 +81,8 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 	if w := d.domain(domain.Domainpart()); w != nil {
 		w.trust = Trust{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo,
-			Lobby:  w.typ == RoomLobby,
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode,
+			Lobby: w.typ == RoomLobby,
 		}
 		w.next = newReplica()
 	}

@@ -63,8 +63,9 @@ type Room struct {
 	Password    bool // a password is needed to enter
 	MembersOnly bool
 
-	// Visitors is the number of visitors on other servers; those of this one are in Counts.
-	Visitors int
+	// Visitors is the number of visitors: on other servers as focus counts them, or on a visitor node those in the room.
+	// It is nil where it isn't known, as before focus has said anything. What it points to never changes.
+	Visitors *int
 
 	// Lobby is where people wait to be let in, nil if there is none. Breakouts are in the order of Prosody.
 	// Who is in one of these isn't in the room, and has a number there.

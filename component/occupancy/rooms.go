@@ -76,7 +76,7 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
-		Visitors:     r.facts.Visitors,
+		Visitors:     w.visitors(r.facts, r.tally),
 		Version:      r.version,
 	}
 	view.State, view.Numbers = d.states(w, at, r)
@@ -88,6 +88,15 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		}
 	}
 	return view
+}
+
+// visitors returns the number of visitors of a room. On a visitor node they are those in it,
+// while focus would tell the number on all nodes, some seconds late.
+func (w *watched) visitors(f RoomFacts, t Tally) *int {
+	if w.trust.VisitorNode {
+		return new(t.Of(KindVisitor))
+	}
+	return f.Visitors
 }
 
 // related yields what is known of the rooms that r tells of, and whether that is its lobby. The caller holds mu.

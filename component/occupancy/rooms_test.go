@@ -24,7 +24,7 @@ func TestRoomTellsEverything(t *testing.T) {
 	must(t, d.Apply(muc, synced(1, 3, occupancy.Delta{
 		Room: "[acme]daily@muc.meet.jitsi", New: true,
 		Facts: &occupancy.RoomFacts{
-			CreatedAt: at(0), MeetingID: "m-1", Subject: "Plans", Password: true, MembersOnly: true, Visitors: 7,
+			CreatedAt: at(0), MeetingID: "m-1", Subject: "Plans", Password: true, MembersOnly: true, Visitors: new(7),
 			Lobby: "[acme]daily@lobby.meet.jitsi",
 			Breakouts: []occupancy.Breakout{
 				{JID: "b2@breakout.meet.jitsi", Name: "Two"},
@@ -51,7 +51,7 @@ func TestRoomTellsEverything(t *testing.T) {
 		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
 		Occupants: []*occupancy.Occupant{&ann, &focus, &rec},
 		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",
-		Password: true, MembersOnly: true, Visitors: 7,
+		Password: true, MembersOnly: true, Visitors: new(7),
 		Lobby: &occupancy.RoomRef{JID: jid.MustParse("[acme]daily@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 2},
 		Breakouts: []occupancy.RoomRef{
 			{JID: jid.MustParse("b2@breakout.meet.jitsi"), Name: "Two", Known: true},
@@ -308,3 +308,32 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 
 // is returns whether there is a value.
 func is[T any](_ T, ok bool) bool { return ok }
+
+func TestDirectory_VisitorsOfAVisitorNodeAreThoseInTheRoom(t *testing.T) {
+	visitor := func(nick string) occupancy.Occupant {
+		o := somebody(nick, 3)
+		o.Role = "visitor"
+		return o
+	}
+	d := occupancy.NewDirectory(muc)
+	d.Begin(muc, occupancy.Trust{VisitorNode: true})
+	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), visitor("v1"))))
+	s := d.Subscribe(10)
+	apply(t, d, at(20), synced(1, 4, more("daily@muc.meet.jitsi", nil, visitor("v2"))))
+	apply(t, d, at(21), synced(1, 4, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Subject: "Plans"}}))
+	room, _ := d.Room(daily)
+	if room.Visitors == nil || *room.Visitors != 2 || room.Counts[occupancy.KindVisitor] != 2 || room.Participants != 1 {
+		t.Errorf("got %v visitors of %v want two, the same in both", room.Visitors, room.Counts)
+	}
+	for r := range d.Snapshot().Rooms(0) {
+		if r.Facts.Visitors == nil || *r.Facts.Visitors != 2 {
+			t.Errorf("got %v in the snapshot want 2", r.Facts.Visitors)
+		}
+	}
+	s.Close()
+	for e := range s.Events() {
+		if e.Facts != nil && (e.Facts.Visitors == nil || *e.Facts.Visitors != e.Tally.Of(occupancy.KindVisitor)) {
+			t.Errorf("got %v with %v want what its counts say", e.Facts.Visitors, e.Tally)
+		}
+	}
+}

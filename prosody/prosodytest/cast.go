@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -55,8 +56,20 @@ func (c *Cast) Close() error {
 
 // Open lets the focus open a room, as it does before anybody else may come in.
 // room is a bare JID; see Server.Room.
+// Like Jicofo it says at once what its conference supports, and nothing of visitors before the first has come.
 func (c *Cast) Open(ctx context.Context, room string) (*Occupant, error) {
-	return c.Focus.Join(ctx, room, "focus", features("http://jitsi.org/protocol/focus"))
+	return c.Focus.Join(ctx, room, "focus", features("http://jitsi.org/protocol/focus"), ConferenceProperties())
+}
+
+// ConferenceProperties is what Jicofo tells of its conference: keys and values, besides those that it always has.
+func ConferenceProperties(keysAndValues ...string) string {
+	var b strings.Builder
+	b.WriteString("<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='support-terminate-restart' value='true'/>")
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		b.WriteString("<property" + attr("key", keysAndValues[i]) + attr("value", keysAndValues[i+1]) + "/>")
+	}
+	b.WriteString("</conference-properties>")
+	return b.String()
 }
 
 // User is a person with a browser: anonymous, under a nick of eight hex digits

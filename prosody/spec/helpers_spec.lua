@@ -410,11 +410,18 @@ describe("read_visitors", function ()
 			.. "<property key='visitor-count' value='" .. value .. "'/></conference-properties>"));
 	end
 
-	it("reads a number above 0", function ()
+	it("reads a number", function ()
 		assert.equal("12", visitors("12"));
-		for _, value in ipairs { "0", "-1", "", "x", "1e99", "nan", "inf" } do
+		assert.equal("0", visitors("0"));
+		for _, value in ipairs { "-1", "", "x", "1e99", "nan", "inf" } do
 			assert.is_nil(visitors(value));
 		end
-		assert.is_nil(pure.read_visitors(presence("")));
+	end);
+
+	it("knows the default only of what focus has sent", function ()
+		assert.equal("0", pure.read_visitors(presence("<conference-properties xmlns='http://jitsi.org/protocol/focus'/>"), "0"));
+		assert.is_nil(pure.read_visitors(presence("<conference-properties xmlns='http://jitsi.org/protocol/focus'/>")));
+		assert.is_nil(pure.read_visitors(presence("<conference-properties xmlns='urn:other'/>"), "0"));
+		assert.is_nil(pure.read_visitors(presence(""), "0"));
 	end);
 end);

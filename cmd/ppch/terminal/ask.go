@@ -24,6 +24,7 @@ type room struct {
 	AsOf         time.Time      `json:"as_of"`
 	Note         string         `json:"note"`
 	Subject      *string        `json:"subject"`
+	Type         string         `json:"type"`
 	Visitors     *int           `json:"visitors"`
 	Lobby        *related       `json:"lobby"`
 	Breakouts    []related      `json:"breakout_rooms"`

@@ -92,7 +92,7 @@ func roomTable(r room, style Style) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s %s", readable(r.Name), r.number(), plural(r.Participants, "person", "people"))
-	for _, part := range []string{r.others(), r.beside()} {
+	for _, part := range []string{r.others(), r.beside(), r.unsure()} {
 		if part != "" {
 			b.WriteString(", " + part)
 		}
@@ -157,8 +157,24 @@ func (r room) beside() string {
 	if apart > 0 {
 		parts = append(parts, fmt.Sprintf("%d in breakout rooms", apart))
 	}
-	if r.Visitors != nil && *r.Visitors > 0 {
-		parts = append(parts, fmt.Sprintf("%d visitors", *r.Visitors))
+	// Focus counts all visitors of the meeting, those in this room included.
+	if elsewhere := r.visitors() - r.Counts["visitor"]; elsewhere > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s elsewhere", elsewhere, plural(elsewhere, "visitor", "visitors")))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func (r room) visitors() int {
+	if r.Visitors == nil {
+		return 0
+	}
+	return *r.Visitors
+}
+
+// unsure says that visitors elsewhere aren't known, where they are the only number that isn't.
+func (r room) unsure() string {
+	if r.Visitors == nil && r.Exact && r.Type == "main" {
+		return "visitors elsewhere unknown"
+	}
+	return ""
 }

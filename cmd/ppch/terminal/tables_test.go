@@ -117,6 +117,17 @@ func TestThereAreColoursOnATerminalAlone(t *testing.T) {
 	}
 }
 
+func TestRoom_VisitorsThatFocusHasNotCountedAreUnknown(t *testing.T) {
+	for visitors, want := range map[string]string{"null": "1 person, visitors elsewhere unknown; open", "0": "1 person; open", "1": "1 person, 1 visitor elsewhere; open"} {
+		c := answers(t, map[string]http.HandlerFunc{"/api/rooms/a": says(`{"room_name":"a","exists":true,"participant_count":1,"exact":true,"type":"main",
+			"visitors":` + visitors + `,"duration_seconds":5,` + asOf + `}`)})
+		var b strings.Builder
+		if err := c.Room(t.Context(), &b, "a", terminal.Style{}); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("visitors %s: got %q, %v want %q in it", visitors, b.String(), err, want)
+		}
+	}
+}
+
 func TestARoomIsShownWithAllThatIsKnown(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/Planning": says(`{"room_name":"Planning","exists":true,"participant_count":2,"exact":false,
 		"counts":{"recorder":1,"visitor":2,"focus":1},"subject":"Plans\u001b[2J","note":"half known","visitors":3,"duration_seconds":3700,
@@ -128,7 +139,7 @@ func TestARoomIsShownWithAllThatIsKnown(t *testing.T) {
 	}
 	got := b.String()
 	for _, want := range []string{
-		"Planning: ≤2 people, 1 recorder, 2 visitor, 1 waiting, 2 in breakout rooms, 3 visitors; open for 1h 1m, as of ",
+		"Planning: ≤2 people, 1 recorder, 2 visitor, 1 waiting, 2 in breakout rooms, 1 visitor elsewhere; open for 1h 1m, as of ",
 		"\nhalf known\nSubject: Plans·[2J\nNAME  KIND      ROLE       HERE FOR  NICK\n",
 		"Ada·  user·[2J  moderator  5s        1\n", "2     focus     moderator  ?         2\n",
 	} {
