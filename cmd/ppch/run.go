@@ -24,6 +24,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return err
 	}
 	log := newLogger(stderr, cfg)
+	limitMemory(log)
 	for _, w := range cfg.warnings {
 		log.Warn(w)
 	}
