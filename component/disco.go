@@ -19,7 +19,11 @@ import (
 )
 
 // Namespace is the feature by which a MUC domain shows that the Lua module is loaded there.
-const Namespace = "urn:ppch:occupancy:1"
+// Another version of the protocol has another number.
+const (
+	Namespace      = protocolPrefix + "1"
+	protocolPrefix = "urn:ppch:occupancy:"
+)
 
 // discoInfo asks what to is and offers (XEP-0030 §3).
 func (s *session) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
@@ -79,6 +83,26 @@ func isMUC(answer disco.Info) bool {
 
 func hasFeature(answer disco.Info, feature string) bool {
 	return slices.ContainsFunc(answer.Features, func(f info.Feature) bool { return f.Var == feature })
+}
+
+// maxProtocols is how many versions of the protocol are read from one answer.
+const maxProtocols = 8
+
+// protocols returns the namespaces of all versions of the protocol that an answer has among its features.
+func protocols(answer disco.Info) (found []string) {
+	for _, f := range answer.Features {
+		if strings.HasPrefix(f.Var, protocolPrefix) && len(found) < maxProtocols {
+			found = append(found, f.Var)
+		}
+	}
+	return found
+}
+
+// isNewer reports whether a namespace is of a version of the protocol that came after ours.
+func isNewer(namespace string) bool {
+	version, err := strconv.Atoi(strings.TrimPrefix(namespace, protocolPrefix))
+	ours, _ := strconv.Atoi(strings.TrimPrefix(Namespace, protocolPrefix))
+	return err == nil && version > ours
 }
 
 // occupants returns the number of occupants that a room tells of itself (XEP-0045 §6.4, muc#roominfo_occupants).

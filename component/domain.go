@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,6 +195,12 @@ func (d *domain) look(ctx context.Context, s *session) {
 		d.set(occupancy.ModeUndecided, unanswered(d.jid, err))
 	case hasFeature(answer, Namespace):
 		d.set(occupancy.ModeModule, nil)
+	case len(protocols(answer)) > 0:
+		d.follower.forgive()
+		d.follower.directory.Forget(d.jid)
+		p := occupancy.OtherProtocol(d.jid, Namespace, protocols(answer), slices.ContainsFunc(protocols(answer), isNewer))
+		p.RetryAfter = lookSoonEvery
+		d.set(occupancy.ModeUndecided, p)
 	default:
 		d.follower.forgive()
 		d.follower.directory.Forget(d.jid)

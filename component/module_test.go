@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
 
@@ -300,5 +302,37 @@ func TestStoredRooms_AreExactAfterARestartOrUnknown(t *testing.T) {
 	}
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || !got.Exact {
 		t.Errorf("got %+v, %v want a room that is known not to exist", got, err)
+	}
+}
+
+func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	for version, says := range map[string]string{"2": "update PPCH to the release that the module is from", "0": "replace the module's file by that of this PPCH", "x": "replace the module's file"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			text := strings.ReplaceAll(string(prosody.Module), component.Namespace, "urn:ppch:occupancy:"+version)
+			o := withModule
+			o.PluginPaths = []string{t.TempDir()}
+			if err := os.WriteFile(filepath.Join(o.PluginPaths[0], "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			srv := prosodytest.New(t, o)
+			ctx := timeout(t, 60*time.Second)
+			cast := must(srv.Cast(ctx))(t)
+			defer cast.Close()
+			must(cast.Open(ctx, srv.Room("planning")))(t)
+			c := on(t, srv)
+			var unknown *occupancy.UnknownError
+			eventually(t, 20*time.Second, "the module is known for another", func() bool {
+				_, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
+				return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonModuleVersion
+			})
+			if !strings.Contains(unknown.Mend, "urn:ppch:occupancy:"+version+", and this PPCH urn:ppch:occupancy:1: "+says) {
+				t.Errorf("got %q want both versions, and %q", unknown.Mend, says)
+			}
+			if problem := c.Link().Domains[0].Problem; problem == nil || problem.Reason != occupancy.ReasonModuleVersion {
+				t.Errorf("got the problem %v", problem)
+			}
+		})
 	}
 }

@@ -26,9 +26,6 @@ const (
 // usualMUCs are the first labels of the MUC services of docker-jitsi-meet, of Debian's packages and of Prosody's manual.
 var usualMUCs = []string{"muc", "conference", "rooms", "internal-muc", "breakout", "lobby"}
 
-// protocolPrefix begins the namespace of every version of the Lua module.
-const protocolPrefix = "urn:ppch:occupancy:"
-
 // survey keeps one look around under way and what it saw for a moment. It lives and dies with a session.
 type survey struct {
 	flights singleflight.Group
@@ -86,11 +83,7 @@ func (c *Component) lookAround(ctx context.Context, s *session) []occupancy.Serv
 				return nil // what isn't there, or doesn't answer, is none
 			}
 			service := occupancy.Service{JID: host}
-			for _, f := range answer.Features {
-				if strings.HasPrefix(f.Var, protocolPrefix) {
-					service.Protocols = append(service.Protocols, f.Var)
-				}
-			}
+			service.Protocols = protocols(answer)
 			mu.Lock()
 			defer mu.Unlock()
 			found = append(found, service)

@@ -3,6 +3,7 @@ package occupancy
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -29,6 +30,7 @@ const (
 	ReasonNotAllowed    Reason = "not-allowed"    // the module is there, and doesn't list our component
 	ReasonSyncing       Reason = "syncing"        // the module is there, and its rooms are being learnt
 	ReasonStorage       Reason = "storage"        // Prosody has rooms in storage that can't be read
+	ReasonModuleVersion Reason = "module-version" // the module speaks another version of the protocol
 	ReasonModuleMissing Reason = "module-missing" // rooms are hidden and the Lua module isn't loaded
 	ReasonRejected      Reason = "rejected"       // Prosody answered with an unexpected error
 )
@@ -68,6 +70,18 @@ func ModuleMissing(domain jid.JID) *UnknownError {
 	return &UnknownError{
 		Reason: ReasonModuleMissing,
 		Mend:   fmt.Sprintf("Prosody hides the occupants of rooms on %s: %s", domain, howToLoad),
+	}
+}
+
+// OtherProtocol returns the error for a domain whose Lua module speaks other versions of the protocol than ours.
+func OtherProtocol(domain jid.JID, ours string, theirs []string, newer bool) *UnknownError {
+	fix := "replace the module's file by that of this PPCH, and restart Prosody"
+	if newer {
+		fix = "update PPCH to the release that the module is from, or replace the module's file by that of this PPCH and restart Prosody"
+	}
+	return &UnknownError{
+		Reason: ReasonModuleVersion,
+		Mend:   fmt.Sprintf("the Lua module on %s speaks %s, and this PPCH %s: %s", domain, strings.Join(theirs, " and "), ours, fix),
 	}
 }
 

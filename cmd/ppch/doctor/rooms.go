@@ -162,7 +162,8 @@ func (e *examination) moduleOf(ctx context.Context, seen facts, d domainFacts) v
 		return verdict{status: OK, found: "it is loaded, protocol " + component.Namespace}
 	}
 	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, component.Namespace) {
-		return verdict{Wrong, fmt.Sprintf("the Lua module there is of another version: it speaks %s, and this PPCH %s", strings.Join(other, ", "), component.Namespace), copyIt}
+		return verdict{Wrong, fmt.Sprintf("the Lua module there is of another version: it speaks %s, and this PPCH %s", strings.Join(other, ", "), component.Namespace),
+			"update PPCH if the module's version is the newer, else " + copyIt}
 	}
 	v := verdict{Wrong, "the Lua module isn't loaded there", loadOn(d.Domain)}
 	if elsewhere := seen.withModule(d.Domain); len(elsewhere) > 0 {
@@ -202,6 +203,9 @@ func syncOf(d domainFacts) verdict {
 	case d.Reason == occupancy.ReasonSyncing:
 		return verdict{Wrong, "its rooms are still being learnt",
 			"try again in a moment; if it lasts look at the log of the service and at Prosody's"}
+	case d.Reason == occupancy.ReasonStorage:
+		return verdict{Wrong, "Prosody can't read all its rooms in storage, so a room that isn't shown may exist",
+			"fix what Prosody's log says of room_participants_api and of its storage; the module tries again every minute"}
 	case d.Module != nil && d.AsOf != nil:
 		found := "all rooms are known"
 		if d.Resyncs > 0 {
@@ -218,8 +222,10 @@ func modeOf(d domainFacts) verdict {
 	switch {
 	case d.Reason == occupancy.ReasonNotAllowed:
 		return waits(AllowList)
-	case d.Reason == occupancy.ReasonSyncing:
+	case d.Reason == occupancy.ReasonSyncing, d.Reason == occupancy.ReasonStorage:
 		return waits(Sync)
+	case d.Reason == occupancy.ReasonModuleVersion:
+		return waits(Module)
 	case !d.usable():
 		return waits(MUCDomains)
 	case d.Mode == occupancy.ModeModule:
