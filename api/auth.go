@@ -34,6 +34,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 	if err := k.expired(now); err != nil {
 		return err
 	}
+	s.gate.know(sharedConnOf(r))
 	if s.requests.enter(k, s.keys.count(), 0) != granted {
 		return &problem{kind: kindTooManyRequests, detail: "Too many requests are under way: wait for their answers, and ask again then.", retryAfter: time.Second}
 	}

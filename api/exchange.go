@@ -90,13 +90,18 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
+// sharedConnOf returns the connection of r, or nil where there is none of ours.
+func sharedConnOf(r *http.Request) *refusalConn {
+	c, _ := r.Context().Value(connKey{}).(*refusalConn)
+	return c
+}
+
 // connOf returns the connection that r has to itself until it is answered, or nil.
 func connOf(r *http.Request) *refusalConn {
 	if r.ProtoMajor != 1 {
 		return nil
 	}
-	c, _ := r.Context().Value(connKey{}).(*refusalConn)
-	return c
+	return sharedConnOf(r)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -298,3 +299,49 @@ func (s *Server) OpenStream(key string) {
 		panic(err)
 	}
 }
+
+// Gate bounds how many connections there are.
+type Gate struct{ *gate }
+
+// NewGate returns a gate for that many.
+func NewGate(most int, trusted ...netip.Prefix) Gate { return Gate{newGate(most, trusted)} }
+
+// Bounds returns how many connections without a key there may be, in all and from one address.
+func (g Gate) Bounds() (strangers, ofAddress int) { return g.strangers, g.ofAddress }
+
+// GateConn is a connection that came to a gate.
+type GateConn struct {
+	net.Conn // nil
+	c        *refusalConn
+	gate     *gate
+	remote   netip.AddrPort
+	Closed   bool
+}
+
+// Arrive has a connection from an address come to the gate, and reports whether it was let in.
+func (g Gate) Arrive(remote string) (conn *GateConn, in bool) {
+	conn = &GateConn{gate: g.gate, remote: netip.MustParseAddrPort(remote)}
+	conn.c = &refusalConn{duplex: conn, socket: conn}
+	return conn, g.admit(conn.c)
+}
+
+// RemoteAddr returns where it is from.
+func (c *GateConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+// Close notes that it was closed.
+func (c *GateConn) Close() error { c.Closed = true; return nil }
+
+// CloseWrite does nothing.
+func (c *GateConn) CloseWrite() error { return nil }
+
+// Turn has a request begin or end, or the connection.
+func (c *GateConn) Turn(to http.ConnState) { c.gate.turned(c.c, to) }
+
+// SendsKey has a valid key be sent.
+func (c *GateConn) SendsKey() { c.gate.know(c.c) }
+
+// Count returns how many connections there are.
+func (g Gate) Count() int { return g.count() }
+
+// Connections returns how many connections there are.
+func (s *Server) Connections() int { return s.gate.count() }

@@ -48,20 +48,19 @@ func (g *guessers) of(r *http.Request) *rate.Limiter {
 
 // origin returns what counts as one address: an IPv4 address, or an IPv6 network of 64 bits, which each host has to itself.
 func origin(remote string) netip.Prefix {
-	addr, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip := addr.Addr().Unmap()
+	addr := addressIn(remote)
 	bits := 64
-	if ip.Is4() {
+	if addr.Is4() {
 		bits = 32
 	}
-	p, err := ip.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
+	p, _ := addr.Prefix(bits) // an address that isn't valid has a prefix that isn't either
 	return p
+}
+
+// addressIn returns the address in host:port, which isn't valid if there is none.
+func addressIn(remote string) netip.Addr {
+	addr, _ := netip.ParseAddrPort(remote)
+	return addr.Addr().Unmap().WithZone("")
 }
 
 // held reports whether the address that sent r has sent too many wrong keys.

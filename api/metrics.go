@@ -13,6 +13,7 @@ func (s *Server) Metrics() []prometheus.Collector {
 	metrics := []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
 	metrics = append(metrics, s.streams.metrics(s.hub)...)
 	metrics = append(metrics, s.unread.metrics()...)
+	metrics = append(metrics, s.gate.metrics()...)
 	if s.cert != nil {
 		metrics = append(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tls_certificate_expiry_timestamp_seconds",

@@ -6,10 +6,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"sync/atomic"
 )
 
 // refusalHeader is what net/http writes between the status line and the text of a refusal:
@@ -31,17 +34,24 @@ type refusalListener struct {
 	tls    *tls.Config // nil for none
 }
 
-// Accept waits for the next connection.
+// Accept waits for the next connection that is let in.
 func (l refusalListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	tcp, ok := conn.(*net.TCPConn)
-	switch {
-	case !ok:
-		return conn, err
-	case l.tls != nil:
-		return newRefusalConn(tls.Server(tcp, l.tls), l.server), err
+	for {
+		conn, err := l.Listener.Accept()
+		tcp, ok := conn.(*net.TCPConn)
+		if !ok {
+			return conn, err
+		}
+		c := newRefusalConn(tcp, l.server)
+		if l.tls != nil {
+			c = newRefusalConn(tls.Server(tcp, l.tls), l.server)
+		}
+		c.socket = tcp
+		if l.server.gate.admit(c) {
+			return c, nil
+		}
+		_ = tcp.Close() // what it could complain of is gone anyway
 	}
-	return newRefusalConn(tcp, l.server), err
 }
 
 // duplex is a connection whose sending side can be closed: net/http does only that after a refusal, so that it arrives.
@@ -55,6 +65,12 @@ type refusalConn struct {
 	duplex
 	server *Server
 	gather gatherer
+
+	// What the gate knows of it.
+	socket io.Closer    // beneath TLS, which would wait for the client at closing
+	from   netip.Prefix // the address by which it is bounded
+	state  atomic.Int64 // since when it is busy or idle, and which, see turn
+	knows  atomic.Bool  // whether a valid key was sent on it
 }
 
 func newRefusalConn(c duplex, s *Server) *refusalConn {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -47,8 +48,10 @@ const (
 	// defaultMaxStreams is far more than a dashboard on every desk, and some hundred MiB at most.
 	defaultMaxStreams = 10000
 
-	// otherConnections is how many connections there may be beside those of streams, and so how many requests under way.
+	// otherConnections is how many connections there may be unless fewer are allowed, beside those of streams,
+	// and so how many requests under way. Of few connections spareConnections stay for these.
 	otherConnections = 2000
+	spareConnections = 50
 )
 
 // Rooms answers who is in a room. It must be safe for concurrent use.
@@ -108,6 +111,10 @@ type Config struct {
 	// With few of them there may be fewer streams than MaxStreams, so that others can still ask.
 	MaxConnections int
 
+	// TrustedProxies are networks of which an address may have any number of connections, since it stands for many clients.
+	// Addresses of loopback always do.
+	TrustedProxies []netip.Prefix
+
 	// Hosts are the DNS names by which requests without a key may ask, beside those of the certificate.
 	Hosts Hosts
 
@@ -154,6 +161,7 @@ type Server struct {
 	tickets   tickets
 	streams   *streamCounts
 	requests  *shares
+	gate      *gate
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
@@ -207,8 +215,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	maxStreams := cmp.Or(cfg.MaxStreams, defaultMaxStreams)
 	connections := cmp.Or(cfg.MaxConnections, maxStreams+otherConnections)
-	streams := min(maxStreams, connections-min(connections/4, otherConnections))
 	turns := newTurns()
+	streams := min(maxStreams, connections-min(connections/4, spareConnections))
 	s := &Server{
 		keys:      cfg.Keys,
 		guessers:  guessers,
@@ -236,6 +244,7 @@ func New(cfg Config) (*Server, error) {
 		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{open: newShares(streams)},
 		requests:  newShares(connections - streams),
+		gate:      newGate(connections, cfg.TrustedProxies),
 		drainFor:  drainTimeout,
 
 		metricsNeed: scopeMetrics,
@@ -254,6 +263,7 @@ func New(cfg Config) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
 		ConnContext:       withConn,
+		ConnState:         s.gate.turned,
 
 		// The deadline of one answer means nothing to a connection on which nobody reads any more.
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: sendTimeout},

@@ -23,6 +23,22 @@ func (p *parser) port(variable, value string, lowest uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
+// networks reads addresses and networks. An address is a network of one.
+func (p *parser) networks(variable, value string) (networks []netip.Prefix) {
+	for _, v := range list(value) {
+		network, err := netip.ParsePrefix(v)
+		if addr, addrErr := netip.ParseAddr(v); addrErr == nil && addr.Zone() == "" {
+			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil || network.Addr().Is4In6() {
+			p.problem(variable, "%q is neither an IP address nor a network: write 10.0.0.5, 10.0.0.0/24 or fd00::/64", v)
+			continue
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks
+}
+
 // componentPort is what Prosody's component_ports is unless changed.
 const componentPort = "5347"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ type config struct {
 	tlsCert, tlsKey string // files, both or none
 
 	hosts         api.Hosts
+	proxies       []netip.Prefix
 	origins       []string
 	metricsPublic bool
 
@@ -73,6 +75,7 @@ func loadConfig(ctx context.Context, env envconfig.Lookuper) (config, error) {
 	c.maxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.tlsCert, c.tlsKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.hosts = p.hosts(s)
+	c.proxies = p.networks("PPCH_TRUSTED_PROXIES", s.TrustedProxies)
 	c.origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.metricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.maxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)

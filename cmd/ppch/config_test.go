@@ -33,6 +33,7 @@ func fileOf(t *testing.T, text string) string {
 
 const (
 	howToNameTheSite  = "write one such as https://ppch.example.com"
+	isNoNetwork       = "is neither an IP address nor a network: write 10.0.0.5, 10.0.0.0/24 or fd00::/64"
 	isNoName          = "is not a DNS name: write it without scheme, port and *, in ASCII, such as ppch.example.com"
 	howToMakeAKey     = "make one with: openssl rand -hex 16"
 	whereTheSecretIs  = "it is the component_secret in Prosody's configuration"
@@ -144,6 +145,11 @@ func TestEachBadSettingIsToldInWords(t *testing.T) {
 		{"a public URL with a query", variables{"PPCH_PUBLIC_URL": "https://ppch.example.com/?x"}, `PPCH_PUBLIC_URL: "https://ppch.example.com/?x" is not an address of a web site: ` + howToNameTheSite},
 		{"a public URL without a host", variables{"PPCH_PUBLIC_URL": "https:///ppch"}, `PPCH_PUBLIC_URL: "https:///ppch" has no host, or one that is not a DNS name in ASCII: ` + howToNameTheSite},
 		{"a public URL with a password", variables{"PPCH_PUBLIC_URL": "https://me:hunter2@ppch.example.com"}, "PPCH_PUBLIC_URL: holds a user name, and maybe a password that is not shown here: " + howToNameTheSite},
+		{"a proxy by name", variables{"PPCH_TRUSTED_PROXIES": "nginx"}, `PPCH_TRUSTED_PROXIES: "nginx" ` + isNoNetwork},
+		{"a proxy with a port", variables{"PPCH_TRUSTED_PROXIES": "10.0.0.5:443"}, `PPCH_TRUSTED_PROXIES: "10.0.0.5:443" ` + isNoNetwork},
+		{"a network that is too small", variables{"PPCH_TRUSTED_PROXIES": "10.0.0.0/33"}, `PPCH_TRUSTED_PROXIES: "10.0.0.0/33" ` + isNoNetwork},
+		{"a network of IPv4 as IPv6", variables{"PPCH_TRUSTED_PROXIES": "::ffff:10.0.0.0/104"}, `PPCH_TRUSTED_PROXIES: "::ffff:10.0.0.0/104" ` + isNoNetwork},
+		{"every proxy", variables{"PPCH_TRUSTED_PROXIES": "10.0.0.1,*"}, `PPCH_TRUSTED_PROXIES: "*" ` + isNoNetwork},
 		{"metrics neither public nor not", variables{"PPCH_METRICS_PUBLIC": "all"}, `PPCH_METRICS_PUBLIC: "all" is neither true nor false`},
 		{"neither true nor false", variables{"DEBUG": "maybe"}, `DEBUG: "maybe" is neither true nor false`},
 		{"a time zone of no place", variables{"TZ": "Mars/Olympus"}, `TZ: "Mars/Olympus" is not a time zone: use a name such as Europe/Berlin or UTC`},

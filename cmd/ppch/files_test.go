@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -9,6 +14,23 @@ import (
 
 	"ppch/prosody/prosodytest"
 )
+
+// withFiles runs the program, which may have so many files open, until stop is called or the test ends.
+func withFiles(t *testing.T, program string, files int, log *logBuffer, env ...string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `ulimit -n "$1" && exec "$0" serve`, program, strconv.Itoa(files))
+	cmd.Stderr = log
+	cmd.Env = append([]string{"PPCH_API_KEY=" + testKey, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0", "PROSODY_URL=xmpp://127.0.0.1:1"}, env...)
+	gone := must(prosodytest.Tie(cmd))(t)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+	})
+	return func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-gone
+	}
+}
 
 // Prosody needs not be there: who has too few files should know before anybody connects.
 func TestAServiceWithFewerFilesThanStreamsSaysSoAtStart(t *testing.T) {
@@ -23,19 +45,9 @@ func TestAServiceWithFewerFilesThanStreamsSaysSoAtStart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log logBuffer
-			cmd := exec.Command("sh", "-c", `ulimit -n 256 && exec "$0" serve`, program)
-			cmd.Stderr = &log
-			cmd.Env = []string{
-				"PPCH_API_KEY=" + testKey, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0", "PROSODY_URL=xmpp://127.0.0.1:1", "PPCH_MAX_STREAMS=" + tt.streams,
-			}
-			gone := must(prosodytest.Tie(cmd))(t)
-			t.Cleanup(func() {
-				_ = cmd.Process.Kill()
-				<-gone
-			})
+			stop := withFiles(t, program, 256, &log, "PPCH_MAX_STREAMS="+tt.streams)
 			eventually(t, 10*time.Second, "it has started", func() bool { return strings.Contains(log.String(), `"ppch started"`) })
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			<-gone
+			stop()
 			var warned string
 			for _, r := range log.records(t) {
 				if msg := r["msg"].(string); r["level"] == "WARN" && strings.Contains(msg, "files") {
@@ -47,4 +59,52 @@ func TestAServiceWithFewerFilesThanStreamsSaysSoAtStart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With few files, neither idle connections nor streams keep the next client from being answered.
+func TestFiles_ConnectionsLeaveTheServiceAnswering(t *testing.T) {
+	t.Parallel()
+	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}}
+	stop := withFiles(t, buildProgram(t), 128, s.log)
+	s.started()
+	address := strings.TrimPrefix(s.url, "http://")
+	answering := func(when string) {
+		t.Helper()
+		for range 5 {
+			if got, err := s.try(t.Context(), "/livez"); err != nil || got.status != http.StatusOK {
+				t.Fatalf("%s got %v, %v want an answer", when, got, err)
+			}
+			if got, err := s.try(t.Context(), "/api/rooms/r/participants", "X-API-Key", testKey); err != nil || got.data["code"] != "prosody-unavailable" {
+				t.Fatalf("%s, with a key, got %v, %v want an answer", when, got, err)
+			}
+		}
+	}
+	for i := range 300 {
+		conn := must(net.DialTimeout("tcp", address, 5*time.Second))(t)
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		must(io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\n\r\n"))(t)
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("connection %d got %v, %v want an answer", i, resp, err)
+		}
+	}
+	answering("beside 300 idle connections")
+	streams := 0
+	for ; ; streams++ {
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/events", nil))(t)
+		req.Header.Set("X-API-Key", testKey)
+		resp := must((&http.Client{Transport: s.client.Transport}).Do(req))(t)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		if resp.StatusCode != http.StatusOK {
+			break
+		}
+	}
+	if streams < 50 {
+		t.Errorf("got %d streams want more of 128 files", streams)
+	}
+	answering("beside as many streams as there may be")
+	if strings.Contains(s.log.String(), "too many open files") {
+		t.Errorf("the log got %s want files left", s.log.String())
+	}
+	stop()
 }

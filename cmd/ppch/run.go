@@ -75,7 +75,10 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		Metrics:       metrics,
 		MetricsPublic: cfg.metricsPublic,
 		MaxStreams:    cfg.maxStreams,
-		Secret:        cfg.sealing.reveal(),
+
+		MaxConnections: maxConnections(cfg.maxStreams, filesLimit()),
+		TrustedProxies: cfg.proxies,
+		Secret:         cfg.sealing.reveal(),
 	})
 	if err != nil {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)

@@ -23,8 +23,9 @@ type settings struct {
 	TLSCert string `env:"PPCH_TLS_CERT" help:"file that holds the certificate with its chain, PEM: the API speaks HTTPS then"`
 	TLSKey  string `env:"PPCH_TLS_KEY" help:"file that holds the certificate's key, PEM"`
 
-	PublicURL string `env:"PPCH_PUBLIC_URL" help:"where clients reach the service, such as https://ppch.example.com"`
-	Hosts     string `env:"PPCH_HOSTS" help:"further DNS names by which it may be asked without a key, separated by commas"`
+	PublicURL      string `env:"PPCH_PUBLIC_URL" help:"where clients reach the service, such as https://ppch.example.com"`
+	Hosts          string `env:"PPCH_HOSTS" help:"further DNS names by which it may be asked without a key, separated by commas"`
+	TrustedProxies string `env:"PPCH_TRUSTED_PROXIES" help:"addresses and networks of reverse proxies on other machines, separated by commas, for which the bound on connections of one address doesn't hold"`
 
 	CORSOrigins   string `env:"PPCH_CORS_ORIGINS" help:"origins of web pages that may read answers, separated by commas"`
 	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true lets anybody read /metrics, without a key"`

@@ -19,6 +19,7 @@ type plain struct {
 	MaxStreams int
 	Debug      bool
 	Origins    string
+	Proxies    string
 	Allowed    string // names by which it may be asked without a key
 	Zone       string
 	Pprof      string
@@ -28,7 +29,7 @@ type plain struct {
 func plainOf(c config) plain {
 	return plain{
 		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(), Sealing: c.sealing.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Allowed: allowed(c.hosts), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Allowed: allowed(c.hosts), Proxies: strings.Trim(fmt.Sprint(c.proxies), "[]"), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
 	}
 }
 
@@ -99,6 +100,8 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"a name to listen on", variables{"PPCH_HOST": "ppch.internal.example"}, func(c *plain) {
 			c.Listen, c.Allowed = "ppch.internal.example:8890", "ppch.internal.example"
 		}},
+
+		{"proxies", variables{"PPCH_TRUSTED_PROXIES": "10.0.0.5, 10.1.2.3/16,fd00::5/64,2001:db8::1"}, func(c *plain) { c.Proxies = "10.0.0.5/32 10.1.0.0/16 fd00::/64 2001:db8::1/128" }},
 
 		{"all interfaces", variables{"PPCH_HOST": "0.0.0.0", "PPCH_PORT": "80"}, func(c *plain) { c.Listen = "0.0.0.0:80" }},
 		{"IPv6, and any free port", variables{"PPCH_HOST": "::1", "PPCH_PORT": "0"}, func(c *plain) { c.Listen = "[::1]:0" }},

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// How many connections there may be at a time on which no valid key was sent yet, in all and from one address.
+// With few connections in all there may be fewer.
+const (
+	maxStrangers = 1000
+	maxOfAddress = maxStrangers / 4
+)
+
+// gate bounds how many connections there are. Each takes a file descriptor, and without one the service can't answer anybody.
+// Connections on which no valid key was sent yet, those of strangers, have bounds of their own.
+//
+// A connection beyond a bound is let in if another can be closed for it: at first one on which no request is under way,
+// and of these the one that has been idle for longest. It is safe for concurrent use.
+type gate struct {
+	most, strangers, ofAddress int
+
+	// trusted are the networks of proxies: many clients share their addresses, which therefore have no bound of their own.
+	trusted []netip.Prefix
+
+	cut atomic.Uint64 // connections that were closed for others, or not let in
+
+	// mu protects what follows.
+	mu             sync.Mutex
+	known, unknown map[*refusalConn]struct{}
+	from           map[netip.Prefix]int // how many are unknown, by address
+}
+
+func newGate(most int, trusted []netip.Prefix) *gate {
+	strangers := max(1, min(maxStrangers, most/2))
+	return &gate{
+		most:      most,
+		strangers: strangers,
+		ofAddress: max(1, min(maxOfAddress, strangers/4)),
+		trusted:   trusted,
+		known:     map[*refusalConn]struct{}{},
+		unknown:   map[*refusalConn]struct{}{},
+		from:      map[netip.Prefix]int{},
+	}
+}
+
+// admit lets a connection in, and closes another one if there are too many. It returns false if none can be closed.
+func (g *gate) admit(c *refusalConn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.from = g.bounded(c.RemoteAddr())
+	c.turn(false)
+	ofAddress := func(o *refusalConn) bool { return o.from == c.from }
+	anyOne := func(*refusalConn) bool { return true }
+	switch {
+	case c.from.IsValid() && g.from[c.from] >= g.ofAddress && !g.closeOne(ofAddress, g.unknown),
+		len(g.unknown) >= g.strangers && !g.closeOne(anyOne, g.unknown),
+		len(g.unknown)+len(g.known) >= g.most && !g.closeOne(anyOne, g.unknown, g.known):
+		g.cut.Add(1)
+		return false
+	}
+	g.unknown[c] = struct{}{}
+	g.from[c.from]++
+	return true
+}
+
+// bounded returns the address that counts for a connection, or one that isn't valid where none does.
+func (g *gate) bounded(remote net.Addr) netip.Prefix {
+	addr := addressIn(remote.String())
+	if addr.IsLoopback() || slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return netip.Prefix{}
+	}
+	return origin(remote.String())
+}
+
+// closeOne closes one of those connections that may be closed, and reports whether there is one. The caller holds mu.
+//
+// Idle ones come before busy ones, those of strangers before others, and then whichever has been so for longest.
+// A busy connection with a key isn't closed: how many of them each key has is bounded otherwise.
+func (g *gate) closeOne(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) bool {
+	var chosen *refusalConn
+	var least, since int64
+	for i, set := range sets {
+		for c := range set {
+			state := c.state.Load()
+			rank := int64(i) + 2*(state&stateBusy)
+			if rank < 3 && may(c) && (chosen == nil || rank < least || rank == least && state < since) {
+				chosen, least, since = c, rank, state
+			}
+		}
+	}
+	if chosen == nil {
+		return false
+	}
+	g.cut.Add(1)
+	g.remove(chosen)
+	_ = chosen.socket.Close() // what it could complain of is gone anyway
+	return true
+}
+
+// know notes that a valid key was sent on a connection, which is nil if it isn't one of ours.
+func (g *gate) know(c *refusalConn) {
+	if c == nil || c.knows.Load() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, there := g.unknown[c]; there {
+		g.remove(c)
+		g.known[c] = struct{}{}
+		c.knows.Store(true)
+	}
+}
+
+// forget notes that a connection is closed.
+func (g *gate) forget(c *refusalConn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.remove(c)
+}
+
+// remove takes a connection out. The caller holds mu.
+func (g *gate) remove(c *refusalConn) {
+	if _, there := g.unknown[c]; there {
+		if g.from[c.from]--; g.from[c.from] == 0 {
+			delete(g.from, c.from)
+		}
+	}
+	delete(g.unknown, c)
+	delete(g.known, c)
+}
+
+// count returns how many connections there are.
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.known) + len(g.unknown)
+}
+
+// turned is an http.Server's ConnState.
+func (g *gate) turned(conn net.Conn, to http.ConnState) {
+	c, ok := conn.(*refusalConn)
+	switch {
+	case !ok:
+	case to == http.StateClosed:
+		g.forget(c)
+	default:
+		c.turn(to == http.StateActive)
+	}
+}
+
+// metrics returns what there is to measure of connections.
+func (g *gate) metrics() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "Connections of clients that are open."}, func() float64 { return float64(g.count()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "http_connections_cut_total", Help: "Connections that were closed to make room, or not let in, since there were too many."}, func() float64 { return float64(g.cut.Load()) }),
+	}
+}
+
+// stateBusy is the bit of a connection's state that says whether a request is under way.
+const stateBusy = 1
+
+// turn notes that a request is under way, or none any more.
+func (c *refusalConn) turn(active bool) {
+	state := time.Now().UnixNano() << 1
+	if active {
+		state |= stateBusy
+	}
+	c.state.Store(state)
+}

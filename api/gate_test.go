@@ -1,0 +1,180 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"ppch/api"
+)
+
+// arrivals are connections that came to a gate.
+type arrivals struct {
+	t *testing.T
+	api.Gate
+}
+
+// in has a connection come that is let in.
+func (a arrivals) in(remote string) *api.GateConn {
+	a.t.Helper()
+	c, in := a.Arrive(remote)
+	if !in {
+		a.t.Fatalf("%s wasn't let in, with %d connections", remote, a.Count())
+	}
+	time.Sleep(time.Microsecond) // so that each has another age
+	return c
+}
+
+// busy has a connection come on which a request is under way.
+func (a arrivals) busy(remote string, withKey bool) *api.GateConn {
+	a.t.Helper()
+	c := a.in(remote)
+	c.Turn(http.StateActive)
+	if withKey {
+		c.SendsKey()
+	}
+	return c
+}
+
+// wantClosed checks which connections were closed.
+func wantClosed(t *testing.T, what string, want bool, conns ...*api.GateConn) {
+	t.Helper()
+	for i, c := range conns {
+		if c.Closed != want {
+			t.Errorf("%s: number %d was closed: %t, want %t", what, i, c.Closed, want)
+		}
+	}
+}
+
+func TestGate_ClosesTheIdleFirst(t *testing.T) {
+	a := arrivals{t, api.NewGate(6)}
+	withKey := a.busy("192.0.2.1:1", true)
+	withKey.Turn(http.StateIdle)
+	stream := a.busy("192.0.2.1:2", true)
+	first, second := a.in("192.0.2.2:1"), a.in("192.0.2.3:1")
+	stranger := a.busy("192.0.2.4:1", false) // three strangers are as many as there may be
+	wantClosed(t, "before there are too many", false, withKey, stream, first, second, stranger)
+
+	third := a.in("192.0.2.5:1")
+	wantClosed(t, "the stranger that was idle for longest", true, first)
+	first.Turn(http.StateClosed) // as the server notices then
+	second.Turn(http.StateActive)
+	second.Turn(http.StateIdle)
+	fourth := a.in("192.0.2.6:1")
+	wantClosed(t, "of the idle one that did nothing since", true, third)
+	wantClosed(t, "of one that was used meanwhile", false, second)
+
+	// A flood of strangers never closes what has a key.
+	for i := range 20 {
+		a.in(fmt.Sprintf("198.51.100.%d:1", i))
+	}
+	wantClosed(t, "the strangers", true, second, fourth)
+	wantClosed(t, "with a key", false, withKey, stream)
+
+	// With a key there may be as many as in all, and then idle ones go, and busy strangers; never what is busy with a key.
+	var busy []*api.GateConn
+	for i := range 5 {
+		busy = append(busy, a.busy(fmt.Sprintf("192.0.2.1:%d", 10+i), true))
+	}
+	wantClosed(t, "idle with a key", true, withKey)
+	wantClosed(t, "a busy stranger, when nothing else is left", true, stranger)
+	if _, in := a.Arrive("192.0.2.9:1"); in || a.Count() != 6 {
+		t.Errorf("another one was let in: %t; there are %d, want 6 that are all busy", in, a.Count())
+	}
+	wantClosed(t, "busy with a key", false, append(busy, stream)...)
+}
+
+func TestGate_BoundsEachAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		remote  string // with a place for the number
+		bounded bool
+	}{
+		"IPv4":                        {"192.0.2.1:%d", true},
+		"IPv6, all of a /64":          {"[2001:db8::%x]:1", true},
+		"IPv4 as IPv6":                {"[::ffff:192.0.2.1]:%d", true},
+		"loopback":                    {"127.0.0.1:%d", false},
+		"loopback by IPv6":            {"[::1]:%d", false},
+		"a proxy":                     {"10.1.2.3:%d", false},
+		"a proxy by IPv6":             {"[fd00::%x]:1", false},
+		"beside the proxy's network":  {"10.2.0.1:%d", true},
+		"a proxy, IPv4 as IPv6":       {"[::ffff:10.1.2.3]:%d", false},
+		"beside the proxy, by itself": {"10.9.9.8:%d", true},
+		"the proxy by itself":         {"10.9.9.9:%d", false},
+	} {
+		a := arrivals{t, api.NewGate(1000, netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("10.9.9.9/32"))}
+		strangers, ofAddress := a.Bounds()
+		for i := range strangers {
+			a.in(fmt.Sprintf(c.remote, i+1))
+		}
+		want := strangers
+		if c.bounded {
+			want = ofAddress
+		}
+		if got := a.Count(); got != want {
+			t.Errorf("%s: got %d connections, want %d", name, got, want)
+		}
+		other := a.in("203.0.113.1:1")
+		a.in(fmt.Sprintf(c.remote, strangers+1))
+		wantClosed(t, name+": another address", false, other)
+	}
+}
+
+// What is closed by itself leaves its place.
+func TestGate_ForgetsWhatIsClosed(t *testing.T) {
+	a := arrivals{t, api.NewGate(1000)}
+	_, ofAddress := a.Bounds()
+	for i := range 5 * ofAddress {
+		c := a.busy(fmt.Sprintf("192.0.2.1:%d", i+1), i%2 == 0)
+		if _, in := a.Arrive("192.0.2.1:9999"); !in {
+			t.Fatalf("after %d the address is full", i)
+		}
+		c.Turn(http.StateClosed)
+		c.Turn(http.StateClosed)
+		c.SendsKey()
+	}
+	if got := a.Count(); got > ofAddress {
+		t.Errorf("got %d connections", got)
+	}
+}
+
+// However many idle connections there are, the next one is answered.
+func TestGate_IdleConnectionsLockNobodyOut(t *testing.T) {
+	s := start(t, func(cfg *api.Config) { cfg.MaxConnections = 20 })
+	var idle []net.Conn
+	for i := range 100 {
+		conn := s.dial()
+		idle = append(idle, conn)
+		if i%2 == 0 {
+			continue // one that never sends anything
+		}
+		if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("connection %d got %v, %v", i, resp, err)
+		}
+	}
+	if got := s.Connections(); got > 10 {
+		t.Errorf("got %d connections of strangers, want 10", got)
+	}
+	if got := s.get("/api/rooms/daily/participants"); got.status != http.StatusOK {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if _, err := idle[0].Read(make([]byte, 1)); err == nil {
+		t.Error("the first idle connection is open still")
+	}
+	s.client.CloseIdleConnections()
+	for _, conn := range idle {
+		_ = conn.Close()
+	}
+	for began := time.Now(); s.Connections() > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("got %d connections after all were closed", s.Connections())
+		}
+	}
+}
