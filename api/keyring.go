@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,9 +60,9 @@ type Keyring struct {
 	// keys is never changed, only replaced, so that looking a key up waits for nobody.
 	keys atomic.Pointer[keySet]
 
-	// seen is what the file was when it was last heeded, and next what it may be about to become.
+	// seen is what the file was when it was last heeded, taken when its keys came to count, and next what it may be about to become.
 	// They belong to Run.
-	seen, next keysFile
+	seen, taken, next keysFile
 }
 
 // keySet is the keys that count at one time.
@@ -146,7 +147,11 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 			continue
 		}
 		k.seen = now
-		if err := k.take(now); err != nil {
+		err := now.cutOff(k.taken)
+		if err == nil {
+			err = k.take(now)
+		}
+		if err != nil {
 			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
 			continue
 		}
@@ -180,6 +185,7 @@ func (k *Keyring) take(f keysFile) error {
 	}
 	k.keys.Store(now)
 	close(before.replaced)
+	k.taken = f
 	switch {
 	case f.mode&0o002 != 0:
 		k.log.Warn("everybody on this machine can write the keys file, and so give themselves keys: chmod o-w", "file", k.file)
@@ -194,6 +200,20 @@ type keysFile struct {
 	text  string
 	mode  os.FileMode
 	fault string // why it couldn't be read
+}
+
+// cutOff returns an error if a file seems to have lost its end since before, as on a disk that is full:
+// that would withdraw keys, and leave a key whose line is cut more rooms and more time than it had.
+func (f keysFile) cutOff(before keysFile) error {
+	switch {
+	case f.fault != "" || !strings.HasSuffix(before.text, "\n"):
+		return nil
+	case f.text == "":
+		return errors.New("api: keys file: it is empty, and may have been cut off, as by a full disk: to withdraw all keys, leave a line with a # in it")
+	case !strings.HasSuffix(f.text, "\n"):
+		return errors.New("api: keys file: its last line has no end, unlike before, and may have been cut off, as by a full disk: end it with a line break")
+	}
+	return nil
 }
 
 // readKeysFile reads a file, whatever it is: it never blocks on a pipe, nor reads more than maxKeysFile.

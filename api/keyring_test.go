@@ -213,6 +213,36 @@ func TestABadFileKeepsTheOldKeys(t *testing.T) {
 	})
 }
 
+// A full disk cuts a file off wherever it likes. No key is withdrawn by that, and none is good for more than its line said.
+func TestKeysFile_CutOffKeepsTheOldKeys(t *testing.T) {
+	a, b := lineFor("a", "name=a scope=count"), lineFor("b", "name=b scope=all room=planning expires=2099-12-31")
+	watch(t, a+b, func(w *watched) {
+		for cut := range len(a + b) {
+			w.write((a + b)[:cut])
+			log := w.wait(soon)
+			if cut == len(a) { // which nobody can tell from a line that was taken out
+				w.want("a "+testKey, "b")
+			} else {
+				if w.want("a b " + testKey); strings.Count(log, `"keys not read: those from before stay"`) != 1 {
+					t.Errorf("cut off after %d bytes: got the log %s, want one error", cut, log)
+				}
+				if cut == 0 && !strings.Contains(log, "it is empty") || cut > len(a) && !strings.Contains(log, "its last line has no end") {
+					t.Errorf("cut off after %d bytes: got the log %s, want it to say what is wrong", cut, log)
+				}
+			}
+			w.write(a + b)
+			w.wait(soon)
+			w.want("a b " + testKey)
+		}
+	})
+	// Where no line break was at the end before, as in some secrets of Kubernetes, nothing is amiss.
+	watch(t, a+strings.TrimSpace(b), func(w *watched) {
+		w.write(strings.TrimSpace(a))
+		w.wait(soon)
+		w.want("a "+testKey, "b")
+	})
+}
+
 // An editor may empty a file before it fills it, and a reader may come in between.
 func TestAFileIsNotReadWhileItIsWritten(t *testing.T) {
 	a := lineFor("a", "name=a scope=count")
