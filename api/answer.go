@@ -54,9 +54,7 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occ
 		a.whole(name, c, g.AsOf)
 		return g, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	room, err := a.server.rooms.Room(ctx, g.JID())
+	room, err := a.server.room(ctx, g.JID())
 	if err != nil {
 		return g, err
 	}

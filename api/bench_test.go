@@ -46,9 +46,11 @@ func town(b *testing.B) *village {
 func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	b.Helper()
 	names := occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
+	d.MaxStaleness = forever
+	follow(d)
 	server, err := api.New(api.Config{
 		Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,
-		Rooms: toldRooms{d}, Link: fakeLink(healthyLink()), Directory: d,
+		Directory: d,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,8 +14,7 @@ import (
 // county is a Prosody of three domains, of which each has as many people in its rooms as a test likes.
 type county struct {
 	*occupancy.Directory
-	t    testing.TB
-	lost atomic.Bool // the stream
+	t testing.TB
 }
 
 var domains = []jid.JID{mainDomain, breakoutDomain, lobbyDomain}
@@ -24,6 +22,7 @@ var domains = []jid.JID{mainDomain, breakoutDomain, lobbyDomain}
 // newCounty returns one with nobody in it.
 func newCounty(t testing.TB) *county {
 	d := &county{Directory: occupancy.NewDirectory(domains...), t: t}
+	d.connect()
 	for _, domain := range domains {
 		d.settle(domain)
 	}
@@ -51,27 +50,32 @@ func (d *county) settle(domain jid.JID, people ...int) {
 // beat says that nothing has changed.
 func (d *county) beat() {
 	for _, domain := range domains {
-		totals, _ := d.Totals(domain)
+		totals, err := d.Totals(domain)
+		if err != nil {
+			d.t.Error(err)
+		}
 		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: totals.Rooms, Occupants: totals.Tally.All()}, time.Now()); err != nil {
 			d.t.Error(err)
 		}
 	}
 }
 
-// Link returns how the stream is.
-func (d *county) Link() occupancy.Link {
-	if d.lost.Load() {
-		return downLink()
-	}
-	link := occupancy.Link{Up: true}
+// connect has all domains be followed, as by a connection that was there before.
+func (d *county) connect() {
 	for _, domain := range domains {
-		link.Domains = append(link.Domains, occupancy.Domain{JID: domain, Mode: occupancy.ModeModule})
+		d.SetStatus(domain, occupancy.Status{Connected: true, Mode: occupancy.ModeModule})
 	}
-	return link
 }
 
-// of adjusts a service to tell of d.
-func (d *county) of(cfg *api.Config) { cfg.Directory, cfg.Link = d.Directory, d }
+// lose has the connection be lost.
+func (d *county) lose() {
+	for _, domain := range domains {
+		d.SetStatus(domain, occupancy.Status{Problem: away})
+	}
+}
+
+// of adjusts a service to d.
+func (d *county) of(cfg *api.Config) { cfg.Directory = d.Directory }
 
 // grown is where the example of the history is from, grew what happened there.
 func grown(cfg *api.Config) {
@@ -88,9 +92,9 @@ func grew(s *service) {
 		case 20:
 			staged.settle(mainDomain, 2)
 		case 35:
-			staged.lost.Store(true)
+			staged.lose()
 		case 40:
-			staged.lost.Store(false)
+			staged.connect()
 		case 50:
 			staged.settle(mainDomain, 3)
 			staged.settle(breakoutDomain, 1)

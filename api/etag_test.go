@@ -51,7 +51,7 @@ func TestAFailureIsNotKept(t *testing.T) {
 	before := s.get("/api/rooms/daily/participants")
 	d.Forget(mainDomain)
 	got := s.do(ask{target: "/api/rooms/daily/participants", header: has(before)})
-	got.wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
+	got.wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
 	if got.header.Get("ETag") != "" || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got header %v", got.header)
 	}

@@ -167,7 +167,7 @@ func (st *stream) start(reason resetReason) error {
 		if i == len(statuses)-1 && !st.snapshots {
 			id = st.hub.id(st.pos)
 		}
-		if err := st.send(encode(id, "status", s.view)); err != nil {
+		if err := st.send(encode(id, "status", s)); err != nil {
 			return err
 		}
 	}

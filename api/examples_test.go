@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -41,7 +40,7 @@ var examples = map[string]struct {
 	"stats":               {given: told(several()), asked: ask{target: "/api/stats"}},
 	"history":             {given: grown, been: grew, asked: ask{target: "/api/stats/history"}},
 	"wiring":              {asked: ask{target: "/api/wiring"}},
-	"wiring-down":         {given: wired(wiringOf(downLink(), occupancy.DomainWiring{})), asked: ask{target: "/api/wiring"}},
+	"wiring-down":         {given: wired(lostConnection(), wiringOf(occupancy.DomainWiring{})), asked: ask{target: "/api/wiring"}},
 	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
 	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},
 	"domain-not-watched":  {given: with(fails(fmt.Errorf("wrapped: %w", occupancy.ErrNotWatched))), asked: ask{target: "/api/rooms/MyRoom/participants"}},
@@ -56,7 +55,6 @@ var examples = map[string]struct {
 	"prosody-unavailable": {given: with(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"syncing":             {given: with(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: with(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
-	"timeout":             {given: with(fails(context.DeadlineExceeded)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"events":              {given: rehearsal, asked: ask{target: "/api/events?snapshot=true", header: http.Header{"Last-Event-Id": {"other-1"}}, events: 9, then: perform}},
 	"ticket":              {asked: ask{method: http.MethodPost, target: "/api/events/ticket"}},
 	"wrong-ticket":        {asked: ask{target: "/api/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
@@ -66,13 +64,13 @@ var examples = map[string]struct {
 		given: keyed("scope=all streams=1"), been: func(s *service) { s.OpenStream(testKey) }, asked: ask{target: "/api/events"},
 	},
 	"healthy":            {asked: ask{target: "/health"}},
-	"unhealthy":          {given: linked(downLink()), asked: ask{target: "/health"}},
-	"learning":           {given: linked(learningLink()), asked: ask{target: "/health"}},
+	"unhealthy":          {given: linked(lostConnection()), asked: ask{target: "/health"}},
+	"learning":           {given: linked(syncingConnection()), asked: ask{target: "/health"}},
 	"live":               {asked: ask{target: "/livez"}},
 	"live-verbose":       {asked: ask{target: "/livez?verbose"}},
 	"ready":              {asked: ask{target: "/readyz"}},
 	"ready-verbose":      {asked: ask{target: "/readyz?verbose"}},
-	"not-ready":          {given: linked(downLink()), asked: ask{target: "/readyz"}},
+	"not-ready":          {given: linked(lostConnection()), asked: ask{target: "/readyz"}},
 	"metrics":            {given: measured, asked: ask{target: "/metrics"}},
 	"not-found":          {asked: ask{target: "/api/room/MyRoom"}},
 	"malformed-request":  {raw: "GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"ppch/component/occupancy"
@@ -73,10 +74,12 @@ func (s *Server) Tight() {
 	}
 }
 
-// RunHub runs what tells events, without serving anything.
+// RunHub runs the directory and what sends its events, without serving anything.
 func (s *Server) RunHub(ctx context.Context) error {
-	s.hub.look()
-	return s.hub.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.directory.Run(ctx) })
+	g.Go(func() error { return s.hub.Run(ctx) })
+	return g.Wait()
 }
 
 // LookBack has the history look as if it were that time, and no more by itself. It may be called only before Run.
@@ -91,7 +94,7 @@ func (s *Server) RunHistory(ctx context.Context) error { return s.history.Run(ct
 // TellStatus puts a status into the ring, as the hub does when there is another one.
 // Like TakeEvents it is for tests that run no hub, since that leaves no time between the two.
 func (s *Server) TellStatus() {
-	view := statusesOf(s.link.Link(), s.directory)[0].view
+	view := s.hub.statusesIn("")[0]
 	s.hub.add(&frame{domain: view.Domain}, "status", view)
 	s.hub.topics.wake(s.hub.due)
 }
@@ -144,6 +147,9 @@ func (s *Server) Parts() iter.Seq2[string, int] {
 		}
 	}
 }
+
+// ForgetSnapshot has the next snapshot of all rooms be another one.
+func (s *Server) ForgetSnapshot() { s.hub.forgetSnapshots(time.Now().Add(snapshotFor)) }
 
 // Follow follows what happens in the room with that bare JID, or in all rooms, as a handler that waits for it does.
 func (s *Server) Follow(room string) (next func() <-chan struct{}, release func()) {

@@ -2,7 +2,7 @@ package api_test
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -11,27 +11,64 @@ import (
 	"ppch/component/occupancy"
 )
 
+// forever is how old a replica may be where tests are of days long past.
+const forever = 100 * 365 * 24 * time.Hour
+
+// fakeProsody is a Prosody that answers as a test likes.
+type fakeProsody struct {
+	directory *occupancy.Directory
+	rooms     fakeRooms
+	wiring    occupancy.Wiring
+	services  []occupancy.Service
+	err       error // of Services
+
+	// mu protects what follows.
+	mu    sync.Mutex
+	asked map[string]askedRoom
+}
+
+// askedRoom is a room as Prosody had it at that time.
+type askedRoom struct {
+	room occupancy.Room
+	at   time.Time
+}
+
 // fakeRooms answers for every room.
 type fakeRooms func(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
-func (f fakeRooms) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
-	return f(ctx, room)
+// Room asks rooms once a second about each room, as a Component does.
+func (p *fakeProsody) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a, ok := p.asked[room.String()]; ok && time.Since(a.at) < time.Second {
+		return a.room, nil
+	}
+	r, err := p.rooms(ctx, room)
+	if err == nil {
+		r.State = occupancy.StateOf(r)
+		r.Numbers = r.State
+		p.asked[room.String()] = askedRoom{r, time.Now()}
+	}
+	return r, err
 }
 
-// Glance sees another state each time, so that what f tells is never taken to be known.
-func (f fakeRooms) Glance(_ context.Context, room jid.JID) (occupancy.Glance, error) {
-	state := occupancy.State(glances.Add(1))
-	return occupancy.Glance{Address: room.String(), AsOf: now, State: state, Numbers: state}, nil
+func (p *fakeProsody) Wiring() occupancy.Wiring {
+	w := p.wiring
+	w.Domains = nil
+	for i, d := range p.directory.Domains() {
+		var wired occupancy.DomainWiring
+		if i < len(p.wiring.Domains) {
+			wired = p.wiring.Domains[i]
+		}
+		wired.Domain = d
+		w.Domains = append(w.Domains, wired)
+	}
+	return w
 }
 
-var glances atomic.Uint64
+func (p *fakeProsody) Services() ([]occupancy.Service, error) { return p.services, p.err }
 
-func (f fakeRooms) Listed(domain jid.JID) (time.Time, error) {
-	r, err := f(context.Background(), domain)
-	return r.AsOf, err
-}
-
-// fails returns a fakeRooms that knows nothing.
+// fails returns a fakeRooms that fails.
 func fails(err error) fakeRooms {
 	return func(context.Context, jid.JID) (occupancy.Room, error) { return occupancy.Room{}, err }
 }
@@ -41,34 +78,85 @@ func absent(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	return occupancy.Room{JID: room, Source: occupancy.SourceModule, AsOf: now}, nil
 }
 
-// fakeLink is a way to Prosody that stays as it is.
-type fakeLink occupancy.Link
+// connection is how the Directory of a test is connected to Prosody.
+type connection struct {
+	up      bool
+	since   time.Time
+	problem *occupancy.UnknownError
+	domains []domainStatus // main one first
+}
 
-func (f fakeLink) Link() occupancy.Link { return occupancy.Link(f).Clone() }
+type domainStatus struct {
+	jid     jid.JID
+	mode    occupancy.Mode
+	problem *occupancy.UnknownError
+}
 
-// fakeWiring is a wiring that stays as it is.
-type fakeWiring occupancy.Wiring
-
-func (f fakeWiring) Wiring() occupancy.Wiring { return occupancy.Wiring(f) }
-
-func (f fakeWiring) Services() ([]occupancy.Service, error) {
-	if !f.Link.Up {
-		return nil, f.Link.Problem
+// directory returns the Directory of c. Domains that are followed have no rooms.
+func (c connection) directory() *occupancy.Directory {
+	domains := make([]jid.JID, len(c.domains))
+	for i, d := range c.domains {
+		domains[i] = d.jid
 	}
-	return []occupancy.Service{{JID: jid.MustParse("internal-muc.meet.jitsi")}, {JID: mainDomain, Protocols: []string{"urn:ppch:occupancy:1"}}}, nil
+	directory := occupancy.NewDirectory(domains...)
+	directory.MaxStaleness = forever
+	for _, d := range c.domains {
+		s := occupancy.Status{Connected: c.up, Since: c.since, Mode: d.mode, Problem: d.problem}
+		if !c.up {
+			s.Problem = c.problem
+		}
+		directory.SetStatus(d.jid, s)
+		if s.Problem == nil && d.mode == occupancy.ModeModule {
+			directory.Begin(d.jid, occupancy.Trust{})
+			if err := directory.Apply(d.jid, occupancy.Batch{Synced: true}, now); err != nil {
+				panic(err)
+			}
+		}
+	}
+	return directory
 }
 
-// wired adjusts the wiring.
-func wired(w occupancy.Wiring) func(*api.Config) {
-	return func(cfg *api.Config) { cfg.Wiring = fakeWiring(w) }
+// follow has every domain of a Directory followed, as a connection of some time ago would.
+func follow(d *occupancy.Directory) {
+	for _, domain := range d.Domains() {
+		d.SetStatus(domain.JID, occupancy.Status{Connected: true, Since: now.Add(-time.Hour), Mode: occupancy.ModeModule})
+	}
 }
 
-// with adjusts which rooms there are.
+// linked adjusts the connection to Prosody.
+func linked(c connection) func(*api.Config) {
+	w := healthyWiring()
+	if !c.up {
+		w = wiringOf()
+	}
+	return wired(c, w)
+}
+
+// wired adjusts the connection to Prosody, and what else is known of it.
+func wired(c connection, w occupancy.Wiring) func(*api.Config) {
+	return func(cfg *api.Config) {
+		p := newProsody(absent, w)
+		p.services = []occupancy.Service{
+			{JID: jid.MustParse("internal-muc.meet.jitsi")}, {JID: mainDomain, Protocols: []string{"urn:ppch:occupancy:1"}},
+		}
+		if !c.up {
+			p.services, p.err = nil, c.problem
+		}
+		cfg.Directory, cfg.Prosody = c.directory(), p
+	}
+}
+
+func newProsody(rooms fakeRooms, w occupancy.Wiring) *fakeProsody {
+	return &fakeProsody{rooms: rooms, wiring: w, asked: make(map[string]askedRoom)}
+}
+
+// with adjusts which rooms Prosody has, where there is no Lua module.
 func with(rooms fakeRooms) func(*api.Config) {
-	return func(cfg *api.Config) { cfg.Rooms = rooms }
-}
-
-// linked adjusts the way to Prosody.
-func linked(link occupancy.Link) func(*api.Config) {
-	return func(cfg *api.Config) { cfg.Link = fakeLink(link) }
+	return func(cfg *api.Config) {
+		c := healthyConnection()
+		for i := range c.domains {
+			c.domains[i] = domainStatus{jid: c.domains[i].jid, mode: occupancy.ModeDisco}
+		}
+		cfg.Directory, cfg.Prosody = c.directory(), newProsody(rooms, healthyWiring())
+	}
 }

@@ -69,22 +69,22 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 	t.Helper()
 	log := &logBuffer{}
 	cfg := api.Config{
-		Addr:      "127.0.0.1:0",
-		Keys:      keyring(api.KeyringConfig{Key: testKey}),
-		Names:     occupancy.NewNames(mainDomain, breakoutDomain),
-		Rooms:     fakeRooms(absent),
-		Link:      fakeLink(healthyLink()),
-		Wiring:    fakeWiring(healthyWiring()),
-		Directory: occupancy.NewDirectory(mainDomain, breakoutDomain),
-		Version:   "2.0.0",
-		Commit:    "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",
-		Built:     time.Date(2026, 11, 21, 18, 0, 0, 0, time.FixedZone("CET", 3600)),
-		Log:       slog.New(slog.NewJSONHandler(log, nil)),
+		Addr:    "127.0.0.1:0",
+		Keys:    keyring(api.KeyringConfig{Key: testKey}),
+		Names:   occupancy.NewNames(mainDomain, breakoutDomain),
+		Version: "2.0.0",
+		Commit:  "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",
+		Built:   time.Date(2026, 11, 21, 18, 0, 0, 0, time.FixedZone("CET", 3600)),
+		Log:     slog.New(slog.NewJSONHandler(log, nil)),
 	}
+	wired(healthyConnection(), healthyWiring())(&cfg)
 	for _, f := range adjust {
 		if f != nil {
 			f(&cfg)
 		}
+	}
+	if p, ok := cfg.Prosody.(*fakeProsody); ok {
+		p.directory = cfg.Directory
 	}
 	server, err := api.New(cfg)
 	if err != nil {

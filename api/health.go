@@ -33,58 +33,43 @@ type domainView struct {
 // getHealth handles "GET /health".
 // It tells people what to mend; probes that restart things should look at /livez and /readyz.
 func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
-	link := s.link.Link()
-	trouble := troubleOf(link)
-	view := newHealthView(link, trouble)
+	domains := s.directory.Domains()
+	view := newHealthView(domains)
 	view.Version, view.Commit, view.Built = s.version, orNull(s.commit), stamp(s.built)
-	if trouble == nil {
+	view.LastAnswer = stamp(s.prosody.Wiring().LastAnswer)
+	p := domains[0].CountProblem()
+	if p == nil {
 		return writeJSON(w, http.StatusOK, view)
 	}
-	if trouble.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(seconds(trouble.RetryAfter)))
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.RetryAfter)))
 	}
 	return writeJSON(w, http.StatusServiceUnavailable, view)
 }
 
-// newHealthView returns how link is doing, whose trouble is given.
-func newHealthView(link occupancy.Link, trouble *occupancy.UnknownError) healthView {
+// newHealthView returns how the watched domains are doing, of which the main one decides.
+func newHealthView(domains []occupancy.Domain) healthView {
+	main := domains[0]
 	view := healthView{
 		Status:        "ok",
 		Service:       service,
-		ProsodyStatus: statusOf(trouble),
-		Connected:     link.Up,
-		Since:         stamp(link.Since),
-		LastAnswer:    stamp(link.LastAnswer),
+		ProsodyStatus: statusOf(main.CountProblem()),
+		Connected:     main.Connected,
+		Since:         stamp(main.Since),
 		Domains:       []domainView{},
 	}
-	if trouble != nil {
+	if p := main.CountProblem(); p != nil {
 		view.Status = "error"
-		view.Reason = &trouble.Reason
+		view.Reason = &p.Reason
 	}
-	for _, domain := range link.Domains {
-		// Trouble speaks of the main domain; each is asked as if it were that.
-		asMain := link
-		asMain.Domains = []occupancy.Domain{domain}
-		d := domainView{Domain: domain.JID.String(), Status: statusOf(troubleOf(asMain))}
+	for _, domain := range domains {
+		d := domainView{Domain: domain.JID.String(), Status: statusOf(domain.CountProblem())}
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}
 		view.Domains = append(view.Domains, d)
 	}
 	return view
-}
-
-// troubleOf returns the trouble of link.
-// A link that has not been tried yet is down without a problem of its own, and must not pass for healthy.
-func troubleOf(link occupancy.Link) *occupancy.UnknownError {
-	trouble := link.Trouble()
-	if trouble == nil && !link.Up {
-		return &occupancy.UnknownError{
-			Reason: occupancy.ReasonConnecting,
-			Mend:   "the first connection to Prosody is still being made",
-		}
-	}
-	return trouble
 }
 
 // statusOf returns "ok", or "error: " and what to mend; clients look at how it begins.

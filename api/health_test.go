@@ -13,13 +13,14 @@ import (
 func TestHealth(t *testing.T) {
 	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Mend: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
 	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "mend MUC_DOMAIN"}
+	const connecting = "error: the connection to Prosody is being made; ask again in a moment"
 	hidden := occupancy.ModuleMissing(mainDomain).Mend
 	domain := func(mode, status any) any {
 		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}
 	}
 	cases := []struct {
 		name        string
-		link        occupancy.Link
+		link        connection
 		wantStatus  int
 		wantProsody string
 		wantReason  any
@@ -28,49 +29,50 @@ func TestHealth(t *testing.T) {
 	}{
 		{
 			name:       "numbers by the module",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("module", "ok")},
 		},
 		{
 			name:       "raw numbers by disco are numbers",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeDisco}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeDisco}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("disco", "ok")},
 		},
 		{
 			name:       "nobody has asked for a room yet",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeUndecided}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeUndecided}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("undecided", "ok")},
 		},
 		{
 			name:       "Prosody hides rooms, which waiting won't mend",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeExistence}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeExistence}}},
 			wantStatus: 503, wantProsody: "error: " + hidden, wantReason: "module-missing", wantDomains: []any{domain("existence", "error: "+hidden)},
 		},
 		{
 			name:       "the module has only begun to tell, which nobody has to mend",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: syncing}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: syncing}}},
 			wantStatus: 503, wantProsody: "syncing", wantReason: "syncing", wantRetry: "1", wantDomains: []any{domain(nil, "syncing")},
 		},
 		{
 			name:       "a stream that ended is told before what it was about",
-			link:       occupancy.Link{Problem: lost, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: syncing}}},
+			link:       connection{problem: lost, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: syncing}}},
 			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
 			wantDomains: []any{domain(nil, "error: look at Prosody's log")},
 		},
 		{
 			name:       "the main domain is no MUC service",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule, Problem: noMUC}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: noMUC}}},
 			wantStatus: 503, wantProsody: "error: mend MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: mend MUC_DOMAIN")},
 		},
 		{
 			name:       "the stream ended and comes again in less than a second",
-			link:       occupancy.Link{Problem: lost, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeModule}}},
+			link:       connection{problem: lost, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule}}},
 			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
-			wantDomains: []any{domain("module", "error: look at Prosody's log")},
+			wantDomains: []any{domain(nil, "error: look at Prosody's log")},
 		},
 		{
 			name:       "nothing has been tried yet",
-			wantStatus: 503, wantProsody: "error: the first connection to Prosody is still being made", wantReason: "connecting", wantDomains: []any{},
+			link:       connection{domains: []domainStatus{{jid: mainDomain}}},
+			wantStatus: 503, wantProsody: connecting, wantReason: "connecting", wantRetry: "1", wantDomains: []any{domain(nil, connecting)},
 		},
 	}
 	for _, c := range cases {
@@ -107,23 +109,23 @@ func TestHealthTellsWhatTheProgramWasBuiltFromOrNull(t *testing.T) {
 func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
 	cases := []struct {
 		name       string
-		domain     occupancy.Domain
+		domain     domainStatus
 		wantMode   any
 		wantStatus string
 	}{
 		{
-			"its rooms are hidden", occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeExistence},
+			"its rooms are hidden", domainStatus{jid: breakoutDomain, mode: occupancy.ModeExistence},
 			"existence", "error: " + occupancy.ModuleMissing(breakoutDomain).Mend,
 		},
 		{
-			"its rooms are being learnt", occupancy.Domain{JID: breakoutDomain, Mode: occupancy.ModeModule, Problem: syncing},
+			"its rooms are being learnt", domainStatus{jid: breakoutDomain, mode: occupancy.ModeModule, problem: syncing},
 			nil, "syncing",
 		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			link := healthyLink()
-			link.Domains[1] = c.domain
+			link := healthyConnection()
+			link.domains[1] = c.domain
 			got := start(t, linked(link)).get("/health")
 			view := got.object(t)
 			if got.status != 200 || view["prosody_status"] != "ok" {

@@ -24,11 +24,10 @@ const (
 // history is how many rooms and people there were in the last hour, step by step. Its size is bounded.
 //
 // A number is the most that there was within its step, so that a peak shows which is over before the step is.
-// A step is known if each look in it found all domains told as they happen, by the measure of event streams:
-// what was known of an earlier moment is no sample of this one.
+// A step is known if each sample in it found all domains live, as event streams have it:
+// what was true at an earlier moment is no sample of this one.
 type history struct {
 	directory *occupancy.Directory
-	link      Link
 	every     time.Duration // sampleEvery, but for tests
 
 	// What only Run uses: the step that isn't over yet, and when it was last looked at.
@@ -55,9 +54,9 @@ type most struct {
 }
 
 // newHistory returns one that begins with the first step after Run does.
-func newHistory(directory *occupancy.Directory, link Link) *history {
+func newHistory(directory *occupancy.Directory) *history {
 	return &history{
-		directory: directory, link: link, every: sampleEvery,
+		directory: directory, every: sampleEvery,
 		steps: make([]step, 0, maxSteps), over: time.Now().Truncate(historyStep),
 	}
 }
@@ -91,16 +90,13 @@ func (h *history) look(now time.Time) {
 
 // count returns how many there are.
 func (h *history) count() step {
-	link := h.link.Link()
-	now := step{known: true}
-	for _, domain := range link.Domains {
-		asOf, known := h.directory.AsOf(domain.JID)
-		now.known = now.known && silence(link, domain, asOf, known) == nil
+	all, err := h.directory.LiveTotals()
+	if err != nil {
+		return step{}
 	}
-	for _, domain := range h.directory.Domains() {
-		totals, known := h.directory.Totals(domain.JID)
-		now.known = now.known && known
-		now.of(domain.Type).add(totals)
+	now := step{known: true}
+	for _, totals := range all {
+		now.of(totals.Type).add(totals)
 	}
 	return now
 }

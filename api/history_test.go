@@ -101,9 +101,9 @@ func TestWhatIsNotKnownIsNoNumberOfTheHistory(t *testing.T) {
 		want  string
 	}{
 		{"the stream is lost for a moment", func(d *county) {
-			d.lost.Store(true)
+			d.lose()
 			d.rest(2 * time.Second)
-			d.lost.Store(false)
+			d.connect()
 			d.rest(13 * time.Second)
 		}, "4 - 4 4 "},
 		{"one of the domains is forgotten", func(d *county) {

@@ -47,7 +47,7 @@ func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, newHistoryView(steps, over, s.directory.Domains()))
 }
 
-func newHistoryView(steps []step, over time.Time, domains []occupancy.WatchedDomain) historyView {
+func newHistoryView(steps []step, over time.Time, domains []occupancy.Domain) historyView {
 	view := historyView{
 		StepSeconds:      int(historyStep / time.Second),
 		Rooms:            perStepOf(steps, func(s step) int { return s.main.rooms }),

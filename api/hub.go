@@ -27,8 +27,8 @@ const (
 	minPace  = 2 * time.Millisecond
 	maxPace  = 50 * time.Millisecond
 
-	// pollEvery is how often the hub looks whether Prosody still tells what happens.
-	pollEvery = 250 * time.Millisecond
+	// tidyEvery is how often the hub drops what is too old to be of use.
+	tidyEvery = time.Second
 )
 
 // hub tells what happens to all who follow it, however many they are.
@@ -38,7 +38,6 @@ const (
 // Who is too slow finds its position gone from the ring, and is told so. Nobody waits for anybody.
 type hub struct {
 	directory *occupancy.Directory
-	link      Link
 	names     *occupancy.Names
 
 	// instance begins every id: positions of another process mean nothing here.
@@ -47,9 +46,6 @@ type hub struct {
 	ring   *ring
 	topics *topics
 	sub    *occupancy.Subscription
-
-	// statuses are those of the watched domains as they were told last.
-	statuses atomic.Pointer[[]status]
 
 	// over ends when Run does, and with it every stream.
 	over context.Context
@@ -66,16 +62,16 @@ type hub struct {
 	chunks    *cache[snapshotKey, *snapshotChunk]
 	turns     chan struct{} // for whatever encodes much
 
-	// What only Run uses: the topics to wake, and whether it is too early to.
-	due   map[string]struct{}
-	paced bool
+	// What only Run uses: the topics to wake, whether it is too early to, and the status of each domain as it was sent last.
+	due      map[string]struct{}
+	paced    bool
+	statuses map[string]status
 }
 
 // newHub returns a hub that has missed nothing once Run begins: events wait for it from now on.
-func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names, turns chan struct{}) *hub {
+func newHub(directory *occupancy.Directory, names *occupancy.Names, turns chan struct{}) *hub {
 	h := &hub{
 		directory: directory,
-		link:      link,
 		names:     names,
 		instance:  rand.Text()[:10],
 		ring:      &ring{},
@@ -85,7 +81,9 @@ func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names, t
 		made:      make(map[string]*roomSnapshot),
 		chunks:    newCache[snapshotKey, *snapshotChunk](maxSnapshots),
 		turns:     turns,
+		statuses:  make(map[string]status),
 	}
+	h.setStatuses(directory.Domains())
 	h.over, h.end = context.WithCancel(context.Background())
 	return h
 }
@@ -94,8 +92,8 @@ func newHub(directory *occupancy.Directory, link Link, names *occupancy.Names, t
 func (h *hub) Run(ctx context.Context) error {
 	defer h.end()
 	defer func() { h.sub.Close() }()
-	look := time.NewTicker(pollEvery)
-	defer look.Stop()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
@@ -104,8 +102,8 @@ func (h *hub) Run(ctx context.Context) error {
 			return nil
 		case e, ok := <-h.sub.Events():
 			h.take(e, ok)
-		case <-look.C:
-			h.look()
+		case now := <-tidy.C:
+			h.tidy(now)
 		case <-next.C:
 			h.paced = false
 		}
@@ -125,18 +123,26 @@ func (h *hub) take(e occupancy.Event, ok bool) {
 		h.sub.Close()
 		h.sub = h.directory.Subscribe(hubBuffer)
 		h.add(&frame{reset: resetLagged}, "reset", newResetView(resetLagged, ""))
+		for _, d := range h.directory.Domains() {
+			h.takeStatus(d)
+		}
 	case e.Kind == occupancy.EventReset:
 		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: resetLearnt}
 		if e.At.IsZero() {
 			f.reset = resetForgotten
 		}
 		h.add(f, "reset", newResetView(f.reset, f.domain))
+	case e.Kind == occupancy.EventStatus:
+		h.takeStatus(*e.Domain)
 	default:
 		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart()}
 		name := eventNames[e.Kind]
 		h.add(f, name, newEventView(h.names, name, e, true), newEventView(h.names, name, e, false))
 		if !e.Parent.Equal(jid.JID{}) {
 			h.due[e.Parent.String()] = struct{}{}
+		}
+		if e.Facts != nil {
+			h.dueChildren(*e.Facts)
 		}
 	}
 }
@@ -192,25 +198,18 @@ func (h *hub) position(id string) (pos, seq uint64, ok bool) {
 	return pos, seq, h.idBeyond(pos, seq) == id
 }
 
-// look, which has to come before the first stream, tells the status of each domain that is another than before, and lets what is old go.
-func (h *hub) look() {
-	now := time.Now()
+// dueChildren notes that the rooms that belong to another one are to be woken: they show which that is.
+func (h *hub) dueChildren(f occupancy.RoomFacts) {
+	if f.Lobby != "" {
+		h.due[f.Lobby] = struct{}{}
+	}
+	for _, b := range f.Breakouts {
+		h.due[b.JID] = struct{}{}
+	}
+}
+
+// tidy drops what is too old to be of use.
+func (h *hub) tidy(now time.Time) {
 	h.ring.expire(now.Add(-maxAge))
 	h.forgetSnapshots(now)
-	var before []status
-	if last := h.statuses.Load(); last != nil {
-		before = *last
-	}
-	statuses := statusesOf(h.link.Link(), h.directory)
-	// What made a domain known again comes before the word that it is.
-	for len(h.sub.Events()) > 0 {
-		e, ok := <-h.sub.Events()
-		h.take(e, ok)
-	}
-	h.statuses.Store(&statuses)
-	for i, s := range statuses {
-		if i >= len(before) || !s.same(before[i]) {
-			h.add(&frame{domain: s.view.Domain}, "status", s.view)
-		}
-	}
 }

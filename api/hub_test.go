@@ -2,12 +2,13 @@ package api_test
 
 import (
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"ppch/api"
 	"ppch/component/occupancy"
 )
 
@@ -22,7 +23,7 @@ func awake(woken <-chan struct{}, within time.Duration) bool {
 }
 
 func TestOnlyWhoIsConcernedIsWoken(t *testing.T) {
-	d := newSite(t)
+	d := newSite(t, breakoutDomain, lobbyDomain)
 	s := start(t, telling(d.Directory))
 	d.join("daily", "ann")
 	d.Begin(breakoutDomain, occupancy.Trust{})
@@ -71,32 +72,10 @@ func TestOnlyWhoIsConcernedIsWoken(t *testing.T) {
 	}
 }
 
-// changingLink is a way to Prosody that a test changes.
-type changingLink struct {
-	// mu protects link.
-	mu   sync.Mutex
-	link occupancy.Link
-}
-
-func (c *changingLink) Link() occupancy.Link {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.link.Clone()
-}
-
-func (c *changingLink) become(change func(*occupancy.Link)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change(&c.link)
-}
-
 func TestAStreamSaysWhetherItIsLive(t *testing.T) {
-	d := newSite(t)
+	d := newSite(t, lobbyDomain)
 	d.join("daily", "ann")
-	link := &changingLink{link: occupancy.Link{Up: true, Since: time.Now().Add(-time.Hour), Domains: []occupancy.Domain{
-		{JID: mainDomain, Mode: occupancy.ModeModule}, {JID: lobbyDomain, Mode: occupancy.ModeUndecided},
-	}}}
-	s := start(t, telling(d.Directory), func(cfg *api.Config) { cfg.Link = link })
+	s := start(t, telling(d.Directory))
 	f := s.follow("/api/rooms/daily/events")
 	next := func(live bool, status string, reason any) {
 		t.Helper()
@@ -106,23 +85,17 @@ func TestAStreamSaysWhetherItIsLive(t *testing.T) {
 		}
 	}
 	next(true, "ok", nil)
-	link.become(func(l *occupancy.Link) {
-		l.Up, l.Problem = false, away
-		l.Domains[0].Problem = away
-	})
+	d.SetStatus(mainDomain, occupancy.Status{Problem: away})
 	next(false, "error: nothing listens", "refused")
-	link.become(func(l *occupancy.Link) {
-		l.Up, l.Problem, l.Since = true, nil, time.Now()
-		l.Domains[0].Problem = nil
-	})
+	d.connect(time.Now())
 	next(false, "syncing", "syncing") // what is known is of before
 	d.join("daily", "bob")
 	if got := f.next(); got.name != "participant.joined" {
 		t.Errorf("got %v, want what happened before the word that all is known again", got)
 	}
 	next(true, "ok", nil)
-	link.become(func(l *occupancy.Link) { l.Domains[0].Mode = occupancy.ModeDisco })
-	next(false, "error: Prosody tells of changes on muc.meet.jitsi only with the Lua module", "module-missing")
+	d.SetStatus(mainDomain, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeDisco})
+	next(false, "error: Prosody reports changes on muc.meet.jitsi only through the Lua module", "module-missing")
 
 	all := s.follow("/api/events")
 	if got := []string{all.next().text("domain"), all.next().text("domain")}; got[0] != "muc.meet.jitsi" || got[1] != "lobby.meet.jitsi" {
@@ -130,8 +103,26 @@ func TestAStreamSaysWhetherItIsLive(t *testing.T) {
 	}
 }
 
+// A domain that falls silent isn't live any more after 15 s, which no event of a room says.
+func TestStream_StatusByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t)
+		got := listen(t, d, "/api/events", time.Minute, func() {
+			time.Sleep(20 * time.Second)
+			d.tell() // the module is back
+		})
+		var live []string
+		for _, m := range regexp.MustCompile(`"live":(\w+),"status":"(\w+)"`).FindAllStringSubmatch(got, -1) {
+			live = append(live, m[1]+" "+m[2])
+		}
+		if want := []string{"true ok", "false syncing", "true ok", "false syncing"}; !slices.Equal(live, want) {
+			t.Errorf("got %q, want %q: %s", live, want, got)
+		}
+	})
+}
+
 func TestAStreamOpensWhateverIsKnown(t *testing.T) {
-	s := start(t, linked(downLink()))
+	s := start(t, linked(lostConnection()))
 	got := s.follow("/api/events?snapshot=true")
 	if status := got.next(); status.data["live"] != false || status.text("status") != "error: "+refused {
 		t.Errorf("got %v", status)

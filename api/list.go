@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -58,15 +59,11 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 
 // getPage answers with a page of all rooms.
 func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) error {
-	asOf, err := s.listed(q.typ)
+	page, next, err := s.page(q)
 	if err != nil {
 		return err
 	}
-	rooms, next, err := s.page(q)
-	if err != nil {
-		return err
-	}
-	l := list{rooms: rooms, next: next, asOf: asOf, shape: q.shape}
+	l := list{rooms: page.Rooms, next: next, asOf: page.AsOf, shape: q.shape}
 	if next != "" {
 		l.link = "<" + q.linkTo(next) + `>; rel="next"`
 	}
@@ -117,49 +114,30 @@ func (q listQuery) linkTo(cursor string) string {
 	return "?" + values.Encode()
 }
 
-// listed returns when all rooms of that type were last known, or why they aren't.
-func (s *Server) listed(typ string) (asOf time.Time, err error) {
-	for _, domain := range s.directory.Domains() {
-		if typ != "all" && typ != string(domain.Type) {
-			continue
-		}
-		at, err := s.rooms.Listed(domain.JID)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if asOf.IsZero() || at.Before(asOf) {
-			asOf = at
-		}
-	}
-	if asOf.IsZero() {
-		return time.Time{}, &problem{kind: kindNotWatched, detail: "No domain with " + typ + " rooms is watched; MUC_DOMAIN of the service lists those that are."}
-	}
-	return asOf, nil
-}
-
 // page returns the rooms of the page that is asked for, and the cursor of the next, "" if there is none.
 //
 // A list goes on behind the room that it has come to. A room's name and age never change, so that a walk by these
 // shows each room once. The number of people does change: a room that passes the cursor meanwhile is shown twice or not at all.
-func (s *Server) page(q listQuery) (rooms []occupancy.Glance, next string, err error) {
-	listing, from := s.directory.Listing(q.sort.By), 0
-	if q.sort.Backwards {
-		from = listing.Len() - 1
+func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error) {
+	wanted := occupancy.Query{By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.keep()}
+	if q.typ != "all" {
+		wanted.Type = occupancy.RoomType(q.typ)
 	}
 	if q.cursor != "" {
 		c, err := openCursor(q.cursor, q.sort, s.cursors)
 		if err != nil {
-			return nil, "", err
+			return page, "", err
 		}
-		from = listing.After(c.Position, q.sort.Backwards)
+		wanted.After = &c.Position
 	}
-	rooms, last, more := s.directory.Page(listing, occupancy.Page{
-		From: from, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.keep(),
-	})
-	if more {
-		next = cursor{q.sort, listing.Position(last)}.seal(s.cursors)
+	page, err = s.directory.Rooms(wanted)
+	if errors.Is(err, occupancy.ErrNotWatched) {
+		err = &problem{kind: kindNotWatched, detail: "No domain with " + q.typ + " rooms is watched; MUC_DOMAIN of the service lists those that are."}
 	}
-	return rooms, next, nil
+	if page.Last != nil {
+		next = cursor{q.sort, *page.Last}.seal(s.cursors)
+	}
+	return page, next, err
 }
 
 // keep returns which rooms are wanted.
@@ -167,8 +145,6 @@ func (q listQuery) keep() func(occupancy.Glance) bool {
 	f := q.filter
 	return func(g occupancy.Glance) bool {
 		switch {
-		case q.typ != "all" && q.typ != string(g.Type):
-			return false
 		case g.Participants < f.least:
 			return false
 		case f.tenant != nil && *f.tenant != g.Tenant:
@@ -224,7 +200,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 			l.names[i] = append(append(l.names[i], ','), named.quoted()...)
 			continue
 		}
-		g, err := s.rooms.Glance(r.Context(), named.jid)
+		g, err := s.glance(r.Context(), named.jid)
 		if err != nil {
 			return err
 		}

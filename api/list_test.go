@@ -248,7 +248,7 @@ func TestAListOfWhatIsNotKnownIsNoEmptyList(t *testing.T) {
 		t.Errorf("got %q although meetings are known", got)
 	}
 	for _, target := range []string{"/api/rooms?type=all", "/api/rooms?type=lobby", "/api/stats"} {
-		s.get(target).wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
+		s.get(target).wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"ppch/component/occupancy"
 )
 
 // check is one line of a probe's answer for people.
@@ -24,19 +22,24 @@ func (s *Server) getLive(w http.ResponseWriter, r *http.Request) error {
 
 // getReady handles "GET /readyz": 200 while questions about the main MUC domain are being answered, whatever the mode.
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
-	link := s.link.Link()
-	checks := []check{{name: "stream", passed: link.Up, detail: mendOf(link.Problem)}}
-	for _, domain := range link.Domains {
-		c := check{name: domain.JID.String(), passed: link.Up && domain.Problem == nil, detail: mendOf(domain.Problem)}
-		if c.passed {
-			c.detail = string(domain.Mode)
+	domains := s.directory.Domains()
+	main := domains[0]
+	stream := check{name: "stream", passed: main.Connected}
+	if !main.Connected {
+		stream.detail = main.Problem.Mend
+	}
+	checks := []check{stream}
+	for _, domain := range domains {
+		c := check{name: domain.JID.String(), passed: domain.Problem == nil, detail: string(domain.Mode)}
+		if !c.passed {
+			c.detail = domain.Problem.Mend
 		}
 		checks = append(checks, c)
 	}
-	if trouble := troubleOf(link); !link.Ready() && trouble != nil && trouble.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(seconds(trouble.RetryAfter)))
+	if main.Problem != nil && main.Problem.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(main.Problem.RetryAfter)))
 	}
-	return writeProbe(w, r, "readyz", link.Ready(), checks)
+	return writeProbe(w, r, "readyz", main.Problem == nil, checks)
 }
 
 // writeProbe answers a probe as Kubernetes' own endpoints do: machines look at the status alone,
@@ -75,12 +78,4 @@ func (c check) line() string {
 		verdict += ": " + strings.Join(strings.Fields(c.detail), " ")
 	}
 	return fmt.Sprintf("[%s]%s %s\n", mark, c.name, verdict)
-}
-
-// mendOf returns what to mend, "" where nothing is.
-func mendOf(e *occupancy.UnknownError) string {
-	if e == nil {
-		return ""
-	}
-	return e.Mend
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestLiveDependsOnNothing(t *testing.T) {
-	for name, link := range map[string]occupancy.Link{"up": healthyLink(), "down": downLink(), "never tried": {}} {
+	for name, link := range map[string]connection{"up": healthyConnection(), "down": lostConnection(), "never tried": {domains: []domainStatus{{jid: mainDomain}}}} {
 		t.Run(name, func(t *testing.T) {
 			if got := start(t, linked(link)).get("/livez"); got.status != 200 || string(got.body) != "ok\n" {
 				t.Errorf("got %d %q, want 200 ok", got.status, got.body)
@@ -17,10 +17,11 @@ func TestLiveDependsOnNothing(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
+	const connecting = "the connection to Prosody is being made; ask again in a moment"
 	twoLines := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "first\r\n[+]second"}
 	cases := []struct {
 		name       string
-		link       occupancy.Link
+		link       connection
 		target     string
 		wantStatus int
 		wantBody   string
@@ -28,22 +29,22 @@ func TestReady(t *testing.T) {
 	}{
 		{
 			name:       "a domain whose rooms are hidden is answered for, if with 503",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeExistence}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeExistence}}},
 			target:     "/readyz?verbose=1",
 			wantStatus: 200,
 			wantBody:   "[+]stream ok\n[+]muc.meet.jitsi ok: existence\nreadyz check passed\n",
 		},
 		{
 			name:       "a failing check is told without being asked for",
-			link:       downLink(),
+			link:       lostConnection(),
 			target:     "/readyz",
 			wantStatus: 503,
-			wantBody:   "[-]stream failed: " + refused + "\n[-]muc.meet.jitsi failed\nreadyz check failed\n",
+			wantBody:   "[-]stream failed: " + refused + "\n[-]muc.meet.jitsi failed: " + refused + "\nreadyz check failed\n",
 			wantRetry:  "3",
 		},
 		{
 			name:       "a domain whose rooms are being learnt isn't answered for, but soon",
-			link:       learningLink(),
+			link:       syncingConnection(),
 			target:     "/readyz",
 			wantStatus: 503,
 			wantBody: "[+]stream ok\n[-]muc.meet.jitsi failed: " + syncing.Mend + "\n" +
@@ -52,16 +53,18 @@ func TestReady(t *testing.T) {
 		},
 		{
 			name:       "a mend of two lines can't pass for two checks",
-			link:       occupancy.Link{Up: true, Domains: []occupancy.Domain{{JID: mainDomain, Problem: twoLines}}},
+			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, problem: twoLines}}},
 			target:     "/readyz",
 			wantStatus: 503,
 			wantBody:   "[+]stream ok\n[-]muc.meet.jitsi failed: first [+]second\nreadyz check failed\n",
 		},
 		{
 			name:       "nothing has been tried yet",
+			link:       connection{domains: []domainStatus{{jid: mainDomain}}},
 			target:     "/readyz",
 			wantStatus: 503,
-			wantBody:   "[-]stream failed\nreadyz check failed\n",
+			wantBody:   "[-]stream failed: " + connecting + "\n[-]muc.meet.jitsi failed: " + connecting + "\nreadyz check failed\n",
+			wantRetry:  "1",
 		},
 	}
 	for _, c := range cases {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,7 +46,6 @@ var (
 	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
-	kindTimeout          = problemKind{"timeout", http.StatusServiceUnavailable, "Timeout"}
 	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests under way"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
@@ -101,8 +99,6 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
 	case errors.As(err, &unknown):
 		return unknownProblem(unknown, err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{kind: kindTimeout, detail: "The answer didn't come in time.", retryAfter: time.Second, cause: err}
 	}
 	return &problem{kind: kindInternal, detail: "Something went wrong inside this service; its log has the rest under request_id.", cause: err}
 }

@@ -40,7 +40,6 @@ func TestProblems(t *testing.T) {
 			&occupancy.UnknownError{Reason: occupancy.ReasonTimeout, Err: context.DeadlineExceeded, RetryAfter: time.Second},
 			503, "prosody-unavailable", "Prosody can't be asked now.", "timeout", 1.0,
 		},
-		{"the deadline passed", fmt.Errorf("ask: %w", context.DeadlineExceeded), 503, "timeout", "The answer didn't come in time.", nil, 1.0},
 		{"a name that only the directory refuses", fmt.Errorf("ask: %w", &occupancy.NameError{Reason: "too odd"}), 400, "bad-room-name", "too odd", nil, nil},
 		{
 			"a domain that isn't watched", occupancy.ErrNotWatched, 400, "domain-not-watched",

@@ -1,15 +1,15 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"mellium.im/xmpp/jid"
-)
 
-// askTimeout is a last resort: whoever asks Prosody gives up sooner, and can say why.
-const askTimeout = 10 * time.Second
+	"ppch/component/occupancy"
+)
 
 // getParticipants handles "GET /api/rooms/{room_name}/participants".
 func (s *Server) getParticipants(w http.ResponseWriter, r *http.Request) error {
@@ -50,7 +50,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 		return errRoomNotAllowed
 	}
 	as := shape{p, grant.names()}
-	glance, err := s.rooms.Glance(r.Context(), room)
+	glance, err := s.glance(r.Context(), room)
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,25 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	}
 	a.text("\n")
 	return a.write(w, r, v)
+}
+
+// room returns a room from the directory or, where that has none for want of the Lua module, from Prosody.
+func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	found, err := s.directory.Room(room)
+	if errors.Is(err, occupancy.ErrNoModule) {
+		return s.prosody.Room(ctx, room)
+	}
+	return found, err
+}
+
+// glance returns room in short.
+func (s *Server) glance(ctx context.Context, room jid.JID) (occupancy.Glance, error) {
+	g, err := s.directory.Glance(room)
+	if !errors.Is(err, occupancy.ErrNoModule) {
+		return g, err
+	}
+	found, err := s.prosody.Room(ctx, room)
+	return found.Glance(), err
 }
 
 // How many names of rooms are remembered, and how long one may be for that.

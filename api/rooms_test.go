@@ -220,14 +220,3 @@ func TestWhatIsToldOfARoom(t *testing.T) {
 		})
 	}
 }
-
-func TestAskingHasAnEnd(t *testing.T) {
-	s := start(t, with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
-		deadline, ok := ctx.Deadline()
-		if wait := time.Until(deadline); !ok || wait > 10*time.Second {
-			t.Errorf("got %v (%t) to answer, want at most 10s", wait, ok)
-		}
-		return occupancy.Room{JID: room, Source: occupancy.SourceModule}, nil
-	}))
-	s.get("/api/rooms/r/participants")
-}

@@ -13,49 +13,52 @@ import (
 // refused is the mend for a Prosody that isn't there.
 const refused = "nothing listens at prosody:5347: start Prosody, and open the component port in its configuration"
 
-// healthyLink is a way to Prosody whose main domain can be counted.
-func healthyLink() occupancy.Link {
-	return occupancy.Link{
-		Up:         true,
-		Since:      now.Add(-90 * time.Minute).Truncate(time.Hour),
-		LastAnswer: now.Add(-625 * time.Millisecond),
-		Domains: []occupancy.Domain{
-			{JID: mainDomain, Mode: occupancy.ModeModule},
-			{JID: breakoutDomain, Problem: &occupancy.UnknownError{
+// healthyConnection is one whose main domain can be counted.
+func healthyConnection() connection {
+	return connection{
+		up:    true,
+		since: now.Add(-90 * time.Minute).Truncate(time.Hour),
+		domains: []domainStatus{
+			{jid: mainDomain, mode: occupancy.ModeModule},
+			{jid: breakoutDomain, problem: &occupancy.UnknownError{
 				Reason: occupancy.ReasonNoMUC,
 				Mend:   "breakout.meet.jitsi is not a MUC service",
 			}},
 		},
-		MaxStaleness: 45 * time.Second,
 	}
 }
 
-// downLink is a way to a Prosody that isn't there.
-func downLink() occupancy.Link {
-	return occupancy.Link{
-		Since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
-		Problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2500 * time.Millisecond},
-		Domains: []occupancy.Domain{{JID: mainDomain, Mode: occupancy.ModeUndecided}},
+// lostConnection is one to a Prosody that isn't there.
+func lostConnection() connection {
+	return connection{
+		since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
+		problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2500 * time.Millisecond},
+		domains: []domainStatus{{jid: mainDomain}},
 	}
 }
 
-// wiringOf returns the wiring of a link whose domains are known as they are given.
-func wiringOf(link occupancy.Link, known ...occupancy.DomainWiring) occupancy.Wiring {
-	for i := range known {
-		known[i].Domain = link.Domains[i]
-	}
-	return occupancy.Wiring{Link: link, Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: known}
+// syncingConnection is one to a Prosody whose rooms are loading.
+func syncingConnection() connection {
+	c := healthyConnection()
+	c.domains[0].problem = syncing
+	return c
 }
 
-// healthyWiring is that of healthyLink.
+// wiringOf returns the wiring of domains.
+func wiringOf(domains ...occupancy.DomainWiring) occupancy.Wiring {
+	return occupancy.Wiring{Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: domains}
+}
+
+// healthyWiring is that of healthyConnection.
 func healthyWiring() occupancy.Wiring {
-	w := wiringOf(healthyLink(), occupancy.DomainWiring{
-		AsOf: now.Add(-2 * time.Second), Resyncs: 1,
+	w := wiringOf(occupancy.DomainWiring{
+		Resyncs: 1,
 		Sync: &occupancy.Sync{
 			Version: "2.0.0", Epoch: "e1", Seq: 7, Heartbeat: 5 * time.Second,
 			LastBatch: now.Add(-2 * time.Second), Lag: 12 * time.Millisecond, Ahead: new(-250 * time.Millisecond),
 		},
 	}, occupancy.DomainWiring{})
+	w.LastAnswer = now.Add(-625 * time.Millisecond)
 	w.Admins = []occupancy.AdminWiring{{JID: jid.MustParse("boss@auth.meet.jitsi"), Local: true}, {JID: jid.MustParse("ada@auth.meet.jitsi"), Local: true}}
 	return w
 }
@@ -116,13 +119,6 @@ var syncing = &occupancy.UnknownError{
 	RetryAfter: time.Second,
 }
 
-// learningLink is a way to a Prosody that has only begun to tell what there is.
-func learningLink() occupancy.Link {
-	link := healthyLink()
-	link.Domains[0].Problem = syncing
-	return link
-}
-
 // hides is why nothing is known while Prosody hides rooms.
 var hides = &occupancy.UnknownError{
 	Reason: occupancy.ReasonModuleMissing,
@@ -173,35 +169,12 @@ func several() *occupancy.Directory {
 	return d
 }
 
-// told adjusts the service to tell what d holds.
+// told adjusts the service to a Directory, all of whose domains are followed.
 func told(d *occupancy.Directory) func(*api.Config) {
 	return func(cfg *api.Config) {
+		d.MaxStaleness = forever
+		follow(d)
 		cfg.Directory = d
-		cfg.Rooms = toldRooms{d}
 		cfg.Names = occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
 	}
-}
-
-// toldRooms answers from a Directory that is never out of date.
-type toldRooms struct{ d *occupancy.Directory }
-
-func (t toldRooms) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
-	if r, ok := t.d.Room(room); ok {
-		return r, nil
-	}
-	return occupancy.Room{}, hides
-}
-
-func (t toldRooms) Glance(_ context.Context, room jid.JID) (occupancy.Glance, error) {
-	if g, ok := t.d.Glance(room); ok {
-		return g, nil
-	}
-	return occupancy.Glance{}, hides
-}
-
-func (t toldRooms) Listed(domain jid.JID) (time.Time, error) {
-	if at, ok := t.d.AsOf(domain); ok {
-		return at, nil
-	}
-	return time.Time{}, hides
 }

@@ -31,7 +31,7 @@ const (
 	// readTimeout bounds the whole request, thus also a body that nobody asked for.
 	readTimeout = 10 * time.Second
 
-	// writeTimeout runs from the end of the request's header, so it must leave room for askTimeout.
+	// writeTimeout runs from the end of the request's header, so it must leave room for a question to Prosody, which takes 15 s at most.
 	writeTimeout = 20 * time.Second
 
 	// idleTimeout is longer than the 60 s for which nginx and most pools keep an idle connection:
@@ -54,23 +54,17 @@ const (
 	spareConnections = 50
 )
 
-// Rooms answers who is in a room. It must be safe for concurrent use.
-type Rooms interface {
-	// Room returns what is known of a room, or an error such as *occupancy.UnknownError.
+// Prosody answers what no Directory holds. It must be safe for concurrent use.
+type Prosody interface {
+	// Room asks about one room, which blocks until the answer comes or ctx ends.
+	// It is for rooms that can't be read because of occupancy.ErrNoModule; the errors are those of Directory.Room.
 	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
-	// Glance tells in short what Room would, and otherwise is like it.
-	Glance(ctx context.Context, room jid.JID) (occupancy.Glance, error)
+	// Wiring returns how the service is connected to Prosody. The caller owns it. It must not block, since probes wait for it.
+	Wiring() occupancy.Wiring
 
-	// Listed returns when all rooms of a MUC domain were last known, or why they aren't.
-	Listed(domain jid.JID) (asOf time.Time, err error)
-}
-
-// Link tells the state of the way to Prosody.
-type Link interface {
-	// Link returns a copy that the caller owns.
-	// It must not block, since probes wait for it.
-	Link() occupancy.Link
+	// Services returns the MUC services that Prosody shows, or why it can't be asked.
+	Services() ([]occupancy.Service, error)
 }
 
 // Config is what a Server needs.
@@ -88,12 +82,9 @@ type Config struct {
 	// Names makes a room's JID of what a client calls it.
 	Names *occupancy.Names
 
-	Rooms  Rooms
-	Link   Link
-	Wiring Wiring
-
-	// Directory has what Rooms lists, and tells what happens; nil is one that never knows anything.
+	// Directory has all rooms, whether they are current, and what happens. Prosody has the rest.
 	Directory *occupancy.Directory
+	Prosody   Prosody
 
 	// Metrics are what "/metrics" tells, all in all; nil for none.
 	Metrics prometheus.Gatherer
@@ -141,10 +132,8 @@ type Server struct {
 	guessers  *guessers
 	names     *occupancy.Names
 	named     *lru.Cache[string, namedRoom] // what names has said
-	rooms     Rooms
-	link      Link
-	wiring    Wiring
 	directory *occupancy.Directory
+	prosody   Prosody
 	version   string
 	commit    string
 	built     time.Time
@@ -186,8 +175,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
-	if cfg.Directory == nil {
-		cfg.Directory = occupancy.NewDirectory()
+	if cfg.Directory == nil || len(cfg.Directory.Domains()) == 0 {
+		return nil, errors.New("api: no directory, or one that watches no MUC domain")
 	}
 	docs, err := loadDocs()
 	if err != nil {
@@ -222,10 +211,8 @@ func New(cfg Config) (*Server, error) {
 		guessers:  guessers,
 		names:     cfg.Names,
 		named:     named,
-		rooms:     cfg.Rooms,
-		link:      cfg.Link,
-		wiring:    cfg.Wiring,
 		directory: cfg.Directory,
+		prosody:   cfg.Prosody,
 		version:   cfg.Version,
 		commit:    cfg.Commit,
 		built:     cfg.Built,
@@ -239,8 +226,8 @@ func New(cfg Config) (*Server, error) {
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
-		hub:       newHub(cfg.Directory, cfg.Link, cfg.Names, turns),
-		history:   newHistory(cfg.Directory, cfg.Link),
+		hub:       newHub(cfg.Directory, cfg.Names, turns),
+		history:   newHistory(cfg.Directory),
 		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{open: newShares(streams)},
 		requests:  newShares(connections - streams),
@@ -298,7 +285,6 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Run serves until ctx ends, then drains and returns nil.
 // It returns an error if serving ends by itself.
 func (s *Server) Run(ctx context.Context) error {
-	s.hub.look() // so that the first stream is told how things are
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -29,8 +29,15 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("no domain", func(t *testing.T) {
+		for _, d := range []*occupancy.Directory{nil, occupancy.NewDirectory()} {
+			if _, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Directory: d}); err == nil || !strings.HasPrefix(err.Error(), "api: no directory") {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
 	t.Run("a port that is taken", func(t *testing.T) {
-		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(api.KeyringConfig{Key: testKey})})
+		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(api.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 			t.Errorf("got %v, want EADDRINUSE and the address", err)
 		}

@@ -63,29 +63,31 @@ func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) newStatsView() (statsView, error) {
 	view := statsView{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
+	surveys, err := s.directory.Survey("")
+	if err != nil {
+		return statsView{}, err
+	}
+	var largest, none occupancy.Glance
 	var asOf time.Time
-	for _, domain := range s.directory.Domains() {
-		at, err := s.rooms.Listed(domain.JID)
-		if err != nil {
-			return statsView{}, err
+	for _, survey := range surveys {
+		if asOf.IsZero() || survey.AsOf.Before(asOf) {
+			asOf = survey.AsOf
 		}
-		survey, ok := s.directory.Survey(domain.JID)
-		if !ok {
-			return statsView{}, occupancy.NotListed(domain.JID) // forgotten just now
-		}
-		if asOf.IsZero() || at.Before(asOf) {
-			asOf = at
-		}
-		switch domain.Type {
+		switch survey.Type {
 		case occupancy.RoomBreakout:
 			view.Breakout = view.Breakout.plus(survey.Totals)
 		case occupancy.RoomLobby:
 			view.Lobby = view.Lobby.plus(survey.Totals)
 		default:
 			view.add(survey)
+			if l := survey.Largest; largest == none || l != none && l.Participants > largest.Participants {
+				largest = l
+			}
 		}
 	}
-	view.LargestRoom = s.largest()
+	if largest != none {
+		view.LargestRoom = &largestView{s.names.Name(largest.JID()), largest.Address, largest.Participants}
+	}
 	view.AsOf = asOf.UTC().Format(timestamp)
 	return view, nil
 }
@@ -125,19 +127,4 @@ func newSizes() []sizeView {
 		}
 	}
 	return rows
-}
-
-// largest returns the meeting with the most people in it, nil where there is none.
-func (s *Server) largest() *largestView {
-	rooms, _, _ := s.directory.Page(s.directory.Listing(occupancy.ByParticipants), occupancy.Page{
-		Limit: 1, Keep: func(g occupancy.Glance) bool { return g.Type == occupancy.RoomMain },
-	})
-	if len(rooms) == 0 {
-		return nil
-	}
-	return &largestView{
-		RoomName:         s.names.Name(rooms[0].JID()),
-		RoomJID:          rooms[0].Address,
-		ParticipantCount: rooms[0].Participants,
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"mellium.im/xmpp/jid"
 
 	"ppch/api"
 	"ppch/component/occupancy"
@@ -280,11 +281,18 @@ type site struct {
 	rooms map[string]map[string]bool // who is where
 }
 
-// newSite returns a directory that knows its main domain, in which there is nobody.
-func newSite(t testing.TB) *site {
-	s := &site{Directory: occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain), t: t, rooms: map[string]map[string]bool{}}
+// newSite returns a directory of a main domain that is live, in which there is nobody, and of other domains without a status.
+func newSite(t testing.TB, others ...jid.JID) *site {
+	s := &site{Directory: occupancy.NewDirectory(append([]jid.JID{mainDomain}, others...)...), t: t, rooms: map[string]map[string]bool{}}
+	s.MaxStaleness = 45 * time.Second
+	s.connect(time.Now().Add(-time.Hour))
 	s.learn()
 	return s
+}
+
+// connect has the main domain be followed since then.
+func (s *site) connect(since time.Time) {
+	s.SetStatus(mainDomain, occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeModule})
 }
 
 // learn has it told from scratch that there is nobody.
@@ -345,15 +353,9 @@ func person(nick string) occupancy.Occupant {
 	}
 }
 
-// telling adjusts where events come from, and what the link to Prosody is like.
+// telling adjusts where events come from.
 func telling(d *occupancy.Directory) func(*api.Config) {
-	return func(cfg *api.Config) {
-		cfg.Directory = d
-		link := healthyLink()
-		link.Since = time.Now().Add(-time.Hour)
-		link.Domains = link.Domains[:1]
-		cfg.Link = fakeLink(link)
-	}
+	return func(cfg *api.Config) { cfg.Directory = d }
 }
 
 // readResponse returns the answer that comes on conn, whose body is still to be read.

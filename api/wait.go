@@ -15,9 +15,9 @@ const (
 	// Most proxies between wait for 60 s, and some of those no second longer.
 	maxWait = 55 * time.Second
 
-	// lookAgain is how often a room is looked at while somebody waits for a change of which no event may tell:
-	// without the Lua module there are none.
-	lookAgain = 2 * time.Second
+	// askAgain is how often Prosody is asked about a room while somebody waits for it to change, where there are no events:
+	// the Lua module is missing.
+	askAgain = 2 * time.Second
 )
 
 // waitFor returns how long r wants its answer held back if it would be the one that the client has.
@@ -56,22 +56,30 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	defer cancel()
 	topic := s.hub.topics.follow(room.String())
 	defer topic.release()
-	for {
-		news := topic.next()
+	for over := false; ; {
+		news, replaced := topic.next(), s.keys.replaced()
 		if err := s.renew(x, room); err != nil {
 			return g, err
 		}
-		now, err := s.rooms.Glance(r.Context(), room)
-		if err != nil || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
+		now, err := s.glance(r.Context(), room)
+		if err != nil || over || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
 			return now, err
+		}
+		var again <-chan time.Time
+		if _, err := s.directory.Glance(room); err != nil {
+			again = time.After(askAgain)
 		}
 		select {
 		case <-news:
-		case <-time.After(lookAgain):
+		case <-replaced:
+		case <-again:
 		case <-s.hub.over.Done():
 			return now, nil
 		case <-ctx.Done():
-			return now, r.Context().Err()
+			if err := r.Context().Err(); err != nil {
+				return now, err
+			}
+			over = true
 		}
 	}
 }

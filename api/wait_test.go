@@ -1,11 +1,19 @@
 package api_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/api"
+	"ppch/component/occupancy"
 )
 
 const waited = "/api/rooms/daily/participants?wait=20s"
@@ -66,7 +74,7 @@ func TestWhoWaitsIsToldThatNothingIsKnownAnyMore(t *testing.T) {
 	answers := s.later(waited, s.get(waited))
 	s.holds(1)
 	d.Forget(mainDomain)
-	(<-answers).wantProblem(t, http.StatusServiceUnavailable, "count-unknown")
+	(<-answers).wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
 }
 
 func TestAStopAnswersThoseWhoWait(t *testing.T) {
@@ -98,4 +106,107 @@ func TestImpossibleWaits(t *testing.T) {
 	for _, wait := range []string{"30", "-1s", "1h", "56s", "soon", "1s&wait=2s"} {
 		s.get("/api/rooms/standup?wait="+wait).wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	}
+}
+
+// waiting has a client in memory wait for a change of a room, while meanwhile happens, and returns the answer and how long it took.
+// The clock is virtual.
+func waiting(t *testing.T, target string, given func(*api.Config), meanwhile func()) (status int, body string, took time.Duration) {
+	t.Helper()
+	s := prepare(t, given)
+	defer func() { _ = s.CloseListener() }()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.RunHub(ctx) })
+	get := func(tag string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+		r.Header.Set("X-API-Key", testKey)
+		r.Header.Set("If-None-Match", tag)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(patient{w}, r)
+		return w
+	}
+	first := get("")
+	began := time.Now()
+	running.Go(meanwhile)
+	second := get(first.Header().Get("ETag"))
+	took = time.Since(began)
+	stop()
+	running.Wait()
+	return second.Code, second.Body.String(), took
+}
+
+// patient is an answer whose deadlines mean nothing.
+type patient struct{ *httptest.ResponseRecorder }
+
+func (patient) SetWriteDeadline(time.Time) error { return nil }
+
+func TestWait_Status(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		max    time.Duration // that a replica may answer
+		happen func(d *site) // after 3 s
+		status int
+		took   time.Duration
+	}{
+		{"nothing happens", 45 * time.Second, func(*site) {}, http.StatusNotModified, 20 * time.Second},
+		{"the connection is lost, and the room is still known", 45 * time.Second, func(d *site) {
+			d.SetStatus(mainDomain, occupancy.Status{Problem: away})
+		}, http.StatusNotModified, 20 * time.Second},
+		{"the room has not been confirmed for too long", 10 * time.Second, func(*site) {}, http.StatusServiceUnavailable, 10*time.Second + 1},
+		{"the domain is forgotten", 45 * time.Second, func(d *site) { d.Forget(mainDomain) }, http.StatusServiceUnavailable, 3 * time.Second},
+		{"the room changes", 45 * time.Second, func(d *site) { d.join("daily", "bob") }, http.StatusOK, 3 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newSite(t)
+				d.MaxStaleness = c.max
+				d.join("daily", "ann")
+				status, body, took := waiting(t, waited, telling(d.Directory), func() {
+					time.Sleep(3 * time.Second)
+					c.happen(d)
+				})
+				if status != c.status || took != c.took {
+					t.Errorf("got %d after %s, want %d after %s: %s", status, took, c.status, c.took, body)
+				}
+			})
+		})
+	}
+}
+
+func TestWait_RoomsThatBelongToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSite(t, breakoutDomain)
+		d.join("daily", "ann")
+		d.SetStatus(breakoutDomain, occupancy.Status{Connected: true, Mode: occupancy.ModeModule})
+		d.Begin(breakoutDomain, occupancy.Trust{})
+		room := occupancy.Delta{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{person("bob")}}
+		if err := d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		_, body, took := waiting(t, "/api/rooms/b1@breakout.meet.jitsi?wait=20s", telling(d.Directory), func() {
+			time.Sleep(3 * time.Second)
+			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
+		})
+		if !strings.Contains(body, `"parent_room_jid":"daily@muc.meet.jitsi"`) || took != 3*time.Second {
+			t.Errorf("got %s after %s, want the room that has a parent now", body, took)
+		}
+	})
+}
+
+// Without the Lua module there are no events: Prosody is asked again and again.
+func TestWait_WithoutTheModule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		rooms := func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+			r, err := inexact(ctx, room)
+			if time.Since(began) > 5*time.Second {
+				r.Participants++
+			}
+			return r, err
+		}
+		status, body, took := waiting(t, waited, with(rooms), func() {})
+		if status != http.StatusOK || !strings.Contains(body, `"participant_count":5`) || took != 6*time.Second {
+			t.Errorf("got %d %s after %s", status, body, took)
+		}
+	})
 }

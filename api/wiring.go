@@ -7,15 +7,6 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Wiring tells how the service hangs together with Prosody, for whoever has to mend that. It must be safe for concurrent use.
-type Wiring interface {
-	// Wiring returns a copy that the caller owns. It must not block.
-	Wiring() occupancy.Wiring
-
-	// Services returns the MUC services that Prosody shows, or why it can't be asked.
-	Services() ([]occupancy.Service, error)
-}
-
 // wiringView is how the service hangs together with Prosody.
 type wiringView struct {
 	Version    string            `json:"version"`
@@ -70,8 +61,8 @@ func (s *Server) getWiring(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Asked first, so that the rest is as young as can be.
-	services, err := s.wiring.Services()
-	view := newWiringView(s.wiring.Wiring())
+	services, err := s.prosody.Services()
+	view := newWiringView(s.prosody.Wiring())
 	view.Version = s.version
 	if err == nil {
 		view.Services = []serviceView{}
@@ -83,21 +74,22 @@ func (s *Server) getWiring(w http.ResponseWriter, r *http.Request) error {
 }
 
 func newWiringView(wiring occupancy.Wiring) wiringView {
+	main := wiring.Domains[0]
 	view := wiringView{
 		Component:  wiring.Component.String(),
 		Prosody:    wiring.Prosody,
-		Connected:  wiring.Link.Up,
-		Since:      stamp(wiring.Link.Since),
-		LastAnswer: stamp(wiring.Link.LastAnswer),
+		Connected:  main.Connected,
+		Since:      stamp(main.Since),
+		LastAnswer: stamp(wiring.LastAnswer),
 		Domains:    []wiredView{},
 		Admins:     []adminView{},
 	}
-	view.Reason, view.Mend = why(wiring.Link.Problem)
+	if !main.Connected {
+		view.Reason, view.Mend = why(main.Problem)
+	}
 	for _, domain := range wiring.Domains {
-		asMain := wiring.Link
-		asMain.Domains = []occupancy.Domain{domain.Domain}
 		d := wiredView{Domain: domain.JID.String(), AsOf: stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModuleView(domain.Sync)}
-		d.Reason, d.Mend = why(troubleOf(asMain))
+		d.Reason, d.Mend = why(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}

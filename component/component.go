@@ -36,17 +36,15 @@ type Component struct {
 	refused atomic.Uint64 // stanzas of admins
 	wishes  wishes
 
-	// urge wakes a waiting Run because somebody wants an answer.
+	// urge wakes a waiting Run, as the directory does after a read that needs a connection.
 	urge chan struct{}
 
 	// mu protects what follows; it is never held while the network is used.
+	// The directory has the statuses of a connection whenever mu is free.
 	mu         sync.Mutex
 	live       *live // nil while the stream is down
 	streams    uint64
-	since      time.Time
 	lastAnswer time.Time
-	problem    *occupancy.UnknownError
-	retryAt    time.Time
 }
 
 // live is an established session with what was learnt on it.
@@ -65,11 +63,6 @@ func New(cfg Config) (*Component, error) {
 		cfg:    cfg,
 		urge:   make(chan struct{}, 1),
 		wishes: wishes{last: make(map[string]time.Time)},
-		since:  time.Now(),
-		problem: &occupancy.UnknownError{
-			Reason: occupancy.ReasonConnecting,
-			Mend:   "the connection to Prosody is being made; ask again in a moment",
-		},
 	}
 	for _, d := range cfg.MUCDomains {
 		c.domains = append(c.domains, newDomain(d, cfg))
@@ -85,7 +78,7 @@ func New(cfg Config) (*Component, error) {
 }
 
 // Run keeps the component connected until ctx ends, then ends the stream and returns nil.
-// It returns no other error: whatever goes wrong is told by Link and tried again.
+// It returns no other error: what goes wrong is reported to the directory, and tried again.
 func (c *Component) Run(ctx context.Context) error {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval, waits.Multiplier = firstWait, maxWait, 2
@@ -137,7 +130,7 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	return true, s.run(ctx, work...)
 }
 
-// pause waits, less if somebody asks a question meanwhile and patient is not set. It reports whether to go on.
+// pause waits, less if a read needs the connection meanwhile and patient is not set. It reports whether to go on.
 func (c *Component) pause(ctx context.Context, wait time.Duration, patient bool) bool {
 	soonest, timer := time.NewTimer(min(urgeAfter, wait)), time.NewTimer(wait)
 	defer soonest.Stop()
@@ -147,39 +140,44 @@ func (c *Component) pause(ctx context.Context, wait time.Duration, patient bool)
 		return false
 	case <-soonest.C:
 	}
-	urge := c.urge
-	if patient {
-		urge = nil
+	var urge, unanswered <-chan struct{}
+	if !patient {
+		urge, unanswered = c.urge, c.cfg.Directory.Unanswered()
 	}
 	select {
 	case <-ctx.Done():
 		return false
 	case <-urge:
+	case <-unanswered:
 	case <-timer.C:
 	}
 	return true
 }
 
 func (c *Component) up(l *live) {
-	for _, d := range c.domains {
-		d.reset()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live, c.since, c.problem = l, time.Now(), nil
+	c.live = l
 	c.streams++
+	now := time.Now()
+	for _, d := range c.domains {
+		d.connected(now)
+	}
 }
 
 func (c *Component) down(p *occupancy.UnknownError, established bool, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if established {
-		c.since = time.Now()
+	c.live = nil
+	now := time.Now()
+	for _, d := range c.domains {
+		d.disconnected(p, established, now, now.Add(wait))
 	}
-	c.live, c.problem, c.retryAt = nil, p, time.Now().Add(wait)
-	select {
-	case <-c.urge: // a question of before says nothing about now
-	default:
+	for _, earlier := range []<-chan struct{}{c.urge, c.cfg.Directory.Unanswered()} {
+		select {
+		case <-earlier: // a question from before this attempt says nothing about the next one
+		default:
+		}
 	}
 }
 
@@ -189,25 +187,25 @@ func (c *Component) noteAnswer() {
 	c.lastAnswer = time.Now()
 }
 
+// answered returns when Prosody last answered a question, or zero.
+func (c *Component) answered() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastAnswer
+}
+
 // session returns the established session, or why there is none.
 func (c *Component) session() (*live, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.live == nil {
-		return nil, c.linkProblem()
+		return nil, c.domains[0].state().Problem
 	}
 	if err := context.Cause(c.live.ctx); err != nil {
 		// The session just ended and Run has not yet said so.
 		return nil, lost(c.cfg, err)
 	}
 	return c.live, nil
-}
-
-// linkProblem returns why the stream is down, with the time of the next attempt. The caller holds mu.
-func (c *Component) linkProblem() *occupancy.UnknownError {
-	p := *c.problem
-	p.RetryAfter = max(time.Second, time.Until(c.retryAt))
-	return &p
 }
 
 // lost is the error of a question whose session ended under it.
@@ -230,25 +228,6 @@ func (c *Component) established() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.streams
-}
-
-// Link returns the state of the way to Prosody. The caller owns it.
-func (c *Component) Link() occupancy.Link {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l := occupancy.Link{Up: c.live != nil, Since: c.since, LastAnswer: c.lastAnswer, MaxStaleness: c.cfg.MaxStaleness}
-	if !l.Up {
-		l.Problem = c.linkProblem()
-	}
-	for _, d := range c.domains {
-		state := d.state()
-		if !l.Up {
-			// Nothing is looked at while nobody can be asked.
-			state.Problem = l.Problem
-		}
-		l.Domains = append(l.Domains, state)
-	}
-	return l
 }
 
 // domainOf returns the watched domain that room is on.

@@ -62,10 +62,8 @@ func config(dial func(context.Context, string, string) (net.Conn, error)) compon
 		Secret:     "secret",
 		MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
 		Directory:  occupancy.NewDirectory(jid.MustParse("muc.meet.jitsi")),
-
-		MaxStaleness: 30 * time.Second,
-		Log:          slog.New(slog.DiscardHandler),
-		Dial:         dial,
+		Log:        slog.New(slog.DiscardHandler),
+		Dial:       dial,
 	}
 }
 
@@ -121,7 +119,7 @@ func TestARoomIsAskedByDisco(t *testing.T) {
 		if err != nil || got.Exists || !got.Exact || got.Participants != 0 {
 			t.Errorf("got %+v, %v want a room known not to exist", got, err)
 		}
-		if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeDisco {
+		if mode := c.Main().Mode; mode != occupancy.ModeDisco {
 			t.Errorf("mode got %s want disco", mode)
 		}
 		if _, err := c.Room(t.Context(), jid.MustParse("planning@elsewhere.example")); !errors.Is(err, occupancy.ErrNotWatched) {
@@ -144,7 +142,7 @@ func TestAHiddenRoomIsUnknownAndNeverEmpty(t *testing.T) {
 		if _, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonModuleMissing {
 			t.Errorf("got %v want module-missing", err)
 		}
-		if trouble := c.Link().Trouble(); trouble == nil || trouble.Reason != occupancy.ReasonModuleMissing {
+		if trouble := c.Main().CountProblem(); trouble == nil || trouble.Reason != occupancy.ReasonModuleMissing {
 			t.Errorf("trouble got %v want module-missing once a room showed that it is", trouble)
 		}
 		got, err := c.Room(t.Context(), room("nobody"))
@@ -175,7 +173,7 @@ func TestManyCallersOfOneRoomCostOneQuestionASecond(t *testing.T) {
 		for range 200 {
 			callers.Go(func() {
 				for ctx.Err() == nil {
-					if _, err := c.Room(ctx, room("planning")); err != nil {
+					if _, err := c.Room(t.Context(), room("planning")); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(10 * time.Millisecond)
@@ -189,6 +187,48 @@ func TestManyCallersOfOneRoomCostOneQuestionASecond(t *testing.T) {
 	})
 }
 
+// The deadline of one caller ends its own wait, and no more: others wait for the same answer.
+func TestRoom_HonoursItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var questions atomic.Int32
+		answer := muc(roomInfo)
+		srv := componenttest.New("secret", serve(func(s componenttest.Stanza) string {
+			if s.To == "planning@muc.meet.jitsi" {
+				questions.Add(1)
+				time.Sleep(3 * time.Second)
+			}
+			return answer(s)
+		}))
+		c, stop := start(t, config(srv.Dial))
+		defer stop()
+		synctest.Wait()
+
+		var callers sync.WaitGroup
+		asks := func(ctx context.Context, took time.Duration, check func(occupancy.Room, error) bool) {
+			callers.Go(func() {
+				began := time.Now()
+				got, err := c.Room(ctx, room("planning"))
+				if time.Since(began) != took || !check(got, err) {
+					t.Errorf("got %+v, %v after %s, want an end after %s", got, err, time.Since(began), took)
+				}
+			})
+		}
+		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		asks(hurried, time.Second, func(_ occupancy.Room, err error) bool {
+			return reasonOf(err) == occupancy.ReasonTimeout && errors.Is(err, context.DeadlineExceeded)
+		})
+		left, leave := context.WithCancel(t.Context())
+		time.AfterFunc(2*time.Second, leave)
+		asks(left, 2*time.Second, func(_ occupancy.Room, err error) bool { return errors.Is(err, context.Canceled) })
+		asks(t.Context(), 3*time.Second, func(got occupancy.Room, err error) bool { return err == nil && got.Participants == 3 })
+		callers.Wait()
+		if n := questions.Load(); n != 1 {
+			t.Errorf("got %d questions, want one for all", n)
+		}
+	})
+}
+
 func TestASilentServerAtTheHandshakeIsLeftAfterItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := componenttest.New("secret", (*componenttest.Conn).Drain, serve(muc(roomInfo)))
@@ -197,13 +237,13 @@ func TestASilentServerAtTheHandshakeIsLeftAfterItsDeadline(t *testing.T) {
 
 		time.Sleep(10*time.Second + time.Millisecond)
 		synctest.Wait()
-		if p := c.Link().Problem; p == nil || p.Reason != occupancy.ReasonTimeout {
+		if p := c.Main().Problem; p == nil || p.Reason != occupancy.ReasonTimeout {
 			t.Fatalf("problem got %v want timeout", p)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if l := c.Link(); !l.Up || l.MaxStaleness != 30*time.Second {
-			t.Errorf("the next connection was not made, or %s is not how old a copy may be", l.MaxStaleness)
+		if !c.Main().Connected {
+			t.Error("the next connection was not made")
 		}
 	})
 }
@@ -222,7 +262,7 @@ func TestAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
 
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if !c.Link().Up {
+		if !c.Main().Connected {
 			t.Fatal("link got down want up, for nothing shows yet that the peer is gone")
 		}
 		if _, err := c.Room(t.Context(), room("planning")); err == nil {
@@ -305,7 +345,7 @@ func TestWhatOnlyAnOperatorCanMendIsTriedOnceAMinute(t *testing.T) {
 				c, stop := start(t, config(srv.Dial))
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
-				p := c.Link().Problem
+				p := c.Main().Problem
 				if p == nil || p.Reason != tt.want || !strings.Contains(p.Mend, tt.mend) || p.RetryAfter < time.Second {
 					t.Errorf("problem got %+v want %s naming %s", p, tt.want, tt.mend)
 				}
@@ -381,7 +421,7 @@ func TestADomainThatIsNoMUCIsNeverAskedAboutRooms(t *testing.T) {
 			if _, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonNoMUC {
 				t.Errorf("%s: got %v want no-muc", name, err)
 			}
-			if c.Link().Ready() {
+			if c.Main().Problem == nil {
 				t.Errorf("%s: ready", name)
 			}
 			stop()

@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -27,11 +28,8 @@ type Config struct {
 	// MUCDomains are the MUC services to watch, main one first.
 	MUCDomains []jid.JID
 
-	// Directory is where the copies of the MUC domains are kept that have the Lua module.
+	// Directory takes what the Lua module sends, and how each of MUCDomains can be followed or asked. It has to watch all of these.
 	Directory *occupancy.Directory
-
-	// MaxStaleness is how old a copy may be and still serve; it is told how old it is.
-	MaxStaleness time.Duration
 
 	// Admins are bare JIDs, and domains of which every account is meant, that may inspect rooms by XMPP.
 	// An entry counts only while Prosody shows its domain to be a host of its own where people log in.
@@ -60,6 +58,11 @@ func (c *Config) validate() error {
 		return errors.New("component: no directory")
 	case c.Log == nil:
 		return errors.New("component: no logger")
+	}
+	for _, d := range c.MUCDomains {
+		if _, err := c.Directory.Domain(d); err != nil {
+			return fmt.Errorf("component: MUC domain %s: the directory doesn't watch it", d)
+		}
 	}
 	c.MUCDomains = slices.Clone(c.MUCDomains)
 	if c.Dial == nil {

@@ -21,105 +21,83 @@ const (
 	lookSoonEvery = 15 * time.Second // while it can't be used
 )
 
-// domain is what is known of one watched MUC domain. It is safe for concurrent use.
+// domain is one watched MUC domain, whose status it reports to the directory. It is safe for concurrent use.
 type domain struct {
-	jid      jid.JID
-	own      jid.JID // the component's
-	follower *follower
-	maxStale time.Duration
+	jid       jid.JID
+	own       jid.JID // the component's
+	directory *occupancy.Directory
+	follower  *follower
 
-	// mu protects what follows.
-	mu      sync.Mutex
-	mode    occupancy.Mode
-	problem *occupancy.UnknownError
+	// mu protects what follows; the directory has it whenever mu is free.
+	mu     sync.Mutex
+	status occupancy.Status
 }
 
 func newDomain(j jid.JID, cfg Config) *domain {
-	d := &domain{jid: j, own: cfg.Domain, follower: newFollower(j, cfg.Directory), maxStale: cfg.MaxStaleness}
-	d.reset()
+	d := &domain{jid: j, own: cfg.Domain, directory: cfg.Directory}
+	d.follower = newFollower(j, cfg.Directory)
+	d.follower.accepted = func() { d.set(occupancy.ModeModule, nil) }
+	d.report(func(s *occupancy.Status) { s.Since = time.Now() })
 	return d
 }
 
-// reset forgets what an earlier session learnt: Prosody may have been restarted with another configuration.
-func (d *domain) reset() {
-	d.follower.forgive()
-	d.set(occupancy.ModeUndecided, &occupancy.UnknownError{
-		Reason:     occupancy.ReasonConnecting,
-		Mend:       fmt.Sprintf("%s is being looked at; ask again in a moment", d.jid),
-		RetryAfter: time.Second,
-	})
-}
-
-func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
+// report changes the status and hands it to the directory.
+func (d *domain) report(change func(*occupancy.Status)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mode, d.problem = m, p
+	change(&d.status)
+	d.directory.SetStatus(d.jid, d.status)
 }
 
-// state returns a copy that the caller owns.
+// state returns how the domain is now.
 func (d *domain) state() occupancy.Domain {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	state := occupancy.Domain{JID: d.jid, Mode: d.mode, Problem: d.problem}
-	if d.problem == nil && d.mode == occupancy.ModeModule {
-		if state.Problem = d.outOfDate(); state.Problem == nil {
-			state.Problem = d.incomplete()
-		}
-		if d.follower.notAllowed() {
-			state.Problem = occupancy.NotAllowed(d.jid, d.own)
-			state.Problem.RetryAfter = lookSoonEvery
-		}
+	state, err := d.directory.Domain(d.jid)
+	if err != nil {
+		panic(err) // Config demands a directory that watches it
 	}
 	return state
 }
 
-// outOfDate returns why the copy of the domain can't serve, or nil while it can.
-func (d *domain) outOfDate() *occupancy.UnknownError {
-	asOf, ok := d.follower.directory.AsOf(d.jid)
-	age := time.Since(asOf)
-	switch {
-	case !ok:
-		return syncing(d.jid)
-	case age <= d.maxStale:
-		return nil
-	}
-	p := syncing(d.jid)
-	p.Mend = fmt.Sprintf("what is known of %s is %s old, and is being learnt anew; if this lasts, look at Prosody's log", d.jid, age.Round(time.Second))
-	return p
+// connected reports a new session. What an earlier one found says nothing: Prosody may have been restarted with another configuration.
+func (d *domain) connected(since time.Time) {
+	d.follower.forgive()
+	d.report(func(s *occupancy.Status) {
+		*s = occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeUndecided, Problem: &occupancy.UnknownError{
+			Reason:     occupancy.ReasonConnecting,
+			Mend:       fmt.Sprintf("%s is being looked at; ask again in a moment", d.jid),
+			RetryAfter: time.Second,
+		}}
+	})
 }
 
-// incomplete returns why the domain may have rooms that the copy lacks, or nil where it has all.
-func (d *domain) incomplete() *occupancy.UnknownError {
-	if !d.follower.directory.Unseen(d.jid) {
-		return nil
-	}
-	return &occupancy.UnknownError{
-		Reason: occupancy.ReasonStorage,
-		Mend: fmt.Sprintf("Prosody can't read all the rooms of %s in its storage, so a room that isn't shown may exist: "+
-			"fix what Prosody's log says of room_participants_api and of its storage; it is tried again every minute", d.jid),
-		RetryAfter: time.Minute,
-	}
+// disconnected reports that there is no session, or still none.
+func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, retryAt time.Time) {
+	d.report(func(s *occupancy.Status) {
+		if established {
+			s.Since = now
+		}
+		s.Connected, s.Problem, s.RetryAt = false, p, retryAt
+	})
 }
 
-// syncing returns the error for rooms that are being learnt.
-func syncing(domain jid.JID) *occupancy.UnknownError {
-	return &occupancy.UnknownError{
-		Reason:     occupancy.ReasonSyncing,
-		Mend:       fmt.Sprintf("the rooms of %s are being learnt; ask again in a moment", domain),
-		RetryAfter: time.Second,
+// set reports what the domain turned out to be on this session.
+func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
+	if p == nil && m == occupancy.ModeModule && d.follower.notAllowed() {
+		p = occupancy.NotAllowed(d.jid, d.own)
+		p.RetryAfter = lookSoonEvery
 	}
+	d.report(func(s *occupancy.Status) { s.Mode, s.Problem = m, p })
 }
 
 // learn sets the mode that a room's answer showed.
 // It reports whether that is news.
-func (d *domain) learn(m occupancy.Mode) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.problem != nil || d.mode == occupancy.ModeModule || d.mode == m {
-		return false
-	}
-	d.mode = m
-	return true
+func (d *domain) learn(m occupancy.Mode) (news bool) {
+	d.report(func(s *occupancy.Status) {
+		if s.Problem == nil && s.Mode != occupancy.ModeModule && s.Mode != m {
+			s.Mode, news = m, true
+		}
+	})
+	return news
 }
 
 // watchDomains looks at each MUC domain now and again until ctx ends.
@@ -144,8 +122,9 @@ func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) erro
 		switch {
 		case after.Mode == occupancy.ModeModule:
 			if err := d.follower.follow(ctx, s, c.cfg.Log); err != nil {
-				// Without the module nothing of the copy will ever be refreshed.
-				d.follower.directory.Forget(d.jid)
+				// Without the module nothing of the replica will ever be refreshed.
+				d.directory.Forget(d.jid)
+				d.set(occupancy.ModeModule, nil)
 				next = time.Second
 				if d.follower.notAllowed() {
 					c.logChange(after, d.state())
@@ -203,7 +182,7 @@ func (d *domain) look(ctx context.Context, s *session) {
 		d.set(occupancy.ModeUndecided, p)
 	default:
 		d.follower.forgive()
-		d.follower.directory.Forget(d.jid)
+		d.directory.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, s), nil)
 	}
 }

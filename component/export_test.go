@@ -10,7 +10,15 @@ import (
 	xcomponent "mellium.im/xmpp/component"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
+
+	"ppch/component/occupancy"
 )
+
+// Directory returns the directory that c reports to.
+func (c *Component) Directory() *occupancy.Directory { return c.cfg.Directory }
+
+// Main returns how the main MUC domain is.
+func (c *Component) Main() occupancy.Domain { return c.cfg.Directory.Domains()[0] }
 
 // Neutralize applies the neutralizer to one chunk after the other, in place.
 func Neutralize(chunks ...[]byte) {

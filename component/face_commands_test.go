@@ -357,7 +357,7 @@ func TestOnProsodyHostileStanzasOfAnAdminEndNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)
-	up := s.c.Link().Since
+	up := s.c.Main().Since
 	for i, tt := range slices.Concat(hostile, hostileToFace) {
 		id := fmt.Sprintf("hostile-%d", i)
 		// A tag that comes in two reads is looked at again only when there is twice as much of it (expat since 2.6, so Prosody 13).
@@ -375,7 +375,7 @@ func TestOnProsodyHostileStanzasOfAnAdminEndNothing(t *testing.T) {
 			}
 		}
 		has(t, tt.name, s.ask(t, s.boss, "get <ping xmlns='urn:xmpp:ping'/>"), "type='result'")
-		if !s.c.Link().Since.Equal(up) {
+		if !s.c.Main().Since.Equal(up) {
 			t.Fatalf("%s: the stream was lost", tt.name)
 		}
 	}

@@ -214,7 +214,7 @@ func TestOnProsodyWhoIsNoAdminSeesAComponentThatDoesNothing(t *testing.T) {
 	s := newScene(t, o)
 	s.populate(t)
 	idle := on(t, s.srv, func(c *component.Config) { c.Domain = jid.MustParse("idle.meet.jitsi") })
-	eventually(t, 20*time.Second, "the idle component is connected", func() bool { return idle.Link().Up })
+	eventually(t, 20*time.Second, "the idle component is connected", func() bool { return idle.Main().Connected })
 	for name, who := range map[string]*prosodytest.Client{
 		"a guest": s.guest, "an account beside the admin's": s.login(t, clerkJID+"/desk"),
 	} {

@@ -44,6 +44,9 @@ type follower struct {
 	domain    jid.JID
 	directory *occupancy.Directory
 
+	// accepted is called whenever the module has accepted a subscription.
+	accepted func()
+
 	// resyncs counts how often a copy had to be made anew.
 	resyncs atomic.Uint64
 
@@ -76,6 +79,7 @@ func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) err
 		began := time.Now()
 		err := f.subscribe(ctx, s)
 		if err == nil {
+			f.accepted()
 			log.Info("subscribed", "domain", f.domain.String())
 			err = f.await(ctx)
 		}

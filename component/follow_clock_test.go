@@ -83,7 +83,7 @@ func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
 		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
 			t.Errorf("got %+v, %v want syncing after 30 s", got, err)
 		}
-		if trouble := c.Link().Trouble(); trouble == nil || trouble.Reason != occupancy.ReasonSyncing {
+		if trouble := c.Main().CountProblem(); trouble == nil || trouble.Reason != occupancy.ReasonSyncing {
 			t.Errorf("trouble got %v want syncing", trouble)
 		}
 	})

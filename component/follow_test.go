@@ -158,7 +158,7 @@ func TestAModuleThatIsUnloadedIsNotTrustedAnyMore(t *testing.T) {
 		if err != nil || got.Source == occupancy.SourceModule {
 			t.Errorf("got %+v, %v want another source", got, err)
 		}
-		if mode := c.Link().Domains[0].Mode; mode == occupancy.ModeModule {
+		if mode := c.Main().Mode; mode == occupancy.ModeModule {
 			t.Errorf("mode got %s", mode)
 		}
 	})

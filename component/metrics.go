@@ -54,45 +54,38 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
-	link := c.Link()
-	gauge(to, descUp, truth(link.Up))
+	domains := c.cfg.Directory.Domains()
+	gauge(to, descUp, truth(domains[0].Connected))
 	counter(to, descStreams, c.established())
 	counter(to, descRefused, c.refused.Load())
 	counter(to, descDropped, c.cfg.Directory.Dropped())
-	for i, state := range link.Domains {
-		domain := state.JID.String()
-		gauge(to, descUsable, truth(state.Problem == nil), domain)
-		if state.Problem == nil {
-			gauge(to, descMode, 1, domain, string(state.Mode))
+	for _, d := range domains {
+		name := d.JID.String()
+		gauge(to, descUsable, truth(d.Problem == nil), name)
+		if d.Problem == nil {
+			gauge(to, descMode, 1, name, string(d.Mode))
 		}
-		c.domains[i].collect(to, domain)
+		if !d.AsOf.IsZero() {
+			// Prosody's clock may be ahead of where the network makes it seem.
+			gauge(to, descLag, max(0, time.Since(d.AsOf).Seconds()), name)
+		}
+		// There are totals for as long as there would be an answer about one of the rooms.
+		if totals, err := c.cfg.Directory.Totals(d.JID); err == nil {
+			collectTotals(to, name, totals)
+		}
+	}
+	for _, d := range c.domains {
+		counter(to, descResyncs, d.follower.resyncs.Load(), d.jid.String())
 	}
 }
 
-// collect tells what is known of the domain's rooms, for as long as that would be an answer to somebody who asks about one.
-func (d *domain) collect(to chan<- prometheus.Metric, name string) {
-	counter(to, descResyncs, d.follower.resyncs.Load(), name)
-	directory := d.follower.directory
-	asOf, known := directory.AsOf(d.jid)
-	if !known {
-		return
-	}
-	// Prosody's clock may be ahead of where the network makes it seem.
-	gauge(to, descLag, max(0, time.Since(asOf).Seconds()), name)
-	if d.outOfDate() != nil {
-		return
-	}
-	totals, known := directory.Totals(d.jid)
-	joins, leaves, still := directory.Moves(d.jid)
-	if !known || !still {
-		return
-	}
+func collectTotals(to chan<- prometheus.Metric, name string, totals occupancy.Totals) {
 	gauge(to, descRooms, float64(totals.Rooms), name)
 	gauge(to, descPeople, float64(totals.Tally.People()), name)
 	for _, kind := range occupancy.Kinds() {
 		gauge(to, descKinds, float64(totals.Tally.Of(kind)), name, string(kind))
-		counter(to, descJoins, joins[kind], name, string(kind))
-		counter(to, descLeaves, leaves[kind], name, string(kind))
+		counter(to, descJoins, totals.Joins(kind), name, string(kind))
+		counter(to, descLeaves, totals.Leaves(kind), name, string(kind))
 	}
 	buckets := make(map[float64]uint64)
 	for size, rooms := range totals.Sizes.AtMost() {

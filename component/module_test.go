@@ -67,13 +67,13 @@ func TestOnProsodyWithTheModuleTheCountIsOfPeopleAndExact(t *testing.T) {
 		got, err := c.Room(ctx, jid.MustParse(planning))
 		return err == nil && got.Participants == 2
 	})
-	glance, err := c.Glance(ctx, jid.MustParse(planning))
+	glance, err := c.Directory().Glance(jid.MustParse(planning))
 	if room, _ := c.Room(ctx, jid.MustParse(planning)); err != nil || glance.State != room.State || glance.Participants != 2 || glance.Address != planning {
 		t.Errorf("got the glance %+v, %v of %+v", glance, err, room)
 	}
 	for _, domain := range []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"} {
-		if asOf, err := c.Listed(jid.MustParse(domain)); err != nil || time.Since(asOf) > 10*time.Second {
-			t.Errorf("%s: got %s, %v want it listed", domain, asOf, err)
+		if page, err := c.Directory().Rooms(occupancy.Query{Domain: domain}); err != nil || time.Since(page.AsOf) > 10*time.Second {
+			t.Errorf("%s: got %+v, %v want it listed", domain, page, err)
 		}
 	}
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || got.Source != occupancy.SourceModule {
@@ -287,10 +287,10 @@ func TestStoredRooms_AreExactAfterARestartOrUnknown(t *testing.T) {
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("standing"))); err != nil || !got.Exists || !got.Exact || got.Participants != 0 {
 		t.Errorf("got %+v, %v want an empty room that exists", got, err)
 	}
-	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); !errors.As(err, &unknown) || unknown.Reason != occupancy.ReasonStorage {
+	if _, err := c.Directory().Rooms(occupancy.Query{Domain: srv.Domains.MUC}); !errors.As(err, &unknown) || unknown.Reason != occupancy.ReasonStorage {
 		t.Errorf("got the list with %v want why it isn't whole", err)
 	}
-	if problem := c.Link().Domains[0].Problem; problem == nil || problem.Reason != occupancy.ReasonStorage {
+	if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonStorage {
 		t.Errorf("got the problem %v", problem)
 	}
 	if err := os.WriteFile(path, good, 0o600); err != nil {
@@ -330,7 +330,7 @@ func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
 			if !strings.Contains(unknown.Mend, "urn:ppch:occupancy:"+version+", and this PPCH urn:ppch:occupancy:1: "+says) {
 				t.Errorf("got %q want both versions, and %q", unknown.Mend, says)
 			}
-			if problem := c.Link().Domains[0].Problem; problem == nil || problem.Reason != occupancy.ReasonModuleVersion {
+			if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonModuleVersion {
 				t.Errorf("got the problem %v", problem)
 			}
 		})

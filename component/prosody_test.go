@@ -25,8 +25,6 @@ func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) 
 		Secret:     srv.Secret(),
 		MUCDomains: []jid.JID{jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout)},
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
-
-		MaxStaleness: 30 * time.Second,
 	}
 	for _, m := range mend {
 		m(&cfg)
@@ -50,7 +48,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 
 func ready(t *testing.T, c *component.Component) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the main MUC domain is seen", func() bool { return c.Link().Ready() })
+	eventually(t, 20*time.Second, "the main MUC domain is seen", func() bool { return c.Main().Problem == nil })
 }
 
 func timeout(t *testing.T, d time.Duration) context.Context {
@@ -103,14 +101,14 @@ func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
 			t.Errorf("%s: got %+v, %v want focus and two people in %s, inexact, by disco", written, got, err, room)
 		}
 	}
-	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeDisco {
+	if mode := c.Main().Mode; mode != occupancy.ModeDisco {
 		t.Errorf("mode got %s want disco", mode)
 	}
-	glance, err := c.Glance(ctx, jid.MustParse(srv.Room("planning")))
-	if err != nil || !glance.Exists || glance.Participants != 3 {
+	asked, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
+	if glance := asked.Glance(); err != nil || !glance.Exists || glance.Participants != 3 {
 		t.Errorf("got the glance %+v, %v want three occupants", glance, err)
 	}
-	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); reasonOf(err) != occupancy.ReasonModuleMissing {
+	if _, err := c.Directory().Rooms(occupancy.Query{}); reasonOf(err) != occupancy.ReasonModuleMissing {
 		t.Errorf("got %v want that only the module can list", err)
 	}
 	got, err := c.Room(ctx, must(names.Room("nobody here"))(t))
@@ -163,7 +161,7 @@ func TestOnProsodyAHiddenRoomIsKnownToExistAndNoMore(t *testing.T) {
 	defer cast.Close()
 	c := on(t, srv)
 	ready(t, c)
-	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeUndecided {
+	if mode := c.Main().Mode; mode != occupancy.ModeUndecided {
 		t.Errorf("mode got %s want undecided before any room exists", mode)
 	}
 	got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody")))
@@ -177,7 +175,7 @@ func TestOnProsodyAHiddenRoomIsKnownToExistAndNoMore(t *testing.T) {
 			t.Errorf("%s: got %+v, %v want module-missing", room, got, err)
 		}
 	}
-	if mode := c.Link().Domains[0].Mode; mode != occupancy.ModeExistence {
+	if mode := c.Main().Mode; mode != occupancy.ModeExistence {
 		t.Errorf("mode got %s want existence", mode)
 	}
 }
@@ -202,9 +200,9 @@ func TestOnProsodyEachFaultOfTheWiringIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, srv, tt.mend)
 			eventually(t, 30*time.Second, "the first attempt has failed", func() bool {
-				return c.Link().Problem != nil && c.Link().Problem.Reason != occupancy.ReasonConnecting
+				return c.Main().Problem != nil && c.Main().Problem.Reason != occupancy.ReasonConnecting
 			})
-			p := c.Link().Problem
+			p := c.Main().Problem
 			if p.Reason != tt.want || !strings.Contains(p.Mend, tt.says) {
 				t.Errorf("got %s (%v): %s want %s naming %s", p.Reason, p.Err, p.Mend, tt.want, tt.says)
 			}
@@ -226,8 +224,8 @@ func TestOnProsodyAWrongMUCDomainIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, srv, func(c *component.Config) { c.MUCDomains = []jid.JID{jid.MustParse(domain)} })
 			eventually(t, 20*time.Second, "the domain is looked at", func() bool {
-				l := c.Link()
-				return l.Up && l.Domains[0].Problem != nil && l.Domains[0].Problem.Reason != occupancy.ReasonConnecting
+				main := c.Main()
+				return main.Connected && main.Problem != nil && main.Problem.Reason != occupancy.ReasonConnecting
 			})
 			if _, err := c.Room(t.Context(), jid.MustParse("planning@"+domain)); reasonOf(err) != occupancy.ReasonNoMUC {
 				t.Errorf("got %v want no-muc", err)
@@ -242,8 +240,8 @@ func TestOnProsodyAnotherInstanceThatTakesTheNameIsNotFought(t *testing.T) {
 	c := on(t, srv)
 	ready(t, c)
 	other := must(srv.Component(timeout(t, 10*time.Second), srv.Domains.Component))(t)
-	eventually(t, 10*time.Second, "the conflict is noticed", func() bool { return !c.Link().Up })
-	if p := c.Link().Problem; p.Reason != occupancy.ReasonConflict || p.RetryAfter < 30*time.Second {
+	eventually(t, 10*time.Second, "the conflict is noticed", func() bool { return !c.Main().Connected })
+	if p := c.Main().Problem; p.Reason != occupancy.ReasonConflict || p.RetryAfter < 30*time.Second {
 		t.Errorf("got %+v want conflict and a long wait", p)
 	}
 	for range 30 {
@@ -307,8 +305,8 @@ func TestOnProsodyASilentServerAtTheHandshakeIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := on(t, srv)
-	eventually(t, 30*time.Second, "the attempt is given up", func() bool { return c.Link().Problem.Reason != occupancy.ReasonConnecting })
-	if p := c.Link().Problem; p.Reason != occupancy.ReasonTimeout {
+	eventually(t, 30*time.Second, "the attempt is given up", func() bool { return c.Main().Problem.Reason != occupancy.ReasonConnecting })
+	if p := c.Main().Problem; p.Reason != occupancy.ReasonTimeout {
 		t.Errorf("got %+v want timeout", p)
 	}
 	if err := srv.Resume(); err != nil {
@@ -330,16 +328,16 @@ func TestOnProsodyAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
 	t.Cleanup(func() { _ = network.Close() })
 	c := on(t, srv, func(c *component.Config) { c.Address = network.Addr() })
 	ready(t, c)
-	up := c.Link().Since
+	up := c.Main().Since
 	network.Cut()
 	// What is asked meanwhile isn't answered, and never wrongly.
 	if got, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonTimeout {
 		t.Errorf("got %+v, %v want timeout", got, err)
 	}
-	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Link().Up })
+	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Main().Connected })
 	network.Mend()
 	eventually(t, 30*time.Second, "a new connection is up", func() bool {
-		return c.Link().Ready() && c.Link().Since.After(up)
+		return c.Main().Problem == nil && c.Main().Since.After(up)
 	})
 }
 
@@ -349,7 +347,7 @@ func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
 	ctx := timeout(t, 120*time.Second)
 	c := on(t, srv)
 	ready(t, c)
-	up := c.Link().Since
+	up := c.Main().Since
 
 	guest := must(srv.Guest(ctx))(t)
 	defer guest.Close()
@@ -372,7 +370,7 @@ func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
 		if _, err := c.Room(ctx, jid.MustParse(fmt.Sprintf("room%d@%s", i, srv.Domains.MUC))); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
-		if !c.Link().Since.Equal(up) {
+		if !c.Main().Since.Equal(up) {
 			t.Fatalf("%s: the stream was lost", tt.name)
 		}
 	}

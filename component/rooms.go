@@ -3,6 +3,8 @@ package component
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -22,17 +24,19 @@ const (
 
 var errNoNumber = errors.New("component: the answer holds no number of occupants")
 
-// Room tells what is known of a room now.
-// Where the Lua module tells of the domain it is in the directory, as old as it says.
-// Elsewhere Prosody is asked, if nobody did so within the last second;
-// that blocks for the time of one question, 5 s at most, whatever becomes of the context:
-// others may wait for the same answer, or want it in a moment.
+// Room returns a room as it is now.
+// Where the Lua module reports the domain it comes from the directory, as old as it says.
+// Elsewhere Prosody is asked, if nobody did so within the last second. That takes 15 s at most, usually a moment;
+// a ctx that ends sooner ends the wait, and leaves the question to others who wait for the same answer, or want it in a moment.
 //
 // A room that doesn't exist is no error.
-// What isn't known now is an *occupancy.UnknownError,
-// and a room on a domain that isn't watched is occupancy.ErrNotWatched.
-func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
+// Otherwise the error is an *occupancy.UnknownError, occupancy.ErrNotWatched, or the cause of a ctx that was canceled.
+func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	room = room.Bare()
+	known, err := c.cfg.Directory.Room(room)
+	if !errors.Is(err, occupancy.ErrNoModule) {
+		return known, err
+	}
 	d, err := c.domainOf(room)
 	if err != nil {
 		return occupancy.Room{}, err
@@ -40,88 +44,21 @@ func (c *Component) Room(_ context.Context, room jid.JID) (occupancy.Room, error
 	if occupancy.HealthCheck(room) {
 		return d.missing(room, time.Now()), nil
 	}
-	if known, ok := d.known(room); ok {
-		return known, nil
-	}
-	return c.ask(d, room)
-}
-
-// Glance tells in short what Room would, and otherwise is like it.
-func (c *Component) Glance(ctx context.Context, room jid.JID) (occupancy.Glance, error) {
-	d, err := c.domainOf(room)
-	if err != nil {
-		return occupancy.Glance{}, err
-	}
-	if d.outOfDate() == nil {
-		if g, ok := d.follower.directory.Glance(room); ok {
-			return g, nil
-		}
-	}
-	r, err := c.Room(ctx, room)
-	if err != nil {
-		return occupancy.Glance{}, err
-	}
-	return occupancy.Glance{
-		Address: r.JID.String(), Type: r.Type, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf, State: r.State, Numbers: r.Numbers,
-	}, nil
-}
-
-// Listed returns when all rooms of a watched MUC domain were last known, or an *occupancy.UnknownError:
-// only the Lua module tells of all rooms. It doesn't block.
-func (c *Component) Listed(domain jid.JID) (time.Time, error) {
-	d, err := c.domainOf(domain)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if asOf, ok := d.follower.directory.AsOf(d.jid); ok && d.outOfDate() == nil && d.incomplete() == nil {
-		return asOf, nil
-	}
-	if _, err := c.session(); err != nil {
-		c.hurryUp()
-		return time.Time{}, err
-	}
-	switch state := d.state(); {
-	case state.Problem != nil:
-		return time.Time{}, state.Problem
-	case state.Mode == occupancy.ModeModule:
-		return time.Time{}, syncing(d.jid) // known since a moment ago
-	}
-	return time.Time{}, occupancy.NotListed(d.jid)
-}
-
-// ask has Prosody asked about a room of a domain without the Lua module.
-func (c *Component) ask(d *domain, room jid.JID) (occupancy.Room, error) {
 	l, err := c.session()
 	if err != nil {
-		c.hurryUp()
 		return occupancy.Room{}, err
 	}
-	state := d.state()
-	if state.Problem != nil {
-		return occupancy.Room{}, state.Problem
-	}
-	if state.Mode == occupancy.ModeModule {
-		// Known since a moment ago: what disco says of a room is less than that, or nothing.
-		if known, ok := d.known(room); ok {
-			return known, nil
-		}
-		return occupancy.Room{}, syncing(d.jid)
-	}
-	return l.held.get(room.String(), func() (occupancy.Room, error) {
+	answer, err := l.held.get(ctx, room.String(), func() (occupancy.Room, error) {
 		answer, err := c.askRoom(l, d, room)
 		if cause := context.Cause(l.ctx); cause != nil {
 			return occupancy.Room{}, lost(c.cfg, cause)
 		}
 		return answer, err
 	})
-}
-
-// known returns what the copy of the domain has of a room, and false while it can't tell.
-func (d *domain) known(room jid.JID) (occupancy.Room, bool) {
-	if d.outOfDate() != nil {
-		return occupancy.Room{}, false
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = unanswered(d.jid, err)
 	}
-	return d.follower.directory.Room(room)
+	return answer, err
 }
 
 // askRoom asks Prosody and learns the mode of the domain from the answer.
@@ -201,9 +138,15 @@ func newHolder() *holder {
 	return &holder{held: held}
 }
 
-// get returns the held answer of a room, or that of ask. The caller owns it.
-func (h *holder) get(room string, ask func() (occupancy.Room, error)) (occupancy.Room, error) {
-	v, _, _ := h.flights.Do(room, func() (any, error) {
+// get returns the held answer of a room, or that of ask, unless ctx ends first. The caller owns it.
+func (h *holder) get(ctx context.Context, room string, ask func() (occupancy.Room, error)) (occupancy.Room, error) {
+	flight := h.flights.DoChan(room, func() (v any, err error) {
+		defer func() {
+			// It runs on a goroutine of its own, where a panic would end the program.
+			if p := recover(); p != nil {
+				err = fmt.Errorf("component: panic while asking about %s: %v\n%s", room, p, debug.Stack())
+			}
+		}()
 		if a, ok := h.held.Get(room); ok && time.Since(a.at) < holdFor {
 			return a, nil
 		}
@@ -212,6 +155,14 @@ func (h *holder) get(room string, ask func() (occupancy.Room, error)) (occupancy
 		h.held.Add(room, a)
 		return a, nil
 	})
-	a := v.(heldAnswer)
-	return a.room.Clone(), a.err
+	select {
+	case <-ctx.Done():
+		return occupancy.Room{}, context.Cause(ctx)
+	case result := <-flight:
+		if result.Err != nil {
+			return occupancy.Room{}, result.Err
+		}
+		a := result.Val.(heldAnswer)
+		return a.room.Clone(), a.err
+	}
 }

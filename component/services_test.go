@@ -23,7 +23,7 @@ func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, srv, cfg)
-			eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Link().Up })
+			eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Main().Connected })
 			got, err := c.Services()
 			const want = "[{breakout.meet.jitsi []} {conference.meet.jitsi []} {internal-muc.meet.jitsi []} {lobby.meet.jitsi [urn:ppch:occupancy:1]}]"
 			if err != nil || fmt.Sprint(got) != want {
@@ -34,7 +34,7 @@ func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
 	t.Run("a component that never answers", func(t *testing.T) {
 		must(srv.Component(t.Context(), srv.Domains.Cast))(t)
 		c := on(t, srv)
-		eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Link().Up })
+		eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Main().Connected })
 		asked := time.Now()
 		got, err := c.Services()
 		if took := time.Since(asked); err != nil || len(got) != 4 || took > 4*time.Second {
@@ -52,7 +52,7 @@ func TestOnProsodyAModuleThatDoesNotListUsIsNamed(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, GlobalConfig: `room_participants_components = { "other.meet.jitsi" }`})
 	c := on(t, srv)
 	reason := func() occupancy.Reason {
-		if p := c.Link().Domains[0].Problem; p != nil {
+		if p := c.Main().Problem; p != nil {
 			return p.Reason
 		}
 		return ""
@@ -61,7 +61,7 @@ func TestOnProsodyAModuleThatDoesNotListUsIsNamed(t *testing.T) {
 	if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonNotAllowed {
 		t.Errorf("got %v want not-allowed", err)
 	}
-	if _, err := c.Listed(jid.MustParse(srv.Domains.MUC)); reasonOf(err) != occupancy.ReasonNotAllowed {
+	if _, err := c.Directory().Rooms(occupancy.Query{}); reasonOf(err) != occupancy.ReasonNotAllowed {
 		t.Errorf("got %v want not-allowed", err)
 	}
 }

@@ -21,16 +21,16 @@ var errWished = errors.New("component: somebody wished for a new copy")
 // Wiring tells how the component hangs together with Prosody. The caller owns it.
 func (c *Component) Wiring() occupancy.Wiring {
 	w := occupancy.Wiring{
-		Link:      c.Link(),
-		Component: c.cfg.Domain,
-		Prosody:   c.cfg.Address,
-		Admins:    c.admins.wiring(),
-		Refused:   c.refused.Load(),
+		Component:  c.cfg.Domain,
+		Prosody:    c.cfg.Address,
+		LastAnswer: c.answered(),
+		Admins:     c.admins.wiring(),
+		Refused:    c.refused.Load(),
 	}
-	for i, d := range c.domains {
-		asOf, _ := c.cfg.Directory.AsOf(d.jid)
+	for _, d := range c.domains {
+		state := d.state()
 		w.Domains = append(w.Domains, occupancy.DomainWiring{
-			Domain: w.Link.Domains[i], AsOf: asOf, Resyncs: d.follower.resyncs.Load(), Sync: d.follower.sync(asOf),
+			Domain: state, Resyncs: d.follower.resyncs.Load(), Sync: d.follower.sync(state.AsOf),
 		})
 	}
 	return w

@@ -85,7 +85,7 @@ func byDirectory(t *trial, srv *prosodytest.Server) (told *sightings, stop func(
 	directory := occupancy.NewDirectory(muc)
 	c := must(component.New(component.Config{
 		Address: srv.ComponentAddr(), Domain: jid.MustParse(srv.Domains.Component), Secret: srv.Secret(), MUCDomains: []jid.JID{muc},
-		Directory: directory, MaxStaleness: time.Minute, Log: slog.New(slog.DiscardHandler),
+		Directory: directory, Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	events := directory.Subscribe(1 << 16)
 	ctx, cancel := context.WithCancel(t.ctx)
@@ -107,7 +107,7 @@ func byDirectory(t *trial, srv *prosodytest.Server) (told *sightings, stop func(
 		_ = running.Wait() // whoever is stopped has no errors to tell
 	})
 	t.cleanup(stop)
-	for _, known := directory.AsOf(muc); !known; _, known = directory.AsOf(muc) {
+	for _, err := directory.Totals(muc); err != nil; _, err = directory.Totals(muc) {
 		t.sleep(10 * time.Millisecond)
 	}
 	return told, stop

@@ -38,17 +38,16 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
 	directory := occupancy.NewDirectory(cfg.mucDomains...)
+	directory.MaxStaleness = cfg.maxStaleness
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.prosody,
 		Domain:     cfg.domain,
 		Secret:     cfg.secret.reveal(),
 		MUCDomains: cfg.mucDomains,
 		Directory:  directory,
-
-		MaxStaleness: cfg.maxStaleness,
-		Admins:       cfg.admins,
-		Version:      version,
-		Log:          log,
+		Admins:     cfg.admins,
+		Version:    version,
+		Log:        log,
 	})
 	if err != nil {
 		return err
@@ -61,10 +60,8 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		KeyFile:   cfg.tlsKey,
 		Keys:      keys,
 		Names:     names,
-		Rooms:     xmpp,
-		Link:      xmpp,
-		Wiring:    xmpp,
 		Directory: directory,
+		Prosody:   xmpp,
 		Origins:   cfg.origins,
 		Hosts:     cfg.hosts,
 		Version:   version,
@@ -101,6 +98,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	defer stopXMPP()
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
+	g.Go(func() error { return directory.Run(xmppCtx) })
 	g.Go(func() error { return keys.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {

@@ -175,15 +175,15 @@ func (f *Face) unwatchText(from jid.JID, name string) string {
 }
 
 func (f *Face) statusText() string {
-	w := f.Prosody.Wiring()
-	lines := []string{"PPCH " + f.Version + ", connected to " + w.Prosody + " for " + ago(w.Link.Since)}
-	for _, d := range w.Domains {
+	domains := f.Directory.Domains()
+	lines := []string{"PPCH " + f.Version + ", connected to " + f.Prosody.Wiring().Prosody + " for " + ago(domains[0].Since)}
+	for _, d := range domains {
 		lines = append(lines, f.domainLine(d))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (f *Face) domainLine(d occupancy.DomainWiring) string {
+func (f *Face) domainLine(d occupancy.Domain) string {
 	state, mend := verdict(d)
 	if mend != "" {
 		return d.JID.String() + ": " + state + ". " + mend

@@ -36,7 +36,7 @@ const everything = "*"
 // askFilter asks which rooms are to be listed.
 func (f *Face) askFilter(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Value(everything), form.ListItem("all", everything)}
-	for _, d := range f.Prosody.Wiring().Domains {
+	for _, d := range f.Directory.Domains() {
 		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
 	}
 	return adhoc.Reply{
@@ -158,7 +158,7 @@ const inexact = "the number is of everybody in the room, focus and recorders inc
 // askResync asks which domain is to be learnt anew.
 func (f *Face) askResync(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Required}
-	for i, d := range f.Prosody.Wiring().Domains {
+	for i, d := range f.Directory.Domains() {
 		if i == 0 {
 			options = append(options, form.Value(d.JID.String()))
 		}

@@ -26,9 +26,6 @@ type Prosody interface {
 	// Room tells what is known of a room now. It may block for one question.
 	Room(context.Context, jid.JID) (occupancy.Room, error)
 
-	// Listed tells when all rooms of a domain were last known, or why they aren't.
-	Listed(domain jid.JID) (time.Time, error)
-
 	// Wiring tells how the way to Prosody and the MUC domains are.
 	Wiring() occupancy.Wiring
 

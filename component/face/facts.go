@@ -12,20 +12,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-// survey returns the totals of a domain, or why they aren't known.
+// survey returns the totals of a domain.
 func (f *Face) survey(domain jid.JID) (occupancy.Survey, error) {
-	if _, err := f.Prosody.Listed(domain); err != nil {
+	surveys, err := f.Directory.Survey(domain.String())
+	if err != nil {
 		return occupancy.Survey{}, err
 	}
-	survey, ok := f.Directory.Survey(domain)
-	if !ok {
-		return occupancy.Survey{}, occupancy.NotListed(domain) // forgotten just now
-	}
-	return survey, nil
+	return surveys[0], nil
 }
 
 // summary tells of a domain in a few words.
-func (f *Face) summary(d occupancy.DomainWiring) string {
+func (f *Face) summary(d occupancy.Domain) string {
 	survey, err := f.survey(d.JID)
 	if err != nil {
 		state, _ := verdict(d)
@@ -37,10 +34,10 @@ func (f *Face) summary(d occupancy.DomainWiring) string {
 // totalsForm tells of the meetings on all domains, those who wait or are in breakout rooms aside.
 // There is no total where one of its parts isn't known.
 func (f *Face) totalsForm() *form.Data {
-	w := f.Prosody.Wiring()
-	fields := []field{{"version", "Version", f.Version}, {"since", "Connected to Prosody since", stamp(w.Link.Since)}}
+	domains := f.Directory.Domains()
+	fields := []field{{"version", "Version", f.Version}, {"since", "Connected to Prosody since", stamp(domains[0].Since)}}
 	rooms, inRooms := 0, 0
-	for _, d := range f.Directory.Domains() {
+	for _, d := range domains {
 		if d.Type != occupancy.RoomMain {
 			continue
 		}

@@ -34,27 +34,19 @@ type stage struct {
 
 // Room implements face.Prosody.
 func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
-	if r, ok := s.directory.Room(room); ok {
-		return r, nil
+	r, err := s.directory.Room(room)
+	if errors.Is(err, occupancy.ErrNoModule) {
+		err = occupancy.ModuleMissing(room.Domain())
 	}
-	return occupancy.Room{}, occupancy.ModuleMissing(room.Domain())
+	return r, err
 }
 
-// Listed implements face.Prosody.
-func (s *stage) Listed(domain jid.JID) (time.Time, error) {
-	if asOf, ok := s.directory.AsOf(domain); ok {
-		return asOf, nil
-	}
-	return time.Time{}, occupancy.NotListed(domain)
-}
-
-// Wiring implements face.Prosody: muc is told by the module, lobby isn't.
+// Wiring implements face.Prosody.
 func (s *stage) Wiring() occupancy.Wiring {
-	asOf, _ := s.directory.AsOf(muc)
-	domains := []occupancy.Domain{{JID: muc, Mode: occupancy.ModeModule}, {JID: lobby, Mode: occupancy.ModeExistence}}
+	domains := s.directory.Domains()
 	return occupancy.Wiring{
-		Link: occupancy.Link{Up: true, Domains: domains}, Component: jid.MustParse(own), Prosody: "prosody:5347",
-		Domains: []occupancy.DomainWiring{{Domain: domains[0], AsOf: asOf, Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
+		Component: jid.MustParse(own), Prosody: "prosody:5347",
+		Domains: []occupancy.DomainWiring{{Domain: domains[0], Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
 	}
 }
 
@@ -67,8 +59,11 @@ func (s *stage) Resync(domain jid.JID) error {
 	return nil
 }
 
+// newStage returns one whose muc is followed by the module, and whose lobby isn't.
 func newStage(t testing.TB) *stage {
 	s := &stage{directory: occupancy.NewDirectory(muc, lobby), rooms: make(map[string][]occupancy.Occupant)}
+	s.directory.SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
+	s.directory.SetStatus(lobby, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeExistence})
 	s.Face = face.New(face.Config{
 		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNames(muc, lobby),
 	})

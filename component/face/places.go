@@ -82,8 +82,8 @@ func (f *Face) domainPlace(domain, tenant string) (place, error) {
 	if !ok {
 		return place{}, errNoNode
 	}
-	rooms, unknown := f.rooms(selection{domain: domain, tenant: tenant})
-	if tenant != "" && len(rooms) == 0 {
+	page, err := f.Directory.Rooms(occupancy.Query{Domain: domain, Keep: selection{tenant: tenant}.keeps})
+	if tenant != "" && err == nil && len(page.Rooms) == 0 {
 		return place{}, errNoNode
 	}
 	p := place{name: domain, fields: []field{{"domain", "MUC domain", domain}}}
@@ -93,20 +93,20 @@ func (f *Face) domainPlace(domain, tenant string) (place, error) {
 	} else {
 		p.fields = append(p.fields, field{"mode", "How it is known", string(d.Mode)})
 	}
-	if len(unknown) > 0 {
-		p.fields = append(p.fields, field{"problem", "What is missing", strings.Join(unknown, "; ")})
+	if err != nil {
+		p.fields = append(p.fields, field{"problem", "What is missing", domain + ": " + problem(err)})
 		p.inside = func() []items.Item { return nil }
 		return p, nil
 	}
 	inRooms := 0
-	for _, g := range rooms {
+	for _, g := range page.Rooms {
 		inRooms += g.Participants
 	}
 	p.fields = append(p.fields,
-		field{"rooms", "Rooms", strconv.Itoa(len(rooms))},
+		field{"rooms", "Rooms", strconv.Itoa(len(page.Rooms))},
 		field{"participants", "People", strconv.Itoa(inRooms)},
-		field{"as_of", "Known to be true at", stamp(d.AsOf)})
-	p.inside = func() []items.Item { return f.roomItems(rooms, domain, tenant) }
+		field{"as_of", "Known to be true at", stamp(page.AsOf)})
+	p.inside = func() []items.Item { return f.roomItems(page.Rooms, domain, tenant) }
 	return p, nil
 }
 
@@ -179,7 +179,7 @@ func resultForm(title string, fields []field) *form.Data {
 // browse lists what is inside of a node.
 func (f *Face) browse(node string) (all []items.Item, err error) {
 	if node == "" {
-		for _, d := range f.Prosody.Wiring().Domains {
+		for _, d := range f.Directory.Domains() {
 			all = append(all, f.item(d.JID.String(), d.JID.String()+" — "+f.summary(d)))
 		}
 		return all, nil

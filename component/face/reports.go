@@ -20,16 +20,13 @@ func (f *Face) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 	}}
 	var reply adhoc.Reply
 	var lines []string
-	for _, d := range f.Prosody.Wiring().Domains {
+	for _, d := range f.Directory.Domains() {
 		survey, err := f.survey(d.JID)
 		if err != nil {
 			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + problem(err)})...)
 			continue
 		}
-		largest := 0
-		for n := range survey.Sizes {
-			largest = max(largest, n)
-		}
+		largest := survey.Largest.Participants
 		table.Rows = append(table.Rows, []string{
 			d.JID.String(), strconv.Itoa(survey.Rooms), strconv.Itoa(survey.Tally.People()),
 			strconv.Itoa(survey.Tally.All()), kinds(survey.Tally.Map()), strconv.Itoa(largest),
@@ -51,21 +48,21 @@ func (f *Face) showDomains(adhoc.Request) (adhoc.Reply, error) {
 	}}
 	var lines []string
 	for _, d := range w.Domains {
-		state, mend := verdict(d)
+		state, mend := verdict(d.Domain)
 		table.Rows = append(table.Rows, []string{
 			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), mend,
 		})
-		lines = append(lines, f.domainLine(d))
+		lines = append(lines, f.domainLine(d.Domain))
 	}
 	table.Fields = asText(lines)
 	return adhoc.Reply{
-		Notes: []commands.Note{{Value: "connected to " + w.Prosody + " for " + ago(w.Link.Since)}},
+		Notes: []commands.Note{{Value: "connected to " + w.Prosody + " for " + ago(w.Domains[0].Since)}},
 		Table: table,
 	}, nil
 }
 
 // verdict says in a word how a domain is, and what to mend if it isn't well.
-func verdict(d occupancy.DomainWiring) (state, mend string) {
+func verdict(d occupancy.Domain) (state, mend string) {
 	switch {
 	case d.Problem != nil:
 		return string(d.Problem.Reason), d.Problem.Mend
@@ -87,13 +84,14 @@ func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
 		lines = append(lines, what+": "+strings.Join(append([]string{state}, detail...), "; "))
 	}
 	w := f.Prosody.Wiring()
+	main := w.Domains[0]
 	state := "up"
-	if !w.Link.Up {
+	if !main.Connected {
 		state = "down"
 	}
-	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(w.Link.Since), "last answer "+stamp(w.Link.LastAnswer))
+	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(main.Since), "last answer "+stamp(w.LastAnswer))
 	for _, d := range w.Domains {
-		state, mend := verdict(d)
+		state, mend := verdict(d.Domain)
 		row("MUC domain "+d.JID.String(), state, "mode "+string(d.Mode), mend)
 		if s := d.Sync; s != nil {
 			row("module on "+d.JID.String(), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),

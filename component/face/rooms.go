@@ -19,8 +19,8 @@ type selection struct {
 }
 
 func (s selection) keeps(g occupancy.Glance) bool {
-	local, domain, _ := strings.Cut(g.Address, "@")
-	if s.domain != "" && s.domain != domain || g.Participants < s.people {
+	local, _, _ := strings.Cut(g.Address, "@")
+	if g.Participants < s.people {
 		return false
 	}
 	if s.tenant != "" {
@@ -32,40 +32,27 @@ func (s selection) keeps(g occupancy.Glance) bool {
 	return text == "" || strings.Contains(g.Address, text) || strings.Contains(strings.ToLower(roomName(g.Address)), text)
 }
 
-// rooms returns the rooms that are asked for, by address, and for each domain whose rooms aren't known why.
+// rooms returns the rooms that are asked for, by address, and for each domain whose rooms can't be read why.
 func (f *Face) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
-	listable := make(map[string]bool)
-	for _, d := range f.Prosody.Wiring().Domains {
-		why := f.unlisted(d.JID)
-		listable[d.JID.String()] = why == ""
-		if why != "" && (s.domain == "" || s.domain == d.JID.String()) {
-			unknown = append(unknown, d.JID.String()+": "+why)
+	for _, d := range f.Directory.Domains() {
+		name := d.JID.String()
+		if s.domain != "" && s.domain != name {
+			continue
 		}
+		page, err := f.Directory.Rooms(occupancy.Query{Domain: name, Keep: s.keeps})
+		if err != nil {
+			unknown = append(unknown, name+": "+problem(err))
+		}
+		rooms = append(rooms, page.Rooms...)
 	}
-	listing := f.Directory.Listing(occupancy.ByName)
-	rooms, _, _ = f.Directory.Page(listing, occupancy.Page{Limit: listing.Len(), Keep: func(g occupancy.Glance) bool {
-		_, domain, _ := strings.Cut(g.Address, "@")
-		return listable[domain] && s.keeps(g)
-	}})
+	slices.SortFunc(rooms, func(a, b occupancy.Glance) int { return strings.Compare(a.Address, b.Address) })
 	return rooms, unknown
 }
 
-// unlisted returns why the rooms of a domain can't be listed, or nothing.
-func (f *Face) unlisted(domain jid.JID) string {
-	if _, err := f.Prosody.Listed(domain); err != nil {
-		return problem(err)
-	}
-	return ""
-}
-
 // watched returns the watched domain of that name.
-func (f *Face) watched(name string) (occupancy.DomainWiring, bool) {
-	all := f.Prosody.Wiring().Domains
-	i := slices.IndexFunc(all, func(d occupancy.DomainWiring) bool { return d.JID.String() == name })
-	if i < 0 {
-		return occupancy.DomainWiring{}, false
-	}
-	return all[i], true
+func (f *Face) watched(name string) (occupancy.Domain, bool) {
+	d, err := f.Directory.Domain(jid.NewUnsafe("", name, "").JID)
+	return d, err == nil
 }
 
 // address returns the JID for the address of a room, which PRECIS need not allow, and false for what is no room of a watched domain.

@@ -145,8 +145,8 @@ func (f *Face) watch(who jid.JID, room string, present bool) (text string, news 
 	}
 	text = "you are told who joins and leaves " + name + ", until you go offline or send unwatch"
 	if _, domain, _ := strings.Cut(room, "@"); domain != "" {
-		if d, _ := f.watched(domain); f.unlisted(d.JID) != "" {
-			text += ". At present that isn't known: " + f.unlisted(d.JID)
+		if d, ok := f.watched(domain); ok && d.ReadProblem != nil {
+			text += ". At present that isn't known: " + problem(d.ReadProblem)
 		}
 	}
 	return text, true, nil

@@ -58,7 +58,7 @@ func BenchmarkMemory(b *testing.B) {
 		b.Run(fmt.Sprintf("rooms of %d", size), func(b *testing.B) {
 			for b.Loop() {
 				before := heap()
-				d := occupancy.NewDirectory(muc)
+				d := newDirectory(muc)
 				fill(b, d, occupants/size, size)
 				once := heap()
 				d.Begin(muc, jitsi)
@@ -78,7 +78,7 @@ func BenchmarkMemory(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []struct{ rooms, size int }{{1, 10}, {10_000, 10}, {1, 1000}, {200, 500}} {
 		b.Run(fmt.Sprintf("%d rooms of %d", n.rooms, n.size), func(b *testing.B) {
-			d := occupancy.NewDirectory(muc)
+			d := newDirectory(muc)
 			fill(b, d, n.rooms, n.size)
 			s := d.Subscribe(1)
 			defer s.Close()
@@ -107,7 +107,7 @@ func BenchmarkJoin(b *testing.B) {
 	const turns = 1000
 	crowd := []int{100, 10_000}
 	change := func(rooms int) func() {
-		d := occupancy.NewDirectory(muc)
+		d := newDirectory(muc)
 		fill(b, d, rooms, 10)
 		s := d.Subscribe(2)
 		b.Cleanup(s.Close)
@@ -140,7 +140,7 @@ func BenchmarkJoin(b *testing.B) {
 // BenchmarkResync compares two copies of 100,000 occupants that are the same, and measures what readers wait meanwhile.
 func BenchmarkResync(b *testing.B) {
 	const rooms, size = 5_000, 20
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	fill(b, d, rooms, size)
 	deltas := make([]occupancy.Delta, rooms)
 	for i := range deltas {
@@ -161,14 +161,14 @@ func BenchmarkResync(b *testing.B) {
 
 // BenchmarkRoom reads a room from many goroutines.
 func BenchmarkRoom(b *testing.B) {
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	fill(b, d, 1000, 20)
 	room := jid.MustParse("room-00500@muc.meet.jitsi")
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if r, ok := d.Room(room); !ok || len(r.Occupants) != 20 {
-				b.Error(r, ok)
+			if r, err := d.Room(room); err != nil || len(r.Occupants) != 20 {
+				b.Error(r, err)
 			}
 		}
 	})
@@ -176,12 +176,11 @@ func BenchmarkRoom(b *testing.B) {
 
 // BenchmarkPage reads the first 100 of 10,000 rooms: as nothing has changed since, and after somebody came or left.
 func BenchmarkPage(b *testing.B) {
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	fill(b, d, 10_000, 10)
 	first := func(b *testing.B) {
-		l := d.Listing(occupancy.ByParticipants)
-		if rooms, _, more := d.Page(l, occupancy.Page{Limit: 100}); len(rooms) != 100 || !more {
-			b.Fatal(len(rooms), more)
+		if page, err := d.Rooms(occupancy.Query{By: occupancy.ByParticipants, Limit: 100}); err != nil || len(page.Rooms) != 100 || page.Last == nil {
+			b.Fatal(len(page.Rooms), page.Last, err)
 		}
 	}
 	b.Run("quiet", func(b *testing.B) {

@@ -26,7 +26,7 @@ func TestNames_BlankOrInvisibleIsNone(t *testing.T) {
 		"\ufe0f\u034f":   "", // VARIATION SELECTOR, COMBINING GRAPHEME JOINER
 		"\U000e0041\x7f": "", // TAG LATIN CAPITAL LETTER A, DELETE
 	} {
-		d := occupancy.NewDirectory(jid.MustParse(muc))
+		d := newDirectory(jid.MustParse(muc))
 		d.Begin(jid.MustParse(muc), occupancy.Trust{})
 		err := d.Apply(jid.MustParse(muc), occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{
 			Room: "r@" + muc, New: true, Present: []occupancy.Occupant{{ID: "1a2b3c4d", Name: name}},

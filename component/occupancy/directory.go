@@ -12,17 +12,28 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Directory is the live copy of who is in which room of the watched MUC domains.
+// Directory holds who is in which room of the watched MUC domains, and whether that is current.
+//
+// Every read looks at the status of a domain, at the age of its replica and at its data under one lock,
+// and returns either a value that was true at its AsOf or an error: an [UnknownError], or [ErrNotWatched].
+// Nobody has to ask elsewhere whether to believe it, and what comes between two questions can't make the answer a false one.
+//
 // All that it gives away is a copy. It is safe for concurrent use.
 type Directory struct {
+	// MaxStaleness is how long after it was last confirmed a replica may answer. It may be set before the first use.
+	MaxStaleness time.Duration
+
 	// watched never changes; main domain first.
 	watched []*watched
+
+	statusChanged chan struct{} // wakes Run
+	unanswered    chan struct{}
 
 	// writing is held by whoever changes anything, from the beginning to the end of a change.
 	// Its holder may read everything without mu, and may write to the copies that aren't served yet.
 	writing sync.Mutex
 
-	// mu protects what readers see: served copies, their times, the sequence of events, and the subscriptions.
+	// mu protects what readers see: served copies, their times, statuses, the sequence of events, and the subscriptions.
 	// Writers take it, for the time of one batch, after writing.
 	mu      sync.RWMutex
 	seq     uint64
@@ -31,11 +42,12 @@ type Directory struct {
 	dropped uint64
 
 	// listings are the last that were made.
-	listings [orders]atomic.Pointer[Listing]
+	listings [orders]atomic.Pointer[listing]
 }
 
 // watched is one MUC domain.
 type watched struct {
+	jid  jid.JID
 	name string
 	base string // name without its first label, which the domains of one Jitsi share
 	typ  RoomType
@@ -45,18 +57,28 @@ type watched struct {
 	served *replica // nil while nothing is known
 	asOf   time.Time
 	moves  moves
+
+	status    Status
+	published summary // of the last EventStatus
 }
 
-// NewDirectory returns a Directory of the watched MUC domains, main one first, that knows nothing yet.
+// NewDirectory returns an empty Directory of the watched MUC domains, main one first.
 func NewDirectory(domains ...jid.JID) *Directory {
-	d := &Directory{subs: make(map[*Subscription]struct{})}
+	d := &Directory{
+		MaxStaleness:  defaultMaxStaleness,
+		subs:          make(map[*Subscription]struct{}),
+		statusChanged: make(chan struct{}, 1),
+		unanswered:    make(chan struct{}, 1),
+	}
+	now := time.Now()
 	for i, j := range domains {
-		w := &watched{name: j.Domainpart(), typ: RoomMain}
+		w := &watched{jid: j.Domain(), name: j.Domainpart(), typ: RoomMain}
 		first, base, _ := strings.Cut(w.name, ".")
 		w.base = base
 		if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {
 			w.typ = t
 		}
+		w.published = summary{problem: d.reason(w, now), readable: d.readReason(w, now), current: d.eventReason(w, now)}
 		d.watched = append(d.watched, w)
 	}
 	return d
@@ -91,8 +113,8 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 // Apply takes in a batch that was true at that time. It keeps nothing of b but strings of rooms and their facts.
 //
 // The batch that completes a snapshot replaces the served copy and tells subscribers no more than the differences.
-// With ErrTotals and what else it returns, the time of [Directory.AsOf] stays as it was:
-// what is served is no longer known to be true, and the caller begins anew.
+// With ErrTotals and what else it returns, the AsOf of the domain stays as it was:
+// the replica is no longer confirmed, and the caller has to begin another.
 func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	w := d.domain(domain.Domainpart())
 	if w == nil {
@@ -122,6 +144,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 		return err
 	}
 	w.served.unseen, w.asOf = b.Unseen, at
+	d.publishStatus(w, time.Now())
 	return nil
 }
 
@@ -161,6 +184,7 @@ func (d *Directory) build(w *watched, b Batch, at time.Time) error {
 	for _, c := range changes {
 		d.emit(w, c, at)
 	}
+	d.publishStatus(w, time.Now())
 	return nil
 }
 
@@ -176,7 +200,8 @@ func (d *Directory) reset(w *watched, served *replica, at time.Time) {
 			r.version, r.counted = d.seq, d.seq
 		}
 	}
-	d.publish(Event{Seq: d.seq, Kind: EventReset, Room: address(w.name), At: at})
+	d.publish(Event{Seq: d.seq, Kind: EventReset, Room: w.jid, At: at})
+	d.publishStatus(w, time.Now())
 }
 
 // Forget says that nothing is known of domain any more.
@@ -191,23 +216,4 @@ func (d *Directory) Forget(domain jid.JID) {
 	if w.served != nil {
 		d.reset(w, nil, time.Time{})
 	}
-}
-
-// Unseen reports whether domain may have rooms that aren't known, though others are.
-func (d *Directory) Unseen(domain jid.JID) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	return w != nil && w.served != nil && w.served.unseen
-}
-
-// AsOf returns when what is served of domain was last known to be true, and false if nothing is known of it.
-func (d *Directory) AsOf(domain jid.JID) (time.Time, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil {
-		return time.Time{}, false
-	}
-	return w.asOf, true
 }

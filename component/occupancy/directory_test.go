@@ -53,7 +53,7 @@ func synced(rooms, occupants int, deltas ...occupancy.Delta) occupancy.Batch {
 // meeting returns a directory in which Ann and Bob, and Jicofo, are in one room.
 func meeting(t *testing.T) *occupancy.Directory {
 	t.Helper()
-	d := occupancy.NewDirectory(muc, lobby, breakout)
+	d := newDirectory(muc, lobby, breakout)
 	d.Begin(muc, jitsi)
 	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
 	return d
@@ -68,7 +68,7 @@ func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occu
 	}
 }
 
-// drain returns the events that are in a stream, each as "kind room nick people".
+// drain returns the events that are in a stream but those of statuses, each as "kind room nick people".
 func drain(s *occupancy.Subscription) []string {
 	events := []string{}
 	for {
@@ -76,6 +76,9 @@ func drain(s *occupancy.Subscription) []string {
 		case e, ok := <-s.Events():
 			if !ok {
 				return append(events, "end")
+			}
+			if e.Kind == occupancy.EventStatus {
+				continue
 			}
 			events = append(events, fmt.Sprintf("%s %s %s %d", e.Kind, e.Room.Localpart(), e.Occupant.ID, e.Tally.People()))
 		default:
@@ -87,9 +90,9 @@ func drain(s *occupancy.Subscription) []string {
 // nicks returns who is in a room, in order.
 func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 	t.Helper()
-	r, ok := d.Room(room)
-	if !ok {
-		t.Fatalf("nothing is known of %s", room)
+	r, err := d.Room(room)
+	if err != nil {
+		t.Fatal(err)
 	}
 	ids := []string{}
 	for _, o := range r.Occupants {
@@ -224,7 +227,7 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 			if diff := cmp.Diff(c.nicks, nicks(t, d, daily)); diff != "" {
 				t.Errorf("occupants: -want +got:\n%s", diff)
 			}
-			if got, ok := d.AsOf(muc); !ok || !got.Equal(at(20)) {
+			if got, ok := confirmed(d, muc); !ok || !got.Equal(at(20)) {
 				t.Errorf("got as of %s, %t; want the time of the last batch", got, ok)
 			}
 		})
@@ -246,7 +249,7 @@ func TestSnapshotTakesThePlaceOfTheServedCopy(t *testing.T) {
 	if got, want := nicks(t, d, daily), []string{"ann", "bob", "focus"}; !slices.Equal(got, want) {
 		t.Errorf("got %q before the snapshot is complete, want %q", got, want)
 	}
-	if got, _ := d.AsOf(muc); !got.Equal(at(10)) {
+	if got, _ := confirmed(d, muc); !got.Equal(at(10)) {
 		t.Errorf("got as of %s before the snapshot is complete", got)
 	}
 	apply(t, d, at(21), synced(2, 3))
@@ -257,7 +260,7 @@ func TestSnapshotTakesThePlaceOfTheServedCopy(t *testing.T) {
 	if diff := cmp.Diff(want, drain(s)); diff != "" {
 		t.Errorf("events: -want +got:\n%s", diff)
 	}
-	if got, _ := d.AsOf(muc); !got.Equal(at(21)) {
+	if got, _ := confirmed(d, muc); !got.Equal(at(21)) {
 		t.Errorf("got as of %s", got)
 	}
 }
@@ -292,8 +295,8 @@ func TestASecondSnapshotForgetsTheFirst(t *testing.T) {
 	apply(t, d, at(20), occupancy.Batch{Deltas: []occupancy.Delta{whole("other@muc.meet.jitsi", focus)}})
 	d.Begin(muc, jitsi)
 	apply(t, d, at(21), synced(0, 0))
-	if r, ok := d.Room(jid.MustParse("other@muc.meet.jitsi")); !ok || r.Exists {
-		t.Errorf("got %+v, %t", r, ok)
+	if r, err := d.Room(jid.MustParse("other@muc.meet.jitsi")); err != nil || r.Exists {
+		t.Errorf("got %+v, %v", r, err)
 	}
 }
 
@@ -328,11 +331,11 @@ func TestApplyRefuses(t *testing.T) {
 			if c.setup != nil {
 				c.setup(d)
 			}
-			before, known := d.AsOf(c.domain)
+			before, known := confirmed(d, c.domain)
 			if err := d.Apply(c.domain, c.in, at(20)); !errors.Is(err, c.want) {
 				t.Errorf("got error %v, want %v", err, c.want)
 			}
-			if after, still := d.AsOf(c.domain); !after.Equal(before) || still != known {
+			if after, still := confirmed(d, c.domain); !after.Equal(before) || still != known {
 				t.Errorf("got as of %s, %t; was %s, %t", after, still, before, known)
 			}
 		})
@@ -344,22 +347,22 @@ func TestForgottenIsNotEmpty(t *testing.T) {
 	d.Forget(muc)
 	d.Forget(muc)
 	d.Forget(jid.MustParse("muc.example.com"))
-	if r, ok := d.Room(daily); ok {
+	if r, err := d.Room(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", r)
 	}
-	if g, ok := d.Glance(daily); ok {
+	if g, err := d.Glance(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", g)
 	}
-	if got, ok := d.Survey(muc); ok {
+	if got, err := d.Survey(muc.String()); err == nil {
 		t.Errorf("got %v of a domain that was forgotten", got)
 	}
-	if rooms := listed(d, occupancy.ByName); len(rooms) > 0 {
-		t.Errorf("got %+v of a domain that was forgotten", rooms)
+	if page, err := d.Rooms(occupancy.Query{}); err == nil {
+		t.Errorf("got %+v of a domain that was forgotten", page)
 	}
-	if got, ok := d.Totals(muc); ok {
+	if got, err := d.Totals(muc); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", got)
 	}
-	if got, ok := d.AsOf(muc); ok {
+	if got, ok := confirmed(d, muc); ok {
 		t.Errorf("got as of %s of a domain that was forgotten", got)
 	}
 }

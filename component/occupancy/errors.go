@@ -12,6 +12,10 @@ import (
 // ErrNotWatched is returned for a room on a domain that is not among the watched MUC domains.
 var ErrNotWatched = errors.New("occupancy: the room's domain is not watched")
 
+// ErrNoModule is the cause of the error for rooms of a domain without the Lua module.
+// There is no replica of these, but Prosody can be asked about one room at a time.
+var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
+
 // Reason is why something can't be known now, as one word for programs.
 type Reason string
 
@@ -89,7 +93,17 @@ func OtherProtocol(domain jid.JID, ours string, theirs []string, newer bool) *Un
 func NotListed(domain jid.JID) *UnknownError {
 	return &UnknownError{
 		Reason: ReasonModuleMissing,
-		Mend:   fmt.Sprintf("who is in all the rooms of %s only the Lua module can tell: %s", domain, howToLoad),
+		Mend:   fmt.Sprintf("only the Lua module knows all the rooms of %s: %s", domain, howToLoad),
+		Err:    ErrNoModule,
+	}
+}
+
+// NoEvents returns the error for a domain that Prosody can be asked about, but that reports nothing by itself.
+func NoEvents(domain jid.JID) *UnknownError {
+	return &UnknownError{
+		Reason: ReasonModuleMissing,
+		Mend:   fmt.Sprintf("Prosody reports changes on %s only through the Lua module: %s", domain, howToLoad),
+		Err:    ErrNoModule,
 	}
 }
 

@@ -21,6 +21,10 @@ const (
 	// EventReset says that a domain, whose JID stands in Room, is known for the first time or not at all any more:
 	// no other events lead there.
 	EventReset EventKind = "reset"
+
+	// EventStatus says that a domain, whose JID stands in Room, can be read, asked or followed otherwise than before.
+	// It comes behind the events that made it so, and has no Seq: it changes no room.
+	EventStatus EventKind = "status"
 )
 
 // Event is one change, in the order in which the Directory took it in.
@@ -45,6 +49,9 @@ type Event struct {
 	// Facts are what is true of the room now, with EventRoomStarted and EventRoomUpdated; nil with all others.
 	// Whoever else gets the event has the same, so they must not be changed.
 	Facts *RoomFacts
+
+	// Domain is how the domain is now, with EventStatus; nil with all others. It must not be changed either.
+	Domain *Domain
 
 	// At is when Prosody told it.
 	At time.Time

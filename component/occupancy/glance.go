@@ -43,8 +43,16 @@ func StateOf(r Room) State {
 	}{r.Exists, r.Participants, r.Source}))
 }
 
+// Glance returns r in short.
+func (r Room) Glance() Glance {
+	return Glance{
+		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf,
+		State: r.State, Numbers: r.Numbers,
+	}
+}
+
 // Glance returns what [Directory.Room] would, at a fraction of its cost.
-func (d *Directory) Glance(room jid.JID) (Glance, bool) {
+func (d *Directory) Glance(room jid.JID) (Glance, error) {
 	if room.Resourcepart() != "" {
 		room = room.Bare()
 	}
@@ -52,19 +60,19 @@ func (d *Directory) Glance(room jid.JID) (Glance, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(room.Domainpart())
-	if w == nil || w.served == nil {
-		return Glance{}, false
+	if w == nil {
+		return Glance{}, ErrNotWatched
 	}
-	r := w.served.rooms[at]
-	if r == nil && w.served.unseen {
-		return Glance{}, false
+	r := w.served.room(at)
+	if err := d.unreadable(w, r, time.Now()); err != nil {
+		return Glance{}, err
 	}
 	if r == nil || r.hidden {
-		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, true
+		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, nil
 	}
 	g := d.glance(w, at, r)
 	g.State, g.Numbers = d.states(w, at, r)
-	return g, true
+	return g, nil
 }
 
 // glance returns a Glance that lacks its states. The caller holds mu.

@@ -140,7 +140,7 @@ func TestTranscriber_IsToldByTheDomainOfFocus(t *testing.T) {
 		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, whole(room, guest, written, forger))}, 2, occupancy.KindSIP},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := occupancy.NewDirectory(muc)
+			d := newDirectory(muc)
 			d.Begin(muc, occupancy.Trust{})
 			apply(t, d, at(10), c.in...)
 			r, _ := d.Room(daily)
@@ -160,7 +160,7 @@ func TestTranscriber_IsToldByTheDomainOfFocus(t *testing.T) {
 // Until focus is there the transcriber can't be told from a caller. What changes then is an event, with the right numbers.
 func TestTranscriber_ChangesKindWhenFocusComes(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	d.Begin(muc, occupancy.Trust{})
 	apply(t, d, at(10), synced(1, 2, whole(room, written, forger)))
 	s := d.Subscribe(10)

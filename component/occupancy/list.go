@@ -6,11 +6,10 @@ import (
 	"slices"
 	"sort"
 	"strings"
-
-	"mellium.im/xmpp/jid"
+	"time"
 )
 
-// Order is how a Listing is sorted. Rooms that are equal in it follow each other by address.
+// Order is how rooms are sorted. Rooms that are equal in it follow each other by address.
 type Order int
 
 // The orders, each in the direction that people want to read it.
@@ -21,10 +20,9 @@ const (
 	orders
 )
 
-// Listing is the rooms of all watched MUC domains in one order, as they were at one moment.
-// It never changes, and so may be shared.
-type Listing struct {
-	by      Order
+// listing is the rooms of all watched MUC domains in one order, as they were at one moment.
+// It never changes.
+type listing struct {
 	age     uint64 // of the directory when this was made
 	entries []entry
 }
@@ -34,7 +32,7 @@ type entry struct {
 	key int64 // ascending
 }
 
-// Position is where a room stands in listings of one order, whether or not it is in them.
+// Position is where a room stands in lists of one order, whether or not it is in them.
 type Position struct {
 	Key     int64 // 0 in an order by name
 	Address string
@@ -44,27 +42,17 @@ func (e entry) compare(p Position) int {
 	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.at, p.Address))
 }
 
-// Len returns the number of rooms.
-func (l *Listing) Len() int { return len(l.entries) }
-
-// Position returns where the room at an index stands.
-func (l *Listing) Position(i int) Position {
-	return Position{Key: l.entries[i].key, Address: l.entries[i].at}
-}
-
-// After returns the index of the first room after p, or backwards of the first before it.
-func (l *Listing) After(p Position, backwards bool) int {
+// after returns the index of the first room after p, or backwards of the first before it.
+func (l *listing) after(p Position, backwards bool) int {
 	if backwards {
 		return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) >= 0 }) - 1
 	}
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) > 0 })
 }
 
-// Listing returns the rooms of all domains that are known.
-// One is made where the last no longer holds, so that nobody pays for the order until somebody asks for a list.
-func (d *Directory) Listing(by Order) *Listing {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+// order returns the rooms of all domains that have a replica. The caller holds mu.
+// A listing is made where the last no longer holds, so that an order costs nothing until a list is read.
+func (d *Directory) order(by Order) *listing {
 	names := d.listing(ByName, d.comings, d.byName)
 	switch by {
 	case ByParticipants:
@@ -76,11 +64,11 @@ func (d *Directory) Listing(by Order) *Listing {
 }
 
 // listing returns the last listing if the directory hasn't aged since, or makes one. The caller holds mu.
-func (d *Directory) listing(by Order, age uint64, entries func() []entry) *Listing {
+func (d *Directory) listing(by Order, age uint64, entries func() []entry) *listing {
 	if l := d.listings[by].Load(); l != nil && l.age == age {
 		return l
 	}
-	l := &Listing{by: by, age: age, entries: entries()}
+	l := &listing{age: age, entries: entries()}
 	d.listings[by].Store(l) // readers share mu, but all of them store the same
 	return l
 }
@@ -103,7 +91,7 @@ func (d *Directory) byName() []entry {
 }
 
 // byKey sorts rooms whose order by name is known by their keys, of which most have one in common with many others.
-func (d *Directory) byKey(names *Listing, by Order) []entry {
+func (d *Directory) byKey(names *listing, by Order) []entry {
 	alike := make(map[int64][]entry)
 	for _, e := range names.entries {
 		if _, r := d.find(e.at); r != nil {
@@ -129,84 +117,96 @@ func (r *liveRoom) key(by Order) int64 {
 	return 0
 }
 
-// Page is a part of a listing that is to be read.
-type Page struct {
-	// From is the index of the first room; Backwards counts down from there.
-	From      int
+// Query is which rooms are wanted, and in which order.
+type Query struct {
+	// Domain is a watched MUC domain and Type the type of rooms; empty ones stand for all.
+	Domain string
+	Type   RoomType
+
+	// By is the order, Backwards its direction.
+	By        Order
 	Backwards bool
 
-	// Limit is how many rooms are wanted at most.
+	// After is the Last of the page before; nil begins with the first room.
+	After *Position
+
+	// Limit is how many rooms are wanted at most; 0 is no limit.
 	Limit int
 
 	// Keep says which rooms are wanted; nil wants all. It has to be quick, and must not call the Directory.
 	Keep func(Glance) bool
 }
 
-// Page returns rooms of l as they are now. Those that are gone are passed over.
-// Last is the index of the last room that it returns; more is whether others that are wanted follow.
-func (d *Directory) Page(l *Listing, p Page) (rooms []Glance, last int, more bool) {
-	step := 1
-	if p.Backwards {
-		step = -1
-	}
-	last = p.From - step
-	rooms = make([]Glance, 0, min(p.Limit, len(l.entries)))
+// Page is rooms as they were at one moment.
+type Page struct {
+	Rooms []Glance
+
+	// AsOf is when all rooms of the domains that were asked for were last known: that of the oldest replica.
+	AsOf time.Time
+
+	// Last is where Rooms end if other rooms that are wanted follow, nil if there are none.
+	Last *Position
+}
+
+// Rooms returns the rooms that q asks for.
+//
+// All rooms of all domains that q is about have to be readable as [Directory.Room] has it; otherwise the error says why they aren't.
+// So an empty page means that there are no such rooms.
+func (d *Directory) Rooms(q Query) (Page, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	for i := p.From; i >= 0 && i < len(l.entries); i += step {
-		w, r := d.find(l.entries[i].at)
-		if r == nil {
+	domains, err := d.selected(q.Domain, q.Type)
+	if err != nil {
+		return Page{}, err
+	}
+	p := Page{}
+	if p.AsOf, err = d.readAll(domains); err != nil {
+		return Page{}, err
+	}
+	l := d.order(q.By)
+	from, step := 0, 1
+	if q.Backwards {
+		from, step = len(l.entries)-1, -1
+	}
+	if q.After != nil {
+		from = l.after(*q.After, q.Backwards)
+	}
+	limit := q.Limit
+	if limit == 0 {
+		limit = len(l.entries)
+	}
+	p.Rooms = make([]Glance, 0, min(limit, len(l.entries)))
+	var last entry
+	for i := from; i >= 0 && i < len(l.entries); i += step {
+		e := l.entries[i]
+		w, r := d.find(e.at)
+		if r == nil || q.Domain != "" && w.name != q.Domain || q.Type != "" && w.typ != q.Type {
 			continue
 		}
-		g := d.glance(w, l.entries[i].at, r)
-		if p.Keep != nil && !p.Keep(g) {
+		g := d.glance(w, e.at, r)
+		if q.Keep != nil && !q.Keep(g) {
 			continue
 		}
-		if len(rooms) == p.Limit {
-			return rooms, last, true
+		if len(p.Rooms) == limit {
+			p.Last = &Position{Key: last.key, Address: last.at}
+			break
 		}
 		g.State, g.Numbers = d.states(w, g.Address, r)
-		rooms, last = append(rooms, g), i
+		p.Rooms, last = append(p.Rooms, g), e
 	}
-	return rooms, last, false
+	return p, nil
 }
 
-// WatchedDomain is a MUC domain and what its rooms are for.
-type WatchedDomain struct {
-	JID  jid.JID
-	Type RoomType
-}
-
-// Domains returns the watched MUC domains, main one first.
-func (d *Directory) Domains() []WatchedDomain {
-	domains := make([]WatchedDomain, 0, len(d.watched))
-	for _, w := range d.watched {
-		domains = append(domains, WatchedDomain{address(w.name), w.typ})
-	}
-	return domains
-}
-
-// Survey is the totals of a domain, and how they are spread.
-type Survey struct {
-	Totals
-
-	// Sizes is how many rooms have how many people in them.
-	Sizes map[int]int
-}
-
-// Survey goes through all rooms of a domain. It returns false if not all of them are known.
-func (d *Directory) Survey(domain jid.JID) (Survey, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil || w.served.unseen {
-		return Survey{}, false
-	}
-	s := Survey{Totals: w.totals(), Sizes: make(map[int]int)}
-	for _, r := range w.served.rooms {
-		if !r.hidden {
-			s.Sizes[r.tally.People()]++
+// readAll returns when the oldest of these replicas was confirmed, or why one of them can't be read. The caller holds mu.
+func (d *Directory) readAll(domains []*watched) (asOf time.Time, err error) {
+	now := time.Now()
+	for i, w := range domains {
+		if err := d.unreadable(w, nil, now); err != nil {
+			return time.Time{}, err
+		}
+		if i == 0 || w.asOf.Before(asOf) {
+			asOf = w.asOf
 		}
 	}
-	return s, true
+	return asOf, nil
 }

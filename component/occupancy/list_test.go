@@ -1,6 +1,7 @@
 package occupancy_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,13 +15,6 @@ import (
 	"ppch/component/occupancy"
 )
 
-// listed returns all rooms in an order.
-func listed(d *occupancy.Directory, by occupancy.Order) []occupancy.Glance {
-	l := d.Listing(by)
-	rooms, _, _ := d.Page(l, occupancy.Page{Limit: l.Len()})
-	return rooms
-}
-
 // nodes returns the localparts of rooms.
 func nodes(rooms []occupancy.Glance) (names []string) {
 	for _, g := range rooms {
@@ -32,7 +26,7 @@ func nodes(rooms []occupancy.Glance) (names []string) {
 
 // three returns a Directory of b with 1, c with 2 and a with 2 people, a and b of the same age, c older, and d of none.
 func three(t *testing.T) *occupancy.Directory {
-	d := occupancy.NewDirectory(muc, lobby)
+	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	room := func(node string, created int, present ...occupancy.Occupant) occupancy.Delta {
 		delta := whole(node+"@muc.meet.jitsi", present...)
@@ -57,88 +51,92 @@ func TestListingsAreSorted(t *testing.T) {
 		if diff := cmp.Diff(want, nodes(listed(d, by))); diff != "" {
 			t.Errorf("order %d: -want +got:\n%s", by, diff)
 		}
-		l := d.Listing(by)
 		slices.Reverse(want)
-		rooms, _, _ := d.Page(l, occupancy.Page{From: l.Len() - 1, Backwards: true, Limit: 10})
-		if diff := cmp.Diff(want, nodes(rooms)); diff != "" {
+		page, err := d.Rooms(occupancy.Query{Domain: muc.String(), By: by, Backwards: true, Limit: 10})
+		if diff := cmp.Diff(want, nodes(page.Rooms)); diff != "" || err != nil || page.Last != nil || !page.AsOf.Equal(at(9)) {
 			t.Errorf("order %d backwards: -want +got:\n%s", by, diff)
 		}
 	}
 }
 
-func TestAListingIsMadeAnewOnlyAfterAChange(t *testing.T) {
+func TestListsFollowWhatChanges(t *testing.T) {
 	d := three(t)
-	name, people := d.Listing(occupancy.ByName), d.Listing(occupancy.ByParticipants)
-	if d.Listing(occupancy.ByName) != name || d.Listing(occupancy.ByParticipants) != people {
-		t.Error("a listing was made anew although nothing has changed")
-	}
+	before := nodes(listed(d, occupancy.ByName))
+	_ = listed(d, occupancy.ByParticipants)
 	apply(t, d, at(10), synced(4, 7, occupancy.Delta{Room: "d@muc.meet.jitsi", Present: []occupancy.Occupant{somebody("gus", 1)}}))
-	if d.Listing(occupancy.ByName) != name {
-		t.Error("who is in a room has changed the order by name")
-	}
-	if d.Listing(occupancy.ByParticipants) == people {
-		t.Error("the order by participants is old")
+	if diff := cmp.Diff(before, nodes(listed(d, occupancy.ByName))); diff != "" {
+		t.Errorf("by name: -want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"a", "c", "d", "b"}, nodes(listed(d, occupancy.ByParticipants))); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	d.Forget(muc)
-	if l := d.Listing(occupancy.ByName); l.Len() != 0 {
-		t.Errorf("got %d rooms of a domain that was forgotten", l.Len())
+		t.Errorf("by participants: -want +got:\n%s", diff)
 	}
 }
 
 func TestPages(t *testing.T) {
-	d := three(t)
-	l := d.Listing(occupancy.ByParticipants) // a c b d
+	d := three(t) // a c b d
+	after := func(people int64, node string) *occupancy.Position {
+		return &occupancy.Position{Key: -people, Address: node + "@muc.meet.jitsi"}
+	}
 	for _, c := range []struct {
 		name string
-		page occupancy.Page
+		q    occupancy.Query
 		want []string
-		last int
-		more bool
+		last *occupancy.Position
 	}{
-		{"the first", occupancy.Page{Limit: 2}, []string{"a", "c"}, 1, true},
-		{"the last, which is full", occupancy.Page{From: 2, Limit: 2}, []string{"b", "d"}, 3, false},
-		{"what isn't wanted makes no next page", occupancy.Page{Limit: 2, Keep: func(g occupancy.Glance) bool { return g.Participants == 2 }}, []string{"a", "c"}, 1, false},
-		{"nothing is wanted", occupancy.Page{Limit: 2, Keep: func(occupancy.Glance) bool { return false }}, nil, -1, false},
-		{"behind the end", occupancy.Page{From: 4, Limit: 2}, nil, 3, false},
-		{"before the beginning", occupancy.Page{From: -1, Backwards: true, Limit: 2}, nil, 0, false},
+		{"the first", occupancy.Query{Limit: 2}, []string{"a", "c"}, after(2, "c")},
+		{"the last, which is full", occupancy.Query{After: after(2, "c"), Limit: 2}, []string{"b", "d"}, nil},
+		{"after a room that has gone", occupancy.Query{After: after(2, "bb"), Limit: 2}, []string{"c", "b"}, after(1, "b")},
+		{"backwards", occupancy.Query{Backwards: true, Limit: 2}, []string{"d", "b"}, after(1, "b")},
+		{"backwards from the middle", occupancy.Query{Backwards: true, After: after(1, "b"), Limit: 2}, []string{"c", "a"}, nil},
+		{"no limit", occupancy.Query{}, []string{"a", "c", "b", "d"}, nil},
+		{"what isn't wanted makes no next page", occupancy.Query{Limit: 2, Keep: func(g occupancy.Glance) bool { return g.Participants == 2 }}, []string{"a", "c"}, nil},
+		{"nothing is wanted", occupancy.Query{Limit: 2, Keep: func(occupancy.Glance) bool { return false }}, nil, nil},
+		{"behind the end", occupancy.Query{After: after(1, "d"), Limit: 2}, nil, nil},
+		{"before the beginning", occupancy.Query{After: after(2, "a"), Backwards: true, Limit: 2}, nil, nil},
+		{"those of a type", occupancy.Query{Type: occupancy.RoomMain}, []string{"a", "c", "b", "d"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rooms, last, more := d.Page(l, c.page)
-			if got := nodes(rooms); !slices.Equal(got, c.want) || last != c.last || more != c.more {
-				t.Errorf("got %q, last %d, more %t, want %q, %d, %t", got, last, more, c.want, c.last, c.more)
+			if c.q.Type == "" {
+				c.q.Domain = muc.String()
+			}
+			c.q.By = occupancy.ByParticipants
+			page, err := d.Rooms(c.q)
+			if diff := cmp.Diff(c.last, page.Last); err != nil || !slices.Equal(nodes(page.Rooms), c.want) || diff != "" {
+				t.Errorf("got %q, %v, want %q; last: -want +got:\n%s", nodes(page.Rooms), err, c.want, diff)
 			}
 		})
 	}
 }
 
-func TestWhereARoomWouldStand(t *testing.T) {
-	l := three(t).Listing(occupancy.ByName)
+// Rooms of several domains are all there, or the page is an error: an empty page means that there are no rooms.
+func TestDirectoryRooms_EveryDomainIsReadable(t *testing.T) {
+	d := three(t)
 	for _, c := range []struct {
-		address         string
-		after, backward int
+		name string
+		q    occupancy.Query
+		want occupancy.Reason // or nothing
 	}{
-		{"b@muc.meet.jitsi", 2, 0},
-		{"bb@muc.meet.jitsi", 2, 1},
-		{"", 0, -1},
-		{"z", 4, 3},
+		{"the domain", occupancy.Query{Domain: muc.String()}, ""},
+		{"its type", occupancy.Query{Type: occupancy.RoomMain}, ""},
+		{"another domain", occupancy.Query{Domain: lobby.String()}, occupancy.ReasonConnecting},
+		{"another type", occupancy.Query{Type: occupancy.RoomLobby}, occupancy.ReasonConnecting},
+		{"all of them", occupancy.Query{}, occupancy.ReasonConnecting},
 	} {
-		p := occupancy.Position{Address: c.address}
-		if got, back := l.After(p, false), l.After(p, true); got != c.after || back != c.backward {
-			t.Errorf("%s: got %d and %d backwards, want %d and %d", c.address, got, back, c.after, c.backward)
+		if _, err := d.Rooms(c.q); reasonOf(err) != c.want {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
-	if got := l.Position(1); got != (occupancy.Position{Address: "b@muc.meet.jitsi"}) {
-		t.Errorf("got %+v", got)
+	for _, q := range []occupancy.Query{{Domain: "muc.example.com"}, {Type: occupancy.RoomBreakout}} {
+		if _, err := d.Rooms(q); !errors.Is(err, occupancy.ErrNotWatched) {
+			t.Errorf("%+v: got %v, want ErrNotWatched", q, err)
+		}
 	}
 }
 
 // Rooms come and go and change between any two pages. Those that live throughout, and keep their place, are told once each.
 func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 	for _, by := range []occupancy.Order{occupancy.ByName, occupancy.ByCreation} {
-		d := occupancy.NewDirectory(muc)
+		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
 		random := rand.New(rand.NewPCG(1, uint64(by)))
 		rooms, people := map[int]int{}, 0
@@ -166,18 +164,16 @@ func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 		}
 		before := maps.Clone(rooms)
 		told := map[string]int{}
-		l := d.Listing(by)
-		for from, more := 0, true; more; {
-			var page []occupancy.Glance
-			page, from, more = d.Page(l, occupancy.Page{From: from, Limit: 7})
-			for _, g := range page {
+		for q := (occupancy.Query{By: by, Limit: 7}); ; {
+			page, err := d.Rooms(q)
+			must(t, err)
+			for _, g := range page.Rooms {
 				told[g.Address]++
 			}
-			if len(page) > 0 {
-				p := l.Position(from)
-				l = d.Listing(by)
-				from = l.After(p, false)
+			if page.Last == nil {
+				break
 			}
+			q.After = page.Last
 			for range 10 {
 				change()
 			}
@@ -194,7 +190,7 @@ func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 }
 
 func TestStatesOfRoomsTellThemApart(t *testing.T) {
-	d := occupancy.NewDirectory(muc, lobby)
+	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	d.Begin(lobby, jitsi)
 	states := map[occupancy.State]string{}
@@ -232,18 +228,27 @@ func TestStatesOfRoomsTellThemApart(t *testing.T) {
 func TestSurveyAndDomains(t *testing.T) {
 	d := three(t)
 	apply(t, d, at(20), synced(6, 8, whole("e@muc.meet.jitsi", focus), whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	got, ok := d.Survey(muc)
-	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got.Sizes); !ok || diff != "" {
+	got, err := d.Survey(muc.String())
+	must(t, err)
+	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	want := []occupancy.WatchedDomain{{JID: muc, Type: occupancy.RoomMain}, {JID: lobby, Type: occupancy.RoomLobby}}
-	if diff := cmp.Diff(want, d.Domains(), sameJID); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
+		t.Errorf("got the largest room %+v, want the first of those with two people", g)
+	}
+	if got, err := d.Survey(""); reasonOf(err) != occupancy.ReasonConnecting {
+		t.Errorf("got %+v, %v although one of the domains can't be read", got, err)
+	}
+	want := []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomLobby}
+	for i, domain := range d.Domains() {
+		if domain.Type != want[i] || !domain.JID.Equal([]jid.JID{muc, lobby}[i]) {
+			t.Errorf("got %+v, want %s", domain, want[i])
+		}
 	}
 }
 
 func TestAnEventTellsWhoElseTellsOfItsRoom(t *testing.T) {
-	d := occupancy.NewDirectory(muc, lobby)
+	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	d.Begin(lobby, jitsi)
 	apply(t, d, at(1), synced(1, 1, whole("daily@muc.meet.jitsi", somebody("ann", 1))))

@@ -1,6 +1,7 @@
 package occupancy_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,9 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"mellium.im/xmpp/jid"
 	"pgregory.net/rapid"
@@ -97,6 +99,8 @@ type history struct {
 	synced bool              // told is complete, and served
 	served model             // nil while nothing is known
 
+	status    occupancy.Status
+	asOf      time.Time // when served was confirmed
 	followers []*follower
 	reference *follower
 	slow      []slowReader
@@ -105,31 +109,41 @@ type history struct {
 
 // TestDirectoryIsLikeTheModel plays random histories: people come, go, change and are renamed, rooms end and begin anew,
 // batches come twice and in other orders of rooms, are lost, and snapshots are taken, broken off and taken again.
+// Meanwhile the connection is lost and made, the module comes and goes, and time passes.
 func TestDirectoryIsLikeTheModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := &history{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[string]string)}
-		h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
-		h.reference.load(t, h.d)
-		t.Repeat(map[string]func(*rapid.T){
-			"":          h.check,
-			"join":      func(t *rapid.T) { h.present(t, true) },
-			"update":    func(t *rapid.T) { h.present(t, false) },
-			"leave":     h.leave,
-			"rename":    h.rename,
-			"facts":     h.facts,
-			"restate":   h.restate,
-			"destroy":   h.destroy,
-			"flush":     h.flush,
-			"lose":      h.lose,
-			"begin":     h.begin,
-			"forget":    h.forget,
-			"subscribe": h.subscribe,
-			"load":      h.load,
-			"replay":    h.replay,
-			"doze":      h.doze,
-		})
-		h.replayAll(t)
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(noDeadline{t}, playHistory)
 	})
+}
+
+// noDeadline is a test whose deadline isn't looked at, which can't be done where time is virtual.
+type noDeadline struct{ testing.TB }
+
+func playHistory(t *rapid.T) {
+	h := &history{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[string]string)}
+	h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
+	h.reference.load(t, h.d)
+	t.Repeat(map[string]func(*rapid.T){
+		"":          h.check,
+		"join":      func(t *rapid.T) { h.present(t, true) },
+		"update":    func(t *rapid.T) { h.present(t, false) },
+		"leave":     h.leave,
+		"rename":    h.rename,
+		"facts":     h.facts,
+		"restate":   h.restate,
+		"destroy":   h.destroy,
+		"flush":     h.flush,
+		"lose":      h.lose,
+		"begin":     h.begin,
+		"forget":    h.forget,
+		"report":    h.report,
+		"wait":      h.wait,
+		"subscribe": h.subscribe,
+		"load":      h.load,
+		"replay":    h.replay,
+		"doze":      h.doze,
+	})
+	h.replayAll(t)
 }
 
 func (h *history) happen(d occupancy.Delta) {
@@ -236,20 +250,21 @@ func (h *history) flush(t *rapid.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(h.truth, h.told, cmp.AllowUnexported(modelRoom{})); diff != "" {
+	if diff := gocmp.Diff(h.truth, h.told, gocmp.AllowUnexported(modelRoom{})); diff != "" {
 		t.Fatalf("the history isn't told as it was: %s", diff)
 	}
 }
 
 func (h *history) apply(t *rapid.T, b occupancy.Batch) {
 	h.clock++
-	if err := h.d.Apply(muc, b, at(h.clock)); err != nil {
+	now := time.Now()
+	if err := h.d.Apply(muc, b, now); err != nil {
 		t.Fatal(err)
 	}
 	if b.Synced {
-		h.served = h.told.clone()
-		if got, ok := h.d.AsOf(muc); !ok || !got.Equal(at(h.clock)) {
-			t.Fatalf("got as of %s, %t after a batch of %s", got, ok, at(h.clock))
+		h.served, h.asOf = h.told.clone(), now
+		if got, ok := confirmed(h.d, muc); !ok || !got.Equal(now) {
+			t.Fatalf("got as of %s, %t after a batch of %s", got, ok, now)
 		}
 	}
 }
@@ -261,7 +276,10 @@ func (h *history) lose(t *rapid.T) {
 	}
 	h.queue = nil
 	heartbeat, known := h.truth.batch(), h.told.batch()
-	err := h.d.Apply(muc, heartbeat, at(h.clock))
+	err := h.d.Apply(muc, heartbeat, time.Now())
+	if err == nil {
+		h.asOf = time.Now()
+	}
 	if differ := heartbeat.Rooms != known.Rooms || heartbeat.Occupants != known.Occupants; errors.Is(err, occupancy.ErrTotals) != differ {
 		t.Fatalf("got error %v, want one: %t", err, differ)
 	}
@@ -288,20 +306,81 @@ func (h *history) forget(t *rapid.T) {
 	h.told, h.synced, h.served, h.queue = nil, false, nil, nil
 }
 
+// report has the owner report another status.
+func (h *history) report(t *rapid.T) {
+	h.status = occupancy.Status{
+		Connected: rapid.Bool().Draw(t, "connected"),
+		Since:     time.Now().Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "since")) * time.Second),
+		Mode:      rapid.SampledFrom([]occupancy.Mode{occupancy.ModeUndecided, occupancy.ModeModule, occupancy.ModeModule, occupancy.ModeExistence}).Draw(t, "mode"),
+	}
+	if !h.status.Connected || rapid.IntRange(0, 3).Draw(t, "problem") == 0 {
+		h.status.Problem = &occupancy.UnknownError{Reason: rapid.SampledFrom([]occupancy.Reason{occupancy.ReasonLost, occupancy.ReasonNoMUC}).Draw(t, "reason")}
+	}
+	h.d.SetStatus(muc, h.status)
+}
+
+// wait lets time pass.
+func (h *history) wait(t *rapid.T) {
+	time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 14, 16, 31}).Draw(t, "seconds")) * time.Second)
+}
+
+// reasons are why Prosody can't be asked, rooms can't be read, and events don't come as they happen.
+func (h *history) reasons() string {
+	age := time.Since(h.asOf)
+	fresh := h.served != nil && age <= 30*time.Second
+	var problem, read, event occupancy.Reason
+	switch {
+	case h.status.Problem != nil:
+		problem = h.status.Problem.Reason
+	case !h.status.Connected:
+		problem = occupancy.ReasonConnecting
+	case h.status.Mode == occupancy.ModeModule && !fresh:
+		problem = occupancy.ReasonSyncing
+	}
+	if !fresh {
+		read = cmp.Or(problem, occupancy.ReasonModuleMissing)
+	}
+	event = problem
+	if problem == "" {
+		switch {
+		case h.status.Mode != occupancy.ModeModule:
+			event = occupancy.ReasonModuleMissing
+		case age > 15*time.Second, h.asOf.Before(h.status.Since):
+			event = occupancy.ReasonSyncing
+		}
+	}
+	return fmt.Sprintf("%q %q %q", problem, read, event)
+}
+
 // check compares what the directory serves with the model.
 func (h *history) check(t *rapid.T) {
+	domain, err := h.d.Domain(muc)
+	if err != nil || problems(domain) != h.reasons() {
+		t.Fatalf("got problems %s, %v want %s", problems(domain), err, h.reasons())
+	}
 	got, known := read(t, h.d)
-	if known != (h.served != nil) {
-		t.Fatalf("known: got %t", known)
+	if known != (domain.ReadProblem == nil) {
+		t.Fatalf("got %t and the problem %v", known, domain.ReadProblem)
+	}
+	if _, err := h.d.LiveTotals(); (err == nil) != (domain.EventProblem == nil) {
+		t.Fatalf("got live totals %v and the problem %v", err, domain.EventProblem)
 	}
 	want := h.served.visible()
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(modelRoom{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(modelRoom{}), cmpopts.EquateEmpty()); known && diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
 	}
+	totals, err := h.d.Totals(muc)
+	page, listErr := h.d.Rooms(occupancy.Query{})
+	survey, surveyErr := h.d.Survey("")
 	if !known {
+		if err == nil || listErr == nil || surveyErr == nil {
+			t.Fatalf("got %+v, %+v, %+v of what can't be read", totals, page, survey)
+		}
 		return
 	}
-	totals, _ := h.d.Totals(muc)
+	if err != nil || listErr != nil || surveyErr != nil || survey[0].Rooms != len(page.Rooms) {
+		t.Fatalf("got %v, %v, %v, and %+v of what can be read", err, listErr, surveyErr, survey)
+	}
 	var all occupancy.Tally
 	most := math.MaxInt
 	for _, g := range listed(h.d, occupancy.ByParticipants) {
@@ -385,8 +464,8 @@ func (m model) visible() model {
 func read(t *rapid.T, d *occupancy.Directory) (m model, known bool) {
 	m = model{}
 	for _, at := range pool {
-		var r occupancy.Room
-		if r, known = d.Room(jid.MustParse(at)); r.Exists {
+		r, err := d.Room(jid.MustParse(at))
+		if known = err == nil; r.Exists {
 			m[at] = fromRoom(t, r)
 		}
 	}

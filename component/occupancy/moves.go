@@ -1,10 +1,6 @@
 package occupancy
 
-import (
-	"slices"
-
-	"mellium.im/xmpp/jid"
-)
+import "slices"
 
 // moves counts who has joined and left the rooms of a domain, by kind in the order of kinds.
 type moves struct{ joins, leaves [len(kinds)]uint64 }
@@ -24,19 +20,10 @@ func (m *moves) count(c change) {
 	}
 }
 
-// Moves returns how many occupants of each kind have joined and left the rooms of domain since the Directory was made,
-// and false if nothing is known of the domain.
-// Whoever was there when the domain became known hasn't joined, and a change that nobody told of for a time counts once it is known.
-func (d *Directory) Moves(domain jid.JID) (joins, leaves map[Kind]uint64, known bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil {
-		return nil, nil, false
+// countOf returns the count of kind k.
+func countOf(counts [len(kinds)]uint64, k Kind) uint64 {
+	if i := slices.Index(kinds[:], k); i >= 0 {
+		return counts[i]
 	}
-	joins, leaves = make(map[Kind]uint64, len(kinds)), make(map[Kind]uint64, len(kinds))
-	for i, k := range kinds {
-		joins[k], leaves[k] = w.moves.joins[i], w.moves.leaves[i]
-	}
-	return joins, leaves, true
+	return 0
 }

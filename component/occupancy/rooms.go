@@ -3,59 +3,41 @@ package occupancy
 import (
 	"iter"
 	"strings"
+	"time"
 
 	"mellium.im/xmpp/jid"
 )
 
-// Room returns what is known of a room, which need not exist, and false if nothing is known of its domain,
-// or if it isn't known whether there is such a room.
-func (d *Directory) Room(room jid.JID) (Room, bool) {
+// Room returns a room, which need not exist.
+//
+// A replica answers while it was confirmed within MaxStaleness, even if the connection to Prosody was lost meanwhile:
+// the AsOf of the room says how old it is. Otherwise the error is an [UnknownError], or [ErrNotWatched].
+// Where nothing is wrong but that the domain has no Lua module it is also [ErrNoModule]: Prosody can be asked about single rooms.
+// A room that isn't there is an error as well where Prosody may have rooms that it couldn't look at (ReasonStorage).
+func (d *Directory) Room(room jid.JID) (Room, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	w := d.domain(room.Domainpart())
-	if w == nil || w.served == nil {
-		return Room{}, false
+	if w == nil {
+		return Room{}, ErrNotWatched
 	}
 	at := room.Bare().String()
-	r := w.served.rooms[at]
-	if r == nil && w.served.unseen {
-		return Room{}, false
+	r := w.served.room(at)
+	if err := d.unreadable(w, r, time.Now()); err != nil {
+		return Room{}, err
 	}
 	if r == nil || r.hidden {
 		return Room{
 			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0), Numbers: stateAt(0),
 			Counts: map[Kind]int{}, Occupants: []*Occupant{},
-		}, true
+		}, nil
 	}
 	view := d.view(w, at, r)
 	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		view.Occupants = append(view.Occupants, o)
 	}
-	return view, true
-}
-
-// Totals is who is in all the rooms of a domain.
-type Totals struct {
-	Rooms int
-	Tally Tally
-	Sizes Sizes
-}
-
-// Totals returns the totals of domain, and false if not all of it is known.
-func (d *Directory) Totals(domain jid.JID) (Totals, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil || w.served == nil || w.served.unseen {
-		return Totals{}, false
-	}
-	return w.totals(), true
-}
-
-// totals returns the totals of a domain of which something is known. The caller holds mu.
-func (w *watched) totals() Totals {
-	return Totals{Rooms: w.served.shown, Tally: w.served.tally, Sizes: w.served.sizes}
+	return view, nil
 }
 
 // view returns a room without its occupants. The caller holds mu.

@@ -1,6 +1,7 @@
 package occupancy_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
 
 func TestRoomTellsEverything(t *testing.T) {
-	d := occupancy.NewDirectory(muc, lobby, breakout)
+	d := newDirectory(muc, lobby, breakout)
 	for _, domain := range []jid.JID{muc, lobby, breakout} {
 		d.Begin(domain, jitsi)
 	}
@@ -40,10 +41,8 @@ func TestRoomTellsEverything(t *testing.T) {
 	must(t, d.Apply(breakout, synced(1, 2, whole("b1@breakout.meet.jitsi", focus, somebody("gus", 5))), at(12)))
 
 	room := jid.MustParse("[acme]daily@muc.meet.jitsi")
-	got, ok := d.Room(room.Bare())
-	if !ok {
-		t.Fatal("nothing is known")
-	}
+	got, err := d.Room(room.Bare())
+	must(t, err)
 	focus, ann, rec := focus, ann, rec
 	focus.Kind, ann.Kind, rec.Kind = occupancy.KindFocus, occupancy.KindUser, occupancy.KindRecorder
 	want := occupancy.Room{
@@ -70,8 +69,8 @@ func TestRoomTellsEverything(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, child := range []string{"[acme]daily@lobby.meet.jitsi", "b1@breakout.meet.jitsi"} {
-		r, ok := d.Room(jid.MustParse(child))
-		if !ok || !r.Parent.Equal(room) || r.Participants == 0 {
+		r, err := d.Room(jid.MustParse(child))
+		if err != nil || !r.Parent.Equal(room) || r.Participants == 0 {
 			t.Errorf("%s: got parent %s and %d people", child, r.Parent, r.Participants)
 		}
 	}
@@ -118,26 +117,26 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	d := meeting(t)
 	apply(t, d, at(20), synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	for _, name := range []string{"none@muc.meet.jitsi", "__jicofo-health-check-1@muc.meet.jitsi"} {
-		got, ok := d.Room(jid.MustParse(name))
+		got, err := d.Room(jid.MustParse(name))
 		want := occupancy.Room{
 			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain, State: got.State, Numbers: got.Numbers,
 			Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}, Version: got.Version,
 		}
-		if diff := cmp.Diff(want, got, sameJID); diff != "" || !ok {
-			t.Errorf("%s: %t, -want +got:\n%s", name, ok, diff)
+		if diff := cmp.Diff(want, got, sameJID); diff != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)
 		}
 	}
-	if got, ok := d.Room(jid.MustParse("daily@lobby.meet.jitsi")); ok {
+	if got, err := d.Room(jid.MustParse("daily@lobby.meet.jitsi")); reasonOf(err) != occupancy.ReasonConnecting {
 		t.Errorf("got %+v of a domain that is not known yet", got)
 	}
-	if got, ok := d.Room(jid.MustParse("daily@muc.example.com")); ok {
+	if got, err := d.Room(jid.MustParse("daily@muc.example.com")); !errors.Is(err, occupancy.ErrNotWatched) {
 		t.Errorf("got %+v of a domain that is not watched", got)
 	}
 }
 
 func TestLobbyWithoutFacts(t *testing.T) {
 	elsewhere := jid.MustParse("lobby.example.com")
-	d := occupancy.NewDirectory(muc, elsewhere, lobby)
+	d := newDirectory(muc, elsewhere, lobby)
 	for _, domain := range []jid.JID{muc, elsewhere, lobby} {
 		d.Begin(domain, jitsi)
 	}
@@ -226,9 +225,9 @@ func TestRoomsAndTotals(t *testing.T) {
 	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	got, ok := d.Totals(muc)
-	if !ok || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
-		t.Errorf("got totals %+v, %t", got, ok)
+	got, err := d.Totals(muc)
+	if err != nil || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
+		t.Errorf("got totals %+v, %v", got, err)
 	}
 	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
 	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
@@ -254,7 +253,7 @@ func TestTypesOfDomains(t *testing.T) {
 			for _, name := range c.domains {
 				domains = append(domains, jid.MustParse(name))
 			}
-			d := occupancy.NewDirectory(domains...)
+			d := newDirectory(domains...)
 			for i, domain := range domains {
 				d.Begin(domain, jitsi)
 				must(t, d.Apply(domain, synced(0, 0), time.Now()))
@@ -268,7 +267,7 @@ func TestTypesOfDomains(t *testing.T) {
 
 func TestTenant(t *testing.T) {
 	for node, want := range map[string]string{"daily": "", "[acme]daily": "acme", "[acme]": "", "[acme": "", "a[b]c": "", "[a][b]": "a"} {
-		d := occupancy.NewDirectory(muc)
+		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
 		apply(t, d, at(1), synced(1, 1, whole(node+"@muc.meet.jitsi", focus)))
 		room, _ := d.Room(jid.NewUnsafe(node, muc.String(), "").JID)
@@ -284,15 +283,21 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 	batch := synced(1, 3)
 	batch.Unseen = true
 	apply(t, d, at(20), batch)
-	for name, known := range map[string]bool{"Room": is(d.Room(other)), "Glance": is(d.Glance(other)), "Totals": is(d.Totals(muc)), "Survey": is(d.Survey(muc))} {
-		if known {
-			t.Errorf("%s: known, but there may be rooms that nobody could look at", name)
+	d.SetStatus(muc, following())
+	for name, err := range map[string]error{
+		"Room": of(d.Room(other)), "Glance": of(d.Glance(other)), "Totals": of(d.Totals(muc)), "Survey": of(d.Survey(muc.String())), "Rooms": of(d.Rooms(occupancy.Query{Domain: muc.String()})),
+	} {
+		if reasonOf(err) != occupancy.ReasonStorage {
+			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't look at", name, err)
 		}
 	}
-	if room, ok := d.Room(daily); !ok || room.Participants != 2 || !room.Exact {
-		t.Errorf("got %+v, %t want the room that is known", room, ok)
+	if domain, err := d.Domain(muc); err != nil || problems(domain) != `"storage" "storage" "storage"` {
+		t.Errorf("got the problems %s", problems(domain))
 	}
-	if !d.Unseen(muc) || d.Unseen(lobby) || d.Snapshot().Domains()[0].Known || d.SnapshotOf(other).Domains()[0].Known || !d.SnapshotOf(daily).Domains()[0].Known {
+	if room, err := d.Room(daily); err != nil || room.Participants != 2 || !room.Exact {
+		t.Errorf("got %+v, %v want the room that is there", room, err)
+	}
+	if d.Snapshot().Domains()[0].Known || d.SnapshotOf(other).Domains()[0].Known || !d.SnapshotOf(daily).Domains()[0].Known {
 		t.Error("got the domain as a whole known, or the room that is known as unknown")
 	}
 	d.Begin(breakout, jitsi)
@@ -301,13 +306,13 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 	if room, _ := d.Room(daily); room.Breakouts[0].Known {
 		t.Errorf("got %+v want a breakout room of which nothing is known", room.Breakouts[0])
 	}
-	if room, ok := d.Room(other); !ok || room.Exists || !room.Exact || !is(d.Totals(muc)) {
-		t.Errorf("got %+v, %t want a room that is known not to exist", room, ok)
+	if room, err := d.Room(other); err != nil || room.Exists || !room.Exact || of(d.Totals(muc)) != nil {
+		t.Errorf("got %+v, %v want a room that is known not to exist", room, err)
 	}
 }
 
-// is returns whether there is a value.
-func is[T any](_ T, ok bool) bool { return ok }
+// of returns the error of a read.
+func of[T any](_ T, err error) error { return err }
 
 func TestDirectory_VisitorsOfAVisitorNodeAreThoseInTheRoom(t *testing.T) {
 	visitor := func(nick string) occupancy.Occupant {
@@ -315,7 +320,7 @@ func TestDirectory_VisitorsOfAVisitorNodeAreThoseInTheRoom(t *testing.T) {
 		o.Role = "visitor"
 		return o
 	}
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	d.Begin(muc, occupancy.Trust{VisitorNode: true})
 	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), visitor("v1"))))
 	s := d.Subscribe(10)

@@ -40,7 +40,7 @@ func TestSizesFollowEveryRoom(t *testing.T) {
 
 func TestARoomIsOfTheSmallestSizeThatHoldsIt(t *testing.T) {
 	for people, want := range map[int]int{0: 0, 5: 5, 6: 10, 10: 10, 11: 20, 499: 500, 500: 500, 501: 0} {
-		d := occupancy.NewDirectory(muc)
+		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
 		room := page(1, people)
 		apply(t, d, at(0), synced(1, people, room))

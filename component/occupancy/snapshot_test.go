@@ -88,7 +88,7 @@ func TestEventsOfARoomTellItsFacts(t *testing.T) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	d := occupancy.NewDirectory(muc)
+	d := newDirectory(muc)
 	d.Begin(muc, jitsi)
 	var deltas []occupancy.Delta
 	for i := range 1000 {

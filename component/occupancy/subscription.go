@@ -40,7 +40,7 @@ func (s *Subscription) wants(e Event) bool {
 	switch {
 	case s.rooms == nil:
 		return true
-	case e.Kind == EventReset:
+	case e.Kind == EventReset, e.Kind == EventStatus:
 		return s.domains[e.Room.Domainpart()]
 	}
 	return s.rooms[e.Room.String()]

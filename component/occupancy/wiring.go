@@ -8,13 +8,14 @@ import (
 
 // Wiring is how the service hangs together with Prosody at one moment, for whoever has to mend it. The caller owns it.
 type Wiring struct {
-	Link Link
-
 	// Component is our own JID, Prosody the host:port that it is connected to.
 	Component jid.JID
 	Prosody   string
 
-	// Domains are the watched MUC domains, main one first, as in Link.
+	// LastAnswer is when Prosody last answered a question, or zero.
+	LastAnswer time.Time
+
+	// Domains are the watched MUC domains, main one first.
 	Domains []DomainWiring
 
 	// Admins are the entries of the list of admins.
@@ -27,9 +28,6 @@ type Wiring struct {
 // DomainWiring is how one watched MUC domain is known.
 type DomainWiring struct {
 	Domain
-
-	// AsOf is when what is served of it was last known to be true, zero where nothing is.
-	AsOf time.Time
 
 	// Resyncs is how often its copy had to be made anew.
 	Resyncs uint64

@@ -53,14 +53,18 @@ type adminFacts struct {
 
 // factsOf returns what the doctor has learnt by itself.
 func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) facts {
-	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: w.Link.Up}
-	if p := w.Link.Problem; p != nil {
-		f.Reason, f.err = p.Reason, p.Err
+	main := w.Domains[0]
+	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: main.Connected}
+	if !main.Connected {
+		f.Reason, f.err = main.Problem.Reason, main.Problem.Err
 	}
 	for _, d := range w.Domains {
 		known := domainFacts{Domain: d.JID.String(), Mode: d.Mode, Resyncs: d.Resyncs}
+		if p := d.CountProblem(); p != nil {
+			known.Reason = p.Reason
+		}
 		if d.Problem != nil {
-			known.Mode, known.Reason = "", d.Problem.Reason
+			known.Mode = ""
 		}
 		if !d.AsOf.IsZero() {
 			known.AsOf = &d.AsOf

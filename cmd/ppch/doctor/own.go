@@ -15,6 +15,8 @@ import (
 // own connects to Prosody as the service would, and returns how to see what comes of it, and how to end it.
 func (e *examination) own() (look func(context.Context) (facts, error), end func()) {
 	e.byItself = true
+	directory := occupancy.NewDirectory(e.MUCDomains...)
+	directory.MaxStaleness = time.Minute
 	c, err := component.New(component.Config{
 		Address:    e.Address,
 		Domain:     e.Domain,
@@ -22,11 +24,9 @@ func (e *examination) own() (look func(context.Context) (facts, error), end func
 		MUCDomains: e.MUCDomains,
 		Admins:     e.Admins,
 		Version:    e.Version,
-		Directory:  occupancy.NewDirectory(e.MUCDomains...),
-
-		MaxStaleness: time.Minute,
-		Log:          slog.New(slog.DiscardHandler),
-		Dial:         (&net.Dialer{Timeout: dialPatience}).DialContext,
+		Directory:  directory,
+		Log:        slog.New(slog.DiscardHandler),
+		Dial:       (&net.Dialer{Timeout: dialPatience}).DialContext,
 	})
 	if err != nil {
 		panic(err) // the configuration was found to be right
@@ -41,7 +41,7 @@ func (e *examination) own() (look func(context.Context) (facts, error), end func
 		}
 		w := c.Wiring()
 		var services []occupancy.Service
-		if w.Link.Up {
+		if w.Domains[0].Connected {
 			services, _ = c.Services() // without these mends are less clear
 		}
 		return factsOf(w, services, e.Version), nil

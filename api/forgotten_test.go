@@ -1,0 +1,113 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// A domain is forgotten and loaded again and again while it is read.
+// No answer may say that nothing is there: it has the room, or it is a 503.
+func TestReads_ForgottenIsNeverEmpty(t *testing.T) {
+	d := newVillage(t, map[string]int{"daily": 2})
+	s := start(t, told(d.Directory))
+	load := func() {
+		people := []occupancy.Occupant{{ID: "a", RealJID: "a@meet.jitsi/x"}, {ID: "b", RealJID: "b@meet.jitsi/x"}}
+		room := occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: people}
+		d.Begin(mainDomain, occupancy.Trust{})
+		if err := d.Apply(mainDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 2, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	load()
+	ask := func(target string) (int, string) {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("X-API-Key", testKey)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var forgetting, asking sync.WaitGroup
+	forgetting.Go(func() {
+		for ctx.Err() == nil {
+			d.Forget(mainDomain)
+			load()
+		}
+	})
+	for target, want := range map[string]string{
+		"/api/rooms":                     `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?sort=participants":   `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?type=all&limit=1":    `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?name=daily":          `"participant_count":2`,
+		"/api/rooms/daily":               `"participant_count":2`,
+		"/api/rooms/daily/participants":  `"participant_count":2`,
+		"/api/stats":                     `"rooms":1,"participant_count":2`,
+		"/api/rooms?q=dai&sort=created":  `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?expand=occupants":    `"id":"a"`,
+		"/api/rooms?limit=1&order=desc":  `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?min_participants=1":  `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?type=main&tenant=":   `"room_jid":"daily@muc.meet.jitsi"`,
+		"/api/rooms?name=daily&name=nil": `"participant_count":2`,
+	} {
+		asking.Go(func() {
+			answers := map[int]int{}
+			for range 1500 {
+				status, body := ask(target)
+				answers[status]++
+				if status == http.StatusOK && !strings.Contains(body, want) {
+					t.Errorf("%s: got 200 %s", target, body)
+					return
+				}
+			}
+			if answers[http.StatusOK]+answers[http.StatusServiceUnavailable] != 1500 {
+				t.Errorf("%s: got %v", target, answers)
+			}
+		})
+	}
+	asking.Wait()
+	stop()
+	forgetting.Wait()
+}
+
+// The snapshot of a stream has all rooms of a domain, or says that the domain isn't known.
+func TestSnapshots_ForgottenIsNeverEmpty(t *testing.T) {
+	d := newSite(t)
+	d.join("daily", "ann")
+	s := prepare(t, telling(d.Directory))
+	defer func() { _ = s.CloseListener() }()
+	ctx, stop := context.WithCancel(t.Context())
+	var forgetting sync.WaitGroup
+	forgetting.Go(func() {
+		for ctx.Err() == nil {
+			d.Forget(mainDomain)
+			d.Begin(mainDomain, occupancy.Trust{})
+			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann")}})
+		}
+	})
+	for range 500 {
+		s.ForgetSnapshot()
+		for part := range s.Parts() {
+			_, data, _ := strings.Cut(part, "data: ")
+			var got struct {
+				Domains []struct{ Known bool }
+				Rooms   []any
+			}
+			if err := json.Unmarshal([]byte(data), &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Domains[0].Known != (len(got.Rooms) == 1) {
+				t.Fatalf("got %s", part)
+			}
+		}
+	}
+	stop()
+	forgetting.Wait()
+}

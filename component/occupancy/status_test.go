@@ -1,0 +1,362 @@
+package occupancy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// following is a status in which the module of a domain sends what happens.
+func following() occupancy.Status {
+	return occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule}
+}
+
+// confirm has the rooms of muc be confirmed as they are in meeting.
+func confirm(t *testing.T, d *occupancy.Directory) {
+	t.Helper()
+	d.Begin(muc, jitsi)
+	must(t, d.Apply(muc, synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))), time.Now()))
+}
+
+// statuses returns the domains whose status has changed, each as "domain live" or "domain reason", and passes over other events.
+func statuses(s *occupancy.Subscription) (all []string) {
+	for {
+		select {
+		case e := <-s.Events():
+			switch {
+			case e.Kind != occupancy.EventStatus:
+			case e.Domain.EventProblem == nil:
+				all = append(all, e.Room.String()+" live")
+			default:
+				all = append(all, e.Room.String()+" "+string(e.Domain.EventProblem.Reason))
+			}
+		default:
+			return all
+		}
+	}
+}
+
+func TestStatus_TwoMeasures(t *testing.T) {
+	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost}
+	for _, c := range []struct {
+		name   string
+		happen func(t *testing.T, d *occupancy.Directory)
+		// reasons why Prosody can't be asked, rooms can't be read, and events don't come as they happen
+		want string
+	}{
+		{"nothing has been tried yet", func(*testing.T, *occupancy.Directory) {}, `"connecting" "connecting" "connecting"`},
+		{"the module is there, and sends its rooms", func(_ *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+		}, `"syncing" "syncing" "syncing"`},
+		{"all rooms are there", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+		}, `"" "" ""`},
+		{"the connection is lost: a read has its age, a stream has stopped", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			time.Sleep(30 * time.Second)
+		}, `"lost" "" "lost"`},
+		{"it is lost for longer than a replica may answer", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			time.Sleep(30*time.Second + 1)
+		}, `"lost" "lost" "lost"`},
+		{"another connection is there, and hasn't confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			time.Sleep(time.Second)
+			d.SetStatus(muc, following())
+		}, `"" "" "syncing"`},
+		{"it has confirmed them", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			time.Sleep(time.Second)
+			d.SetStatus(muc, following())
+			confirm(t, d)
+		}, `"" "" ""`},
+		{"the module has been silent for so long that a stream isn't live", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			time.Sleep(15*time.Second + 1)
+		}, `"" "" "syncing"`},
+		{"the domain is no MUC service any more, and its rooms were known a moment ago", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			s := following()
+			s.Problem = &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC}
+			d.SetStatus(muc, s)
+		}, `"no-muc" "" "no-muc"`},
+		{"there is no module: Prosody can be asked about single rooms", func(_ *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
+		}, `"" "module-missing" "module-missing"`},
+		{"rooms are hidden", func(_ *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeExistence})
+		}, `"" "module-missing" "module-missing"`},
+		{"forgotten", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			d.Forget(muc)
+		}, `"syncing" "syncing" "syncing"`},
+		{"of another domain", func(_ *testing.T, d *occupancy.Directory) {
+			d.SetStatus(lobby, following())
+			d.SetStatus(jid.MustParse("muc.example.com"), following())
+		}, `"connecting" "connecting" "connecting"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := occupancy.NewDirectory(muc, lobby)
+				c.happen(t, d)
+				domain, err := d.Domain(muc)
+				must(t, err)
+				if got := problems(domain); got != c.want {
+					t.Errorf("got %s, want %s", got, c.want)
+				}
+				_, err = d.Room(daily)
+				if readable := domain.ReadProblem == nil; (err == nil) != readable || reasonOf(err) != reason(domain.ReadProblem) {
+					t.Errorf("got %v for a room, want the problem %v", err, domain.ReadProblem)
+				}
+				if ask := domain.Problem == nil && domain.Mode != occupancy.ModeModule; errors.Is(err, occupancy.ErrNoModule) != ask {
+					t.Errorf("got %v, want that Prosody can be asked: %t", err, ask)
+				}
+			})
+		})
+	}
+}
+
+func TestStatus_RetryIsThatOfTheNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := occupancy.NewDirectory(muc)
+		lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, RetryAfter: time.Hour}
+		d.SetStatus(muc, occupancy.Status{Problem: lost, RetryAt: time.Now().Add(10 * time.Second)})
+		for _, want := range []time.Duration{10 * time.Second, 4 * time.Second, time.Second} {
+			var unknown *occupancy.UnknownError
+			if _, err := d.Room(daily); !errors.As(err, &unknown) || unknown.RetryAfter != want {
+				t.Errorf("got %+v, want to ask again after %s", unknown, want)
+			}
+			time.Sleep(6 * time.Second)
+		}
+		if lost.RetryAfter != time.Hour {
+			t.Error("the problem of the owner was changed")
+		}
+	})
+}
+
+func TestStatus_ChangesAreEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := occupancy.NewDirectory(muc, lobby)
+		s, ofLobby := d.Subscribe(100), d.Subscribe(100, jid.MustParse("daily@lobby.meet.jitsi"))
+		lost := occupancy.Status{Problem: &occupancy.UnknownError{Reason: occupancy.ReasonLost}}
+		for _, step := range []struct {
+			name   string
+			happen func()
+			want   []string
+		}{
+			{"the module is there", func() { d.SetStatus(muc, following()) }, []string{"muc.meet.jitsi syncing"}},
+			{"the same", func() { d.SetStatus(muc, following()) }, nil},
+			{"all rooms are there", func() { confirm(t, d) }, []string{"muc.meet.jitsi live"}},
+			{"they are confirmed again", func() { apply(t, d, time.Now(), synced(1, 3)) }, nil},
+			{"the connection is lost", func() { d.SetStatus(muc, lost) }, []string{"muc.meet.jitsi lost"}},
+			{"another try fails", func() {
+				lost.RetryAt = time.Now().Add(time.Minute)
+				d.SetStatus(muc, lost)
+			}, nil},
+			{"there is another connection", func() {
+				time.Sleep(time.Second)
+				d.SetStatus(muc, following())
+			}, []string{"muc.meet.jitsi syncing"}},
+			{"and the rooms are confirmed", func() { apply(t, d, time.Now(), synced(1, 3)) }, []string{"muc.meet.jitsi live"}},
+			{"the module is gone", func() {
+				d.Forget(muc)
+				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeUndecided})
+			}, []string{"muc.meet.jitsi syncing", "muc.meet.jitsi module-missing"}},
+			{"a room shows what can be asked", func() {
+				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
+			}, []string{"muc.meet.jitsi module-missing"}},
+			{"another domain is there", func() { d.SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
+		} {
+			step.happen()
+			if diff := cmp.Diff(step.want, statuses(s)); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", step.name, diff)
+			}
+		}
+		if diff := cmp.Diff([]string{"lobby.meet.jitsi syncing"}, statuses(ofLobby)); diff != "" {
+			t.Errorf("of rooms of another domain: -want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestStatus_ComesBehindWhatMadeItSo(t *testing.T) {
+	d := occupancy.NewDirectory(muc)
+	d.SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
+	s := d.Subscribe(100)
+	confirm(t, d)
+	apply(t, d, time.Now(), joins(1)...)
+	d.Forget(muc)
+	var got []string
+	for range 5 {
+		e := <-s.Events()
+		got = append(got, fmt.Sprint(e.Kind, " ", e.Seq > 0))
+	}
+	want := []string{"reset true", "status false", "joined true", "reset true", "status false"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRun_AgeIsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := occupancy.NewDirectory(muc, lobby)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := d.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Minute) // so that Run has begun long ago
+		s := d.Subscribe(100)
+		d.SetStatus(muc, following())
+		confirm(t, d)
+		for range 10 {
+			time.Sleep(5 * time.Second)
+			apply(t, d, time.Now(), synced(1, 3))
+		}
+		want := []string{"muc.meet.jitsi syncing", "muc.meet.jitsi live"}
+		if diff := cmp.Diff(want, statuses(s)); diff != "" {
+			t.Errorf("while the module sends: -want +got:\n%s", diff)
+		}
+		time.Sleep(15 * time.Second)
+		if got := statuses(s); got != nil {
+			t.Errorf("got %q after 15 s", got)
+		}
+		time.Sleep(time.Millisecond)
+		if diff := cmp.Diff([]string{"muc.meet.jitsi syncing"}, statuses(s)); diff != "" {
+			t.Errorf("after more than 15 s: -want +got:\n%s", diff)
+		}
+		time.Sleep(15 * time.Second)
+		e := status(t, s)
+		if e.Domain.ReadProblem == nil || time.Since(e.At) > 2*time.Millisecond {
+			t.Errorf("got %+v, want that rooms can't be read any more", e)
+		}
+		stop()
+		running.Wait()
+	})
+}
+
+// status returns the next event, which has to be in a stream and be a status has to be in a stream.
+func status(t *testing.T, s *occupancy.Subscription) occupancy.Event {
+	t.Helper()
+	select {
+	case e := <-s.Events():
+		return e
+	default:
+		t.Fatal("no event")
+		return occupancy.Event{}
+	}
+}
+
+func TestUnanswered_ReadsThatNeedAConnection(t *testing.T) {
+	d := occupancy.NewDirectory(muc)
+	signalled := func() bool {
+		select {
+		case <-d.Unanswered():
+			return true
+		default:
+			return false
+		}
+	}
+	for _, c := range []struct {
+		name string
+		read func()
+		want bool
+	}{
+		{"a room", func() { _, _ = d.Room(daily) }, true},
+		{"a room in short", func() { _, _ = d.Glance(daily) }, true},
+		{"a list", func() { _, _ = d.Rooms(occupancy.Query{}) }, true},
+		{"statistics", func() { _, _ = d.Survey("") }, true},
+		{"a domain that isn't watched", func() { _, _ = d.Room(jid.MustParse("a@muc.example.com")) }, false},
+		{"the status", func() { d.Domains() }, false},
+		{"metrics", func() { _, _ = d.Totals(muc) }, false},
+		{"the history", func() { _, _ = d.LiveTotals() }, false},
+		{"a snapshot for a stream", func() { d.Snapshot() }, false},
+		{"a room while there is a connection", func() {
+			d.SetStatus(muc, following())
+			_, _ = d.Room(daily)
+		}, false},
+	} {
+		if c.read(); signalled() != c.want {
+			t.Errorf("%s: got a signal: %t", c.name, !c.want)
+		}
+	}
+}
+
+// A domain is forgotten and loaded while it is read: no read may say that nothing is there.
+func TestDirectory_ForgottenIsNeverEmpty(t *testing.T) {
+	d := occupancy.NewDirectory(muc, lobby)
+	d.SetStatus(muc, following())
+	confirm(t, d)
+	done := make(chan struct{})
+	var reading sync.WaitGroup
+	for range 2 {
+		reading.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				for _, by := range []occupancy.Order{occupancy.ByName, occupancy.ByParticipants} {
+					if page, err := d.Rooms(occupancy.Query{Type: occupancy.RoomMain, By: by}); err == nil && len(page.Rooms) != 1 {
+						t.Errorf("got a list of %d rooms", len(page.Rooms))
+						return
+					}
+				}
+				if s, err := d.Survey(muc.String()); err == nil && (s[0].Rooms != 1 || s[0].Largest.Participants != 2) {
+					t.Errorf("got %+v", s)
+					return
+				}
+				if totals, err := d.Totals(muc); err == nil && totals.Rooms != 1 {
+					t.Errorf("got %+v", totals)
+					return
+				}
+				if room, err := d.Room(daily); err == nil && room.Participants != 2 {
+					t.Errorf("got %+v", room)
+					return
+				}
+				if g, err := d.Glance(daily); err == nil && g.Participants != 2 {
+					t.Errorf("got %+v", g)
+					return
+				}
+				snapshot := d.Snapshot()
+				rooms := 0
+				for range snapshot.Rooms(0) {
+					rooms++
+				}
+				if known := snapshot.Domains()[0].Known; known != (rooms == 1) {
+					t.Errorf("got a snapshot of %d rooms, known %t", rooms, known)
+					return
+				}
+			}
+		})
+	}
+	for range 3000 {
+		d.Forget(muc)
+		confirm(t, d)
+	}
+	close(done)
+	reading.Wait()
+}

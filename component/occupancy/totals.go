@@ -1,0 +1,113 @@
+package occupancy
+
+import (
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Totals is who is in all the rooms of a domain at one moment.
+type Totals struct {
+	JID  jid.JID
+	Type RoomType
+
+	// AsOf is when this was last known to be true.
+	AsOf time.Time
+
+	Rooms int
+	Tally Tally
+	Sizes Sizes
+
+	moves moves
+}
+
+// Joins returns how many occupants of kind k have joined rooms of the domain since the Directory was made.
+// Occupants who were there when the domain was loaded first haven't joined. A change that came late counts once it is there.
+func (t Totals) Joins(k Kind) uint64 { return countOf(t.moves.joins, k) }
+
+// Leaves is like Joins for those who left.
+func (t Totals) Leaves(k Kind) uint64 { return countOf(t.moves.leaves, k) }
+
+// Totals returns the totals of domain. Its errors are those of [Directory.Room], but it is no question that somebody waits for:
+// it hurries no connection.
+func (d *Directory) Totals(domain jid.JID) (Totals, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	w := d.domain(domain.Domainpart())
+	if w == nil {
+		return Totals{}, ErrNotWatched
+	}
+	if p := d.readProblem(w, time.Now()); p != nil {
+		return Totals{}, p
+	}
+	return w.totals(), nil
+}
+
+// LiveTotals returns the totals of all watched domains, main one first.
+//
+// It is of this moment: each domain has to be live, its replica confirmed on the present connection.
+// What [Directory.Totals] may still return with its age is an error here.
+func (d *Directory) LiveTotals() ([]Totals, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	now := time.Now()
+	all := make([]Totals, 0, len(d.watched))
+	for _, w := range d.watched {
+		if p := d.eventProblem(w, now); p != nil {
+			return nil, p
+		}
+		all = append(all, w.totals())
+	}
+	return all, nil
+}
+
+// totals returns the totals of a domain that has a replica. The caller holds mu.
+func (w *watched) totals() Totals {
+	return Totals{
+		JID: w.jid, Type: w.typ, AsOf: w.asOf, Rooms: w.served.shown, Tally: w.served.tally, Sizes: w.served.sizes, moves: w.moves,
+	}
+}
+
+// Survey is the totals of a domain, and how they are spread.
+type Survey struct {
+	Totals
+
+	// Sizes is how many rooms have how many people in them.
+	Sizes map[int]int
+
+	// Largest is the room with the most people in it, the first by address if there are several; zero if there are no rooms.
+	Largest Glance
+}
+
+// Survey goes through all rooms of a watched domain, or of all if that is empty, main one first.
+// Its errors are those of [Directory.Rooms].
+func (d *Directory) Survey(domain string) ([]Survey, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	domains, err := d.selected(domain, "")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.readAll(domains); err != nil {
+		return nil, err
+	}
+	surveys := make([]Survey, 0, len(domains))
+	for _, w := range domains {
+		s := Survey{Totals: w.totals(), Sizes: make(map[int]int)}
+		for at, r := range w.served.rooms {
+			if r.hidden {
+				continue
+			}
+			people := r.tally.People()
+			s.Sizes[people]++
+			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && at < l.Address {
+				s.Largest = Glance{Address: at, Participants: people}
+			}
+		}
+		if l := &s.Largest; l.Address != "" {
+			*l = d.glance(w, l.Address, w.served.rooms[l.Address])
+		}
+		surveys = append(surveys, s)
+	}
+	return surveys, nil
+}
