@@ -80,6 +80,6 @@ func isWebURL(s string) bool {
 // sortOccupants puts occupants in the order in which they came.
 func sortOccupants(all []*occupancy.Occupant) {
 	slices.SortFunc(all, func(a, b *occupancy.Occupant) int {
-		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.ID, b.ID))
 	})
 }

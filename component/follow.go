@@ -238,6 +238,7 @@ func (f *follower) apply(b batch) error {
 		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
 	default:
 		f.seq = b.Seq
+		f.localize(b.Deltas)
 		err = f.directory.Apply(f.domain, b.Batch, f.trueAt(b.At))
 		if errors.Is(err, occupancy.ErrTotals) {
 			// The copy is known to be wrong, and nobody knows since when: better none until the next one is whole.
@@ -248,6 +249,34 @@ func (f *follower) apply(b batch) error {
 		f.endLocked(err)
 	}
 	return err
+}
+
+// localize moves the times of a batch, which are Prosody's, to our clock. None of them may be later than now:
+// the difference of the clocks is known to a few milliseconds, and one of them may have been set since the subscription began.
+func (f *follower) localize(deltas []occupancy.Delta) {
+	skew := time.Duration(0)
+	if f.ahead != nil {
+		skew = *f.ahead
+	}
+	now := f.last.UTC().Truncate(time.Millisecond) // without what is of the monotonic clock
+	local := func(stamp time.Time) time.Time {
+		switch at := stamp.Add(-skew); {
+		case stamp.IsZero():
+			return stamp
+		case at.Before(now):
+			return at
+		}
+		return now
+	}
+	for _, d := range deltas {
+		if d.Facts != nil {
+			d.Facts.CreatedAt, d.Facts.Stamp = local(d.Facts.CreatedAt), d.Facts.CreatedAt
+		}
+		for i := range d.Present {
+			o := &d.Present[i]
+			o.JoinedAt, o.Stamp = local(o.JoinedAt), o.JoinedAt
+		}
+	}
 }
 
 // handleBatches returns the handlers of batches for the session's mux.

@@ -1,6 +1,7 @@
 package component_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,4 +118,85 @@ func TestHowFarProsodysClockIsAheadIsNeverMoreThanItCanBe(t *testing.T) {
 			}, func(m *module) { m.told, m.ahead, m.slow = c.told, c.by, c.slow })
 		})
 	}
+}
+
+// joined is a line of Ann, who joined when Prosody's clock, by so much ahead of ours, had that time.
+func joined(ahead time.Duration) string {
+	return fmt.Sprintf("<room jid='planning@muc.meet.jitsi' new='1' facts='1' created='%d'>+\tann\tann@meet.jitsi/x\tparticipant\tnone\t%d\n</room>",
+		time.Now().Add(ahead-time.Minute).UnixMilli(), time.Now().Add(ahead).UnixMilli())
+}
+
+func TestClock_TimesAreByOursAndNeverInTheFuture(t *testing.T) {
+	for name, c := range map[string]struct {
+		told    bool
+		measure time.Duration // what the module says of its clock when it is subscribed to
+		ahead   time.Duration // what its clock shows later
+		created time.Duration // before now
+	}{
+		"the same time":  {true, 0, 0, time.Minute},
+		"an hour ahead":  {true, time.Hour, time.Hour, time.Minute},
+		"an hour behind": {true, -time.Hour, -time.Hour, time.Minute},
+		"a little ahead": {true, 300 * time.Millisecond, 300 * time.Millisecond, time.Minute},
+		"set forward since the subscription began": {true, 0, time.Hour, 0},
+		"ahead, and the module doesn't tell":       {false, 0, time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sent time.Time
+			tell := func(m *module, epoch string) {
+				if epoch == "e1" {
+					sent = time.Now()
+					m.send(epoch, 1, 100, synced, joined(c.ahead))
+				}
+			}
+			follow(t, tell, func(t *testing.T, service *component.Component, _ *module) {
+				got, err := service.Room(t.Context(), room("planning"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if at := got.Occupants[0].JoinedAt; at.After(time.Now()) || at.Sub(sent).Abs() > 2*time.Millisecond {
+					t.Errorf("joined %s after Ann did", at.Sub(sent))
+				}
+				if at := got.CreatedAt; at.After(time.Now()) || at.Sub(sent.Add(-c.created)).Abs() > 2*time.Millisecond {
+					t.Errorf("created %s after the room was", at.Sub(sent.Add(-c.created)))
+				}
+			}, func(m *module) { m.told, m.ahead = c.told, c.measure })
+		})
+	}
+}
+
+// How far the clocks are apart is measured once in each subscription. What was shown by the last measure stays.
+func TestClock_TimesThatWereShownStay(t *testing.T) {
+	var line string
+	follow(t, func(m *module, epoch string) {
+		if line == "" {
+			line = joined(time.Hour) // by a clock that was set forward unnoticed
+		}
+		m.send(epoch, 1, 100, synced, line)
+		if epoch == "e1" {
+			m.mu.Lock()
+			m.ahead = time.Hour
+			m.mu.Unlock()
+			time.Sleep(5 * time.Second)
+			m.send(epoch, 3, 105, synced, "") // one is missing: the copy is made anew
+		}
+	}, func(t *testing.T, c *component.Component, m *module) {
+		before, err := c.Room(t.Context(), room("planning"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := c.Directory().Subscribe(10)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := m.subscriptions(); n != 2 {
+			t.Fatalf("got %d subscriptions want two", n)
+		}
+		after, err := c.Room(t.Context(), room("planning"))
+		if err != nil || !after.Occupants[0].JoinedAt.Equal(before.Occupants[0].JoinedAt) || !after.CreatedAt.Equal(before.CreatedAt) {
+			t.Errorf("got %+v, %v want the times of %+v", after, err, before)
+		}
+		events.Close()
+		for e := range events.Events() {
+			t.Errorf("got the event %s though nothing has happened", e.Kind)
+		}
+	}, func(m *module) { m.told = true })
 }

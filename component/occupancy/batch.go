@@ -56,6 +56,7 @@ type Delta struct {
 // RoomFacts is what is true of a room besides who is in it.
 type RoomFacts struct {
 	CreatedAt   time.Time // zero if unknown
+	Stamp       time.Time // CreatedAt as Prosody's own clock had it
 	MeetingID   string
 	Subject     string
 	Password    bool
@@ -88,7 +89,7 @@ func (f RoomFacts) unnamed() RoomFacts {
 }
 
 func (f RoomFacts) equal(g RoomFacts) bool {
-	return f.CreatedAt.Equal(g.CreatedAt) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
+	return f.CreatedAt.Equal(g.CreatedAt) && f.Stamp.Equal(g.Stamp) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
 		f.Password == g.Password && f.MembersOnly == g.MembersOnly && sameNumber(f.Visitors, g.Visitors) &&
 		f.Lobby == g.Lobby && slices.Equal(f.Breakouts, g.Breakouts)
 }

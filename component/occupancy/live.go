@@ -70,10 +70,8 @@ type change struct {
 // update takes in what delta says besides New and Gone, and notes what it changes.
 // Records of twin, the same room in another copy or nil, are shared where they are equal.
 func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(change)) {
-	if delta.Facts != nil && !r.facts.equal(*delta.Facts) {
-		was := r.facts
-		r.facts = delta.Facts.clone()
-		note(change{kind: EventRoomUpdated, room: r, tally: r.tally, uncounted: was.unnamed().equal(r.facts.unnamed())})
+	if delta.Facts != nil {
+		r.learn(delta.Facts.clone(), twin, note)
 	}
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
@@ -87,7 +85,7 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 	t.Focus = r.focus
 	for i := range delta.Present {
 		o := delta.Present[i]
-		o.JoinedAt = o.JoinedAt.Round(0).UTC() // so that equal times are the same
+		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times are the same
 		o.Kind = Classify(&o, t)
 		if blank(o.Name) {
 			o.Name = ""
@@ -96,6 +94,9 @@ func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(chang
 		is := was
 		if is == nil && twin != nil {
 			is = twin.occupants[o.ID]
+		}
+		if is != nil {
+			o.JoinedAt = settled(o.JoinedAt, o.Stamp, is.JoinedAt, is.Stamp)
 		}
 		if is == nil || *is != o {
 			is = compact(o)
@@ -185,7 +186,7 @@ func step(r *liveRoom, tally *Tally, was, is *Occupant, note func(change)) {
 	if was == is || was != nil && is != nil && *was == *is {
 		return
 	}
-	if was != nil && (is == nil || back(was.JoinedAt, is.JoinedAt)) {
+	if was != nil && (is == nil || back(was.stamp(), is.stamp())) {
 		tally.add(was.Kind, -1)
 		note(change{kind: EventLeft, room: r, occupant: was, tally: *tally})
 		was = nil
@@ -200,6 +201,28 @@ func step(r *liveRoom, tally *Tally, was, is *Occupant, note func(change)) {
 		tally.add(is.Kind, +1)
 		note(change{kind: EventUpdated, room: r, occupant: is, tally: *tally, uncounted: was.Kind == is.Kind})
 	}
+}
+
+// learn takes in the facts of a room.
+func (r *liveRoom) learn(facts RoomFacts, twin *liveRoom, note func(change)) {
+	was := r.facts
+	facts.CreatedAt = settled(facts.CreatedAt, facts.Stamp, was.CreatedAt, was.Stamp)
+	if twin != nil {
+		facts.CreatedAt = settled(facts.CreatedAt, facts.Stamp, twin.facts.CreatedAt, twin.facts.Stamp)
+	}
+	if !was.equal(facts) {
+		r.facts = facts
+		note(change{kind: EventRoomUpdated, room: r, tally: r.tally, uncounted: was.unnamed().equal(facts.unnamed())})
+	}
+}
+
+// settled returns a time by our clock, or the one that was shown before for the same time by Prosody's:
+// how the two clocks stand to each other may have changed since, or be measured otherwise.
+func settled(at, stamp, was, wasStamp time.Time) time.Time {
+	if !stamp.IsZero() && stamp.Equal(wasStamp) {
+		return was
+	}
+	return at
 }
 
 // back reports whether an occupant who joined at these times has left and come back.

@@ -113,6 +113,14 @@ type RoomRef struct {
 	Participants int
 }
 
+// stamp returns what tells this stay from others under the same nick.
+func (o *Occupant) stamp() time.Time {
+	if o.Stamp.IsZero() {
+		return o.JoinedAt
+	}
+	return o.Stamp
+}
+
 // HealthCheck reports whether room is one that Jicofo makes for a moment to see whether Prosody works.
 // It is never a meeting (jitsi-meet resources/prosody-plugins/util.lib.lua, is_healthcheck_room).
 func HealthCheck(room jid.JID) bool {
@@ -133,8 +141,12 @@ type Occupant struct {
 	Role        string
 	Affiliation string
 
-	// JoinedAt is zero where the source can't know it.
+	// JoinedAt is by our clock, and zero where the source can't know it.
 	JoinedAt time.Time
+
+	// Stamp is JoinedAt as Prosody's own clock had it, which is the same for all who ask: it tells one stay from the next.
+	// Where it is zero JoinedAt stands for it.
+	Stamp time.Time
 
 	// RealJID is the full JID behind the nick, for which Prosody vouches.
 	// Like all that follows it is known from SourceModule only.

@@ -24,7 +24,7 @@ func (e *examination) clock(seen facts) {
 		if ahead < 0 {
 			word = "behind"
 		}
-		e.is(Clock, Warning, fmt.Sprintf("Prosody's is %s %s the service's: joined_at, created_at and durations are wrong by so much", ahead.Abs().Round(time.Second), word),
+		e.is(Clock, Warning, fmt.Sprintf("Prosody's is %s %s the service's, which joined_at and created_at allow for", ahead.Abs().Round(time.Second), word),
 			"set the clocks of both machines by NTP; by which of them is wrong certificates and JWTs may be refused as well")
 		return
 	}
