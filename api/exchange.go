@@ -126,7 +126,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 }
 
 // logExchange writes the one record of a request, which holds everything that is to be said about it.
-// What went well is told at Debug only, for clients poll; the log is for what didn't.
+// What went well is told at Debug only, for clients poll; the log is for what didn't, and has a sample of that.
 // The path names a room, thus it is told at Debug only; of the key only its name is told.
 func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	level := slog.LevelInfo
@@ -136,7 +136,7 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 	case x.status == http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(r.Context(), level) {
+	if !s.log.Enabled(r.Context(), level) || level > slog.LevelDebug && !s.refusals.takes(r.RemoteAddr, x.reason()) {
 		return
 	}
 	ctx := context.WithoutCancel(r.Context())
@@ -163,6 +163,21 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 		attrs = append(attrs, slog.String("stack", p.stack))
 	}
 	s.log.LogAttrs(ctx, level, "request answered", attrs...)
+}
+
+// reason returns why a request failed, in a word. What this service is to blame for is told apart by route.
+func (x *exchange) reason() string {
+	panicked := new(*panicError)
+	code := problemFor(x.err).kind.code
+	switch {
+	case x.status == statusClientGone:
+		return "client-gone"
+	case x.status < http.StatusBadRequest && !errors.As(x.err, panicked):
+		return "not-sent"
+	case code == kindInternal.code:
+		return code + " " + x.route
+	}
+	return code
 }
 
 // requestID returns the request id that r came with, if it is sane, or a new one.

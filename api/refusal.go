@@ -85,12 +85,16 @@ func (c *refusalConn) Write(p []byte) (int, error) {
 	}
 	to, problem, err := c.refused(status)
 	if err != nil {
-		c.server.log.Info("TLS handshake failed", "remote", c.RemoteAddr().String(), "err", err)
+		if remote := c.RemoteAddr().String(); c.server.refusals.takes(remote, "tls-handshake") {
+			c.server.log.Info("TLS handshake failed", "remote", remote, "err", err)
+		}
 		return 0, err
 	}
 	requestID := rand.Text()
 	c.server.traffic.refuse(status)
-	c.server.log.Info("request refused", "request_id", requestID, "status", status, "remote", c.RemoteAddr().String())
+	if remote := c.RemoteAddr().String(); c.server.refusals.takes(remote, problem.kind.code) {
+		c.server.log.Info("request refused", "request_id", requestID, "status", status, "remote", remote)
+	}
 	message, err := problem.message(requestID)
 	if err != nil {
 		return 0, err

@@ -144,6 +144,7 @@ type Server struct {
 	dashboard map[string]asset // by name
 	encoder   *encoder
 	unread    *budget
+	refusals  *sampler
 	cursors   *sealer
 	hub       *hub
 	history   *history
@@ -223,6 +224,7 @@ func New(cfg Config) (*Server, error) {
 		dashboard: dashboard,
 		encoder:   newEncoder(cfg.Names, turns),
 		unread:    newBudget(),
+		refusals:  newSampler(cfg.Log),
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
@@ -248,7 +250,7 @@ func New(cfg Config) (*Server, error) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.refusals.errorLog().Handler(), slog.LevelWarn),
 		ConnContext:       withConn,
 		ConnState:         s.gate.turned,
 
@@ -285,6 +287,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Run serves until ctx ends, then drains and returns nil.
 // It returns an error if serving ends by itself.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.refusals.flush()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -299,6 +302,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return s.hub.Run(ctx) })
+	g.Go(func() error { return s.refusals.Run(ctx) })
 	g.Go(func() error { return s.history.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

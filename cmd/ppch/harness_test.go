@@ -49,10 +49,17 @@ type service struct {
 // runService runs the service until the test ends. It returns as soon as that listens.
 func runService(t *testing.T, env variables) *service {
 	t.Helper()
+	log := &logBuffer{}
+	return runServiceTo(t, env, log, log)
+}
+
+// runServiceTo is runService with a log that ends in a buffer.
+func runServiceTo(t *testing.T, env variables, log io.Writer, buffer *logBuffer) *service {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}, Timeout: 30 * time.Second}}
+	s := &service{t: t, log: buffer, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}, Timeout: 30 * time.Second}}
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, envconfig.MapLookuper(env), s.log) }()
+	go func() { done <- run(ctx, envconfig.MapLookuper(env), log) }()
 	s.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 
 	"golang.org/x/term"
 )
 
-// newLogger writes text where a person looks and JSON where a program does.
-func newLogger(w io.Writer, c config) *slog.Logger {
+// newLogger writes to lines: text if they end where a person looks, and JSON where a program does.
+func newLogger(lines *lineQueue, c config) *slog.Logger {
 	opts := &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
@@ -21,8 +20,8 @@ func newLogger(w io.Writer, c config) *slog.Logger {
 	if c.debug {
 		opts.Level = slog.LevelDebug
 	}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(w, opts))
+	if f, ok := lines.to.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return slog.New(slog.NewTextHandler(lines, opts))
 	}
-	return slog.New(slog.NewJSONHandler(w, opts))
+	return slog.New(slog.NewJSONHandler(lines, opts))
 }

@@ -23,7 +23,10 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(stderr, cfg)
+	lines := newLineQueue(stderr)
+	log := newLogger(lines, cfg)
+	go lines.Run(func(dropped uint64) { log.Warn("log lines dropped", "count", dropped) })
+	defer lines.close()
 	limitMemory(log)
 	for _, w := range cfg.warnings {
 		log.Warn(w)
@@ -80,7 +83,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
-	measure(metrics, xmpp.Metrics(), http.Metrics())
+	measure(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.pprof, cfg.hosts, log)
 	if err != nil {
 		return err
