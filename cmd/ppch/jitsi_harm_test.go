@@ -102,7 +102,7 @@ program=$1 tree=$2 work=$3
 used=$(du -sk --apparent-size "$tree" | cut -f1)
 outcomes=
 for room in $(seq 8 12 176); do
-	mount -t tmpfs -o size=$((used + 64))k none "$work"
+	mount -t tmpfs -o size=$((used + 192))k none "$work"
 	cp -r "$tree/." "$work"
 	free=$(df -k --output=avail "$work" | tail -1)
 	if [ "$free" -gt "$room" ]; then head -c $(((free - room) * 1024)) /dev/zero >"$work/ballast"; fi
@@ -126,10 +126,10 @@ func TestOnAFullDiskNothingIsWritten(t *testing.T) {
 	t.Run("a file that gets too long", func(t *testing.T) {
 		root := jitsiTree(t, "docker-ppch-1")
 		long := filepath.Join(root, "ppch", ".env")
-		put(t, long, strings.Repeat("# a long story\n", 5000))
+		put(t, long, strings.Repeat("# a long story\n", 20000))
 		before := everything(t, root)
 		// The Lua module still fits, what is to become of that file doesn't.
-		cmd := exec.Command("prlimit", "--fsize=60000", program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", long)
+		cmd := exec.Command("prlimit", "--fsize=200000", program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", long)
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: make room on the disk") {
 			t.Errorf("got %v and\n%s", err, out)

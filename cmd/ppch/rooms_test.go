@@ -81,8 +81,8 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 
 	for name, want := range map[string]string{
 		"acme/Stand up": "acme/Stand up: 3 people; open for ",
-		"Planning":      "\nAda·  user",
-		"Кафе":          "\nАнна  user",
+		"Planning":      "\nAda·   user",
+		"Кафе":          "\nАнна   user",
 		"Nobody":        "There is no room Nobody now.\n",
 		"a/b":           "There is no room a/b now.\n",
 	} {
