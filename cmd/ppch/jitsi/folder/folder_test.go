@@ -1,0 +1,282 @@
+package folder_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ppch/cmd/ppch/jitsi/folder"
+)
+
+func anyone(int) bool { return true }
+
+func me(uid int) bool { return uid == os.Geteuid() }
+
+// world returns a folder that is known, and one beside it that isn't.
+func world(t *testing.T, trust func(int) bool) (s *folder.Set, known, outside string) {
+	t.Helper()
+	root := must(filepath.EvalSymlinks(t.TempDir()))(t)
+	known, outside = filepath.Join(root, "known"), filepath.Join(root, "outside")
+	for _, dir := range []string{known, outside, filepath.Join(known, "sub")} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(known, "file"), "inside")
+	write(t, filepath.Join(known, "sub", "file"), "below")
+	write(t, filepath.Join(outside, "file"), "outside")
+	s = folder.New(trust)
+	t.Cleanup(s.Close)
+	must2(s.Add(known, anyone))(t)
+	return s, known, outside
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func must2[T, U any](v T, _ U, err error) func(*testing.T) T { return must(v, err) }
+
+func TestSet_FollowsTrustedLinksThatEndInside(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, me)
+	for _, tt := range []struct{ name, target, rest, want string }{
+		{"relative", "file", "", "inside"},
+		{"absolute", filepath.Join(known, "sub", "file"), "", "below"},
+		{"a folder", "sub", "file", "below"},
+		{"an absolute folder", filepath.Join(known, "sub"), "file", "below"},
+		{"up and down", "sub/../../known/file", "", "inside"},
+		{"a chain", "relative", "", "inside"},
+		{"the folder itself", known, "file", "inside"},
+		{"out", "../outside/file", "", "leads outside, to " + filepath.Join(outside, "file")},
+		{"out by a chain", "out", "", "leads outside"},
+		{"out absolutely", filepath.Join(outside, "file"), "", "leads outside"},
+		{"out by a folder", outside, "file", "leads outside"},
+		{"a ring", "a ring", "", "too many levels"},
+		{"a pipe elsewhere", "/dev/zero", "", "is no file, but a pipe or a device"},
+		{"nowhere", "gone", "", "no such file"},
+	} {
+		path := filepath.Join(known, tt.name)
+		link(t, tt.target, path)
+		data, _, err := s.Read(filepath.Join(path, tt.rest))
+		if got := string(data); got != tt.want && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %q, %v want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+func TestSet_OnlyTrustedLinksAreFollowed(t *testing.T) {
+	t.Parallel()
+	s, known, _ := world(t, func(int) bool { return false })
+	link(t, "file", filepath.Join(known, "link"))
+	link(t, "sub", filepath.Join(known, "dir"))
+	for _, path := range []string{"link", "dir/file"} {
+		var refused *folder.LinkError
+		if _, _, err := s.Read(filepath.Join(known, path)); !errors.As(err, &refused) || refused.Outside || refused.UID != os.Geteuid() {
+			t.Errorf("%s got %v want the link refused", path, err)
+		}
+	}
+	if _, _, err := folder.New(anyone).Add(filepath.Join(known, "dir"), func(int) bool { return false }); err == nil || !strings.Contains(err.Error(), "is a link of user") {
+		t.Errorf("a folder added by a link got %v want it refused", err)
+	}
+}
+
+func TestSet_PathsOutsideAreRefused(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, anyone)
+	for _, path := range []string{outside + "/file", known + "/../outside/file", known + "x", "/etc/passwd", "file", "", known + "/sub/../../outside/file"} {
+		var refused *folder.OutsideError
+		if _, _, err := s.Read(path); !errors.As(err, &refused) {
+			t.Errorf("%q got %v want it outside", path, err)
+		}
+	}
+	if _, _, err := s.Read(known + "/file\x00"); err == nil {
+		t.Error("a NUL byte in a path got no error")
+	}
+	if _, _, err := s.Read(known); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("the folder itself got %v want that it is one", err)
+	}
+}
+
+// The open folder counts, and not what came into its place.
+func TestSet_KnowsAFolderAndNotItsName(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, anyone)
+	if err := os.Rename(known, known+".away"); err != nil {
+		t.Fatal(err)
+	}
+	link(t, outside, known)
+	if data, _, err := s.Read(filepath.Join(known, "file")); string(data) != "inside" {
+		t.Errorf("got %q, %v want what was there", data, err)
+	}
+}
+
+func TestDir_NamesLeadNowhereElse(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, anyone)
+	d := must(s.OpenDir(known))(t)
+	defer d.Close()
+	link(t, filepath.Join(outside, "file"), filepath.Join(known, "link"))
+	link(t, outside, filepath.Join(known, "dir"))
+	if data, _, err := d.Read("link"); err == nil {
+		t.Errorf("a link was read: %q", data)
+	}
+	if _, err := d.Open("dir"); err == nil {
+		t.Error("a link was opened as a folder")
+	}
+	for _, name := range []string{"", ".", "..", "../outside/file", "sub/file", "a\x00b"} {
+		_, _, err := d.Read(name)
+		_, err2 := d.Stage(name, nil, 0o600, -1, -1)
+		_, err3 := d.Mkdir(name, 0o700, -1, -1)
+		if err == nil || err2 == nil || err3 == nil || d.Remove(name) == nil || d.RemoveDir(name) == nil {
+			t.Errorf("%q was taken for a name", name)
+		}
+	}
+	if got := string(must(os.ReadFile(filepath.Join(outside, "file")))(t)); got != "outside" {
+		t.Errorf("got %q want it untouched", got)
+	}
+}
+
+func TestDir_ReadsRegularFilesOnly(t *testing.T) {
+	t.Parallel()
+	s, known, _ := world(t, anyone)
+	d := must(s.OpenDir(known))(t)
+	defer d.Close()
+	if err := syscall.Mkfifo(filepath.Join(known, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(known, "nul"), "A=1\x00")
+	write(t, filepath.Join(known, "large"), "")
+	if err := os.Truncate(filepath.Join(known, "large"), folder.MaxSize+1); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"pipe": "is no file, but a pipe or a device", "sub": "is a directory", "nul": "its byte 3 is NUL",
+		"large": "is larger than any that is meant here: 16777217 bytes", "gone": "no such file",
+	} {
+		_, _, err := d.Read(name)
+		_, err2 := folder.ReadFile(filepath.Join(known, name))
+		for _, err := range []error{err, err2} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s got %v want %q", name, err, want)
+			}
+		}
+	}
+}
+
+func TestStage_ReplacesAtOnceAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, anyone)
+	d := must(s.OpenDir(known))(t)
+	defer d.Close()
+	link(t, filepath.Join(outside, "file"), filepath.Join(known, "link"))
+	for _, name := range []string{"file", "link", "new"} {
+		staged := must(d.Stage(name, []byte("written"), 0o640, -1, -1))(t)
+		if data, _, _ := d.Read(name); string(data) == "written" {
+			t.Errorf("%s is there before its time", name)
+		}
+		if err := staged.Replace(); err != nil {
+			t.Fatal(err)
+		}
+		data, info, err := d.Read(name)
+		if string(data) != "written" || info.Mode != 0o640 {
+			t.Errorf("%s got %q, %s, %v", name, data, info.Mode, err)
+		}
+	}
+	must(d.Stage("file", nil, 0o600, -1, -1))(t).Discard()
+	must(d.Stage("file", nil, 0o600, -1, -1))(t) // a run that is killed
+	write(t, filepath.Join(known, ".file.1"), "")
+	d.Sweep("file")
+	names := must(d.Names())(t)
+	if len(names) != 5 {
+		t.Errorf("got %q want file, link, new, sub and .file.1", names)
+	}
+	if got := string(must(os.ReadFile(filepath.Join(outside, "file")))(t)); got != "outside" {
+		t.Errorf("got %q through a link", got)
+	}
+}
+
+func TestStage_NoticesWhatIsSwapped(t *testing.T) {
+	t.Parallel()
+	s, known, outside := world(t, anyone)
+	d := must(s.OpenDir(known))(t)
+	defer d.Close()
+	staged := must(d.Stage("file", []byte("a secret"), 0o600, -1, -1))(t)
+	for _, name := range must(d.Names())(t) {
+		if strings.HasPrefix(name, ".file") {
+			must(0, os.Remove(filepath.Join(known, name)))(t)
+			link(t, filepath.Join(outside, "file"), filepath.Join(known, name))
+		}
+	}
+	if err := staged.Replace(); err == nil || !strings.Contains(err.Error(), "something else came into its place meanwhile") {
+		t.Errorf("got %v want it noticed", err)
+	}
+	info := must(os.Stat(filepath.Join(outside, "file")))(t)
+	if got := string(must(os.ReadFile(filepath.Join(outside, "file")))(t)); got != "outside" || info.Mode() != 0o644 {
+		t.Errorf("got %q %s want it untouched", got, info.Mode())
+	}
+}
+
+func TestDir_RootReadsNoHardLinkToAFileOfAnother(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("it is for root")
+	}
+	s, known, outside := world(t, anyone)
+	must(0, os.Link(filepath.Join(outside, "file"), filepath.Join(known, "hard")))(t)
+	must(0, os.Chown(known, 65534, 65534))(t)
+	if _, _, err := s.Read(filepath.Join(known, "hard")); err == nil || !strings.Contains(err.Error(), "is a hard link to a file of user 0: put a copy there") {
+		t.Errorf("got %v want it refused", err)
+	}
+}
+
+func TestAs_ReadsWithTheRightsOfAnother(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("it is for root")
+	}
+	_, known, outside := world(t, anyone)
+	must(0, os.Chmod(filepath.Join(outside, "file"), 0o600))(t)
+	for dir := known; dir != "/"; dir = filepath.Dir(dir) {
+		if info := must(os.Stat(dir))(t); info.Mode()&0o001 == 0 {
+			must(0, os.Chmod(dir, 0o755))(t)
+		}
+	}
+	err := folder.As(65534, 65534, func() error {
+		if _, err := folder.ReadFile(filepath.Join(known, "file")); err != nil {
+			return err
+		}
+		_, err := folder.ReadFile(filepath.Join(outside, "file"))
+		return err
+	})
+	if !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("root's file got %v want that it can't be read", err)
+	}
+	if _, err := folder.ReadFile(filepath.Join(outside, "file")); err != nil {
+		t.Errorf("afterwards got %v want our own rights", err)
+	}
+}
