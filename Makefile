@@ -86,6 +86,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
+	$(GO) test -run RootRaces -count=1 ./cmd/ppch/jitsi -races 200
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
 
 # What can't be had here, a peer or wrk, is missing in the table by name.

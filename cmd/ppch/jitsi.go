@@ -44,13 +44,16 @@ func newJitsiInstall(env envconfig.Lookuper) *cobra.Command {
 What is to be done is shown as a diff first, with secrets hidden. On a terminal
 it is done when you say yes, elsewhere at once. What is there is kept, line by line,
 and as it was in the folder .ppch. Run twice it does nothing the second time;
-interrupted it can be run again.`,
+interrupted it can be run again.
+
+As root in a directory that another user owns it does nothing that this user could
+not do alone: it follows root's links only, and writes to no other folders than that
+user's and those of --allow-dir.`,
 		Example: `  ppch jitsi install --dir ~/docker-jitsi-meet --dry-run
   sudo ppch jitsi install --dir ~/docker-jitsi-meet
-  sudo ppch jitsi install --dir /etc/prosody
+  sudo ppch jitsi install --dir /etc/prosody --domain meet.example.com
   docker run --rm -it --user 0 -e HOME -v "$HOME:$HOME" ppch jitsi install --dir ~/docker-jitsi-meet --env-file ~/ppch/.env`,
 	})
-	cmd.Flags().StringVar(&o.EnvFile, "env-file", "", "file for PPCH's settings (default PATH/.env, Debian: PATH/ppch.env)")
 	cmd.Flags().StringVar(&o.Component, "component-domain", "", `name of the component (default "ppch." and Jitsi's domain)`)
 	cmd.Flags().IntVar(&o.Port, "component-port", 0, "port for Prosody to listen on for components (default 5347)")
 	cmd.Flags().StringVar(&o.Interface, "component-interface", "", "address for that (default all inside of a container, loopback for Debian)")
@@ -63,7 +66,8 @@ func newJitsiUninstall(env envconfig.Lookuper) *cobra.Command {
 		Use:   "uninstall --dir PATH",
 		Short: "Put every file back as it was before \"install\"",
 		Long: `Put every file back as it was before "ppch jitsi install", byte by byte. From a
-file that was edited since, only what "install" added is taken out, and you are told.`,
+file that was edited since, only what "install" added is taken out, and you are told.
+Flags of "install" need not be repeated.`,
 		Example: `  sudo ppch jitsi uninstall --dir ~/docker-jitsi-meet`,
 	})
 }
@@ -102,6 +106,9 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 		return nil
 	}
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "directory with docker-jitsi-meet's docker-compose.yml, or /etc/prosody")
+	cmd.Flags().StringVar(&o.Domain, "domain", "", "Jitsi's domain, where /etc/prosody/conf.d has several Jitsis")
+	cmd.Flags().StringVar(&o.EnvFile, "env-file", "", "file for PPCH's settings (default PATH/.env, Debian: PATH/ppch.env)")
+	cmd.Flags().StringArrayVar(&o.AllowDirs, "allow-dir", nil, "as root: a further folder to write to, which neither is in PATH nor belongs to its owner")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and write nothing")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
 	if err := cmd.MarkFlagRequired("dir"); err != nil {

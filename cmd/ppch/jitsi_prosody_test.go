@@ -129,7 +129,8 @@ func debianise(t *testing.T, srv *prosodytest.Server) {
 	if err := os.MkdirAll(filepath.Join(srv.Dir(), "conf.d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("../conf.avail/meet.jitsi.cfg.lua", filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")); err != nil {
+	// Jitsi's packages make it absolute.
+	if err := os.Symlink(filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,20 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
+	"ppch/cmd/ppch/jitsi/folder"
 )
 
 // staged is a file beside its place, written and on the disk, or one that is to go.
 type staged struct {
 	*file
-	pending *renameio.PendingFile
+	dir     *folder.Dir
+	name    string
+	pending *folder.Staged // nil for one that is to go
 }
 
 // Apply carries the plan out. What can fail is done first, beside the places where the files go;
@@ -28,7 +26,10 @@ type staged struct {
 // It must not be called twice.
 func (p *Plan) Apply(ctx context.Context) error {
 	for _, f := range p.files {
-		sweep(f.path)
+		if dir, name, err := p.g.Locate(f.path); err == nil {
+			dir.Sweep(name)
+			_ = dir.Close()
+		}
 	}
 	all, err := p.stage()
 	if err == nil {
@@ -59,29 +60,10 @@ func (p *Plan) Apply(ctx context.Context) error {
 	return nil
 }
 
-// leftover is the rest of the name of what was staged beside a file.
-var leftover = regexp.MustCompile(`^[0-9]+$`)
-
-// sweep removes what an earlier run that was killed left beside a file.
-func sweep(path string) {
-	dir, base := filepath.Split(path)
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if rest, ok := strings.CutPrefix(e.Name(), "."+base); ok && leftover.MatchString(rest) {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
 // stage makes directories, writes every file beside its place, and completes the journal.
 func (p *Plan) stage() (all []*staged, err error) {
 	for _, d := range p.mkdirs {
-		if err := os.Mkdir(d.path, 0o755); err != nil { //nolint:gosec // Prosody's user has to get in
-			return nil, err
-		}
-		p.made = append(p.made, d.path)
-		p.journal.Dirs = append(p.journal.Dirs, relative(p.dir, d.path))
-		if err := give(d.path, d.owner); err != nil {
+		if err := p.makeDir(d); err != nil {
 			return nil, err
 		}
 	}
@@ -89,14 +71,7 @@ func (p *Plan) stage() (all []*staged, err error) {
 		if !f.changed() {
 			continue
 		}
-		now, err := readFile(f.path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return all, err
-		}
-		if !bytes.Equal(now, f.was) {
-			return all, fmt.Errorf("%s was changed in the meantime: run this again", f.path)
-		}
-		s, err := stage(f)
+		s, err := p.stageFile(f)
 		if err != nil {
 			return all, err
 		}
@@ -108,57 +83,66 @@ func (p *Plan) stage() (all []*staged, err error) {
 	return all, nil
 }
 
-func stage(f *file) (*staged, error) {
-	dir := filepath.Dir(f.path)
-	if f.data == nil {
-		return &staged{file: f}, syscall.Access(dir, 2) // W_OK
-	}
-	t, err := renameio.NewPendingFile(f.path, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600))
+// makeDir makes a directory that Prosody's user has to get into.
+func (p *Plan) makeDir(d newDir) error {
+	in, name, err := p.g.Locate(d.path)
 	if err != nil {
-		return nil, err
+		return p.g.why(err)
 	}
-	s := &staged{f, t}
-	_, err = t.Write(f.data)
-	if err == nil {
-		err = give(t.Name(), f.owner)
+	defer in.Close()
+	made, err := in.Mkdir(name, 0o755, d.uid, d.gid)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = t.Chmod(f.mode)
+	_ = made.Close()
+	p.made = append(p.made, d.path)
+	p.journal.Dirs = append(p.journal.Dirs, relative(p.g.dir, d.path))
+	return nil
+}
+
+// stageFile writes a file beside its place, if that still holds what the plan was made for.
+func (p *Plan) stageFile(f *file) (*staged, error) {
+	dir, name, err := p.g.Locate(f.path)
+	if err != nil {
+		return nil, p.g.why(err)
 	}
-	if err == nil {
-		err = t.Sync() // what doesn't fit on the disk is known here at the latest
+	s := &staged{file: f, dir: dir, name: name}
+	now, _, err := dir.Read(name)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case !bytes.Equal(now, f.was):
+		err = fmt.Errorf("%s was changed in the meantime: run this again", f.path)
+	case f.data == nil:
+		err = dir.Writable()
+	default:
+		s.pending, err = dir.Stage(name, f.data, f.mode, f.uid, f.gid)
 	}
 	if err != nil {
-		discard([]*staged{s})
+		_ = dir.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// give makes a file somebody's, if it isn't. Only root can; others own what they write already, or aren't asked to.
-func give(path string, o owner) error {
-	if os.Geteuid() != 0 || o.uid < 0 || ownerOf(path) == o {
-		return nil
-	}
-	return os.Chown(path, o.uid, o.gid)
-}
-
+// replace puts what was staged into its place, or removes what is to go.
 func (s *staged) replace() error {
-	if s.pending == nil {
-		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+	defer s.dir.Close()
+	if s.pending != nil {
+		return s.pending.Replace()
 	}
-	return s.pending.CloseAtomicallyReplace()
+	if err := s.dir.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // discard removes what was not put into its place.
 func discard(all []*staged) {
 	for _, s := range all {
 		if s.pending != nil {
-			_ = s.pending.Cleanup()
+			s.pending.Discard()
 		}
+		_ = s.dir.Close()
 	}
 }
 
@@ -167,7 +151,7 @@ func (p *Plan) back(done []*staged) error {
 	var failed error
 	for _, s := range slices.Backward(done) {
 		undo := &file{path: s.path, was: s.data, data: s.was, mode: s.mode, owner: s.owner}
-		t, err := stage(undo)
+		t, err := p.stageFile(undo)
 		if err == nil {
 			err = t.replace()
 		}
@@ -186,14 +170,22 @@ func (p *Plan) forget() {
 	}
 	_ = p.journal.restore()
 	for _, path := range slices.Backward(p.made) {
-		_ = os.Remove(path)
+		p.removeDir(path)
+	}
+}
+
+// removeDir removes a directory if nothing is in it.
+func (p *Plan) removeDir(path string) {
+	if in, name, err := p.g.Locate(path); err == nil {
+		_ = in.RemoveDir(name)
+		_ = in.Close()
 	}
 }
 
 // finish ends an uninstallation: the directories that were made go, if nothing else is in them, and so does the journal.
 func (p *Plan) finish() error {
 	for _, d := range slices.Backward(p.journal.Dirs) {
-		_ = os.Remove(p.journal.absolute(d))
+		p.removeDir(p.journal.absolute(d))
 	}
 	return p.journal.remove()
 }

@@ -32,11 +32,12 @@ func besideJitsi(s *site, jitsiEnv, network string) []setting {
 	return nil
 }
 
-// upInOwnFolder returns what starts PPCH as a project of its own, with its settings in envFile, and the Compose that finds it there:
+// upInOwnFolder returns what starts PPCH as a project of its own, with its settings in s.envFile, and the Compose that finds it there:
 // whoever leaves out --env-file later starts it without any setting.
-func upInOwnFolder(envFile string) (up, compose string) {
+func upInOwnFolder(s *site) (up, compose string) {
+	envFile := s.envFile
 	dir, name := filepath.Split(envFile)
-	if name == ".env" && there(filepath.Join(dir, "docker-compose.yml")) {
+	if name == ".env" && s.g.there(filepath.Join(dir, "docker-compose.yml")) {
 		return "cd " + shell(filepath.Clean(dir)) + " && docker compose up -d", "docker compose"
 	}
 	compose = "docker compose --env-file " + shell(envFile)

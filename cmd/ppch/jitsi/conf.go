@@ -28,12 +28,12 @@ type conf struct {
 
 // otherConfs returns the files of conf.d but ours, by the pattern with which Prosody looks for them.
 func (s *site) otherConfs() (paths []string) {
-	entries, _ := os.ReadDir(s.confDir) // there may be none yet
-	for _, e := range entries {
-		if name := e.Name(); strings.HasSuffix(name, ".cfg.lua") && name[0] != '.' && name != confName {
+	for _, name := range s.g.names(s.confDir) {
+		if strings.HasSuffix(name, ".cfg.lua") && name[0] != '.' && name != confName {
 			paths = append(paths, filepath.Join(s.confDir, name))
 		}
 	}
+	slices.Sort(paths)
 	return paths
 }
 
@@ -55,16 +55,20 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 				c.component, c.secret = h.name, c.file.option(h.name, "component_secret").text()
 			}
 		}
-		if on := c.file.option("*", "component_interfaces").texts(); len(on) > 0 {
+		if on := c.file.interfaces().texts(); len(on) > 0 {
 			c.listen = on[0]
 		}
 	}
 	for _, path := range s.otherConfs() {
-		data, err := readFile(path)
-		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("%w: run this as root", err)
-		} else if err != nil {
+		data, err := s.g.read(path)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, withRights(err, "root")
+		case errors.Is(err, fs.ErrNotExist):
 			continue // a link that leads nowhere, of which Prosody complains
+		case err != nil:
+			p.note("%v. What it says of components is not known.", err)
+			continue
 		}
 		other, err := parseLua(path, data)
 		if err != nil {
@@ -73,6 +77,7 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 		}
 		c.others = append(c.others, other)
 	}
+	c.others = append(c.others, s.main...)
 	for _, file := range append([]*luaFile{c.file}, c.others...) {
 		if file != nil && c.port == 0 {
 			c.port = portOf(file)
@@ -83,7 +88,7 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 
 // portOf returns the first of component_ports, or 0.
 func portOf(f *luaFile) int {
-	ports := f.option("*", "component_ports").texts()
+	ports := f.ports().texts()
 	if len(ports) == 0 {
 		return 0
 	}
@@ -94,6 +99,29 @@ func portOf(f *luaFile) int {
 // hiddenDomains is the module's option for the domains whose occupants Jitsi's clients don't show.
 const hiddenDomains = "room_participants_hidden_domains"
 
+// ports returns the option for the ports on which Prosody listens for components, or nil. An empty list that is read
+// before conf.d is as good as none: what is read last counts.
+func (f *luaFile) ports() *luaOption {
+	o := f.option("*", "component_ports")
+	if o != nil && len(o.texts()) == 0 && o.line < f.included {
+		return nil
+	}
+	return o
+}
+
+// interfaces returns the option for where Prosody listens for components, by the first name that it knows, or nil
+// (core/portmanager.lua, activate).
+func (f *luaFile) interfaces() *luaOption {
+	for _, name := range []string{"component_interfaces", "component_interface", "local_interfaces"} {
+		if o := f.option("*", name); o != nil {
+			return o
+		}
+	}
+	return nil
+}
+
+const loopback = "127.0.0.1"
+
 // everywhere are the interfaces by which Prosody means all.
 var everywhere = []string{"*", "0.0.0.0", "::"}
 
@@ -103,38 +131,26 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 	if err != nil {
 		return err
 	}
-	ports, interfaces, hidden := true, true, s.hidden
-	for _, other := range c.others {
-		if h := other.host(p.settings.component); h != nil {
-			return fmt.Errorf("%s:%d has %s already: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
-		}
-		// Which file Prosody reads last is anybody's guess, so each option may be in one only.
-		if o := other.option("*", "component_ports"); o != nil {
-			if ports = false; !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
-				return fmt.Errorf("%s:%d sets component_ports without %d: add it there, or choose one of those with --component-port", other.path, o.line, p.settings.port)
-			}
-		}
-		if o := other.option("*", "component_interfaces"); o != nil {
-			if interfaces = false; !p.reachable(o) {
-				return fmt.Errorf("%s:%d sets component_interfaces without %q: add it there", other.path, o.line, p.settings.listen)
-			}
-		}
-		if other.option("*", hiddenDomains) != nil {
-			hidden = ""
-		}
+	ports, interfaces, err := p.listening(s, c)
+	if err != nil {
+		return err
+	}
+	hidden := s.hidden
+	if slices.ContainsFunc(c.others, func(f *luaFile) bool { return f.option("*", hiddenDomains) != nil }) {
+		hidden = ""
 	}
 	want := p.conf(ports, interfaces, hidden)
 	if f.was == nil {
-		f.mode, f.owner = 0o600, s.owner
-		if me := os.Geteuid(); me != 0 && me != s.owner.uid && s.owner.uid >= 0 {
+		f.mode, f.owner = 0o600, s.reader
+		if me := os.Geteuid(); me != 0 && me != s.reader.uid && s.reader.uid >= 0 {
 			// Nobody but root can give a file away, and Jitsi doesn't start when Prosody can't read this one.
 			f.mode, f.owner = 0o644, owner{-1, -1}
-			p.note("%s can be read by everybody who gets at it, since Prosody's container runs as another user (%d): run this as root for better.", p.relative(c.path), s.owner.uid)
-		} else if s.owner.gid >= 0 && s.owner.uid == me && me == 0 {
+			p.note("%s can be read by everybody who gets at it, since Prosody's container runs as another user (%d): run this as root for better.", p.relative(c.path), s.reader.uid)
+		} else if s.reader.gid > 0 && s.reader.uid == me && me == 0 {
 			f.mode = 0o640 // for Prosody's group
 		}
-	} else if !s.owner.may(f.path) {
-		p.note("%s can't be read by Prosody, whose user is %d: chown %d %s", p.relative(c.path), s.owner.uid, s.owner.uid, shell(c.path))
+	} else if !p.g.may(s.reader, f.path) {
+		p.note("%s can't be read by Prosody, whose user is %d: chown %d %s", p.relative(c.path), s.reader.uid, s.reader.uid, shell(c.path))
 	}
 	if !c.foreign {
 		f.data = []byte(want)
@@ -150,24 +166,61 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 	return nil
 }
 
+// listening returns the ports and interfaces for components that are to be set, none where another file sets them:
+// which file of conf.d Prosody reads last is anybody's guess, so each option may be in one only.
+// Other components keep what they have; it is an error where that can't be.
+func (p *Plan) listening(s *site, c *conf) (ports, interfaces []string, err error) {
+	ports, interfaces = append([]string{strconv.Itoa(p.settings.port)}, s.kept...), []string{p.settings.listen}
+	neighbours := false
+	for _, other := range c.others {
+		if h := other.host(p.settings.component); h != nil {
+			return nil, nil, fmt.Errorf("%s:%d has %s already: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
+		}
+		neighbours = neighbours || slices.ContainsFunc(other.hosts, func(h luaHost) bool { return h.component && h.module == "" })
+	}
+	if neighbours && s.opened {
+		// They go by Prosody's defaults where nothing is set.
+		ports = append(ports, strconv.Itoa(defaultPort))
+		switch {
+		case p.settings.listen == loopback:
+			interfaces = nil
+		case !slices.Contains(everywhere, p.settings.listen):
+			interfaces = append(interfaces, loopback, "::1")
+		}
+	}
+	for _, other := range c.others {
+		if o := other.ports(); o != nil {
+			if ports = nil; !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
+				return nil, nil, fmt.Errorf("%s:%d sets component_ports without %d: add it there, or choose one of those with --component-port", other.path, o.line, p.settings.port)
+			}
+		}
+		if o := other.interfaces(); o != nil {
+			if interfaces = nil; !p.reachable(o) {
+				return nil, nil, fmt.Errorf("%s:%d sets %s without %q: add it there", other.path, o.line, o.name, p.settings.listen)
+			}
+		}
+	}
+	return ports, interfaces, nil
+}
+
 // reachable tells whether component_interfaces let PPCH in.
 func (p *Plan) reachable(o *luaOption) bool {
 	return slices.ContainsFunc(o.texts(), func(i string) bool { return i == p.settings.listen || slices.Contains(everywhere, i) })
 }
 
-// conf returns conf.d/ppch.cfg.lua, without options that another file sets.
-func (p *Plan) conf(ports, interfaces bool, hidden string) string {
+// conf returns conf.d/ppch.cfg.lua, with these options for where Prosody listens, and the hidden domain unless that is empty.
+func (p *Plan) conf(ports, interfaces []string, hidden string) string {
 	var b strings.Builder
 	b.WriteString("-- Written by: ppch jitsi install. PPCH tells who is in a room without joining it.\n" +
 		"-- Whoever has the secret below can speak as anybody of the component's domain.\n")
-	if ports || interfaces {
+	if len(ports)+len(interfaces) > 0 {
 		b.WriteString("\n-- Where Prosody listens for components. Jitsi's containers have that switched off before conf.d is read.\n")
 	}
-	if ports {
-		fmt.Fprintf(&b, "component_ports = { %d }\n", p.settings.port)
+	if len(ports) > 0 {
+		fmt.Fprintf(&b, "component_ports = { %s }\n", listOf(ports, strings.Clone))
 	}
-	if interfaces {
-		fmt.Fprintf(&b, "component_interfaces = { %s }\n", luaString(p.settings.listen))
+	if len(interfaces) > 0 {
+		fmt.Fprintf(&b, "component_interfaces = { %s }\n", listOf(interfaces, luaString))
 	}
 	name := luaString(p.settings.component)
 	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n", name)
@@ -179,13 +232,24 @@ func (p *Plan) conf(ports, interfaces bool, hidden string) string {
 	return b.String()
 }
 
+// listOf returns the items of a list in Lua, each once.
+func listOf(items []string, quote func(string) string) string {
+	var all []string
+	for _, item := range items {
+		if q := quote(item); !slices.Contains(all, q) {
+			all = append(all, q)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // missing returns the lines without which a file that somebody else wrote doesn't do.
-func (p *Plan) missing(f *luaFile, ports, interfaces bool) string {
+func (p *Plan) missing(f *luaFile, ports, interfaces []string) string {
 	var b strings.Builder
-	if o := f.option("*", "component_ports"); ports && !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
+	if o := f.option("*", "component_ports"); len(ports) > 0 && !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
 		fmt.Fprintf(&b, "  component_ports = { %d }\n", p.settings.port)
 	}
-	if o := f.option("*", "component_interfaces"); interfaces && p.settings.listen != "127.0.0.1" && !p.reachable(o) {
+	if o := f.interfaces(); len(interfaces) > 0 && p.settings.listen != loopback && !p.reachable(o) {
 		fmt.Fprintf(&b, "  component_interfaces = { %s }\n", luaString(p.settings.listen))
 	}
 	name := p.settings.component

@@ -1,20 +1,16 @@
 package jitsi
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/sirupsen/logrus"
 
 	"ppch/prosody"
 )
@@ -28,75 +24,46 @@ const globalModules = "GLOBAL_MODULES"
 
 // docker reads a directory of docker-jitsi-meet by the eyes of Docker Compose.
 func docker(o Options) (*site, error) {
+	g := o.ground
 	envFile := filepath.Join(o.Dir, ".env")
-	env, err := readFile(envFile)
+	env, err := g.read(envFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing, without which Jitsi doesn't start: copy env.example and run ./gen-passwords.sh first", envFile)
+		return nil, fmt.Errorf("copy env.example and run ./gen-passwords.sh first: %s is missing, without which Jitsi doesn't start", envFile)
 	} else if err != nil {
-		return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
+		return nil, withRights(err, "root, or as whoever owns it")
 	}
-	project, err := composeProject(o, env)
+	if envFile, err = g.real(envFile); err != nil {
+		return nil, err
+	}
+	project, err := loadProject(o, envFile, env)
 	if err != nil {
 		return nil, err
 	}
-	service, err := prosodyService(o, project)
+	service, err := project.prosodyService()
 	if err != nil {
 		return nil, err
 	}
-	s := &site{what: "docker-jitsi-meet", envFile: o.EnvFile, prosodyHost: service.Name, listen: "*", enable: func(p *Plan) error { return enableByEnv(p, o, envFile) }}
+	s := &site{g: g, what: "docker-jitsi-meet", envFile: o.EnvFile, prosodyHost: service.Name, listen: "*"}
 	if s.envFile == "" {
 		s.envFile = envFile
 	}
 	if _, tag, ok := strings.Cut(filepath.Base(service.Image), ":"); ok {
 		s.what += " " + tag
 	}
-	config, err := mounted(service, "/config")
-	if err != nil {
+	if err := s.findFolders(service, o.Dir); err != nil {
 		return nil, err
 	}
-	if s.pluginDir, err = mounted(service, "/prosody-plugins-custom"); err != nil {
-		return nil, err
+	modules := s.findDomains(service)
+	s.readMain(service, envFile)
+	if o.Domain != "" && o.Domain != s.domain {
+		return nil, fmt.Errorf("--domain: the Jitsi in %s is %s, not %s", o.Dir, s.domain, o.Domain)
 	}
-	if !there(config) {
-		return nil, fmt.Errorf("%s, which CONFIG in %s leads to, isn't there: if docker compose runs as another user, run this as that one, or with sudo --preserve-env=HOME; in a container, mount it at the same path; otherwise start Jitsi once", config, envFile)
-	}
-	s.confDir = filepath.Join(config, "conf.d")
-	s.owner = containerUser(service, config)
-
-	// What Jitsi's templates take where a variable is not set, or is empty.
-	get := func(key, def string) string {
-		if v := service.Environment[key]; v != nil && *v != "" {
-			return *v
-		}
-		return def
-	}
-	s.domain = get("XMPP_DOMAIN", "meet.jitsi")
-	s.mucs = []string{get("XMPP_MUC_DOMAIN", "muc.meet.jitsi")}
-	// They are on unless they are switched off. A release without either variable has none.
-	for _, m := range []struct{ prefix, enable, modules string }{
-		{"breakout.", "ENABLE_BREAKOUT_ROOMS", "XMPP_BREAKOUT_MUC_MODULES"},
-		{"lobby.", "ENABLE_LOBBY", "XMPP_LOBBY_MUC_MODULES"},
-	} {
-		_, known := service.Environment[m.enable]
-		if !known {
-			_, known = service.Environment[m.modules]
-		}
-		if on, err := strconv.ParseBool(get(m.enable, "true")); known && (err != nil || on) {
-			s.mucs = append(s.mucs, m.prefix+s.domain)
-		}
-	}
-	s.hidden = hiddenDomain(service)
-	for _, variable := range []string{"AUTH", "GUEST", "HIDDEN", "RECORDER", "INTERNAL_MUC"} {
-		s.taken = append(s.taken, get("XMPP_"+variable+"_DOMAIN", strings.ToLower(strings.ReplaceAll(variable, "_", "-"))+".meet.jitsi"))
-	}
-	for _, prefix := range []string{"focus.", "speakerstats.", "endconference.", "avmoderation.", "metadata.", "visitors.", "polls."} {
-		s.taken = append(s.taken, prefix+s.domain)
-	}
-	s.beside = besideJitsi(s, envFile, networkOf(project, service))
+	s.enable = func(p *Plan) error { return enableByEnv(p, o, envFile, modules) }
+	s.beside = besideJitsi(s, envFile, networkOf(project.Project, service.ServiceConfig))
 	restart := "docker compose up -d --force-recreate " + service.Name
 	s.undone = []string{"cd " + shell(o.Dir), restart}
 	s.next = func(*Plan) []string {
-		up, compose := upInOwnFolder(s.envFile)
+		up, compose := upInOwnFolder(s)
 		if s.envFile == envFile {
 			up, compose = upInJitsisProject(o.Dir, project.ComposeFiles), "docker compose"
 		}
@@ -112,87 +79,106 @@ func docker(o Options) (*site, error) {
 
 // hiddenDomain returns the domain of recorders and transcribers. Its variable was XMPP_RECORDER_DOMAIN before December 2024, with another
 // default, and is set by that one still. Whether Jitsi records now doesn't matter: nobody is on that domain unless it does.
-func hiddenDomain(service types.ServiceConfig) string {
+func hiddenDomain(service service) string {
 	domain := "recorder.meet.jitsi"
-	if _, known := service.Environment["XMPP_HIDDEN_DOMAIN"]; known {
+	if service.has("XMPP_HIDDEN_DOMAIN") {
 		domain = "hidden.meet.jitsi"
 	}
 	for _, variable := range []string{"XMPP_RECORDER_DOMAIN", "XMPP_HIDDEN_DOMAIN"} {
-		if v := service.Environment[variable]; v != nil && *v != "" {
-			domain = *v
-		}
+		domain = service.get(variable, domain)
 	}
 	return domain
 }
 
-// asked are the variables that matter here, should the environment have them and .env not.
-var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
-	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "XMPP_DOMAIN", "XMPP_MUC_DOMAIN", "XMPP_HIDDEN_DOMAIN", "XMPP_RECORDER_DOMAIN", globalModules}, mucModules...)
-
-// composeProject returns what Compose makes of the files in o.Dir with this .env.
-func composeProject(o Options, env []byte) (*types.Project, error) {
-	// compose-go warns by itself of what "docker compose" will warn of anyhow.
-	logrus.SetOutput(io.Discard)
-	options, err := cli.NewProjectOptions(nil, cli.WithWorkingDirectory(o.Dir))
+// findFolders finds the directories of the host that Prosody's container reads.
+func (s *site) findFolders(service service, dir string) error {
+	config, err := mounted(service, "/config")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	values, err := ParseEnv(env).Values(o.Lookup)
+	plugins, err := mounted(service, "/prosody-plugins-custom")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: Docker Compose refuses that, too: mend it first", filepath.Join(o.Dir, ".env"), err)
+		return err
 	}
-	names := slices.Clone(asked)
-	for name := range values {
-		names = append(names, name)
+	what := "the service " + service.Name + " in " + dir
+	// Where it is as it comes, all of CONFIG is one folder, and links may lead anywhere in it.
+	root := filepath.Clean("/" + strings.TrimSuffix(config, "/prosody/config"))
+	if _, err := s.g.know(root, what); errors.Is(err, fs.ErrNotExist) || err == nil && !s.g.there(config) {
+		return fmt.Errorf("start Jitsi once, by \"docker compose up -d\" in %s, and run this again: %s, which CONFIG leads to, isn't there yet; "+
+			"if docker compose runs as another user, run this as that one, or with sudo --preserve-env=HOME; in a container, mount it at the same path", dir, config)
+	} else if err != nil {
+		return err
 	}
-	for _, name := range names {
-		if value, ok := o.Lookup(name); ok {
-			values[name] = value
-		}
+	if config, err = s.g.real(config); err != nil {
+		return err
 	}
-	options.Environment.Merge(values)
-	for _, set := range []cli.ProjectOptionsFn{cli.WithConfigFileEnv, cli.WithDefaultConfigPath} {
-		if err := set(options); err != nil {
-			return nil, err
-		}
+	// It is there, or the directory that it belongs in.
+	if _, err = s.g.know(plugins, what); errors.Is(err, fs.ErrNotExist) {
+		_, err = s.g.know(filepath.Dir(plugins), what)
 	}
-	project, err := options.LoadProject(context.Background())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: mend it until \"docker compose config\" works", o.Dir, err)
+		return err
 	}
-	return project, nil
+	if s.pluginDir, err = s.g.place(plugins); err != nil {
+		return err
+	}
+	if s.confDir, err = s.g.place(filepath.Join(config, "conf.d")); err != nil {
+		return err
+	}
+	s.reader = s.containerUser(service, config)
+	return nil
 }
 
-// prosodyService returns the service that has the rooms.
-func prosodyService(o Options, project *types.Project) (types.ServiceConfig, error) {
-	found := []types.ServiceConfig{}
-	for _, name := range project.ServiceNames() {
-		service := project.Services[name]
-		image, _, _ := strings.Cut(filepath.Base(service.Image), ":")
-		if (image == "prosody" || name == "prosody") && slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == "/config" }) {
-			found = append(found, service)
+// readMain reads what there is of prosody.cfg.lua, which the container makes at each start.
+func (s *site) readMain(service service, envFile string) {
+	if text := service.get("GLOBAL_CONFIG", ""); text != "" {
+		if f, err := parseLua("GLOBAL_CONFIG in "+envFile, []byte(strings.ReplaceAll(text, `\n`, "\n"))); err == nil {
+			f.included = math.MaxInt // conf.d is read after all of it
+			s.main = append(s.main, f)
 		}
 	}
-	if len(found) == 0 {
-		return types.ServiceConfig{}, fmt.Errorf("%w: none of the services in %s is Jitsi's Prosody: its image is …/prosody, with a volume at /config", ErrNotJitsi, o.Dir)
+	if f, err := s.g.readLua(filepath.Join(filepath.Dir(s.confDir), "prosody.cfg.lua")); err == nil {
+		for _, port := range f.option("*", "component_ports").texts() {
+			if _, err := strconv.Atoi(port); err == nil {
+				s.kept = append(s.kept, port)
+			}
+		}
 	}
-	// Where there are several the others are for bridges or visitors, and have no rooms of people.
-	if i := slices.IndexFunc(found, func(s types.ServiceConfig) bool { return s.Name == "prosody" }); i > 0 {
-		return found[i], nil
-	}
-	return found[0], nil
 }
 
-func prosodyWith(o Options, env []byte) (types.ServiceConfig, error) {
-	project, err := composeProject(o, env)
-	if err != nil {
-		return types.ServiceConfig{}, err
+// findDomains finds Jitsi's domains, and returns the variables that load modules on those of rooms.
+func (s *site) findDomains(service service) (modules []string) {
+	s.hidden = hiddenDomain(service)
+	if service.mode() == modeVisitors {
+		s.what += " for visitors"
+		s.domain = "v" + service.get("PROSODY_VISITOR_INDEX", "0") + "." + service.get("VISITORS_XMPP_DOMAIN", "meet.jitsi")
+		s.mucs = []string{service.get("PROSODY_VISITORS_MUC_PREFIX", "muc") + "." + s.domain}
+		s.taken = []string{service.get("XMPP_AUTH_DOMAIN", "auth.meet.jitsi"), "polls." + s.domain}
+		return mucModules[:1]
 	}
-	return prosodyService(o, project)
+	s.domain = service.get("XMPP_DOMAIN", "meet.jitsi")
+	s.mucs = []string{service.get("XMPP_MUC_DOMAIN", "muc.meet.jitsi")}
+	// They are on unless they are switched off. A release without either variable has none.
+	for _, m := range []struct{ prefix, enable, modules string }{
+		{"breakout.", "ENABLE_BREAKOUT_ROOMS", "XMPP_BREAKOUT_MUC_MODULES"},
+		{"lobby.", "ENABLE_LOBBY", "XMPP_LOBBY_MUC_MODULES"},
+	} {
+		known := service.has(m.enable) || service.has(m.modules)
+		if on, err := strconv.ParseBool(service.get(m.enable, "true")); known && (err != nil || on) {
+			s.mucs = append(s.mucs, m.prefix+s.domain)
+		}
+	}
+	for _, variable := range []string{"AUTH", "GUEST", "HIDDEN", "RECORDER", "INTERNAL_MUC"} {
+		s.taken = append(s.taken, service.get("XMPP_"+variable+"_DOMAIN", strings.ToLower(strings.ReplaceAll(variable, "_", "-"))+".meet.jitsi"))
+	}
+	for _, prefix := range []string{"focus.", "speakerstats.", "endconference.", "avmoderation.", "metadata.", "visitors.", "polls."} {
+		s.taken = append(s.taken, prefix+s.domain)
+	}
+	return mucModules
 }
 
 // mounted returns the directory of the host that is at target in the container.
-func mounted(service types.ServiceConfig, target string) (string, error) {
+func mounted(service service, target string) (string, error) {
 	for _, v := range service.Volumes {
 		if v.Target == target && v.Type == types.VolumeTypeBind {
 			return v.Source, nil
@@ -208,7 +194,7 @@ const rootless = 11146
 
 // containerUser returns as whom Prosody reads its configuration. Before the containers ceased to run as root,
 // they gave all of /config to Prosody's user, once: when that directory itself wasn't theirs yet.
-func containerUser(service types.ServiceConfig, config string) owner {
+func (s *site) containerUser(service service, config string) owner {
 	if uid, gid, _ := strings.Cut(service.User, ":"); uid != "" {
 		u, err := strconv.Atoi(uid)
 		g, err2 := strconv.Atoi(gid)
@@ -221,54 +207,66 @@ func containerUser(service types.ServiceConfig, config string) owner {
 		release, _ = strconv.Atoi(m[1])
 	}
 	if release < rootless && (release > 0 || !service.ReadOnly) {
-		return ownerOf(config)
+		return s.g.ownerOf(config)
 	}
 	// What the container made itself shows its user as the host sees it, which is another one
 	// where Docker itself doesn't run as root.
-	if storage, err := mounted(service, "/var/lib/prosody"); err == nil && there(filepath.Join(storage, "data")) {
-		return ownerOf(filepath.Join(storage, "data"))
+	if storage, err := mounted(service, "/var/lib/prosody"); err == nil {
+		if _, err := s.g.know(storage, "the service "+service.Name); err == nil && s.g.there(filepath.Join(storage, "data")) {
+			return s.g.ownerOf(filepath.Join(storage, "data"))
+		}
 	}
 	return owner{1000, 1000}
 }
 
-// enableByEnv makes the .env load the module, by the variables that this release of docker-jitsi-meet hands on.
-func enableByEnv(p *Plan, o Options, path string) error {
+// enableByEnv makes the .env at path load the module, by those of the variables that this release of docker-jitsi-meet hands on.
+func enableByEnv(p *Plan, o Options, path string, variables []string) error {
 	file, err := p.open(path, kindEnv)
 	if err != nil {
 		return err
 	}
-	before, err := prosodyWith(o, file.data)
+	prosodyWith := func(env []byte) (service, error) {
+		project, err := loadProject(o, path, env)
+		if err != nil {
+			return service{}, err
+		}
+		return project.prosodyService()
+	}
+	before, err := prosodyWith(file.data)
 	if err != nil {
 		return err
 	}
-	has := func(service types.ServiceConfig, key string) bool {
-		v := service.Environment[key]
-		return v != nil && slices.Contains(strings.Split(*v, ","), prosody.ModuleName)
-	}
-	if has(before, globalModules) {
+	if before.loads(globalModules) {
 		p.note("%s in %s loads the module already, on every virtual host. It is left as it is.", globalModules, p.relative(path))
 		return nil
 	}
-	variables := mucModules
-	for _, v := range mucModules {
-		if _, ok := before.Environment[v]; !ok {
-			p.note("This release of docker-jitsi-meet hands no %s to Prosody: %s is used instead.", v, globalModules)
-			variables = []string{globalModules}
-			break
+	var missing []string
+	for _, v := range variables {
+		if !before.has(v) {
+			missing = append(missing, v)
 		}
 	}
+	switch {
+	case len(missing) == 0:
+	case before.has(globalModules):
+		p.note("This release of docker-jitsi-meet hands no %s to Prosody: %s is used instead.", missing[0], globalModules)
+		variables = []string{globalModules}
+	default:
+		return fmt.Errorf("no compose file hands %s on to Prosody, nor %s, so that no line in %s can load the module: add to environment: of the service %s in %s\n      - %s\nand run this again",
+			missing[0], globalModules, p.relative(path), before.Name, p.relative(before.from), strings.Join(missing, "\n      - "))
+	}
 	for _, v := range variables {
-		if !has(before, v) {
+		if !before.loads(v) {
 			file.edit(v, true, func(e *EnvFile) { e.AddToList(v, prosody.ModuleName) })
 		}
 	}
-	after, err := prosodyWith(o, file.data)
+	after, err := prosodyWith(file.data)
 	if err != nil {
 		return err
 	}
 	for _, v := range variables {
-		if !has(after, v) {
-			return fmt.Errorf("%s in %s wouldn't reach Prosody, since a compose file or the environment sets it as well: add %s to it there", v, path, prosody.ModuleName)
+		if !after.loads(v) {
+			return fmt.Errorf("%s in %s wouldn't reach Prosody, since a compose file, an env_file or the environment sets it as well: add %s to it there", v, path, prosody.ModuleName)
 		}
 	}
 	return nil

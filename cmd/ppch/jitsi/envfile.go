@@ -138,12 +138,17 @@ var complaint = regexp.MustCompile(`line \d+: [a-z ]+[a-z]`)
 func (f *EnvFile) Values(lookup func(string) (string, bool)) (map[string]string, error) {
 	values, err := dotenv.ParseWithLookup(bytes.NewReader(f.Bytes()), lookup)
 	if err != nil {
-		if what := complaint.FindString(err.Error()); what != "" {
-			return nil, errors.New(what)
-		}
-		return nil, errors.New("this is no file of variables")
+		return nil, plain(err)
 	}
 	return values, nil
+}
+
+// plain returns what Compose says of a file without what it quotes from there.
+func plain(err error) error {
+	if what := complaint.FindString(err.Error()); what != "" {
+		return errors.New(what)
+	}
+	return errors.New("this is no file of variables")
 }
 
 // last returns where the statement is that counts, of several with the same key, or -1.

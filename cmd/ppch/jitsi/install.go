@@ -24,16 +24,20 @@ func Install(o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(o.Dir)
+	j, err := openJournal(o.ground)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{What: s.what, dir: o.Dir, journal: j}
+	if err := j.verify(o.recall(j), s); err != nil {
+		return nil, err
+	}
+	j.remember(o)
+	p := &Plan{What: s.what, g: o.ground, journal: j}
 
 	// The order in which files come into their places: a module that nothing loads and a component that
 	// nothing uses do no harm, while a .env that names a module that isn't there would.
-	p.mkdir(s.confDir, s.owner)
-	p.mkdir(s.pluginDir, s.owner)
+	p.mkdir(s.confDir, s.reader)
+	p.mkdir(s.pluginDir, s.reader)
 	if err := p.writeModule(s); err != nil {
 		return nil, err
 	}
@@ -58,8 +62,8 @@ func Install(o Options) (*Plan, error) {
 		return nil, err
 	}
 	for _, dir := range []string{filepath.Dir(s.confDir), s.confDir, s.pluginDir} {
-		if there(dir) && !s.owner.may(dir) {
-			p.note("%s can't be entered by Prosody, whose user is %d: chmod o+rx %s", p.relative(dir), s.owner.uid, shell(dir))
+		if p.g.there(dir) && !p.g.may(s.reader, dir) {
+			p.note("%s can't be entered by Prosody, whose user is %d: chmod o+rx %s", p.relative(dir), s.reader.uid, shell(dir))
 		}
 	}
 	if err := p.remember(); err != nil {
@@ -69,28 +73,54 @@ func Install(o Options) (*Plan, error) {
 	return p, nil
 }
 
-// absolute returns the options with paths that hold wherever they are used.
+// absolute returns the options with paths that hold wherever they are used, and with the folders that they name open.
 func (o Options) absolute() (Options, error) {
+	paths := []*string{&o.Dir}
+	if o.EnvFile != "" {
+		paths = append(paths, &o.EnvFile)
+	}
+	o.AllowDirs = slices.Clone(o.AllowDirs)
+	for i := range o.AllowDirs {
+		paths = append(paths, &o.AllowDirs[i])
+	}
+	for _, path := range paths {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return o, err
+		}
+		*path = abs
+	}
 	var err error
-	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+	if o.ground, err = newGround(o); err != nil {
 		return o, err
 	}
-	if real, err := filepath.EvalSymlinks(o.Dir); err == nil {
-		o.Dir = real
+	o.Dir = o.ground.dir
+	return o, nil
+}
+
+// recall returns the options with what the operator named when the journal was written.
+func (o Options) recall(j *journal) Options {
+	if j.Home != o.ground.id {
+		return o
 	}
-	if o.EnvFile != "" {
-		o.EnvFile, err = filepath.Abs(o.EnvFile)
+	for _, path := range j.AllowDirs {
+		_ = o.ground.allow(path) // without it using it will say why not
 	}
-	return o, err
+	for _, path := range j.EnvFiles {
+		if o.ground.allowEnvFile(path) == nil {
+			o.recalled = append(o.recalled, path)
+		}
+	}
+	return o
 }
 
 // readEnv returns what a .env file says, which needn't be there.
 func readEnv(o Options, path string) (map[string]string, error) {
-	data, err := readFile(path)
+	data, err := o.ground.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
+		return nil, withRights(err, "root, or as whoever owns it")
 	}
 	values, err := ParseEnv(data).Values(o.Lookup)
 	if err != nil {
@@ -113,7 +143,7 @@ func versionOf(module []byte) (version [3]int) {
 
 // writeModule makes the Lua module part of the plan.
 func (p *Plan) writeModule(s *site) error {
-	f, err := p.open(filepath.Join(s.pluginDir, "mod_"+prosody.ModuleName+".lua"), kindModule)
+	f, err := p.open(s.modulePath(), kindModule)
 	if err != nil {
 		return err
 	}
@@ -126,7 +156,7 @@ func (p *Plan) writeModule(s *site) error {
 		}
 	}
 	if f.was == nil {
-		f.mode, f.owner = 0o644, ownerOf(s.pluginDir)
+		f.mode, f.owner = 0o644, p.g.ownerOf(s.pluginDir)
 	}
 	f.data = prosody.Module
 	return nil

@@ -7,23 +7,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"ppch/cmd/ppch/jitsi/folder"
 )
 
 // journal is what an installation did, in the directory .ppch beside what it installed to. It is written before
 // anything else is, so that whatever is interrupted can be gone on with, or be undone.
 type journal struct {
+	g   *ground
 	dir string
-	was []byte // as it was read, nil for none
+	// folder is that directory, and backup the one in it with files as they were; nil while they aren't there.
+	folder, backup *folder.Dir
+	was            []byte // as it was read, nil for none
 
 	Format  int      `json:"format"`
 	Records []record `json:"files"`
 	// Dirs are the directories that were made.
 	Dirs []string `json:"dirs,omitempty"`
+	// Home is the directory that this is the journal of, by its ID: it counts for no other.
+	// EnvFiles and AllowDirs are what the operator named.
+	Home      string   `json:"home,omitempty"`
+	EnvFiles  []string `json:"env_files,omitempty"`
+	AllowDirs []string `json:"allow_dirs,omitempty"`
 }
 
 // record is what was done to one file.
@@ -54,18 +62,31 @@ const (
 	journalDir    = ".ppch"
 	journalName   = "install.json"
 	journalFormat = 1
+	backupDir     = "backup"
 )
 
-// openJournal reads the journal of dir. One that isn't there is empty.
-func openJournal(dir string) (*journal, error) {
-	j := &journal{dir: filepath.Join(dir, journalDir), Format: journalFormat}
+// openJournal reads the journal in --dir. One that isn't there is empty.
+func openJournal(g *ground) (*journal, error) {
+	j := &journal{g: g, dir: filepath.Join(g.dir, journalDir), Format: journalFormat}
+	top, err := g.OpenDir(g.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	const who = "the user who installed, or as root"
+	if j.folder, err = j.openDir(top, journalDir); err != nil || j.folder == nil {
+		return j, withRights(err, who)
+	}
+	if j.backup, err = j.openDir(j.folder, backupDir); err != nil {
+		return nil, withRights(err, who)
+	}
 	path := filepath.Join(j.dir, journalName)
-	data, err := readFile(path)
+	data, err := j.read(j.folder, journalName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return j, nil
 	case err != nil:
-		return nil, fmt.Errorf("%w: run this as whoever installed, or as root", err)
+		return nil, withRights(err, who)
 	}
 	j.was = data
 	if err := json.Unmarshal(data, j); err != nil {
@@ -75,6 +96,110 @@ func openJournal(dir string) (*journal, error) {
 		return nil, fmt.Errorf("%s is of another version of ppch: use that one", path)
 	}
 	return j, nil
+}
+
+// remember notes what the operator named.
+func (j *journal) remember(o Options) {
+	j.Home = o.ground.id
+	for _, path := range o.AllowDirs {
+		if !slices.Contains(j.AllowDirs, path) {
+			j.AllowDirs = append(j.AllowDirs, path)
+		}
+	}
+	if o.EnvFile != "" && !slices.Contains(j.EnvFiles, o.EnvFile) {
+		j.EnvFiles = append(j.EnvFiles, o.EnvFile)
+	}
+}
+
+// openDir opens one of the journal's directories, nil where there is none. As root it has to be root's alone:
+// by a journal of another user that one could have any file written or removed.
+func (j *journal) openDir(in *folder.Dir, name string) (*folder.Dir, error) {
+	d, err := in.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // that is what it says
+	} else if err != nil {
+		return nil, err
+	}
+	info, err := d.Info()
+	if err == nil {
+		err = onlyRoots(d.Path(), info)
+	}
+	if err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// read reads a file of the journal.
+func (j *journal) read(in *folder.Dir, name string) ([]byte, error) {
+	if in == nil {
+		return nil, fs.ErrNotExist
+	}
+	data, info, err := in.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return data, onlyRoots(filepath.Join(in.Path(), name), info)
+}
+
+// onlyRoots returns an error, as root, for what another user may have written.
+func onlyRoots(path string, info folder.Info) error {
+	switch {
+	case !isRoot():
+	case !isRoots(info.UID):
+		return fmt.Errorf("%s is of user %d, and root goes by a journal of its own alone: run this as that user, or move %s away", path, info.UID, journalDir)
+	case info.Mode.Perm()&0o022 != 0:
+		return fmt.Errorf("%s can be written by others than root, who goes by a journal of its own alone: move %s away", path, journalDir)
+	}
+	return nil
+}
+
+// verify returns an error, as root, for a journal that names other files than an installation writes:
+// the owner of --dir may have put that of another directory there.
+// s is the Jitsi there, nil where none was recognised.
+func (j *journal) verify(o Options, s *site) error {
+	if !isRoot() {
+		return nil
+	}
+	known := map[string]kind{filepath.Join(o.Dir, ".env"): kindEnv}
+	dirs := map[string]bool{}
+	add := func(path string, k kind) {
+		if real, err := j.g.place(path); err == nil {
+			known[real] = k
+		}
+	}
+	for _, path := range append(o.recalled, o.EnvFile) {
+		if path != "" {
+			add(path, kindEnv)
+		}
+	}
+	if s != nil {
+		add(s.envFile, kindEnv)
+		add(s.modulePath(), kindModule)
+		add(filepath.Join(s.confDir, confName), kindConf)
+		for _, path := range s.otherConfs() {
+			add(path, kindHost)
+		}
+		dirs[s.confDir], dirs[s.pluginDir] = true, true
+	}
+	const unknown = "%s names %s, which is none of the files that an installation in %s writes: "
+	path := filepath.Join(j.dir, journalName)
+	for _, r := range j.Records {
+		switch is := j.absolute(r.Path); {
+		case known[is] == r.Kind:
+		case r.Kind == kindEnv:
+			return fmt.Errorf(unknown+"if it has PPCH's settings, add --env-file %s", path, is, o.Dir, shell(is))
+		default:
+			return fmt.Errorf(unknown+"if Jitsi's configuration was moved since, move it back, or move %s away", path, is, o.Dir, j.dir)
+		}
+	}
+	for _, dir := range j.Dirs {
+		if is := j.absolute(dir); !dirs[is] {
+			return fmt.Errorf(unknown+"move %s away", path, is, o.Dir, j.dir)
+		}
+	}
+	return nil
 }
 
 // empty tells whether nothing is installed.
@@ -92,7 +217,7 @@ func (j *journal) find(path string) *record {
 
 func (j *journal) absolute(path string) string {
 	if filepath.IsAbs(path) {
-		return path
+		return filepath.Clean(path)
 	}
 	return filepath.Join(filepath.Dir(j.dir), path)
 }
@@ -112,13 +237,14 @@ func (j *journal) content(s *state) ([]byte, error) {
 	if s.data != nil {
 		return s.data, nil
 	}
-	path := filepath.Join(j.dir, "backup", s.SHA256)
-	data, err := readFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("the backup is gone: %w", err)
+	data, err := j.read(j.backup, s.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the backup is gone: %s", filepath.Join(j.dir, backupDir, s.SHA256))
+	} else if err != nil {
+		return nil, err
 	}
 	if checksum(data) != s.SHA256 {
-		return nil, fmt.Errorf("the backup %s was changed, and is not what it was", path)
+		return nil, fmt.Errorf("the backup %s was changed, and is not what it was", filepath.Join(j.dir, backupDir, s.SHA256))
 	}
 	return data, nil
 }
@@ -140,17 +266,16 @@ func (j *journal) add(f *file) {
 	j.Records = append(j.Records, r)
 }
 
-// write writes backups and journal to the disk, so that what they tell of may begin.
+// write writes backups and journal to the disk, so that what they record may begin.
 func (j *journal) write() error {
-	backup := filepath.Join(j.dir, "backup")
-	if err := os.MkdirAll(backup, 0o700); err != nil {
+	if err := j.make(); err != nil {
 		return err
 	}
 	for _, r := range j.Records {
 		if r.Before == nil || r.Before.data == nil {
 			continue
 		}
-		if err := renameio.WriteFile(filepath.Join(backup, r.Before.SHA256), r.Before.data, 0o600, renameio.WithTempDir(backup)); err != nil {
+		if err := put(j.backup, r.Before.SHA256, r.Before.data); err != nil {
 			return err
 		}
 	}
@@ -158,7 +283,37 @@ func (j *journal) write() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(j.dir, journalName), append(data, '\n'), 0o600, renameio.WithTempDir(j.dir))
+	return put(j.folder, journalName, append(data, '\n'))
+}
+
+// make makes the directories that aren't there.
+func (j *journal) make() error {
+	if j.folder == nil {
+		top, err := j.g.OpenDir(filepath.Dir(j.dir))
+		if err != nil {
+			return err
+		}
+		defer top.Close()
+		if j.folder, err = top.Mkdir(journalDir, 0o700, -1, -1); err != nil {
+			return err
+		}
+	}
+	if j.backup == nil {
+		var err error
+		if j.backup, err = j.folder.Mkdir(backupDir, 0o700, -1, -1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a file for us alone.
+func put(d *folder.Dir, name string, data []byte) error {
+	s, err := d.Stage(name, data, 0o600, -1, -1)
+	if err != nil {
+		return err
+	}
+	return s.Replace()
 }
 
 // restore puts the journal back as it was read. Backups that were added since do no harm.
@@ -166,8 +321,35 @@ func (j *journal) restore() error {
 	if j.was == nil {
 		return j.remove()
 	}
-	return renameio.WriteFile(filepath.Join(j.dir, journalName), j.was, 0o600, renameio.WithTempDir(j.dir))
+	return put(j.folder, journalName, j.was)
 }
 
-// remove removes journal and backups.
-func (j *journal) remove() error { return os.RemoveAll(j.dir) }
+// remove removes journal and backups, which are the files in their two directories.
+func (j *journal) remove() error {
+	top, err := j.g.OpenDir(filepath.Dir(j.dir))
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	for _, d := range []struct {
+		in, dir *folder.Dir
+		name    string
+	}{{j.folder, j.backup, backupDir}, {top, j.folder, journalDir}} {
+		if d.dir == nil {
+			continue
+		}
+		names, err := d.dir.Names()
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := d.dir.Remove(name); err != nil {
+				return err
+			}
+		}
+		if err := d.in.RemoveDir(d.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -20,8 +20,9 @@ type luaFile struct {
 	path    string
 	hosts   []luaHost
 	options []luaOption
-	// includes are the patterns of Include.
+	// includes are the patterns of Include, and included the line of the last.
 	includes []string
+	included int
 }
 
 // luaHost is a VirtualHost, or a Component with the module that it has, if any.
@@ -82,7 +83,7 @@ func (f *luaFile) call(s *ast.FuncCallStmt, host string) string {
 	first := text(args[0])
 	switch strings.ToLower(name.Value) {
 	case "include":
-		f.includes = append(f.includes, first)
+		f.includes, f.included = append(f.includes, first), s.Line()
 		return host
 	case "virtualhost", "host", "component":
 	default:

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // kind says how a file is shown, and how what was done to it is undone when somebody edited it since.
@@ -21,9 +18,6 @@ const (
 	kindEnv    kind = "env"    // a .env file
 )
 
-// owner is a user and a group by their numbers.
-type owner struct{ uid, gid int }
-
 // Plan is what is to be done, and why. Making one only reads.
 // It belongs to whoever asked for it and is not safe for concurrent use.
 type Plan struct {
@@ -34,7 +28,7 @@ type Plan struct {
 	// Next are the commands to type afterwards.
 	Next []string
 
-	dir      string
+	g        *ground
 	settings settings
 	journal  *journal
 	files    []*file
@@ -102,8 +96,9 @@ func (f *file) edit(key string, list bool, change func(*EnvFile)) {
 
 // open takes a file into the plan, by the place that a link leads to.
 func (p *Plan) open(path string, k kind) (*file, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	path, err := p.g.place(path)
+	if err != nil {
+		return nil, withRights(err, "root, or as whoever owns it")
 	}
 	for _, f := range p.files {
 		if f.path == path {
@@ -111,17 +106,13 @@ func (p *Plan) open(path string, k kind) (*file, error) {
 		}
 	}
 	f := &file{path: path, kind: k}
-	data, err := readFile(path)
+	data, info, err := p.g.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
+		return nil, withRights(p.g.why(err), "root, or as whoever owns it")
 	default:
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		f.was, f.mode, f.owner = append([]byte{}, data...), info.Mode().Perm(), ownerOf(path)
+		f.was, f.mode, f.owner = append([]byte{}, data...), info.Mode.Perm(), owner{info.UID, info.GID}
 		f.data = append([]byte{}, data...)
 	}
 	p.files = append(p.files, f)
@@ -130,7 +121,7 @@ func (p *Plan) open(path string, k kind) (*file, error) {
 
 // mkdir makes a directory part of the plan where there is none.
 func (p *Plan) mkdir(path string, o owner) {
-	if !there(path) {
+	if !p.g.there(path) {
 		p.mkdirs = append(p.mkdirs, newDir{path, o})
 	}
 }
@@ -139,7 +130,7 @@ func (p *Plan) note(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
-func (p *Plan) relative(path string) string { return relative(p.dir, path) }
+func (p *Plan) relative(path string) string { return relative(p.g.dir, path) }
 
 // Empty tells whether nothing is to be done.
 func (p *Plan) Empty() bool {
@@ -149,37 +140,6 @@ func (p *Plan) Empty() bool {
 		}
 	}
 	return len(p.mkdirs) == 0 && !p.final
-}
-
-// ownerOf returns whose a file is: nobody's whom we could name where that can't be known.
-func ownerOf(path string) owner {
-	info, err := os.Stat(path)
-	if err != nil {
-		return owner{-1, -1}
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return owner{int(st.Uid), int(st.Gid)}
-	}
-	return owner{-1, -1}
-}
-
-// may tells whether o may read the file or enter the directory at path, by its mode.
-func (o owner) may(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil || o.uid <= 0 {
-		return true // not there yet, or root, or not to be known
-	}
-	want := fs.FileMode(0o4)
-	if info.IsDir() {
-		want = 0o5
-	}
-	switch has := ownerOf(path); {
-	case has.uid == o.uid:
-		want <<= 6
-	case has.gid == o.gid:
-		want <<= 3
-	}
-	return info.Mode()&want == want
 }
 
 // lines splits text into its lines, each with its line feed.

@@ -77,26 +77,26 @@ func TestTheModuleIsForEverybodyAndNewSettingsForTheirOwner(t *testing.T) {
 
 func TestAFileKeepsItsRightsAndALinkStaysALink(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
-	real := filepath.Join(tr.root, "settings")
+	real := filepath.Join(tr.root, "jitsi", "cfg", "settings")
 	path := filepath.Join(tr.root, "jitsi", ".env")
 	if err := os.Rename(path, real); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("../settings", path); err != nil {
+	if err := os.Symlink("cfg/settings", path); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(real, 0o604); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
-		tr.give("settings", 1001, 1002)
+		tr.give("jitsi/cfg/settings", 1001, 1002)
 	}
 	before := rightsOf(t, real)
 	tr.install(t)
 	if got := rightsOf(t, real); got != before {
 		t.Errorf("got %s want %s", got, before)
 	}
-	if target, err := os.Readlink(path); err != nil || target != "../settings" {
+	if target, err := os.Readlink(path); err != nil || target != "cfg/settings" {
 		t.Errorf("the link got %q, %v want it kept", target, err)
 	}
 	if !strings.Contains(read(t, real), "\nPPCH_API_KEY=") {

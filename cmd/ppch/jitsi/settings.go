@@ -76,7 +76,7 @@ func (p *Plan) settle(o Options, s *site, there *conf, env map[string]string) er
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(s.envFile), path)
 		}
-		data, err := readFile(path)
+		data, err := p.g.readElsewhere(path)
 		if err != nil {
 			return fmt.Errorf("PPCH_COMPONENT_SECRET_FILE in %s: %w", s.envFile, err)
 		}
@@ -100,10 +100,12 @@ func (p *Plan) writeSettings(s *site, env map[string]string) error {
 		return err
 	}
 	if f.was == nil {
-		f.mode, f.owner = 0o600, ownerOf(filepath.Dir(s.envFile))
+		f.mode, f.owner = 0o600, p.g.ownerOf(filepath.Dir(s.envFile))
 		if f.data == nil {
 			f.data = []byte{}
 		}
+	} else if f.mode&0o004 != 0 {
+		p.note("%s has mode %04o, so that every user of this machine reads the secrets in it: chmod o-r %s", p.relative(f.path), f.mode, shell(f.path))
 	}
 	ensure := func(key, value string, good bool) {
 		if good || env[key+"_FILE"] != "" {

@@ -3,17 +3,18 @@ package jitsi
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"ppch/prosody"
 )
 
 // Options are what an operator says.
 type Options struct {
 	// Dir is the directory of docker-jitsi-meet, where docker-compose.yml is, or /etc/prosody.
 	Dir string
+	// Domain is Jitsi's. It says which one is meant where there are several; empty means the only one.
+	Domain string
 	// EnvFile is where PPCH's own settings go. Empty means Dir's .env for docker-jitsi-meet and Dir's ppch.env for Debian's packages.
 	EnvFile string
 	// Component is the domain of the component. Empty means that of an earlier installation, else "ppch." and Jitsi's domain.
@@ -22,12 +23,19 @@ type Options struct {
 	Port int
 	// Interface is the address to listen on. Empty means all for a container, which opens none to the outside, and loopback otherwise.
 	Interface string
+	// AllowDirs are further folders that may be written to and that links may lead to, where root works in a Dir of another user.
+	AllowDirs []string
 	// Lookup gives the variables of the environment in which Docker Compose will run; they come before those of .env.
 	Lookup func(name string) (value string, ok bool)
+
+	ground *ground
+	// recalled are files for settings that were named earlier.
+	recalled []string
 }
 
 // site is a Jitsi: what installing has to know of it, whatever its layout.
 type site struct {
+	g *ground
 	// what is for people, such as "docker-jitsi-meet stable-11146".
 	what string
 	// confDir is the directory of which Prosody reads every *.cfg.lua, and pluginDir one where it looks for modules.
@@ -45,8 +53,14 @@ type site struct {
 	prosodyHost string
 	// listen is the interface for the component port.
 	listen string
-	// owner is whom the secret in confDir is for.
-	owner owner
+	// main is what is read before conf.d: prosody.cfg.lua, or what goes into it. opened means that Prosody listens
+	// for components, on loopback and port 5347, even where nothing says so.
+	main   []*luaFile
+	opened bool
+	// kept are ports for components that a rendered prosody.cfg.lua has, and the next one may not.
+	kept []string
+	// reader is the user that reads confDir: Prosody's.
+	reader owner
 
 	// beside are further settings of PPCH, as they suit this Jitsi.
 	beside []setting
@@ -58,63 +72,42 @@ type site struct {
 	undone []string
 }
 
+// modulePath is where the Lua module goes.
+func (s *site) modulePath() string {
+	return filepath.Join(s.pluginDir, "mod_"+prosody.ModuleName+".lua")
+}
+
 // ErrNotJitsi means that a directory is none in which Jitsi is configured.
 var ErrNotJitsi = errors.New("no Jitsi found")
 
 // composeNames are the files by which Docker Compose knows a project, as compose-go lists them.
 var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
+// overrideNames are those that it reads besides.
+var overrideNames = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+
 // recognise finds out which Jitsi is in o.Dir.
 func recognise(o Options) (*site, error) {
-	switch info, err := os.Stat(o.Dir); {
-	case err != nil:
-		return nil, fmt.Errorf("--dir: %w: in a container, mount it at the same path", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("--dir: %s is a file: name the directory that it is in", o.Dir)
-	}
+	g := o.ground
 	for _, name := range composeNames {
-		if path := filepath.Join(o.Dir, name); there(path) {
-			if _, err := readFile(path); err != nil {
-				return nil, fmt.Errorf("%w: run this as root, or as whoever owns it", err)
-			}
+		if g.there(filepath.Join(o.Dir, name)) {
 			return docker(o)
 		}
 	}
-	if there(filepath.Join(o.Dir, "prosody.cfg.lua")) {
+	if env, _ := readEnv(o, filepath.Join(o.Dir, ".env")); env["COMPOSE_FILE"] != "" {
+		return docker(o) // whose files may have any name
+	}
+	if g.there(filepath.Join(o.Dir, "prosody.cfg.lua")) {
 		// docker-jitsi-meet renders its configuration under this name as well.
-		if there(filepath.Join(o.Dir, "conf.d", "jitsi-meet.cfg.lua")) {
+		if g.there(filepath.Join(o.Dir, "conf.d", "jitsi-meet.cfg.lua")) {
 			return nil, fmt.Errorf("%w: %s is what docker-jitsi-meet has for its container: name the directory with its docker-compose.yml instead", ErrNotJitsi, o.Dir)
 		}
 		return debian(o)
 	}
-	if there(filepath.Join(o.Dir, "prosody", "config")) {
+	if g.there(filepath.Join(o.Dir, "prosody", "config")) {
 		return nil, fmt.Errorf("%w: %s is the CONFIG of docker-jitsi-meet: name the directory with its docker-compose.yml instead", ErrNotJitsi, o.Dir)
 	}
 	return nil, fmt.Errorf("%w: %s has neither docker-compose.yml (docker-jitsi-meet) nor prosody.cfg.lua (Debian's packages: /etc/prosody)", ErrNotJitsi, o.Dir)
-}
-
-// tooLarge is more than any file has that people write.
-const tooLarge = 16 << 20
-
-// readFile reads a file, which has to be one: a pipe, such as somebody may have put into the place of one, would never end.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file, but a pipe or a device", path)
-	case info.Size() > tooLarge:
-		return nil, fmt.Errorf("%s is larger than any that is meant here: %d bytes", path, info.Size())
-	}
-	return os.ReadFile(path)
-}
-
-func there(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // relative returns path as seen from the directory, where it is below it.

@@ -15,17 +15,34 @@ func Uninstall(o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(o.Dir)
+	j, err := openJournal(o.ground)
 	if err != nil {
+		return nil, err
+	}
+	o = o.recall(j)
+	s, notJitsi := recognise(o)
+	if notJitsi != nil {
+		s = nil
+	}
+	if err := j.verify(o, s); err != nil && notJitsi != nil {
+		return nil, fmt.Errorf("%w\n%w", notJitsi, err)
+	} else if err != nil {
 		return nil, err
 	}
 	if j.empty() {
 		return nil, fmt.Errorf("%s has no .ppch/install.json: \"ppch jitsi install\" was not run there, or it is undone already", o.Dir)
 	}
-	p := &Plan{What: o.Dir, dir: o.Dir, journal: j, final: true}
+	p := &Plan{What: o.Dir, g: o.ground, journal: j, final: true}
 	// The other way round: what names the module goes first.
 	for _, r := range slices.Backward(j.Records) {
-		f, err := p.open(j.absolute(r.Path), r.Kind)
+		path := j.absolute(r.Path)
+		if !isRoot() && !p.g.Has(path) {
+			// Jitsi has another configuration by now, or none: our own rights are what bounds this.
+			if _, _, err := p.g.Add("/", p.g.trusts); err != nil {
+				return nil, p.g.why(err)
+			}
+		}
+		f, err := p.open(path, r.Kind)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +66,7 @@ func Uninstall(o Options) (*Plan, error) {
 		p.Notes = append(p.Notes, kept...)
 	}
 	// Jitsi may have been changed, or be gone; then there is nothing to say.
-	if s, err := recognise(o); err == nil {
+	if s != nil {
 		p.Next = s.undone
 	}
 	return p, nil

@@ -1,0 +1,342 @@
+package jitsi_test
+
+import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/cmd/ppch/jitsi"
+	"ppch/cmd/ppch/jitsi/folder"
+)
+
+var races = flag.Int("races", 30, "how often root and the owner of a tree race")
+
+// stranger is who owns the tree in these tests.
+const stranger = 65534
+
+// theirs lays out a tree that a stranger owns, and a folder beside it that root owns, with a file that nobody else reads.
+// The stranger can get at all of it, but not change what is root's.
+func theirs(t *testing.T, name string) (tr *tree, victim string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root works in the folders of others")
+	}
+	tr = layOut(t, name)
+	err := filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, stranger, stranger)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim = filepath.Join(t.TempDir(), "victim")
+	for _, dir := range []string{"", "conf.d", "prosody/config/conf.d", "prosody/prosody-plugins-custom"} {
+		ok(os.MkdirAll(filepath.Join(victim, dir), 0o755))
+	}
+	for _, file := range []string{"secret", "conf.d/ppch.cfg.lua", "prosody/config/conf.d/ppch.cfg.lua", "mod_room_participants_api.lua"} {
+		ok(os.WriteFile(filepath.Join(victim, file), []byte("XMPP_DOMAIN=of.root\nPPCH_COMPONENT_SECRET=of-root\n"), 0o600))
+	}
+	for dir := tr.root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		ok(os.Chmod(dir, 0o755))
+	}
+	ok(os.Chmod(filepath.Dir(victim), 0o755))
+	return tr, victim
+}
+
+// ok is for what can't fail.
+func ok(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (tr *tree) at(path string) string { return filepath.Join(tr.root, path) }
+
+func TestInstall_RootInAnotherUsersTree(t *testing.T) {
+	for _, name := range treeNames(t) {
+		t.Run(name, func(t *testing.T) {
+			tr, victim := theirs(t, name)
+			if strings.HasPrefix(name, "debian") {
+				// The packages' links are root's, and their directory for modules isn't the stranger's business.
+				ok(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, 0, 0) }))
+			}
+			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
+			tr.install(t)
+			tr.uninstall(t)
+			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+				t.Errorf("it is not as before (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
+				t.Errorf("outside something changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the owner of the tree puts there to have root read, write or give away something else.
+func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
+	const confd, plugins = "jitsi/cfg/prosody/config/conf.d", "jitsi/cfg/prosody/prosody-plugins-custom"
+	for _, tt := range []struct {
+		name string
+		trap func(tr *tree, victim string)
+		want string
+	}{
+		{"a link for .env", func(tr *tree, victim string) { tr.remove(env); tr.link(victim+"/secret", env) }, "is a link of user 65534, to {victim}/secret, and isn't followed, as this runs as root"},
+		{"a link for .env inside of the tree", func(tr *tree, victim string) {
+			ok(os.Rename(tr.at(env), tr.at("jitsi/other")))
+			tr.link("other", env)
+		}, "is a link of user 65534"},
+		{"a link for conf.d", func(tr *tree, victim string) { tr.remove(confd); tr.link(victim+"/conf.d", confd) }, "conf.d is a link of user 65534"},
+		{"a link for our file", func(tr *tree, victim string) {
+			tr.link(victim+"/secret", confd+"/ppch.cfg.lua")
+		}, "ppch.cfg.lua is a link of user 65534"},
+		{"a link for the module's directory", func(tr *tree, victim string) { tr.remove(plugins); tr.link(victim, plugins) }, "prosody-plugins-custom is a link of user 65534"},
+		{"a link for the module", func(tr *tree, victim string) {
+			tr.link(victim+"/secret", plugins+"/mod_room_participants_api.lua")
+		}, "mod_room_participants_api.lua is a link of user 65534"},
+		{"a link for CONFIG", func(tr *tree, victim string) { tr.remove("jitsi/cfg"); tr.link(victim, "jitsi/cfg") }, "cfg is a link of user 65534"},
+		{"a CONFIG that is root's", func(tr *tree, victim string) {
+			tr.put(env, "CONFIG="+victim+"\n")
+		}, "{victim}, which the service prosody in {root}/jitsi names, is not in a folder of user 65534, who owns {root}/jitsi: if root is to write there, add --allow-dir {victim}"},
+		{"a directory for modules that is root's", func(tr *tree, victim string) {
+			tr.put("jitsi/docker-compose.yml", strings.Replace(tr.get("jitsi/docker-compose.yml"), "${CONFIG}/prosody/prosody-plugins-custom", victim, 1))
+		}, "add --allow-dir {victim}"},
+		{"a secret that root alone can read", func(tr *tree, victim string) {
+			tr.put(env, "CONFIG=./cfg\nPPCH_COMPONENT_SECRET_FILE="+victim+"/secret\n")
+		}, "permission denied for user 65534, who owns {root}/jitsi"},
+		{"an env_file that root alone can read", func(tr *tree, victim string) {
+			tr.put("jitsi/docker-compose.yml", strings.Replace(tr.get("jitsi/docker-compose.yml"), "        environment:", "        env_file: "+victim+"/secret\n        environment:", 1))
+		}, "permission denied for user 65534"},
+		{"a compose file that root alone can read", func(tr *tree, victim string) {
+			tr.put("jitsi/docker-compose.yml", "include:\n  - path: real.yml\n    env_file: "+victim+"/secret\n")
+			tr.put("jitsi/real.yml", "services:\n  prosody:\n    image: jitsi/prosody\n    environment:\n      - XMPP_DOMAIN=${XMPP_DOMAIN}\n    volumes: ['./cfg/prosody/config:/config','./cfg/p:/prosody-plugins-custom']\n")
+		}, "permission denied"},
+		{"a hard link", func(tr *tree, victim string) {
+			tr.remove(env)
+			ok(os.Link(victim+"/secret", tr.at(env)))
+		}, ".env is a hard link to a file of user 0"},
+		{"a journal that is a link", func(tr *tree, victim string) {
+			tr.link(victim, "jitsi/.ppch")
+		}, ".ppch"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr, victim := theirs(t, "docker-stable-9457")
+			tt.trap(tr, victim)
+			ok(filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, _ error) error {
+				if info, err := d.Info(); err == nil && info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink > 1 {
+					return nil // it is root's
+				}
+				return os.Lchown(path, stranger, stranger)
+			}))
+			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
+			p, err := jitsi.Install(tr.options)
+			if err == nil {
+				err = p.Apply(t.Context())
+			}
+			want := strings.NewReplacer("{root}", tr.root, "{victim}", victim).Replace(tt.want)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v want %q", err, want)
+			}
+			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
+				t.Errorf("outside something changed (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+				t.Errorf("something was written (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The operator may name what the tree's owner may not.
+func TestInstall_RootWritesWhereTheOperatorSays(t *testing.T) {
+	tr, victim := theirs(t, "docker-stable-9457")
+	ok(os.Remove(filepath.Join(victim, "prosody/config/conf.d/ppch.cfg.lua")))
+	tr.put(env, "CONFIG="+victim+"\n")
+	tr.options.AllowDirs, tr.options.EnvFile = []string{victim}, filepath.Join(victim, "ppch.env")
+	before := (&tree{root: victim}).snapshot(t)
+	tr.install(t)
+	for _, path := range []string{"prosody/config/conf.d/ppch.cfg.lua", "ppch.env"} {
+		if _, err := os.Stat(filepath.Join(victim, path)); err != nil {
+			t.Errorf("got %v want it written", err)
+		}
+	}
+	tr.options.AllowDirs, tr.options.EnvFile = nil, "" // it need not be said again
+
+	// The journal of one directory is none of another.
+	ok(os.Rename(tr.at("jitsi"), tr.at("aside")))
+	ok(os.CopyFS(tr.at("jitsi"), os.DirFS(tr.at("aside"))))
+	if _, err := jitsi.Uninstall(tr.options); err == nil {
+		t.Error("with the journal of another directory got no error")
+	}
+	ok(os.RemoveAll(tr.at("jitsi")))
+	ok(os.Rename(tr.at("aside"), tr.at("jitsi")))
+
+	tr.uninstall(t)
+	if diff := cmp.Diff(before, (&tree{root: victim}).snapshot(t)); diff != "" {
+		t.Errorf("it is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// A journal says which files are put back and removed: root believes none but its own, and that within bounds.
+func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
+	forged := func(victim string) string {
+		secret := sha256.Sum256(must(os.ReadFile(victim + "/secret"))(t))
+		return fmt.Sprintf(`{"format":1,"dirs":[%q],"files":[{"path":%q,"kind":"conf","before":null,"after":"%x"}]}`, victim+"/conf.d", victim+"/secret", secret)
+	}
+	for _, tt := range []struct {
+		name  string
+		forge func(t *testing.T, tr *tree, victim string)
+		want  string
+	}{
+		{"of the tree's owner", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", forged(victim))
+			tr.give("jitsi/.ppch", stranger, stranger)
+			tr.give("jitsi/.ppch/install.json", stranger, stranger)
+		}, ".ppch is of user 65534, and root goes by a journal of its own alone: run this as that user"},
+		{"of the tree's owner in a directory of root", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", forged(victim))
+			tr.give("jitsi/.ppch/install.json", stranger, stranger)
+		}, "install.json is of user 65534"},
+		{"that others can write", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", forged(victim))
+			ok(os.Chmod(tr.at("jitsi/.ppch/install.json"), 0o666))
+		}, "install.json can be written by others than root"},
+		{"of root, with a file that no installation writes", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", forged(victim))
+		}, "names {victim}/secret, which is none of the files that an installation in {root}/jitsi writes"},
+		{"of root, with settings elsewhere", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", strings.Replace(forged(victim), `"conf"`, `"env"`, 1))
+		}, "add --env-file {victim}/secret"},
+		{"of root, with a directory that no installation makes", func(t *testing.T, tr *tree, victim string) {
+			tr.put("jitsi/.ppch/install.json", fmt.Sprintf(`{"format":1,"dirs":[%q],"files":[]}`, victim+"/conf.d"))
+		}, "names {victim}/conf.d, which is none"},
+		{"with a backup of the tree's owner", func(t *testing.T, tr *tree, victim string) {
+			tr.install(t)
+			backups, _ := filepath.Glob(tr.at("jitsi/.ppch/backup/*"))
+			ok(os.Chown(backups[0], stranger, stranger))
+		}, "is of user 65534, and root goes by"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr, victim := theirs(t, "docker-stable-9457")
+			tt.forge(t, tr, victim)
+			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
+			p, err := jitsi.Uninstall(tr.options)
+			if err == nil {
+				err = p.Apply(t.Context())
+			}
+			want := strings.NewReplacer("{root}", tr.root, "{victim}", victim).Replace(tt.want)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v want %q", err, want)
+			}
+			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
+				t.Errorf("outside something changed (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
+				t.Errorf("something was changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The tree's owner swaps files, directories and what is being written for links, as fast as that goes, while root installs and
+// uninstalls. Root may fail, but touches nothing outside.
+func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
+	tr, victim := theirs(t, "docker-stable-9457")
+	others := (&tree{root: victim}).snapshot(t)
+	const confd, plugins = "jitsi/cfg/prosody/config/conf.d", "jitsi/cfg/prosody/prosody-plugins-custom"
+	var traps []func()
+	for path, target := range map[string]string{
+		env: "secret", confd: "conf.d", confd + "/ppch.cfg.lua": "secret", plugins: "", "jitsi/cfg": "",
+		plugins + "/mod_room_participants_api.lua": "secret", "jitsi/.ppch": "", "jitsi/.ppch/install.json": "secret", "jitsi/.ppch/backup": "",
+	} {
+		traps = append(traps, swap(tr.at(path), filepath.Join(victim, target)))
+	}
+	for _, dir := range []string{confd, plugins, "jitsi", "jitsi/.ppch"} {
+		traps = append(traps, replaceStaged(tr.at(dir), filepath.Join(victim, "secret")))
+	}
+	outcomes := map[string]int{}
+	for run := range *races {
+		var stop atomic.Bool
+		var swapping sync.WaitGroup
+		for _, trap := range []func(){traps[run%len(traps)], traps[(run+1+run/len(traps))%len(traps)]} {
+			swapping.Go(func() {
+				ok(folder.As(stranger, stranger, func() error {
+					for !stop.Load() {
+						trap()
+					}
+					return nil
+				}))
+			})
+		}
+		for _, plan := range []func(jitsi.Options) (*jitsi.Plan, error){jitsi.Install, jitsi.Uninstall} {
+			p, err := plan(tr.options)
+			if err == nil {
+				err = p.Apply(t.Context())
+			}
+			outcomes[fmt.Sprintf("failed %t", err != nil)]++
+		}
+		stop.Store(true)
+		swapping.Wait()
+		if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
+			t.Fatalf("run %d: outside something changed (-before +after):\n%s", run, diff)
+		}
+		tr.reset(t)
+	}
+	t.Log(outcomes)
+	if len(outcomes) < 2 {
+		t.Errorf("got %v want some to fail and some to succeed, else there was no race", outcomes)
+	}
+}
+
+// swap returns what puts a link into the place of a file for a moment.
+func swap(path, target string) func() {
+	aside := path + ".aside"
+	return func() {
+		_ = os.Rename(path, aside)
+		_ = os.Symlink(target, path)
+		_ = os.Remove(path)
+		_ = os.Rename(aside, path)
+	}
+}
+
+// replaceStaged returns what puts links into the place of files that are written beside theirs.
+func replaceStaged(dir, target string) func() {
+	return func() {
+		f, err := os.Open(dir)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		names, _ := f.Readdirnames(-1)
+		for _, name := range names {
+			if strings.HasPrefix(name, ".") && strings.Trim(name[len(name)-1:], "0123456789") == "" {
+				_ = os.Remove(filepath.Join(dir, name))
+				_ = os.Symlink(target, filepath.Join(dir, name))
+			}
+		}
+	}
+}
+
+// reset lays the tree out again, as the stranger's.
+func (tr *tree) reset(t *testing.T) {
+	t.Helper()
+	ok(os.RemoveAll(tr.at("jitsi")))
+	for _, f := range tr.archive.Files {
+		if path, found := strings.CutPrefix(f.Name, "tree/"); found {
+			write(t, tr.at(path), strings.ReplaceAll(string(f.Data), "{root}", tr.root))
+		}
+	}
+	ok(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, stranger, stranger) }))
+}
