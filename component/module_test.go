@@ -100,11 +100,11 @@ func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 		return err == nil && len(got.Occupants) == 3
 	})
 	if got.Participants != 0 || !got.Exact || got.Counts[occupancy.KindRecorder] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
-		t.Errorf("got %+v want nobody but a recorder and a transcriber", got)
+		t.Errorf("got %+v want a recorder, a transcriber and no person", got)
 	}
 }
 
-// What package occupancy's table of kinds says, of everybody who may be in a room of Jitsi's, on a real Prosody.
+// The table of kinds in package occupancy, held against every kind of occupant on a real Prosody.
 func TestRoom_KindsOnProsody(t *testing.T) {
 	t.Parallel()
 	for name, jitsiDefaults := range map[string]bool{"as docker-jitsi-meet is configured": false, "as Debian's packages are": true} {
@@ -195,7 +195,7 @@ admins = { "jicofo@auth.meet.jitsi" }`,
 	}
 }
 
-func TestRoom_PrefixHidesNobodyElseOfItsDomain(t *testing.T) {
+func TestRoom_PrefixHidesNoOneElseOnItsDomain(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{
 		Module: true, HideRooms: true, JitsiDefaults: true,

@@ -141,7 +141,7 @@ local function hidden_option(context, main)
 	return spaced(hidden);
 end
 
--- The login of Jicofo, which Debian's packages let people choose: where Jitsi's mod_client_proxy sends what is for focus.
+-- The login of Jicofo, which Debian's packages let people choose: Jitsi's mod_client_proxy forwards to it.
 local function focus_option(main)
 	local target = module:context("focus." .. main):get_option("target_address");
 	local node, domain = jid.prepped_split(type(target) == "string" and target or nil);
@@ -267,7 +267,7 @@ end
 local source_cache, source_cache_size = {}, 0;
 
 -- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}. Camera and screen
--- are both called v, and have any number: a screen is told by its videoType alone.
+-- are both called v, and have any number: only the videoType marks a screen.
 -- A kind of source that isn't there counts as muted. But for the ids all say one of a
 -- few things, so without the ids most needn't be parsed again.
 local function source_info(text)
@@ -298,7 +298,7 @@ local feature_marks = {
 	["http://jitsi.org/protocol/jibri"] = "jibri";
 };
 
--- Users of the e-mail addresses by which SIP-Jibri tells what it is (Jitsi's util.lib.lua, get_sip_jibri_email_prefix).
+-- Users in the e-mail addresses of SIP-Jibri (Jitsi's util.lib.lua, get_sip_jibri_email_prefix).
 local sip_jibris = {
 	["inbound-sip-jibri"] = true, ["sipjibriina"] = true;
 	["outbound-sip-jibri"] = true, ["sipjibriouta"] = true, ["sipjibrioutb"] = true;
@@ -371,8 +371,8 @@ local function read_presence(presence)
 	return found;
 end
 
--- The marks of a presence; audio, video and screen by its sources, else by what it says beside: that of a client of
--- before 2022 that has one video, of which videoType says what it shows.
+-- The marks of a presence. Audio, video and screen follow its sources, else the elements of clients before 2022: these
+-- send one video, and videoType says what it shows.
 local function marks_of(found, audio, video, screen)
 	local marks = "";
 	if next(found) == nil then return marks; end

@@ -38,7 +38,7 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 	}
 }
 
-// Debian's packages leave recorder_prefixes unset, so that Jitsi's own default has to tell the recorder from people.
+// Debian's packages leave recorder_prefixes unset, so Jitsi's own default has to separate the recorder from people.
 func TestDemo_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})

@@ -8,7 +8,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// Who has no name that can be seen is listed by the nick, as a list of blanks is of no use.
+// A list of blanks is of no use, so the nick stands for a name of which nothing can be seen.
 func TestParticipants_BlankNamesShowTheNick(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})

@@ -6,7 +6,7 @@ import (
 )
 
 // Trust is what proves that an occupant belongs to the conference's own machinery: a MUC domain's configuration, and focus.
-// Where there is neither, nobody is taken for it.
+// Without either, Jicofo alone is recognised.
 type Trust struct {
 	// Recorders and Transcribers are prefixes of real JIDs that only these can have.
 	Recorders, Transcribers []string
@@ -14,7 +14,7 @@ type Trust struct {
 	// Hidden are the domains whose occupants Jitsi's clients don't show.
 	Hidden []string
 
-	// Jicofo is the bare JID of the focus, or empty: then it is who has the nick and the login "focus".
+	// Jicofo is the bare JID of the focus. Where it is empty, the focus is the occupant with the nick and the login "focus".
 	Jicofo string
 
 	// Focus is the domain of the focus that leads the room, or empty: guests have no account there. A [Directory] knows by itself.
@@ -30,7 +30,7 @@ type Trust struct {
 // Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
 //
 // The real JID comes first, since Prosody vouches for it; a client can write any marks.
-// These count on the domains alone where only machinery logs in, so whoever forges them elsewhere stays a person.
+// These count on the domains alone where only machinery logs in, so a guest who forges them stays a person.
 func Classify(o *Occupant, t Trust) Kind {
 	domain := host(o.RealJID)
 	hidden := slices.Contains(t.Hidden, domain)

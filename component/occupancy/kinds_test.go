@@ -22,7 +22,7 @@ var (
 		Transcribers: []string{"transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder."},
 		Focus:        "auth.meet.jitsi",
 	}
-	// As somebody configured it whose Jibri enters rooms by its control login, and whose recorder is among guests.
+	// A configuration by hand: Jibri enters rooms by its control login, and a recorder has an account among guests.
 	byHand = occupancy.Trust{
 		Recorders: []string{"recorder@hidden.meet.jitsi", "jibri@auth.meet.jitsi", "recorder@meet.jitsi"},
 		Focus:     "auth.meet.jitsi",
@@ -76,7 +76,7 @@ func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
 		{"transcriber@hidden.meet.jitsi/t", "UTIL:40 of another set", &inDebian, kinds{user, user, user, sip, sip}},
 
 		{"bot@hidden.meet.jitsi/b", "LJM:761 hidden as a whole; JICOFO:172-174 its features count, since docker-jitsi-meet trusts that domain", &inDocker, kinds{hidden, recorder, video, hidden, written}},
-		{"bot@hidden.meet.jitsi/b", "nothing but a prefix names the domain, which hides nobody else", &byHand, kinds{user, user, user, sip, sip}},
+		{"bot@hidden.meet.jitsi/b", "nothing but a prefix names the domain, which hides no one else", &byHand, kinds{user, user, user, sip, sip}},
 		{"bot@un.hidden.meet.jitsi/b", "LJM:762 another domain", &inDocker, kinds{user, user, user, sip, sip}},
 
 		{"jigasi@auth.meet.jitsi/j", "JICOFO:1804 the transcriber first, then the caller", &inDocker, kinds{user, recorder, video, sip, written}},
@@ -87,7 +87,7 @@ func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
 		{"jibri@auth.meet.jitsi/j", "UTIL:39", &byHand, kinds{recorder, recorder, video, recorder, recorder}},
 		{"jigasi@auth.example.com/j", "JICOFO:165 another domain", &inDocker, kinds{user, user, user, sip, sip}},
 
-		{"", "Prosody always knows the real JID; who lacks one proves nothing", &inDocker, kinds{user, user, user, sip, sip}},
+		{"", "Prosody always knows the real JID; an occupant without one proves nothing", &inDocker, kinds{user, user, user, sip, sip}},
 		{"", "nor is an empty domain that of focus", &nothing, kinds{user, user, user, sip, sip}},
 	} {
 		for i, words := range marks {
@@ -115,7 +115,7 @@ var written = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", R
 // forger is a guest whose client says that it transcribes.
 var forger = occupancy.Occupant{ID: "f", RealJID: "q-f@meet.jitsi/web", JoinedAt: at(4), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
 
-func TestTranscriber_IsToldByTheDomainOfFocus(t *testing.T) {
+func TestTranscriber_IsRecognisedByTheDomainOfFocus(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	guest := focus
 	guest.RealJID = "focus@meet.jitsi/web"
@@ -128,13 +128,13 @@ func TestTranscriber_IsToldByTheDomainOfFocus(t *testing.T) {
 		people int
 		kind   occupancy.Kind
 	}{
-		{"focus and it are told together", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger))}, 1, occupancy.KindTranscriber},
-		{"it is told before focus", []occupancy.Batch{synced(1, 3, whole(room, written, forger, focus))}, 1, occupancy.KindTranscriber},
+		{"focus and transcriber in one batch", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger))}, 1, occupancy.KindTranscriber},
+		{"the transcriber before focus", []occupancy.Batch{synced(1, 3, whole(room, written, forger, focus))}, 1, occupancy.KindTranscriber},
 		{"focus is on the next page", []occupancy.Batch{page(whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
 		{"focus comes later", []occupancy.Batch{synced(1, 2, whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
 		{"focus has left", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, more(room, []string{"focus"}))}, 1, occupancy.KindTranscriber},
 		{"focus has left before it came", []occupancy.Batch{synced(1, 1, whole(room, focus)), synced(1, 2, more(room, []string{"focus"}, written, forger))}, 1, occupancy.KindTranscriber},
-		{"the room is stated anew without focus", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, whole(room, written, forger))}, 1, occupancy.KindTranscriber},
+		{"the room is stated from scratch without focus", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, whole(room, written, forger))}, 1, occupancy.KindTranscriber},
 		{"there never was focus", []occupancy.Batch{synced(1, 2, whole(room, written, forger))}, 2, occupancy.KindSIP},
 		{"another took the name of focus, which owns nothing", []occupancy.Batch{synced(1, 3, whole(room, thief, written, forger))}, 2, occupancy.KindSIP},
 		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, whole(room, guest, written, forger))}, 2, occupancy.KindSIP},
@@ -157,7 +157,7 @@ func TestTranscriber_IsToldByTheDomainOfFocus(t *testing.T) {
 	}
 }
 
-// Until focus is there the transcriber can't be told from a caller. What changes then is an event, with the right numbers.
+// Until focus is there the transcriber looks like a caller. What changes then is an event, with the right numbers.
 func TestTranscriber_ChangesKindWhenFocusComes(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	d := newDirectory(muc)

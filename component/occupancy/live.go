@@ -124,7 +124,7 @@ func (r *liveRoom) focusAfter(delta *Delta, t Trust, twin *liveRoom) string {
 	return r.focus
 }
 
-// reclassify notes who is of another kind now that Jicofo's domain is known, or is another one.
+// reclassify notes the occupants whose kind changes now that Jicofo's domain is known, or is another one.
 func (r *liveRoom) reclassify(t Trust, note func(change)) {
 	t.Focus = r.focus
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {

@@ -78,7 +78,7 @@ func docker(o Options) (*site, error) {
 }
 
 // hiddenDomain returns the domain of recorders and transcribers. Its variable was XMPP_RECORDER_DOMAIN before December 2024, with another
-// default, and is set by that one still. Whether Jitsi records now doesn't matter: nobody is on that domain unless it does.
+// default, and is set by that one still. It is named even where Jitsi doesn't record now: then no one is on that domain.
 func hiddenDomain(service service) string {
 	domain := "recorder.meet.jitsi"
 	if service.has("XMPP_HIDDEN_DOMAIN") {
