@@ -336,3 +336,45 @@ func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has joined sees that a moment before the module's batch arrives, and who asks at once may be answered without it.
+// That answer is of before the join, and says so.
+func TestRoom_AnAnswerThatLacksAJoinIsAsOfBeforeIt(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, withModule)
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	lacking := 0
+	for i := range 50 {
+		room := srv.Room(fmt.Sprintf("room%d", i))
+		must(cast.Open(ctx, room))(t)
+		ada := must(cast.User(ctx, room, "Ada"))(t)
+		joined := func(r occupancy.Room) time.Time {
+			for _, o := range r.Occupants {
+				if o.ID == ada.Nick() {
+					return o.JoinedAt
+				}
+			}
+			return time.Time{}
+		}
+		first := must(c.Room(ctx, jid.MustParse(room)))(t)
+		at := joined(first)
+		if !at.IsZero() {
+			continue
+		}
+		lacking++
+		eventually(t, 5*time.Second, "Ada is shown", func() bool {
+			got, err := c.Room(ctx, jid.MustParse(room))
+			at = joined(got)
+			return err == nil && !at.IsZero()
+		})
+		// Prosody's time has milliseconds, and how the clocks stand is known as well as that.
+		if first.AsOf.After(at.Add(2 * time.Millisecond)) {
+			t.Errorf("%s: as of %s nobody had joined, but Ada had at %s", room, first.AsOf, at)
+		}
+	}
+	t.Logf("%d of 50 answers came before the join's batch", lacking)
+}
