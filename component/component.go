@@ -82,6 +82,7 @@ func New(cfg Config) (*Component, error) {
 func (c *Component) Run(ctx context.Context) error {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval, waits.Multiplier = firstWait, maxWait, 2
+	downs := newDownLog()
 	for {
 		began := time.Now()
 		established, err := c.connect(ctx)
@@ -98,11 +99,37 @@ func (c *Component) Run(ctx context.Context) error {
 			wait = operatorWait
 		}
 		c.down(problem, established, wait)
-		c.cfg.Log.Warn("stream down", "reason", problem.Reason, "mend", problem.Mend, "err", err, "wait", wait)
+		if attempts, due := downs.due(problem.Reason, established, wait); due {
+			c.cfg.Log.Warn("stream down", "reason", problem.Reason, "mend", problem.Mend, "err", err, "wait", wait, "attempts", attempts)
+		}
 		if !c.pause(ctx, wait, patient) {
 			return nil
 		}
 	}
+}
+
+// downLog says which failed attempts are logged: the end of a stream, and each reason at most once
+// in the wait that it was last logged with. Requests have the stream tried again up to once a second.
+type downLog struct {
+	next     map[occupancy.Reason]time.Time
+	attempts int // since the last line
+}
+
+func newDownLog() *downLog { return &downLog{next: make(map[occupancy.Reason]time.Time)} }
+
+// due reports whether a failed attempt is to be logged, and how many there were since the last one that was.
+func (d *downLog) due(reason occupancy.Reason, established bool, wait time.Duration) (attempts int, due bool) {
+	if established {
+		clear(d.next)
+	}
+	d.attempts++
+	now := time.Now()
+	if now.Before(d.next[reason]) {
+		return 0, false
+	}
+	attempts, d.attempts = d.attempts, 0
+	d.next[reason] = now.Add(wait)
+	return attempts, true
 }
 
 // connect makes one connection and serves it to its end.
