@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
 
 	"ppch/component/occupancy"
 )
@@ -64,73 +66,130 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 	return slices.Clone(seen.([]occupancy.Service)), nil
 }
 
-// lookAround asks each host that there may be what it is.
+// lookAround asks each host that there may be what it is, but none that may be elsewhere: Prosody would connect to other servers
+// to deliver a question. The watched domains are asked, since the operator names them; then their hosts, and what those list.
+// Only where Prosody says that it connects to no server guesses do no harm.
 func (c *Component) lookAround(ctx context.Context, s *session) []occupancy.Service {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
-	var (
-		mu    sync.Mutex // guards found
-		found []occupancy.Service
-		g     errgroup.Group
-	)
+	l := &look{session: s}
+	l.info(ctx, c.cfg.MUCDomains)
+	var hosts []jid.JID
+	asked := make(map[string]bool)
+	for _, certain := range []bool{true, false} {
+		if !certain && !l.alone {
+			break
+		}
+		for _, parent := range c.parents(l.found, certain) {
+			if asked[parent.String()] {
+				continue
+			}
+			asked[parent.String()] = true
+			hosts = append(hosts, l.below(ctx, parent)...)
+		}
+	}
+	hosts = slices.DeleteFunc(hosts, func(j jid.JID) bool {
+		return j.Equal(c.cfg.Domain) || slices.ContainsFunc(c.cfg.MUCDomains, j.Equal)
+	})
+	slices.SortFunc(hosts, byText)
+	hosts = slices.CompactFunc(hosts, jid.JID.Equal)
+	l.info(ctx, hosts[:min(len(hosts), surveyHosts)])
+	slices.SortFunc(l.found, func(a, b occupancy.Service) int { return byText(a.JID, b.JID) })
+	return l.found
+}
+
+// parents returns the hosts that the component and the watched domains are below. Those that are certain to be Prosody's own
+// have both below them, as in each of Jitsi's layouts, or a domain that was found to be a MUC service.
+func (c *Component) parents(found []occupancy.Service, certain bool) (parents []jid.JID) {
+	ours, _ := above(c.cfg.Domain)
+	for _, muc := range c.cfg.MUCDomains {
+		parent, ok := above(muc)
+		answered := slices.ContainsFunc(found, func(s occupancy.Service) bool { return s.JID.Equal(muc) })
+		if ok && (!certain || answered || parent.Equal(ours)) {
+			parents = append(parents, parent)
+		}
+	}
+	if !certain && !ours.Equal(jid.JID{}) {
+		parents = append(parents, ours)
+	}
+	return parents
+}
+
+// above returns a domain without its first label.
+func above(domain jid.JID) (jid.JID, bool) {
+	_, name, ok := strings.Cut(domain.Domainpart(), ".")
+	if !ok {
+		return jid.JID{}, false
+	}
+	parent, err := jid.Parse(name)
+	return parent, err == nil
+}
+
+// look is one look around.
+type look struct {
+	*session
+
+	// mu guards what follows.
+	mu    sync.Mutex
+	found []occupancy.Service
+	// alone means that Prosody connects to no other server (core/stanza_router.lua, core_route_stanza).
+	alone bool
+}
+
+// info asks hosts what they are, and keeps those that are MUC services.
+func (l *look) info(ctx context.Context, hosts []jid.JID) {
+	var g errgroup.Group
 	g.SetLimit(surveyWidth)
-	for _, host := range c.neighbours(ctx, s) {
+	for _, host := range hosts {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, surveyAsk)
 			defer cancel()
-			answer, err := s.discoInfo(ctx, host)
-			if err != nil || !isMUC(answer) {
-				return nil // what isn't there, or doesn't answer, is none
+			answer, err := l.discoInfo(ctx, host)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			switch {
+			case err != nil:
+				l.alone = l.alone || noRemote(err)
+			case isMUC(answer):
+				l.found = append(l.found, occupancy.Service{JID: host, Protocols: protocols(answer)})
 			}
-			service := occupancy.Service{JID: host}
-			service.Protocols = protocols(answer)
-			mu.Lock()
-			defer mu.Unlock()
-			found = append(found, service)
-			return nil
+			return nil // what isn't there, or doesn't answer, is none
 		})
 	}
 	_ = g.Wait() // none of them returns an error
-	slices.SortFunc(found, func(a, b occupancy.Service) int { return byText(a.JID, b.JID) })
-	return found
 }
 
-// neighbours returns the hosts which may be MUC services: those that the hosts above ours list (mod_disco lists the components
-// of a host), and the usual ones where a host lists nothing.
-func (c *Component) neighbours(ctx context.Context, s *session) (hosts []jid.JID) {
-	add := func(list []jid.JID, j jid.JID) []jid.JID {
-		if slices.ContainsFunc(list, j.Equal) || len(list) == surveyHosts {
-			return list
-		}
-		return append(list, j)
-	}
-	var parents []jid.JID
-	for _, j := range append([]jid.JID{c.cfg.Domain}, c.cfg.MUCDomains...) {
-		if !j.Equal(c.cfg.Domain) {
-			hosts = add(hosts, j)
-		}
-		if _, above, ok := strings.Cut(j.Domainpart(), "."); ok {
-			if parent, err := jid.Parse(above); err == nil {
-				parents = add(parents, parent)
+// below returns the hosts that a host lists, which mod_disco does for its components. What isn't below it may be on another server.
+func (l *look) below(ctx context.Context, host jid.JID) (hosts []jid.JID) {
+	ctx, cancel := context.WithTimeout(ctx, surveyAsk/2)
+	defer cancel()
+	items, err := l.discoItems(ctx, host)
+	if err != nil && noRemote(err) {
+		l.alone = true
+		for _, label := range usualMUCs {
+			if j, err := jid.Parse(label + "." + host.Domainpart()); err == nil {
+				items = append(items, j)
 			}
 		}
 	}
-	for _, parent := range parents {
-		askCtx, cancel := context.WithTimeout(ctx, surveyAsk/2)
-		children, err := s.discoItems(askCtx, parent)
-		cancel()
-		if err != nil {
-			for _, label := range usualMUCs {
-				if j, err := jid.Parse(label + "." + parent.Domainpart()); err == nil {
-					children = append(children, j)
-				}
-			}
-		}
-		for _, j := range children {
-			if j.Localpart() == "" && !j.Equal(c.cfg.Domain) {
-				hosts = add(hosts, j)
-			}
+	for _, j := range items {
+		if j.Localpart() == "" && (l.alone || strings.HasSuffix(j.Domainpart(), "."+host.Domainpart())) {
+			hosts = append(hosts, j)
 		}
 	}
 	return hosts
+}
+
+// noRemote reports whether an error says that Prosody delivers to no other server.
+func noRemote(err error) bool {
+	var e stanza.Error
+	if !errors.As(err, &e) || e.Condition != stanza.NotAllowed {
+		return false
+	}
+	for _, text := range e.Text {
+		if strings.Contains(text, "remote domains is not enabled") {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,9 @@ package component_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +77,54 @@ func TestOnProsodyItsClockIsCompared(t *testing.T) {
 	eventually(t, 20*time.Second, "the subscription is there", func() bool { sync = c.Wiring().Domains[0].Sync; return sync != nil })
 	if sync.Ahead == nil || sync.Ahead.Abs() > 50*time.Millisecond {
 		t.Errorf("got %v want the same clock", sync.Ahead)
+	}
+}
+
+// remoteSeen logs each host to which a stanza would go by a connection to another server.
+const remoteSeen = `module:hook("route/remote", function (event)
+	module:log("info", "remote: %s", event.to_host);
+end, 1);`
+
+// Where Prosody connects to other servers, a question to a guessed host would have it look for one of that name.
+func TestServices_AskNoHostThatMayBeElsewhere(t *testing.T) {
+	t.Parallel()
+	plugins := t.TempDir()
+	if err := os.WriteFile(filepath.Join(plugins, "mod_remote_seen.lua"), []byte(remoteSeen), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	srv := prosodytest.New(t, prosodytest.Options{
+		GlobalConfig: `modules_disabled = { "tls", "offline" }`, // s2s is on
+		Components:   []string{"count.example.org"}, PluginPaths: []string{plugins},
+		HostModules: map[string][]string{"ppch.meet.jitsi": {"remote_seen"}, "count.example.org": {"remote_seen"}},
+	})
+	const all = "[{breakout.meet.jitsi []} {internal-muc.meet.jitsi []} {lobby.meet.jitsi []} {muc.meet.jitsi []}]"
+	for _, tt := range []struct{ name, component, muc, want string }{
+		{"as Jitsi has it", "ppch.meet.jitsi", "muc.meet.jitsi", all},
+		{"a wrong domain", "ppch.meet.jitsi", "conference.meet.jitsi", all},
+		{"a component elsewhere", "count.example.org", "muc.meet.jitsi", all},
+		{"all elsewhere", "count.example.org", "muc.example.net", "[]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := on(t, srv, func(c *component.Config) {
+				c.Domain, c.MUCDomains = jid.MustParse(tt.component), []jid.JID{jid.MustParse(tt.muc)}
+			})
+			eventually(t, 10*time.Second, "the stream is up", func() bool {
+				_, err := c.Services()
+				return err == nil
+			})
+			got, err := c.Services()
+			if err != nil || fmt.Sprint(got) != tt.want {
+				t.Errorf("got %v, %v want %s", got, err, tt.want)
+			}
+		})
+	}
+	if !strings.Contains(srv.Log(), "remote: muc.example.net") {
+		t.Error("got no sign of s2s, with which nothing is shown")
+	}
+	for line := range strings.Lines(srv.Log()) {
+		_, host, ok := strings.Cut(strings.TrimSpace(line), "remote: ")
+		if ok && host != "muc.example.net" && host != "conference.meet.jitsi" {
+			t.Errorf("Prosody was asked for %s, which the operator did not name", host)
+		}
 	}
 }
