@@ -150,6 +150,11 @@ func loadOn(domain string) string {
 // copyIt says where the module's file belongs.
 var copyIt = fmt.Sprintf("copy prosody/mod_%s.lua of this version over it (docker-jitsi-meet: ${CONFIG}/prosody/prosody-plugins-custom/; Debian: the first of plugin_paths)", prosody.ModuleName) + "\n" + installDoes
 
+// missingFile is for a module that is named and yet not there, which only Prosody's log shows.
+var missingFile = fmt.Sprintf("if it is named there already, its file mod_%s.lua is missing, and Prosody's log says: Unable to load module '%s'. "+
+	"Copy prosody/mod_%s.lua to ${CONFIG}/prosody/prosody-plugins-custom/, with Debian's packages to the first of plugin_paths; %s",
+	prosody.ModuleName, prosody.ModuleName, prosody.ModuleName, restartProsody)
+
 func (e *examination) moduleOf(ctx context.Context, seen facts, d domainFacts) verdict {
 	switch {
 	case !d.usable():
@@ -165,13 +170,15 @@ func (e *examination) moduleOf(ctx context.Context, seen facts, d domainFacts) v
 		return verdict{Wrong, fmt.Sprintf("the Lua module there is of another version: it speaks %s, and this PPCH %s", strings.Join(other, ", "), component.Namespace),
 			"update PPCH if the module's version is the newer, else " + copyIt}
 	}
-	v := verdict{Wrong, "the Lua module isn't loaded there", loadOn(d.Domain)}
+	v := verdict{Wrong, "the Lua module isn't loaded there", loadOn(d.Domain) + "\n" + missingFile}
 	if elsewhere := seen.withModule(d.Domain); len(elsewhere) > 0 {
 		v.found += ", but on " + strings.Join(elsewhere, ", ")
+		v.mend = loadOn(d.Domain)
 	} else if version, serves, loaded := e.moduleByHTTP(ctx, d.Domain); loaded && version == "" {
 		v.found, v.mend = "the Lua module is that of PPCH 1, which can't speak to this version", copyIt
 	} else if loaded {
 		v.found += fmt.Sprintf(", though Prosody has it: it serves %s", serves)
+		v.mend = loadOn(d.Domain)
 	}
 	switch d.Mode {
 	case occupancy.ModeDisco:
