@@ -56,6 +56,7 @@ func healthyWiring() occupancy.Wiring {
 		Sync: &occupancy.Sync{
 			Version: "2.0.0", Epoch: "e1", Seq: 7, Heartbeat: 5 * time.Second,
 			LastBatch: now.Add(-2 * time.Second), Lag: 12 * time.Millisecond, Ahead: new(-250 * time.Millisecond),
+			RoomCache: 10000,
 		},
 	}, occupancy.DomainWiring{})
 	w.LastAnswer = now.Add(-625 * time.Millisecond)

@@ -40,6 +40,8 @@ type moduleView struct {
 	LastBatch  *string  `json:"last_batch"`
 	Lag        float64  `json:"lag_seconds"`
 	ClockAhead *float64 `json:"clock_ahead_seconds"`
+	Rooms      int      `json:"rooms"`
+	RoomCache  *int     `json:"room_cache"`
 }
 
 // serviceView is a MUC service that Prosody shows.
@@ -88,7 +90,7 @@ func newWiringView(wiring occupancy.Wiring) wiringView {
 		view.Reason, view.Mend = why(main.Problem)
 	}
 	for _, domain := range wiring.Domains {
-		d := wiredView{Domain: domain.JID.String(), AsOf: stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModuleView(domain.Sync)}
+		d := wiredView{Domain: domain.JID.String(), AsOf: stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModuleView(domain)}
 		d.Reason, d.Mend = why(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
@@ -113,7 +115,8 @@ func why(trouble *occupancy.UnknownError) (*occupancy.Reason, *string) {
 	return &trouble.Reason, &trouble.Mend
 }
 
-func newModuleView(sync *occupancy.Sync) *moduleView {
+func newModuleView(domain occupancy.DomainWiring) *moduleView {
+	sync := domain.Sync
 	if sync == nil {
 		return nil
 	}
@@ -122,6 +125,10 @@ func newModuleView(sync *occupancy.Sync) *moduleView {
 		Heartbeat: sync.Heartbeat.Seconds(),
 		LastBatch: stamp(sync.LastBatch),
 		Lag:       sync.Lag.Round(time.Millisecond).Seconds(),
+		Rooms:     domain.Rooms,
+	}
+	if sync.RoomCache > 0 {
+		view.RoomCache = &sync.RoomCache
 	}
 	if sync.Ahead != nil {
 		view.ClockAhead = new(sync.Ahead.Round(time.Millisecond).Seconds())

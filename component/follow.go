@@ -61,7 +61,8 @@ type follower struct {
 	slack   time.Duration // shrinks as batches come
 	lost    chan error    // has room for one: why the subscription is over
 
-	ahead *time.Duration // of Prosody's clock, if the module told
+	ahead     *time.Duration // of Prosody's clock, if the module told
+	roomCache int
 
 	// refusals counts how often in a row the module refused the subscription although it had just shown itself.
 	refusals int
@@ -127,6 +128,7 @@ func (f *follower) begin(answer subscribed, asked time.Time) {
 	f.directory.Begin(f.domain, answer.Trust)
 	f.refusals, f.ahead = 0, ahead(answer.Time, asked, time.Now())
 	f.epoch, f.version, f.seq, f.beat, f.last = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
+	f.roomCache = answer.RoomCache
 	f.lost = make(chan error, 1)
 	// Prosody answered after it was asked and before the answer came.
 	f.zero = asked.Add(-answer.At)

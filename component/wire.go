@@ -36,6 +36,7 @@ type subscribed struct {
 	At        time.Duration // on Prosody's clock, which begins anywhere
 	Time      time.Time     // by Prosody's time of day, zero where an older module doesn't tell
 	Trust     occupancy.Trust
+	RoomCache int // how many rooms Prosody keeps in memory, zero where an older module doesn't tell
 }
 
 // batch is a message within a subscription.
@@ -70,6 +71,11 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 	s.Heartbeat = time.Duration(seconds * float64(time.Second))
 	if s.At, err = clock(start); err != nil {
 		return fmt.Errorf("component: answer to a subscription: %w", err)
+	}
+	if attribute(start, "cache") != "" {
+		if s.RoomCache, err = number(start, "cache"); err != nil {
+			return fmt.Errorf("component: answer to a subscription: %w", err)
+		}
 	}
 	if s.Time, err = unixMilli(attribute(start, "time")); err != nil {
 		return fmt.Errorf("component: answer to a subscription: %w", err)

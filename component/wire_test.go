@@ -34,6 +34,7 @@ var samples = []struct {
 			Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}, Hidden: []string{"hidden.meet.jitsi"},
 			Jicofo: "focus@auth.meet.jitsi",
 		},
+		RoomCache: 10000,
 	}},
 	{"batch-snapshot.xml", component.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{
 		Room: "planning@muc.meet.jitsi", New: true,

@@ -43,7 +43,7 @@ func (f *follower) sync(asOf time.Time) *occupancy.Sync {
 	if f.epoch == "" {
 		return nil
 	}
-	s := &occupancy.Sync{Version: f.version, Epoch: f.epoch, Seq: f.seq, Heartbeat: f.beat, LastBatch: f.last, Ahead: f.ahead}
+	s := &occupancy.Sync{Version: f.version, Epoch: f.epoch, Seq: f.seq, Heartbeat: f.beat, LastBatch: f.last, Ahead: f.ahead, RoomCache: f.roomCache}
 	if !asOf.IsZero() {
 		s.Lag = max(0, f.last.Sub(asOf))
 	}

@@ -165,6 +165,8 @@ local function read_options(context)
 			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
 		hidden = hidden_option(context, main);
 		focus = focus_option(main);
+		-- As mod_muc reads it.
+		room_cache = math.min(floor(context:get_option_number("muc_room_cache_size", 100) or 100), 2^30);
 	};
 end
 
@@ -1328,7 +1330,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
 		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;
-		focus = watch.options.focus;
+		focus = watch.options.focus; cache = ("%d"):format(watch.options.room_cache);
 	}));
 	module:log("info", "%s: %s has subscribed", watch.host, name);
 	start_beat(watch);

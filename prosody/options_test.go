@@ -67,7 +67,7 @@ room_participants_heartbeat = "1.5"`},
 	})
 	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
 	got := followAs(t, one, srv.Domains.MUC).subscribe()
-	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", "", got.At}
+	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", "", "10000", got.At}
 	if got != want || got.Version == "" || got.At <= 0 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -184,4 +184,18 @@ func TestSeveralSubscribersAreToldAlike(t *testing.T) {
 	check(t, ada.Leave(within(t)))
 	two.gone(room, ada.Nick())
 	two.matches(srv)
+}
+
+// How many rooms Prosody keeps is its own option; a domain without one has mod_muc's default.
+func TestRoomCache_IsMucsOwn(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{HostConfig: map[string]string{
+		"muc.meet.jitsi": "muc_room_cache_size = 500", "breakout.meet.jitsi": "muc_room_cache_size = 1000000000000",
+	}})
+	c := newComponent(t, srv, srv.Domains.Component)
+	for domain, want := range map[string]string{srv.Domains.MUC: "500", srv.Domains.Breakout: "1073741824", srv.Domains.Lobby: "100"} {
+		if got := followAs(t, c, domain).subscribe().Cache; got != want {
+			t.Errorf("%s got %q want %q", domain, got, want)
+		}
+	}
 }

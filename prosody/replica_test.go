@@ -22,6 +22,7 @@ type subscribed struct {
 	Hidden       string `xml:"hidden,attr"`
 	Focus        string `xml:"focus,attr"`
 	Visitors     string `xml:"visitors,attr"`
+	Cache        string `xml:"cache,attr"`
 
 	At float64 `xml:"at,attr"`
 }

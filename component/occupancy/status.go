@@ -63,7 +63,9 @@ type Domain struct {
 	Mode      Mode
 
 	// AsOf is when the replica of its rooms was last confirmed; zero without a replica.
-	AsOf time.Time
+	// Rooms is how many rooms are in it.
+	AsOf  time.Time
+	Rooms int
 
 	// Problem is why questions about its rooms can't be answered by Prosody:
 	// there is no connection, no such MUC service, or the module's rooms are loading, too old or incomplete.
@@ -183,8 +185,12 @@ func (d *Directory) publishStatus(w *watched, now time.Time) {
 
 // domainAt returns how w is. The caller holds mu.
 func (d *Directory) domainAt(w *watched, now time.Time) Domain {
+	rooms := 0
+	if w.served != nil {
+		rooms = len(w.served.rooms)
+	}
 	return Domain{
-		JID: w.jid, Type: w.typ, Connected: w.status.Connected, Since: w.status.Since, Mode: w.status.Mode, AsOf: w.asOf,
+		JID: w.jid, Type: w.typ, Connected: w.status.Connected, Since: w.status.Since, Mode: w.status.Mode, AsOf: w.asOf, Rooms: rooms,
 		Problem:      d.problem(w, now, d.reason(w, now)),
 		ReadProblem:  d.readProblem(w, now),
 		EventProblem: d.eventProblem(w, now),

@@ -55,6 +55,10 @@ type Sync struct {
 	// Ahead is by how much Prosody's clock was ahead of ours, at least, when the subscription began; below zero it was behind.
 	// Nil where the module doesn't tell.
 	Ahead *time.Duration
+
+	// RoomCache is how many rooms of the domain Prosody keeps in memory (muc_room_cache_size), zero where the module doesn't say.
+	// With more in use it swaps rooms out and in.
+	RoomCache int
 }
 
 // Service is a MUC service that Prosody shows.

@@ -39,6 +39,8 @@ type domainFacts struct {
 type moduleFacts struct {
 	Version    string   `json:"version"`
 	ClockAhead *float64 `json:"clock_ahead_seconds"`
+	Rooms      int      `json:"rooms"`
+	RoomCache  *int     `json:"room_cache"`
 }
 
 type serviceFacts struct {
@@ -70,7 +72,10 @@ func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) f
 			known.AsOf = &d.AsOf
 		}
 		if d.Sync != nil {
-			known.Module = &moduleFacts{Version: d.Sync.Version}
+			known.Module = &moduleFacts{Version: d.Sync.Version, Rooms: d.Rooms}
+			if d.Sync.RoomCache > 0 {
+				known.Module.RoomCache = &d.Sync.RoomCache
+			}
 			if d.Sync.Ahead != nil {
 				known.Module.ClockAhead = new(d.Sync.Ahead.Seconds())
 			}

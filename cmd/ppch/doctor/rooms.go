@@ -218,6 +218,10 @@ func syncOf(d domainFacts) verdict {
 		if d.Resyncs > 0 {
 			found += fmt.Sprintf(", learnt anew %d times", d.Resyncs)
 		}
+		if cache := d.Module.RoomCache; cache != nil && d.Module.Rooms > *cache {
+			return verdict{Warning, fmt.Sprintf("%s; there are %d, and Prosody keeps %d in memory (muc_room_cache_size), so that joins swap rooms out and in, which slows it", found, d.Module.Rooms, *cache),
+				fmt.Sprintf(`muc_room_cache_size = 10000 below Component "%s" in Prosody's configuration, or, where nothing is set there, above every Component in %s, %s`, d.Domain, confFile, restartProsody)}
+		}
 		return verdict{status: OK, found: found}
 	case d.Reason == occupancy.ReasonNotAllowed:
 		return waits(AllowList)
