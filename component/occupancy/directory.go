@@ -107,6 +107,7 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 			Lobby: w.typ == RoomLobby,
 		}
 		w.next = newReplica()
+		w.next.visitorNode = t.VisitorNode
 	}
 }
 

@@ -84,7 +84,7 @@ func (d *Directory) emit(w *watched, c change, at time.Time) {
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
-		facts.Visitors = w.visitors(facts, c.tally)
+		facts.Visitors = w.served.visitors(facts, c.tally)
 		e.Facts = &facts
 	}
 	d.publish(e)

@@ -14,6 +14,9 @@ type replica struct {
 	occupants int
 	shown     int
 
+	// visitorNode is whether visitors are occupants; it never changes.
+	visitorNode bool
+
 	// unseen is whether there may be rooms that aren't in rooms: a room that isn't there need not be missing.
 	unseen bool
 

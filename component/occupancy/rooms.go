@@ -58,7 +58,7 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
-		Visitors:     w.visitors(r.facts, r.tally),
+		Visitors:     w.served.visitors(r.facts, r.tally),
 		Version:      r.version,
 	}
 	view.State, view.Numbers = d.states(w, at, r)
@@ -74,8 +74,8 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 
 // visitors returns the number of visitors of a room. On a visitor node they are those in it,
 // while focus would tell the number on all nodes, some seconds late.
-func (w *watched) visitors(f RoomFacts, t Tally) *int {
-	if w.trust.VisitorNode {
+func (c *replica) visitors(f RoomFacts, t Tally) *int {
+	if c.visitorNode {
 		return new(t.Of(KindVisitor))
 	}
 	return f.Visitors

@@ -97,7 +97,7 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 // pin keeps a room as it is. The caller holds mu.
 func (d *Directory) pin(w *watched, at string, r *liveRoom) *pinnedRoom {
 	p := &pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, typ: w.typ, facts: r.facts, tally: r.tally}
-	p.facts.Visitors = w.visitors(r.facts, r.tally)
+	p.facts.Visitors = w.served.visitors(r.facts, r.tally)
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
