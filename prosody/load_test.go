@@ -23,12 +23,12 @@ func TestBurstTravelsTogether(t *testing.T) {
 	crowd := must(srv.Crowd(within(t)))(t)
 	defer func() { _ = crowd.Close() }()
 	first, at := f.copied.seq, time.Now()
-	members := must(crowd.Join(within(t), 20, rooms...))(t)
+	members := must(crowd.Join(within(t), 60, rooms...))(t)
 	took := time.Since(at)
 	f.until("all of them", func(r *replica) bool { return r.count() == len(rooms)+len(members) })
 	batches := f.copied.seq - first
-	// Those of the ticks, as many joins that were told on the spot, and those that a page's end or a heartbeat adds.
-	if most := 2*int(took/(50*time.Millisecond)) + 10; batches > most {
+	// Ten joins may be sent on the spot at once, and 250 a second; all others travel together in each tick. A heartbeat or two are added.
+	if most := 12 + int(250*took.Seconds()) + 2*int(took/(50*time.Millisecond)); batches > most {
 		t.Errorf("%d batches for %d joins in %v, want %d at most", batches, len(members), took, most)
 	}
 	f.matches(srv)

@@ -43,6 +43,8 @@ local turn = 0.003;
 local clock_units = 8;
 -- Text of one batch, before XML escapes it.
 local max_batch_bytes = 64 * 1024;
+-- Text of all batches that may be unacknowledged, as it is sent.
+local max_window_bytes = 2 * 1024 * 1024;
 -- What a client writes, and how much of it is looked at.
 local max_text = 1024;
 local max_jid = 3071; -- RFC 7622
@@ -52,14 +54,17 @@ local max_source_info = 4 * 1024;
 local max_sources = 100;
 local max_cached = 256;
 local max_breakouts = 200;
--- Joins told on the spot that may follow each other at once.
-local max_credit = 3;
+-- Joins that may be sent on the spot one right after the other, and how many more in a second.
+local max_credit = 10;
+local credit_rate = 250;
 -- Seconds after which an acknowledgement is due again; earlier where a quarter of the window was sent.
 local ask_every = 1;
--- More changed names than this in one room, and the room is gone through instead.
+-- More changed names than this in one room that a subscriber is behind with, and the room is stated from scratch.
 local max_marks = 2000;
 -- Everything is compared with Prosody once in this many heartbeats.
 local audit_heartbeats = 12;
+-- One of so many rooms is looked at afresh.
+local afresh_every = 10;
 -- Rooms that Prosody may have swapped out, looked for in its storage at a time.
 local max_lookups = 4;
 -- Rooms in storage that were never seen in memory: more than that are left out, and the batches say so.
@@ -153,9 +158,9 @@ local function read_options(context)
 	local main = context:get_option_string("muc_mapper_domain_base", parent); -- Jitsi's main virtual host
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
-		tick = number_option(context, "room_participants_tick", 0.02, 0.001, 1);
+		tick = number_option(context, "room_participants_tick", 0.05, 0.001, 1);
 		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
-		window = number_option(context, "room_participants_window", 32, 2, 256, true);
+		window = number_option(context, "room_participants_window", 128, 2, 256, true);
 		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);
 		heartbeat = number_option(context, "room_participants_heartbeat", 5, 1, 10);
 		email = boolean_option(context, "room_participants_email", false);
@@ -224,6 +229,9 @@ local function field(text, limit)
 	end
 	return (clean(text, limit):gsub("[\\\t\n\r&<>]", escapes));
 end
+
+-- Text that an attribute holds as it is, as most JIDs are.
+local plain_attribute = "^[]-~ -%(-;=?-[]+$";
 
 -- An attribute: XML makes blanks of white space in those.
 local function attribute(text, limit)
@@ -388,9 +396,11 @@ local function marks_of(found, audio, video, screen)
 		video, screen = "video-muted", found.video == "video-on" and "screen-on" or "screen-off";
 	end
 	audio, video = audio or found.audio, video or found.video;
-	if audio then marks = marks .. " " .. audio; end
-	if video then marks = marks .. " " .. video; end
-	if screen then marks = marks .. " " .. screen; end
+	if audio and video and screen then
+		marks = marks .. " " .. audio .. " " .. video .. " " .. screen;
+	else
+		marks = marks .. (audio and " " .. audio or "") .. (video and " " .. video or "") .. (screen and " " .. screen or "");
+	end
 	return marks:sub(2);
 end
 
@@ -435,62 +445,67 @@ local function occupant_of(room, nick)
 	return occupant and occupant.role and occupant or nil;
 end
 
--- What is remembered of an occupant who was told: the three parts of the line, each
--- beside what it was made of. As long as that is the same nothing is made anew.
+-- What is remembered of an occupant who was sent: its line, how much of it comes from Prosody itself, and what that part
+-- was made of. Arrays, as there is one for each occupant of the server.
+local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED = 1, 2, 3, 4, 5, 6;
+
 local function new_known()
-	return {
-		jid = false, role = false, joined = false, affiliation = false, user = false, group = false, head = "";
-		name = false, avatar = false, face = "";
-		sources = false, audio = false, video = false, screen = false, marks = "";
-	};
+	return { "", 0, false, false, false, false };
 end
+
+-- The presence of which each line was made. They aren't kept alive for that: most of a room's memory is presence.
+local presences = setmetatable({}, { __mode = "kv" });
 
 -- Roles and affiliations that nobody needs to look at.
 local words = { moderator = "moderator", participant = "participant", none = "none", member = "member", owner = "owner" };
 
 -- Fields 1 to 10 of a line: what Prosody says.
-local function update_head(known, record, nick, occupant, session, with_email)
-	local room, role = record.room, occupant.role;
-	local affiliation = room:get_affiliation(occupant.bare_jid) or "none";
+local function head_of(room, nick, occupant, joined, session, with_email)
+	local role, affiliation = occupant.role, room:get_affiliation(occupant.bare_jid) or "none";
 	local id, user, group, email = read_session(session, with_email);
-	local head = "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. (words[role] or field(role)) .. "\t"
-		.. (words[affiliation] or field(affiliation)) .. "\t" .. (record.joined[nick] or "") .. "\t"
+	return "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. (words[role] or field(role)) .. "\t"
+		.. (words[affiliation] or field(affiliation)) .. "\t" .. (joined and ("%d"):format(joined) or "") .. "\t"
 		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t";
-	local changed = head ~= known.head;
-	known.head = head;
-	return changed;
 end
 
--- Brings what is known of an occupant up to date, and returns whether that makes another
--- line. Afresh looks behind what was remembered: what get_affiliation() says beside the
--- room's own list, and what is in a session, can change without a trace.
-local function update_known(known, record, nick, occupant, with_email, afresh)
-	local changed = false;
-	local session = full_sessions[occupant.jid];
-	local user, group = session and session.jitsi_meet_context_user, session and session.jitsi_meet_context_group;
-	local affiliation, joined = record.room._affiliations[occupant.bare_jid], record.joined[nick];
-	if afresh or known.jid ~= occupant.jid or known.role ~= occupant.role or known.joined ~= joined
-	or known.affiliation ~= affiliation or known.user ~= user or known.group ~= group then
-		known.jid, known.role, known.joined, known.affiliation = occupant.jid, occupant.role, joined, affiliation;
-		known.user, known.group = user, group;
-		changed = update_head(known, record, nick, occupant, session, with_email);
+-- Fields 11 to 13: what the client says.
+local function tail_of(presence)
+	if not presence then return "\t\t\n"; end
+	local found = read_presence(presence);
+	local audio, video, screen;
+	if found.sources then audio, video, screen = source_info(found.sources); end
+	return field(found.name) .. "\t" .. field(found.avatar) .. "\t" .. marks_of(found, audio, video, screen) .. "\n";
+end
+
+-- Whether nothing of an occupant has changed of which Prosody keeps a trace.
+local function is_known(known, room, occupant, joined)
+	return known[JID] == occupant.jid and known[ROLE] == occupant.role and known[JOINED] == joined
+		and known[AFFILIATION] == room._affiliations[occupant.bare_jid] and presences[known] == occupant.sessions[occupant.jid];
+end
+
+-- Brings what is known of an occupant up to date, and returns whether that makes another line. Afresh looks behind what
+-- was remembered: what get_affiliation() adds to the room's own list, and what is in a session, can change without a trace.
+local function update_known(known, room, nick, occupant, joined, with_email, afresh)
+	if not afresh and is_known(known, room, occupant, joined) then return false; end
+	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
+	local session, head, tail = full_sessions[occupant.jid];
+	local is_user = session and (session.jitsi_meet_context_user or session.jitsi_meet_context_group);
+	if afresh or is_user or known[JID] ~= occupant.jid or known[ROLE] ~= occupant.role or known[JOINED] ~= joined
+	or known[AFFILIATION] ~= affiliation then
+		known[JID], known[ROLE], known[JOINED], known[AFFILIATION] = occupant.jid, occupant.role, joined, affiliation;
+		head = head_of(room, nick, occupant, joined, session, with_email);
+	else
+		head = line:sub(1, known[HEAD]);
 	end
-	local presence = occupant:get_presence();
-	local found = presence and read_presence(presence) or {};
-	if known.name ~= found.name or known.avatar ~= found.avatar then
-		known.name, known.avatar = found.name, found.avatar;
-		local face = field(found.name) .. "\t" .. field(found.avatar) .. "\t";
-		changed = changed or face ~= known.face;
-		known.face = face;
+	local presence = occupant.sessions[occupant.jid];
+	if afresh or presences[known] ~= presence or not presence then
+		presences[known] = presence;
+		tail = tail_of(presence);
+	else
+		tail = line:sub(known[HEAD] + 1);
 	end
-	if known.sources ~= found.sources then
-		known.sources = found.sources;
-		known.audio, known.video, known.screen = source_info(found.sources);
-	end
-	local marks = marks_of(found, known.audio, known.video, known.screen);
-	changed = changed or marks ~= known.marks;
-	known.marks = marks;
-	return changed;
+	known[LINE], known[HEAD] = head .. tail, #head;
+	return known[LINE] ~= line;
 end
 
 -- Where visitors are: "here" on a visitor node, "elsewhere" where this server sends them to such nodes, else nil.
@@ -511,6 +526,20 @@ local function visitors_of(watch, room)
 	return read_visitors(presence, not watch.visitors and "0" or nil);
 end
 
+-- An attribute as it is written; empty without a value.
+local function written(name, value)
+	return value and " " .. name .. "='" .. xml_escape(value) .. "'" or "";
+end
+
+-- An attribute of text that anybody wrote.
+local function written_text(name, text, limit)
+	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain_attribute) then
+		return " " .. name .. "='" .. text .. "'";
+	end
+	return written(name, attribute(text, limit));
+end
+
+-- Breakout rooms as elements, in order; nil where the room has none.
 local function breakouts_of(room)
 	local rooms = room._data.breakout_rooms;
 	if type(rooms) ~= "table" then return nil; end
@@ -519,229 +548,137 @@ local function breakouts_of(room)
 		if #breakouts == max_breakouts then break; end
 		room_jid = attribute(room_jid);
 		if room_jid then
-			breakouts[#breakouts + 1] = { jid = room_jid, name = attribute(name) };
+			breakouts[#breakouts + 1] = "<breakout" .. written("jid", room_jid) .. written("name", attribute(name)) .. "/>";
 		end
 	end
-	t_sort(breakouts, function (a, b) return a.jid < b.jid; end);
-	return breakouts;
+	t_sort(breakouts);
+	return t_concat(breakouts);
 end
 
--- Whether a room's facts come from what they came from before. Most changes are of
--- people, so this is asked often; it remembers what it was asked.
-local function same_facts(told)
-	local room, was = told.record.room, told.sources;
-	local data = room._data;
+-- Whether a room's facts come from what they came from before. Most changes are of people, so this is asked often.
+local function same_facts(shown, room)
+	local data, from = room._data, shown.from;
+	if not from or data.breakout_rooms or shown.breakouts then return false; end
+	local _, subject = room:get_subject();
+	return from[1] == (shown.visitors or false) and from[2] == (subject or false) and from[3] == (room:get_password() or false)
+		and from[4] == (room:get_members_only() or false) and from[5] == (data.meetingId or false) and from[6] == (data.lobbyroom or false)
+		and from[7] == (room.created_timestamp or false);
+end
+
+-- Brings what is known of a room's facts up to date, and returns whether they changed.
+local function update_facts(shown, room)
+	if same_facts(shown, room) then return false; end
+	local data, visitors = room._data, shown.visitors;
 	local _, subject = room:get_subject();
 	local password, members = room:get_password(), room:get_members_only();
-	if was and not data.breakout_rooms and not was.breakouts and was.visitors == told.visitors and was.subject == subject
-	and was.password == password and was.members == members and was.meeting == data.meetingId and was.lobby == data.lobbyroom
-	and was.created == room.created_timestamp then
-		return true;
-	end
-	told.sources = {
-		breakouts = data.breakout_rooms ~= nil, visitors = told.visitors, subject = subject, password = password, members = members;
-		meeting = data.meetingId, lobby = data.lobbyroom, created = room.created_timestamp;
+	shown.from = {
+		visitors or false, subject or false, password or false, members or false, data.meetingId or false, data.lobbyroom or false,
+		room.created_timestamp or false
 	};
-	return false;
-end
-
--- Attributes and breakout rooms of a room, and all of it as one string to compare.
-local function facts_of(record, visitors)
-	local room = record.room;
-	local data = room._data;
-	local _, subject = room:get_subject();
-	local created = milliseconds(room.created_timestamp) or record.created;
-	local facts = {
-		created = created and ("%d"):format(created) or nil;
-		meeting = attribute(data.meetingId);
-		subject = attribute(subject);
-		password = room:get_password() and "1" or nil;
-		members = room:get_members_only() and "1" or nil;
-		visitors = visitors;
-		lobby = attribute(data.lobbyroom);
-	};
-	local key = t_concat({
-		facts.created or "", facts.meeting or "", facts.subject or "", facts.password or "", facts.members or "", visitors or "",
-		facts.lobby or "",
-	}, "\n");
+	local created = milliseconds(room.created_timestamp) or shown.record.created;
+	local facts = " facts='1'" .. (created and (" created='%d'"):format(created) or "") .. written_text("meeting", data.meetingId)
+		.. written_text("subject", subject) .. (password and " password='1'" or "") .. (members and " members='1'" or "")
+		.. (visitors and " visitors='" .. visitors .. "'" or "") .. written_text("lobby", data.lobbyroom);
 	local breakouts = breakouts_of(room);
-	if breakouts then
-		for i = 1, #breakouts do
-			key = key .. "\n" .. breakouts[i].jid .. "\t" .. (breakouts[i].name or "");
-		end
-	end
-	return facts, breakouts, key;
+	if facts == shown.facts and breakouts == shown.breakouts then return false; end
+	shown.facts, shown.breakouts = facts, breakouts;
+	return true;
 end
 
 --- Batches
 --
--- A batch is built as a list of rooms and sent whole. A subscription remembers in
--- `told` what the other side has after all batches sent so far: told[room] = { record,
--- occupants, facts, visitors, count, marks }. So the totals are exact, and what changed is
--- found by comparing.
---
--- A batch is written as XML at once, of fields that are escaped when they are made: as
+-- All subscribers are sent the same, so each change is read and written once: as an element, which every subscription
+-- that has the room puts into its batch. Elements are XML at once, of fields that were escaped when they were made: as
 -- stanzas, all of it would be looked through twice more, character by character.
+--
+-- watch.shown[room JID] = { record, tag, facts, breakouts, occupants = { [occupant JID] = known }, count, marks } is what a
+-- subscriber has that is not behind. What changed is found by comparing, and the totals are exact.
 
-local function new_batch(sub)
-	return { rooms = {}, gone = {}, units = 0, bytes = 0, deadline = monotonic() + turn, look_at = clock_units, limit = sub.watch.options.page };
+-- How much may still be done in this turn.
+local function new_page(watch, at)
+	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = watch.options.page };
 end
 
-local function is_full(batch)
-	if batch.units >= batch.limit or batch.bytes >= max_batch_bytes then return true; end
-	if batch.units < batch.look_at then return false; end
-	batch.look_at = batch.units + clock_units;
-	if monotonic() < batch.deadline then return false; end
-	batch.limit = batch.units;
+local function is_full(page)
+	if page.units >= page.limit or page.bytes >= max_batch_bytes then return true; end
+	if page.units < page.look_at then return false; end
+	page.look_at = page.units + clock_units;
+	if monotonic() < page.deadline then return false; end
+	page.limit = page.units;
 	return true;
 end
 
 -- The beginning of a room's element.
 local function room_tag(room_jid)
-	return "<room jid='" .. xml_escape(attribute(room_jid, max_jid) or "") .. "'";
+	return "<room" .. written_text("jid", room_jid, max_jid);
 end
 
--- The batch's element for a room; only the last can be written to.
-local function open_room(batch, room_jid, told)
-	local last = batch.rooms[#batch.rooms];
-	if last and last.jid == room_jid then return last; end
-	told.tag = told.tag or room_tag(room_jid); -- most rooms are told of again and again
-	last = { jid = room_jid, tag = told.tag, lines = {} };
-	batch.rooms[#batch.rooms + 1] = last;
-	batch.bytes = batch.bytes + #room_jid;
-	return last;
+local function gone_tag(room_jid)
+	return "<gone" .. written_text("jid", room_jid, max_jid) .. "/>";
 end
 
-local function add_facts(sub, batch, room_jid, told)
-	if same_facts(told) then return; end
-	local facts, breakouts, key = facts_of(told.record, told.visitors);
-	sub.parents[room_jid] = breakouts and true or nil;
-	if key == told.facts then return; end
-	told.facts = key;
-	local element = open_room(batch, room_jid, told);
-	element.facts, element.breakouts = facts, breakouts;
-	batch.bytes = batch.bytes + #key;
+local function gone_line(room_jid, nick)
+	return "-\t" .. field(nick:sub(#room_jid + 2)) .. "\n";
 end
 
-local function add_occupant(sub, batch, room_jid, told, nick, afresh)
-	batch.units = batch.units + 1;
-	local record, known = told.record, told.occupants[nick];
-	local occupant = occupant_of(record.room, nick);
-	local line;
-	if occupant then
-		local fresh = not known;
-		if fresh then
-			known = new_known();
-			told.occupants[nick] = known;
-			told.count, sub.occupants = told.count + 1, sub.occupants + 1;
-		end
-		if not update_known(known, record, nick, occupant, sub.watch.options.email, afresh or fresh) then return; end
-		line = known.head .. known.face .. known.marks .. "\n";
-	elseif known then
-		told.occupants[nick] = nil;
-		told.count, sub.occupants = told.count - 1, sub.occupants - 1;
-		line = "-\t" .. field(nick:sub(#room_jid + 2)) .. "\n";
-	else
-		return;
-	end
-	local lines = open_room(batch, room_jid, told).lines;
-	lines[#lines + 1] = line;
-	batch.bytes = batch.bytes + #line;
+-- The text of a room's element; lines may be nil.
+local function room_text(shown, new, facts, lines)
+	return shown.tag .. (new and " new='1'" or "") .. (facts and shown.facts .. ">" .. (shown.breakouts or "") or ">")
+		.. (lines and t_concat(lines) or "") .. "</room>";
 end
 
-local function add_gone(sub, batch, room_jid, told)
-	sub.told[room_jid], sub.parents[room_jid] = nil, nil;
-	sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
-	batch.gone[#batch.gone + 1] = room_jid;
-	batch.bytes = batch.bytes + #room_jid;
-end
-
-local function add_attributes(out, ...)
-	for i = 1, select("#", ...), 2 do
-		local name, value = select(i, ...);
-		if value then
-			out[#out + 1] = " " .. name .. "='" .. xml_escape(value) .. "'";
-		end
-	end
-end
-
-local function write_room(out, room)
-	out[#out + 1] = room.tag;
-	add_attributes(out, "new", room.new and "1");
-	local facts = room.facts;
-	if facts then
-		add_attributes(out, "facts", "1", "created", facts.created, "meeting", facts.meeting, "subject", facts.subject, "password", facts.password,
-			"members", facts.members, "visitors", facts.visitors, "lobby", facts.lobby);
-	end
-	out[#out + 1] = ">";
-	for _, breakout in ipairs(room.breakouts or {}) do
-		out[#out + 1] = "<breakout";
-		add_attributes(out, "jid", breakout.jid, "name", breakout.name);
-		out[#out + 1] = "/>";
-	end
-	for i = 1, #room.lines do
-		out[#out + 1] = room.lines[i];
-	end
-	out[#out + 1] = "</room>";
-end
-
--- A batch between two tags, as one text: each copy of it that is made on the way is garbage.
-local function write_batch(sub, batch, before, after)
-	local out = { before, ("<batch xmlns='%s' epoch='%s' seq='%d' at='%.3f'"):format(xmlns, sub.epoch, sub.seq, sub.true_at) };
+-- A batch of elements between two tags, as one text: each copy of it that is made on the way is garbage.
+local function batch_text(sub, elements, before, after)
+	local totals = "";
 	if sub.synced then
-		out[3] = (" synced='1' rooms='%d' occupants='%d'%s"):format(sub.rooms, sub.occupants, sub.unseen and " unseen='1'" or "");
+		totals = " synced='1' rooms='" .. sub.rooms .. "' occupants='" .. sub.occupants .. (sub.unseen and "' unseen='1" or "") .. "'";
 	end
-	out[#out + 1] = ">";
-	for i = 1, #batch.rooms do
-		write_room(out, batch.rooms[i]);
-	end
-	for i = 1, #batch.gone do
-		out[#out + 1] = "<gone";
-		add_attributes(out, "jid", attribute(batch.gone[i], max_jid));
-		out[#out + 1] = "/>";
-	end
-	out[#out + 1] = "</batch>";
-	out[#out + 1] = after;
-	return t_concat(out);
+	return before .. "<batch xmlns='" .. xmlns .. "' epoch='" .. sub.epoch .. "' seq='" .. sub.seq .. ("' at='%.3f'"):format(sub.true_at)
+		.. totals .. ">" .. (elements[2] and t_concat(elements) or elements[1] or "") .. "</batch>" .. after;
 end
 
 -- Whether no more may be sent until an acknowledgement comes.
 local function is_waiting(sub)
-	return sub.seq - sub.acked >= sub.watch.options.window;
+	return sub.seq - sub.acked >= sub.watch.options.window or sub.bytes - sub.acked_bytes >= max_window_bytes;
 end
 
 -- The tags around a batch: it is an IQ where an acknowledgement is due, else a message.
-local function envelope(sub)
-	local watch, seq, at = sub.watch, sub.seq, sub.sent_at;
-	local name, attr = "message", "type='normal'";
-	if seq >= sub.asked_seq + max(1, floor(watch.options.window / 4)) or at >= sub.asked_at + ask_every then
-		local id = new_id();
-		sub.asked_seq, sub.asked_at = seq, at;
-		sub.last_ask = sub.last_ask + 1;
-		sub.asks[sub.last_ask] = { id = id, seq = seq, at = at };
-		sub.ids[id], watch.awaited[id] = sub.last_ask, sub;
-		name, attr = "iq", "type='set' id='" .. id .. "'";
+local function envelope(sub, at)
+	local watch, seq = sub.watch, sub.seq;
+	if seq < sub.asked_seq + watch.ask_batches and at < sub.asked_at + ask_every and sub.bytes < sub.asked_bytes + max_window_bytes / 4 then
+		return sub.before_message, "</message>";
 	end
-	return ("<%s %s from='%s' to='%s'>"):format(name, attr, watch.host, sub.jid), "</" .. name .. ">";
+	local id = new_id();
+	sub.asked_seq, sub.asked_at, sub.asked_bytes = seq, at, sub.bytes;
+	sub.last_ask = sub.last_ask + 1;
+	sub.asks[sub.last_ask] = { id = id, seq = seq, at = at, bytes = sub.bytes };
+	sub.ids[id], watch.awaited[id] = sub.last_ask, sub;
+	return "<iq type='set' id='" .. id .. "' from='" .. watch.host .. "' to='" .. sub.jid .. "'>", "</iq>";
 end
 
-local function send_batch(sub, batch)
-	sub.seq = sub.seq + 1;
-	sub.sent_at = monotonic();
+-- Whether something that was sent is true no more, or, once all was sent, something was not sent.
+local function is_behind(sub)
+	local watch = sub.watch;
+	if watch.changed[watch.changed_at] then return true; end
+	if not sub.synced then return next(sub.owing) ~= nil; end
+	return next(sub.late) ~= nil or watch.fresh[watch.fresh_at] ~= nil;
+end
+
+local function send_batch(sub, elements, at)
+	sub.seq, sub.sent_at = sub.seq + 1, at;
 	sub.unseen = sub.watch.unlisted or next(sub.watch.unread) ~= nil;
-	-- What waits for the next batch makes this one no newer than the last that left nothing out.
-	if not (sub.dirty[sub.dirty_at] or sub.synced and (sub.queue[sub.queue_at] or sub.walk and not sub.walk.audit)) then
-		sub.true_at = sub.sent_at;
-	end
-	local before, after = envelope(sub);
+	if not is_behind(sub) then sub.true_at = at; end
+	local before, after = envelope(sub, at);
 	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
-	sub.origin.send(write_batch(sub, batch, before, after));
+	local text = batch_text(sub, elements, before, after);
+	sub.bytes = sub.bytes + #text;
+	sub.origin.send(text);
 end
 
 -- An acknowledgement is of all batches up to its own.
 local function acknowledge(sub, id)
 	local upto = sub.ids[id];
-	sub.acked = sub.asks[upto].seq;
+	sub.acked, sub.acked_bytes = sub.asks[upto].seq, sub.asks[upto].bytes;
 	for i = sub.first_ask, upto do
 		local ask = sub.asks[i];
 		sub.asks[i], sub.ids[ask.id], sub.watch.awaited[ask.id] = nil, nil, nil;
@@ -754,7 +691,7 @@ end
 local run_turn;
 
 local watches = {}; -- MUC domain -> what this instance has to do with it
-local told_status;
+local last_status;
 
 -- For people at prosodyctl's shell. Never "error": Jitsi's health check takes that for
 -- an unhealthy Prosody.
@@ -771,10 +708,20 @@ local function show_status()
 	end
 	t_sort(parts);
 	local text = #parts > 0 and t_concat(parts, " | ") or "no MUC domain to serve here";
-	if text ~= told_status then
-		told_status = text;
+	if text ~= last_status then
+		last_status = text;
 		module:set_status("info", text);
 	end
+end
+
+-- Forgets what only subscribers need.
+local function clear(watch)
+	watch.shown, watch.live, watch.due, watch.parents = {}, setmetatable({}, { __mode = "v" }), {}, {};
+	watch.changed, watch.changed_at, watch.fresh, watch.fresh_at = {}, 1, {}, 1;
+	watch.audits, watch.audits_at, watch.between = {}, 1, nil;
+	if watch.timer then watch.timer:stop(); end
+	if watch.beat then watch.beat:stop(); end
+	watch.timer, watch.beat = nil, nil;
 end
 
 local function drop(sub, why)
@@ -787,125 +734,135 @@ local function drop(sub, why)
 	for id in pairs(sub.ids) do
 		watch.awaited[id] = nil;
 	end
-	if sub.timer then sub.timer:stop(); end
-	if watch.beat and next(watch.subs) == nil then
-		watch.beat:stop();
-		watch.beat = nil;
-	end
-	-- The timer that is still in Prosody's heap holds on to this table, and to no more.
-	sub.timer, sub.told, sub.queue, sub.audits, sub.dirty, sub.walk, sub.ids, sub.asks, sub.parents = nil, {}, {}, {}, {}, nil, {}, {}, {};
+	sub.has, sub.late, sub.owing, sub.queue, sub.queued, sub.ids, sub.asks = {}, {}, {}, {}, {}, {}, {};
+	if next(watch.subs) == nil then clear(watch); end
 	module:log("info", "%s: the subscription of %s is over: %s", watch.host, sub.jid, why);
 	show_status();
 end
 
 -- Nothing that goes wrong here may hurt a stanza that is on its way.
-local function guarded(sub, action)
-	local ok, err = xpcall(action, debug.traceback, sub);
-	if not ok then
-		module:log("error", "Please report this: %s", err);
+local function guarded(watch, action)
+	local ok, err = xpcall(action, debug.traceback, watch);
+	if ok then return; end
+	module:log("error", "Please report this: %s", err);
+	for _, sub in pairs(watch.subs) do
 		drop(sub, "a fault in the module");
 	end
 end
 
-local function has_work(sub)
-	return sub.dirty[sub.dirty_at] ~= nil or sub.walk ~= nil or sub.queue[sub.queue_at] ~= nil or sub.audits[sub.audits_at] ~= nil
-		or not sub.synced;
+local function has_work(watch)
+	if watch.changed[watch.changed_at] or watch.fresh[watch.fresh_at] then return true; end
+	for _, sub in next, watch.subs do
+		if (sub.queue[sub.queue_at] or not sub.synced) and not is_waiting(sub) then return true; end
+	end
+	return false;
 end
 
--- Sees to it that the next turn comes: now if the last one is old enough, whether or not it
--- had something to send, else when its tick is over. Where the window is full, an acknowledgement will do it.
-local function arm(sub, wait)
-	if sub.timer or is_waiting(sub) then return; end
+-- Sees to it that the next turn comes: now if the last one is old enough, whether or not it had something to send, else
+-- when its tick is over.
+local function arm(watch, wait)
+	if next(watch.subs) == nil then return; end
+	if watch.timer then
+		if not wait then return; end
+		watch.timer:stop();
+	end
 	local at = monotonic();
-	wait = wait or max(0, sub.turn_at + sub.watch.options.tick - at);
-	sub.due, sub.waiting = at + wait, 0;
-	sub.timer = module:add_timer(wait, function ()
-		sub.timer = nil;
-		if not sub.dropped then guarded(sub, run_turn); end
+	wait = wait or max(0, watch.turn_at + watch.options.tick - at);
+	watch.due_at, watch.waiting = at + wait, 0;
+	watch.timer = module:add_timer(wait, function ()
+		watch.timer = nil;
+		if has_work(watch) then guarded(watch, run_turn); end
 	end);
 end
 
--- Timers wait while sockets have something to read, so in a storm of stanzas a batch
--- that is overdue goes out from the hook.
-local function hurry(sub)
-	if not sub.timer then return arm(sub); end
-	sub.waiting = sub.waiting + 1;
-	if sub.waiting % clock_units == 0 and monotonic() > sub.due + sub.watch.options.tick then
-		sub.timer:stop();
-		sub.timer = nil;
-		guarded(sub, run_turn);
+-- Timers wait while sockets have something to read, so in a storm of stanzas a batch that is overdue goes out from the hook.
+local function hurry(watch)
+	if not watch.timer then return arm(watch); end
+	watch.waiting = watch.waiting + 1;
+	if watch.waiting % clock_units == 0 and monotonic() > watch.due_at + watch.options.tick then
+		guarded(watch, run_turn);
 	end
 end
 
-local function queue_room(sub, room_jid)
-	if not sub.queued[room_jid] then
-		sub.queued[room_jid] = true;
-		sub.queue[#sub.queue + 1] = room_jid;
-		hurry(sub);
+-- Sends a change on the spot where that is cheap, else in the next turn. A join goes at once as long as there is credit, of
+-- which there is some more with time: so it is known as soon as to another occupant, and a storm travels in few batches all the same.
+-- All else goes at once after a tick without a turn, which saves a timer.
+local function send_soon(watch, join)
+	local tick = watch.options.tick;
+	if watch.between then return arm(watch); end
+	if not join and watch.timer then return hurry(watch); end
+	local at = monotonic();
+	if at < watch.turn_at + tick then
+		if not join then return arm(watch); end
+		watch.credit = min(max_credit, watch.credit + (at - watch.credit_at) * credit_rate);
+		watch.credit_at = at;
+		if watch.credit < 1 then return hurry(watch); end
+		watch.credit = watch.credit - 1;
 	end
+	guarded(watch, run_turn);
 end
 
--- Notes that something of a room may have changed. Rooms that were not told yet are
--- in the queue. Where more of the same change follows at once, nothing is told in between.
+-- Notes that a room has to be shown: one that is new, or that was not sent yet.
+local function enqueue(watch, room_jid, fresh)
+	if watch.due[room_jid] then return; end
+	watch.due[room_jid] = true;
+	local queue = fresh and watch.fresh or watch.changed;
+	queue[#queue + 1] = room_jid;
+end
+
+-- Notes that something of a room may have changed, and leaves it to the caller to see to a turn. Rooms that were not sent
+-- yet are in a queue. Where more of the same change follows at once, nothing is sent in between.
 local function mark(watch, room_jid, nick, more)
-	for _, sub in next, watch.subs do
-		local told = sub.told[room_jid];
-		if told then
-			local marks, fresh = told.marks, false;
-			if not marks then
-				marks, fresh = {}, true;
-				told.marks = marks;
-				sub.dirty[#sub.dirty + 1] = room_jid;
-			end
-			if nick and not marks[nick] then
-				fresh = true;
-				if #marks < max_marks then
-					marks[nick] = true;
-					marks[#marks + 1] = nick;
-				else
-					queue_room(sub, room_jid);
-				end
-			end
-			if more then
-				marks.more = marks.more or {};
-				marks.more[nick] = true;
-				arm(sub);
-			elseif fresh then -- what was marked before has its batch coming
-				hurry(sub);
-			end
-		end
+	local shown = watch.shown[room_jid];
+	if not shown then return; end
+	local marks = shown.marks;
+	if not marks then
+		marks = {};
+		shown.marks = marks;
+		watch.changed[#watch.changed + 1] = room_jid;
+	end
+	if nick and not marks[nick] then
+		marks[nick] = more and "more" or true;
+		marks[#marks + 1] = nick;
 	end
 end
 
 --- Records: what is known of each room beside Prosody's own memory
 --
--- watch.rooms[room JID] = { room, joined = { [occupant JID] = text }, created = ms, latest = ms }
--- By JID, because a room that was swapped out comes back as another object. A room that lies in storage since before this
--- instance began has no `room`: it is read when it is told.
+-- watch.rooms[room JID] = { joined = { [occupant JID] = ms }, created = ms, latest = ms }, for all rooms, and while there are
+-- subscribers watch.live[room JID] = the room, if it is in memory: a weak reference, since mod_muc swaps rooms out to save
+-- memory. A room that is no longer there is as it was stored, and one that comes back is as it was: nothing needs to be sent.
 
 local function forget_room(watch, room_jid)
-	if watch.rooms[room_jid] then
-		watch.rooms[room_jid], watch.unread[room_jid] = nil, nil;
+	if not watch.rooms[room_jid] then return; end
+	watch.rooms[room_jid], watch.unread[room_jid], watch.live[room_jid] = nil, nil, nil;
+	mark(watch, room_jid);
+end
+
+-- Has a room shown, or looked at again if it is.
+local function touch_room(watch, room_jid, fresh)
+	if watch.shown[room_jid] then
 		mark(watch, room_jid);
+	else
+		enqueue(watch, room_jid, fresh);
 	end
 end
 
 local function learn_room(watch, room, created)
-	local record = watch.rooms[room.jid];
-	if record then
-		if record.room ~= room then
-			record.room, watch.unread[room.jid] = room, nil;
-			for _, sub in pairs(watch.subs) do
-				queue_room(sub, room.jid);
-			end
-		end
-		return record;
+	local room_jid = room.jid;
+	local record = watch.rooms[room_jid];
+	if not record then
+		if not is_meeting(room) then return nil; end
+		record = { joined = {}, created = created, latest = 0 };
+		watch.rooms[room_jid] = record;
+		if next(watch.subs) then touch_room(watch, room_jid); end
 	end
-	if not is_meeting(room) then return nil; end
-	record = { room = room, joined = {}, created = created, latest = 0 };
-	watch.rooms[room.jid] = record;
-	for _, sub in pairs(watch.subs) do
-		queue_room(sub, room.jid);
+	if watch.live[room_jid] ~= room and next(watch.subs) then
+		watch.live[room_jid] = room;
+		if watch.unread[room_jid] then
+			watch.unread[room_jid] = nil;
+			touch_room(watch, room_jid);
+		end
 	end
 	return record;
 end
@@ -913,7 +870,7 @@ end
 local function note_joined(record, nick)
 	-- Each later than the one before: whoever leaves and comes back differs.
 	record.latest = max(floor(now() * 1000), record.latest + 1);
-	record.joined[nick] = ("%d"):format(record.latest);
+	record.joined[nick] = record.latest;
 end
 
 -- Prosody's mod_muc keeps persistent rooms, and those that it swapped out of its cache, in three stores: what there is, and
@@ -976,9 +933,7 @@ local function list_stored(watch)
 			end
 			count = count + 1;
 			watch.rooms[room_jid] = { joined = {}, latest = 0 };
-			for _, sub in pairs(watch.subs) do
-				queue_room(sub, room_jid);
-			end
+			if next(watch.subs) then touch_room(watch, room_jid, true); end
 		end
 	end
 	if watch.unlisted and watch.unlisted ~= was then
@@ -1013,6 +968,14 @@ local function look_for_swapped(watch)
 	end
 end
 
+-- The room as an object to look at, from memory or from storage, or nil where there is none or it can't be read.
+local function room_of(watch, page, room_jid)
+	local room = watch.live[room_jid];
+	if room then return room; end
+	page.look_at = 0; -- it may take long
+	return stored_room(watch, room_jid);
+end
+
 -- Compares the records with Prosody's rooms: no occupants, so it is done in one turn.
 local function take_stock(watch)
 	local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
@@ -1032,222 +995,378 @@ end
 
 --- Turns
 --
--- In one turn of the event loop one batch is built, of at most a page and at most a
--- few milliseconds: first what changed in rooms that were told, then the walk through
--- rooms that were not (a snapshot, a new room) or that are due to be compared.
+-- In one turn of the event loop at most a page is read, and at most for a few milliseconds: first what changed in rooms
+-- that were sent, then rooms that were not. Each subscriber is sent one batch of it. One that can't take it, since its window
+-- is full or the room was not sent to it yet, has it noted by name, as a walk that goes on where there is place in a batch.
 
-local function tell_changes(sub, batch)
-	while not is_full(batch) do
-		local room_jid = sub.dirty[sub.dirty_at];
-		if not room_jid then
-			sub.dirty, sub.dirty_at = {}, 1;
-			return;
-		end
-		batch.units = batch.units + 1;
-		local told, record = sub.told[room_jid], sub.watch.rooms[room_jid];
-		local marks = told and told.marks;
-		if marks and not record then
-			add_gone(sub, batch, room_jid, told);
-		elseif marks and told.record ~= record then
-			queue_room(sub, room_jid);
-			told.marks = nil;
-		elseif marks and not record.room then
-			told.marks = nil; -- nothing changes in storage
-		elseif marks then
-			if marks[room_jid .. "/focus"] then
-				told.visitors = visitors_of(sub.watch, record.room);
-			end
-			add_facts(sub, batch, room_jid, told);
-			local at, more = marks.at or 1, false;
-			while marks[at] and (more or not is_full(batch)) do
-				local nick = marks[at];
-				add_occupant(sub, batch, room_jid, told, nick);
-				marks[nick] = nil;
-				more = marks.more and marks.more[nick];
-				at = at + 1;
-			end
-			if marks[at] then -- the rest goes into the next batch
-				marks.at = at;
-				return;
-			end
-			told.marks = nil;
-		end
-		sub.dirty[sub.dirty_at] = false;
-		sub.dirty_at = sub.dirty_at + 1;
-	end
-end
-
--- The next room of the queue, else of the audit, with the names to go through.
-local function next_walk(sub, batch)
-	local room_jid, audit = sub.queue[sub.queue_at], false;
-	if room_jid then
-		sub.queue_at = sub.queue_at + 1;
-		sub.queued[room_jid] = nil;
-	else
-		sub.queue, sub.queue_at = {}, 1;
-		room_jid, audit = sub.audits[sub.audits_at], true;
-		if not room_jid then
-			sub.audits, sub.audits_at = {}, 1;
-			return nil;
-		end
-		sub.audits_at = sub.audits_at + 1;
-	end
-	local told, record = sub.told[room_jid], sub.watch.rooms[room_jid];
-	local walk = { jid = room_jid, at = 1, audit = audit };
-	batch.units = batch.units + 1;
-	if not record then
-		if told then add_gone(sub, batch, room_jid, told); end
-		return walk;
-	end
-	local room = record.room;
-	if not room then
-		if told and told.record == record then return walk; end -- nothing changes in storage
-		room = stored_room(sub.watch, room_jid);
-		batch.look_at = 0; -- it may have taken long
-		if not room then return walk; end
-		record.room, walk.stored = room, room;
-	elseif not told and next(room._occupants) == nil then
-		-- create_room() announces a room before it is sure that there is place for it.
-		local muc = hosts[sub.watch.host].modules.muc;
-		if not muc or not muc.get_room_from_jid(room_jid) then
-			forget_room(sub.watch, room_jid);
-			return walk;
-		end
-	end
-	if not told or told.record ~= record then
-		if told then
-			sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - told.count;
-		end
-		told = { record = record, occupants = {}, count = 0 };
-		sub.told[room_jid] = told;
-		sub.rooms = sub.rooms + 1;
-		open_room(batch, room_jid, told).new = true;
-	else
-		for nick in pairs(told.occupants) do
-			if not room._occupants[nick] then walk[#walk + 1] = nick; end
-		end
-		for nick in pairs(record.joined) do
-			if not room._occupants[nick] then record.joined[nick] = nil; end
-		end
-	end
-	told.visitors = visitors_of(sub.watch, room);
-	add_facts(sub, batch, room_jid, told);
-	for nick in pairs(room._occupants) do
-		walk[#walk + 1] = nick;
+-- The walk of a subscription through a room that it is behind with. A whole one states the room from scratch.
+local function walk_of(sub, room_jid, whole)
+	local walk = { jid = room_jid, whole = whole, at = 1, limit = max_marks, sent = {}, seen = {}, listed = {} };
+	sub.late[room_jid] = walk;
+	if sub.has[room_jid] then sub.owing[room_jid] = true; end
+	if not sub.queued[room_jid] then
+		sub.queued[room_jid] = true;
+		sub.queue[#sub.queue + 1] = room_jid;
 	end
 	return walk;
 end
 
-local function tell_rooms(sub, batch)
-	while not is_full(batch) do
-		local walk = sub.walk or next_walk(sub, batch);
-		if not walk then return; end
-		local told, record = sub.told[walk.jid], sub.watch.rooms[walk.jid];
-		if record and not record.room then record.room = walk.stored; end -- only for this moment
-		-- Whoever forgot the room in the meantime has marked it.
-		while told and walk[walk.at] and not is_full(batch) do
-			add_occupant(sub, batch, walk.jid, told, walk[walk.at], true);
-			walk.at = walk.at + 1;
+local function end_walk(sub, room_jid)
+	sub.late[room_jid], sub.owing[room_jid] = nil, nil;
+end
+
+-- Notes an occupant for a walk; was is whether the subscriber had it before the first change that it was not sent.
+local function walk_to(walk, nick, was)
+	if walk.whole and not walk.started or walk.listed[nick] then return; end
+	if #walk >= walk.limit then -- more names than are worth it: the room is stated from scratch
+		for i = #walk, 1, -1 do walk[i] = nil; end
+		walk.whole, walk.started, walk.at = true, nil, 1;
+		return;
+	end
+	if not walk.seen[nick] then
+		walk.seen[nick], walk.sent[nick] = true, was or nil;
+	end
+	walk.listed[nick] = true;
+	walk[#walk + 1] = nick;
+end
+
+-- Begins to state a room from scratch.
+local function start_walk(walk, occupants)
+	walk.started, walk.sent, walk.seen, walk.listed = true, {}, {}, {};
+	for nick in pairs(occupants) do
+		walk.seen[nick], walk.listed[nick] = true, true;
+		walk[#walk + 1] = nick;
+	end
+	walk.limit = #walk + max_marks;
+end
+
+-- An element goes into a subscription's batch, or what it says is noted for later.
+local function give(sub, element, waiting)
+	local room_jid = element.jid;
+	local had, walk = sub.has[room_jid], sub.late[room_jid];
+	if element.gone then
+		if had and waiting then
+			walk_of(sub, room_jid).gone = true;
+			return;
 		end
-		sub.walk = told and walk[walk.at] and walk or nil;
-		if walk.stored and record and record.room == walk.stored then record.room = nil; end
+		if walk then end_walk(sub, room_jid); end
+		if not had then return; end
+		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
+		sub.gone[#sub.gone + 1] = element.text;
+		return;
+	elseif element.new then
+		if waiting then
+			walk_of(sub, room_jid, true);
+			return;
+		end
+		if walk then end_walk(sub, room_jid); end
+		sub.rooms = sub.rooms + (had and 0 or 1);
+		sub.has[room_jid], sub.occupants = element.more, sub.occupants + element.more - (had or 0);
+	elseif walk or had and waiting then
+		walk = walk or walk_of(sub, room_jid);
+		walk.facts = walk.facts or element.facts;
+		for i = 1, #element do walk_to(walk, element[i], element.was[i]); end
+		return;
+	elseif had then
+		sub.has[room_jid], sub.occupants = had + element.more, sub.occupants + element.more;
+	else
+		return;
+	end
+	element.text = element.text or room_text(element.shown, element.new, element.facts, element.lines);
+	sub.out[#sub.out + 1] = element.text;
+end
+
+-- Reads what is to be known of an occupant, and notes it in the element if that changed.
+local function show_occupant(watch, page, shown, room, nick, element, afresh)
+	page.units = page.units + 1;
+	local occupant, known = occupant_of(room, nick), shown.occupants[nick];
+	local was, line = known ~= nil;
+	if occupant then
+		if not known then
+			known = new_known();
+			shown.occupants[nick], shown.count = known, shown.count + 1;
+			element.more = element.more + 1;
+		end
+		if not update_known(known, room, nick, occupant, shown.record.joined[nick], watch.options.email, afresh) then return; end
+		line = known[LINE];
+	elseif known then
+		shown.occupants[nick], shown.count = nil, shown.count - 1;
+		element.more = element.more - 1;
+		line = gone_line(element.jid, nick);
+	else
+		return;
+	end
+	local lines, names = element.lines, element.was;
+	lines[#lines + 1] = line;
+	if names then
+		element[#lines], names[#lines] = nick, was;
+	end
+	page.bytes = page.bytes + #line;
+end
+
+-- A room that is stated from scratch has all its occupants marked.
+local function show_room(watch, room_jid, record, room)
+	local shown = { record = record, tag = room_tag(room_jid), occupants = {}, count = 0, marks = {} };
+	watch.shown[room_jid] = shown;
+	shown.visitors = visitors_of(watch, room);
+	update_facts(shown, room);
+	watch.parents[room_jid] = shown.breakouts and true or nil;
+	for nick in pairs(room._occupants) do
+		shown.marks[nick] = true;
+		shown.marks[#shown.marks + 1] = nick;
+	end
+	return shown;
+end
+
+-- Returns the element of what changed in a room, or nil, and whether it was looked through.
+local function look_at_room(watch, page, room_jid)
+	page.units = page.units + 1;
+	local record, shown = watch.rooms[room_jid], watch.shown[room_jid];
+	watch.due[room_jid] = nil;
+	if not record then
+		watch.shown[room_jid], watch.parents[room_jid] = nil, nil;
+		return shown and { jid = room_jid, gone = true, text = gone_tag(room_jid) }, true;
+	end
+	local element = { jid = room_jid, more = 0, was = page.names and {}, lines = {} };
+	local is_stored = not watch.live[room_jid];
+	local room = room_of(watch, page, room_jid);
+	if not room then
+		-- Either there is no such room, which is noted, or it can't be read, and the audit tries again.
+		if shown then shown.marks = nil; end
+		if not watch.rooms[room_jid] then return look_at_room(watch, page, room_jid); end
+		return nil, true;
+	end
+	if not shown or shown.record ~= record then
+		if not is_stored and next(room._occupants) == nil then
+			-- create_room() announces a room before it is sure that there is place for it.
+			local muc = hosts[watch.host].modules.muc;
+			if not muc or not muc.get_room_from_jid(room_jid) then
+				forget_room(watch, room_jid);
+				return look_at_room(watch, page, room_jid);
+			end
+		end
+		shown = show_room(watch, room_jid, record, room);
+		element.new, element.facts = true, true;
+	elseif not shown.marks then
+		return nil, true;
+	else
+		if shown.marks[room_jid .. "/focus"] then shown.visitors = visitors_of(watch, room); end
+		element.facts = update_facts(shown, room);
+		watch.parents[room_jid] = shown.breakouts and true or nil;
+	end
+	element.shown = shown;
+	local marks = shown.marks;
+	local at, more = marks.at or 1, false;
+	while marks[at] and (more or not is_full(page)) do
+		local nick = marks[at];
+		show_occupant(watch, page, shown, room, nick, element, marks.afresh);
+		more = marks[nick] == "more";
+		marks[nick] = nil;
+		at = at + 1;
+	end
+	marks.at = at;
+	local done = not marks[at];
+	if done then shown.marks = nil; end
+	page.bytes = page.bytes + (element.facts and #shown.facts or 0) + #room_jid;
+	return (element.new or element.facts or element.lines[1]) and element or nil, done;
+end
+
+-- Reads what changed, and gives it to all subscriptions.
+local function read_changes(watch, page, queue, at)
+	while queue[at] and not is_full(page) do
+		local room_jid = queue[at];
+		local element, done = look_at_room(watch, page, room_jid);
+		if element then
+			for _, sub in next, watch.subs do give(sub, element, sub.waiting); end
+		end
+		if not done and queue == watch.changed then break; end -- the rest goes into the next batch
+		if not done then watch.changed[#watch.changed + 1] = room_jid; end
+		queue[at] = false;
+		at = at + 1;
+	end
+	return at;
+end
+
+-- What a subscription is behind with, as far as it fits into its batch.
+local function go_on(sub, page, walk)
+	local watch, room_jid = sub.watch, walk.jid;
+	local shown, had = watch.shown[room_jid], sub.has[room_jid];
+	page.units = page.units + 1;
+	if walk.gone or not shown then
+		end_walk(sub, room_jid);
+		if not had then return; end
+		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
+		sub.gone[#sub.gone + 1] = gone_tag(room_jid);
+		return;
+	end
+	local new, facts = false, walk.facts;
+	if walk.whole and not walk.started then
+		new, facts = true, true;
+		start_walk(walk, shown.occupants);
+		sub.rooms, sub.occupants = sub.rooms + (had and 0 or 1), sub.occupants - (had or 0);
+		had = 0;
+		sub.owing[room_jid] = true;
+	end
+	walk.facts = nil;
+	local lines, more = {}, 0;
+	while walk[walk.at] and not is_full(page) do
+		local nick = walk[walk.at];
+		walk.at, walk.listed[nick] = walk.at + 1, nil;
+		local known, sent = shown.occupants[nick], walk.sent[nick];
+		page.units = page.units + 1;
+		if known or sent then
+			local line = known and known[LINE] or gone_line(room_jid, nick);
+			lines[#lines + 1] = line;
+			page.bytes = page.bytes + #line;
+			more = more + (known and 1 or 0) - (sent and 1 or 0);
+		end
+		walk.sent[nick] = known and true or nil;
+	end
+	sub.has[room_jid], sub.occupants = had + more, sub.occupants + more;
+	if new or facts or lines[1] then
+		sub.out[#sub.out + 1] = room_text(shown, new, facts, lines);
+		page.bytes = page.bytes + #room_jid;
+	end
+	if not walk[walk.at] then end_walk(sub, room_jid); end
+end
+
+local function catch_up(sub, page)
+	while not is_full(page) do
+		local room_jid = sub.queue[sub.queue_at];
+		if not room_jid then
+			sub.queue, sub.queue_at = {}, 1;
+			return;
+		end
+		local walk = sub.late[room_jid];
+		if walk then go_on(sub, page, walk); end
+		if sub.late[room_jid] then return; end -- the page is full
+		sub.queue[sub.queue_at], sub.queued[room_jid] = false, nil;
+		sub.queue_at = sub.queue_at + 1;
 	end
 end
 
-function run_turn(sub)
-	if is_waiting(sub) then return; end
-	local batch = new_batch(sub);
-	sub.turn_at = batch.deadline - turn;
-	-- They take turns at being first, so that neither starves the other.
-	if sub.seq % 2 == 0 then
-		tell_changes(sub, batch);
-		tell_rooms(sub, batch);
-	else
-		tell_rooms(sub, batch);
-		tell_changes(sub, batch);
-	end
-	local completed = not sub.synced and not sub.walk and not sub.queue[sub.queue_at];
+-- Sends what came together in a turn.
+local function finish(sub, at)
+	local watch, out, gone = sub.watch, sub.out, sub.gone;
+	local completed = not sub.synced and not sub.queue[sub.queue_at] and not watch.fresh[watch.fresh_at] and not watch.changed[watch.changed_at];
 	sub.synced = sub.synced or completed;
-	if completed or batch.rooms[1] or batch.gone[1] then
-		send_batch(sub, batch);
-		if completed then show_status(); end
+	for i = 1, #gone do out[#out + 1] = gone[i]; end
+	if completed or out[1] then send_batch(sub, out, at); end
+	return completed;
+end
+
+function run_turn(watch)
+	local at = monotonic();
+	local page = new_page(watch, at);
+	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + watch.options.tick;
+	local late = false;
+	for _, sub in next, watch.subs do
+		sub.out, sub.gone, sub.waiting = {}, {}, is_waiting(sub);
+		late = late or not sub.waiting and sub.queue[sub.queue_at];
+		page.names = page.names or sub.waiting or sub.queue[sub.queue_at] ~= nil;
 	end
-	if not sub.dropped and has_work(sub) then
-		-- What is left of a full batch needn't wait, and Prosody's other work comes in between.
-		arm(sub, 0);
+	-- Changes, rooms that nobody was sent yet, and what a subscriber is behind with take turns at being first, so that none
+	-- starves the others. Of a room that ended a batch has nothing else, so what is behind is alone in its turn.
+	local order = watch.turns % 3;
+	if order > 0 or not late then
+		if order == 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
+		watch.changed_at = read_changes(watch, page, watch.changed, watch.changed_at);
+		if order ~= 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
+		if not watch.changed[watch.changed_at] then watch.changed, watch.changed_at = {}, 1; end
+		if not watch.fresh[watch.fresh_at] then watch.fresh, watch.fresh_at = {}, 1; end
 	end
+	local units, bytes, completed = page.units, page.bytes, false;
+	for _, sub in next, watch.subs do
+		if not sub.waiting then
+			page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, watch.options.page;
+			if late then catch_up(sub, page); end
+			completed = finish(sub, at) or completed;
+		end
+		sub.out, sub.gone = nil, nil;
+	end
+	if completed then show_status(); end
+	-- What is left of a full page needn't wait, and Prosody's other work comes in between.
+	if has_work(watch) then arm(watch, 0); end
 end
 
 -- Breakout rooms are added, named and removed without an event, so the few rooms that
--- have some are looked at every time. A list first: a mark may send, and so change parents.
-local function look_at_parents(sub)
-	local due = {};
-	for room_jid in pairs(sub.parents) do
-		due[#due + 1] = room_jid;
-	end
-	for _, room_jid in ipairs(due) do
-		mark(sub.watch, room_jid);
+-- have some are looked at every time.
+local function look_at_parents(watch)
+	for room_jid in pairs(watch.parents) do
+		mark(watch, room_jid);
 	end
 end
 
--- A few rooms at a time all that was told is built again and compared.
-local function audit(sub, share)
-	local watch = sub.watch;
-	if not sub.round then
-		sub.round = {};
-		for room_jid in pairs(watch.rooms) do
-			if sub.told[room_jid] then
-				sub.round[#sub.round + 1] = room_jid;
-			else
-				queue_room(sub, room_jid);
-			end
-		end
-		for room_jid in pairs(sub.told) do
-			if not watch.rooms[room_jid] then mark(watch, room_jid); end
+-- Compares what is shown of a room with Prosody's memory, and marks what differs. A room in storage doesn't change.
+local function audit_room(watch, room_jid, afresh)
+	local record, shown, room = watch.rooms[room_jid], watch.shown[room_jid], watch.live[room_jid];
+	if not shown or shown.record ~= record or watch.unread[room_jid] then return touch_room(watch, room_jid, true); end
+	if not room then return; end
+	if not same_facts(shown, room) then mark(watch, room_jid); end
+	local count = 0;
+	for nick, occupant in next, room._occupants do
+		if occupant.role then
+			count = count + 1;
+			local known = shown.occupants[nick];
+			if afresh or not known or not is_known(known, room, occupant, record.joined[nick]) then mark(watch, room_jid, nick); end
 		end
 	end
-	local units = ceil((sub.rooms + sub.occupants) * share);
-	while units > 0 do
-		local room_jid = table.remove(sub.round);
-		if not room_jid then break; end
-		local told = sub.told[room_jid];
-		units = units - 1 - (told and told.count or 0);
-		sub.audits[#sub.audits + 1] = room_jid;
+	if count ~= shown.count then
+		for nick in next, shown.occupants do
+			if not occupant_of(room, nick) then mark(watch, room_jid, nick); end
+		end
 	end
-	arm(sub);
+	if afresh and shown.marks then
+		shown.marks.afresh = true;
+		for nick in pairs(record.joined) do
+			if not room._occupants[nick] then record.joined[nick] = nil; end
+		end
+	end
 end
 
--- Everything that happens by the clock, while somebody is subscribed.
+-- Goes through a share of the rooms; every tenth is looked at afresh, and in each round others are.
+local function audit(watch, share)
+	if not watch.audits[1] then
+		for room_jid in pairs(watch.rooms) do watch.audits[#watch.audits + 1] = room_jid; end
+		for room_jid in pairs(watch.shown) do
+			if not watch.rooms[room_jid] then watch.audits[#watch.audits + 1] = room_jid; end
+		end
+		watch.audits_at, watch.rounds = 1, watch.rounds + 1;
+	end
+	local upto = watch.audits_at + ceil(#watch.audits * share);
+	for i = watch.audits_at, min(upto, #watch.audits) do
+		audit_room(watch, watch.audits[i], watch.all_afresh or (i + watch.rounds) % afresh_every == 0);
+	end
+	watch.audits_at = upto + 1;
+end
+
+-- Everything that happens by the clock, while there are subscribers.
 local function on_beat(watch)
 	local at, options = monotonic(), watch.options;
 	local beats = audit_heartbeats * options.heartbeat / watch.beat_every;
 	watch.beats = watch.beats + 1;
-	local round = watch.beats >= beats;
-	if round then
-		watch.beats = 0;
-		watch.visitors = place_of_visitors(watch);
+	if watch.beats >= beats then
+		watch.beats, watch.audits = 0, {};
+		local place = place_of_visitors(watch);
+		watch.all_afresh, watch.visitors = place ~= watch.visitors, place;
 		take_stock(watch);
 		if watch.unlisted and watch.unlisted ~= too_many then list_stored(watch); end
 	end
 	look_for_swapped(watch);
+	look_at_parents(watch);
+	-- A little more than its share, so that a round ends within its time.
+	audit(watch, 1.25 / beats);
 	for _, sub in pairs(watch.subs) do
 		local oldest = sub.asks[sub.first_ask];
 		if sub.origin.destroyed then
 			drop(sub, "disconnected");
 		elseif oldest and at - oldest.at > options.ack_timeout then
 			drop(sub, "no acknowledgement in time");
-		else
-			if round then sub.round = nil; end
-			-- A little more than its share, so that a round ends within its time.
-			if sub.synced then
-				look_at_parents(sub);
-				audit(sub, 1.25 / beats);
-			end
-			if at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
-				send_batch(sub, new_batch(sub));
-			end
+		elseif at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
+			send_batch(sub, {}, at);
 		end
 	end
+	if has_work(watch) then arm(watch); end
 	show_status();
 	return next(watch.subs) and watch.beat_every or nil;
 end
@@ -1285,6 +1404,7 @@ local function on_breakout_message(watch, base, event)
 		for changed_jid in pairs(changed) do
 			mark(watch, changed_jid);
 		end
+		hurry(watch);
 	end);
 end
 
@@ -1307,25 +1427,26 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	if watch.subs[name] then
 		drop(watch.subs[name], "subscribed anew");
 	end
+	local first, at = next(watch.subs) == nil, monotonic();
 	local sub = {
-		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = monotonic() - 1, turn_at = 0, true_at = monotonic();
-		credit = max_credit, credit_at = monotonic();
-		acked = 0, asked_seq = 0, asked_at = -ask_every, asks = {}, first_ask = 1, last_ask = 0, ids = {};
-		told = {}, rooms = 0, occupants = 0;
-		queue = {}, queue_at = 1, queued = {};
-		audits = {}, audits_at = 1;
-		dirty = {}, dirty_at = 1;
-		parents = {};
+		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = at - 1, true_at = at;
+		before_message = "<message type='normal' from='" .. watch.host .. "' to='" .. name .. "'>";
+		bytes = 0, acked = 0, acked_bytes = 0, asked_seq = 0, asked_at = -ask_every, asked_bytes = 0;
+		 asks = {}, first_ask = 1, last_ask = 0, ids = {};
+		has = {}, rooms = 0, occupants = 0; -- what it was sent: numbers of occupants by room
+		late = {}, owing = {}, queue = {}, queue_at = 1, queued = {}; -- walks by room, those of rooms that it has, and their order
 	};
-	for room_jid in pairs(watch.rooms) do
-		sub.queue[#sub.queue + 1] = room_jid;
-		sub.queued[room_jid] = true;
-	end
 	watch.subs[name] = sub;
-	watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
+	if first then
+		watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
+		take_stock(watch);
+		for room_jid in pairs(watch.rooms) do enqueue(watch, room_jid, true); end
+	else
+		for room_jid in pairs(watch.shown) do walk_of(sub, room_jid, true); end
+	end
 	watch.follow_component(name);
 	origin.send(st.reply(stanza):tag("subscribed", {
-		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(sub.true_at);
+		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(at);
 		time = ("%d"):format(floor(now() * 1000)), visitors = watch.visitors == "here" and "here" or nil;
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
@@ -1334,7 +1455,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	}));
 	module:log("info", "%s: %s has subscribed", watch.host, name);
 	start_beat(watch);
-	arm(sub, 0);
+	arm(watch, 0);
 	show_status();
 	return true;
 end
@@ -1360,7 +1481,7 @@ handlers["iq/host"] = { priority = 10; function (watch, event)
 		return true;
 	end
 	acknowledge(sub, attr.id);
-	if has_work(sub) then arm(sub); end
+	if has_work(watch) then arm(watch); end
 	return true;
 end };
 
@@ -1372,6 +1493,7 @@ end };
 
 handlers["muc-room-created"] = function (watch, event)
 	learn_room(watch, event.room, floor(now() * 1000));
+	if next(watch.subs) and has_work(watch) then hurry(watch); end
 end;
 
 handlers["muc-room-restored"] = function (watch, event)
@@ -1381,74 +1503,83 @@ end;
 -- Right after mod_muc's own (0), and before that of tombstones (-10) ends it.
 handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
 	forget_room(watch, event.room.jid);
+	if next(watch.subs) then send_soon(watch); end
 end };
 
--- Whether a join needn't wait for the end of the tick: a few may do that, one in each tick
--- in the long run, so that a storm is told in few batches all the same.
-local function may_interrupt(sub)
-	local at = monotonic();
-	if at >= sub.due then return true; end
-	sub.credit = min(max_credit, sub.credit + (at - sub.credit_at) / sub.watch.options.tick);
-	sub.credit_at = at;
-	if sub.credit < 1 then return false; end
-	sub.credit = sub.credit - 1;
-	return true;
-end
-
--- Last of all, so that what others note of the occupant is there; and told on the spot if
--- the tick allows, so that the component sees it as soon as another occupant.
+-- Last of all, so that what others note of the occupant is there.
 handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
-	local record = learn_room(watch, event.room);
+	local room, nick = event.room, event.nick;
+	local record = learn_room(watch, room);
 	if not record then return; end
-	note_joined(record, event.nick);
-	mark(watch, event.room.jid, event.nick);
-	for _, sub in next, watch.subs do
-		if sub.timer and may_interrupt(sub) then
-			sub.timer:stop();
-			sub.timer = nil;
-			guarded(sub, run_turn);
-		end
+	if watch.noted == nick then
+		watch.noted = nil;
+	else
+		note_joined(record, nick);
+	end
+	if next(watch.subs) then
+		mark(watch, room.jid, nick);
+		send_soon(watch, true);
 	end
 end };
 
 handlers["muc-occupant-left"] = function (watch, event)
-	local record = learn_room(watch, event.room);
+	local room, nick = event.room, event.nick;
+	local record = watch.rooms[room.jid];
 	if not record then return; end
-	record.joined[event.nick] = nil;
-	-- Of a room that is being destroyed everybody has left by now; it is told as gone, not as ever emptier.
-	if event.room.destroying then return; end
-	mark(watch, event.room.jid, event.nick);
+	record.joined[nick] = nil;
+	-- A room that is being destroyed, or that is empty and so about to be, is sent as gone, not as ever emptier.
+	if room.destroying or not next(watch.subs) then return; end
+	mark(watch, room.jid, nick);
+	if next(room._occupants) then
+		send_soon(watch);
+	else
+		arm(watch);
+	end
 end;
 
 -- Fired for all that changes an occupant who stays, and before joined and left. Another
 -- session under the same nick shows here as well.
 handlers["muc-broadcast-presence"] = function (watch, event)
+	local other = event.nick;
+	if not other and not next(watch.subs) then return; end
 	local room, occupant = event.room, event.occupant;
-	if room.destroying then return; end
 	local record = learn_room(watch, room);
-	if not record or not occupant then return; end
+	if not record or not occupant or room.destroying then return; end
 	local nick, joined = occupant.nick, record.joined;
-	if event.nick then
-		-- A new name for whom we have: there is no other event for it.
-		joined[room.jid .. "/" .. event.nick] = joined[nick];
-	elseif record.created and occupant.role and not joined[nick] then
-		-- One of two sessions has taken a name of its own: no event either.
-		note_joined(record, nick);
+	if other then
+		-- A new name for an occupant whom we have: there is no other event for it. Nobody is there under the old name any
+		-- more, and under the new one not yet: that comes next.
+		joined[room.jid .. "/" .. other] = joined[nick];
+		watch.between = next(watch.subs) and true or nil;
+		mark(watch, room.jid, nick, true);
+		return;
 	end
-	-- Under the old name nobody is there any more, under the new one nobody yet: that is said next.
-	mark(watch, room.jid, nick, event.nick ~= nil);
+	watch.between = nil;
+	mark(watch, room.jid, nick);
+	if not occupant.role then return; end -- left follows
+	if joined[nick] then
+		send_soon(watch);
+	elseif record.created then
+		-- Mostly joined follows; but where one of two sessions has taken a name of its own, no event does.
+		note_joined(record, nick);
+		watch.noted = nick;
+	end
 end;
 
 -- The subject, and word of a new configuration (status 104), are said by the room itself.
 handlers["muc-broadcast-message"] = function (watch, event)
 	local room, stanza = event.room, event.stanza;
-	if stanza.attr.from == room.jid or stanza:get_child("subject") then
+	if next(watch.subs) and (stanza.attr.from == room.jid or stanza:get_child("subject")) then
 		mark(watch, room.jid);
+		hurry(watch);
 	end
 end;
 
 handlers["muc-config-submitted"] = function (watch, event)
-	mark(watch, event.room.jid);
+	if next(watch.subs) then
+		mark(watch, event.room.jid);
+		hurry(watch);
+	end
 end;
 
 -- All rooms were swapped out. They come back, as other objects, when somebody or the
@@ -1489,13 +1620,16 @@ local function start_watch(host)
 	local options = read_options(context);
 	local watch = {
 		host = host, context = context, options = options;
+		ask_batches = max(1, floor(options.window / 4));
 		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
 		subs = {}, awaited = {}, hooks = {}, changed_parents = {}, swapped = {};
 		stores = open_stores(context), unread = {};
+		turn_at = 0, due_at = 0, turns = 0, waiting = 0, rounds = 0, credit = max_credit, credit_at = 0;
 		-- mod_disco asks the modules of its own host, so where we aren't one of them
 		-- mod_muc has the feature for us.
 		feature_of = host == module.host and module or hosts[host].modules.muc.module;
 	};
+	clear(watch);
 	registry.rooms[host] = registry.rooms[host] or {};
 	watch.rooms = registry.rooms[host];
 	local function hook(where, event, handler, priority)
@@ -1637,7 +1771,8 @@ end
 module.pure = {
 	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
 	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
-	new_known = new_known, update_known = update_known, new_batch = new_batch, is_full = is_full, room_tag = room_tag, write_batch = write_batch;
+	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;
+	room_tag = room_tag, gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, written = written;
 };
 
 function module.unload()

@@ -11,8 +11,13 @@ import (
 // Their presence is as long as a browser's. Nobody is behind it: who is sent something turns out to be gone, and leaves.
 // For more than 10,000 rooms muc_room_cache_size has to be raised.
 func (s *Server) Populate(ctx context.Context, rooms, each int) error {
+	return s.PopulateDomain(ctx, s.Domains.MUC, rooms, each)
+}
+
+// PopulateDomain is Populate for any room domain.
+func (s *Server) PopulateDomain(ctx context.Context, domain string, rooms, each int) error {
 	chunk := strings.Join(strings.Fields(populate), " ")
-	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s, %s)", chunk, rooms, each, luaString(s.Domains.MUC), luaString(s.Domains.Main)))
+	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s, %s)", chunk, rooms, each, luaString(domain), luaString(s.Domains.Main)))
 	return err
 }
 
