@@ -24,6 +24,7 @@ var chapters = []struct {
 }{
 	{"reads", reads},
 	{"joins", joins},
+	{"costs", costs},
 	{"freshness", freshness},
 	{"snapshot", snapshots},
 	{"frozen", frozen},
@@ -33,12 +34,14 @@ var chapters = []struct {
 
 func newCommand() *cobra.Command {
 	var quick, write bool
-	var only string
+	var only, cell string
+	var prosodies []string
 	cmd := &cobra.Command{
 		Use:   "ppch-bench",
 		Short: "Measure PPCH on this machine, beside its peers",
 		Example: `  ppch-bench --quick
   ppch-bench --only 'reads|start'
+  ppch-bench --only costs --cell 'rooms, 200 a second, .* cache 10000, 1 subscriber'
   ppch-bench --write`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -48,6 +51,15 @@ func newCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--only: %w", err)
 			}
+			cells, err := regexp.Compile(cell)
+			if err != nil {
+				return fmt.Errorf("--cell: %w", err)
+			}
+			p := planFor(quick)
+			p.prosodies = prosodies
+			if cell != "" {
+				p.cells = cells
+			}
 			var names []string
 			for _, c := range chapters {
 				names = append(names, c.name)
@@ -55,7 +67,7 @@ func newCommand() *cobra.Command {
 			if !slices.ContainsFunc(names, wanted.MatchString) {
 				return fmt.Errorf("--only: no chapter begins like %q: there are %s", only, strings.Join(names, ", "))
 			}
-			r, err := measure(cmd.Context(), cmd.OutOrStdout(), planFor(quick), wanted)
+			r, err := measure(cmd.Context(), cmd.OutOrStdout(), p, wanted)
 			if write && r.Tables != nil {
 				err = errors.Join(err, r.write())
 			}
@@ -65,6 +77,8 @@ func newCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&quick, "quick", false, "two minutes: fewer pairs, less people")
 	cmd.Flags().BoolVar(&write, "write", false, "write "+readmeFile+"'s table and "+resultsFile+", from the project's folder")
 	cmd.Flags().StringVar(&only, "only", "", "only the chapters whose names begin like this, a regular expression")
+	cmd.Flags().StringVar(&cell, "cell", "", "only the cells of the chapter costs whose names match this regular expression, of all there are")
+	cmd.Flags().StringArrayVar(&prosodies, "prosody", []string{""}, "a Prosody's executable that the chapter costs measures, may be repeated; empty is the one that is installed")
 	cmd.MarkFlagsMutuallyExclusive("quick", "write")
 	cmd.MarkFlagsMutuallyExclusive("only", "write")
 	cmd.AddCommand(newBare())

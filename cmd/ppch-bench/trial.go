@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ type plan struct {
 	joins       int   // for each figure of freshness
 	streams     []int
 	frozen      time.Duration
+	prosodies   []string       // executables that the chapter costs measures
+	cells       *regexp.Regexp // which of its cells; nil means a choice of them
+	operations  int            // at most, for each figure of it
 }
 
 func planFor(quick bool) plan {
@@ -35,11 +39,13 @@ func planFor(quick bool) plan {
 		return plan{
 			pairs: 2, peers: 1, turns: 2, joined: 200, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
 			rates: []int{200}, joins: 100, streams: []int{500}, frozen: time.Second,
+			operations: 100,
 		}
 	}
 	return plan{
 		pairs: 5, peers: 5, turns: 4, joined: 1000, turn: 3 * time.Second, rest: 5 * time.Second, connections: []int{16, 256}, occupants: []int{1000, 10_000, 100_000},
 		rates: []int{50, 200}, joins: 300, streams: []int{1000, 5000}, frozen: 10 * time.Second,
+		operations: 1000,
 	}
 }
 
