@@ -81,9 +81,14 @@ func (s *Server) await(ctx context.Context, p *process) error {
 	}
 }
 
-// active finds portmanager's message that a service has its port.
+// active finds portmanager's message that a service has its port. It names all ports of the service, in any order.
 func active(log, service string, port int) bool {
-	return strings.Contains(log, fmt.Sprintf("Activated service '%s' on [127.0.0.1]:%d", service, port))
+	for line := range strings.Lines(log) {
+		if _, addresses, ok := strings.Cut(line, "Activated service '"+service+"' on "); ok && strings.Contains(addresses, fmt.Sprintf("[127.0.0.1]:%d", port)) {
+			return true
+		}
+	}
+	return false
 }
 
 // greet opens a stream and blocks until it is answered. Prosody binds its ports
