@@ -181,7 +181,8 @@ admins = { "jicofo@auth.meet.jitsi" }`,
 	c := on(t, srv, watchAll)
 	ready(t, c)
 	standup := srv.Room("standup")
-	must(jicofo.Join(ctx, standup, "jicofo"))(t)
+	must(jicofo.Join(ctx, standup, "jicofo",
+		"<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='visitor-count' value='7'/></conference-properties>"))(t)
 	must(cast.User(ctx, standup, "Ada"))(t)
 	must(cast.TrustedTranscriber(ctx, standup))(t)
 	var got occupancy.Room
@@ -193,6 +194,29 @@ admins = { "jicofo@auth.meet.jitsi" }`,
 	if got.Participants != 1 || got.Counts[occupancy.KindFocus] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
 		t.Errorf("got %d people and %v want Ada, focus and a transcriber", got.Participants, got.Counts)
 	}
+	if got.Visitors == nil || *got.Visitors != 7 {
+		t.Errorf("got %v visitors want the number that Jicofo sends", got.Visitors)
+	}
+}
+
+// People who wait in a lobby are in no meeting, whatever Jitsi's configuration calls the lobby's domain.
+func TestRoom_LobbyUnderAnotherNameIsNoMeeting(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{
+		Module: true, HostConfig: map[string]string{"meet.jitsi": `main_muc = "muc.meet.jitsi"; lobby_muc = "breakout.meet.jitsi"`},
+	})
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	defer cast.Close()
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	waiting := "standup@" + srv.Domains.Breakout
+	must(cast.Open(ctx, waiting))(t)
+	must(cast.User(ctx, waiting, "Ada"))(t)
+	eventually(t, 5*time.Second, "Ada in a lobby", func() bool {
+		got, err := c.Room(ctx, jid.MustParse(waiting))
+		return err == nil && got.Participants == 1 && got.Type == occupancy.RoomLobby
+	})
 }
 
 func TestRoom_PrefixHidesNoOneElseOnItsDomain(t *testing.T) {

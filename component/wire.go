@@ -58,6 +58,7 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 			Hidden:       strings.Fields(attribute(start, "hidden")),
 			Jicofo:       attribute(start, "focus"),
 			VisitorNode:  attribute(start, "visitors") == "here",
+			Type:         roomType(attribute(start, "type")),
 		},
 	}
 	if start.Name != subscribedName || s.Epoch == "" {
@@ -81,6 +82,15 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 		return fmt.Errorf("component: answer to a subscription: %w", err)
 	}
 	return skip(d)
+}
+
+// roomType returns the type of that name, or an empty one.
+func roomType(name string) occupancy.RoomType {
+	switch t := occupancy.RoomType(name); t {
+	case occupancy.RoomMain, occupancy.RoomBreakout, occupancy.RoomLobby:
+		return t
+	}
+	return ""
 }
 
 // decodeBatch reads a <batch/> whose start element has been read already, up to and including its end element.

@@ -56,7 +56,7 @@ func encodeSubscribed(s component.Subscribed) string {
 	return element("subscribed", "", "xmlns", component.Namespace, "epoch", s.Epoch, "version", s.Version,
 		"at", clock(s.At), "time", milli(s.Time), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
 		"recorders", strings.Join(s.Trust.Recorders, " "), "transcribers", strings.Join(s.Trust.Transcribers, " "),
-		"hidden", strings.Join(s.Trust.Hidden, " "), "focus", s.Trust.Jicofo, "cache", strconv.Itoa(s.RoomCache))
+		"hidden", strings.Join(s.Trust.Hidden, " "), "focus", s.Trust.Jicofo, "type", string(s.Trust.Type), "cache", strconv.Itoa(s.RoomCache))
 }
 
 func clock(at time.Duration) string { return strconv.FormatFloat(at.Seconds(), 'f', 3, 64) }

@@ -32,7 +32,7 @@ var samples = []struct {
 		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond, Time: time.UnixMilli(1795339800125).UTC(),
 		Trust: occupancy.Trust{
 			Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}, Hidden: []string{"hidden.meet.jitsi"},
-			Jicofo: "focus@auth.meet.jitsi",
+			Jicofo: "focus@auth.meet.jitsi", Type: occupancy.RoomMain,
 		},
 		RoomCache: 10000,
 	}},

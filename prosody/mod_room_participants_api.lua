@@ -156,6 +156,7 @@ end
 local function read_options(context)
 	local parent = context.host:match("^[^.]+%.(.+)$") or context.host;
 	local main = context:get_option_string("muc_mapper_domain_base", parent); -- Jitsi's main virtual host
+	local focus = focus_option(main);
 	return {
 		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
 		tick = number_option(context, "room_participants_tick", 0.05, 0.001, 1);
@@ -169,7 +170,7 @@ local function read_options(context)
 		transcribers = prefixes_option(context, "transcriber_prefixes",
 			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
 		hidden = hidden_option(context, main);
-		focus = focus_option(main);
+		focus = focus, focus_nick = focus and jid.node(focus) or "focus";
 		-- As mod_muc reads it.
 		room_cache = math.min(floor(context:get_option_number("muc_room_cache_size", 100) or 100), 2^30);
 	};
@@ -516,11 +517,26 @@ local function place_of_visitors(watch)
 	end
 end
 
--- Focus opens every room and owns it; a guest who takes its name doesn't.
+-- What the rooms of a MUC domain are for, by the options that Jitsi's mod_muc_lobby_rooms and mod_muc_breakout_rooms read on
+-- their virtual host; nil where no host names the domain.
+local function type_of_rooms(host)
+	local function is_option(context, name, default)
+		local value = context:get_option(name) or default;
+		return type(value) == "string" and jid.prep(value) == host;
+	end
+	for main in pairs(hosts) do
+		local context = module:context(main);
+		if is_option(context, "main_muc") then return "main"; end
+		if is_option(context, "lobby_muc") then return "lobby"; end
+		if is_option(context, "breakout_rooms_muc", context:get_option("main_muc") and "breakout." .. main) then return "breakout"; end
+	end
+end
+
+-- Focus opens every room and owns it; a guest who takes its name doesn't. Its nick is its login.
 -- On a visitor node visitors are occupants, and what focus says of all nodes is another number.
 local function visitors_of(watch, room)
 	if watch.visitors == "here" then return nil; end
-	local focus = occupant_of(room, room.jid .. "/focus");
+	local focus = occupant_of(room, room.jid .. "/" .. watch.options.focus_nick);
 	local presence = focus and focus:get_presence();
 	if not presence or room:get_affiliation(focus.bare_jid) ~= "owner" then return nil; end
 	return read_visitors(presence, not watch.visitors and "0" or nil);
@@ -1150,7 +1166,7 @@ local function look_at_room(watch, page, room_jid)
 	elseif not shown.marks then
 		return nil, true;
 	else
-		if shown.marks[room_jid .. "/focus"] then shown.visitors = visitors_of(watch, room); end
+		if shown.marks[room_jid .. "/" .. watch.options.focus_nick] then shown.visitors = visitors_of(watch, room); end
 		element.facts = update_facts(shown, room);
 		watch.parents[room_jid] = shown.breakouts and true or nil;
 	end
@@ -1451,7 +1467,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
 		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;
-		focus = watch.options.focus; cache = ("%d"):format(watch.options.room_cache);
+		focus = watch.options.focus, type = type_of_rooms(watch.host); cache = ("%d"):format(watch.options.room_cache);
 	}));
 	module:log("info", "%s: %s has subscribed", watch.host, name);
 	start_beat(watch);

@@ -67,7 +67,10 @@ room_participants_heartbeat = "1.5"`},
 	})
 	one, two := newComponent(t, srv, "one.example"), newComponent(t, srv, "two.example")
 	got := followAs(t, one, srv.Domains.MUC).subscribe()
-	want := subscribed{got.Epoch, got.Version, "9", "other@x recorder@hidden.meet.jitsi", "transcriber@hidden.meet.jitsi", "hidden.meet.jitsi", "", "", "10000", got.At}
+	want := subscribed{
+		Epoch: got.Epoch, Version: got.Version, Heartbeat: "9", Recorders: "other@x recorder@hidden.meet.jitsi",
+		Transcribers: "transcriber@hidden.meet.jitsi", Hidden: "hidden.meet.jitsi", Cache: "10000", At: got.At,
+	}
 	if got != want || got.Version == "" || got.At <= 0 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -159,6 +162,28 @@ func TestFocus_IsNamedByJitsisProxy(t *testing.T) {
 			srv := start(t, prosodytest.Options{GlobalConfig: `Component "focus.meet.jitsi" { target_address = ` + target + ` }`})
 			if got := follow(t, srv).subscribe(); got.Focus != want {
 				t.Errorf("got %q, want %q", got.Focus, want)
+			}
+		})
+	}
+}
+
+// Jitsi lets people choose the domains of lobbies and breakout rooms, and names them by options of a virtual host.
+func TestType_IsNamedByJitsisOptions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, main, wantMain, wantBreakout, wantLobby string }{
+		{"no options", "", "", "", ""},
+		{"as Jitsi has them", `main_muc = "muc.meet.jitsi"; lobby_muc = "lobby.meet.jitsi"`, "main", "breakout", "lobby"},
+		{"other domains", `main_muc = "lobby.meet.jitsi"; lobby_muc = "BREAKOUT.meet.jitsi"; breakout_rooms_muc = "muc.meet.jitsi"`, "breakout", "lobby", "main"},
+		{"no domains", `main_muc = 7; lobby_muc = { "lobby.meet.jitsi" }; breakout_rooms_muc = "a b"`, "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := start(t, prosodytest.Options{HostConfig: map[string]string{"meet.jitsi": c.main}})
+			client := newComponent(t, srv, srv.Domains.Component)
+			for domain, want := range map[string]string{srv.Domains.MUC: c.wantMain, srv.Domains.Breakout: c.wantBreakout, srv.Domains.Lobby: c.wantLobby} {
+				if got := followAs(t, client, domain).subscribe(); got.Type != want {
+					t.Errorf("%s: got type %q, want %q", domain, got.Type, want)
+				}
 			}
 		})
 	}

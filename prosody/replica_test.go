@@ -21,6 +21,7 @@ type subscribed struct {
 	Transcribers string `xml:"transcribers,attr"`
 	Hidden       string `xml:"hidden,attr"`
 	Focus        string `xml:"focus,attr"`
+	Type         string `xml:"type,attr"`
 	Visitors     string `xml:"visitors,attr"`
 	Cache        string `xml:"cache,attr"`
 

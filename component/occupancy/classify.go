@@ -23,8 +23,8 @@ type Trust struct {
 	// VisitorNode is whether the domain is one for visitors, who are occupants there.
 	VisitorNode bool
 
-	// Lobby is whether the domain's rooms are where people wait to be let in. A [Directory] knows by itself.
-	Lobby bool
+	// Type is what the domain's rooms are for, or empty where its name alone shows it.
+	Type RoomType
 }
 
 // Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
@@ -49,7 +49,7 @@ func Classify(o *Occupant, t Trust) Kind {
 		return machine
 	case hidden:
 		return KindHidden
-	case t.Lobby && o.Affiliation == "owner":
+	case t.Type == RoomLobby && o.Affiliation == "owner":
 		// A moderator of the meeting, whose client sits in the lobby to see who waits (lib-jitsi-meet, Lobby.js).
 		// mod_muc_lobby_rooms gives everybody the affiliation there that they have in the meeting.
 		return KindHidden

@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,7 +51,9 @@ type watched struct {
 	jid  jid.JID
 	name string
 	base string // name without its first label, which the domains of one Jitsi share
-	typ  RoomType
+
+	named RoomType // by the first label
+	typ   RoomType // by what the module says, else named
 
 	trust  Trust
 	next   *replica // the copy that is being built, or nil
@@ -72,12 +75,13 @@ func NewDirectory(domains ...jid.JID) *Directory {
 	}
 	now := time.Now()
 	for i, j := range domains {
-		w := &watched{jid: j.Domain(), name: j.Domainpart(), typ: RoomMain}
+		w := &watched{jid: j.Domain(), name: j.Domainpart(), named: RoomMain}
 		first, base, _ := strings.Cut(w.name, ".")
 		w.base = base
 		if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {
-			w.typ = t
+			w.named = t
 		}
+		w.typ = w.named
 		w.published = summary{problem: d.reason(w, now), readable: d.readReason(w, now), current: d.eventReason(w, now)}
 		d.watched = append(d.watched, w)
 	}
@@ -96,19 +100,32 @@ func (d *Directory) domain(name string) *watched {
 
 // Begin says that a snapshot of domain follows.
 // It grows beside the copy that is served, which stands still until Apply has completed the new one.
-// A snapshot that has been begun before is forgotten.
+// A snapshot that has been begun before is forgotten, and so is a replica of rooms of another type.
 func (d *Directory) Begin(domain jid.JID, t Trust) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if w := d.domain(domain.Domainpart()); w != nil {
 		w.trust = Trust{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode,
-			Lobby: w.typ == RoomLobby,
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, w.named),
 		}
+		d.setType(w, w.trust.Type)
 		w.next = newReplica()
 		w.next.visitorNode = t.VisitorNode
 	}
+}
+
+// setType sets what the rooms of a domain are for. The caller holds writing.
+func (d *Directory) setType(w *watched, t RoomType) {
+	if w.typ == t {
+		return
+	}
+	if w.served != nil {
+		d.reset(w, nil, time.Time{})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.typ = t
 }
 
 // Apply takes in a batch that was true at that time. It keeps nothing of b but strings of rooms and their facts.

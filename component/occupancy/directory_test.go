@@ -366,3 +366,29 @@ func TestForgottenIsNotEmpty(t *testing.T) {
 		t.Errorf("got as of %s of a domain that was forgotten", got)
 	}
 }
+
+// The rooms of a replica don't change their type while clients follow them: they are forgotten and loaded again.
+func TestDirectory_TypeFromTheModuleComesBeforeTheName(t *testing.T) {
+	d := meeting(t)
+	events := d.Subscribe(10)
+	defer events.Close()
+	d.Begin(muc, occupancy.Trust{Type: occupancy.RoomLobby})
+	if _, err := d.Room(daily); err == nil {
+		t.Error("the rooms of the other type are still there")
+	}
+	waiting := somebody("ann", 1)
+	waiting.Affiliation = "owner"
+	apply(t, d, at(20), synced(1, 1, whole("daily@muc.meet.jitsi", waiting)))
+	got, err := d.Room(daily)
+	if err != nil || got.Type != occupancy.RoomLobby || got.Participants != 0 {
+		t.Errorf("got %+v, %v want a lobby in which a moderator looks", got, err)
+	}
+	if diff := cmp.Diff([]string{"reset   0", "reset   0"}, drain(events)); diff != "" {
+		t.Error(diff)
+	}
+	d.Begin(muc, occupancy.Trust{})
+	apply(t, d, at(30), synced(1, 1, whole("daily@muc.meet.jitsi", waiting)))
+	if got, err := d.Room(daily); err != nil || got.Type != occupancy.RoomMain {
+		t.Errorf("got %+v, %v want the type by the name", got, err)
+	}
+}
