@@ -159,11 +159,7 @@ func (h *hub) add(f *frame, name string, views ...any) {
 		f.counted = encode(id, name, views[1])
 	}
 	h.ring.add(f)
-	to := f.room
-	if to == "" {
-		to = f.domain
-	}
-	h.due[to] = struct{}{}
+	h.due[f.room] = struct{}{} // all of them, where it is about a domain: rooms show those of other domains
 }
 
 // id returns the id of the event at a position.

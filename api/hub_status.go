@@ -50,14 +50,14 @@ func (h *hub) setStatuses(domains []occupancy.Domain) {
 }
 
 // takeStatus puts the status of a domain into the ring, if streams know another one.
-// Either way it wakes those who wait for a change of its rooms, which may not be readable any more.
+// Either way it wakes all that wait for a change of a room, which may not be readable any more.
 func (h *hub) takeStatus(d occupancy.Domain) {
 	domain := d.JID.String()
 	if now := statusIn(d); now != h.statuses[domain] {
 		h.statuses[domain] = now
 		h.add(&frame{domain: domain}, "status", h.newStatusView(d))
 	}
-	h.due[domain] = struct{}{}
+	h.due[""] = struct{}{}
 }
 
 // statusesIn returns the statuses of a domain, or of all if it is empty, as they are now.

@@ -1,9 +1,6 @@
 package api
 
-import (
-	"strings"
-	"sync"
-)
+import "sync"
 
 // topics wake those who wait for news of one room, or of any.
 type topics struct {
@@ -52,21 +49,18 @@ func (tp *topic) release() {
 	}
 }
 
-// wake wakes the followers of rooms, and those of all rooms, and returns how many those are.
-// Where a domain is among them, which has no @, every room on it is woken; "" wakes everybody.
+// wake wakes the followers of rooms, and those of all rooms, and returns how many those are; "" wakes everybody.
 func (t *topics) wake(rooms map[string]struct{}) (woken int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for room := range rooms {
-		if strings.Contains(room, "@") {
-			woken += t.rooms[room].wake()
-			continue
-		}
+	if _, all := rooms[""]; all {
 		for _, tp := range t.rooms {
-			if room == "" || strings.HasSuffix(tp.room, "@"+room) {
-				woken += tp.wake()
-			}
+			woken += tp.wake()
 		}
+		return woken
+	}
+	for room := range rooms {
+		woken += t.rooms[room].wake()
 	}
 	return woken + t.rooms[""].wake()
 }

@@ -64,14 +64,15 @@ func (d *Directory) Glance(room jid.JID) (Glance, error) {
 		return Glance{}, ErrNotWatched
 	}
 	r := w.served.room(at)
-	if err := d.unreadable(w, r, time.Now()); err != nil {
+	now := time.Now()
+	if err := d.unreadable(w, r, now); err != nil {
 		return Glance{}, err
 	}
 	if r == nil || r.hidden {
 		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, nil
 	}
 	g := d.glance(w, at, r)
-	g.State, g.Numbers = d.states(w, at, r)
+	g.State, g.Numbers = d.states(w, at, r, now)
 	return g, nil
 }
 
@@ -89,12 +90,12 @@ func stateAt(version uint64) State {
 
 // states returns the State of a room, and its Numbers. The caller holds mu.
 // What a room tells of others changes without any event of its own, so their numbers are part of both.
-func (d *Directory) states(w *watched, at string, r *liveRoom) (state, numbers State) {
+func (d *Directory) states(w *watched, at string, r *liveRoom, now time.Time) (state, numbers State) {
 	var others State
 	if parent := d.parent(w, at); parent != "" {
 		others = State(maphash.String(seed, parent))
 	}
-	for other := range d.related(w, r) {
+	for other := range d.related(w, r, now) {
 		others = State(maphash.Comparable(seed, struct {
 			State
 			known, exists bool

@@ -160,7 +160,8 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 		return Page{}, err
 	}
 	p := Page{}
-	if p.AsOf, err = d.readAll(domains); err != nil {
+	now := time.Now()
+	if p.AsOf, err = d.readAll(domains, now); err != nil {
 		return Page{}, err
 	}
 	l := d.order(q.By)
@@ -191,15 +192,14 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 			p.Last = &Position{Key: last.key, Address: last.at}
 			break
 		}
-		g.State, g.Numbers = d.states(w, g.Address, r)
+		g.State, g.Numbers = d.states(w, g.Address, r, now)
 		p.Rooms, last = append(p.Rooms, g), e
 	}
 	return p, nil
 }
 
 // readAll returns when the oldest of these replicas was confirmed, or why one of them can't be read. The caller holds mu.
-func (d *Directory) readAll(domains []*watched) (asOf time.Time, err error) {
-	now := time.Now()
+func (d *Directory) readAll(domains []*watched, now time.Time) (asOf time.Time, err error) {
 	for i, w := range domains {
 		if err := d.unreadable(w, nil, now); err != nil {
 			return time.Time{}, err

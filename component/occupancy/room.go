@@ -107,7 +107,7 @@ type RoomRef struct {
 	JID  jid.JID
 	Name string // of a breakout room; hostile text like every name
 
-	// Known is whether the room's domain is watched and known. If it isn't, what follows means nothing.
+	// Known is whether the room could be read itself. If not, what follows means nothing.
 	Known        bool
 	Exists       bool
 	Participants int

@@ -23,7 +23,8 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 	}
 	at := room.Bare().String()
 	r := w.served.room(at)
-	if err := d.unreadable(w, r, time.Now()); err != nil {
+	now := time.Now()
+	if err := d.unreadable(w, r, now); err != nil {
 		return Room{}, err
 	}
 	if r == nil || r.hidden {
@@ -32,7 +33,7 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 			Counts: map[Kind]int{}, Occupants: []*Occupant{},
 		}, nil
 	}
-	view := d.view(w, at, r)
+	view := d.view(w, at, r, now)
 	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		view.Occupants = append(view.Occupants, o)
@@ -41,7 +42,7 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 }
 
 // view returns a room without its occupants. The caller holds mu.
-func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
+func (d *Directory) view(w *watched, at string, r *liveRoom, now time.Time) Room {
 	view := Room{
 		JID:          r.jid,
 		Exists:       true,
@@ -61,8 +62,8 @@ func (d *Directory) view(w *watched, at string, r *liveRoom) Room {
 		Visitors:     w.served.visitors(r.facts, r.tally),
 		Version:      r.version,
 	}
-	view.State, view.Numbers = d.states(w, at, r)
-	for ref, lobby := range d.related(w, r) {
+	view.State, view.Numbers = d.states(w, at, r, now)
+	for ref, lobby := range d.related(w, r, now) {
 		if lobby {
 			view.Lobby = &ref
 		} else {
@@ -81,14 +82,14 @@ func (c *replica) visitors(f RoomFacts, t Tally) *int {
 	return f.Visitors
 }
 
-// related yields what is known of the rooms that r tells of, and whether that is its lobby. The caller holds mu.
-func (d *Directory) related(w *watched, r *liveRoom) iter.Seq2[RoomRef, bool] {
+// related yields the rooms that r shows as they are, and whether each is its lobby. The caller holds mu.
+func (d *Directory) related(w *watched, r *liveRoom, now time.Time) iter.Seq2[RoomRef, bool] {
 	return func(yield func(RoomRef, bool) bool) {
-		if ref, ok := d.lobby(w, r); ok && !yield(ref, true) {
+		if ref, ok := d.lobby(w, r, now); ok && !yield(ref, true) {
 			return
 		}
 		for _, b := range r.facts.Breakouts {
-			ref := d.ref(b.JID)
+			ref := d.ref(b.JID, now)
 			ref.Name = b.Name
 			if !yield(ref, false) {
 				return
@@ -127,26 +128,26 @@ func parentJID(at string) jid.JID {
 
 // lobby returns the lobby room that Prosody names, or else the one that Jitsi would make:
 // the same node on the lobby domain (mod_muc_lobby_rooms).
-func (d *Directory) lobby(w *watched, r *liveRoom) (RoomRef, bool) {
+func (d *Directory) lobby(w *watched, r *liveRoom, now time.Time) (RoomRef, bool) {
 	if r.facts.Lobby != "" {
-		return d.ref(r.facts.Lobby), true
+		return d.ref(r.facts.Lobby, now), true
 	}
 	for _, l := range d.watched {
 		if w.typ != RoomMain || l.typ != RoomLobby || l.base != w.base {
 			continue
 		}
 		if at := r.jid.Localpart() + "@" + l.name; l.served.room(at) != nil {
-			return d.ref(at), true
+			return d.ref(at, now), true
 		}
 	}
 	return RoomRef{}, false
 }
 
-// ref returns what is known of the room at an address.
-func (d *Directory) ref(at string) RoomRef {
+// ref returns the room at an address, as another one shows it: not known where it couldn't be read itself.
+func (d *Directory) ref(at string, now time.Time) RoomRef {
 	ref := RoomRef{JID: address(at)}
 	w := d.domain(ref.JID.Domainpart())
-	if w == nil || w.served == nil {
+	if w == nil || !d.readable(w, now) {
 		return ref
 	}
 	r := w.served.rooms[at]

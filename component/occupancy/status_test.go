@@ -360,3 +360,34 @@ func TestDirectory_ForgottenIsNeverEmpty(t *testing.T) {
 	close(done)
 	reading.Wait()
 }
+
+// What a room shows of another one is no older than it could be if that were read itself.
+func TestRoom_RelatedRoomsThatAreTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := occupancy.NewDirectory(muc, breakout)
+		d.SetStatus(muc, following())
+		d.SetStatus(breakout, following())
+		d.Begin(breakout, jitsi)
+		must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", somebody("cyd", 1))), time.Now()))
+		d.Begin(muc, jitsi)
+		apply(t, d, time.Now(), synced(1, 1, occupancy.Delta{
+			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{somebody("ann", 1)},
+			Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
+		}))
+		before, err := d.Glance(daily)
+		must(t, err)
+		if room, err := d.Room(daily); err != nil || !room.Breakouts[0].Known || room.Breakouts[0].Participants != 1 {
+			t.Errorf("got %+v, %v want a breakout room of one", room.Breakouts, err)
+		}
+		for range 7 {
+			time.Sleep(5 * time.Second)
+			apply(t, d, time.Now(), synced(1, 1)) // of muc alone
+		}
+		if room, err := d.Room(daily); err != nil || room.Breakouts[0].Known {
+			t.Errorf("got %+v, %v want a breakout room that isn't known", room.Breakouts, err)
+		}
+		if after, err := d.Glance(daily); err != nil || after.State == before.State {
+			t.Errorf("got the state of before, %v", err)
+		}
+	})
+}

@@ -88,7 +88,7 @@ func (d *Directory) Survey(domain string) ([]Survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.readAll(domains); err != nil {
+	if _, err := d.readAll(domains, time.Now()); err != nil {
 		return nil, err
 	}
 	surveys := make([]Survey, 0, len(domains))
