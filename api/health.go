@@ -72,8 +72,8 @@ func newHealthView(domains []occupancy.Domain) healthView {
 	return view
 }
 
-// statusOf returns "ok", or "error: " and what to mend; clients look at how it begins.
-// While rooms are being learnt nothing is to be mended, so "syncing" is neither.
+// statusOf returns "ok", or "error: " and how to fix it; clients look at how it begins.
+// While rooms are loading there is nothing to fix, so "syncing" is neither.
 func statusOf(trouble *occupancy.UnknownError) string {
 	switch {
 	case trouble == nil:

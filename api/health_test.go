@@ -13,8 +13,8 @@ import (
 func TestHealth(t *testing.T) {
 	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Mend: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
 	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "mend MUC_DOMAIN"}
-	const connecting = "error: the connection to Prosody is being made; ask again in a moment"
-	hidden := occupancy.ModuleMissing(mainDomain).Mend
+	const connecting = "error: the connection to Prosody is being made: ask again in a moment"
+	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Mend
 	domain := func(mode, status any) any {
 		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}
 	}
@@ -115,7 +115,7 @@ func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
 	}{
 		{
 			"its rooms are hidden", domainStatus{jid: breakoutDomain, mode: occupancy.ModeExistence},
-			"existence", "error: " + occupancy.ModuleMissing(breakoutDomain).Mend,
+			"existence", "error: " + occupancy.ProblemHidden.About(breakoutDomain).Err(nil).Mend,
 		},
 		{
 			"its rooms are being learnt", domainStatus{jid: breakoutDomain, mode: occupancy.ModeModule, problem: syncing},

@@ -10,8 +10,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// refused is the mend for a Prosody that isn't there.
-const refused = "nothing listens at prosody:5347: start Prosody, and open the component port in its configuration"
+// refused is what is wrong with a Prosody that isn't there, and how to fix it.
+var refused = occupancy.ProblemRefused.With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Mend
 
 // healthyConnection is one whose main domain can be counted.
 func healthyConnection() connection {
@@ -113,18 +113,11 @@ func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
 // away is why nothing is known while Prosody isn't there.
 var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2100 * time.Millisecond}
 
-// syncing is why nothing is known while the Lua module tells what there is.
-var syncing = &occupancy.UnknownError{
-	Reason:     occupancy.ReasonSyncing,
-	Mend:       "the rooms of muc.meet.jitsi are being learnt; ask again in a moment",
-	RetryAfter: time.Second,
-}
+// syncing is why nothing is known while the Lua module sends what there is.
+var syncing = occupancy.ProblemSyncing.About(mainDomain).Err(nil)
 
 // hides is why nothing is known while Prosody hides rooms.
-var hides = &occupancy.UnknownError{
-	Reason: occupancy.ReasonModuleMissing,
-	Mend:   "Prosody hides the occupants of rooms on muc.meet.jitsi: load the Lua module mod_room_participants_api there",
-}
+var hides = occupancy.ProblemHidden.About(mainDomain).Err(nil)
 
 // panics is a fakeRooms with a fault.
 func panics(context.Context, jid.JID) (occupancy.Room, error) { panic("the secret of the room") }

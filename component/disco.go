@@ -124,9 +124,5 @@ func occupants(answer disco.Info) (int, error) {
 
 // rejected returns the error for an answer that makes no sense of a question about domain.
 func rejected(domain jid.JID, err error) *occupancy.UnknownError {
-	return &occupancy.UnknownError{
-		Reason: occupancy.ReasonRejected,
-		Mend:   fmt.Sprintf("Prosody did not answer a question about %s as a MUC service does (%v): look at its log", domain, err),
-		Err:    err,
-	}
+	return occupancy.ProblemRejected.About(domain).With(occupancy.Fact{Name: "answer", Value: err.Error()}).Err(err)
 }

@@ -3,8 +3,8 @@ package component
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,11 +62,7 @@ func (d *domain) state() occupancy.Domain {
 func (d *domain) connected(since time.Time) {
 	d.follower.forgive()
 	d.report(func(s *occupancy.Status) {
-		*s = occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeUndecided, Problem: &occupancy.UnknownError{
-			Reason:     occupancy.ReasonConnecting,
-			Mend:       fmt.Sprintf("%s is being looked at; ask again in a moment", d.jid),
-			RetryAfter: time.Second,
-		}}
+		*s = occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeUndecided, Problem: occupancy.ProblemDiscovering.About(d.jid).Err(nil)}
 	})
 }
 
@@ -83,8 +79,7 @@ func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, 
 // set reports what the domain turned out to be on this session.
 func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
 	if p == nil && m == occupancy.ModeModule && d.follower.notAllowed() {
-		p = occupancy.NotAllowed(d.jid, d.own)
-		p.RetryAfter = lookSoonEvery
+		p = occupancy.ProblemNotAllowed.About(d.jid).With(occupancy.Fact{Name: "component", Value: d.own.String()}).Err(nil)
 	}
 	d.report(func(s *occupancy.Status) { s.Mode, s.Problem = m, p })
 }
@@ -163,23 +158,15 @@ func (d *domain) look(ctx context.Context, s *session) {
 	case ctx.Err() != nil:
 		return // the session's end is told elsewhere
 	case errors.As(err, new(stanza.Error)), err == nil && !isMUC(answer):
-		d.set(occupancy.ModeUndecided, &occupancy.UnknownError{
-			Reason: occupancy.ReasonNoMUC,
-			Mend: fmt.Sprintf("Prosody has no MUC service %s: set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi "+
-				"(docker-jitsi-meet: muc.meet.jitsi unless changed; Debian packages: conference. and your domain)", d.jid),
-			RetryAfter: lookSoonEvery,
-			Err:        err,
-		})
+		d.set(occupancy.ModeUndecided, occupancy.ProblemNoMUC.About(d.jid).Err(err))
 	case err != nil:
 		d.set(occupancy.ModeUndecided, unanswered(d.jid, err))
 	case hasFeature(answer, Namespace):
 		d.set(occupancy.ModeModule, nil)
 	case len(protocols(answer)) > 0:
 		d.follower.forgive()
-		d.follower.directory.Forget(d.jid)
-		p := occupancy.OtherProtocol(d.jid, Namespace, protocols(answer), slices.ContainsFunc(protocols(answer), isNewer))
-		p.RetryAfter = lookSoonEvery
-		d.set(occupancy.ModeUndecided, p)
+		d.directory.Forget(d.jid)
+		d.set(occupancy.ModeUndecided, otherVersion(d.jid, protocols(answer)))
 	default:
 		d.follower.forgive()
 		d.directory.Forget(d.jid)
@@ -206,10 +193,17 @@ func (d *domain) modeByRoom(ctx context.Context, s *session) occupancy.Mode {
 
 // unanswered returns the error for a question that got no answer.
 func unanswered(domain jid.JID, err error) *occupancy.UnknownError {
-	return &occupancy.UnknownError{
-		Reason:     occupancy.ReasonTimeout,
-		Mend:       fmt.Sprintf("Prosody does not answer questions about %s in time: look at its load and its log", domain),
-		RetryAfter: 5 * time.Second,
-		Err:        err,
+	return occupancy.ProblemUnanswered.About(domain).Err(err)
+}
+
+// otherVersion returns the error for a domain whose Lua module speaks other versions of the protocol.
+func otherVersion(domain jid.JID, theirs []string) *occupancy.UnknownError {
+	p := occupancy.ProblemModuleTooOld
+	if slices.ContainsFunc(theirs, isNewer) {
+		p = occupancy.ProblemModuleTooNew
 	}
+	return p.About(domain).With(
+		occupancy.Fact{Name: "theirs", Value: strings.Join(theirs, " and ")},
+		occupancy.Fact{Name: "ours", Value: Namespace},
+	).Err(nil)
 }

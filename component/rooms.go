@@ -85,7 +85,7 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 	case refusal.Condition == stanza.Forbidden:
 		// mod_muc_hide_all answers so for rooms that exist, to whoever isn't in them.
 		c.learn(d, occupancy.ModeExistence)
-		return occupancy.Room{}, occupancy.ModuleMissing(d.jid)
+		return occupancy.Room{}, occupancy.ProblemHidden.About(d.jid).Err(nil)
 	}
 	return occupancy.Room{}, rejected(d.jid, err)
 }
@@ -95,7 +95,7 @@ func (c *Component) learn(d *domain, m occupancy.Mode) {
 	switch {
 	case !d.learn(m):
 	case m == occupancy.ModeExistence:
-		p := occupancy.ModuleMissing(d.jid)
+		p := occupancy.ProblemHidden.About(d.jid).Err(nil)
 		c.cfg.Log.Warn("rooms are hidden", "domain", d.jid.String(), "mode", m, "reason", p.Reason, "mend", p.Mend)
 	default:
 		c.cfg.Log.Info("MUC domain seen", "domain", d.jid.String(), "mode", m)

@@ -36,7 +36,7 @@ type stage struct {
 func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	r, err := s.directory.Room(room)
 	if errors.Is(err, occupancy.ErrNoModule) {
-		err = occupancy.ModuleMissing(room.Domain())
+		err = occupancy.ProblemHidden.About(room.Domain()).Err(nil)
 	}
 	return r, err
 }

@@ -69,7 +69,7 @@ func verdict(d occupancy.Domain) (state, mend string) {
 	case d.Mode == occupancy.ModeModule:
 		return "ok", ""
 	}
-	return "without the module", occupancy.NotListed(d.JID).Mend
+	return "without the module", occupancy.ProblemNotListed.About(d.JID).Err(nil).Mend
 }
 
 // showWiring tells all that may have to be mended.

@@ -2,7 +2,6 @@ package occupancy
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -81,7 +80,7 @@ type Domain struct {
 // CountProblem returns why people in its rooms can't be counted, nil if they can or if that hasn't shown yet.
 func (d Domain) CountProblem() *UnknownError {
 	if d.Problem == nil && d.Mode == ModeExistence {
-		return ModuleMissing(d.JID)
+		return ProblemHidden.About(d.JID).Err(nil)
 	}
 	return d.Problem
 }
@@ -256,20 +255,14 @@ func (d *Directory) problem(w *watched, now time.Time, r Reason) *UnknownError {
 	case s.Problem != nil:
 		return s.Problem
 	case r == ReasonConnecting:
-		return &UnknownError{Reason: r, Mend: "the connection to Prosody is being made; ask again in a moment", RetryAfter: time.Second}
+		return ProblemConnecting.Err(nil)
 	case r == ReasonStorage:
-		return &UnknownError{
-			Reason: r,
-			Mend: fmt.Sprintf("Prosody can't read all the rooms of %s in its storage, so a room that isn't shown may exist: "+
-				"fix what Prosody's log says of room_participants_api and of its storage; it is tried again every minute", w.name),
-			RetryAfter: time.Minute,
-		}
+		return ProblemStorage.About(w.jid).Err(nil)
 	}
-	p := &UnknownError{Reason: r, Mend: fmt.Sprintf("the rooms of %s are loading; ask again in a moment", w.name), RetryAfter: time.Second}
 	if age := now.Sub(w.asOf); w.served != nil && age > d.MaxStaleness {
-		p.Mend = fmt.Sprintf("the rooms of %s were last confirmed %s ago and are loading again; if this lasts, look at Prosody's log", w.name, age.Round(time.Second))
+		return ProblemStale.About(w.jid).With(Fact{"age", age.Round(time.Second).String()}).Err(nil)
 	}
-	return p
+	return ProblemSyncing.About(w.jid).Err(nil)
 }
 
 // readProblem returns the error of reads of w, nil for none.
@@ -278,7 +271,7 @@ func (d *Directory) readProblem(w *watched, now time.Time) *UnknownError {
 	case d.readReason(w, now) == "":
 		return nil
 	case d.reason(w, now) == "":
-		return NotListed(w.jid)
+		return ProblemNotListed.About(w.jid).Err(ErrNoModule)
 	}
 	return d.problem(w, now, d.reason(w, now))
 }
@@ -287,7 +280,7 @@ func (d *Directory) readProblem(w *watched, now time.Time) *UnknownError {
 func (d *Directory) eventProblem(w *watched, now time.Time) *UnknownError {
 	r := d.eventReason(w, now)
 	if r == ReasonModuleMissing && d.reason(w, now) == "" {
-		return NoEvents(w.jid)
+		return ProblemNoEvents.About(w.jid).Err(ErrNoModule)
 	}
 	return d.problem(w, now, r)
 }

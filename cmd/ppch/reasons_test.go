@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/component/occupancy"
+)
+
+// TestReadme_Reasons compares README's table with the problems of the program.
+func TestReadme_Reasons(t *testing.T) {
+	readme := string(must(os.ReadFile("../../README.md"))(t))
+	_, table, found := strings.Cut(readme, "| reason | what is wrong | how to fix it |\n| --- | --- | --- |\n")
+	if !found {
+		t.Fatal("there is no table of reasons")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	var want []string
+	for _, p := range occupancy.Problems() {
+		p = p.With(
+			occupancy.Fact{Name: "prosody", Value: "prosody:5347"}, occupancy.Fact{Name: "host", Value: "prosody"},
+			occupancy.Fact{Name: "component", Value: "ppch.meet.jitsi"}, occupancy.Fact{Name: "domain", Value: "muc.meet.jitsi"},
+			occupancy.Fact{Name: "age", Value: "45s"}, occupancy.Fact{Name: "answer", Value: "…"},
+			occupancy.Fact{Name: "theirs", Value: "urn:ppch:occupancy:2"}, occupancy.Fact{Name: "ours", Value: "urn:ppch:occupancy:1"},
+		)
+		row := fmt.Sprintf("| %s | %s | %s |", p.Reason, p.Title, p.Remedy)
+		if strings.ContainsAny(strings.NewReplacer("{ 5347 }", "", `{ "*" }`, "", `{ "ppch.meet.jitsi" }`, "").Replace(row), "{}") {
+			t.Errorf("%s names a fact that nothing has", row)
+		}
+		want = append(want, row)
+	}
+	// The table sets names in code, which a program shows to nobody.
+	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(table, "`", ""), "\n")); diff != "" {
+		t.Errorf("- the program, + README:\n%s", diff)
+	}
+}

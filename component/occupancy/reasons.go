@@ -1,0 +1,211 @@
+package occupancy
+
+import (
+	"strings"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Reason is why something can't be known now, as one word for programs.
+type Reason string
+
+// The reasons, from the far end of the connection to the near one.
+const (
+	ReasonConnecting    Reason = "connecting"
+	ReasonDNS           Reason = "dns"
+	ReasonRefused       Reason = "refused"
+	ReasonUnreachable   Reason = "unreachable"
+	ReasonTimeout       Reason = "timeout"
+	ReasonHostUnknown   Reason = "host-unknown"
+	ReasonNotAuthorized Reason = "not-authorized"
+	ReasonConflict      Reason = "conflict"
+	ReasonLost          Reason = "lost"
+	ReasonNoMUC         Reason = "no-muc"
+	ReasonNotAllowed    Reason = "not-allowed"
+	ReasonSyncing       Reason = "syncing"
+	ReasonStorage       Reason = "storage"
+	ReasonModuleVersion Reason = "module-version"
+	ReasonModuleMissing Reason = "module-missing"
+	ReasonRejected      Reason = "rejected"
+)
+
+// Problem is what people read about one case of a reason.
+// Its texts name facts in braces: {prosody} is host:port of the component port, {host} the host alone, {component} our own JID,
+// {domain} a MUC domain, and the others are of a single problem.
+type Problem struct {
+	Reason Reason
+	Title  string // what is wrong
+	Remedy string // how to fix it
+
+	// Retry is when asking again may help; zero means that only the remedy does.
+	Retry time.Duration
+}
+
+// howToLoad is the remedy wherever the Lua module is missing.
+const howToLoad = "load the Lua module mod_room_participants_api there " +
+	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody"
+
+// discoverAgain is how soon a MUC domain that can't be used is looked at again.
+const discoverAgain = 15 * time.Second
+
+// Every problem there is.
+var (
+	ProblemConnecting = Problem{
+		Reason: ReasonConnecting, Retry: time.Second,
+		Title:  "the connection to Prosody is being made",
+		Remedy: "ask again in a moment",
+	}
+	ProblemDiscovering = Problem{
+		Reason: ReasonConnecting, Retry: time.Second,
+		Title:  "Prosody has just been asked what {domain} is",
+		Remedy: "ask again in a moment",
+	}
+	ProblemNameUnresolved = Problem{
+		Reason: ReasonDNS,
+		Title:  "the name {host} does not resolve",
+		Remedy: "fix the host in PROSODY_URL, or join the Docker network that Prosody is on",
+	}
+	ProblemRefused = Problem{
+		Reason: ReasonRefused,
+		Title:  "nothing listens at {prosody}",
+		Remedy: `start Prosody, and open the component port in its configuration (component_ports = { 5347 } and component_interfaces = { "*" }), or fix PROSODY_URL`,
+	}
+	ProblemUnreachable = Problem{
+		Reason: ReasonUnreachable,
+		Title:  "{prosody} can't be reached",
+		Remedy: "fix PROSODY_URL or the network",
+	}
+	ProblemNoService = Problem{
+		Reason: ReasonTimeout,
+		Title:  "no XMPP component service answers at {prosody} in time",
+		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, and look for a firewall that drops what is sent there",
+	}
+	ProblemUnresponsive = Problem{
+		Reason: ReasonTimeout,
+		Title:  "Prosody stopped answering",
+		Remedy: "look at its load and its log, and at the network between",
+	}
+	ProblemUnanswered = Problem{
+		Reason: ReasonTimeout, Retry: 5 * time.Second,
+		Title:  "Prosody does not answer questions about {domain} in time",
+		Remedy: "look at its load and its log",
+	}
+	ProblemHostUnknown = Problem{
+		Reason: ReasonHostUnknown,
+		Title:  "Prosody has no component {component}",
+		Remedy: `add Component "{component}" with its component_secret to Prosody's configuration and restart Prosody, or fix PPCH_COMPONENT_DOMAIN; ` +
+			"if it is there, PROSODY_URL may name the port for clients, usually 5222, instead of the component port",
+	}
+	ProblemNotAuthorized = Problem{
+		Reason: ReasonNotAuthorized,
+		Title:  "Prosody refuses the secret of {component}",
+		Remedy: "make PPCH_COMPONENT_SECRET equal to component_secret in Prosody's configuration",
+	}
+	ProblemNameTaken = Problem{
+		Reason: ReasonConflict,
+		Title:  "another program connected to Prosody as {component} and took its place",
+		Remedy: "stop it, or give each its own component and PPCH_COMPONENT_DOMAIN",
+	}
+	ProblemNameHeld = Problem{
+		Reason: ReasonConflict,
+		Title:  "another connection has the name {component}, maybe our own from before",
+		Remedy: `stop the other program, or set component_conflict_resolve = "kick_old" for this component in Prosody's configuration`,
+	}
+	ProblemLost = Problem{
+		Reason: ReasonLost,
+		Title:  "the connection to Prosody ended and is being made again",
+		Remedy: "if this lasts, look at Prosody's log",
+	}
+	ProblemNoXMPP = Problem{
+		Reason: ReasonRejected,
+		Title:  "what listens at {prosody} does not speak XEP-0114",
+		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, not to that for clients or HTTP",
+	}
+	ProblemRejected = Problem{
+		Reason: ReasonRejected,
+		Title:  "Prosody did not answer a question about {domain} as a MUC service does ({answer})",
+		Remedy: "look at its log",
+	}
+	ProblemNoMUC = Problem{
+		Reason: ReasonNoMUC, Retry: discoverAgain,
+		Title:  "Prosody has no MUC service {domain}",
+		Remedy: "set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi (docker-jitsi-meet: muc.meet.jitsi unless changed; Debian packages: conference. and your domain)",
+	}
+	ProblemNotAllowed = Problem{
+		Reason: ReasonNotAllowed, Retry: discoverAgain,
+		Title:  "the Lua module on {domain} doesn't list {component}",
+		Remedy: `put room_participants_components = { "{component}" } above every Component in Prosody's configuration (docker-jitsi-meet: conf.d/ppch.cfg.lua) and restart Prosody`,
+	}
+	ProblemSyncing = Problem{
+		Reason: ReasonSyncing, Retry: time.Second,
+		Title:  "the rooms of {domain} are loading",
+		Remedy: "ask again in a moment",
+	}
+	ProblemStale = Problem{
+		Reason: ReasonSyncing, Retry: time.Second,
+		Title:  "the rooms of {domain} were last confirmed {age} ago and are loading again",
+		Remedy: "if this lasts, look at Prosody's log",
+	}
+	ProblemStorage = Problem{
+		Reason: ReasonStorage, Retry: time.Minute,
+		Title:  "Prosody can't read all the rooms of {domain} in its storage, so that a room which isn't shown may exist",
+		Remedy: "fix what Prosody's log says of room_participants_api and of its storage; it is tried again every minute",
+	}
+	ProblemModuleTooOld = Problem{
+		Reason: ReasonModuleVersion, Retry: discoverAgain,
+		Title:  "the Lua module on {domain} speaks {theirs}, and this PPCH {ours}",
+		Remedy: "replace the module's file by that of this PPCH, and restart Prosody",
+	}
+	ProblemModuleTooNew = Problem{
+		Reason: ReasonModuleVersion, Retry: discoverAgain,
+		Title:  "the Lua module on {domain} speaks {theirs}, and this PPCH {ours}",
+		Remedy: "update PPCH to the release that the module is from, or replace the module's file by that of this PPCH and restart Prosody",
+	}
+	// ProblemHidden is of a room that exists. Every current Jitsi hides it: mod_muc_hide_all answers forbidden to anyone who isn't in the room.
+	ProblemHidden = Problem{
+		Reason: ReasonModuleMissing,
+		Title:  "Prosody hides the occupants of rooms on {domain}",
+		Remedy: howToLoad,
+	}
+	ProblemNotListed = Problem{
+		Reason: ReasonModuleMissing,
+		Title:  "only the Lua module knows all the rooms of {domain}",
+		Remedy: howToLoad,
+	}
+	ProblemNoEvents = Problem{
+		Reason: ReasonModuleMissing,
+		Title:  "Prosody reports changes on {domain} only through the Lua module",
+		Remedy: howToLoad,
+	}
+)
+
+// Problems returns all of them, in the order in which an operator meets them.
+func Problems() []Problem {
+	return []Problem{
+		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
+		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage,
+	}
+}
+
+// Fact is what a text has for a name in braces.
+type Fact struct{ Name, Value string }
+
+// With returns p with facts.
+func (p Problem) With(facts ...Fact) Problem {
+	var names []string
+	for _, f := range facts {
+		names = append(names, "{"+f.Name+"}", f.Value)
+	}
+	r := strings.NewReplacer(names...)
+	p.Title, p.Remedy = r.Replace(p.Title), r.Replace(p.Remedy)
+	return p
+}
+
+// About returns p with the fact that it is about a MUC domain.
+func (p Problem) About(domain jid.JID) Problem { return p.With(Fact{"domain", domain.String()}) }
+
+// Err returns p as an error with a cause, which may be nil.
+func (p Problem) Err(cause error) *UnknownError {
+	return &UnknownError{Reason: p.Reason, Mend: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
+}
