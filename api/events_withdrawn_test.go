@@ -117,6 +117,7 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 	}{
 		"the key is withdrawn":         {"", 403, "wrong-key"},
 		"the key expires":              {"scope=all expires=1999-12-31", 403, "key-expired"},
+		"the key expires meanwhile":    {"scope=all expires=2000-01-01T00:00:15Z", 403, "key-expired"},
 		"the key lacks the scope now":  {"scope=metrics", 403, "scope-missing"},
 		"the key is for other rooms":   {"scope=all room=other", 403, "room-not-allowed"},
 		"the key may know no names":    {"scope=count", 200, ""},

@@ -65,13 +65,17 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		if err != nil || over || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
 			return now, err
 		}
-		var again <-chan time.Time
+		var again, expired <-chan time.Time
 		if _, err := s.directory.Glance(room); err != nil {
 			again = time.After(askAgain)
+		}
+		if ends := x.grant.key.expires; !ends.IsZero() {
+			expired = time.After(time.Until(ends))
 		}
 		select {
 		case <-news:
 		case <-replaced:
+		case <-expired:
 		case <-again:
 		case <-s.hub.over.Done():
 			return now, nil
