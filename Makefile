@@ -4,6 +4,7 @@ GO ?= go
 FOR ?=
 FUZZTIME ?= 5m
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 REDOCLY = @redocly/cli@1.34.5
 
 # Says what is missing of Go itself, and installs what a fresh Debian lacks.
@@ -66,10 +67,11 @@ test-compose: ## test images and compose files on a Docker engine of its own, as
 	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestTheImage" ./cmd/ppch'
 
 .PHONY: lint
-lint: ## look at the code with golangci-lint and luacheck, and at the API's contract with redocly
+lint: ## look at the code with golangci-lint, govulncheck and luacheck, and at the API's contract with redocly
 	@$(need) $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
 	$(GO) mod tidy -diff
 	$(GO) run $(GOLANGCI_LINT) run ./...
+	.ci/vulncheck $(GO) $(GOVULNCHECK)
 	luacheck -q --config prosody/.luacheckrc prosody
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes $(REDOCLY) lint --config .redocly.yaml api/openapi.yaml
 

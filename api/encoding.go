@@ -135,26 +135,26 @@ func (s shape) encode(room *occupancy.Room, from int) *chunk {
 		switch {
 		case step == 0:
 			w.members(newPresenceView(*room))
-			w.WriteString(`,"participants":[`)
+			w.text(`,"participants":[`)
 		case step < between:
 			if o := all[step-1]; o.Kind.Person() {
 				w.comma(step-1 > person)
 				w.value(cmp.Or(o.Name, o.ID))
 			}
 		case step == between:
-			w.WriteByte(']')
+			w.text("]")
 			w.members(s.restView(*room))
-			w.WriteString(`,"occupants":`)
+			w.text(`,"occupants":`)
 			if all == nil && room.Exists {
-				w.WriteString("null")
+				w.text("null")
 				return &chunk{data: w.Bytes()}
 			}
-			w.WriteByte('[')
+			w.text("[")
 		case step < end:
 			w.comma(step > between+1)
 			w.value(s.occupantView(room, all[step-between-1]))
 		default:
-			w.WriteByte(']')
+			w.text("]")
 		}
 	}
 	return &chunk{data: w.Bytes()}

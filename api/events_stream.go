@@ -133,7 +133,7 @@ var (
 
 // begin tells what is true now, or goes on where the client was before.
 func (st *stream) begin(since string) error {
-	retry := minRetry + rand.N(maxRetry-minRetry) //nolint:gosec // nobody gains by foreseeing it
+	retry := minRetry + rand.N(maxRetry-minRetry) // #nosec G404 -- to foresee it is of no use
 	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
 		return err
 	}
@@ -305,7 +305,7 @@ func (st *stream) send(pieces ...[]byte) error {
 
 func (st *stream) write(pieces [][]byte) error {
 	for _, p := range pieces {
-		if _, err := st.to.Write(p); err != nil {
+		if _, err := st.to.Write(p); err != nil { // #nosec G705 -- JSON in a text/event-stream, which no browser renders
 			return err
 		}
 	}

@@ -194,7 +194,7 @@ const (
 
 // LeaveUnread takes all the bytes that answers to a key may take.
 func (s *Server) LeaveUnread(key string) {
-	for s.unread.take(sumOf(key), smallAnswer) == nil { //nolint:revive // there is no more to it
+	for s.unread.take(sumOf(key), smallAnswer) == nil {
 	}
 }
 

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -85,8 +86,8 @@ func TestHost_NamesOfTheCertificateAreAllowed(t *testing.T) {
 	client := trusting(t, p)
 	client.NextProtos = []string{"http/1.1"}
 	s := startTLS(t, client, p.inFiles(t).encrypted)
-	s.client.Transport.(*http.Transport).DialTLS = func(network, _ string) (net.Conn, error) {
-		return tls.Dial(network, s.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	s.client.Transport.(*http.Transport).DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, network, s.Addr().String())
 	}
 	for host, want := range map[string]int{
 		"ppch.example.com": 200, "a.rooms.example.com:443": 200, "127.0.0.1": 200, "localhost": 200,

@@ -193,7 +193,7 @@ func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
 	p.room = view.RoomJID
 	w := newJSONWriter()
 	w.open(view)
-	w.WriteString(`,"occupants":[`)
+	w.text(`,"occupants":[`)
 	for next = from; next < len(r.Occupants) && (next == from || w.Len() < maxPiece); next++ {
 		w.comma(next > from)
 		w.value(newOccupantView(*r.Occupants[next], occupancy.SourceModule))
@@ -204,7 +204,7 @@ func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
 		view.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, false)
 		w := newJSONWriter()
 		w.open(view)
-		w.WriteString(`,"occupants":null,"continues":false}`)
+		w.text(`,"occupants":null,"continues":false}`)
 		p.counted = w.Bytes()
 	}
 	return p, next

@@ -29,6 +29,9 @@ func newJSONWriter() *jsonWriter {
 	return w
 }
 
+// text writes JSON as it stands.
+func (w *jsonWriter) text(s string) { _, _ = w.WriteString(s) } // a bytes.Buffer never fails
+
 // value writes v.
 func (w *jsonWriter) value(v any) {
 	if err := w.encoder.Encode(v); err != nil {
@@ -59,7 +62,7 @@ func (w *jsonWriter) members(v any) {
 
 func (w *jsonWriter) comma(needed bool) {
 	if needed {
-		w.WriteByte(',')
+		w.text(",")
 	}
 }
 

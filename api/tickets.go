@@ -24,7 +24,7 @@ type ticket struct {
 // issue returns a new ticket for a key, and until when it is good.
 func (t tickets) issue(key keySum, now time.Time) (text string, expires time.Time) {
 	expires = now.Add(ticketFor)
-	return t.sealer.seal(binary.BigEndian.AppendUint64(key[:], uint64(expires.UnixMilli()))), time.UnixMilli(expires.UnixMilli()) //nolint:gosec // G115: no clock shows a time before 1970
+	return t.sealer.seal(binary.BigEndian.AppendUint64(key[:], uint64(expires.UnixMilli()))), time.UnixMilli(expires.UnixMilli())
 }
 
 // open returns the ticket that a text is, and false if it is none, or not good any more.
@@ -34,7 +34,7 @@ func (t tickets) open(text string, now time.Time) (ticket, bool) {
 		return ticket{}, false
 	}
 	sum, expires := keySum(data[:len(keySum{})]), binary.BigEndian.Uint64(data[len(keySum{}):])
-	found := ticket{sum, time.UnixMilli(int64(expires))} //nolint:gosec // G115: issue has written it
+	found := ticket{sum, time.UnixMilli(int64(expires))} // #nosec G115 -- issue has written it
 	return found, now.Before(found.expires)
 }
 

@@ -89,9 +89,9 @@ func collectTotals(to chan<- prometheus.Metric, name string, totals occupancy.To
 	}
 	buckets := make(map[float64]uint64)
 	for size, rooms := range totals.Sizes.AtMost() {
-		buckets[float64(size)] = uint64(rooms) //nolint:gosec // G115: a number of rooms is not negative
+		buckets[float64(size)] = uint64(rooms) // #nosec G115 -- a number of rooms is not negative
 	}
-	to <- prometheus.MustNewConstHistogram(descSizes, uint64(totals.Rooms), float64(totals.Tally.People()), buckets, name) //nolint:gosec // G115: so is this
+	to <- prometheus.MustNewConstHistogram(descSizes, uint64(totals.Rooms), float64(totals.Tally.People()), buckets, name) // #nosec G115 -- nor is this one
 }
 
 func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {

@@ -36,7 +36,7 @@ func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
 	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	keys := filepath.Join(t.dir, "keys")
 	t.check(os.WriteFile(keys, []byte(keysLine), 0o600))
-	s := &service{url: "http://127.0.0.1:" + port, cmd: exec.Command(t.program), log: filepath.Join(t.dir, "ppch-"+port+".log")}
+	s := &service{url: "http://127.0.0.1:" + port, cmd: exec.Command(t.program), log: filepath.Join(t.dir, "ppch-"+port+".log")} // #nosec G204 -- the program that was built for this
 	log := must(os.Create(s.log))(t)
 	defer log.Close() // the process has its own copy
 	watched := srv.Domains.MUC

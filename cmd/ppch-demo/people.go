@@ -79,10 +79,10 @@ func (p *people) comeAndGo(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(2*time.Second + rand.N(2*time.Second)):
+		case <-time.After(2*time.Second + rand.N(2*time.Second)): // #nosec G404 -- who comes needn't be secret
 		}
-		who := visitors[rand.N(len(visitors))]
-		m := move{room: p.rooms[rand.N(len(p.rooms))], who: who, came: true}
+		who := visitors[rand.N(len(visitors))]                               // #nosec G404 -- as above
+		m := move{room: p.rooms[rand.N(len(p.rooms))], who: who, came: true} // #nosec G404 -- as above
 		if v, ok := p.here[who]; ok {
 			m.came, m.room = false, v.room
 			delete(p.here, who)

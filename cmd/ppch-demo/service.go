@@ -33,7 +33,7 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 	}
 	s := &service{
 		url: "http://" + net.JoinHostPort("127.0.0.1", port),
-		cmd: exec.Command(d.ppch, "serve"),
+		cmd: exec.Command(d.ppch, "serve"), // #nosec G204 -- the program beside this one
 		log: filepath.Join(srv.Dir(), "ppch.log"),
 	}
 	log, err := os.Create(s.log)
@@ -87,7 +87,7 @@ func (s *service) awaitReady(ctx context.Context) error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close() // nothing was to be read
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}

@@ -19,13 +19,13 @@ const ownFiles = 50
 func maxConnections(streams int, limit uint64) int {
 	const others = 2000 // beside those of streams
 	files := limit - min(ownFiles, limit/4)
-	return int(min(uint64(streams+others), files)) //nolint:gosec // G115: no more than streams and others, which are positive
+	return int(min(uint64(streams+others), files)) // #nosec G115 -- no more than streams and others, which are positive
 }
 
 // filesWarning says what to mend where the process may not have as many files as event streams, or nothing where it may.
 // Without a file nobody can connect, not even who asks whether the service lives.
 func filesWarning(streams int, limit uint64) string {
-	if uint64(streams+otherFiles) <= limit { //nolint:gosec // G115: streams is 1 at least
+	if uint64(streams+otherFiles) <= limit { // #nosec G115 -- streams is 1 at least
 		return ""
 	}
 	return fmt.Sprintf("PPCH_MAX_STREAMS is %d, but this process may have no more than %d files open: lower it, or raise that to %d "+

@@ -131,7 +131,7 @@ func describe(page []items.Item, from, total int) xml.TokenReader {
 		count := xmlstream.Wrap(xmlstream.Token(xml.CharData(strconv.Itoa(total))), xml.StartElement{Name: xml.Name{Local: "count"}})
 		return xmlstream.Wrap(count, xml.StartElement{Name: xml.Name{Space: paging.NS, Local: "set"}})
 	}
-	index, count := uint64(from), uint64(total) //nolint:gosec // neither is negative
+	index, count := uint64(from), uint64(total) // #nosec G115 -- neither is negative
 	told := paging.Set{Last: page[len(page)-1].Node, Count: &count}
 	told.First.ID, told.First.Index = page[0].Node, &index
 	return told.TokenReader()

@@ -96,7 +96,7 @@ func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
 		if s := d.Sync; s != nil {
 			row("module on "+d.JID.String(), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
 				"last "+ago(s.LastBatch)+" ago", "lag "+s.Lag.Round(time.Millisecond).String(), "heartbeat "+s.Heartbeat.String(),
-				"learnt anew "+count(int(d.Resyncs), "time", "times")) //nolint:gosec // a small number
+				"learnt anew "+count(int(d.Resyncs), "time", "times")) // #nosec G115 -- a small number
 		}
 	}
 	for _, a := range w.Admins {
@@ -107,7 +107,7 @@ func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
 		}
 	}
 	row("PPCH "+f.Version, "up", "for "+ago(f.began), count(f.watchers.len(), "watcher", "watchers"),
-		count(int(w.Refused), "stanza", "stanzas")+" of admins refused because of too many") //nolint:gosec // a small number
+		count(int(w.Refused), "stanza", "stanzas")+" of admins refused because of too many") // #nosec G115 -- a small number
 	table.Fields = asText(lines)
 	return adhoc.Reply{Table: table}, nil
 }

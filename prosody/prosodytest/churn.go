@@ -68,7 +68,7 @@ func (c *Churn) Run(ctx context.Context, rate float64, joins int) error {
 	acting.SetLimit(50)
 	due := time.Now()
 	for n := 0; n < 2*joins && within.Err() == nil; n++ {
-		due = due.Add(time.Duration(rand.ExpFloat64() / (2 * rate) * float64(time.Second)))
+		due = due.Add(time.Duration(rand.ExpFloat64() / (2 * rate) * float64(time.Second))) // #nosec G404 -- it needn't be secret
 		select {
 		case <-within.Done():
 		case <-time.After(time.Until(due)):

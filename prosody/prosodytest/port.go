@@ -58,7 +58,7 @@ func FreePort() (int, error) {
 // takeBlock takes a block of ports that nobody has taken. The kernel sees to it that only one process can,
 // and that what it took is free again when it has ended, however it does.
 func takeBlock() error {
-	for _, i := range rand.Perm(blocks) {
+	for _, i := range rand.Perm(blocks) { // #nosec G404 -- it needn't be secret
 		first := firstPort + i*blockSize
 		stake, err := listen(first)
 		if errors.Is(err, syscall.EADDRINUSE) {

@@ -36,7 +36,7 @@ func (s *Server) run(ctx context.Context) error {
 	if s.logFrom, err = log.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("prosodytest: open the log: %w", err)
 	}
-	cmd := exec.Command(s.exe, "-F", "--config", s.site.configPath())
+	cmd := exec.Command(s.exe, "-F", "--config", s.site.configPath()) // #nosec G204 -- the caller chooses which Prosody it tests
 	cmd.Dir = s.site.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	p := &process{cmd: cmd}
