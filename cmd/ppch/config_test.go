@@ -15,7 +15,7 @@ type variables map[string]string
 
 // sound returns an environment that lacks nothing, with changes; "-" takes a variable away.
 func sound(changes variables) envconfig.Lookuper {
-	env := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret"}
+	env := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret-of-a-test"}
 	for name, value := range changes {
 		env[name] = value
 		if value == "-" {

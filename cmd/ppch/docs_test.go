@@ -111,7 +111,7 @@ func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
 	}
 
 	filled := maps.Clone(env)
-	filled["PPCH_API_KEY"], filled["PPCH_COMPONENT_SECRET"] = "0123456789abcdef", "s3cret"
+	filled["PPCH_API_KEY"], filled["PPCH_COMPONENT_SECRET"] = "0123456789abcdef", "s3cret-of-a-test"
 	got, err := loadConfig(t.Context(), envconfig.MapLookuper(filled))
 	if err != nil {
 		t.Fatal(err)

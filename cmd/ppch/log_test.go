@@ -133,7 +133,7 @@ func TestTheRequestIDOfAProblemIsInTheLog(t *testing.T) {
 func TestTheLogHasTheTimeOfItsZone(t *testing.T) {
 	t.Parallel()
 	s := runService(t, variables{
-		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret", "PPCH_PORT": "0", "PROSODY_URL": "http://127.0.0.1:5280", "TZ": "Asia/Kathmandu",
+		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", "PPCH_PORT": "0", "PROSODY_URL": "http://127.0.0.1:5280", "TZ": "Asia/Kathmandu",
 	})
 	for _, r := range s.log.records(t) {
 		if at, _ := r["time"].(string); !strings.HasSuffix(at, "+05:45") {

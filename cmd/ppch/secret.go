@@ -104,10 +104,13 @@ const shortestClusterSecret = 16
 
 // clusterSecret returns the secret that seals what clients keep: that of the component where none is set.
 func (p *parser) clusterSecret(s settings, component secret) secret {
+	const mend = "make one with: openssl rand -hex 32"
 	if s.ClusterSecret.reveal() == "" && s.ClusterSecretFile == "" {
+		if n := len(component.reveal()); n > 0 && n < shortestClusterSecret {
+			p.warnings = append(p.warnings, "PPCH_COMPONENT_SECRET is short enough to be guessed from a ticket or a cursor, which it seals; "+mend)
+		}
 		return component
 	}
-	const mend = "make one with: openssl rand -hex 32"
 	sealing := p.secret("PPCH_CLUSTER_SECRET", s.ClusterSecret, s.ClusterSecretFile, mend)
 	if n := len(sealing.reveal()); n > 0 && n < shortestClusterSecret {
 		p.problem("PPCH_CLUSTER_SECRET", "has %d characters, and needs %d: %s", n, shortestClusterSecret, mend)

@@ -49,7 +49,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 // defaults is what a key and a secret alone make.
 func defaults() plain {
 	return plain{
-		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret", Sealing: "s3cret",
+		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret-of-a-test", Sealing: "s3cret-of-a-test",
 		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC",
 	}
 }
@@ -74,11 +74,18 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		}, func(c *plain) {
 			c.APIKey, c.Secret, c.Sealing = "the key from a file", "secret from a file", "secret from a file"
 		}},
-		{"a dollar in a secret is a dollar", variables{"PPCH_API_KEY": "$HOME-${PATH}-$$x-abc", "PPCH_COMPONENT_SECRET": `a"b'c\d,e=f`},
+		{"a dollar in a secret is a dollar", variables{"PPCH_API_KEY": "$HOME-${PATH}-$$x-abc", "PPCH_COMPONENT_SECRET": `a"b'c\d,e=f;g&h|i`},
 			func(c *plain) {
-				c.APIKey, c.Secret, c.Sealing = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f`, `a"b'c\d,e=f`
+				c.APIKey, c.Secret, c.Sealing = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f;g&h|i`, `a"b'c\d,e=f;g&h|i`
 			}},
-		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "do-change-me"}, func(c *plain) { c.Secret, c.Sealing = "do-change-me", "do-change-me" }},
+		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "please-do-change-me"}, func(c *plain) { c.Secret, c.Sealing = "please-do-change-me", "please-do-change-me" }},
+		{"a short secret works, with a warning", variables{"PPCH_COMPONENT_SECRET": "hunter2"}, func(c *plain) {
+			c.Secret, c.Sealing = "hunter2", "hunter2"
+			c.Warnings = []string{"PPCH_COMPONENT_SECRET is short enough to be guessed from a ticket or a cursor, which it seals; make one with: openssl rand -hex 32"}
+		}},
+		{"a short secret needs no warning where another one seals", variables{"PPCH_COMPONENT_SECRET": "hunter2", "PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) {
+			c.Secret, c.Sealing = "hunter2", "0123456789abcdef"
+		}},
 		{"a secret of its own seals", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) { c.Sealing = "0123456789abcdef" }},
 		{"that may be in a file", variables{"PPCH_CLUSTER_SECRET_FILE": secret}, func(c *plain) { c.Sealing = "secret from a file" }},
 		{"a short key works, with a warning", variables{"PPCH_API_KEY": "0123456789abcde"}, func(c *plain) {
