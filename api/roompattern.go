@@ -26,6 +26,7 @@ const end = "x"
 
 // parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for whatever may follow:
 // Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. Without a domain it is the main one.
+// It is read as requests are, so that a key is good for a room by whichever name that is asked for.
 func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, error) {
 	name, rest, prefix := strings.Cut(written, "*")
 	switch {
@@ -44,6 +45,9 @@ func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, erro
 		return roomPattern{}, err
 	}
 	local := j.Localpart()
+	if strings.Contains(local, ",") {
+		return roomPattern{}, errors.New("a comma separates rooms, so the JID of a room can't have one here")
+	}
 	if prefix {
 		local = strings.TrimSuffix(local, end)
 	}
@@ -53,14 +57,24 @@ func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, erro
 // write returns p so that it is one word in a file of keys and is read as p again: the room's own address,
 // without its domain if that says nothing.
 func (p roomPattern) write(names *occupancy.Names) string {
-	star := ""
+	local, star := p.local, ""
 	if p.prefix {
 		star = "*"
 	}
-	// A room may have a * in its own name, if somebody made it without Jitsi's client.
-	local := strings.ReplaceAll(p.local, "*", "%2a") + star
-	if short, err := parseRoomPattern(local, names); err == nil && short == p {
-		return local
+	short := strings.ReplaceAll(local, "*", "%2a") + star
+	if read, err := parseRoomPattern(short, names); err == nil && read == p {
+		return short
 	}
-	return local + "@" + p.domain
+	if !strings.Contains(local, "*") {
+		return local + star + "@" + p.domain
+	}
+	// A JID can hold no %2a for a *, so this is a link on the domain.
+	group, name, _ := strings.Cut("/"+local, "/")
+	if strings.HasPrefix(local, "[") {
+		group, name, _ = strings.Cut(local[1:], "]")
+	}
+	return group + "/" + linked.Replace(name) + star + "@" + p.domain
 }
+
+// linked encodes what Jitsi's client deletes from a link, of what it leaves as it is in a room's address.
+var linked = strings.NewReplacer("*", "%2a", "!", "%21", "(", "%28", ")", "%29")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,11 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
+var tenantRoom = regexp.MustCompile(`^\[(.+)\](.+)@muc\.`)
+
 // asClientsWrite returns the address under which Jitsi's clients enter a tenant's room.
 func asClientsWrite(room string) string {
-	return strings.Replace(room, "[acme]stand%20up@muc.", "stand%20up@muc.acme.", 1)
+	return tenantRoom.ReplaceAllString(room, "$2@muc.$1.")
 }
 
 func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
@@ -89,7 +92,10 @@ func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
 		"Привет, мир":               "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82%20%d0%bc%d0%b8%d1%80@" + srv.Domains.MUC,
 		"acme/Stand Up":             "[acme]stand%20up@" + srv.Domains.MUC,
 		"a.b-c_d~e":                 "a.b-c_d~e@" + srv.Domains.MUC,
-		"100% sure":                 "100%25%20sure@" + srv.Domains.MUC,
+		"Täst/Täst":                 "[täst]t%c3%a4st@" + srv.Domains.MUC,
+		"straße/daily":              "[strasse]daily@" + srv.Domains.MUC,
+		"a>b":                       "a%3eb@" + srv.Domains.MUC,
+		"100%25 sure":               "100%25%20sure@" + srv.Domains.MUC,
 		"x@" + srv.Domains.Breakout: "x@" + srv.Domains.Breakout,
 	} {
 		enter := asClientsWrite(room)
@@ -110,6 +116,11 @@ func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
 	}
 	if _, err := c.Directory().Rooms(occupancy.Query{}); reasonOf(err) != occupancy.ReasonModuleMissing {
 		t.Errorf("got %v want that only the module can list", err)
+	}
+	for _, address := range []string{"שלום/daily", "a\u06ddb@" + srv.Domains.MUC} {
+		if got, err := c.Room(ctx, must(names.Room(address))(t)); err != nil || got.Exists || !got.Exact {
+			t.Errorf("%s: got %+v, %v want a room that can't be", address, got, err)
+		}
 	}
 	got, err := c.Room(ctx, must(names.Room("nobody here"))(t))
 	if err != nil || got.Exists || !got.Exact {

@@ -80,7 +80,8 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 		return found, nil
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
-	case refusal.Condition == stanza.ItemNotFound, refusal.Condition == stanza.Gone:
+	case refusal.Condition == stanza.ItemNotFound, refusal.Condition == stanza.Gone,
+		refusal.Condition == stanza.JIDMalformed: // no room can have an address that Prosody's stringprep refuses
 		return d.missing(room, asked), nil
 	case refusal.Condition == stanza.Forbidden:
 		// mod_muc_hide_all answers so for rooms that exist, to whoever isn't in them.

@@ -75,12 +75,8 @@ func NewDirectory(domains ...jid.JID) *Directory {
 	}
 	now := time.Now()
 	for i, j := range domains {
-		w := &watched{jid: j.Domain(), name: j.Domainpart(), named: RoomMain}
-		first, base, _ := strings.Cut(w.name, ".")
-		w.base = base
-		if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {
-			w.named = t
-		}
+		w := &watched{jid: j.Domain(), name: j.Domainpart(), named: roomType(i, j.Domainpart())}
+		_, w.base, _ = strings.Cut(w.name, ".")
 		w.typ = w.named
 		w.published = summary{problem: d.reason(w, now), readable: d.readReason(w, now), current: d.eventReason(w, now)}
 		d.watched = append(d.watched, w)

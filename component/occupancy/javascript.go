@@ -1,26 +1,41 @@
 package occupancy
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
-// strip deletes what the client deletes from each part of a path before it decodes it: _fixPathPart in uri.ts.
-func strip(part string) (string, error) {
-	part = strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`:?#[]@!$&'()*+,;=></"`, r) {
+// browsed is what a browser makes of part of a path before the client sees it:
+// the path percent-encode set of WHATWG URL §1.3, and the | that Chromium encodes besides.
+func browsed(part string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for _, c := range []byte(part) {
+		if c > ' ' && c < 0x7f && strings.IndexByte("\"#<>?^`{|}", c) < 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+	}
+	return b.String()
+}
+
+// deleted are the characters that the client deletes from each part of a path before it decodes it: _fixPathPart in uri.ts.
+const deleted = `:?#[]@!$&'()*+,;=></"`
+
+// strip deletes what the client deletes.
+func strip(part string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(deleted, r) {
 			return -1
 		}
 		return r
 	}, part)
-	if d := decode(part); d == "." || d == ".." {
-		// WHATWG URL §4.1, dot-segments.
-		return "", refuse("no room is called %s: browsers take that out of an address", d)
-	}
-	return part, nil
 }
 
 // decode is JavaScript's decodeURIComponent where that succeeds, and leaves alone what isn't encoded.
@@ -34,13 +49,14 @@ func decode(s string) string {
 
 // encode is JavaScript's encodeURIComponent, but with lower-case digits.
 func encode(s string) string {
+	const hex = "0123456789abcdef"
 	var b strings.Builder
 	for _, c := range []byte(s) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_.!~*'()", c) >= 0:
 			b.WriteByte(c)
 		default:
-			fmt.Fprintf(&b, "%%%02x", c)
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
 		}
 	}
 	return b.String()
@@ -78,4 +94,28 @@ func endsWord(before, after string) bool {
 	last, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(before, ignored))
 	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(after, ignored))
 	return cased(last) && !cased(first)
+}
+
+// prepared is about what Prosody makes of a label of a host name (RFC 3491 §3 and §4).
+// It differs for characters that Unicode 3.2 didn't have, which Prosody refuses.
+func prepared(s string) string {
+	s = strings.Map(func(r rune) rune {
+		// RFC 3454 §B.1.
+		if r == '\u00ad' || r == '\u034f' || r == '\u1806' || '\u180b' <= r && r <= '\u180d' || '\u200b' <= r && r <= '\u200d' ||
+			r == '\u2060' || '\ufe00' <= r && r <= '\ufe0f' || r == '\ufeff' {
+			return -1
+		}
+		return r
+	}, s)
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+}
+
+// lowerASCII lower-cases ASCII and nothing else.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

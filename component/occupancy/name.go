@@ -2,7 +2,6 @@ package occupancy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,11 +33,14 @@ func refuse(format string, args ...any) error {
 
 // Names turns what a caller wrote into the JID of the room that Jitsi's own client would enter.
 // It is immutable and safe for concurrent use.
-type Names struct {
-	domains []string
+type Names struct{ domains []mucDomain }
+
+// mucDomain is a watched MUC domain.
+type mucDomain struct {
+	name string
 
 	// A client addresses a tenant's room at before + tenant + after, and Jitsi's
-	// mod_muc_domain_mapper maps that to the main domain; both are empty where that can't be.
+	// mod_muc_domain_mapper maps that to name; both are empty where that can't be.
 	before, after string
 }
 
@@ -46,44 +48,33 @@ type Names struct {
 // Without any domain every name is refused.
 func NewNames(domains ...jid.JID) *Names {
 	n := &Names{}
-	for _, d := range domains {
-		if part := d.Domainpart(); part != "" {
-			n.domains = append(n.domains, part)
+	for i, j := range domains {
+		d := mucDomain{name: j.Domainpart()}
+		if d.name == "" {
+			continue
 		}
-	}
-	if len(n.domains) > 0 {
-		if prefix, base, ok := strings.Cut(n.domains[0], "."); ok {
-			n.before, n.after = prefix+".", "."+base
+		if prefix, base, ok := strings.Cut(d.name, "."); ok && roomType(i, d.name) == RoomMain {
+			d.before, d.after = prefix+".", "."+base
 		}
+		n.domains = append(n.domains, d)
 	}
 	return n
 }
 
 // Room returns the bare JID of the room that is written as
 //
-//   - a name as typed, or as it stands in a URL: "My Room", "my%20room",
-//   - a tenant's room: "tenant/room" or "[tenant]room",
-//   - a JID on a watched domain: "room@muc.meet.jitsi", "[tenant]room@muc.meet.jitsi",
-//   - a JID as a tenant's client knows it: "room@muc.tenant.meet.jitsi".
+//   - what follows the host in a link, typed or encoded: "My Room", "my%20room", "tenant/room", "room?jwt=…",
+//   - a tenant's room as Prosody has it: "[tenant]room",
+//   - the JID of a room on a watched domain: "room@muc.meet.jitsi", "[tenant]room@muc.meet.jitsi",
+//   - a JID as a tenant's client knows it: "room@muc.tenant.meet.jitsi",
+//   - a link on a given domain: "/My Room@muc.meet.jitsi", "tenant/My Room@muc.meet.jitsi".
 //
-// The JID that Room returns, written out, is read as itself.
+// A JID is the address itself: whatever room Prosody has, its JID is read as that room.
+// No JID has a / before its @, which is what tells the last form apart.
+//
 // The error is always a [*NameError]: what can't be read is refused, never guessed at.
 func (n *Names) Room(written string) (jid.JID, error) {
-	if len(n.domains) == 0 {
-		return jid.JID{}, refuse("no MUC domain is watched")
-	}
-	if !utf8.ValidString(written) {
-		return jid.JID{}, refuse("a room name has to be UTF-8")
-	}
-	if strings.ContainsFunc(written, control) {
-		return jid.JID{}, refuse("a room name can't hold control characters")
-	}
-	local, domain, err := "", n.domains[0], error(nil)
-	if node, host, ok := strings.Cut(written, "@"); ok {
-		local, domain, err = n.address(node, host)
-	} else {
-		local, err = typed(written)
-	}
+	local, domain, err := n.read(written)
 	if err != nil {
 		return jid.JID{}, err
 	}
@@ -91,20 +82,17 @@ func (n *Names) Room(written string) (jid.JID, error) {
 	if len(local) > 1023 {
 		return jid.JID{}, refuse("a room name can't be longer than 1023 bytes; this one has %d when it is percent-encoded", len(local))
 	}
-	j, err := jid.New(local, domain, "")
-	if err != nil {
-		// %27: the client deletes an apostrophe only where it isn't encoded.
-		return jid.JID{}, refuse("XMPP has no address for this name: %v", err)
+	if strings.Contains(local, "'") {
+		// The client deletes an apostrophe only where it isn't encoded.
+		return jid.JID{}, refuse("XMPP has no address for a name with an apostrophe")
 	}
-	if j.Localpart() != local {
-		return jid.JID{}, refuse("XMPP has another address for this name")
-	}
-	return j, nil
+	// PRECIS refuses some of the rooms that Prosody's stringprep lets pass, such as [täst]room.
+	return jid.NewUnsafe(local, domain, "").JID, nil
 }
 
 // Name returns the shortest writing that [Names.Room] reads as room: its localpart on the main domain, or else its JID.
 func (n *Names) Name(room jid.JID) string {
-	if len(n.domains) > 0 && room.Domainpart() == n.domains[0] {
+	if len(n.domains) > 0 && room.Domainpart() == n.domains[0].name {
 		if same, err := n.Room(room.Localpart()); err == nil && same.Equal(room) {
 			return room.Localpart()
 		}
@@ -112,83 +100,132 @@ func (n *Names) Name(room jid.JID) string {
 	return room.String()
 }
 
-// typed returns the localpart for a name, or for what stands behind the host in an address bar.
-// The steps and their order are those of parseURIString in jitsi-meet's react/features/base/util/uri.ts,
-// but that white space stays, as it does in a link: browsers encode it before the client sees it.
-func typed(written string) (string, error) {
-	if end := strings.IndexAny(written, "?#"); end >= 0 {
-		written = written[:end]
-	}
-	written = strings.TrimPrefix(written, "/")
-	group, name, grouped := strings.Cut(written, "/")
-	if strings.HasPrefix(written, "[") {
-		var err error
-		if group, name, err = cutTenant(written); err != nil {
-			return "", err
-		}
-		grouped = true
-	}
+// read returns the localpart and the watched domain of the room that is written so.
+func (n *Names) read(written string) (local, domain string, err error) {
 	switch {
-	case strings.Count(written, "[") != strings.Count(written, "]"):
-		return "", refuse(unpaired)
-	case !grouped:
-		group, name = "", written
-	case strings.Contains(name, "/"):
-		// nginx and the domain mapper know of one level only, see [Names.domain].
-		return "", refuse("a room has one tenant at most, as in tenant/room")
+	case len(n.domains) == 0:
+		return "", "", refuse("no MUC domain is watched")
+	case !utf8.ValidString(written):
+		return "", "", refuse("a room name has to be UTF-8")
+	case strings.ContainsFunc(written, control):
+		return "", "", refuse("a room name can't hold control characters")
 	}
+	node, host, at := strings.Cut(written, "@")
+	if !at {
+		local, err = link(written)
+		return local, n.domains[0].name, err
+	}
+	host, _, full := strings.Cut(host, "/")
+	group, domain, ok := n.domain(host)
+	switch {
+	case !ok && strings.ContainsAny(node, "?#"):
+		// The @ is in the query or fragment of a link.
+		local, err = link(written)
+		return local, n.domains[0].name, err
+	case !ok:
+		return "", "", &NameError{
+			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.watched(), ", "), err: ErrNotWatched,
+		}
+	case full:
+		return "", "", refuse("a room's JID has no resource: nothing can stand behind the domain")
+	case strings.Contains(node, "/"):
+		local, err = link(node)
+	default:
+		local, err = nodeOf(node)
+	}
+	if err != nil || group == "" {
+		return local, domain, err
+	}
+	if strings.HasPrefix(local, "[") {
+		return "", "", refuse("a room has one tenant, either in front of it or in the domain")
+	}
+	group, err = label(group)
+	return group + local, domain, err
+}
 
-	var err error
-	if grouped {
-		if group, err = strip(group); err == nil {
-			group, err = tenant(group)
-		}
-		if err != nil {
-			return "", err
-		}
+// watched returns the names of the watched domains.
+func (n *Names) watched() (names []string) {
+	for _, d := range n.domains {
+		names = append(names, d.name)
 	}
-	if name, err = strip(name); err == nil {
-		name, err = room(name)
+	return names
+}
+
+// link returns the localpart for what follows the host in a link.
+// The steps and their order are those of a browser, and then of parseURIString in jitsi-meet's react/features/base/util/uri.ts.
+func link(written string) (string, error) {
+	l, err := cutLink(written)
+	if err != nil {
+		return "", err
 	}
+	name, err := room(strip(l.name))
+	if err != nil || !l.grouped {
+		return name, err
+	}
+	group, err := tenant(l.group)
 	return group + name, err
 }
 
-// address returns the localpart and the watched domain for a JID.
-// Nothing is stripped from it: the client does that to URLs only.
-func (n *Names) address(node, host string) (local, domain string, err error) {
-	if strings.Contains(node, "/") {
-		return "", "", refuse("a tenant's room is tenant/room or [tenant]room@domain, not both")
+// path is what a link has of a room, as a browser tells it to the client.
+type path struct {
+	group, name string
+	grouped     bool
+}
+
+// cutLink takes a link apart as a browser does (WHATWG URL §4.4), and [tenant]room, which is no link.
+func cutLink(written string) (l path, err error) {
+	if end := strings.IndexAny(written, "?#"); end >= 0 {
+		written = written[:end]
+	} else {
+		written = strings.TrimRight(written, " ")
 	}
-	if strings.Contains(host, "/") {
-		return "", "", refuse("a room's JID has no resource: nothing can stand behind the domain")
+	written = strings.TrimPrefix(strings.ReplaceAll(written, `\`, "/"), "/")
+	if l.group, l.name, l.grouped = strings.Cut(written, "/"); strings.HasPrefix(written, "[") {
+		if l.group, l.name, err = cutTenant(written); err != nil {
+			return path{}, err
+		}
+		l.grouped = true
 	}
-	group, domain, ok := n.domain(host)
-	if !ok {
-		return "", "", &NameError{
-			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.domains, ", "), err: ErrNotWatched,
+	switch {
+	case strings.Count(written, "[") != strings.Count(written, "]"):
+		return path{}, refuse(unpaired)
+	case !l.grouped:
+		l.group, l.name = "", written
+	case strings.Contains(l.name, "/"):
+		// nginx and the domain mapper know of one level only, see [Names.domain].
+		return path{}, refuse("a room has one tenant at most, as in tenant/room; of a whole link, write what follows the host")
+	}
+	for _, part := range []string{l.group, l.name} {
+		if d := decode(part); d == "." || d == ".." {
+			// WHATWG URL §4.1, dot-segments.
+			return path{}, refuse("no room is called %s: browsers take that out of an address", d)
 		}
 	}
-	grouped := group != ""
-	if strings.HasPrefix(node, "[") {
-		if grouped {
-			return "", "", refuse("a room has one tenant, either in brackets or in the domain")
-		}
-		if group, node, err = cutTenant(node); err != nil {
-			return "", "", err
-		}
-		grouped = true
+	l.group, l.name = browsed(l.group), browsed(l.name)
+	return l, nil
+}
+
+// nodeOf returns the localpart for that of a JID as somebody wrote it.
+//
+// It stays as it is but for the case of ASCII, which Prosody never keeps: two rooms can differ in anything else.
+// What no JID can hold (RFC 3920 §A.5) is only text, which is encoded as the client would encode it;
+// nothing is deleted from it, for the client does that to links only.
+func nodeOf(node string) (string, error) {
+	if node != "" && !strings.ContainsAny(node, `"&':<>`) && !strings.ContainsFunc(node, unicode.IsSpace) {
+		return lowerASCII(node), nil
 	}
-	if grouped {
-		if group, err = tenant(group); err != nil {
-			return "", "", err
-		}
+	if !strings.HasPrefix(node, "[") {
+		return room(node)
 	}
-	// What already is a localpart of Jitsi's stays as it is. To normalize twice isn't always
-	// the same as once: H and U+0331 don't compose, but h and U+0331 do.
-	if node == "" || strings.ToLower(encode(decode(node))) != node {
-		node, err = room(node)
+	group, name, err := cutTenant(node)
+	if err != nil {
+		return "", err
 	}
-	return group + node, domain, err
+	if group, err = label(group); err != nil {
+		return "", err
+	}
+	name, err = room(name)
+	return group + name, err
 }
 
 // domain returns the watched domain that host means, and the tenant if host is a client's address of one.
@@ -198,16 +235,20 @@ func (n *Names) domain(host string) (group, domain string, ok bool) {
 	if j, err := jid.New("", host, ""); err == nil {
 		host = j.Domainpart()
 	}
-	if slices.Contains(n.domains, host) {
-		return "", host, true
+	for _, d := range n.domains {
+		if d.name == host {
+			return "", host, true
+		}
 	}
-	group, before := strings.CutPrefix(host, n.before)
-	group, after := strings.CutSuffix(group, n.after)
-	// One label, as target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua has it.
-	if n.before == "" || !before || !after || group == "" || strings.Contains(group, ".") {
-		return "", "", false
+	for _, d := range n.domains {
+		group, before := strings.CutPrefix(host, d.before)
+		group, after := strings.CutSuffix(group, d.after)
+		// One label, as target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua has it.
+		if d.before != "" && before && after && group != "" && !strings.Contains(group, ".") {
+			return group, d.name, true
+		}
 	}
-	return group, n.domains[0], true
+	return "", "", false
 }
 
 // cutTenant takes [tenant]room apart.
@@ -219,43 +260,59 @@ func cutTenant(s string) (group, name string, err error) {
 	return group, name, nil
 }
 
-// tenant returns the bracketed tenant that stands before a room.
-// The client makes it a label of a host name, each dot an underscore, and encodes nothing
-// (docker-jitsi-meet's web/rootfs/defaults/system-config.js). So täst/room is [täst]room on the server,
-// which jid.New refuses by its bidi rule; it is refused here first, in words.
+// tenant returns the bracketed tenant that stands before a room: on the web it is what nginx has decoded of a link.
 func tenant(part string) (string, error) {
-	name, err := clean(part, "a tenant")
-	if err != nil {
+	name := decode(part)
+	if strings.Contains(part, "%") && name == part {
+		return "", refuse("a tenant can't hold a %% that encodes nothing: a web server refuses such a link")
+	}
+	return label(name)
+}
+
+// label returns the bracketed tenant for one that isn't encoded. The client makes it a label of a host name, each dot an underscore
+// (docker-jitsi-meet's web/rootfs/defaults/meet.conf and system-config.js), which Prosody prepares as one.
+// Nothing is encoded: täst/room is [täst]room on the server.
+func label(name string) (string, error) {
+	if err := possible(name, "a tenant"); err != nil {
 		return "", err
 	}
-	name = strings.ReplaceAll(name, ".", "_")
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return "", refuse("a tenant is part of a host name: it can only hold letters a-z, digits, - and _")
+	if name = prepared(lower(strings.ReplaceAll(name, ".", "_"))); name == "" {
+		return "", refuse("a tenant can't be empty")
+	}
+	if i := strings.IndexFunc(name, noLabel); i >= 0 {
+		c, _ := utf8.DecodeRuneInString(name[i:])
+		return "", refuse("a tenant is part of a host name: it can't hold %q", c)
 	}
 	return "[" + name + "]", nil
 }
 
-// room returns the localpart for a room, tenant aside: getBackendSafeRoomName in uri.ts.
-func room(part string) (string, error) {
-	name, err := clean(part, "a room name")
-	return encode(name), err
+// noLabel reports whether r can't be in a tenant: Prosody, or nginx before it, refuses such an address.
+func noLabel(r rune) bool {
+	return strings.ContainsRune(`"&':<>@/.[]`, r) || unicode.IsSpace(r)
 }
 
-// clean decodes, normalizes and lower-cases part, which is what the error calls it.
-func clean(part, what string) (string, error) {
-	part = decode(part)
-	if part == "" {
-		return "", refuse("%s can't be empty", what)
+// room returns the localpart for a room, tenant aside: getBackendSafeRoomName in uri.ts.
+func room(part string) (string, error) {
+	name := decode(part)
+	if err := possible(name, "a room name"); err != nil {
+		return "", err
 	}
-	if strings.ContainsFunc(part, control) {
-		return "", refuse("%s can't hold control characters", what)
+	return encode(lower(norm.NFKC.String(name))), nil
+}
+
+// possible returns why nothing can be called name, which is decoded, and which the error calls what.
+func possible(name, what string) error {
+	if name == "" {
+		return refuse("%s can't be empty", what)
+	}
+	if strings.ContainsFunc(name, control) {
+		return refuse("%s can't hold control characters", what)
 	}
 	// NFKC of x/text puts a U+034F behind each 30th combining mark (UAX #15 §13); JavaScript's doesn't.
-	normal := norm.NFKC.String(part)
-	if strings.Count(normal, "\u034f") != strings.Count(part, "\u034f") {
-		return "", refuse("%s can't have more than 30 combining marks in a row", what)
+	if strings.Count(norm.NFKC.String(name), "\u034f") != strings.Count(name, "\u034f") {
+		return refuse("%s can't have more than 30 combining marks in a row", what)
 	}
-	return lower(normal), nil
+	return nil
 }
 
 // control reports whether r is one of C0, DEL and C1, or else no Char of XML 1.0 §2.2.

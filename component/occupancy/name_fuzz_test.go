@@ -6,17 +6,26 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
 )
 
 // producible are the localparts that Jitsi can bring about: the image of encodeURIComponent,
 // lower-cased, without the apostrophe that XMPP forbids, behind a tenant that can be part of a host name.
-var producible = regexp.MustCompile(`^(\[[a-z0-9_-]+\])?([a-z0-9_.!~*()-]|%[0-9a-f]{2})+$`)
+var producible = regexp.MustCompile(`^(\[[^\]["&'/:<>@.\sA-Z]+\])?([a-z0-9_.!~*()-]|%[0-9a-f]{2})+$`)
+
+// possible are the localparts that Prosody can have: of any other program than Jitsi, too.
+var possible = regexp.MustCompile(`^[^"&'/:<>@\sA-Z]+$`)
 
 // FuzzNames holds that whatever is written, Room returns either a reason
-// or a JID that Jitsi could have made and that stands for itself.
+// or a JID that stands for itself: one that Jitsi could have made, unless a JID was written.
+// However that is shown to people, it is read as the same room.
 func FuzzNames(f *testing.F) {
 	data, err := os.ReadFile("testdata/names.json")
 	if err != nil {
@@ -40,7 +49,7 @@ func FuzzNames(f *testing.F) {
 			return
 		}
 		local := got.Localpart()
-		if !producible.MatchString(local) || len(local) > 1023 {
+		if !producible.MatchString(local) && !(strings.Contains(written, "@") && possible.MatchString(local)) || len(local) > 1023 {
 			t.Errorf("%q: got localpart %q of %d bytes, which Jitsi can't produce", written, local, len(local))
 		}
 		if !slices.Contains(watched, got.Domainpart()) || got.Resourcepart() != "" {
@@ -50,5 +59,41 @@ func FuzzNames(f *testing.F) {
 		if err != nil || !again.Equal(got) {
 			t.Errorf("%q: got %s, which reads as %s, %v", written, got, again, err)
 		}
+		checkShown(t, n, got)
+		shown := occupancy.Readable(written)
+		if same, err := n.Room(shown); err != nil || !same.Equal(got) {
+			t.Errorf("%q is shown as %q, which reads as %s, %v", written, shown, same, err)
+		}
 	})
+}
+
+// FuzzNames_ListedRoomIsReadAsItself holds that of whatever address a room is, its JID and its name are read as that room.
+func FuzzNames_ListedRoomIsReadAsItself(f *testing.F) {
+	for _, local := range addresses {
+		f.Add(local)
+	}
+	n := names(watched...)
+	f.Fuzz(func(t *testing.T, local string) {
+		if !utf8.ValidString(local) || !possible.MatchString(local) || strings.ContainsFunc(local, unicode.IsControl) ||
+			strings.ContainsFunc(local, unicode.IsSpace) || strings.ContainsAny(local, "\ufffe\uffff") || len(local) > 1023 {
+			return // Prosody has no such room
+		}
+		for _, domain := range watched {
+			checkShown(t, n, jid.NewUnsafe(local, domain, "").JID)
+		}
+	})
+}
+
+// checkShown wants everything that a room is shown as to be read as that room.
+func checkShown(t *testing.T, n *occupancy.Names, room jid.JID) {
+	t.Helper()
+	name := n.Name(room)
+	for _, written := range []string{room.String(), name, occupancy.Readable(name), occupancy.Readable(room.String())} {
+		if got, err := n.Room(written); err != nil || !got.Equal(room) {
+			t.Errorf("%s is shown as %q, which reads as %s, %v", room, written, got, err)
+		}
+		if found := n.Search(written); !found(room.String()) {
+			t.Errorf("%s is shown as %q, by which no search finds it", room, written)
+		}
+	}
 }

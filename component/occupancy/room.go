@@ -102,6 +102,15 @@ const (
 	RoomLobby    RoomType = "lobby"
 )
 
+// roomType returns what the rooms of the i-th watched domain are for. The first is the main one, whatever it is called.
+func roomType(i int, domain string) RoomType {
+	first, _, _ := strings.Cut(domain, ".")
+	if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {
+		return t
+	}
+	return RoomMain
+}
+
 // RoomRef is a room as another one tells of it.
 type RoomRef struct {
 	JID  jid.JID

@@ -1,0 +1,142 @@
+package api_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/api"
+	"ppch/component/occupancy"
+)
+
+// twoJitsis are the names on two main domains.
+var twoJitsis = occupancy.NewNames(mainDomain, breakoutDomain, secondDomain)
+
+// secondDomain is the MUC domain of another Jitsi.
+var secondDomain = jid.MustParse("conference.b.example")
+
+// opens makes rooms all that there are on a domain.
+func opens(d *occupancy.Directory, domain jid.JID, rooms ...string) {
+	var deltas []occupancy.Delta
+	for _, room := range rooms {
+		deltas = append(deltas, occupancy.Delta{Room: room + "@" + domain.String(), New: true})
+	}
+	d.Begin(domain, occupancy.Trust{})
+	if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Deltas: deltas}, now); err != nil {
+		panic(err)
+	}
+}
+
+// keysFor returns a service that has a key for each of some rooms, as people write them, and those keys.
+func keysFor(t *testing.T, rooms ...string) (*service, map[string]string) {
+	t.Helper()
+	keys, lines := map[string]string{}, ""
+	for i, room := range rooms {
+		key, line, err := api.NewKey(api.KeyRequest{Name: "key" + strings.Repeat("i", i), Scopes: []string{"all"}, Rooms: []string{room}}, twoJitsis)
+		if err != nil {
+			t.Fatalf("%q: %v", room, err)
+		}
+		keys[room], lines = key, lines+line+"\n"
+	}
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := occupancy.NewDirectory(mainDomain, breakoutDomain, secondDomain)
+	for _, domain := range []jid.JID{mainDomain, breakoutDomain, secondDomain} {
+		opens(d, domain)
+	}
+	return start(t, both(told(d), func(cfg *api.Config) {
+		cfg.Names = twoJitsis
+		cfg.Keys = keyring(api.KeyringConfig{File: file, Names: twoJitsis})
+	})), keys
+}
+
+// admits reports whether a room may be asked for with a key.
+func (s *service) admits(t *testing.T, key, room string) bool {
+	t.Helper()
+	got := s.do(ask{target: "/api/rooms/" + url.PathEscape(room) + "/participants", header: http.Header{"X-Api-Key": {key}}})
+	if got.status != http.StatusOK {
+		got.wantProblem(t, http.StatusForbidden, "room-not-allowed")
+	}
+	return got.status == http.StatusOK
+}
+
+// TestRoomPattern_AdmitsOneRoomByAnySpelling has a key for each way to write each room, and asks by each of them.
+func TestRoomPattern_AdmitsOneRoomByAnySpelling(t *testing.T) {
+	spellings := [][]string{
+		{"C++", "c", "C", "c@muc.meet.jitsi", "/C+@muc.meet.jitsi"},
+		{"C%2B%2B", "c%2b%2b", "c%2B%2B@muc.meet.jitsi"},
+		{"My Room", "my%20room", "MY%20ROOM@muc.meet.jitsi"},
+		{"a>b", "a%3Eb", "a%3eb@muc.meet.jitsi"},
+		{"acme/b", "[acme]b", "ACME/B", "b@muc.acme.meet.jitsi"},
+		{"acme%2Fb", "acme%2fb@muc.meet.jitsi"},
+		{"täst/Daily", "[täst]daily", "T%C3%84ST/daily", "daily@muc.täst.meet.jitsi", "[täst]daily@muc.meet.jitsi"},
+		{"daily@conference.acme.b.example", "[acme]daily@conference.b.example", "acme/Daily@conference.b.example"},
+		{"acme/daily", "[acme]daily@muc.meet.jitsi"},
+		{"a+b@muc.meet.jitsi", "A+B@MUC.meet.jitsi"},
+		{"a%2bb@muc.meet.jitsi", "a%2Bb"},
+		{"привет@muc.meet.jitsi"},
+		{"Привет", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82@muc.meet.jitsi", "/привет@muc.meet.jitsi"},
+		{"a%2Ab%21", "a%2ab%21"},
+		{"a%2Ab%21@conference.b.example", "a%2ab%21@conference.b.example"},
+		{"/a%2Ab%21@conference.b.example"},
+	}
+	var all []string
+	for _, room := range spellings {
+		all = append(all, room...)
+	}
+	s, keys := keysFor(t, all...)
+	for i, room := range spellings {
+		for _, limit := range room {
+			for j, other := range spellings {
+				for _, asked := range other {
+					if got := s.admits(t, keys[limit], asked); got != (i == j) {
+						t.Errorf("the key for %q admits %q: got %t want %t", limit, asked, got, i == j)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestRoomPattern_StarIsForWhatFollows is about the rooms that a pattern stands for, and those next to them.
+func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
+	for _, c := range []struct {
+		pattern       string
+		admits, keeps []string
+	}{
+		{"täst/*", []string{"Täst/daily", "täst/%20", "[täst]x@muc.meet.jitsi"}, []string{"täst", "tast/daily", "täst2/daily", "täst/daily@conference.b.example", "täst%2Fdaily"}},
+		{"*@conference.acme.b.example", []string{"daily@conference.acme.b.example", "acme/My Room@conference.b.example"}, []string{"acme/daily", "daily@conference.b.example"}},
+		{"acme/stand*@conference.b.example", []string{"acme/Stand Up@conference.b.example"}, []string{"acme/Stand Up", "acme/sit@conference.b.example"}},
+		{"C%2B*", []string{"C%2B", "C%2B%2B", "c%2bx@muc.meet.jitsi"}, []string{"C++", "c", "cx"}},
+		{"c+*", []string{"C++", "c", "cx", "c%2b%2b"}, []string{"d"}}, // as c*, for the client deletes a +
+		{"a>*", []string{"a>b", "a%3Eb"}, []string{"ab", "a"}},
+		{"a%2A*", []string{"a%2Ab", "a%2a"}, []string{"ab", "a"}},
+		{"a+*@muc.meet.jitsi", []string{"a+b@muc.meet.jitsi"}, []string{"a+b", "a%2Bb"}},
+	} {
+		s, keys := keysFor(t, c.pattern)
+		for _, room := range c.admits {
+			if !s.admits(t, keys[c.pattern], room) {
+				t.Errorf("the key for %q keeps %q out", c.pattern, room)
+			}
+		}
+		for _, room := range c.keeps {
+			if s.admits(t, keys[c.pattern], room) {
+				t.Errorf("the key for %q admits %q", c.pattern, room)
+			}
+		}
+	}
+}
+
+func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
+	_, _, err := api.NewKey(api.KeyRequest{Name: "a", Scopes: []string{"all"}, Rooms: []string{"a,b@muc.meet.jitsi"}}, twoJitsis)
+	if err == nil || !strings.Contains(err.Error(), "a comma separates rooms") {
+		t.Errorf("got %v, but the line would be one of two rooms", err)
+	}
+}

@@ -1,0 +1,107 @@
+package occupancy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"ppch/component/occupancy"
+	"ppch/prosody/prosodytest"
+)
+
+// links are what stands behind the host in links, as people write them.
+func links(t testing.TB) (all []string) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/links.json")
+	if err == nil {
+		err = json.Unmarshal(data, &all)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// syllables are what names are made of at random: all that means anything to a browser, the client, or Prosody.
+var syllables = append(strings.Split("a B 1 é É ß Σ ς İ ｔ ﬁ 会 🎉 ̱ \u200d \u00ad \u3000 \u202e . .. - _ ~ % %2 %25 %2B %2b %41 %C3%A9 %c3 %20 %2F %5B %3C", " "),
+	strings.Split(":?#[]!$&'()*+,;=></\"\\^`{|} /", "")...)
+
+func randomLinks(n int) (all []string) {
+	random := rand.New(rand.NewPCG(15, 9)) //nolint:gosec // the same each time
+	for range n {
+		var b strings.Builder
+		for range 1 + random.IntN(7) {
+			b.WriteString(syllables[random.IntN(len(syllables))])
+		}
+		all = append(all, b.String())
+	}
+	return all
+}
+
+// refusals are the reasons for which a link is refused although a browser would enter something, in words of the reason.
+var refusals = []string{
+	"browsers take that out",  // dot segments
+	"no partner",              // brackets are a tenant here, so one alone is a mistake
+	"one tenant at most",      // "[a]b/c"
+	"apostrophe",              // Prosody refuses its address
+	"can't hold control",      // as does XML
+	"30 combining marks",      // NFKC of x/text
+	"a tenant can't be empty", // "//room", which nginx makes one slash
+	"part of a host name",     // "a/[b", or a tenant that Prosody refuses
+}
+
+// TestNames_AreReadAsJitsiReadsThem holds Room to testdata/jitsi.mjs, which works out in JavaScript, by a browser's URL, which room is entered.
+func TestNames_AreReadAsJitsiReadsThem(t *testing.T) {
+	written := append(links(t), randomLinks(5000)...)
+	for i := range written {
+		// In front, brackets are a tenant as Prosody has it, which no link has; an @ makes a JID.
+		if strings.HasPrefix(strings.TrimLeft(written[i], `/\`), "[") {
+			written[i] = strings.TrimLeft(written[i], `/\[`)
+		}
+		written[i] = strings.ReplaceAll(written[i], "@", "%40")
+	}
+	in, err := json.Marshal(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := exec.Command(prosodytest.Installed(t, "node"), "testdata/jitsi.mjs")
+	reference.Stdin, reference.Stderr = strings.NewReader(string(in)), t.Output()
+	out, err := reference.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entered []struct{ Local, None string }
+	if err := json.Unmarshal(out, &entered); err != nil {
+		t.Fatal(err)
+	}
+	n := names(watched...)
+	rooms := 0
+	for i, want := range entered {
+		got, err := n.Room(written[i])
+		var refused *occupancy.NameError
+		switch {
+		case err == nil && got.Localpart() != want.Local:
+			t.Errorf("%q: got %q want %q (%s)", written[i], got.Localpart(), want.Local, want.None)
+		case err == nil:
+			rooms++
+		case !errors.As(err, &refused) || want.Local != "" && !mayRefuse(refused.Reason):
+			t.Errorf("%q: got %v want %q", written[i], err, want.Local)
+		}
+	}
+	if rooms < 2500 {
+		t.Errorf("only %d names were those of rooms", rooms)
+	}
+}
+
+func mayRefuse(reason string) bool {
+	for _, r := range refusals {
+		if strings.Contains(reason, r) {
+			return true
+		}
+	}
+	return false
+}
