@@ -278,8 +278,8 @@ func TestOnlyFieldsThatMayBeMissingAreOptional(t *testing.T) {
 	}
 	slices.Sort(optional)
 	want := []string{
-		"ListedRoom asked_as", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants", "Participants note",
-		"Problem reason", "Problem retry_after", "Room note",
+		"ListedRoom asked_as", "ListedRoom name_note", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants",
+		"Participants name_note", "Participants note", "Problem reason", "Problem retry_after", "Room name_note", "Room note",
 	}
 	if diff := cmp.Diff(want, optional); diff != "" {
 		t.Errorf("- want, + openapi.yaml:\n%s", diff)

@@ -1,12 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"ppch/component/occupancy"
@@ -36,9 +36,9 @@ type listQuery struct {
 
 // filter is which rooms of the listed domains are wanted.
 type filter struct {
-	tenant *string // "" for rooms of no tenant
-	least  int
-	text   string
+	tenants []string // as it is written and as it is read, either "" for rooms of none; nil for rooms of any
+	least   int
+	found   func(address string) bool
 }
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
@@ -50,7 +50,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	if q.values.Has("name") {
 		return s.getNamedRooms(w, r, q)
 	}
-	list, err := parseListQuery(q, exchangeOf(w).grant)
+	list, err := parseListQuery(q, s.names, exchangeOf(w).grant)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) er
 }
 
 // parseListQuery returns what q asks for.
-func parseListQuery(q *query, grant grant) (listQuery, error) {
+func parseListQuery(q *query, names *occupancy.Names, grant grant) (listQuery, error) {
 	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
 		return listQuery{}, err
 	}
@@ -84,11 +84,11 @@ func parseListQuery(q *query, grant grant) (listQuery, error) {
 		grant:  grant,
 		filter: filter{
 			least: q.number("min_participants", 0, 0, 1<<30),
-			text:  strings.ToLower(q.text("q")),
+			found: names.Search(q.text("q")),
 		},
 	}
-	if tenant := strings.ToLower(q.text("tenant")); q.values.Has("tenant") {
-		list.filter.tenant = &tenant
+	if tenant := q.text("tenant"); q.values.Has("tenant") {
+		list.filter.tenants = []string{tenant, occupancy.Tenant(tenant)}
 	}
 	sorts := []string{"name", "participants", "created"} // in the order of occupancy's
 	list.sort.By = occupancy.Order(slices.Index(sorts, q.choice("sort", sorts...)))
@@ -147,22 +147,13 @@ func (q listQuery) keep() func(occupancy.Glance) bool {
 		switch {
 		case g.Participants < f.least:
 			return false
-		case f.tenant != nil && *f.tenant != g.Tenant:
+		case f.tenants != nil && !slices.Contains(f.tenants, g.Tenant):
 			return false
 		case !q.grant.seesAddress(g.Address):
 			return false
 		}
-		return f.text == "" || strings.Contains(searchable(g.Address), f.text)
+		return f.found(g.Address)
 	}
-}
-
-// searchable returns the name of a room as people write it, in lower case, as Jitsi's rooms are.
-func searchable(address string) string {
-	local, _, _ := strings.Cut(address, "@")
-	if name, err := url.PathUnescape(local); err == nil {
-		local = name
-	}
-	return strings.ToLower(local)
 }
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
@@ -184,6 +175,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	}
 	l := list{shape: as, rooms: make([]occupancy.Glance, 0, len(names)), names: make([][]byte, 0, len(names))}
 	index := make(map[string]int, len(names)) // in l, by address
+	notes := make([]string, 0, len(names))
 	for i, name := range names {
 		named, err := s.roomNamed(name)
 		if err == nil && !exchangeOf(w).grant.sees(named.jid) {
@@ -198,6 +190,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 		address := named.jid.String()
 		if i, ok := index[address]; ok {
 			l.names[i] = append(append(l.names[i], ','), named.quoted()...)
+			notes[i] = cmp.Or(notes[i], s.names.Remark(name, named.jid, l.rooms[i].Exists))
 			continue
 		}
 		g, err := s.glance(r.Context(), named.jid)
@@ -209,9 +202,10 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 		}
 		index[address] = len(l.rooms)
 		l.rooms, l.names = append(l.rooms, g), append(l.names, named.askedAs())
+		notes = append(notes, s.names.Remark(name, named.jid, g.Exists))
 	}
 	for i := range l.names {
-		l.names[i] = append(l.names[i], ']')
+		l.names[i] = append(append(l.names[i], ']'), noteMember(notes[i])...)
 	}
 	return s.writeList(w, r, l)
 }

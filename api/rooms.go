@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"mellium.im/xmpp/jid"
 
@@ -64,7 +65,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	}
 	a := s.newAnswer(as)
 	defer a.release()
-	now, err := a.room(r.Context(), named.called, glance)
+	now, err := a.room(r.Context(), append(slices.Clip(named.called), noteMember(s.names.Remark(name, room, glance.Exists))...), glance)
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,14 @@ type namedRoom struct {
 }
 
 const roomName = `"room_name":`
+
+// noteMember returns the member, behind others, for what should be known about how a name was read; nothing for nothing.
+func noteMember(note string) []byte {
+	if note == "" {
+		return nil
+	}
+	return append([]byte(`,"name_note":`), marshal(note)...)
+}
 
 // askedAs returns the members for a room that is called by that name and maybe others, whose list is left open.
 func (n namedRoom) askedAs() []byte {

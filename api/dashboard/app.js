@@ -197,7 +197,7 @@ function drawCharts() {
 }
 
 function entitle() {
-	const title = view.jid === null ? "Rooms · PPCH" : `${find("room-name").textContent} · PPCH`;
+	const title = view.jid === null ? "Rooms · PPCH" : `${view.written} · PPCH`;
 	if (document.title !== title) document.title = title;
 }
 

@@ -39,7 +39,7 @@ export class Feed {
 		if (!verb && name !== "reset") return;
 		const who = e.occupant;
 		if (who?.kind === "focus") return; // who comes and goes with each room
-		this.#news.push({name, verb, at: Date.parse(e.time), jid: e.room_jid ?? null, title: e.room_name ? roomTitle(e.room_name).title : "", who, people: e.participant_count});
+		this.#news.push({name, verb, at: Date.parse(e.time), jid: e.room_jid ?? null, title: e.room_name ? roomTitle(e.room_name).written : "", who, people: e.participant_count});
 		if (this.#news.length > kept) this.#news.shift();
 		if (verb) this.#tally[verb]++;
 		this.#later();

@@ -62,17 +62,55 @@ const blank = /^[\s\u115f\u1160\u2800\u3164\uffa0]*$/u;
 export const isBlank = text => blank.test(text);
 
 /**
- * A room's name as people write it: its tenant apart, and not percent-encoded, which is for the wire alone.
- * @param {string} name  room_name of the API
- * @returns {{tenant: string, title: string}}
+ * A room's name as people write it: its tenant apart, and percent-encoded only where it would be another room's else, or could not be seen.
+ * What is shown as written finds the room wherever PPCH asks for one. On another domain than the main one that takes the domain,
+ * and a slash where the rest isn't the JID itself.
+ * @param {string} name  room_name of the API, or a JID
+ * @param {string} [main]  the main domain, without which the JID of a room there is shown as such
+ * @returns {{tenant: string, title: string, written: string}}
  */
-export function roomTitle(name) {
-	const at = name.lastIndexOf("@");
-	const [, tenant = "", local] = /^(?:\[([^\]]*)\])?(.*)$/su.exec(at < 0 ? name : name.slice(0, at));
-	return {tenant: visible(decoded(tenant)), title: visible(decoded(local || name))};
+export function roomTitle(name, main = "") {
+	const at = name.indexOf("@");
+	let domain = at < 0 ? "" : name.slice(at);
+	const [, group = "", rest] = /^(?:\[([^\]]*)\](?=.))?(.*)$/su.exec(at < 0 ? name : name.slice(0, at));
+	const tenant = visible(group);
+	const title = [plain(rest, ""), plain(rest, "%")].find(text => localpart(text) === rest);
+	if (domain === `@${main}` && title) domain = "";
+	if (!title || domain && !rest.includes("%")) return {tenant, title: visible(name), written: visible(name)};
+	const written = `${group && encodeUnseen(group)}${group || domain ? "/" : ""}${title}${domain}`;
+	return {tenant, title: domain ? written : title, written};
 }
 
-function decoded(text) {
+// What joins letters, or parts of an emoji, where there are such.
+const joiner = /^[\u200c\u200d]$/u;
+const seen = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
+const drawnAsNothing = /^[\u115f\u1160\u2800\u3164\uffa0\ufffd]$/u;
+
+/** Decodes part of a link but for what would mean something else then, and for what can't be seen. */
+function plain(part, keep) {
+	return encodeUnseen(decoded(part), `:?#[]@!$&'()*+,;=/\\${keep}`);
+}
+
+function encodeUnseen(text, also = "") {
+	const characters = [...text];
+	return characters.map((c, i) => {
+		const last = characters[i - 1] ?? " ", next = characters[i + 1] ?? " ";
+		const shown = c === " " ? last !== " " && next !== " "
+			: joiner.test(c) ? last > "\u007f" && next > "\u007f"
+			: seen.test(c) && !drawnAsNothing.test(c);
+		return shown && !also.includes(c) ? c : encodeURIComponent(c).replace(/[!'()*]/gu, c => `%${c.charCodeAt(0).toString(16)}`).toLowerCase();
+	}).join("");
+}
+
+/** The localpart of the room to which a link leads that holds nothing that Jitsi would delete from it; null for more marks in a row than PPCH reads. */
+function localpart(link) {
+	const browsed = link.replace(/[^!-~]+|["<>^`{|}]/gu, encodeURIComponent);
+	const name = decoded(browsed).normalize("NFKC").toLowerCase();
+	return /\p{M}{30}/u.test(name.normalize("NFKD")) ? null : encodeURIComponent(name).toLowerCase();
+}
+
+/** What a percent-encoded text says. */
+export function decoded(text) {
 	try {
 		return decodeURIComponent(text);
 	} catch {

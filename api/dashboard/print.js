@@ -17,7 +17,7 @@ export function fillPrint(section, store, listed, jid, trueAt) {
 		: listed.slice(0, most).map(r => [r.title, r.tenant, number(r.people), r.others, r.created ? span(now - r.created) : unknown]);
 	const head = room ? ["Name", "Kind", "Role", "Here since"] : ["Room", "Tenant", "People", "Others", "Open for"];
 	const title = document.createElement("h2");
-	title.textContent = room ? room.title : "Rooms";
+	title.textContent = room ? room.written : "Rooms";
 	const said = document.createElement("p");
 	const state = `As of ${trueAt === null ? unknown : dated(trueAt)}`;
 	said.textContent = room

@@ -1,6 +1,6 @@
 /** What is known of one room, and of one occupant, as the page keeps it of what the API tells. Nothing here touches the document. */
 
-import {moment, others, roomTitle, sortKey, visible} from "./format.js";
+import {decoded, moment, others, roomTitle, sortKey, visible} from "./format.js";
 
 /**
  * @typedef {object} Occupant
@@ -15,6 +15,7 @@ import {moment, others, roomTitle, sortKey, visible} from "./format.js";
  * @property {string} jid
  * @property {string} title  for people, as is tenant
  * @property {string} tenant
+ * @property {string} written  both, as they lead to the room
  * @property {string} titleKey  what it is sorted by, as is tenantKey
  * @property {string} tenantKey
  * @property {"main"|"breakout"|"lobby"} type
@@ -37,9 +38,9 @@ import {moment, others, roomTitle, sortKey, visible} from "./format.js";
  * @returns {Room}
  */
 export function newRoom({room_jid: jid, room_name: name, parent_room_jid: parent}) {
-	const {title, tenant} = roomTitle(name);
+	const {title, tenant, written} = roomTitle(name);
 	return {
-		jid, title, tenant, parent, type: "main", titleKey: sortKey(title), tenantKey: sortKey(tenant),
+		jid, title, tenant, written, parent, type: "main", titleKey: sortKey(title.replace(/^\//u, "")), tenantKey: sortKey(tenant),
 		people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
 		occupants: null,
 	};
@@ -48,7 +49,7 @@ export function newRoom({room_jid: jid, room_name: name, parent_room_jid: parent
 /** Text in which a search for the room or for somebody in it looks. */
 export function searchable(room) {
 	const names = room.occupants ? [...room.occupants.values()].map(o => o.name) : [];
-	return [room.title, room.tenant && `${room.tenant}/${room.title}`, room.subject ?? "", ...names].join("\n").toLowerCase();
+	return [room.title, room.written, decoded(room.jid), room.subject ?? "", ...names].join("\n").toLowerCase();
 }
 
 /** Takes in who is in a room, in numbers. */

@@ -24,6 +24,7 @@ export class RoomView {
 	#now;
 	#table;
 	#jid = null;
+	#written = "";
 	#refused = "";
 	#find = id => document.getElementById(id);
 
@@ -40,6 +41,11 @@ export class RoomView {
 	/** The room that is shown, null for none. */
 	get jid() {
 		return this.#jid;
+	}
+
+	/** What the room that was drawn is called, as people write it. */
+	get written() {
+		return this.#written;
 	}
 
 	/** Shows another room, or none. */
@@ -65,8 +71,9 @@ export class RoomView {
 
 	draw() {
 		const room = this.#store.rooms.get(this.#jid);
-		const {title, tenant} = room ?? roomTitle(this.#jid);
-		write(this.#find("room-name"), visible(title));
+		const {title, tenant, written} = room ?? roomTitle(this.#jid, this.#store.domains.keys().next().value);
+		this.#written = written;
+		write(this.#find("room-name"), title);
 		write(this.#find("room-tenant"), tenant);
 		this.#find("room-tenant").hidden = !tenant;
 		write(this.#find("room-subject"), room?.subject ?? "");
@@ -96,7 +103,7 @@ export class RoomView {
 		add("Open for", room.created === null ? unknown : `${span(this.#now() - room.created)}, since ${clock(room.created)}`);
 		const {parent, lobby} = room;
 		const visitors = visitorsElsewhere(room);
-		if (parent) add("Belongs to", link(parent, this.#store.rooms.get(parent)?.title ?? parent));
+		if (parent) add("Belongs to", link(parent, this.#store.rooms.get(parent)?.written ?? parent));
 		if (room.password) add("Password", "needed");
 		if (room.membersOnly) add("Entry", "for members only, others wait in the lobby");
 		if (visitors === null && room.type === "main") add("Visitors elsewhere", unknown);

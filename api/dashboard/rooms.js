@@ -209,7 +209,7 @@ function fillName(cell, room) {
 	const href = roomLink(room.jid);
 	if (link.getAttribute("href") !== href) link.setAttribute("href", href);
 	write(link.firstChild, room.title);
-	if (link.title !== room.title) link.title = room.title;
+	if (link.title !== room.written) link.title = room.written;
 }
 
 function fillPeople(cell, room) {

@@ -245,10 +245,18 @@ const tests = {
 		assert.equal(visible("\u202eevil\u2069\u200b\u2028"), "⟨U+202E⟩evil⟨U+2069⟩⟨U+200B⟩⟨U+2028⟩");
 		assert.equal(visible("👩‍🚀 می‌خواهم <b>&amp;"), "👩‍🚀 می‌خواهم <b>&amp;");
 		assert.deepEqual([" ", "\u3164\u2800", "", "x"].map(isBlank), [true, true, true, false]);
-		assert.deepEqual(roomTitle("[acme]stand%20up"), {tenant: "acme", title: "stand up"});
-		assert.deepEqual(roomTitle("%d0%ba%d0%b0@breakout.x"), {tenant: "", title: "ка"});
-		assert.deepEqual(roomTitle("50%"), {tenant: "", title: "50%"});
-		assert.deepEqual(roomTitle("[x]"), {tenant: "x", title: "[x]"});
+		assert.deepEqual(roomTitle("[acme]stand%20up"), {tenant: "acme", title: "stand up", written: "acme/stand up"});
+		assert.deepEqual(roomTitle("%d0%ba%d0%b0@breakout.x"), {tenant: "", title: "/ка@breakout.x", written: "/ка@breakout.x"});
+		assert.deepEqual(roomTitle("daily@conference.x"), {tenant: "", title: "daily@conference.x", written: "daily@conference.x"});
+		assert.deepEqual(roomTitle("daily@muc.x", "muc.x"), {tenant: "", title: "daily", written: "daily"});
+		assert.deepEqual(roomTitle("привет@muc.x", "muc.x").title, "привет@muc.x");
+		assert.deepEqual(roomTitle("c%2b%2b").written, "c%2b%2b");
+		assert.deepEqual(roomTitle("standup%20%5bteam%20a%5d").written, "standup %5bteam a%5d");
+		assert.deepEqual(roomTitle("100%25%20sure").written, "100%25 sure");
+		assert.deepEqual(roomTitle("%e2%80%aegnp%e2%80%8d").written, "%e2%80%aegnp%e2%80%8d");
+		assert.deepEqual(roomTitle("%f0%9f%91%a8%e2%80%8d%f0%9f%91%a9").written, "👨\u200d👩");
+		assert.deepEqual(roomTitle("[täst]%d0%bf@conference.x").written, "täst/п@conference.x");
+		assert.deepEqual(roomTitle("50%25"), {tenant: "", title: "50%", written: "50%"});
 		assert.deepEqual(["room10", "Éa", "room9", "eb"].sort((a, b) => sortKey(a) < sortKey(b) ? -1 : 1), ["Éa", "eb", "room9", "room10"]);
 		assert.deepEqual([59_999, 60_000, 7_500_000, 90_000_000].map(span), ["59s", "1m", "2h 5m", "1d 1h"]);
 	},

@@ -239,8 +239,8 @@ func TestTheDashboard(t *testing.T) {
 		const script, image = "<script>window.pwned=1</script>", "<img src=x onerror=window.pwned=2>"
 		room := srv.Room("%3cimg%20src%3dx%20onerror%3dwindow.pwned%3d3%3e")
 		meeting(t, cast, room, script, image)
-		d.hasRooms("acme/retro 4", "<img src=x onerror=window.pwned=3> 2", "planning 2", "standup 1")
-		d.look(room, "<img src=x onerror=window.pwned=3>")
+		d.hasRooms("acme/retro 4", "<img src%3dx onerror%3dwindow.pwned%3d3> 2", "planning 2", "standup 1") // Jitsi would delete the = of a link
+		d.look(room, "<img src%3dx onerror%3dwindow.pwned%3d3>")
 		for _, name := range []string{script, image} {
 			d.until(name+" is there", func() bool {
 				return slices.Contains(d.list("#occupants tbody [data-cell=name]", "e.innerText.trim()"), name)
