@@ -13,8 +13,11 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxListed is how many rooms, or occupants, one message lists.
-const maxListed = 40
+// How many rooms, or occupants, one message lists, and how many bytes of rooms.
+const (
+	maxListed      = 40
+	maxListedBytes = 8 << 10
+)
 
 // maxBody is how much of a message is read, in bytes.
 const maxBody = 2048
@@ -85,18 +88,24 @@ func (f *Face) listText(text string) string {
 	if len(rooms) > 0 || len(unknown) == 0 {
 		lines = append(lines, count(len(rooms), "room", "rooms"))
 	}
-	for _, g := range rooms[:min(len(rooms), maxListed)] {
-		lines = append(lines, roomLine(g))
+	listed, bytes := 0, 0
+	for listed < min(len(rooms), maxListed) && bytes < maxListedBytes {
+		line := f.roomLine(rooms[listed])
+		lines, listed, bytes = append(lines, line), listed+1, bytes+len(line)
 	}
-	if len(rooms) > maxListed {
-		lines = append(lines, fmt.Sprintf("… and %d more: say part of the name, as in rooms TEXT", len(rooms)-maxListed))
+	if more := len(rooms) - listed; more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more: say part of the name, as in rooms TEXT", more))
 	}
 	return strings.Join(append(lines, unknown...), "\n")
 }
 
-func roomLine(g occupancy.Glance) string {
+func (f *Face) roomLine(g occupancy.Glance) string {
 	_, domain, _ := strings.Cut(g.Address, "@")
-	return roomName(g.Address) + " — " + people(g.Participants) + " (" + domain + ")"
+	line := f.roomName(g.Address) + " — " + people(g.Participants)
+	if strings.Contains(line, "@") {
+		return line
+	}
+	return line + " (" + domain + ")"
 }
 
 func (f *Face) roomText(name string) string {
@@ -105,15 +114,26 @@ func (f *Face) roomText(name string) string {
 		return problem(err)
 	}
 	r, err := f.Prosody.Room(context.Background(), j)
-	switch {
-	case err != nil:
+	if err != nil {
 		return problem(err)
-	case !r.Exists:
-		return "there is no room " + roomName(j.String()) + " now"
-	case !r.Exact:
-		return roomName(j.String()) + " — " + count(r.Participants, "occupant", "occupants") + "; " + inexact
 	}
-	lines := []string{roomName(j.String()) + " — " + people(r.Participants) + ", as of " + stamp(r.AsOf)}
+	text := f.aboutRoom(r)
+	if remark := f.Names.Remark(name, j, r.Exists); remark != "" {
+		text += "\n" + remark
+	}
+	return text
+}
+
+// aboutRoom tells who is in a room.
+func (f *Face) aboutRoom(r occupancy.Room) string {
+	name := f.roomName(r.JID.String())
+	switch {
+	case !r.Exists:
+		return "there is no room " + name + " now"
+	case !r.Exact:
+		return name + " — " + count(r.Participants, "occupant", "occupants") + "; " + inexact
+	}
+	lines := []string{name + " — " + people(r.Participants) + ", as of " + stamp(r.AsOf)}
 	all := sorted(r.Occupants)
 	for _, o := range all[:min(len(all), maxListed)] {
 		lines = append(lines, occupantLine(o))

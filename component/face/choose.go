@@ -66,18 +66,18 @@ func (f *Face) options(text string, rooms []occupancy.Glance) (all []option, mor
 	}
 	bytes := 0
 	for _, g := range rooms {
-		o := option{roomName(g.Address) + " — " + people(g.Participants), g.Address}
+		o := option{f.roomName(g.Address) + " — " + people(g.Participants), g.Address}
 		switch {
 		case g.Address == exact:
 			all, exact = slices.Insert(all, 0, o), ""
 		case len(all) < maxOptions && bytes < maxPageBytes:
-			all, bytes = append(all, o), bytes+len(g.Address)
+			all, bytes = append(all, o), bytes+len(g.Address)+len(o.label)
 		default:
 			more = true
 		}
 	}
 	if exact != "" {
-		all = append(all, option{roomName(exact) + " — of exactly this name", exact})
+		all = append(all, option{f.roomName(exact) + " — of exactly this name", exact})
 	}
 	return all, more
 }

@@ -82,9 +82,10 @@ func (f *Face) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 	bytes := 0
 	for len(rooms) > 0 && len(table.Rows) < maxRows && bytes < maxPageBytes {
 		g := rooms[0]
-		rooms, bytes = rooms[1:], bytes+len(g.Address)
-		table.Rows = append(table.Rows, []string{roomName(g.Address), strconv.Itoa(g.Participants), g.Address})
-		lines = append(lines, roomLine(g))
+		name, line := f.roomName(g.Address), f.roomLine(g)
+		rooms, bytes = rooms[1:], bytes+len(g.Address)+len(name)+len(line)
+		table.Rows = append(table.Rows, []string{name, strconv.Itoa(g.Participants), g.Address})
+		lines = append(lines, line)
 	}
 	table.Fields = asText(lines)
 	reply.Table = table
@@ -116,12 +117,12 @@ func (f *Face) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error) {
 		return adhoc.Warning(problem(err)), nil
 	}
 	if !room.Exists {
-		return adhoc.Info("there is no room " + roomName(address) + " now"), nil
+		return adhoc.Info("there is no room " + f.roomName(address) + " now"), nil
 	}
 	if !room.Exact {
-		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(roomName(address), roomFields(room))}, nil
+		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(f.roomName(address), roomFields(room))}, nil
 	}
-	table := &adhoc.Table{Title: roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
+	table := &adhoc.Table{Title: f.roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
 		{Var: "name", Label: "Name"}, {Var: "kind", Label: "Kind"}, {Var: "role", Label: "Role"},
 		{Var: "joined", Label: "Joined at"}, {Var: "id", Label: "Nick"}, {Var: "real_jid", Label: "Real JID"},
 	}}

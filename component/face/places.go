@@ -82,7 +82,7 @@ func (f *Face) domainPlace(domain, tenant string) (place, error) {
 	if !ok {
 		return place{}, errNoNode
 	}
-	page, err := f.Directory.Rooms(occupancy.Query{Domain: domain, Keep: selection{tenant: tenant}.keeps})
+	page, err := f.Directory.Rooms(occupancy.Query{Domain: domain, Keep: f.keeps(selection{tenant: tenant})})
 	if tenant != "" && err == nil && len(page.Rooms) == 0 {
 		return place{}, errNoNode
 	}
@@ -120,7 +120,7 @@ func (f *Face) roomItems(rooms []occupancy.Glance, domain, tenant string) (all [
 			tenants[t] = sum{tenants[t].rooms + 1, tenants[t].people + g.Participants}
 			continue
 		}
-		all = append(all, f.item(g.Address, roomName(g.Address)+" — "+people(g.Participants)))
+		all = append(all, f.item(g.Address, f.roomName(g.Address)+" — "+people(g.Participants)))
 	}
 	for _, t := range slices.Sorted(maps.Keys(tenants)) {
 		in := tenants[t]
@@ -130,7 +130,7 @@ func (f *Face) roomItems(rooms []occupancy.Glance, domain, tenant string) (all [
 }
 
 func (f *Face) roomPlace(r occupancy.Room) place {
-	p := place{name: roomName(r.JID.String()), fields: roomFields(r)}
+	p := place{name: f.roomName(r.JID.String()), fields: roomFields(r)}
 	p.inside = func() (all []items.Item) {
 		for _, o := range r.Occupants {
 			all = append(all, f.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+string(o.Kind)))

@@ -18,28 +18,32 @@ type selection struct {
 	people int    // at least
 }
 
-func (s selection) keeps(g occupancy.Glance) bool {
-	local, _, _ := strings.Cut(g.Address, "@")
-	if g.Participants < s.people {
-		return false
-	}
+// keeps returns which rooms of a domain are asked for.
+func (f *Face) keeps(s selection) func(occupancy.Glance) bool {
+	text, found, tenant := strings.ToLower(s.text), f.Names.Search(s.text), ""
 	if s.tenant != "" {
-		if tenant, _ := cutTenant(local); tenant != s.tenant {
+		tenant = occupancy.Tenant(s.tenant)
+	}
+	return func(g occupancy.Glance) bool {
+		switch {
+		case g.Participants < s.people:
+			return false
+		case s.tenant != "" && g.Tenant != s.tenant && g.Tenant != tenant:
 			return false
 		}
+		return found(g.Address) || strings.Contains(g.Address, text)
 	}
-	text := strings.ToLower(s.text)
-	return text == "" || strings.Contains(g.Address, text) || strings.Contains(strings.ToLower(roomName(g.Address)), text)
 }
 
 // rooms returns the rooms that are asked for, by address, and for each domain whose rooms can't be read why.
 func (f *Face) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
+	keeps := f.keeps(s)
 	for _, d := range f.Directory.Domains() {
 		name := d.JID.String()
 		if s.domain != "" && s.domain != name {
 			continue
 		}
-		page, err := f.Directory.Rooms(occupancy.Query{Domain: name, Keep: s.keeps})
+		page, err := f.Directory.Rooms(occupancy.Query{Domain: name, Keep: keeps})
 		if err != nil {
 			unknown = append(unknown, name+": "+problem(err))
 		}

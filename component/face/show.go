@@ -2,11 +2,12 @@ package face
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
 )
@@ -37,20 +38,26 @@ func show(name string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// roomName returns the name of a room as people wrote it, given its address: Jitsi has it percent-encoded, the tenant in brackets.
-func roomName(address string) string {
-	local, _, _ := strings.Cut(address, "@")
-	if tenant, name := cutTenant(local); tenant != "" {
-		return show(tenant) + "/" + decoded(name)
+// roomName returns the name of a room, given its address, so that whoever reads it can give it back and means that room.
+// It isn't cut for that; no address is longer than 1 KiB.
+func (f *Face) roomName(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	room := jid.NewUnsafe(local, domain, "").JID
+	name := occupancy.Readable(f.Names.Name(room))
+	if name == "all" {
+		return "/all" // to watch all is another thing
 	}
-	return decoded(local)
-}
-
-func decoded(name string) string {
-	if d, err := url.PathUnescape(name); err == nil && show(d) != "" {
-		name = d
+	if tenant, rest := cutTenant(name); tenant != "" {
+		if same, err := f.Names.Room(tenant + "/" + rest); err == nil && same.Equal(room) {
+			name = tenant + "/" + rest
+		}
 	}
-	return show(name)
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) && r != '\u200c' && r != '\u200d' {
+			return '·' // in a room that isn't of Jitsi's clients
+		}
+		return r
+	}, name)
 }
 
 // cutTenant takes the localpart of a room apart. The tenant is empty where there is none.

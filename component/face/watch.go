@@ -83,7 +83,7 @@ func (f *Face) follow(ctx context.Context, s Stream) (missed bool) {
 			if !ok {
 				return events.Missed()
 			}
-			if text := line(e); text != "" {
+			if text := f.line(e); text != "" {
 				f.watchers.note(e.Room.String(), text)
 			} else if e.Kind == occupancy.EventReset {
 				f.watchers.note("", "the rooms of "+e.Room.String()+" have been learnt anew, or aren't known any more")
@@ -134,7 +134,7 @@ func (f *Face) watch(who jid.JID, room string, present bool) (text string, news 
 		if _, ok := f.address(room); !ok {
 			return "", false, errors.New("that is no room of a watched domain")
 		}
-		name = roomName(room)
+		name = f.roomName(room)
 	}
 	news, err = f.watchers.add(who, room, present)
 	switch {

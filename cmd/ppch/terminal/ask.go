@@ -16,6 +16,7 @@ const maxPages = 1000
 // room is what is shown of a room.
 type room struct {
 	Name         string         `json:"room_name"`
+	NameNote     string         `json:"name_note"`
 	Exists       bool           `json:"exists"`
 	Participants int            `json:"participant_count"`
 	Exact        bool           `json:"exact"`

@@ -87,10 +87,16 @@ func roomsTable(rooms []room, all totals, style Style) string {
 
 // roomTable shows one room.
 func roomTable(r room, style Style) string {
-	if !r.Exists {
-		return fmt.Sprintf("There is no room %s now.\n", readable(r.Name))
-	}
 	var b strings.Builder
+	if !r.Exists {
+		fmt.Fprintf(&b, "There is no room %s now.\n", readable(r.Name))
+	}
+	if r.NameNote != "" {
+		b.WriteString(Clean(r.NameNote) + "\n")
+	}
+	if !r.Exists {
+		return b.String()
+	}
 	fmt.Fprintf(&b, "%s: %s %s", readable(r.Name), r.number(), plural(r.Participants, "person", "people"))
 	for _, part := range []string{r.others(), r.beside(), r.unsure()} {
 		if part != "" {

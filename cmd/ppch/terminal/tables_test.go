@@ -71,7 +71,7 @@ func TestATableLinesUpWhateverIsInIt(t *testing.T) {
 		"planning             1          45s",
 		"кафе                 2          42m",
 		"生命                 3          2h 30m",
-		"a·[2Jb               4          3d 5h",
+		"a%1b%5b2Jb           4          3d 5h",
 		"[acme]stand up       5          ?",
 	}
 	for i, line := range want {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
-	"unicode/utf8"
+
+	"ppch/component/occupancy"
 )
 
 // Clean returns text that somebody wrote as a terminal may show it:
@@ -48,10 +48,11 @@ func LineOfJSON(raw []byte) string {
 	return b.String() + "\n"
 }
 
-// readable returns the name of a room as people write it; where it is encoded, that is for the wire.
+// readable returns the name of a room as people write it, so that it leads to that room if it is given to a command.
 func readable(name string) string {
-	if plain, err := url.PathUnescape(name); err == nil && utf8.ValidString(plain) {
-		name = plain
+	name = occupancy.Readable(name)
+	if strings.HasPrefix(name, "-") {
+		name = "/" + name // else it would be a flag
 	}
 	return Clean(name)
 }
