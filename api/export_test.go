@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -310,7 +311,10 @@ func (s *Server) OpenStream(key string) {
 type Gate struct{ *gate }
 
 // NewGate returns a gate for that many.
-func NewGate(most int, trusted ...netip.Prefix) Gate { return Gate{newGate(most, trusted)} }
+func NewGate(most int, trusted ...netip.Prefix) Gate {
+	log := slog.New(slog.DiscardHandler)
+	return Gate{newGate(most, trusted, log, newSampler(log))}
+}
 
 // Bounds returns how many connections without a key there may be, in all and from one address.
 func (g Gate) Bounds() (strangers, ofAddress int) { return g.strangers, g.ofAddress }

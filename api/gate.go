@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -30,7 +31,9 @@ type gate struct {
 	// trusted are the networks of proxies: many clients share their addresses, which therefore have no bound of their own.
 	trusted []netip.Prefix
 
-	cut atomic.Uint64 // connections that were closed for others, or not let in
+	log      *slog.Logger
+	refusals *sampler
+	cut      atomic.Uint64 // connections that were closed for others, or not let in
 
 	// mu protects what follows.
 	mu             sync.Mutex
@@ -38,13 +41,15 @@ type gate struct {
 	from           map[netip.Prefix]int // how many are unknown, by address
 }
 
-func newGate(most int, trusted []netip.Prefix) *gate {
+func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampler) *gate {
 	strangers := max(1, min(maxStrangers, most/2))
 	return &gate{
 		most:      most,
 		strangers: strangers,
 		ofAddress: max(1, min(maxOfAddress, strangers/4)),
 		trusted:   trusted,
+		log:       log,
+		refusals:  refusals,
 		known:     map[*refusalConn]struct{}{},
 		unknown:   map[*refusalConn]struct{}{},
 		from:      map[netip.Prefix]int{},
@@ -53,22 +58,50 @@ func newGate(most int, trusted []netip.Prefix) *gate {
 
 // admit lets a connection in, and closes another one if there are too many. It returns false if none can be closed.
 func (g *gate) admit(c *refusalConn) bool {
+	in, closed := g.enter(c)
+	for _, other := range closed {
+		g.note(other, "connection-closed", "connection closed to make room: there are too many")
+	}
+	if !in {
+		g.note(c, "connection-refused", "connection refused: there are too many, and all are in use")
+	}
+	return in
+}
+
+// note counts a connection that was closed for others, or not let in, and logs a sample of these.
+func (g *gate) note(c *refusalConn, reason, message string) {
+	g.cut.Add(1)
+	if remote := c.RemoteAddr().String(); g.refusals.takes(remote, reason) {
+		g.log.Info(message, "remote", remote)
+	}
+}
+
+// enter is admit without a word of it. It returns what was closed.
+func (g *gate) enter(c *refusalConn) (in bool, closed []*refusalConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.from = g.bounded(c.RemoteAddr())
 	c.turn(false)
-	ofAddress := func(o *refusalConn) bool { return o.from == c.from }
+	ofAddress := func(other *refusalConn) bool { return other.from == c.from }
 	anyOne := func(*refusalConn) bool { return true }
-	switch {
-	case c.from.IsValid() && g.from[c.from] >= g.ofAddress && !g.closeOne(ofAddress, g.unknown),
-		len(g.unknown) >= g.strangers && !g.closeOne(anyOne, g.unknown),
-		len(g.unknown)+len(g.known) >= g.most && !g.closeOne(anyOne, g.unknown, g.known):
-		g.cut.Add(1)
-		return false
+	room := func(full bool, may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) bool {
+		if !full {
+			return true
+		}
+		other := g.closeOne(may, sets...)
+		if other != nil {
+			closed = append(closed, other)
+		}
+		return other != nil
+	}
+	if !room(c.from.IsValid() && g.from[c.from] >= g.ofAddress, ofAddress, g.unknown) ||
+		!room(len(g.unknown) >= g.strangers, anyOne, g.unknown) ||
+		!room(len(g.unknown)+len(g.known) >= g.most, anyOne, g.unknown, g.known) {
+		return false, closed
 	}
 	g.unknown[c] = struct{}{}
 	g.from[c.from]++
-	return true
+	return true, closed
 }
 
 // bounded returns the address that counts for a connection, or one that isn't valid where none does.
@@ -80,11 +113,11 @@ func (g *gate) bounded(remote net.Addr) netip.Prefix {
 	return origin(remote.String())
 }
 
-// closeOne closes one of those connections that may be closed, and reports whether there is one. The caller holds mu.
+// closeOne closes one of those connections that may be closed, and returns it, or nil if there is none. The caller holds mu.
 //
 // Idle ones come before busy ones, those of strangers before others, and then whichever has been so for longest.
 // A busy connection with a key isn't closed: how many of them each key has is bounded otherwise.
-func (g *gate) closeOne(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) bool {
+func (g *gate) closeOne(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) *refusalConn {
 	var chosen *refusalConn
 	var least, since int64
 	for i, set := range sets {
@@ -96,13 +129,11 @@ func (g *gate) closeOne(may func(*refusalConn) bool, sets ...map[*refusalConn]st
 			}
 		}
 	}
-	if chosen == nil {
-		return false
+	if chosen != nil {
+		g.remove(chosen)
+		_ = chosen.socket.Close() // what it could complain of is gone anyway
 	}
-	g.cut.Add(1)
-	g.remove(chosen)
-	_ = chosen.socket.Close() // what it could complain of is gone anyway
-	return true
+	return chosen
 }
 
 // know notes that a valid key was sent on a connection, which is nil if it isn't one of ours.

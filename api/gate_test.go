@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +162,9 @@ func TestGate_IdleConnectionsLockNobodyOut(t *testing.T) {
 	}
 	if got := s.Connections(); got > 10 {
 		t.Errorf("got %d connections of strangers, want 10", got)
+	}
+	if log := s.log.String(); strings.Count(log, "connection closed to make room") != 10 || !strings.Contains(log, "127.0.0.1:") {
+		t.Errorf("got the log %s, want a sample of what was closed", log)
 	}
 	if got := s.get("/api/rooms/daily/participants"); got.status != http.StatusOK {
 		t.Errorf("got %d %s", got.status, got.body)

@@ -207,6 +207,7 @@ func New(cfg Config) (*Server, error) {
 	connections := cmp.Or(cfg.MaxConnections, maxStreams+otherConnections)
 	turns := newTurns()
 	streams := min(maxStreams, connections-min(connections/4, spareConnections))
+	refusals := newSampler(cfg.Log)
 	s := &Server{
 		keys:      cfg.Keys,
 		guessers:  guessers,
@@ -224,7 +225,7 @@ func New(cfg Config) (*Server, error) {
 		dashboard: dashboard,
 		encoder:   newEncoder(cfg.Names, turns),
 		unread:    newBudget(),
-		refusals:  newSampler(cfg.Log),
+		refusals:  refusals,
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
@@ -233,7 +234,7 @@ func New(cfg Config) (*Server, error) {
 		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{open: newShares(streams)},
 		requests:  newShares(connections - streams),
-		gate:      newGate(connections, cfg.TrustedProxies),
+		gate:      newGate(connections, cfg.TrustedProxies, cfg.Log, refusals),
 		drainFor:  drainTimeout,
 
 		metricsNeed: scopeMetrics,
