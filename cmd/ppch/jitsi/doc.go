@@ -7,4 +7,7 @@
 // A Plan is made first, which only reads. It can be shown, and then carried out: every file is written beside its
 // place, then all are renamed in an order that leaves Prosody working wherever that ends. The directory .ppch keeps what
 // was there before, so that Uninstall can put it back byte by byte.
+//
+// All of it goes through package folder, by descriptors of the folders that are known: root may do this in a folder
+// of another user, who can change what is there meanwhile.
 package jitsi

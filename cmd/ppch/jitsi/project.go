@@ -51,6 +51,9 @@ func loadProject(o Options, envFile string, env []byte) (*project, error) {
 		}
 	}
 	paths := composeFiles(o, values)
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%w: %s has no file of Docker Compose", ErrNotJitsi, o.Dir)
+	}
 	details := types.ConfigDetails{WorkingDir: filepath.Dir(paths[0]), Environment: values}
 	for _, path := range paths {
 		content, err := o.ground.readCompose(path)
