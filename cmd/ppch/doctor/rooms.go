@@ -82,7 +82,7 @@ func mucOf(seen facts, d domainFacts) verdict {
 	if len(likely) == 0 {
 		return verdict{
 			Wrong, "Prosody has no such MUC service, nor does it show another one",
-			"MUC_DOMAIN is docker-jitsi-meet's XMPP_MUC_DOMAIN, muc.meet.jitsi unless changed; with Debian's packages it is conference. and your domain. lobby. and breakout. are there only where these are switched on",
+			"MUC_DOMAIN is docker-jitsi-meet's XMPP_MUC_DOMAIN, muc.meet.jitsi unless changed; with Debian's packages it is conference. and your domain, on a Prosody for visitors muc.v0.meet.jitsi. lobby. and breakout. are there only where these are switched on",
 		}
 	}
 	return verdict{

@@ -2,6 +2,7 @@ package jitsi_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -87,7 +88,7 @@ func write(t *testing.T, path, text string) {
 	case link:
 		err = os.Symlink(strings.TrimSpace(target), path)
 	case filepath.Base(path) != ".keep":
-		err = os.WriteFile(path, []byte(text), 0o644)
+		err = errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chmod(path, 0o644))
 	}
 	if err != nil {
 		t.Fatal(err)
