@@ -30,7 +30,7 @@ func (s *service) list(t *testing.T, query url.Values) (names []string) {
 	return names
 }
 
-// TestNames_ListedRoomIsReadByEveryRequest asks for each room by what a list tells of it: alone, in detail, in a batch, and its events.
+// TestNames_ListedRoomIsReadByEveryRequest asks for each room by its name and JID in a list: alone, in detail, in a batch, and its events.
 func TestNames_ListedRoomIsReadByEveryRequest(t *testing.T) {
 	s := start(t, namedRooms())
 	rooms := s.get("/api/rooms?type=all").object(t)["rooms"].([]any)

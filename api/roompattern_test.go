@@ -14,7 +14,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// twoJitsis are the names on two main domains.
+// twoJitsis are the names on the domains of two Jitsis.
 var twoJitsis = occupancy.NewNames(mainDomain, breakoutDomain, secondDomain)
 
 // secondDomain is the MUC domain of another Jitsi.

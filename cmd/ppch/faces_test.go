@@ -19,7 +19,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// twoJitsis is a Prosody with a second Jitsi's MUC domain beside that of the first.
+// twoJitsis is a Prosody with the MUC domains of two Jitsis.
 var twoJitsis = prosodytest.Options{
 	Module: true, HideRooms: true, DomainMapper: true, Accounts: map[string]string{"boss@auth.meet.jitsi": "secret"},
 	GlobalConfig: `Component "conference.b.example" "muc" { modules_enabled = { "room_participants_api" }; room_participants_components = { "ppch.meet.jitsi" } }`,
@@ -65,7 +65,7 @@ func TestNames_WhateverIsListedIsReadInEveryFace(t *testing.T) {
 	eventually(t, 20*time.Second, "the admin is answered", func() bool { return f.chat("status") != "" })
 
 	rows := f.rows("rooms", "--type", "all")
-	lines := map[string]string{} // what chat shows, by the address that the form has beside it
+	lines := map[string]string{} // what chat shows, by the address in the same row of the form
 	for _, r := range f.form() {
 		lines[r[1]] = r[0]
 	}
@@ -96,7 +96,7 @@ func TestNames_WhateverIsListedIsReadInEveryFace(t *testing.T) {
 	f.batch(byName)
 }
 
-// faces are all places where somebody may ask for a room.
+// faces are all places where people ask for a room.
 type faces struct {
 	t        *testing.T
 	s        *service

@@ -124,7 +124,7 @@ func (f *Face) roomText(name string) string {
 	return text
 }
 
-// aboutRoom tells who is in a room.
+// aboutRoom returns who is in a room, as text.
 func (f *Face) aboutRoom(r occupancy.Room) string {
 	name := f.roomName(r.JID.String())
 	switch {

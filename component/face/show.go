@@ -38,8 +38,8 @@ func show(name string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// roomName returns the name of a room, given its address, so that whoever reads it can give it back and means that room.
-// It isn't cut for that; no address is longer than 1 KiB.
+// roomName returns the name of a room, given its address, as a person can write it to mean that room.
+// Therefore it isn't cut; no address is longer than 1 KiB.
 func (f *Face) roomName(address string) string {
 	local, domain, _ := strings.Cut(address, "@")
 	room := jid.NewUnsafe(local, domain, "").JID

@@ -11,7 +11,7 @@ import (
 )
 
 // browsed is what a browser makes of part of a path before the client sees it:
-// the path percent-encode set of WHATWG URL §1.3, and the | that Chromium encodes besides.
+// the path percent-encode set of WHATWG URL §1.3, and the | that Chromium also encodes.
 func browsed(part string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

@@ -69,8 +69,8 @@ func NewNames(domains ...jid.JID) *Names {
 //   - a JID as a tenant's client knows it: "room@muc.tenant.meet.jitsi",
 //   - a link on a given domain: "/My Room@muc.meet.jitsi", "tenant/My Room@muc.meet.jitsi".
 //
-// A JID is the address itself: whatever room Prosody has, its JID is read as that room.
-// No JID has a / before its @, which is what tells the last form apart.
+// A JID is the address itself: the JID of every room that Prosody has is read as that room.
+// The last form can't be a JID, because no JID has a / before its @.
 //
 // The error is always a [*NameError]: what can't be read is refused, never guessed at.
 func (n *Names) Room(written string) (jid.JID, error) {
@@ -166,7 +166,7 @@ func link(written string) (string, error) {
 	return group + name, err
 }
 
-// path is what a link has of a room, as a browser tells it to the client.
+// path is the part of a link that names a room, as a browser hands it to the client.
 type path struct {
 	group, name string
 	grouped     bool
@@ -205,7 +205,7 @@ func cutLink(written string) (l path, err error) {
 	return l, nil
 }
 
-// nodeOf returns the localpart for that of a JID as somebody wrote it.
+// nodeOf returns the localpart for that of a JID as it was written.
 //
 // It stays as it is but for the case of ASCII, which Prosody never keeps: two rooms can differ in anything else.
 // What no JID can hold (RFC 3920 §A.5) is only text, which is encoded as the client would encode it;

@@ -67,7 +67,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// FuzzNames_ListedRoomIsReadAsItself holds that of whatever address a room is, its JID and its name are read as that room.
+// FuzzNames_ListedRoomIsReadAsItself holds that the JID and the name of a room are read as that room, at every address that Prosody can have.
 func FuzzNames_ListedRoomIsReadAsItself(f *testing.F) {
 	for _, local := range addresses {
 		f.Add(local)

@@ -105,3 +105,27 @@ func mayRefuse(reason string) bool {
 	}
 	return false
 }
+
+// tenants are what stands before a room in links, decoded.
+var tenants = []string{
+	"acme", "ACME", "my_tenant", "-x-", "täst", "TÄST", "Straße", "ẞ", "ΟΔΥΣΣΕΥΣ", "ς", "İst", "ıst", "ŉx", "ǰ", "և", "ẖ", "ẚ", "ﬁne", "ﬅ", "ſ", "ΐ", "ᾳ", "ｔｅｎ", "①", "Ⅷ", "ﾊﾝ", "한국", "会议", "हिन्दी", "ไทย",
+	"te\u00adnant", "te\u200bnant", "te\u200cnant", "te\u200dnant", "te\ufeffnant", "te\ufe0fnant", "e\u0301", "H\u0331", "q\u0331\u0331", "te+nant", "a%b", "a(b)c!", "a;b,c=d$e*", "a~b`c{d}|e^f", "\u212a", "\u0130\u0049",
+}
+
+// TestTenant_IsWhatProsodyMakesOfAHost asks Prosody itself what it makes of the host that a tenant's client addresses.
+func TestTenant_IsWhatProsodyMakesOfAHost(t *testing.T) {
+	srv := prosodytest.New(t, prosodytest.Options{})
+	for _, tenant := range tenants {
+		// As docker-jitsi-meet's system-config.js does; JavaScript keeps the dot of an İ.
+		host := "muc." + strings.ToLower(strings.NewReplacer(".", "_", "İ", "i\u0307").Replace(tenant)) + ".meet.jitsi"
+		lua := "> return string.format('%q', tostring(require'util.jid'.prep('" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(host) + "')))"
+		out, err := srv.Shell(t.Context(), lua)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "muc." + occupancy.Tenant(tenant) + ".meet.jitsi"
+		if !strings.Contains(out, `"`+want+`"`) {
+			t.Errorf("%q: got %s want %s", tenant, out, want)
+		}
+	}
+}

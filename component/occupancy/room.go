@@ -102,7 +102,7 @@ const (
 	RoomLobby    RoomType = "lobby"
 )
 
-// roomType returns what the rooms of the i-th watched domain are for. The first is the main one, whatever it is called.
+// roomType returns what the rooms of the i-th watched domain are for. The first is always the main one.
 func roomType(i int, domain string) RoomType {
 	first, _, _ := strings.Cut(domain, ".")
 	if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {

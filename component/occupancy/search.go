@@ -2,8 +2,8 @@ package occupancy
 
 import "strings"
 
-// Tenant returns the tenant that somebody means by what they wrote, as [Room] has it: Täst and t%c3%a4st are täst.
-// What can't be a tenant it returns as it is.
+// Tenant returns a tenant as [Room] has it, given how people write it: Täst and t%c3%a4st are täst.
+// It returns text that can't be a tenant as it is.
 func Tenant(written string) string {
 	group, err := tenant(written)
 	if err != nil {

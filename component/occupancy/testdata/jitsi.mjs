@@ -57,6 +57,6 @@ export function enter(text) {
 	return tenant ? {local: tenant + room} : {none: "no tenant"};
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
 	process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(enter)));
 }
