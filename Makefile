@@ -98,6 +98,7 @@ bench: build ## measure it beside its peers, in a quarter of an hour, and write 
 	-@.ci/need wrk:wrk
 	-@.ci/need $(need_ejabberd)
 	bin/ppch-bench --write
+	PPCH_ATTACKS=full $(GO) test -count=1 -v -run '^TestAttacks_' ./cmd/ppch
 
 .PHONY: bench-quick
 bench-quick: build ## the same in two minutes, with less of everything, and write nothing

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/component/occupancy"
 )
 
@@ -13,6 +15,9 @@ import (
 // A list of 100 rooms has about 60 kB. What is larger is sent while it is encoded, so that a reader who is slow,
 // or has stopped reading, holds no more memory than this.
 const maxWhole = 128 << 10
+
+// manyPeople is from where on it takes so long to sort a room that others might notice.
+const manyPeople = 500
 
 // answer is an answer about rooms. All that it says is of the moment in which they were added.
 type answer struct {
@@ -54,11 +59,10 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occ
 		a.whole(name, c, g.AsOf)
 		return g, nil
 	}
-	room, err := a.server.room(ctx, g.JID())
+	room, err := a.read(ctx, g.JID())
 	if err != nil {
 		return g, err
 	}
-	sortOccupants(room.Occupants)
 	g.State, g.Numbers, g.AsOf = room.State, room.Numbers, room.AsOf
 	if len(a.later) == 0 {
 		if c := a.server.encoder.chunk(&room, a.shape, 0); a.fits(c) {
@@ -70,6 +74,24 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occ
 	a.later = append(a.later, laterRoom{room: &room, name: name})
 	a.text(string(append(appendAsOf(nil, g.AsOf), '}')))
 	return g, nil
+}
+
+// read returns a room whose occupants are in order where they are shown. Of long lists and large rooms it does so in turns.
+func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	if len(a.later) > 0 {
+		turn := a.server.turns.take()
+		defer turn.over()
+		turn.waits()
+	}
+	found, err := a.server.room(ctx, room)
+	if err != nil || !a.shape.names || a.shape.place == inList {
+		return found, err
+	}
+	if len(a.later) == 0 && len(found.Occupants) > manyPeople {
+		defer a.server.turns.take().over()
+	}
+	sortOccupants(found.Occupants)
+	return found, nil
 }
 
 // fits reports whether a chunk is a whole room, to be sent with what was added before.
@@ -140,18 +162,27 @@ func (a *answer) stream(w http.ResponseWriter) error {
 	for i, l := range a.later {
 		a.later[i] = laterRoom{} // what was sent needs no memory
 		for from, last := 0, false; !last; {
-			c := a.server.encoder.chunkInTurn(l.room, a.shape, from)
-			if from == 0 {
-				*a.buffer = appendName(*a.buffer, l.name, c)
-			}
-			if err := a.send(w, c.data); err != nil {
+			var err error
+			if from, err = a.sendChunk(w, l, from); err != nil {
 				return err
 			}
-			from, last = c.next, c.next == 0
+			last = from == 0
 		}
 		*a.buffer = append(*a.buffer, l.tail...)
 	}
 	return a.flush(w)
+}
+
+// sendChunk sends a chunk of a room, and returns where the next begins, 0 if there is none.
+func (a *answer) sendChunk(w http.ResponseWriter, l laterRoom, from int) (next int, err error) {
+	turn := a.server.turns.take()
+	defer turn.over()
+	c := a.server.encoder.chunk(l.room, a.shape, from)
+	if from == 0 {
+		*a.buffer = appendName(*a.buffer, l.name, c)
+	}
+	turn.waits()
+	return c.next, a.send(w, c.data)
 }
 
 // send sends data after what is in the buffer, or adds it there while both are small.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"runtime"
 	"slices"
 	"time"
 
@@ -62,17 +61,11 @@ type chunkKey struct {
 type encoder struct {
 	names  *occupancy.Names
 	chunks *cache[chunkKey, *chunk]
-
-	// turns are taken by whatever encodes much, lest that keeps small answers from the processors.
-	turns chan struct{}
 }
 
-func newEncoder(names *occupancy.Names, turns chan struct{}) *encoder {
-	return &encoder{names, newCache[chunkKey, *chunk](maxEncoded), turns}
+func newEncoder(names *occupancy.Names) *encoder {
+	return &encoder{names, newCache[chunkKey, *chunk](maxEncoded)}
 }
-
-// newTurns returns turns for half of the processors.
-func newTurns() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // cached returns the chunk of a room in that state, or nil.
 func (e *encoder) cached(key chunkKey, state occupancy.State, asOf time.Time) *chunk {
@@ -102,13 +95,6 @@ func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 		e.chunks.add(key, c, len(c.data))
 	}
 	return c
-}
-
-// chunkInTurn is chunk for whatever needs many of them.
-func (e *encoder) chunkInTurn(room *occupancy.Room, s shape, from int) *chunk {
-	e.turns <- struct{}{}
-	defer func() { <-e.turns }()
-	return e.chunk(room, s, from)
 }
 
 // encode encodes the members of a room from a step on, until the chunk is full.

@@ -128,6 +128,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 		keys:      s.keys,
 		hub:       s.hub,
 		unread:    s.unread,
+		turns:     s.turns,
 		to:        w,
 		conn:      http.NewResponseController(w),
 		shares:    r.ProtoMajor > 1,

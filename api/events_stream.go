@@ -33,6 +33,7 @@ type stream struct {
 	until  time.Time // when the ticket ends by which it was opened, zero without one
 	hub    *hub
 	unread *budget
+	turns  turns
 	to     http.ResponseWriter
 	conn   *http.ResponseController
 
@@ -207,7 +208,10 @@ func (st *stream) sendPart(snap *roomSnapshot, number int, from snapshotPlace) (
 	if err := st.renew(); err != nil {
 		return from, false, err
 	}
+	turn := st.turns.take()
+	defer turn.over()
 	part, next, last := st.hub.part(snap, st.interest, number, from)
+	turn.waits()
 	return next, last, st.send(part...)
 }
 

@@ -60,7 +60,6 @@ type hub struct {
 
 	snapshots atomic.Uint64 // how many there were
 	chunks    *cache[snapshotKey, *snapshotChunk]
-	turns     chan struct{} // for whatever encodes much
 
 	// What only Run uses: the topics to wake, whether it is too early to, and the status of each domain as it was sent last.
 	due      map[string]struct{}
@@ -69,7 +68,7 @@ type hub struct {
 }
 
 // newHub returns a hub that has missed nothing once Run begins: events wait for it from now on.
-func newHub(directory *occupancy.Directory, names *occupancy.Names, turns chan struct{}) *hub {
+func newHub(directory *occupancy.Directory, names *occupancy.Names) *hub {
 	h := &hub{
 		directory: directory,
 		names:     names,
@@ -80,7 +79,6 @@ func newHub(directory *occupancy.Directory, names *occupancy.Names, turns chan s
 		due:       make(map[string]struct{}),
 		made:      make(map[string]*roomSnapshot),
 		chunks:    newCache[snapshotKey, *snapshotChunk](maxSnapshots),
-		turns:     turns,
 		statuses:  make(map[string]status),
 	}
 	h.setStatuses(directory.Domains())

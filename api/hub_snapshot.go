@@ -151,11 +151,6 @@ func (h *hub) chunk(snap *roomSnapshot, from snapshotPlace) *snapshotChunk {
 	if c, ok := h.chunks.get(key); ok {
 		return c
 	}
-	h.turns <- struct{}{}
-	defer func() { <-h.turns }()
-	if c, ok := h.chunks.get(key); ok {
-		return c
-	}
 	c, size := h.encodeChunk(snap, from)
 	h.chunks.add(key, c, size)
 	return c

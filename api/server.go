@@ -144,6 +144,7 @@ type Server struct {
 	dashboard map[string]asset // by name
 	encoder   *encoder
 	unread    *budget
+	turns     turns
 	refusals  *sampler
 	cursors   *sealer
 	hub       *hub
@@ -205,7 +206,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	maxStreams := cmp.Or(cfg.MaxStreams, defaultMaxStreams)
 	connections := cmp.Or(cfg.MaxConnections, maxStreams+otherConnections)
-	turns := newTurns()
 	streams := min(maxStreams, connections-min(connections/4, spareConnections))
 	refusals := newSampler(cfg.Log)
 	s := &Server{
@@ -223,13 +223,14 @@ func New(cfg Config) (*Server, error) {
 		log:       cfg.Log,
 		docs:      docs,
 		dashboard: dashboard,
-		encoder:   newEncoder(cfg.Names, turns),
+		encoder:   newEncoder(cfg.Names),
 		unread:    newBudget(),
+		turns:     newTurns(),
 		refusals:  refusals,
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
-		hub:       newHub(cfg.Directory, cfg.Names, turns),
+		hub:       newHub(cfg.Directory, cfg.Names),
 		history:   newHistory(cfg.Directory),
 		tickets:   tickets{ticketSealer},
 		streams:   &streamCounts{open: newShares(streams)},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,12 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(pollVariable); addr != "" {
+		pollAndExit(addr)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testKey is the API key of every service that a test starts.
 const testKey = "Correct-Horse-Battery-Staple"

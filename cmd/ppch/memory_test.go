@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,13 +16,15 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// controlGroup returns the folder of a new control group with that memory limit, below the test's own.
-func controlGroup(t testing.TB, limit int64) string {
+// newControlGroup returns the folder of a new control group with that memory limit, below the test's own, or why there can be none:
+// it takes root, and the memory controller.
+func newControlGroup(t testing.TB, limit int64) (folder string, err error) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		t.Skip("no control groups: ", err)
+		return "", err
 	}
+	err = errors.New("no memory controller")
 	for line := range strings.Lines(string(own)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		for _, at := range []struct{ controllers, root, file string }{
@@ -33,30 +36,39 @@ func controlGroup(t testing.TB, limit int64) string {
 			}
 			for _, parent := range []string{filepath.Join(at.root, fields[2]), at.root} { // in a container only the latter is there
 				group := filepath.Join(parent, fmt.Sprintf("ppch-test-%d-%d", os.Getpid(), time.Now().UnixNano()))
-				if os.Mkdir(group, 0o755) != nil {
+				if err = os.Mkdir(group, 0o755); err != nil {
 					continue
 				}
 				t.Cleanup(func() { _ = os.Remove(group) })
-				if os.WriteFile(filepath.Join(group, at.file), []byte(strconv.FormatInt(limit, 10)), 0o644) == nil {
-					return group
+				if err = os.WriteFile(filepath.Join(group, at.file), []byte(strconv.FormatInt(limit, 10)), 0o644); err == nil {
+					return group, nil
 				}
 			}
 		}
 	}
-	t.Skip("no control group can be made here: that takes root, and the memory controller")
-	return ""
+	return "", err
+}
+
+// inControlGroup returns a program that is another one in a control group.
+func inControlGroup(t testing.TB, group, program string) string {
+	t.Helper()
+	inside := filepath.Join(t.TempDir(), "ppch-in-group")
+	script := fmt.Sprintf("#!/bin/sh\necho $$ > %s/cgroup.procs\nexec %s \"$@\"\n", group, program)
+	if err := os.WriteFile(inside, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return inside
 }
 
 func TestMemory_LimitComesFromTheControlGroup(t *testing.T) {
 	t.Parallel()
 	const limit = 256 << 20
-	group := controlGroup(t, limit)
-	srv := prosodytest.New(t, prosodytest.Options{})
-	program := filepath.Join(t.TempDir(), "ppch-in-group")
-	script := fmt.Sprintf("#!/bin/sh\necho $$ > %s/cgroup.procs\nexec %s \"$@\"\n", group, buildProgram(t))
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
+	group, err := newControlGroup(t, limit)
+	if err != nil {
+		t.Skip("no control group can be made here: ", err)
 	}
+	srv := prosodytest.New(t, prosodytest.Options{})
+	program := inControlGroup(t, group, buildProgram(t))
 	for _, c := range []struct {
 		name, set string
 		want      float64

@@ -70,6 +70,15 @@ func (p *process) start() {
 	p.gone = gone
 }
 
+// ready waits until questions are answered.
+func (p *process) ready(t testing.TB) {
+	t.Helper()
+	eventually(t, time.Minute, "the service is ready", func() bool {
+		a, err := (&service{url: p.url, client: p.client}).try(t.Context(), "/readyz")
+		return err == nil && a.status == http.StatusOK
+	})
+}
+
 // kill ends it with SIGKILL.
 func (p *process) kill() {
 	p.mu.Lock()

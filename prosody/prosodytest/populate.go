@@ -11,27 +11,37 @@ import (
 // Their presence is as long as a browser's. Nobody is behind it: who is sent something turns out to be gone, and leaves.
 // For more than 10,000 rooms muc_room_cache_size has to be raised.
 func (s *Server) Populate(ctx context.Context, rooms, each int) error {
-	return s.PopulateDomain(ctx, s.Domains.MUC, rooms, each)
+	return s.populate(ctx, s.Domains.MUC, "room", "User", rooms, each)
 }
 
 // PopulateDomain is Populate for any room domain.
 func (s *Server) PopulateDomain(ctx context.Context, domain string, rooms, each int) error {
+	return s.populate(ctx, domain, "room", "User", rooms, each)
+}
+
+// PopulateAs is Populate with other names of rooms and of people, each of which is followed by a number.
+func (s *Server) PopulateAs(ctx context.Context, room, user string, rooms, each int) error {
+	return s.populate(ctx, s.Domains.MUC, room, user, rooms, each)
+}
+
+func (s *Server) populate(ctx context.Context, domain, room, user string, rooms, each int) error {
 	chunk := strings.Join(strings.Fields(populate), " ")
-	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s, %s)", chunk, rooms, each, luaString(domain), luaString(s.Domains.Main)))
+	args := strings.Join([]string{luaString(room), luaString(user), luaString(domain), luaString(s.Domains.Main)}, ", ")
+	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s)", chunk, rooms, each, args))
 	return err
 }
 
 // populate is told to the shell as one line, so it has no comments.
-const populate = `function (rooms, each, muc, main)
+const populate = `function (rooms, each, name, user, muc, main)
 	local st = require "util.stanza";
 	local mod_muc = prosody.hosts[muc].modules.muc;
 	for r = 1, rooms do
-		local room = mod_muc.create_room(("room%d@%s"):format(r, muc));
+		local room = mod_muc.create_room(("%s%d@%s"):format(name, r, muc));
 		for o = 1, each do
-			local bare = ("u%d-%d@%s"):format(r, o, main);
+			local bare = ("u%s%d-%d@%s"):format(name, r, o, main);
 			local occupant = room:new_occupant(bare, ("%s/%08x"):format(room.jid, o));
 			occupant:set_session(bare .. "/web", st.presence()
-				:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text("User "..o):up()
+				:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text(user.." "..o):up()
 				:tag("stats-id"):text("Some-xyz"):up()
 				:tag("jitsi_participant_codecList"):text("av1,vp9,vp8,h264"):up()
 				:tag("avatar-url"):text("https://example.com/avatars/"..o..".png"):up()

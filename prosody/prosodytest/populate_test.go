@@ -12,9 +12,12 @@ func TestPopulateFillsRooms(t *testing.T) {
 	if err := s.Populate(ctx, 3, 4); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.PopulateAs(ctx, "hall", "<<<", 1, 2); err != nil {
+		t.Fatal(err)
+	}
 	component := newComponent(t, s)
-	for _, room := range []string{"room1", "room2", "room3"} {
-		wantOccupants(ctx, t, component, s.Room(room), "4")
+	for room, want := range map[string]string{"room1": "4", "room2": "4", "room3": "4", "hall1": "2"} {
+		wantOccupants(ctx, t, component, s.Room(room), want)
 	}
 	_, err := component.IQ(ctx, s.Room("room4"), "get", discoInfo)
 	wantCondition(t, err, "item-not-found")

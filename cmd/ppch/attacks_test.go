@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// attackSizes is how much is done at a time. In full it is what brought the service down before it had bounds.
+type attackSizes struct {
+	full      bool
+	room      int           // people in the room that is asked for by many spellings, 200 at most of whom have names of <
+	large     int           // people in one room that is asked for whole
+	rooms     int           // of ten people each, for snapshots of all
+	at        int           // attackers at once
+	streams   int           // subscribers at once
+	lasts     time.Duration // of each attack
+	ratio     float64       // others' p99 during an attack by that without it, at most
+	tolerance time.Duration // below which p99 doesn't count
+}
+
+// sizesOfAttacks is small unless PPCH_ATTACKS is full.
+func sizesOfAttacks() attackSizes {
+	if os.Getenv("PPCH_ATTACKS") == "full" {
+		return attackSizes{full: true, room: 500, large: 40_000, rooms: 10_000, at: 50, streams: 200, lasts: 10 * time.Second, ratio: 3, tolerance: 10 * time.Millisecond}
+	}
+	// Beside all other tests, how long something takes says little.
+	return attackSizes{room: 100, large: 2000, rooms: 200, at: 20, streams: 40, lasts: 600 * time.Millisecond, ratio: 3, tolerance: time.Second}
+}
+
+// maxResident is how much memory the service may take in every attack, in MiB. PPCH_ATTACKS_MIB allows more, to measure builds that take it.
+const maxResident = 256
+
+// attack is something that a client with a key, or without, can do.
+type attack struct {
+	name string
+	do   func(*attacker)
+}
+
+// attacker does something to a service, on connections that are closed at the end.
+type attacker struct {
+	t     testing.TB
+	sizes attackSizes
+	addr  string
+	ends  <-chan struct{}
+
+	mu    sync.Mutex
+	conns []net.Conn
+	doing sync.WaitGroup
+	read  atomic.Int64 // bytes
+}
+
+// unread asks for a target on connections of their own, and never reads an answer.
+func (a *attacker) unread(n int, target string) {
+	for range n {
+		a.send("GET " + target + " HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
+	}
+}
+
+// send sends a request on a connection of its own.
+func (a *attacker) send(request string) net.Conn {
+	conn, err := net.Dial("tcp", a.addr)
+	if err != nil {
+		a.t.Error(err)
+		return nil
+	}
+	a.mu.Lock()
+	a.conns = append(a.conns, conn)
+	a.mu.Unlock()
+	_, _ = io.WriteString(conn, request) // an attacker may well be cut off
+	return conn
+}
+
+// reads asks for a target on connections of their own, again and again, and reads all.
+func (a *attacker) reads(n int, target, header string) {
+	for range n {
+		a.doing.Go(func() {
+			for {
+				conn := a.send("GET " + target + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + header + "\r\n")
+				if conn == nil {
+					return
+				}
+				n, _ := io.Copy(io.Discard, conn)
+				a.read.Add(n)
+				_ = conn.Close()
+				select {
+				case <-a.ends:
+					return
+				default:
+				}
+			}
+		})
+	}
+}
+
+var attacks = []attack{
+	{"one room by 100 spellings, unread", func(a *attacker) {
+		a.unread(a.sizes.at, "/api/rooms?expand=occupants"+strings.Repeat("&name=crowd1", 100))
+	}},
+	{"a room of names of <, by 100 spellings, unread", func(a *attacker) {
+		a.unread(a.sizes.at, "/api/rooms?expand=occupants"+strings.Repeat("&name=hostile1", 100))
+	}},
+	{"a large room, unread", func(a *attacker) { a.unread(a.sizes.at, "/api/rooms/large1/participants") }},
+	{"a large room, read", func(a *attacker) {
+		a.reads(8, "/api/rooms/large1", "X-API-Key: "+testKey+"\r\n")
+	}},
+	{"all rooms with occupants, unread", func(a *attacker) { a.unread(a.sizes.at, "/api/rooms?limit=1000&expand=occupants") }},
+	{"snapshots of a large room, unread", func(a *attacker) { a.unread(a.sizes.streams, "/api/rooms/large1/events?snapshot=true") }},
+	{"snapshots of all rooms, unread", func(a *attacker) { a.unread(a.sizes.streams, "/api/events?snapshot=true") }},
+	{"snapshots of all rooms, read", func(a *attacker) {
+		for range a.sizes.streams {
+			conn := a.send("GET /api/events?snapshot=true HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
+			a.doing.Go(func() {
+				n, _ := io.Copy(io.Discard, conn)
+				a.read.Add(n)
+			})
+		}
+	}},
+	{"requests without a key", func(a *attacker) { a.reads(8, "/api/rooms", "") }},
+}
+
+// end closes all connections and waits for whoever reads them.
+func (a *attacker) end() {
+	a.mu.Lock()
+	for _, conn := range a.conns {
+		_ = conn.Close()
+	}
+	a.mu.Unlock()
+	a.doing.Wait()
+}
+
+// Whatever clients do, the service stays within 256 MiB, in a control group that allows no more, and answers others as fast as before.
+func TestAttacks_StayWithinMemoryAndLeaveOthersAlone(t *testing.T) {
+	sizes := sizesOfAttacks()
+	if !sizes.full {
+		t.Parallel()
+	}
+	srv := prosodytest.New(t, prosodytest.Options{
+		Module: true, HideRooms: true, HostConfig: map[string]string{"muc.meet.jitsi": "muc_room_cache_size = 20000"},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for _, p := range []struct {
+		room, user  string
+		rooms, each int
+	}{
+		{"crowd", "User", 1, sizes.room}, {"hostile", strings.Repeat("<", 1020), 1, min(200, sizes.room)}, {"large", "User", 1, sizes.large}, {"room", "User", sizes.rooms, 10},
+	} {
+		if err := srv.PopulateAs(ctx, p.room, p.user, p.rooms, p.each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := os.Getenv("PPCH_ATTACKS_PROGRAM") // another build, to compare
+	if program == "" {
+		program = buildProgram(t)
+	}
+	limit := maxResident
+	if more := os.Getenv("PPCH_ATTACKS_MIB"); more != "" {
+		limit = must(strconv.Atoi(more))(t)
+	}
+	if group, err := newControlGroup(t, int64(limit)<<20); err == nil {
+		program = inControlGroup(t, group, program)
+	} else {
+		t.Logf("no control group limits the service: %v", err)
+	}
+	var table strings.Builder
+	rows := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(rows, "attack\tMiB at rest\tMiB at most\tCPU s\tread MB\tp99 ms without\twith\t")
+	for _, c := range attacks {
+		t.Run(c.name, func(t *testing.T) { fmt.Fprintln(rows, c.measure(t, srv, program, sizes)) })
+	}
+	_ = rows.Flush()
+	t.Logf("each attack lasts %s\n%s", sizes.lasts, table.String())
+}
+
+// measure attacks a service that was just started, and returns the row of the table.
+func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, sizes attackSizes) string {
+	const othersKey = "ppch_B4AFLPN2TTFIVPCKM4NUM3MDF3"
+	keys := filepath.Join(t.TempDir(), "keys")
+	line := "name=others sha256=2e453a1c19730cc2e3bec31a4743b20eb07f464af75b3233cb73d4ea8d24756c scope=count\n"
+	if err := os.WriteFile(keys, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := envFor(srv)
+	env["PPCH_API_KEYS_FILE"] = keys
+	p := startProcess(t, program, env)
+	p.ready(t)
+	p.poll(t, othersKey, 100*time.Millisecond) // until all is warm
+	rest, _ := p.resident(t)
+	without := p.poll(t, othersKey, min(3*time.Second, sizes.lasts))
+	ends := make(chan struct{})
+	a := &attacker{t: t, sizes: sizes, addr: strings.TrimPrefix(p.url, "http://"), ends: ends}
+	before := p.cpu(t)
+	c.do(a)
+	with := p.poll(t, othersKey, sizes.lasts)
+	select {
+	case <-p.gone:
+		close(ends)
+		a.end()
+		t.Errorf("the service is gone: %s", p.cmd.ProcessState)
+		return c.name + "\tkilled\t\t\t\t\t\t"
+	default:
+	}
+	spent := p.cpu(t) - before
+	close(ends)
+	a.end()
+	_, most := p.resident(t)
+	if most > maxResident {
+		t.Errorf("the service took %.0f MiB of memory, want %d at most", most, maxResident)
+	}
+	if with > sizes.tolerance && with.Seconds() > sizes.ratio*without.Seconds() {
+		t.Errorf("others' p99 went from %s to %s", without, with)
+	}
+	p.kill()
+	return fmt.Sprintf("%s\t%.0f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t", c.name, rest, most, spent.Seconds(), float64(a.read.Load())/1e6, without.Seconds()*1000, with.Seconds()*1000)
+}
+
+// pollVariable makes this program poll a service, which only a process of its own does without waiting for its other goroutines.
+const pollVariable = "PPCH_TEST_POLL"
+
+// poll asks for a small room every few milliseconds, on one connection, and returns the 99th percentile of how long that took,
+// or how long nothing came.
+func (p *process) poll(t *testing.T, key string, lasts time.Duration) time.Duration {
+	t.Helper()
+	cmd := exec.Command(must(os.Executable())(t), key, lasts.String())
+	cmd.Env = []string{pollVariable + "=" + strings.TrimPrefix(p.url, "http://")}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("others are cut off: %v", err)
+	}
+	return must(time.ParseDuration(string(out)))(t)
+}
+
+// pollAndExit polls the service at an address, as the arguments say, prints what poll returns, and exits.
+func pollAndExit(addr string) {
+	key := os.Args[1]
+	lasts, err := time.ParseDuration(os.Args[2])
+	if err != nil {
+		panic(err)
+	}
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		panic(err)
+	}
+	answers := bufio.NewReader(conn)
+	var took []time.Duration
+	for began := time.Now(); time.Since(began) < lasts; time.Sleep(3 * time.Millisecond) {
+		asked := time.Now()
+		if err := conn.SetDeadline(asked.Add(10 * time.Second)); err != nil {
+			panic(err)
+		}
+		_, _ = fmt.Fprintf(conn, "GET /api/rooms/room1/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\n\r\n", key)
+		resp, err := http.ReadResponse(answers, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		if err != nil || resp.StatusCode != http.StatusOK {
+			fmt.Print(time.Since(asked))
+			os.Exit(1)
+		}
+		took = append(took, time.Since(asked))
+	}
+	slices.Sort(took)
+	fmt.Print(took[len(took)*99/100])
+	os.Exit(0)
+}
+
+// resident returns how many MiB of the process are resident, now and at most (proc(5), status: VmRSS and VmHWM).
+func (p *process) resident(t *testing.T) (now, most float64) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		fields := strings.Fields(line)
+		for name, into := range map[string]*float64{"VmRSS:": &now, "VmHWM:": &most} {
+			if len(fields) > 1 && fields[0] == name {
+				kib, err := strconv.ParseFloat(fields[1], 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				*into = kib / 1024
+			}
+		}
+	}
+	return now, most
+}
+
+// cpu returns the processor time that the process has used (proc(5), stat: utime and stime, in hundredths of a second).
+func (p *process) cpu(t *testing.T) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	var ticks int64
+	for _, field := range strings.Fields(rest)[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
