@@ -31,7 +31,7 @@ var syllables = append(strings.Split("a B 1 é É ß Σ ς İ ｔ ﬁ 会 🎉 �
 	strings.Split(":?#[]!$&'()*+,;=></\"\\^`{|} /", "")...)
 
 func randomLinks(n int) (all []string) {
-	random := rand.New(rand.NewPCG(15, 9)) //nolint:gosec // the same each time
+	random := rand.New(rand.NewPCG(15, 9))
 	for range n {
 		var b strings.Builder
 		for range 1 + random.IntN(7) {
