@@ -14,12 +14,12 @@ const otherFiles = 100
 // The rest of otherFiles is for requests.
 const ownFiles = 50
 
-// maxConnections returns how many connections there may be with so many streams and files: with the last file it couldn't accept
-// the next one, nor close another for it.
-func maxConnections(streams int, limit uint64) int {
+// maxConnections returns how many connections there may be with so many streams, files and bytes of memory:
+// with the last file the service couldn't accept the next one, nor close another for it.
+func maxConnections(streams int, files uint64, memory int64) int {
 	const others = 2000 // beside those of streams
-	files := limit - min(ownFiles, limit/4)
-	return int(min(uint64(streams+others), files)) // #nosec G115 -- no more than streams and others, which are positive
+	byFiles := files - min(ownFiles, files/4)
+	return min(int(min(uint64(streams+others), byFiles)), connectionsIn(memory)) // #nosec G115 -- no more than streams and others, which are positive
 }
 
 // filesWarning says what to mend where the process may not have as many files as event streams, or nothing where it may.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os/exec"
@@ -107,4 +108,41 @@ func TestFiles_ConnectionsLeaveTheServiceAnswering(t *testing.T) {
 		t.Errorf("the log got %s want files left", s.log.String())
 	}
 	stop()
+}
+
+func TestFiles_AndMemoryBoundConnections(t *testing.T) {
+	t.Parallel()
+	const none = math.MaxInt64
+	for _, tt := range []struct {
+		name    string
+		streams int
+		files   uint64
+		memory  int64 // in MiB
+		want    int
+		warned  string
+	}{
+		{"enough of both", 10_000, 1 << 20, none >> 20, 12_000, ""},
+		{"any number of files", 10_000, math.MaxUint64, none >> 20, 12_000, ""},
+		{"few files", 10_000, 1024, none >> 20, 974, ""},
+		{"very few files", 10_000, 128, none >> 20, 96, ""},
+		{"a container of 512 MiB", 10_000, 1 << 20, 460, 11_040, ""},
+		{
+			"a container of 256 MiB", 10_000, 1 << 20, 230, 3680,
+			"PPCH_MAX_STREAMS is 10000, but a memory limit of 230 MiB is enough for 3680 connections: lower it, or raise the limit ",
+		},
+		{"fewer streams in that", 3600, 1 << 20, 230, 3680, ""},
+		{
+			"hardly any memory", 10_000, 1 << 20, 64, 200,
+			"PPCH_MAX_STREAMS is 10000, but a memory limit of 64 MiB is enough for 200 connections: lower it, or raise the limit ",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := maxConnections(tt.streams, tt.files, tt.memory<<20); got != tt.want {
+				t.Errorf("got %d connections want %d", got, tt.want)
+			}
+			if got := memoryWarning(tt.streams, tt.memory<<20); (got == "") != (tt.warned == "") || !strings.HasPrefix(got, tt.warned) {
+				t.Errorf("got the warning %q want %q", got, tt.warned)
+			}
+		})
+	}
 }

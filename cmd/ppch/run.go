@@ -31,8 +31,10 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	for _, w := range cfg.warnings {
 		log.Warn(w)
 	}
-	if w := filesWarning(cfg.maxStreams, filesLimit()); w != "" {
-		log.Warn(w)
+	for _, w := range []string{filesWarning(cfg.maxStreams, filesLimit()), memoryWarning(cfg.maxStreams, memoryLimit())} {
+		if w != "" {
+			log.Warn(w)
+		}
 	}
 
 	names := occupancy.NewNames(cfg.mucDomains...)
@@ -76,7 +78,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		MetricsPublic: cfg.metricsPublic,
 		MaxStreams:    cfg.maxStreams,
 
-		MaxConnections: maxConnections(cfg.maxStreams, filesLimit()),
+		MaxConnections: maxConnections(cfg.maxStreams, filesLimit(), memoryLimit()),
 		TrustedProxies: cfg.proxies,
 		Secret:         cfg.sealing.reveal(),
 	})
