@@ -68,12 +68,12 @@ func (a *admins) domains() (domains []jid.JID) {
 }
 
 // verify asks Prosody again and again which of the domains are its own, until ctx ends.
-func (a *admins) verify(ctx context.Context, s *session, log *slog.Logger) error {
+func (a *admins) verify(ctx context.Context, local func(context.Context, jid.JID) (bool, error), log *slog.Logger) error {
 	told := make(map[string]bool)
 	for {
 		next := lookEvery
 		for _, d := range a.domains() {
-			local, err := s.local(ctx, d)
+			local, err := local(ctx, d)
 			if ctx.Err() != nil {
 				return nil
 			}

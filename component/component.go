@@ -7,11 +7,17 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	xcomponent "mellium.im/xmpp/component"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
 
 	"ppch/component/face"
 	"ppch/component/occupancy"
+	"ppch/component/stream"
 )
+
+// askTimeout bounds one question to Prosody.
+const askTimeout = 5 * time.Second
 
 // The clock of reconnecting.
 const (
@@ -49,7 +55,7 @@ type Component struct {
 
 // live is an established session with what was learnt on it.
 type live struct {
-	*session
+	*stream.Session
 	held   *holder
 	survey survey
 }
@@ -138,23 +144,32 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s, err := handshake(ctx, nc, c.cfg, c.noteAnswer)
+	cfg := stream.Config{
+		Domain: c.cfg.Domain, Secret: c.cfg.Secret, Log: c.cfg.Log,
+		Handler: mux.New(xcomponent.NSAccept, c.handleBatches()...), Answered: c.noteAnswer,
+	}
+	var desk *desk
+	if c.face != nil {
+		desk = newDesk(c.admins, c.face, &c.refused)
+		cfg.Observe = desk.observe
+	}
+	s, err := stream.Open(ctx, nc, cfg)
 	if err != nil {
 		return false, err
 	}
-	s.handlers = c.handleBatches()
-	l := &live{session: s, held: newHolder()}
+	l := &live{Session: s, held: newHolder()}
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())
-	work := []func(context.Context) error{func(ctx context.Context) error { return c.watchDomains(ctx, s) }}
+	work := []func(context.Context) error{func(ctx context.Context) error { return c.watchDomains(ctx, l) }}
 	if c.face != nil {
 		c.admins.reset()
-		s.desk = &desk{admins: c.admins, face: c.face, waiting: make(chan *incoming, deskSize), refused: &c.refused}
+		local := func(ctx context.Context, d jid.JID) (bool, error) { return desk.race.local(ctx, s, c.cfg.Domain, d) }
 		work = append(work,
-			func(ctx context.Context) error { return c.admins.verify(ctx, s, c.cfg.Log) },
+			desk.work,
+			func(ctx context.Context) error { return c.admins.verify(ctx, local, c.cfg.Log) },
 			func(ctx context.Context) error { return c.face.Run(ctx, s) })
 	}
-	return true, s.run(ctx, work...)
+	return true, s.Run(ctx, work...)
 }
 
 // pause waits, less if a read needs the connection meanwhile and patient is not set. It reports whether to go on.
@@ -228,7 +243,7 @@ func (c *Component) session() (*live, error) {
 	if c.live == nil {
 		return nil, c.domains[0].state().Problem
 	}
-	if err := context.Cause(c.live.ctx); err != nil {
+	if err := context.Cause(c.live.Context()); err != nil {
 		// The session just ended and Run has not yet said so.
 		return nil, lost(c.cfg, err)
 	}

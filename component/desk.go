@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 
 	"mellium.im/xmpp"
-	"mellium.im/xmpp/stanza"
+
+	"ppch/component/stream"
 )
 
 // deskSize is how many stanzas of admins may wait to be answered.
@@ -20,54 +21,40 @@ type desk struct {
 	admins *admins
 	face   xmpp.Handler
 
-	waiting chan *incoming
+	waiting chan *stream.Stanza
 	refused *atomic.Uint64
+	race    race
 }
 
-// errNotForUs is returned for what is not an admin's, or nothing that the face answers.
-var errNotForUs = errors.New("component: not for the face")
+func newDesk(a *admins, face xmpp.Handler, refused *atomic.Uint64) *desk {
+	return &desk{admins: a, face: face, waiting: make(chan *stream.Stanza, deskSize), refused: refused}
+}
 
-// take puts a stanza on the desk. It never blocks. A nil desk takes nothing.
-func (d *desk) take(in *incoming) error {
-	if d == nil || in.tooLarge || !d.admins.has(in.attr("from")) {
-		return errNotForUs
+// observe takes what is an admin's, and what a question of our own waits for. It never blocks.
+func (d *desk) observe(in *stream.Stanza) (taken bool, err error) {
+	if d.race.sees(in) {
+		return true, nil
 	}
-	switch in.start.Name.Local {
-	case "iq":
-		if !in.asks() || in.children != 1 || in.text {
-			return errNotForUs // the guard knows what to say
-		}
-	case "message", "presence":
-	default:
-		return errNotForUs
+	if in.Name() == "iq" && !in.Asks() || !d.admins.has(in.Attr("from")) {
+		return false, nil
 	}
 	select {
 	case d.waiting <- in:
-		return nil
+		return true, nil
 	default:
 		d.refused.Add(1)
-		return errDeskFull
+		return true, errDeskFull
 	}
 }
 
 // work answers what is on the desk until ctx ends, which returns nil.
-func (d *desk) work(ctx context.Context, g *guard, s *session) error {
+func (d *desk) work(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case in := <-d.waiting:
-			answer, err := g.reply(d.face, in)
-			if err != nil {
-				g.log.Debug("stanza of an admin refused", "stanza", in.start.Name.Local, "type", in.attr("type"), "err", err)
-			}
-			if len(answer) == 0 {
-				continue
-			}
-			if err := s.send(ctx, answer); errors.Is(err, errUnsendable) && in.asks() {
-				g.log.Error("answer can't be sent", "stanza", in.start.Name.Local, "err", err)
-				_ = s.send(ctx, g.refuse(in, stanza.InternalServerError))
-			}
+			in.Answer(ctx, d.face)
 		}
 	}
 }

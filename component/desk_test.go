@@ -2,10 +2,13 @@ package component_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,10 +16,47 @@ import (
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+	xcomponent "mellium.im/xmpp/component"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
 	"ppch/component"
+	"ppch/component/componenttest"
+	"ppch/component/stream"
 )
+
+const (
+	own    = "ppch.meet.jitsi"
+	header = `<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:component:accept' id='1'>`
+)
+
+// forward writes a client's stanza as Prosody forwards it.
+func forward(t testing.TB, stanza, from string) string {
+	t.Helper()
+	out, err := componenttest.Forward(stanza, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// guarded serves a stream with no handler. With an admin, handler answers what that one sends.
+func guarded(admin string, handler xmpp.Handler) func(string, net.Conn) error {
+	return func(domain string, c net.Conn) error {
+		cfg := stream.Config{Domain: jid.MustParse(domain), Log: slog.New(slog.DiscardHandler), Handler: mux.New(xcomponent.NSAccept)}
+		var work []func(context.Context) error
+		if admin != "" {
+			observe, answer := component.Observer(jid.MustParse(admin), handler)
+			cfg.Observe, work = observe, append(work, answer)
+		}
+		s, err := stream.Open(context.Background(), c, cfg)
+		if err != nil {
+			return err
+		}
+		return s.Run(context.Background(), work...)
+	}
+}
 
 // bytesOf returns every byte that serve sends in answer to what Prosody is taken to forward.
 func bytesOf(t testing.TB, serve func(string, net.Conn) error, forwarded string) string {
@@ -58,7 +98,7 @@ var echo = xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartE
 const boss = "boss@auth.meet.jitsi"
 
 func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
-	withAdmin := component.ServeWithAdmin(own, boss, echo)
+	withAdmin := guarded(boss, echo)
 	for i, from := range []string{
 		"guest@meet.jitsi/x", "clerk@auth.meet.jitsi/x", "auth.meet.jitsi", "auth.meet.jitsi/x", "auth.meet.jitsi/boss@auth.meet.jitsi",
 		"boss@auth.meet.jitsi.example/x", "boss@meet.jitsi/x", "boss@xauth.meet.jitsi/boss@auth.meet.jitsi",
@@ -66,32 +106,28 @@ func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
 	} {
 		var forwarded strings.Builder
 		n := 0
-		for _, h := range append(hostile, hostileToFace...) {
-			if len(h.xml) < 3_000 {
+		for _, h := range slices.Concat(componenttest.Hostile, componenttest.HostileByAdmin) {
+			if len(h.XML) < 3_000 {
 				n++
-				forwarded.WriteString(forward(t, hostileStanza(h.xml, own, fmt.Sprintf("%d-%d", i, n)), from))
+				forwarded.WriteString(forward(t, componenttest.Fill(h.XML, own, fmt.Sprintf("%d-%d", i, n)), from))
 			}
 		}
-		for _, q := range faceQuestions {
+		for _, x := range slices.Concat(componenttest.AdminQuestions(), componenttest.AdminOthers) {
 			n++
-			typ, inner, _ := strings.Cut(q, " ")
-			forwarded.WriteString(forward(t, fmt.Sprintf("<iq type='%s' id='%d-%d' to='%s'>%s</iq>", typ, i, n, own, inner), from))
+			forwarded.WriteString(forward(t, componenttest.Fill(x, own, fmt.Sprintf("%d-%d", i, n)), from))
 		}
-		for _, x := range faceOthers {
-			forwarded.WriteString(forward(t, hostileStanza(x, own, "x"), from))
-		}
-		want, got := bytesOf(t, guarded, forwarded.String()), bytesOf(t, withAdmin, forwarded.String())
+		want, got := bytesOf(t, guarded("", nil), forwarded.String()), bytesOf(t, withAdmin, forwarded.String())
 		if want != got {
 			t.Errorf("from %q: got\n%s\nwant\n%s", from, got, want)
 		}
-		if strings.Count(want, "<iq") < len(faceQuestions) {
+		if strings.Count(want, "<iq") < len(componenttest.AdminQuestions()) {
 			t.Errorf("from %q: got %s want every question answered", from, want)
 		}
 	}
 }
 
 func TestAnAdminIsAnsweredOnceAndFromTheAddressThatWasAsked(t *testing.T) {
-	serve := component.ServeWithAdmin(own, boss, echo)
+	serve := guarded(boss, echo)
 	for from, want := range map[string]string{boss + "/desk": "result", "BOSS@Auth.meet.jitsi/desk": "result", "guest@meet.jitsi/x": "error"} {
 		ours, theirs := net.Pipe()
 		go func() { _ = serve(own, theirs) }()
@@ -136,7 +172,7 @@ func TestMoreThanCanBeAnsweredIsRefusedAtOnce(t *testing.T) {
 	}
 	ours, theirs := net.Pipe()
 	defer ours.Close()
-	go func() { _ = component.ServeWithAdmin(own, boss, handler)(own, theirs) }()
+	go func() { _ = guarded(boss, handler)(own, theirs) }()
 	_ = ours.SetDeadline(time.Now().Add(time.Minute))
 	go func() { _, _ = io.WriteString(ours, header+`<handshake/>`+b.String()) }()
 	d := xml.NewDecoder(ours)

@@ -26,11 +26,11 @@ const (
 )
 
 // discoInfo asks what to is and offers (XEP-0030 §3).
-func (s *session) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
+func (l *live) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var answer disco.Info
-	err := s.ask(ctx, stanza.GetIQ, to, disco.InfoQuery{}.TokenReader(), into(&answer))
+	err := l.Ask(ctx, stanza.GetIQ, to, disco.InfoQuery{}.TokenReader(), into(&answer))
 	return answer, err
 }
 
@@ -41,13 +41,13 @@ func into(v any) func(*xml.Decoder) error {
 
 // publicRooms lists the rooms that the MUC domain shows to everybody (XEP-0045 §6.3), in the order of their JIDs.
 // Every current Jitsi shows none.
-func (s *session) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
-	items, err := s.discoItems(ctx, domain)
+func (l *live) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
+	items, err := l.discoItems(ctx, domain)
 	return slices.DeleteFunc(items, func(j jid.JID) bool { return j.Localpart() == "" || !j.Domain().Equal(domain) }), err
 }
 
 // discoItems lists what belongs to an entity (XEP-0030 §4) as bare JIDs, in their order.
-func (s *session) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
+func (l *live) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	// The item type of mellium holds a parsed JID, so one odd room name would hide all the others.
@@ -58,7 +58,7 @@ func (s *session) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error)
 		} `xml:"item"`
 	}
 	query := xml.StartElement{Name: xml.Name{Space: disco.NSItems, Local: "query"}}
-	if err := s.ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, query), into(&answer)); err != nil {
+	if err := l.Ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, query), into(&answer)); err != nil {
 		return nil, err
 	}
 	var items []jid.JID

@@ -3,21 +3,13 @@
 // # The life of a stream
 //
 // [Component.Run] dials, shakes hands, serves, loses, waits and dials again until its context ends.
-// An established stream is a session, the only code that touches *xmpp.Session.
-// A session ends for good with the first failed write, since half a stanza can't be taken back,
-// with a ping that stays unanswered, and with whatever Prosody says or the network does.
-// Questions under way end with it, and nothing learnt on it survives it:
+// Package stream has the stream itself and what guards it.
+// Questions under way end with a stream, and nothing learnt on it survives it:
 // after a restart of Prosody nothing of before is true.
-//
-// # What strangers send
-//
-// Every guest of a Jitsi can send stanzas to a component.
-// Two things keep them from ending the stream or getting anything but an error:
-// the guard in front of all handlers, and below mellium's stream reader, which acts on elements at any depth, the neutralizer.
 //
 // # What admins send
 //
-// Stanzas of admins, and of nobody else, the guard puts on the desk, from where they are answered off the read loop by package face.
+// Stanzas of admins, and of nobody else, the desk takes, from where they are answered off the read loop by package face.
 // Who is an admin is decided by the from that Prosody vouches for, and only for hosts that it has shown to be its own. See [Config].
 //
 // # What is asked

@@ -96,18 +96,18 @@ func (d *domain) learn(m occupancy.Mode) (news bool) {
 }
 
 // watchDomains looks at each MUC domain now and again until ctx ends.
-func (c *Component) watchDomains(ctx context.Context, s *session) error {
+func (c *Component) watchDomains(ctx context.Context, l *live) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range c.domains {
-		g.Go(func() error { return c.watchDomain(ctx, s, d) })
+		g.Go(func() error { return c.watchDomain(ctx, l, d) })
 	}
 	return g.Wait()
 }
 
-func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) error {
+func (c *Component) watchDomain(ctx context.Context, l *live, d *domain) error {
 	for {
 		before := d.state()
-		d.look(ctx, s)
+		d.look(ctx, l)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -116,7 +116,7 @@ func (c *Component) watchDomain(ctx context.Context, s *session, d *domain) erro
 		next := lookEvery
 		switch {
 		case after.Mode == occupancy.ModeModule:
-			if err := d.follower.follow(ctx, s, c.cfg.Log); err != nil {
+			if err := d.follower.follow(ctx, l, c.cfg.Log); err != nil {
 				// Without the module nothing of the replica will ever be refreshed.
 				d.directory.Forget(d.jid)
 				d.set(occupancy.ModeModule, nil)
@@ -152,8 +152,8 @@ func (c *Component) logChange(before, after occupancy.Domain) {
 }
 
 // look learns by disco what the domain is and offers.
-func (d *domain) look(ctx context.Context, s *session) {
-	answer, err := s.discoInfo(ctx, d.jid)
+func (d *domain) look(ctx context.Context, l *live) {
+	answer, err := l.discoInfo(ctx, d.jid)
 	switch {
 	case ctx.Err() != nil:
 		return // the session's end is told elsewhere
@@ -170,16 +170,16 @@ func (d *domain) look(ctx context.Context, s *session) {
 	default:
 		d.follower.forgive()
 		d.directory.Forget(d.jid)
-		d.set(d.modeByRoom(ctx, s), nil)
+		d.set(d.modeByRoom(ctx, l), nil)
 	}
 }
 
 // modeByRoom tells what a domain without the Lua module can be asked.
 // Only a room that exists shows it, so where none is listed the mode stays what the last room showed.
-func (d *domain) modeByRoom(ctx context.Context, s *session) occupancy.Mode {
-	rooms, err := s.publicRooms(ctx, d.jid)
+func (d *domain) modeByRoom(ctx context.Context, l *live) occupancy.Mode {
+	rooms, err := l.publicRooms(ctx, d.jid)
 	if err == nil && len(rooms) > 0 {
-		if answer, err := s.discoInfo(ctx, rooms[0]); err == nil {
+		if answer, err := l.discoInfo(ctx, rooms[0]); err == nil {
 			if _, err := occupants(answer); err == nil {
 				return occupancy.ModeDisco
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -235,7 +236,7 @@ func TestOnProsodyAnAdminChats(t *testing.T) {
 		"<message type='headline' to='{to}'><body>help</body></message>",
 		"<message type='error' to='{to}'><body>help</body></message>",
 	} {
-		if err := s.boss.Send(hostileStanza(silent, s.srv.Domains.Component, "")); err != nil {
+		if err := s.boss.Send(componenttest.Fill(silent, s.srv.Domains.Component, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -358,25 +359,25 @@ func TestOnProsodyHostileStanzasOfAnAdminEndNothing(t *testing.T) {
 	s := newScene(t, withModule)
 	s.populate(t)
 	up := s.c.Main().Since
-	for i, tt := range slices.Concat(hostile, hostileToFace) {
+	for i, tt := range slices.Concat(componenttest.Hostile, componenttest.HostileByAdmin) {
 		id := fmt.Sprintf("hostile-%d", i)
 		// A tag that comes in two reads is looked at again only when there is twice as much of it (expat since 2.6, so Prosody 13).
-		padding := strings.Repeat(" ", len(tt.xml))
-		if err := s.boss.Send(hostileStanza(tt.xml, s.srv.Domains.Component, id) + padding); err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
+		padding := strings.Repeat(" ", len(tt.XML))
+		if err := s.boss.Send(componenttest.Fill(tt.XML, s.srv.Domains.Component, id) + padding); err != nil {
+			t.Fatalf("%s: %v", tt.Name, err)
 		}
-		if strings.Contains(tt.xml, "<iq type='get'") || strings.Contains(tt.xml, "<iq type='set'") {
+		if strings.Contains(tt.XML, "<iq type='get'") || strings.Contains(tt.XML, "<iq type='set'") {
 			got, err := s.boss.Expect(timeout(t, 40*time.Second), func(st prosodytest.Stanza) bool { return strings.HasSuffix(st.ID, id) })
 			if err != nil {
-				t.Fatalf("%s: %v; the admin's stream: %v", tt.name, err, s.boss.Err())
+				t.Fatalf("%s: %v; the admin's stream: %v", tt.Name, err, s.boss.Err())
 			}
-			if tt.answer != "" && !strings.Contains(got.XML, tt.answer) {
-				t.Errorf("%s: got %s want %s", tt.name, got.XML, tt.answer)
+			if tt.Condition != "" && !strings.Contains(got.XML, tt.Condition) {
+				t.Errorf("%s: got %s want %s", tt.Name, got.XML, tt.Condition)
 			}
 		}
-		has(t, tt.name, s.ask(t, s.boss, "get <ping xmlns='urn:xmpp:ping'/>"), "type='result'")
+		has(t, tt.Name, s.ask(t, s.boss, "get <ping xmlns='urn:xmpp:ping'/>"), "type='result'")
 		if !s.c.Main().Since.Equal(up) {
-			t.Fatalf("%s: the stream was lost", tt.name)
+			t.Fatalf("%s: the stream was lost", tt.Name)
 		}
 	}
 	if s.srv.LogContains("Error processing component stream") {

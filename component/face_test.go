@@ -18,6 +18,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/component"
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -117,35 +118,6 @@ const (
 
 func node(n string) string { return " node='" + prosodytest.Escape(n) + "'" }
 
-// questions that an admin is answered.
-var faceQuestions = []string{
-	fmt.Sprintf(discoInfo, ""), fmt.Sprintf(discoItems, ""),
-	fmt.Sprintf(discoInfo, node("muc.meet.jitsi")), fmt.Sprintf(discoItems, node("muc.meet.jitsi")),
-	fmt.Sprintf(discoInfo, node("muc.meet.jitsi/[acme]")), fmt.Sprintf(discoItems, node("muc.meet.jitsi/[acme]")),
-	fmt.Sprintf(discoInfo, node("planning@muc.meet.jitsi")), fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi")),
-	fmt.Sprintf(discoInfo, node("planning@muc.meet.jitsi/focus")), fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/focus")),
-	fmt.Sprintf(discoInfo, node("http://jabber.org/protocol/commands")), fmt.Sprintf(discoItems, node("http://jabber.org/protocol/commands")),
-	fmt.Sprintf(discoInfo, node("rooms")), fmt.Sprintf(discoInfo, node("nothing")),
-	"get <query xmlns='jabber:iq:last'/>", "get <query xmlns='jabber:iq:version'/>",
-	"get <time xmlns='urn:xmpp:time'/>", "get <ping xmlns='urn:xmpp:ping'/>",
-	fmt.Sprintf(run, "rooms"), fmt.Sprintf(run, "room"), fmt.Sprintf(run, "statistics"), fmt.Sprintf(run, "domains"),
-	fmt.Sprintf(run, "resync"), fmt.Sprintf(run, "wiring"), fmt.Sprintf(run, "watch"), fmt.Sprintf(run, "unwatch"), fmt.Sprintf(run, "nothing"),
-}
-
-// faceOthers are what an admin sends besides, by the hand of somebody whom it doesn't help.
-var faceOthers = []string{
-	"<message type='chat' to='{to}' id='{id}'><body>help</body></message>",
-	"<message to='{to}' id='{id}'><body>rooms</body></message>",
-	"<message type='chat' to='{to}' id='{id}'><body>watch all</body></message>",
-	"<message type='groupchat' to='{to}' id='{id}'><body>rooms</body></message>",
-	"<message type='chat' to='someone@{to}' id='{id}'><body>rooms</body></message>",
-	"<presence to='{to}' id='{id}'/>",
-	"<presence to='planning@{to}' id='{id}'/>",
-	"<presence to='planning@{to}/nick' id='{id}'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
-	"<presence type='subscribe' to='{to}' id='{id}'/>",
-	"<presence type='unavailable' to='{to}' id='{id}'/>",
-}
-
 // orderly returns a stanza with its attributes in order: Prosody writes them in any.
 func orderly(t *testing.T, stanza string) string {
 	t.Helper()
@@ -172,19 +144,14 @@ func orderly(t *testing.T, stanza string) string {
 func conversation(t *testing.T, s *scene, who *prosodytest.Client, component string) []string {
 	t.Helper()
 	who.Forget()
-	var stanzas []string
-	for _, q := range faceQuestions {
-		typ, inner, _ := strings.Cut(q, " ")
-		stanzas = append(stanzas, "<iq type='"+typ+"' id='{id}' to='{to}'>"+inner+"</iq>")
-	}
-	stanzas = append(stanzas, faceOthers...)
-	for _, h := range hostile {
-		if len(h.xml) < 20_000 {
-			stanzas = append(stanzas, h.xml)
+	stanzas := slices.Concat(componenttest.AdminQuestions(), componenttest.AdminOthers)
+	for _, h := range componenttest.Hostile {
+		if len(h.XML) < 20_000 {
+			stanzas = append(stanzas, h.XML)
 		}
 	}
 	for i, x := range stanzas {
-		if err := who.Send(hostileStanza(x, component, fmt.Sprint("c", i))); err != nil {
+		if err := who.Send(componenttest.Fill(x, component, fmt.Sprint("c", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,7 +186,7 @@ func TestOnProsodyWhoIsNoAdminSeesAComponentThatDoesNothing(t *testing.T) {
 		"a guest": s.guest, "an account beside the admin's": s.login(t, clerkJID+"/desk"),
 	} {
 		want, got := conversation(t, s, who, "idle.meet.jitsi"), conversation(t, s, who, s.srv.Domains.Component)
-		if len(want) < len(faceQuestions) {
+		if len(want) < len(componenttest.AdminQuestions()) {
 			t.Fatalf("%s: %d answers of the idle component are too few", name, len(want))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

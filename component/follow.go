@@ -73,12 +73,12 @@ func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
 }
 
 // follow subscribes and stays subscribed until ctx ends, which returns nil, or the module is gone, which returns errNotLoaded.
-func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) error {
+func (f *follower) follow(ctx context.Context, l *live, log *slog.Logger) error {
 	defer f.end(nil)
 	wait := firstResync
 	for {
 		began := time.Now()
-		err := f.subscribe(ctx, s)
+		err := f.subscribe(ctx, l)
 		if err == nil {
 			f.accepted()
 			log.Info("subscribed", "domain", f.domain.String())
@@ -107,11 +107,11 @@ func (f *follower) follow(ctx context.Context, s *session, log *slog.Logger) err
 }
 
 // subscribe asks for the snapshot and all changes after it.
-func (f *follower) subscribe(ctx context.Context, s *session) error {
+func (f *follower) subscribe(ctx context.Context, l *live) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	asked := time.Now()
-	return s.ask(ctx, stanza.SetIQ, f.domain, xmlstream.Wrap(nil, subscribeStart), func(d *xml.Decoder) error {
+	return l.Ask(ctx, stanza.SetIQ, f.domain, xmlstream.Wrap(nil, subscribeStart), func(d *xml.Decoder) error {
 		var answer subscribed
 		if err := d.Decode(&answer); err != nil {
 			return err

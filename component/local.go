@@ -3,14 +3,13 @@ package component
 import (
 	"context"
 	"crypto/rand"
-	"encoding/xml"
-	"errors"
 	"sync"
 
-	"mellium.im/xmlstream"
 	"mellium.im/xmpp/disco"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+
+	"ppch/component/stream"
 )
 
 // local asks whether Prosody itself has a host of that name where people log in, a VirtualHost.
@@ -23,22 +22,20 @@ import (
 // Its identity, server/im, is then Prosody's own word as well, which gives it to no component.
 //
 // It is for one goroutine at a time and blocks for askTimeout at most.
-func (s *session) local(ctx context.Context, domain jid.JID) (bool, error) {
+func (r *race) local(ctx context.Context, s *stream.Session, own, domain jid.JID) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	asked := s.race.begin(domain)
-	defer s.race.end()
-	question := stanza.IQ{Type: stanza.GetIQ, ID: asked.id, To: domain, From: s.domain}
-	word := stanza.IQ{Type: stanza.ResultIQ, ID: asked.id, To: s.domain, From: s.domain}
-	err := s.write(question.Wrap(disco.InfoQuery{}.TokenReader()), word.Wrap(nil))
+	asked := r.begin(domain)
+	defer r.end()
+	question := stanza.IQ{Type: stanza.GetIQ, ID: asked.id, To: domain, From: own}
+	word := stanza.IQ{Type: stanza.ResultIQ, ID: asked.id, To: own, From: own}
+	err := s.Write(question.Wrap(disco.InfoQuery{}.TokenReader()), word.Wrap(nil))
 	if err != nil {
 		return false, err
 	}
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case <-s.ctx.Done():
-		return false, context.Cause(s.ctx)
 	case won := <-asked.over:
 		return won, nil
 	}
@@ -71,15 +68,15 @@ func (r *race) end() {
 }
 
 // sees takes the stanza if it is one of the two. It is called by the read loop, so in the order in which they came.
-func (r *race) sees(in *incoming) bool {
+func (r *race) sees(in *stream.Stanza) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.now == nil || in.start.Name.Local != "iq" || in.attr("id") != r.now.id || in.asks() {
+	if r.now == nil || in.Name() != "iq" || in.Attr("id") != r.now.id || in.Asks() {
 		return false
 	}
-	switch in.attr("from") {
+	switch in.Attr("from") {
 	case r.now.domain:
-		r.now.isHost = in.attr("type") == string(stanza.ResultIQ) && isHost(in)
+		r.now.isHost = in.Attr("type") == string(stanza.ResultIQ) && isHost(in)
 	case "": // our own: mellium takes the address away
 		r.now.over <- r.now.isHost
 		r.now = nil
@@ -88,9 +85,9 @@ func (r *race) sees(in *incoming) bool {
 }
 
 // isHost reports whether an answer to disco#info is that of a host where people log in.
-func isHost(in *incoming) bool {
+func isHost(in *stream.Stanza) bool {
 	var answer disco.Info
-	if in.tooLarge || xml.NewTokenDecoder(&recorder{inner: in.inner}).Decode(&answer) != nil {
+	if in.Decode(&answer) != nil {
 		return false
 	}
 	for _, i := range answer.Identity {
@@ -99,19 +96,4 @@ func isHost(in *incoming) bool {
 		}
 	}
 	return false
-}
-
-// write sends stanzas in one go: nothing else comes between them, and as long as they are short they travel together.
-func (s *session) write(stanzas ...xml.TokenReader) error {
-	w := s.xmpp.TokenWriter()
-	_, err := xmlstream.Copy(w, xmlstream.MultiReader(stanzas...))
-	if err == nil {
-		err = w.Flush()
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		// It may have left half a stanza on the stream.
-		s.end(err)
-		_ = s.conn.Close()
-	}
-	return err
 }

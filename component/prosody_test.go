@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/component"
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 	"ppch/prosody/prosodytest"
 )
@@ -362,27 +363,27 @@ func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
 
 	guest := must(srv.Guest(ctx))(t)
 	defer guest.Close()
-	for i, tt := range hostile {
+	for i, tt := range componenttest.Hostile {
 		id := fmt.Sprintf("hostile-%d", i)
-		if err := guest.Send(hostileStanza(tt.xml, srv.Domains.Component, id)); err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
+		if err := guest.Send(componenttest.Fill(tt.XML, srv.Domains.Component, id)); err != nil {
+			t.Fatalf("%s: %v", tt.Name, err)
 		}
-		if strings.Contains(tt.xml, "<iq type='get'") || strings.Contains(tt.xml, "<iq type='set'") {
+		if strings.Contains(tt.XML, "<iq type='get'") || strings.Contains(tt.XML, "<iq type='set'") {
 			got, err := guest.Expect(timeout(t, 40*time.Second), func(s prosodytest.Stanza) bool { return strings.HasSuffix(s.ID, id) })
 			var refusal *prosodytest.StanzaError
 			if err != nil {
-				t.Fatalf("%s: %v; the guest's stream: %v", tt.name, err, guest.Err())
+				t.Fatalf("%s: %v; the guest's stream: %v", tt.Name, err, guest.Err())
 			}
-			if !errors.As(got.Err(), &refusal) || tt.answer != "" && !strings.HasPrefix(refusal.Error(), tt.answer) {
-				t.Errorf("%s: got %s want %s", tt.name, got.XML, tt.answer)
+			if !errors.As(got.Err(), &refusal) || tt.Condition != "" && !strings.HasPrefix(refusal.Error(), tt.Condition) {
+				t.Errorf("%s: got %s want %s", tt.Name, got.XML, tt.Condition)
 			}
 		}
 		// One question through Prosody and back shows that the stanza before it was borne.
 		if _, err := c.Room(ctx, jid.MustParse(fmt.Sprintf("room%d@%s", i, srv.Domains.MUC))); err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
+			t.Fatalf("%s: %v", tt.Name, err)
 		}
 		if !c.Main().Since.Equal(up) {
-			t.Fatalf("%s: the stream was lost", tt.name)
+			t.Fatalf("%s: the stream was lost", tt.Name)
 		}
 	}
 	if srv.LogContains("Error processing component stream") {

@@ -8,9 +8,10 @@ import (
 	"syscall"
 	"time"
 
-	"mellium.im/xmpp/stream"
+	xstream "mellium.im/xmpp/stream"
 
 	"ppch/component/occupancy"
+	"ppch/component/stream"
 )
 
 // operatorWait is the pause after a failure that only an operator can mend, or that fighting over would make worse.
@@ -32,15 +33,15 @@ func explain(cfg Config, established bool, err error) *occupancy.UnknownError {
 func diagnose(established bool, err error) occupancy.Problem {
 	var network net.Error
 	switch {
-	case errors.Is(err, stream.HostUnknown):
+	case errors.Is(err, xstream.HostUnknown):
 		return occupancy.ProblemHostUnknown
-	case errors.Is(err, stream.NotAuthorized):
+	case errors.Is(err, xstream.NotAuthorized):
 		return occupancy.ProblemNotAuthorized
-	case errors.Is(err, stream.Conflict) && established:
+	case errors.Is(err, xstream.Conflict) && established:
 		return occupancy.ProblemNameTaken
-	case errors.Is(err, stream.Conflict):
+	case errors.Is(err, xstream.Conflict):
 		return occupancy.ProblemNameHeld
-	case errors.Is(err, errUnresponsive):
+	case errors.Is(err, stream.ErrUnresponsive):
 		return occupancy.ProblemUnresponsive
 	case errors.As(err, new(*net.DNSError)):
 		return occupancy.ProblemNameUnresolved

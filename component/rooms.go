@@ -50,7 +50,7 @@ func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, err
 	}
 	answer, err := l.held.get(ctx, room.String(), func() (occupancy.Room, error) {
 		answer, err := c.askRoom(l, d, room)
-		if cause := context.Cause(l.ctx); cause != nil {
+		if cause := context.Cause(l.Context()); cause != nil {
 			return occupancy.Room{}, lost(c.cfg, cause)
 		}
 		return answer, err
@@ -65,7 +65,7 @@ func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, err
 func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, error) {
 	// The count was true at some moment after asking, so this never makes it look younger than it is.
 	asked := time.Now()
-	answer, err := l.discoInfo(l.ctx, room)
+	answer, err := l.discoInfo(l.Context(), room)
 	var refusal stanza.Error
 	switch {
 	case err == nil:

@@ -54,13 +54,13 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 		if time.Since(at) < surveyFor {
 			return seen, nil
 		}
-		seen = c.lookAround(l.ctx, l.session)
+		seen = c.lookAround(l.Context(), l)
 		l.survey.mu.Lock()
 		defer l.survey.mu.Unlock()
 		l.survey.seen, l.survey.at = seen, time.Now()
 		return seen, nil
 	})
-	if cause := context.Cause(l.ctx); cause != nil {
+	if cause := context.Cause(l.Context()); cause != nil {
 		return nil, lost(c.cfg, cause)
 	}
 	return slices.Clone(seen.([]occupancy.Service)), nil
@@ -69,10 +69,10 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 // lookAround asks each host that there may be what it is, but none that may be elsewhere: Prosody would connect to other servers
 // to deliver a question. The watched domains are asked, since the operator names them; then their hosts, and what those list.
 // Only where Prosody says that it connects to no server guesses do no harm.
-func (c *Component) lookAround(ctx context.Context, s *session) []occupancy.Service {
+func (c *Component) lookAround(ctx context.Context, around *live) []occupancy.Service {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
-	l := &look{session: s}
+	l := &look{live: around}
 	l.info(ctx, c.cfg.MUCDomains)
 	var hosts []jid.JID
 	asked := make(map[string]bool)
@@ -127,7 +127,7 @@ func above(domain jid.JID) (jid.JID, bool) {
 
 // look is one look around.
 type look struct {
-	*session
+	*live
 
 	// mu guards what follows.
 	mu    sync.Mutex

@@ -1,4 +1,4 @@
-package component
+package stream
 
 import (
 	"cmp"
@@ -16,7 +16,6 @@ import (
 	"mellium.im/xmpp"
 	xcomponent "mellium.im/xmpp/component"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/ping"
 	"mellium.im/xmpp/stanza"
 )
@@ -25,7 +24,6 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 10 * time.Second
-	askTimeout       = 5 * time.Second  // for one question to Prosody
 	pingEvery        = 30 * time.Second // with pingTimeout: a half-open connection is noticed within 60 s
 	pingTimeout      = 20 * time.Second
 	goodbyeTimeout   = time.Second // for the stream to end in good order
@@ -36,40 +34,49 @@ const maxReply = 1 << 20
 
 var pingStart = xml.StartElement{Name: xml.Name{Space: ping.NS, Local: "ping"}}
 
-// What ends a session, besides what the network and Prosody's stream errors say.
+// ErrUnresponsive ends a session that Prosody, though connected, no longer serves.
+var ErrUnresponsive = errors.New("stream: Prosody did not answer a ping in time")
+
 var (
-	errUnresponsive = errors.New("component: Prosody did not answer a ping in time")
-	errStreamClosed = errors.New("component: Prosody closed the stream")
-	errReplyTooLong = errors.New("component: an answer is too long")
+	errStreamClosed = errors.New("stream: Prosody closed the stream")
+	errReplyTooLong = errors.New("stream: an answer is too long")
 )
 
-// session is one established component stream and the only user of *xmpp.Session.
-// It is dead once run has returned; questions asked then, or pending, fail with what ended it.
-type session struct {
-	domain jid.JID
-	conn   *conn
-	xmpp   *xmpp.Session
-	log    *slog.Logger
+// Config is what a Session needs to know. All fields but Observe and Answered are required.
+type Config struct {
+	// Domain is the component's own JID, and Secret the component_secret of XEP-0114 §3, which is never logged.
+	Domain jid.JID
+	Secret string
+
+	Log *slog.Logger
+
+	// Handler serves what Prosody sends unasked. It runs on the read loop, so it must not block, nor send through the Session.
+	Handler xmpp.Handler
+
+	// Observe sees each well-formed stanza before Handler does, also on the read loop, and may take it.
+	// With an error a question is refused at once by resource-constraint; without one, the observer sees to the answer.
+	Observe func(*Stanza) (taken bool, err error)
+
+	// Answered is called whenever Prosody has answered a question.
+	Answered func()
+}
+
+// Session is one established component stream and the only user of *xmpp.Session.
+// It is dead once Run has returned; questions asked then, or pending, fail with what ended it.
+// All methods are safe for concurrent use.
+type Session struct {
+	cfg  Config
+	conn *conn
+	xmpp *xmpp.Session
 
 	// ctx ends with the session; its cause is why.
 	ctx context.Context
 	end context.CancelCauseFunc
-
-	// answered is called whenever a question was answered.
-	answered func()
-
-	// handlers are for what Prosody sends unasked.
-	handlers []mux.Option
-
-	// desk takes what admins send; nil where there are none.
-	desk *desk
-
-	race race
 }
 
-// handshake makes a session of a fresh connection, which it closes if that fails.
+// Open makes a Session of a fresh connection, which it closes if that fails.
 // It takes at most handshakeTimeout, and ends early with ctx.
-func handshake(ctx context.Context, c net.Conn, cfg Config, answered func()) (*session, error) {
+func Open(ctx context.Context, c net.Conn, cfg Config) (*Session, error) {
 	// mellium's own handling of ctx does not bound a handshake: a silent server would hold us for ever.
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
@@ -83,24 +90,21 @@ func handshake(ctx context.Context, c net.Conn, cfg Config, answered func()) (*s
 	}
 	if err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("component: handshake: %w", err)
+		return nil, fmt.Errorf("stream: handshake: %w", err)
 	}
-	s := &session{domain: cfg.Domain, conn: wrapped, xmpp: x, log: cfg.Log, answered: answered}
+	s := &Session{cfg: cfg, conn: wrapped, xmpp: x}
 	s.ctx, s.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	return s, nil
 }
 
-// run serves the stream until it ends or ctx does, and returns why; never nil unless ctx ended.
-func (s *session) run(ctx context.Context, work ...func(context.Context) error) error {
+// Context returns a context that ends with the session; its cause is why.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// Run serves the stream until it ends or ctx does, and returns why; never nil unless ctx ended.
+// The work runs beside it, and must end with its context.
+func (s *Session) Run(ctx context.Context, work ...func(context.Context) error) error {
 	g, gctx := errgroup.WithContext(ctx)
-	guard := &guard{
-		own: s.domain.String(), next: mux.New(xcomponent.NSAccept, s.handlers...), log: s.log,
-		progress: s.conn.progress, desk: s.desk, race: &s.race,
-	}
-	g.Go(func() error { return s.serve(guard) })
-	if s.desk != nil {
-		g.Go(func() error { return s.desk.work(gctx, guard, s) })
-	}
+	g.Go(s.serve)
 	g.Go(func() error { return s.stayAlive(gctx) })
 	for _, w := range work {
 		g.Go(func() error { return w(gctx) })
@@ -117,9 +121,9 @@ func (s *session) run(ctx context.Context, work ...func(context.Context) error) 
 }
 
 // serve reads the stream until it ends. It returns an error always, so that everything else ends with it.
-func (s *session) serve(g *guard) error {
+func (s *Session) serve() error {
 	defer s.conn.Close()
-	err := s.xmpp.Serve(g)
+	err := s.xmpp.Serve(&guard{Config: s.cfg, own: s.cfg.Domain.String(), session: s})
 	switch failed := s.conn.writeError(); {
 	case err == nil && failed == nil:
 		// mellium returns nil for the end of the stream as well as for that of the connection.
@@ -132,7 +136,7 @@ func (s *session) serve(g *guard) error {
 }
 
 // close ends the stream in good order, or at least within goodbyeTimeout.
-func (s *session) close() {
+func (s *Session) close() {
 	s.conn.hurry(goodbyeTimeout)
 	if err := s.xmpp.Close(); err != nil {
 		_ = s.conn.Close()
@@ -141,7 +145,7 @@ func (s *session) close() {
 
 // stayAlive asks ourselves through Prosody, again and again, whether Prosody still routes what we send.
 // TCP alone notices a peer that vanished only after many minutes.
-func (s *session) stayAlive(ctx context.Context) error {
+func (s *Session) stayAlive(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for {
@@ -151,28 +155,28 @@ func (s *session) stayAlive(ctx context.Context) error {
 		case <-tick.C:
 		}
 		pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
-		err := s.ask(pingCtx, stanza.GetIQ, s.domain, xmlstream.Wrap(nil, pingStart), nil)
+		err := s.Ask(pingCtx, stanza.GetIQ, s.cfg.Domain, xmlstream.Wrap(nil, pingStart), nil)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			s.end(errUnresponsive)
-			return errUnresponsive
+			s.end(ErrUnresponsive)
+			return ErrUnresponsive
 		}
 	}
 }
 
-// ask sends an IQ of type get or set and lets read decode the payload of its answer, which must not block:
+// Ask sends an IQ of type get or set and lets read decode the payload of its answer, which must not block:
 // the stream stands still meanwhile. An answer of type error is returned as a stanza.Error.
 // With a nil read any answer will do, an error as well: it proves that Prosody is alive.
 //
 // ctx bounds the waiting for the answer only; writing has its own bound.
-func (s *session) ask(ctx context.Context, typ stanza.IQType, to jid.JID, payload xml.TokenReader, read func(*xml.Decoder) error) error {
+func (s *Session) Ask(ctx context.Context, typ stanza.IQType, to jid.JID, payload xml.TokenReader, read func(*xml.Decoder) error) error {
 	iq := stanza.IQ{
 		// Jitsi's domain mapper keys a table by the bare stanza id, and mellium matches answers by id alone:
 		// an id must neither be guessed nor repeated.
 		ID:   rand.Text(),
 		Type: typ,
 		To:   to,
-		From: s.domain, // Prosody 13 ends the stream of a component that leaves it out
+		From: s.cfg.Domain, // Prosody 13 ends the stream of a component that leaves it out
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -188,12 +192,14 @@ func (s *session) ask(ctx context.Context, typ stanza.IQType, to jid.JID, payloa
 		_ = s.conn.Close()
 		return err
 	}
-	s.answered()
+	if s.cfg.Answered != nil {
+		s.cfg.Answered()
+	}
 	return s.decode(answer, read)
 }
 
 // decode reads one answer and closes it: until then the stream stands still.
-func (s *session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decoder) error) error {
+func (s *Session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decoder) error) error {
 	defer answer.Close()
 	if read == nil {
 		return nil
@@ -201,16 +207,16 @@ func (s *session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decode
 	d := xml.NewTokenDecoder(&counted{r: answer, left: maxReply, progress: s.conn.progress})
 	tok, err := d.Token()
 	if err != nil {
-		return fmt.Errorf("component: answer: %w", err)
+		return fmt.Errorf("stream: answer: %w", err)
 	}
 	start, ok := tok.(xml.StartElement)
 	if !ok {
-		return fmt.Errorf("component: answer begins with %T", tok)
+		return fmt.Errorf("stream: answer begins with %T", tok)
 	}
 	if typ := attribute(start, "type"); typ == string(stanza.ErrorIQ) {
 		condition, err := stanza.UnmarshalError(d)
 		if err != nil {
-			return fmt.Errorf("component: error answer: %w", err)
+			return fmt.Errorf("stream: error answer: %w", err)
 		}
 		return condition
 	}

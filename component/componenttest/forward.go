@@ -1,4 +1,4 @@
-package component_test
+package componenttest
 
 import (
 	"encoding/xml"
@@ -6,24 +6,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"testing"
 )
 
 var prosodyEscape = strings.NewReplacer("'", "&apos;", `"`, "&quot;", "<", "&lt;", ">", "&gt;", "&", "&amp;")
 
-// forward writes a client's stanza as Prosody does when it routes it to a component (util/stanza.lua _dostring):
+// Forward writes a client's stanza as Prosody does when it routes it to a component (util/stanza.lua _dostring):
 // prefixes are resolved, every element whose namespace isn't its parent's has an xmlns attribute,
 // and attributes of a namespace get a prefix of their own.
-func forward(t testing.TB, stanza, from string) string {
-	t.Helper()
-	out, err := tryForward(stanza, from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func tryForward(stanza, from string) (string, error) {
+func Forward(stanza, from string) (string, error) {
 	d := xml.NewDecoder(strings.NewReader(stanza))
 	var b strings.Builder
 	var parents []string // namespaces

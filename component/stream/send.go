@@ -1,4 +1,4 @@
-package component
+package stream
 
 import (
 	"bytes"
@@ -10,8 +10,6 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
-
-	"ppch/component/face"
 )
 
 // maxSend is how long a stanza may be, in bytes. Prosody ends the stream of a component
@@ -19,16 +17,11 @@ import (
 const maxSend = 400 << 10
 
 // errUnsendable is returned for a stanza that would end the stream.
-var errUnsendable = errors.New("component: stanza can't be sent")
+var errUnsendable = errors.New("stream: stanza can't be sent")
 
-var _ face.Stream = (*session)(nil)
-
-// Send sends a stanza: see send.
-func (s *session) Send(ctx context.Context, tokens []xml.Token) error { return s.send(ctx, tokens) }
-
-// send sends a stanza, which must have from, to and type. It blocks for writeTimeout at most, and not on the read loop:
+// Send sends a stanza, which must have from, to and type. It blocks for writeTimeout at most, and not on the read loop:
 // that must never wait for Prosody to read. After any error but errUnsendable the session is over.
-func (s *session) send(ctx context.Context, tokens []xml.Token) error {
+func (s *Session) Send(ctx context.Context, tokens []xml.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -40,9 +33,9 @@ func (s *session) send(ctx context.Context, tokens []xml.Token) error {
 		return fmt.Errorf("%w: it has %d bytes", errUnsendable, size)
 	}
 	if size < inOnePiece {
-		return s.write(&recorder{inner: tokens})
+		return s.Write(&buffer{inner: tokens})
 	}
-	return s.write(&recorder{inner: tokens}, xmlstream.Token(xml.CharData(bytes.Repeat([]byte{' '}, longest))))
+	return s.Write(&buffer{inner: tokens}, xmlstream.Token(xml.CharData(bytes.Repeat([]byte{' '}, longest))))
 }
 
 // inOnePiece is how many bytes mellium writes at once, which Prosody then reads at once.
@@ -51,6 +44,21 @@ func (s *session) send(ctx context.Context, tokens []xml.Token) error {
 // before there is twice as much of it ("reparse deferral"): the stanza would wait for whatever we send next.
 // So white space follows it, which means nothing between stanzas (RFC 6120 §4.6.1), as much as its longest tag.
 const inOnePiece = 4096
+
+// Write sends stanzas in one go: nothing else comes between them, and as long as they are short they travel together.
+func (s *Session) Write(stanzas ...xml.TokenReader) error {
+	w := s.xmpp.TokenWriter()
+	_, err := xmlstream.Copy(w, xmlstream.MultiReader(stanzas...))
+	if err == nil {
+		err = w.Flush()
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		// It may have left half a stanza on the stream.
+		s.end(err)
+		_ = s.conn.Close()
+	}
+	return err
+}
 
 // measure returns how many bytes the tokens take, and the longest of them.
 func measure(tokens []xml.Token) (size, longest int, err error) {
@@ -79,10 +87,10 @@ func (c *byteCount) Write(p []byte) (int, error) {
 
 // Reachable asks a client by a ping whether it is there (XEP-0199).
 // Prosody answers for one that isn't with service-unavailable, and so does a client that knows no pings.
-func (s *session) Reachable(ctx context.Context, to jid.JID) (bool, error) {
+func (s *Session) Reachable(ctx context.Context, to jid.JID) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	err := s.ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, pingStart), func(*xml.Decoder) error { return nil })
+	err := s.Ask(ctx, stanza.GetIQ, to, xmlstream.Wrap(nil, pingStart), func(*xml.Decoder) error { return nil })
 	var refusal stanza.Error
 	switch {
 	case err == nil:

@@ -1,4 +1,4 @@
-package component_test
+package stream_test
 
 import (
 	"bytes"
@@ -6,15 +6,16 @@ import (
 	"strings"
 	"testing"
 
-	"ppch/component"
+	"ppch/component/componenttest"
+	"ppch/component/stream"
 )
 
 // FuzzGuard sends whatever Prosody could forward of a client's stanza through a whole session:
 // the stream must live on, and a question is answered once, anything else never.
 func FuzzGuard(f *testing.F) {
-	for _, h := range hostile {
-		if len(h.xml) < 2000 {
-			f.Add(hostileStanza(h.xml, own, "id"), "guest@meet.jitsi/x")
+	for _, h := range componenttest.Hostile {
+		if len(h.XML) < 2000 {
+			f.Add(componenttest.Fill(h.XML, own, "id"), "guest@meet.jitsi/x")
 		}
 	}
 	f.Add(`<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, "\u0640")
@@ -22,11 +23,11 @@ func FuzzGuard(f *testing.F) {
 		if !strings.Contains(from, "@") {
 			from += "@meet.jitsi" // Prosody stamps every stanza with an address, which is never ours
 		}
-		forwarded, err := tryForward(stanza, from)
+		forwarded, err := componenttest.Forward(stanza, from)
 		if err != nil || xml.Unmarshal([]byte("<s>"+forwarded+"</s>"), new(struct{})) != nil {
 			t.Skip() // not something that comes out of Prosody
 		}
-		got, alive := exchange(t, guarded, forwarded)
+		got, alive := exchange(t, guarded(), forwarded)
 		if !alive {
 			t.Fatalf("%q ended the stream", forwarded)
 		}
@@ -79,7 +80,7 @@ func FuzzNeutralizer(f *testing.F) {
 		want := bytes.ReplaceAll(in, []byte(pattern), []byte(pattern[:len(pattern)-1]+"S"))
 		got := bytes.Clone(in)
 		cut = min(max(cut, 0), len(got))
-		component.Neutralize(got[:cut], got[cut:])
+		stream.Neutralize(got[:cut], got[cut:])
 		if !bytes.Equal(got, want) {
 			t.Errorf("got %q want %q", got, want)
 		}

@@ -1,4 +1,4 @@
-package component
+package stream
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ type conn struct {
 // errTokenTooLarge ends a session whose peer sends one XML token, such as a run of text, without end.
 // Prosody's own limits (c2s_stanza_size_limit 256 KiB, s2s and component 512 KiB) keep it from ever happening:
 // a whole stanza at the limit grows to at most six times that when its quotes are escaped.
-var errTokenTooLarge = errors.New("component: an XML token is too large")
+var errTokenTooLarge = errors.New("stream: an XML token is too large")
 
 func newConn(c net.Conn, writeTimeout time.Duration) *conn {
 	wrapped := &conn{net: c, writeTimeout: writeTimeout, maxToken: 16 << 20}
@@ -59,7 +59,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.net.Read(p)
 	if c.raw != nil {
-		acknowledge(c.raw)
+		quickAck(c.raw)
 	}
 	c.pending.Add(int64(n))
 	c.neutral.apply(p[:n])

@@ -1,10 +1,12 @@
-package component_test
+package stream_test
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -12,10 +14,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmlstream"
+	xcomponent "mellium.im/xmpp/component"
+	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
-	"ppch/component"
+	"ppch/component/componenttest"
+	"ppch/component/stream"
 )
 
 const (
@@ -75,17 +80,47 @@ func exchange(t testing.TB, serve func(string, net.Conn) error, forwarded string
 	}
 }
 
-func guarded(domain string, c net.Conn) error { return component.ServeGuarded(domain, c) }
+// forward writes a client's stanza as Prosody forwards it.
+func forward(t testing.TB, stanza, from string) string {
+	t.Helper()
+	out, err := componenttest.Forward(stanza, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// guarded serves a stream with handlers of what Prosody sends.
+func guarded(handlers ...mux.Option) func(string, net.Conn) error {
+	return func(domain string, c net.Conn) error {
+		s, err := stream.Open(context.Background(), c, stream.Config{
+			Domain: jid.MustParse(domain), Log: slog.New(slog.DiscardHandler), Handler: mux.New(xcomponent.NSAccept, handlers...),
+		})
+		if err != nil {
+			return err
+		}
+		return s.Run(context.Background())
+	}
+}
+
+// naked is guarded without guard and neutralizer: mellium alone.
+func naked(domain string, c net.Conn) error {
+	x, err := xcomponent.NewSession(context.Background(), jid.MustParse(domain), nil, c)
+	if err != nil {
+		return err
+	}
+	return x.Serve(mux.New(xcomponent.NSAccept))
+}
 
 func TestNoHostileStanzaEndsTheStreamAndEveryQuestionIsAnswered(t *testing.T) {
-	for i, tt := range hostile {
-		t.Run(tt.name, func(t *testing.T) {
+	for i, tt := range componenttest.Hostile {
+		t.Run(tt.Name, func(t *testing.T) {
 			id := fmt.Sprintf("id-%d", i)
-			got, alive := exchange(t, guarded, forward(t, hostileStanza(tt.xml, own, id), "guest@meet.jitsi/\u0640"))
+			got, alive := exchange(t, guarded(), forward(t, componenttest.Fill(tt.XML, own, id), "guest@meet.jitsi/\u0640"))
 			if !alive {
 				t.Fatal("the stream ended")
 			}
-			if tt.answer == "" && !strings.Contains(tt.xml, "<iq type='get'") && !strings.Contains(tt.xml, "<iq type='set'") {
+			if tt.Condition == "" && !strings.Contains(tt.XML, "<iq type='get'") && !strings.Contains(tt.XML, "<iq type='set'") {
 				if len(got) != 0 {
 					t.Errorf("got %v want no answer", got)
 				}
@@ -94,8 +129,8 @@ func TestNoHostileStanzaEndsTheStreamAndEveryQuestionIsAnswered(t *testing.T) {
 			if len(got) != 1 || got[0].Type != "error" || !strings.HasSuffix(got[0].ID, id) || got[0].To != "guest@meet.jitsi/\u0640" {
 				t.Fatalf("got %+v want one error for the sender", got)
 			}
-			if tt.answer != "" && got[0].Condition != tt.answer {
-				t.Errorf("condition got %s want %s", got[0].Condition, tt.answer)
+			if tt.Condition != "" && got[0].Condition != tt.Condition {
+				t.Errorf("condition got %s want %s", got[0].Condition, tt.Condition)
 			}
 		})
 	}
@@ -104,20 +139,20 @@ func TestNoHostileStanzaEndsTheStreamAndEveryQuestionIsAnswered(t *testing.T) {
 // This is why the guard and the neutralizer are there: if mellium bears all this one day, they can go.
 func TestMelliumAloneDoesNotBearTheHostileStanzas(t *testing.T) {
 	var fatal []string
-	for _, tt := range hostile {
-		if _, alive := exchange(t, component.ServeNaked, forward(t, hostileStanza(tt.xml, own, "x"), "guest@meet.jitsi/x")); !alive {
-			fatal = append(fatal, tt.name)
+	for _, tt := range componenttest.Hostile {
+		if _, alive := exchange(t, naked, forward(t, componenttest.Fill(tt.XML, own, "x"), "guest@meet.jitsi/x")); !alive {
+			fatal = append(fatal, tt.Name)
 		}
 	}
 	if len(fatal) < 5 {
 		t.Errorf("only %q end a naked session", fatal)
 	}
-	t.Logf("%d of %d end a naked session: %q", len(fatal), len(hostile), fatal)
+	t.Logf("%d of %d end a naked session: %q", len(fatal), len(componenttest.Hostile), fatal)
 }
 
 func TestAStanzaFromAnAddressThatPRECISRefusesIsAnsweredToThatAddress(t *testing.T) {
 	for _, from := range []string{"guest@meet.jitsi/\u115f", "guest@under_score.example/x", "a b@meet.jitsi", "@", "x@y@z//"} {
-		got, alive := exchange(t, guarded, forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, from))
+		got, alive := exchange(t, guarded(), forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, from))
 		want := []answer{{"1", "error", from, own, "service-unavailable"}}
 		if d := cmp.Diff(want, got); d != "" || !alive {
 			t.Errorf("from %q: alive %t, %s", from, alive, d)
@@ -126,11 +161,6 @@ func TestAStanzaFromAnAddressThatPRECISRefusesIsAnsweredToThatAddress(t *testing
 }
 
 func TestAHandlersAnswerIsSentOnlyWhenItIsWhole(t *testing.T) {
-	handler := func(f mux.IQHandlerFunc) func(string, net.Conn) error {
-		return func(domain string, c net.Conn) error {
-			return component.ServeGuarded(domain, c, mux.IQ(stanza.GetIQ, xml.Name{Space: "x", Local: "x"}, f))
-		}
-	}
 	result := func(iq stanza.IQ, t xmlstream.TokenReadEncoder, _ *xml.StartElement) error {
 		_, err := xmlstream.Copy(t, iq.Result(nil))
 		return err
@@ -156,7 +186,7 @@ func TestAHandlersAnswerIsSentOnlyWhenItIsWhole(t *testing.T) {
 		}, "error", "internal-server-error"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, alive := exchange(t, handler(tt.handler), forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, "a@b/c"))
+			got, alive := exchange(t, guarded(mux.IQ(stanza.GetIQ, xml.Name{Space: "x", Local: "x"}, tt.handler)), forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, "a@b/c"))
 			if !alive || len(got) != 1 || got[0].Type != tt.wantType || got[0].Condition != tt.want {
 				t.Errorf("got %+v, alive %t want one %s %s", got, alive, tt.wantType, tt.want)
 			}

@@ -1,11 +1,11 @@
-package component
+package stream
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -20,6 +20,8 @@ import (
 // Prosody lets a guest send 256 KiB, which namespaces repeated by its serializer can turn into gigabytes.
 const maxStanza = 512 << 10
 
+var errTooLarge = errors.New("stream: stanza too large")
+
 // guard stands between the stream and the handlers, since any Jitsi guest can send stanzas to a component.
 //
 // xmpp.Session.Serve ends the session on every handler error, and mux.ServeMux returns errors for stanzas that anybody can send:
@@ -28,18 +30,9 @@ const maxStanza = 512 << 10
 // holds their answer until it is complete, and never returns an error.
 // Every IQ of type get or set gets exactly one answer (RFC 6120 §8.2.3); nothing else gets any.
 type guard struct {
-	own  string // the component's domain
-	next xmpp.Handler
-	log  *slog.Logger
-
-	// progress is called for each token read.
-	progress func()
-
-	// desk takes what admins send; nil where there are none.
-	desk *desk
-
-	// race sees what comes before anybody else does, or is nil.
-	race *race
+	Config
+	own     string // the component's domain
+	session *Session
 }
 
 // HandleXMPP implements xmpp.Handler. It always returns nil.
@@ -49,29 +42,27 @@ func (g *guard) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement
 		// The stream is gone; Serve meets the same error next and ends the session with it.
 		return nil
 	}
-	if g.race != nil && g.race.sees(in) {
-		return nil
-	}
 	answer, err := g.answer(in)
 	if err != nil {
-		g.log.Debug("stanza refused", "stanza", start.Name.Local, "type", in.attr("type"), "err", err)
+		g.Log.Debug("stanza refused", "stanza", start.Name.Local, "type", in.Attr("type"), "err", err)
 	}
 	if len(answer) == 0 {
 		return nil
 	}
 	// A token that can't be encoded would leave half a stanza on the stream, so it is tried on nobody first.
 	if err := encode(xml.NewEncoder(io.Discard), answer); err != nil {
-		g.log.Error("answer can't be encoded", "stanza", start.Name.Local, "err", err)
+		g.Log.Error("answer can't be encoded", "stanza", start.Name.Local, "err", err)
 		answer = g.refuse(in, stanza.InternalServerError)
 	}
 	if err := encode(t, answer); err != nil {
-		g.log.Debug("answer not sent", "err", err)
+		g.Log.Debug("answer not sent", "err", err)
 	}
 	return nil
 }
 
-// incoming is a stanza as it came.
-type incoming struct {
+// Stanza is a stanza as it came. It may be answered later and on another goroutine, but once.
+type Stanza struct {
+	guard    *guard
 	start    xml.StartElement
 	inner    []xml.Token // everything inside, the end tag excluded; nil if tooLarge
 	children int
@@ -80,22 +71,46 @@ type incoming struct {
 	err      error
 }
 
-// attr returns the attribute without a namespace of that name: a guest can send others of the same local name.
-func (in *incoming) attr(name string) string { return attribute(in.start, name) }
+// Name returns iq, message or presence.
+func (in *Stanza) Name() string { return in.start.Name.Local }
 
-// asks reports whether the stanza must be answered.
-func (in *incoming) asks() bool {
-	typ := in.attr("type")
+// Attr returns an attribute without a namespace, or an empty string.
+func (in *Stanza) Attr(name string) string { return attribute(in.start, name) }
+
+// Asks reports whether the stanza must be answered.
+func (in *Stanza) Asks() bool {
+	typ := in.Attr("type")
 	return in.start.Name.Local == "iq" && (typ == string(stanza.GetIQ) || typ == string(stanza.SetIQ))
 }
 
+// Decode decodes the payload, the first if there are more, into v.
+func (in *Stanza) Decode(v any) error {
+	return xml.NewTokenDecoder(&buffer{inner: in.inner}).Decode(v)
+}
+
+// Answer has a handler answer the stanza and sends what it wrote, which may be nothing unless the stanza asks. It blocks as Send does.
+func (in *Stanza) Answer(ctx context.Context, h xmpp.Handler) {
+	g := in.guard
+	answer, err := g.reply(h, in)
+	if err != nil {
+		g.Log.Debug("stanza refused", "stanza", in.Name(), "type", in.Attr("type"), "err", err)
+	}
+	if len(answer) == 0 {
+		return
+	}
+	if err := g.session.Send(ctx, answer); errors.Is(err, errUnsendable) && in.Asks() {
+		g.Log.Error("answer can't be sent", "stanza", in.Name(), "err", err)
+		_ = g.session.Send(ctx, g.refuse(in, stanza.InternalServerError))
+	}
+}
+
 // read consumes the stanza up to its end tag.
-func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *incoming {
-	in := &incoming{start: start.Copy()}
+func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *Stanza {
+	in := &Stanza{guard: g, start: start.Copy()}
 	size, depth := 0, 0
 	for depth >= 0 {
 		tok, err := t.Token()
-		g.progress()
+		g.session.conn.progress()
 		switch tok := tok.(type) {
 		case xml.StartElement:
 			if depth == 0 {
@@ -129,37 +144,36 @@ func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *incoming {
 }
 
 // answer returns the stanza to send back, or none, and why the stanza wasn't served.
-func (g *guard) answer(in *incoming) (tokens []xml.Token, err error) {
-	switch err := g.desk.take(in); {
-	case err == nil:
-		return nil, nil // it is answered later
-	case errors.Is(err, errDeskFull) && in.asks():
-		return g.refuse(in, stanza.ResourceConstraint), err
-	case errors.Is(err, errDeskFull):
-		return nil, err
-	}
-	if !in.asks() {
-		if in.tooLarge {
-			return nil, errors.New("component: stanza too large")
-		}
-		_, err = g.serve(g.next, in)
-		return nil, err
-	}
+func (g *guard) answer(in *Stanza) (tokens []xml.Token, err error) {
 	switch {
+	case in.tooLarge && in.Asks():
+		return g.refuse(in, stanza.PolicyViolation), errTooLarge
 	case in.tooLarge:
-		return g.refuse(in, stanza.PolicyViolation), errors.New("component: stanza too large")
-	case in.children != 1 || in.text:
+		return nil, errTooLarge
+	case in.Asks() && (in.children != 1 || in.text):
 		// RFC 6120 §8.2.3 rule 4: one payload, and RFC 6120 §8.1 has no text beside it.
-		return g.refuse(in, stanza.BadRequest), fmt.Errorf("component: IQ with %d payloads", in.children)
+		return g.refuse(in, stanza.BadRequest), fmt.Errorf("stream: IQ with %d payloads", in.children)
 	}
-	return g.reply(g.next, in)
+	if g.Observe != nil {
+		switch taken, err := g.Observe(in); {
+		case taken && err != nil && in.Asks():
+			return g.refuse(in, stanza.ResourceConstraint), err
+		case taken:
+			return nil, err
+		}
+	}
+	tokens, err = g.reply(g.Handler, in)
+	if !in.Asks() {
+		tokens = nil
+	}
+	return tokens, err
 }
 
 // reply has a handler answer a stanza: a question by one answer, anything else by what the handler writes.
-func (g *guard) reply(h xmpp.Handler, in *incoming) ([]xml.Token, error) {
+func (g *guard) reply(h xmpp.Handler, in *Stanza) ([]xml.Token, error) {
 	tokens, err := g.serve(h, in)
 	switch {
-	case !in.asks():
+	case !in.Asks():
 		return tokens, err
 	case err == nil && len(tokens) > 0:
 		return g.address(in, tokens), nil
@@ -168,18 +182,18 @@ func (g *guard) reply(h xmpp.Handler, in *incoming) ([]xml.Token, error) {
 }
 
 // serve runs a handler on a copy and returns what it wrote.
-func (g *guard) serve(h xmpp.Handler, in *incoming) (written []xml.Token, err error) {
+func (g *guard) serve(h xmpp.Handler, in *Stanza) (written []xml.Token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.log.Error("stanza handler panicked", "stanza", in.start.Name.Local, "panic", fmt.Sprint(p))
-			written, err = nil, errors.New("component: stanza handler panicked")
+			g.Log.Error("stanza handler panicked", "stanza", in.start.Name.Local, "panic", fmt.Sprint(p))
+			written, err = nil, errors.New("stream: stanza handler panicked")
 		}
 	}()
 	for _, name := range []string{"from", "to"} {
-		if j := in.attr(name); j != "" {
+		if j := in.Attr(name); j != "" {
 			if _, err := jid.Parse(j); err != nil {
 				// Prosody's stringprep lets more pass than PRECIS does; handlers work with jid.JID.
-				return nil, fmt.Errorf("component: %s of a stanza: %w", name, err)
+				return nil, fmt.Errorf("stream: %s of a stanza: %w", name, err)
 			}
 		}
 	}
@@ -190,18 +204,18 @@ func (g *guard) serve(h xmpp.Handler, in *incoming) (written []xml.Token, err er
 			start.Attr = append(start.Attr, a)
 		}
 	}
-	rec := &recorder{inner: append(in.inner[:len(in.inner):len(in.inner)], start.End())}
-	if err := h.HandleXMPP(rec, &start); err != nil {
+	out := &buffer{inner: append(in.inner[:len(in.inner):len(in.inner)], start.End())}
+	if err := h.HandleXMPP(out, &start); err != nil {
 		return nil, err
 	}
-	if rec.depth != 0 {
-		return nil, errors.New("component: handler wrote half a stanza")
+	if out.depth != 0 {
+		return nil, errors.New("stream: handler wrote half a stanza")
 	}
-	return rec.written, nil
+	return out.written, nil
 }
 
 // refuse returns an error answer to in.
-func (g *guard) refuse(in *incoming, condition stanza.Condition) []xml.Token {
+func (g *guard) refuse(in *Stanza, condition stanza.Condition) []xml.Token {
 	typ := stanza.Cancel
 	switch condition {
 	case stanza.BadRequest, stanza.PolicyViolation:
@@ -216,8 +230,8 @@ func (g *guard) refuse(in *incoming, condition stanza.Condition) []xml.Token {
 
 // address makes an answer one to in.
 // It takes the addresses as they came, since those that can't be parsed are among the ones to be answered.
-func (g *guard) address(in *incoming, answer []xml.Token) []xml.Token {
-	to, from := in.attr("from"), in.attr("to")
+func (g *guard) address(in *Stanza, answer []xml.Token) []xml.Token {
+	to, from := in.Attr("from"), in.Attr("to")
 	if to == "" {
 		to = g.own // mellium takes it away from what we sent ourselves
 	}
@@ -233,7 +247,7 @@ func (g *guard) address(in *incoming, answer []xml.Token) []xml.Token {
 		return a.Name.Space == "" && (a.Name.Local == "id" || a.Name.Local == "to" || a.Name.Local == "from")
 	})
 	answer[0] = xml.StartElement{Name: start.Name, Attr: append(start.Attr,
-		xml.Attr{Name: xml.Name{Local: "id"}, Value: in.attr("id")},
+		xml.Attr{Name: xml.Name{Local: "id"}, Value: in.Attr("id")},
 		xml.Attr{Name: xml.Name{Local: "to"}, Value: to},
 		xml.Attr{Name: xml.Name{Local: "from"}, Value: from},
 	)}
@@ -250,4 +264,14 @@ func encode(w xmlstream.TokenWriter, tokens []xml.Token) error {
 		return f.Flush()
 	}
 	return nil
+}
+
+// attribute returns the attribute without a namespace of that name, or an empty string: a guest can send others of the same local name.
+func attribute(start xml.StartElement, name string) string {
+	for _, a := range start.Attr {
+		if a.Name.Space == "" && a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
 }

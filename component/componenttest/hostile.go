@@ -1,17 +1,26 @@
-package component_test
+package componenttest
 
 import "strings"
 
-// hostile are stanzas that any guest of a Jitsi can send to the component, each of which ends, or could end, a naive session.
-// {to} stands for the component, {id} for an id.
-// answer is the condition that the sender must be told; empty where nothing may come back from us.
-// prosody is set where Prosody itself answers a client's stanza, so that it never reaches us from one.
-var hostile = []struct {
-	name    string
-	xml     string
-	answer  string
-	prosody bool
-}{
+// HostileStanza is a stanza that ends, or could end, a naive session. {to} stands for the component, {id} for an id.
+type HostileStanza struct {
+	Name string
+	XML  string
+
+	// Condition is that of the error that the sender must get; empty where the component may send nothing.
+	Condition string
+
+	// Prosody is set where Prosody itself answers a client's stanza, so that it never reaches a component from one.
+	Prosody bool
+}
+
+// Fill fills in a template of a stanza.
+func Fill(xml, to, id string) string {
+	return strings.NewReplacer("{to}", to, "{id}", id).Replace(xml)
+}
+
+// Hostile are stanzas that any guest of a Jitsi can send to a component.
+var Hostile = []HostileStanza{
 	{"a get without a payload", `<iq type='get' id='{id}' to='{to}'/>`, "bad-request", true},
 	{"a set without a payload", `<iq type='set' id='{id}' to='{to}'/>`, "bad-request", true},
 	{"a get with two payloads", `<iq type='get' id='{id}' to='{to}'><a xmlns='x'/><b xmlns='x'/></iq>`, "bad-request", true},
@@ -51,19 +60,8 @@ var hostile = []struct {
 	{"a long namespace, which is repeated on the way", `<iq type='set' id='{id}' to='{to}'><x xmlns='x' xmlns:p='` + strings.Repeat("u", 2000) + `'>` + strings.Repeat("<p:a/>", 1000) + `</x></iq>`, "policy-violation", false},
 }
 
-// stanza fills in a hostile stanza.
-func hostileStanza(xml, to, id string) string {
-	return strings.NewReplacer("{to}", to, "{id}", id).Replace(xml)
-}
-
-// hostileToFace are stanzas of an admin, or of somebody who has an admin's client in hand.
-// The last column of hostile tells what answers them; they are answered by the component always.
-var hostileToFace = []struct {
-	name    string
-	xml     string
-	answer  string
-	prosody bool
-}{
+// HostileByAdmin are stanzas that an admin's client, in the wrong hands, can send. A Condition may be that of a result.
+var HostileByAdmin = []HostileStanza{
 	{"a command without a node", command("", ""), "item-not-found", false},
 	{"a command of a node full of specials", command(" node='&lt;&amp;&apos;&quot;&#x202e;'", ""), "item-not-found", false},
 	{"an action that isn't one", command(" node='rooms' action='&lt;'", ""), "malformed-action", false},
