@@ -16,13 +16,7 @@ import (
 	"mellium.im/xmpp/stanza"
 
 	"ppch/component/occupancy"
-)
-
-// Namespace is the feature by which a MUC domain shows that the Lua module is loaded there.
-// Another version of the protocol has another number.
-const (
-	Namespace      = protocolPrefix + "1"
-	protocolPrefix = "urn:ppch:occupancy:"
+	"ppch/component/protocol"
 )
 
 // discoInfo asks what to is and offers (XEP-0030 §3).
@@ -91,18 +85,11 @@ const maxProtocols = 8
 // protocols returns the namespaces of all versions of the protocol that an answer has among its features.
 func protocols(answer disco.Info) (found []string) {
 	for _, f := range answer.Features {
-		if strings.HasPrefix(f.Var, protocolPrefix) && len(found) < maxProtocols {
+		if protocol.IsNamespace(f.Var) && len(found) < maxProtocols {
 			found = append(found, f.Var)
 		}
 	}
 	return found
-}
-
-// isNewer reports whether a namespace is of a version of the protocol that came after ours.
-func isNewer(namespace string) bool {
-	version, err := strconv.Atoi(strings.TrimPrefix(namespace, protocolPrefix))
-	ours, _ := strconv.Atoi(strings.TrimPrefix(Namespace, protocolPrefix))
-	return err == nil && version > ours
 }
 
 // occupants returns the number of occupants that a room tells of itself (XEP-0045 §6.4, muc#roominfo_occupants).

@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp/stanza"
 
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // How often a MUC domain is looked at again: its configuration may change without our stream being lost.
@@ -161,7 +162,7 @@ func (d *domain) look(ctx context.Context, l *live) {
 		d.set(occupancy.ModeUndecided, occupancy.ProblemNoMUC.About(d.jid).Err(err))
 	case err != nil:
 		d.set(occupancy.ModeUndecided, unanswered(d.jid, err))
-	case hasFeature(answer, Namespace):
+	case hasFeature(answer, protocol.Namespace):
 		d.set(occupancy.ModeModule, nil)
 	case len(protocols(answer)) > 0:
 		d.follower.forgive()
@@ -199,11 +200,11 @@ func unanswered(domain jid.JID, err error) *occupancy.UnknownError {
 // otherVersion returns the error for a domain whose Lua module speaks other versions of the protocol.
 func otherVersion(domain jid.JID, theirs []string) *occupancy.UnknownError {
 	p := occupancy.ProblemModuleTooOld
-	if slices.ContainsFunc(theirs, isNewer) {
+	if slices.ContainsFunc(theirs, protocol.IsNewer) {
 		p = occupancy.ProblemModuleTooNew
 	}
 	return p.About(domain).With(
 		occupancy.Fact{Name: "theirs", Value: strings.Join(theirs, " and ")},
-		occupancy.Fact{Name: "ours", Value: Namespace},
+		occupancy.Fact{Name: "ours", Value: protocol.Namespace},
 	).Err(nil)
 }

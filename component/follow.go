@@ -16,6 +16,7 @@ import (
 	"mellium.im/xmpp/stanza"
 
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // The clock of following a MUC domain.
@@ -111,8 +112,8 @@ func (f *follower) subscribe(ctx context.Context, l *live) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	asked := time.Now()
-	return l.Ask(ctx, stanza.SetIQ, f.domain, xmlstream.Wrap(nil, subscribeStart), func(d *xml.Decoder) error {
-		var answer subscribed
+	return l.Ask(ctx, stanza.SetIQ, f.domain, xmlstream.Wrap(nil, xml.StartElement{Name: protocol.SubscribeName}), func(d *xml.Decoder) error {
+		var answer protocol.Subscribed
 		if err := d.Decode(&answer); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (f *follower) subscribe(ctx context.Context, l *live) error {
 	})
 }
 
-func (f *follower) begin(answer subscribed, asked time.Time) {
+func (f *follower) begin(answer protocol.Subscribed, asked time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.directory.Begin(f.domain, answer.Trust)
@@ -222,7 +223,7 @@ func (f *follower) endLocked(err error) {
 }
 
 // apply takes one batch. It runs on the read loop and doesn't block.
-func (f *follower) apply(b batch) error {
+func (f *follower) apply(b protocol.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.epoch == "" || b.Epoch != f.epoch {
@@ -286,33 +287,20 @@ func (f *follower) localize(deltas []occupancy.Delta) {
 // A batch in a message is followed by one in an IQ sooner or later.
 func (c *Component) handleBatches() []mux.Option {
 	return []mux.Option{
-		mux.IQFunc(stanza.SetIQ, batchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		mux.IQFunc(stanza.SetIQ, protocol.BatchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 			if err := c.takeBatch(iq.From, t, *start); err != nil {
 				return err
 			}
 			_, err := xmlstream.Copy(t, iq.Result(nil))
 			return err
 		}),
-		mux.MessageFunc(stanza.NormalMessage, batchName, func(msg stanza.Message, t xmlstream.TokenReadEncoder) error {
-			start, err := payload(t, batchName)
+		mux.MessageFunc(stanza.NormalMessage, protocol.BatchName, func(msg stanza.Message, t xmlstream.TokenReadEncoder) error {
+			start, err := protocol.FindBatch(t)
 			if err != nil {
 				return err
 			}
 			return c.takeBatch(msg.From, t, start)
 		}),
-	}
-}
-
-// payload reads up to the start of the child of that name.
-func payload(t xml.TokenReader, name xml.Name) (xml.StartElement, error) {
-	for {
-		tok, err := t.Token()
-		if start, ok := tok.(xml.StartElement); ok && start.Name == name {
-			return start, nil
-		}
-		if err != nil {
-			return xml.StartElement{}, ended(err)
-		}
 	}
 }
 
@@ -323,7 +311,7 @@ func (c *Component) takeBatch(from jid.JID, t xml.TokenReader, start xml.StartEl
 		// Only the MUC domain itself tells of its rooms, and Prosody lets nobody else speak as it.
 		return fmt.Errorf("component: a batch from %s", from)
 	}
-	b, err := decodeBatch(t, start)
+	b, err := protocol.DecodeBatch(t, start)
 	if err == nil {
 		err = d.follower.apply(b)
 	} else {

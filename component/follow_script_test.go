@@ -10,6 +10,7 @@ import (
 
 	"ppch/component"
 	"ppch/component/componenttest"
+	"ppch/component/protocol"
 )
 
 const (
@@ -62,7 +63,7 @@ func (m *module) script(c *componenttest.Conn) error {
 			if m.told {
 				now = fmt.Sprintf("time='%d'", time.Now().Add(m.ahead).UnixMilli())
 			}
-			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100' %s/>", component.Namespace, epoch, now)
+			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100' %s/>", protocol.Namespace, epoch, now)
 		case strings.Contains(s.Inner, "disco#items"):
 			return noItems
 		case !strings.Contains(s.To, "@") && m.unloaded:
@@ -95,7 +96,7 @@ func (m *module) sendIn(stanza, from, epoch string, seq int, at float64, attrs, 
 	// Not while mu is held: a pipe has no buffer, and whoever reads may wait for mu.
 	name, _, _ := strings.Cut(stanza, " ")
 	_ = conn.Send("<%s id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></%s>",
-		stanza, epoch, seq, from, component.Namespace, epoch, seq, at, attrs, inner, name)
+		stanza, epoch, seq, from, protocol.Namespace, epoch, seq, at, attrs, inner, name)
 }
 
 func (m *module) ack(id string) string {

@@ -14,6 +14,7 @@ import (
 
 	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
@@ -334,7 +335,7 @@ func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
 	for version, says := range map[string]string{"2": "update PPCH to the release that the module is from", "0": "replace the module's file by that of this PPCH", "x": "replace the module's file"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			text := strings.ReplaceAll(string(prosody.Module), component.Namespace, "urn:ppch:occupancy:"+version)
+			text := strings.ReplaceAll(string(prosody.Module), protocol.Namespace, "urn:ppch:occupancy:"+version)
 			o := withModule
 			o.PluginPaths = []string{t.TempDir()}
 			if err := os.WriteFile(filepath.Join(o.PluginPaths[0], "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {

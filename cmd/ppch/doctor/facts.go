@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // facts are what is known of the way to Prosody, as GET /api/wiring tells it.
@@ -137,7 +137,7 @@ func (f facts) protocols(domain string) []string {
 func (f facts) withModule(but string) (names []string) {
 	for _, s := range f.Services {
 		for _, p := range s.Protocols {
-			if p == component.Namespace && s.Domain != but {
+			if p == protocol.Namespace && s.Domain != but {
 				names = append(names, s.Domain)
 			}
 		}

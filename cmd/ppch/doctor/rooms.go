@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 	"ppch/prosody"
 )
 
@@ -162,12 +162,12 @@ func (e *examination) moduleOf(ctx context.Context, seen facts, d domainFacts) v
 	case d.Module != nil && d.Module.Version != prosody.ModuleVersion:
 		return verdict{Warning, fmt.Sprintf("its version is %s, and this PPCH brings %s", d.Module.Version, prosody.ModuleVersion), copyIt}
 	case d.Module != nil:
-		return verdict{status: OK, found: fmt.Sprintf("version %s, protocol %s", d.Module.Version, component.Namespace)}
+		return verdict{status: OK, found: fmt.Sprintf("version %s, protocol %s", d.Module.Version, protocol.Namespace)}
 	case d.Reason == occupancy.ReasonNotAllowed, d.Reason == occupancy.ReasonSyncing:
-		return verdict{status: OK, found: "it is loaded, protocol " + component.Namespace}
+		return verdict{status: OK, found: "it is loaded, protocol " + protocol.Namespace}
 	}
-	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, component.Namespace) {
-		return verdict{Wrong, fmt.Sprintf("the Lua module there is of another version: it speaks %s, and this PPCH %s", strings.Join(other, ", "), component.Namespace),
+	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, protocol.Namespace) {
+		return verdict{Wrong, fmt.Sprintf("the Lua module there is of another version: it speaks %s, and this PPCH %s", strings.Join(other, ", "), protocol.Namespace),
 			"update PPCH if the module's version is the newer, else " + copyIt}
 	}
 	v := verdict{Wrong, "the Lua module isn't loaded there", loadOn(d.Domain) + "\n" + missingFile}

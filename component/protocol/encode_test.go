@@ -1,4 +1,4 @@
-package component_test
+package protocol_test
 
 import (
 	"encoding/xml"
@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // encodeBatch writes what the Lua module would send for b.
-func encodeBatch(b component.Batch) string {
-	attrs := []string{"xmlns", component.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At)}
+func encodeBatch(b protocol.Batch) string {
+	attrs := []string{"xmlns", protocol.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At)}
 	if b.Synced {
 		attrs = append(attrs, "synced", "1", "rooms", strconv.Itoa(b.Rooms), "occupants", strconv.Itoa(b.Occupants), "unseen", flag(b.Unseen))
 	}
@@ -52,8 +52,8 @@ func encodeRoom(d occupancy.Delta) string {
 }
 
 // encodeSubscribed writes what the Lua module would answer for s.
-func encodeSubscribed(s component.Subscribed) string {
-	return element("subscribed", "", "xmlns", component.Namespace, "epoch", s.Epoch, "version", s.Version,
+func encodeSubscribed(s protocol.Subscribed) string {
+	return element("subscribed", "", "xmlns", protocol.Namespace, "epoch", s.Epoch, "version", s.Version,
 		"at", clock(s.At), "time", milli(s.Time), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
 		"recorders", strings.Join(s.Trust.Recorders, " "), "transcribers", strings.Join(s.Trust.Transcribers, " "),
 		"hidden", strings.Join(s.Trust.Hidden, " "), "focus", s.Trust.Jicofo, "type", string(s.Trust.Type), "cache", strconv.Itoa(s.RoomCache))

@@ -1,4 +1,4 @@
-package component_test
+package protocol_test
 
 import (
 	"encoding/xml"
@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // at is the time of the samples, sec seconds after the first.
@@ -26,9 +26,9 @@ var samples = []struct {
 	file string
 	want any
 }{
-	{"subscribe.xml", component.SubscribeStart},
-	{"unsubscribe.xml", component.UnsubscribeStart},
-	{"subscribed.xml", component.Subscribed{
+	{"subscribe.xml", xml.StartElement{Name: protocol.SubscribeName}},
+	{"unsubscribe.xml", xml.StartElement{Name: xml.Name{Space: protocol.Namespace, Local: "unsubscribe"}}},
+	{"subscribed.xml", protocol.Subscribed{
 		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond, Time: time.UnixMilli(1795339800125).UTC(),
 		Trust: occupancy.Trust{
 			Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}, Hidden: []string{"hidden.meet.jitsi"},
@@ -36,7 +36,7 @@ var samples = []struct {
 		},
 		RoomCache: 10000,
 	}},
-	{"batch-snapshot.xml", component.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{
+	{"batch-snapshot.xml", protocol.Batch{Epoch: "e1", Seq: 1, At: 1000600 * time.Millisecond, Batch: occupancy.Batch{Deltas: []occupancy.Delta{{
 		Room: "planning@muc.meet.jitsi", New: true,
 		Facts: &occupancy.RoomFacts{
 			CreatedAt: at(0), MeetingID: "m-1", Subject: "Q & A", MembersOnly: true, Visitors: new(12), Lobby: "planning@lobby.meet.jitsi",
@@ -55,7 +55,7 @@ var samples = []struct {
 			},
 		},
 	}}}}},
-	{"batch-changes.xml", component.Batch{Epoch: "e1", Seq: 2, At: 1007250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Deltas: []occupancy.Delta{
+	{"batch-changes.xml", protocol.Batch{Epoch: "e1", Seq: 2, At: 1007250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Deltas: []occupancy.Delta{
 		{
 			Room: "planning@muc.meet.jitsi",
 			Left: []string{"5e6f7a8b"},
@@ -73,29 +73,29 @@ var samples = []struct {
 		},
 		{Room: "old@muc.meet.jitsi", Gone: true},
 	}}}},
-	{"batch-heartbeat.xml", component.Batch{Epoch: "e1", Seq: 3, At: 1012250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
-	{"batch-unseen.xml", component.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},
+	{"batch-heartbeat.xml", protocol.Batch{Epoch: "e1", Seq: 3, At: 1012250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
+	{"batch-unseen.xml", protocol.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},
 }
 
 func TestSamples(t *testing.T) {
-	files, err := filepath.Glob("../prosody/samples/*.xml")
+	files, err := filepath.Glob("../../prosody/samples/*.xml")
 	if err != nil || len(files) != len(samples) {
 		t.Errorf("got %d samples in files, %v; want the %d of the table", len(files), err, len(samples))
 	}
 	for _, s := range samples {
 		t.Run(s.file, func(t *testing.T) {
-			file, err := os.ReadFile(filepath.Join("../prosody/samples", s.file))
+			file, err := os.ReadFile(filepath.Join("../../prosody/samples", s.file))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got any
 			var written string
 			switch want := s.want.(type) {
-			case component.Batch:
+			case protocol.Batch:
 				got, err = decodeBatch(string(file))
 				written = encodeBatch(want)
-			case component.Subscribed:
-				var answer component.Subscribed
+			case protocol.Subscribed:
+				var answer protocol.Subscribed
 				err = xml.Unmarshal(file, &answer)
 				got, written = answer, encodeSubscribed(want)
 			case xml.StartElement:
@@ -137,13 +137,26 @@ func canonical(t *testing.T, s string) (tokens []string) {
 	}
 }
 
-func decodeBatch(s string) (component.Batch, error) {
-	return component.DecodeBatch(xml.NewDecoder(strings.NewReader(s)))
+func decodeBatch(s string) (protocol.Batch, error) {
+	return decode(xml.NewDecoder(strings.NewReader(s)))
+}
+
+// decode reads a batch from its start element on.
+func decode(t xml.TokenReader) (protocol.Batch, error) {
+	for {
+		tok, err := t.Token()
+		if start, ok := tok.(xml.StartElement); ok {
+			return protocol.DecodeBatch(t, start)
+		}
+		if err != nil {
+			return protocol.Batch{}, err
+		}
+	}
 }
 
 // inBatch is a batch around XML, inRoom one around a room's text.
 func inBatch(inner string) string {
-	return "<batch xmlns='" + component.Namespace + "' epoch='e' seq='1' at='1'>" + inner + "</batch>"
+	return "<batch xmlns='" + protocol.Namespace + "' epoch='e' seq='1' at='1'>" + inner + "</batch>"
 }
 
 func inRoom(text string) string { return inBatch("<room jid='r@muc.x'>" + text + "</room>") }
@@ -181,9 +194,9 @@ func TestBatchToleratesWhatItDoesNotKnow(t *testing.T) {
 }
 
 func TestBatchRefusesWhatIsWrong(t *testing.T) {
-	start := "<batch xmlns='" + component.Namespace + "' "
+	start := "<batch xmlns='" + protocol.Namespace + "' "
 	for _, c := range []struct{ name, in, want string }{
-		{"another element", "<beat xmlns='" + component.Namespace + "' epoch='e' seq='1'/>", "<beat"},
+		{"another element", "<beat xmlns='" + protocol.Namespace + "' epoch='e' seq='1'/>", "<beat"},
 		{"another namespace", "<batch xmlns='urn:ppch:occupancy:2' epoch='e' seq='1'/>", "occupancy:2"},
 		{"no epoch", start + "seq='1'/>", "epoch"},
 		{"no seq", start + "epoch='e'/>", "seq"},
@@ -222,10 +235,10 @@ func TestBatchRefusesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := decodeBatch(c.in)
-			if err == nil || !strings.HasPrefix(err.Error(), "component: batch") || !strings.Contains(err.Error(), c.want) {
+			if err == nil || !strings.HasPrefix(err.Error(), "protocol: batch") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %+v and error %v, want an error with %q", got, err, c.want)
 			}
-			if !cmp.Equal(got, component.Batch{}) {
+			if !cmp.Equal(got, protocol.Batch{}) {
 				t.Errorf("got %+v besides the error", got)
 			}
 		})
@@ -244,15 +257,15 @@ func TestSubscribedRefusesWhatIsWrong(t *testing.T) {
 		{"a time of day that is none", "epoch='e' heartbeat='5' at='1' time='noon'", `time "noon"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var got component.Subscribed
-			err := xml.Unmarshal([]byte("<subscribed xmlns='"+component.Namespace+"' "+c.attrs+"/>"), &got)
+			var got protocol.Subscribed
+			err := xml.Unmarshal([]byte("<subscribed xmlns='"+protocol.Namespace+"' "+c.attrs+"/>"), &got)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %+v and error %v, want an error with %q", got, err, c.want)
 			}
 		})
 	}
-	var got component.Subscribed
-	if err := xml.Unmarshal([]byte("<subscribed xmlns='"+component.Namespace+"' epoch='e' heartbeat='2.5' at='1'><new/></subscribed>"), &got); err != nil || got.Heartbeat != 2500*time.Millisecond {
+	var got protocol.Subscribed
+	if err := xml.Unmarshal([]byte("<subscribed xmlns='"+protocol.Namespace+"' epoch='e' heartbeat='2.5' at='1'><new/></subscribed>"), &got); err != nil || got.Heartbeat != 2500*time.Millisecond {
 		t.Errorf("got %+v and error %v, want a heartbeat of 2.5 s without any prefix", got, err)
 	}
 }

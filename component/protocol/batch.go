@@ -1,4 +1,4 @@
-package component
+package protocol
 
 import (
 	"encoding/xml"
@@ -13,11 +13,18 @@ import (
 	"ppch/component/occupancy"
 )
 
-// The payloads of the protocol. What they mean is told in prosody/README.md.
+// Namespace is the feature by which a MUC domain shows that the Lua module is loaded there.
+// Another version of the protocol has another number.
+const (
+	Namespace = prefix + "1"
+	prefix    = "urn:ppch:occupancy:"
+)
+
+// The payloads of the protocol.
 var (
-	subscribeStart = xml.StartElement{Name: xml.Name{Space: Namespace, Local: "subscribe"}}
+	SubscribeName  = xml.Name{Space: Namespace, Local: "subscribe"}
+	BatchName      = xml.Name{Space: Namespace, Local: "batch"}
 	subscribedName = xml.Name{Space: Namespace, Local: "subscribed"}
-	batchName      = xml.Name{Space: Namespace, Local: "batch"}
 )
 
 // Bounds of numbers on the wire.
@@ -28,8 +35,8 @@ const (
 	maxNumber    = 1 << 30
 )
 
-// subscribed is the answer to a subscription.
-type subscribed struct {
+// Subscribed is the answer to a subscription.
+type Subscribed struct {
 	Epoch     string
 	Version   string
 	Heartbeat time.Duration
@@ -39,17 +46,17 @@ type subscribed struct {
 	RoomCache int // how many rooms Prosody keeps in memory, zero where an older module doesn't tell
 }
 
-// batch is a message within a subscription.
-type batch struct {
+// Batch is a message within a subscription.
+type Batch struct {
 	Epoch string
 	Seq   uint64
-	At    time.Duration // on the clock of subscribed
+	At    time.Duration // on the clock of Subscribed
 	occupancy.Batch
 }
 
 // UnmarshalXML implements xml.Unmarshaler.
-func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
-	*s = subscribed{
+func (s *Subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
+	*s = Subscribed{
 		Epoch:   attribute(start, "epoch"),
 		Version: attribute(start, "version"),
 		Trust: occupancy.Trust{
@@ -62,24 +69,24 @@ func (s *subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 		},
 	}
 	if start.Name != subscribedName || s.Epoch == "" {
-		return fmt.Errorf("component: answer to a subscription: <%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, s.Epoch)
+		return fmt.Errorf("protocol: answer to a subscription: <%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, s.Epoch)
 	}
 	heartbeat := attribute(start, "heartbeat")
 	seconds, err := strconv.ParseFloat(heartbeat, 64)
 	if err != nil || !(seconds > 0 && seconds <= maxHeartbeat.Seconds()) {
-		return fmt.Errorf("component: answer to a subscription: heartbeat %q", heartbeat)
+		return fmt.Errorf("protocol: answer to a subscription: heartbeat %q", heartbeat)
 	}
 	s.Heartbeat = time.Duration(seconds * float64(time.Second))
 	if s.At, err = clock(start); err != nil {
-		return fmt.Errorf("component: answer to a subscription: %w", err)
+		return fmt.Errorf("protocol: answer to a subscription: %w", err)
 	}
 	if attribute(start, "cache") != "" {
 		if s.RoomCache, err = number(start, "cache"); err != nil {
-			return fmt.Errorf("component: answer to a subscription: %w", err)
+			return fmt.Errorf("protocol: answer to a subscription: %w", err)
 		}
 	}
 	if s.Time, err = unixMilli(attribute(start, "time")); err != nil {
-		return fmt.Errorf("component: answer to a subscription: %w", err)
+		return fmt.Errorf("protocol: answer to a subscription: %w", err)
 	}
 	return skip(d)
 }
@@ -93,13 +100,13 @@ func roomType(name string) occupancy.RoomType {
 	return ""
 }
 
-// decodeBatch reads a <batch/> whose start element has been read already, up to and including its end element.
+// DecodeBatch reads a <batch/> whose start element has been read already, up to and including its end element.
 // Elements, attributes and fields that it doesn't know are passed over; what it knows has to be right.
 // It keeps no more than what t gives, so whoever provides t bounds that.
-func decodeBatch(t xml.TokenReader, start xml.StartElement) (batch, error) {
+func DecodeBatch(t xml.TokenReader, start xml.StartElement) (Batch, error) {
 	b, err := batchAttributes(start)
 	if err != nil {
-		return batch{}, fmt.Errorf("component: batch: %w", err)
+		return Batch{}, fmt.Errorf("protocol: batch: %w", err)
 	}
 	err = children(t, func(child xml.StartElement) error {
 		var delta occupancy.Delta
@@ -119,15 +126,15 @@ func decodeBatch(t xml.TokenReader, start xml.StartElement) (batch, error) {
 		return err
 	}, nil)
 	if err != nil {
-		return batch{}, fmt.Errorf("component: batch %d: %w", b.Seq, err)
+		return Batch{}, fmt.Errorf("protocol: batch %d: %w", b.Seq, err)
 	}
 	return b, nil
 }
 
-func batchAttributes(start xml.StartElement) (b batch, err error) {
+func batchAttributes(start xml.StartElement) (b Batch, err error) {
 	b.Epoch = attribute(start, "epoch")
 	b.Synced = attribute(start, "synced") == "1"
-	if start.Name != batchName || b.Epoch == "" {
+	if start.Name != BatchName || b.Epoch == "" {
 		return b, fmt.Errorf("<%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, b.Epoch)
 	}
 	if b.Seq, err = strconv.ParseUint(attribute(start, "seq"), 10, 64); err != nil || b.Seq == 0 {
@@ -196,6 +203,29 @@ func roomFacts(start xml.StartElement) (*occupancy.RoomFacts, error) {
 		f.Lobby = ""
 	}
 	return f, nil
+}
+
+// FindBatch reads up to the start element of the first <batch/> and returns it.
+func FindBatch(t xml.TokenReader) (xml.StartElement, error) {
+	for {
+		tok, err := t.Token()
+		if start, ok := tok.(xml.StartElement); ok && start.Name == BatchName {
+			return start, nil
+		}
+		if err != nil {
+			return xml.StartElement{}, ended(err)
+		}
+	}
+}
+
+// IsNamespace reports whether a namespace is that of any version of the protocol.
+func IsNamespace(namespace string) bool { return strings.HasPrefix(namespace, prefix) }
+
+// IsNewer reports whether a namespace is of a version of the protocol that came after ours.
+func IsNewer(namespace string) bool {
+	version, err := strconv.Atoi(strings.TrimPrefix(namespace, prefix))
+	ours, _ := strconv.Atoi(strings.TrimPrefix(Namespace, prefix))
+	return err == nil && version > ours
 }
 
 // children calls each for the start of every child of an element, whose rest each has to read,

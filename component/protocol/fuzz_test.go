@@ -1,4 +1,4 @@
-package component_test
+package protocol_test
 
 import (
 	"encoding/xml"
@@ -13,15 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"ppch/component"
 	"ppch/component/occupancy"
+	"ppch/component/protocol"
 )
 
 // FuzzBatch reads anything: what is accepted must survive being written and read again,
 // however its text is cut into tokens, and must not be accepted without its end.
 func FuzzBatch(f *testing.F) {
 	for _, s := range samples {
-		file, err := os.ReadFile(filepath.Join("../prosody/samples", s.file))
+		file, err := os.ReadFile(filepath.Join("../../prosody/samples", s.file))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string, cut uint8) {
 		got, err := decodeBatch(in)
 		if err != nil {
-			if !cmp.Equal(got, component.Batch{}) {
+			if !cmp.Equal(got, protocol.Batch{}) {
 				t.Fatalf("%q: got %+v besides %v", in, got, err)
 			}
 			return
@@ -42,13 +42,13 @@ func FuzzBatch(f *testing.F) {
 			t.Errorf("%q written and read: %v, -want +got:\n%s", in, err, diff)
 		}
 		tokens := split(in, int(cut%16)+1)
-		again, err = component.DecodeBatch(&tokens)
+		again, err = decode(&tokens)
 		if diff := cmp.Diff(got, again); diff != "" || err != nil {
 			t.Errorf("%q in pieces: %v, -want +got:\n%s", in, err, diff)
 		}
 		tokens = split(in, 1<<20)
 		tokens = tokens[:len(tokens)-1]
-		if got, err := component.DecodeBatch(&tokens); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if got, err := decode(&tokens); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%q without its end: got %+v and error %v", in, got, err)
 		}
 	})
@@ -108,11 +108,11 @@ func BenchmarkBatch(b *testing.B) {
 				Marks: occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
 			})
 		}
-		snapshot[p] = encodeBatch(component.Batch{Epoch: "e", Seq: uint64(p) + 1, Batch: occupancy.Batch{Deltas: []occupancy.Delta{delta}}})
+		snapshot[p] = encodeBatch(protocol.Batch{Epoch: "e", Seq: uint64(p) + 1, Batch: occupancy.Batch{Deltas: []occupancy.Delta{delta}}})
 		parsed[p] = split(snapshot[p], 1<<20)
 		size += len(snapshot[p])
 	}
-	run := func(b *testing.B, decode func(p int) (component.Batch, error)) {
+	run := func(b *testing.B, decode func(p int) (protocol.Batch, error)) {
 		b.SetBytes(int64(size))
 		b.ReportAllocs()
 		for b.Loop() {
@@ -124,12 +124,12 @@ func BenchmarkBatch(b *testing.B) {
 		}
 	}
 	b.Run("tokens", func(b *testing.B) {
-		run(b, func(p int) (component.Batch, error) {
+		run(b, func(p int) (protocol.Batch, error) {
 			t := parsed[p]
-			return component.DecodeBatch(&t)
+			return decode(&t)
 		})
 	})
 	b.Run("xml", func(b *testing.B) {
-		run(b, func(p int) (component.Batch, error) { return decodeBatch(snapshot[p]) })
+		run(b, func(p int) (protocol.Batch, error) { return decodeBatch(snapshot[p]) })
 	})
 }

@@ -1,4 +1,4 @@
-package component
+package protocol
 
 import (
 	"errors"
