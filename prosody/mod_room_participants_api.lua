@@ -64,7 +64,7 @@ local max_marks = 2000;
 -- Everything is compared with Prosody once in this many heartbeats.
 local audit_heartbeats = 12;
 -- One of so many rooms is looked at afresh.
-local afresh_every = 10;
+local afresh_every = 20;
 -- Rooms that Prosody may have swapped out, looked for in its storage at a time.
 local max_lookups = 4;
 -- Rooms in storage that were never seen in memory: more than that are left out, and the batches say so.
@@ -368,7 +368,7 @@ local namespaces = { ["nick"] = true, ["initiator"] = xmlns_jigasi };
 
 -- What a client says of itself, as it says it.
 local function read_presence(presence)
-	local found = {};
+	local found = { name = nil, avatar = nil, sources = nil, hand = nil }; -- so it needn't grow
 	local tags = presence.tags;
 	for i = 1, min(#tags, max_children) do
 		local child = tags[i];
@@ -451,7 +451,7 @@ end
 local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED = 1, 2, 3, 4, 5, 6;
 
 local function new_known()
-	return { "", 0, false, false, false, false };
+	return { false, 0, false, false, false, false };
 end
 
 -- The presence of which each line was made. They aren't kept alive for that: most of a room's memory is presence.
@@ -487,8 +487,8 @@ end
 -- Brings what is known of an occupant up to date, and returns whether that makes another line. Afresh looks behind what
 -- was remembered: what get_affiliation() adds to the room's own list, and what is in a session, can change without a trace.
 local function update_known(known, room, nick, occupant, joined, with_email, afresh)
-	if not afresh and is_known(known, room, occupant, joined) then return false; end
 	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
+	if not afresh and line and is_known(known, room, occupant, joined) then return false; end
 	local session, head, tail = full_sessions[occupant.jid];
 	local is_user = session and (session.jitsi_meet_context_user or session.jitsi_meet_context_group);
 	if afresh or is_user or known[JID] ~= occupant.jid or known[ROLE] ~= occupant.role or known[JOINED] ~= joined
@@ -637,10 +637,10 @@ local function gone_line(room_jid, nick)
 	return "-\t" .. field(nick:sub(#room_jid + 2)) .. "\n";
 end
 
--- The text of a room's element; lines may be nil.
+-- The text of a room's element.
 local function room_text(shown, new, facts, lines)
 	return shown.tag .. (new and " new='1'" or "") .. (facts and shown.facts .. ">" .. (shown.breakouts or "") or ">")
-		.. (lines and t_concat(lines) or "") .. "</room>";
+		.. (lines[2] and t_concat(lines) or lines[1] or "") .. "</room>";
 end
 
 -- A batch of elements between two tags, as one text: each copy of it that is made on the way is garbage.
@@ -1056,6 +1056,12 @@ local function start_walk(walk, occupants)
 	walk.limit = #walk + max_marks;
 end
 
+-- These come last in a batch.
+local function add_gone(sub, text)
+	sub.gone = sub.gone or {};
+	sub.gone[#sub.gone + 1] = text;
+end
+
 -- An element goes into a subscription's batch, or what it says is noted for later.
 local function give(sub, element, waiting)
 	local room_jid = element.jid;
@@ -1068,7 +1074,7 @@ local function give(sub, element, waiting)
 		if walk then end_walk(sub, room_jid); end
 		if not had then return; end
 		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
-		sub.gone[#sub.gone + 1] = element.text;
+		add_gone(sub, element.text);
 		return;
 	elseif element.new then
 		if waiting then
@@ -1081,7 +1087,7 @@ local function give(sub, element, waiting)
 	elseif walk or had and waiting then
 		walk = walk or walk_of(sub, room_jid);
 		walk.facts = walk.facts or element.facts;
-		for i = 1, #element do walk_to(walk, element[i], element.was[i]); end
+		for i = 1, #element.lines do walk_to(walk, element[i], element.was[i]); end
 		return;
 	elseif had then
 		sub.has[room_jid], sub.occupants = had + element.more, sub.occupants + element.more;
@@ -1120,30 +1126,54 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 	page.bytes = page.bytes + #line;
 end
 
--- A room that is stated from scratch has all its occupants marked.
-local function show_room(watch, room_jid, record, room)
-	local shown = { record = record, tag = room_tag(room_jid), occupants = {}, count = 0, marks = {} };
-	watch.shown[room_jid] = shown;
-	shown.visitors = visitors_of(watch, room);
+-- States a room from scratch. Occupants for whom there is no place any more are marked.
+local function show_room(watch, page, record, room, element)
+	local room_jid = element.jid;
+	local shown = {
+		record = record, tag = room_tag(room_jid), occupants = {}, count = 0, marks = nil;
+		visitors = visitors_of(watch, room), from = nil, facts = nil, breakouts = nil;
+	};
+	watch.shown[room_jid], element.shown, element.new, element.facts = shown, shown, true, true;
 	update_facts(shown, room);
-	watch.parents[room_jid] = shown.breakouts and true or nil;
-	for nick in pairs(room._occupants) do
-		shown.marks[nick] = true;
-		shown.marks[#shown.marks + 1] = nick;
+	if shown.breakouts then watch.parents[room_jid] = true; end
+	local marks;
+	for nick in next, room._occupants do
+		if not marks and is_full(page) then
+			marks = {};
+			shown.marks = marks;
+		end
+		if marks then
+			marks[#marks + 1], marks[nick] = nick, true;
+		else
+			show_occupant(watch, page, shown, room, nick, element);
+		end
 	end
-	return shown;
+	page.bytes = page.bytes + #shown.facts + #room_jid;
+	return element, not marks;
+end
+
+-- The one element that is being made; what it says is in the batches before the next begins.
+local element_in_use = { jid = nil, shown = nil, gone = nil, new = nil, facts = nil, more = 0, was = nil, lines = {}, text = nil };
+
+local function new_element(room_jid, with_names)
+	local element, lines = element_in_use, element_in_use.lines;
+	for i = #lines, 1, -1 do lines[i], element[i] = nil, nil; end
+	element.jid, element.shown, element.gone, element.new, element.facts, element.text, element.more = room_jid, nil, nil, nil, nil, nil, 0;
+	element.was = with_names and {} or nil;
+	return element;
 end
 
 -- Returns the element of what changed in a room, or nil, and whether it was looked through.
 local function look_at_room(watch, page, room_jid)
 	page.units = page.units + 1;
 	local record, shown = watch.rooms[room_jid], watch.shown[room_jid];
+	local element = new_element(room_jid, page.names);
 	watch.due[room_jid] = nil;
 	if not record then
 		watch.shown[room_jid], watch.parents[room_jid] = nil, nil;
-		return shown and { jid = room_jid, gone = true, text = gone_tag(room_jid) }, true;
+		element.gone, element.text = true, gone_tag(room_jid);
+		return shown and element, true;
 	end
-	local element = { jid = room_jid, more = 0, was = page.names and {}, lines = {} };
 	local is_stored = not watch.live[room_jid];
 	local room = room_of(watch, page, room_jid);
 	if not room then
@@ -1161,17 +1191,17 @@ local function look_at_room(watch, page, room_jid)
 				return look_at_room(watch, page, room_jid);
 			end
 		end
-		shown = show_room(watch, room_jid, record, room);
-		element.new, element.facts = true, true;
-	elseif not shown.marks then
-		return nil, true;
-	else
-		if shown.marks[room_jid .. "/" .. watch.options.focus_nick] then shown.visitors = visitors_of(watch, room); end
-		element.facts = update_facts(shown, room);
+		return show_room(watch, page, record, room, element);
+	end
+	local marks = shown.marks;
+	if not marks then return nil, true; end
+	if marks[room_jid .. "/" .. watch.options.focus_nick] then shown.visitors = visitors_of(watch, room); end
+	if update_facts(shown, room) then
+		element.facts = true;
 		watch.parents[room_jid] = shown.breakouts and true or nil;
+		page.bytes = page.bytes + #shown.facts;
 	end
 	element.shown = shown;
-	local marks = shown.marks;
 	local at, more = marks.at or 1, false;
 	while marks[at] and (more or not is_full(page)) do
 		local nick = marks[at];
@@ -1183,8 +1213,8 @@ local function look_at_room(watch, page, room_jid)
 	marks.at = at;
 	local done = not marks[at];
 	if done then shown.marks = nil; end
-	page.bytes = page.bytes + (element.facts and #shown.facts or 0) + #room_jid;
-	return (element.new or element.facts or element.lines[1]) and element or nil, done;
+	page.bytes = page.bytes + #room_jid;
+	return (element.facts or element.lines[1]) and element or nil, done;
 end
 
 -- Reads what changed, and gives it to all subscriptions.
@@ -1200,7 +1230,9 @@ local function read_changes(watch, page, queue, at)
 		queue[at] = false;
 		at = at + 1;
 	end
-	return at;
+	if queue[at] or at == 1 then return at; end
+	for i = at - 1, 1, -1 do queue[i] = nil; end
+	return 1;
 end
 
 -- What a subscription is behind with, as far as it fits into its batch.
@@ -1212,7 +1244,7 @@ local function go_on(sub, page, walk)
 		end_walk(sub, room_jid);
 		if not had then return; end
 		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
-		sub.gone[#sub.gone + 1] = gone_tag(room_jid);
+		add_gone(sub, gone_tag(room_jid));
 		return;
 	end
 	local new, facts = false, walk.facts;
@@ -1266,7 +1298,7 @@ local function finish(sub, at)
 	local watch, out, gone = sub.watch, sub.out, sub.gone;
 	local completed = not sub.synced and not sub.queue[sub.queue_at] and not watch.fresh[watch.fresh_at] and not watch.changed[watch.changed_at];
 	sub.synced = sub.synced or completed;
-	for i = 1, #gone do out[#out + 1] = gone[i]; end
+	for i = 1, gone and #gone or 0 do out[#out + 1] = gone[i]; end
 	if completed or out[1] then send_batch(sub, out, at); end
 	return completed;
 end
@@ -1277,7 +1309,7 @@ function run_turn(watch)
 	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + watch.options.tick;
 	local late = false;
 	for _, sub in next, watch.subs do
-		sub.out, sub.gone, sub.waiting = {}, {}, is_waiting(sub);
+		sub.out, sub.gone, sub.waiting = {}, nil, is_waiting(sub);
 		late = late or not sub.waiting and sub.queue[sub.queue_at];
 		page.names = page.names or sub.waiting or sub.queue[sub.queue_at] ~= nil;
 	end
@@ -1285,17 +1317,18 @@ function run_turn(watch)
 	-- starves the others. Of a room that ended a batch has nothing else, so what is behind is alone in its turn.
 	local order = watch.turns % 3;
 	if order > 0 or not late then
-		if order == 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
+		local fresh = watch.fresh[watch.fresh_at];
+		if fresh and order == 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
 		watch.changed_at = read_changes(watch, page, watch.changed, watch.changed_at);
-		if order ~= 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
-		if not watch.changed[watch.changed_at] then watch.changed, watch.changed_at = {}, 1; end
-		if not watch.fresh[watch.fresh_at] then watch.fresh, watch.fresh_at = {}, 1; end
+		if fresh and order ~= 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
 	end
 	local units, bytes, completed = page.units, page.bytes, false;
 	for _, sub in next, watch.subs do
 		if not sub.waiting then
-			page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, watch.options.page;
-			if late then catch_up(sub, page); end
+			if late then
+				page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, watch.options.page;
+				catch_up(sub, page);
+			end
 			completed = finish(sub, at) or completed;
 		end
 		sub.out, sub.gone = nil, nil;
@@ -1340,7 +1373,7 @@ local function audit_room(watch, room_jid, afresh)
 	end
 end
 
--- Goes through a share of the rooms; every tenth is looked at afresh, and in each round others are.
+-- Goes through a share of the rooms; every twentieth is looked at afresh, and in each round others are.
 local function audit(watch, share)
 	if not watch.audits[1] then
 		for room_jid in pairs(watch.rooms) do watch.audits[#watch.audits + 1] = room_jid; end
@@ -1503,13 +1536,17 @@ end };
 
 -- After mod_muc has taken it into its list (-1000), which may refuse it.
 handlers["muc-room-pre-create"] = { priority = -1001; function (watch, event)
-	forget_room(watch, event.room.jid);
-	learn_room(watch, event.room, floor(now() * 1000));
+	local room = event.room;
+	if watch.rooms[room.jid] then forget_room(watch, room.jid); end
+	learn_room(watch, room, floor(now() * 1000));
 end };
 
+-- Those that somebody entered are known by now; these are of other plugins.
 handlers["muc-room-created"] = function (watch, event)
-	learn_room(watch, event.room, floor(now() * 1000));
-	if next(watch.subs) and has_work(watch) then hurry(watch); end
+	local room = event.room;
+	if watch.rooms[room.jid] then return; end
+	learn_room(watch, room, floor(now() * 1000));
+	hurry(watch);
 end;
 
 handlers["muc-room-restored"] = function (watch, event)
@@ -1525,7 +1562,7 @@ end };
 -- Last of all, so that what others note of the occupant is there.
 handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	local room, nick = event.room, event.nick;
-	local record = learn_room(watch, room);
+	local record = watch.rooms[room.jid] or learn_room(watch, room);
 	if not record then return; end
 	if watch.noted == nick then
 		watch.noted = nil;
@@ -1556,23 +1593,23 @@ end;
 -- Fired for all that changes an occupant who stays, and before joined and left. Another
 -- session under the same nick shows here as well.
 handlers["muc-broadcast-presence"] = function (watch, event)
-	local other = event.nick;
-	if not other and not next(watch.subs) then return; end
-	local room, occupant = event.room, event.occupant;
-	local record = learn_room(watch, room);
-	if not record or not occupant or room.destroying then return; end
-	local nick, joined = occupant.nick, record.joined;
+	local occupant, other = event.occupant, event.nick;
+	if not occupant or not other and (not occupant.role or not next(watch.subs)) then return; end -- without a role: left follows
+	local room, nick = event.room, occupant.nick;
+	local room_jid = room.jid;
+	local record = watch.rooms[room_jid] or learn_room(watch, room);
+	if not record or room.destroying then return; end
+	local joined = record.joined;
 	if other then
 		-- A new name for an occupant whom we have: there is no other event for it. Nobody is there under the old name any
 		-- more, and under the new one not yet: that comes next.
-		joined[room.jid .. "/" .. other] = joined[nick];
+		joined[room_jid .. "/" .. other] = joined[nick];
 		watch.between = next(watch.subs) and true or nil;
-		mark(watch, room.jid, nick, true);
+		mark(watch, room_jid, nick, true);
 		return;
 	end
 	watch.between = nil;
-	mark(watch, room.jid, nick);
-	if not occupant.role then return; end -- left follows
+	mark(watch, room_jid, nick);
 	if joined[nick] then
 		send_soon(watch);
 	elseif record.created then
