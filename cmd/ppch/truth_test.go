@@ -63,6 +63,7 @@ func newWorld(t *testing.T, program string, seed uint64) *world {
 	srv := prosodytest.New(t, prosodytest.Options{
 		Module: true, HideRooms: true, DomainMapper: true, ConflictResolve: "kick_old",
 		GlobalConfig: "room_participants_heartbeat = 1; room_participants_ack_timeout = 2;",
+		HostConfig:   map[string]string{"muc.meet.jitsi": "muc_room_cache_size = 4"}, // fewer than the rooms, so that they are swapped out and in
 	})
 	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
 	t.Cleanup(func() { _ = network.Close() })
@@ -148,7 +149,7 @@ func (w *world) settle(after string) {
 // prosodysTruth asks Prosody itself who is in which room, as sorted nicks separated by blanks.
 func (w *world) prosodysTruth() map[string]string {
 	w.t.Helper()
-	const lua = `> local all = {}; for room in prosody.hosts["muc.meet.jitsi"].modules.muc.live_rooms() do local nicks = {}; ` +
+	const lua = `> local all = {}; for room in prosody.hosts["muc.meet.jitsi"].modules.muc.all_rooms() do local nicks = {}; ` +
 		`for _, o in room:each_occupant() do nicks[#nicks+1] = o.nick:match("/(.*)$") end; table.sort(nicks); ` +
 		`all[#all+1] = room.jid .. " " .. table.concat(nicks, " ") end; return table.concat(all, "\n")`
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
