@@ -91,13 +91,14 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run RootRaces -count=1 ./cmd/ppch/jitsi -races 200
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
 
-# What can't be had here, a peer or wrk, is missing in the table by name.
+# What can't be had here, a peer or wrk, is missing in the table by name; without mmdebstrap Prosody 13 is left out.
 .PHONY: bench
-bench: build ## measure it beside its peers, in a quarter of an hour, and write README's table
+bench: build ## measure it beside its peers, in half an hour, and write README's table
 	@.ci/need $(need_prosody)
 	-@.ci/need wrk:wrk
 	-@.ci/need $(need_ejabberd)
-	bin/ppch-bench --write
+	-@.ci/need mmdebstrap:mmdebstrap
+	other="$$(prosody/prosodytest/fetch-prosody13)" || other=; bin/ppch-bench --write $${other:+--prosody "" --prosody "$$other"}
 	PPCH_ATTACKS=full $(GO) test -count=1 -v -run '^TestAttacks_' ./cmd/ppch
 
 .PHONY: bench-quick
