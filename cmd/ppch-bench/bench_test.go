@@ -30,6 +30,10 @@ func TestARowTellsMedianRangeRatioAndWhetherItsGoalIsMet(t *testing.T) {
 			row{What: "reads", PPCH: sample{10, 100, 30}, Beside: "other", Other: sample{1, 20, 10}, Goal: atLeast(5)},
 			"| reads | 30.0 (10.0 to 100) | other: 10.0 (1.00 to 20.0) | 5.00 (3.00 to 10.0) | ≥ 5: met; noisy: spread 140 % |",
 		},
+		"a peer, with how far the limit is ahead of it": {
+			row{What: "reads", PPCH: sample{30, 33}, Beside: "peer", Other: sample{10, 11}, Goal: atLeast(1), Limit: sample{3.5, 3.7}},
+			"| reads | 31.5 (30.0 to 33.0) | peer: 10.5 (10.0 to 11.0) | 3.00 (3.00 to 3.00) | ≥ 1: met; the limit is 3.60 (3.50 to 3.70) |",
+		},
 		"a goal that is missed": {
 			row{What: "start", Unit: "ms", PPCH: sample{151, 151}, Goal: atMost("value", 150)},
 			"| start, ms | 151 (151 to 151) |  |  | ≤ 150: **missed** |",

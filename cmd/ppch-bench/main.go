@@ -1,6 +1,6 @@
 // Command ppch-bench measures PPCH on this machine, beside what else can be asked who is in a room, and says which of its goals are met.
 //
-//	make bench          # half an hour; writes README's table
+//	make bench          # half an hour; writes the table in README.md
 //	make bench-quick    # two minutes, fewer pairs, writes nothing
 //
 // It starts real Prosodys with rooms full of people, the service as it is shipped, and its peers, and stops them again.

@@ -11,10 +11,10 @@ import (
 // Where the repository keeps what was measured last: the figures, and the table that people read.
 const (
 	resultsFile = "cmd/ppch-bench/results.json"
-	readmeFile  = "README.md"
+	readmeFile  = "cmd/ppch-bench/README.md"
 )
 
-// Between these lines README has the table, which nobody writes by hand.
+// Between these lines README has the generated table.
 const (
 	tableBegins = "<!-- The table between these two lines is written by make bench. -->\n"
 	tableEnds   = "<!-- Until here. -->\n"
@@ -50,6 +50,9 @@ type row struct {
 
 	Goal *goal `json:"goal,omitempty"`
 
+	// Limit is how far the bare handler is ahead of Other; no handler on net/http can do better.
+	Limit sample `json:"limit,omitempty"`
+
 	// Missing says why the row could not be measured.
 	Missing string `json:"missing,omitempty"`
 }
@@ -84,6 +87,9 @@ func (r row) remark() string {
 		}
 		said = append(said, r.Goal.String()+": "+verdict)
 	}
+	if r.Limit != nil {
+		said = append(said, "the limit is "+r.Limit.String())
+	}
 	judged := r.PPCH
 	if r.Other != nil && (r.Goal == nil || r.Goal.Of == "ratio") {
 		judged = r.ratios()
@@ -95,7 +101,7 @@ func (r row) remark() string {
 	return strings.Join(said, "; ")
 }
 
-// cells are the columns: what, PPCH, beside it, ratio, goal.
+// cells are the columns: what, PPCH, compared with, ratio, goal.
 func (r row) cells() [5]string {
 	what := r.What
 	if r.Unit != "" {
@@ -125,7 +131,7 @@ func (r row) line() string { c := r.cells(); return "| " + strings.Join(c[:], " 
 
 // head is how a table begins.
 func (t table) head() string {
-	return "| " + t.Title + " | PPCH | beside it | ratio | goal |\n| --- | --- | --- | --- | --- |"
+	return "| " + t.Title + " | PPCH | compared with | ratio | goal |\n| --- | --- | --- | --- | --- |"
 }
 
 // markdown is what README has between its markers.

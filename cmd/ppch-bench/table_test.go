@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write README's table anew, of what was measured last")
+var update = flag.Bool("update", false, "write README's table again, from the stored results")
 
 // stored is what the repository has of the last run.
 func stored(t *testing.T) (r results) {

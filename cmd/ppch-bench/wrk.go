@@ -79,9 +79,9 @@ func hasWrk() error {
 	return nil
 }
 
-// against loads two by turns, and tells how many answers a second they give, and how long those take.
-// Where the other can't stand it the row says so, and the trial goes on.
-func (t *trial) against(what string, ours, other target, connections, times int, want *goal) {
+// against loads two targets by turns, and returns how many answers they give per second, and how long those take.
+// If the other one fails, the row says so, and the trial goes on.
+func (t *trial) against(what string, ours, other target, connections, times int, want *goal) row {
 	run := func(to target) []float64 {
 		l := t.wrk(to, connections, time.Second)
 		return []float64{l.rate, l.p50, l.p99}
@@ -92,8 +92,7 @@ func (t *trial) against(what string, ours, other target, connections, times int,
 		err = t.try(func() { run(other) }) // unmeasured, since who was not asked yet is slower
 	}
 	if err != nil {
-		t.row(r.missing(err))
-		return
+		return r.missing(err)
 	}
 	a, b := t.byTurns(times, func() []float64 { return run(ours) }, func() (figures []float64) {
 		if failed := t.try(func() { figures = run(other) }); failed != nil {
@@ -102,9 +101,8 @@ func (t *trial) against(what string, ours, other target, connections, times int,
 		return figures
 	})
 	if err != nil {
-		t.row(r.missing(err))
-		return
+		return r.missing(err)
 	}
 	r.PPCH, r.Took, r.Other, r.OtherTook, r.Goal = a[0], &took{a[1], a[2]}, b[0], &took{b[1], b[2]}, want
-	t.row(r)
+	return r
 }
