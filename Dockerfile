@@ -1,12 +1,12 @@
-# The image of the service: a static program and nothing else, not even a shell.
+# The image contains one static program, without a shell.
 #
-#   make image            # ppch:latest, with version, commit and date
-#   docker build -t ppch . # the same, without what only git knows
+#   make image             # ppch:latest, with version, commit and date
+#   docker build -t ppch . # without version, commit and date
 #
-# It is built alike by BuildKit and by the older builder, which knows no platforms but its own.
-# The same commit gives the same program, byte by byte.
+# BuildKit and the older builder, which supports only its own platform, build the same image.
+# The same commit gives the same program, byte for byte.
 
-# Modules come from where GOPROXY says, if that is given (--build-arg), and must be those of go.sum.
+# --build-arg GOPROXY selects a module proxy; go.sum verifies the modules.
 ARG GO=1.26.8
 
 FROM --platform=${BUILDPLATFORM:-linux} golang:${GO}-bookworm AS build
@@ -26,16 +26,16 @@ RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
 FROM scratch
 ARG VERSION COMMIT DATE
 LABEL org.opencontainers.image.title="PPCH" \
-      org.opencontainers.image.description="Tells who is in a Jitsi Meet room without joining it" \
+      org.opencontainers.image.description="Shows who is in a Jitsi Meet room without joining it" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /out/ppch /ppch
-# In a container loopback can't be reached; who may reach the port is decided where it is published.
+# Loopback can't be reached from outside a container; publishing the port decides who can reach it.
 ENV PPCH_HOST=0.0.0.0
 EXPOSE 8890
-# By number, so that Kubernetes' runAsNonRoot can tell. Nothing is written, so the root may be read-only.
+# A number, for Kubernetes' runAsNonRoot. The program writes no files, so the root may be read-only.
 USER 65532:65532
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 CMD ["/ppch", "healthcheck"]
 ENTRYPOINT ["/ppch"]

@@ -1,4 +1,4 @@
-# make help lists what there is.
+# make help lists the targets.
 
 GO ?= go
 FOR ?=
@@ -7,10 +7,10 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 REDOCLY = @redocly/cli@1.34.5
 
-# Says what is missing of Go itself, and installs what a fresh Debian lacks.
+# Checks Go, and installs what a new Debian lacks.
 need = .ci/need-go $(GO) && .ci/need
 
-# What a fresh Debian lacks, as PROGRAM:PACKAGE.
+# Programs and the Debian packages that contain them, as PROGRAM:PACKAGE.
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
 need_ejabberd = /usr/sbin/ejabberdctl:ejabberd
@@ -30,44 +30,44 @@ build: ## build the programs into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: image
-image: ## build the container image ppch; VERSION=2.0.0 names the release
+image: ## build the container image ppch; VERSION=2.0.0 sets the version
 	docker build -t ppch $(if $(VERSION),--build-arg VERSION=$(VERSION)) \
 		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude '*')" \
 		--build-arg DATE="$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" .
 
 .PHONY: demo
-demo: ## show it at work on a real Prosody; FOR=20s ends by itself
+demo: ## run PPCH with a real Prosody and simulated people; FOR=20s stops after 20 s
 	@$(need) $(need_go) $(need_prosody)
 	@$(GO) build -trimpath -o bin/ ./cmd/...
 	@bin/ppch-demo $(if $(FOR),--for $(FOR))
 
 .PHONY: check
-check: ## build, vet and run the tests that need nothing but Go, in under a minute
+check: ## build, vet and run the tests that need only Go, in less than a minute
 	@.ci/need-go $(GO)
 	$(GO) build ./...
 	$(GO) vet ./...
 	$(GO) test -short ./...
 
 .PHONY: test
-test: ## run every test on this machine's Prosody
+test: ## run all tests with the installed Prosody
 	@$(need) $(need_test)
 	cd prosody && busted --lua=lua5.4 spec
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./...
 
 .PHONY: test-prosody13
-test-prosody13: ## run every test on Prosody 13, fetched from Debian 13
+test-prosody13: ## run all tests with Prosody 13 from Debian 13
 	@$(need) $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
 
 .PHONY: test-compose
-test-compose: ## test images and compose files on a Docker engine of its own, as root
+test-compose: ## test images and compose files on a private Docker engine, as root
 	@$(need) $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
 	$(GO) test -c -o /dev/null ./cmd/ppch
 	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestTheImage" ./cmd/ppch'
 
 .PHONY: lint
-lint: ## look at the code with golangci-lint, govulncheck and luacheck, and at the API's contract with redocly
+lint: ## run golangci-lint, govulncheck and luacheck, and redocly on openapi.yaml
 	@$(need) $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
 	$(GO) mod tidy -diff
 	$(GO) run $(GOLANGCI_LINT) run ./...
@@ -91,9 +91,9 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run RootRaces -count=1 ./cmd/ppch/jitsi -races 200
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
 
-# What can't be had here, a peer or wrk, is missing in the table by name; without mmdebstrap Prosody 13 is left out.
+# A missing peer or wrk is named in the table; without mmdebstrap Prosody 13 is left out.
 .PHONY: bench
-bench: build ## measure it beside its peers, in half an hour, and write README's table
+bench: build ## compare PPCH with its peers, in half an hour, and write the table in cmd/ppch-bench/README.md
 	@.ci/need $(need_prosody)
 	-@.ci/need wrk:wrk
 	-@.ci/need $(need_ejabberd)
@@ -102,12 +102,12 @@ bench: build ## measure it beside its peers, in half an hour, and write README's
 	PPCH_ATTACKS=full $(GO) test -count=1 -v -run '^TestAttacks_' ./cmd/ppch
 
 .PHONY: bench-quick
-bench-quick: build ## the same in two minutes, with less of everything, and write nothing
+bench-quick: build ## the same in two minutes, with fewer measurements; writes no file
 	@.ci/need $(need_prosody)
 	-@.ci/need wrk:wrk
 	-@.ci/need $(need_ejabberd)
 	bin/ppch-bench --quick
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove bin/
 	rm -rf bin

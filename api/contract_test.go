@@ -247,13 +247,13 @@ func TestEveryProblemTypeIsDocumented(t *testing.T) {
 	if diff := cmp.Diff(documented, written); diff != "" {
 		t.Errorf("- openapi.yaml, + problem.go:\n%s", diff)
 	}
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range written {
 		if code := strings.TrimPrefix(kind, api.TypeBase); !regexp.MustCompile(`(?m)^\| [0-9, ]+ \| .*` + "`" + code + "`").Match(readme) {
-			t.Errorf("README's table of errors lacks %s", code)
+			t.Errorf("the table of errors in README.md lacks %s", code)
 		}
 	}
 }

@@ -18,18 +18,17 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// typed is a command of README.md with what it is said to print.
+// typed is a command in a document, with the output shown there.
 type typed struct{ command, output string }
 
-// consoles returns what README.md has people type at a shell, in order.
-// A console without a shell's prompt is of another program.
-func consoles(t *testing.T) (all []typed) {
+// consoles returns the shell commands in a document, in order. A console without a shell's prompt is of another program.
+func consoles(t *testing.T, document string) (all []typed) {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range strings.Split(string(readme), "\n```console\n")[1:] {
+	for _, block := range strings.Split(string(text), "\n```console\n")[1:] {
 		block, _, _ = strings.Cut(block, "\n```\n")
 		if !strings.HasPrefix(block, "$ ") {
 			continue
@@ -84,13 +83,17 @@ func shapeOf(v any) any {
 	return v
 }
 
-// What README.md shows to be typed is typed, beside a running demo whose service has the key of README.md's own in its file.
+// The commands in the documents print what is shown there, while the demo runs with the documented key in its file.
 func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})
 	prosodytest.Installed(t, "curl")
 	prosodytest.Installed(t, "jq")
-	all := consoles(t)
+	documents := []string{"README.md", "api/README.md", "cmd/ppch/README.md"}
+	all := map[string][]typed{}
+	for _, document := range documents {
+		all[document] = consoles(t, document)
+	}
 	dir := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -103,7 +106,7 @@ func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 		return path
 	}
 	keys := ""
-	for _, c := range all {
+	for _, c := range all["api/README.md"] {
 		if strings.HasPrefix(c.command, "ppch key new") {
 			keys = c.output[strings.LastIndex(c.output, "\n")+1:] + "\n"
 		}
@@ -141,29 +144,31 @@ func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 		}
 	}()
 
-	exports, seen := "", 0
-	for _, c := range all {
-		if strings.HasPrefix(c.command, "export ") {
-			exports += c.command + "\n"
-			continue
+	for _, document := range documents {
+		exports, seen := "", 0 // a reader may begin with any of them
+		for _, c := range all[document] {
+			if strings.HasPrefix(c.command, "export ") {
+				exports += c.command + "\n"
+				continue
+			}
+			seen++
+			if strings.HasPrefix(c.command, "ppch room") || strings.HasPrefix(c.command, "ppch watch") {
+				continue // package terminal tests its tables of people and times
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", exports+strings.ReplaceAll(c.command, "http://127.0.0.1:8890", url))
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
+			out, err := cmd.Output()
+			if err != nil {
+				t.Errorf("%s: $ %s\n%v", document, c.command, err)
+				continue
+			}
+			if diff := cmp.Diff(shape(c.output), shape(strings.TrimSpace(string(out)))); diff != "" {
+				t.Errorf("%s: $ %s\n%s\n-document +seen:\n%s", document, c.command, out, diff)
+			}
 		}
-		if strings.HasPrefix(c.command, "ppch room") || strings.HasPrefix(c.command, "ppch watch") {
-			continue // tables of people and times, of which the tests of package terminal are
+		if exports == "" || seen < 2 {
+			t.Errorf("%s: got %d commands after %q, so it isn't read as it is written", document, seen, exports)
 		}
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", exports+strings.ReplaceAll(c.command, "http://127.0.0.1:8890", url))
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
-		out, err := cmd.Output()
-		if err != nil {
-			t.Errorf("$ %s\n%v", c.command, err)
-			continue
-		}
-		if diff := cmp.Diff(shape(c.output), shape(strings.TrimSpace(string(out)))); diff != "" {
-			t.Errorf("$ %s\n%s\n-README +seen:\n%s", c.command, out, diff)
-		}
-		seen++
-	}
-	if seen < 5 {
-		t.Errorf("got %d commands, so the README isn't read as it is written", seen)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// followingPage follows events in the way of README.md, and lists them.
+// followingPage follows events as api/README.md shows, and lists them.
 var followingPage = template.Must(template.New("page").Parse(`<!doctype html>
 <meta charset="utf-8">
 <title>Who is there?</title>

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// types types commands at a shell in dir, whose user has home. They are README's but for what needs a terminal.
+// types runs commands from the documents in a shell in dir, with a user's home, but without a terminal.
 func (e *engine) types(home, commands string) string {
 	e.t.Helper()
 	out, err := e.run(context.Background(), "env", "HOME="+home, "PPCH_HEALTHCHECK_INTERVAL=1s", "sh", "-ec", strings.ReplaceAll(commands, " --rm -it ", " --rm "))
@@ -32,10 +32,10 @@ func (e *engine) operator(tree string) (home string) {
 	return home
 }
 
-// commandsIn returns what a section of README has people type, block by block.
-func commandsIn(t *testing.T, heading string) (all []string) {
+// commandsIn returns the shell commands in a section of a document, block by block.
+func commandsIn(t *testing.T, document, heading string) (all []string) {
 	t.Helper()
-	for _, part := range strings.Split(section(t, heading), "\n```sh\n")[1:] {
+	for _, part := range strings.Split(section(t, document, heading), "\n```sh\n")[1:] {
 		block, _, _ := strings.Cut(part, "\n```\n")
 		all = append(all, block)
 	}
@@ -71,12 +71,12 @@ func (e *engine) bringsUp(home, network, next string) {
 	})
 }
 
-// What README says, as somebody types it who has a docker-jitsi-meet.
+// An operator with docker-jitsi-meet runs the documented commands.
 func TestDockerAsREADMESaysIt(t *testing.T) {
 	e := newEngine(t)
 	e.docker("image", "inspect", "ppch") // make image has built it
 	e.buildCast()
-	readme := commandsIn(t, "## Docker")
+	readme := commandsIn(t, programReadme, "### docker-jitsi-meet")
 	install, next := readme[1], readme[2]
 
 	t.Run("beside Jitsi, Prosody 13", func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		}
 		printed := nextIn(t, e.types(home, install))
 		if want := strings.ReplaceAll(next, "~", home); printed != want {
-			t.Errorf("it printed\n%s\nand README has\n%s", printed, want)
+			t.Errorf("it printed\n%s\nand the document has\n%s", printed, want)
 		}
 		jitsi.down()
 		own.down()
@@ -136,7 +136,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 			return strings.Contains(own.docker("compose", "logs"), "PPCH_COMPONENT_SECRET: is not set")
 		})
 
-		migration := commandsIn(t, "### From version 1")
+		migration := commandsIn(t, programReadme, "## Upgrading from 1.x")
 		commands := strings.Split(migration[0], "\n")
 		printed := e.types(home, commands[len(commands)-1])
 		if !strings.Contains(printed, "PPCH_NETWORK_INTERNAL in "+env+" is of version 1 and has no use any more") {
@@ -172,8 +172,10 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 	t.Run("the demo", func(t *testing.T) {
 		e := newEngine(t)
 		const command = "docker compose --env-file cmd/ppch-demo/demo.env up --build"
-		if !strings.Contains(ofTheProject(t, "README.md"), "`"+command+"`") {
-			t.Fatalf("README has no %s", command)
+		for _, document := range []string{topReadme, programReadme} {
+			if !strings.Contains(ofTheProject(t, document), "`"+command+"`") {
+				t.Errorf("%s has no %s", document, command)
+			}
 		}
 		e.down("--env-file", "cmd/ppch-demo/demo.env")
 		e.types(os.Getenv("HOME"), command+" --detach")

@@ -59,7 +59,7 @@ func TestComposesVariablesAreDocumented(t *testing.T) {
 			t.Errorf("%s of version 1 isn't read", name)
 		}
 	}
-	_, own, _ := strings.Cut(ofTheProject(t, ".env.example"), "# What follows is for docker-compose.yml alone")
+	_, own, _ := strings.Cut(ofTheProject(t, ".env.example"), "# Only docker-compose.yml reads the following")
 	got := map[string]string{}
 	for line := range strings.Lines(own) {
 		if m := assignment.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
@@ -71,10 +71,13 @@ func TestComposesVariablesAreDocumented(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf(".env.example differs from docker-compose.yml (-compose +.env.example):\n%s", diff)
 	}
-	text := section(t, "## Docker")
-	for _, name := range append(slices.Sorted(maps.Keys(want)), "PPCH_NETWORK_INTERNAL") {
+	text := section(t, programReadme, "## Containers")
+	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if !strings.Contains(text, "`"+name+"`") {
-			t.Errorf("README's section Docker has no word of %s", name)
+			t.Errorf("%s doesn't document %s", programReadme, name)
 		}
+	}
+	if !strings.Contains(section(t, programReadme, "## Upgrading from 1.x"), "`PPCH_NETWORK_INTERNAL`") {
+		t.Errorf("%s doesn't say that PPCH_NETWORK_INTERNAL is no longer used", programReadme)
 	}
 }

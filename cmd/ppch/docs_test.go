@@ -126,13 +126,8 @@ var row = regexp.MustCompile("^\\| `([A-Z0-9_]+)` \\| ([^|]*) \\| ([^|]+) \\|$")
 
 func TestREADMEHasEveryVariableWithItsDefault(t *testing.T) {
 	t.Parallel()
-	_, section, ok := strings.Cut(ofTheProject(t, "README.md"), "\n## Configuration\n")
-	if !ok {
-		t.Fatal("got no heading ## Configuration in README.md")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
 	var got, want []documented
-	for line := range strings.Lines(section) {
+	for line := range strings.Lines(section(t, topReadme, "## Configuration")) {
 		line = strings.TrimSpace(line)
 		if !strings.HasPrefix(line, "| `") {
 			continue

@@ -15,13 +15,20 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// example returns the block of code in README.md of that language which begins with a line.
-func example(t *testing.T, language, begin string) string {
+// The documents whose examples are executed.
+const (
+	topReadme     = "README.md"
+	apiReadme     = "api/README.md"
+	programReadme = "cmd/ppch/README.md"
+)
+
+// example returns the code block of that language in a document that begins with a line.
+func example(t *testing.T, document, language, begin string) string {
 	t.Helper()
-	_, block, ok := strings.Cut(ofTheProject(t, "README.md"), "\n```"+language+"\n"+begin+"\n")
+	_, block, ok := strings.Cut(ofTheProject(t, document), "\n```"+language+"\n"+begin+"\n")
 	block, _, end := strings.Cut(block, "\n```\n")
 	if !ok || !end {
-		t.Fatalf("README.md has no block of %s that begins with %q", language, begin)
+		t.Fatalf("%s has no block of %s that begins with %q", document, language, begin)
 	}
 	return begin + "\n" + block + "\n"
 }
@@ -76,12 +83,12 @@ func inBackground(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// section returns the text below a heading of README.md, up to the next one of its rank or above it.
-func section(t *testing.T, heading string) string {
+// section returns the text below a heading of a document, up to the next heading of its rank or above.
+func section(t *testing.T, document, heading string) string {
 	t.Helper()
-	_, text, ok := strings.Cut(ofTheProject(t, "README.md"), "\n"+heading+"\n")
+	_, text, ok := strings.Cut(ofTheProject(t, document), "\n"+heading+"\n")
 	if !ok {
-		t.Fatalf("README.md has no heading %s", heading)
+		t.Fatalf("%s has no heading %s", document, heading)
 	}
 	rank, _, _ := strings.Cut(heading, " ")
 	next := regexp.MustCompile(`\n#{2,` + strconv.Itoa(len(rank)) + `} `)

@@ -34,7 +34,7 @@ func promtool(t *testing.T, stdin string, args ...string) {
 // scraped runs a Prometheus, as README says, that scrapes s. It returns how to query it: the values by their labels.
 func scraped(t *testing.T, s *service) func(query string) map[string]string {
 	t.Helper()
-	config := adapted(t, example(t, "yaml", "scrape_configs:"), map[string]string{
+	config := adapted(t, example(t, apiReadme, "yaml", "scrape_configs:"), map[string]string{
 		"/etc/prometheus/ppch.key": written(t, "ppch.key", testKey+"\n"),
 		"127.0.0.1:8890":           strings.TrimPrefix(s.url, "http://"),
 	})
@@ -134,7 +134,7 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	}
 	documented := map[string]string{}
 	code := regexp.MustCompile("`([^`]+)`")
-	for line := range strings.Lines(section(t, "## Metrics")) {
+	for line := range strings.Lines(section(t, apiReadme, "## Metrics")) {
 		cells := strings.Split(line, "|")
 		if len(cells) < 4 || !strings.HasPrefix(cells[1], " `ppch_") {
 			continue
@@ -201,29 +201,29 @@ tests:
         alertname: PPCHCertificateExpires
         exp_alerts:
           - exp_labels: {job: ppch, instance: a}
-            exp_annotations: {summary: "The certificate of a expires within a week; what should renew it doesn't"}
-      - {eval_time: 2m, alertname: PPCHBlind}
-      - {eval_time: 3m, alertname: PPCHStartsOver}
+            exp_annotations: {summary: "The certificate of a expires within a week; check its renewal"}
+      - {eval_time: 2m, alertname: PPCHDomainUnavailable}
+      - {eval_time: 3m, alertname: PPCHResyncs}
       - eval_time: 5m
         alertname: PPCHDown
         exp_alerts:
           - exp_labels: {job: ppch, instance: a}
-            exp_annotations: {summary: "PPCH at a can't be scraped"}
+            exp_annotations: {summary: "Prometheus can't scrape PPCH at a"}
       - eval_time: 6m
-        alertname: PPCHBlind
+        alertname: PPCHDomainUnavailable
         exp_alerts:
           - exp_labels: {job: ppch, instance: a, domain: muc}
-            exp_annotations: {summary: "Who is in rooms of muc isn't known; /health says what to mend"}
+            exp_annotations: {summary: "PPCH has no current data about muc; /health explains the fix"}
       - eval_time: 6m
-        alertname: PPCHStartsOver
+        alertname: PPCHResyncs
         exp_alerts:
           - exp_labels: {job: ppch, instance: a, domain: muc}
-            exp_annotations: {summary: "The copy of muc is made anew again and again; see the log"}
+            exp_annotations: {summary: "PPCH keeps resyncing muc; see its log"}
 `
 
 func TestREADMEsRulesWakeSomebodyUp(t *testing.T) {
 	t.Parallel()
-	rules := written(t, "rules.yml", example(t, "yaml", "groups:"))
+	rules := written(t, "rules.yml", example(t, apiReadme, "yaml", "groups:"))
 	promtool(t, "", "check", "rules", rules)
 	tests := filepath.Join(filepath.Dir(rules), "tests.yml")
 	if err := os.WriteFile(tests, []byte(ruleTests), 0o600); err != nil {

@@ -25,7 +25,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 	"nginx": func(t *testing.T, s *service) *service {
 		address := freeAddress(t)
 		cert, key := certificate(t, time.Hour, publicName)
-		server := adapted(t, example(t, "nginx", "server {"), map[string]string{
+		server := adapted(t, example(t, programReadme, "nginx", "server {"), map[string]string{
 			"listen 443 ssl http2;":                                "listen " + address + " ssl http2;",
 			"http://127.0.0.1:8890;":                               s.url + ";",
 			"/etc/letsencrypt/live/ppch.example.com/fullchain.pem": cert,
@@ -45,7 +45,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 		cert, key := certificate(t, time.Hour, publicName)
 		host, port, _ := net.SplitHostPort(address)
 		_, upstream, _ := strings.Cut(s.url, "://")
-		site := adapted(t, example(t, "caddy", "ppch.example.com {"), map[string]string{
+		site := adapted(t, example(t, programReadme, "caddy", "ppch.example.com {"), map[string]string{
 			// Nobody would vouch for a name that isn't ours.
 			publicName + " {": "https://" + publicName + ":" + port + " {\n\tbind " + host + "\n\ttls " + cert + " " + key,
 			"127.0.0.1:8890":  upstream,
@@ -87,7 +87,7 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Ada", "Bob", "Cy")
 	meeting(t, cast, srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), "Ада", "Борис")
 	env := envFor(srv)
-	_, told, _ := strings.Cut(section(t, "## HTTPS"), "`PPCH_HOSTS=")
+	_, told, _ := strings.Cut(section(t, programReadme, "## HTTPS"), "`PPCH_HOSTS=")
 	env["PPCH_HOSTS"], _, _ = strings.Cut(told, "`")
 	s := runService(t, env).ready()
 

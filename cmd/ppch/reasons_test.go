@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -11,9 +10,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// TestReadme_Reasons compares README's table with the problems of the program.
+// TestReadme_Reasons compares the table in README.md with the problems of the program.
 func TestReadme_Reasons(t *testing.T) {
-	readme := string(must(os.ReadFile("../../README.md"))(t))
+	readme := ofTheProject(t, programReadme)
 	_, table, found := strings.Cut(readme, "| reason | what is wrong | how to fix it |\n| --- | --- | --- |\n")
 	if !found {
 		t.Fatal("there is no table of reasons")

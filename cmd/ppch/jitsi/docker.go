@@ -71,7 +71,7 @@ func docker(o Options) (*site, error) {
 			"cd " + shell(o.Dir) + " && " + restart + "    # ends running meetings",
 			up,
 			compose + " exec ppch /ppch rooms     # who is where",
-			compose + " exec ppch /ppch doctor    # when anything is wrong: what to mend",
+			compose + " exec ppch /ppch doctor    # if something is wrong: why, and how to fix it",
 		}
 	}
 	return s, nil
@@ -184,7 +184,7 @@ func mounted(service service, target string) (string, error) {
 			return v.Source, nil
 		}
 	}
-	return "", fmt.Errorf("the service %s has no directory of the host at %s: README says how to install by hand", service.Name, target)
+	return "", fmt.Errorf("the service %s has no directory of the host at %s: install by hand, as in prosody/README.md", service.Name, target)
 }
 
 var stable = regexp.MustCompile(`:stable-(\d+)`)

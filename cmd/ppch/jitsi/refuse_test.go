@@ -35,7 +35,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a compose file that is none", "docker-stable-9457", func(tr *tree) { tr.put("jitsi/docker-compose.yml", "services: [") }, `mend it until "docker compose config" works`, false},
 		{"a configuration in a volume", "docker-stable-9457", func(tr *tree) {
 			tr.put("jitsi/docker-compose.yml", "services:\n  prosody:\n    image: jitsi/prosody\n    volumes: ['config:/config']\nvolumes:\n  config:\n")
-		}, "README says how to install by hand", false},
+		}, "install by hand, as in prosody/README.md", false},
 		{"no .env", "docker-stable-9457", func(tr *tree) { tr.remove(env) }, "copy env.example and run ./gen-passwords.sh first", false},
 		{"a .env that Compose refuses", "docker-stable-9457", func(tr *tree) { tr.put(env, "A='never ends\n") }, ".env: line 2: unterminated quoted value: Docker Compose refuses that, too", false},
 		{"a .env that is a directory", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.put(env+"/x", "") }, "is a directory", false},
