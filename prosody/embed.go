@@ -4,7 +4,9 @@ package prosody
 
 import (
 	_ "embed"
+	"fmt"
 	"regexp"
+	"strings"
 )
 
 // ModuleName is the name under which Prosody loads the module.
@@ -17,3 +19,19 @@ var Module []byte
 
 // ModuleVersion is what Module tells of itself where it is loaded.
 var ModuleVersion = string(regexp.MustCompile(`(?m)^local version = "(.+)";$`).FindSubmatch(Module)[1])
+
+// LuaString quotes s as a Lua string. Bytes outside plain ASCII are escaped in
+// decimal, the one form that every Lua reads alike.
+func LuaString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, `\%03d`, c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	b.WriteByte('"')
+	return b.String()
+}

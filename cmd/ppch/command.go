@@ -3,12 +3,13 @@ package main
 import (
 	"errors"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"ppch/cmd/ppch/config"
 )
 
 // newCommand returns the program: "ppch" alone is "ppch serve".
-func newCommand(env envconfig.Lookuper) *cobra.Command {
+func newCommand(env config.Lookuper) *cobra.Command {
 	serve := newServe(env)
 	root := &cobra.Command{
 		Use:   "ppch",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"ppch/cmd/ppch/config"
 	"ppch/prosody/prosodytest"
 )
 
@@ -51,7 +52,7 @@ func TestHelpOfServeListsEveryVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range settingsAsDocumented(t) {
+	for _, d := range config.Variables() {
 		_, rest, ok := strings.Cut(got, "\n  "+d.Name+"\n      ")
 		help, _, _ := strings.Cut(rest, "\n")
 		if !ok || help == "" {
@@ -168,17 +169,5 @@ func TestHealthcheckOfWhatIsNotThereFails(t *testing.T) {
 				t.Errorf("got %q, %v want the error %q", out, err, tt.want)
 			}
 		})
-	}
-}
-
-func TestWhereTheServiceIsReachedFromItsOwnMachine(t *testing.T) {
-	t.Parallel()
-	for listens, want := range map[string]string{
-		"0.0.0.0": "127.0.0.1:8890", "::": "[::1]:8890", "127.0.0.1": "127.0.0.1:8890", "::1": "[::1]:8890",
-		"10.0.0.2": "10.0.0.2:8890", "localhost": "localhost:8890",
-	} {
-		if got := reachable(listens, "8890"); got != want {
-			t.Errorf("%s: got %s want %s", listens, got, want)
-		}
 	}
 }

@@ -30,7 +30,7 @@ func TestTheDashboard(t *testing.T) {
 	acme, acmeLine := newKeyFor(t, "--name", "acme", "--scope", "all", "--room", "acme/*")
 	env := envFor(srv)
 	env["MUC_DOMAIN"] += "," + srv.Domains.Lobby
-	env["PPCH_API_KEYS_FILE"] = fileOf(t, numbersLine+"\n"+pollingLine+"\n"+acmeLine+"\n")
+	env["PPCH_API_KEYS_FILE"] = written(t, "keys", numbersLine+"\n"+pollingLine+"\n"+acmeLine+"\n")
 	s := runService(t, env).ready()
 	cast := castOn(t, srv)
 	planning, retro := srv.Room("planning"), srv.TenantRoom("acme", "retro")

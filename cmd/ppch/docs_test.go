@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sethvargo/go-envconfig"
+
+	"ppch/cmd/ppch/config"
 )
 
 // documented is a variable as its documentation has it.
@@ -19,16 +22,14 @@ type documented struct {
 	Required      bool
 }
 
-// settingsAsDocumented returns what settings names, in its order.
+// settingsAsDocumented returns the variables in their order.
 func settingsAsDocumented(t *testing.T) (all []documented) {
 	t.Helper()
-	for f := range reflect.TypeFor[settings]().Fields() {
-		name, def, _ := strings.Cut(f.Tag.Get("env"), ", default=")
-		help := f.Tag.Get("help")
-		if name == "" || strings.Contains(name, ",") || help == "" {
-			t.Fatalf("%s: got the tag %q want a name, maybe a default, and a help", f.Name, f.Tag)
+	for _, v := range config.Variables() {
+		if v.Name == "" || strings.Contains(v.Name, ",") || v.Help == "" {
+			t.Fatalf("got %+v want a name and a help", v)
 		}
-		all = append(all, documented{name, def, strings.HasSuffix(help, "; required")})
+		all = append(all, documented{v.Name, v.Default, strings.HasSuffix(v.Help, "; required")})
 	}
 	return all
 }
@@ -47,7 +48,7 @@ func ofFile(t *testing.T, path string) string {
 
 func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {
 	t.Parallel()
-	_, err := loadConfig(t.Context(), envconfig.MapLookuper(nil))
+	_, err := config.Load(t.Context(), envconfig.MapLookuper(nil))
 	if err == nil {
 		t.Fatal("got no error of an empty environment")
 	}
@@ -102,22 +103,20 @@ func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
 			env[m[2]] = m[3]
 		}
 	}
-	_, err := loadConfig(t.Context(), envconfig.MapLookuper(env))
-	wantProblems(t, err,
-		"PPCH_API_KEY: is not set, nor is PPCH_API_KEY_FILE: "+howToMakeAKey,
-		"PPCH_COMPONENT_SECRET: is not set, nor is PPCH_COMPONENT_SECRET_FILE: "+whereTheSecretIs)
+	_, err := config.Load(t.Context(), envconfig.MapLookuper(env))
+	var problems config.Errors
+	if !errors.As(err, &problems) || len(problems) != 2 || !strings.HasPrefix(problems[0], "PPCH_API_KEY: is not set") || !strings.HasPrefix(problems[1], "PPCH_COMPONENT_SECRET: is not set") {
+		t.Errorf("got %v want the key and the secret missing", err)
+	}
 	if host, ok := env["PPCH_HOST"]; ok {
 		t.Errorf("PPCH_HOST got %q want it left to the image: a container that listens on its own loopback can't be reached", host)
 	}
 
-	filled := maps.Clone(env)
-	filled["PPCH_API_KEY"], filled["PPCH_COMPONENT_SECRET"] = "0123456789abcdef", "s3cret-of-a-test"
-	got, err := loadConfig(t.Context(), envconfig.MapLookuper(filled))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(defaults(), plainOf(got)); diff != "" {
-		t.Errorf("the configuration differs from the defaults (-want +got):\n%s", diff)
+	required := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret-of-a-test"}
+	want := must(config.Load(t.Context(), envconfig.MapLookuper(required)))(t)
+	maps.Copy(env, required)
+	if got := must(config.Load(t.Context(), envconfig.MapLookuper(env)))(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v want the defaults %+v", got, want)
 	}
 }
 

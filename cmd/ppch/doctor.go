@@ -14,16 +14,16 @@ import (
 	"os"
 	"strings"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
 	"ppch/api"
+	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/doctor"
 	"ppch/component/occupancy"
 )
 
 // newDoctor returns "ppch doctor", which finds the broken link between a question and Prosody's rooms.
-func newDoctor(env envconfig.Lookuper) *cobra.Command {
+func newDoctor(env config.Lookuper) *cobra.Command {
 	a := &asking{env: env}
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -89,21 +89,25 @@ func examine(cmd *cobra.Command, patient doctor.Config, json bool) error {
 
 // patient returns what the doctor is told. Its error is one of the command line.
 func (a *asking) patient(ctx context.Context) (doctor.Config, error) {
-	s, err := readSettings(ctx, a.env)
+	s, err := config.Read(ctx, a.env)
 	if err != nil {
 		return doctor.Config{}, err
 	}
-	u, err := url.Parse(cmp.Or(a.url, ownURL(s)))
+	u, err := url.Parse(cmp.Or(a.url, s.URL()))
 	if a.url != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		return doctor.Config{}, errors.New("--url is http:// or https:// and a host, such as http://127.0.0.1:8890")
 	}
 	if a.url != "" {
-		p := &parser{}
-		key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, "it is one of the service's keys")
-		return doctor.Config{API: u, Key: key.reveal(), Elsewhere: true, Version: version, Faults: p.problems}, nil
+		c := doctor.Config{API: u, Elsewhere: true, Version: version}
+		key, err := s.ClientKey()
+		if err != nil {
+			c.Faults = []string{err.Error()}
+		}
+		c.Key = key.Reveal()
+		return c, nil
 	}
-	c, err := loadConfig(ctx, a.env)
-	var faults configFaults
+	c, err := s.Config()
+	var faults config.Errors
 	if errors.As(err, &faults) {
 		return doctor.Config{Faults: faults}, nil
 	}
@@ -111,21 +115,21 @@ func (a *asking) patient(ctx context.Context) (doctor.Config, error) {
 		return doctor.Config{}, err
 	}
 	patient := doctor.Config{
-		Warnings: c.warnings,
+		Warnings: c.Warnings,
 		API:      u,
 		Also:     sibling(u, s.Host),
-		Key:      c.apiKey.reveal(),
-		TLS:      trusting(c.tlsCert),
+		Key:      c.APIKey.Reveal(),
+		TLS:      trusting(c.TLSCert),
 
-		Address:    c.prosody,
+		Address:    c.Prosody,
 		HTTP:       webServer(s.ProsodyURL),
-		Domain:     c.domain,
-		Secret:     c.secret.reveal(),
-		MUCDomains: c.mucDomains,
-		Admins:     c.admins,
+		Domain:     c.Domain,
+		Secret:     c.Secret.Reveal(),
+		MUCDomains: c.MUCDomains,
+		Admins:     c.Admins,
 		Version:    version,
 	}
-	if _, err := api.NewKeyring(api.KeyringConfig{Key: patient.Key, File: c.keysFile, Names: occupancy.NewNames(c.mucDomains...)}); err != nil {
+	if _, err := api.NewKeyring(api.KeyringConfig{Key: patient.Key, File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)}); err != nil {
 		patient.Faults = []string{fmt.Sprintf("PPCH_API_KEYS_FILE: %v", err)}
 	}
 	return patient, nil

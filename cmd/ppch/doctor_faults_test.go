@@ -129,7 +129,7 @@ func TestTheDoctorNamesEachFaultOfTheWiring(t *testing.T) {
 			env: func(*testing.T, *prosodytest.Server) variables {
 				return variables{"PPCH_API_KEY": "change-me-in-production"}
 			},
-			link: "configuration", says: []string{"1 of the settings is wrong", "PPCH_API_KEY: is still the placeholder of an example", howToMakeAKey}, alone: true,
+			link: "configuration", says: []string{"1 of the settings is wrong", "PPCH_API_KEY: is still an example's placeholder", "openssl rand -hex 16"}, alone: true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

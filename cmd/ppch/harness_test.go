@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 // testKey is the API key of every service that a test starts.
 const testKey = "Correct-Horse-Battery-Staple"
 
+// variables is an environment.
+type variables map[string]string
+
 // envFor returns the environment of a service beside srv.
 func envFor(srv *prosodytest.Server) variables {
 	return variables{

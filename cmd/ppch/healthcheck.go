@@ -6,18 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"ppch/cmd/ppch/config"
 )
 
 // newHealthcheck returns "ppch healthcheck", whose exit status is for containers.
-func newHealthcheck(env envconfig.Lookuper) *cobra.Command {
+func newHealthcheck(env config.Lookuper) *cobra.Command {
 	var (
 		ready   bool
 		timeout time.Duration
@@ -34,7 +33,7 @@ the first only: when Prosody is away, a restart of PPCH does not help.`,
   ppch healthcheck --ready --timeout 2s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Context(), env)
+			s, err := config.Read(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -44,31 +43,12 @@ the first only: when Prosody is away, a restart of PPCH does not help.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			return checkHealth(ctx, ownURL(s)+path, cmd.OutOrStdout())
+			return checkHealth(ctx, s.URL()+path, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether questions can be answered, not only whether the service lives")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
 	return cmd
-}
-
-// ownURL returns where the service of these settings is asked from the same machine.
-func ownURL(s settings) string {
-	if s.TLSCert != "" {
-		return "https://" + reachable(s.Host, s.Port)
-	}
-	return "http://" + reachable(s.Host, s.Port)
-}
-
-// reachable returns where a service that listens on host can be reached from the same machine.
-func reachable(host, port string) string {
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-		if ip.Is6() {
-			host = "::1"
-		}
-	}
-	return net.JoinHostPort(host, port)
 }
 
 func checkHealth(ctx context.Context, url string, out io.Writer) error {

@@ -103,30 +103,38 @@ var environment = map[string][]string{
 	"syscall": {"Getenv", "Environ"},
 }
 
-func TestOnlyTheProgramReadsTheEnvironment(t *testing.T) {
+// Package config reads the environment through a Lookuper, which tests replace.
+func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	const envconfig = "github.com/sethvargo/go-envconfig"
 	for _, p := range goList(t, false, "ppch/...") {
-		if p.ImportPath == "ppch/cmd/ppch" {
-			continue
-		}
-		if slices.Contains(p.Imports, envconfig) {
+		if p.ImportPath != "ppch/cmd/ppch/config" && slices.Contains(p.Imports, envconfig) {
 			t.Errorf("%s imports %s", p.ImportPath, envconfig)
 		}
 		if p.ImportPath == "ppch/prosody/prosodytest" {
-			continue // it is told by the environment which Prosody to run
+			continue // PPCH_TEST_PROSODY selects the Prosody that it runs
 		}
 		for _, name := range p.GoFiles {
 			for _, call := range readsOfEnvironment(t, filepath.Join(p.Dir, name)) {
-				t.Errorf("got %s want the environment read by cmd/ppch alone", call)
+				t.Errorf("got %s want the environment read by cmd/ppch/config alone", call)
 			}
 		}
 	}
-	// Neither does the program itself but through its Lookuper, which tests replace.
-	self := goList(t, false, "ppch/cmd/ppch")[0]
-	for _, name := range self.GoFiles {
-		if calls := readsOfEnvironment(t, filepath.Join(self.Dir, name)); len(calls) > 0 {
-			t.Errorf("got %v want the environment read through envconfig.Lookuper alone", calls)
+}
+
+// Each package below cmd/ppch imports only these packages of ours.
+func TestImports_Program(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string][]string{
+		"ppch/cmd/ppch/config":   {"ppch/api"},
+		"ppch/cmd/ppch/doctor":   {"ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/prosody"},
+		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
+		"ppch/cmd/ppch/terminal": {"ppch/component/occupancy"},
+	} {
+		ours := slices.DeleteFunc(goList(t, false, path)[0].Imports, func(p string) bool { return !strings.HasPrefix(p, "ppch/") })
+		slices.Sort(ours)
+		if !slices.Equal(ours, want) {
+			t.Errorf("%s: of our own packages got %v want %v", path, ours, want)
 		}
 	}
 }

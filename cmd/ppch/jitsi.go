@@ -9,15 +9,15 @@ import (
 	"os"
 	"strings"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/jitsi"
 )
 
 // newJitsi returns "ppch jitsi", which puts PPCH beside a Jitsi and takes it away again.
-func newJitsi(env envconfig.Lookuper) *cobra.Command {
+func newJitsi(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jitsi",
 		Short: "Put PPCH beside a Jitsi that is there, or take it away",
@@ -28,7 +28,7 @@ func newJitsi(env envconfig.Lookuper) *cobra.Command {
 	return cmd
 }
 
-func newJitsiInstall(env envconfig.Lookuper) *cobra.Command {
+func newJitsiInstall(env config.Lookuper) *cobra.Command {
 	o := jitsi.Options{Lookup: env.Lookup}
 	cmd := jitsiCommand(&o, jitsi.Install, &cobra.Command{
 		Use:   "install --dir PATH",
@@ -60,7 +60,7 @@ user's and those of --allow-dir.`,
 	return cmd
 }
 
-func newJitsiUninstall(env envconfig.Lookuper) *cobra.Command {
+func newJitsiUninstall(env config.Lookuper) *cobra.Command {
 	o := jitsi.Options{Lookup: env.Lookup}
 	return jitsiCommand(&o, jitsi.Uninstall, &cobra.Command{
 		Use:   "uninstall --dir PATH",

@@ -1,19 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
 	"ppch/api"
+	"ppch/cmd/ppch/config"
 	"ppch/component/occupancy"
 )
 
 // newKey returns "ppch key", which makes keys for clients.
-func newKey(env envconfig.Lookuper) *cobra.Command {
+func newKey(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Make keys for clients",
@@ -25,7 +23,7 @@ func newKey(env envconfig.Lookuper) *cobra.Command {
 }
 
 // newKeyNew returns "ppch key new".
-func newKeyNew(env envconfig.Lookuper) *cobra.Command {
+func newKeyNew(env config.Lookuper) *cobra.Command {
 	var req api.KeyRequest
 	cmd := &cobra.Command{
 		Use:   "new",
@@ -47,14 +45,13 @@ the service does, which watches MUC_DOMAIN.`,
   ppch key new --name dashboard --scope participants,events | tee /dev/tty | tail -n 1 >> ppch.keys`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd.Context(), env)
+			s, err := config.Read(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
-			p := &parser{}
-			domains := p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))
-			if len(p.problems) > 0 {
-				return errors.New(strings.Join(p.problems, "\n  "))
+			domains, err := s.RoomDomains()
+			if err != nil {
+				return err
 			}
 			key, line, err := api.NewKey(req, occupancy.NewNames(domains...))
 			if err != nil {

@@ -95,7 +95,7 @@ func TestEachKeySeesWhatItMay(t *testing.T) {
 
 	env := envFor(srv)
 	delete(env, "PPCH_API_KEY")
-	env["PPCH_API_KEYS_FILE"] = fileOf(t, strings.Join([]string{"# made by a test", dashboardLine, screenLine, otherLine, ""}, "\n"))
+	env["PPCH_API_KEYS_FILE"] = written(t, "keys", strings.Join([]string{"# made by a test", dashboardLine, screenLine, otherLine, ""}, "\n"))
 	s := runService(t, env).ready()
 
 	const planning, canteen = "/api/rooms/Planning/participants", "/api/rooms/Canteen/participants"

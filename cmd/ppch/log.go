@@ -5,19 +5,21 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"ppch/cmd/ppch/config"
 )
 
 // newLogger writes to lines: text if they end where a person looks, and JSON where a program does.
-func newLogger(lines *lineQueue, c config) *slog.Logger {
+func newLogger(lines *lineQueue, c config.Config) *slog.Logger {
 	opts := &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
-				a.Value = slog.TimeValue(a.Value.Time().In(c.zone))
+				a.Value = slog.TimeValue(a.Value.Time().In(c.Zone))
 			}
 			return a
 		},
 	}
-	if c.debug {
+	if c.Debug {
 		opts.Level = slog.LevelDebug
 	}
 	if f, ok := lines.to.(*os.File); ok && term.IsTerminal(int(f.Fd())) {

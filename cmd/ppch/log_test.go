@@ -75,15 +75,16 @@ func TestTheLogTellsNoNames(t *testing.T) {
 			if n := strings.Count(got, `"request answered"`); n < least {
 				t.Errorf("the log got %d requests want at least %d", n, least)
 			}
+			shows := func(text string) bool { return strings.Contains(strings.ToLower(got), strings.ToLower(text)) }
 			for what, text := range map[string]string{
 				"the key": testKey, "a wrong key": badKey, "the secret": srv.Secret(), "a person": person, "a first name": "Åsa", "a nick": asa.Nick(),
 			} {
-				if leaks(got, text) {
+				if shows(text) {
 					t.Errorf("the log shows %s, %s", what, text)
 				}
 			}
-			if told := leaks(got, room); told != isDebug {
-				t.Errorf("the log shows the room %t want %t", told, isDebug)
+			if shows(room) != isDebug {
+				t.Errorf("the log shows the room %t want %t", !isDebug, isDebug)
 			}
 		})
 	}

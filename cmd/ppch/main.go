@@ -11,13 +11,13 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/sethvargo/go-envconfig"
+	"ppch/cmd/ppch/config"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := newCommand(envconfig.OsLookuper()).ExecuteContext(ctx); err != nil {
+	if err := newCommand(config.OS()).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ppch:", err)
 		os.Exit(exitStatus(err))
 	}

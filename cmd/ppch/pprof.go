@@ -8,26 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // what it adds to http.DefaultServeMux is served by nobody
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ppch/api"
 )
-
-// loopback returns an address to listen on that only programs on this machine can reach, or an empty one.
-// A name won't do: what it stands for is decided elsewhere.
-func (p *parser) loopback(variable, value string) string {
-	if value == "" {
-		return ""
-	}
-	addr, err := netip.ParseAddrPort(value)
-	if err != nil || !addr.Addr().Unmap().IsLoopback() {
-		p.problem(variable, "%q is no IP address of loopback with a port: use one such as 127.0.0.1:6060", value)
-	}
-	return value
-}
 
 // profiler serves profiles of this process for "go tool pprof", by a listener of its own and without a key.
 // What they tell is how it spends time and memory, of no room and no person.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sethvargo/go-envconfig"
 )
 
 // Prosody needs not be there, so that the service can be profiled while it can't do its work either.
@@ -71,7 +73,9 @@ func TestATakenAddressForProfilesFailsAtStart(t *testing.T) {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	var log logBuffer
-	err := run(t.Context(), sound(variables{"PPCH_PORT": "0", "PPCH_PPROF_ADDR": l.Addr().String()}), &log)
+	env := withoutProsody()
+	env["PPCH_PPROF_ADDR"] = l.Addr().String()
+	err := run(t.Context(), envconfig.MapLookuper(env), &log)
 	if err == nil || !strings.HasPrefix(err.Error(), "PPCH_PPROF_ADDR: ") || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v want the address that is in use", err)
 	}

@@ -8,16 +8,16 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/terminal"
 )
 
 // asking is the flags that commands which ask a running service have in common.
 type asking struct {
-	env  envconfig.Lookuper
+	env  config.Lookuper
 	url  string
 	json bool
 }
@@ -36,20 +36,19 @@ the one at PPCH_HOST and PPCH_PORT unless --url names another.`
 
 // client returns a client for the service.
 func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
-	s, err := readSettings(cmd.Context(), a.env)
+	s, err := config.Read(cmd.Context(), a.env)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{}
-	key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, "it is one of the service's keys")
-	if len(p.problems) > 0 {
-		return nil, errors.New(p.problems[0])
+	key, err := s.ClientKey()
+	if err != nil {
+		return nil, err
 	}
-	u, err := url.Parse(cmp.Or(a.url, ownURL(s)))
+	u, err := url.Parse(cmp.Or(a.url, s.URL()))
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, errors.New("--url is http:// or https:// and a host, such as http://127.0.0.1:8890")
 	}
-	c := &terminal.Client{URL: u, Key: key.reveal()}
+	c := &terminal.Client{URL: u, Key: key.Reveal()}
 	if a.url == "" {
 		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has the name by which others know it
 	}
@@ -79,7 +78,7 @@ func named(_ *cobra.Command, args []string) error {
 }
 
 // newRooms returns "ppch rooms", which lists the rooms that are open.
-func newRooms(env envconfig.Lookuper) *cobra.Command {
+func newRooms(env config.Lookuper) *cobra.Command {
 	a := &asking{env: env}
 	var (
 		typ, tenant, search, sort, order string
@@ -127,7 +126,7 @@ func newRooms(env envconfig.Lookuper) *cobra.Command {
 }
 
 // newRoom returns "ppch room", which tells who is in a room.
-func newRoom(env envconfig.Lookuper) *cobra.Command {
+func newRoom(env config.Lookuper) *cobra.Command {
 	a := &asking{env: env}
 	cmd := &cobra.Command{
 		Use:   "room NAME",
@@ -153,7 +152,7 @@ func newRoom(env envconfig.Lookuper) *cobra.Command {
 }
 
 // newWatch returns "ppch watch", which shows joins and leaves as they happen.
-func newWatch(env envconfig.Lookuper) *cobra.Command {
+func newWatch(env config.Lookuper) *cobra.Command {
 	a := &asking{env: env}
 	var lines bool
 	cmd := &cobra.Command{

@@ -8,18 +8,18 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/sync/errgroup"
 
 	"ppch/api"
+	"ppch/cmd/ppch/config"
 	"ppch/component"
 	"ppch/component/occupancy"
 )
 
 // run is the service: it wires the parts, runs them until ctx ends, and stops them in order.
 // A clean stop returns nil.
-func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
-	cfg, err := loadConfig(ctx, env)
+func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
+	cfg, err := config.Load(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -28,29 +28,29 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	go lines.Run(func(dropped uint64) { log.Warn("log lines dropped", "count", dropped) })
 	defer lines.close()
 	limitMemory(log)
-	for _, w := range cfg.warnings {
+	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	for _, w := range []string{filesWarning(cfg.maxStreams, filesLimit()), memoryWarning(cfg.maxStreams, memoryLimit())} {
+	for _, w := range []string{filesWarning(cfg.MaxStreams, filesLimit()), memoryWarning(cfg.MaxStreams, memoryLimit())} {
 		if w != "" {
 			log.Warn(w)
 		}
 	}
 
-	names := occupancy.NewNames(cfg.mucDomains...)
-	keys, err := api.NewKeyring(api.KeyringConfig{Key: cfg.apiKey.reveal(), File: cfg.keysFile, Rate: cfg.rateLimit, Names: names, Log: log})
+	names := occupancy.NewNames(cfg.MUCDomains...)
+	keys, err := api.NewKeyring(api.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Rate: cfg.RateLimit, Names: names, Log: log})
 	if err != nil {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
-	directory := occupancy.NewDirectory(cfg.mucDomains...)
-	directory.MaxStaleness = cfg.maxStaleness
+	directory := occupancy.NewDirectory(cfg.MUCDomains...)
+	directory.MaxStaleness = cfg.MaxStaleness
 	xmpp, err := component.New(component.Config{
-		Address:    cfg.prosody,
-		Domain:     cfg.domain,
-		Secret:     cfg.secret.reveal(),
-		MUCDomains: cfg.mucDomains,
+		Address:    cfg.Prosody,
+		Domain:     cfg.Domain,
+		Secret:     cfg.Secret.Reveal(),
+		MUCDomains: cfg.MUCDomains,
 		Directory:  directory,
-		Admins:     cfg.admins,
+		Admins:     cfg.Admins,
 		Version:    version,
 		Log:        log,
 	})
@@ -60,40 +60,40 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 	metrics := newMetrics()
 	commit, built := builtFrom()
 	http, err := api.New(api.Config{
-		Addr:      cfg.listen,
-		ChainFile: cfg.tlsCert,
-		KeyFile:   cfg.tlsKey,
+		Addr:      cfg.Listen,
+		ChainFile: cfg.TLSCert,
+		KeyFile:   cfg.TLSKey,
 		Keys:      keys,
 		Names:     names,
 		Directory: directory,
 		Prosody:   xmpp,
-		Origins:   cfg.origins,
-		Hosts:     cfg.hosts,
+		Origins:   cfg.Origins,
+		Hosts:     cfg.Hosts,
 		Version:   version,
 		Commit:    commit,
 		Built:     built,
 		Log:       log,
 
 		Metrics:       metrics,
-		MetricsPublic: cfg.metricsPublic,
-		MaxStreams:    cfg.maxStreams,
+		MetricsPublic: cfg.MetricsPublic,
+		MaxStreams:    cfg.MaxStreams,
 
-		MaxConnections: maxConnections(cfg.maxStreams, filesLimit(), memoryLimit()),
-		TrustedProxies: cfg.proxies,
-		Secret:         cfg.sealing.reveal(),
+		MaxConnections: maxConnections(cfg.MaxStreams, filesLimit(), memoryLimit()),
+		TrustedProxies: cfg.TrustedProxies,
+		Secret:         cfg.ClusterSecret.Reveal(),
 	})
 	if err != nil {
 		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
 	}
 	measure(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
-	profiles, err := newProfiler(cfg.pprof, cfg.hosts, log)
+	profiles, err := newProfiler(cfg.Pprof, cfg.Hosts, log)
 	if err != nil {
 		return err
 	}
 
 	// Without a file SIGHUP stays what it is to any program whose terminal is closed: its end.
 	hangup := make(chan os.Signal, 1)
-	if cfg.keysFile != "" {
+	if cfg.KeysFile != "" {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 	}
@@ -110,7 +110,7 @@ func run(ctx context.Context, env envconfig.Lookuper, stderr io.Writer) error {
 		defer stopXMPP()
 		return http.Run(ctx)
 	})
-	log.Info("ppch started", "version", version, "commit", commit, "listen", http.Addr().String(), "tls", cfg.tlsCert != "", "prosody", cfg.prosody, "component", cfg.domain.String())
+	log.Info("ppch started", "version", version, "commit", commit, "listen", http.Addr().String(), "tls", cfg.TLSCert != "", "prosody", cfg.Prosody, "component", cfg.Domain.String())
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err

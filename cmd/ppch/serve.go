@@ -1,14 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"ppch/cmd/ppch/config"
 )
 
 // newServe returns "ppch serve", which runs the service until it is told to stop.
-func newServe(env envconfig.Lookuper) *cobra.Command {
+func newServe(env config.Lookuper) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the service (the default)",
@@ -18,7 +20,7 @@ up, or nobody can be counted, "ppch doctor" says which link is broken.
 
 Environment variables:
 
-` + strings.TrimRight(settingsHelp(), "\n"),
+` + variablesHelp(),
 		Example: `  PPCH_API_KEY=$(openssl rand -hex 16) \
   PPCH_COMPONENT_SECRET=… \
   PROSODY_URL=xmpp://prosody:5347 \
@@ -28,4 +30,17 @@ Environment variables:
 			return run(cmd.Context(), env, cmd.ErrOrStderr())
 		},
 	}
+}
+
+// variablesHelp lists the environment variables.
+func variablesHelp() string {
+	var b strings.Builder
+	for _, v := range config.Variables() {
+		fmt.Fprintf(&b, "  %s\n      %s", v.Name, v.Help)
+		if v.Default != "" {
+			fmt.Fprintf(&b, " (default %s)", v.Default)
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -19,6 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
+
+	"ppch/cmd/ppch/config"
 	"ppch/prosody/prosodytest"
 )
 
@@ -88,18 +91,23 @@ func TestHTTPSOfItsOwn(t *testing.T) {
 		t.Errorf("doctor: got exit status %d and %+v", status, got)
 	}
 	// The files may have been replaced by something that isn't read yet, or that is bad; the service lives on.
-	check["PPCH_TLS_CERT"] = fileOf(t, "junk")
+	check["PPCH_TLS_CERT"] = written(t, "junk.pem", "junk")
 	if out, err := command(t, check, "healthcheck"); err != nil || out != "ok\n" {
 		t.Errorf("healthcheck beside a bad certificate: got %q, %v", out, err)
 	}
 }
 
-func TestABadPairOfTLSFilesFailsAtStart(t *testing.T) {
+func TestTLS_BadPairFailsAtStart(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t, time.Hour)
 	other, otherKey := certificate(t, time.Hour)
 	old, oldKey := certificate(t, -time.Minute)
 	missing := filepath.Join(t.TempDir(), "nothing.pem")
+	load := func(cert, key string) (config.Config, error) {
+		return config.Load(t.Context(), envconfig.MapLookuper(variables{
+			"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", "PPCH_TLS_CERT": cert, "PPCH_TLS_KEY": key,
+		}))
+	}
 	const together = "PPCH_TLS_CERT: can't be used with PPCH_TLS_KEY: "
 	for _, tt := range []struct{ name, cert, key, want string }{
 		{"no key", cert, "", "PPCH_TLS_KEY: is not set, but PPCH_TLS_CERT is: name the file that holds the certificate's key"},
@@ -111,16 +119,16 @@ func TestABadPairOfTLSFilesFailsAtStart(t *testing.T) {
 		{"the key of another", cert, otherKey, together + "tls: private key does not match public key"},
 		{"the certificate of another", other, key, together + "tls: private key does not match public key"},
 		{"an expired one", old, oldKey, together + "the certificate expired at "},
-		{"no PEM", fileOf(t, "junk"), key, together + "tls: failed to find any PEM data in certificate input"},
+		{"no PEM", written(t, "junk.pem", "junk"), key, together + "tls: failed to find any PEM data in certificate input"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := loadConfig(t.Context(), sound(variables{"PPCH_TLS_CERT": tt.cert, "PPCH_TLS_KEY": tt.key}))
+			_, err := load(tt.cert, tt.key)
 			if err == nil || !strings.HasPrefix(err.Error(), "the configuration is wrong:\n  "+tt.want) || strings.Count(err.Error(), "\n") != 1+strings.Count(tt.want, "\n") {
 				t.Errorf("got %v want %s", err, tt.want)
 			}
 		})
 	}
-	if c, err := loadConfig(t.Context(), sound(variables{"PPCH_TLS_CERT": cert, "PPCH_TLS_KEY": key})); err != nil || c.tlsCert != cert || c.tlsKey != key {
-		t.Errorf("of a good pair got %q, %q, %v", c.tlsCert, c.tlsKey, err)
+	if c, err := load(cert, key); err != nil || c.TLSCert != cert || c.TLSKey != key {
+		t.Errorf("a good pair got %q, %q, %v", c.TLSCert, c.TLSKey, err)
 	}
 }

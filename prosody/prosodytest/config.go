@@ -77,7 +77,7 @@ func (s site) host(domain string) string {
 // write fills s.Dir with the configuration, the stand-in plugins and the accounts.
 func (s site) write() error {
 	t, err := template.New("prosody.cfg.lua").Funcs(template.FuncMap{
-		"lua":  luaString,
+		"lua":  prosody.LuaString,
 		"list": luaList,
 		"host": s.host,
 	}).Parse(configText)
@@ -127,7 +127,7 @@ func (s site) writeAccounts() error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		body := fmt.Sprintf("return {\n\t[\"password\"] = %s;\n};\n", luaString(password))
+		body := fmt.Sprintf("return {\n\t[\"password\"] = %s;\n};\n", prosody.LuaString(password))
 		if err := os.WriteFile(filepath.Join(dir, dataName(user)+".dat"), []byte(body), 0o600); err != nil {
 			return err
 		}
@@ -149,26 +149,10 @@ func dataName(name string) string {
 	return b.String()
 }
 
-// luaString quotes s as a Lua string. Bytes outside plain ASCII are escaped in
-// decimal, the one form that every Lua reads alike.
-func luaString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			fmt.Fprintf(&b, `\%03d`, c)
-			continue
-		}
-		b.WriteByte(c)
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
 func luaList(items []string) string {
 	quoted := make([]string, len(items))
 	for i, item := range items {
-		quoted[i] = luaString(item)
+		quoted[i] = prosody.LuaString(item)
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"ppch/prosody"
 )
 
 // Populate fills Prosody's memory with rooms on the main room domain, room1, room2 and so on, and with people in each,
@@ -26,7 +28,7 @@ func (s *Server) PopulateAs(ctx context.Context, room, user string, rooms, each 
 
 func (s *Server) populate(ctx context.Context, domain, room, user string, rooms, each int) error {
 	chunk := strings.Join(strings.Fields(populate), " ")
-	args := strings.Join([]string{luaString(room), luaString(user), luaString(domain), luaString(s.Domains.Main)}, ", ")
+	args := strings.Join([]string{prosody.LuaString(room), prosody.LuaString(user), prosody.LuaString(domain), prosody.LuaString(s.Domains.Main)}, ", ")
 	_, err := s.Shell(ctx, fmt.Sprintf("> (%s)(%d, %d, %s)", chunk, rooms, each, args))
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ppch/prosody"
 )
 
 // confName is the file in conf.d that is ours.
@@ -161,7 +163,7 @@ func (p *Plan) writeConf(s *site, c *conf) error {
 	}
 	p.note("%s was written or edited by hand: it has all that is needed and is left as it is.", p.relative(c.path))
 	if hidden != "" && c.file.option("*", hiddenDomains) == nil {
-		p.note("%s doesn't name %s, whose occupants Jitsi's clients hide: PPCH counts them as people, recorders and transcribers aside. Add this above every Component: %s = { %s }", p.relative(c.path), hidden, hiddenDomains, luaString(hidden))
+		p.note("%s doesn't name %s, whose occupants Jitsi's clients hide: PPCH counts them as people, recorders and transcribers aside. Add this above every Component: %s = { %s }", p.relative(c.path), hidden, hiddenDomains, prosody.LuaString(hidden))
 	}
 	return nil
 }
@@ -220,14 +222,14 @@ func (p *Plan) conf(ports, interfaces []string, hidden string) string {
 		fmt.Fprintf(&b, "component_ports = { %s }\n", listOf(ports, strings.Clone))
 	}
 	if len(interfaces) > 0 {
-		fmt.Fprintf(&b, "component_interfaces = { %s }\n", listOf(interfaces, luaString))
+		fmt.Fprintf(&b, "component_interfaces = { %s }\n", listOf(interfaces, prosody.LuaString))
 	}
-	name := luaString(p.settings.component)
+	name := prosody.LuaString(p.settings.component)
 	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n", name)
 	if hidden != "" {
-		fmt.Fprintf(&b, "-- Where recorders and transcribers log in, whom Jitsi's clients don't show.\n%s = { %s }\n", hiddenDomains, luaString(hidden))
+		fmt.Fprintf(&b, "-- Where recorders and transcribers log in, whom Jitsi's clients don't show.\n%s = { %s }\n", hiddenDomains, prosody.LuaString(hidden))
 	}
-	fmt.Fprintf(&b, "\nComponent %s\n    component_secret = %s\n", name, luaString(p.settings.secret))
+	fmt.Fprintf(&b, "\nComponent %s\n    component_secret = %s\n", name, prosody.LuaString(p.settings.secret))
 	b.WriteString("    -- After a fault of the network the new connection takes the place of the dead one.\n    component_conflict_resolve = \"kick_old\"\n")
 	return b.String()
 }
@@ -250,14 +252,14 @@ func (p *Plan) missing(f *luaFile, ports, interfaces []string) string {
 		fmt.Fprintf(&b, "  component_ports = { %d }\n", p.settings.port)
 	}
 	if o := f.interfaces(); len(interfaces) > 0 && p.settings.listen != loopback && !p.reachable(o) {
-		fmt.Fprintf(&b, "  component_interfaces = { %s }\n", luaString(p.settings.listen))
+		fmt.Fprintf(&b, "  component_interfaces = { %s }\n", prosody.LuaString(p.settings.listen))
 	}
 	name := p.settings.component
 	if o := f.option("*", "room_participants_components"); o == nil && !strings.HasPrefix(name, "ppch.") || o != nil && !slices.Contains(o.texts(), name) {
-		fmt.Fprintf(&b, "  room_participants_components = { %s }\n", luaString(name))
+		fmt.Fprintf(&b, "  room_participants_components = { %s }\n", prosody.LuaString(name))
 	}
 	if f.host(name) == nil {
-		fmt.Fprintf(&b, "  Component %s\n", luaString(name))
+		fmt.Fprintf(&b, "  Component %s\n", prosody.LuaString(name))
 	}
 	if f.option(name, "component_secret").text() == "" {
 		b.WriteString("      component_secret = \"…\"\n")

@@ -229,18 +229,3 @@ func lineStart(data []byte, line int) int {
 	}
 	return at
 }
-
-// luaString returns a string as Lua's grammar wants it. Bytes outside of plain ASCII are escaped in decimal.
-func luaString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			fmt.Fprintf(&b, `\%03d`, c)
-			continue
-		}
-		b.WriteByte(c)
-	}
-	b.WriteByte('"')
-	return b.String()
-}

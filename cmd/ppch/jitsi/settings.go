@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"ppch/cmd/ppch/config"
 )
 
 // settings are what Prosody and PPCH have to agree on, and PPCH's key.
@@ -23,17 +25,8 @@ type setting struct{ key, value string }
 // domainName is what any host name may consist of; Prosody 13 refuses others.
 var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
-// placeholders are what examples have where a secret belongs; the service refuses them.
-var placeholders = []string{"change-me", "changeme", "your-api-key", "your-secret", "the secret"}
-
-func isSecret(value string) bool {
-	for _, p := range placeholders {
-		if strings.HasPrefix(strings.ToLower(value), p) {
-			return false
-		}
-	}
-	return value != ""
-}
+// isSecret reports whether the service accepts value as a secret.
+func isSecret(value string) bool { return value != "" && !config.IsPlaceholder(value) }
 
 // fresh returns a new secret of n random bytes.
 func fresh(n int) string {

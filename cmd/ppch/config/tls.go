@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"ppch/api"
 )
 
-// pair returns the files of a TLS certificate and its key, which must be good by now, though they will be replaced.
+// pair returns the files of a TLS certificate and its key. They must be valid at start; they may be replaced later.
 func (p *parser) pair(certVariable, certFile, keyVariable, keyFile string) (cert, key string) {
 	switch {
 	case certFile == "" && keyFile == "":
@@ -23,7 +23,7 @@ func (p *parser) pair(certVariable, certFile, keyVariable, keyFile string) (cert
 	if certErr != nil {
 		p.problem(certVariable, "can't be read: %v", certErr)
 	}
-	keyPEM, keyErr := os.ReadFile(keyFile) // #nosec G304 -- so is this
+	keyPEM, keyErr := os.ReadFile(keyFile) // #nosec G304 -- the operator names it
 	if keyErr != nil {
 		p.problem(keyVariable, "can't be read: %v", keyErr)
 	}

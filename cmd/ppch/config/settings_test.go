@@ -1,4 +1,4 @@
-package main
+package config_test
 
 import (
 	"fmt"
@@ -9,31 +9,32 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/cmd/ppch/config"
 )
 
-// plain is a config as text, secrets included, so that two can be compared and a difference be read.
+// plain is a Config as text, secrets included, for readable differences.
 type plain struct {
-	APIKey, KeysFile, Listen, Prosody, Domain, Secret, Sealing, MUCDomains, Admins string
+	APIKey, KeysFile, Listen, Prosody, Domain, Secret, ClusterSecret, MUCDomains, Admins string
 
 	RateLimit  int
 	MaxStreams int
 	Debug      bool
 	Origins    string
 	Proxies    string
-	Allowed    string // names by which it may be asked without a key
+	Allowed    string // names that requests without a key may use
 	Zone       string
 	Pprof      string
 	Warnings   []string
 }
 
-func plainOf(c config) plain {
+func plainOf(c config.Config) plain {
 	return plain{
-		APIKey: c.apiKey.reveal(), KeysFile: c.keysFile, RateLimit: c.rateLimit, Listen: c.listen, Prosody: c.prosody, Domain: c.domain.String(), Secret: c.secret.reveal(), Sealing: c.sealing.reveal(),
-		MUCDomains: jids(c.mucDomains), Admins: jids(c.admins), MaxStreams: c.maxStreams, Origins: strings.Join(c.origins, " "), Allowed: allowed(c.hosts), Proxies: strings.Trim(fmt.Sprint(c.proxies), "[]"), Pprof: c.pprof, Debug: c.debug, Zone: c.zone.String(), Warnings: c.warnings,
+		APIKey: c.APIKey.Reveal(), KeysFile: c.KeysFile, RateLimit: c.RateLimit, Listen: c.Listen, Prosody: c.Prosody, Domain: c.Domain.String(), Secret: c.Secret.Reveal(), ClusterSecret: c.ClusterSecret.Reveal(),
+		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
 	}
 }
 
-// allowed returns which of some names the service may be asked by without a key.
+// allowed returns the names that requests without a key may use.
 func allowed(hosts api.Hosts) string {
 	var all []string
 	for _, name := range []string{"ppch.example.com", "rooms.example.com", "ppch.internal.example", "evil.example.com"} {
@@ -46,60 +47,60 @@ func allowed(hosts api.Hosts) string {
 
 func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 
-// defaults is what a key and a secret alone make.
+// defaults is the configuration with only a key and a secret set.
 func defaults() plain {
 	return plain{
-		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret-of-a-test", Sealing: "s3cret-of-a-test",
+		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret-of-a-test", ClusterSecret: "s3cret-of-a-test",
 		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC",
 	}
 }
 
-func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
+func TestLoad_GoodValues(t *testing.T) {
 	t.Parallel()
-	const asHTTP = "PROSODY_URL is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://"
+	const asHTTP = "PROSODY_URL is an HTTP address, as in version 1: using its host with the component port, xmpp://"
 	key, secret := fileOf(t, "the key from a file\r\n"), fileOf(t, "\tsecret from a file\n\n")
 	for _, tt := range []struct {
 		name string
 		in   variables
 		want func(*plain)
 	}{
-		{"a key and a secret are enough", nil, func(*plain) {}},
+		{"only a key and a secret", nil, func(*plain) {}},
 		{"empty variables count as not set, as compose files leave them", variables{
 			"PPCH_API_KEY_FILE": "", "PPCH_API_KEYS_FILE": "", "PPCH_RATE_LIMIT": "", "PPCH_COMPONENT_SECRET_FILE": "", "PPCH_HOST": "", "PPCH_PORT": " ", "PROSODY_URL": "",
 			"PPCH_COMPONENT_DOMAIN": "", "MUC_DOMAIN": "", "PPCH_ADMIN_JIDS": "", "DEBUG": "", "TZ": "",
 		}, func(*plain) {}},
-		{"white space around a value isn't part of it", variables{"PPCH_API_KEY": " 0123456789abcdef\n", "PPCH_PORT": "\t8890 ", "TZ": " UTC"}, func(*plain) {}},
-		{"secrets of files lose the end of the line", variables{
+		{"white space around a value is removed", variables{"PPCH_API_KEY": " 0123456789abcdef\n", "PPCH_PORT": "\t8890 ", "TZ": " UTC"}, func(*plain) {}},
+		{"white space around a secret in a file is removed", variables{
 			"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_COMPONENT_SECRET": "", "PPCH_COMPONENT_SECRET_FILE": secret,
 		}, func(c *plain) {
-			c.APIKey, c.Secret, c.Sealing = "the key from a file", "secret from a file", "secret from a file"
+			c.APIKey, c.Secret, c.ClusterSecret = "the key from a file", "secret from a file", "secret from a file"
 		}},
 		{"a dollar in a secret is a dollar", variables{"PPCH_API_KEY": "$HOME-${PATH}-$$x-abc", "PPCH_COMPONENT_SECRET": `a"b'c\d,e=f;g&h|i`},
 			func(c *plain) {
-				c.APIKey, c.Secret, c.Sealing = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f;g&h|i`, `a"b'c\d,e=f;g&h|i`
+				c.APIKey, c.Secret, c.ClusterSecret = "$HOME-${PATH}-$$x-abc", `a"b'c\d,e=f;g&h|i`, `a"b'c\d,e=f;g&h|i`
 			}},
-		{"a placeholder in the midst is none", variables{"PPCH_COMPONENT_SECRET": "please-do-change-me"}, func(c *plain) { c.Secret, c.Sealing = "please-do-change-me", "please-do-change-me" }},
+		{"a placeholder in the middle of a secret", variables{"PPCH_COMPONENT_SECRET": "please-do-change-me"}, func(c *plain) { c.Secret, c.ClusterSecret = "please-do-change-me", "please-do-change-me" }},
 		{"a short secret works, with a warning", variables{"PPCH_COMPONENT_SECRET": "hunter2"}, func(c *plain) {
-			c.Secret, c.Sealing = "hunter2", "hunter2"
+			c.Secret, c.ClusterSecret = "hunter2", "hunter2"
 			c.Warnings = []string{"PPCH_COMPONENT_SECRET is short enough to be guessed from a ticket or a cursor, which it seals; make one with: openssl rand -hex 32"}
 		}},
-		{"a short secret needs no warning where another one seals", variables{"PPCH_COMPONENT_SECRET": "hunter2", "PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) {
-			c.Secret, c.Sealing = "hunter2", "0123456789abcdef"
+		{"a short secret needs no warning with a cluster secret", variables{"PPCH_COMPONENT_SECRET": "hunter2", "PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) {
+			c.Secret, c.ClusterSecret = "hunter2", "0123456789abcdef"
 		}},
-		{"a secret of its own seals", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) { c.Sealing = "0123456789abcdef" }},
-		{"that may be in a file", variables{"PPCH_CLUSTER_SECRET_FILE": secret}, func(c *plain) { c.Sealing = "secret from a file" }},
+		{"a cluster secret", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef"}, func(c *plain) { c.ClusterSecret = "0123456789abcdef" }},
+		{"a cluster secret in a file", variables{"PPCH_CLUSTER_SECRET_FILE": secret}, func(c *plain) { c.ClusterSecret = "secret from a file" }},
 		{"a short key works, with a warning", variables{"PPCH_API_KEY": "0123456789abcde"}, func(c *plain) {
-			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + howToMakeAKey}
+			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + keyFix}
 		}},
 
 		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
 			c.APIKey, c.KeysFile = "", "/etc/ppch/keys"
 		}},
-		{"a file of keys beside a key", variables{"PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) { c.KeysFile = "/etc/ppch/keys" }},
-		{"a file of keys beside the file of a key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
+		{"a file of keys and a key", variables{"PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) { c.KeysFile = "/etc/ppch/keys" }},
+		{"a file of keys and a file with one key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
 			c.APIKey, c.KeysFile = "the key from a file", "/etc/ppch/keys"
 		}},
-		{"any number of requests", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
+		{"no rate limit", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
 
 		{"names in any case, with a dot at the end", variables{"PPCH_HOSTS": "PPCH.example.com., rooms.example.com,192.0.2.1"}, func(c *plain) { c.Allowed = "ppch.example.com rooms.example.com" }},
 		{"a public URL", variables{"PPCH_PUBLIC_URL": "https://PPCH.example.com:8443/ppch/"}, func(c *plain) { c.Allowed = "ppch.example.com" }},
@@ -137,8 +138,8 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		}},
 		{"admins by JID and by domain", variables{"PPCH_ADMIN_JIDS": "Ada@Meet.Jitsi, auth.meet.jitsi"}, func(c *plain) {
 			c.Admins = "ada@meet.jitsi auth.meet.jitsi"
-			c.Warnings = []string{"PPCH_ADMIN_JIDS names all of auth.meet.jitsi: whoever can log in there, be it as a guest without a password, " +
-				"sees who is in every room; unless only admins can, name their JIDs instead"}
+			c.Warnings = []string{"PPCH_ADMIN_JIDS allows every account of auth.meet.jitsi, guests without a password included, " +
+				"to see who is in every room; name bare JIDs instead, unless only admins can log in there"}
 		}},
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
@@ -153,7 +154,7 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 		{"variables of others", variables{"PPCH_CONTAINER_NAME": "ppch", "HTTP_PROXY": "http://proxy:3128"}, func(*plain) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := loadConfig(t.Context(), sound(tt.in))
+			got, err := config.Load(t.Context(), environment(tt.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,5 +164,17 @@ func TestGoodSettingsMeanWhatTheySay(t *testing.T) {
 				t.Errorf("the configuration differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestSettings_URLOnTheSameMachine(t *testing.T) {
+	t.Parallel()
+	for listens, want := range map[string]string{
+		"0.0.0.0": "http://127.0.0.1:8890", "::": "http://[::1]:8890", "127.0.0.1": "http://127.0.0.1:8890", "::1": "http://[::1]:8890",
+		"10.0.0.2": "http://10.0.0.2:8890", "localhost": "http://localhost:8890",
+	} {
+		if got := (config.Settings{Host: listens, Port: "8890"}).URL(); got != want {
+			t.Errorf("%s: got %s want %s", listens, got, want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// domain returns the zero JID for what is none.
+// domain returns the zero JID for an invalid one.
 func (p *parser) domain(variable, value string) jid.JID {
 	j, err := jid.Parse(value)
 	if err != nil || !j.Equal(j.Domain()) {
@@ -18,16 +18,16 @@ func (p *parser) domain(variable, value string) jid.JID {
 }
 
 func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
-	const mend = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
+	const fix = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
 	names := list(value)
 	if len(names) == 0 {
-		p.problem(variable, "names no domain: %s", mend)
+		p.problem(variable, "is empty: %s", fix)
 	}
 	for _, v := range names {
 		switch j := p.domain(variable, v); {
 		case j.Equal(jid.JID{}):
 		case j.Equal(component):
-			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: %s", v, mend)
+			p.problem(variable, "%s is PPCH_COMPONENT_DOMAIN: %s", v, fix)
 		case slices.ContainsFunc(domains, j.Equal):
 			p.problem(variable, "names %s twice", v)
 		default:
@@ -37,7 +37,7 @@ func (p *parser) mucDomains(variable, value string, component jid.JID) (domains 
 	return domains
 }
 
-// admins reads who may inspect rooms by XMPP. Nobody logs in at a component, so none of these can be an admin's domain.
+// admins parses the accounts that may inspect rooms by XMPP. Users don't log in at components, so an admin's domain can't be one.
 func (p *parser) admins(variable, value string, components []jid.JID) (admins []jid.JID) {
 	for _, v := range list(value) {
 		j, err := jid.Parse(v)
@@ -46,11 +46,11 @@ func (p *parser) admins(variable, value string, components []jid.JID) (admins []
 			p.problem(variable, "%q is neither a bare JID nor a domain: write admin@example.com or example.com", v)
 			continue
 		case slices.ContainsFunc(components, j.Domain().Equal):
-			p.problem(variable, "%s is on a component, where nobody logs in: name an account of a VirtualHost, such as admin@auth.meet.jitsi", v)
+			p.problem(variable, "%s is on a component, where users can't log in: name an account of a VirtualHost, such as admin@auth.meet.jitsi", v)
 			continue
 		case j.Localpart() == "":
-			p.warnings = append(p.warnings, fmt.Sprintf("%s names all of %s: whoever can log in there, be it as a guest without a password, "+
-				"sees who is in every room; unless only admins can, name their JIDs instead", variable, j))
+			p.warnings = append(p.warnings, fmt.Sprintf("%s allows every account of %s, guests without a password included, "+
+				"to see who is in every room; name bare JIDs instead, unless only admins can log in there", variable, j))
 		}
 		admins = append(admins, j)
 	}

@@ -1,4 +1,4 @@
-package main
+package config_test
 
 import (
 	"bytes"
@@ -8,26 +8,28 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"ppch/cmd/ppch/config"
 )
 
-func TestASecretNeverShows(t *testing.T) {
+func TestSecret_Hidden(t *testing.T) {
 	t.Parallel()
 	const text = "Correct-Horse"
-	s := newSecret(text)
-	if got := s.reveal(); got != text {
-		t.Fatalf("reveal got %q want %q", got, text)
+	s := config.NewSecret(text)
+	if got := s.Reveal(); got != text {
+		t.Fatalf("Reveal got %q want %q", got, text)
 	}
-	// Whatever is printed by mistake is one of these: a secret, something that holds one, or something that refers to it.
+	// What could be printed by mistake: a secret, a value that contains one, and a pointer to either.
 	for name, v := range map[string]any{
 		"a secret":                  s,
 		"a pointer to one":          &s,
-		"a list of them":            []secret{s},
-		"a map of them":             map[string]secret{"key": s},
-		"the settings":              settings{APIKey: s, ComponentSecret: s},
-		"a pointer to the settings": &settings{APIKey: s, ComponentSecret: s},
-		"the config, unexported":    config{apiKey: s, secret: s},
-		"a pointer to the config":   &config{apiKey: s, secret: s},
-		"a struct that embeds one":  struct{ secret }{s},
+		"a list of them":            []config.Secret{s},
+		"a map of them":             map[string]config.Secret{"key": s},
+		"the settings":              config.Settings{APIKey: s, ComponentSecret: s},
+		"a pointer to the settings": &config.Settings{APIKey: s, ComponentSecret: s},
+		"the config":                config.Config{APIKey: s, Secret: s},
+		"a pointer to the config":   &config.Config{APIKey: s, Secret: s},
+		"a struct that embeds one":  struct{ config.Secret }{s},
 		"an error about it":         fmt.Errorf("key %v: %w", s, errors.New("refused")),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +62,7 @@ func shown(t *testing.T, v any) map[string]string {
 		l.Error(fmt.Sprint(v))
 		all[name] = log.String()
 	}
-	// What can't be encoded must not show in the reason either.
+	// An encoding error must not show it either.
 	b, err := json.Marshal(v)
 	all["JSON"] = fmt.Sprint(string(b), err)
 	b, err = json.Marshal(map[string]any{"in": v})
@@ -68,7 +70,7 @@ func shown(t *testing.T, v any) map[string]string {
 	return all
 }
 
-// leaks tells whether text can be read out of got: as it is, quoted, or in hexadecimal.
+// leaks reports whether text can be read out of got: as it is, quoted, or in hexadecimal.
 func leaks(got, text string) bool {
 	got = strings.ToLower(got)
 	for _, form := range []string{text, fmt.Sprintf("%x", text), fmt.Sprintf("% x", text), fmt.Sprintf("%d", []byte(text))} {
@@ -79,9 +81,9 @@ func leaks(got, text string) bool {
 	return false
 }
 
-func TestASecretIsHiddenInWordsWhereItIsPrinted(t *testing.T) {
+func TestSecret_PrintsHidden(t *testing.T) {
 	t.Parallel()
-	s := newSecret("Correct-Horse")
+	s := config.NewSecret("Correct-Horse")
 	for _, got := range []string{
 		s.String(), fmt.Sprint(s), fmt.Sprintf("%q", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%x", s), s.LogValue().String(),
 	} {
@@ -92,36 +94,36 @@ func TestASecretIsHiddenInWordsWhereItIsPrinted(t *testing.T) {
 	if got, err := json.Marshal(s); err != nil || string(got) != `"[hidden]"` {
 		t.Errorf(`got %s, %v want "[hidden]"`, got, err)
 	}
-	// One that was never set looks the same: not even that is told.
-	if got := fmt.Sprint(secret{}); got != "[hidden]" || (secret{}).reveal() != "" {
-		t.Errorf("got %q and %q want [hidden] and nothing", got, secret{}.reveal())
+	// An unset secret looks the same.
+	if got := fmt.Sprint(config.Secret{}); got != "[hidden]" || (config.Secret{}).Reveal() != "" {
+		t.Errorf("got %q and %q want [hidden] and nothing", got, config.Secret{}.Reveal())
 	}
 }
 
-func TestNoErrorOfTheConfigurationShowsASecret(t *testing.T) {
+func TestLoad_ErrorsHideSecrets(t *testing.T) {
 	t.Parallel()
 	const key, word = "Correct-Horse-Battery", "Tr0ub4dor"
 	for name, in := range map[string]variables{
-		"both forms":                {"PPCH_API_KEY": key, "PPCH_API_KEY_FILE": "/x", "PPCH_COMPONENT_SECRET": word, "PPCH_COMPONENT_SECRET_FILE": "/x"},
-		"control characters":        {"PPCH_API_KEY": key + "\x01", "PPCH_COMPONENT_SECRET": word + "\x01"},
-		"a file with two lines":     {"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": fileOf(t, key+"\n"+word), "PPCH_COMPONENT_SECRET": word},
-		"a placeholder and a tail":  {"PPCH_API_KEY": "change-me" + key, "PPCH_COMPONENT_SECRET": "your-secret" + word},
-		"another variable is wrong": {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PPCH_PORT": "x"},
-		"a password in an address":  {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PROSODY_URL": "xmpp://ppch:" + word + "@prosody"},
-		"the same, no address":      {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PROSODY_URL": "ppch:" + word + "@prosody:5347"},
+		"both forms":                   {"PPCH_API_KEY": key, "PPCH_API_KEY_FILE": "/x", "PPCH_COMPONENT_SECRET": word, "PPCH_COMPONENT_SECRET_FILE": "/x"},
+		"control characters":           {"PPCH_API_KEY": key + "\x01", "PPCH_COMPONENT_SECRET": word + "\x01"},
+		"a file with two lines":        {"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": fileOf(t, key+"\n"+word), "PPCH_COMPONENT_SECRET": word},
+		"a placeholder and a tail":     {"PPCH_API_KEY": "change-me" + key, "PPCH_COMPONENT_SECRET": "your-secret" + word},
+		"another variable is wrong":    {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PPCH_PORT": "x"},
+		"a password in an address":     {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PROSODY_URL": "xmpp://ppch:" + word + "@prosody"},
+		"the same, an invalid address": {"PPCH_API_KEY": key, "PPCH_COMPONENT_SECRET": word, "PROSODY_URL": "ppch:" + word + "@prosody:5347"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// PPCH_PORT makes every one of them an error.
+			// PPCH_PORT makes each of them an error.
 			in["PPCH_PORT"] = "x"
-			got, err := loadConfig(t.Context(), sound(in))
+			got, err := config.Load(t.Context(), environment(in))
 			if err == nil {
 				t.Fatal("got no error")
 			}
 			if leaks(err.Error(), key) || leaks(err.Error(), word) {
 				t.Errorf("got %v want no secret in it", err)
 			}
-			if got.apiKey.reveal() != "" || got.secret.reveal() != "" {
-				t.Errorf("got the secrets %q and %q beside an error", got.apiKey.reveal(), got.secret.reveal())
+			if got.APIKey.Reveal() != "" || got.Secret.Reveal() != "" {
+				t.Errorf("got the secrets %q and %q with an error", got.APIKey.Reveal(), got.Secret.Reveal())
 			}
 		})
 	}

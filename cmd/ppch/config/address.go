@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 
 func (p *parser) host(variable, value string) string {
 	if _, err := netip.ParseAddr(value); err != nil && strings.ContainsAny(value, ":/[] ") {
-		p.problem(variable, "%q is neither an IP address nor a host name: use 127.0.0.1, or 0.0.0.0 for all; the port is PPCH_PORT", value)
+		p.problem(variable, "%q is neither an IP address nor a host name: use 127.0.0.1, or 0.0.0.0 for all interfaces; set the port with PPCH_PORT", value)
 	}
 	return value
 }
@@ -23,7 +23,7 @@ func (p *parser) port(variable, value string, lowest uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// networks reads addresses and networks. An address is a network of one.
+// networks parses addresses and networks. An address becomes a network of one.
 func (p *parser) networks(variable, value string) (networks []netip.Prefix) {
 	for _, v := range list(value) {
 		network, err := netip.ParsePrefix(v)
@@ -39,19 +39,19 @@ func (p *parser) networks(variable, value string) (networks []netip.Prefix) {
 	return networks
 }
 
-// componentPort is what Prosody's component_ports is unless changed.
+// componentPort is Prosody's default for component_ports.
 const componentPort = "5347"
 
 func (p *parser) prosody(variable, value string) string {
-	const mend = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
+	const fix = "use xmpp://HOST:PORT with Prosody's component port, such as xmpp://prosody:5347"
 	if strings.Contains(value, "@") {
-		p.problem(variable, "holds a user name, and maybe a password that is not shown here: %s", mend)
+		p.problem(variable, "contains a user name, and perhaps a password, hidden here: %s", fix)
 		return ""
 	}
 	u, err := url.Parse(value)
-	// What package url takes for the host may still hold a colon: prosody:5347:5280.
+	// url.Parse accepts a colon within the host, as in prosody:5347:5280.
 	if err != nil || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
-		p.problem(variable, "%q is not an address: %s", value, mend)
+		p.problem(variable, "%q is not an address: %s", value, fix)
 		return ""
 	}
 	port := componentPort
@@ -62,9 +62,21 @@ func (p *parser) prosody(variable, value string) string {
 		}
 	case "http", "https":
 		p.warnings = append(p.warnings, variable+
-			" is an HTTP address, as earlier versions had it: using its host with the component port, xmpp://"+net.JoinHostPort(u.Hostname(), port))
+			" is an HTTP address, as in version 1: using its host with the component port, xmpp://"+net.JoinHostPort(u.Hostname(), port))
 	default:
-		p.problem(variable, "%q has an unknown scheme: %s", value, mend)
+		p.problem(variable, "%q has an unknown scheme: %s", value, fix)
 	}
 	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// loopback accepts only IP addresses of loopback: what a name stands for is decided elsewhere.
+func (p *parser) loopback(variable, value string) string {
+	if value == "" {
+		return ""
+	}
+	addr, err := netip.ParseAddrPort(value)
+	if err != nil || !addr.Addr().Unmap().IsLoopback() {
+		p.problem(variable, "%q is not a loopback IP address with a port: use one such as 127.0.0.1:6060", value)
+	}
+	return value
 }

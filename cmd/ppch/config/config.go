@@ -1,0 +1,191 @@
+// Package config turns the environment into a Config. Only this package knows the names of environment variables.
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // the image has no zone files
+
+	"github.com/sethvargo/go-envconfig"
+	"mellium.im/xmpp/jid"
+
+	"ppch/api"
+)
+
+// Config is what the settings mean.
+type Config struct {
+	APIKey    Secret // empty only if there is a KeysFile
+	KeysFile  string
+	RateLimit int    // requests a second with one key; 0 is unlimited
+	Listen    string // host:port
+
+	TLSCert, TLSKey string // files, both or none
+
+	Hosts          api.Hosts
+	TrustedProxies []netip.Prefix
+	Origins        []string
+	MetricsPublic  bool
+
+	Prosody       string // host:port
+	Domain        jid.JID
+	Secret        Secret
+	ClusterSecret Secret // PPCH_CLUSTER_SECRET, or else Secret
+
+	MUCDomains []jid.JID
+	Admins     []jid.JID
+
+	MaxStaleness time.Duration
+	MaxStreams   int
+
+	Pprof string // host:port; empty for none
+
+	Debug bool
+	Zone  *time.Location
+
+	Warnings []string // the service runs despite them
+}
+
+// Lookuper is an environment.
+type Lookuper = envconfig.Lookuper
+
+// OS returns the environment of this process.
+func OS() Lookuper { return envconfig.OsLookuper() }
+
+// Load reads the configuration of the service. Wrong values are an error of type Errors.
+func Load(ctx context.Context, env Lookuper) (Config, error) {
+	s, err := Read(ctx, env)
+	if err != nil {
+		return Config{}, err
+	}
+	return s.Config()
+}
+
+// Config returns what the settings mean. Its error, of type Errors, names every variable that is wrong and how to fix it.
+func (s Settings) Config() (Config, error) {
+	p := &parser{}
+	c := Config{
+		APIKey:    p.apiKey(s),
+		KeysFile:  s.KeysFile,
+		RateLimit: p.count("PPCH_RATE_LIMIT", s.RateLimit),
+		Listen:    net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
+
+		Prosody: p.prosody("PROSODY_URL", s.ProsodyURL),
+		Domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
+		Secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
+			"it is the component_secret in Prosody's configuration"),
+	}
+	c.ClusterSecret = p.clusterSecret(s, c.Secret)
+	c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.Domain)
+	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.MUCDomains), c.Domain))
+	c.MaxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
+	c.TLSCert, c.TLSKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
+	c.Hosts = p.hosts(s)
+	c.TrustedProxies = p.networks("PPCH_TRUSTED_PROXIES", s.TrustedProxies)
+	c.Origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
+	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
+	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
+	c.Pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
+	c.Debug = p.boolean("DEBUG", s.Debug)
+	c.Zone = p.zone("TZ", s.TZ)
+	c.Warnings = p.warnings
+	if len(p.problems) > 0 {
+		return Config{}, p.problems
+	}
+	return c, nil
+}
+
+// RoomDomains returns the MUC domains alone, for commands that need no more to read room names.
+func (s Settings) RoomDomains() ([]jid.JID, error) {
+	p := &parser{}
+	domains := p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))
+	if len(p.problems) > 0 {
+		return nil, errors.New(strings.Join(p.problems, "\n  "))
+	}
+	return domains, nil
+}
+
+// ClientKey returns the API key with which commands call a running service.
+func (s Settings) ClientKey() (Secret, error) {
+	p := &parser{}
+	key := p.secret("PPCH_API_KEY", s.APIKey, s.APIKeyFile, "it is one of the service's keys")
+	if len(p.problems) > 0 {
+		return Secret{}, errors.New(p.problems[0])
+	}
+	return key, nil
+}
+
+// Errors are all problems of a configuration, each with the variable first.
+type Errors []string
+
+func (e Errors) Error() string {
+	return "the configuration is wrong:\n  " + strings.Join(e, "\n  ")
+}
+
+// parser turns settings into values and collects their problems.
+type parser struct {
+	problems Errors
+	warnings []string
+}
+
+func (p *parser) problem(variable, format string, args ...any) {
+	p.problems = append(p.problems, variable+": "+fmt.Sprintf(format, args...))
+}
+
+// list splits a comma-separated value.
+func list(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+}
+
+func (p *parser) boolean(variable, value string) bool {
+	switch strings.ToLower(value) {
+	case "true", "1", "yes", "on", "y", "t":
+		return true
+	case "false", "0", "no", "off", "n", "f":
+		return false
+	}
+	p.problem(variable, "%q is neither true nor false", value)
+	return false
+}
+
+func (p *parser) count(variable, value string) int {
+	n, err := strconv.ParseUint(value, 10, 20)
+	if err != nil {
+		p.problem(variable, "%q is not a number from 0 to 1048575; 0 disables the limit", value)
+	}
+	return int(n)
+}
+
+// minStaleness is longer than the longest pause between two heartbeats of the Lua module.
+const minStaleness = 15 * time.Second
+
+func (p *parser) duration(variable, value string) time.Duration {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < minStaleness {
+		p.problem(variable, "%q is not a time of at least %s: use one such as 30s or 2m", value, minStaleness)
+	}
+	return d
+}
+
+func (p *parser) number(variable, value string, lowest, highest int) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < lowest || n > highest {
+		p.problem(variable, "%q is not a number from %d to %d", value, lowest, highest)
+	}
+	return n
+}
+
+func (p *parser) zone(variable, value string) *time.Location {
+	z, err := time.LoadLocation(value)
+	if err != nil {
+		p.problem(variable, "%q is not a time zone: use a name such as Europe/Berlin or UTC", value)
+		return time.UTC
+	}
+	return z
+}

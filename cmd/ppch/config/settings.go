@@ -1,0 +1,100 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+// Settings are the environment variables as they are set. A test compares README's table and .env.example with this list.
+type Settings struct {
+	APIKey     Secret `env:"PPCH_API_KEY" help:"key that clients send as X-API-Key or as a Bearer token; required"`
+	APIKeyFile string `env:"PPCH_API_KEY_FILE" help:"file that holds the key, instead of PPCH_API_KEY"`
+	KeysFile   string `env:"PPCH_API_KEYS_FILE" help:"file of restricted keys, with or instead of PPCH_API_KEY; ppch key new prints its lines"`
+	RateLimit  string `env:"PPCH_RATE_LIMIT, default=100" help:"requests a second with one key, with bursts of twice as many; 0 disables the limit"`
+
+	Host string `env:"PPCH_HOST, default=127.0.0.1" help:"address to listen on; 0.0.0.0 for all"`
+	Port string `env:"PPCH_PORT, default=8890" help:"TCP port to listen on; 0 for any free one"`
+
+	TLSCert string `env:"PPCH_TLS_CERT" help:"PEM file with the certificate and its chain; enables HTTPS"`
+	TLSKey  string `env:"PPCH_TLS_KEY" help:"PEM file with the certificate's key"`
+
+	PublicURL      string `env:"PPCH_PUBLIC_URL" help:"URL by which clients reach the service, such as https://ppch.example.com"`
+	Hosts          string `env:"PPCH_HOSTS" help:"further DNS names that requests without a key may use, separated by commas"`
+	TrustedProxies string `env:"PPCH_TRUSTED_PROXIES" help:"addresses and networks of reverse proxies on other machines, separated by commas; exempt from the limit on connections per address"`
+
+	CORSOrigins   string `env:"PPCH_CORS_ORIGINS" help:"origins of web pages that may read responses, separated by commas"`
+	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true serves /metrics without a key"`
+
+	ProsodyURL string `env:"PROSODY_URL, default=xmpp://prosody:5347" help:"Prosody's component port; for an http:// address, only its host is used"`
+
+	ComponentDomain     string `env:"PPCH_COMPONENT_DOMAIN, default=ppch.meet.jitsi" help:"the component's name in Prosody's configuration"`
+	ComponentSecret     Secret `env:"PPCH_COMPONENT_SECRET" help:"its component_secret; required"`
+	ComponentSecretFile string `env:"PPCH_COMPONENT_SECRET_FILE" help:"file that holds the secret, instead of PPCH_COMPONENT_SECRET"`
+
+	ClusterSecret     Secret `env:"PPCH_CLUSTER_SECRET" help:"secret that seals tickets and cursors, the same for all nodes behind one address; PPCH_COMPONENT_SECRET unless set"`
+	ClusterSecretFile string `env:"PPCH_CLUSTER_SECRET_FILE" help:"file that holds the secret, instead of PPCH_CLUSTER_SECRET"`
+
+	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
+	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
+
+	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"maximum age of data from the Lua module; older data is a 503; at least 15s"`
+
+	MaxStreams string `env:"PPCH_MAX_STREAMS, default=10000" help:"maximum number of concurrent event streams"`
+
+	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port for go tool pprof, such as 127.0.0.1:6060"`
+
+	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
+	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
+}
+
+// Read reads the environment. An empty variable counts as not set: compose files pass unset variables like that.
+func Read(ctx context.Context, env Lookuper) (Settings, error) {
+	var s Settings
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &s, Lookuper: nonEmpty{env}}); err != nil {
+		return Settings{}, fmt.Errorf("environment: %w", err)
+	}
+	return s, nil
+}
+
+// nonEmpty is a Lookuper without empty variables and without white space around values.
+type nonEmpty struct{ Lookuper }
+
+func (l nonEmpty) Lookup(key string) (string, bool) {
+	v, ok := l.Lookuper.Lookup(key)
+	v = strings.TrimSpace(v)
+	return v, ok && v != ""
+}
+
+// Variable documents an environment variable.
+type Variable struct{ Name, Default, Help string }
+
+// Variables returns all variables in the order of Settings.
+func Variables() (all []Variable) {
+	for f := range reflect.TypeFor[Settings]().Fields() {
+		name, def, _ := strings.Cut(f.Tag.Get("env"), ", default=")
+		all = append(all, Variable{name, def, f.Tag.Get("help")})
+	}
+	return all
+}
+
+// URL returns where commands on the same machine reach the service.
+func (s Settings) URL() string {
+	host := s.Host
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.Is6() {
+			host = "::1"
+		}
+	}
+	scheme := "http://"
+	if s.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, s.Port)
+}
