@@ -84,7 +84,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) ./component/adhoc
 	$(GO) test -run '^$$' -fuzz FuzzForm -fuzztime $(FUZZTIME) ./component/adhoc
-	$(GO) test -run '^$$' -fuzz FuzzFace -fuzztime $(FUZZTIME) ./component/face
+	$(GO) test -run '^$$' -fuzz FuzzHandler -fuzztime $(FUZZTIME) ./component/admin
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi

@@ -3,7 +3,6 @@ package component
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -11,7 +10,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/mux"
 
-	"ppch/component/face"
+	"ppch/component/admin"
 	"ppch/component/occupancy"
 	"ppch/component/stream"
 )
@@ -37,10 +36,8 @@ type Component struct {
 	cfg     Config
 	domains []*domain
 
-	admins  *admins
-	face    *face.Face    // nil where there are no admins
-	refused atomic.Uint64 // stanzas of admins
-	wishes  wishes
+	admin  *admin.Handler
+	wishes wishes
 
 	// urge wakes a waiting Run, as the directory does after a read that needs a connection.
 	urge chan struct{}
@@ -73,13 +70,10 @@ func New(cfg Config) (*Component, error) {
 	for _, d := range cfg.MUCDomains {
 		c.domains = append(c.domains, newDomain(d, cfg))
 	}
-	c.admins = newAdmins(cfg.Admins)
-	if len(cfg.Admins) > 0 {
-		c.face = face.New(face.Config{
-			Domain: cfg.Domain, Version: cfg.Version,
-			Prosody: c, Directory: cfg.Directory, Names: occupancy.NewNames(cfg.MUCDomains...),
-		})
-	}
+	c.admin = admin.New(admin.Config{
+		Domain: cfg.Domain, Version: cfg.Version, Accounts: cfg.Admins, Log: cfg.Log,
+		Prosody: c, Directory: cfg.Directory, Names: occupancy.NewNames(cfg.MUCDomains...),
+	})
 	return c, nil
 }
 
@@ -148,10 +142,10 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 		Domain: c.cfg.Domain, Secret: c.cfg.Secret, Log: c.cfg.Log,
 		Handler: mux.New(xcomponent.NSAccept, c.handleBatches()...), Answered: c.noteAnswer,
 	}
-	var desk *desk
-	if c.face != nil {
-		desk = newDesk(c.admins, c.face, &c.refused)
-		cfg.Observe = desk.observe
+	var admins *admin.Session
+	if len(c.cfg.Admins) > 0 {
+		admins = c.admin.NewSession()
+		cfg.Observe = func(in *stream.Stanza) (bool, error) { return admins.Observe(in) }
 	}
 	s, err := stream.Open(ctx, nc, cfg)
 	if err != nil {
@@ -161,13 +155,8 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())
 	work := []func(context.Context) error{func(ctx context.Context) error { return c.watchDomains(ctx, l) }}
-	if c.face != nil {
-		c.admins.reset()
-		local := func(ctx context.Context, d jid.JID) (bool, error) { return desk.race.local(ctx, s, c.cfg.Domain, d) }
-		work = append(work,
-			desk.work,
-			func(ctx context.Context) error { return c.admins.verify(ctx, local, c.cfg.Log) },
-			func(ctx context.Context) error { return c.face.Run(ctx, s) })
+	if admins != nil {
+		work = append(work, func(ctx context.Context) error { return admins.Run(ctx, s) })
 	}
 	return true, s.Run(ctx, work...)
 }

@@ -9,8 +9,7 @@
 //
 // # What admins send
 //
-// Stanzas of admins, and of nobody else, the desk takes, from where they are answered off the read loop by package face.
-// Who is an admin is decided by the from that Prosody vouches for, and only for hosts that it has shown to be its own. See [Config].
+// Package admin answers them. See [Config].
 //
 // # What is asked
 //

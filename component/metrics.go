@@ -57,7 +57,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	domains := c.cfg.Directory.Domains()
 	gauge(to, descUp, truth(domains[0].Connected))
 	counter(to, descStreams, c.established())
-	counter(to, descRefused, c.refused.Load())
+	counter(to, descRefused, c.admin.Refused())
 	counter(to, descDropped, c.cfg.Directory.Dropped())
 	for _, d := range domains {
 		name := d.JID.String()

@@ -24,8 +24,8 @@ func (c *Component) Wiring() occupancy.Wiring {
 		Component:  c.cfg.Domain,
 		Prosody:    c.cfg.Address,
 		LastAnswer: c.answered(),
-		Admins:     c.admins.wiring(),
-		Refused:    c.refused.Load(),
+		Admins:     c.admin.Accounts(),
+		Refused:    c.admin.Refused(),
 	}
 	for _, d := range c.domains {
 		state := d.state()

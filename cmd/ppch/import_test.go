@@ -62,8 +62,8 @@ func TestAPIAndComponentNeverImportEachOther(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
 		"ppch/api":                 {"ppch/component/occupancy"},
-		"ppch/component":           {"ppch/component/adhoc", "ppch/component/face", "ppch/component/occupancy", "ppch/component/protocol", "ppch/component/stream"},
-		"ppch/component/face":      {"ppch/component/adhoc", "ppch/component/occupancy"},
+		"ppch/component":           {"ppch/component/adhoc", "ppch/component/admin", "ppch/component/occupancy", "ppch/component/protocol", "ppch/component/stream"},
+		"ppch/component/admin":     {"ppch/component/adhoc", "ppch/component/occupancy"},
 		"ppch/component/adhoc":     nil,
 		"ppch/component/protocol":  {"ppch/component/occupancy"},
 		"ppch/component/stream":    nil,

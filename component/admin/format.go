@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"fmt"
@@ -40,15 +40,15 @@ func show(name string) string {
 
 // roomName returns the name of a room, given its address, as a person can write it to mean that room.
 // Therefore it isn't cut; no address is longer than 1 KiB.
-func (f *Face) roomName(address string) string {
+func (h *Handler) roomName(address string) string {
 	local, domain, _ := strings.Cut(address, "@")
 	room := jid.NewUnsafe(local, domain, "").JID
-	name := occupancy.Readable(f.Names.Name(room))
+	name := occupancy.Readable(h.Names.Name(room))
 	if name == "all" {
 		return "/all" // to watch all is another thing
 	}
 	if tenant, rest := cutTenant(name); tenant != "" {
-		if same, err := f.Names.Room(tenant + "/" + rest); err == nil && same.Equal(room) {
+		if same, err := h.Names.Room(tenant + "/" + rest); err == nil && same.Equal(room) {
 			name = tenant + "/" + rest
 		}
 	}

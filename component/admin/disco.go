@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"encoding/xml"
@@ -19,11 +19,11 @@ import (
 //
 // mellium's own handler knows neither pages nor nodes that don't exist.
 // This one tells the features that mellium's mux finds in the other handlers, so it never tells of one that isn't there.
-type discovery struct{ face *Face }
+type discovery struct{ handler *Handler }
 
-func (f *Face) handleDisco() mux.Option {
+func (h *Handler) handleDisco() mux.Option {
 	return func(m *mux.ServeMux) {
-		d := discovery{f}
+		d := discovery{h}
 		mux.IQ(stanza.GetIQ, xml.Name{Space: disco.NSInfo, Local: "query"}, d)(m)
 		mux.IQ(stanza.GetIQ, xml.Name{Space: disco.NSItems, Local: "query"}, d)(m)
 	}
@@ -97,23 +97,23 @@ func (d discovery) info(node string) (xml.TokenReader, error) {
 
 func (d discovery) facts(node string) (facts, error) {
 	var known facts
-	f := d.face
-	_ = f.mux.ForIdentities(node, func(i info.Identity) error {
+	h := d.handler
+	_ = h.mux.ForIdentities(node, func(i info.Identity) error {
 		known.identities = append(known.identities, i)
 		return nil
 	})
-	_ = f.mux.ForFeatures(node, func(i info.Feature) error {
+	_ = h.mux.ForFeatures(node, func(i info.Feature) error {
 		known.features = append(known.features, i)
 		return nil
 	})
 	if node == "" {
 		known.identities = append(known.identities, info.Identity{Category: "component", Type: "generic", Name: "PPCH: who is in which room"})
-		known.form = f.totalsForm()
+		known.form = h.totalsForm()
 	}
 	if len(known.identities) > 0 {
 		return known, nil
 	}
-	p, err := f.place(node)
+	p, err := h.place(node)
 	if err != nil {
 		return facts{}, err
 	}
@@ -129,12 +129,12 @@ func (d discovery) items(node string, t xml.TokenReader) (xml.TokenReader, error
 		return nil, err
 	}
 	var all []items.Item
-	_ = d.face.mux.ForItems(node, func(i items.Item) error {
+	_ = d.handler.mux.ForItems(node, func(i items.Item) error {
 		all = append(all, i)
 		return nil
 	})
 	if len(all) == 0 {
-		if all, err = d.face.browse(node); err != nil {
+		if all, err = d.handler.browse(node); err != nil {
 			return nil, err
 		}
 	}

@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"context"
@@ -33,45 +33,36 @@ var (
 	errWatched  = errors.New("you watch as many rooms as one can; watch all of them instead")
 )
 
-// Stream is the way to Prosody.
-type Stream interface {
-	// Send sends a stanza. Its error means that the stream is over, or that the stanza was refused.
-	Send(context.Context, []xml.Token) error
-
-	// Reachable asks a client whether it is there. An error means that this isn't known.
-	Reachable(context.Context, jid.JID) (bool, error)
-}
-
-// Run tells watchers of joins and leaves until ctx ends, then returns nil. It is for one stream after the other.
-func (f *Face) Run(ctx context.Context, s Stream) error {
-	f.watchers.doubt()
+// notify tells watchers of joins and leaves until ctx ends, then returns nil. It is for one stream after the other.
+func (h *Handler) notify(ctx context.Context, s Stream) error {
+	h.watchers.doubt()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.tell(ctx, s) })
-	g.Go(func() error { return f.check(ctx, s) })
+	g.Go(func() error { return h.tell(ctx, s) })
+	g.Go(func() error { return h.check(ctx, s) })
 	return g.Wait()
 }
 
 // tell subscribes to events for as long as anybody watches.
-func (f *Face) tell(ctx context.Context, s Stream) error {
+func (h *Handler) tell(ctx context.Context, s Stream) error {
 	for ctx.Err() == nil {
-		if f.watchers.len() == 0 {
+		if h.watchers.len() == 0 {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-f.watchers.changed:
+			case <-h.watchers.changed:
 			}
 			continue
 		}
-		if missed := f.follow(ctx, s); missed {
-			f.watchers.note("", "too much happened at once: some joins and leaves weren't told")
+		if missed := h.follow(ctx, s); missed {
+			h.watchers.note("", "too much happened at once: some joins and leaves weren't told")
 		}
 	}
 	return nil
 }
 
 // follow tells events until nobody watches any more, or some were missed.
-func (f *Face) follow(ctx context.Context, s Stream) (missed bool) {
-	events := f.Directory.Subscribe(eventBuffer)
+func (h *Handler) follow(ctx context.Context, s Stream) (missed bool) {
+	events := h.Directory.Subscribe(eventBuffer)
 	defer events.Close()
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
@@ -83,17 +74,17 @@ func (f *Face) follow(ctx context.Context, s Stream) (missed bool) {
 			if !ok {
 				return events.Missed()
 			}
-			if text := f.line(e); text != "" {
-				f.watchers.note(e.Room.String(), text)
+			if text := h.line(e); text != "" {
+				h.watchers.note(e.Room.String(), text)
 			} else if e.Kind == occupancy.EventReset {
-				f.watchers.note("", "the rooms of "+e.Room.String()+" have been learnt anew, or aren't known any more")
+				h.watchers.note("", "the rooms of "+e.Room.String()+" have been learnt anew, or aren't known any more")
 			}
 		case <-tick.C:
-			for _, n := range f.watchers.collect() {
+			for _, n := range h.watchers.collect() {
 				// What can't be sent is lost with the stream.
-				_ = s.Send(ctx, chat(f.Domain, n.to, stanza.ChatMessage, "", n.text))
+				_ = s.Send(ctx, chat(h.Domain, n.to, stanza.ChatMessage, "", n.text))
 			}
-			if f.watchers.len() == 0 {
+			if h.watchers.len() == 0 {
 				return false
 			}
 		}
@@ -101,7 +92,7 @@ func (f *Face) follow(ctx context.Context, s Stream) (missed bool) {
 }
 
 // check forgets clients that are gone without Prosody telling.
-func (f *Face) check(ctx context.Context, s Stream) error {
+func (h *Handler) check(ctx context.Context, s Stream) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
@@ -110,17 +101,17 @@ func (f *Face) check(ctx context.Context, s Stream) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, to := range f.watchers.doubtful() {
+		for _, to := range h.watchers.doubtful() {
 			if there, err := s.Reachable(ctx, to); err == nil && !there {
-				f.watchers.remove(to, "")
+				h.watchers.remove(to, "")
 			}
 		}
 	}
 }
 
 // startWatch has the requester told of a room.
-func (f *Face) startWatch(r adhoc.Request, room string) (adhoc.Reply, error) {
-	text, _, err := f.watch(r.From, room, false)
+func (h *Handler) startWatch(r adhoc.Request, room string) (adhoc.Reply, error) {
+	text, _, err := h.watch(r.From, room, false)
 	if err != nil {
 		return adhoc.Warning(err.Error()), nil
 	}
@@ -128,15 +119,15 @@ func (f *Face) startWatch(r adhoc.Request, room string) (adhoc.Reply, error) {
 }
 
 // watch begins to tell a client of the room at an address, or of everything, and says so. News is whether it wasn't told before.
-func (f *Face) watch(who jid.JID, room string, present bool) (text string, news bool, err error) {
+func (h *Handler) watch(who jid.JID, room string, present bool) (text string, news bool, err error) {
 	name := "all rooms"
 	if room != everything {
-		if _, ok := f.address(room); !ok {
+		if _, ok := h.address(room); !ok {
 			return "", false, errors.New("that is no room of a watched domain")
 		}
-		name = f.roomName(room)
+		name = h.roomName(room)
 	}
-	news, err = f.watchers.add(who, room, present)
+	news, err = h.watchers.add(who, room, present)
 	switch {
 	case err != nil:
 		return "", false, err
@@ -145,7 +136,7 @@ func (f *Face) watch(who jid.JID, room string, present bool) (text string, news 
 	}
 	text = "you are told who joins and leaves " + name + ", until you go offline or send unwatch"
 	if _, domain, _ := strings.Cut(room, "@"); domain != "" {
-		if d, ok := f.watched(domain); ok && d.ReadProblem != nil {
+		if d, ok := h.watched(domain); ok && d.ReadProblem != nil {
 			text += ". At present that isn't known: " + problem(d.ReadProblem)
 		}
 	}
@@ -153,15 +144,15 @@ func (f *Face) watch(who jid.JID, room string, present bool) (text string, news 
 }
 
 // stopWatch has the requester told no more.
-func (f *Face) stopWatch(r adhoc.Request) (adhoc.Reply, error) {
-	if !f.watchers.remove(r.From, "") {
+func (h *Handler) stopWatch(r adhoc.Request) (adhoc.Reply, error) {
+	if !h.watchers.remove(r.From, "") {
 		return adhoc.Info("you watched nothing"), nil
 	}
 	return adhoc.Info("you are told no more"), nil
 }
 
 // presence handles directed presence (RFC 6121 §4.6): to the component for all rooms, to NAME@component for one.
-func (f *Face) presence(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
+func (h *Handler) presence(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
 	p, err := stanza.NewPresence(start)
 	if err != nil {
 		return err
@@ -172,9 +163,9 @@ func (f *Face) presence(t xmlstream.TokenReadEncoder, start xml.StartElement) er
 	}
 	room := everything
 	if p.To.Localpart() != "" {
-		j, err := f.Names.Room(p.To.Localpart())
+		j, err := h.Names.Room(p.To.Localpart())
 		if err != nil {
-			return f.refusePresence(t, p, stanza.Error{Type: stanza.Modify, Condition: stanza.JIDMalformed, Text: map[string]string{"": problem(err)}})
+			return h.refusePresence(t, p, stanza.Error{Type: stanza.Modify, Condition: stanza.JIDMalformed, Text: map[string]string{"": problem(err)}})
 		}
 		room = j.String()
 	}
@@ -182,22 +173,22 @@ func (f *Face) presence(t xmlstream.TokenReadEncoder, start xml.StartElement) er
 	case stanza.AvailablePresence:
 		for _, c := range all {
 			if c.XMLName.Space == "http://jabber.org/protocol/muc" {
-				return f.refusePresence(t, p, refuse(stanza.Cancel, stanza.ServiceUnavailable, "there are no rooms to join here"))
+				return h.refusePresence(t, p, refuse(stanza.Cancel, stanza.ServiceUnavailable, "there are no rooms to join here"))
 			}
 		}
-		text, news, err := f.watch(p.From, room, true)
+		text, news, err := h.watch(p.From, room, true)
 		if err != nil {
-			return f.refusePresence(t, p, refuse(stanza.Wait, stanza.ResourceConstraint, err.Error()))
+			return h.refusePresence(t, p, refuse(stanza.Wait, stanza.ResourceConstraint, err.Error()))
 		}
 		if !news {
 			return nil // a change of status
 		}
-		return write(t, chat(f.Domain, p.From, stanza.ChatMessage, "", text))
+		return write(t, chat(h.Domain, p.From, stanza.ChatMessage, "", text))
 	case stanza.UnavailablePresence, stanza.ErrorPresence:
 		if room == everything {
 			room = ""
 		}
-		f.watchers.remove(p.From, room)
+		h.watchers.remove(p.From, room)
 	case stanza.SubscribePresence:
 		// Nobody's roster is told when we come and go, and nobody is watched because of a roster.
 		_, err = xmlstream.Copy(t, stanza.Presence{Type: stanza.UnsubscribedPresence, To: p.From.Bare(), From: p.To.Bare()}.Wrap(nil))
@@ -206,7 +197,7 @@ func (f *Face) presence(t xmlstream.TokenReadEncoder, start xml.StartElement) er
 	return nil
 }
 
-func (f *Face) refusePresence(t xmlstream.TokenReadEncoder, p stanza.Presence, why stanza.Error) error {
+func (h *Handler) refusePresence(t xmlstream.TokenReadEncoder, p stanza.Presence, why stanza.Error) error {
 	_, err := xmlstream.Copy(t, p.Error(why))
 	return err
 }

@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"cmp"
@@ -19,8 +19,8 @@ type selection struct {
 }
 
 // keeps returns which rooms of a domain are asked for.
-func (f *Face) keeps(s selection) func(occupancy.Glance) bool {
-	text, found, tenant := strings.ToLower(s.text), f.Names.Search(s.text), ""
+func (h *Handler) keeps(s selection) func(occupancy.Glance) bool {
+	text, found, tenant := strings.ToLower(s.text), h.Names.Search(s.text), ""
 	if s.tenant != "" {
 		tenant = occupancy.Tenant(s.tenant)
 	}
@@ -36,14 +36,14 @@ func (f *Face) keeps(s selection) func(occupancy.Glance) bool {
 }
 
 // rooms returns the rooms that are asked for, by address, and for each domain whose rooms can't be read why.
-func (f *Face) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
-	keeps := f.keeps(s)
-	for _, d := range f.Directory.Domains() {
+func (h *Handler) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
+	keeps := h.keeps(s)
+	for _, d := range h.Directory.Domains() {
 		name := d.JID.String()
 		if s.domain != "" && s.domain != name {
 			continue
 		}
-		page, err := f.Directory.Rooms(occupancy.Query{Domain: name, Keep: keeps})
+		page, err := h.Directory.Rooms(occupancy.Query{Domain: name, Keep: keeps})
 		if err != nil {
 			unknown = append(unknown, name+": "+problem(err))
 		}
@@ -54,15 +54,15 @@ func (f *Face) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
 }
 
 // watched returns the watched domain of that name.
-func (f *Face) watched(name string) (occupancy.Domain, bool) {
-	d, err := f.Directory.Domain(jid.NewUnsafe("", name, "").JID)
+func (h *Handler) watched(name string) (occupancy.Domain, bool) {
+	d, err := h.Directory.Domain(jid.NewUnsafe("", name, "").JID)
 	return d, err == nil
 }
 
 // address returns the JID for the address of a room, which PRECIS need not allow, and false for what is no room of a watched domain.
-func (f *Face) address(at string) (jid.JID, bool) {
+func (h *Handler) address(at string) (jid.JID, bool) {
 	local, domain, _ := strings.Cut(at, "@")
-	if _, ok := f.watched(domain); !ok || local == "" || strings.ContainsAny(local, "/ ") {
+	if _, ok := h.watched(domain); !ok || local == "" || strings.ContainsAny(local, "/ ") {
 		return jid.JID{}, false
 	}
 	return jid.NewUnsafe(local, domain, "").JID, true

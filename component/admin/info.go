@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"maps"
@@ -13,8 +13,8 @@ import (
 )
 
 // survey returns the totals of a domain.
-func (f *Face) survey(domain jid.JID) (occupancy.Survey, error) {
-	surveys, err := f.Directory.Survey(domain.String())
+func (h *Handler) survey(domain jid.JID) (occupancy.Survey, error) {
+	surveys, err := h.Directory.Survey(domain.String())
 	if err != nil {
 		return occupancy.Survey{}, err
 	}
@@ -22,8 +22,8 @@ func (f *Face) survey(domain jid.JID) (occupancy.Survey, error) {
 }
 
 // summary tells of a domain in a few words.
-func (f *Face) summary(d occupancy.Domain) string {
-	survey, err := f.survey(d.JID)
+func (h *Handler) summary(d occupancy.Domain) string {
+	survey, err := h.survey(d.JID)
 	if err != nil {
 		state, _ := verdict(d)
 		return state
@@ -33,15 +33,15 @@ func (f *Face) summary(d occupancy.Domain) string {
 
 // totalsForm tells of the meetings on all domains, those who wait or are in breakout rooms aside.
 // There is no total where one of its parts isn't known.
-func (f *Face) totalsForm() *form.Data {
-	domains := f.Directory.Domains()
-	fields := []field{{"version", "Version", f.Version}, {"since", "Connected to Prosody since", stamp(domains[0].Since)}}
+func (h *Handler) totalsForm() *form.Data {
+	domains := h.Directory.Domains()
+	fields := []field{{"version", "Version", h.Version}, {"since", "Connected to Prosody since", stamp(domains[0].Since)}}
 	rooms, inRooms := 0, 0
 	for _, d := range domains {
 		if d.Type != occupancy.RoomMain {
 			continue
 		}
-		survey, err := f.survey(d.JID)
+		survey, err := h.survey(d.JID)
 		if err != nil {
 			return resultForm("PPCH", append(fields, field{"problem", "What is missing", problem(err)}))
 		}

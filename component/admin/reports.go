@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"slices"
@@ -13,15 +13,15 @@ import (
 )
 
 // showStatistics tells numbers of all domains.
-func (f *Face) showStatistics(adhoc.Request) (adhoc.Reply, error) {
+func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 	table := &adhoc.Table{Title: "Statistics", Columns: []adhoc.Column{
 		{Var: "domain", Label: "MUC domain"}, {Var: "rooms", Label: "Rooms"}, {Var: "people", Label: "People"},
 		{Var: "occupants", Label: "All occupants"}, {Var: "kinds", Label: "By kind"}, {Var: "largest", Label: "Most people in a room"},
 	}}
 	var reply adhoc.Reply
 	var lines []string
-	for _, d := range f.Directory.Domains() {
-		survey, err := f.survey(d.JID)
+	for _, d := range h.Directory.Domains() {
+		survey, err := h.survey(d.JID)
 		if err != nil {
 			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + problem(err)})...)
 			continue
@@ -31,7 +31,7 @@ func (f *Face) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 			d.JID.String(), strconv.Itoa(survey.Rooms), strconv.Itoa(survey.Tally.People()),
 			strconv.Itoa(survey.Tally.All()), kinds(survey.Tally.Map()), strconv.Itoa(largest),
 		})
-		lines = append(lines, d.JID.String()+": "+f.summary(d)+", at most "+people(largest)+" in a room")
+		lines = append(lines, d.JID.String()+": "+h.summary(d)+", at most "+people(largest)+" in a room")
 	}
 	table.Fields = asText(lines)
 	reply.Table = table
@@ -39,8 +39,8 @@ func (f *Face) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 }
 
 // showDomains tells the state of the way to Prosody and of each domain.
-func (f *Face) showDomains(adhoc.Request) (adhoc.Reply, error) {
-	w := f.Prosody.Wiring()
+func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
+	w := h.Prosody.Wiring()
 	table := &adhoc.Table{Title: "MUC domains", Columns: []adhoc.Column{
 		{Var: "domain", Label: "MUC domain"}, {Var: "state", Label: "State"}, {Var: "mode", Label: "How it is known"},
 		{Var: "as_of", Label: "Known to be true at"}, {Var: "age", Label: "Age"}, {Var: "resyncs", Label: "Learnt anew"},
@@ -52,7 +52,7 @@ func (f *Face) showDomains(adhoc.Request) (adhoc.Reply, error) {
 		table.Rows = append(table.Rows, []string{
 			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), mend,
 		})
-		lines = append(lines, f.domainLine(d.Domain))
+		lines = append(lines, h.domainLine(d.Domain))
 	}
 	table.Fields = asText(lines)
 	return adhoc.Reply{
@@ -73,7 +73,7 @@ func verdict(d occupancy.Domain) (state, mend string) {
 }
 
 // showWiring tells all that may have to be mended.
-func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
+func (h *Handler) showWiring(adhoc.Request) (adhoc.Reply, error) {
 	table := &adhoc.Table{Title: "Wiring report", Columns: []adhoc.Column{
 		{Var: "what", Label: "What"}, {Var: "state", Label: "State"}, {Var: "detail", Label: "Detail"},
 	}}
@@ -83,7 +83,7 @@ func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
 		table.Rows = append(table.Rows, []string{what, state, strings.Join(detail, "; ")})
 		lines = append(lines, what+": "+strings.Join(append([]string{state}, detail...), "; "))
 	}
-	w := f.Prosody.Wiring()
+	w := h.Prosody.Wiring()
 	main := w.Domains[0]
 	state := "up"
 	if !main.Connected {
@@ -106,7 +106,7 @@ func (f *Face) showWiring(adhoc.Request) (adhoc.Reply, error) {
 			row("admin "+a.JID.String(), "ignored", "Prosody hasn't shown "+a.JID.Domainpart()+" to be a host of its own where people log in")
 		}
 	}
-	row("PPCH "+f.Version, "up", "for "+ago(f.began), count(f.watchers.len(), "watcher", "watchers"),
+	row("PPCH "+h.Version, "up", "for "+ago(h.began), count(h.watchers.len(), "watcher", "watchers"),
 		count(int(w.Refused), "stanza", "stanzas")+" of admins refused because of too many") // #nosec G115 -- a small number
 	table.Fields = asText(lines)
 	return adhoc.Reply{Table: table}, nil

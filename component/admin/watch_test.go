@@ -1,4 +1,4 @@
-package face_test
+package admin_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func running(t *testing.T, s *stage) (l *line, stop func()) {
 	l = &line{gone: make(map[string]bool)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, l) }()
+	go func() { done <- s.NewSession().Run(ctx, l) }()
 	synctest.Wait() // a stream begins before anything comes over it
 	return l, func() {
 		cancel()

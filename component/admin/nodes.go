@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"context"
@@ -36,23 +36,23 @@ type field struct{ name, label, value string }
 var errNoNode = refuse(stanza.Cancel, stanza.ItemNotFound, "there is no such node")
 
 // place returns what a node stands for.
-func (f *Face) place(node string) (place, error) {
+func (h *Handler) place(node string) (place, error) {
 	head, tail, deeper := strings.Cut(node, "/")
 	local, domain, isRoom := strings.Cut(head, "@")
 	switch {
 	case !isRoom && !deeper:
-		return f.domainPlace(head, "")
+		return h.domainPlace(head, "")
 	case !isRoom:
 		if tenant, _ := cutTenant(tail + "-"); tenant != "" && tail == "["+tenant+"]" {
-			return f.domainPlace(head, tenant)
+			return h.domainPlace(head, tenant)
 		}
 		return place{}, errNoNode
 	case local == "" || domain == "":
 		return place{}, errNoNode
 	}
-	room, err := f.room(head)
+	room, err := h.room(head)
 	if err != nil || !deeper {
-		return f.roomPlace(room), err
+		return h.roomPlace(room), err
 	}
 	i := slices.IndexFunc(room.Occupants, func(o *occupancy.Occupant) bool { return o.ID == tail })
 	if i < 0 {
@@ -62,12 +62,12 @@ func (f *Face) place(node string) (place, error) {
 }
 
 // room returns what is known of the room of a node. Its error is a stanza.Error.
-func (f *Face) room(at string) (occupancy.Room, error) {
-	j, ok := f.address(at)
+func (h *Handler) room(at string) (occupancy.Room, error) {
+	j, ok := h.address(at)
 	if !ok {
 		return occupancy.Room{}, errNoNode
 	}
-	room, err := f.Prosody.Room(context.Background(), j)
+	room, err := h.Prosody.Room(context.Background(), j)
 	switch {
 	case err != nil:
 		return occupancy.Room{}, refuse(stanza.Wait, stanza.RecipientUnavailable, problem(err))
@@ -77,12 +77,12 @@ func (f *Face) room(at string) (occupancy.Room, error) {
 	return room, nil
 }
 
-func (f *Face) domainPlace(domain, tenant string) (place, error) {
-	d, ok := f.watched(domain)
+func (h *Handler) domainPlace(domain, tenant string) (place, error) {
+	d, ok := h.watched(domain)
 	if !ok {
 		return place{}, errNoNode
 	}
-	page, err := f.Directory.Rooms(occupancy.Query{Domain: domain, Keep: f.keeps(selection{tenant: tenant})})
+	page, err := h.Directory.Rooms(occupancy.Query{Domain: domain, Keep: h.keeps(selection{tenant: tenant})})
 	if tenant != "" && err == nil && len(page.Rooms) == 0 {
 		return place{}, errNoNode
 	}
@@ -106,12 +106,12 @@ func (f *Face) domainPlace(domain, tenant string) (place, error) {
 		field{"rooms", "Rooms", strconv.Itoa(len(page.Rooms))},
 		field{"participants", "People", strconv.Itoa(inRooms)},
 		field{"as_of", "Known to be true at", stamp(page.AsOf)})
-	p.inside = func() []items.Item { return f.roomItems(page.Rooms, domain, tenant) }
+	p.inside = func() []items.Item { return h.roomItems(page.Rooms, domain, tenant) }
 	return p, nil
 }
 
 // roomItems lists the rooms of a domain that have no tenant, and its tenants; or the rooms of one tenant.
-func (f *Face) roomItems(rooms []occupancy.Glance, domain, tenant string) (all []items.Item) {
+func (h *Handler) roomItems(rooms []occupancy.Glance, domain, tenant string) (all []items.Item) {
 	type sum struct{ rooms, people int }
 	tenants := make(map[string]sum)
 	for _, g := range rooms {
@@ -120,20 +120,20 @@ func (f *Face) roomItems(rooms []occupancy.Glance, domain, tenant string) (all [
 			tenants[t] = sum{tenants[t].rooms + 1, tenants[t].people + g.Participants}
 			continue
 		}
-		all = append(all, f.item(g.Address, f.roomName(g.Address)+" — "+people(g.Participants)))
+		all = append(all, h.item(g.Address, h.roomName(g.Address)+" — "+people(g.Participants)))
 	}
 	for _, t := range slices.Sorted(maps.Keys(tenants)) {
 		in := tenants[t]
-		all = append(all, f.item(domain+"/["+t+"]", "tenant "+show(t)+" — "+count(in.rooms, "room", "rooms")+", "+people(in.people)))
+		all = append(all, h.item(domain+"/["+t+"]", "tenant "+show(t)+" — "+count(in.rooms, "room", "rooms")+", "+people(in.people)))
 	}
 	return all
 }
 
-func (f *Face) roomPlace(r occupancy.Room) place {
-	p := place{name: f.roomName(r.JID.String()), fields: roomFields(r)}
+func (h *Handler) roomPlace(r occupancy.Room) place {
+	p := place{name: h.roomName(r.JID.String()), fields: roomFields(r)}
 	p.inside = func() (all []items.Item) {
 		for _, o := range r.Occupants {
-			all = append(all, f.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+string(o.Kind)))
+			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+string(o.Kind)))
 		}
 		return all
 	}
@@ -148,8 +148,8 @@ func occupantPlace(o *occupancy.Occupant) place {
 	}}
 }
 
-func (f *Face) item(node, name string) items.Item {
-	return items.Item{JID: f.Domain, Node: node, Name: name}
+func (h *Handler) item(node, name string) items.Item {
+	return items.Item{JID: h.Domain, Node: node, Name: name}
 }
 
 func (p place) identity() info.Identity {
@@ -177,14 +177,14 @@ func resultForm(title string, fields []field) *form.Data {
 }
 
 // browse lists what is inside of a node.
-func (f *Face) browse(node string) (all []items.Item, err error) {
+func (h *Handler) browse(node string) (all []items.Item, err error) {
 	if node == "" {
-		for _, d := range f.Directory.Domains() {
-			all = append(all, f.item(d.JID.String(), d.JID.String()+" — "+f.summary(d)))
+		for _, d := range h.Directory.Domains() {
+			all = append(all, h.item(d.JID.String(), d.JID.String()+" — "+h.summary(d)))
 		}
 		return all, nil
 	}
-	p, err := f.place(node)
+	p, err := h.place(node)
 	if err != nil || p.inside == nil {
 		return nil, err
 	}

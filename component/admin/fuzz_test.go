@@ -1,4 +1,4 @@
-package face_test
+package admin_test
 
 import (
 	"encoding/xml"
@@ -35,9 +35,9 @@ func wellFormed(s string) bool {
 	}
 }
 
-// FuzzFace has the face handle any stanza that an admin can send: what it writes is XML, of bounded length,
+// FuzzHandler has the handler handle any stanza that an admin can send: what it writes is XML, of bounded length,
 // and never more than one stanza.
-func FuzzFace(f *testing.F) {
+func FuzzHandler(f *testing.F) {
 	for _, seed := range []string{
 		"<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#items' node='muc.meet.jitsi'><set xmlns='http://jabber.org/protocol/rsm'><max>1</max><after>x</after></set></query></iq>",
 		"<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info' node='planning@muc.meet.jitsi/nick'/></iq>",

@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"context"
@@ -32,7 +32,7 @@ status – how the connection and the MUC domains are
 Ad-hoc commands and service discovery have all this as forms.`
 
 // message answers a message of plain chat (RFC 6121 §5). What has no body, such as that somebody is typing, gets no answer.
-func (f *Face) message(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
+func (h *Handler) message(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
 	m, err := stanza.NewMessage(start)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (f *Face) message(t xmlstream.TokenReadEncoder, start xml.StartElement) err
 	}
 	switch m.Type {
 	case stanza.ErrorMessage:
-		f.watchers.remove(m.From, "") // what was told came back
+		h.watchers.remove(m.From, "") // what was told came back
 		return nil
 	case stanza.ChatMessage, stanza.NormalMessage:
 	default:
@@ -53,44 +53,44 @@ func (f *Face) message(t xmlstream.TokenReadEncoder, start xml.StartElement) err
 	if !ok || strings.TrimSpace(body) == "" {
 		return nil
 	}
-	if !m.To.Bare().Equal(f.Domain) {
-		_, err = xmlstream.Copy(t, m.Error(refuse(stanza.Cancel, stanza.ServiceUnavailable, "write to "+f.Domain.String())))
+	if !m.To.Bare().Equal(h.Domain) {
+		_, err = xmlstream.Copy(t, m.Error(refuse(stanza.Cancel, stanza.ServiceUnavailable, "write to "+h.Domain.String())))
 		return err
 	}
 	thread, _ := find(all, "thread")
-	return write(t, chat(f.Domain, m.From, m.Type, thread, f.reply(m.From, body[:min(len(body), maxBody)])))
+	return write(t, chat(h.Domain, m.From, m.Type, thread, h.reply(m.From, body[:min(len(body), maxBody)])))
 }
 
 // reply returns the text that answers one.
-func (f *Face) reply(from jid.JID, body string) string {
+func (h *Handler) reply(from jid.JID, body string) string {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(body), " ")
 	rest = strings.TrimSpace(rest)
 	switch strings.ToLower(verb) {
 	case "help", "?", "hello", "hi":
 		return help
 	case "rooms":
-		return f.listText(rest)
+		return h.listText(rest)
 	case "room":
-		return f.roomText(rest)
+		return h.roomText(rest)
 	case "watch":
-		return f.watchText(from, rest)
+		return h.watchText(from, rest)
 	case "unwatch":
-		return f.unwatchText(from, rest)
+		return h.unwatchText(from, rest)
 	case "status":
-		return f.statusText()
+		return h.statusText()
 	}
 	return fmt.Sprintf("I don't know %q. Send help for what I know.", show(verb))
 }
 
-func (f *Face) listText(text string) string {
-	rooms, unknown := f.rooms(selection{text: text})
+func (h *Handler) listText(text string) string {
+	rooms, unknown := h.rooms(selection{text: text})
 	var lines []string
 	if len(rooms) > 0 || len(unknown) == 0 {
 		lines = append(lines, count(len(rooms), "room", "rooms"))
 	}
 	listed, bytes := 0, 0
 	for listed < min(len(rooms), maxListed) && bytes < maxListedBytes {
-		line := f.roomLine(rooms[listed])
+		line := h.roomLine(rooms[listed])
 		lines, listed, bytes = append(lines, line), listed+1, bytes+len(line)
 	}
 	if more := len(rooms) - listed; more > 0 {
@@ -99,34 +99,34 @@ func (f *Face) listText(text string) string {
 	return strings.Join(append(lines, unknown...), "\n")
 }
 
-func (f *Face) roomLine(g occupancy.Glance) string {
+func (h *Handler) roomLine(g occupancy.Glance) string {
 	_, domain, _ := strings.Cut(g.Address, "@")
-	line := f.roomName(g.Address) + " — " + people(g.Participants)
+	line := h.roomName(g.Address) + " — " + people(g.Participants)
 	if strings.Contains(line, "@") {
 		return line
 	}
 	return line + " (" + domain + ")"
 }
 
-func (f *Face) roomText(name string) string {
-	j, err := f.Names.Room(name)
+func (h *Handler) roomText(name string) string {
+	j, err := h.Names.Room(name)
 	if err != nil {
 		return problem(err)
 	}
-	r, err := f.Prosody.Room(context.Background(), j)
+	r, err := h.Prosody.Room(context.Background(), j)
 	if err != nil {
 		return problem(err)
 	}
-	text := f.aboutRoom(r)
-	if remark := f.Names.Remark(name, j, r.Exists); remark != "" {
+	text := h.aboutRoom(r)
+	if remark := h.Names.Remark(name, j, r.Exists); remark != "" {
 		text += "\n" + remark
 	}
 	return text
 }
 
 // aboutRoom returns who is in a room, as text.
-func (f *Face) aboutRoom(r occupancy.Room) string {
-	name := f.roomName(r.JID.String())
+func (h *Handler) aboutRoom(r occupancy.Room) string {
+	name := h.roomName(r.JID.String())
 	switch {
 	case !r.Exists:
 		return "there is no room " + name + " now"
@@ -155,60 +155,60 @@ func occupantLine(o *occupancy.Occupant) string {
 	return text
 }
 
-func (f *Face) watchText(from jid.JID, name string) string {
+func (h *Handler) watchText(from jid.JID, name string) string {
 	room := everything
 	switch strings.ToLower(name) {
 	case "":
 		return "say which: watch NAME, or watch all"
 	case "all":
 	default:
-		j, err := f.Names.Room(name)
+		j, err := h.Names.Room(name)
 		if err != nil {
 			return problem(err)
 		}
 		room = j.String()
 	}
-	text, _, err := f.watch(from, room, false)
+	text, _, err := h.watch(from, room, false)
 	if err != nil {
 		return err.Error()
 	}
 	return text
 }
 
-func (f *Face) unwatchText(from jid.JID, name string) string {
+func (h *Handler) unwatchText(from jid.JID, name string) string {
 	room := ""
 	switch strings.ToLower(name) {
 	case "":
 	case "all":
 		room = everything
 	default:
-		j, err := f.Names.Room(name)
+		j, err := h.Names.Room(name)
 		if err != nil {
 			return problem(err)
 		}
 		room = j.String()
 	}
-	if !f.watchers.remove(from, room) {
+	if !h.watchers.remove(from, room) {
 		return "you didn't watch that"
 	}
 	return "you are told no more"
 }
 
-func (f *Face) statusText() string {
-	domains := f.Directory.Domains()
-	lines := []string{"PPCH " + f.Version + ", connected to " + f.Prosody.Wiring().Prosody + " for " + ago(domains[0].Since)}
+func (h *Handler) statusText() string {
+	domains := h.Directory.Domains()
+	lines := []string{"PPCH " + h.Version + ", connected to " + h.Prosody.Wiring().Prosody + " for " + ago(domains[0].Since)}
 	for _, d := range domains {
-		lines = append(lines, f.domainLine(d))
+		lines = append(lines, h.domainLine(d))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (f *Face) domainLine(d occupancy.Domain) string {
+func (h *Handler) domainLine(d occupancy.Domain) string {
 	state, mend := verdict(d)
 	if mend != "" {
 		return d.JID.String() + ": " + state + ". " + mend
 	}
-	return d.JID.String() + ": " + state + ", " + f.summary(d)
+	return d.JID.String() + ": " + state + ", " + h.summary(d)
 }
 
 // nsHints is the namespace of XEP-0334: what we tell is of the moment, and nothing to be kept for later.

@@ -1,4 +1,4 @@
-package face_test
+package admin_test
 
 import (
 	"fmt"

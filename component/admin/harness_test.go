@@ -1,4 +1,4 @@
-package face_test
+package admin_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
-	"ppch/component/face"
+	"ppch/component/admin"
 	"ppch/component/occupancy"
 )
 
@@ -24,15 +25,15 @@ const (
 
 var muc, lobby = jid.MustParse("muc.meet.jitsi"), jid.MustParse("lobby.meet.jitsi")
 
-// stage is a Face on a directory of its own.
+// stage is a Handler on a directory of its own.
 type stage struct {
-	*face.Face
+	*admin.Handler
 	directory *occupancy.Directory
 	rooms     map[string][]occupancy.Occupant
 	resyncs   []string
 }
 
-// Room implements face.Prosody.
+// Room implements admin.Prosody.
 func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	r, err := s.directory.Room(room)
 	if errors.Is(err, occupancy.ErrNoModule) {
@@ -41,7 +42,7 @@ func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	return r, err
 }
 
-// Wiring implements face.Prosody.
+// Wiring implements admin.Prosody.
 func (s *stage) Wiring() occupancy.Wiring {
 	domains := s.directory.Domains()
 	return occupancy.Wiring{
@@ -50,7 +51,7 @@ func (s *stage) Wiring() occupancy.Wiring {
 	}
 }
 
-// Resync implements face.Prosody.
+// Resync implements admin.Prosody.
 func (s *stage) Resync(domain jid.JID) error {
 	s.resyncs = append(s.resyncs, domain.String())
 	if len(s.resyncs) > 1 {
@@ -64,8 +65,8 @@ func newStage(t testing.TB) *stage {
 	s := &stage{directory: occupancy.NewDirectory(muc, lobby), rooms: make(map[string][]occupancy.Occupant)}
 	s.directory.SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
 	s.directory.SetStatus(lobby, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeExistence})
-	s.Face = face.New(face.Config{
-		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNames(muc, lobby),
+	s.Handler = admin.New(admin.Config{
+		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNames(muc, lobby), Log: slog.New(slog.DiscardHandler),
 	})
 	s.set(t)
 	return s
@@ -88,13 +89,13 @@ func (s *stage) set(t testing.TB, rooms ...string) {
 	}
 }
 
-// stream is what a handler reads from and writes to.
-type stream struct {
+// readWriter is what a handler reads from and writes to.
+type readWriter struct {
 	xml.TokenReader
 	*xml.Encoder
 }
 
-// send has the face handle a stanza of an admin and returns what it writes.
+// send has the handler answer a stanza of an admin and returns what it writes.
 func (s *stage) send(t testing.TB, stanza string) string {
 	t.Helper()
 	out, err := s.try(stanza)
@@ -119,7 +120,7 @@ func (s *stage) try(stanza string) (string, error) {
 	}
 	var out bytes.Buffer
 	e := xml.NewEncoder(&out)
-	if err := s.HandleXMPP(stream{d, e}, &start); err != nil {
+	if err := s.HandleXMPP(readWriter{d, e}, &start); err != nil {
 		return "", err
 	}
 	err = e.Flush()
@@ -140,7 +141,7 @@ type line struct {
 	fails error
 }
 
-// Send implements face.Stream.
+// Send implements admin.Stream.
 func (l *line) Send(_ context.Context, tokens []xml.Token) error {
 	var b bytes.Buffer
 	e := xml.NewEncoder(&b)
@@ -158,7 +159,10 @@ func (l *line) Send(_ context.Context, tokens []xml.Token) error {
 	return nil
 }
 
-// Reachable implements face.Stream.
+// Write implements admin.Stream.
+func (l *line) Write(...xml.TokenReader) error { return nil }
+
+// Reachable implements admin.Stream.
 func (l *line) Reachable(_ context.Context, to jid.JID) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

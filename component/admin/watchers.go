@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"strings"
@@ -154,7 +154,7 @@ func (w *watchers) doubt() {
 
 // line tells a join or leave in words, and is empty for any other event.
 // Jicofo is in every room and comes and goes with it, so that is no news.
-func (f *Face) line(e occupancy.Event) string {
+func (h *Handler) line(e occupancy.Event) string {
 	did := map[occupancy.EventKind]string{occupancy.EventJoined: "joined", occupancy.EventLeft: "left"}[e.Kind]
 	if did == "" || e.Occupant.Kind == occupancy.KindFocus {
 		return ""
@@ -163,5 +163,5 @@ func (f *Face) line(e occupancy.Event) string {
 	if e.Occupant.Kind != occupancy.KindUser {
 		who += " (" + string(e.Occupant.Kind) + ")"
 	}
-	return who + " " + did + " " + f.roomName(e.Room.String()) + " — " + people(e.Tally.People())
+	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Tally.People())
 }

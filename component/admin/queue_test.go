@@ -1,4 +1,4 @@
-package component_test
+package admin_test
 
 import (
 	"bytes"
@@ -21,14 +21,14 @@ import (
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
-	"ppch/component"
+	"ppch/component/admin"
 	"ppch/component/componenttest"
 	"ppch/component/stream"
 )
 
 const (
-	own    = "ppch.meet.jitsi"
-	header = `<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:component:accept' id='1'>`
+	account = "boss@auth.meet.jitsi"
+	header  = `<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:component:accept' id='1'>`
 )
 
 // forward writes a client's stanza as Prosody forwards it.
@@ -42,13 +42,14 @@ func forward(t testing.TB, stanza, from string) string {
 }
 
 // guarded serves a stream with no handler. With an admin, handler answers what that one sends.
-func guarded(admin string, handler xmpp.Handler) func(string, net.Conn) error {
+func guarded(account string, handler xmpp.Handler) func(string, net.Conn) error {
 	return func(domain string, c net.Conn) error {
 		cfg := stream.Config{Domain: jid.MustParse(domain), Log: slog.New(slog.DiscardHandler), Handler: mux.New(xcomponent.NSAccept)}
 		var work []func(context.Context) error
-		if admin != "" {
-			observe, answer := component.Observer(jid.MustParse(admin), handler)
-			cfg.Observe, work = observe, append(work, answer)
+		if account != "" {
+			admins, answer := admin.NewVerified(jid.MustParse(account), handler)
+			cfg.Observe = func(in *stream.Stanza) (bool, error) { return admins.Observe(in) }
+			work = append(work, answer)
 		}
 		s, err := stream.Open(context.Background(), c, cfg)
 		if err != nil {
@@ -95,10 +96,8 @@ var echo = xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartE
 	return err
 })
 
-const boss = "boss@auth.meet.jitsi"
-
 func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
-	withAdmin := guarded(boss, echo)
+	withAdmin := guarded(account, echo)
 	for i, from := range []string{
 		"guest@meet.jitsi/x", "clerk@auth.meet.jitsi/x", "auth.meet.jitsi", "auth.meet.jitsi/x", "auth.meet.jitsi/boss@auth.meet.jitsi",
 		"boss@auth.meet.jitsi.example/x", "boss@meet.jitsi/x", "boss@xauth.meet.jitsi/boss@auth.meet.jitsi",
@@ -127,8 +126,8 @@ func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
 }
 
 func TestAnAdminIsAnsweredOnceAndFromTheAddressThatWasAsked(t *testing.T) {
-	serve := guarded(boss, echo)
-	for from, want := range map[string]string{boss + "/desk": "result", "BOSS@Auth.meet.jitsi/desk": "result", "guest@meet.jitsi/x": "error"} {
+	serve := guarded(account, echo)
+	for from, want := range map[string]string{boss: "result", "BOSS@Auth.meet.jitsi/desk": "result", "guest@meet.jitsi/x": "error"} {
 		ours, theirs := net.Pipe()
 		go func() { _ = serve(own, theirs) }()
 		_ = ours.SetDeadline(time.Now().Add(time.Minute))
@@ -168,11 +167,11 @@ func TestMoreThanCanBeAnsweredIsRefusedAtOnce(t *testing.T) {
 	const total = 2000
 	var b strings.Builder
 	for i := range total {
-		b.WriteString(forward(t, fmt.Sprintf("<iq type='get' id='n%d' to='%s'><x xmlns='x'/></iq>", i, own), boss+"/desk"))
+		b.WriteString(forward(t, fmt.Sprintf("<iq type='get' id='n%d' to='%s'><x xmlns='x'/></iq>", i, own), boss))
 	}
 	ours, theirs := net.Pipe()
 	defer ours.Close()
-	go func() { _ = guarded(boss, handler)(own, theirs) }()
+	go func() { _ = guarded(account, handler)(own, theirs) }()
 	_ = ours.SetDeadline(time.Now().Add(time.Minute))
 	go func() { _, _ = io.WriteString(ours, header+`<handshake/>`+b.String()) }()
 	d := xml.NewDecoder(ours)

@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ type chosen func(r adhoc.Request, room string) (adhoc.Reply, error)
 
 // askRoom asks for a room in two steps: for part of its name, and which one of those that fit.
 // Where orAll is set all of them can be chosen too.
-func (f *Face) askRoom(then chosen, orAll bool) adhoc.Stage {
+func (h *Handler) askRoom(then chosen, orAll bool) adhoc.Stage {
 	return func(adhoc.Request) (adhoc.Reply, error) {
 		return adhoc.Reply{
 			Form: form.New(
@@ -25,14 +25,14 @@ func (f *Face) askRoom(then chosen, orAll bool) adhoc.Stage {
 				form.Instructions("Part of a name finds the rooms that there are. A whole name, or a JID, finds any room."),
 				form.Text("text", form.Label("Name")),
 			),
-			Next: func(r adhoc.Request) (adhoc.Reply, error) { return f.askWhich(r.Form.Value("text"), then, orAll) },
+			Next: func(r adhoc.Request) (adhoc.Reply, error) { return h.askWhich(r.Form.Value("text"), then, orAll) },
 		}, nil
 	}
 }
 
-func (f *Face) askWhich(text string, then chosen, orAll bool) (adhoc.Reply, error) {
-	rooms, unknown := f.rooms(selection{text: text})
-	options, more := f.options(text, rooms)
+func (h *Handler) askWhich(text string, then chosen, orAll bool) (adhoc.Reply, error) {
+	rooms, unknown := h.rooms(selection{text: text})
+	options, more := h.options(text, rooms)
 	if orAll {
 		options = append(options, option{"all rooms", everything})
 	}
@@ -59,14 +59,14 @@ type option struct{ label, value string }
 
 // options are the rooms that fit, as many as one form can hold, the one of exactly that name first.
 // If none is called so it comes last: a room that isn't there, or can't be listed, may be meant as well.
-func (f *Face) options(text string, rooms []occupancy.Glance) (all []option, more bool) {
+func (h *Handler) options(text string, rooms []occupancy.Glance) (all []option, more bool) {
 	exact := ""
-	if j, err := f.Names.Room(text); err == nil {
+	if j, err := h.Names.Room(text); err == nil {
 		exact = j.String()
 	}
 	bytes := 0
 	for _, g := range rooms {
-		o := option{f.roomName(g.Address) + " — " + people(g.Participants), g.Address}
+		o := option{h.roomName(g.Address) + " — " + people(g.Participants), g.Address}
 		switch {
 		case g.Address == exact:
 			all, exact = slices.Insert(all, 0, o), ""
@@ -77,7 +77,7 @@ func (f *Face) options(text string, rooms []occupancy.Glance) (all []option, mor
 		}
 	}
 	if exact != "" {
-		all = append(all, option{f.roomName(exact) + " — of exactly this name", exact})
+		all = append(all, option{h.roomName(exact) + " — of exactly this name", exact})
 	}
 	return all, more
 }

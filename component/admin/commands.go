@@ -1,4 +1,4 @@
-package face
+package admin
 
 import (
 	"context"
@@ -17,16 +17,16 @@ const (
 )
 
 // commands are what the component offers by XEP-0050.
-func (f *Face) commands() []adhoc.Command {
+func (h *Handler) commands() []adhoc.Command {
 	return []adhoc.Command{
-		{Node: "rooms", Name: "List rooms", Start: f.askFilter},
-		{Node: "room", Name: "Who is in a room", Start: f.askRoom(f.showRoom, false)},
-		{Node: "statistics", Name: "Statistics", Start: f.showStatistics},
-		{Node: "domains", Name: "Connection and MUC domains", Start: f.showDomains},
-		{Node: "resync", Name: "Learn a MUC domain anew", Start: f.askResync},
-		{Node: "wiring", Name: "Wiring report", Start: f.showWiring},
-		{Node: "watch", Name: "Be told of joins and leaves", Start: f.askRoom(f.startWatch, true)},
-		{Node: "unwatch", Name: "Be told no more", Start: f.stopWatch},
+		{Node: "rooms", Name: "List rooms", Start: h.askFilter},
+		{Node: "room", Name: "Who is in a room", Start: h.askRoom(h.showRoom, false)},
+		{Node: "statistics", Name: "Statistics", Start: h.showStatistics},
+		{Node: "domains", Name: "Connection and MUC domains", Start: h.showDomains},
+		{Node: "resync", Name: "Learn a MUC domain anew", Start: h.askResync},
+		{Node: "wiring", Name: "Wiring report", Start: h.showWiring},
+		{Node: "watch", Name: "Be told of joins and leaves", Start: h.askRoom(h.startWatch, true)},
+		{Node: "unwatch", Name: "Be told no more", Start: h.stopWatch},
 	}
 }
 
@@ -34,9 +34,9 @@ func (f *Face) commands() []adhoc.Command {
 const everything = "*"
 
 // askFilter asks which rooms are to be listed.
-func (f *Face) askFilter(adhoc.Request) (adhoc.Reply, error) {
+func (h *Handler) askFilter(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Value(everything), form.ListItem("all", everything)}
-	for _, d := range f.Directory.Domains() {
+	for _, d := range h.Directory.Domains() {
 		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
 	}
 	return adhoc.Reply{
@@ -49,14 +49,14 @@ func (f *Face) askFilter(adhoc.Request) (adhoc.Reply, error) {
 			form.Text("people", form.Label("At least so many people"), form.Value("0")),
 			form.Text("after", form.Label("Begin after the room with this JID"), form.Desc("To go on where a list ended.")),
 		),
-		Next: f.listRooms, Last: true,
+		Next: h.listRooms, Last: true,
 	}, nil
 }
 
-func (f *Face) listRooms(r adhoc.Request) (adhoc.Reply, error) {
+func (h *Handler) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 	s := selection{tenant: r.Form.Value("tenant"), text: r.Form.Value("text")}
 	if d := r.Form.Value("domain"); d != "" && d != everything {
-		if _, ok := f.watched(d); !ok {
+		if _, ok := h.watched(d); !ok {
 			return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
 		}
 		s.domain = d
@@ -67,7 +67,7 @@ func (f *Face) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 			return adhoc.Reply{}, adhoc.BadPayload("the number of people isn't a number")
 		}
 	}
-	rooms, unknown := f.rooms(s)
+	rooms, unknown := h.rooms(s)
 	total := len(rooms)
 	if after := r.Form.Value("after"); after != "" {
 		for len(rooms) > 0 && rooms[0].Address <= after {
@@ -82,7 +82,7 @@ func (f *Face) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 	bytes := 0
 	for len(rooms) > 0 && len(table.Rows) < maxRows && bytes < maxPageBytes {
 		g := rooms[0]
-		name, line := f.roomName(g.Address), f.roomLine(g)
+		name, line := h.roomName(g.Address), h.roomLine(g)
 		rooms, bytes = rooms[1:], bytes+len(g.Address)+len(name)+len(line)
 		table.Rows = append(table.Rows, []string{name, strconv.Itoa(g.Participants), g.Address})
 		lines = append(lines, line)
@@ -107,22 +107,22 @@ func warnings(all []string) (notes []commands.Note) {
 }
 
 // showRoom tells who is in a room.
-func (f *Face) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error) {
-	j, ok := f.address(address)
+func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error) {
+	j, ok := h.address(address)
 	if !ok {
 		return adhoc.Reply{}, adhoc.BadPayload("that is no room of a watched domain")
 	}
-	room, err := f.Prosody.Room(context.Background(), j)
+	room, err := h.Prosody.Room(context.Background(), j)
 	if err != nil {
 		return adhoc.Warning(problem(err)), nil
 	}
 	if !room.Exists {
-		return adhoc.Info("there is no room " + f.roomName(address) + " now"), nil
+		return adhoc.Info("there is no room " + h.roomName(address) + " now"), nil
 	}
 	if !room.Exact {
-		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(f.roomName(address), roomFields(room))}, nil
+		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(h.roomName(address), roomFields(room))}, nil
 	}
-	table := &adhoc.Table{Title: f.roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
+	table := &adhoc.Table{Title: h.roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
 		{Var: "name", Label: "Name"}, {Var: "kind", Label: "Kind"}, {Var: "role", Label: "Role"},
 		{Var: "joined", Label: "Joined at"}, {Var: "id", Label: "Nick"}, {Var: "real_jid", Label: "Real JID"},
 	}}
@@ -157,9 +157,9 @@ func asText(lines []string) []adhoc.Field {
 const inexact = "the number is of everybody in the room, focus and recorders included: the Lua module isn't loaded"
 
 // askResync asks which domain is to be learnt anew.
-func (f *Face) askResync(adhoc.Request) (adhoc.Reply, error) {
+func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Required}
-	for i, d := range f.Directory.Domains() {
+	for i, d := range h.Directory.Domains() {
 		if i == 0 {
 			options = append(options, form.Value(d.JID.String()))
 		}
@@ -172,11 +172,11 @@ func (f *Face) askResync(adhoc.Request) (adhoc.Reply, error) {
 			form.List("domain", options...),
 		),
 		Next: func(r adhoc.Request) (adhoc.Reply, error) {
-			d, ok := f.watched(r.Form.Value("domain"))
+			d, ok := h.watched(r.Form.Value("domain"))
 			if !ok {
 				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
 			}
-			if err := f.Prosody.Resync(d.JID); err != nil {
+			if err := h.Prosody.Resync(d.JID); err != nil {
 				return adhoc.Warning(problem(err)), nil
 			}
 			return adhoc.Info(d.JID.String() + " is being learnt anew"), nil

@@ -1,10 +1,12 @@
-package face
+package admin
 
 import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmlstream"
@@ -21,73 +23,85 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Prosody is what a Face asks about Prosody and the rooms on it.
+// Prosody is what a Handler asks about Prosody and the rooms on it.
 type Prosody interface {
-	// Room tells what is known of a room now. It may block for one question.
+	// Room returns a room as it is now. It may block for one question.
 	Room(context.Context, jid.JID) (occupancy.Room, error)
 
-	// Wiring tells how the way to Prosody and the MUC domains are.
+	// Wiring returns the state of the connection to Prosody and of the MUC domains.
 	Wiring() occupancy.Wiring
 
-	// Resync has the copy of a domain made anew. Its error is for people.
+	// Resync has the replica of a domain loaded again. Its error is for people.
 	Resync(domain jid.JID) error
 }
 
-// Config is what a Face needs to know. All fields are required.
+// Config is what a Handler needs to know. All fields but Accounts are required.
 type Config struct {
 	// Domain is the component's JID, Version that of the program.
 	Domain  jid.JID
 	Version string
 
+	// Accounts are the admins: bare JIDs, and domains of which every account is an admin.
+	Accounts []jid.JID
+
 	Prosody   Prosody
 	Directory *occupancy.Directory
 	Names     *occupancy.Names
+	Log       *slog.Logger
 }
 
-// Face answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.
-type Face struct {
+// Handler answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.
+type Handler struct {
 	Config
 
+	accounts *accounts
+	refused  atomic.Uint64 // stanzas
 	began    time.Time
 	mux      *mux.ServeMux
 	watchers *watchers
 }
 
-// New returns a Face.
-func New(cfg Config) *Face {
-	f := &Face{Config: cfg, began: time.Now(), watchers: newWatchers()}
-	f.mux = mux.New(xcomponent.NSAccept,
+// New returns a Handler.
+func New(cfg Config) *Handler {
+	h := &Handler{Config: cfg, accounts: newAccounts(cfg.Accounts, cfg.Log), began: time.Now(), watchers: newWatchers()}
+	h.mux = mux.New(xcomponent.NSAccept,
 		ping.Handle(),
 		version.Handle(version.Query{Name: "PPCH", Version: cfg.Version}),
-		mux.Feature(only{version.Feature}), // the handler of mellium doesn't tell
+		mux.Feature(only{version.Feature}), // the handler of mellium doesn't list it
 		// Parts of a second are allowed, but clients take six digits of them at most, and Go writes nine.
 		xtime.Handle(xtime.Handler{TimeFunc: func() time.Time { return time.Now().Truncate(time.Second) }}),
-		handleUptime(f.began),
-		adhoc.Handle(adhoc.NewResponder(adhoc.Config{JID: cfg.Domain}, f.commands()...)),
-		f.handleDisco(),
+		handleUptime(h.began),
+		adhoc.Handle(adhoc.NewResponder(adhoc.Config{JID: cfg.Domain}, h.commands()...)),
+		h.handleDisco(),
 	)
-	return f
+	return h
 }
 
-var _ xmpp.Handler = (*Face)(nil)
+// Accounts returns the state of each admin entry. The caller owns it.
+func (h *Handler) Accounts() []occupancy.AdminWiring { return h.accounts.wiring() }
+
+// Refused returns how many stanzas of admins were refused because too many waited.
+func (h *Handler) Refused() uint64 { return h.refused.Load() }
+
+var _ xmpp.Handler = (*Handler)(nil)
 
 // HandleXMPP answers one stanza of an admin. Whatever it writes is to be sent; it may be nothing.
 // An IQ of type get or set to which it writes nothing is one that it doesn't know.
-func (f *Face) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+func (h *Handler) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	switch start.Name.Local {
 	case "iq":
 		iq, err := stanza.NewIQ(*start)
 		if err != nil {
 			return err
 		}
-		if !iq.To.Equal(f.Domain) {
+		if !iq.To.Equal(h.Domain) {
 			return nil // we have one address; the others are nobody's
 		}
-		return f.mux.HandleXMPP(t, start)
+		return h.mux.HandleXMPP(t, start)
 	case "message":
-		return f.message(t, *start)
+		return h.message(t, *start)
 	case "presence":
-		return f.presence(t, *start)
+		return h.presence(t, *start)
 	}
 	return nil
 }
