@@ -10,7 +10,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestMarks(t *testing.T) {
+func TestModule_Marks(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
 	sources := func(audio, video string) string {
@@ -63,7 +63,7 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-func TestTextOfClientsArrivesAsItIs(t *testing.T) {
+func TestModule_DisplayNamesUnchanged(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
 	for _, text := range []string{
@@ -97,7 +97,7 @@ func TestNames_LastNickCounts(t *testing.T) {
 	}
 }
 
-func TestTextIsCutBetweenCharacters(t *testing.T) {
+func TestModule_CutsTextBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
 	for _, text := range []string{strings.Repeat("x", 1025), strings.Repeat("é", 600), "x" + strings.Repeat("é", 600), strings.Repeat("🤖", 2000)} {
@@ -109,7 +109,7 @@ func TestTextIsCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestHostileNicks(t *testing.T) {
+func TestModule_HostileNicks(t *testing.T) {
 	t.Parallel()
 	srv, _, f, room := meeting(t, prosodytest.Options{})
 	people := newComponent(t, srv, srv.Domains.Cast)
@@ -128,7 +128,7 @@ func TestHostileNicks(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestHostilePresence(t *testing.T) {
+func TestModule_HostilePresence(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{LogLevel: "warn"})
 	identity := "<identity><user><id>1</id><name>Root</name><email>root@example.com</email></user><group>admins</group></identity>"
@@ -160,7 +160,7 @@ func TestHostilePresence(t *testing.T) {
 
 // What Jitsi's token verification writes into a session, and only that, is told as
 // the identity; the issuer of the token may have put anything there.
-func TestIdentityComesFromTheSession(t *testing.T) {
+func TestModule_IdentityFromSession(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: map[string]string{"muc.meet.jitsi": "room_participants_email = true"}})
 	for what, c := range map[string]struct {
@@ -185,7 +185,7 @@ func TestIdentityComesFromTheSession(t *testing.T) {
 	}
 }
 
-func TestEmailStaysUnlessAskedFor(t *testing.T) {
+func TestModule_EmailIsOptIn(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	o := must(cast.User(within(t), room, "Ada"))(t)
@@ -196,7 +196,7 @@ func TestEmailStaysUnlessAskedFor(t *testing.T) {
 	}
 }
 
-func TestChatterThatChangesNothingToldSendsNothing(t *testing.T) {
+func TestModule_IgnoresIrrelevantPresence(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
 	ada := must(cast.User(within(t), room, "Ada"))(t)

@@ -20,7 +20,7 @@ func meeting(t *testing.T, o prosodytest.Options) (*prosodytest.Server, *prosody
 	return srv, cast, f, room
 }
 
-func TestPeopleComeAndGo(t *testing.T) {
+func TestModule_JoinAndLeave(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	before := time.Now().UnixMilli()
@@ -49,7 +49,7 @@ func TestPeopleComeAndGo(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestRoomEndsWithItsLastOccupant(t *testing.T) {
+func TestModule_RoomEndsWithLastOccupant(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, _ := meeting(t, prosodytest.Options{})
 	room := srv.Room("beta")
@@ -65,7 +65,7 @@ func TestRoomEndsWithItsLastOccupant(t *testing.T) {
 	}
 }
 
-func TestRoomThatEndsAndBeginsWithinATickIsAnotherRoom(t *testing.T) {
+func TestModule_RoomRecreatedWithinTick(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -80,7 +80,7 @@ func TestRoomThatEndsAndBeginsWithinATickIsAnotherRoom(t *testing.T) {
 	}
 }
 
-func TestSomeoneWhoLeavesAndReturnsWithinATickDiffers(t *testing.T) {
+func TestModule_RejoinWithinTick(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -90,7 +90,7 @@ func TestSomeoneWhoLeavesAndReturnsWithinATickDiffers(t *testing.T) {
 	f.occupant(room, ada.Nick(), func(again occupant) bool { return again.joined() > o.joined() })
 }
 
-func TestRename(t *testing.T) {
+func TestModule_Rename(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -105,7 +105,7 @@ func TestRename(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestTwoSessionsUnderOneNick(t *testing.T) {
+func TestModule_TwoSessionsUnderOneNick(t *testing.T) {
 	t.Parallel()
 	srv, _, f, room := meeting(t, prosodytest.Options{})
 	people := newComponent(t, srv, srv.Domains.Cast)
@@ -133,7 +133,7 @@ func TestTwoSessionsUnderOneNick(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestThrownOut(t *testing.T) {
+func TestModule_KickAndBan(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{GuestDomain: true})
 	people := newComponent(t, srv, srv.Domains.Cast)
@@ -182,7 +182,7 @@ func TestThrownOut(t *testing.T) {
 	f.until("room gone", func(r *replica) bool { return r.rooms[room] == nil })
 }
 
-func TestRolesAndAffiliations(t *testing.T) {
+func TestModule_RolesAndAffiliations(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -204,7 +204,7 @@ func TestRolesAndAffiliations(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestEachRoleIsTold(t *testing.T) {
+func TestModule_EachRole(t *testing.T) {
 	t.Parallel()
 	_, cast, f, room := meeting(t, prosodytest.Options{})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -214,7 +214,7 @@ func TestEachRoleIsTold(t *testing.T) {
 	}
 }
 
-func TestFactsOfARoom(t *testing.T) {
+func TestModule_RoomFacts(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	fact := func(name, want string) {
@@ -245,7 +245,7 @@ func TestFactsOfARoom(t *testing.T) {
 }
 
 // Jitsi's own modules write into a room's data without an event.
-func TestFactsThatJitsiWrites(t *testing.T) {
+func TestModule_RoomFactsWithoutEvents(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 10")})
 	lua(t, srv, `
@@ -279,7 +279,7 @@ func TestFactsThatJitsiWrites(t *testing.T) {
 	}
 }
 
-func TestLobby(t *testing.T) {
+func TestModule_Lobby(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	component := newComponent(t, srv, srv.Domains.Component)
@@ -301,7 +301,7 @@ func TestLobby(t *testing.T) {
 	f.until("lobby gone", func(r *replica) bool { return r.rooms[lobby] == nil })
 }
 
-func TestHealthCheckRoomsAreNotTold(t *testing.T) {
+func TestModule_SkipsHealthCheckRooms(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, _ := meeting(t, prosodytest.Options{})
 	must(cast.Open(within(t), srv.Room("__jicofo-health-check-1")))(t)
@@ -313,7 +313,7 @@ func TestHealthCheckRoomsAreNotTold(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestTenantsRoomsKeepTheirOwnNames(t *testing.T) {
+func TestModule_TenantRooms(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, _ := meeting(t, prosodytest.Options{DomainMapper: true, HideRooms: true})
 	must(cast.Open(within(t), srv.TenantRoom("acme", "daily")))(t)
@@ -321,7 +321,7 @@ func TestTenantsRoomsKeepTheirOwnNames(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestRoomThatProsodySwappedOut(t *testing.T) {
+func TestSwappedRoom_StaysInReplica(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("muc_room_cache_size = 2")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -349,7 +349,7 @@ func TestRoomThatProsodySwappedOut(t *testing.T) {
 	f.gone(room, ada.Nick())
 }
 
-func TestAuditFindsWhatNoEventTold(t *testing.T) {
+func TestAudit_FindsChangesWithoutEvents(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 1")})
 	ada, bo := must(cast.User(within(t), room, "Ada"))(t), must(cast.User(within(t), room, "Bo"))(t)

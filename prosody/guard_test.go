@@ -9,7 +9,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestFoundByDiscoAlone(t *testing.T) {
+func TestDisco_AnnouncesFeature(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostModules: map[string][]string{"muc.meet.jitsi": {name}}})
 	component := newComponent(t, srv, srv.Domains.Component)
@@ -23,7 +23,7 @@ func TestFoundByDiscoAlone(t *testing.T) {
 	wantCondition(t, err, "service-unavailable")
 }
 
-func TestStrangersGetWhatAnUnknownNamespaceGets(t *testing.T) {
+func TestSubscribe_HiddenFromStrangers(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	cast := newCast(t, srv)
@@ -68,7 +68,7 @@ func TestStrangersGetWhatAnUnknownNamespaceGets(t *testing.T) {
 	}
 }
 
-func TestStrangersCannotAcknowledgeOrEndASubscription(t *testing.T) {
+func TestSubscription_IgnoresStrangers(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")})
 	cast := newCast(t, srv)
@@ -98,7 +98,7 @@ func TestStrangersCannotAcknowledgeOrEndASubscription(t *testing.T) {
 	f.occupant(room, bo.Nick(), nil)
 }
 
-func TestOddRequestsOfTheComponentHurtNothing(t *testing.T) {
+func TestSubscription_SurvivesOddRequests(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	cast := newCast(t, srv)
@@ -124,7 +124,7 @@ func TestOddRequestsOfTheComponentHurtNothing(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestAnotherSubscribeTakesThePlaceOfTheFirst(t *testing.T) {
+func TestSubscribe_ReplacesEarlierSubscription(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10")})
 	check(t, srv.Populate(within(t), 100, 10))
@@ -161,7 +161,7 @@ func (f *follower) silent(d time.Duration) {
 	}
 }
 
-func TestIdsCannotBeGuessed(t *testing.T) {
+func TestBatch_IDsAreUnpredictable(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")}) // each batch has one
 	cast := newCast(t, srv)

@@ -14,7 +14,7 @@ import (
 )
 
 // Whoever takes another name is there all the time: under the old one until that is told as left, and then under the new.
-func TestRenamesInAStormAreToldWhole(t *testing.T) {
+func TestModule_RenameStorm(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{GlobalConfig: "room_participants_tick = 0.001"})
 	cast := newCast(t, srv)
@@ -37,7 +37,7 @@ func TestRenamesInAStormAreToldWhole(t *testing.T) {
 }
 
 // mod_muc_breakout_rooms writes into the room's data and fires nothing. The audit alone would take a minute.
-func TestARoomsBreakoutRoomsAreLookedAtOnEachBeat(t *testing.T) {
+func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	cast := newCast(t, srv)

@@ -12,7 +12,7 @@ import (
 )
 
 // A burst costs batches by the time that it takes, not by its size.
-func TestBurstTravelsTogether(t *testing.T) {
+func TestBatch_BurstsAreBatched(t *testing.T) {
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 0.05\nroom_participants_window = 256")})
 	rooms := []string{room}
 	for i := range 9 {
@@ -35,7 +35,7 @@ func TestBurstTravelsTogether(t *testing.T) {
 }
 
 // The component learns of a join about when another occupant does.
-func TestJoinIsToldAtOnce(t *testing.T) {
+func TestBatch_JoinIsSentAtOnce(t *testing.T) {
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	watcher := must(cast.User(within(t), room, "Watcher"))(t)
 	f.occupant(room, watcher.Nick(), nil)
@@ -72,7 +72,7 @@ func TestJoinIsToldAtOnce(t *testing.T) {
 }
 
 // A batch that leaves something out is no newer than the last that didn't.
-func TestBatchesSayWhenTheyWereTrue(t *testing.T) {
+func TestBatch_AtIsTimeOfLastCompleteState(t *testing.T) {
 	t.Parallel()
 	srv, _, f, _ := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2\nroom_participants_tick = 1")})
 	clock := func() float64 {

@@ -7,7 +7,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestWrongOptionsAreToldAndDefaultsUsed(t *testing.T) {
+func TestOptions_InvalidFallBackToDefaults(t *testing.T) {
 	t.Parallel()
 	lines := map[string]string{
 		"room_participants_components = { \"a b\", \"x@y\" }":      "is not a domain: using ppch.meet.jitsi",
@@ -53,7 +53,7 @@ func TestWrongOptionsAreToldAndDefaultsUsed(t *testing.T) {
 	}
 }
 
-func TestOptionsAreTold(t *testing.T) {
+func TestOptions_InSubscribed(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{
 		Components: []string{"one.example", "two.example"},
@@ -85,7 +85,7 @@ room_participants_heartbeat = "1.5"`},
 
 // Jitsi's util.lib.lua asks for both options by get_option_inherited_set(name, defaults): where a domain has a set of its own,
 // the global set, or the default in place of a missing one, is added to it. So an empty set on the domain alone changes nothing.
-func TestPrefixes_AreJitsisDefaultsAndMergedAsJitsiMergesThem(t *testing.T) {
+func TestPrefixes_JitsiDefaultsAndMerging(t *testing.T) {
 	t.Parallel()
 	const (
 		recorders    = "jibria@recorder. jibrib@recorder. recorder@recorder."
@@ -122,7 +122,7 @@ func TestPrefixes_AreJitsisDefaultsAndMergedAsJitsiMergesThem(t *testing.T) {
 
 // Jitsi has visitors_ignore_list on its main virtual host: mod_visitors reads it there, and mod_visitors_component asks
 // module:context(muc_mapper_domain_base) for it.
-func TestHiddenDomains_AreNamedByOurOptionOrByJitsisList(t *testing.T) {
+func TestHiddenDomains_FromOptionOrJitsisList(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, global, main, muc, want string }{
 		{"nothing is named", "", "", "", ""},
@@ -148,7 +148,7 @@ func TestHiddenDomains_AreNamedByOurOptionOrByJitsisList(t *testing.T) {
 }
 
 // Debian's jitsi-meet-prosody.postinst puts the chosen name of Jicofo's account into target_address of Component "focus.…" "client_proxy".
-func TestFocus_IsNamedByJitsisProxy(t *testing.T) {
+func TestFocus_FromJitsisProxy(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{
 		`"Jicofo@auth.meet.jitsi"`: "jicofo@auth.meet.jitsi",
@@ -168,7 +168,7 @@ func TestFocus_IsNamedByJitsisProxy(t *testing.T) {
 }
 
 // Jitsi lets people choose the domains of lobbies and breakout rooms, and names them by options of a virtual host.
-func TestType_IsNamedByJitsisOptions(t *testing.T) {
+func TestType_FromJitsisOptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, main, wantMain, wantBreakout, wantLobby string }{
 		{"no options", "", "", "", ""},
@@ -189,7 +189,7 @@ func TestType_IsNamedByJitsisOptions(t *testing.T) {
 	}
 }
 
-func TestSeveralSubscribersAreToldAlike(t *testing.T) {
+func TestSubscribers_ReceiveTheSame(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{
 		Components: []string{"ppch-2.meet.jitsi"},
@@ -212,7 +212,7 @@ func TestSeveralSubscribersAreToldAlike(t *testing.T) {
 }
 
 // How many rooms Prosody keeps is its own option; a domain without one has mod_muc's default.
-func TestRoomCache_IsMucsOwn(t *testing.T) {
+func TestRoomCache_FromMUCOptions(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: map[string]string{
 		"muc.meet.jitsi": "muc_room_cache_size = 500", "breakout.meet.jitsi": "muc_room_cache_size = 1000000000000",

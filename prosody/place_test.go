@@ -15,7 +15,7 @@ import (
 // global is how earlier versions were installed: GLOBAL_MODULES=http,room_participants_api.
 var global = prosodytest.Options{Modules: []string{"http", name}}
 
-func TestLoadedGloballyItServesEveryRoomDomainOnce(t *testing.T) {
+func TestLoad_Globally(t *testing.T) {
 	t.Parallel()
 	srv := start(t, global)
 	cast := newCast(t, srv)
@@ -41,7 +41,7 @@ func TestLoadedGloballyItServesEveryRoomDomainOnce(t *testing.T) {
 	}
 }
 
-func TestLoadedGloballyForSomeDomains(t *testing.T) {
+func TestLoad_GloballyForSomeDomains(t *testing.T) {
 	t.Parallel()
 	o := global
 	o.GlobalConfig = `room_participants_muc_domains = { "muc.meet.jitsi" }`
@@ -52,7 +52,7 @@ func TestLoadedGloballyForSomeDomains(t *testing.T) {
 	wantCondition(t, err, "service-unavailable")
 }
 
-func TestLoadedBothWaysTheDomainsOwnInstanceServes(t *testing.T) {
+func TestLoad_GloballyAndOnTheDomain(t *testing.T) {
 	t.Parallel()
 	o := global
 	o.HostModules = map[string][]string{"muc.meet.jitsi": {name}}
@@ -83,7 +83,7 @@ func TestLoadedBothWaysTheDomainsOwnInstanceServes(t *testing.T) {
 	}
 }
 
-func TestRoomDomainThatComesLater(t *testing.T) {
+func TestLoad_RoomDomainActivatedLater(t *testing.T) {
 	t.Parallel()
 	srv := start(t, global)
 	component := newComponent(t, srv, srv.Domains.Component)
@@ -105,7 +105,7 @@ func TestRoomDomainThatComesLater(t *testing.T) {
 	followAs(t, component, srv.Domains.Lobby).untilSynced()
 }
 
-func TestLoadedWhileAMeetingIsOn(t *testing.T) {
+func TestLoad_DuringAMeeting(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostModules: map[string][]string{}})
 	cast := newCast(t, srv)
@@ -122,7 +122,7 @@ func TestLoadedWhileAMeetingIsOn(t *testing.T) {
 	}
 }
 
-func TestReload(t *testing.T) {
+func TestReload_KeepsJoinTimes(t *testing.T) {
 	t.Parallel()
 	for how, o := range map[string]prosodytest.Options{"on the room domain": {}, "globally": global} {
 		t.Run(how, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestReload(t *testing.T) {
 }
 
 // A reload of mod_muc under a subscription that an instance elsewhere keeps alive.
-func TestReloadOfRoomsUnderASubscription(t *testing.T) {
+func TestReload_ModMUCDuringASubscription(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, global)
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -174,7 +174,7 @@ func TestReloadOfRoomsUnderASubscription(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestUnloadLeavesNothingBehind(t *testing.T) {
+func TestUnload_LeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	for how, o := range map[string]prosodytest.Options{
 		"on the room domain": {HostModules: map[string][]string{"muc.meet.jitsi": {"http"}}},
@@ -217,7 +217,7 @@ func TestUnloadLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
+func TestHealth_Endpoint(t *testing.T) {
 	t.Parallel()
 	both := global
 	both.HostModules = map[string][]string{"muc.meet.jitsi": {name}}
@@ -260,7 +260,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestWithoutHTTPRoomsAreStillTold(t *testing.T) {
+func TestHealth_OptionalWithoutHTTP(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC(`modules_disabled = { "http" }`)})
 	if !srv.LogContains("and so no /" + name + "/health") {
@@ -269,7 +269,7 @@ func TestWithoutHTTPRoomsAreStillTold(t *testing.T) {
 	follow(t, srv).untilSynced()
 }
 
-func TestOnADomainWithoutRoomsItSaysSo(t *testing.T) {
+func TestLoad_OnADomainWithoutMUC(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostModules: map[string][]string{"ppch.meet.jitsi": {name}}})
 	if !srv.LogContains("This is no MUC domain") {

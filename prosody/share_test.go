@@ -72,7 +72,7 @@ func TestSubscribers_SlowOneCatchesUp(t *testing.T) {
 }
 
 // A room that mod_muc swapped out is neither kept in memory by the module, nor sent again when it comes back as it was.
-func TestSwappedRoom_IsNeitherKeptNorSentAgain(t *testing.T) {
+func TestSwappedRoom_NotPinnedNorResent(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("muc_room_cache_size = 2")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)

@@ -9,7 +9,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestSnapshotComesInPages(t *testing.T) {
+func TestSnapshot_Pages(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 20")})
 	check(t, srv.Populate(within(t), 30, 7))
@@ -42,7 +42,7 @@ func TestSnapshotComesInPages(t *testing.T) {
 	f.quiet(200 * time.Millisecond)
 }
 
-func TestSnapshotOfNothing(t *testing.T) {
+func TestSnapshot_Empty(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	f := follow(t, srv)
@@ -51,7 +51,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 	}
 }
 
-func TestBatchesAreBoundedInBytes(t *testing.T) {
+func TestBatch_BoundedInBytes(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 1000\nroom_participants_tick = 1")})
 	people := newComponent(t, srv, srv.Domains.Cast)
@@ -78,7 +78,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 
 // People come, go and change while the pages are under way: nothing is lost, nothing
 // told twice, and the totals of each batch hold.
-func TestSnapshotUnderWay(t *testing.T) {
+func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
 	check(t, srv.Populate(within(t), 60, 10))
@@ -104,7 +104,7 @@ func TestSnapshotUnderWay(t *testing.T) {
 }
 
 // Each change alone must be told, whatever the others do.
-func TestRandomChangesAreFollowed(t *testing.T) {
+func TestModule_RandomChanges(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 3\nroom_participants_tick = 0.005")})
 	cast := newCast(t, srv)

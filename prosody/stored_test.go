@@ -29,7 +29,7 @@ func live(t *testing.T, srv *prosodytest.Server) []string {
 	return slices.DeleteFunc(held(t, srv, srv.Domains.MUC), func(line string) bool { return strings.Contains(line, "/") })
 }
 
-func TestStoredRooms_AreToldAfterARestart(t *testing.T) {
+func TestStoredRooms_SentAfterRestart(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC(onDisk)})
 	cast := newCast(t, srv)
@@ -67,7 +67,7 @@ func TestStoredRooms_AreToldAfterARestart(t *testing.T) {
 }
 
 // Reloaded with mod_muc and loaded anew, the module knows nothing; people are in rooms that mod_muc has put into storage.
-func TestStoredRooms_AreToldAfterAReload(t *testing.T) {
+func TestStoredRooms_SentAfterReload(t *testing.T) {
 	t.Parallel()
 	for how, config := range map[string]string{"in memory": "", "on disk": onDisk, "on disk, as earlier versions did": onDisk + "new_muc_storage_format = false"} {
 		t.Run(how, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestStoredRooms_AreToldAfterAReload(t *testing.T) {
 	}
 }
 
-func TestStoredRooms_DontTakeThePlaceOfOthers(t *testing.T) {
+func TestStoredRooms_DoNotEvictOthers(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC(onDisk + "muc_room_cache_size = 3\nroom_participants_heartbeat = 1")})
 	var rooms []string
@@ -125,7 +125,7 @@ func TestStoredRooms_DontTakeThePlaceOfOthers(t *testing.T) {
 	f.until("room7 gone", func(r *replica) bool { return r.rooms[srv.Room("room7")] == nil })
 }
 
-func TestStoredRooms_ThatAreNoMeetingsAreNotTold(t *testing.T) {
+func TestStoredRooms_SkipsNonMeetings(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC(onDisk + "muc_tombstones = true")})
 	cast := newCast(t, srv)
@@ -150,7 +150,7 @@ func storedFile(srv *prosodytest.Server, name string) string {
 }
 
 // What can't be read may be a room with people in it: the module says so until it can.
-func TestStoredRooms_ThatCannotBeReadAreUnseen(t *testing.T) {
+func TestStoredRooms_UnreadableAreUnseen(t *testing.T) {
 	t.Parallel()
 	for file, rooms := range map[string]int{"persistent.dat": 0, "config/room1.dat": 2, "state/room1.dat": 2} {
 		t.Run(file, func(t *testing.T) {

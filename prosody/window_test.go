@@ -18,7 +18,7 @@ func status(t testing.TB, srv *prosodytest.Server, host string) string {
 	return lua(t, srv, `local _, text = prosody.hosts["`+host+`"].modules.`+name+`.module:get_status(); return text;`)
 }
 
-func TestNobodyAcknowledges(t *testing.T) {
+func TestWindow_EndsWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 3\nroom_participants_ack_timeout = 2\nroom_participants_page = 10\nroom_participants_heartbeat = 1")})
 	check(t, srv.Populate(within(t), 20, 10))
@@ -48,7 +48,7 @@ func TestNobodyAcknowledges(t *testing.T) {
 	f.matches(srv)
 }
 
-func TestWindowOpensWithEachAcknowledgement(t *testing.T) {
+func TestWindow_OpensWithEachAcknowledgement(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_page = 10")})
 	check(t, srv.Populate(within(t), 20, 10))
@@ -81,7 +81,7 @@ func TestWindowOpensWithEachAcknowledgement(t *testing.T) {
 }
 
 // An acknowledgement is due for each quarter of the window, and after a second.
-func TestAcknowledgementsAreFew(t *testing.T) {
+func TestWindow_AcknowledgementsAreFew(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 16\nroom_participants_page = 10\nroom_participants_heartbeat = 2")})
 	check(t, srv.Populate(within(t), 20, 10))
@@ -110,7 +110,7 @@ func TestAcknowledgementsAreFew(t *testing.T) {
 	}
 }
 
-func TestErrorEndsASubscription(t *testing.T) {
+func TestSubscription_EndsOnError(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
@@ -122,7 +122,7 @@ func TestErrorEndsASubscription(t *testing.T) {
 	f.silent(200 * time.Millisecond)
 }
 
-func TestDisconnectEndsASubscriptionAtOnce(t *testing.T) {
+func TestSubscription_EndsOnDisconnect(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 10")})
 	check(t, f.client.Drop())
@@ -150,7 +150,7 @@ func TestDisconnectEndsASubscriptionAtOnce(t *testing.T) {
 	g.occupant(room, cy.Nick(), nil)
 }
 
-func TestHeartbeat(t *testing.T) {
+func TestHeartbeat_Interval(t *testing.T) {
 	t.Parallel()
 	_, _, f, _ := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 1")})
 	for range 4 {
@@ -165,7 +165,7 @@ func TestHeartbeat(t *testing.T) {
 }
 
 // A component that stops to read altogether: its socket fills, and nobody else notices.
-func TestFrozenComponent(t *testing.T) {
+func TestWindow_FrozenComponent(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 4\nroom_participants_ack_timeout = 1")})
 	check(t, srv.Populate(within(t), 500, 10))
@@ -202,7 +202,7 @@ func readUntil(t testing.TB, r *bufio.Reader, text string, delim byte) string {
 
 // Nicks that come and go while nobody acknowledges must not pile up.
 // Prosody 13 would ask each for a vCard and remember that; it is told not to.
-func TestMarksAreBounded(t *testing.T) {
+func TestQueue_BoundedWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
 	srv, _, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_ack_timeout = 60\nmuc_vcard = false")})
 	churn := func(n int) {

@@ -9,7 +9,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestEveryKindOfPersonIsSeenByTheirRealJID(t *testing.T) {
+func TestCast_RealJIDOfEachKind(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{HideRooms: true})
 	cast := newCast(t, s)
 	room := s.Room("alpha")
@@ -60,7 +60,7 @@ func TestEveryKindOfPersonIsSeenByTheirRealJID(t *testing.T) {
 	}
 }
 
-func TestSeveralCallersShareOneAccount(t *testing.T) {
+func TestCast_CallersShareOneAccount(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx := within(t)
@@ -74,7 +74,7 @@ func TestSeveralCallersShareOneAccount(t *testing.T) {
 	}
 }
 
-func TestThousandPeopleComeAndGo(t *testing.T) {
+func TestCrowd_ThousandMembers(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx := within(t)

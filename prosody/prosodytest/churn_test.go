@@ -9,7 +9,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestAsManyStayAsThereWereWhilePeopleComeAndGo(t *testing.T) {
+func TestChurn_KeepsNumberOfOccupants(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	ctx := within(t)
 	c := must(s.Churn(ctx, newCast(t, s), 2, 3))(t)

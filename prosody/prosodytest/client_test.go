@@ -11,7 +11,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestGuestEntersARoomThatFocusOpened(t *testing.T) {
+func TestClient_GuestJoinsRoom(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx := within(t)
@@ -49,7 +49,7 @@ func TestGuestEntersARoomThatFocusOpened(t *testing.T) {
 	must(cast.Focus.Expect(ctx, presenceOf(o.JIDInRoom(), "unavailable")))(t)
 }
 
-func TestGuestsMayHaveADomainAndAResource(t *testing.T) {
+func TestClient_GuestDomainAndResource(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{GuestDomain: true})
 	c := closing(t, must(s.GuestAt(within(t), s.Domains.Guest+"/a b&c"))(t))
 	if !strings.HasSuffix(c.JID(), "@guest.meet.jitsi/a b&c") {
@@ -57,7 +57,7 @@ func TestGuestsMayHaveADomainAndAResource(t *testing.T) {
 	}
 }
 
-func TestLoginNeedsAnAccount(t *testing.T) {
+func TestClient_LoginNeedsAnAccount(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{Accounts: map[string]string{"joe@auth.meet.jitsi": `o"\ü&`}})
 	if _, err := s.Login(within(t), "nobody@auth.meet.jitsi"); err == nil {
 		t.Error("a person without an account was let in")
@@ -71,7 +71,7 @@ func TestLoginNeedsAnAccount(t *testing.T) {
 	}
 }
 
-func TestModeratorsRuleARoom(t *testing.T) {
+func TestClient_Moderation(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx, room := within(t), s.Room("alpha")
@@ -102,7 +102,7 @@ func TestModeratorsRuleARoom(t *testing.T) {
 	wantCondition(t, err, "item-not-found")
 }
 
-func TestBytesReachTheComponentAsTheyWereSent(t *testing.T) {
+func TestClient_RawBytesReachComponent(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	ctx := within(t)
 	component, guest := newComponent(t, s), newGuest(t, s)
@@ -133,7 +133,7 @@ func TestBytesReachTheComponentAsTheyWereSent(t *testing.T) {
 	}
 }
 
-func TestComponentsAreRefusedInWords(t *testing.T) {
+func TestComponent_ReportsRefusal(t *testing.T) {
 	for name, tc := range map[string]struct {
 		resolve           string
 		first, second, by string
@@ -174,7 +174,7 @@ func conditionOf(err error) string {
 	return ""
 }
 
-func TestDroppedClientLeavesItsRooms(t *testing.T) {
+func TestClient_DropLeavesRooms(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx := within(t)
@@ -189,7 +189,7 @@ func TestDroppedClientLeavesItsRooms(t *testing.T) {
 	check(t, guest.Drop())
 }
 
-func TestWaitingEndsWithTheStream(t *testing.T) {
+func TestClient_ExpectEndsWithStream(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	guest := newGuest(t, s)
 	time.AfterFunc(50*time.Millisecond, func() { _ = s.Kill() })
@@ -204,7 +204,7 @@ func TestWaitingEndsWithTheStream(t *testing.T) {
 	}
 }
 
-func TestFullInboxForgetsTheOldest(t *testing.T) {
+func TestClient_InboxDropsOldest(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	ctx := within(t)
 	component, guest := newComponent(t, s), newGuest(t, s)

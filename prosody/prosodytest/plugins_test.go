@@ -9,7 +9,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestHiddenRoomsTellNothingToThoseOutside(t *testing.T) {
+func TestHideRooms_RefusesOutsiders(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{HideRooms: true})
 	cast := newCast(t, s)
 	ctx, room := within(t), s.Room("alpha")
@@ -32,7 +32,7 @@ func TestHiddenRoomsTellNothingToThoseOutside(t *testing.T) {
 	}
 }
 
-func TestRoomsThatAreNotHiddenTellTheirCount(t *testing.T) {
+func TestHideRooms_OffShowsCount(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	cast := newCast(t, s)
 	ctx, room := within(t), s.Room("alpha")
@@ -44,7 +44,7 @@ func TestRoomsThatAreNotHiddenTellTheirCount(t *testing.T) {
 	wantCondition(t, err, "item-not-found")
 }
 
-func TestMapperTranslatesTenants(t *testing.T) {
+func TestDomainMapper_TranslatesTenants(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
 	cast := newCast(t, s)
 	ctx := within(t)
@@ -78,7 +78,7 @@ func TestMapperTranslatesTenants(t *testing.T) {
 	must(cast.Focus.Expect(ctx, presenceOf(s.Room("beta")+"/"+plain.Nick(), "")))(t)
 }
 
-func TestMapperAnswersForATenantsRoomDomain(t *testing.T) {
+func TestDomainMapper_AnswersForTenantDomain(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
 	ctx := within(t)
 	guest, component := newGuest(t, s), newComponent(t, s)
@@ -95,7 +95,7 @@ func TestMapperAnswersForATenantsRoomDomain(t *testing.T) {
 	}
 }
 
-func TestRoomSizeTellsOfRoomsOverHTTP(t *testing.T) {
+func TestRoomSize_HTTP(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{HostModules: map[string][]string{"meet.jitsi": {"prosodytest_room_size"}}})
 	cast := newCast(t, s)
 	ctx, room := within(t), s.Room("alpha")

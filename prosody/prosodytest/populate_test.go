@@ -6,7 +6,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestPopulateFillsRooms(t *testing.T) {
+func TestPopulate_FillsRooms(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	ctx := within(t)
 	if err := s.Populate(ctx, 3, 4); err != nil {

@@ -15,7 +15,7 @@ import (
 // manyPorts are so many that two processes which know nothing of each other pick some twice: eleven on average.
 const manyPorts = 500
 
-func TestNobodyElsePicksAPortThatWasPicked(t *testing.T) {
+func TestFreePort_IsUniqueAcrossProcesses(t *testing.T) {
 	var picked []string
 	for range manyPorts {
 		port, err := prosodytest.FreePort()
@@ -46,7 +46,7 @@ func TestNobodyElsePicksAPortThatWasPicked(t *testing.T) {
 }
 
 // A server that is to come, or never comes, finds its port as it was: nothing listens there, and it can listen.
-func TestAPickedPortIsFree(t *testing.T) {
+func TestFreePort_CanBeListenedOn(t *testing.T) {
 	port, err := prosodytest.FreePort()
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestServerLeavesNothingBehind(t *testing.T) {
+func TestServer_LeavesNothingBehind(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	pid, dir := s.PID(), s.Dir()
 	if pid == 0 {
@@ -46,7 +46,7 @@ func TestServerLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestServerRestartsOnTheSamePorts(t *testing.T) {
+func TestServer_RestartsOnTheSamePorts(t *testing.T) {
 	for name, end := range map[string]func(*prosodytest.Server) error{
 		"after SIGTERM":       (*prosodytest.Server).Stop,
 		"after SIGKILL":       (*prosodytest.Server).Kill,
@@ -72,7 +72,7 @@ func TestServerRestartsOnTheSamePorts(t *testing.T) {
 	}
 }
 
-func TestServerWaitsForItsPortsWhenRestarted(t *testing.T) {
+func TestServer_RestartWaitsForPorts(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	check(t, s.Stop())
 	squatter := must(net.Listen("tcp4", s.ComponentAddr()))(t)
@@ -87,7 +87,7 @@ func TestServerWaitsForItsPortsWhenRestarted(t *testing.T) {
 	newComponent(t, s)
 }
 
-func TestServerCanBeFrozen(t *testing.T) {
+func TestServer_Freeze(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	c := newGuest(t, s)
 	check(t, s.Pause())
@@ -108,7 +108,7 @@ func TestServerCanBeFrozen(t *testing.T) {
 	}
 }
 
-func TestServerHasAShell(t *testing.T) {
+func TestServer_Shell(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	out := must(s.Shell(within(t), `module:reload("muc", "muc.meet.jitsi")`))(t)
 	if !strings.Contains(out, "Reloaded on muc.meet.jitsi") {
@@ -122,7 +122,7 @@ func TestServerHasAShell(t *testing.T) {
 	}
 }
 
-func TestServerServesHTTPForModules(t *testing.T) {
+func TestServer_HTTP(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{Modules: []string{"bosh"}})
 	defer http.DefaultClient.CloseIdleConnections()
 	req := must(http.NewRequestWithContext(within(t), http.MethodGet, "http://"+s.HTTPAddr()+"/http-bind", nil))(t)
@@ -134,7 +134,7 @@ func TestServerServesHTTPForModules(t *testing.T) {
 	}
 }
 
-func TestServerLoadsModulesOfTheCaller(t *testing.T) {
+func TestServer_LoadsCallersModules(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "mod_here.lua"), []byte(`module:log("info", "here, with %s", module:get_option_string("word"));`), 0o600))
 	s := prosodytest.New(t, prosodytest.Options{
@@ -159,7 +159,7 @@ func TestServerLoadsModulesOfTheCaller(t *testing.T) {
 	closing(t, must(s.Component(within(t), "second.meet.jitsi"))(t))
 }
 
-func TestServerTakesOtherDomains(t *testing.T) {
+func TestServer_OtherDomains(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{Base: "example.test", MUCPrefix: "conference"})
 	cast := newCast(t, s)
 	o := must(cast.Open(within(t), s.Room("alpha")))(t)
@@ -168,7 +168,7 @@ func TestServerTakesOtherDomains(t *testing.T) {
 	}
 }
 
-func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
+func TestOptions_RefusesInvalid(t *testing.T) {
 	for name, tc := range map[string]struct {
 		in   prosodytest.Options
 		want string
@@ -191,7 +191,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-func TestStartFailsWithTheLog(t *testing.T) {
+func TestStart_ErrorContainsLog(t *testing.T) {
 	prosodytest.New(t, prosodytest.Options{}) // skips where there is no Prosody
 	_, err := prosodytest.Start(within(t), prosodytest.Options{GlobalConfig: "this is not Lua"})
 	if err == nil || !strings.Contains(err.Error(), "ended while starting") || !strings.Contains(err.Error(), "prosody.cfg.lua") {
@@ -219,7 +219,7 @@ func hostIfAsked() {
 	select {}
 }
 
-func TestServerDiesWithTheProgramThatStartedIt(t *testing.T) {
+func TestServer_DiesWithItsParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ties a child's life to its parent's")
 	}
@@ -257,7 +257,7 @@ func gone(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-func TestACrowdJoinsOnAServerThatSomebodyElseRuns(t *testing.T) {
+func TestAttach_CrowdJoins(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	ctx, room := within(t), s.Room("alpha")
 	must(newCast(t, s).Open(ctx, room))(t)

@@ -20,7 +20,7 @@ const (
 )
 
 // What a user wrote after the installation survives its end, and only that.
-func TestUninstallingKeepsWhatWasEditedSince(t *testing.T) {
+func TestUninstall_KeepsLaterEdits(t *testing.T) {
 	for _, tt := range []struct {
 		name, tree, path string
 		edit             func(string) string
@@ -118,7 +118,7 @@ func lineByLine(text string) (all []string) {
 }
 
 // A user edits, PPCH is installed again in a newer version, and in the end the edit alone remains.
-func TestInstalledAgainAfterAnEdit(t *testing.T) {
+func TestInstall_AgainAfterAnEdit(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	before := tr.snapshot(t)
 	tr.install(t)
@@ -149,7 +149,7 @@ func TestInstalledAgainAfterAnEdit(t *testing.T) {
 }
 
 // Who has keys or secrets in files has chosen so.
-func TestNoKeyOrSecretIsAddedToThoseInFiles(t *testing.T) {
+func TestInstall_AddsNoKeyWhereOneIsInAFile(t *testing.T) {
 	for _, variable := range []string{"PPCH_API_KEY_FILE", "PPCH_API_KEYS_FILE", "PPCH_COMPONENT_SECRET_FILE"} {
 		tr := layOut(t, "docker-stable-9457")
 		tr.put("jitsi/file", "in a file\n")
@@ -165,7 +165,7 @@ func TestNoKeyOrSecretIsAddedToThoseInFiles(t *testing.T) {
 	}
 }
 
-func TestTheBackupIsWhatWasThere(t *testing.T) {
+func TestBackup_HoldsTheOriginal(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	want := tr.get(env)
 	tr.install(t)
@@ -184,7 +184,7 @@ func TestTheBackupIsWhatWasThere(t *testing.T) {
 }
 
 // Files as editors of other systems and years leave them: what they hold beside our lines stays, byte by byte.
-func TestAnOddEnvFileKeepsItsBytes(t *testing.T) {
+func TestUninstall_RestoresOddEnvFiles(t *testing.T) {
 	for name, odd := range map[string]string{
 		"Latin-1":               "# f\xfcr uns\nTITLE=M\xfcller\n",
 		"no line feed":          "TITLE='it is #1' # yes",
@@ -212,7 +212,7 @@ func TestAnOddEnvFileKeepsItsBytes(t *testing.T) {
 }
 
 // A module as an earlier release of PPCH brought it is replaced, and comes back.
-func TestAnOlderModuleIsReplaced(t *testing.T) {
+func TestInstall_ReplacesOlderModule(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	tr.put(module, "local version = \"1.9.3\";\n")
 	before := tr.snapshot(t)

@@ -72,7 +72,7 @@ func subsequence(part, whole []string) bool {
 	return len(part) == 0
 }
 
-func TestAListGrowsWhereItStands(t *testing.T) {
+func TestEnvFile_AddToList(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, in, want string }{
 		{"a value", "M=a,b\n", "M=a,b,new\n"},
@@ -105,7 +105,7 @@ func TestAListGrowsWhereItStands(t *testing.T) {
 	}
 }
 
-func TestAListShrinksByOneItem(t *testing.T) {
+func TestEnvFile_RemoveFromList(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"M=a,new,b\n": "M=a,b\n", "M=new\n": "M=\n", "M=\"a,new\" # x\n": "M=\"a\" # x\n", "M=newer\n": "M=newer\n", "N=1\n": "N=1\n", "M='new'": "M=''",

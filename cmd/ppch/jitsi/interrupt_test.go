@@ -16,7 +16,7 @@ import (
 )
 
 // Killed at any moment, each file is as it was or as it is to be. What was killed can be run again, or be undone.
-func TestAnInstallationThatIsKilled(t *testing.T) {
+func TestInstall_Killed(t *testing.T) {
 	for _, name := range []string{"docker-stable-9457", "docker-ppch-1", "docker-stable-11146", "debian"} {
 		for n, all := 0, 1; n <= all; n++ {
 			for _, then := range []string{"run again", "undone"} {
@@ -56,7 +56,7 @@ func TestAnInstallationThatIsKilled(t *testing.T) {
 	}
 }
 
-func TestAnUninstallationThatIsKilledCanBeRunAgain(t *testing.T) {
+func TestUninstall_KilledCanBeRunAgain(t *testing.T) {
 	for _, name := range []string{"docker-stable-9457", "docker-ppch-1", "debian"} {
 		for n, all := 0, 1; n <= all; n++ {
 			t.Run(fmt.Sprintf("%s after %d files", name, n), func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAnUninstallationThatIsKilledCanBeRunAgain(t *testing.T) {
 	}
 }
 
-func TestAnInstallationThatIsCalledOffChangesNothing(t *testing.T) {
+func TestInstall_CanceledChangesNothing(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	before := tr.snapshot(t)
 	p := must(jitsi.Install(tr.options))(t)
@@ -88,7 +88,7 @@ func TestAnInstallationThatIsCalledOffChangesNothing(t *testing.T) {
 }
 
 // A rename that fails after others have been done: a directory has come into the place of a file.
-func TestWhatFailsHalfWayIsPutBack(t *testing.T) {
+func TestApply_RollsBackOnFailure(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprintf("installed before %t", again), func(t *testing.T) {
 			tr := layOut(t, "docker-ppch-1")

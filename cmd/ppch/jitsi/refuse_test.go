@@ -14,7 +14,7 @@ import (
 )
 
 // What can't be done safely is refused before anything is written, with a word on what to do.
-func TestWhatIsRefused(t *testing.T) {
+func TestInstall_Refuses(t *testing.T) {
 	const (
 		env   = "jitsi/.env"
 		confd = "jitsi/cfg/prosody/config/conf.d/"
@@ -132,7 +132,7 @@ func (tr *tree) remove(path string) {
 	}
 }
 
-func TestWhatChangedWhileSomebodyThoughtAboutItIsNotOverwritten(t *testing.T) {
+func TestInstall_RefusesStalePlan(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	p := must(jitsi.Install(tr.options))(t)
 	tr.put("jitsi/.env", tr.get("jitsi/.env")+"\nNEW=1\n")

@@ -20,7 +20,7 @@ func rightsOf(t *testing.T, path string) string {
 }
 
 // Prosody doesn't start when it can't read a file of conf.d, and nobody else is to read what holds a secret.
-func TestAsRootFilesAreForWhomTheyAreFor(t *testing.T) {
+func TestInstall_FileOwnership(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
 	}
@@ -64,7 +64,7 @@ func (tr *tree) give(path string, uid, gid int) {
 	}
 }
 
-func TestTheModuleIsForEverybodyAndNewSettingsForTheirOwner(t *testing.T) {
+func TestInstall_FileModes(t *testing.T) {
 	tr := layOut(t, "debian")
 	tr.install(t)
 	if got := rightsOf(t, filepath.Join(tr.root, "usr/share/jitsi-meet/prosody-plugins/mod_room_participants_api.lua")); !strings.HasPrefix(got, "0644 ") {
@@ -75,7 +75,7 @@ func TestTheModuleIsForEverybodyAndNewSettingsForTheirOwner(t *testing.T) {
 	}
 }
 
-func TestAFileKeepsItsRightsAndALinkStaysALink(t *testing.T) {
+func TestInstall_KeepsRightsAndLinks(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	real := filepath.Join(tr.root, "jitsi", "cfg", "settings")
 	path := filepath.Join(tr.root, "jitsi", ".env")
@@ -105,7 +105,7 @@ func TestAFileKeepsItsRightsAndALinkStaysALink(t *testing.T) {
 }
 
 // A file by hand that Prosody can't read would keep Jitsi from starting: the operator is told how to mend it.
-func TestWhatProsodyCannotReadIsTold(t *testing.T) {
+func TestInstall_NotesFilesProsodyCannotRead(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the files have to be somebody else's")
 	}

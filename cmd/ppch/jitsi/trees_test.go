@@ -202,7 +202,7 @@ func treeNames(t *testing.T) (names []string) {
 	return names
 }
 
-func TestWhatAnInstallationTellsAndWrites(t *testing.T) {
+func TestInstall_Golden(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
@@ -236,7 +236,7 @@ func TestWhatAnInstallationTellsAndWrites(t *testing.T) {
 	}
 }
 
-func TestInstalledTwiceIsInstalledOnce(t *testing.T) {
+func TestInstall_TwiceChangesNothing(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
@@ -255,7 +255,7 @@ func TestInstalledTwiceIsInstalledOnce(t *testing.T) {
 	}
 }
 
-func TestUninstalledIsAsBefore(t *testing.T) {
+func TestUninstall_RestoresEverything(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
@@ -275,7 +275,7 @@ func TestUninstalledIsAsBefore(t *testing.T) {
 }
 
 // A user's lines are what was there before.
-func TestNoLineOfTheUserIsLostOrMoved(t *testing.T) {
+func TestInstall_KeepsUserLines(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
@@ -303,7 +303,7 @@ func TestNoLineOfTheUserIsLostOrMoved(t *testing.T) {
 	}
 }
 
-func TestNoSecretIsShown(t *testing.T) {
+func TestPlan_HidesSecrets(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
