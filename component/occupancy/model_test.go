@@ -2,12 +2,14 @@ package occupancy_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +125,11 @@ func playHistory(t *rapid.T) {
 	h := &history{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[string]string)}
 	h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
 	h.reference.load(t, h.d)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = h.d.Run(ctx) })
+	defer running.Wait()
+	defer stop()
 	t.Repeat(map[string]func(*rapid.T){
 		"":          h.check,
 		"join":      func(t *rapid.T) { h.present(t, true) },
@@ -357,6 +364,11 @@ func (h *history) check(t *rapid.T) {
 	domain, err := h.d.Domain(muc)
 	if err != nil || problems(domain) != h.reasons() {
 		t.Fatalf("got problems %s, %v want %s", problems(domain), err, h.reasons())
+	}
+	synctest.Wait()
+	h.follow(t, h.reference)
+	if last := h.reference.domain; last != nil && problems(*last) != problems(domain) || last == nil && problems(domain) != `"connecting" "connecting" "connecting"` {
+		t.Fatalf("got the last status %+v, the domain has problems %s", last, problems(domain))
 	}
 	got, known := read(t, h.d)
 	if known != (domain.ReadProblem == nil) {

@@ -207,7 +207,7 @@ func TestStatus_ComesBehindWhatMadeItSo(t *testing.T) {
 	apply(t, d, time.Now(), joins(1)...)
 	d.Forget(muc)
 	var got []string
-	for range 5 {
+	for len(s.Events()) > 0 {
 		e := <-s.Events()
 		got = append(got, fmt.Sprint(e.Kind, " ", e.Seq > 0))
 	}
