@@ -38,7 +38,7 @@ func newCommand() *cobra.Command {
 	var prosodies []string
 	cmd := &cobra.Command{
 		Use:   "ppch-bench",
-		Short: "Measure PPCH on this machine, beside its peers",
+		Short: "Compare PPCH with its peers on this machine",
 		Example: `  ppch-bench --quick
   ppch-bench --only 'reads|start'
   ppch-bench --only costs --cell 'rooms, 200 a second, .* cache 10000, 1 subscriber'

@@ -87,7 +87,7 @@ func (c cell) chosen() bool {
 // Garbage is collected after each turn, and what that takes more than collecting nothing is part of the turn.
 // Half-way the module moves to the other domain.
 func costs(t *trial) {
-	t.title("What the module costs Prosody, of processor time for each operation")
+	t.title("Cost of the module: Prosody's processor time per operation")
 	versions := make([]string, len(t.plan.prosodies))
 	var all []cell
 	for p := range t.plan.prosodies {

@@ -27,7 +27,7 @@ import (
 // event stream is told, both against until another occupant of the room sees it, of the same joins.
 // Pauses of Prosody's make the 99th percentile, with PPCH and without: of tens of ms, by all signs to collect garbage.
 func freshness(t *trial) {
-	t.title("Until it is known who came, and until another occupant of the room sees it")
+	t.title("Latency of a join, for PPCH and for another occupant of the room")
 	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
 	cast := must(srv.Cast(t.ctx))(t)
 	c := t.churn(srv, cast, 100, 8)
@@ -45,7 +45,7 @@ func freshness(t *trial) {
 	for _, way := range []struct {
 		what string
 		tell func(*trial, *prosodytest.Server) (told *sightings, stop func())
-	}{{"until an answer tells of a join", byDirectory}, {"until an event stream tells of a join", byStream}} {
+	}{{"from a join until an answer shows it", byDirectory}, {"from a join until an event stream shows it", byStream}} {
 		told, stop := way.tell(t, srv)
 		for _, rate := range t.plan.rates {
 			t.fresh(fmt.Sprintf("%s, %v joins a second", way.what, rate), asked, seen, told, func() error {

@@ -18,7 +18,7 @@ import (
 // and 200 go; fewer where the machine is too slow. A second Prosody has as many come and go at the same time, and nobody who has subscribed.
 // It tells what memory both take at most meanwhile, and how long after it went on the service is right again.
 func frozen(t *trial) {
-	t.title(fmt.Sprintf("A service that is frozen for %s, while 200 join and 200 leave a second", t.plan.frozen))
+	t.title(fmt.Sprintf("A service frozen for %s, with 200 joins and 200 leaves per second", t.plan.frozen))
 	watched, unwatched := t.busy(), t.busy()
 	s := t.service(watched.srv)
 	t.ready(s)
@@ -42,8 +42,8 @@ func frozen(t *trial) {
 		t.sleep(t.plan.turn) // for what was kept back to be forgotten
 	}
 	stop()
-	t.row(row{What: "most memory of Prosody meanwhile", Unit: "MiB", PPCH: most, Beside: "unwatched", Other: other})
-	t.row(row{What: "until all is right again", Unit: "s", PPCH: again})
+	t.row(row{What: "Prosody's peak memory meanwhile", Unit: "MiB", PPCH: most, Beside: "unwatched", Other: other})
+	t.row(row{What: "until all data is current again", Unit: "s", PPCH: again})
 }
 
 // busyServer is a Prosody whose rooms are never at rest, but for a quiet one.

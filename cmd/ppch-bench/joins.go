@@ -32,7 +32,7 @@ func sourceInfo(nick string, muted bool) string {
 func joins(t *trial) {
 	const each = 10
 	rooms := t.plan.joined / each
-	t.title("Joining on a Prosody that PPCH watches")
+	t.title("Joins on a Prosody with PPCH")
 	srv := t.prosody(prosodytest.Options{MUCModules: []string{}})
 	must(srv.Shell(t.ctx, `> collectgarbage("stop")`))(t)
 	cast := must(srv.Cast(t.ctx))(t)
@@ -102,7 +102,7 @@ func joins(t *trial) {
 		}
 	}
 	t.row(row{What: "joins that Prosody sustains", Unit: "per s", PPCH: rate[1], Beside: "without", Other: rate[0], Goal: atLeast(0.97)})
-	for w, what := range []string{"a join", "a change of presence that is told", "one that changes nothing told"} {
+	for w, what := range []string{"a join", "a change of presence that is sent", "a change of presence that is not sent"} {
 		t.row(row{What: "Prosody's processor time for " + what, Unit: "ms", PPCH: spent[w][1], Beside: "without", Other: spent[w][0]})
 	}
 }

@@ -183,7 +183,7 @@ func (t *trial) peer(k *kind, p target, connections int) row {
 
 // burden is the processor time that reads take of Prosody, whose one thread serves the meetings.
 func (t *trial) burden(s site) {
-	t.title("What reads cost Prosody")
+	t.title("Cost of reads for Prosody")
 	spent := func(of *prosodytest.Server, to target) func() []float64 {
 		return func() []float64 {
 			before, began := t.cpu(of.PID()), time.Now()
@@ -206,7 +206,7 @@ func (t *trial) burden(s site) {
 	} {
 		_, cost := t.byTurns(t.plan.peers, func() []float64 { return nil }, spent(peer.of, peer.to))
 		t.row(row{
-			What: "Prosody's processor time for 1,000 reads, beyond what it takes unasked", Unit: "ms",
+			What: "Prosody's processor time for 1,000 reads, beyond idle", Unit: "ms",
 			PPCH: excess, Beside: peer.name, Other: ratios(cost[0], cost[1]), Goal: noExcess(),
 		})
 	}

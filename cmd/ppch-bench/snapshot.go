@@ -17,7 +17,7 @@ import (
 // how long somebody else waits at most who pings Prosody every 20 ms meanwhile, and what memory the service has then.
 // It ends with what a change costs the service beside few rooms and beside many.
 func snapshots(t *trial) {
-	t.title("Starting beside rooms of ten, all of them to be learnt")
+	t.title("Loading all rooms at a start, ten people in each")
 	var all []*starter
 	for _, n := range t.plan.occupants {
 		srv := t.fullProsody(n/10, 10, prosodytest.Options{
@@ -32,8 +32,8 @@ func snapshots(t *trial) {
 	few, many := all[0], all[len(all)-1]
 	a, b := t.byTurns(t.plan.pairs, many.changes(), few.changes())
 	t.row(row{
-		What: fmt.Sprintf("the service's processor time for a join or leave, beside %s rooms", figure(float64(many.occupants)/10)), Unit: "µs",
-		PPCH: a[0], Beside: fmt.Sprintf("beside %s", figure(float64(few.occupants)/10)), Other: b[0], Goal: atMost("ratio", 1.25),
+		What: fmt.Sprintf("the service's processor time for a join or leave, with %s rooms", figure(float64(many.occupants)/10)), Unit: "µs",
+		PPCH: a[0], Beside: fmt.Sprintf("with %s", figure(float64(few.occupants)/10)), Other: b[0], Goal: atMost("ratio", 1.25),
 	})
 }
 
@@ -79,8 +79,8 @@ func (s *starter) measure(least *starter) {
 	if s.occupants == 100_000 {
 		wantTime, wantPing, wantMemory = atMost("value", 3), atMost("value", 20), atMost("value", 1)
 	}
-	t.row(row{What: who + "until all are known", Unit: "s", PPCH: took, Goal: wantTime})
-	t.row(row{What: who + "longest that a ping of Prosody takes meanwhile", Unit: "ms", PPCH: beside[0], Beside: "without a start", Other: alone[0], Goal: wantPing})
+	t.row(row{What: who + "until all are loaded", Unit: "s", PPCH: took, Goal: wantTime})
+	t.row(row{What: who + "longest ping of Prosody meanwhile", Unit: "ms", PPCH: beside[0], Beside: "without a start", Other: alone[0], Goal: wantPing})
 	t.row(row{What: who + "memory of the service", Unit: "MiB", PPCH: pairs(s.memory, s.memory, func(kib, _ float64) float64 { return kib / 1024 })})
 	if s != least {
 		more := float64(s.occupants - least.occupants)

@@ -58,8 +58,8 @@ func subscribers(t *trial) {
 		}
 		what := figure(float64(n)) + " streams: "
 		t.row(row{What: what + "memory of the service for each", Unit: "KiB", PPCH: memory})
-		t.row(row{What: what + "from a join until the last of them is told", Unit: "ms", PPCH: all})
-		t.row(row{What: what + "from the first that is told to the last", Unit: "ms", PPCH: spread})
+		t.row(row{What: what + "from a join until the last one receives it", Unit: "ms", PPCH: all})
+		t.row(row{What: what + "from the first one that receives it to the last", Unit: "ms", PPCH: spread})
 	}
 }
 
@@ -154,6 +154,6 @@ func starts(t *trial) {
 		took = append(took, milliseconds(time.Since(began)))
 		s.stop()
 	}
-	t.row(row{What: "from its start until it is ready, on an empty Prosody", Unit: "ms", PPCH: took, Goal: atMost("value", 150)})
-	t.row(row{What: "its size, which is that of the image", Unit: "MB", PPCH: sample{t.megabytes(t.program)}})
+	t.row(row{What: "from its start until it is ready, with an empty Prosody", Unit: "ms", PPCH: took, Goal: atMost("value", 150)})
+	t.row(row{What: "its size, equal to the image's", Unit: "MB", PPCH: sample{t.megabytes(t.program)}})
 }
