@@ -17,7 +17,7 @@ c2s_direct_tls_ports = {};
 http_ports = { 5280 };
 http_interfaces = { "*" };
 https_ports = {};
--- Jitsi switches external components off; whoever wants one has to open the port in conf.d.
+-- Jitsi disables external components; a file in conf.d has to open the port.
 component_ports = {};
 component_admins_as_room_owners = true;
 c2s_require_encryption = false;
