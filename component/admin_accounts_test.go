@@ -11,7 +11,7 @@ import (
 // likeAHost is what a component answers that wants to be taken for a host where people log in.
 const likeAHost = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im' name='Prosody'/></query>"
 
-func TestOnProsodyOnlyItsOwnHostsHaveAdmins(t *testing.T) {
+func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{GuestDomain: true, Accounts: map[string]string{bossJID: "secret"}})
 	ctx := timeout(t, 90*time.Second)
@@ -78,7 +78,7 @@ func TestOnProsodyOnlyItsOwnHostsHaveAdmins(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAfterARestartAdminsAreShownAnew(t *testing.T) {
+func TestAdmin_VerifiedAgainAfterARestart(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	if err := s.srv.Restart(s.ctx); err != nil {

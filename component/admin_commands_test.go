@@ -35,7 +35,7 @@ func (s *scene) step(t *testing.T, node, session, action string, fields ...strin
 	return answer, sid
 }
 
-func TestOnProsodyAnAdminRunsEachCommand(t *testing.T) {
+func TestAdmin_RunsEachCommand(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)
@@ -84,7 +84,7 @@ func TestOnProsodyAnAdminRunsEachCommand(t *testing.T) {
 	has(t, "a canceled command", answer, "status='canceled'")
 }
 
-func TestOnProsodyASessionIsKnownToItsOwnerAlone(t *testing.T) {
+func TestAdmin_CommandSessionIsOfItsOwner(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule, adminIs(clerkJID))
 	eventually(t, 10*time.Second, "Prosody vouches for both", func() bool { return s.c.Wiring().Admins[1].Local })
@@ -98,7 +98,7 @@ func TestOnProsodyASessionIsKnownToItsOwnerAlone(t *testing.T) {
 	has(t, "the owner", answer, "completed")
 }
 
-func TestOnProsodyTenThousandOpenCommandsHarmNobody(t *testing.T) {
+func TestAdmin_TenThousandOpenCommands(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	ids := make(map[string]bool)
@@ -123,7 +123,7 @@ func TestOnProsodyTenThousandOpenCommandsHarmNobody(t *testing.T) {
 	has(t, "the last session", answer, "completed")
 }
 
-func TestOnProsodyADomainIsLearntAnewAtMostOnceAMinute(t *testing.T) {
+func TestAdmin_ResyncOnceAMinute(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)
@@ -152,7 +152,7 @@ func TestOnProsodyADomainIsLearntAnewAtMostOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestOnProsodyWithoutTheModuleNothingIsMadeUp(t *testing.T) {
+func TestAdmin_WithoutTheModule(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]prosodytest.Options{
 		"rooms are hidden": {HideRooms: true}, "rooms are open": {},
@@ -204,7 +204,7 @@ func textOf(t *testing.T, st prosodytest.Stanza) string {
 	return m.Body
 }
 
-func TestOnProsodyAnAdminChats(t *testing.T) {
+func TestAdmin_Chat(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)
@@ -246,7 +246,7 @@ func TestOnProsodyAnAdminChats(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAWatcherIsToldUntilItIsGone(t *testing.T) {
+func TestAdmin_WatchEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	planning := "planning@muc.meet.jitsi"
 	for name, tt := range map[string]struct {
@@ -332,7 +332,7 @@ func TestOnProsodyAWatcherIsToldUntilItIsGone(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAClientThatGoesOfflineIsToldNoMore(t *testing.T) {
+func TestAdmin_WatchEndsOffline(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	planning := s.srv.Room("planning")
@@ -354,7 +354,7 @@ func TestOnProsodyAClientThatGoesOfflineIsToldNoMore(t *testing.T) {
 	}
 }
 
-func TestOnProsodyHostileStanzasOfAnAdminEndNothing(t *testing.T) {
+func TestAdmin_HostileStanzas(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)

@@ -174,7 +174,7 @@ func conversation(t *testing.T, s *scene, who *prosodytest.Client, component str
 	}
 }
 
-func TestOnProsodyWhoIsNoAdminSeesAComponentThatDoesNothing(t *testing.T) {
+func TestAdmin_InvisibleToOthers(t *testing.T) {
 	t.Parallel()
 	o := withModule
 	o.Components = []string{"idle.meet.jitsi"}
@@ -198,7 +198,7 @@ func TestOnProsodyWhoIsNoAdminSeesAComponentThatDoesNothing(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAnAdminBrowses(t *testing.T) {
+func TestAdmin_Browses(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	s.populate(t)
@@ -245,7 +245,7 @@ func page(t *testing.T, s *scene, of, set string) (nodes []string, xml string) {
 	return nodes, xml
 }
 
-func TestOnProsodyLongListsComeInPages(t *testing.T) {
+func TestAdmin_Paging(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
 	var want []string
@@ -318,7 +318,7 @@ func (p parting) Write(b []byte) (int, error) {
 	return n + m, err
 }
 
-func TestOnProsodyALongAnswerThatIsPartedIsNotHeldUp(t *testing.T) {
+func TestAdmin_SplitAnswerIsNotDelayed(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule, func(c *component.Config) {
 		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -29,7 +29,7 @@ func slixmpp(t *testing.T) string {
 	return ""
 }
 
-func TestOnProsodyAnAdminWithSlixmppCanDoEverything(t *testing.T) {
+func TestAdmin_Slixmpp(t *testing.T) {
 	t.Parallel()
 	python := slixmpp(t)
 	s := newScene(t, withModule)

@@ -102,7 +102,7 @@ func reasonOf(err error) occupancy.Reason {
 	return ""
 }
 
-func TestARoomIsAskedByDisco(t *testing.T) {
+func TestRoom_ByDisco(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := componenttest.New("secret", serve(muc(roomInfo)))
 		c, stop := start(t, config(srv.Dial))
@@ -132,7 +132,7 @@ func TestARoomIsAskedByDisco(t *testing.T) {
 	})
 }
 
-func TestAHiddenRoomIsUnknownAndNeverEmpty(t *testing.T) {
+func TestRoom_HiddenIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := componenttest.New("secret", serve(muc(forbidden)))
 		c, stop := start(t, config(srv.Dial))
@@ -152,7 +152,7 @@ func TestAHiddenRoomIsUnknownAndNeverEmpty(t *testing.T) {
 	})
 }
 
-func TestManyCallersOfOneRoomCostOneQuestionASecond(t *testing.T) {
+func TestRoom_CallersShareAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var questions atomic.Int32
 		answer := muc(roomInfo)
@@ -229,7 +229,7 @@ func TestRoom_HonoursItsContext(t *testing.T) {
 	})
 }
 
-func TestASilentServerAtTheHandshakeIsLeftAfterItsDeadline(t *testing.T) {
+func TestReconnect_SilentHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := componenttest.New("secret", (*componenttest.Conn).Drain, serve(muc(roomInfo)))
 		c, stop := start(t, config(srv.Dial))
@@ -248,7 +248,7 @@ func TestASilentServerAtTheHandshakeIsLeftAfterItsDeadline(t *testing.T) {
 	})
 }
 
-func TestAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
+func TestReconnect_HalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		half := func(c *componenttest.Conn) error {
 			if err := c.Handshake(); err != nil {
@@ -279,7 +279,7 @@ func TestAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
 	})
 }
 
-func TestWaitsGrowToHalfAMinuteAndAQuestionCutsThemShort(t *testing.T) {
+func TestReconnect_Backoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials []time.Time
 		refuse := func(context.Context, string, string) (net.Conn, error) {
@@ -312,7 +312,7 @@ func TestWaitsGrowToHalfAMinuteAndAQuestionCutsThemShort(t *testing.T) {
 	})
 }
 
-func TestWhatOnlyAnOperatorCanMendIsTriedOnceAMinute(t *testing.T) {
+func TestReconnect_OperatorProblemsOnceAMinute(t *testing.T) {
 	refuse := func(condition string) componenttest.Script {
 		return func(c *componenttest.Conn) error {
 			if _, err := c.Open(""); err != nil {
@@ -358,7 +358,7 @@ func TestWhatOnlyAnOperatorCanMendIsTriedOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestQuestionsUnderWayEndWithTheSession(t *testing.T) {
+func TestRoom_PendingQuestionsEndWithTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dying := func(c *componenttest.Conn) error {
 			if err := c.Handshake(); err != nil {
@@ -393,7 +393,7 @@ func TestQuestionsUnderWayEndWithTheSession(t *testing.T) {
 	})
 }
 
-func TestAStopEndsTheStreamInGoodOrder(t *testing.T) {
+func TestComponent_StopEndsTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := componenttest.New("secret", serve(muc(roomInfo)))
 		c, stop := start(t, config(srv.Dial))
@@ -409,7 +409,7 @@ func TestAStopEndsTheStreamInGoodOrder(t *testing.T) {
 	})
 }
 
-func TestADomainThatIsNoMUCIsNeverAskedAboutRooms(t *testing.T) {
+func TestDiscovery_NoMUCIsNeverAskedAboutRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, answer := range map[string]string{
 			"a virtual host":  `<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im'/></query>`,

@@ -15,7 +15,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
+func TestServices_FindsMUCs(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{MUCPrefix: "conference", HostModules: map[string][]string{"lobby.meet.jitsi": {"room_participants_api"}}})
 	for name, cfg := range map[string]func(*component.Config){
@@ -50,7 +50,7 @@ func TestOnProsodyItsMUCServicesAreFoundWhateverIsWatched(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAModuleThatDoesNotListUsIsNamed(t *testing.T) {
+func TestDiscovery_NotAllowed(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, GlobalConfig: `room_participants_components = { "other.meet.jitsi" }`})
 	c := on(t, srv)
@@ -69,7 +69,7 @@ func TestOnProsodyAModuleThatDoesNotListUsIsNamed(t *testing.T) {
 	}
 }
 
-func TestOnProsodyItsClockIsCompared(t *testing.T) {
+func TestClockOffset_IsMeasured(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	c := on(t, srv)

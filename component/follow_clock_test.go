@@ -11,7 +11,7 @@ import (
 )
 
 // After a freeze what had waited in the socket may come in before it is noticed that nothing came for long.
-func TestABatchThatComesTooLateIsNoSignOfLife(t *testing.T) {
+func TestFollow_LateBatchResyncs(t *testing.T) {
 	const late = 13 * time.Second // between two looks at how long it is silent
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
@@ -31,7 +31,7 @@ func TestABatchThatComesTooLateIsNoSignOfLife(t *testing.T) {
 	})
 }
 
-func TestOldNewsIsAsOldAsItSays(t *testing.T) {
+func TestFollow_DelayedBatchKeepsItsAge(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		time.Sleep(4 * time.Second)
@@ -50,7 +50,7 @@ func TestOldNewsIsAsOldAsItSays(t *testing.T) {
 	})
 }
 
-func TestAQuickBatchTellsHowTheClocksStand(t *testing.T) {
+func TestFollow_QuickBatchSetsTheClock(t *testing.T) {
 	for slow, want := range map[time.Duration]time.Duration{
 		700 * time.Millisecond: 0,
 		3 * time.Second:        3 * time.Second, // who is that slow to answer is not taken for younger than it is
@@ -70,7 +70,7 @@ func TestAQuickBatchTellsHowTheClocksStand(t *testing.T) {
 	}
 }
 
-func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
+func TestRoom_StaleReplicaIsUnknown(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		if epoch == "e1" {
 			m.send(epoch, 1, 100, synced, oneRoom)
@@ -90,7 +90,7 @@ func TestACopyThatIsTooOldIsNoAnswer(t *testing.T) {
 	})
 }
 
-func TestHowFarProsodysClockIsAheadIsNeverMoreThanItCanBe(t *testing.T) {
+func TestClockOffset_UpperBound(t *testing.T) {
 	for name, c := range map[string]struct {
 		told bool
 		by   time.Duration

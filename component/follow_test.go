@@ -9,7 +9,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestASnapshotIsAcknowledgedAndServed(t *testing.T) {
+func TestFollow_AcknowledgesSnapshot(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, "", oneRoom)
 		m.send(epoch, 2, 100, synced, "")
@@ -24,7 +24,7 @@ func TestASnapshotIsAcknowledgedAndServed(t *testing.T) {
 	})
 }
 
-func TestABatchInAMessageIsAppliedAndNotAnswered(t *testing.T) {
+func TestFollow_BatchInAMessage(t *testing.T) {
 	const more = "<room jid='planning@muc.meet.jitsi'>+\tbob\tbob@meet.jitsi/x\tparticipant\tnone\n</room>"
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
@@ -43,7 +43,7 @@ func TestABatchInAMessageIsAppliedAndNotAnswered(t *testing.T) {
 	})
 }
 
-func TestMessagesOfNobodyChangeNothing(t *testing.T) {
+func TestFollow_IgnoresForeignMessages(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		const gone, none = "<gone jid='planning@muc.meet.jitsi'/>", "synced='1' rooms='0' occupants='0'"
@@ -63,7 +63,7 @@ func TestMessagesOfNobodyChangeNothing(t *testing.T) {
 	})
 }
 
-func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
+func TestFollow_ResyncsOnGap(t *testing.T) {
 	whole := func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 	}
@@ -104,7 +104,7 @@ func TestWhatIsMissingHasTheCopyMadeAnew(t *testing.T) {
 	}
 }
 
-func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
+func TestFollow_WrongTotalsAreUnknown(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		if epoch == "e1" {
 			m.send(epoch, 1, 100, synced, oneRoom)
@@ -123,7 +123,7 @@ func TestACopyThatProvesWrongIsNoAnswer(t *testing.T) {
 	})
 }
 
-func TestBatchesOfNobodyAreRefused(t *testing.T) {
+func TestFollow_RejectsForeignBatches(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		time.Sleep(time.Second)
@@ -145,7 +145,7 @@ func TestBatchesOfNobodyAreRefused(t *testing.T) {
 	})
 }
 
-func TestAModuleThatIsUnloadedIsNotTrustedAnyMore(t *testing.T) {
+func TestFollow_ModuleUnloaded(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		m.mu.Lock()

@@ -44,7 +44,7 @@ func wantMeasured(t *testing.T, got, want map[string]string) {
 	}
 }
 
-func TestWhatTheModuleTellsIsMeasured(t *testing.T) {
+func TestMetrics_WithTheModule(t *testing.T) {
 	const more = "<room jid='planning@muc.meet.jitsi'>+\tbob\tbob@meet.jitsi/x\tparticipant\tnone\n</room>" +
 		"<room jid='zoo@muc.meet.jitsi' new='1' facts='1'>+\tfocus\tfocus@auth.meet.jitsi/focus\tmoderator\towner\n</room>"
 	follow(t, func(m *module, epoch string) {
@@ -75,7 +75,7 @@ func TestWhatTheModuleTellsIsMeasured(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotKnownIsNotMeasured(t *testing.T) {
+func TestMetrics_UnknownIsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(componenttest.New("secret", serve(muc(roomInfo))).Dial)
 		c, err := component.New(cfg)
@@ -97,7 +97,7 @@ func TestWhatIsNotKnownIsNotMeasured(t *testing.T) {
 	})
 }
 
-func TestACopyThatIsTooOldIsNotMeasured(t *testing.T) {
+func TestMetrics_StaleIsAbsent(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		if epoch == "e1" {
 			m.send(epoch, 1, 100, synced, oneRoom)

@@ -26,7 +26,7 @@ func watchAll(c *component.Config) {
 	c.MUCDomains = []jid.JID{jid.MustParse("muc.meet.jitsi"), jid.MustParse("breakout.meet.jitsi"), jid.MustParse("lobby.meet.jitsi")}
 }
 
-func TestOnProsodyWithTheModuleTheCountIsOfPeopleAndExact(t *testing.T) {
+func TestRoom_ModuleCountsPeople(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 60*time.Second)
@@ -249,7 +249,7 @@ func TestRoom_PrefixHidesNoOneElseOnItsDomain(t *testing.T) {
 	}
 }
 
-func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
+func TestFollow_ReplicaReturnsAfterARestart(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 90*time.Second)
@@ -282,7 +282,7 @@ func TestOnProsodyTheCopyComesBackAfterARestart(t *testing.T) {
 	})
 }
 
-func TestStoredRooms_AreExactAfterARestartOrUnknown(t *testing.T) {
+func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	t.Parallel()
 	o := withModule
 	o.HostConfig = map[string]string{"muc.meet.jitsi": "storage = \"internal\"\nroom_participants_heartbeat = 1"}
@@ -330,7 +330,7 @@ func TestStoredRooms_AreExactAfterARestartOrUnknown(t *testing.T) {
 	}
 }
 
-func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
+func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 	t.Parallel()
 	for version, says := range map[string]string{"2": "update PPCH to the release that the module is from", "0": "replace the module's file by that of this PPCH", "x": "replace the module's file"} {
 		t.Run(version, func(t *testing.T) {
@@ -364,7 +364,7 @@ func TestModule_OfAnotherProtocolIsRefusedInWords(t *testing.T) {
 
 // Whoever has joined sees that a moment before the module's batch arrives, and who asks at once may be answered without it.
 // That answer is of before the join, and says so.
-func TestRoom_AnAnswerThatLacksAJoinIsAsOfBeforeIt(t *testing.T) {
+func TestRoom_AsOfIsBeforeAMissingJoin(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 60*time.Second)

@@ -78,7 +78,7 @@ func asClientsWrite(room string) string {
 	return tenantRoom.ReplaceAllString(room, "$2@muc.$1.")
 }
 
-func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
+func TestRoom_OpenRoomOnProsody(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
 	ctx := timeout(t, 60*time.Second)
@@ -133,7 +133,7 @@ func TestOnProsodyAnOpenRoomIsCountedAsItIs(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAChangeIsSeenAfterASecond(t *testing.T) {
+func TestRoom_ChangeIsSeenAfterASecond(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	ctx := timeout(t, 60*time.Second)
@@ -165,7 +165,7 @@ func TestOnProsodyAChangeIsSeenAfterASecond(t *testing.T) {
 	eventually(t, 5*time.Second, "no room again", count(0))
 }
 
-func TestOnProsodyAHiddenRoomIsKnownToExistAndNoMore(t *testing.T) {
+func TestRoom_HiddenRoomOnProsody(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
 	ctx := timeout(t, 60*time.Second)
@@ -192,7 +192,7 @@ func TestOnProsodyAHiddenRoomIsKnownToExistAndNoMore(t *testing.T) {
 	}
 }
 
-func TestOnProsodyEachFaultOfTheWiringIsNamed(t *testing.T) {
+func TestProsody_NamesConnectionProblems(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	for name, tt := range map[string]struct {
@@ -225,7 +225,7 @@ func TestOnProsodyEachFaultOfTheWiringIsNamed(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAWrongMUCDomainIsNamed(t *testing.T) {
+func TestProsody_NamesWrongMUCDomain(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	for name, domain := range map[string]string{
@@ -246,7 +246,7 @@ func TestOnProsodyAWrongMUCDomainIsNamed(t *testing.T) {
 	}
 }
 
-func TestOnProsodyAnotherInstanceThatTakesTheNameIsNotFought(t *testing.T) {
+func TestProsody_ConflictBacksOff(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
 	c := on(t, srv)
@@ -267,7 +267,7 @@ func TestOnProsodyAnotherInstanceThatTakesTheNameIsNotFought(t *testing.T) {
 	}
 }
 
-func TestOnProsodyARestartIsUnknownInBetweenAndRightAfterwards(t *testing.T) {
+func TestProsody_Restart(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	ctx := timeout(t, 120*time.Second)
@@ -309,7 +309,7 @@ func TestOnProsodyARestartIsUnknownInBetweenAndRightAfterwards(t *testing.T) {
 	})
 }
 
-func TestOnProsodyASilentServerAtTheHandshakeIsLeft(t *testing.T) {
+func TestProsody_SilentHandshake(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	// A frozen Prosody: the kernel accepts connections, and nobody reads them.
@@ -330,7 +330,7 @@ func TestOnProsodyASilentServerAtTheHandshakeIsLeft(t *testing.T) {
 	})
 }
 
-func TestOnProsodyAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
+func TestProsody_HalfOpen(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")
@@ -353,7 +353,7 @@ func TestOnProsodyAHalfOpenConnectionIsNoticedWithinAMinute(t *testing.T) {
 	})
 }
 
-func TestOnProsodyHostileStanzasOfAGuestEndNothing(t *testing.T) {
+func TestProsody_HostileStanzasOfAGuest(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	ctx := timeout(t, 120*time.Second)

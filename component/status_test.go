@@ -79,7 +79,7 @@ func TestComponent_ReportsEveryStatus(t *testing.T) {
 }
 
 // A read that needs a connection brings on the next attempt; what only looks at the status does not.
-func TestComponent_ReadsHurryTheConnection(t *testing.T) {
+func TestReconnect_ReadsCutTheWait(t *testing.T) {
 	for name, c := range map[string]struct {
 		read  func(d *occupancy.Directory)
 		hurry bool

@@ -21,7 +21,7 @@ const (
 	bob = "bob@example.org/desk"
 )
 
-func TestACommandOfSeveralStepsGoesForthAndBack(t *testing.T) {
+func TestResponder_StepsForthAndBack(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	a, _ := ask(t, r, ann, command("node='order' action='execute'", ""))
 	sid := a.Command.Session
@@ -47,7 +47,7 @@ func TestACommandOfSeveralStepsGoesForthAndBack(t *testing.T) {
 	}
 }
 
-func TestACommandIsCanceled(t *testing.T) {
+func TestResponder_Cancel(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	a, _ := ask(t, r, ann, command("node='order'", ""))
 	a, raw := ask(t, r, ann, command("node='order' action='cancel' sessionid='"+a.Command.Session+"'", ""))
@@ -56,7 +56,7 @@ func TestACommandIsCanceled(t *testing.T) {
 	}
 }
 
-func TestATableHoldsAnyText(t *testing.T) {
+func TestTable_HoldsAnyText(t *testing.T) {
 	a, raw := ask(t, newResponder(adhoc.Config{}), ann, command("node='menu'", ""))
 	if a.Command.Status != "completed" || a.Command.Form[0].Type != "result" {
 		t.Fatalf("got %s", raw)
@@ -83,7 +83,7 @@ func open(t *testing.T, r *adhoc.Responder, from string) string {
 	return a.Command.Session
 }
 
-func TestWhatIsWrongIsRefusedInTheWordsOfTheXEP(t *testing.T) {
+func TestResponder_RefusesByXEP0050(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	mine, hers := open(t, r, ann), open(t, r, bob)
 	over := open(t, r, ann)
@@ -124,7 +124,7 @@ func TestWhatIsWrongIsRefusedInTheWordsOfTheXEP(t *testing.T) {
 	}
 }
 
-func TestAnotherClientOfTheSameAccountCantGoOn(t *testing.T) {
+func TestResponder_SessionIsOfOneClient(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	sid := open(t, r, ann)
 	a, raw := ask(t, r, "ann@example.org/phone", command("node='order' action='next' sessionid='"+sid+"'", submit("what", "tea")))
@@ -133,7 +133,7 @@ func TestAnotherClientOfTheSameAccountCantGoOn(t *testing.T) {
 	}
 }
 
-func TestACommandWaitsForItsRequesterForATime(t *testing.T) {
+func TestResponder_IdleSessionsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newResponder(adhoc.Config{Idle: time.Minute})
 		sid, forgotten := open(t, r, ann), open(t, r, ann)
@@ -154,7 +154,7 @@ func TestACommandWaitsForItsRequesterForATime(t *testing.T) {
 	})
 }
 
-func TestTenThousandOpenCommandsOfOneAccountCostNoMoreThanTen(t *testing.T) {
+func TestResponder_BoundsSessionsOfAnAccount(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	others := open(t, r, bob)
 	var last string
@@ -171,7 +171,7 @@ func TestTenThousandOpenCommandsOfOneAccountCostNoMoreThanTen(t *testing.T) {
 	}
 }
 
-func TestManyAccountsTogetherAreBounded(t *testing.T) {
+func TestResponder_BoundsAllSessions(t *testing.T) {
 	r := newResponder(adhoc.Config{Total: 100})
 	for i := range 100 {
 		open(t, r, fmt.Sprintf("user%d@example.org/x", i))
@@ -184,7 +184,7 @@ func TestManyAccountsTogetherAreBounded(t *testing.T) {
 	}
 }
 
-func TestACommandThatLeadsInCirclesRemembersALimitedWayBack(t *testing.T) {
+func TestResponder_BoundsStepsBack(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	a, _ := ask(t, r, ann, command("node='circle'", ""))
 	sid := a.Command.Session
@@ -204,7 +204,7 @@ func TestACommandThatLeadsInCirclesRemembersALimitedWayBack(t *testing.T) {
 	}
 }
 
-func TestStepsSentAtOnceAreDoneOneByOne(t *testing.T) {
+func TestResponder_ConcurrentStepsRunOneByOne(t *testing.T) {
 	var runs atomic.Int32
 	slow := func(adhoc.Request) (adhoc.Reply, error) {
 		runs.Add(1)
@@ -233,7 +233,7 @@ func TestStepsSentAtOnceAreDoneOneByOne(t *testing.T) {
 	}
 }
 
-func TestCommandsAreFoundByDisco(t *testing.T) {
+func TestResponder_Disco(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	var got []string
 	_ = r.ForItems("http://jabber.org/protocol/commands", func(i items.Item) error {

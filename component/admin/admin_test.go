@@ -19,7 +19,7 @@ func items(node, set string) string {
 
 var nodes = regexp.MustCompile(` node="([^"]*)"`)
 
-func TestAPageNeverGrowsTooLong(t *testing.T) {
+func TestPage_IsBounded(t *testing.T) {
 	s := newStage(t)
 	// As long as an address can be, and then some: everything in it is escaped to five or six bytes.
 	for i := range 300 {
@@ -53,7 +53,7 @@ func TestAPageNeverGrowsTooLong(t *testing.T) {
 	}
 }
 
-func TestListsAndTablesNeverGrowTooLong(t *testing.T) {
+func TestCommands_RepliesAreBounded(t *testing.T) {
 	s := newStage(t)
 	long := strings.Repeat("&", 900)
 	for i := range 300 {
@@ -93,7 +93,7 @@ func TestListsAndTablesNeverGrowTooLong(t *testing.T) {
 	}
 }
 
-func TestWhatStrangersChoseStaysOnItsLine(t *testing.T) {
+func TestShow_KeepsNamesOnTheirLine(t *testing.T) {
 	s := newStage(t)
 	s.rooms["a%0ab"] = []occupancy.Occupant{
 		{ID: "1", Name: "Eve\nAda, for 2h\u2028\u202egnp.exe\u200b\x01"}, {ID: "2", Name: " \t\u202e "}, {ID: "3\n", Name: strings.Repeat("é", 200)},
@@ -120,7 +120,7 @@ func TestWhatStrangersChoseStaysOnItsLine(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsNoNumber(t *testing.T) {
+func TestHandler_UnknownIsNoNumber(t *testing.T) {
 	s := newStage(t)
 	s.set(t, "planning")
 	info := func(node string) string {

@@ -8,7 +8,7 @@ import (
 )
 
 // A domain is forgotten and loaded while an admin looks at it: no answer says that nothing is there.
-func TestFace_ForgottenIsNeverEmpty(t *testing.T) {
+func TestHandler_ForgottenIsNeverEmpty(t *testing.T) {
 	s := newStage(t)
 	s.set(t, "[acme]daily")
 	ctx, stop := context.WithCancel(t.Context())

@@ -96,7 +96,7 @@ var echo = xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartE
 	return err
 })
 
-func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
+func TestSession_InvisibleToOthers(t *testing.T) {
 	withAdmin := guarded(account, echo)
 	for i, from := range []string{
 		"guest@meet.jitsi/x", "clerk@auth.meet.jitsi/x", "auth.meet.jitsi", "auth.meet.jitsi/x", "auth.meet.jitsi/boss@auth.meet.jitsi",
@@ -125,7 +125,7 @@ func TestWhoIsNoAdminGetsTheSameBytesAsFromAComponentThatHasNone(t *testing.T) {
 	}
 }
 
-func TestAnAdminIsAnsweredOnceAndFromTheAddressThatWasAsked(t *testing.T) {
+func TestSession_AnswersOnceFromTheAddressAsked(t *testing.T) {
 	serve := guarded(account, echo)
 	for from, want := range map[string]string{boss: "result", "BOSS@Auth.meet.jitsi/desk": "result", "guest@meet.jitsi/x": "error"} {
 		ours, theirs := net.Pipe()
@@ -157,7 +157,7 @@ func TestAnAdminIsAnsweredOnceAndFromTheAddressThatWasAsked(t *testing.T) {
 	}
 }
 
-func TestMoreThanCanBeAnsweredIsRefusedAtOnce(t *testing.T) {
+func TestSession_FullQueueRefuses(t *testing.T) {
 	slow := make(chan struct{})
 	release := sync.OnceFunc(func() { close(slow) })
 	handler := xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {

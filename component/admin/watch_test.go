@@ -45,7 +45,7 @@ func (s *stage) join(t testing.TB, room, nick string) {
 	s.set(t)
 }
 
-func TestAWatcherGetsOneMessageASecondOfBoundedLength(t *testing.T) {
+func TestWatch_RateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.set(t, "planning")
@@ -75,7 +75,7 @@ func TestAWatcherGetsOneMessageASecondOfBoundedLength(t *testing.T) {
 	})
 }
 
-func TestAClientOfWhichProsodyWouldNotTellIsAskedWhetherItIsThere(t *testing.T) {
+func TestWatch_PingsSilentClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.set(t, "planning")
@@ -128,7 +128,7 @@ func TestAClientOfWhichProsodyWouldNotTellIsAskedWhetherItIsThere(t *testing.T) 
 	})
 }
 
-func TestThereAreSoManyWatchersAndNoMore(t *testing.T) {
+func TestWatch_BoundsWatchers(t *testing.T) {
 	s := newStage(t)
 	for i := range 100 {
 		if got := s.send(t, chat(fmt.Sprintf("admin%d@auth.meet.jitsi/x", i), "watch all")); !strings.Contains(got, "you are told") {
@@ -153,7 +153,7 @@ func TestThereAreSoManyWatchersAndNoMore(t *testing.T) {
 	}
 }
 
-func TestPresenceThatOnlyChangesItsStatusIsNoNews(t *testing.T) {
+func TestWatch_StatusChangeIsIgnored(t *testing.T) {
 	s := newStage(t)
 	if got := s.send(t, presence(boss, "")); !strings.Contains(got, "you are told") {
 		t.Errorf("got %s", got)

@@ -77,7 +77,7 @@ var samples = []struct {
 	{"batch-unseen.xml", protocol.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},
 }
 
-func TestSamples(t *testing.T) {
+func TestProtocol_Samples(t *testing.T) {
 	files, err := filepath.Glob("../../prosody/samples/*.xml")
 	if err != nil || len(files) != len(samples) {
 		t.Errorf("got %d samples in files, %v; want the %d of the table", len(files), err, len(samples))
@@ -164,7 +164,7 @@ func inRoom(text string) string { return inBatch("<room jid='r@muc.x'>" + text +
 // ann is the occupant of the line "+ann".
 var ann = []occupancy.Delta{{Room: "r@muc.x", Present: []occupancy.Occupant{{ID: "ann"}}}}
 
-func TestBatchToleratesWhatItDoesNotKnow(t *testing.T) {
+func TestDecodeBatch_SkipsUnknown(t *testing.T) {
 	for _, c := range []struct {
 		name, in string
 		want     []occupancy.Delta
@@ -193,7 +193,7 @@ func TestBatchToleratesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestBatchRefusesWhatIsWrong(t *testing.T) {
+func TestDecodeBatch_Refuses(t *testing.T) {
 	start := "<batch xmlns='" + protocol.Namespace + "' "
 	for _, c := range []struct{ name, in, want string }{
 		{"another element", "<beat xmlns='" + protocol.Namespace + "' epoch='e' seq='1'/>", "<beat"},
@@ -245,7 +245,7 @@ func TestBatchRefusesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSubscribedRefusesWhatIsWrong(t *testing.T) {
+func TestSubscribed_Refuses(t *testing.T) {
 	for _, c := range []struct{ name, attrs, want string }{
 		{"no epoch", "heartbeat='5'", "epoch"},
 		{"no time", "epoch='e' heartbeat='5'", `at ""`},

@@ -112,7 +112,7 @@ func naked(domain string, c net.Conn) error {
 	return x.Serve(mux.New(xcomponent.NSAccept))
 }
 
-func TestNoHostileStanzaEndsTheStreamAndEveryQuestionIsAnswered(t *testing.T) {
+func TestGuard_HostileStanzas(t *testing.T) {
 	for i, tt := range componenttest.Hostile {
 		t.Run(tt.Name, func(t *testing.T) {
 			id := fmt.Sprintf("id-%d", i)
@@ -137,7 +137,7 @@ func TestNoHostileStanzaEndsTheStreamAndEveryQuestionIsAnswered(t *testing.T) {
 }
 
 // This is why the guard and the neutralizer are there: if mellium bears all this one day, they can go.
-func TestMelliumAloneDoesNotBearTheHostileStanzas(t *testing.T) {
+func TestGuard_IsNeeded(t *testing.T) {
 	var fatal []string
 	for _, tt := range componenttest.Hostile {
 		if _, alive := exchange(t, naked, forward(t, componenttest.Fill(tt.XML, own, "x"), "guest@meet.jitsi/x")); !alive {
@@ -150,7 +150,7 @@ func TestMelliumAloneDoesNotBearTheHostileStanzas(t *testing.T) {
 	t.Logf("%d of %d end a naked session: %q", len(fatal), len(componenttest.Hostile), fatal)
 }
 
-func TestAStanzaFromAnAddressThatPRECISRefusesIsAnsweredToThatAddress(t *testing.T) {
+func TestGuard_RepliesToInvalidJID(t *testing.T) {
 	for _, from := range []string{"guest@meet.jitsi/\u115f", "guest@under_score.example/x", "a b@meet.jitsi", "@", "x@y@z//"} {
 		got, alive := exchange(t, guarded(), forward(t, `<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, from))
 		want := []answer{{"1", "error", from, own, "service-unavailable"}}
@@ -160,7 +160,7 @@ func TestAStanzaFromAnAddressThatPRECISRefusesIsAnsweredToThatAddress(t *testing
 	}
 }
 
-func TestAHandlersAnswerIsSentOnlyWhenItIsWhole(t *testing.T) {
+func TestGuard_SendsWholeAnswersOnly(t *testing.T) {
 	result := func(iq stanza.IQ, t xmlstream.TokenReadEncoder, _ *xml.StartElement) error {
 		_, err := xmlstream.Copy(t, iq.Result(nil))
 		return err

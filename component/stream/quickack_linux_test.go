@@ -8,7 +8,7 @@ import (
 )
 
 // What was read is acknowledged by the time it is here: else Nagle's algorithm on Prosody's side keeps back what follows.
-func TestWhatIsReadIsAcknowledgedAtOnce(t *testing.T) {
+func TestQuickAck_AcknowledgesAtOnce(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
