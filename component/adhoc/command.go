@@ -11,41 +11,41 @@ type Command struct {
 	// Node names the command for programs, Name for people.
 	Node, Name string
 
-	// Start is called when somebody executes the command. Its Request has no form.
+	// Start begins the command. Its Request has no form.
 	Start Stage
 }
 
 // Stage is one step of a command.
-// The requester waits for it meanwhile, so it should not take long. It may be called by several goroutines at once.
+// The requester waits for it, so it should not take long. Several goroutines may call it at once.
 //
-// An error of type [Error] or stanza.Error is sent as it is; of others the requester learns only that there was one.
-// After an error the command is where it was before: the requester may try that step again.
+// An error of type [Error] or stanza.Error is sent as it is; any other as internal-server-error.
+// After an error the requester may try the same step again.
 type Stage func(Request) (Reply, error)
 
-// Request is what a stage is asked.
+// Request is the input of a stage.
 type Request struct {
 	// From is the full JID of the requester.
 	From jid.JID
 
-	// Form is what was filled in; it holds nothing where there was no form.
+	// Form is the submitted form, empty where there was none.
 	Form Submission
 }
 
-// Reply is what the requester is shown.
+// Reply is what a stage shows to the requester.
 type Reply struct {
-	// Notes are short remarks, in their order.
+	// Notes are short remarks, in this order.
 	Notes []commands.Note
 
-	// Form is to be filled in where there is a Next, and is a result otherwise. It may be nil.
+	// Form asks for input if Next is set, and is a result otherwise. It may be nil.
 	Form *form.Data
 
-	// Table is a result. It may be nil; there is no use in both a form and a table.
+	// Table is a result. It may be nil; use either a form or a table.
 	Table *Table
 
-	// Next takes what was filled in. Nil means that the command is completed.
+	// Next takes the submitted form. Nil completes the command.
 	Next Stage
 
-	// Last is whether Next will complete the command: it is "complete" then that is offered, and "next" otherwise.
+	// Last is whether Next completes the command: then the requester is offered "complete" instead of "next".
 	Last bool
 }
 
@@ -59,7 +59,7 @@ func note(typ commands.NoteType, text string) Reply {
 	return Reply{Notes: []commands.Note{{Type: typ, Value: text}}}
 }
 
-// actions returns what the requester may do next, given whether there is a step before. XEP-0050 §3.4.
+// actions returns what the requester may do next; back is whether there is a step before. XEP-0050 §3.4.
 func (r Reply) actions(back bool) commands.Actions {
 	next := commands.Next
 	if r.Last {

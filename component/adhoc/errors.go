@@ -9,7 +9,7 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-// Error is a stanza error with the condition of XEP-0050 §4.5 that says more.
+// Error is a stanza error with a condition of XEP-0050 §4.5.
 type Error struct {
 	Stanza stanza.Error
 
@@ -30,7 +30,7 @@ func (e Error) Error() string { return "adhoc: " + e.Stanza.Error() }
 // Unwrap returns the stanza error.
 func (e Error) Unwrap() error { return e.Stanza }
 
-// BadPayload is the error for a form that was filled in wrongly. The text is for people.
+// BadPayload returns the error for an invalid form. The text is for people.
 func BadPayload(text string) Error {
 	return refusal(stanza.Modify, stanza.BadRequest, "bad-payload", text)
 }
@@ -43,18 +43,18 @@ func refusal(typ stanza.ErrorType, condition stanza.Condition, specific, text st
 	return e
 }
 
-// What a Responder refuses by itself.
+// The errors of a Responder itself.
 var (
-	errNoCommand       = refusal(stanza.Cancel, stanza.ItemNotFound, "", "there is no such command")
-	errMalformedAction = refusal(stanza.Modify, stanza.BadRequest, "malformed-action", "an action is execute, next, prev, complete or cancel")
+	errNoCommand       = refusal(stanza.Cancel, stanza.ItemNotFound, "", "unknown command")
+	errMalformedAction = refusal(stanza.Modify, stanza.BadRequest, "malformed-action", "unknown action; use execute, next, prev, complete or cancel")
 	errBadAction       = refusal(stanza.Modify, stanza.BadRequest, "bad-action", "that action is not possible now")
-	errBadSession      = refusal(stanza.Modify, stanza.BadRequest, "bad-sessionid", "there is no such session; execute the command again")
-	errExpired         = refusal(stanza.Cancel, stanza.NotAllowed, "session-expired", "the session has expired; execute the command again")
+	errBadSession      = refusal(stanza.Modify, stanza.BadRequest, "bad-sessionid", "unknown session; start the command again")
+	errExpired         = refusal(stanza.Cancel, stanza.NotAllowed, "session-expired", "the session has expired; start the command again")
 	errBadForm         = BadPayload("the form can't be read")
-	errTooMany         = refusal(stanza.Wait, stanza.ResourceConstraint, "", "too many commands are under way; try again in some minutes")
+	errTooMany         = refusal(stanza.Wait, stanza.ResourceConstraint, "", "too many commands are running; try again in a few minutes")
 )
 
-// asError returns what the requester is told of an error.
+// asError returns the error that is sent to the requester.
 func asError(err error) Error {
 	var refused Error
 	if errors.As(err, &refused) {

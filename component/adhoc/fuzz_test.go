@@ -10,7 +10,7 @@ import (
 	"ppch/component/adhoc"
 )
 
-// wellFormed reports whether s is one element and nothing else, as everything is that comes off a stream.
+// wellFormed reports whether s is one element and nothing else, as every payload on a stream is.
 func wellFormed(s string) bool {
 	d := xml.NewDecoder(strings.NewReader(s))
 	depth, elements := 0, 0
@@ -40,8 +40,8 @@ func wellFormed(s string) bool {
 	}
 }
 
-// FuzzCommand sends whatever somebody may send as a command, with SID for that of a session under way:
-// there is one answer, it is XML, and the session outlives what is refused.
+// FuzzCommand sends any command, with SID for the id of a running session:
+// there is one answer, it is XML, and the session survives a refusal.
 func FuzzCommand(f *testing.F) {
 	f.Add(command("node='order' action='next' sessionid='SID'", submit("what", "tea")))
 	f.Add(command("node='order' action='prev' sessionid='SID'", ""))
@@ -64,7 +64,7 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
-// FuzzForm sends whatever somebody may send as the form of a step: it is taken, or refused as bad-payload.
+// FuzzForm sends any form for a step: it is accepted, or refused as bad-payload.
 func FuzzForm(f *testing.F) {
 	f.Add(submit("what", "tea"))
 	f.Add(`<x xmlns='jabber:x:data' type='submit'><field/><field var='what'/><field var='what'><value/><value>x</value></field></x>`)

@@ -56,7 +56,7 @@ type answer struct {
 	} `xml:"error"`
 }
 
-// actions returns the actions that are offered, in order, the default one marked.
+// actions returns the actions that are offered, in order, the default one with !.
 func (a answer) actions() string {
 	if a.Command.Actions == nil {
 		return ""
@@ -96,7 +96,7 @@ type stream struct {
 	*xml.Encoder
 }
 
-// ask has r answer the inside of an IQ of type set.
+// ask sends r a payload in an IQ of type set.
 func ask(t testing.TB, r *adhoc.Responder, from, payload string) (a answer, raw string) {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(`<iq xmlns='jabber:client' type='set' id='1' from='` + from + `' to='` + responder + `'>` + payload + `</iq>`))
@@ -126,7 +126,7 @@ func ask(t testing.TB, r *adhoc.Responder, from, payload string) (a answer, raw 
 	return a, raw
 }
 
-// command is a <command/>; attributes are given as they are written.
+// command is a <command/>; attributes are XML.
 func command(attributes, inside string) string {
 	return `<command xmlns='http://jabber.org/protocol/commands' ` + attributes + `>` + inside + `</command>`
 }
@@ -136,7 +136,7 @@ func submit(field, value string) string {
 	return `<x xmlns='jabber:x:data' type='submit'><field var='` + field + `'><value>` + value + `</value></field></x>`
 }
 
-// order is a command of three steps, the first of which can be filled in wrongly.
+// order is a command of three steps; the first refuses an empty form.
 func order() adhoc.Command {
 	ask := func(title string, last bool, next adhoc.Stage) adhoc.Reply {
 		return adhoc.Reply{Form: form.New(form.Title(title), form.Text("what")), Next: next, Last: last}
@@ -172,7 +172,7 @@ func newResponder(cfg adhoc.Config) *adhoc.Responder {
 	)
 }
 
-// circle is a stage that leads to itself for ever.
+// circle is a stage that leads to itself.
 func circle(adhoc.Request) (adhoc.Reply, error) {
 	return adhoc.Reply{Form: form.New(form.Title("again")), Next: circle}, nil
 }

@@ -18,26 +18,26 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-// What a session may cost, unless a Config says otherwise.
+// Default bounds.
 const (
 	defaultPerAccount = 10
 	defaultTotal      = 1000
 	defaultIdle       = 5 * time.Minute
 
-	// maxBack is how many steps can be gone back: a command may lead in circles.
+	// maxBack is how many steps the requester can go back: a command may lead in circles.
 	maxBack = 16
 )
 
-// Config says how a Responder is made. All fields but JID have defaults.
+// Config configures a Responder. All fields but JID have defaults.
 type Config struct {
-	// JID is where the commands are found.
+	// JID is the address of the commands.
 	JID jid.JID
 
-	// PerAccount is how many commands one account may have under way: 10 if zero.
-	// With one more, the one that was used longest ago is forgotten.
+	// PerAccount bounds the running commands of one account: 10 if zero.
+	// One more drops the least recently used one.
 	PerAccount int
 
-	// Total is how many commands may be under way: 1000 if zero. More are refused with resource-constraint.
+	// Total bounds the running commands of all accounts: 1000 if zero. More are refused with resource-constraint.
 	Total int
 
 	// Idle is how long a command waits for its requester: 5 minutes if zero.
@@ -51,7 +51,7 @@ type Responder struct {
 	sessions sessions
 }
 
-// NewResponder returns a Responder that offers these commands, in their order.
+// NewResponder returns a Responder that offers these commands, in this order.
 func NewResponder(cfg Config, cmds ...Command) *Responder {
 	return &Responder{
 		jid:      cfg.JID,
@@ -66,12 +66,12 @@ func NewResponder(cfg Config, cmds ...Command) *Responder {
 	}
 }
 
-// Handle returns an option that has a mux answer commands by r, and tell of them by disco.
+// Handle returns an option that makes a mux answer commands through r and list them in disco.
 func Handle(r *Responder) mux.Option {
 	return mux.IQ(stanza.SetIQ, xml.Name{Space: commands.NS, Local: "command"}, r)
 }
 
-// Open returns how many commands are under way.
+// Open returns how many commands are running.
 func (r *Responder) Open() int { return r.sessions.len() }
 
 // HandleIQ implements mux.IQHandler. It blocks for as long as a stage does.
@@ -124,7 +124,7 @@ func (r *Responder) answer(from jid.JID, t xml.TokenReader, start xml.StartEleme
 	return reply.tokens(c.Node, s.id, "executing", false), nil
 }
 
-// step does what the requester asks of a command that is under way.
+// step does what the requester asks of a running command.
 func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +134,7 @@ func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader,
 	present := s.shown[len(s.shown)-1]
 	switch {
 	case in.action == "cancel":
-		r.over(s)
+		r.end(s)
 		return Reply{}.tokens(s.node, s.id, "canceled", false), nil
 	case in.action == "prev" && len(s.shown) > 1:
 		s.shown = s.shown[:len(s.shown)-1]
@@ -147,7 +147,7 @@ func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader,
 		return nil, err
 	}
 	if reply.Next == nil {
-		r.over(s)
+		r.end(s)
 		return reply.tokens(s.node, s.id, "completed", false), nil
 	}
 	s.shown = append(s.shown, reply)
@@ -157,8 +157,8 @@ func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader,
 	return reply.tokens(s.node, s.id, "executing", true), nil
 }
 
-// over ends a session. The caller holds its mu.
-func (r *Responder) over(s *session) {
+// end ends a session. The caller holds its mu.
+func (r *Responder) end(s *session) {
 	s.shown = nil
 	r.sessions.end(s)
 }

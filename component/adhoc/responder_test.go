@@ -43,7 +43,7 @@ func TestResponder_StepsForthAndBack(t *testing.T) {
 		}
 	}
 	if n := r.Open(); n != 0 {
-		t.Errorf("got %d commands under way want none", n)
+		t.Errorf("got %d running commands want none", n)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestResponder_Cancel(t *testing.T) {
 	a, _ := ask(t, r, ann, command("node='order'", ""))
 	a, raw := ask(t, r, ann, command("node='order' action='cancel' sessionid='"+a.Command.Session+"'", ""))
 	if a.Command.Status != "canceled" || r.Open() != 0 {
-		t.Errorf("got %s and %d under way", raw, r.Open())
+		t.Errorf("got %s and %d running", raw, r.Open())
 	}
 }
 
@@ -95,8 +95,8 @@ func TestResponder_RefusesByXEP0050(t *testing.T) {
 		"next without a session":        {command("node='order' action='next'", ""), "bad-request bad-action"},
 		"cancel without a session":      {command("node='order' action='cancel'", ""), "bad-request bad-action"},
 		"a guessed session":             {command("node='order' action='next' sessionid='1'", submit("what", "tea")), "bad-request bad-sessionid"},
-		"somebody else's session":       {command("node='order' action='next' sessionid='"+hers+"'", submit("what", "tea")), "bad-request bad-sessionid"},
-		"somebody else's, to cancel":    {command("node='order' action='cancel' sessionid='"+hers+"'", ""), "bad-request bad-sessionid"},
+		"another owner's session":       {command("node='order' action='next' sessionid='"+hers+"'", submit("what", "tea")), "bad-request bad-sessionid"},
+		"another owner's, to cancel":    {command("node='order' action='cancel' sessionid='"+hers+"'", ""), "bad-request bad-sessionid"},
 		"a session of another command":  {command("node='menu' action='next' sessionid='"+mine+"'", ""), "bad-request bad-sessionid"},
 		"a session that is over":        {command("node='order' action='next' sessionid='"+over+"'", submit("what", "tea")), "bad-request bad-sessionid"},
 		"back from the first step":      {command("node='order' action='prev' sessionid='"+mine+"'", ""), "bad-request bad-action"},
@@ -140,7 +140,7 @@ func TestResponder_IdleSessionsExpire(t *testing.T) {
 		for range 3 {
 			time.Sleep(50 * time.Second)
 			if a, raw := ask(t, r, ann, command("node='order' action='next' sessionid='"+sid+"'", "")); a.conditions() != "bad-request bad-payload" {
-				t.Fatalf("got %s want the command still under way", raw)
+				t.Fatalf("got %s want the command still running", raw)
 			}
 		}
 		if a, raw := ask(t, r, ann, command("node='order' action='next' sessionid='"+forgotten+"'", "")); a.conditions() != "not-allowed session-expired" {
@@ -149,7 +149,7 @@ func TestResponder_IdleSessionsExpire(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		open(t, r, bob)
 		if n := r.Open(); n != 1 {
-			t.Errorf("got %d commands under way want the new one alone", n)
+			t.Errorf("got %d running commands want the new one alone", n)
 		}
 	})
 }
@@ -162,7 +162,7 @@ func TestResponder_BoundsSessionsOfAnAccount(t *testing.T) {
 		last = open(t, r, ann)
 	}
 	if n := r.Open(); n != 11 {
-		t.Errorf("got %d under way want ten and Bob's", n)
+		t.Errorf("got %d running want ten and Bob's", n)
 	}
 	for from, sid := range map[string]string{ann: last, bob: others} {
 		if a, raw := ask(t, r, from, command("node='order' action='next' sessionid='"+sid+"'", submit("what", "tea"))); a.title() != "size of the tea" {
@@ -177,7 +177,7 @@ func TestResponder_BoundsAllSessions(t *testing.T) {
 		open(t, r, fmt.Sprintf("user%d@example.org/x", i))
 	}
 	if a, raw := ask(t, r, ann, command("node='order'", "")); a.conditions() != "resource-constraint" || a.Error.Type != "wait" {
-		t.Errorf("got %s want to be told to wait", raw)
+		t.Errorf("got %s want a refusal of type wait", raw)
 	}
 	if a, raw := ask(t, r, ann, command("node='menu'", "")); a.Command.Status != "completed" {
 		t.Errorf("got %s want a command of one step to go on working", raw)

@@ -9,19 +9,19 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// session is a command that waits for its requester to go on.
+// session is a running command, waiting for its requester.
 type session struct {
 	id, node string
-	owner    string // the full JID of the requester, to whom alone the session is known
+	owner    string // the full JID of the requester; no other client may use the session
 	account  string // its bare JID, by which sessions are counted
 	used     time.Time
 
-	// mu protects shown, and is held while a stage runs: a requester that sends two steps at once has them done one by one.
+	// mu protects shown, and is held while a stage runs: two steps sent at once run one by one.
 	mu    sync.Mutex
-	shown []Reply // what can be gone back to, the present one last; empty once the command is over
+	shown []Reply // the steps to go back to, the current one last; empty once the command has ended
 }
 
-// sessions are those under way. It is safe for concurrent use.
+// sessions holds the running commands. It is safe for concurrent use.
 type sessions struct {
 	perAccount, total int
 	idle              time.Duration
@@ -29,13 +29,12 @@ type sessions struct {
 	// mu protects what follows.
 	mu       sync.Mutex
 	byID     map[string]*list.Element
-	byUse    list.List // of *session, the one that was used longest ago first
+	byUse    list.List // of *session, the least recently used first
 	accounts map[string]int
 }
 
-// add keeps a new session.
-// Of an account that has as many as it may, the one that was used longest ago gives way:
-// clients that vanish must not lock out who has to start again.
+// add adds a session.
+// It drops the least recently used one of an account at its limit: clients that vanish must not lock out those that start again.
 func (s *sessions) add(owner jid.JID, node string, shown Reply) (*session, error) {
 	n := &session{
 		id: rand.Text(), node: node, owner: owner.String(), account: owner.Bare().String(),
@@ -61,7 +60,7 @@ func (s *sessions) add(owner jid.JID, node string, shown Reply) (*session, error
 }
 
 // find returns the session of that id if it belongs to the requester and to the command.
-// Whoever asks for somebody else's learns no more than that there is none of theirs.
+// The error doesn't show whether another client has such a session.
 func (s *sessions) find(owner jid.JID, node, id string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +81,7 @@ func (s *sessions) find(owner jid.JID, node, id string) (*session, error) {
 	return n, nil
 }
 
-// end forgets a session.
+// end drops a session unless it is gone already.
 func (s *sessions) end(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,21 +90,21 @@ func (s *sessions) end(n *session) {
 	}
 }
 
-// len returns how many sessions are under way, those that nobody has come back to included.
+// len returns how many sessions there are, expired ones that were not dropped yet included.
 func (s *sessions) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byUse.Len()
 }
 
-// expire drops what wasn't used for long. The caller holds mu.
+// expire drops idle sessions. The caller holds mu.
 func (s *sessions) expire() {
 	for e := s.byUse.Front(); e != nil && time.Since(e.Value.(*session).used) > s.idle; e = s.byUse.Front() {
 		s.drop(e)
 	}
 }
 
-// drop forgets a session. The caller holds mu.
+// drop removes a session. The caller holds mu.
 func (s *sessions) drop(e *list.Element) {
 	n := s.byUse.Remove(e).(*session)
 	delete(s.byID, n.id)

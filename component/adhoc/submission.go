@@ -11,10 +11,10 @@ import (
 	"mellium.im/xmpp/form"
 )
 
-// Submission is what was filled in: the values of each field by its name. Never trust it to hold what the form asked for.
+// Submission is a submitted form: the values of each field by its name. It need not match the form that was sent.
 type Submission map[string][]string
 
-// Value returns the first value of a field without the white space around it, or an empty string.
+// Value returns the first value of a field, trimmed, or an empty string.
 func (s Submission) Value(field string) string {
 	if len(s[field]) == 0 {
 		return ""
@@ -29,7 +29,7 @@ type request struct {
 	form          Submission
 }
 
-// parse reads the rest of a <command/>. It returns an Error for what is wrong.
+// parse reads the rest of a <command/>. Its error is an Error.
 func parse(t xml.TokenReader, start xml.StartElement) (request, error) {
 	r := request{action: "execute"}
 	for _, a := range start.Attr {
@@ -68,7 +68,7 @@ func parse(t xml.TokenReader, start xml.StartElement) (request, error) {
 	return r, nil
 }
 
-// submission reads the rest of a form that has been filled in (XEP-0004 §3.2).
+// submission reads the rest of a submitted form (XEP-0004 §3.2).
 func submission(t xml.TokenReader, start xml.StartElement) (Submission, error) {
 	for _, a := range start.Attr {
 		if a.Name.Space == "" && a.Name.Local == "type" && a.Value != string(form.TypeSubmit) {
@@ -89,7 +89,7 @@ func submission(t xml.TokenReader, start xml.StartElement) (Submission, error) {
 	return s, nil
 }
 
-// tokens returns a <command/> that answers r.
+// tokens returns the reply as a <command/>.
 func (r Reply) tokens(node, session, status string, back bool) xml.TokenReader {
 	var inner []xml.TokenReader
 	if r.Next != nil {

@@ -11,11 +11,11 @@ import (
 type Column struct {
 	Var, Label string
 
-	// Type is that of the values, text-single if empty.
+	// Type is the type of the values, text-single if empty.
 	Type form.FieldType
 }
 
-// Field is a fact that stands before a table. With several values it is text of as many lines.
+// Field is a fact above a table. Several values are lines of text.
 type Field struct {
 	Var, Label string
 	Values     []string
@@ -23,14 +23,14 @@ type Field struct {
 
 // Table is a result of several items (XEP-0004 §3.4).
 //
-// There are clients that show no tables; what they need is to be in Fields as well.
-// It is one form with the table since most clients show one form only.
+// Some clients show no tables: repeat in Fields what they need.
+// Fields and table are one form, since most clients show only one.
 type Table struct {
 	Title   string
 	Fields  []Field
 	Columns []Column
 
-	// Rows hold a value for each column, in their order.
+	// Rows hold a value for each column, in this order.
 	Rows [][]string
 }
 
