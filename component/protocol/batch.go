@@ -13,8 +13,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Namespace is the feature by which a MUC domain shows that the Lua module is loaded there.
-// Another version of the protocol has another number.
+// Namespace is a feature of MUC domains where the Lua module is loaded.
+// The number is the version of the protocol.
 const (
 	Namespace = prefix + "1"
 	prefix    = "urn:ppch:occupancy:"
@@ -31,7 +31,7 @@ var (
 const (
 	maxHeartbeat = time.Hour
 	maxClock     = 100 * 365 * 24 * time.Hour
-	maxTime      = 253402300799999 // end of the year 9999, the last that RFC 3339 can tell
+	maxTime      = 253402300799999 // end of the year 9999, the last in RFC 3339
 	maxNumber    = 1 << 30
 )
 
@@ -40,17 +40,17 @@ type Subscribed struct {
 	Epoch     string
 	Version   string
 	Heartbeat time.Duration
-	At        time.Duration // on Prosody's clock, which begins anywhere
-	Time      time.Time     // by Prosody's time of day, zero where an older module doesn't tell
+	At        time.Duration // by Prosody's monotonic clock
+	Time      time.Time     // by Prosody's wall clock, zero from an older module
 	Trust     occupancy.Trust
-	RoomCache int // how many rooms Prosody keeps in memory, zero where an older module doesn't tell
+	RoomCache int // how many rooms Prosody keeps in memory, zero from an older module
 }
 
 // Batch is a message within a subscription.
 type Batch struct {
 	Epoch string
 	Seq   uint64
-	At    time.Duration // on the clock of Subscribed
+	At    time.Duration // by the clock of Subscribed.At
 	occupancy.Batch
 }
 
@@ -91,7 +91,7 @@ func (s *Subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 	return skip(d)
 }
 
-// roomType returns the type of that name, or an empty one.
+// roomType returns the type of that name, or an empty one for an unknown name.
 func roomType(name string) occupancy.RoomType {
 	switch t := occupancy.RoomType(name); t {
 	case occupancy.RoomMain, occupancy.RoomBreakout, occupancy.RoomLobby:
@@ -100,9 +100,9 @@ func roomType(name string) occupancy.RoomType {
 	return ""
 }
 
-// DecodeBatch reads a <batch/> whose start element has been read already, up to and including its end element.
-// Elements, attributes and fields that it doesn't know are passed over; what it knows has to be right.
-// It keeps no more than what t gives, so whoever provides t bounds that.
+// DecodeBatch reads a <batch/>, whose start element was read before, up to and including its end element.
+// It skips elements, attributes and fields that it doesn't know, and refuses invalid values of others.
+// It doesn't bound what it keeps: t must.
 func DecodeBatch(t xml.TokenReader, start xml.StartElement) (Batch, error) {
 	b, err := batchAttributes(start)
 	if err != nil {
@@ -164,7 +164,7 @@ func decodeRoom(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, err
 	err = children(t, func(child xml.StartElement) error {
 		if (child.Name == xml.Name{Space: Namespace, Local: "breakout"}) && delta.Facts != nil {
 			b := occupancy.Breakout{JID: attribute(child, "jid"), Name: attribute(child, "name")}
-			// Jitsi's modules keep this list; what else may be in it is no reason to know nothing of the room.
+			// Other modules of Jitsi write this list: an invalid entry must not hide the room.
 			if roomAddress(b.JID) == nil {
 				delta.Facts.Breakouts = append(delta.Facts.Breakouts, b)
 			}
@@ -221,15 +221,15 @@ func FindBatch(t xml.TokenReader) (xml.StartElement, error) {
 // IsNamespace reports whether a namespace is that of any version of the protocol.
 func IsNamespace(namespace string) bool { return strings.HasPrefix(namespace, prefix) }
 
-// IsNewer reports whether a namespace is of a version of the protocol that came after ours.
+// IsNewer reports whether a namespace is that of a newer version of the protocol.
 func IsNewer(namespace string) bool {
 	version, err := strconv.Atoi(strings.TrimPrefix(namespace, prefix))
 	ours, _ := strconv.Atoi(strings.TrimPrefix(Namespace, prefix))
 	return err == nil && version > ours
 }
 
-// children calls each for the start of every child of an element, whose rest each has to read,
-// and adds the text between them to text, which may be nil.
+// children calls each with the start of every child of an element; each must read the rest of the child.
+// It adds the text between children to text, which may be nil.
 func children(t xml.TokenReader, each func(xml.StartElement) error, text *strings.Builder) error {
 	for {
 		tok, err := t.Token()
@@ -251,7 +251,7 @@ func children(t xml.TokenReader, each func(xml.StartElement) error, text *string
 	}
 }
 
-// skip reads the rest of an element, however deep it is.
+// skip reads the rest of an element.
 func skip(t xml.TokenReader) error {
 	for depth := 1; ; {
 		tok, err := t.Token()
@@ -269,7 +269,7 @@ func skip(t xml.TokenReader) error {
 	}
 }
 
-// ended returns the error for tokens that end within an element.
+// ended returns the error for input that ends within an element.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -277,7 +277,7 @@ func ended(err error) error {
 	return err
 }
 
-// attribute returns the attribute without a namespace of that name, or an empty string.
+// attribute returns the attribute of that name that has no namespace, or an empty string.
 func attribute(start xml.StartElement, name string) string {
 	for _, a := range start.Attr {
 		if a.Name.Space == "" && a.Name.Local == name {
@@ -287,7 +287,7 @@ func attribute(start xml.StartElement, name string) string {
 	return ""
 }
 
-// number returns the value of an attribute that has to be a number and not negative.
+// number returns the value of an attribute that must be a non-negative number.
 func number(start xml.StartElement, name string) (int, error) {
 	n, err := strconv.ParseUint(attribute(start, name), 10, 32)
 	if err != nil || n > maxNumber {
@@ -317,8 +317,8 @@ func unixMilli(s string) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), nil
 }
 
-// roomAddress refuses what can't be the bare JID of a room.
-// It doesn't ask PRECIS: Prosody's stringprep lets rooms pass that jid.Parse refuses.
+// roomAddress returns an error for what can't be the bare JID of a room.
+// It doesn't use jid.Parse, since PRECIS refuses rooms that Prosody's stringprep accepts.
 func roomAddress(s string) error {
 	local, host, _ := strings.Cut(s, "@")
 	if local == "" || host == "" || strings.ContainsAny(s, "/ \t\r\n") || strings.Contains(host, "@") {

@@ -11,7 +11,7 @@ import (
 	"ppch/component/protocol"
 )
 
-// encodeBatch writes what the Lua module would send for b.
+// encodeBatch writes b as the Lua module sends it.
 func encodeBatch(b protocol.Batch) string {
 	attrs := []string{"xmlns", protocol.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At)}
 	if b.Synced {
@@ -51,7 +51,7 @@ func encodeRoom(d occupancy.Delta) string {
 	return element("room", inner.String(), attrs...)
 }
 
-// encodeSubscribed writes what the Lua module would answer for s.
+// encodeSubscribed writes s as the Lua module sends it.
 func encodeSubscribed(s protocol.Subscribed) string {
 	return element("subscribed", "", "xmlns", protocol.Namespace, "epoch", s.Epoch, "version", s.Version,
 		"at", clock(s.At), "time", milli(s.Time), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
@@ -61,7 +61,7 @@ func encodeSubscribed(s protocol.Subscribed) string {
 
 func clock(at time.Duration) string { return strconv.FormatFloat(at.Seconds(), 'f', 3, 64) }
 
-// element writes an element with those of its attributes that aren't empty.
+// element writes an element without its empty attributes.
 func element(name, inner string, attrs ...string) string {
 	var b strings.Builder
 	b.WriteString("<" + name)
@@ -74,7 +74,7 @@ func element(name, inner string, attrs ...string) string {
 	return b.String()
 }
 
-// line joins fields, escaped, without the empty ones at the end.
+// line joins escaped fields, without empty ones at the end.
 func line(fields ...string) string {
 	escape := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
 	for i, f := range fields {
@@ -83,7 +83,7 @@ func line(fields ...string) string {
 	return strings.TrimRight(strings.Join(fields, "\t"), "\t") + "\n"
 }
 
-// escaped is XML as Prosody writes it: TAB and LF in text stay as they are.
+// escaped escapes XML as Prosody does: TAB and LF in text stay.
 func escaped(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s))

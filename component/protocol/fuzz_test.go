@@ -17,8 +17,8 @@ import (
 	"ppch/component/protocol"
 )
 
-// FuzzBatch reads anything: what is accepted must survive being written and read again,
-// however its text is cut into tokens, and must not be accepted without its end.
+// FuzzBatch reads anything: an accepted batch stays the same when written and read again,
+// with its text split into any tokens, and is refused without its end.
 func FuzzBatch(f *testing.F) {
 	for _, s := range samples {
 		file, err := os.ReadFile(filepath.Join("../../prosody/samples", s.file))
@@ -33,7 +33,7 @@ func FuzzBatch(f *testing.F) {
 		got, err := decodeBatch(in)
 		if err != nil {
 			if !cmp.Equal(got, protocol.Batch{}) {
-				t.Fatalf("%q: got %+v besides %v", in, got, err)
+				t.Fatalf("%q: got %+v and error %v", in, got, err)
 			}
 			return
 		}
@@ -44,7 +44,7 @@ func FuzzBatch(f *testing.F) {
 		tokens := split(in, int(cut%16)+1)
 		again, err = decode(&tokens)
 		if diff := cmp.Diff(got, again); diff != "" || err != nil {
-			t.Errorf("%q in pieces: %v, -want +got:\n%s", in, err, diff)
+			t.Errorf("%q in chunks: %v, -want +got:\n%s", in, err, diff)
 		}
 		tokens = split(in, 1<<20)
 		tokens = tokens[:len(tokens)-1]
@@ -54,7 +54,7 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// tokens is a reader of what is already there, as a handler behind the guard has it.
+// tokens reads tokens from memory, as a handler behind the guard does.
 type tokens []xml.Token
 
 func (r *tokens) Token() (xml.Token, error) {
@@ -66,7 +66,7 @@ func (r *tokens) Token() (xml.Token, error) {
 	return tok, nil
 }
 
-// split returns the tokens of the first element in s, texts cut into pieces of so many bytes.
+// split returns the tokens of the first element in s, with text split into chunks of size bytes.
 func split(s string, size int) (all tokens) {
 	d := xml.NewDecoder(strings.NewReader(s))
 	for depth := 0; ; {
@@ -93,7 +93,7 @@ func split(s string, size int) (all tokens) {
 	}
 }
 
-// BenchmarkBatch reads 100,000 occupants in pages of 200: tokens only, and from XML on.
+// BenchmarkBatch reads 100,000 occupants in pages of 200, from tokens and from XML.
 func BenchmarkBatch(b *testing.B) {
 	const pages, page = 500, 200
 	snapshot := make([]string, pages)

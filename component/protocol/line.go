@@ -8,7 +8,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// The fields of a line about an occupant, in their order.
+// The fields of a line about an occupant, in this order.
 const (
 	fieldSign = iota
 	fieldNick
@@ -26,12 +26,12 @@ const (
 	fieldCount
 )
 
-// maxPage is how many lines the module puts into a batch at most. Memory for more isn't taken in advance.
+// maxPage is how many lines the module puts into a batch at most. decodeLines allocates no more in advance.
 const maxPage = 1000
 
 var (
-	errCutOff = errors.New("the last line has no end")
-	errEscape = errors.New("a backslash with nothing to stand for")
+	errCutOff = errors.New("the last line has no line end")
+	errEscape = errors.New("invalid escape sequence")
 )
 
 // decodeLines reads the text of a room into delta. The strings of occupants share memory with text.
@@ -53,7 +53,7 @@ func decodeLines(delta *occupancy.Delta, text string) error {
 	return unambiguous(delta)
 }
 
-// decodeLine reads one line, without its end, into delta.
+// decodeLine reads one line, without its line end, into delta.
 func decodeLine(delta *occupancy.Delta, line string) error {
 	var field [fieldCount]string
 	for i, more := 0, true; i < fieldCount && more; i++ {
@@ -95,7 +95,7 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 	return nil
 }
 
-// unambiguous refuses a room in which somebody both is and isn't: there is one line for each occupant.
+// unambiguous returns an error if an occupant is both present and has left: each has one line.
 func unambiguous(delta *occupancy.Delta) error {
 	if len(delta.Left) == 0 {
 		return nil
@@ -106,13 +106,13 @@ func unambiguous(delta *occupancy.Delta) error {
 	}
 	for i := range delta.Present {
 		if left[delta.Present[i].ID] {
-			return fmt.Errorf("%q is there and has left", delta.Present[i].ID)
+			return fmt.Errorf("%q is present and has left", delta.Present[i].ID)
 		}
 	}
 	return nil
 }
 
-// unescape returns what a field stands for.
+// unescape returns the value of a field.
 func unescape(s string) (string, error) {
 	i := strings.IndexByte(s, '\\')
 	if i < 0 {

@@ -9,8 +9,7 @@ import (
 	"mellium.im/xmlstream"
 )
 
-// buffer is the stream as a handler behind the guard sees it:
-// it reads one stanza from memory, and what it writes is kept.
+// buffer is the stream for a handler: it reads one stanza from memory and keeps what the handler writes.
 type buffer struct {
 	inner   []xml.Token
 	written []xml.Token

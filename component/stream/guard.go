@@ -15,20 +15,19 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-// maxStanza bounds what the guard keeps of one incoming stanza, in bytes as the decoder holds them.
-// What is longer is read to its end and forgotten.
-// Prosody lets a guest send 256 KiB, which namespaces repeated by its serializer can turn into gigabytes.
+// maxStanza bounds the memory for one incoming stanza, in bytes. The guard reads a longer one to its end and drops it.
+// Prosody lets a guest send 256 KiB; its serializer repeats namespaces, which can make gigabytes of that.
 const maxStanza = 512 << 10
 
 var errTooLarge = errors.New("stream: stanza too large")
 
-// guard stands between the stream and the handlers, since any Jitsi guest can send stanzas to a component.
+// guard protects the stream from the stanzas that any Jitsi guest can send to a component.
 //
-// xmpp.Session.Serve ends the session on every handler error, and mux.ServeMux returns errors for stanzas that anybody can send:
+// xmpp.Session.Serve ends the session on every handler error, and mux.ServeMux returns errors for stanzas that any client can send:
 // an IQ with text before its payload, one from a JID that PRECIS refuses, an empty one.
-// The guard reads the whole stanza tolerantly, gives the handlers a copy that is known to be well-formed,
-// holds their answer until it is complete, and never returns an error.
-// Every IQ of type get or set gets exactly one answer (RFC 6120 §8.2.3); nothing else gets any.
+// The guard reads the whole stanza tolerantly, gives the handlers a well-formed copy,
+// buffers their answer until it is complete, and never returns an error.
+// Every IQ of type get or set gets exactly one answer (RFC 6120 §8.2.3); other stanzas get none.
 type guard struct {
 	Config
 	own     string // the component's domain
@@ -39,7 +38,7 @@ type guard struct {
 func (g *guard) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	in := g.read(t, start)
 	if in.err != nil {
-		// The stream is gone; Serve meets the same error next and ends the session with it.
+		// The stream is broken; Serve gets the same error next and ends the session.
 		return nil
 	}
 	answer, err := g.answer(in)
@@ -49,7 +48,7 @@ func (g *guard) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement
 	if len(answer) == 0 {
 		return nil
 	}
-	// A token that can't be encoded would leave half a stanza on the stream, so it is tried on nobody first.
+	// A token that can't be encoded would leave half a stanza on the stream, so discard a first try.
 	if err := encode(xml.NewEncoder(io.Discard), answer); err != nil {
 		g.Log.Error("answer can't be encoded", "stanza", start.Name.Local, "err", err)
 		answer = g.refuse(in, stanza.InternalServerError)
@@ -60,13 +59,13 @@ func (g *guard) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement
 	return nil
 }
 
-// Stanza is a stanza as it came. It may be answered later and on another goroutine, but once.
+// Stanza is an incoming stanza. It may be answered later and on another goroutine, but only once.
 type Stanza struct {
 	guard    *guard
 	start    xml.StartElement
-	inner    []xml.Token // everything inside, the end tag excluded; nil if tooLarge
+	inner    []xml.Token // without the end tag; nil if tooLarge
 	children int
-	text     bool // there is more than white space beside the children
+	text     bool // there is text between the children
 	tooLarge bool
 	err      error
 }
@@ -74,21 +73,21 @@ type Stanza struct {
 // Name returns iq, message or presence.
 func (in *Stanza) Name() string { return in.start.Name.Local }
 
-// Attr returns an attribute without a namespace, or an empty string.
+// Attr returns an attribute that has no namespace, or an empty string.
 func (in *Stanza) Attr(name string) string { return attribute(in.start, name) }
 
-// Asks reports whether the stanza must be answered.
+// Asks reports whether the stanza requires an answer.
 func (in *Stanza) Asks() bool {
 	typ := in.Attr("type")
 	return in.start.Name.Local == "iq" && (typ == string(stanza.GetIQ) || typ == string(stanza.SetIQ))
 }
 
-// Decode decodes the payload, the first if there are more, into v.
+// Decode decodes the first payload into v.
 func (in *Stanza) Decode(v any) error {
 	return xml.NewTokenDecoder(&buffer{inner: in.inner}).Decode(v)
 }
 
-// Answer has a handler answer the stanza and sends what it wrote, which may be nothing unless the stanza asks. It blocks as Send does.
+// Answer calls a handler and sends what it writes; a stanza that asks gets an error if that is nothing. It blocks as Send does.
 func (in *Stanza) Answer(ctx context.Context, h xmpp.Handler) {
 	g := in.guard
 	answer, err := g.reply(h, in)
@@ -104,7 +103,7 @@ func (in *Stanza) Answer(ctx context.Context, h xmpp.Handler) {
 	}
 }
 
-// read consumes the stanza up to its end tag.
+// read reads the stanza up to its end tag.
 func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *Stanza {
 	in := &Stanza{guard: g, start: start.Copy()}
 	size, depth := 0, 0
@@ -143,7 +142,7 @@ func (g *guard) read(t xml.TokenReader, start *xml.StartElement) *Stanza {
 	return in
 }
 
-// answer returns the stanza to send back, or none, and why the stanza wasn't served.
+// answer returns the stanza to send back, or nil, and why no handler served the stanza.
 func (g *guard) answer(in *Stanza) (tokens []xml.Token, err error) {
 	switch {
 	case in.tooLarge && in.Asks():
@@ -151,7 +150,7 @@ func (g *guard) answer(in *Stanza) (tokens []xml.Token, err error) {
 	case in.tooLarge:
 		return nil, errTooLarge
 	case in.Asks() && (in.children != 1 || in.text):
-		// RFC 6120 §8.2.3 rule 4: one payload, and RFC 6120 §8.1 has no text beside it.
+		// RFC 6120 §8.2.3 rule 4: one payload; RFC 6120 §8.1: no other text.
 		return g.refuse(in, stanza.BadRequest), fmt.Errorf("stream: IQ with %d payloads", in.children)
 	}
 	if g.Observe != nil {
@@ -169,7 +168,7 @@ func (g *guard) answer(in *Stanza) (tokens []xml.Token, err error) {
 	return tokens, err
 }
 
-// reply has a handler answer a stanza: a question by one answer, anything else by what the handler writes.
+// reply returns what a handler writes about a stanza; a question always gets one answer.
 func (g *guard) reply(h xmpp.Handler, in *Stanza) ([]xml.Token, error) {
 	tokens, err := g.serve(h, in)
 	switch {
@@ -181,7 +180,7 @@ func (g *guard) reply(h xmpp.Handler, in *Stanza) ([]xml.Token, error) {
 	return g.refuse(in, stanza.ServiceUnavailable), err
 }
 
-// serve runs a handler on a copy and returns what it wrote.
+// serve runs a handler on a copy of the stanza and returns what it wrote.
 func (g *guard) serve(h xmpp.Handler, in *Stanza) (written []xml.Token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -192,8 +191,8 @@ func (g *guard) serve(h xmpp.Handler, in *Stanza) (written []xml.Token, err erro
 	for _, name := range []string{"from", "to"} {
 		if j := in.Attr(name); j != "" {
 			if _, err := jid.Parse(j); err != nil {
-				// Prosody's stringprep lets more pass than PRECIS does; handlers work with jid.JID.
-				return nil, fmt.Errorf("stream: %s of a stanza: %w", name, err)
+				// Prosody's stringprep accepts more than PRECIS does, and handlers use jid.JID.
+				return nil, fmt.Errorf("stream: address %s: %w", name, err)
 			}
 		}
 	}
@@ -209,12 +208,12 @@ func (g *guard) serve(h xmpp.Handler, in *Stanza) (written []xml.Token, err erro
 		return nil, err
 	}
 	if out.depth != 0 {
-		return nil, errors.New("stream: handler wrote half a stanza")
+		return nil, errors.New("stream: handler wrote an incomplete stanza")
 	}
 	return out.written, nil
 }
 
-// refuse returns an error answer to in.
+// refuse returns an error for the sender of in.
 func (g *guard) refuse(in *Stanza, condition stanza.Condition) []xml.Token {
 	typ := stanza.Cancel
 	switch condition {
@@ -228,12 +227,12 @@ func (g *guard) refuse(in *Stanza, condition stanza.Condition) []xml.Token {
 	return g.address(in, tokens)
 }
 
-// address makes an answer one to in.
-// It takes the addresses as they came, since those that can't be parsed are among the ones to be answered.
+// address sets the id and addresses of an answer to in.
+// It copies the addresses as text: senders whose address can't be parsed get an answer as well.
 func (g *guard) address(in *Stanza, answer []xml.Token) []xml.Token {
 	to, from := in.Attr("from"), in.Attr("to")
 	if to == "" {
-		to = g.own // mellium takes it away from what we sent ourselves
+		to = g.own // mellium removes our own address
 	}
 	if domain, _, _ := strings.Cut(from[strings.IndexByte(from, '@')+1:], "/"); domain != g.own {
 		// Prosody ends the stream of a component that speaks for another domain, or none (mod_component.lua, invalid-from).
@@ -266,7 +265,7 @@ func encode(w xmlstream.TokenWriter, tokens []xml.Token) error {
 	return nil
 }
 
-// attribute returns the attribute without a namespace of that name, or an empty string: a guest can send others of the same local name.
+// attribute returns the attribute of that name that has no namespace, or an empty string: a guest can send others of the same local name.
 func attribute(start xml.StartElement, name string) string {
 	for _, a := range start.Attr {
 		if a.Name.Space == "" && a.Name.Local == name {

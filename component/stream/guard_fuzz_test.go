@@ -10,8 +10,8 @@ import (
 	"ppch/component/stream"
 )
 
-// FuzzGuard sends whatever Prosody could forward of a client's stanza through a whole session:
-// the stream must live on, and a question is answered once, anything else never.
+// FuzzGuard sends anything that Prosody could forward through a whole session:
+// the stream must survive, and only a question gets an answer, exactly one.
 func FuzzGuard(f *testing.F) {
 	for _, h := range componenttest.Hostile {
 		if len(h.XML) < 2000 {
@@ -21,11 +21,11 @@ func FuzzGuard(f *testing.F) {
 	f.Add(`<iq type='get' id='1' to='`+own+`'><x xmlns='x'/></iq>`, "\u0640")
 	f.Fuzz(func(t *testing.T, stanza, from string) {
 		if !strings.Contains(from, "@") {
-			from += "@meet.jitsi" // Prosody stamps every stanza with an address, which is never ours
+			from += "@meet.jitsi" // Prosody stamps every stanza with an address other than ours
 		}
 		forwarded, err := componenttest.Forward(stanza, from)
 		if err != nil || xml.Unmarshal([]byte("<s>"+forwarded+"</s>"), new(struct{})) != nil {
-			t.Skip() // not something that comes out of Prosody
+			t.Skip() // Prosody never sends this
 		}
 		got, alive := exchange(t, guarded(), forwarded)
 		if !alive {
@@ -70,7 +70,7 @@ func questions(forwarded string) (n int) {
 	}
 }
 
-// FuzzNeutralizer checks that chunks make no difference and that nothing else is touched.
+// FuzzNeutralizer checks that chunks make no difference and that nothing else changes.
 func FuzzNeutralizer(f *testing.F) {
 	const pattern = " xmlns='http://etherx.jabber.org/streams"
 	f.Add([]byte("<a"+pattern+"'/>"), 5)

@@ -31,8 +31,8 @@ const (
 // answer is what a sender gets back.
 type answer struct{ ID, Type, To, From, Condition string }
 
-// exchange lets serve handle what Prosody is taken to forward, then a last question that shows whether the stream still lives.
-// It returns the answers, that to the last question excluded.
+// exchange sends what Prosody forwards to serve, then a last question that shows whether the stream is still alive.
+// It returns the answers except that to the last question.
 func exchange(t testing.TB, serve func(string, net.Conn) error, forwarded string) (answers []answer, alive bool) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -90,7 +90,7 @@ func forward(t testing.TB, stanza, from string) string {
 	return out
 }
 
-// guarded serves a stream with handlers of what Prosody sends.
+// guarded serves a stream with handlers.
 func guarded(handlers ...mux.Option) func(string, net.Conn) error {
 	return func(domain string, c net.Conn) error {
 		s, err := stream.Open(context.Background(), c, stream.Config{
@@ -103,7 +103,7 @@ func guarded(handlers ...mux.Option) func(string, net.Conn) error {
 	}
 }
 
-// naked is guarded without guard and neutralizer: mellium alone.
+// naked is mellium alone, without guard and neutralizer.
 func naked(domain string, c net.Conn) error {
 	x, err := xcomponent.NewSession(context.Background(), jid.MustParse(domain), nil, c)
 	if err != nil {
@@ -136,7 +136,7 @@ func TestGuard_HostileStanzas(t *testing.T) {
 	}
 }
 
-// This is why the guard and the neutralizer are there: if mellium bears all this one day, they can go.
+// This is why the guard and the neutralizer exist: remove them once mellium survives all this.
 func TestGuard_IsNeeded(t *testing.T) {
 	var fatal []string
 	for _, tt := range componenttest.Hostile {
@@ -145,7 +145,7 @@ func TestGuard_IsNeeded(t *testing.T) {
 		}
 	}
 	if len(fatal) < 5 {
-		t.Errorf("only %q end a naked session", fatal)
+		t.Errorf("got only %q to end a naked session", fatal)
 	}
 	t.Logf("%d of %d end a naked session: %q", len(fatal), len(componenttest.Hostile), fatal)
 }

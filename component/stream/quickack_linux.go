@@ -2,8 +2,8 @@ package stream
 
 import "syscall"
 
-// quickAck has the kernel acknowledge what was read at once, instead of within 40 ms along with what we may send.
-// The kernel forgets the wish (tcp(7), TCP_QUICKACK), so it is made after each Read. That it fails harms nothing.
+// quickAck makes the kernel acknowledge received data at once instead of up to 40 ms later.
+// The option is not permanent (tcp(7), TCP_QUICKACK), so set it after each Read. A failure is harmless.
 func quickAck(c syscall.RawConn) {
 	_ = c.Control(func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What was read is acknowledged by the time it is here: else Nagle's algorithm on Prosody's side keeps back what follows.
+// Data is acknowledged once it is read: otherwise Nagle's algorithm holds back Prosody's next write.
 func TestQuickAck_AcknowledgesAtOnce(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -32,7 +32,7 @@ func TestQuickAck_AcknowledgesAtOnce(t *testing.T) {
 	const batches = 200
 	open := 0
 	for range batches {
-		// Who answers a question now and then, as the component does, is taken for one whose acknowledgements can wait for answers.
+		// The kernel delays the acknowledgements of a connection that sometimes answers, as the component does.
 		if _, err := c.Write([]byte("?")); err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +51,6 @@ func TestQuickAck_AcknowledgesAtOnce(t *testing.T) {
 	}
 	// The kernel may be busy elsewhere for a moment.
 	if open > batches/10 {
-		t.Errorf("got %d of %d batches that were read and not acknowledged", open, batches)
+		t.Errorf("got %d of %d batches read but not acknowledged", open, batches)
 	}
 }

@@ -4,5 +4,5 @@ package stream
 
 import "syscall"
 
-// quickAck does nothing where there is no way to.
+// quickAck does nothing: only Linux has TCP_QUICKACK.
 func quickAck(syscall.RawConn) {}

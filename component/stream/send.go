@@ -19,8 +19,8 @@ const maxSend = 400 << 10
 // errUnsendable is returned for a stanza that would end the stream.
 var errUnsendable = errors.New("stream: stanza can't be sent")
 
-// Send sends a stanza, which must have from, to and type. It blocks for writeTimeout at most, and not on the read loop:
-// that must never wait for Prosody to read. After any error but errUnsendable the session is over.
+// Send sends a stanza, which must have from, to and type. It blocks for at most writeTimeout.
+// Don't call it on the read loop, which must never wait for Prosody to read. Any error but one of an invalid stanza ends the session.
 func (s *Session) Send(ctx context.Context, tokens []xml.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (s *Session) Send(ctx context.Context, tokens []xml.Token) error {
 		return fmt.Errorf("%w: %w", errUnsendable, err)
 	}
 	if size > maxSend {
-		return fmt.Errorf("%w: it has %d bytes", errUnsendable, size)
+		return fmt.Errorf("%w: %d bytes are too long", errUnsendable, size)
 	}
 	if size < inOnePiece {
 		return s.Write(&buffer{inner: tokens})
@@ -40,12 +40,12 @@ func (s *Session) Send(ctx context.Context, tokens []xml.Token) error {
 
 // inOnePiece is how many bytes mellium writes at once, which Prosody then reads at once.
 //
-// Of a longer stanza the last tag may come in two reads, and the parser of Prosody 13, expat since 2.6, doesn't look at such a tag again
-// before there is twice as much of it ("reparse deferral"): the stanza would wait for whatever we send next.
-// So white space follows it, which means nothing between stanzas (RFC 6120 §4.6.1), as much as its longest tag.
+// Prosody may read the last tag of a longer stanza in two parts, and its parser in version 13, expat since 2.6, parses such a tag again
+// only after twice as many bytes ("reparse deferral"): the stanza would wait for the next one.
+// So white space, as long as the longest tag, follows it. Between stanzas it has no meaning (RFC 6120 §4.6.1).
 const inOnePiece = 4096
 
-// Write sends stanzas in one go: nothing else comes between them, and as long as they are short they travel together.
+// Write sends stanzas in one go: no other stanza comes between them, and short ones travel together.
 func (s *Session) Write(stanzas ...xml.TokenReader) error {
 	w := s.xmpp.TokenWriter()
 	_, err := xmlstream.Copy(w, xmlstream.MultiReader(stanzas...))
@@ -53,7 +53,7 @@ func (s *Session) Write(stanzas ...xml.TokenReader) error {
 		err = w.Flush()
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
-		// It may have left half a stanza on the stream.
+		// The failure may have left half a stanza on the stream.
 		s.end(err)
 		_ = s.conn.Close()
 	}
@@ -85,8 +85,8 @@ func (c *byteCount) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Reachable asks a client by a ping whether it is there (XEP-0199).
-// Prosody answers for one that isn't with service-unavailable, and so does a client that knows no pings.
+// Reachable pings a client (XEP-0199).
+// service-unavailable comes from Prosody if the client is offline, and from a client that doesn't support pings.
 func (s *Session) Reachable(ctx context.Context, to jid.JID) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

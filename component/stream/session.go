@@ -24,25 +24,25 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 10 * time.Second
-	pingEvery        = 30 * time.Second // with pingTimeout: a half-open connection is noticed within 60 s
+	pingEvery        = 30 * time.Second // with pingTimeout: finds a half-open connection within 60 s
 	pingTimeout      = 20 * time.Second
-	goodbyeTimeout   = time.Second // for the stream to end in good order
+	goodbyeTimeout   = time.Second // to close the stream
 )
 
-// maxReply bounds one answer, in XML tokens: a list of 100,000 rooms has three for each.
+// maxReply bounds one answer, in XML tokens: a list has three for each of up to 100,000 rooms.
 const maxReply = 1 << 20
 
 var pingStart = xml.StartElement{Name: xml.Name{Space: ping.NS, Local: "ping"}}
 
-// ErrUnresponsive ends a session that Prosody, though connected, no longer serves.
+// ErrUnresponsive ends a session when Prosody, though connected, stops answering.
 var ErrUnresponsive = errors.New("stream: Prosody did not answer a ping in time")
 
 var (
 	errStreamClosed = errors.New("stream: Prosody closed the stream")
-	errReplyTooLong = errors.New("stream: an answer is too long")
+	errReplyTooLong = errors.New("stream: answer too long")
 )
 
-// Config is what a Session needs to know. All fields but Observe and Answered are required.
+// Config configures a Session. All fields but Observe and Answered are required.
 type Config struct {
 	// Domain is the component's own JID, and Secret the component_secret of XEP-0114 §3, which is never logged.
 	Domain jid.JID
@@ -50,19 +50,19 @@ type Config struct {
 
 	Log *slog.Logger
 
-	// Handler serves what Prosody sends unasked. It runs on the read loop, so it must not block, nor send through the Session.
+	// Handler handles all stanzas but answers. It runs on the read loop: it must not block, nor send through the Session.
 	Handler xmpp.Handler
 
-	// Observe sees each well-formed stanza before Handler does, also on the read loop, and may take it.
-	// With an error a question is refused at once by resource-constraint; without one, the observer sees to the answer.
+	// Observe gets each well-formed stanza before Handler, on the read loop as well, and may take it: then it also answers.
+	// An error refuses a question by resource-constraint.
 	Observe func(*Stanza) (taken bool, err error)
 
-	// Answered is called whenever Prosody has answered a question.
+	// Answered is called after each answer of Prosody to a question.
 	Answered func()
 }
 
 // Session is one established component stream and the only user of *xmpp.Session.
-// It is dead once Run has returned; questions asked then, or pending, fail with what ended it.
+// It has ended once Run returns; questions then fail, and pending ones with it, with the cause.
 // All methods are safe for concurrent use.
 type Session struct {
 	cfg  Config
@@ -74,10 +74,10 @@ type Session struct {
 	end context.CancelCauseFunc
 }
 
-// Open makes a Session of a fresh connection, which it closes if that fails.
+// Open opens a stream on a new connection, which it closes if that fails.
 // It takes at most handshakeTimeout, and ends early with ctx.
 func Open(ctx context.Context, c net.Conn, cfg Config) (*Session, error) {
-	// mellium's own handling of ctx does not bound a handshake: a silent server would hold us for ever.
+	// mellium's own handling of ctx does not bound a handshake: a silent server would block us forever.
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
@@ -100,8 +100,8 @@ func Open(ctx context.Context, c net.Conn, cfg Config) (*Session, error) {
 // Context returns a context that ends with the session; its cause is why.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Run serves the stream until it ends or ctx does, and returns why; never nil unless ctx ended.
-// The work runs beside it, and must end with its context.
+// Run serves the stream until it ends, and returns why, or until ctx ends, and returns nil.
+// The work runs at the same time and must return when its context ends; its first error ends the stream.
 func (s *Session) Run(ctx context.Context, work ...func(context.Context) error) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(s.serve)
@@ -120,13 +120,13 @@ func (s *Session) Run(ctx context.Context, work ...func(context.Context) error) 
 	return err
 }
 
-// serve reads the stream until it ends. It returns an error always, so that everything else ends with it.
+// serve reads the stream until it ends. It always returns an error, so that the errgroup ends everything else.
 func (s *Session) serve() error {
 	defer s.conn.Close()
 	err := s.xmpp.Serve(&guard{Config: s.cfg, own: s.cfg.Domain.String(), session: s})
 	switch failed := s.conn.writeError(); {
 	case err == nil && failed == nil:
-		// mellium returns nil for the end of the stream as well as for that of the connection.
+		// mellium returns nil both for the end of the stream and for that of the connection.
 		err = errStreamClosed
 	case err == nil, errors.Is(err, net.ErrClosed):
 		err = cmp.Or(failed, err)
@@ -135,16 +135,16 @@ func (s *Session) serve() error {
 	return err
 }
 
-// close ends the stream in good order, or at least within goodbyeTimeout.
+// close closes the stream, and the socket if that takes longer than goodbyeTimeout.
 func (s *Session) close() {
-	s.conn.hurry(goodbyeTimeout)
+	s.conn.shortenDeadline(goodbyeTimeout)
 	if err := s.xmpp.Close(); err != nil {
 		_ = s.conn.Close()
 	}
 }
 
-// stayAlive asks ourselves through Prosody, again and again, whether Prosody still routes what we send.
-// TCP alone notices a peer that vanished only after many minutes.
+// stayAlive pings our own address, which shows that Prosody still routes our stanzas.
+// TCP alone takes many minutes to notice that a peer vanished.
 func (s *Session) stayAlive(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
@@ -164,19 +164,19 @@ func (s *Session) stayAlive(ctx context.Context) error {
 	}
 }
 
-// Ask sends an IQ of type get or set and lets read decode the payload of its answer, which must not block:
-// the stream stands still meanwhile. An answer of type error is returned as a stanza.Error.
-// With a nil read any answer will do, an error as well: it proves that Prosody is alive.
+// Ask sends an IQ of type get or set and calls read to decode the payload of the answer.
+// read must not block, since the read loop waits for it. An answer of type error is returned as a stanza.Error.
+// With a nil read any answer is a success, even an error: it proves that Prosody is alive.
 //
-// ctx bounds the waiting for the answer only; writing has its own bound.
+// ctx bounds the wait for the answer only; writing has its own bound.
 func (s *Session) Ask(ctx context.Context, typ stanza.IQType, to jid.JID, payload xml.TokenReader, read func(*xml.Decoder) error) error {
 	iq := stanza.IQ{
 		// Jitsi's domain mapper keys a table by the bare stanza id, and mellium matches answers by id alone:
-		// an id must neither be guessed nor repeated.
+		// an id must be unique and unguessable.
 		ID:   rand.Text(),
 		Type: typ,
 		To:   to,
-		From: s.cfg.Domain, // Prosody 13 ends the stream of a component that leaves it out
+		From: s.cfg.Domain, // without it, Prosody 13 ends the stream
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -187,7 +187,7 @@ func (s *Session) Ask(ctx context.Context, typ stanza.IQType, to jid.JID, payloa
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// Whatever else failed may have left half a stanza on the stream.
+		// The failure may have left half a stanza on the stream.
 		s.end(err)
 		_ = s.conn.Close()
 		return err
@@ -198,7 +198,7 @@ func (s *Session) Ask(ctx context.Context, typ stanza.IQType, to jid.JID, payloa
 	return s.decode(answer, read)
 }
 
-// decode reads one answer and closes it: until then the stream stands still.
+// decode reads one answer and closes it; the read loop waits until then.
 func (s *Session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decoder) error) error {
 	defer answer.Close()
 	if read == nil {
@@ -223,7 +223,7 @@ func (s *Session) decode(answer xmlstream.TokenReadCloser, read func(*xml.Decode
 	return read(d)
 }
 
-// counted is a token reader that ends an answer which is too long.
+// counted is a token reader that fails after too many tokens.
 type counted struct {
 	r        xml.TokenReader
 	left     int
