@@ -49,7 +49,8 @@ type pinnedRoom struct {
 	occupants  []*Occupant
 }
 
-// Snapshot returns all that is known now.
+// Snapshot returns all rooms as they are now. Those of a replica that is too old for a read are among them:
+// the events that follow build on them, and the status of the domain says that it isn't live.
 // Sorting is left to its readers, so that nobody has to wait for that.
 func (d *Directory) Snapshot() *Snapshot {
 	s := d.pinAll()
