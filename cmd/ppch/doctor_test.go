@@ -19,22 +19,22 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// diagnosis is what "ppch doctor --json" writes.
+// diagnosis is the output of "ppch doctor --json".
 type diagnosis struct {
 	OK     bool `json:"ok"`
 	Checks []struct {
 		Name, Status, Found string
-		Mend                *string
+		Remedy              *string `json:"mend"`
 	} `json:"checks"`
 }
 
-// of returns what was found by the checks of a name that have a status, each with its mend.
+// of returns the results of the checks with a name and a status, each with its remedy.
 func (d diagnosis) of(name, status string) (found []string) {
 	for _, c := range d.Checks {
 		if c.Name == name && c.Status == status {
 			text := c.Found
-			if c.Mend != nil {
-				text += "\n" + *c.Mend
+			if c.Remedy != nil {
+				text += "\n" + *c.Remedy
 			}
 			found = append(found, text)
 		}
@@ -42,7 +42,7 @@ func (d diagnosis) of(name, status string) (found []string) {
 	return found
 }
 
-// diagnose asks the doctor about env.
+// diagnose runs the doctor with an environment.
 func diagnose(t *testing.T, env variables, args ...string) (diagnosis, int) {
 	t.Helper()
 	cmd := newCommand(envconfig.MapLookuper(env))
@@ -74,24 +74,24 @@ func diagnose(t *testing.T, env variables, args ...string) (diagnosis, int) {
 	return d, status
 }
 
-// moduleOf returns a folder with a module of the right name and another text.
+// moduleOf returns a folder with a module of the right name and this text.
 func moduleOf(t *testing.T, text string) string {
 	t.Helper()
 	return filepath.Dir(written(t, "mod_"+prosody.ModuleName+".lua", text))
 }
 
-// jitsiLike is a Prosody as current Jitsi runs it, with the module where it belongs.
+// jitsiLike is a Prosody as in current Jitsi, with the module loaded.
 var jitsiLike = prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true}
 
-// nobody is the environment's port of a service that doesn't run.
-func nobody(t *testing.T, env variables) variables {
+// withoutService returns env with a port on which no service runs.
+func withoutService(t *testing.T, env variables) variables {
 	env = maps.Clone(env)
 	env["PPCH_PORT"] = strconv.Itoa(must(prosodytest.FreePort())(t))
 	return env
 }
 
-// With a service that runs, and all in its place, every line is ✓ and the exit status 0; and nobody is thrown out.
-func TestTheDoctorFindsNothingWhereAllIsWell(t *testing.T) {
+// If all is well, every line is ✓, the exit status is 0, and the service keeps its stream.
+func TestDoctor_AllOK(t *testing.T) {
 	t.Parallel()
 	o := jitsiLike
 	o.ConflictResolve = "kick_old" // as "ppch jitsi install" writes it
@@ -117,59 +117,59 @@ func TestTheDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 		t.Errorf("got exit status %d and %+v", status, got)
 	}
 	if health := s.get("/health"); health.data["since"] != since || health.data["status"] != "ok" {
-		t.Errorf("got %s, want the stream of before, since %s", health.body, since)
+		t.Errorf("got %s, want the same stream since %s", health.body, since)
 	}
 
-	t.Run("from elsewhere with nothing but a key", func(t *testing.T) {
+	t.Run("from elsewhere with only a key", func(t *testing.T) {
 		got, status := diagnose(t, variables{"PPCH_API_KEY": testKey}, "--url", s.url)
 		if unchecked := append(got.of("configuration", "unchecked"), got.of("settings", "unchecked")...); status != 0 || len(unchecked) != 2 {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
 	})
-	t.Run("settings that were changed since", func(t *testing.T) {
+	t.Run("changed settings", func(t *testing.T) {
 		env := maps.Clone(env)
 		env["MUC_DOMAIN"] = srv.Domains.MUC
 		got, status := diagnose(t, env)
-		if told := got.of("settings", "warning"); status != 0 || len(told) != 1 || !strings.Contains(told[0], "MUC_DOMAIN is muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi there and muc.meet.jitsi here") {
+		if found := got.of("settings", "warning"); status != 0 || len(found) != 1 || !strings.Contains(found[0], "MUC_DOMAIN is muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi there and muc.meet.jitsi here") {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
 	})
-	t.Run("a secret that was changed since", func(t *testing.T) {
+	t.Run("a changed secret", func(t *testing.T) {
 		env := maps.Clone(env)
 		env["PPCH_COMPONENT_SECRET"] = "not-the-secret-of-the-service"
 		got, status := diagnose(t, env)
 		settings, secret := got.of("settings", "ok"), got.of("secret", "ok")
-		if status != 0 || len(settings) != 1 || !strings.Contains(settings[0], "secrets aren't compared") ||
-			len(secret) != 1 || !strings.Contains(secret[0], "whether the one that is set here is the same isn't looked at") {
+		if status != 0 || len(settings) != 1 || !strings.Contains(settings[0], "secrets are not compared") ||
+			len(secret) != 1 || !strings.Contains(secret[0], "it is not compared with the one set here") {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
 	})
-	t.Run("a key that was changed since", func(t *testing.T) {
+	t.Run("a changed key", func(t *testing.T) {
 		env := maps.Clone(env)
 		env["PPCH_API_KEY"] = "Correct-Horse-Battery-Stable"
 		got, status := diagnose(t, env)
-		if told := got.of("service", "error"); status != 1 || len(told) != 1 || !strings.Contains(told[0], "its keys are others than PPCH_API_KEY") || len(got.of("port", "unchecked")) != 1 {
+		if found := got.of("service", "error"); status != 1 || len(found) != 1 || !strings.Contains(found[0], "PPCH_API_KEY, as set here, is not one of its keys") || len(got.of("port", "unchecked")) != 1 {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
 	})
 	if health := s.get("/health"); health.data["since"] != since {
-		t.Errorf("got %s, want the stream of before, since %s", health.body, since)
+		t.Errorf("got %s, want the same stream since %s", health.body, since)
 	}
 }
 
-// Before the service is started all of Prosody's side can be looked at, and the name is free again afterwards.
-func TestTheDoctorLooksByItselfWhereNoServiceRuns(t *testing.T) {
+// Before the first start, the doctor checks all of Prosody's side and then frees the component's name.
+func TestDoctor_ConnectsItselfWithoutService(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, jitsiLike)
-	env := nobody(t, envFor(srv))
+	env := withoutService(t, envFor(srv))
 	env["PPCH_ADMIN_JIDS"] = "admin@" + srv.Domains.Auth + ",guest@elsewhere.example"
 	for range 2 {
 		got, status := diagnose(t, env)
-		if told := got.of("service", "error"); status != 1 || len(told) != 1 || !strings.Contains(told[0], "docker compose up -d ppch") {
+		if found := got.of("service", "error"); status != 1 || len(found) != 1 || !strings.Contains(found[0], "docker compose up -d ppch") {
 			t.Errorf("got exit status %d and %+v", status, got)
 		}
-		if told := got.of("admins", "warning"); len(told) != 1 || !strings.HasPrefix(told[0], "those of elsewhere.example are ignored") {
-			t.Errorf("got %q of admins", told)
+		if found := got.of("admins", "warning"); len(found) != 1 || !strings.HasPrefix(found[0], "admins of elsewhere.example are ignored") {
+			t.Errorf("got %q for the admins", found)
 		}
 		for _, c := range got.Checks {
 			if c.Name == "dns" && c.Found != "127.0.0.1 is an address" {
@@ -183,7 +183,7 @@ func TestTheDoctorLooksByItselfWhereNoServiceRuns(t *testing.T) {
 	must(srv.Component(t.Context(), srv.Domains.Component))(t)
 }
 
-func TestTheDoctorsExitStatusTellsAMistypedCommand(t *testing.T) {
+func TestDoctor_ExitStatus(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		args []string
@@ -201,8 +201,8 @@ func TestTheDoctorsExitStatusTellsAMistypedCommand(t *testing.T) {
 	}
 }
 
-// From elsewhere the service may be asked by a name that it doesn't know: with a key it answers all the same.
-func TestDoctor_AsksByANameThatTheServiceDoesNotKnow(t *testing.T) {
+// With a key, the service answers under any host name.
+func TestDoctor_UnknownHostName(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, jitsiLike)
 	s := runService(t, envFor(srv)).ready()
@@ -214,10 +214,10 @@ func TestDoctor_AsksByANameThatTheServiceDoesNotKnow(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	d, _ := diagnose(t, variables{"PPCH_API_KEY": testKey}, "--url", proxy.URL)
 	if found := d.of("service", "ok"); len(found) != 1 || !strings.HasPrefix(found[0], "PPCH "+version+" answers at ") {
-		t.Errorf("got %+v want the service to answer", d)
+		t.Errorf("got %+v want a response of the service", d)
 	}
 	d, _ = diagnose(t, variables{"PPCH_API_KEY": "another key than that"}, "--url", proxy.URL)
-	if found := d.of("service", "error"); len(found) != 1 || !strings.Contains(found[0], "its keys are others than PPCH_API_KEY") {
-		t.Errorf("got %+v want the key to be another", d)
+	if found := d.of("service", "error"); len(found) != 1 || !strings.Contains(found[0], "PPCH_API_KEY, as set here, is not one of its keys") {
+		t.Errorf("got %+v want a wrong key", d)
 	}
 }

@@ -46,7 +46,7 @@ func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
 	}
 	u, err := url.Parse(cmp.Or(a.url, s.URL()))
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("--url is http:// or https:// and a host, such as http://127.0.0.1:8890")
+		return nil, errors.New("--url: use http:// or https:// and a host, such as http://127.0.0.1:8890")
 	}
 	c := &terminal.Client{URL: u, Key: key.Reveal()}
 	if a.url == "" {

@@ -116,7 +116,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 		{"a wrong key", wrong, []string{"rooms"}, "(wrong-key)"},
 		{"a wrong key to watch", wrong, []string{"watch"}, "(wrong-key)"},
 		{"no key", variables{"PPCH_PORT": env["PPCH_PORT"]}, []string{"rooms"}, "PPCH_API_KEY: is not set"},
-		{"an address without a scheme", env, []string{"rooms", "--url", "127.0.0.1:8890"}, "--url is http:// or https:// and a host"},
+		{"an address without a scheme", env, []string{"rooms", "--url", "127.0.0.1:8890"}, "--url: use http:// or https:// and a host"},
 		{"Prosody's port", env, []string{"rooms", "--url", "http://" + srv.ComponentAddr()}, "is the service running? "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// admins tells whose admins count for nobody.
-func (e *examination) admins(seen facts) {
+// admins reports admins whose domain Prosody does not vouch for.
+func (e *run) admins(seen facts) {
 	if len(seen.Admins) == 0 {
 		return
 	}
@@ -17,9 +17,9 @@ func (e *examination) admins(seen facts) {
 		}
 	}
 	if len(ignored) == 0 {
-		e.is(Admins, OK, "Prosody vouches for those of PPCH_ADMIN_JIDS")
+		e.report(Admins, OK, "Prosody verified the domains of PPCH_ADMIN_JIDS")
 		return
 	}
-	e.is(Admins, Warning, "those of "+strings.Join(ignored, ", ")+" are ignored: that is no host of this Prosody where people log in",
-		"mend PPCH_ADMIN_JIDS: accounts of a VirtualHost, such as boss@auth.meet.jitsi")
+	e.report(Admins, Warning, "admins of "+strings.Join(ignored, ", ")+" are ignored: not a VirtualHost of this Prosody",
+		"fix PPCH_ADMIN_JIDS: use accounts of a VirtualHost, such as boss@auth.meet.jitsi")
 }

@@ -11,59 +11,57 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// The names of the links, in their order.
+// The names of the checks, in their order.
 const (
 	Configuration = "configuration" // the environment variables
 	Service       = "service"       // PPCH's own API
-	Settings      = "settings"      // what the service runs with
+	Settings      = "settings"      // of the running service
 	DNS           = "dns"           // Prosody's name
 	Port          = "port"          // Prosody's component port
 	Component     = "component"     // the component in Prosody's configuration
-	Secret        = "secret"        // and its secret
-	Conflict      = "conflict"      // nobody else may have its name
-	MUCDomains    = "muc-domains"   // where rooms are
-	Module        = "module"        // the Lua module there
-	AllowList     = "allow-list"    // which has to list the component
-	Sync          = "sync"          // and to tell all rooms
-	Mode          = "mode"          // what can be known of rooms thereby
-	Clock         = "clock"         // Prosody's
-	Admins        = "admins"        // those by XMPP
+	Secret        = "secret"        // of the component
+	Conflict      = "conflict"      // another connection with the component's name
+	MUCDomains    = "muc-domains"   // the MUC services in Prosody
+	Module        = "module"        // the Lua module on the MUC domains
+	AllowList     = "allow-list"    // of the module; it must list the component
+	Sync          = "sync"          // whether all rooms are loaded
+	Mode          = "mode"          // source of the data: module or disco
+	Clock         = "clock"         // Prosody's, compared with the service's
+	Admins        = "admins"        // of PPCH_ADMIN_JIDS
 )
 
-// links are all names in their order.
-var links = []string{Configuration, Service, Settings, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins}
+// names lists the checks in their order.
+var names = []string{Configuration, Service, Settings, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins}
 
-// Status is how a link is.
+// Status is the result of a check.
 type Status string
 
-// The states of a link.
+// The results of a check.
 const (
 	OK        Status = "ok"
-	Warning   Status = "warning" // it works, but not as well as it could
+	Warning   Status = "warning" // works, but could be better
 	Wrong     Status = "error"
-	Unchecked Status = "unchecked" // because another link is broken
+	Unchecked Status = "unchecked" // because another check failed
 )
 
-// marks are how people see a Status.
+// marks represent a Status in text.
 var marks = map[Status]string{OK: "✓", Warning: "!", Wrong: "✗", Unchecked: "–"}
 
 var colors = map[Status]text.Color{OK: text.FgGreen, Warning: text.FgYellow, Wrong: text.FgRed, Unchecked: text.Faint}
 
-// Check is what was found of one link. A link has several where MUC domains differ.
+// Check is one result. A check has several where MUC domains differ.
 type Check struct {
-	// Name is that of the link.
-	Name string
-
+	Name   string
 	Status Status
 
-	// Found is what was found, for people. It has no secrets, and may have text that others wrote.
+	// Found describes the result. It never contains secrets; it may contain text from Prosody or the service.
 	Found string
 
-	// Mend is what to do, in lines of which each is another way or place; empty where nothing is to be done.
-	Mend string
+	// Remedy is how to fix it, one alternative a line; empty if there is nothing to fix.
+	Remedy string
 }
 
-// Print writes a check for people: a line, and below it how to mend.
+// Print writes a check as text: the result, and how to fix it below.
 func Print(w io.Writer, c Check, style terminal.Style) error {
 	mark := marks[c.Status]
 	if style.Color {
@@ -72,7 +70,7 @@ func Print(w io.Writer, c Check, style terminal.Style) error {
 	const indent = "  "
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-13s  %s\n", mark, c.Name, terminal.Clean(c.Found))
-	for line := range strings.SplitSeq(c.Mend, "\n") {
+	for line := range strings.SplitSeq(c.Remedy, "\n") {
 		if line == "" {
 			continue
 		}
@@ -88,12 +86,12 @@ func Print(w io.Writer, c Check, style terminal.Style) error {
 	return err
 }
 
-// view is a Check as programs see it.
+// view is the JSON form of a Check.
 type view struct {
 	Name   string  `json:"name"`
 	Status Status  `json:"status"`
 	Found  string  `json:"found"`
-	Mend   *string `json:"mend"`
+	Remedy *string `json:"mend"`
 }
 
 // PrintJSON writes all checks as one object.
@@ -104,8 +102,8 @@ func PrintJSON(w io.Writer, checks []Check) error {
 	}{Broken(checks) == 0, []view{}}
 	for _, c := range checks {
 		v := view{Name: c.Name, Status: c.Status, Found: c.Found}
-		if c.Mend != "" {
-			v.Mend = &c.Mend
+		if c.Remedy != "" {
+			v.Remedy = &c.Remedy
 		}
 		report.Checks = append(report.Checks, v)
 	}
@@ -117,7 +115,7 @@ func PrintJSON(w io.Writer, checks []Check) error {
 	return err
 }
 
-// Broken returns how many of the checks found something wrong.
+// Broken returns the number of failed checks.
 func Broken(checks []Check) (n int) {
 	for _, c := range checks {
 		if c.Status == Wrong {

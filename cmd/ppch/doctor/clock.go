@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// maxAhead is how much two clocks that are kept right may differ.
+// maxAhead is the largest difference of two synchronized clocks.
 const maxAhead = time.Second
 
-// clock tells whether Prosody's clock goes as that of the service.
-func (e *examination) clock(seen facts) {
+// clock compares Prosody's clock with that of the service.
+func (e *run) clock(seen facts) {
 	for _, d := range seen.Domains {
 		if d.Module == nil || d.Module.ClockAhead == nil {
 			continue
 		}
 		ahead := time.Duration(*d.Module.ClockAhead * float64(time.Second))
 		if ahead.Abs() <= maxAhead {
-			e.is(Clock, OK, fmt.Sprintf("Prosody's and the service's differ by less than %s", maxAhead))
+			e.report(Clock, OK, fmt.Sprintf("Prosody's clock and the service's differ by less than %s", maxAhead))
 			return
 		}
 		word := "ahead of"
 		if ahead < 0 {
 			word = "behind"
 		}
-		e.is(Clock, Warning, fmt.Sprintf("Prosody's is %s %s the service's, which joined_at and created_at allow for", ahead.Abs().Round(time.Second), word),
-			"set the clocks of both machines by NTP; by which of them is wrong certificates and JWTs may be refused as well")
+		e.report(Clock, Warning, fmt.Sprintf("Prosody's clock is %s %s the service's; joined_at and created_at are corrected for it", ahead.Abs().Round(time.Second), word),
+			"synchronize both machines by NTP; a wrong clock may also invalidate certificates and JWTs")
 		return
 	}
 	if slices.ContainsFunc(seen.Domains, func(d domainFacts) bool { return d.Module != nil }) {
-		e.is(Clock, Unchecked, "not checked: the Lua module is too old to tell")
+		e.report(Clock, Unchecked, "skipped: the Lua module is too old to send its time")
 		return
 	}
-	e.is(Clock, Unchecked, waitsFor(Module))
+	e.report(Clock, Unchecked, skippedFor(Module))
 }

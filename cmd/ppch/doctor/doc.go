@@ -1,10 +1,9 @@
-// Package doctor finds out why nobody can be counted: "ppch doctor".
+// Package doctor diagnoses the connection to Prosody. It implements "ppch doctor".
 //
-// From a request to Prosody's rooms there is a chain: the configuration, the service, a name, a port, a component, its secret,
-// the MUC domains, the Lua module there. Each link is one Check, and what depends on a broken link isn't judged.
+// It checks, in order, everything between a request and Prosody's rooms: the configuration, the service, a name, a port,
+// a component, its secret, the MUC domains and the Lua module there. A check that depends on a failed one is skipped.
 //
-// It does no harm. A second connection as the same component would throw the first one out (component_conflict_resolve), so a
-// service that runs is asked how it sees its chain, by GET /api/wiring. Only where it is certain that none runs the doctor connects to
-// Prosody itself, by the same package component that the service does it by, for a few seconds. Either way the facts are the same,
-// and so is the judgement.
+// It does no harm. A second connection as the same component could disconnect the first (component_conflict_resolve), so
+// the doctor asks a running service for its diagnostics, with GET /api/wiring. It connects to Prosody itself, through package
+// component, only if the service certainly does not run. Both ways yield the same facts and the same results.
 package doctor

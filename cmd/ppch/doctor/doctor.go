@@ -13,165 +13,158 @@ import (
 	"ppch/component/occupancy"
 )
 
-// How long things may take; all together it is less than 15 s.
+// Time limits. A whole run takes less than 15 s.
 const (
-	patience       = 14 * time.Second
-	servicePatient = 4 * time.Second // for one answer of the service
-	namePatience   = 3 * time.Second // for a name to resolve
-	dialPatience   = 3 * time.Second // for a connection
-	linkPatience   = 5 * time.Second // for the stream to come up
-	domainPatience = 5 * time.Second // for the rooms to be learnt
-	hintPatience   = time.Second     // for what only makes a mend clearer
-	lookPause      = 100 * time.Millisecond
+	totalTimeout   = 14 * time.Second
+	serviceTimeout = 4 * time.Second // for one response of the service
+	dnsTimeout     = 3 * time.Second // for a name to resolve
+	dialTimeout    = 3 * time.Second // for a connection
+	streamTimeout  = 5 * time.Second // for the stream to come up
+	domainTimeout  = 5 * time.Second // for the rooms to load
+	hintTimeout    = time.Second     // for details that only make a remedy clearer
+	pollInterval   = 100 * time.Millisecond
 )
 
-// Config is what the doctor is told of the patient.
+// Config says what to check.
 type Config struct {
-	// Faults are what is wrong with the configuration: with any of these nothing else is looked at. Warnings are no faults.
-	Faults, Warnings []string
+	// Errors are problems of the configuration; with any, nothing else is checked.
+	Errors, Warnings []string
 
-	// API is where the service is, and Key one of its API keys that has the scope metrics. Without a key little can be asked.
+	// API is where the service is, and Key an API key of it with the scope metrics.
 	API *url.URL
 	Key string
 
-	// Also is where the service may be if nothing listens at API, or nil.
-	Also *url.URL
+	// Fallback is where the service may be if nothing listens at API, or nil.
+	Fallback *url.URL
 
-	// TLS is how to speak to it; nil means as to any server.
+	// TLS is the configuration for requests to API; nil is the default one.
 	TLS *tls.Config
 
-	// Elsewhere is whether API was named by somebody, rather than by the configuration. What follows is of no use then.
-	Elsewhere bool
+	// Remote says that API comes from the command line, not from the configuration. The fields below are unset then.
+	Remote bool
 
 	// Address is host:port of Prosody's component port, and HTTP that of its web server.
 	Address, HTTP string
 
-	// Domain and Secret are the component's.
+	// Domain and Secret belong to the component.
 	Domain jid.JID
 	Secret string
 
-	// MUCDomains are those to watch, main one first, and Admins who may look into rooms by XMPP.
+	// MUCDomains are watched, the main one first. Admins may inspect rooms by XMPP.
 	MUCDomains, Admins []jid.JID
 
-	// Version is that of the program.
+	// Version of this program.
 	Version string
 }
 
-// Examine checks every link of the chain and calls tell with each Check as soon as it is known.
+// Examine runs all checks and passes each to onCheck as soon as it is done.
 // It takes less than 15 s. Its error is that of ctx.
-func Examine(ctx context.Context, cfg Config, tell func(Check)) error {
-	e := &examination{Config: cfg, tell: tell, told: map[string]bool{}, asked: ctx}
-	hurry, cancel := context.WithTimeout(ctx, patience)
+func Examine(ctx context.Context, cfg Config, onCheck func(Check)) error {
+	e := &run{Config: cfg, onCheck: onCheck, reported: map[string]bool{}, caller: ctx}
+	limited, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
-	e.run(hurry)
+	e.checks(limited)
 	return ctx.Err()
 }
 
-// examination is one run of the doctor, on one goroutine.
-type examination struct {
+// run is one run of the doctor, on one goroutine.
+type run struct {
 	Config
-	tell  func(Check)
-	told  map[string]bool
-	asked context.Context // ends only if nobody wants to know any more
+	onCheck  func(Check)
+	reported map[string]bool // by name of the check
+	caller   context.Context // without the timeout of the run
 
-	// byItself is whether the doctor connects to Prosody itself, since no service runs.
-	byItself bool
+	// probing says that the doctor connects to Prosody itself, because no service runs.
+	probing bool
 }
 
-func (e *examination) run(ctx context.Context) {
+func (e *run) checks(ctx context.Context) {
 	if !e.configuration() {
-		e.wait(Configuration)
+		e.skipRest(Configuration)
 		return
 	}
-	look, end := e.service(ctx)
-	if look == nil {
-		e.wait(Service)
+	inspect, end := e.service(ctx)
+	if inspect == nil {
+		e.skipRest(Service)
 		return
 	}
 	defer end()
-	if e.byItself {
-		e.is(Settings, Unchecked, waitsFor(Service))
+	if e.probing {
+		e.report(Settings, Unchecked, skippedFor(Service))
 		e.name(ctx)
 	}
-	seen, err := settle(ctx, look, facts.linkDecided, linkPatience)
+	seen, err := poll(ctx, inspect, facts.streamDecided, streamTimeout)
 	if err != nil {
-		e.lose(err)
+		e.connectionLost(err)
 		return
 	}
-	if !e.byItself {
+	if !e.probing {
 		e.settings(seen)
 	}
 	if !seen.Connected && seen.Reason == occupancy.ReasonConnecting {
-		seen.Reason = occupancy.ReasonTimeout // the first attempt is still under way
+		seen.Reason = occupancy.ReasonTimeout // the first attempt has not ended
 	}
-	if broken := e.way(ctx, seen); broken != "" {
-		e.wait(broken)
+	if broken := e.connection(ctx, seen); broken != "" {
+		e.skipRest(broken)
 		return
 	}
-	if seen, err = settle(ctx, look, facts.domainsDecided, domainPatience); err != nil {
-		e.lose(err)
+	if seen, err = poll(ctx, inspect, facts.domainsDecided, domainTimeout); err != nil {
+		e.connectionLost(err)
 		return
 	}
-	if !e.alone(seen) {
-		e.wait(Conflict)
+	if !e.conflict(seen) {
+		e.skipRest(Conflict)
 		return
 	}
 	e.rooms(ctx, seen)
 	e.clock(seen)
-	if seen, err = settle(ctx, look, facts.adminsLocal, hintPatience); err != nil {
-		e.lose(err)
+	if seen, err = poll(ctx, inspect, facts.adminsLocal, hintTimeout); err != nil {
+		e.connectionLost(err)
 		return
 	}
 	e.admins(seen)
 }
 
-// is tells what was found of a link.
-func (e *examination) is(name string, status Status, found string, mend ...string) {
-	if e.asked.Err() != nil {
-		return // what was interrupted found nothing
+// report passes on the result of a check.
+func (e *run) report(name string, status Status, found string, remedies ...string) {
+	if e.caller.Err() != nil {
+		return // an interrupted check found nothing
 	}
-	e.told[name] = true
-	e.tell(Check{Name: name, Status: status, Found: found, Mend: strings.Join(mend, "\n")})
+	e.reported[name] = true
+	e.onCheck(Check{Name: name, Status: status, Found: found, Remedy: strings.Join(remedies, "\n")})
 }
 
-// wait tells that all links that are left wait for another.
-func (e *examination) wait(broken string) {
-	for _, name := range links {
-		if !e.told[name] && (name != Admins || len(e.Admins) > 0) {
-			e.is(name, Unchecked, waitsFor(broken))
+// skipRest reports the remaining checks as unchecked, because they need another one.
+func (e *run) skipRest(broken string) {
+	for _, name := range names {
+		if !e.reported[name] && (name != Admins || len(e.Admins) > 0) {
+			e.report(name, Unchecked, skippedFor(broken))
 		}
 	}
 }
 
-func waitsFor(broken string) string { return "not checked: waits for " + broken }
+func skippedFor(broken string) string { return "skipped: needs " + broken }
 
-// configuration tells what is wrong with the settings, and whether to go on.
-func (e *examination) configuration() bool {
+// configuration checks the settings and reports whether to go on.
+func (e *run) configuration() bool {
 	switch {
-	case len(e.Faults) > 0:
-		e.is(Configuration, Wrong, fmt.Sprintf("%d of the settings %s wrong", len(e.Faults), isOrAre(len(e.Faults))), e.Faults...)
+	case len(e.Errors) > 0:
+		e.report(Configuration, Wrong, fmt.Sprintf("%d invalid settings", len(e.Errors)), e.Errors...)
 		return false
-	case e.Elsewhere:
-		e.is(Configuration, Unchecked, "not checked: --url names a service that may have another one")
+	case e.Remote:
+		e.report(Configuration, Unchecked, "skipped: --url may be a service with another one")
 	case len(e.Warnings) > 0:
-		e.is(Configuration, Warning, "it can be used", e.Warnings...)
+		e.report(Configuration, Warning, "valid, with warnings", e.Warnings...)
 	default:
-		e.is(Configuration, OK, "nothing is wrong or missing")
+		e.report(Configuration, OK, "all settings are valid")
 	}
 	return true
 }
 
-func isOrAre(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
-}
-
-// settings tells whether the service runs with other settings than those that are set here: changed, but not restarted.
-func (e *examination) settings(seen facts) {
-	if e.Elsewhere {
-		e.is(Settings, Unchecked, "not checked: --url names a service that may have others")
+// settings compares the settings of the running service with those set here: they differ after a change without a restart.
+func (e *run) settings(seen facts) {
+	if e.Remote {
+		e.report(Settings, Unchecked, "skipped: --url may be a service with others")
 		return
 	}
 	var differ []string
@@ -186,11 +179,11 @@ func (e *examination) settings(seen facts) {
 		}
 	}
 	if len(differ) == 0 {
-		e.is(Settings, OK, "the service runs with those that are set here; secrets aren't compared")
+		e.report(Settings, OK, "the running service uses these settings; secrets are not compared")
 		return
 	}
-	e.is(Settings, Warning, "the service runs with others: "+strings.Join(differ, "; "),
-		"a change counts after a restart: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch")
+	e.report(Settings, Warning, "the running service uses others: "+strings.Join(differ, "; "),
+		"restart the service to apply a change: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch")
 }
 
 func namesOf(domains []jid.JID) string {

@@ -29,8 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patient is what there is to examine beside srv, where no service runs.
-func patient(t *testing.T, srv *prosodytest.Server) doctor.Config {
+// configFor returns a configuration for srv, without a running service.
+func configFor(t *testing.T, srv *prosodytest.Server) doctor.Config {
 	t.Helper()
 	return doctor.Config{
 		API:        mustURL(t, "http://"+closed(t)),
@@ -44,7 +44,7 @@ func patient(t *testing.T, srv *prosodytest.Server) doctor.Config {
 	}
 }
 
-// closed returns an address where nothing listens.
+// closed returns a loopback address without a listener.
 func closed(t *testing.T) string {
 	t.Helper()
 	port, err := prosodytest.FreePort()
@@ -78,7 +78,7 @@ func examine(t *testing.T, cfg doctor.Config) map[string]doctor.Check {
 	return found
 }
 
-// module writes a Lua module of our name and returns where it is.
+// module writes a Lua module under our module's name and returns its folder.
 func module(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,37 +88,37 @@ func module(t *testing.T, text string) string {
 	return dir
 }
 
-// ofPPCH1 answers as the module of PPCH 1 did, which knew nothing but HTTP.
-const ofPPCH1 = `module:depends("http");
+// ppch1Module answers over HTTP as the module of PPCH 1 does.
+const ppch1Module = `module:depends("http");
 module:provides("http", { route = { ["GET /health"] = function ()
 	return [[{"status":"ok","module":"room_participants_api","muc_domain":"muc.meet.jitsi"}]];
 end } });`
 
-func TestWhatOnlyProsodysWebServerShowsIsToldAsWell(t *testing.T) {
+func TestDoctor_UsesProsodysWebServer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		world prosodytest.Options
-		link  string
-		says  string
+		check string
+		want  string
 	}{
 		{
-			"the module of PPCH 1, as it was installed",
-			prosodytest.Options{HideRooms: true, PluginPaths: []string{module(t, ofPPCH1)}, Modules: []string{"http", prosody.ModuleName}},
+			"the module of PPCH 1",
+			prosodytest.Options{HideRooms: true, PluginPaths: []string{module(t, ppch1Module)}, Modules: []string{"http", prosody.ModuleName}},
 			doctor.Module, "the Lua module is that of PPCH 1",
 		},
 		{
-			"the module, which serves others",
+			"the module, serving other domains",
 			prosodytest.Options{
 				HideRooms: true, Modules: []string{"http", prosody.ModuleName},
 				GlobalConfig: `room_participants_muc_domains = { "rooms.elsewhere" }`, HostModules: map[string][]string{},
 			},
-			doctor.Module, "the Lua module isn't loaded there, though Prosody has it",
+			doctor.Module, "the Lua module is not loaded there, though Prosody has it",
 		},
 		{
 			"Prosody without a component port",
 			prosodytest.Options{NoComponentPort: true, Modules: []string{"http"}},
-			doctor.Port, "though Prosody is there",
+			doctor.Port, "though Prosody runs",
 		},
 		{
 			"a Component without a secret",
@@ -129,15 +129,15 @@ func TestWhatOnlyProsodysWebServerShowsIsToldAsWell(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			srv := prosodytest.New(t, tt.world)
-			if got := examine(t, patient(t, srv))[tt.link]; got.Status != doctor.Wrong || !strings.Contains(got.Found, tt.says) {
-				t.Errorf("got %+v want %s", got, tt.says)
+			if got := examine(t, configFor(t, srv))[tt.check]; got.Status != doctor.Wrong || !strings.Contains(got.Found, tt.want) {
+				t.Errorf("got %+v want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-// A service that may run must not lose its stream to the doctor (component_conflict_resolve = "kick_old").
-func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
+// With component_conflict_resolve = "kick_old", the doctor's connection would end that of a running service.
+func TestDoctor_DoesNotConnectWhileServiceMayRun(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
 	other, err := srv.Component(t.Context(), srv.Domains.Component)
@@ -165,61 +165,61 @@ func TestProsodyIsLeftAloneUnlessItIsSureThatNoServiceRuns(t *testing.T) {
 	const scopeMissing = health + `,"code":"scope-missing","detail":"This API key lacks the scope \"metrics\"."}`
 	const tooManyKeys = health + `,"code":"rate-limited","detail":"Too many wrong API keys came from this address."}`
 	for _, tt := range []struct {
-		name string
-		mend func(*doctor.Config)
-		says string
-		tell string // of the mend
+		name   string
+		change func(*doctor.Config)
+		want   string
+		remedy string
 	}{
-		{"something else answers", func(c *doctor.Config) { c.API = answers(200, `{"hello":"there"}`) }, "is not PPCH", ""},
-		{"something answers that isn't JSON", func(c *doctor.Config) { c.API = answers(200, `<html>`) }, "is not PPCH", ""},
-		{"nothing answers", func(c *doctor.Config) { c.API = mustURL(t, "http://"+silent.Addr().String()) }, "no answer from", ""},
-		{"a certificate of nobody", func(c *doctor.Config) { c.API = mustURL(t, encrypted.URL) }, "isn't trusted", ""},
-		{"an older service", func(c *doctor.Config) { c.API = answers(404, health+"}") }, "doesn't tell how it is wired: Not Found", ""},
+		{"another program", func(c *doctor.Config) { c.API = answers(200, `{"hello":"there"}`) }, "is not PPCH", ""},
+		{"a response other than JSON", func(c *doctor.Config) { c.API = answers(200, `<html>`) }, "is not PPCH", ""},
+		{"no response", func(c *doctor.Config) { c.API = mustURL(t, "http://"+silent.Addr().String()) }, "no response from", ""},
+		{"an untrusted certificate", func(c *doctor.Config) { c.API = mustURL(t, encrypted.URL) }, "is not trusted", ""},
+		{"an older service", func(c *doctor.Config) { c.API = answers(404, health+"}") }, "does not report diagnostics: Not Found", ""},
 		{
-			"a key that is good for other things", func(c *doctor.Config) { c.API = answers(403, scopeMissing) },
-			`lacks the scope "metrics"`, "the key is good, but not for this: give the doctor one that has the scope metrics",
+			"a key without the scope", func(c *doctor.Config) { c.API = answers(403, scopeMissing) },
+			`lacks the scope "metrics"`, "the key lacks a scope: give the doctor one with the scope metrics",
 		},
 		{
-			"an address that has tried too many keys", func(c *doctor.Config) { c.API = answers(429, tooManyKeys) },
+			"too many wrong keys", func(c *doctor.Config) { c.API = answers(429, tooManyKeys) },
 			"Too many wrong API keys came from this address.", "try again in a minute",
 		},
 		{
 			"a page of the service", func(c *doctor.Config) {
-				c.API, c.Elsewhere = answers(200, `<html>`).JoinPath("/dashboard/"), true
-			}, "is not PPCH", "mend --url",
+				c.API, c.Remote = answers(200, `<html>`).JoinPath("/dashboard/"), true
+			}, "is not PPCH", "fix --url",
 		},
 		{
-			"nothing answers there", func(c *doctor.Config) {
-				c.API, c.Elsewhere = mustURL(t, "http://"+silent.Addr().String()), true
-			}, "no answer from", "mend --url",
+			"no response from --url", func(c *doctor.Config) {
+				c.API, c.Remote = mustURL(t, "http://"+silent.Addr().String()), true
+			}, "no response from", "fix --url",
 		},
-		{"a key that isn't good", func(c *doctor.Config) { c.API = answers(403, health+"}") }, "doesn't tell how it is wired: Forbidden", ""},
-		{"an answer without the wiring", func(c *doctor.Config) { c.API = answers(200, health+"}") }, "doesn't tell how it is wired", ""},
-		{"it listens anywhere", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0", ""},
-		{"it is elsewhere", func(c *doctor.Config) { c.Elsewhere = true }, "nothing listens at http://127.0.0.1:", ""},
-		{"it is in the container beside this one", func(c *doctor.Config) { c.Also = answers(403, health+"}") }, "doesn't tell how it is wired", ""},
+		{"a wrong key", func(c *doctor.Config) { c.API = answers(403, health+"}") }, "does not report diagnostics: Forbidden", ""},
+		{"a response without diagnostics", func(c *doctor.Config) { c.API = answers(200, health+"}") }, "does not report diagnostics", ""},
+		{"an unknown port", func(c *doctor.Config) { c.API = mustURL(t, "http://127.0.0.1:0") }, "PPCH_PORT is 0", ""},
+		{"nothing at --url", func(c *doctor.Config) { c.Remote = true }, "nothing listens at http://127.0.0.1:", ""},
+		{"the service in another container", func(c *doctor.Config) { c.Fallback = answers(403, health+"}") }, "does not report diagnostics", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := patient(t, srv)
-			tt.mend(&cfg)
+			cfg := configFor(t, srv)
+			tt.change(&cfg)
 			got := examine(t, cfg)
-			if c := got[doctor.Service]; c.Status != doctor.Wrong || !strings.Contains(c.Found, tt.says) || c.Mend == "" || !strings.Contains(c.Mend, tt.tell) {
-				t.Errorf("got %+v want %s, and to %s", c, tt.says, tt.tell)
+			if c := got[doctor.Service]; c.Status != doctor.Wrong || !strings.Contains(c.Found, tt.want) || c.Remedy == "" || !strings.Contains(c.Remedy, tt.remedy) {
+				t.Errorf("got %+v want %s, with the remedy %s", c, tt.want, tt.remedy)
 			}
-			if c := got[doctor.Secret]; c.Status != doctor.Unchecked || c.Found != "not checked: waits for service" {
-				t.Errorf("got %+v want it not checked", c)
+			if c := got[doctor.Secret]; c.Status != doctor.Unchecked || c.Found != "skipped: needs service" {
+				t.Errorf("got %+v want it skipped", c)
 			}
 		})
 	}
 	select {
 	case <-other.Ended():
-		t.Error("the other stream was thrown out")
+		t.Error("the other stream was closed")
 	default:
 	}
 }
 
-// What was left unchecked because the service went away meanwhile is no reason to say that all is well.
-func TestAServiceThatGoesAwayMeanwhileIsToldAsBroken(t *testing.T) {
+// Skipped checks alone would look like success.
+func TestDoctor_ReportsServiceLostMeanwhile(t *testing.T) {
 	t.Parallel()
 	const connecting = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":false,"reason":"connecting","domains":[{"domain":"muc.meet.jitsi"}]}`
 	var asked atomic.Int32
@@ -241,12 +241,12 @@ func TestAServiceThatGoesAwayMeanwhileIsToldAsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(checks, func(c doctor.Check) bool { return c.Name == doctor.Service && c.Status == doctor.Wrong })
-	if i < 0 || !strings.Contains(checks[i].Found, "no longer tells how it is wired: Internal Server Error") || checks[i].Mend == "" {
-		t.Errorf("got %+v want the service that no longer answers, and what to mend", checks)
+	if i < 0 || !strings.Contains(checks[i].Found, "no longer reports diagnostics: Internal Server Error") || checks[i].Remedy == "" {
+		t.Errorf("got %+v want the lost service and a remedy", checks)
 	}
 }
 
-func TestAServiceThatMayBeAskedNowAndThenIsWaitedFor(t *testing.T) {
+func TestDoctor_RetriesWhenRateLimited(t *testing.T) {
 	t.Parallel()
 	const wiring = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":true,
 		"domains":[{"domain":"muc.meet.jitsi","mode":"module","as_of":"2026-11-22T10:00:00Z","module":{"version":"2.0.0"}}],
@@ -264,26 +264,26 @@ func TestAServiceThatMayBeAskedNowAndThenIsWaitedFor(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	err := doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key", Elsewhere: true}, func(c doctor.Check) {
-		if c.Status == doctor.Wrong || strings.Contains(c.Found, "waits for service") {
+	err := doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key", Remote: true}, func(c doctor.Check) {
+		if c.Status == doctor.Wrong || strings.Contains(c.Found, "needs service") {
 			t.Errorf("got %+v", c)
 		}
 	})
 	if err != nil || asked.Load() < 5 {
-		t.Errorf("got %v after %d questions want all to be looked at", err, asked.Load())
+		t.Errorf("got %v after %d requests want all checks", err, asked.Load())
 	}
 }
 
-func TestAProsodyThatHangsIsToldInTime(t *testing.T) {
+func TestDoctor_HangingProsodyIsReportedInTime(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
-	// The kernel accepts connections, and nobody reads them.
+	// The kernel accepts connections, but Prosody reads none.
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	got := examine(t, patient(t, srv))
-	if c := got[doctor.Port]; c.Status != doctor.Wrong || !strings.Contains(c.Found, "doesn't answer as a component port in time") || !strings.Contains(c.Mend, "Prosody hangs") {
+	got := examine(t, configFor(t, srv))
+	if c := got[doctor.Port]; c.Status != doctor.Wrong || !strings.Contains(c.Found, "does not answer as a component port in time") || !strings.Contains(c.Remedy, "Prosody hangs") {
 		t.Errorf("got %+v", c)
 	}
 	if c := got[doctor.Secret]; c.Status != doctor.Unchecked || time.Since(began) > 15*time.Second {
@@ -291,7 +291,7 @@ func TestAProsodyThatHangsIsToldInTime(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedExaminationEndsAtOnceAndFindsNothing(t *testing.T) {
+func TestDoctor_InterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -301,22 +301,22 @@ func TestAnInterruptedExaminationEndsAtOnceAndFindsNothing(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var began time.Time
-	told := 0
+	reported := 0
 	err = doctor.Examine(ctx, doctor.Config{
 		API: mustURL(t, "http://"+closed(t)), Address: silent.Addr().String(),
 		Domain: jid.MustParse("ppch.meet.jitsi"), MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
 	}, func(doctor.Check) {
-		if told++; told == 4 { // what comes next is the port, which says nothing
+		if reported++; reported == 4 { // the next check is the port, which never answers
 			time.AfterFunc(100*time.Millisecond, func() { began = time.Now(); interrupt() })
 		}
 	})
-	if took := time.Since(began); !errors.Is(err, context.Canceled) || took > 2*time.Second || told != 4 {
-		t.Errorf("got %v after %s and %d checks, want its end and the four before", err, took, told)
+	if took := time.Since(began); !errors.Is(err, context.Canceled) || took > 2*time.Second || reported != 4 {
+		t.Errorf("got %v after %s and %d checks, want it to end after four", err, took, reported)
 	}
 }
 
-func TestACheckIsPrintedAsPeopleReadIt(t *testing.T) {
-	c := doctor.Check{Name: doctor.Port, Status: doctor.Wrong, Found: "closed \x1b[31m", Mend: "open it in the file that has all the settings of Prosody\nor elsewhere"}
+func TestPrint_Text(t *testing.T) {
+	c := doctor.Check{Name: doctor.Port, Status: doctor.Wrong, Found: "closed \x1b[31m", Remedy: "open it in the file that has all the settings of Prosody\nor elsewhere"}
 	for name, tt := range map[string]struct {
 		style terminal.Style
 		want  string

@@ -12,7 +12,7 @@ import (
 	"ppch/component/protocol"
 )
 
-// facts are what is known of the way to Prosody, as GET /api/wiring tells it.
+// facts are the state of the connection, as in GET /api/wiring.
 type facts struct {
 	Version   string           `json:"version"`
 	Component string           `json:"component"`
@@ -23,7 +23,7 @@ type facts struct {
 	Services  []serviceFacts   `json:"services"`
 	Admins    []adminFacts     `json:"admin_domains"`
 
-	// err is why the stream is down, where the doctor has connected by itself.
+	// err is why the stream is down, if the doctor connects itself.
 	err error
 }
 
@@ -53,7 +53,7 @@ type adminFacts struct {
 	Local  bool   `json:"local"`
 }
 
-// factsOf returns what the doctor has learnt by itself.
+// factsOf returns the facts of the doctor's own connection.
 func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) facts {
 	main := w.Domains[0]
 	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: main.Connected}
@@ -91,12 +91,12 @@ func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) f
 	return f
 }
 
-// linkDecided reports whether it is known by now if the stream comes up.
-func (f facts) linkDecided() bool {
+// streamDecided reports whether the attempt to open the stream has succeeded or failed.
+func (f facts) streamDecided() bool {
 	return f.Connected || f.Reason != occupancy.ReasonConnecting && f.Reason != occupancy.ReasonLost
 }
 
-// domainsDecided reports whether it is known by now what can be known of each MUC domain.
+// domainsDecided reports whether each MUC domain has answered or failed.
 func (f facts) domainsDecided() bool {
 	if !f.Connected {
 		return true
@@ -109,12 +109,12 @@ func (f facts) domainsDecided() bool {
 	return true
 }
 
-// adminsLocal reports whether Prosody has vouched for all admins, which takes it a moment.
+// adminsLocal reports whether Prosody has verified the domains of all admins, which takes a moment.
 func (f facts) adminsLocal() bool {
 	return !slices.ContainsFunc(f.Admins, func(a adminFacts) bool { return !a.Local })
 }
 
-// domains returns the watched domains as MUC_DOMAIN has them.
+// domains returns the watched domains in the form of MUC_DOMAIN.
 func (f facts) domains() string {
 	names := make([]string, len(f.Domains))
 	for i, d := range f.Domains {
@@ -123,7 +123,7 @@ func (f facts) domains() string {
 	return strings.Join(names, ",")
 }
 
-// protocols returns what the Lua module speaks on a domain.
+// protocols returns the protocols of the Lua module on a domain.
 func (f facts) protocols(domain string) []string {
 	for _, s := range f.Services {
 		if s.Domain == domain {
@@ -133,7 +133,7 @@ func (f facts) protocols(domain string) []string {
 	return nil
 }
 
-// withModule returns the other MUC services that have the Lua module as it should be.
+// withModule returns the other MUC services that have this version's Lua module.
 func (f facts) withModule(but string) (names []string) {
 	for _, s := range f.Services {
 		for _, p := range s.Protocols {
@@ -145,21 +145,21 @@ func (f facts) withModule(but string) (names []string) {
 	return names
 }
 
-// settle looks again and again until it sees enough, or for so long. It returns what it saw last.
-// A service that may be asked only now and then (PPCH_RATE_LIMIT) is asked again.
-func settle(ctx context.Context, look func(context.Context) (facts, error), enough func(facts) bool, within time.Duration) (facts, error) {
-	deadline := time.Now().Add(within)
+// poll inspects until done or until the timeout, and returns the last facts. It also retries when the service limits
+// the rate (PPCH_RATE_LIMIT).
+func poll(ctx context.Context, inspect func(context.Context) (facts, error), done func(facts) bool, timeout time.Duration) (facts, error) {
+	deadline := time.Now().Add(timeout)
 	for {
-		f, err := look(ctx)
-		var refused refusal
-		tooSoon := errors.As(err, &refused) && refused.status == http.StatusTooManyRequests
-		if !tooSoon && (err != nil || enough(f)) || time.Now().After(deadline) {
+		f, err := inspect(ctx)
+		var p problem
+		tooSoon := errors.As(err, &p) && p.status == http.StatusTooManyRequests
+		if !tooSoon && (err != nil || done(f)) || time.Now().After(deadline) {
 			return f, err
 		}
 		select {
 		case <-ctx.Done():
 			return f, err
-		case <-time.After(lookPause):
+		case <-time.After(pollInterval):
 		}
 	}
 }

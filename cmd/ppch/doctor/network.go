@@ -13,9 +13,9 @@ import (
 	"ppch/prosody"
 )
 
-// addresses returns what a name stands for here, nothing where it isn't known.
+// addresses resolves a name; it returns nothing if that fails.
 func addresses(ctx context.Context, host string) []netip.Addr {
-	ctx, cancel := context.WithTimeout(ctx, namePatience)
+	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -24,9 +24,9 @@ func addresses(ctx context.Context, host string) []netip.Addr {
 	return ips
 }
 
-// listens reports whether something accepts connections. It says nothing and closes.
+// listens reports whether address accepts connections. It sends nothing.
 func listens(ctx context.Context, address string) bool {
-	ctx, cancel := context.WithTimeout(ctx, hintPatience)
+	ctx, cancel := context.WithTimeout(ctx, hintTimeout)
 	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -36,10 +36,10 @@ func listens(ctx context.Context, address string) bool {
 	return true
 }
 
-// onLoopback returns where something listens on this machine's loopback that should listen at address, an address of this machine; else "".
-func (e *examination) onLoopback(ctx context.Context, address string) string {
+// onLoopback returns the loopback address on which the port of address is open, if address belongs to this machine; else "".
+func (e *run) onLoopback(ctx context.Context, address string) string {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || e.Elsewhere {
+	if err != nil || e.Remote {
 		return ""
 	}
 	ips := addresses(ctx, host)
@@ -76,22 +76,22 @@ func isOurs(ip netip.Addr) bool {
 	return false
 }
 
-func (e *examination) webServerAnswers(ctx context.Context) bool {
-	return !e.Elsewhere && e.HTTP != "" && listens(ctx, e.HTTP)
+func (e *run) webServerAnswers(ctx context.Context) bool {
+	return !e.Remote && e.HTTP != "" && listens(ctx, e.HTTP)
 }
 
-// moduleByHTTP asks Prosody's web server which Lua module of ours it has, be it ever so old: its version,
-// which that of PPCH 1 doesn't tell, and the MUC domain that it serves.
-func (e *examination) moduleByHTTP(ctx context.Context, domain string) (version, serves string, loaded bool) {
-	if e.Elsewhere || e.HTTP == "" {
+// moduleByHTTP asks Prosody's web server for the Lua module, of any version: its version, which PPCH 1's
+// does not report, and the MUC domain that it serves.
+func (e *run) moduleByHTTP(ctx context.Context, domain string) (version, serves string, loaded bool) {
+	if e.Remote || e.HTTP == "" {
 		return "", "", false
 	}
-	ctx, cancel := context.WithTimeout(ctx, hintPatience)
+	ctx, cancel := context.WithTimeout(ctx, hintTimeout)
 	defer cancel()
 	client := terminal.Near(nil)
 	defer client.CloseIdleConnections()
 	_, parent, _ := strings.Cut(domain, ".")
-	// Modules are served under the name of the host on which they are loaded.
+	// The virtual host is the one on which the module is loaded.
 	for _, host := range []string{parent, domain} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.HTTP+"/"+prosody.ModuleName+"/health", nil)
 		if err != nil {
@@ -102,15 +102,15 @@ func (e *examination) moduleByHTTP(ctx context.Context, domain string) (version,
 		if err != nil {
 			return "", "", false
 		}
-		var answer struct {
+		var health struct {
 			Module    string `json:"module"`
 			Version   string `json:"version"`
 			MUCDomain string `json:"muc_domain"`
 		}
-		err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
+		err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&health)
 		_ = resp.Body.Close()
-		if err == nil && resp.StatusCode == http.StatusOK && answer.Module != "" {
-			return answer.Version, answer.MUCDomain, true
+		if err == nil && resp.StatusCode == http.StatusOK && health.Module != "" {
+			return health.Version, health.MUCDomain, true
 		}
 	}
 	return "", "", false

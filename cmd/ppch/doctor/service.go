@@ -15,32 +15,32 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// maxAnswer bounds what is read of one answer.
-const maxAnswer = 4 << 20
+// maxResponse limits the size of a response.
+const maxResponse = 4 << 20
 
-// errNotPPCH is for answers of something else, of which not a word is believed.
-var errNotPPCH = errors.New("what answers there is not PPCH")
+// errNotPPCH is for responses of another program.
+var errNotPPCH = errors.New("the server is not PPCH")
 
 const (
-	startIt   = "start it: docker compose up -d ppch, and docker compose logs ppch says why it doesn't stay up; Debian: systemctl start ppch, journalctl -u ppch"
-	restartIt = "restart it with the key that is set here: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch"
-	noHarm    = "Prosody isn't asked meanwhile: a second connection could throw out a service that runs"
+	startIt   = "start it: docker compose up -d ppch; if it stops, see docker compose logs ppch. Debian: systemctl start ppch, journalctl -u ppch"
+	restartIt = "restart it with the key set here: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch"
+	noHarm    = "the doctor does not connect to Prosody itself now: that could disconnect a running service"
 )
 
-// service tells whether the service answers. It returns how to see the chain, by the service's eyes or by our own, and
-// how to end that; or nil where nobody can see it without doing harm.
-func (e *examination) service(ctx context.Context) (look func(context.Context) (facts, error), end func()) {
+// service checks whether the service answers. It returns a function that inspects the connection, through the service or
+// through the doctor's own, and one that ends it; or nil if inspecting could do harm.
+func (e *run) service(ctx context.Context) (inspect func(context.Context) (facts, error), end func()) {
 	client := terminal.Near(e.TLS)
-	client.Timeout = servicePatient
+	client.Timeout = serviceTimeout
 	var health struct {
 		Service string `json:"service"`
 		Version string `json:"version"`
 		Status  any    `json:"status"` // a number in a problem document
 		Code    string `json:"code"`
 	}
-	ask := func() error {
+	checkHealth := func() error {
 		_, err := e.get(ctx, client, "/health", "", &health)
-		if err == nil && health.Code == "host-not-allowed" { // by PPCH, which tells more to a key
+		if err == nil && health.Code == "host-not-allowed" { // PPCH answers under any name with a key
 			_, err = e.get(ctx, client, "/health", e.Key, &health)
 			return err
 		}
@@ -49,121 +49,121 @@ func (e *examination) service(ctx context.Context) (look func(context.Context) (
 		}
 		return err
 	}
-	err := ask()
-	if errors.Is(err, syscall.ECONNREFUSED) && e.Also != nil {
-		here := e.API
-		if e.API = e.Also; ask() != nil {
-			e.API = here
+	err := checkHealth()
+	if errors.Is(err, syscall.ECONNREFUSED) && e.Fallback != nil {
+		api := e.API
+		if e.API = e.Fallback; checkHealth() != nil {
+			e.API = api
 		} else {
 			err = nil
 		}
 	}
 	if err != nil {
-		return e.absent(err)
+		return e.notRunning(err)
 	}
-	look = func(ctx context.Context) (facts, error) {
-		var answer struct {
+	inspect = func(ctx context.Context) (facts, error) {
+		var response struct {
 			facts
-			refusal
+			problem
 		}
-		status, err := e.get(ctx, client, "/api/wiring", e.Key, &answer)
+		status, err := e.get(ctx, client, "/api/wiring", e.Key, &response)
 		switch {
 		case err == nil && status != http.StatusOK:
-			answer.status = status
-			err = answer.refusal
-		case err == nil && (answer.Component == "" || len(answer.Domains) == 0):
+			response.status = status
+			err = response.problem
+		case err == nil && (response.Component == "" || len(response.Domains) == 0):
 			err = errNotPPCH
 		}
-		return answer.facts, err
+		return response.facts, err
 	}
-	_, err = look(ctx)
+	_, err = inspect(ctx)
 	answers := fmt.Sprintf("%s answers at %s", strings.TrimSpace("PPCH "+health.Version), e.API)
 	if err != nil {
-		e.untold(fmt.Sprintf("%s, but doesn't tell how it is wired: %v", answers, err), err)
+		e.noDiagnostics(fmt.Sprintf("%s, but does not report diagnostics: %v", answers, err), err)
 		return nil, nil
 	}
-	e.is(Service, OK, fmt.Sprintf("%s, its health is %v; what follows is as it sees it", answers, health.Status))
-	return look, client.CloseIdleConnections
+	e.report(Service, OK, fmt.Sprintf("%s, health %v; it reports what follows", answers, health.Status))
+	return inspect, client.CloseIdleConnections
 }
 
-// absent tells why there is no service to ask. Only where it surely doesn't run, and is to run here, the doctor connects by itself.
-func (e *examination) absent(err error) (look func(context.Context) (facts, error), end func()) {
+// notRunning reports why no service answers. The doctor connects itself only if the service, which belongs here, certainly does not run.
+func (e *run) notRunning(err error) (inspect func(context.Context) (facts, error), end func()) {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case e.API.Port() == "0":
-		e.is(Service, Wrong, "where it listens isn't known, since PPCH_PORT is 0", "ppch doctor --url http://127.0.0.1:…, with the port that its log names", noHarm)
-	case errors.Is(err, syscall.ECONNREFUSED) && e.Elsewhere:
-		e.is(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), startIt, "or mend --url")
+		e.report(Service, Wrong, "its port is unknown, because PPCH_PORT is 0", "run ppch doctor --url http://127.0.0.1:PORT with the port from its log", noHarm)
+	case errors.Is(err, syscall.ECONNREFUSED) && e.Remote:
+		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), startIt, "or fix --url")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		e.is(Service, Wrong, fmt.Sprintf("nothing listens at %s; what follows is as this doctor sees it", e.API), startIt,
-			"if it runs in another container, run the doctor in that: docker compose exec ppch /ppch doctor")
-		return e.own()
+		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s; the doctor connects to Prosody itself", e.API), startIt,
+			"if it runs in another container, run the doctor there: docker compose exec ppch /ppch doctor")
+		return e.probe()
 	case errors.As(err, &certificate):
-		e.is(Service, Wrong, fmt.Sprintf("the certificate of %s isn't trusted: %v", e.API, certificate.Err),
-			"name the host as the certificate does: ppch doctor --url https://…; SSL_CERT_FILE names an authority of your own", noHarm)
+		e.report(Service, Wrong, fmt.Sprintf("the certificate of %s is not trusted: %v", e.API, certificate.Err),
+			"use the host name of the certificate: ppch doctor --url https://…; for your own authority, set SSL_CERT_FILE", noHarm)
 	case errors.Is(err, errNotPPCH):
-		mend := "mend PPCH_HOST and PPCH_PORT, or free the port"
-		if e.Elsewhere {
-			mend = "mend --url: it is what stands before /health, without the path of a page, such as http://127.0.0.1:8890"
+		remedy := "fix PPCH_HOST and PPCH_PORT, or free the port"
+		if e.Remote {
+			remedy = "fix --url: use the part before /health, without the path of a page, such as http://127.0.0.1:8890"
 		}
-		e.is(Service, Wrong, fmt.Sprintf("what answers at %s is not PPCH", e.API), mend, noHarm)
+		e.report(Service, Wrong, fmt.Sprintf("the server at %s is not PPCH", e.API), remedy, noHarm)
 	default:
 		where := "PPCH_HOST and PPCH_PORT"
-		if e.Elsewhere {
+		if e.Remote {
 			where = "--url"
 		}
-		e.is(Service, Wrong, fmt.Sprintf("no answer from %s: %v", e.API, short(err)), "mend "+where+", or restart the service if it hangs", noHarm)
+		e.report(Service, Wrong, fmt.Sprintf("no response from %s: %v", e.API, innermost(err)), "fix "+where+", or restart the service if it hangs", noHarm)
 	}
 	return nil, nil
 }
 
-// untold tells that the service lives, but not how it is wired.
-func (e *examination) untold(found string, err error) {
-	mend := []string{"restart the service, with the same version as this doctor's, " + e.Version}
-	var refused refusal
-	if errors.As(err, &refused) {
-		mend = e.afterRefusal(refused)
+// noDiagnostics reports that the service runs, but sends no diagnostics.
+func (e *run) noDiagnostics(found string, err error) {
+	remedies := []string{"restart the service with this doctor's version, " + e.Version}
+	var p problem
+	if errors.As(err, &p) {
+		remedies = e.remediesFor(p)
 	}
-	e.is(Service, Wrong, found, mend...)
+	e.report(Service, Wrong, found, remedies...)
 }
 
-// lose tells that the service did tell how it is wired, and no longer does: what is left can't be known.
-func (e *examination) lose(err error) {
-	e.untold(fmt.Sprintf("it no longer tells how it is wired: %v", short(err)), err)
-	e.wait(Service)
+// connectionLost reports that the service sends no diagnostics any more, and skips the rest.
+func (e *run) connectionLost(err error) {
+	e.noDiagnostics(fmt.Sprintf("it no longer reports diagnostics: %v", innermost(err)), err)
+	e.skipRest(Service)
 }
 
-// afterRefusal says what to do about it.
-func (e *examination) afterRefusal(r refusal) []string {
+// remediesFor returns how to fix a problem that the service responds with.
+func (e *run) remediesFor(r problem) []string {
 	switch {
 	case r.status == http.StatusNotFound:
 		return []string{"it is older than this doctor: restart it with version " + e.Version}
 	case e.Key == "":
-		return []string{"give the doctor a key that has the scope metrics: PPCH_API_KEY=… ppch doctor; PPCH_API_KEYS_FILE has none in clear"}
+		return []string{"give the doctor a key with the scope metrics: PPCH_API_KEY=… ppch doctor; PPCH_API_KEYS_FILE contains only hashes"}
 	case r.Code == "scope-missing":
-		return []string{"the key is good, but not for this: give the doctor one that has the scope metrics, or this one that scope in the service's PPCH_API_KEYS_FILE"}
-	case (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden) && e.Elsewhere:
-		return []string{"its keys are others than PPCH_API_KEY as it is set here: give the doctor one of them that has the scope metrics"}
+		return []string{"the key lacks a scope: give the doctor one with the scope metrics, or add that scope to this one in the service's PPCH_API_KEYS_FILE"}
+	case (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden) && e.Remote:
+		return []string{"PPCH_API_KEY, as set here, is not one of its keys: give the doctor one with the scope metrics"}
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
-		return []string{"its keys are others than PPCH_API_KEY as it is set here", restartIt}
+		return []string{"PPCH_API_KEY, as set here, is not one of its keys", restartIt}
 	case r.status == http.StatusTooManyRequests:
-		return []string{"try again in a minute; a key that is set here but isn't the service's counts among wrong ones"}
+		return []string{"try again in a minute; if the key set here is not one of the service's, each request with it counts as a wrong key"}
 	}
-	return []string{"look at its log: docker compose logs ppch; Debian: journalctl -u ppch"}
+	return []string{"check its log: docker compose logs ppch; Debian: journalctl -u ppch"}
 }
 
-// refusal is an answer of a service that lives with a status other than 200: a problem document, as far as it is one.
-type refusal struct {
+// problem is a response with a status other than 200, if possible a problem document.
+type problem struct {
 	status int
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
 
-func (r refusal) Error() string { return cmp.Or(r.Detail, http.StatusText(r.status)) }
+func (r problem) Error() string { return cmp.Or(r.Detail, http.StatusText(r.status)) }
 
-// get asks the service, and reads its answer into v whatever its status is, if it is JSON.
-func (e *examination) get(ctx context.Context, client *http.Client, path, key string, v any) (status int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.API.JoinPath(path).String(), nil) // #nosec G125 -- the path is one of ours
+// get requests a path of the service and decodes the JSON response, of any status, into v.
+func (e *run) get(ctx context.Context, client *http.Client, path, key string, v any) (status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.API.JoinPath(path).String(), nil) // #nosec G125 -- the path is a constant
 	if err != nil {
 		return 0, err
 	}
@@ -175,14 +175,14 @@ func (e *examination) get(ctx context.Context, client *http.Client, path, key st
 		return 0, err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxResponse)).Decode(v); err != nil {
 		return resp.StatusCode, fmt.Errorf("%w: %w", errNotPPCH, err)
 	}
 	return resp.StatusCode, nil
 }
 
-// short returns the innermost cause, without what was asked.
-func short(err error) error {
+// innermost returns the root cause, without the URL.
+func innermost(err error) error {
 	for {
 		next := errors.Unwrap(err)
 		if next == nil {

@@ -12,9 +12,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// own connects to Prosody as the service would, and returns how to see what comes of it, and how to end it.
-func (e *examination) own() (look func(context.Context) (facts, error), end func()) {
-	e.byItself = true
+// probe connects to Prosody as the service would. It returns a function that reports the state, and one that ends the connection.
+func (e *run) probe() (inspect func(context.Context) (facts, error), end func()) {
+	e.probing = true
 	directory := occupancy.NewDirectory(e.MUCDomains...)
 	directory.MaxStaleness = time.Minute
 	c, err := component.New(component.Config{
@@ -26,15 +26,15 @@ func (e *examination) own() (look func(context.Context) (facts, error), end func
 		Version:    e.Version,
 		Directory:  directory,
 		Log:        slog.New(slog.DiscardHandler),
-		Dial:       (&net.Dialer{Timeout: dialPatience}).DialContext,
+		Dial:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
 	})
 	if err != nil {
-		panic(err) // the configuration was found to be right
+		panic(err) // the configuration is valid
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	started := false
-	look = func(context.Context) (facts, error) {
+	inspect = func(context.Context) (facts, error) {
 		if !started {
 			started = true
 			g.Go(func() error { return c.Run(ctx) })
@@ -42,12 +42,12 @@ func (e *examination) own() (look func(context.Context) (facts, error), end func
 		w := c.Wiring()
 		var services []occupancy.Service
 		if w.Domains[0].Connected {
-			services, _ = c.Services() // without these mends are less clear
+			services, _ = c.Services() // optional: they make remedies clearer
 		}
 		return factsOf(w, services, e.Version), nil
 	}
-	return look, func() {
+	return inspect, func() {
 		cancel()
-		_ = g.Wait() // it says goodbye, so that Prosody doesn't hold the name for a connection that is gone
+		_ = g.Wait() // it closes the stream, which frees the component's name in Prosody
 	}
 }

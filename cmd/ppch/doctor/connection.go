@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"mellium.im/xmpp/stream"
+
+	"ppch/component/occupancy"
+)
+
+// checkOf is the check that fails for a reason for which the stream is down.
+var checkOf = map[occupancy.Reason]string{
+	occupancy.ReasonDNS:           DNS,
+	occupancy.ReasonRefused:       Port,
+	occupancy.ReasonUnreachable:   Port,
+	occupancy.ReasonTimeout:       Port,
+	occupancy.ReasonRejected:      Port,
+	occupancy.ReasonHostUnknown:   Component,
+	occupancy.ReasonNotAuthorized: Secret,
+	occupancy.ReasonConflict:      Conflict,
+}
+
+// Parts of remedies.
+const (
+	restartProsody = "then restart Prosody (docker compose up -d --force-recreate prosody; Debian: systemctl restart prosody)"
+	confFile       = "conf.d/ppch.cfg.lua (docker-jitsi-meet: in ${CONFIG}/prosody/config; Debian: in /etc/prosody)"
+	installDoes    = "or run ppch jitsi install --dir PATH, with docker-jitsi-meet's folder or /etc/prosody, which does all of this; " + restartProsody
+)
+
+// connection checks everything up to an established stream. It returns the check that failed, or "".
+func (e *run) connection(ctx context.Context, seen facts) (broken string) {
+	if !seen.Connected {
+		if broken = checkOf[seen.Reason]; broken == "" {
+			broken = Conflict // the stream comes up and drops
+		}
+	}
+	host, _, err := net.SplitHostPort(seen.Prosody)
+	if err != nil {
+		host = seen.Prosody
+	}
+	literal := ""
+	if _, err := netip.ParseAddr(host); err == nil {
+		literal = host
+	}
+	for _, l := range []struct {
+		name, ok string
+		problem  func() (found string, remedies []string)
+	}{
+		{DNS, nameFound(host, literal), func() (string, []string) { return e.nameProblem(host, seen) }},
+		{Port, seen.Prosody + " answers as a component port", func() (string, []string) { return e.portProblem(ctx, seen) }},
+		{Component, "Prosody has the component " + seen.Component, func() (string, []string) { return componentProblem(seen) }},
+		{Secret, e.secretAccepted(), func() (string, []string) { return secretProblem(seen) }},
+	} {
+		if l.name == broken {
+			found, remedies := l.problem()
+			e.report(l.name, Wrong, found, remedies...)
+			return broken
+		}
+		if !e.reported[l.name] {
+			e.report(l.name, OK, l.ok)
+		}
+	}
+	return ""
+}
+
+// name resolves Prosody's name. If that fails, the connection reports why.
+func (e *run) name(ctx context.Context) {
+	host, _, err := net.SplitHostPort(e.Address)
+	if err != nil {
+		return
+	}
+	if ips := addresses(ctx, host); len(ips) > 0 {
+		e.report(DNS, OK, nameFound(host, ips[0].Unmap().String()))
+	}
+}
+
+// secretAccepted says whose secret works. A service reveals nothing about its own, not even whether it equals the one set here.
+func (e *run) secretAccepted() string {
+	switch {
+	case e.probing:
+		return "Prosody accepts the secret"
+	case e.Remote:
+		return "Prosody accepts the service's secret"
+	}
+	return "Prosody accepts the service's secret; it is not compared with the one set here"
+}
+
+func nameFound(host, address string) string {
+	switch {
+	case host == address:
+		return host + " is an address"
+	case address == "":
+		return host + " resolves"
+	}
+	return host + " is " + address
+}
+
+func (e *run) nameProblem(host string, seen facts) (string, []string) {
+	where := "here"
+	if !e.probing {
+		where = "where the service runs"
+	}
+	found := fmt.Sprintf("the name %s does not resolve %s", host, where)
+	var dns *net.DNSError
+	if errors.As(seen.err, &dns) && !dns.IsNotFound {
+		return fmt.Sprintf("no name server answers for %s: %s", host, dns.Err), []string{"fix /etc/resolv.conf, or use an IP address in PROSODY_URL"}
+	}
+	return found, []string{
+		"in a container: join Jitsi's network; PPCH_NETWORK_EXTERNAL in .env names it (docker network ls | grep jitsi), or PPCH_NETWORK_IS_EXTERNAL=false in Jitsi's own folder. Prosody's name there is prosody",
+		"outside of containers, use a published port: PROSODY_URL=xmpp://127.0.0.1:5347, and for docker-jitsi-meet ports: [\"127.0.0.1:5347:5347\"] of its service prosody",
+	}
+}
+
+func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
+	switch seen.Reason {
+	case occupancy.ReasonUnreachable:
+		return fmt.Sprintf("the network of %s is unreachable", seen.Prosody),
+			[]string{"fix the address in PROSODY_URL, or the route to it; in a container, join Jitsi's network: PPCH_NETWORK_EXTERNAL in .env names it"}
+	case occupancy.ReasonTimeout:
+		var op *net.OpError
+		if errors.As(seen.err, &op) && op.Op == "dial" {
+			return fmt.Sprintf("%s does not respond: a firewall drops packets, or no machine has this address", seen.Prosody),
+				[]string{"fix the address in PROSODY_URL, or the firewall"}
+		}
+		return fmt.Sprintf("%s does not answer as a component port in time", seen.Prosody), []string{
+			"fix the port in PROSODY_URL: use that of component_ports, usually 5347; 5280 is for HTTP",
+			"or Prosody hangs: check its load and its log",
+		}
+	case occupancy.ReasonRejected:
+		return fmt.Sprintf("%s is not a component port", seen.Prosody),
+			[]string{"fix the port in PROSODY_URL: use that of component_ports, usually 5347, not 5280 or 5222"}
+	}
+	if loopback := e.onLoopback(ctx, seen.Prosody); loopback != "" {
+		return fmt.Sprintf("nothing listens at %s, but something does at %s: Prosody listens for components on loopback only", seen.Prosody, loopback), []string{
+			`component_interfaces = { "*" } above the Component in ` + confFile + ", " + restartProsody,
+			"or, on the same machine, PROSODY_URL=xmpp://" + loopback,
+		}
+	}
+	found := fmt.Sprintf("nothing listens at %s: the component port is closed, or open on loopback only, or Prosody is not running", seen.Prosody)
+	if e.webServerAnswers(ctx) {
+		found = fmt.Sprintf("nothing listens at %s, though Prosody runs (%s answers): its component port is closed, or open on loopback only", seen.Prosody, e.HTTP)
+	}
+	return found, []string{
+		`component_ports = { 5347 } and component_interfaces = { "*" } above the Component in ` + confFile +
+			": docker-jitsi-meet disables the port, and Prosody's default is loopback only",
+		installDoes,
+		"or fix PROSODY_URL, if Prosody listens for components elsewhere",
+	}
+}
+
+func componentProblem(seen facts) (string, []string) {
+	return fmt.Sprintf("Prosody has no external component %s", seen.Component), []string{
+		fmt.Sprintf(`add Component "%s" with its component_secret to %s. A VirtualHost or another kind of Component with that name does not count`, seen.Component, confFile),
+		installDoes,
+		"or fix PPCH_COMPONENT_DOMAIN, if the component has another name",
+		"or fix the port in PROSODY_URL, if it is that for clients (5222), which gives the same error",
+	}
+}
+
+func secretProblem(seen facts) (string, []string) {
+	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + confFile + ", " + restartProsody
+	var refusal stream.Error
+	if errors.As(seen.err, &refusal) && len(refusal.Text) == 0 {
+		// mod_component gives a reason only if there are secrets to compare.
+		return fmt.Sprintf("Prosody has no component_secret for %s, or it is empty", seen.Component), []string{same}
+	}
+	return fmt.Sprintf("Prosody rejects the secret of %s: it has another one", seen.Component), []string{
+		same,
+		"after a change in .env, recreate the service: docker compose up -d --force-recreate ppch",
+	}
+}
+
+// conflict checks whether another connection has taken the component's name so far. It reports whether the stream is up.
+func (e *run) conflict(seen facts) bool {
+	switch {
+	case seen.Connected:
+		e.report(Conflict, OK, "the stream is up as "+seen.Component)
+		return true
+	case checkOf[seen.Reason] != Conflict && seen.Reason != "":
+		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(seen.Reason), "check Prosody's log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log")
+		return false
+	}
+	remedies := []string{
+		"stop the other program, or give each its own Component and PPCH_COMPONENT_DOMAIN",
+		`if it is an old connection of this service that Prosody still holds: set component_conflict_resolve = "kick_old" below the Component in ` + confFile,
+	}
+	if e.probing {
+		remedies = append(remedies, "if it is the service, which this doctor can't reach: docker compose exec ppch /ppch doctor")
+	}
+	e.report(Conflict, Wrong, fmt.Sprintf("another connection uses the name %s", seen.Component), remedies...)
+	return false
+}
