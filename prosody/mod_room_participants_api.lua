@@ -827,8 +827,8 @@ local function enqueue(watch, room_jid, fresh)
 end
 
 -- Notes that something of a room may have changed, and leaves it to the caller to see to a turn. Rooms that were not sent
--- yet are in a queue. Where more of the same change follows at once, nothing is sent in between.
-local function mark(watch, room_jid, nick, more)
+-- yet are in a queue. An occupant that takes a new nick is sent as gone under the old and as there under the new in one batch.
+local function mark(watch, room_jid, nick, new_nick)
 	local shown = watch.shown[room_jid];
 	if not shown then return; end
 	local marks = shown.marks;
@@ -838,8 +838,12 @@ local function mark(watch, room_jid, nick, more)
 		watch.changed[#watch.changed + 1] = room_jid;
 	end
 	if nick and not marks[nick] then
-		marks[nick] = more and "more" or true;
+		marks[nick] = true;
 		marks[#marks + 1] = nick;
+	end
+	if new_nick then
+		marks.renamed = marks.renamed or {};
+		marks.renamed[nick] = new_nick;
 	end
 end
 
@@ -1202,12 +1206,13 @@ local function look_at_room(watch, page, room_jid)
 		page.bytes = page.bytes + #shown.facts;
 	end
 	element.shown = shown;
-	local at, more = marks.at or 1, false;
-	while marks[at] and (more or not is_full(page)) do
+	local at, renamed = marks.at or 1, marks.renamed or {};
+	while marks[at] and not is_full(page) do
 		local nick = marks[at];
-		show_occupant(watch, page, shown, room, nick, element, marks.afresh);
-		more = marks[nick] == "more";
-		marks[nick] = nil;
+		while nick do
+			show_occupant(watch, page, shown, room, nick, element, marks.afresh);
+			marks[nick], renamed[nick], nick = nil, nil, renamed[nick];
+		end
 		at = at + 1;
 	end
 	marks.at = at;
@@ -1256,12 +1261,13 @@ local function go_on(sub, page, walk)
 		sub.owing[room_jid] = true;
 	end
 	walk.facts = nil;
-	local lines, more = {}, 0;
-	while walk[walk.at] and not is_full(page) do
+	local lines, more, is_gone = {}, 0, false;
+	while walk[walk.at] and (is_gone or not is_full(page)) do -- a new nick follows the old
 		local nick = walk[walk.at];
 		walk.at, walk.listed[nick] = walk.at + 1, nil;
 		local known, sent = shown.occupants[nick], walk.sent[nick];
 		page.units = page.units + 1;
+		is_gone = sent and not known;
 		if known or sent then
 			local line = known and known[LINE] or gone_line(room_jid, nick);
 			lines[#lines + 1] = line;
@@ -1603,9 +1609,10 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 	if other then
 		-- A new name for an occupant whom we have: there is no other event for it. Nobody is there under the old name any
 		-- more, and under the new one not yet: that comes next.
-		joined[room_jid .. "/" .. other] = joined[nick];
+		other = room_jid .. "/" .. other;
+		joined[other] = joined[nick];
 		watch.between = next(watch.subs) and true or nil;
-		mark(watch, room_jid, nick, true);
+		mark(watch, room_jid, nick, other);
 		return;
 	end
 	watch.between = nil;
