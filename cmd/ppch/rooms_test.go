@@ -152,14 +152,14 @@ func TestWatchFromTheTerminal(t *testing.T) {
 
 	bob := must(cast.User(t.Context(), planning, "Bob"))(t)
 	scripts.shows(`"event":"participant.joined"`, `"name":"Bob"`)
-	people.shows("  Bob joined planning, where 2 are now\n")
-	table.shows("planning  2", "Bob joined planning, where 2 are")
+	people.shows("  Bob joined planning, now 2 people\n")
+	table.shows("planning  2", "Bob joined planning, now 2")
 	if err := bob.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	scripts.shows(`"event":"participant.left"`)
-	people.shows("  Bob left planning, where 1 is now\n")
-	table.shows("Bob left planning, where 1 is now")
+	people.shows("  Bob left planning, now 1 person\n")
+	table.shows("Bob left planning, now 1 person")
 	for line := range strings.Lines(scripts.out.String()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("got the line %q", line)

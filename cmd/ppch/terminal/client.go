@@ -1,4 +1,4 @@
-// Package terminal shows people what the API of a running service tells.
+// Package terminal calls the API of a running service and shows the responses as text.
 package terminal
 
 import (
@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of one answer; a page of 1,000 rooms has about 500 kB.
-const maxAnswer = 16 << 20
+// maxResponse limits the size of a response; a page of 1,000 rooms has about 500 kB.
+const maxResponse = 16 << 20
 
-// answersIn is how long an answer may take. What a service that is well needs is far less.
-const answersIn = 30 * time.Second
+// requestTimeout is far more than a healthy service needs.
+const requestTimeout = 30 * time.Second
 
-// Client asks one service. It is safe for concurrent use.
+// Client calls one service. It is safe for concurrent use.
 type Client struct {
 	// URL is where the service is, such as http://127.0.0.1:8890.
 	URL *url.URL
@@ -28,11 +28,11 @@ type Client struct {
 	// Key is the API key.
 	Key string
 
-	// HTTP asks. Nil stands for a client that knows no proxies, for the service is near.
+	// HTTP sends the requests; nil is Near(nil).
 	HTTP *http.Client
 }
 
-// Problem is what the service answers where it can't do what it was asked for (RFC 9457).
+// Problem is an error response of the service (RFC 9457).
 type Problem struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
@@ -44,26 +44,26 @@ func (p *Problem) Error() string {
 	return Clean(cmp.Or(p.Detail, p.Title)) + " (" + Clean(p.Code) + ")"
 }
 
-// lasts is whether asking again is of no use.
-func (p *Problem) lasts() bool {
+// isFinal reports whether a retry is useless.
+func (p *Problem) isFinal() bool {
 	return p.Status < http.StatusInternalServerError && p.Status != http.StatusTooManyRequests
 }
 
-// Near returns a client without the environment's proxy, which is for the way out. It trusts whom trust says, or, if that is nil, as anybody does.
-// It follows nowhere: PPCH sends nobody elsewhere, and the key is not for whoever is there.
+// Near returns an HTTP client for a service nearby: it ignores the environment's proxy. It follows no redirects: PPCH sends
+// none, and they would carry the key to another server. A nil trust is the default.
 func Near(trust *tls.Config) *http.Client {
 	return &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: trust, ResponseHeaderTimeout: answersIn, TLSHandshakeTimeout: answersIn},
+		Transport:     &http.Transport{TLSClientConfig: trust, ResponseHeaderTimeout: requestTimeout, TLSHandshakeTimeout: requestTimeout},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
 var near = Near(nil)
 
-// Close closes the connections that are not in use.
+// Close closes idle connections.
 func (c *Client) Close() { c.http().CloseIdleConnections() }
 
-// request returns a request for a path below the service's address.
+// request returns a request for a path below URL.
 func (c *Client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
 	u := *c.URL.JoinPath("/")
 	u.RawPath = u.EscapedPath() + path[1:]
@@ -89,9 +89,9 @@ func (c *Client) http() *http.Client {
 	return near
 }
 
-// get reads an answer into v. What the service refuses is a *Problem.
+// get requests a path and decodes the response into v. An error response is a *Problem.
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, answersIn)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	req, err := c.request(ctx, path, query)
 	if err != nil {
@@ -99,15 +99,15 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, v any) 
 	}
 	resp, err := c.http().Do(req)
 	if err != nil {
-		return inWords(err)
+		return explain(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return c.problemOf(resp)
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
-		return fmt.Errorf("the answer of %s broke off: %w", c.URL.Host, err)
+		return fmt.Errorf("the response of %s was cut off: %w", c.URL.Host, err)
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return c.notPPCH(err.Error())
@@ -115,27 +115,27 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, v any) 
 	return nil
 }
 
-// notPPCH says that something else answers, which is no reason to believe a word of it.
+// notPPCH is the error for a response that PPCH would not send.
 func (c *Client) notPPCH(why string) error {
-	return fmt.Errorf("what answers at %s is not PPCH: %s", c.URL.Host, Clean(why))
+	return fmt.Errorf("the server at %s is not PPCH: %s", c.URL.Host, Clean(why))
 }
 
-// inWords says why there is no answer.
-func inWords(err error) error {
+// explain adds the likely cause to an error without a response.
+func explain(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var u *url.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &certificate):
-		return fmt.Errorf("--url has to name the host as its certificate does, and SSL_CERT_FILE an authority of one's own: %w", certificate.Err)
+		return fmt.Errorf("use the host name of the certificate in --url, or set SSL_CERT_FILE for your own authority: %w", certificate.Err)
 	case errors.As(err, &u):
 		return fmt.Errorf("is the service running? %w", u.Err)
 	}
 	return err
 }
 
-// problemOf reads the problem document that resp is.
+// problemOf decodes resp as a problem document.
 func (c *Client) problemOf(resp *http.Response) error {
 	p := &Problem{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(p); err != nil || p.Code == "" {

@@ -17,7 +17,7 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// all asks in every way there is, but for a table that is watched.
+// all makes every kind of request, except the live table.
 func all(t *testing.T, c *terminal.Client) map[string]error {
 	t.Helper()
 	var b strings.Builder
@@ -35,8 +35,8 @@ func all(t *testing.T, c *terminal.Client) map[string]error {
 	return got
 }
 
-// Another service behind the address says nothing about rooms, least of all that there are none.
-func TestWhatIsNotPPCHIsNotBelieved(t *testing.T) {
+// The response of another program must not look like an empty list.
+func TestClient_RejectsForeignServer(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"a page":           says("<html>"),
 		"nothing":          says(""),
@@ -53,16 +53,16 @@ func TestWhatIsNotPPCHIsNotBelieved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := answers(t, map[string]http.HandlerFunc{"/api/rooms": answer, "/api/rooms/Planning": answer, "/api/events": answer})
 			for how, err := range all(t, c) {
-				if err == nil || !strings.Contains(err.Error(), "what answers at 127.0.0.1:") || strings.ContainsFunc(err.Error(), unicode.IsControl) {
-					t.Errorf("%s: got %v want it told that this is not PPCH", how, err)
+				if err == nil || !strings.Contains(err.Error(), "the server at 127.0.0.1:") || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+					t.Errorf("%s: got %v want an error that it is not PPCH", how, err)
 				}
 			}
 		})
 	}
 }
 
-// A redirect must not carry the key to whoever it names.
-func TestTheKeyGoesNowhereElse(t *testing.T) {
+// A redirect must not carry the key to another server.
+func TestClient_FollowsNoRedirects(t *testing.T) {
 	var keys []string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		keys = append(keys, r.Header.Get("X-API-Key"))
@@ -79,7 +79,7 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 	}
 }
 
-// raw is an answer as it goes over the wire, after which the connection is closed.
+// raw sends bytes as they are and closes the connection.
 func raw(answer string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -89,24 +89,24 @@ func raw(answer string) http.HandlerFunc {
 	}
 }
 
-// An answer that breaks off is no other program's, and what it holds is told in no way that harms.
-func TestABrokenAnswerHarmsNoTerminal(t *testing.T) {
-	for name, tt := range map[string]struct{ answer, says string }{
+// A response that is cut off is not reported as another program's, and its text is cleaned.
+func TestClient_BrokenResponse(t *testing.T) {
+	for name, tt := range map[string]struct{ answer, want string }{
 		"a header without a colon":  {"HTTP/1.1 200 OK\r\n\x1b[2J\r\n\r\n", "is the service running? "},
-		"a trailer without a colon": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\x1b[2J\r\n\r\n", "broke off: "},
-		"half of an answer":         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "broke off: unexpected EOF"},
+		"a trailer without a colon": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\x1b[2J\r\n\r\n", "was cut off: "},
+		"half of an answer":         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "was cut off: unexpected EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := answers(t, map[string]http.HandlerFunc{"/api/rooms": raw(tt.answer)})
 			err := c.RoomsJSON(t.Context(), io.Discard, nil)
-			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
-				t.Errorf("got %q want it to say %q", err, tt.says)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Errorf("got %q want it to say %q", err, tt.want)
 			}
 		})
 	}
 }
 
-func TestAnAddressThatNothingAnswersIsToldAtOnce(t *testing.T) {
+func TestClient_ConnectionRefused(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestAnAddressThatNothingAnswersIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestACertificateThatIsNotTrustedIsToldAsWhatItIs(t *testing.T) {
+func TestClient_UntrustedCertificate(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
@@ -134,16 +134,16 @@ func TestACertificateThatIsNotTrustedIsToldAsWhatItIs(t *testing.T) {
 	}
 }
 
-func TestAListWithoutEndEnds(t *testing.T) {
+func TestRooms_EndlessList(t *testing.T) {
 	endless := says(`{"rooms":[{"room_name":"a"}],"next_cursor":"again",` + asOf + `}`)
 	err := answers(t, map[string]http.HandlerFunc{"/api/rooms": endless}).Rooms(t.Context(), &strings.Builder{}, url.Values{}, terminal.Style{})
-	if err == nil || !strings.HasSuffix(err.Error(), "a list without end") {
+	if err == nil || !strings.HasSuffix(err.Error(), "an endless list") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Scripts get an object in each line that means what the service said, and a terminal gets nothing that it would obey.
-func TestJSONIsALineAndHarmless(t *testing.T) {
+// Each line is an equivalent object without control characters.
+func TestJSON_OneCleanLine(t *testing.T) {
 	name := "a\u009b2J\u202e\U000e0041\u007f\"\\ 👩\u200d🚀"
 	quoted, _ := json.Marshal(name)
 	room := "{\n \"room_name\": " + string(quoted) + ",\n \"exists\": true,\n " + asOf + "}"
@@ -172,8 +172,8 @@ func TestJSONIsALineAndHarmless(t *testing.T) {
 	}
 }
 
-// A name is a segment of the path, whatever is in it.
-func TestEveryNameIsAskedForAsItIs(t *testing.T) {
+// Any name is one segment of the path.
+func TestRoom_EscapesNames(t *testing.T) {
 	var asked string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.EscapedPath()

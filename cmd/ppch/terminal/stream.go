@@ -11,18 +11,18 @@ import (
 	"github.com/tmaxmax/go-sse"
 )
 
-// maxEvent bounds what is read of one event, which has a few kB.
+// maxEvent limits the size of an event, usually a few kB.
 const maxEvent = 1 << 20
 
-// The waits before a connection that was lost is made again.
+// The waits before a reconnect.
 const (
 	firstWait = time.Second
 	maxWait   = 30 * time.Second
 )
 
 // follow calls each with every event of a stream until ctx ends, which returns nil, or each returns an error.
-// A connection that is lost is made again; the stream then goes on behind the last event, or says that it can't.
-// What can't be had in the first place is an error, and so is what the service refuses for good, a *Problem.
+// It reconnects and resumes after the last event; if events were missed, the stream sends a reset.
+// It returns an error if the first connection fails, and a *Problem if the service refuses finally.
 func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) error, lost func(error)) error {
 	following, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -36,20 +36,20 @@ func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) e
 	client := &sse.Client{
 		HTTPClient: c.http(),
 		ResponseValidator: func(resp *http.Response) error {
-			if err := c.streams(resp); err != nil {
+			if err := c.checkStream(resp); err != nil {
 				return err
 			}
 			opened = true
 			waits.Reset()
 			return nil
 		},
-		// Its own retries end for good with the first 503.
+		// The library's own retries end with the first 503.
 		Backoff: sse.Backoff{MaxRetries: -1},
 	}
 	conn := client.NewConnection(req)
 	conn.Buffer(nil, maxEvent)
 	conn.SubscribeToAll(func(e sse.Event) {
-		// A position alone is noted by conn, and is no event (HTML standard, section 9.2.6).
+		// An id without data is not an event (HTML standard, section 9.2.6); conn stores it.
 		if e.Data != "" && following.Err() == nil {
 			if err := each(e); err != nil {
 				stop(err)
@@ -57,14 +57,14 @@ func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) e
 		}
 	})
 	for {
-		err := inWords(plain(conn.Connect()))
+		err := explain(cause(conn.Connect()))
 		var p *Problem
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case following.Err() != nil:
 			return context.Cause(following)
-		case !opened, errors.As(err, &p) && p.lasts():
+		case !opened, errors.As(err, &p) && p.isFinal():
 			return err
 		}
 		lost(err)
@@ -76,8 +76,8 @@ func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) e
 	}
 }
 
-// streams takes an answer as a stream, or says why it is none.
-func (c *Client) streams(resp *http.Response) error {
+// checkStream returns an error unless resp is a stream of events.
+func (c *Client) checkStream(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return c.problemOf(resp)
 	}
@@ -87,8 +87,8 @@ func (c *Client) streams(resp *http.Response) error {
 	return nil
 }
 
-// plain returns an error of a connection without the library's words around it.
-func plain(err error) error {
+// cause unwraps the library's error.
+func cause(err error) error {
 	var failed *sse.ConnectionError
 	if !errors.As(err, &failed) {
 		return err

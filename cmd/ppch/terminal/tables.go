@@ -10,19 +10,19 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Style is how tables look.
+// Style is the look of tables.
 type Style struct {
-	// Color is whether there may be colours; the terminal, and NO_COLOR, decide.
+	// Color allows colors, unless NO_COLOR is set.
 	Color bool
 
-	// Width is how wide a line may be, 0 for any.
+	// Width limits the length of a line; 0 is unlimited.
 	Width int
 
-	// Height is how many lines there may be, 0 for any.
+	// Height limits the number of lines; 0 is unlimited.
 	Height int
 }
 
-// newTable returns a table whose rows are cut to the width of the terminal.
+// newTable returns a table that cuts rows to the width of the terminal.
 func (s Style) newTable(header ...any) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleDefault)
@@ -39,9 +39,9 @@ func (s Style) newTable(header ...any) table.Writer {
 	return t
 }
 
-// totals are of all rooms, of which a table may show a few.
+// totals count all rooms, even if a table shows only some.
 type totals struct {
-	// known is false where the key is not good for more than the rooms that are shown.
+	// known is false if the key is limited to some rooms.
 	known         bool
 	rooms, people int
 	asOf          time.Time
@@ -54,7 +54,7 @@ func (t *totals) add(rooms []room) {
 	}
 }
 
-// rows is how many rooms a table has space for, 0 for any number: a line is its header's, and one is for the totals.
+// rows returns how many rooms fit, next to the header and the totals; 0 is unlimited.
 func (s Style) rows() int {
 	if s.Height == 0 {
 		return 0
@@ -62,23 +62,23 @@ func (s Style) rows() int {
 	return max(s.Height-2, 1)
 }
 
-// roomsTable shows rooms, and below them how many there are in all.
+// roomsTable shows rooms, with the totals below.
 func roomsTable(rooms []room, all totals, style Style) string {
 	if len(rooms) == 0 {
 		return "No rooms are open.\n"
 	}
-	t := style.newTable("room", "people", "others", "open for", "beside it")
+	t := style.newTable("room", "people", "other", "age", "lobby/breakout")
 	for _, r := range rooms {
-		open := "?"
+		age := "?"
 		if r.CreatedAt != nil {
-			open = span(new(int64(r.AsOf.Sub(*r.CreatedAt) / time.Second)))
+			age = span(new(int64(r.AsOf.Sub(*r.CreatedAt) / time.Second)))
 		}
-		t.AppendRow(table.Row{readable(r.Name), r.number(), r.others(), open, r.beside()})
+		t.AppendRow(table.Row{readable(r.Name), r.number(), r.other(), age, r.related()})
 	}
 	last := fmt.Sprintf("%d %s, %d %s", all.rooms, plural(all.rooms, "room", "rooms"), all.people, plural(all.people, "person", "people"))
 	switch {
 	case !all.known:
-		last = "… there are more, which this key may not count"
+		last = "… and more, which this key can't count"
 	case len(rooms) < all.rooms:
 		last = fmt.Sprintf("… %d more; ", all.rooms-len(rooms)) + last
 	}
@@ -98,7 +98,7 @@ func roomTable(r room, style Style) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%s: %s %s", readable(r.Name), r.number(), plural(r.Participants, "person", "people"))
-	for _, part := range []string{r.others(), r.beside(), r.unsure()} {
+	for _, part := range []string{r.other(), r.related(), r.unsure()} {
 		if part != "" {
 			b.WriteString(", " + part)
 		}
@@ -120,7 +120,7 @@ func roomTable(r room, style Style) string {
 	return b.String() + trimmed(t.Render())
 }
 
-// trimmed returns the lines of a table without the blanks at their ends.
+// trimmed returns the lines of a table without trailing blanks.
 func trimmed(rendered string) string {
 	var b strings.Builder
 	for line := range strings.Lines(rendered) {
@@ -129,7 +129,7 @@ func trimmed(rendered string) string {
 	return b.String()
 }
 
-// number returns how many people there are, marked where others may be among them.
+// number returns the number of people; ≤ marks a count that may include others.
 func (r room) number() string {
 	if !r.Exact {
 		return fmt.Sprintf("≤%d", r.Participants)
@@ -137,8 +137,8 @@ func (r room) number() string {
 	return fmt.Sprint(r.Participants)
 }
 
-// others returns who is in the room besides people.
-func (r room) others() string {
+// other returns the occupants that are not counted.
+func (r room) other() string {
 	var parts []string
 	for _, kind := range []string{"recorder", "transcriber", "hidden", "visitor"} {
 		if n := r.Counts[kind]; n > 0 {
@@ -148,22 +148,22 @@ func (r room) others() string {
 	return strings.Join(parts, ", ")
 }
 
-// beside returns who belongs to the meeting without being in the room.
-func (r room) beside() string {
+// related returns participants of the meeting outside the room.
+func (r room) related() string {
 	var parts []string
 	if r.Lobby != nil && r.Lobby.Participants != nil && *r.Lobby.Participants > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", *r.Lobby.Participants))
 	}
-	apart := 0
+	inBreakouts := 0
 	for _, b := range r.Breakouts {
 		if b.Participants != nil {
-			apart += *b.Participants
+			inBreakouts += *b.Participants
 		}
 	}
-	if apart > 0 {
-		parts = append(parts, fmt.Sprintf("%d in breakout rooms", apart))
+	if inBreakouts > 0 {
+		parts = append(parts, fmt.Sprintf("%d in breakout rooms", inBreakouts))
 	}
-	// Focus counts all visitors of the meeting, those in this room included.
+	// Focus counts all visitors of the meeting, including those in this room.
 	if elsewhere := r.visitors() - r.Counts["visitor"]; elsewhere > 0 {
 		parts = append(parts, fmt.Sprintf("%d %s elsewhere", elsewhere, plural(elsewhere, "visitor", "visitors")))
 	}
@@ -177,7 +177,7 @@ func (r room) visitors() int {
 	return *r.Visitors
 }
 
-// unsure says that visitors elsewhere aren't known, where they are the only number that isn't.
+// unsure notes unknown visitors in an otherwise exact room.
 func (r room) unsure() string {
 	if r.Visitors == nil && r.Exact && r.Type == "main" {
 		return "visitors elsewhere unknown"

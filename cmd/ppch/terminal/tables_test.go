@@ -15,7 +15,7 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// answers returns a client of a service that is written by hand, path by path; the query leaves no trace but in seen.
+// answers returns a client of a fake service with a handler for each path.
 func answers(t *testing.T, paths map[string]http.HandlerFunc) *terminal.Client {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +42,7 @@ func says(body string) http.HandlerFunc {
 
 const asOf = `"as_of":"2026-11-22T10:00:00Z"`
 
-// listOf is an answer with rooms, of which each began a while ago, and so has another span.
+// listOf returns a list of rooms with different ages.
 func listOf(names ...string) string {
 	var rooms []string
 	for i, name := range names {
@@ -63,11 +63,11 @@ func rooms(t *testing.T, style terminal.Style, names ...string) string {
 	return b.String()
 }
 
-func TestATableLinesUpWhateverIsInIt(t *testing.T) {
+func TestRooms_ColumnsAlign(t *testing.T) {
 	got := rooms(t, terminal.Style{}, "planning", "%d0%ba%d0%b0%d1%84%d0%b5", "生命", "a%1b%5b2Jb", "[acme]stand%20up")
 	lines := strings.Split(got, "\n")
 	want := []string{
-		"ROOM            PEOPLE  OTHERS  OPEN FOR  BESIDE IT",
+		"ROOM            PEOPLE  OTHER  AGE  LOBBY/BREAKOUT",
 		"planning             1          45s",
 		"кафе                 2          42m",
 		"生命                 3          2h 30m",
@@ -82,8 +82,8 @@ func TestATableLinesUpWhateverIsInIt(t *testing.T) {
 	if !strings.HasPrefix(lines[len(want)], "5 rooms, 15 people, as of ") {
 		t.Errorf("got %q", lines[len(want)])
 	}
-	// The column of spans begins at the same place of the screen in each line.
-	column := strings.Index(lines[0], "OPEN FOR")
+	// The column AGE starts at the same screen position in each line.
+	column := strings.Index(lines[0], "AGE")
 	for i, open := range []string{"45s", "42m", "2h 30m", "3d 5h", "?"} {
 		before, _, _ := strings.Cut(lines[i+1], open)
 		if at := text.StringWidthWithoutEscSequences(before); at != column {
@@ -92,7 +92,7 @@ func TestATableLinesUpWhateverIsInIt(t *testing.T) {
 	}
 }
 
-func TestATableIsNoWiderThanTheTerminal(t *testing.T) {
+func TestRooms_CutToWidth(t *testing.T) {
 	for _, width := range []int{10, 17, 18, 40, 80} {
 		got := rooms(t, terminal.Style{Width: width}, strings.Repeat("生", 60), strings.Repeat("a", 90), "b")
 		for line := range strings.Lines(got) {
@@ -101,13 +101,13 @@ func TestATableIsNoWiderThanTheTerminal(t *testing.T) {
 			}
 		}
 		if !strings.Contains(got, "生…") {
-			t.Errorf("got %q want it to show that something was cut", got)
+			t.Errorf("got %q want the cut marked", got)
 		}
 	}
 }
 
-func TestThereAreColoursOnATerminalAlone(t *testing.T) {
-	t.Setenv("NO_COLOR", "") // of the machine that tests
+func TestRooms_ColorsOnlyOnTerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "") // overrides the environment
 	text.EnableColors()
 	if got := rooms(t, terminal.Style{Color: true}, "planning"); !strings.Contains(got, "\x1b[1m") {
 		t.Errorf("got %q want a header in bold", got)
@@ -117,7 +117,7 @@ func TestThereAreColoursOnATerminalAlone(t *testing.T) {
 	}
 }
 
-func TestRoom_VisitorsThatFocusHasNotCountedAreUnknown(t *testing.T) {
+func TestRoom_UnknownVisitors(t *testing.T) {
 	for visitors, want := range map[string]string{"null": "1 person, visitors elsewhere unknown; open", "0": "1 person; open", "1": "1 person, 1 visitor elsewhere; open"} {
 		c := answers(t, map[string]http.HandlerFunc{"/api/rooms/a": says(`{"room_name":"a","exists":true,"participant_count":1,"exact":true,"type":"main",
 			"visitors":` + visitors + `,"duration_seconds":5,` + asOf + `}`)})
@@ -128,7 +128,7 @@ func TestRoom_VisitorsThatFocusHasNotCountedAreUnknown(t *testing.T) {
 	}
 }
 
-func TestARoomIsShownWithAllThatIsKnown(t *testing.T) {
+func TestRoom_ShowsAllFields(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/Planning": says(`{"room_name":"Planning","exists":true,"participant_count":2,"exact":false,
 		"counts":{"recorder":1,"visitor":2,"focus":1},"subject":"Plans\u001b[2J","note":"half known","visitors":3,"duration_seconds":3700,
 		"lobby":{"participant_count":1},"breakout_rooms":[{"participant_count":2},{"participant_count":null}],

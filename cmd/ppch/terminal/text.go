@@ -12,8 +12,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Clean returns text that somebody wrote as a terminal may show it:
-// what would move the cursor, change colours or turn the direction of writing is replaced.
+// Clean makes untrusted text safe for a terminal: it replaces what would move the cursor, change colors or change the
+// direction of writing.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || harms(r) {
@@ -23,16 +23,16 @@ func Clean(text string) string {
 	}, strings.ToValidUTF8(text, "·"))
 }
 
-// harms is whether a terminal may take r for more than a letter. What joins the parts of an emoji doesn't.
+// harms reports whether a terminal could interpret r as a control character. The joiner within emoji is safe.
 func harms(r rune) bool {
 	return r != '\u200d' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-// LineOfJSON returns JSON in one line, with what a terminal must not get escaped. It means the same.
+// LineOfJSON returns equivalent JSON in one line, with control characters escaped.
 func LineOfJSON(raw []byte) string {
 	var line bytes.Buffer
 	if err := json.Compact(&line, bytes.ToValidUTF8(raw, []byte("\ufffd"))); err != nil {
-		panic(err) // it was read as JSON
+		panic(err) // raw is valid JSON
 	}
 	var b strings.Builder
 	for _, r := range line.String() {
@@ -40,7 +40,7 @@ func LineOfJSON(raw []byte) string {
 			b.WriteRune(r)
 			continue
 		}
-		// All of them are in strings, for JSON has none elsewhere (RFC 8259, section 7).
+		// JSON allows them only in strings (RFC 8259, section 7).
 		for _, unit := range utf16.Encode([]rune{r}) {
 			fmt.Fprintf(&b, `\u%04x`, unit)
 		}
@@ -48,11 +48,11 @@ func LineOfJSON(raw []byte) string {
 	return b.String() + "\n"
 }
 
-// readable returns the name of a room as people write it, so that it leads to that room if it is given to a command.
+// readable returns the name of a room as people write it. Given to a command, it finds the same room.
 func readable(name string) string {
 	name = occupancy.Readable(name)
 	if strings.HasPrefix(name, "-") {
-		name = "/" + name // else it would be a flag
+		name = "/" + name // otherwise it would be a flag
 	}
 	return Clean(name)
 }
@@ -64,7 +64,7 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// span returns a duration in seconds as people say it, in two units at most, or "?" where it isn't known.
+// span formats a duration in seconds with at most two units, or "?" if it is unknown.
 func span(seconds *int64) string {
 	if seconds == nil {
 		return "?"

@@ -16,20 +16,20 @@ import (
 	"github.com/tmaxmax/go-sse"
 )
 
-// The clock of a table that is watched.
+// Intervals of a live table.
 const (
-	// redrawEvery is how often a table is read and drawn anew while things happen, so that a storm costs little.
+	// redrawEvery limits how often a table is loaded and redrawn, so that many events cost little.
 	redrawEvery = 500 * time.Millisecond
 
-	// ageEvery is how often it is while nothing happens, since durations grow.
+	// ageEvery redraws without events, because durations grow.
 	ageEvery = 10 * time.Second
 )
 
-// lastEvents is how many events are shown below a table.
+// lastEvents is the number of events shown below a table.
 const lastEvents = 5
 
-// What a terminal is told. The other screen is drawn on, so that what was there before comes back,
-// with no cursor, and with no line that goes on in the next, since terminals differ in how wide an emoji is.
+// Control sequences. The table uses the alternate screen, which restores the previous contents, without a cursor and
+// without line wrapping, because terminals disagree on the width of emoji.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -38,15 +38,14 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// WatchTable draws who is there, and draws it anew as that changes, until ctx ends.
-// It draws to a terminal, whose size style tells each time.
+// WatchTable draws a live table of people until ctx ends. It writes to a terminal, whose current size style returns.
 func (c *Client) WatchTable(ctx context.Context, w io.Writer, name string, style func() Style) error {
 	v := &view{client: c, w: w, name: name, style: style, changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	following := make(chan error, 1)
 	go func() {
-		following <- c.follow(ctx, eventsPath(name), v.take, v.lose)
+		following <- c.follow(ctx, eventsPath(name), v.receive, v.lost)
 		cancel()
 	}()
 	_, err := io.WriteString(w, enterScreen)
@@ -58,7 +57,7 @@ func (c *Client) WatchTable(ctx context.Context, w io.Writer, name string, style
 	return cmp.Or(<-following, err, left)
 }
 
-// view is a table that is being watched.
+// view is a live table.
 type view struct {
 	client  *Client
 	w       io.Writer
@@ -71,15 +70,15 @@ type view struct {
 	lines []string // the last events, newest last
 }
 
-// take notes an event. Also one without a word to say may change what is shown.
-func (v *view) take(e sse.Event) error {
-	v.note(lineFor(e))
+// receive adds an event. An event without a text may change the table too.
+func (v *view) receive(e sse.Event) error {
+	v.add(lineFor(e))
 	return nil
 }
 
-func (v *view) lose(err error) { v.note(lossOf(err)) }
+func (v *view) lost(err error) { v.add(lossOf(err)) }
 
-func (v *view) note(line string) {
+func (v *view) add(line string) {
 	if line != "" {
 		v.mu.Lock()
 		v.lines = append(v.lines, line)
@@ -92,7 +91,7 @@ func (v *view) note(line string) {
 	}
 }
 
-// run draws until ctx ends, or what is watched is refused for good.
+// run redraws until ctx ends or the service refuses finally.
 func (v *view) run(ctx context.Context) error {
 	ticks := time.NewTicker(redrawEvery)
 	defer ticks.Stop()
@@ -117,17 +116,17 @@ func (v *view) run(ctx context.Context) error {
 	}
 }
 
-// draw reads what there is and shows it, or why that can't be known now.
+// draw loads and draws the table, or the reason why it is unavailable.
 func (v *view) draw(ctx context.Context, style Style) error {
 	table, err := v.table(ctx, style)
 	var p *Problem
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case errors.As(err, &p) && p.lasts():
+	case errors.As(err, &p) && p.isFinal():
 		return err
 	case err != nil:
-		table = "Not known now: " + Clean(err.Error()) + "\n"
+		table = "Unavailable: " + Clean(err.Error()) + "\n"
 	}
 	v.mu.Lock()
 	lines := strings.Split(table+"\n"+strings.Join(v.lines, "\n"), "\n")
@@ -138,12 +137,12 @@ func (v *view) draw(ctx context.Context, style Style) error {
 	for i, line := range lines {
 		lines[i] = text.Snip(line, style.Width, "…")
 	}
-	// Every line is cleared as it is written, for to clear all before would flicker.
+	// Clear each line as it is written: clearing the screen first would flicker.
 	_, err = io.WriteString(v.w, home+strings.Join(lines, clearLine+"\r\n")+clearLine+clearBelow)
 	return err
 }
 
-// table returns what is to be above the events. However many rooms there are, it asks only for those that fit.
+// table returns the part above the events. It requests only the rooms that fit.
 func (v *view) table(ctx context.Context, style Style) (string, error) {
 	if style.Height > 0 {
 		style.Height = max(style.Height-lastEvents-1, 3)
@@ -163,7 +162,7 @@ func (v *view) table(ctx context.Context, style Style) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rooms, err := v.client.shown(p)
+	rooms, err := v.client.decode(p)
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +175,7 @@ func (v *view) table(ctx context.Context, style Style) (string, error) {
 	return roomsTable(rooms, all, style), nil
 }
 
-// count asks how many rooms and people there are. A key that is limited to rooms may not know.
+// count requests the totals, which a key limited to some rooms can't see.
 func (c *Client) count(ctx context.Context, all *totals) error {
 	var stats struct {
 		Rooms  *int `json:"rooms"`
@@ -190,14 +189,14 @@ func (c *Client) count(ctx context.Context, all *totals) error {
 	case err != nil:
 		return err
 	case stats.Rooms == nil || stats.People == nil:
-		return c.notPPCH("numbers without rooms or participant_count")
+		return c.notPPCH("totals without rooms or participant_count")
 	default:
 		all.rooms, all.people = *stats.Rooms, *stats.People
 	}
 	return nil
 }
 
-// firstLines cuts text to a number of lines, 0 for any.
+// firstLines cuts text to a number of lines; 0 is unlimited.
 func firstLines(text string, limit int) string {
 	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	if limit == 0 || len(lines) <= limit {

@@ -10,20 +10,20 @@ import (
 	"github.com/tmaxmax/go-sse"
 )
 
-// event is what is shown of an event.
+// event is the part of an event that is shown.
 type event struct {
 	Time         time.Time `json:"time"`
 	RoomName     string    `json:"room_name"`
 	Participants int       `json:"participant_count"`
 	Occupant     *occupant `json:"occupant"`
 
-	// Of what is no event of a room.
+	// Of events that don't belong to a room.
 	Reason string `json:"reason"`
 	Domain string `json:"domain"`
 	Status string `json:"status"`
 }
 
-// eventsPath is the path of the stream about a room, or about all if name is empty.
+// eventsPath returns the path of the event stream of a room, or of all if name is empty.
 func eventsPath(name string) string {
 	if name == "" {
 		return "/api/events"
@@ -31,12 +31,11 @@ func eventsPath(name string) string {
 	return roomPath(name) + "/events"
 }
 
-// WatchJSON writes each event as JSON in a line of its own until ctx ends.
-// That a connection was lost is no event, and is written to errs.
+// WatchJSON writes each event as one line of JSON until ctx ends. It writes lost connections to errs.
 func (c *Client) WatchJSON(ctx context.Context, w, errs io.Writer, name string) error {
 	return c.follow(ctx, eventsPath(name), func(e sse.Event) error {
 		if !json.Valid([]byte(e.Data)) {
-			return c.notPPCH("an event that is no JSON")
+			return c.notPPCH("an event that is not JSON")
 		}
 		_, err := io.WriteString(w, LineOfJSON([]byte(e.Data)))
 		return err
@@ -55,19 +54,19 @@ func (c *Client) WatchLines(ctx context.Context, w io.Writer, name string) error
 	}, func(err error) { fmt.Fprintln(w, lossOf(err)) })
 }
 
-// lossOf says that a connection was lost, and when.
+// lossOf describes a lost connection, with the time.
 func lossOf(err error) string {
 	return time.Now().Format(time.TimeOnly) + "  connection lost: " + Clean(err.Error())
 }
 
-// lineFor says an event in words, or nothing where there is nothing to say.
+// lineFor describes an event, or returns "" for one that is not shown.
 func lineFor(e sse.Event) string {
 	var v event
 	if json.Unmarshal([]byte(e.Data), &v) != nil {
 		return ""
 	}
 	room := readable(v.RoomName)
-	who := "somebody"
+	who := "an occupant"
 	if v.Occupant != nil {
 		who = Clean(v.Occupant.Name)
 		if who == "" {
@@ -80,15 +79,15 @@ func lineFor(e sse.Event) string {
 	at := v.Time.Local().Format(time.TimeOnly) + "  "
 	switch e.Type {
 	case "participant.joined":
-		return fmt.Sprintf("%s%s joined %s, where %d %s now", at, who, room, v.Participants, plural(v.Participants, "is", "are"))
+		return fmt.Sprintf("%s%s joined %s, now %d %s", at, who, room, v.Participants, plural(v.Participants, "person", "people"))
 	case "participant.left":
-		return fmt.Sprintf("%s%s left %s, where %d %s now", at, who, room, v.Participants, plural(v.Participants, "is", "are"))
+		return fmt.Sprintf("%s%s left %s, now %d %s", at, who, room, v.Participants, plural(v.Participants, "person", "people"))
 	case "room.started":
 		return at + room + " started"
 	case "room.ended":
 		return at + room + " ended"
 	case "reset":
-		return at + "what happened in between isn't known (" + Clean(v.Reason) + ")"
+		return at + "events were missed (" + Clean(v.Reason) + ")"
 	case "status":
 		return at + Clean(v.Domain) + ": " + Clean(v.Status)
 	}

@@ -18,12 +18,12 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// told is an event as it is on the wire.
-func told(id, name, data string) string {
+// event formats an event of a stream.
+func event(id, name, data string) string {
 	return fmt.Sprintf("id: %s\nevent: %s\ndata: {%s,\"time\":\"2026-11-22T10:00:00Z\"}\n\n", id, name, data)
 }
 
-// streams answers with events, and holds the stream open if open is set.
+// streams sends events and, if open is set, keeps the stream open.
 func streams(open bool, events ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -35,7 +35,7 @@ func streams(open bool, events ...string) http.HandlerFunc {
 	}
 }
 
-// screen is what is written, which is looked at while that goes on.
+// screen is a buffer that can be read while it is written.
 type screen struct {
 	// mu protects b.
 	mu sync.Mutex
@@ -54,7 +54,7 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
-// until waits for text, then ends what watches, and returns what that returned.
+// until waits for text, then cancels watch and returns its result.
 func until(t *testing.T, s *screen, want string, watch func(context.Context) error) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -75,17 +75,17 @@ func until(t *testing.T, s *screen, want string, watch func(context.Context) err
 	return <-done
 }
 
-func TestEachEventIsALine(t *testing.T) {
+func TestWatch_LinePerEvent(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/events": streams(true,
-		told("1", "status", `"domain":"muc.meet.jitsi","live":false,"status":"error: Prosody is away\u001b[2J"`),
-		told("1", "reset", `"reason":"unknown-id"`),
-		told("2", "room.started", `"room_name":"%d0%ba%d0%b0%d1%84%d0%b5"`),
-		told("3", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"ada","name":"A\u202eda","kind":"user"}`),
-		told("4", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"rec","name":"","kind":"recorder"}`),
-		told("5", "participant.updated", `"room_name":"planning"`),
-		told("6", "participant.left", `"room_name":"planning","participant_count":0,"occupant":null`),
-		"id: 6\n\n", // a position alone
-		told("7", "room.ended", `"room_name":"planning"`),
+		event("1", "status", `"domain":"muc.meet.jitsi","live":false,"status":"error: Prosody is away\u001b[2J"`),
+		event("1", "reset", `"reason":"unknown-id"`),
+		event("2", "room.started", `"room_name":"%d0%ba%d0%b0%d1%84%d0%b5"`),
+		event("3", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"ada","name":"A\u202eda","kind":"user"}`),
+		event("4", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"rec","name":"","kind":"recorder"}`),
+		event("5", "participant.updated", `"room_name":"planning"`),
+		event("6", "participant.left", `"room_name":"planning","participant_count":0,"occupant":null`),
+		"id: 6\n\n", // an id without data
+		event("7", "room.ended", `"room_name":"planning"`),
 	)})
 	var s screen
 	if err := until(t, &s, "ended\n", func(ctx context.Context) error { return c.WatchLines(ctx, &s, "") }); err != nil {
@@ -93,29 +93,29 @@ func TestEachEventIsALine(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).Local().Format(time.TimeOnly) + "  "
 	want := at + strings.Join([]string{
-		"muc.meet.jitsi: error: Prosody is away·[2J", "what happened in between isn't known (unknown-id)", "кафе started",
-		"A·da joined planning, where 1 is now", "rec (recorder) joined planning, where 1 is now",
-		"somebody left planning, where 0 are now", "planning ended",
+		"muc.meet.jitsi: error: Prosody is away·[2J", "events were missed (unknown-id)", "кафе started",
+		"A·da joined planning, now 1 person", "rec (recorder) joined planning, now 1 person",
+		"an occupant left planning, now 0 people", "planning ended",
 	}, "\n"+at) + "\n"
 	if s.String() != want {
 		t.Errorf("got\n%s want\n%s", s.String(), want)
 	}
 }
 
-// A connection is lost, the service is away for a moment, and then the stream goes on behind the last event.
-func TestALostConnectionComesBack(t *testing.T) {
-	var asked atomic.Int32
+// After a lost connection and a 503, the stream resumes after the last event.
+func TestWatch_Reconnects(t *testing.T) {
+	var requests atomic.Int32
 	var since atomic.Value
 	c := answers(t, map[string]http.HandlerFunc{"/api/events": func(w http.ResponseWriter, r *http.Request) {
-		switch asked.Add(1) {
+		switch requests.Add(1) {
 		case 1:
-			streams(false, told("41", "room.started", `"room_name":"planning"`))(w, r)
+			streams(false, event("41", "room.started", `"room_name":"planning"`))(w, r)
 		case 2:
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprint(w, `{"code":"too-many-streams","detail":"There are too many.","status":503}`)
 		default:
 			since.Store(r.Header.Get("Last-Event-ID"))
-			streams(true, told("42", "room.ended", `"room_name":"planning"`))(w, r)
+			streams(true, event("42", "room.ended", `"room_name":"planning"`))(w, r)
 		}
 	}})
 	var s screen
@@ -132,15 +132,15 @@ func TestALostConnectionComesBack(t *testing.T) {
 	}
 }
 
-// A key that is withdrawn while somebody watches ends that, and says why.
-func TestWhatIsRefusedForGoodEnds(t *testing.T) {
-	var asked atomic.Int32
+// A revoked key ends a watch with the reason.
+func TestWatch_EndsWhenRefused(t *testing.T) {
+	var requests atomic.Int32
 	refused := func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `{"code":"wrong-key","detail":"This is no key.\u001b[2J","status":200}`)
 	}
 	c := answers(t, map[string]http.HandlerFunc{"/api/rooms": refused, "/api/events": func(w http.ResponseWriter, r *http.Request) {
-		if asked.Add(1) > 1 {
+		if requests.Add(1) > 1 {
 			refused(w, r)
 			return
 		}
@@ -163,9 +163,9 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-func TestAWatchThatCantBeWrittenEnds(t *testing.T) {
+func TestWatch_EndsWhenOutputFails(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{
-		"/api/events": streams(true, told("1", "room.started", `"room_name":"planning"`)),
+		"/api/events": streams(true, event("1", "room.started", `"room_name":"planning"`)),
 		"/api/rooms":  says(listOf()),
 	})
 	for name, err := range map[string]error{
@@ -179,8 +179,8 @@ func TestAWatchThatCantBeWrittenEnds(t *testing.T) {
 	}
 }
 
-// A server has 10,000 rooms: what is asked for at each redraw is what fits on the screen, and a number.
-func TestAWatchAsksOnlyForWhatFits(t *testing.T) {
+// With 10,000 rooms, each redraw requests only the rooms that fit on the screen, and the totals.
+func TestWatchTable_RequestsOnlyWhatFits(t *testing.T) {
 	var mu sync.Mutex
 	var limits []string
 	names := make([]string, 30)
@@ -189,7 +189,7 @@ func TestAWatchAsksOnlyForWhatFits(t *testing.T) {
 	}
 	limited := true
 	c := answers(t, map[string]http.HandlerFunc{
-		"/api/events": streams(true, told("1", "room.started", `"room_name":"`+strings.Repeat("a", 300)+`"`)),
+		"/api/events": streams(true, event("1", "room.started", `"room_name":"`+strings.Repeat("a", 300)+`"`)),
 		"/api/rooms": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -214,7 +214,7 @@ func TestAWatchAsksOnlyForWhatFits(t *testing.T) {
 		}
 	}
 	var key, s screen
-	if err := until(t, &key, "… there are more, which this key may not count, as of ", watch(&key)); err != nil {
+	if err := until(t, &key, "… and more, which this key can't count, as of ", watch(&key)); err != nil {
 		t.Errorf("got %v want nil", err)
 	}
 	mu.Lock()
@@ -241,12 +241,12 @@ func TestAWatchAsksOnlyForWhatFits(t *testing.T) {
 		t.Errorf("got the limits %v want what fits on 20 lines", got)
 	}
 	if !strings.HasPrefix(s.String(), "\x1b[?1049h") || !strings.HasSuffix(s.String(), "\x1b[?25h\x1b[?1049l") {
-		t.Errorf("got %q want the screen as it was before", s.String())
+		t.Errorf("got %q want the previous screen restored", s.String())
 	}
 }
 
-// A terminal is made smaller while nothing happens.
-func TestAResizeIsDrawnAtOnce(t *testing.T) {
+// The terminal shrinks while no events arrive.
+func TestWatchTable_RedrawsOnResize(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/events": streams(true), "/api/rooms": says(listOf(strings.Repeat("a", 50)))})
 	var s screen
 	style := func() terminal.Style {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// maxPages bounds a list: it is a million rooms, and more than any Prosody has.
+// maxPages limits a list to a million rooms, more than any Prosody has.
 const maxPages = 1000
 
-// room is what is shown of a room.
+// room is the part of a room that is shown.
 type room struct {
 	Name         string         `json:"room_name"`
 	NameNote     string         `json:"name_note"`
@@ -47,15 +47,15 @@ type occupant struct {
 	Duration *int64 `json:"duration_seconds"`
 }
 
-// page is one of a list.
+// page is a page of a list.
 type page struct {
 	Rooms []json.RawMessage `json:"rooms"`
 	Next  *string           `json:"next_cursor"`
 	AsOf  time.Time         `json:"as_of"`
 }
 
-// shown reads what is shown of the rooms.
-func (c *Client) shown(p page) ([]room, error) {
+// decode decodes the rooms of a page.
+func (c *Client) decode(p page) ([]room, error) {
 	rooms := make([]room, len(p.Rooms))
 	for i, raw := range p.Rooms {
 		if err := json.Unmarshal(raw, &rooms[i]); err != nil {
@@ -65,20 +65,20 @@ func (c *Client) shown(p page) ([]room, error) {
 	return rooms, nil
 }
 
-// page reads a page of a list.
+// page requests a page of a list.
 func (c *Client) page(ctx context.Context, query url.Values) (page, error) {
 	var p page
 	if err := c.get(ctx, "/api/rooms", query, &p); err != nil {
 		return page{}, err
 	}
-	// An answer that lacks the rooms doesn't say that there are none.
+	// A missing list is not an empty one.
 	if p.Rooms == nil || p.AsOf.IsZero() {
 		return page{}, c.notPPCH("a list without rooms or as_of")
 	}
 	return p, nil
 }
 
-// pages calls each with all pages of a list.
+// pages calls each with every page of a list.
 func (c *Client) pages(ctx context.Context, query url.Values, each func(page) error) error {
 	query = maps.Clone(query)
 	for range maxPages {
@@ -91,15 +91,15 @@ func (c *Client) pages(ctx context.Context, query url.Values, each func(page) er
 		}
 		query.Set("cursor", *p.Next)
 	}
-	return c.notPPCH("a list without end")
+	return c.notPPCH("an endless list")
 }
 
-// Rooms writes a table of the rooms that query asks for, all pages of them.
+// Rooms writes a table of all rooms that match query.
 func (c *Client) Rooms(ctx context.Context, w io.Writer, query url.Values, style Style) error {
 	var all []room
 	sum := totals{known: true}
 	err := c.pages(ctx, query, func(p page) error {
-		rooms, err := c.shown(p)
+		rooms, err := c.decode(p)
 		all, sum.asOf = append(all, rooms...), p.AsOf
 		return err
 	})
@@ -111,7 +111,7 @@ func (c *Client) Rooms(ctx context.Context, w io.Writer, query url.Values, style
 	return err
 }
 
-// RoomsJSON writes each room that query asks for as JSON in a line of its own.
+// RoomsJSON writes all rooms that match query, one JSON object a line.
 func (c *Client) RoomsJSON(ctx context.Context, w io.Writer, query url.Values) error {
 	return c.pages(ctx, query, func(p page) error {
 		for _, raw := range p.Rooms {
@@ -123,16 +123,16 @@ func (c *Client) RoomsJSON(ctx context.Context, w io.Writer, query url.Values) e
 	})
 }
 
-// roomPath is the path of a room that is called name.
+// roomPath returns the path of the room called name.
 func roomPath(name string) string {
-	// Whoever stands between takes dots alone for a step up.
+	// Proxies resolve a segment of dots as a relative path.
 	if strings.Trim(name, ".") == "" {
 		return "/api/rooms/" + strings.ReplaceAll(name, ".", "%2E")
 	}
 	return "/api/rooms/" + url.PathEscape(name)
 }
 
-// room reads what is known of a room, as it is told and as it is shown.
+// room requests a room and returns its JSON, raw and decoded.
 func (c *Client) room(ctx context.Context, name string) (json.RawMessage, room, error) {
 	var raw json.RawMessage
 	if err := c.get(ctx, roomPath(name), nil, &raw); err != nil {
@@ -148,7 +148,7 @@ func (c *Client) room(ctx context.Context, name string) (json.RawMessage, room, 
 	return raw, r, nil
 }
 
-// Room writes who is in a room.
+// Room writes the people in a room.
 func (c *Client) Room(ctx context.Context, w io.Writer, name string, style Style) error {
 	_, r, err := c.room(ctx, name)
 	if err != nil {
@@ -158,7 +158,7 @@ func (c *Client) Room(ctx context.Context, w io.Writer, name string, style Style
 	return err
 }
 
-// RoomJSON writes what the service answers about a room.
+// RoomJSON writes a room as one line of JSON.
 func (c *Client) RoomJSON(ctx context.Context, w io.Writer, name string) error {
 	raw, _, err := c.room(ctx, name)
 	if err != nil {
