@@ -202,3 +202,22 @@ func BenchmarkPage(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkSnapshot(b *testing.B) {
+	d := newDirectory(muc)
+	d.Begin(muc, jitsi)
+	var deltas []occupancy.Delta
+	for i := range 1000 {
+		var people []occupancy.Occupant
+		for j := range 20 {
+			people = append(people, somebody(string(rune('a'+j)), 1))
+		}
+		deltas = append(deltas, whole("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
+	}
+	if err := d.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		d.Snapshot()
+	}
+}

@@ -1,17 +1,11 @@
 package occupancy_test
 
 import (
+	"fmt"
 	"testing"
 
 	"ppch/component/occupancy"
 )
-
-// jitsi is what docker-jitsi-meet's configuration tells of its machinery.
-var jitsi = occupancy.Trust{
-	Recorders:    []string{"recorder@hidden.meet.jitsi"},
-	Transcribers: []string{"transcriber@hidden.meet.jitsi"},
-	Hidden:       []string{"hidden.meet.jitsi"},
-}
 
 func TestClassify(t *testing.T) {
 	const gateway = occupancy.MarkJibri | occupancy.MarkSIPJibri
@@ -66,28 +60,171 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-func TestMarks(t *testing.T) {
+// Trust as installations have it. Focus is focus@auth.meet.jitsi in all of them.
+var (
+	// docker-jitsi-meet 2e6b31d8, prosody/rootfs/defaults/conf.d/jitsi-meet.cfg.lua:79 and :81, with its visitors_ignore_list of :231.
+	inDocker = occupancy.Trust{
+		Recorders:    []string{"recorder@hidden.meet.jitsi"},
+		Transcribers: []string{"transcriber@hidden.meet.jitsi"},
+		Hidden:       []string{"hidden.meet.jitsi"},
+		Focus:        "auth.meet.jitsi",
+	}
+	// Debian's packages set neither option, so that jitsi-meet's resources/prosody-plugins/util.lib.lua:39 and :40 apply.
+	inDebian = occupancy.Trust{
+		Recorders:    []string{"jibria@recorder.", "jibrib@recorder.", "recorder@recorder."},
+		Transcribers: []string{"transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder."},
+		Focus:        "auth.meet.jitsi",
+	}
+	// A configuration by hand: Jibri enters rooms by its control login, and a recorder has an account among guests.
+	byHand = occupancy.Trust{
+		Recorders: []string{"recorder@hidden.meet.jitsi", "jibri@auth.meet.jitsi", "recorder@meet.jitsi"},
+		Focus:     "auth.meet.jitsi",
+	}
+	// Both options are empty sets, and focus hasn't been seen.
+	nothing = occupancy.Trust{}
+)
+
+// TestClassify_KindsByJitsisOwnCode holds the kind of each real JID, under each trust and with each set of marks, against what Jitsi's own code says:
+//
+//   - UTIL: jitsi-meet, resources/prosody-plugins/util.lib.lua: SIP-Jibri's e-mails :37 and :38, recorder_prefixes :39, transcriber_prefixes :40,
+//     is_jibri and is_transcriber, which compare the beginning of the real JID, and is_sip_jibri_join, which wants Jibri's feature and the e-mail.
+//   - JICOFO 7ebb13dc3: ChatRoomMemberImpl.kt:164-174, where the features count if the real JID's domain is trusted, and
+//     JitsiMeetConferenceImpl.java:1804-1812, where a transcriber isn't counted as Jigasi.
+//   - LJM 01daa07c: ChatRoom.ts:759-762, where a hidden domain is compared as a whole.
+func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
+	const (
+		user, sip, video  = occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo
+		recorder, written = occupancy.KindRecorder, occupancy.KindTranscriber
+		hidden, focus     = occupancy.KindHidden, occupancy.KindFocus
+	)
+	marks := []string{"", "jibri", "jibri sip-jibri", "jigasi initiator", "jigasi transcriber"}
+	type kinds [5]occupancy.Kind // one for each of marks
 	for _, c := range []struct {
-		in, want             string
-		hand                 bool
-		audio, video, screen occupancy.Sending
+		jid   string
+		why   string
+		trust *occupancy.Trust
+		want  kinds
 	}{
-		{in: "", want: ""},
-		{in: "hand audio-muted video-on", want: "hand audio-muted video-on", hand: true, audio: occupancy.SendingMuted, video: occupancy.SendingOn},
-		{in: "video-muted jigasi", want: "jigasi video-muted", video: occupancy.SendingMuted},
-		{in: "screen-on video-muted", want: "video-muted screen-on", video: occupancy.SendingMuted, screen: occupancy.SendingOn},
-		{in: "screen-off", want: "screen-off", screen: occupancy.SendingMuted},
-		{in: "audio-on audio-on", want: "audio-on", audio: occupancy.SendingOn},
-		{in: "audio-on audio-muted", want: "audio-muted audio-on", audio: occupancy.SendingMuted},
-		{in: "  sip-jibri  Hand waving ", want: "sip-jibri"},
-		{in: "transcriber jibri initiator", want: "transcriber jibri initiator"},
+		{"q1@meet.jitsi/web", "JICOFO:165 an untrusted domain: no feature counts but what makes a caller of a person", &inDocker, kinds{user, user, user, sip, sip}},
+		{"q1@meet.jitsi/web", "the same", &inDebian, kinds{user, user, user, sip, sip}},
+		{"q1@meet.jitsi/web", "UTIL:39 recorder@meet.jitsi begins no other real JID", &byHand, kinds{user, user, user, sip, sip}},
+		{"q1@meet.jitsi/web", "the same", &nothing, kinds{user, user, user, sip, sip}},
+
+		{"recorder@hidden.meet.jitsi/j", "UTIL:39 is_jibri; is_sip_jibri_join for the gateway", &inDocker, kinds{recorder, recorder, video, recorder, recorder}},
+		{"recorder@hidden.meet.jitsi/j", "UTIL:39 the defaults are on recorder., and nothing names this domain", &inDebian, kinds{user, user, user, sip, sip}},
+		{"recorder@hidden.meet.jitsi/j", "UTIL:39", &byHand, kinds{recorder, recorder, video, recorder, recorder}},
+		{"recorder@hidden.meet.jitsi/j", "nothing proves anything", &nothing, kinds{user, user, user, sip, sip}},
+		{"recorder@recorder.meet.jitsi/j", "UTIL:39 of another set", &inDocker, kinds{user, user, user, sip, sip}},
+		{"recorder@recorder.meet.jitsi/j", "UTIL:39 the default", &inDebian, kinds{recorder, recorder, video, recorder, recorder}},
+		{"jibria@recorder.meet.jitsi/j", "UTIL:39 the default", &inDebian, kinds{recorder, recorder, video, recorder, recorder}},
+		{"jibrib@recorder.b.example/j", "UTIL:39 the default, of any domain that begins so", &inDebian, kinds{recorder, recorder, video, recorder, recorder}},
+		{"jibric@recorder.meet.jitsi/j", "UTIL:39 there are no more", &inDebian, kinds{user, user, user, sip, sip}},
+		{"recorder@meet.jitsi/j", "UTIL:39", &byHand, kinds{recorder, recorder, video, recorder, recorder}},
+		{"bob@meet.jitsi/recorder@meet.jitsi", "UTIL:39 a resource is no beginning", &byHand, kinds{user, user, user, sip, sip}},
+
+		{"transcriber@hidden.meet.jitsi/t", "UTIL:40 is_transcriber", &inDocker, kinds{written, written, written, written, written}},
+		{"transcriber@recorder.meet.jitsi/t", "UTIL:40 the default", &inDebian, kinds{written, written, written, written, written}},
+		{"transcribera@recorder.meet.jitsi/t", "UTIL:40 the default", &inDebian, kinds{written, written, written, written, written}},
+		{"transcriberb@recorder.meet.jitsi/t", "UTIL:40 the default", &inDebian, kinds{written, written, written, written, written}},
+		{"transcriber@hidden.meet.jitsi/t", "UTIL:40 of another set", &inDebian, kinds{user, user, user, sip, sip}},
+
+		{"bot@hidden.meet.jitsi/b", "LJM:761 hidden as a whole; JICOFO:172-174 its features count, since docker-jitsi-meet trusts that domain", &inDocker, kinds{hidden, recorder, video, hidden, written}},
+		{"bot@hidden.meet.jitsi/b", "nothing but a prefix names the domain, which hides no one else", &byHand, kinds{user, user, user, sip, sip}},
+		{"bot@un.hidden.meet.jitsi/b", "LJM:762 another domain", &inDocker, kinds{user, user, user, sip, sip}},
+
+		{"jigasi@auth.meet.jitsi/j", "JICOFO:1804 the transcriber first, then the caller", &inDocker, kinds{user, recorder, video, sip, written}},
+		{"jigasi@auth.meet.jitsi/j", "the same", &inDebian, kinds{user, recorder, video, sip, written}},
+		{"jigasi@auth.meet.jitsi/j", "UTIL:39 jibri@auth.meet.jitsi begins no other real JID", &byHand, kinds{user, recorder, video, sip, written}},
+		{"jigasi@auth.meet.jitsi/j", "JICOFO:165 without focus the domain isn't trusted", &nothing, kinds{user, user, user, sip, sip}},
+		{"jibri@auth.meet.jitsi/j", "JICOFO:172", &inDocker, kinds{user, recorder, video, sip, written}},
+		{"jibri@auth.meet.jitsi/j", "UTIL:39", &byHand, kinds{recorder, recorder, video, recorder, recorder}},
+		{"jigasi@auth.example.com/j", "JICOFO:165 another domain", &inDocker, kinds{user, user, user, sip, sip}},
+
+		{"", "Prosody always knows the real JID; an occupant without one proves nothing", &inDocker, kinds{user, user, user, sip, sip}},
+		{"", "nor is an empty domain that of focus", &nothing, kinds{user, user, user, sip, sip}},
 	} {
-		m := occupancy.ParseMarks(c.in)
-		if m.String() != c.want || m.HandRaised() != c.hand || m.Audio() != c.audio || m.Video() != c.video || m.Screen() != c.screen {
-			t.Errorf("%q: got %q, hand %t, audio %q, video %q, screen %q; want %+v", c.in, m, m.HandRaised(), m.Audio(), m.Video(), m.Screen(), c)
+		for i, words := range marks {
+			o := occupancy.Occupant{ID: "1a2b3c4d", RealJID: c.jid, Marks: occupancy.ParseMarks(words)}
+			if got := occupancy.Classify(&o, *c.trust); got != c.want[i] {
+				t.Errorf("%s with marks %q (%s): got %s want %s", c.jid, words, c.why, got, c.want[i])
+			}
 		}
-		if again := occupancy.ParseMarks(m.String()); again != m {
-			t.Errorf("%q: got %b, which reads as %b", c.in, m, again)
+	}
+	for jid, want := range map[string]occupancy.Kind{"jicofo@auth.meet.jitsi/x": focus, "jicofo@auth.meet.jitsi.example/x": user, "focus@auth.meet.jitsi/x": user} {
+		o := occupancy.Occupant{ID: "jicofo", RealJID: jid} // debian/jitsi-meet-prosody.postinst has the operator name the account
+		if got := occupancy.Classify(&o, occupancy.Trust{Jicofo: "jicofo@auth.meet.jitsi"}); got != want {
+			t.Errorf("%s as jicofo: got %s want %s", jid, got, want)
 		}
+	}
+	o := occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus"} // ChatRoomImpl.kt:310: the nick is the account's name
+	if got := occupancy.Classify(&o, nothing); got != focus {
+		t.Errorf("focus: got %s", got)
+	}
+}
+
+// written is Jigasi as a transcriber, under the login that it has for calls.
+var written = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", Role: "moderator", Affiliation: "owner", JoinedAt: at(3), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
+
+// forger is a guest whose client says that it transcribes.
+var forger = occupancy.Occupant{ID: "f", RealJID: "q-f@meet.jitsi/web", JoinedAt: at(4), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
+
+func TestTranscriber_IsRecognisedByTheDomainOfFocus(t *testing.T) {
+	const room = "daily@muc.meet.jitsi"
+	guest := focus
+	guest.RealJID = "focus@meet.jitsi/web"
+	thief := focus
+	thief.RealJID, thief.Affiliation = "focus@cast.example/web", "none"
+	page := func(deltas ...occupancy.Delta) occupancy.Batch { return occupancy.Batch{Deltas: deltas} }
+	for _, c := range []struct {
+		name   string
+		in     []occupancy.Batch
+		people int
+		kind   occupancy.Kind
+	}{
+		{"focus and transcriber in one batch", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger))}, 1, occupancy.KindTranscriber},
+		{"the transcriber before focus", []occupancy.Batch{synced(1, 3, whole(room, written, forger, focus))}, 1, occupancy.KindTranscriber},
+		{"focus is on the next page", []occupancy.Batch{page(whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
+		{"focus comes later", []occupancy.Batch{synced(1, 2, whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
+		{"focus has left", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, more(room, []string{"focus"}))}, 1, occupancy.KindTranscriber},
+		{"focus has left before it came", []occupancy.Batch{synced(1, 1, whole(room, focus)), synced(1, 2, more(room, []string{"focus"}, written, forger))}, 1, occupancy.KindTranscriber},
+		{"the room is stated from scratch without focus", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, whole(room, written, forger))}, 1, occupancy.KindTranscriber},
+		{"there never was focus", []occupancy.Batch{synced(1, 2, whole(room, written, forger))}, 2, occupancy.KindSIP},
+		{"another took the name of focus, which owns nothing", []occupancy.Batch{synced(1, 3, whole(room, thief, written, forger))}, 2, occupancy.KindSIP},
+		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, whole(room, guest, written, forger))}, 2, occupancy.KindSIP},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDirectory(muc)
+			d.Begin(muc, occupancy.Trust{})
+			apply(t, d, at(10), c.in...)
+			r, _ := d.Room(daily)
+			for _, o := range r.Occupants {
+				if o.ID == "t" && o.Kind != c.kind || o.ID == "f" && o.Kind != occupancy.KindSIP {
+					t.Errorf("%s got %s", o.ID, o.Kind)
+				}
+			}
+			totals, _ := d.Totals(muc)
+			if r.Participants != c.people || totals.Tally.People() != c.people || totals.Tally.All() != len(r.Occupants) {
+				t.Errorf("got %d people in the room and %+v, want %d", r.Participants, totals.Tally, c.people)
+			}
+		})
+	}
+}
+
+// Until focus is there the transcriber looks like a caller. What changes then is an event, with the right numbers.
+func TestTranscriber_ChangesKindWhenFocusComes(t *testing.T) {
+	const room = "daily@muc.meet.jitsi"
+	d := newDirectory(muc)
+	d.Begin(muc, occupancy.Trust{})
+	apply(t, d, at(10), synced(1, 2, whole(room, written, forger)))
+	s := d.Subscribe(10)
+	apply(t, d, at(11), synced(1, 3, more(room, nil, focus)))
+	if got, want := fmt.Sprint(drain(s)), "[updated daily t 1 joined daily focus 1]"; got != want {
+		t.Errorf("got %s want %s", got, want)
+	}
+	// A snapshot that takes the place of this one, in which focus has left, forgets nothing.
+	d.Begin(muc, occupancy.Trust{})
+	apply(t, d, at(12), synced(1, 2, whole(room, written, forger)))
+	if got, want := fmt.Sprint(drain(s)), "[left daily focus 1]"; got != want {
+		t.Errorf("got %s want %s", got, want)
 	}
 }

@@ -3,6 +3,8 @@ package occupancy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +12,102 @@ import (
 
 	"ppch/component/occupancy"
 )
+
+var (
+	muc      = jid.MustParse("muc.meet.jitsi")
+	lobby    = jid.MustParse("lobby.meet.jitsi")
+	breakout = jid.MustParse("breakout.meet.jitsi")
+	daily    = jid.MustParse("daily@muc.meet.jitsi")
+)
+
+// at is a time, sec seconds after the first.
+func at(sec int) time.Time { return time.Unix(1790000000+int64(sec), 0).UTC() }
+
+// somebody is an occupant who joined at that time.
+func somebody(nick string, joined int) occupancy.Occupant {
+	return occupancy.Occupant{ID: nick, RealJID: "q-" + nick + "@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(joined)}
+}
+
+// named is who has chosen a name.
+func named(o occupancy.Occupant, name string) occupancy.Occupant {
+	o.Name = name
+	return o
+}
+
+var focus = occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Role: "moderator", Affiliation: "owner", JoinedAt: at(0)}
+
+// whole is a room stated from scratch.
+func whole(room string, present ...occupancy.Occupant) occupancy.Delta {
+	return occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}, Present: present}
+}
+
+// more is what changes in a room that is there.
+func more(room string, left []string, present ...occupancy.Occupant) occupancy.Delta {
+	return occupancy.Delta{Room: room, Left: left, Present: present}
+}
+
+func synced(rooms, occupants int, deltas ...occupancy.Delta) occupancy.Batch {
+	return occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}
+}
+
+// meeting returns a directory in which Ann and Bob, and Jicofo, are in one room.
+func meeting(t *testing.T) *occupancy.Directory {
+	t.Helper()
+	d := newDirectory(muc, lobby, breakout)
+	d.Begin(muc, jitsi)
+	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
+	return d
+}
+
+func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occupancy.Batch) {
+	t.Helper()
+	for _, b := range batches {
+		if err := d.Apply(muc, b, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// drain returns the events that are in a stream but those of statuses, each as "kind room nick people".
+func drain(s *occupancy.Subscription) []string {
+	events := []string{}
+	for {
+		select {
+		case e, ok := <-s.Events():
+			if !ok {
+				return append(events, "end")
+			}
+			if e.Kind == occupancy.EventStatus {
+				continue
+			}
+			events = append(events, fmt.Sprintf("%s %s %s %d", e.Kind, e.Room.Localpart(), e.Occupant.ID, e.Tally.People()))
+		default:
+			return events
+		}
+	}
+}
+
+// nicks returns who is in a room, in order.
+func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
+	t.Helper()
+	r, err := d.Room(room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{}
+	for _, o := range r.Occupants {
+		ids = append(ids, o.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// jitsi is what docker-jitsi-meet's configuration tells of its machinery.
+var jitsi = occupancy.Trust{
+	Recorders:    []string{"recorder@hidden.meet.jitsi"},
+	Transcribers: []string{"transcriber@hidden.meet.jitsi"},
+	Hidden:       []string{"hidden.meet.jitsi"},
+}
 
 // newDirectory returns a Directory whose replicas never get too old to be read: most tests are of days long past.
 func newDirectory(domains ...jid.JID) *occupancy.Directory {
@@ -53,3 +151,32 @@ func reason(p *occupancy.UnknownError) occupancy.Reason {
 
 // sameProblem compares problems by their reasons.
 var sameProblem = cmp.Comparer(func(a, b *occupancy.UnknownError) bool { return reason(a) == reason(b) })
+
+// sameJID compares addresses as they are written: jid.JID holds what cmp doesn't look at.
+var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// of returns the error of a read.
+func of[T any](_ T, err error) error { return err }
+
+// next returns the event that has to be in a stream, and passes over those of statuses.
+func next(t *testing.T, s *occupancy.Subscription) occupancy.Event {
+	t.Helper()
+	for {
+		select {
+		case e := <-s.Events():
+			if e.Kind != occupancy.EventStatus {
+				return e
+			}
+		default:
+			t.Fatal("no event")
+			return occupancy.Event{}
+		}
+	}
+}

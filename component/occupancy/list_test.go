@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
 )
@@ -225,41 +224,48 @@ func TestStatesOfRoomsTellThemApart(t *testing.T) {
 	}
 }
 
-func TestSurveyAndDomains(t *testing.T) {
-	d := three(t)
-	apply(t, d, at(20), synced(6, 8, whole("e@muc.meet.jitsi", focus), whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	got, err := d.Survey(muc.String())
-	must(t, err)
-	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+// A reader without names has nothing new to read after what only names show.
+func TestGlance_NumbersStayWhenOnlyNamesChange(t *testing.T) {
+	d := meeting(t)
+	facts := occupancy.RoomFacts{Subject: "Plans", Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "One"}}}
+	tell := func(delta occupancy.Delta, occupants int) {
+		delta.Room = daily.String()
+		apply(t, d, at(20), synced(1, occupants, delta))
 	}
-	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
-		t.Errorf("got the largest room %+v, want the first of those with two people", g)
-	}
-	if got, err := d.Survey(""); reasonOf(err) != occupancy.ReasonConnecting {
-		t.Errorf("got %+v, %v although one of the domains can't be read", got, err)
-	}
-	want := []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomLobby}
-	for i, domain := range d.Domains() {
-		if domain.Type != want[i] || !domain.JID.Equal([]jid.JID{muc, lobby}[i]) {
-			t.Errorf("got %+v, want %s", domain, want[i])
+	tell(occupancy.Delta{Facts: &facts}, 3)
+	named := somebody("ann", 1)
+	named.Name = "Ann"
+	muted := named
+	muted.Marks = occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoMuted
+	renamed, wordier := facts, facts
+	renamed.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "Two"}}
+	wordier.Subject = "Other plans"
+	locked := wordier
+	locked.Password = true
+	for _, c := range []struct {
+		what    string
+		delta   occupancy.Delta
+		numbers bool
+	}{
+		{"a name", occupancy.Delta{Present: []occupancy.Occupant{named}}, false},
+		{"a hand and both mutes", occupancy.Delta{Present: []occupancy.Occupant{muted}}, false},
+		{"the name of a breakout room", occupancy.Delta{Facts: &renamed}, false},
+		{"the subject", occupancy.Delta{Facts: &wordier}, false},
+		{"the password", occupancy.Delta{Facts: &locked}, true},
+		{"a leave", occupancy.Delta{Left: []string{named.ID}}, true},
+	} {
+		before, _ := d.Glance(daily)
+		occupants := 3
+		if c.what == "a leave" {
+			occupants = 2
 		}
-	}
-}
-
-func TestAnEventTellsWhoElseTellsOfItsRoom(t *testing.T) {
-	d := newDirectory(muc, lobby)
-	d.Begin(muc, jitsi)
-	d.Begin(lobby, jitsi)
-	apply(t, d, at(1), synced(1, 1, whole("daily@muc.meet.jitsi", somebody("ann", 1))))
-	must(t, d.Apply(lobby, synced(0, 0), at(1)))
-	s := d.Subscribe(8)
-	defer s.Close()
-	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("bob", 1))), at(2)))
-	apply(t, d, at(3), synced(1, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}}))
-	for _, want := range []jid.JID{daily, daily, {}} {
-		if e := <-s.Events(); !e.Parent.Equal(want) {
-			t.Errorf("%s of %s: got parent %q want %q", e.Kind, e.Room, e.Parent, want)
+		tell(c.delta, occupants)
+		after, _ := d.Glance(daily)
+		if after.State == before.State || after.Numbers != before.Numbers != c.numbers {
+			t.Errorf("%s: state changed %t, numbers changed %t, want true and %t", c.what, after.State != before.State, after.Numbers != before.Numbers, c.numbers)
+		}
+		if room, _ := d.Room(daily); room.Numbers != after.Numbers || room.State != after.State {
+			t.Errorf("%s: the room and its glance differ", c.what)
 		}
 	}
 }

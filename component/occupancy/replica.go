@@ -1,6 +1,16 @@
 package occupancy
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+
+	"mellium.im/xmpp/jid"
+)
 
 // replica is one copy of what a MUC domain holds.
 type replica struct {
@@ -108,4 +118,246 @@ func (c *replica) room(at string) *liveRoom {
 		return nil
 	}
 	return c.rooms[at]
+}
+
+// liveRoom is a room in a copy of a domain.
+type liveRoom struct {
+	jid       jid.JID
+	hidden    bool // one of Jicofo's health checks: counted in told totals, shown nowhere
+	facts     RoomFacts
+	focus     string               // the domain of Jicofo's account, empty until Jicofo was seen; it stays when Jicofo leaves
+	occupants map[string]*Occupant // by nick; what they point to never changes, so copies share it
+	tally     Tally
+	version   uint64 // the number of the last event
+	counted   uint64 // the number of the last event that changed more than names and what people do
+}
+
+// newLiveRoom returns an empty room that follows old, which may be nil.
+func newLiveRoom(at string, old *liveRoom) *liveRoom {
+	r := &liveRoom{jid: address(at), occupants: make(map[string]*Occupant)}
+	r.hidden = HealthCheck(r.jid)
+	if old != nil {
+		r.facts, r.focus, r.version, r.counted = old.facts, old.focus, old.version, old.counted
+	}
+	return r
+}
+
+// address returns the JID for an address of Prosody's, which PRECIS need not allow.
+func address(at string) jid.JID {
+	local, domain, ok := strings.Cut(at, "@")
+	if !ok {
+		local, domain = "", at
+	}
+	return jid.NewUnsafe(local, domain, "").JID
+}
+
+// children yields the addresses of the rooms that belong to r.
+func (r *liveRoom) children() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if r.facts.Lobby != "" && !yield(r.facts.Lobby) {
+			return
+		}
+		for _, b := range r.facts.Breakouts {
+			if !yield(b.JID) {
+				return
+			}
+		}
+	}
+}
+
+// change is an Event that has no number yet.
+type change struct {
+	kind     EventKind
+	room     *liveRoom
+	occupant *Occupant // nil where the room itself has changed
+	tally    Tally     // afterwards
+
+	// uncounted is whether nothing has changed that is shown without names.
+	uncounted bool
+}
+
+// update takes in what delta says besides New and Gone, and notes what it changes.
+// Records of twin, the same room in another copy or nil, are shared where they are equal.
+func (r *liveRoom) update(delta *Delta, t Trust, twin *liveRoom, note func(change)) {
+	if delta.Facts != nil {
+		r.learn(delta.Facts.clone(), twin, note)
+	}
+	for _, nick := range delta.Left {
+		was := r.occupants[nick]
+		delete(r.occupants, nick)
+		step(r, &r.tally, was, nil, note)
+	}
+	if focus := r.focusAfter(delta, t, twin); focus != r.focus {
+		r.focus = focus
+		r.reclassify(t, note)
+	}
+	t.Focus = r.focus
+	for i := range delta.Present {
+		o := delta.Present[i]
+		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times are the same
+		o.Kind = Classify(&o, t)
+		if blank(o.Name) {
+			o.Name = ""
+		}
+		was := r.occupants[o.ID]
+		is := was
+		if is == nil && twin != nil {
+			is = twin.occupants[o.ID]
+		}
+		if is != nil {
+			o.JoinedAt = settled(o.JoinedAt, o.Stamp, is.JoinedAt, is.Stamp)
+		}
+		if is == nil || *is != o {
+			is = compact(o)
+		}
+		r.occupants[is.ID] = is
+		step(r, &r.tally, was, is, note)
+	}
+}
+
+// focusAfter returns the domain of Jicofo's account as it is known after a delta.
+// Jicofo owns every room; a person who takes its name doesn't. On Jitsi's main domain Jicofo is among guests, and proves nothing.
+func (r *liveRoom) focusAfter(delta *Delta, t Trust, twin *liveRoom) string {
+	for i := range delta.Present {
+		if o := &delta.Present[i]; t.leads(o) && o.Affiliation == "owner" {
+			domain := host(o.RealJID)
+			if _, main, _ := strings.Cut(r.jid.Domainpart(), "."); domain == main {
+				return ""
+			}
+			return domain
+		}
+	}
+	if r.focus == "" && twin != nil {
+		return twin.focus
+	}
+	return r.focus
+}
+
+// reclassify notes the occupants whose kind changes now that Jicofo's domain is known, or is another one.
+func (r *liveRoom) reclassify(t Trust, note func(change)) {
+	t.Focus = r.focus
+	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
+		was := r.occupants[nick]
+		is := *was
+		if is.Kind = Classify(was, t); is.Kind != was.Kind {
+			r.occupants[nick] = &is
+			step(r, &r.tally, was, &is, note)
+		}
+	}
+}
+
+// diff notes what has happened to a room between two copies. Each is nil where there is no such room.
+func diff(was, is *liveRoom, note func(change)) {
+	var before, after map[string]*Occupant
+	var tally Tally
+	r := is
+	if was != nil {
+		before, tally = was.occupants, was.tally
+	}
+	switch {
+	case is != nil:
+		after = is.occupants
+	case was == nil:
+		return
+	default:
+		r = was
+	}
+	switch {
+	case was == nil:
+		note(change{kind: EventRoomStarted, room: r, tally: tally})
+	case is != nil && !was.facts.equal(is.facts):
+		note(change{kind: EventRoomUpdated, room: r, tally: tally, uncounted: was.facts.unnamed().equal(is.facts.unnamed())})
+	}
+	for _, nick := range differing(before, after, func(is *Occupant) bool { return is == nil }) {
+		step(r, &tally, before[nick], nil, note)
+	}
+	for _, nick := range differing(after, before, func(*Occupant) bool { return true }) {
+		step(r, &tally, before[nick], after[nick], note)
+	}
+	if is == nil {
+		note(change{kind: EventRoomEnded, room: r, tally: tally})
+	}
+}
+
+// differing returns, in order, the nicks of records that aren't the same in other, where what is there fits.
+func differing(records, other map[string]*Occupant, fits func(*Occupant) bool) (nicks []string) {
+	for nick, o := range records {
+		if there := other[nick]; there != o && fits(there) {
+			nicks = append(nicks, nick)
+		}
+	}
+	slices.Sort(nicks)
+	return nicks
+}
+
+// step counts and notes what has happened to one occupant. Each record is nil where there is none.
+func step(r *liveRoom, tally *Tally, was, is *Occupant, note func(change)) {
+	if was == is || was != nil && is != nil && *was == *is {
+		return
+	}
+	if was != nil && (is == nil || back(was.stamp(), is.stamp())) {
+		tally.add(was.Kind, -1)
+		note(change{kind: EventLeft, room: r, occupant: was, tally: *tally})
+		was = nil
+	}
+	switch {
+	case is == nil:
+	case was == nil:
+		tally.add(is.Kind, +1)
+		note(change{kind: EventJoined, room: r, occupant: is, tally: *tally})
+	default:
+		tally.add(was.Kind, -1)
+		tally.add(is.Kind, +1)
+		note(change{kind: EventUpdated, room: r, occupant: is, tally: *tally, uncounted: was.Kind == is.Kind})
+	}
+}
+
+// learn takes in the facts of a room.
+func (r *liveRoom) learn(facts RoomFacts, twin *liveRoom, note func(change)) {
+	was := r.facts
+	facts.CreatedAt = settled(facts.CreatedAt, facts.Stamp, was.CreatedAt, was.Stamp)
+	if twin != nil {
+		facts.CreatedAt = settled(facts.CreatedAt, facts.Stamp, twin.facts.CreatedAt, twin.facts.Stamp)
+	}
+	if !was.equal(facts) {
+		r.facts = facts
+		note(change{kind: EventRoomUpdated, room: r, tally: r.tally, uncounted: was.unnamed().equal(facts.unnamed())})
+	}
+}
+
+// settled returns a time by our clock, or the one that was shown before for the same time by Prosody's:
+// how the two clocks stand to each other may have changed since, or be measured otherwise.
+func settled(at, stamp, was, wasStamp time.Time) time.Time {
+	if !stamp.IsZero() && stamp.Equal(wasStamp) {
+		return was
+	}
+	return at
+}
+
+// back reports whether an occupant who joined at these times has left and come back.
+// A time that isn't known any more proves nothing: the module has been loaded anew.
+func back(was, is time.Time) bool {
+	return !is.Equal(was) && !is.IsZero()
+}
+
+// compact returns a record that shares no memory with the text that o was read from.
+// One allocation holds all its strings, besides those that most occupants have in common.
+func compact(o Occupant) *Occupant {
+	o.Role = unique.Make(o.Role).Value()
+	o.Affiliation = unique.Make(o.Affiliation).Value()
+	own := [...]*string{&o.ID, &o.Name, &o.RealJID, &o.UserID, &o.UserName, &o.UserGroup, &o.UserEmail, &o.AvatarURL}
+	var b strings.Builder
+	size := 0
+	for _, s := range own {
+		size += len(*s)
+	}
+	b.Grow(size)
+	for _, s := range own {
+		b.WriteString(*s)
+	}
+	all := b.String()
+	for _, s := range own {
+		*s, all = all[:len(*s)], all[len(*s):]
+	}
+	return &o
 }

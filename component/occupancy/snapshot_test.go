@@ -3,7 +3,6 @@ package occupancy_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
@@ -65,43 +64,5 @@ func TestSnapshotOfWhatIsNotThere(t *testing.T) {
 		if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" || len(slices.Collect(s.Rooms(0))) != 0 {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
-	}
-}
-
-func TestEventsOfARoomTellItsFacts(t *testing.T) {
-	d := meeting(t)
-	s := d.Subscribe(10)
-	facts := func(subject string) *occupancy.RoomFacts {
-		return &occupancy.RoomFacts{Subject: subject, Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}
-	}
-	// Both in one batch: each event has the facts of its own moment.
-	apply(t, d, at(20), synced(2, 4,
-		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("one")},
-		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("two")},
-		whole("new@muc.meet.jitsi", focus)))
-	want := []*occupancy.RoomFacts{facts("one"), facts("two"), {CreatedAt: at(0)}, nil}
-	for i, w := range want {
-		if diff := cmp.Diff(w, next(t, s).Facts); diff != "" {
-			t.Errorf("event %d: -want +got:\n%s", i, diff)
-		}
-	}
-}
-
-func BenchmarkSnapshot(b *testing.B) {
-	d := newDirectory(muc)
-	d.Begin(muc, jitsi)
-	var deltas []occupancy.Delta
-	for i := range 1000 {
-		var people []occupancy.Occupant
-		for j := range 20 {
-			people = append(people, somebody(string(rune('a'+j)), 1))
-		}
-		deltas = append(deltas, whole("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
-	}
-	if err := d.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		d.Snapshot()
 	}
 }

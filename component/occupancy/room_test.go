@@ -2,7 +2,6 @@ package occupancy_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,9 +10,6 @@ import (
 
 	"ppch/component/occupancy"
 )
-
-// sameJID compares addresses as they are written: jid.JID holds what cmp doesn't look at.
-var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
 
 func TestRoomTellsEverything(t *testing.T) {
 	d := newDirectory(muc, lobby, breakout)
@@ -73,13 +69,6 @@ func TestRoomTellsEverything(t *testing.T) {
 		if err != nil || !r.Parent.Equal(room) || r.Participants == 0 {
 			t.Errorf("%s: got parent %s and %d people", child, r.Parent, r.Participants)
 		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -206,38 +195,6 @@ func TestParentFollowsTheFacts(t *testing.T) {
 	}
 }
 
-func TestRoomsAndTotals(t *testing.T) {
-	d := meeting(t)
-	list := func() (names []string) {
-		for _, g := range listed(d, occupancy.ByName) {
-			name, _, _ := strings.Cut(g.Address, "@")
-			names = append(names, name)
-			if !g.Exists || g.Type != occupancy.RoomMain {
-				t.Errorf("got %+v in a list", g)
-			}
-		}
-		return names
-	}
-	apply(t, d, at(20), synced(4, 6,
-		whole("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
-		whole("\u0640@muc.meet.jitsi", somebody("eve", 1)), // PRECIS has no such address, Prosody does
-		whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	got, err := d.Totals(muc)
-	if err != nil || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
-		t.Errorf("got totals %+v, %v", got, err)
-	}
-	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
-	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
-		t.Errorf("after a room is gone: -want +got:\n%s", diff)
-	}
-	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Tally.All() != 4 {
-		t.Errorf("after a room is gone: got totals %+v", got)
-	}
-}
-
 func TestTypesOfDomains(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -310,9 +267,6 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 		t.Errorf("got %+v, %v want a room that is known not to exist", room, err)
 	}
 }
-
-// of returns the error of a read.
-func of[T any](_ T, err error) error { return err }
 
 func TestDirectory_VisitorsOfAVisitorNodeAreThoseInTheRoom(t *testing.T) {
 	visitor := func(nick string) occupancy.Occupant {

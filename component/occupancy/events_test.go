@@ -19,22 +19,6 @@ func joins(n int) (batches []occupancy.Batch) {
 	return batches
 }
 
-// next returns the event that has to be in a stream, and passes over those of statuses.
-func next(t *testing.T, s *occupancy.Subscription) occupancy.Event {
-	t.Helper()
-	for {
-		select {
-		case e := <-s.Events():
-			if e.Kind != occupancy.EventStatus {
-				return e
-			}
-		default:
-			t.Fatal("no event")
-			return occupancy.Event{}
-		}
-	}
-}
-
 func TestSubscriptionThatIsTooSlowIsToldSo(t *testing.T) {
 	d := meeting(t)
 	slow, exact, quick := d.Subscribe(2), d.Subscribe(3), d.Subscribe(10)
@@ -180,5 +164,41 @@ func TestEverythingAtOnce(t *testing.T) {
 	wg.Wait()
 	if !asleep.Missed() {
 		t.Error("a reader that sleeps wasn't told")
+	}
+}
+
+func TestAnEventTellsWhoElseTellsOfItsRoom(t *testing.T) {
+	d := newDirectory(muc, lobby)
+	d.Begin(muc, jitsi)
+	d.Begin(lobby, jitsi)
+	apply(t, d, at(1), synced(1, 1, whole("daily@muc.meet.jitsi", somebody("ann", 1))))
+	must(t, d.Apply(lobby, synced(0, 0), at(1)))
+	s := d.Subscribe(8)
+	defer s.Close()
+	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("bob", 1))), at(2)))
+	apply(t, d, at(3), synced(1, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}}))
+	for _, want := range []jid.JID{daily, daily, {}} {
+		if e := <-s.Events(); !e.Parent.Equal(want) {
+			t.Errorf("%s of %s: got parent %q want %q", e.Kind, e.Room, e.Parent, want)
+		}
+	}
+}
+
+func TestEventsOfARoomTellItsFacts(t *testing.T) {
+	d := meeting(t)
+	s := d.Subscribe(10)
+	facts := func(subject string) *occupancy.RoomFacts {
+		return &occupancy.RoomFacts{Subject: subject, Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}
+	}
+	// Both in one batch: each event has the facts of its own moment.
+	apply(t, d, at(20), synced(2, 4,
+		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("one")},
+		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("two")},
+		whole("new@muc.meet.jitsi", focus)))
+	want := []*occupancy.RoomFacts{facts("one"), facts("two"), {CreatedAt: at(0)}, nil}
+	for i, w := range want {
+		if diff := cmp.Diff(w, next(t, s).Facts); diff != "" {
+			t.Errorf("event %d: -want +got:\n%s", i, diff)
+		}
 	}
 }

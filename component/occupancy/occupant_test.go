@@ -40,3 +40,29 @@ func TestNames_BlankOrInvisibleIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestMarks(t *testing.T) {
+	for _, c := range []struct {
+		in, want             string
+		hand                 bool
+		audio, video, screen occupancy.Sending
+	}{
+		{in: "", want: ""},
+		{in: "hand audio-muted video-on", want: "hand audio-muted video-on", hand: true, audio: occupancy.SendingMuted, video: occupancy.SendingOn},
+		{in: "video-muted jigasi", want: "jigasi video-muted", video: occupancy.SendingMuted},
+		{in: "screen-on video-muted", want: "video-muted screen-on", video: occupancy.SendingMuted, screen: occupancy.SendingOn},
+		{in: "screen-off", want: "screen-off", screen: occupancy.SendingMuted},
+		{in: "audio-on audio-on", want: "audio-on", audio: occupancy.SendingOn},
+		{in: "audio-on audio-muted", want: "audio-muted audio-on", audio: occupancy.SendingMuted},
+		{in: "  sip-jibri  Hand waving ", want: "sip-jibri"},
+		{in: "transcriber jibri initiator", want: "transcriber jibri initiator"},
+	} {
+		m := occupancy.ParseMarks(c.in)
+		if m.String() != c.want || m.HandRaised() != c.hand || m.Audio() != c.audio || m.Video() != c.video || m.Screen() != c.screen {
+			t.Errorf("%q: got %q, hand %t, audio %q, video %q, screen %q; want %+v", c.in, m, m.HandRaised(), m.Audio(), m.Video(), m.Screen(), c)
+		}
+		if again := occupancy.ParseMarks(m.String()); again != m {
+			t.Errorf("%q: got %b, which reads as %b", c.in, m, again)
+		}
+	}
+}

@@ -3,7 +3,53 @@ package occupancy
 import (
 	"slices"
 	"strings"
+	"time"
+	"unicode"
 )
+
+// Occupant is one nick in a room: a person, or part of the conference's machinery.
+type Occupant struct {
+	// ID is the resource of the occupant JID, the MUC nick; Jitsi calls it the endpoint id.
+	ID string
+
+	// Name is the display name that the occupant chose, or empty: also where nothing of it could be seen.
+	Name string
+
+	Kind Kind
+
+	// Role and Affiliation are as XEP-0045 §5 names them.
+	Role        string
+	Affiliation string
+
+	// JoinedAt is by our clock, and zero where the source can't know it.
+	JoinedAt time.Time
+
+	// Stamp is JoinedAt as Prosody's own clock had it, which is the same for all who ask: it tells one stay from the next.
+	// Where it is zero JoinedAt stands for it.
+	Stamp time.Time
+
+	// RealJID is the full JID behind the nick, for which Prosody vouches.
+	// Like all that follows it is known from SourceModule only.
+	RealJID string
+
+	// These the server has from an authenticated user's token; empty for guests.
+	UserID    string
+	UserName  string
+	UserGroup string
+	UserEmail string
+
+	// AvatarURL and Marks are what the client says, as Name is.
+	AvatarURL string
+	Marks     Marks
+}
+
+// stamp returns what tells this stay from others under the same nick.
+func (o *Occupant) stamp() time.Time {
+	if o.Stamp.IsZero() {
+		return o.JoinedAt
+	}
+	return o.Stamp
+}
 
 // Marks are what an occupant's own client says of it: a set of bits.
 // Anybody can write them, so they never make an occupant of another kind than its address allows; see [Classify].
@@ -87,3 +133,25 @@ const (
 	SendingMuted   Sending = "muted"
 	SendingOn      Sending = "on"
 )
+
+// blank reports whether nothing of a display name can be seen. Jitsi's clients show such a name as none.
+func blank(name string) bool {
+	for _, r := range name {
+		if !unseen(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// invisible are the characters that Unicode has programs draw as nothing (UAX #44, Default_Ignorable_Code_Point),
+// among them letters such as the Hangul filler.
+var invisible = []*unicode.RangeTable{unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
+
+func unseen(r rune) bool {
+	const brailleBlank = '\u2800'
+	if r < 0x7f {
+		return r <= ' '
+	}
+	return r == brailleBlank || unicode.In(r, invisible...) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+}

@@ -1,0 +1,182 @@
+package occupancy_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+func TestMovesCountWhoComesAndGoes(t *testing.T) {
+	const room = "daily@muc.meet.jitsi"
+	type kinds = map[occupancy.Kind]uint64
+	d := meeting(t)
+	if _, err := d.Totals(lobby); err == nil {
+		t.Error("got moves of a domain without a replica")
+	}
+	again := func(batches ...occupancy.Batch) func() {
+		return func() {
+			d.Begin(muc, jitsi)
+			apply(t, d, at(30), batches...)
+		}
+	}
+	change := func(batches ...occupancy.Batch) func() {
+		return func() { apply(t, d, at(20), batches...) }
+	}
+	for _, step := range []struct {
+		name          string
+		do            func()
+		joins, leaves kinds
+	}{
+		{"whoever was there before hasn't joined", change(synced(1, 3)), kinds{}, kinds{}},
+		{
+			"somebody joins, and the recorder too", change(synced(1, 5, more(room, nil, somebody("cyd", 11), occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))),
+			kinds{"user": 1, "recorder": 1}, kinds{},
+		},
+		{"a new name is no move", change(synced(1, 5, more(room, nil, named(somebody("cyd", 11), "Cyd")))), kinds{"user": 1, "recorder": 1}, kinds{}},
+		{"somebody leaves and is back", change(synced(1, 5, more(room, nil, named(somebody("cyd", 12), "Cyd")))), kinds{"user": 2, "recorder": 1}, kinds{"user": 1}},
+		{
+			"a room of health checks moves nobody", change(synced(2, 6, whole("__jicofo-health-check-1@muc.meet.jitsi", focus))),
+			kinds{"user": 2, "recorder": 1}, kinds{"user": 1},
+		},
+		{
+			"a room ends with all who are in it", change(synced(1, 1, occupancy.Delta{Room: room, Gone: true})),
+			kinds{"user": 2, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
+		},
+		{
+			"what a new copy shows counts as it would have", again(synced(1, 1, whole("zoo@muc.meet.jitsi", somebody("eve", 25)))),
+			kinds{"user": 3, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
+		},
+		{
+			"whoever is there after nothing was known hasn't joined", func() {
+				d.Forget(muc)
+				if _, err := d.Totals(muc); err == nil {
+					t.Error("got moves of a domain that was forgotten")
+				}
+				again(synced(1, 1, whole("zoo@muc.meet.jitsi", somebody("fay", 26))))()
+			},
+			kinds{"user": 3, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
+		},
+	} {
+		step.do()
+		totals, err := d.Totals(muc)
+		must(t, err)
+		joins, leaves := kinds{}, kinds{}
+		for _, k := range occupancy.Kinds() {
+			joins[k], leaves[k] = totals.Joins(k), totals.Leaves(k)
+		}
+		none := func(_ occupancy.Kind, n uint64) bool { return n == 0 }
+		maps.DeleteFunc(joins, none)
+		maps.DeleteFunc(leaves, none)
+		if diff := cmp.Diff([]kinds{step.joins, step.leaves}, []kinds{joins, leaves}); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", step.name, diff)
+		}
+	}
+}
+
+func TestSizesFollowEveryRoom(t *testing.T) {
+	d := meeting(t)
+	for _, step := range []struct {
+		name string
+		in   occupancy.Batch
+		want map[int]int // rooms of at most so many people
+	}{
+		{"Jicofo's room of two people", synced(1, 3), map[int]int{0: 0, 1: 0, 2: 1, 3: 1}},
+		{"a third person comes", synced(1, 4, more("daily@muc.meet.jitsi", nil, somebody("cyd", 11))), map[int]int{0: 0, 1: 0, 2: 0, 3: 1}},
+		{"a room with nobody but machinery", synced(2, 5, whole("zoo@muc.meet.jitsi", focus)), map[int]int{0: 1, 1: 1, 2: 1, 3: 2}},
+		{
+			"a health check is no room", synced(3, 6, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)),
+			map[int]int{0: 1, 1: 1, 2: 1, 3: 2},
+		},
+		{
+			"a room is gone", synced(2, 2, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}),
+			map[int]int{0: 1, 1: 1, 2: 1, 3: 1},
+		},
+	} {
+		apply(t, d, at(20), step.in)
+		totals, _ := d.Totals(muc)
+		got := maps.Collect(totals.Sizes.AtMost())
+		maps.DeleteFunc(got, func(bound, _ int) bool { return bound > 3 })
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", step.name, diff)
+		}
+	}
+}
+
+func TestARoomIsOfTheSmallestSizeThatHoldsIt(t *testing.T) {
+	for people, want := range map[int]int{0: 0, 5: 5, 6: 10, 10: 10, 11: 20, 499: 500, 500: 500, 501: 0} {
+		d := newDirectory(muc)
+		d.Begin(muc, jitsi)
+		room := page(1, people)
+		apply(t, d, at(0), synced(1, people, room))
+		totals, _ := d.Totals(muc)
+		got := 0 // stays so for a room that is larger than all sizes
+		for bound, rooms := range totals.Sizes.AtMost() {
+			if rooms == 1 {
+				got = bound
+				break
+			}
+		}
+		if got != want {
+			t.Errorf("%d people: got size %d want %d", people, got, want)
+		}
+	}
+}
+
+func TestRoomsAndTotals(t *testing.T) {
+	d := meeting(t)
+	list := func() (names []string) {
+		for _, g := range listed(d, occupancy.ByName) {
+			name, _, _ := strings.Cut(g.Address, "@")
+			names = append(names, name)
+			if !g.Exists || g.Type != occupancy.RoomMain {
+				t.Errorf("got %+v in a list", g)
+			}
+		}
+		return names
+	}
+	apply(t, d, at(20), synced(4, 6,
+		whole("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
+		whole("\u0640@muc.meet.jitsi", somebody("eve", 1)), // PRECIS has no such address, Prosody does
+		whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	got, err := d.Totals(muc)
+	if err != nil || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
+		t.Errorf("got totals %+v, %v", got, err)
+	}
+	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
+	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
+		t.Errorf("after a room is gone: -want +got:\n%s", diff)
+	}
+	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Tally.All() != 4 {
+		t.Errorf("after a room is gone: got totals %+v", got)
+	}
+}
+
+func TestSurveyAndDomains(t *testing.T) {
+	d := three(t)
+	apply(t, d, at(20), synced(6, 8, whole("e@muc.meet.jitsi", focus), whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+	got, err := d.Survey(muc.String())
+	must(t, err)
+	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
+		t.Errorf("got the largest room %+v, want the first of those with two people", g)
+	}
+	if got, err := d.Survey(""); reasonOf(err) != occupancy.ReasonConnecting {
+		t.Errorf("got %+v, %v although one of the domains can't be read", got, err)
+	}
+	want := []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomLobby}
+	for i, domain := range d.Domains() {
+		if domain.Type != want[i] || !domain.JID.Equal([]jid.JID{muc, lobby}[i]) {
+			t.Errorf("got %+v, want %s", domain, want[i])
+		}
+	}
+}
