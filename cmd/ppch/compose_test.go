@@ -139,7 +139,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		migration := commandsIn(t, programReadme, "## Upgrading from 1.x")
 		commands := strings.Split(migration[0], "\n")
 		printed := e.types(home, commands[len(commands)-1])
-		if !strings.Contains(printed, "PPCH_NETWORK_INTERNAL in "+env+" is of version 1 and has no use any more") {
+		if !strings.Contains(printed, "PPCH_NETWORK_INTERNAL in "+env+" is from PPCH 1 and unused") {
 			t.Errorf("got %s want a word about what is obsolete", printed)
 		}
 		// Secrets go into files, as anybody may want who has Docker's own.

@@ -31,8 +31,8 @@ func TestWithoutRightsNothingIsWritten(t *testing.T) {
 	}{
 		{"a directory for modules that can't be written", "jitsi/cfg/prosody/prosody-plugins-custom", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
 		{"a conf.d that can't be written", "jitsi/cfg/prosody/config/conf.d", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
-		{"a .env that can't be read", "jitsi/.env", 0, "permission denied: run this as root, or as whoever owns it"},
-		{"a directory beside .env that can't be written", "jitsi", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
+		{"a .env that can't be read", "jitsi/.env", 0, "permission denied: run this as root or as its owner"},
+		{"the directory of .env that can't be written", "jitsi", 0o555, "permission denied: nothing was changed: run this as root (sudo)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := jitsiTree(t, "docker-stable-9457")
@@ -87,7 +87,7 @@ func TestWithoutRootTheContainerCanReadTheSecretAndSoCanOthers(t *testing.T) {
 	cmd := exec.Command(program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "ppch.cfg.lua can be read by everybody who gets at it, since Prosody's container runs as another user (1000): run this as root for better.") {
+	if err != nil || !strings.Contains(string(out), "ppch.cfg.lua, which has a secret, is readable by every user, because Prosody's container runs as user 1000: run this as root to restrict it.") {
 		t.Errorf("got %v and\n%s", err, out)
 	}
 	if info := must(os.Stat(filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua")))(t); info.Mode().Perm() != 0o644 {
@@ -110,7 +110,7 @@ for room in $(seq 8 12 176); do
 	if "$program" jitsi install --dir "$work/jitsi" >/dev/null 2>"$work.errors"; then
 		outcomes="$outcomes done"
 	else
-		grep -q "no space left on device: nothing was changed: make room" "$work.errors" || { cat "$work.errors"; exit 1; }
+		grep -q "no space left on device: nothing was changed: free disk space" "$work.errors" || { cat "$work.errors"; exit 1; }
 		after=$(cd "$work" && find . -type f -exec sha256sum {} + | sort; find "$work" -type d | sort)
 		[ "$before" = "$after" ] || { echo "with $room KiB of room something was written"; exit 1; }
 		outcomes="$outcomes full"
@@ -131,7 +131,7 @@ func TestOnAFullDiskNothingIsWritten(t *testing.T) {
 		// The Lua module still fits, what is to become of that file doesn't.
 		cmd := exec.Command("prlimit", "--fsize=200000", program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", long)
 		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: make room on the disk") {
+		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: free disk space") {
 			t.Errorf("got %v and\n%s", err, out)
 		}
 		if diff := cmp.Diff(before, everything(t, root)); diff != "" {
@@ -178,7 +178,7 @@ func TestAnInstallationThatIsKilledAgainAndAgainComesToItsEnd(t *testing.T) {
 			_ = cmd.Wait()
 		}
 		out, err := exec.Command(program, args...).CombinedOutput()
-		if err != nil && !strings.Contains(string(out), "it is undone already") {
+		if err != nil && !strings.Contains(string(out), "is uninstalled already") {
 			t.Fatalf("%v got %v\n%s", args, err, out)
 		}
 	}

@@ -130,7 +130,7 @@ func TestEachCommandAfterAnInstallationNamesSettingsThatAreElsewhere(t *testing.
 	}
 	for _, want := range []string{"up -d ", "exec ppch /ppch rooms ", "exec ppch /ppch doctor "} {
 		if want = "docker compose --env-file " + env + " " + want; !strings.Contains(out, want) {
-			t.Errorf("got %s want %s in it", out[strings.LastIndex(out, "What follows"):], want)
+			t.Errorf("got %s want %s in it", out[strings.LastIndex(out, "Next steps"):], want)
 		}
 	}
 }

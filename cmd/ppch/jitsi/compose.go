@@ -8,7 +8,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// networkOf returns the name that Docker knows Jitsi's network by, "" if that can't be told.
+// networkOf returns Docker's name for Jitsi's network, "" if unknown.
 func networkOf(project *types.Project, prosody types.ServiceConfig) string {
 	keys := prosody.NetworksByPriority()
 	if i := slices.Index(keys, "meet.jitsi"); i > 0 {
@@ -20,9 +20,9 @@ func networkOf(project *types.Project, prosody types.ServiceConfig) string {
 	return project.Networks[keys[0]].Name
 }
 
-// besideJitsi returns what PPCH's docker-compose.yml has to know of Jitsi's network: that it is the same project's, where
-// PPCH's settings are in Jitsi's own .env, or else its name.
-func besideJitsi(s *site, jitsiEnv, network string) []setting {
+// networkSettings tell PPCH's docker-compose.yml about Jitsi's network: that it belongs to the same project if
+// PPCH's settings are in Jitsi's own .env, else its name.
+func networkSettings(s *site, jitsiEnv, network string) []setting {
 	switch {
 	case s.envFile == jitsiEnv:
 		return []setting{{"PPCH_NETWORK_IS_EXTERNAL", "false"}}
@@ -32,30 +32,30 @@ func besideJitsi(s *site, jitsiEnv, network string) []setting {
 	return nil
 }
 
-// upInOwnFolder returns what starts PPCH as a project of its own, with its settings in s.envFile, and the Compose that finds it there:
-// whoever leaves out --env-file later starts it without any setting.
-func upInOwnFolder(s *site) (up, compose string) {
+// startCommandOwnFolder returns the command that starts PPCH as a project of its own with its settings in s.envFile, and the
+// docker compose command for later: without --env-file PPCH would start without settings.
+func startCommandOwnFolder(s *site) (up, compose string) {
 	envFile := s.envFile
 	dir, name := filepath.Split(envFile)
-	if name == ".env" && s.g.there(filepath.Join(dir, "docker-compose.yml")) {
-		return "cd " + shell(filepath.Clean(dir)) + " && docker compose up -d", "docker compose"
+	if name == ".env" && s.scope.exists(filepath.Join(dir, "docker-compose.yml")) {
+		return "cd " + shellQuote(filepath.Clean(dir)) + " && docker compose up -d", "docker compose"
 	}
-	compose = "docker compose --env-file " + shell(envFile)
-	return "cd ~/ppch && " + compose + " up -d    # ~/ppch: where its docker-compose.yml is; --env-file belongs to every command there", compose
+	compose = "docker compose --env-file " + shellQuote(envFile)
+	return "cd ~/ppch && " + compose + " up -d    # ~/ppch: the folder with its docker-compose.yml; every command there needs --env-file", compose
 }
 
-// upInJitsisProject returns what starts PPCH, and nothing else, as a part of the project in dir, which these files make.
-// With -f Compose reads no further file by itself, so that each has to be named.
-func upInJitsisProject(dir string, files []string) string {
+// startCommandJitsiProject returns the command that starts only PPCH as part of the project in dir, which consists of files.
+// With -f Compose reads no default files, so that all must be listed.
+func startCommandJitsiProject(dir string, files []string) string {
 	up := "docker compose"
 	for _, file := range files {
-		up += " -f " + shell(relative(dir, file))
+		up += " -f " + shellQuote(relative(dir, file))
 	}
-	return up + " -f ~/ppch/docker-compose.yml up -d ppch    # ~/ppch: where PPCH's is"
+	return up + " -f ~/ppch/docker-compose.yml up -d ppch    # ~/ppch: the folder of PPCH's docker-compose.yml"
 }
 
-// shell returns a word for a shell.
-func shell(word string) string {
+// shellQuote quotes a word for a shell where necessary.
+func shellQuote(word string) string {
 	if needsNoQuotes.MatchString(word) && word != "" {
 		return word
 	}

@@ -13,24 +13,24 @@ import (
 	"ppch/prosody"
 )
 
-// confName is the file in conf.d that is ours.
+// confName is our file in conf.d.
 const confName = "ppch.cfg.lua"
 
-// conf is what conf.d says of components before anything is done.
+// conf is conf.d's configuration of components before the installation.
 type conf struct {
 	path string
-	// foreign means that conf.d/ppch.cfg.lua is there and not, or not only, of this program.
-	foreign           bool
+	// handEdited means that conf.d/ppch.cfg.lua exists and was written or edited by hand.
+	handEdited        bool
 	component, secret string
 	port              int
 	listen            string
-	file              *luaFile
-	others            []*luaFile
+	parsed            *luaFile
+	otherFiles        []*luaFile
 }
 
-// otherConfs returns the files of conf.d but ours, by the pattern with which Prosody looks for them.
+// otherConfs returns the files in conf.d except ours, by Prosody's pattern.
 func (s *site) otherConfs() (paths []string) {
-	for _, name := range s.g.names(s.confDir) {
+	for _, name := range s.scope.list(s.confDir) {
 		if strings.HasSuffix(name, ".cfg.lua") && name[0] != '.' && name != confName {
 			paths = append(paths, filepath.Join(s.confDir, name))
 		}
@@ -39,48 +39,48 @@ func (s *site) otherConfs() (paths []string) {
 	return paths
 }
 
-// readConf reads conf.d. j knows which files this program wrote.
+// readConf reads conf.d. j shows whether our file was edited.
 func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 	c := &conf{path: filepath.Join(s.confDir, confName)}
 	f, err := p.open(c.path, kindConf)
 	if err != nil {
 		return nil, err
 	}
-	if f.was != nil {
-		if c.file, err = parseLua(c.path, f.was); err != nil {
-			return nil, fmt.Errorf("%w: mend it, or move it away, and run this again", err)
+	if f.before != nil {
+		if c.parsed, err = parseLua(c.path, f.before); err != nil {
+			return nil, fmt.Errorf("%w: fix it or move it away, then run this again", err)
 		}
 		written := j.find(f.path)
-		c.foreign = written == nil || written.After != checksum(f.was)
-		for _, h := range c.file.hosts {
+		c.handEdited = written == nil || written.After != checksum(f.before)
+		for _, h := range c.parsed.hosts {
 			if h.component && h.module == "" && c.component == "" {
-				c.component, c.secret = h.name, c.file.option(h.name, "component_secret").text()
+				c.component, c.secret = h.name, c.parsed.option(h.name, "component_secret").text()
 			}
 		}
-		if on := c.file.interfaces().texts(); len(on) > 0 {
+		if on := c.parsed.interfaces().items(); len(on) > 0 {
 			c.listen = on[0]
 		}
 	}
 	for _, path := range s.otherConfs() {
-		data, err := s.g.read(path)
+		data, err := s.scope.read(path)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
-			return nil, withRights(err, "root")
+			return nil, suggestUser(err, "root")
 		case errors.Is(err, fs.ErrNotExist):
-			continue // a link that leads nowhere, of which Prosody complains
+			continue // a broken link; Prosody reports it
 		case err != nil:
-			p.note("%v. What it says of components is not known.", err)
+			p.addNote("%v. Its components are unknown.", err)
 			continue
 		}
 		other, err := parseLua(path, data)
 		if err != nil {
-			p.note("%v: what it says of components is not known.", err)
+			p.addNote("%v. Its components are unknown.", err)
 			continue
 		}
-		c.others = append(c.others, other)
+		c.otherFiles = append(c.otherFiles, other)
 	}
-	c.others = append(c.others, s.main...)
-	for _, file := range append([]*luaFile{c.file}, c.others...) {
+	c.otherFiles = append(c.otherFiles, s.main...)
+	for _, file := range append([]*luaFile{c.parsed}, c.otherFiles...) {
 		if file != nil && c.port == 0 {
 			c.port = portOf(file)
 		}
@@ -90,7 +90,7 @@ func readConf(p *Plan, s *site, j *journal) (*conf, error) {
 
 // portOf returns the first of component_ports, or 0.
 func portOf(f *luaFile) int {
-	ports := f.ports().texts()
+	ports := f.ports().items()
 	if len(ports) == 0 {
 		return 0
 	}
@@ -98,20 +98,20 @@ func portOf(f *luaFile) int {
 	return n
 }
 
-// hiddenDomains is the module's option for the domains whose occupants Jitsi's clients don't show.
-const hiddenDomains = "room_participants_hidden_domains"
+// hiddenDomainsOption is the module's option for domains whose occupants Jitsi's clients hide.
+const hiddenDomainsOption = "room_participants_hidden_domains"
 
-// ports returns the option for the ports on which Prosody listens for components, or nil. An empty list that is read
-// before conf.d is as good as none: what is read last counts.
+// ports returns the option for Prosody's component ports, or nil. It ignores an empty list that Prosody reads before
+// conf.d, because the last value counts.
 func (f *luaFile) ports() *luaOption {
 	o := f.option("*", "component_ports")
-	if o != nil && len(o.texts()) == 0 && o.line < f.included {
+	if o != nil && len(o.items()) == 0 && o.line < f.included {
 		return nil
 	}
 	return o
 }
 
-// interfaces returns the option for where Prosody listens for components, by the first name that it knows, or nil
+// interfaces returns the option for Prosody's component interfaces, by the first name that Prosody looks up, or nil
 // (core/portmanager.lua, activate).
 func (f *luaFile) interfaces() *luaOption {
 	for _, name := range []string{"component_interfaces", "component_interface", "local_interfaces"} {
@@ -124,76 +124,76 @@ func (f *luaFile) interfaces() *luaOption {
 
 const loopback = "127.0.0.1"
 
-// everywhere are the interfaces by which Prosody means all.
-var everywhere = []string{"*", "0.0.0.0", "::"}
+// allInterfaces are Prosody's names for all interfaces.
+var allInterfaces = []string{"*", "0.0.0.0", "::"}
 
-// writeConf makes conf.d/ppch.cfg.lua part of the plan, or finds that what is there does.
-func (p *Plan) writeConf(s *site, c *conf) error {
+// planConf plans conf.d/ppch.cfg.lua, or checks that an existing file suffices.
+func (p *Plan) planConf(s *site, c *conf) error {
 	f, err := p.open(c.path, kindConf)
 	if err != nil {
 		return err
 	}
-	ports, interfaces, err := p.listening(s, c)
+	ports, interfaces, err := p.listenOptions(s, c)
 	if err != nil {
 		return err
 	}
 	hidden := s.hidden
-	if slices.ContainsFunc(c.others, func(f *luaFile) bool { return f.option("*", hiddenDomains) != nil }) {
+	if slices.ContainsFunc(c.otherFiles, func(f *luaFile) bool { return f.option("*", hiddenDomainsOption) != nil }) {
 		hidden = ""
 	}
-	want := p.conf(ports, interfaces, hidden)
-	if f.was == nil {
-		f.mode, f.owner = 0o600, s.reader
-		if me := os.Geteuid(); me != 0 && me != s.reader.uid && s.reader.uid >= 0 {
-			// Nobody but root can give a file away, and Jitsi doesn't start when Prosody can't read this one.
+	want := p.renderConf(ports, interfaces, hidden)
+	if f.before == nil {
+		f.mode, f.owner = 0o600, s.prosodyUser
+		if me := os.Geteuid(); me != 0 && me != s.prosodyUser.uid && s.prosodyUser.uid >= 0 {
+			// Only root can change a file's owner, and Jitsi doesn't start if Prosody can't read this file.
 			f.mode, f.owner = 0o644, owner{-1, -1}
-			p.note("%s can be read by everybody who gets at it, since Prosody's container runs as another user (%d): run this as root for better.", p.relative(c.path), s.reader.uid)
-		} else if s.reader.gid > 0 && s.reader.uid == me && me == 0 {
+			p.addNote("%s, which has a secret, is readable by every user, because Prosody's container runs as user %d: run this as root to restrict it.", p.relative(c.path), s.prosodyUser.uid)
+		} else if s.prosodyUser.gid > 0 && s.prosodyUser.uid == me && me == 0 {
 			f.mode = 0o640 // for Prosody's group
 		}
-	} else if !p.g.may(s.reader, f.path) {
-		p.note("%s can't be read by Prosody, whose user is %d: chown %d %s", p.relative(c.path), s.reader.uid, s.reader.uid, shell(c.path))
+	} else if !p.scope.canRead(s.prosodyUser, f.path) {
+		p.addNote("Prosody (user %d) can't read %s: chown %d %s", s.prosodyUser.uid, p.relative(c.path), s.prosodyUser.uid, shellQuote(c.path))
 	}
-	if !c.foreign {
-		f.data = []byte(want)
+	if !c.handEdited {
+		f.after = []byte(want)
 		return nil
 	}
-	if missing := p.missing(c.file, ports, interfaces); missing != "" {
-		return fmt.Errorf("%s was written or edited by hand, and nothing in it is touched. It lacks:\n%s\nAdd that at the right place, or move the file away, and run this again", c.path, missing)
+	if missing := p.missingLines(c.parsed, ports, interfaces); missing != "" {
+		return fmt.Errorf("%s was written or edited by hand, so it is not changed. It lacks:\n%s\nAdd these lines or move the file away, then run this again", c.path, missing)
 	}
-	p.note("%s was written or edited by hand: it has all that is needed and is left as it is.", p.relative(c.path))
-	if hidden != "" && c.file.option("*", hiddenDomains) == nil {
-		p.note("%s doesn't name %s, whose occupants Jitsi's clients hide: PPCH counts them as people, recorders and transcribers aside. Add this above every Component: %s = { %s }", p.relative(c.path), hidden, hiddenDomains, prosody.LuaString(hidden))
+	p.addNote("%s was written or edited by hand, has all that is needed, and is kept.", p.relative(c.path))
+	if hidden != "" && c.parsed.option("*", hiddenDomainsOption) == nil {
+		p.addNote("%s doesn't name %s, whose occupants Jitsi's clients hide: PPCH counts all of them except recorders and transcribers. Add this line above all Components: %s = { %s }", p.relative(c.path), hidden, hiddenDomainsOption, prosody.LuaString(hidden))
 	}
 	return nil
 }
 
-// listening returns the ports and interfaces for components that are to be set, none where another file sets them:
-// which file of conf.d Prosody reads last is anybody's guess, so each option may be in one only.
-// Other components keep what they have; it is an error where that can't be.
-func (p *Plan) listening(s *site, c *conf) (ports, interfaces []string, err error) {
-	ports, interfaces = append([]string{strconv.Itoa(p.settings.port)}, s.kept...), []string{p.settings.listen}
-	neighbours := false
-	for _, other := range c.others {
+// listenOptions returns the component ports and interfaces to set, none if another file sets them: the order in which
+// Prosody reads conf.d is undefined, so each option must be in one file only.
+// It keeps the ports and interfaces of other components, and fails if that is impossible.
+func (p *Plan) listenOptions(s *site, c *conf) (ports, interfaces []string, err error) {
+	ports, interfaces = append([]string{strconv.Itoa(p.settings.port)}, s.otherPorts...), []string{p.settings.listen}
+	otherComponents := false
+	for _, other := range c.otherFiles {
 		if h := other.host(p.settings.component); h != nil {
-			return nil, nil, fmt.Errorf("%s:%d has %s already: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
+			return nil, nil, fmt.Errorf("%s:%d already has %s: move it to %s, or choose another name with --component-domain", other.path, h.line, h.name, c.path)
 		}
-		neighbours = neighbours || slices.ContainsFunc(other.hosts, func(h luaHost) bool { return h.component && h.module == "" })
+		otherComponents = otherComponents || slices.ContainsFunc(other.hosts, func(h luaHost) bool { return h.component && h.module == "" })
 	}
-	if neighbours && s.opened {
-		// They go by Prosody's defaults where nothing is set.
+	if otherComponents && s.listensByDefault {
+		// They rely on Prosody's defaults.
 		ports = append(ports, strconv.Itoa(defaultPort))
 		switch {
 		case p.settings.listen == loopback:
 			interfaces = nil
-		case !slices.Contains(everywhere, p.settings.listen):
+		case !slices.Contains(allInterfaces, p.settings.listen):
 			interfaces = append(interfaces, loopback, "::1")
 		}
 	}
-	for _, other := range c.others {
+	for _, other := range c.otherFiles {
 		if o := other.ports(); o != nil {
-			if ports = nil; !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
-				return nil, nil, fmt.Errorf("%s:%d sets component_ports without %d: add it there, or choose one of those with --component-port", other.path, o.line, p.settings.port)
+			if ports = nil; !slices.Contains(o.items(), strconv.Itoa(p.settings.port)) {
+				return nil, nil, fmt.Errorf("%s:%d sets component_ports without %d: add it there, or choose one of its ports with --component-port", other.path, o.line, p.settings.port)
 			}
 		}
 		if o := other.interfaces(); o != nil {
@@ -205,18 +205,18 @@ func (p *Plan) listening(s *site, c *conf) (ports, interfaces []string, err erro
 	return ports, interfaces, nil
 }
 
-// reachable tells whether component_interfaces let PPCH in.
+// reachable reports whether PPCH can connect through these component_interfaces.
 func (p *Plan) reachable(o *luaOption) bool {
-	return slices.ContainsFunc(o.texts(), func(i string) bool { return i == p.settings.listen || slices.Contains(everywhere, i) })
+	return slices.ContainsFunc(o.items(), func(i string) bool { return i == p.settings.listen || slices.Contains(allInterfaces, i) })
 }
 
-// conf returns conf.d/ppch.cfg.lua, with these options for where Prosody listens, and the hidden domain unless that is empty.
-func (p *Plan) conf(ports, interfaces []string, hidden string) string {
+// renderConf returns the content of conf.d/ppch.cfg.lua with these ports, interfaces and hidden domain, as far as they aren't empty.
+func (p *Plan) renderConf(ports, interfaces []string, hidden string) string {
 	var b strings.Builder
-	b.WriteString("-- Written by: ppch jitsi install. PPCH tells who is in a room without joining it.\n" +
-		"-- Whoever has the secret below can speak as anybody of the component's domain.\n")
+	b.WriteString("-- Written by: ppch jitsi install. PPCH shows who is in a room without joining it.\n" +
+		"-- Keep the secret below private: it allows sending as any address of the component's domain.\n")
 	if len(ports)+len(interfaces) > 0 {
-		b.WriteString("\n-- Where Prosody listens for components. Jitsi's containers have that switched off before conf.d is read.\n")
+		b.WriteString("\n-- Where Prosody listens for components. By default Jitsi's containers switch this off.\n")
 	}
 	if len(ports) > 0 {
 		fmt.Fprintf(&b, "component_ports = { %s }\n", listOf(ports, strings.Clone))
@@ -225,16 +225,16 @@ func (p *Plan) conf(ports, interfaces []string, hidden string) string {
 		fmt.Fprintf(&b, "component_interfaces = { %s }\n", listOf(interfaces, prosody.LuaString))
 	}
 	name := prosody.LuaString(p.settings.component)
-	fmt.Fprintf(&b, "\n-- Whom the module room_participants_api tells.\nroom_participants_components = { %s }\n", name)
+	fmt.Fprintf(&b, "\n-- The component that may subscribe to the module room_participants_api.\nroom_participants_components = { %s }\n", name)
 	if hidden != "" {
-		fmt.Fprintf(&b, "-- Where recorders and transcribers log in, whom Jitsi's clients don't show.\n%s = { %s }\n", hiddenDomains, prosody.LuaString(hidden))
+		fmt.Fprintf(&b, "-- The domain of recorders and transcribers, which Jitsi's clients hide.\n%s = { %s }\n", hiddenDomainsOption, prosody.LuaString(hidden))
 	}
 	fmt.Fprintf(&b, "\nComponent %s\n    component_secret = %s\n", name, prosody.LuaString(p.settings.secret))
-	b.WriteString("    -- After a fault of the network the new connection takes the place of the dead one.\n    component_conflict_resolve = \"kick_old\"\n")
+	b.WriteString("    -- After a network failure the new connection replaces the dead one.\n    component_conflict_resolve = \"kick_old\"\n")
 	return b.String()
 }
 
-// listOf returns the items of a list in Lua, each once.
+// listOf returns the items of a Lua list without duplicates.
 func listOf(items []string, quote func(string) string) string {
 	var all []string
 	for _, item := range items {
@@ -245,17 +245,17 @@ func listOf(items []string, quote func(string) string) string {
 	return strings.Join(all, ", ")
 }
 
-// missing returns the lines without which a file that somebody else wrote doesn't do.
-func (p *Plan) missing(f *luaFile, ports, interfaces []string) string {
+// missingLines returns the lines that a hand-written file lacks.
+func (p *Plan) missingLines(f *luaFile, ports, interfaces []string) string {
 	var b strings.Builder
-	if o := f.option("*", "component_ports"); len(ports) > 0 && !slices.Contains(o.texts(), strconv.Itoa(p.settings.port)) {
+	if o := f.option("*", "component_ports"); len(ports) > 0 && !slices.Contains(o.items(), strconv.Itoa(p.settings.port)) {
 		fmt.Fprintf(&b, "  component_ports = { %d }\n", p.settings.port)
 	}
 	if o := f.interfaces(); len(interfaces) > 0 && p.settings.listen != loopback && !p.reachable(o) {
 		fmt.Fprintf(&b, "  component_interfaces = { %s }\n", prosody.LuaString(p.settings.listen))
 	}
 	name := p.settings.component
-	if o := f.option("*", "room_participants_components"); o == nil && !strings.HasPrefix(name, "ppch.") || o != nil && !slices.Contains(o.texts(), name) {
+	if o := f.option("*", "room_participants_components"); o == nil && !strings.HasPrefix(name, "ppch.") || o != nil && !slices.Contains(o.items(), name) {
 		fmt.Fprintf(&b, "  room_participants_components = { %s }\n", prosody.LuaString(name))
 	}
 	if f.host(name) == nil {

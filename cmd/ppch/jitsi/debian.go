@@ -13,24 +13,24 @@ import (
 	"ppch/prosody"
 )
 
-// debian reads /etc/prosody of Debian's Jitsi packages: conf.d/DOMAIN.cfg.lua is a link to conf.avail/DOMAIN.cfg.lua there,
+// detectDebian reads /etc/prosody of Debian's Jitsi packages. There conf.d/DOMAIN.cfg.lua is a link to conf.avail/DOMAIN.cfg.lua,
 // which the packages write once and then leave to the operator.
-func debian(o Options) (*site, error) {
+func detectDebian(o Options) (*site, error) {
 	path := filepath.Join(o.Dir, "prosody.cfg.lua")
-	main, err := o.ground.readLua(path)
+	main, err := o.scope.readLua(path)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(main.includes, "conf.d/*.cfg.lua") {
-		return nil, fmt.Errorf(`%s doesn't read conf.d: add the line  Include "conf.d/*.cfg.lua"  to its end`, path)
+		return nil, fmt.Errorf(`%s doesn't include conf.d: add the line  Include "conf.d/*.cfg.lua"  at its end`, path)
 	}
-	s := &site{g: o.ground, what: "Jitsi of Debian's packages", confDir: filepath.Join(o.Dir, "conf.d"), envFile: o.EnvFile,
-		prosodyHost: loopback, listen: loopback, main: []*luaFile{main}, opened: true}
+	s := &site{scope: o.scope, description: "Jitsi from Debian packages", confDir: filepath.Join(o.Dir, "conf.d"), envFile: o.EnvFile,
+		prosodyHost: loopback, listen: loopback, main: []*luaFile{main}, listensByDefault: true}
 	if s.envFile == "" {
 		s.envFile = filepath.Join(o.Dir, "ppch.env")
 	}
-	// Debian's own file is for root and Prosody's group alone, and so is ours.
-	s.reader = owner{os.Geteuid(), s.g.ownerOf(path).gid}
+	// As with Debian's own file, only root and Prosody's group may read ours.
+	s.prosodyUser = owner{os.Geteuid(), s.scope.ownerOf(path).gid}
 
 	read, unread := s.readOthers()
 	j, err := s.chooseJitsi(o, read, unread)
@@ -38,12 +38,11 @@ func debian(o Options) (*site, error) {
 		return nil, err
 	}
 	s.domain, s.mucs = j.domain, j.mucs
-	s.what += " for " + s.domain
+	s.description += " for " + s.domain
 	for _, h := range j.file.hosts {
-		s.taken = append(s.taken, h.name)
+		s.reserved = append(s.reserved, h.name)
 	}
-	// The packages leave this host to the operator. It has this name in Jibri's guide, in what Jicofo's package trusts, and in the
-	// defaults of Jitsi's own plugins.
+	// The operator creates this host. Jibri's guide, Jicofo's package and the defaults of Jitsi's plugins agree on its name.
 	if recorder := "recorder." + s.domain; slices.ContainsFunc(append(read, main), func(f *luaFile) bool { return f.host(recorder) != nil }) {
 		s.hidden = recorder
 	}
@@ -54,14 +53,14 @@ func debian(o Options) (*site, error) {
 		noteCache(p, j, main)
 		return enableByLua(p, j.file.path, s.mucs)
 	}
-	s.undone = []string{"systemctl restart prosody"}
-	s.next = func(p *Plan) []string {
+	s.afterUninstall = []string{"systemctl restart prosody"}
+	s.nextSteps = func(p *Plan) []string {
 		return []string{
 			"prosodyctl check config",
 			"systemctl restart prosody    # ends running meetings",
-			"set -a; . " + shell(s.envFile) + "; set +a",
+			"set -a; . " + shellQuote(s.envFile) + "; set +a",
 			"ppch",
-			`curl -s http://127.0.0.1:8890/health    # from another terminal: "prosody_status":"ok"`,
+			`curl -s http://127.0.0.1:8890/health    # in another terminal; expect "prosody_status":"ok"`,
 		}
 	}
 	return s, nil
@@ -71,14 +70,14 @@ func debian(o Options) (*site, error) {
 type jitsi struct {
 	file   *luaFile
 	domain string
-	// mucs are those of its rooms, breakout rooms and lobbies that there are, main one first.
+	// mucs are the domains of its rooms, breakout rooms and lobbies, as far as they exist, main one first.
 	mucs []string
 }
 
-// readOthers reads the files of conf.d but ours. One that can't be read may be another program's.
+// readOthers reads the files in conf.d except ours. One that can't be read may be another program's.
 func (s *site) readOthers() (files []*luaFile, unread []error) {
 	for _, path := range s.otherConfs() {
-		f, err := s.g.readLua(path)
+		f, err := s.scope.readLua(path)
 		if err != nil {
 			unread = append(unread, err)
 			continue
@@ -88,7 +87,7 @@ func (s *site) readOthers() (files []*luaFile, unread []error) {
 	return files, unread
 }
 
-// chooseJitsi returns the Jitsi that is meant of those in these files of conf.d.
+// chooseJitsi returns the Jitsi to use among those in files.
 func (s *site) chooseJitsi(o Options, files []*luaFile, unread []error) (jitsi, error) {
 	var all []jitsi
 	for _, f := range files {
@@ -102,7 +101,7 @@ func (s *site) chooseJitsi(o Options, files []*luaFile, unread []error) (jitsi, 
 	if o.Domain != "" {
 		meant = slices.DeleteFunc(slices.Clone(all), func(j jitsi) bool { return j.domain != o.Domain })
 	} else if len(all) > 1 {
-		// The one that PPCH was installed for need not be named again.
+		// An earlier installation has made the choice.
 		meant = slices.DeleteFunc(slices.Clone(all), func(j jitsi) bool { return !j.installed() })
 	}
 	if len(meant) == 1 {
@@ -113,14 +112,14 @@ func (s *site) chooseJitsi(o Options, files []*luaFile, unread []error) (jitsi, 
 		names[i] = j.domain
 	}
 	if o.Domain != "" {
-		return jitsi{}, fmt.Errorf("--domain: %s has no Jitsi %s: it has %s", s.confDir, o.Domain, strings.Join(names, " and "))
+		return jitsi{}, fmt.Errorf("--domain: %s has no Jitsi %s: use one of %s", s.confDir, o.Domain, strings.Join(names, ", "))
 	}
-	return jitsi{}, fmt.Errorf("%s has %d Jitsis, %s: choose one, as with --domain %s", s.confDir, len(all), strings.Join(names, " and "), names[0])
+	return jitsi{}, fmt.Errorf("%s has %d Jitsis, %s: choose one with --domain, such as --domain %s", s.confDir, len(all), strings.Join(names, ", "), names[0])
 }
 
-// installed reports whether the module is loaded where its rooms are.
+// installed reports whether its main room domain loads the module.
 func (j jitsi) installed() bool {
-	return slices.Contains(j.file.option(j.mucs[0], "modules_enabled").texts(), prosody.ModuleName)
+	return slices.Contains(j.file.option(j.mucs[0], "modules_enabled").items(), prosody.ModuleName)
 }
 
 // jitsis returns the Jitsis that a file configures.
@@ -135,10 +134,10 @@ func (f *luaFile) jitsis() (all []jitsi) {
 		}
 		main := f.option(h.name, "main_muc").text()
 		if main == "" {
-			main = "conference." + h.name // before main_muc, which is of 2021
+			main = "conference." + h.name // before 2021 there was no main_muc
 		}
 		if !rooms(main) || slices.ContainsFunc(all, func(j jitsi) bool { return j.mucs[0] == main }) {
-			continue // none, or one for the guests of another
+			continue // not a Jitsi, or the guest domain of another
 		}
 		j := jitsi{f, h.name, []string{main}}
 		for _, option := range []string{"breakout_rooms_muc", "lobby_muc"} {
@@ -151,14 +150,14 @@ func (f *luaFile) jitsis() (all []jitsi) {
 	return all
 }
 
-// findPlugins finds the first of plugin_paths that is there.
+// findPlugins finds the first of plugin_paths that exists.
 func (s *site) findPlugins(files ...*luaFile) error {
 	for _, f := range files {
-		for _, dir := range f.option("*", "plugin_paths").texts() {
+		for _, dir := range f.option("*", "plugin_paths").items() {
 			if !filepath.IsAbs(dir) {
 				continue
 			}
-			if real, err := s.g.know(dir, f.path); err == nil && s.g.isDir(real) {
+			if real, err := s.scope.allowReferenced(dir, f.path); err == nil && s.scope.isDir(real) {
 				s.pluginDir = real
 				return nil
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -166,11 +165,11 @@ func (s *site) findPlugins(files ...*luaFile) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s names no directory in plugin_paths that is there: add one for the module", s.what)
+	return fmt.Errorf("%s: no directory in plugin_paths exists: create one for the module", s.description)
 }
 
-// noteCache says so where the rooms of a Jitsi have Prosody's default for how many it keeps in memory.
-// The service, which knows how many are in use, has the doctor say it of any other number.
+// noteCache adds a note if Jitsi uses Prosody's default size of the room cache.
+// "ppch doctor" checks any other size, because the service knows how many rooms are in use.
 func noteCache(p *Plan, j jitsi, main *luaFile) {
 	const option = "muc_room_cache_size"
 	muc := j.mucs[0]
@@ -179,41 +178,41 @@ func noteCache(p *Plan, j jitsi, main *luaFile) {
 			return
 		}
 	}
-	path, err := p.g.place(j.file.path)
+	path, err := p.scope.resolve(j.file.path)
 	if err != nil {
 		path = j.file.path
 	}
-	p.note("%s keeps 100 rooms in memory, Prosody's default; with more in use each join swaps one out and in, which slows Prosody. Add below Component %q in %s:\n      %s = 10000",
+	p.addNote("%s keeps 100 rooms in memory, Prosody's default. With more in use, each join swaps rooms out and in, which slows Prosody. Add below Component %q in %s:\n      %s = 10000",
 		muc, muc, p.relative(path), option)
 }
 
-// readLua reads a file that has to be there.
-func (g *ground) readLua(path string) (*luaFile, error) {
-	data, err := g.read(path)
+// readLua reads a configuration file, which must exist.
+func (sc *scope) readLua(path string) (*luaFile, error) {
+	data, err := sc.read(path)
 	if err != nil {
-		return nil, withRights(err, "root")
+		return nil, suggestUser(err, "root")
 	}
 	return parseLua(path, data)
 }
 
-// enableByLua makes Prosody load the module on each of the MUC domains that are in a file.
+// enableByLua plans to load the module on these MUC domains of a file.
 func enableByLua(p *Plan, path string, mucs []string) error {
 	file, err := p.open(path, kindHost)
 	if err != nil {
 		return err
 	}
 	for _, muc := range mucs {
-		if file.data, err = enableModule(path, file.data, muc); err != nil {
+		if file.after, err = enableModule(path, file.after, muc); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// url returns where PPCH finds Prosody.
+// url returns Prosody's address for PPCH.
 func (s *site) url(port int) string { return "xmpp://" + s.prosodyHost + ":" + strconv.Itoa(port) }
 
-// free tells whether a component may have a name.
-func (s *site) free(name string) bool {
-	return name != s.domain && !slices.Contains(s.mucs, name) && !slices.Contains(s.taken, name) && !strings.HasSuffix("."+s.domain, "."+name)
+// isFree reports whether a component may use a name.
+func (s *site) isFree(name string) bool {
+	return name != s.domain && !slices.Contains(s.mucs, name) && !slices.Contains(s.reserved, name) && !strings.HasSuffix("."+s.domain, "."+name)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// Diff shows what the plan does to which file, as "diff -u" does. Secrets are hidden, those that were there before included.
+// Diff shows the plan's changes in the format of "diff -u". It hides all secrets, old and new.
 func (p *Plan) Diff() string {
 	var b strings.Builder
 	for _, d := range p.mkdirs {
@@ -29,29 +29,29 @@ func (p *Plan) diff(f *file) string {
 		return moduleDiff(f, name)
 	}
 	from, to := name, name
-	if f.was == nil {
+	if f.before == nil {
 		from = "/dev/null"
 	}
-	if f.data == nil {
+	if f.after == nil {
 		to = "/dev/null"
 	}
-	was := f.was
+	was := f.before
 	if was == nil {
 		was = []byte{}
 	}
-	before, after := string(mask(f.kind, f.was, nil)), string(mask(f.kind, f.data, was))
+	before, after := string(mask(f.kind, f.before, nil)), string(mask(f.kind, f.after, was))
 	context := 3
 	if f.kind == kindEnv {
-		context = 0 // what is around is nobody's business
+		context = 0 // the lines around are private
 	}
 	text, err := udiff.ToUnified(from, to, before, udiff.Lines(before, after), context)
 	if err != nil {
-		return fmt.Sprintf("%s can't be shown: %v\n", name, err) // edits of udiff's own making always fit
+		return fmt.Sprintf("%s: no diff: %v\n", name, err) // udiff's own edits always fit
 	}
 	return text
 }
 
-// moduleDiff is a line: the module is long and nobody's to read here.
+// moduleDiff summarises the change of the module, which is too long to show, in one line.
 func moduleDiff(f *file, name string) string {
 	version := func(data []byte) string {
 		if v := versionOf(data); v != [3]int{} {
@@ -60,16 +60,16 @@ func moduleDiff(f *file, name string) string {
 		return "an earlier version"
 	}
 	switch {
-	case f.was == nil:
-		return fmt.Sprintf("new file %s: %s, %d lines\n", name, version(f.data), len(lines(f.data)))
-	case f.data == nil:
+	case f.before == nil:
+		return fmt.Sprintf("new file %s: %s, %d lines\n", name, version(f.after), len(lines(f.after)))
+	case f.after == nil:
 		return fmt.Sprintf("removed file %s\n", name)
 	}
-	return fmt.Sprintf("replaced file %s: %s by %s\n", name, version(f.was), version(f.data))
+	return fmt.Sprintf("updated file %s: %s to %s\n", name, version(f.before), version(f.after))
 }
 
-// shown are the variables whose values are no secrets.
-var shown = append(slices.Clone(mucModules), globalModules, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN",
+// notSecret are the variables whose values are shown.
+var notSecret = append(slices.Clone(mucModules), globalModulesVariable, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN",
 	"PPCH_NETWORK_EXTERNAL", "PPCH_NETWORK_IS_EXTERNAL")
 
 const (
@@ -77,10 +77,10 @@ const (
 	hiddenNew = "[hidden, new]"
 )
 
-// luaSecret finds what may be a secret in Prosody's configuration.
+// luaSecret finds possible secrets in Prosody's configuration.
 var luaSecret = regexp.MustCompile(`(?i)((?:secret|passw|token|credential|api_?key)\w*"?\]?\s*=\s*)[^\s{;][^;\n]*`)
 
-// mask hides the values of a file. What the file that it is compared with doesn't have, if any, is marked as new.
+// mask hides the values of a file. Values on lines that other lacks are marked as new, unless other is nil.
 func mask(k kind, data, other []byte) []byte {
 	known := map[string]bool{}
 	for _, line := range lines(other) {
@@ -108,7 +108,7 @@ func mask(k kind, data, other []byte) []byte {
 			if b.WriteString(comment); assigns {
 				b.WriteString("=" + hidden + lineFeed(item.text))
 			}
-		case item.key == "" && strings.TrimSpace(item.text) == "", item.text == bom, slices.Contains(shown, item.key):
+		case item.key == "" && strings.TrimSpace(item.text) == "", item.text == bom, slices.Contains(notSecret, item.key):
 			b.WriteString(item.text)
 		case item.key == "":
 			b.WriteString(hidden + lineFeed(item.text))
@@ -119,7 +119,7 @@ func mask(k kind, data, other []byte) []byte {
 	return []byte(b.String())
 }
 
-// lineFeed returns the end of a line.
+// lineFeed returns the line feed that text ends with, if any.
 func lineFeed(text string) string {
 	if strings.HasSuffix(text, "\n") {
 		return "\n"

@@ -1,13 +1,13 @@
-// Package jitsi puts PPCH beside a Jitsi that is there already, and takes it away again: "ppch jitsi install" and "ppch jitsi uninstall".
+// Package jitsi installs PPCH next to an existing Jitsi and uninstalls it: "ppch jitsi install" and "ppch jitsi uninstall".
 //
-// It knows two layouts: the directory of docker-jitsi-meet, in releases before and after its containers ceased
-// to run as root, and /etc/prosody of Debian's Jitsi packages. What it writes there is the Lua module, a file of
-// Prosody's configuration with the component, and the settings of both in .env files.
+// It supports two layouts: the directory of docker-jitsi-meet, in releases whose containers run as root and in later ones,
+// and /etc/prosody of Debian's Jitsi packages. It writes the Lua module, a Prosody configuration file with the component,
+// and the settings of Jitsi and PPCH in .env files.
 //
-// A Plan is made first, which only reads. It can be shown, and then carried out: every file is written beside its
-// place, then all are renamed in an order that leaves Prosody working wherever that ends. The directory .ppch keeps what
-// was there before, so that Uninstall can put it back byte by byte.
+// Making a Plan only reads. Applying it first writes each file next to its destination, then renames them in an order that
+// leaves a working Prosody wherever it is interrupted. The directory .ppch keeps the original files, so that Uninstall can
+// restore them byte for byte.
 //
-// All of it goes through package folder, by descriptors of the folders that are known: root may do this in a folder
-// of another user, who can change what is there meanwhile.
+// All access goes through package folder, by descriptors of open folders: root may install into a folder of another user,
+// who can change its contents at any time.
 package jitsi

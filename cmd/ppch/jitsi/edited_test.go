@@ -19,54 +19,54 @@ const (
 	host   = "etc/prosody/conf.avail/meet.example.com.cfg.lua"
 )
 
-// What a user wrote after the installation survives its end, and only that.
+// Only the user's later edits remain after uninstalling.
 func TestUninstall_KeepsLaterEdits(t *testing.T) {
 	for _, tt := range []struct {
 		name, tree, path string
 		edit             func(string) string
 		want             func(before string) string // "" for no file
-		told             string
+		note             string
 	}{
-		{"a variable more", "docker-stable-9457", env,
+		{"a variable added", "docker-stable-9457", env,
 			func(s string) string { return s + "NEW=1\n" },
-			func(s string) string { return s + "NEW=1\n" }, ".env was edited since the installation: only what was added is taken out"},
-		{"a module more", "docker-stable-9457", env,
+			func(s string) string { return s + "NEW=1\n" }, ".env was edited after the installation: removing only what was added"},
+		{"a module added", "docker-stable-9457", env,
 			func(s string) string {
 				return strings.Replace(s, "room_participants_api\"", "room_participants_api,mine\"", 1)
 			},
 			func(s string) string { return strings.Replace(s, "muc_census\"", "muc_census,mine\"", 1) }, ".env was edited"},
-		{"the module taken out by hand", "docker-stable-9457", env,
+		{"the module removed by hand", "docker-stable-9457", env,
 			func(s string) string { return strings.Replace(s, ",room_participants_api\"", "\"", 1) },
 			func(s string) string { return s }, ".env was edited"},
 		{"a line of ours changed", "docker-stable-9457", env,
 			func(s string) string {
 				return strings.Replace(s, "PROSODY_URL=xmpp://prosody:5347", "PROSODY_URL=xmpp://elsewhere", 1)
 			},
-			func(s string) string { return s + "PROSODY_URL=xmpp://elsewhere\n" }, "PROSODY_URL in .env was changed since, and stays."},
+			func(s string) string { return s + "PROSODY_URL=xmpp://elsewhere\n" }, "PROSODY_URL in .env was changed after the installation and stays."},
 		{"a line of ours removed", "docker-stable-9457", env,
 			func(s string) string { return strings.Replace(s, "PROSODY_URL=xmpp://prosody:5347\n", "", 1) },
 			func(s string) string { return s }, ".env was edited"},
-		{"all moved about", "docker-stable-9457", env,
+		{"lines reordered", "docker-stable-9457", env,
 			func(s string) string {
 				all := strings.SplitAfter(s, "\n")
 				return strings.Join(append(all[12:], all[:12]...), "")
 			},
 			func(s string) string { return s }, ".env was edited"},
-		{"an option more for the component", "docker-stable-9457", conf,
+		{"an option added to the component", "docker-stable-9457", conf,
 			func(s string) string { return s + "    modules_enabled = { \"mine\" }\n" },
-			func(string) string { return "\n\n\n    modules_enabled = { \"mine\" }\n" }, "these lines of yours stay:"},
-		{"nothing but a blank line more", "docker-stable-9457", conf,
+			func(string) string { return "\n\n\n    modules_enabled = { \"mine\" }\n" }, "your lines stay:"},
+		{"a blank line added", "docker-stable-9457", conf,
 			func(s string) string { return s + "\n" },
 			func(string) string { return "" }, ""},
-		{"what can't be told apart", "docker-stable-9457", conf,
+		{"a syntax error", "docker-stable-9457", conf,
 			func(s string) string { return s + "}\n" },
-			func(string) string { return "edited" }, "it can't be told apart what is yours, so it stays"},
+			func(string) string { return "edited" }, "your changes can't be separated from ours, so it stays"},
 		{"another module", "docker-stable-9457", module,
 			func(s string) string { return s + "-- mine\n" },
-			func(string) string { return "edited" }, "it stays, and nothing loads it"},
+			func(string) string { return "edited" }, "it stays, but nothing loads it"},
 		{"Jitsi's own configuration", "debian", host,
 			func(s string) string { return s + "-- mine\n" },
-			func(s string) string { return s + "-- mine\n" }, "only the module's name is taken out"},
+			func(s string) string { return s + "-- mine\n" }, "removing only the module's name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := layOut(t, tt.tree)
@@ -83,8 +83,8 @@ func TestUninstall_KeepsLaterEdits(t *testing.T) {
 			tr.put(tt.path, edited)
 
 			p := tr.uninstall(t)
-			if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, tt.told) {
-				t.Errorf("got the notes %q want %q", notes, tt.told)
+			if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, tt.note) {
+				t.Errorf("got the notes %q want %q", notes, tt.note)
 			}
 			got := ""
 			if _, err := os.Stat(filepath.Join(tr.root, tt.path)); err == nil {
@@ -107,7 +107,7 @@ func TestUninstall_KeepsLaterEdits(t *testing.T) {
 	}
 }
 
-// lineByLine tells lines, but not how many empty ones there are, nor whether the last has its line feed.
+// lineByLine returns the lines without line feeds, and without empty ones.
 func lineByLine(text string) (all []string) {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimRight(line, "\n"); line != "" {
@@ -117,7 +117,7 @@ func lineByLine(text string) (all []string) {
 	return all
 }
 
-// A user edits, PPCH is installed again in a newer version, and in the end the edit alone remains.
+// A user edits .env and PPCH is installed again in a newer version. After uninstalling only the edit remains.
 func TestInstall_AgainAfterAnEdit(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	before := tr.snapshot(t)
@@ -128,7 +128,7 @@ func TestInstall_AgainAfterAnEdit(t *testing.T) {
 	tr.options.Component = "count.example.org"
 	p := tr.install(t)
 	if p.Empty() {
-		t.Fatal("got nothing to do want the module, the component and MUC_DOMAIN written")
+		t.Fatal("got an empty plan want the module, the component and MUC_DOMAIN written")
 	}
 	if got := tr.get(env); !strings.Contains(got, "\nMINE=1\n") || !strings.Contains(got, "\nMUC_DOMAIN=muc.meet.example.com,") || !strings.Contains(got, "\nPPCH_COMPONENT_DOMAIN=count.example.org\n") {
 		t.Errorf(".env got\n%s", got)
@@ -141,14 +141,14 @@ func TestInstall_AgainAfterAnEdit(t *testing.T) {
 		t.Errorf(".env differs (-want +got):\n%s", cmp.Diff(want, lineByLine(after["/"+env])))
 	}
 	if _, ok := after["/"+conf]; ok {
-		t.Errorf("got %s want it gone", conf)
+		t.Errorf("got %s want it removed", conf)
 	}
 	if got := after["/"+module]; !strings.HasSuffix(got, "\n-- an older version\n") {
-		t.Errorf("the module got %.80q want what the user had put there", got)
+		t.Errorf("the module got %.80q want the user's own", got)
 	}
 }
 
-// Who has keys or secrets in files has chosen so.
+// Keys and secrets in files are a deliberate choice.
 func TestInstall_AddsNoKeyWhereOneIsInAFile(t *testing.T) {
 	for _, variable := range []string{"PPCH_API_KEY_FILE", "PPCH_API_KEYS_FILE", "PPCH_COMPONENT_SECRET_FILE"} {
 		tr := layOut(t, "docker-stable-9457")
@@ -171,19 +171,19 @@ func TestBackup_HoldsTheOriginal(t *testing.T) {
 	tr.install(t)
 	backups := must(filepath.Glob(filepath.Join(tr.root, "jitsi", ".ppch", "backup", "*")))(t)
 	if len(backups) != 1 || read(t, backups[0]) != want {
-		t.Errorf("got the backups %q want .env as it was", backups)
+		t.Errorf("got the backups %q want the original .env", backups)
 	}
 	if info := must(os.Stat(filepath.Join(tr.root, "jitsi", ".ppch")))(t); info.Mode().Perm() != 0o700 {
-		t.Errorf(".ppch got the mode %s want 0700: it holds secrets", info.Mode())
+		t.Errorf(".ppch got the mode %s want 0700, because it holds secrets", info.Mode())
 	}
 	write(t, backups[0], "something else\n")
 	_, err := jitsi.Uninstall(tr.options)
-	if err == nil || !strings.Contains(err.Error(), "was changed, and is not what it was") {
-		t.Errorf("with a backup that was changed got %v want it refused", err)
+	if err == nil || !strings.Contains(err.Error(), "was changed, its checksum differs") {
+		t.Errorf("a changed backup got %v want an error", err)
 	}
 }
 
-// Files as editors of other systems and years leave them: what they hold beside our lines stays, byte by byte.
+// Files as all kinds of editors leave them: everything except our lines stays, byte for byte.
 func TestUninstall_RestoresOddEnvFiles(t *testing.T) {
 	for name, odd := range map[string]string{
 		"Latin-1":               "# f\xfcr uns\nTITLE=M\xfcller\n",
@@ -205,26 +205,26 @@ func TestUninstall_RestoresOddEnvFiles(t *testing.T) {
 			}
 			tr.uninstall(t)
 			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("it is not as before (-before +after):\n%s", diff)
+				t.Errorf("not restored (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// A module as an earlier release of PPCH brought it is replaced, and comes back.
+// The module of an earlier release is updated, and restored by uninstalling.
 func TestInstall_ReplacesOlderModule(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	tr.put(module, "local version = \"1.9.3\";\n")
 	before := tr.snapshot(t)
 	p := tr.install(t)
-	if want := "mod_room_participants_api.lua: version 1.9.3 by version 2.0.0"; !strings.Contains(told(p), want) {
-		t.Errorf("got %s want %q", told(p), want)
+	if want := "mod_room_participants_api.lua: version 1.9.3 to version 2.0.0"; !strings.Contains(render(p), want) {
+		t.Errorf("got %s want %q", render(p), want)
 	}
 	if got := tr.get(module); got != string(prosody.Module) {
 		t.Errorf("got %.80q want the module", got)
 	}
 	tr.uninstall(t)
 	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-		t.Errorf("it is not as before (-before +after):\n%s", diff)
+		t.Errorf("not restored (-before +after):\n%s", diff)
 	}
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 )
 
-// EnvFile is a .env file of which every byte is kept but those that Set and its like change.
-// It finds where keys and values are by the rules of Docker Compose (compose-go's package dotenv),
-// which alone says what they mean: see Values. Not safe for concurrent use.
+// EnvFile edits a .env file and keeps every byte that it doesn't have to change.
+// It locates keys and values by the rules of Docker Compose (compose-go's package dotenv), and leaves
+// their meaning to Compose: see Values. Not safe for concurrent use.
 type EnvFile struct{ items []envItem }
 
-// envItem is a stretch of the file: a statement with the rest of its line, or a line without one.
+// envItem is a part of the file: a statement with the rest of its line, or a line without one.
 type envItem struct {
 	text string
-	key  string // empty where this is no statement
+	key  string // empty for a line without a statement
 
-	// from and to are where the value is, quotes included. Where the key has none (its value
-	// is inherited from the environment then) both are where it would be.
+	// from and to are the bounds of the value, quotes included. If the key has no value (it is
+	// inherited from the environment), both are where it would be.
 	from, to int
 	valued   bool
 }
 
 const bom = "\uFEFF"
 
-// ParseEnv reads any bytes, those that Compose refuses included: such are kept as they are.
+// ParseEnv parses any bytes. It keeps those that Compose refuses.
 func ParseEnv(data []byte) *EnvFile {
 	f, rest := &EnvFile{}, string(data)
 	if strings.HasPrefix(rest, bom) {
@@ -42,7 +42,7 @@ func ParseEnv(data []byte) *EnvFile {
 	return f
 }
 
-// blank is what Compose takes for space inside a line.
+// blank reports whether Compose takes r for space inside a line.
 func blank(r rune) bool { return strings.ContainsRune("\t\v\f\r \u0085\u00A0", r) }
 
 var exported = regexp.MustCompile(`^export\s+`)
@@ -70,13 +70,13 @@ func nextItem(s string) envItem {
 	item.from = len(s) - len(strings.TrimLeftFunc(s[at+end+1:], blank))
 	item.text, item.to = value(s, item.from)
 	if item.to < 0 {
-		// A quote that never ends, which Compose refuses.
+		// An unterminated quote, which Compose refuses.
 		return envItem{text: s}
 	}
 	return item
 }
 
-// keyEnd returns where the key that s begins with ends, and whether a value follows. It is -1 where there is no key.
+// keyEnd returns where the key at the start of s ends, -1 if there is none, and whether a value follows.
 func keyEnd(s string) (end int, valued bool) {
 	for i, r := range s {
 		switch {
@@ -91,7 +91,7 @@ func keyEnd(s string) (end int, valued bool) {
 	return -1, false
 }
 
-// value returns s up to the end of the line on which the value ends that begins at from, and where the value ends.
+// value returns where the value that begins at from ends, and s up to the end of that line.
 func value(s string, from int) (text string, to int) {
 	if from == len(s) || s[from] != '"' && s[from] != '\'' {
 		text = s[:lineEnd(s, from)]
@@ -113,7 +113,7 @@ func value(s string, from int) (text string, to int) {
 	return s, -1
 }
 
-// lineEnd returns where the line ends that from is on, its line feed included.
+// lineEnd returns where the line at from ends, its line feed included.
 func lineEnd(s string, from int) int {
 	if i := strings.IndexByte(s[from:], '\n'); i >= 0 {
 		return from + i + 1
@@ -121,7 +121,7 @@ func lineEnd(s string, from int) int {
 	return len(s)
 }
 
-// Bytes returns the file.
+// Bytes returns the content.
 func (f *EnvFile) Bytes() []byte {
 	var b strings.Builder
 	for _, item := range f.items {
@@ -130,29 +130,29 @@ func (f *EnvFile) Bytes() []byte {
 	return []byte(b.String())
 }
 
-// complaint is what Compose says of a file, but for the text that it quotes, which may be a secret.
-var complaint = regexp.MustCompile(`line \d+: [a-z ]+[a-z]`)
+// composeError matches Compose's error without the text that it quotes, which may be a secret.
+var composeError = regexp.MustCompile(`line \d+: [a-z ]+[a-z]`)
 
-// Values returns what Compose reads from the file. lookup gives the variables of the environment, which it may refer to.
+// Values returns the variables that Compose reads from the file. lookup returns variables of the environment, which values may use.
 // An error names the line.
 func (f *EnvFile) Values(lookup func(string) (string, bool)) (map[string]string, error) {
 	values, err := dotenv.ParseWithLookup(bytes.NewReader(f.Bytes()), lookup)
 	if err != nil {
-		return nil, plain(err)
+		return nil, withoutQuotedText(err)
 	}
 	return values, nil
 }
 
-// plain returns what Compose says of a file without what it quotes from there.
-func plain(err error) error {
-	if what := complaint.FindString(err.Error()); what != "" {
+// withoutQuotedText returns Compose's error without the text that it quotes from the file.
+func withoutQuotedText(err error) error {
+	if what := composeError.FindString(err.Error()); what != "" {
 		return errors.New(what)
 	}
-	return errors.New("this is no file of variables")
+	return errors.New("not a valid .env file")
 }
 
-// last returns where the statement is that counts, of several with the same key, or -1.
-func (f *EnvFile) last(key string) int {
+// lastIndex returns the index of the last statement with this key, which is the one that counts, or -1.
+func (f *EnvFile) lastIndex(key string) int {
 	for i, item := range slices.Backward(f.items) {
 		if item.key == key {
 			return i
@@ -161,19 +161,19 @@ func (f *EnvFile) last(key string) int {
 	return -1
 }
 
-// Set gives key a value: in its place where it has one, at the end of the file otherwise.
+// Set sets the value of key: in place if key exists, else at the end of the file.
 func (f *EnvFile) Set(key, value string) {
 	raw := value
-	// What was in quotes stays so: another statement may follow on the same line.
-	if i := f.last(key); !needsNoQuotes.MatchString(value) || i >= 0 && strings.ContainsAny(f.items[i].text[f.items[i].from:f.items[i].to], `"'`) {
+	// Quotes are kept, because another statement may follow on the same line.
+	if i := f.lastIndex(key); !needsNoQuotes.MatchString(value) || i >= 0 && strings.ContainsAny(f.items[i].text[f.items[i].from:f.items[i].to], `"'`) {
 		raw = `"` + escapes.Replace(value) + `"`
 	}
 	f.set(key, raw)
 }
 
-// AddToList adds an item to a comma-separated value, whose text may refer to other variables.
+// AddToList adds an item to a comma-separated value. It keeps the value's text, which may use other variables.
 func (f *EnvFile) AddToList(key, item string) {
-	i := f.last(key)
+	i := f.lastIndex(key)
 	if i < 0 {
 		f.set(key, item)
 		return
@@ -188,9 +188,9 @@ func (f *EnvFile) AddToList(key, item string) {
 	f.set(key, raw+item+closing)
 }
 
-// RemoveFromList removes an item from a comma-separated value, of which nothing else changes.
+// RemoveFromList removes an item from a comma-separated value and keeps the rest.
 func (f *EnvFile) RemoveFromList(key, item string) {
-	i := f.last(key)
+	i := f.lastIndex(key)
 	if i < 0 {
 		return
 	}
@@ -202,9 +202,9 @@ func (f *EnvFile) RemoveFromList(key, item string) {
 	f.set(key, opening+strings.Join(slices.DeleteFunc(items, func(s string) bool { return s == item }), ",")+closing)
 }
 
-// set is Set with the value's text as it is to stand in the file.
+// set is Set with the value as written in the file.
 func (f *EnvFile) set(key, raw string) {
-	i := f.last(key)
+	i := f.lastIndex(key)
 	if i < 0 {
 		f.appendLine(key + "=" + raw)
 		return
@@ -216,7 +216,7 @@ func (f *EnvFile) set(key, raw string) {
 	f.items[i] = nextItem(item.text[:item.from] + raw + item.text[item.to:])
 }
 
-// appendLine adds a line with the line end that the file has.
+// appendLine adds a line with the file's line ending.
 func (f *EnvFile) appendLine(line string) {
 	eol := "\n"
 	if i := slices.IndexFunc(f.items, func(item envItem) bool { return strings.HasSuffix(item.text, "\n") }); i >= 0 && strings.HasSuffix(f.items[i].text, "\r\n") {

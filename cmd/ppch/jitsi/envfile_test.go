@@ -13,7 +13,7 @@ import (
 	"ppch/cmd/ppch/jitsi"
 )
 
-// oddities are files as people have them.
+// oddities are unusual files.
 var oddities = []string{
 	"", "\n", "A=1", "A=1\n", "A=1\r\nB=2\r\n", "A='1'\nA=2\n", "# A=1\n\n  A = 1 # one\n", "export A=1\n", "A:1\n", "A\n", "A",
 	"A=\"one\ntwo\" # both\nB=2\n", "A=\"1\" B=2\n", "A='it\\'s'\n", "A=\"$B${C:-x}\"\n", "A=#x\n", "A= #x\n", "A=x #y\n", "\uFEFFA=1\n",
@@ -34,7 +34,7 @@ func FuzzEnvFile(f *testing.F) {
 			return
 		}
 		if _, nameless := before[""]; nameless {
-			return // a last line with neither = nor line feed, to which a line feed gives another meaning
+			return // a last line with neither = nor line feed: adding a line feed changes its meaning
 		}
 		e := jitsi.ParseEnv([]byte(text))
 		e.Set(key, value)
@@ -53,7 +53,7 @@ func FuzzEnvFile(f *testing.F) {
 	})
 }
 
-// textsBut returns the stretches of a file but the one that counts for key.
+// textsBut returns the parts of a file except the statement that counts for key.
 func textsBut(e *jitsi.EnvFile, key string) []string {
 	texts := e.Texts()
 	if i := e.Last(key); i >= 0 {
@@ -62,7 +62,7 @@ func textsBut(e *jitsi.EnvFile, key string) []string {
 	return texts
 }
 
-// subsequence tells whether all of part is in whole, in its order.
+// subsequence reports whether whole contains part in order.
 func subsequence(part, whole []string) bool {
 	for _, text := range whole {
 		if len(part) > 0 && part[0] == text {
@@ -90,10 +90,10 @@ func TestEnvFile_AddToList(t *testing.T) {
 		{"a comment after it", "M=a # mine\n", "M=a,new # mine\n"},
 		{"a comma at the end", "M=a,\n", "M=a,new\n"},
 		{"another variable", "M=$OTHER\n", "M=$OTHER,new\n"},
-		{"two of them, of which the last counts", "M=a\nM=b\n", "M=a\nM=b,new\n"},
+		{"two keys, the last counts", "M=a\nM=b\n", "M=a\nM=b,new\n"},
 		{"export and blanks", "  export M = a\n", "  export M = a,new\n"},
 		{"a key without a value", "M\nN=1\n", "M=new\nN=1\n"},
-		{"the way of YAML", "M: a\n", "M: a,new\n"},
+		{"YAML style", "M: a\n", "M: a,new\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := jitsi.ParseEnv([]byte(tt.in))

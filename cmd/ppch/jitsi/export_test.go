@@ -7,10 +7,10 @@ import (
 
 var key = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// IsKey tells whether s is what people name a variable.
+// IsKey reports whether s is an ordinary name of a variable.
 func IsKey(s string) bool { return key.MatchString(s) && s != "export" }
 
-// Texts returns the stretches that the file is made of.
+// Texts returns the parts of the file.
 func (f *EnvFile) Texts() (all []string) {
 	for _, item := range f.items {
 		all = append(all, item.text)
@@ -18,16 +18,16 @@ func (f *EnvFile) Texts() (all []string) {
 	return all
 }
 
-// Last returns which of them counts for a key.
-func (f *EnvFile) Last(key string) int { return f.last(key) }
+// Last returns the index of the one that counts for a key.
+func (f *EnvFile) Last(key string) int { return f.lastIndex(key) }
 
-// ApplyFirst does what Apply does up to the n-th rename, where it is killed: the rest stays beside its place.
+// ApplyFirst is Apply killed after n renames: the other files stay staged.
 func (p *Plan) ApplyFirst(n int) (all int, err error) {
 	staged, err := p.stage()
 	if err != nil {
 		return 0, err
 	}
-	if !p.final {
+	if !p.uninstall {
 		if err := p.journal.write(); err != nil {
 			return 0, err
 		}
@@ -40,18 +40,18 @@ func (p *Plan) ApplyFirst(n int) (all int, err error) {
 	return len(staged), nil
 }
 
-// ApplyHindered is Apply with something happening after all was staged.
-func (p *Plan) ApplyHindered(hinder func()) error {
-	return p.Apply(hindering{context.Background(), hinder})
+// ApplyCalling is Apply, calling staged after all files are staged.
+func (p *Plan) ApplyCalling(staged func()) error {
+	return p.Apply(callingContext{context.Background(), staged})
 }
 
-// hindering is a context that does something when it is looked at, which Apply does at that moment.
-type hindering struct {
+// callingContext is a context that calls staged when its error is read, which Apply does at that moment.
+type callingContext struct {
 	context.Context
-	hinder func()
+	staged func()
 }
 
-func (h hindering) Err() error {
-	h.hinder()
+func (c callingContext) Err() error {
+	c.staged()
 	return nil
 }

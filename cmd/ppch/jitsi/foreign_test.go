@@ -19,17 +19,17 @@ import (
 	"ppch/cmd/ppch/jitsi/folder"
 )
 
-var races = flag.Int("races", 30, "how often root and the owner of a tree race")
+var races = flag.Int("races", 30, "number of races between root and the owner of a tree")
 
-// stranger is who owns the tree in these tests.
+// stranger owns the tree in these tests.
 const stranger = 65534
 
-// theirs lays out a tree that a stranger owns, and a folder beside it that root owns, with a file that nobody else reads.
-// The stranger can get at all of it, but not change what is root's.
-func theirs(t *testing.T, name string) (tr *tree, victim string) {
+// strangersTree lays out a tree that a stranger owns, and victim, a folder outside it with files that only root may read.
+// The stranger can enter victim but not change it.
+func strangersTree(t *testing.T, name string) (tr *tree, victim string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root works in the folders of others")
+		t.Skip("needs root")
 	}
 	tr = layOut(t, name)
 	err := filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, err error) error {
@@ -43,20 +43,20 @@ func theirs(t *testing.T, name string) (tr *tree, victim string) {
 	}
 	victim = filepath.Join(t.TempDir(), "victim")
 	for _, dir := range []string{"", "conf.d", "prosody/config/conf.d", "prosody/prosody-plugins-custom"} {
-		ok(os.MkdirAll(filepath.Join(victim, dir), 0o755))
+		check(os.MkdirAll(filepath.Join(victim, dir), 0o755))
 	}
 	for _, file := range []string{"secret", "conf.d/ppch.cfg.lua", "prosody/config/conf.d/ppch.cfg.lua", "mod_room_participants_api.lua"} {
-		ok(os.WriteFile(filepath.Join(victim, file), []byte("XMPP_DOMAIN=of.root\nPPCH_COMPONENT_SECRET=of-root\n"), 0o600))
+		check(os.WriteFile(filepath.Join(victim, file), []byte("XMPP_DOMAIN=of.root\nPPCH_COMPONENT_SECRET=of-root\n"), 0o600))
 	}
 	for dir := tr.root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		ok(os.Chmod(dir, 0o755))
+		check(os.Chmod(dir, 0o755))
 	}
-	ok(os.Chmod(filepath.Dir(victim), 0o755))
+	check(os.Chmod(filepath.Dir(victim), 0o755))
 	return tr, victim
 }
 
-// ok is for what can't fail.
-func ok(err error) {
+// check panics on an error.
+func check(err error) {
 	if err != nil {
 		panic(err)
 	}
@@ -67,25 +67,25 @@ func (tr *tree) at(path string) string { return filepath.Join(tr.root, path) }
 func TestInstall_RootInAnotherUsersTree(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
-			tr, victim := theirs(t, name)
+			tr, victim := strangersTree(t, name)
 			if strings.HasPrefix(name, "debian") {
-				// The packages' links are root's, and their directory for modules isn't the stranger's business.
-				ok(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, 0, 0) }))
+				// The packages' links and their directory for modules belong to root.
+				check(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, 0, 0) }))
 			}
 			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
 			tr.install(t)
 			tr.uninstall(t)
 			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("it is not as before (-before +after):\n%s", diff)
+				t.Errorf("not restored (-before +after):\n%s", diff)
 			}
 			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("outside something changed (-before +after):\n%s", diff)
+				t.Errorf("files outside changed (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// What the owner of the tree puts there to have root read, write or give away something else.
+// Traps of the tree's owner that would make root read, write or give away other files.
 func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 	const confd, plugins = "jitsi/cfg/prosody/config/conf.d", "jitsi/cfg/prosody/prosody-plugins-custom"
 	for _, tt := range []struct {
@@ -93,13 +93,13 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 		trap func(tr *tree, victim string)
 		want string
 	}{
-		{"a link for .env", func(tr *tree, victim string) { tr.remove(env); tr.link(victim+"/secret", env) }, "is a link of user 65534, to {victim}/secret, and isn't followed, as this runs as root"},
+		{"a link for .env", func(tr *tree, victim string) { tr.remove(env); tr.link(victim+"/secret", env) }, "is a link of user 65534 to {victim}/secret and is not followed: root follows only its own links"},
 		{"a link for .env inside of the tree", func(tr *tree, victim string) {
-			ok(os.Rename(tr.at(env), tr.at("jitsi/other")))
+			check(os.Rename(tr.at(env), tr.at("jitsi/other")))
 			tr.link("other", env)
 		}, "is a link of user 65534"},
 		{"a link for conf.d", func(tr *tree, victim string) { tr.remove(confd); tr.link(victim+"/conf.d", confd) }, "conf.d is a link of user 65534"},
-		{"a link for our file", func(tr *tree, victim string) {
+		{"a link for ppch.cfg.lua", func(tr *tree, victim string) {
 			tr.link(victim+"/secret", confd+"/ppch.cfg.lua")
 		}, "ppch.cfg.lua is a link of user 65534"},
 		{"a link for the module's directory", func(tr *tree, victim string) { tr.remove(plugins); tr.link(victim, plugins) }, "prosody-plugins-custom is a link of user 65534"},
@@ -107,36 +107,36 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 			tr.link(victim+"/secret", plugins+"/mod_room_participants_api.lua")
 		}, "mod_room_participants_api.lua is a link of user 65534"},
 		{"a link for CONFIG", func(tr *tree, victim string) { tr.remove("jitsi/cfg"); tr.link(victim, "jitsi/cfg") }, "cfg is a link of user 65534"},
-		{"a CONFIG that is root's", func(tr *tree, victim string) {
+		{"a CONFIG of root's", func(tr *tree, victim string) {
 			tr.put(env, "CONFIG="+victim+"\n")
-		}, "{victim}, which the service prosody in {root}/jitsi names, is not in a folder of user 65534, who owns {root}/jitsi: if root is to write there, add --allow-dir {victim}"},
-		{"a directory for modules that is root's", func(tr *tree, victim string) {
+		}, "{victim}, named by the service prosody in {root}/jitsi, is not in a folder of user 65534, the owner of {root}/jitsi: to let root write there, add --allow-dir {victim}"},
+		{"a directory for modules of root's", func(tr *tree, victim string) {
 			tr.put("jitsi/docker-compose.yml", strings.Replace(tr.get("jitsi/docker-compose.yml"), "${CONFIG}/prosody/prosody-plugins-custom", victim, 1))
 		}, "add --allow-dir {victim}"},
-		{"a secret that root alone can read", func(tr *tree, victim string) {
+		{"a secret that only root can read", func(tr *tree, victim string) {
 			tr.put(env, "CONFIG=./cfg\nPPCH_COMPONENT_SECRET_FILE="+victim+"/secret\n")
-		}, "permission denied for user 65534, who owns {root}/jitsi"},
-		{"an env_file that root alone can read", func(tr *tree, victim string) {
+		}, "permission denied for user 65534, the owner of {root}/jitsi"},
+		{"an env_file that only root can read", func(tr *tree, victim string) {
 			tr.put("jitsi/docker-compose.yml", strings.Replace(tr.get("jitsi/docker-compose.yml"), "        environment:", "        env_file: "+victim+"/secret\n        environment:", 1))
 		}, "permission denied for user 65534"},
-		{"a compose file that root alone can read", func(tr *tree, victim string) {
+		{"a compose file that only root can read", func(tr *tree, victim string) {
 			tr.put("jitsi/docker-compose.yml", "include:\n  - path: real.yml\n    env_file: "+victim+"/secret\n")
 			tr.put("jitsi/real.yml", "services:\n  prosody:\n    image: jitsi/prosody\n    environment:\n      - XMPP_DOMAIN=${XMPP_DOMAIN}\n    volumes: ['./cfg/prosody/config:/config','./cfg/p:/prosody-plugins-custom']\n")
 		}, "permission denied"},
 		{"a hard link", func(tr *tree, victim string) {
 			tr.remove(env)
-			ok(os.Link(victim+"/secret", tr.at(env)))
+			check(os.Link(victim+"/secret", tr.at(env)))
 		}, ".env is a hard link to a file of user 0"},
 		{"a journal that is a link", func(tr *tree, victim string) {
 			tr.link(victim, "jitsi/.ppch")
 		}, ".ppch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tr, victim := theirs(t, "docker-stable-9457")
+			tr, victim := strangersTree(t, "docker-stable-9457")
 			tt.trap(tr, victim)
-			ok(filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, _ error) error {
+			check(filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, _ error) error {
 				if info, err := d.Info(); err == nil && info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink > 1 {
-					return nil // it is root's
+					return nil // root's file
 				}
 				return os.Lchown(path, stranger, stranger)
 			}))
@@ -150,7 +150,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 				t.Errorf("got %v want %q", err, want)
 			}
 			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("outside something changed (-before +after):\n%s", diff)
+				t.Errorf("files outside changed (-before +after):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
 				t.Errorf("something was written (-before +after):\n%s", diff)
@@ -159,37 +159,37 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 	}
 }
 
-// The operator may name what the tree's owner may not.
+// The operator may name folders that the tree's owner may not.
 func TestInstall_RootWritesWhereTheOperatorSays(t *testing.T) {
-	tr, victim := theirs(t, "docker-stable-9457")
-	ok(os.Remove(filepath.Join(victim, "prosody/config/conf.d/ppch.cfg.lua")))
+	tr, victim := strangersTree(t, "docker-stable-9457")
+	check(os.Remove(filepath.Join(victim, "prosody/config/conf.d/ppch.cfg.lua")))
 	tr.put(env, "CONFIG="+victim+"\n")
 	tr.options.AllowDirs, tr.options.EnvFile = []string{victim}, filepath.Join(victim, "ppch.env")
 	before := (&tree{root: victim}).snapshot(t)
 	tr.install(t)
 	for _, path := range []string{"prosody/config/conf.d/ppch.cfg.lua", "ppch.env"} {
 		if _, err := os.Stat(filepath.Join(victim, path)); err != nil {
-			t.Errorf("got %v want it written", err)
+			t.Errorf("got %v want the file", err)
 		}
 	}
-	tr.options.AllowDirs, tr.options.EnvFile = nil, "" // it need not be said again
+	tr.options.AllowDirs, tr.options.EnvFile = nil, "" // the journal has them
 
-	// The journal of one directory is none of another.
-	ok(os.Rename(tr.at("jitsi"), tr.at("aside")))
-	ok(os.CopyFS(tr.at("jitsi"), os.DirFS(tr.at("aside"))))
+	// A journal is not valid for another directory.
+	check(os.Rename(tr.at("jitsi"), tr.at("aside")))
+	check(os.CopyFS(tr.at("jitsi"), os.DirFS(tr.at("aside"))))
 	if _, err := jitsi.Uninstall(tr.options); err == nil {
-		t.Error("with the journal of another directory got no error")
+		t.Error("the journal of another directory got no error")
 	}
-	ok(os.RemoveAll(tr.at("jitsi")))
-	ok(os.Rename(tr.at("aside"), tr.at("jitsi")))
+	check(os.RemoveAll(tr.at("jitsi")))
+	check(os.Rename(tr.at("aside"), tr.at("jitsi")))
 
 	tr.uninstall(t)
 	if diff := cmp.Diff(before, (&tree{root: victim}).snapshot(t)); diff != "" {
-		t.Errorf("it is not as before (-before +after):\n%s", diff)
+		t.Errorf("not restored (-before +after):\n%s", diff)
 	}
 }
 
-// A journal says which files are put back and removed: root believes none but its own, and that within bounds.
+// The journal determines which files are restored and removed. Root trusts only its own, and only for expected files.
 func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 	forged := func(victim string) string {
 		secret := sha256.Sum256(must(os.ReadFile(victim + "/secret"))(t))
@@ -204,32 +204,32 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
 			tr.give("jitsi/.ppch", stranger, stranger)
 			tr.give("jitsi/.ppch/install.json", stranger, stranger)
-		}, ".ppch is of user 65534, and root goes by a journal of its own alone: run this as that user"},
-		{"of the tree's owner in a directory of root", func(t *testing.T, tr *tree, victim string) {
+		}, ".ppch belongs to user 65534, but root trusts only its own journal: run this as that user"},
+		{"of the tree's owner in root's directory", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
 			tr.give("jitsi/.ppch/install.json", stranger, stranger)
-		}, "install.json is of user 65534"},
-		{"that others can write", func(t *testing.T, tr *tree, victim string) {
+		}, "install.json belongs to user 65534"},
+		{"writable by others", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
-			ok(os.Chmod(tr.at("jitsi/.ppch/install.json"), 0o666))
-		}, "install.json can be written by others than root"},
+			check(os.Chmod(tr.at("jitsi/.ppch/install.json"), 0o666))
+		}, "install.json is writable by other users"},
 		{"of root, with a file that no installation writes", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
-		}, "names {victim}/secret, which is none of the files that an installation in {root}/jitsi writes"},
+		}, "names {victim}/secret, which an installation in {root}/jitsi doesn't write"},
 		{"of root, with settings elsewhere", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", strings.Replace(forged(victim), `"conf"`, `"env"`, 1))
 		}, "add --env-file {victim}/secret"},
 		{"of root, with a directory that no installation makes", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", fmt.Sprintf(`{"format":1,"dirs":[%q],"files":[]}`, victim+"/conf.d"))
-		}, "names {victim}/conf.d, which is none"},
+		}, "names {victim}/conf.d, which an installation"},
 		{"with a backup of the tree's owner", func(t *testing.T, tr *tree, victim string) {
 			tr.install(t)
 			backups, _ := filepath.Glob(tr.at("jitsi/.ppch/backup/*"))
-			ok(os.Chown(backups[0], stranger, stranger))
-		}, "is of user 65534, and root goes by"},
+			check(os.Chown(backups[0], stranger, stranger))
+		}, "belongs to user 65534, but root trusts only"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tr, victim := theirs(t, "docker-stable-9457")
+			tr, victim := strangersTree(t, "docker-stable-9457")
 			tt.forge(t, tr, victim)
 			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
 			p, err := jitsi.Uninstall(tr.options)
@@ -241,7 +241,7 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 				t.Errorf("got %v want %q", err, want)
 			}
 			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("outside something changed (-before +after):\n%s", diff)
+				t.Errorf("files outside changed (-before +after):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
 				t.Errorf("something was changed (-before +after):\n%s", diff)
@@ -250,10 +250,10 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 	}
 }
 
-// The tree's owner swaps files, directories and what is being written for links, as fast as that goes, while root installs and
-// uninstalls. Root may fail, but touches nothing outside.
+// While root installs and uninstalls, the tree's owner replaces files, directories and staged files by links as fast as possible.
+// Root may fail, but must not touch anything outside.
 func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
-	tr, victim := theirs(t, "docker-stable-9457")
+	tr, victim := strangersTree(t, "docker-stable-9457")
 	others := (&tree{root: victim}).snapshot(t)
 	const confd, plugins = "jitsi/cfg/prosody/config/conf.d", "jitsi/cfg/prosody/prosody-plugins-custom"
 	var traps []func()
@@ -272,7 +272,7 @@ func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
 		var swapping sync.WaitGroup
 		for _, trap := range []func(){traps[run%len(traps)], traps[(run+1+run/len(traps))%len(traps)]} {
 			swapping.Go(func() {
-				ok(folder.As(stranger, stranger, func() error {
+				check(folder.As(stranger, stranger, func() error {
 					for !stop.Load() {
 						trap()
 					}
@@ -290,17 +290,17 @@ func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
 		stop.Store(true)
 		swapping.Wait()
 		if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-			t.Fatalf("run %d: outside something changed (-before +after):\n%s", run, diff)
+			t.Fatalf("run %d: files outside changed (-before +after):\n%s", run, diff)
 		}
 		tr.reset(t)
 	}
 	t.Log(outcomes)
 	if len(outcomes) < 2 {
-		t.Errorf("got %v want some to fail and some to succeed, else there was no race", outcomes)
+		t.Errorf("got %v want failures and successes, else there was no race", outcomes)
 	}
 }
 
-// swap returns what puts a link into the place of a file for a moment.
+// swap returns a function that replaces a file by a link for a moment.
 func swap(path, target string) func() {
 	aside := path + ".aside"
 	return func() {
@@ -311,7 +311,7 @@ func swap(path, target string) func() {
 	}
 }
 
-// replaceStaged returns what puts links into the place of files that are written beside theirs.
+// replaceStaged returns a function that replaces staged files by links.
 func replaceStaged(dir, target string) func() {
 	return func() {
 		f, err := os.Open(dir)
@@ -329,14 +329,14 @@ func replaceStaged(dir, target string) func() {
 	}
 }
 
-// reset lays the tree out again, as the stranger's.
+// reset lays out the tree again, owned by the stranger.
 func (tr *tree) reset(t *testing.T) {
 	t.Helper()
-	ok(os.RemoveAll(tr.at("jitsi")))
+	check(os.RemoveAll(tr.at("jitsi")))
 	for _, f := range tr.archive.Files {
 		if path, found := strings.CutPrefix(f.Name, "tree/"); found {
 			write(t, tr.at(path), strings.ReplaceAll(string(f.Data), "{root}", tr.root))
 		}
 	}
-	ok(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, stranger, stranger) }))
+	check(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, stranger, stranger) }))
 }

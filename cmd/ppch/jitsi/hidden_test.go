@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// docker-jitsi-meet's prosody/rootfs/etc/s6-overlay/scripts/config takes XMPP_HIDDEN_DOMAIN, else XMPP_RECORDER_DOMAIN as it was called
-// before stable-9823, else hidden.meet.jitsi; before that the default was recorder.meet.jitsi. jicofo's debian/postinst trusts recorder.DOMAIN.
+// docker-jitsi-meet's prosody/rootfs/etc/s6-overlay/scripts/config uses XMPP_HIDDEN_DOMAIN, else XMPP_RECORDER_DOMAIN (its name before
+// stable-9823), else hidden.meet.jitsi; earlier the default was recorder.meet.jitsi. Jicofo's debian/postinst trusts recorder.DOMAIN.
 func TestInstall_NamesTheHiddenDomain(t *testing.T) {
 	const line = `room_participants_hidden_domains = { "%" }`
 	for _, tt := range []struct {
@@ -15,11 +15,11 @@ func TestInstall_NamesTheHiddenDomain(t *testing.T) {
 	}{
 		{"the default", "docker-stable-11146", "", "hidden.meet.jitsi"},
 		{"an empty variable", "docker-stable-11146", "XMPP_HIDDEN_DOMAIN=\n", "hidden.meet.jitsi"},
-		{"a domain of one's own", "docker-stable-11146", "XMPP_HIDDEN_DOMAIN=hidden.example.org\n", "hidden.example.org"},
+		{"a custom domain", "docker-stable-11146", "XMPP_HIDDEN_DOMAIN=hidden.example.org\n", "hidden.example.org"},
 		{"by its former name", "docker-stable-11146", "XMPP_RECORDER_DOMAIN=recorder.example.org\n", "recorder.example.org"},
 		{"by both names", "docker-stable-11146", "XMPP_RECORDER_DOMAIN=recorder.example.org\nXMPP_HIDDEN_DOMAIN=hidden.example.org\n", "hidden.example.org"},
-		{"the former default", "docker-stable-9457", "", "recorder.meet.jitsi"},
-		{"by the former name, then", "docker-stable-9457", "XMPP_RECORDER_DOMAIN=recorder.example.org\n", "recorder.example.org"},
+		{"an earlier release's default", "docker-stable-9457", "", "recorder.meet.jitsi"},
+		{"an earlier release with the former name", "docker-stable-9457", "XMPP_RECORDER_DOMAIN=recorder.example.org\n", "recorder.example.org"},
 		{"Debian's packages with Jibri", "debian", "", "recorder.meet.example.com"},
 		{"Debian's packages without", "debian-2020", "", ""},
 	} {
@@ -39,7 +39,7 @@ func TestInstall_NamesTheHiddenDomain(t *testing.T) {
 		tr := layOut(t, "docker-stable-9457")
 		tr.put("jitsi/cfg/prosody/config/conf.d/mine.cfg.lua", "room_participants_hidden_domains = { \"mine.example\" }\n")
 		if diff := tr.install(t).Diff(); strings.Contains(diff, "hidden_domains") {
-			t.Errorf("got\n%s want it left to the other file", diff)
+			t.Errorf("got\n%s want the other file's domain kept", diff)
 		}
 	})
 }

@@ -12,33 +12,33 @@ import (
 	"ppch/prosody"
 )
 
-// Install plans what puts PPCH beside the Jitsi in o.Dir. It reads and changes nothing.
-// Where PPCH is there already the plan is empty, or has what is missing.
-// Its errors say what to mend; ErrNotJitsi is among them.
+// Install plans an installation of PPCH next to the Jitsi in o.Dir. It only reads.
+// If PPCH is installed already, the plan has only what is missing, or is empty.
+// Errors say how to fix them; ErrNotJitsi is one of them.
 func Install(o Options) (*Plan, error) {
 	o, err := o.absolute()
 	if err != nil {
 		return nil, err
 	}
-	s, err := recognise(o)
+	s, err := detect(o)
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(o.ground)
+	j, err := openJournal(o.scope)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.verify(o.recall(j), s); err != nil {
+	if err := j.verify(o.withRecorded(j), s); err != nil {
 		return nil, err
 	}
-	j.remember(o)
-	p := &Plan{What: s.what, g: o.ground, journal: j}
+	j.recordOptions(o)
+	p := &Plan{Title: s.description, scope: o.scope, journal: j}
 
-	// The order in which files come into their places: a module that nothing loads and a component that
-	// nothing uses do no harm, while a .env that names a module that isn't there would.
-	p.mkdir(s.confDir, s.reader)
-	p.mkdir(s.pluginDir, s.reader)
-	if err := p.writeModule(s); err != nil {
+	// The order of the renames: an unloaded module and an unused component are harmless, but a .env that names a
+	// missing module is not.
+	p.mkdir(s.confDir, s.prosodyUser)
+	p.mkdir(s.pluginDir, s.prosodyUser)
+	if err := p.planModule(s); err != nil {
 		return nil, err
 	}
 	c, err := readConf(p, s, j)
@@ -49,31 +49,31 @@ func Install(o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.settle(o, s, c, env); err != nil {
+	if err := p.resolveSettings(o, s, c, env); err != nil {
 		return nil, err
 	}
-	if err := p.writeConf(s, c); err != nil {
+	if err := p.planConf(s, c); err != nil {
 		return nil, err
 	}
 	if err := s.enable(p); err != nil {
 		return nil, err
 	}
-	if err := p.writeSettings(s, env); err != nil {
+	if err := p.planSettings(s, env); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{filepath.Dir(s.confDir), s.confDir, s.pluginDir} {
-		if p.g.there(dir) && !p.g.may(s.reader, dir) {
-			p.note("%s can't be entered by Prosody, whose user is %d: chmod o+rx %s", p.relative(dir), s.reader.uid, shell(dir))
+		if p.scope.exists(dir) && !p.scope.canRead(s.prosodyUser, dir) {
+			p.addNote("Prosody (user %d) can't enter %s: chmod o+rx %s", s.prosodyUser.uid, p.relative(dir), shellQuote(dir))
 		}
 	}
-	if err := p.remember(); err != nil {
+	if err := p.planRestore(); err != nil {
 		return nil, err
 	}
-	p.Next = s.next(p)
+	p.Next = s.nextSteps(p)
 	return p, nil
 }
 
-// absolute returns the options with paths that hold wherever they are used, and with the folders that they name open.
+// absolute returns the options with absolute paths, and opens the folders that they name.
 func (o Options) absolute() (Options, error) {
 	paths := []*string{&o.Dir}
 	if o.EnvFile != "" {
@@ -91,45 +91,45 @@ func (o Options) absolute() (Options, error) {
 		*path = abs
 	}
 	var err error
-	if o.ground, err = newGround(o); err != nil {
+	if o.scope, err = newScope(o); err != nil {
 		return o, err
 	}
-	o.Dir = o.ground.dir
+	o.Dir = o.scope.dir
 	return o, nil
 }
 
-// recall returns the options with what the operator named when the journal was written.
-func (o Options) recall(j *journal) Options {
-	if j.Home != o.ground.id {
+// withRecorded returns the options with the folders and files that the operator named in earlier runs.
+func (o Options) withRecorded(j *journal) Options {
+	if j.Home != o.scope.id {
 		return o
 	}
 	for _, path := range j.AllowDirs {
-		_ = o.ground.allow(path) // without it using it will say why not
+		_ = o.scope.allow(path) // if it fails, using the folder will report why
 	}
 	for _, path := range j.EnvFiles {
-		if o.ground.allowEnvFile(path) == nil {
-			o.recalled = append(o.recalled, path)
+		if o.scope.allowEnvFile(path) == nil {
+			o.recordedEnvFiles = append(o.recordedEnvFiles, path)
 		}
 	}
 	return o
 }
 
-// readEnv returns what a .env file says, which needn't be there.
+// readEnv returns the variables of a .env file, none if it doesn't exist.
 func readEnv(o Options, path string) (map[string]string, error) {
-	data, err := o.ground.read(path)
+	data, err := o.scope.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		return nil, withRights(err, "root, or as whoever owns it")
+		return nil, suggestUser(err, ownerOrRoot)
 	}
 	values, err := ParseEnv(data).Values(o.Lookup)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: mend it first", path, err)
+		return nil, fmt.Errorf("%s: %w: fix it, then run this again", path, err)
 	}
 	return values, nil
 }
 
-// moduleVersion finds the version in a file of the Lua module. That of PPCH 1 had none.
+// moduleVersion finds the version in the Lua module. PPCH 1's module has none.
 var moduleVersion = regexp.MustCompile(`(?m)^local version = "(\d+)\.(\d+)\.(\d+)[^"]*";`)
 
 func versionOf(module []byte) (version [3]int) {
@@ -141,49 +141,49 @@ func versionOf(module []byte) (version [3]int) {
 	return version
 }
 
-// writeModule makes the Lua module part of the plan.
-func (p *Plan) writeModule(s *site) error {
+// planModule plans the Lua module.
+func (p *Plan) planModule(s *site) error {
 	f, err := p.open(s.modulePath(), kindModule)
 	if err != nil {
 		return err
 	}
-	here, ours := versionOf(f.was), versionOf(prosody.Module)
+	here, ours := versionOf(f.before), versionOf(prosody.Module)
 	for i := range ours {
 		if here[i] > ours[i] {
-			return fmt.Errorf("%s is of version %d.%d.%d, which is newer than what this ppch brings, %d.%d.%d: use the newer ppch", f.path, here[0], here[1], here[2], ours[0], ours[1], ours[2])
+			return fmt.Errorf("%s has version %d.%d.%d, newer than %d.%d.%d of this ppch: use a newer ppch", f.path, here[0], here[1], here[2], ours[0], ours[1], ours[2])
 		} else if here[i] < ours[i] {
 			break
 		}
 	}
-	if f.was == nil {
-		f.mode, f.owner = 0o644, p.g.ownerOf(s.pluginDir)
+	if f.before == nil {
+		f.mode, f.owner = 0o644, p.scope.ownerOf(s.pluginDir)
 	}
-	f.data = prosody.Module
+	f.after = prosody.Module
 	return nil
 }
 
-// remember decides what uninstalling is to bring back.
-func (p *Plan) remember() error {
+// planRestore decides what Uninstall will restore.
+func (p *Plan) planRestore() error {
 	for _, f := range p.files {
 		if !f.changed() {
 			continue
 		}
 		r := p.journal.find(f.path)
 		switch {
-		case r == nil && f.was != nil:
-			f.back = stateOf(f.was, f.mode, f.owner)
-		case r == nil, f.was == nil:
-		case r.Before != nil && checksum(f.was) == r.Before.SHA256:
-			f.back = r.Before // what was begun didn't get this far
+		case r == nil && f.before != nil:
+			f.restore = stateOf(f.before, f.mode, f.owner)
+		case r == nil, f.before == nil:
+		case r.Before != nil && checksum(f.before) == r.Before.SHA256:
+			f.restore = r.Before // the interrupted run didn't get this far
 		default:
-			before, _, err := p.journal.undo(r, f.was)
+			before, _, err := p.journal.withoutChanges(r, f.before)
 			if err != nil {
 				return err
 			}
-			if checksum(f.was) == r.After {
-				f.back = r.Before
+			if checksum(f.before) == r.After {
+				f.restore = r.Before
 			} else if before != nil {
-				f.back = stateOf(before, f.mode, f.owner)
+				f.restore = stateOf(before, f.mode, f.owner)
 			}
 			f.edits = append(slices.Clone(r.Edits), f.edits...)
 		}

@@ -15,7 +15,7 @@ import (
 	"ppch/prosody"
 )
 
-// Killed at any moment, each file is as it was or as it is to be. What was killed can be run again, or be undone.
+// Whenever an installation is killed, each file is either old or new, and it can be run again or undone.
 func TestInstall_Killed(t *testing.T) {
 	for _, name := range []string{"docker-stable-9457", "docker-ppch-1", "docker-stable-11146", "debian"} {
 		for n, all := 0, 1; n <= all; n++ {
@@ -31,7 +31,7 @@ func TestInstall_Killed(t *testing.T) {
 					if then == "undone" {
 						tr.uninstall(t)
 						if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-							t.Errorf("undone it is not as before (-before +after):\n%s", diff)
+							t.Errorf("not restored (-before +after):\n%s", diff)
 						}
 						return
 					}
@@ -39,16 +39,16 @@ func TestInstall_Killed(t *testing.T) {
 					after := tr.snapshot(t)
 					for path, text := range withoutLeftovers(killed) {
 						if text != before[path] && text != after[path] && !strings.Contains(path, "/.ppch") {
-							t.Errorf("%s: when killed got\n%s want it as before or as after", path, text)
+							t.Errorf("%s: when killed got\n%s want the old or the new file", path, text)
 						}
 					}
 					sameSecret(t, after)
 					if diff := cmp.Diff(after, withoutLeftovers(after)); diff != "" {
-						t.Errorf("something was left behind:\n%s", diff)
+						t.Errorf("left over:\n%s", diff)
 					}
 					tr.uninstall(t)
 					if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-						t.Errorf("undone it is not as before (-before +after):\n%s", diff)
+						t.Errorf("not restored (-before +after):\n%s", diff)
 					}
 				})
 			}
@@ -66,7 +66,7 @@ func TestUninstall_KilledCanBeRunAgain(t *testing.T) {
 				all = must(must(jitsi.Uninstall(tr.options))(t).ApplyFirst(n))(t)
 				tr.uninstall(t)
 				if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-					t.Errorf("it is not as before (-before +after):\n%s", diff)
+					t.Errorf("not restored (-before +after):\n%s", diff)
 				}
 			})
 		}
@@ -80,14 +80,14 @@ func TestInstall_CanceledChangesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := p.Apply(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was changed") {
-		t.Errorf("got %v want it told that nothing was changed", err)
+		t.Errorf("got %v want \"nothing was changed\"", err)
 	}
 	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
 		t.Errorf("got changes (-before +after):\n%s", diff)
 	}
 }
 
-// A rename that fails after others have been done: a directory has come into the place of a file.
+// A rename fails after others succeeded, because a directory has replaced a file.
 func TestApply_RollsBackOnFailure(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprintf("installed before %t", again), func(t *testing.T) {
@@ -96,23 +96,23 @@ func TestApply_RollsBackOnFailure(t *testing.T) {
 			if again {
 				tr.install(t)
 				write(t, env, "PPCH_PORT=8890\n")
-				tr.options.Component = "other.meet.jitsi" // so that there is something to do to several files
+				tr.options.Component = "other.meet.jitsi" // so that several files change
 			}
 			before := tr.snapshot(t)
 			p := must(jitsi.Install(tr.options))(t)
-			if err := p.ApplyHindered(func() { hinder(t, env) }); err == nil {
+			if err := p.ApplyCalling(func() { block(t, env) }); err == nil {
 				t.Error("got no error")
 			}
-			unhinder(t, env)
+			unblock(t, env)
 			if diff := cmp.Diff(before, withoutBackups(tr.snapshot(t))); diff != "" && !again || again && cmp.Diff(withoutBackups(before), withoutBackups(tr.snapshot(t))) != "" {
-				t.Errorf("it is not as before (-before +after):\n%s", diff)
+				t.Errorf("not restored (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// hinder puts a directory where a file is, which no file can replace.
-func hinder(t *testing.T, path string) {
+// block replaces a file by a directory, which a rename can't replace.
+func block(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func hinder(t *testing.T, path string) {
 	}
 }
 
-func unhinder(t *testing.T, path string) {
+func unblock(t *testing.T, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func unhinder(t *testing.T, path string) {
 	}
 }
 
-// withoutLeftovers leaves out what a killed run left beside the files: their names begin with a dot and end in digits.
+// withoutLeftovers drops the staged files of a killed run: their names begin with a dot and end in digits.
 func withoutLeftovers(all map[string]string) map[string]string {
 	return without(all, func(path string) bool {
 		base := filepath.Base(path)
@@ -141,7 +141,7 @@ func withoutLeftovers(all map[string]string) map[string]string {
 	})
 }
 
-// withoutBackups leaves out the backups, of which there may be more than are needed.
+// withoutBackups drops the backups, because there may be more than needed.
 func withoutBackups(all map[string]string) map[string]string {
 	return without(all, func(path string) bool { return strings.Contains(path, "/.ppch/backup/") })
 }
@@ -156,10 +156,10 @@ func without(all map[string]string, leave func(string) bool) map[string]string {
 	return kept
 }
 
-// startable checks that Prosody is told to load the module only where that and the component are there already.
+// startable checks that Prosody is configured to load the module only if module and component are installed.
 func startable(t *testing.T, before, killed map[string]string) {
 	t.Helper()
-	module, component, told := false, false, false
+	module, component, loaded := false, false, false
 	for path, text := range killed {
 		switch {
 		case strings.Contains(path, "/.ppch") || strings.Contains(filepath.Base(path), ".cfg.lua") && filepath.Base(path)[0] == '.':
@@ -168,15 +168,15 @@ func startable(t *testing.T, before, killed map[string]string) {
 		case strings.HasSuffix(path, "/ppch.cfg.lua"):
 			component = true
 		case text != before[path] && strings.Contains(text, prosody.ModuleName) && before[path] != "":
-			told = true
+			loaded = true
 		}
 	}
-	if told && (!module || !component) {
-		t.Errorf("Prosody is told of a module, which is there %t, and of a component, which is there %t", module, component)
+	if loaded && (!module || !component) {
+		t.Errorf("the module is enabled, but module installed is %t and component installed is %t", module, component)
 	}
 }
 
-// sameSecret checks that Prosody and PPCH were told the same.
+// sameSecret checks that Prosody and PPCH have the same secret.
 func sameSecret(t *testing.T, all map[string]string) {
 	t.Helper()
 	var conf, env string
@@ -193,7 +193,7 @@ func sameSecret(t *testing.T, all map[string]string) {
 	}
 }
 
-// must returns v and ends the test if there is an error.
+// must returns v, or ends the test if there is an error.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()

@@ -14,37 +14,37 @@ import (
 	"ppch/cmd/ppch/jitsi/folder"
 )
 
-// journal is what an installation did, in the directory .ppch beside what it installed to. It is written before
-// anything else is, so that whatever is interrupted can be gone on with, or be undone.
+// journal records an installation, in the directory .ppch in --dir. It is written before any other file, so that
+// an interrupted installation can be continued or undone.
 type journal struct {
-	g   *ground
-	dir string
-	// folder is that directory, and backup the one in it with files as they were; nil while they aren't there.
+	scope *scope
+	dir   string
+	// folder is that directory, and backup its subdirectory with the original files; nil if they don't exist.
 	folder, backup *folder.Dir
-	was            []byte // as it was read, nil for none
+	original       []byte // as read, nil for none
 
 	Format  int      `json:"format"`
 	Records []record `json:"files"`
-	// Dirs are the directories that were made.
+	// Dirs are the directories made.
 	Dirs []string `json:"dirs,omitempty"`
-	// Home is the directory that this is the journal of, by its ID: it counts for no other.
-	// EnvFiles and AllowDirs are what the operator named.
+	// Home is the ID of the journal's --dir; elsewhere EnvFiles and AllowDirs are ignored.
+	// EnvFiles and AllowDirs are paths that the operator named.
 	Home      string   `json:"home,omitempty"`
 	EnvFiles  []string `json:"env_files,omitempty"`
 	AllowDirs []string `json:"allow_dirs,omitempty"`
 }
 
-// record is what was done to one file.
+// record is the change of one file.
 type record struct {
-	// Path is relative to the journal's directory's parent where the file is below that.
+	// Path is relative to --dir if the file is below it.
 	Path string `json:"path"`
 	Kind kind   `json:"kind"`
-	// Before is what was there, nil for nothing; its content is in backup/ under its checksum.
+	// Before is the original file, nil for none; its content is in backup/ under its checksum.
 	Before *state `json:"before"`
-	// After is the checksum of what was written.
+	// After is the checksum of the content written.
 	After string `json:"after"`
 	Edits []edit `json:"edits,omitempty"`
-	// Lines are the checksums of the lines of a file that is all ours, without the space around them.
+	// Lines are the checksums of the trimmed lines of a file that is all ours.
 	Lines []string `json:"lines,omitempty"`
 }
 
@@ -65,20 +65,20 @@ const (
 	backupDir     = "backup"
 )
 
-// openJournal reads the journal in --dir. One that isn't there is empty.
-func openJournal(g *ground) (*journal, error) {
-	j := &journal{g: g, dir: filepath.Join(g.dir, journalDir), Format: journalFormat}
-	top, err := g.OpenDir(g.dir)
+// openJournal reads the journal in --dir, an empty one if there is none.
+func openJournal(sc *scope) (*journal, error) {
+	j := &journal{scope: sc, dir: filepath.Join(sc.dir, journalDir), Format: journalFormat}
+	top, err := sc.OpenDir(sc.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer top.Close()
-	const who = "the user who installed, or as root"
+	const who = "the user who installed PPCH, or as root"
 	if j.folder, err = j.openDir(top, journalDir); err != nil || j.folder == nil {
-		return j, withRights(err, who)
+		return j, suggestUser(err, who)
 	}
 	if j.backup, err = j.openDir(j.folder, backupDir); err != nil {
-		return nil, withRights(err, who)
+		return nil, suggestUser(err, who)
 	}
 	path := filepath.Join(j.dir, journalName)
 	data, err := j.read(j.folder, journalName)
@@ -86,21 +86,21 @@ func openJournal(g *ground) (*journal, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return j, nil
 	case err != nil:
-		return nil, withRights(err, who)
+		return nil, suggestUser(err, who)
 	}
-	j.was = data
+	j.original = data
 	if err := json.Unmarshal(data, j); err != nil {
-		return nil, fmt.Errorf("%s is not what this program writes (%w): restore it, or move %s away; its folder backup has the files as they were", path, err, j.dir)
+		return nil, fmt.Errorf("%s is damaged (%w): restore it, or move %s away; its folder backup has the original files", path, err, j.dir)
 	}
 	if j.Format != journalFormat {
-		return nil, fmt.Errorf("%s is of another version of ppch: use that one", path)
+		return nil, fmt.Errorf("%s has format %d, not %d: use the ppch that wrote it", path, j.Format, journalFormat)
 	}
 	return j, nil
 }
 
-// remember notes what the operator named.
-func (j *journal) remember(o Options) {
-	j.Home = o.ground.id
+// recordOptions records the paths that the operator named.
+func (j *journal) recordOptions(o Options) {
+	j.Home = o.scope.id
 	for _, path := range o.AllowDirs {
 		if !slices.Contains(j.AllowDirs, path) {
 			j.AllowDirs = append(j.AllowDirs, path)
@@ -111,8 +111,8 @@ func (j *journal) remember(o Options) {
 	}
 }
 
-// openDir opens one of the journal's directories, nil where there is none. As root it has to be root's alone:
-// by a journal of another user that one could have any file written or removed.
+// openDir opens one of the journal's directories, nil if it doesn't exist. For root it must belong to root alone:
+// with a forged journal another user could have any file written or removed.
 func (j *journal) openDir(in *folder.Dir, name string) (*folder.Dir, error) {
 	d, err := in.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +122,7 @@ func (j *journal) openDir(in *folder.Dir, name string) (*folder.Dir, error) {
 	}
 	info, err := d.Info()
 	if err == nil {
-		err = onlyRoots(d.Path(), info)
+		err = checkRootOwned(d.Path(), info)
 	}
 	if err != nil {
 		_ = d.Close()
@@ -140,24 +140,24 @@ func (j *journal) read(in *folder.Dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return data, onlyRoots(filepath.Join(in.Path(), name), info)
+	return data, checkRootOwned(filepath.Join(in.Path(), name), info)
 }
 
-// onlyRoots returns an error, as root, for what another user may have written.
-func onlyRoots(path string, info folder.Info) error {
+// checkRootOwned returns an error if this runs as root and another user may have written a file.
+func checkRootOwned(path string, info folder.Info) error {
 	switch {
 	case !isRoot():
-	case !isRoots(info.UID):
-		return fmt.Errorf("%s is of user %d, and root goes by a journal of its own alone: run this as that user, or move %s away", path, info.UID, journalDir)
+	case !isRootUID(info.UID):
+		return fmt.Errorf("%s belongs to user %d, but root trusts only its own journal: run this as that user, or move %s away", path, info.UID, journalDir)
 	case info.Mode.Perm()&0o022 != 0:
-		return fmt.Errorf("%s can be written by others than root, who goes by a journal of its own alone: move %s away", path, journalDir)
+		return fmt.Errorf("%s is writable by other users, but root trusts only its own journal: move %s away", path, journalDir)
 	}
 	return nil
 }
 
-// verify returns an error, as root, for a journal that names other files than an installation writes:
-// the owner of --dir may have put that of another directory there.
-// s is the Jitsi there, nil where none was recognised.
+// verify returns an error if this runs as root and the journal names files that no installation writes:
+// the owner of --dir may have moved it there from another directory.
+// s is the Jitsi in --dir, nil if there is none.
 func (j *journal) verify(o Options, s *site) error {
 	if !isRoot() {
 		return nil
@@ -165,11 +165,11 @@ func (j *journal) verify(o Options, s *site) error {
 	known := map[string]kind{filepath.Join(o.Dir, ".env"): kindEnv}
 	dirs := map[string]bool{}
 	add := func(path string, k kind) {
-		if real, err := j.g.place(path); err == nil {
+		if real, err := j.scope.resolve(path); err == nil {
 			known[real] = k
 		}
 	}
-	for _, path := range append(o.recalled, o.EnvFile) {
+	for _, path := range append(o.recordedEnvFiles, o.EnvFile) {
 		if path != "" {
 			add(path, kindEnv)
 		}
@@ -183,29 +183,29 @@ func (j *journal) verify(o Options, s *site) error {
 		}
 		dirs[s.confDir], dirs[s.pluginDir] = true, true
 	}
-	const unknown = "%s names %s, which is none of the files that an installation in %s writes: "
+	const unknown = "%s names %s, which an installation in %s doesn't write: "
 	path := filepath.Join(j.dir, journalName)
 	for _, r := range j.Records {
-		switch is := j.absolute(r.Path); {
-		case known[is] == r.Kind:
+		switch file := j.absolute(r.Path); {
+		case known[file] == r.Kind:
 		case r.Kind == kindEnv:
-			return fmt.Errorf(unknown+"if it has PPCH's settings, add --env-file %s", path, is, o.Dir, shell(is))
+			return fmt.Errorf(unknown+"if it has PPCH's settings, add --env-file %s", path, file, o.Dir, shellQuote(file))
 		default:
-			return fmt.Errorf(unknown+"if Jitsi's configuration was moved since, move it back, or move %s away", path, is, o.Dir, j.dir)
+			return fmt.Errorf(unknown+"if you have moved Jitsi's configuration, move it back, or move %s away", path, file, o.Dir, j.dir)
 		}
 	}
 	for _, dir := range j.Dirs {
-		if is := j.absolute(dir); !dirs[is] {
-			return fmt.Errorf(unknown+"move %s away", path, is, o.Dir, j.dir)
+		if made := j.absolute(dir); !dirs[made] {
+			return fmt.Errorf(unknown+"move %s away", path, made, o.Dir, j.dir)
 		}
 	}
 	return nil
 }
 
-// empty tells whether nothing is installed.
+// empty reports whether nothing is installed.
 func (j *journal) empty() bool { return len(j.Records) == 0 }
 
-// find returns what was done to a file, or nil.
+// find returns the record of a file, or nil.
 func (j *journal) find(path string) *record {
 	for i := range j.Records {
 		if j.absolute(j.Records[i].Path) == path {
@@ -227,33 +227,33 @@ func checksum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// stateOf returns the state for content as it is to be found again.
+// stateOf returns the state of a file with this content.
 func stateOf(data []byte, mode fs.FileMode, o owner) *state {
 	return &state{SHA256: checksum(data), Mode: mode, UID: o.uid, GID: o.gid, data: data}
 }
 
-// content returns what a state's file held, which is checked.
+// content returns the content of a backup, after checking it.
 func (j *journal) content(s *state) ([]byte, error) {
 	if s.data != nil {
 		return s.data, nil
 	}
 	data, err := j.read(j.backup, s.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the backup is gone: %s", filepath.Join(j.dir, backupDir, s.SHA256))
+		return nil, fmt.Errorf("the backup %s is missing: restore it", filepath.Join(j.dir, backupDir, s.SHA256))
 	} else if err != nil {
 		return nil, err
 	}
 	if checksum(data) != s.SHA256 {
-		return nil, fmt.Errorf("the backup %s was changed, and is not what it was", filepath.Join(j.dir, backupDir, s.SHA256))
+		return nil, fmt.Errorf("the backup %s was changed, its checksum differs: restore it", filepath.Join(j.dir, backupDir, s.SHA256))
 	}
 	return data, nil
 }
 
-// add notes what is about to be done to a file.
+// add records the change of a file before it is made.
 func (j *journal) add(f *file) {
-	r := record{Path: relative(filepath.Dir(j.dir), f.path), Kind: f.kind, Before: f.back, After: checksum(f.data), Edits: f.edits}
+	r := record{Path: relative(filepath.Dir(j.dir), f.path), Kind: f.kind, Before: f.restore, After: checksum(f.after), Edits: f.edits}
 	if f.kind == kindConf {
-		for _, line := range lines(f.data) {
+		for _, line := range lines(f.after) {
 			if line = strings.TrimSpace(line); line != "" {
 				r.Lines = append(r.Lines, checksum([]byte(line)))
 			}
@@ -266,9 +266,9 @@ func (j *journal) add(f *file) {
 	j.Records = append(j.Records, r)
 }
 
-// write writes backups and journal to the disk, so that what they record may begin.
+// write writes backups and journal to disk, before any change that they record.
 func (j *journal) write() error {
-	if err := j.make(); err != nil {
+	if err := j.makeDirs(); err != nil {
 		return err
 	}
 	for _, r := range j.Records {
@@ -286,10 +286,10 @@ func (j *journal) write() error {
 	return put(j.folder, journalName, append(data, '\n'))
 }
 
-// make makes the directories that aren't there.
-func (j *journal) make() error {
+// makeDirs makes the missing directories.
+func (j *journal) makeDirs() error {
 	if j.folder == nil {
-		top, err := j.g.OpenDir(filepath.Dir(j.dir))
+		top, err := j.scope.OpenDir(filepath.Dir(j.dir))
 		if err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func (j *journal) make() error {
 	return nil
 }
 
-// put writes a file for us alone.
+// put writes a file that only we can read.
 func put(d *folder.Dir, name string, data []byte) error {
 	s, err := d.Stage(name, data, 0o600, -1, -1)
 	if err != nil {
@@ -316,17 +316,17 @@ func put(d *folder.Dir, name string, data []byte) error {
 	return s.Replace()
 }
 
-// restore puts the journal back as it was read. Backups that were added since do no harm.
+// restore restores the journal as read. Backups added since are harmless.
 func (j *journal) restore() error {
-	if j.was == nil {
+	if j.original == nil {
 		return j.remove()
 	}
-	return put(j.folder, journalName, j.was)
+	return put(j.folder, journalName, j.original)
 }
 
-// remove removes journal and backups, which are the files in their two directories.
+// remove removes the journal's two directories with all files in them.
 func (j *journal) remove() error {
-	top, err := j.g.OpenDir(filepath.Dir(j.dir))
+	top, err := j.scope.OpenDir(filepath.Dir(j.dir))
 	if err != nil {
 		return err
 	}

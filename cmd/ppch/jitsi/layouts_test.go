@@ -15,7 +15,7 @@ const (
 	debconf = "etc/prosody/prosody.cfg.lua"
 )
 
-// replace changes a part of a file, which has to be there.
+// replace replaces a part of a file, which must exist.
 func (tr *tree) replace(t *testing.T, path, old, changed string) {
 	t.Helper()
 	text := tr.get(path)
@@ -25,7 +25,7 @@ func (tr *tree) replace(t *testing.T, path, old, changed string) {
 	tr.put(path, strings.Replace(text, old, changed, 1))
 }
 
-// refused checks that an installation is refused with these words.
+// refused checks that an installation fails with these texts.
 func (tr *tree) refused(t *testing.T, words ...string) {
 	t.Helper()
 	_, err := jitsi.Install(tr.options)
@@ -36,7 +36,7 @@ func (tr *tree) refused(t *testing.T, words ...string) {
 	}
 }
 
-// COMPOSE_FILE names files beside .env, wherever the installer is started.
+// COMPOSE_FILE is relative to --dir, not to the working directory.
 func TestInstall_ComposeFileIsRelativeToDir(t *testing.T) {
 	for _, separator := range []string{"", ","} {
 		tr := layOut(t, "docker-stable-9457")
@@ -47,11 +47,11 @@ func TestInstall_ComposeFileIsRelativeToDir(t *testing.T) {
 		tr.put(env, tr.get(env)+line)
 		tr.put("jitsi/jibri.yml", "services:\n  prosody:\n    environment:\n      XMPP_DOMAIN: from.jibri.yml\n")
 		p := tr.install(t)
-		if want := "-f docker-compose.yml -f jibri.yml -f ~/ppch/docker-compose.yml"; !strings.Contains(told(p), want) {
-			t.Errorf("got %s want %q", told(p), want)
+		if want := "-f docker-compose.yml -f jibri.yml -f ~/ppch/docker-compose.yml"; !strings.Contains(render(p), want) {
+			t.Errorf("got %s want %q", render(p), want)
 		}
 		if got := tr.get(env); !strings.Contains(got, "PPCH_COMPONENT_DOMAIN=ppch.from.jibri.yml\n") {
-			t.Errorf("got %s want the domain that jibri.yml has", got)
+			t.Errorf("got %s want the domain from jibri.yml", got)
 		}
 	}
 	tr := layOut(t, "docker-stable-9457")
@@ -59,15 +59,15 @@ func TestInstall_ComposeFileIsRelativeToDir(t *testing.T) {
 	tr.refused(t, "{root}/jitsi/gone.yml: no such file or directory")
 }
 
-// With COMPOSE_FILE there need be no file of the usual name.
+// With COMPOSE_FILE no file needs a default name.
 func TestInstall_ComposeFileMayHaveAnyName(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
-	ok(os.Rename(tr.at(compose), tr.at("jitsi/meet.yml")))
+	check(os.Rename(tr.at(compose), tr.at("jitsi/meet.yml")))
 	tr.put(env, tr.get(env)+"\nCOMPOSE_FILE=meet.yml\n")
 	tr.install(t)
 }
 
-// "env_file: .env" hands every variable on, those that are yet to be written as well.
+// "env_file: .env" passes every variable, including those that the installation adds.
 func TestInstall_EnvFileHandsVariablesOn(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	text := tr.get(compose)
@@ -87,19 +87,19 @@ func TestInstall_EnvFileHandsVariablesOn(t *testing.T) {
 	}
 }
 
-// A variable that reaches no container is no use: the operator learns the line that hands it on.
+// If no variable reaches the container, the error shows the line to add.
 func TestInstall_SaysWhichLineHandsAVariableOn(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	for _, line := range []string{"GLOBAL_MODULES", "XMPP_BREAKOUT_MUC_MODULES", "XMPP_MUC_MODULES"} {
 		tr.replace(t, compose, "            - "+line+"\n", "")
 	}
-	tr.refused(t, "no compose file hands XMPP_MUC_MODULES on to Prosody, nor GLOBAL_MODULES",
+	tr.refused(t, "no compose file passes XMPP_MUC_MODULES or GLOBAL_MODULES to Prosody",
 		"add to environment: of the service prosody in docker-compose.yml\n      - XMPP_MUC_MODULES\n      - XMPP_BREAKOUT_MUC_MODULES\n")
 	tr.replace(t, compose, "            - XMPP_DOMAIN\n", "            - XMPP_DOMAIN\n            - XMPP_MUC_MODULES\n            - XMPP_BREAKOUT_MUC_MODULES\n")
 	tr.install(t)
 }
 
-// Where Prosody listens for other components is kept.
+// Ports and interfaces of other components are kept.
 func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 	const bot = "\nComponent \"bot.example.com\"\n    component_secret = \"of the bot\"\n"
 	const conf = "etc/prosody/conf.d/ppch.cfg.lua"
@@ -113,21 +113,21 @@ func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 		{"a port in prosody.cfg.lua", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, "component_ports = { 5275 }\n"+tr.get(debconf))
 		}, "", conf, nil, []string{"component_ports"}},
-		{"another port than is chosen", "debian", func(_ *testing.T, tr *tree) {
+		{"a port other than the chosen one", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, "component_ports = { 5275, 5280 }\n"+tr.get(debconf))
 			tr.options.Port = 5347
-		}, "prosody.cfg.lua:1 sets component_ports without 5347: add it there, or choose one of those with --component-port", "", nil, nil},
+		}, "prosody.cfg.lua:1 sets component_ports without 5347: add it there, or choose one of its ports with --component-port", "", nil, nil},
 		{"interfaces in prosody.cfg.lua", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, "component_interfaces = { \"127.0.0.1\", \"10.0.0.1\" }\n"+tr.get(debconf))
 		}, "", conf, []string{"component_ports = { 5347 }"}, []string{"component_interface"}},
 		{"the old spelling", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, "component_interface = \"10.0.0.1\"\n"+tr.get(debconf))
 		}, "prosody.cfg.lua:1 sets component_interface without \"127.0.0.1\": add it there", "", nil, nil},
-		{"a component that goes by the defaults", "debian", func(_ *testing.T, tr *tree) {
+		{"a component that relies on the defaults", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, tr.get(debconf)+bot)
 			tr.options.Port = 5350
 		}, "", conf, []string{"component_ports = { 5350, 5347 }"}, []string{"component_interface"}},
-		{"a component that goes by the defaults, beside another interface", "debian", func(_ *testing.T, tr *tree) {
+		{"a component that relies on the defaults, and another interface", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, tr.get(debconf)+bot)
 			tr.options.Interface = "10.0.0.1"
 		}, "", conf, []string{`component_interfaces = { "10.0.0.1", "127.0.0.1", "::1" }`}, nil},
@@ -144,7 +144,7 @@ func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 		{"GLOBAL_CONFIG without our interface", "docker-stable-11146", func(_ *testing.T, tr *tree) {
 			tr.put(env, tr.get(env)+`GLOBAL_CONFIG='component_interfaces = { "127.0.0.1" }'`+"\n")
 		}, `GLOBAL_CONFIG in {root}/jitsi/.env:1 sets component_interfaces without "*": add it there`, "", nil, nil},
-		{"what a container rendered", "docker-stable-8719", func(t *testing.T, tr *tree) {
+		{"a generated prosody.cfg.lua", "docker-stable-8719", func(t *testing.T, tr *tree) {
 			tr.replace(t, ".jitsi-meet-cfg/prosody/config/prosody.cfg.lua", "component_ports = { }", "component_ports = { 5275 }")
 		}, "", ".jitsi-meet-cfg/prosody/config/conf.d/ppch.cfg.lua", []string{"component_ports = { 5347, 5275 }"}, nil},
 	} {
@@ -171,7 +171,7 @@ func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 	}
 }
 
-// The port that is kept is the one that PPCH uses.
+// PPCH uses the port that is kept.
 func TestInstall_UsesThePortThatIsThere(t *testing.T) {
 	tr := layOut(t, "debian")
 	tr.put(debconf, "component_ports = { 5275 }\n"+tr.get(debconf))
@@ -186,9 +186,9 @@ func TestInstall_OfTwoJitsisOneIsChosen(t *testing.T) {
 	for _, path := range []string{"etc/prosody/conf.avail/", "etc/prosody/conf.d/"} {
 		tr.put(path+"other.example.org.cfg.lua", strings.ReplaceAll(tr.get(host), "meet.example.com", "other.example.org"))
 	}
-	tr.refused(t, "{root}/etc/prosody/conf.d has 2 Jitsis, meet.example.com and other.example.org: choose one, as with --domain meet.example.com")
+	tr.refused(t, "{root}/etc/prosody/conf.d has 2 Jitsis, meet.example.com, other.example.org: choose one with --domain, such as --domain meet.example.com")
 	tr.options.Domain = "third.example.org"
-	tr.refused(t, "--domain: {root}/etc/prosody/conf.d has no Jitsi third.example.org: it has meet.example.com and other.example.org")
+	tr.refused(t, "--domain: {root}/etc/prosody/conf.d has no Jitsi third.example.org: use one of meet.example.com, other.example.org")
 	tr.options.Domain = "other.example.org"
 	before := tr.snapshot(t)
 	tr.install(t)
@@ -196,11 +196,11 @@ func TestInstall_OfTwoJitsisOneIsChosen(t *testing.T) {
 		t.Errorf("got %s want the rooms of other.example.org", got)
 	}
 	if tr.get(host) != text(before["/"+host]) {
-		t.Errorf("the other Jitsi got\n%s want it untouched", tr.get(host))
+		t.Errorf("the other Jitsi got\n%s want it unchanged", tr.get(host))
 	}
-	tr.options.Domain = "" // it need not be said again
+	tr.options.Domain = "" // the first run has chosen
 	if p := tr.install(t); !p.Empty() {
-		t.Errorf("the second time got %s want nothing to do", p.Diff())
+		t.Errorf("the second time got %s want no changes", p.Diff())
 	}
 	tr.uninstall(t)
 
@@ -209,13 +209,13 @@ func TestInstall_OfTwoJitsisOneIsChosen(t *testing.T) {
 	docker.refused(t, "--domain: the Jitsi in {root}/jitsi is meet.example.com, not other.example.org")
 }
 
-// text returns what a snapshot has of a file's content.
+// text returns a file's content from a snapshot.
 func text(snapshot string) string {
 	_, text, _ := strings.Cut(snapshot, "\n")
 	return text
 }
 
-// The rooms on a Prosody for visitors have names of their own, and there are no others.
+// A Prosody for visitors has rooms with their own names, and no breakout rooms or lobbies.
 func TestInstall_VisitorsHaveTheirOwnRooms(t *testing.T) {
 	for variables, want := range map[string]string{
 		"": "muc.v0.meet.jitsi",
@@ -240,14 +240,14 @@ func TestInstall_VisitorsHaveTheirOwnRooms(t *testing.T) {
 	}
 }
 
-// Bridges are chosen in a brewery, where no people are.
+// A brewery is for bridges, not for people.
 func TestInstall_RefusesABrewery(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	tr.replace(t, compose, "            - XMPP_DOMAIN\n", "            - XMPP_DOMAIN\n            - PROSODY_MODE\n")
 	tr.put(env, tr.get(env)+"PROSODY_MODE=brewery\n")
-	tr.refused(t, "the service prosody has PROSODY_MODE=brewery", "no people meet there")
+	tr.refused(t, "the service prosody has PROSODY_MODE=brewery", "has no meetings")
 
-	// Beside the Prosody of the rooms it is left alone, whatever its name is.
+	// If there is also a Prosody with rooms, the brewery is ignored, even with the default name.
 	tr = layOut(t, "docker-stable-11146")
 	service := tr.get(compose)
 	_, service, _ = strings.Cut(service, "    prosody:\n")
@@ -261,20 +261,20 @@ func TestInstall_RefusesABrewery(t *testing.T) {
 	}
 }
 
-// What is missing before Jitsi was ever started is said first, and then why.
+// Before Jitsi's first start, the error begins with the remedy.
 func TestInstall_BeforeJitsisFirstStart(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	tr.remove("cfg")
-	if _, err := jitsi.Install(tr.options); err == nil || !strings.HasPrefix(err.Error(), "start Jitsi once, by \"docker compose up -d\" in "+tr.root+"/jitsi, and run this again: ") {
-		t.Errorf("got %v want it to begin with what to do", err)
+	if _, err := jitsi.Install(tr.options); err == nil || !strings.HasPrefix(err.Error(), "start Jitsi once with \"docker compose up -d\" in "+tr.root+"/jitsi, then run this again: ") {
+		t.Errorf("got %v want it to begin with the remedy", err)
 	}
 	tr.remove(env)
-	if _, err := jitsi.Install(tr.options); err == nil || !strings.HasPrefix(err.Error(), "copy env.example and run ./gen-passwords.sh first: ") {
-		t.Errorf("got %v want it to begin with what to do", err)
+	if _, err := jitsi.Install(tr.options); err == nil || !strings.HasPrefix(err.Error(), "copy env.example to .env and run ./gen-passwords.sh first: ") {
+		t.Errorf("got %v want it to begin with the remedy", err)
 	}
 }
 
-// Prosody's default of 100 rooms is too little for a busy Jitsi, and Debian's packages leave it.
+// Debian's packages keep Prosody's default of 100 rooms, too few for a busy Jitsi.
 func TestInstall_SaysThatTheRoomCacheIsSmall(t *testing.T) {
 	const says = "Add below Component \"conference.meet.example.com\" in conf.avail/meet.example.com.cfg.lua:\n      muc_room_cache_size = 10000"
 	for change, want := range map[string]bool{
@@ -289,18 +289,18 @@ func TestInstall_SaysThatTheRoomCacheIsSmall(t *testing.T) {
 	tr := layOut(t, "debian")
 	tr.replace(t, host, "    restrict_room_creation = true\n    storage", "    muc_room_cache_size = 500\n    storage")
 	if notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n"); strings.Contains(notes, "muc_room_cache_size") {
-		t.Errorf("got the notes %q want none of the cache", notes)
+		t.Errorf("got the notes %q want none about the cache", notes)
 	}
 }
 
-// Secrets are for their owner alone, and an operator whose .env is not learns that.
+// New files with secrets are for their owner only. A note reports a world-readable .env.
 func TestInstall_SecretsAreForTheirOwnerAlone(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
-	const says = ".env has mode 0644, so that every user of this machine reads the secrets in it: chmod o-r "
+	const says = ".env has mode 0644, so every user of this machine can read its secrets: chmod o-r "
 	if notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n"); !strings.Contains(notes, says+tr.at(env)) {
 		t.Errorf("got the notes %q want %q", notes, says)
 	}
-	ok(os.Chmod(tr.at(env), 0o600))
+	check(os.Chmod(tr.at(env), 0o600))
 	if p := tr.install(t); strings.Contains(strings.Join(p.Notes, "\n"), "has mode") {
 		t.Errorf("got the notes %q", p.Notes)
 	}
@@ -311,13 +311,13 @@ func TestInstall_SecretsAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
-// A pipe never ends, a device may do something, and NUL bytes are no text.
+// Pipes may never end, devices may react to being opened, and NUL bytes are not text.
 func TestInstall_ReadsFilesOnly(t *testing.T) {
-	pipe := func(t *testing.T, path string) { ok(syscall.Mkfifo(path, 0o600)) }
-	nul := func(t *testing.T, path string) { ok(os.WriteFile(path, []byte("-- \x00\n"), 0o600)) }
+	pipe := func(t *testing.T, path string) { check(syscall.Mkfifo(path, 0o600)) }
+	nul := func(t *testing.T, path string) { check(os.WriteFile(path, []byte("-- \x00\n"), 0o600)) }
 	device := func(t *testing.T, path string) {
 		if err := syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|5); err != nil {
-			t.Skip("no device can be made here:", err)
+			t.Skip("can't make a device:", err)
 		}
 	}
 	for _, path := range []string{env, compose, conf, module, "jitsi/.ppch/install.json", "jitsi/docker-compose.override.yml", "jitsi/base.yml"} {
@@ -325,15 +325,15 @@ func TestInstall_ReadsFilesOnly(t *testing.T) {
 			make func(*testing.T, string)
 			want string
 		}{
-			"a pipe": {pipe, "is no file, but a pipe or a device"}, "a device": {device, "is no file, but a pipe or a device"}, "NUL": {nul, "is no text: its byte 3 is NUL"},
+			"a pipe": {pipe, "is a pipe or a device, not a file"}, "a device": {device, "is a pipe or a device, not a file"}, "NUL": {nul, "is not a text file: byte 3 is NUL"},
 		} {
 			t.Run(path+" "+name, func(t *testing.T) {
 				if filepath.Base(path) == "base.yml" && name == "NUL" {
-					t.Skip("that one Compose reads, which says so in its own words")
+					t.Skip("Compose reads this file and has its own error")
 				}
 				tr := layOut(t, "docker-stable-9457")
 				tr.remove(path)
-				ok(os.MkdirAll(filepath.Dir(tr.at(path)), 0o700))
+				check(os.MkdirAll(filepath.Dir(tr.at(path)), 0o700))
 				tt.make(t, tr.at(path))
 				if filepath.Base(path) == "base.yml" {
 					tr.put("jitsi/docker-compose.override.yml", "include: [base.yml]\n")

@@ -14,39 +14,39 @@ import (
 	"ppch/prosody"
 )
 
-// luaFile is what a file of Prosody's configuration says at its top level, which is where people write.
-// It is read by the grammar of Lua and never run.
+// luaFile is the top level of a Prosody configuration file, which is where people write.
+// The file is parsed as Lua and never run.
 type luaFile struct {
 	path    string
 	hosts   []luaHost
 	options []luaOption
-	// includes are the patterns of Include, and included the line of the last.
+	// includes are the patterns of Include, and included is the line of the last.
 	includes []string
 	included int
 }
 
-// luaHost is a VirtualHost, or a Component with the module that it has, if any.
+// luaHost is a VirtualHost, or a Component with its module, if any.
 type luaHost struct {
 	name, module string
 	component    bool
 	line         int
 }
 
-// luaOption is an assignment in the section of a host, or in the global one, whose host is "*".
+// luaOption is an assignment in the section of a host, or in the global section, whose host is "*".
 type luaOption struct {
 	host, name string
 	value      ast.Expr
 	line       int
 }
 
-// parseLua reads a file. Its error names path and line.
+// parseLua parses a file. Its error names path and line.
 func parseLua(path string, data []byte) (*luaFile, error) {
 	statements, err := parse.Parse(bytes.NewReader(data), path)
 	if wrong := (*parse.Error)(nil); errors.As(err, &wrong) {
 		if wrong.Pos.Line < 1 {
-			return nil, fmt.Errorf("%s: its end is missing", path)
+			return nil, fmt.Errorf("%s: unexpected end of file", path)
 		}
-		return nil, fmt.Errorf("%s:%d: this is not the Lua that ppch can read", path, wrong.Pos.Line)
+		return nil, fmt.Errorf("%s:%d: can't be parsed as Lua 5.1", path, wrong.Pos.Line)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -64,7 +64,7 @@ func parseLua(path string, data []byte) (*luaFile, error) {
 	return f, nil
 }
 
-// call reads VirtualHost "…", Component "…" "…" { … } and Include "…", and returns whose section follows.
+// call reads VirtualHost "…", Component "…" "…" { … } and Include "…", and returns the host of the section that follows.
 func (f *luaFile) call(s *ast.FuncCallStmt, host string) string {
 	var args []ast.Expr
 	e := s.Expr
@@ -96,7 +96,7 @@ func (f *luaFile) call(s *ast.FuncCallStmt, host string) string {
 			for _, field := range t.Fields {
 				f.options = append(f.options, luaOption{h.name, text(field.Key), field.Value, field.Value.Line()})
 			}
-			host = "*" // Prosody returns to the global section then
+			host = "*" // Prosody then returns to the global section
 		} else {
 			h.module = text(arg)
 		}
@@ -105,7 +105,7 @@ func (f *luaFile) call(s *ast.FuncCallStmt, host string) string {
 	return host
 }
 
-// option returns the one that counts of several, or nil.
+// option returns an option of a host, the last of several, or nil.
 func (f *luaFile) option(host, name string) *luaOption {
 	for i, o := range slices.Backward(f.options) {
 		if o.host == host && o.name == name {
@@ -125,7 +125,7 @@ func (f *luaFile) host(name string) *luaHost {
 	return nil
 }
 
-// text returns a string or number as it is written, and nothing for anything else.
+// text returns a string or number as written, "" for anything else.
 func text(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.StringExpr:
@@ -136,14 +136,14 @@ func text(e ast.Expr) string {
 	return ""
 }
 
-// texts returns the items of a list; o may be nil.
-func (o *luaOption) texts() (all []string) {
+// items returns the items of a list; o may be nil.
+func (o *luaOption) items() (all []string) {
 	if o == nil {
 		return nil
 	}
 	t, ok := o.value.(*ast.TableExpr)
 	if !ok {
-		return []string{text(o.value)} // Prosody takes one for a list of it
+		return []string{text(o.value)} // Prosody takes a single value for a list
 	}
 	for _, field := range t.Fields {
 		all = append(all, text(field.Value))
@@ -158,7 +158,7 @@ func (o *luaOption) text() string {
 	return text(o.value)
 }
 
-// What loads the module on a component, put into the list that there is or into a list of its own.
+// moduleItem loads the module if added to a component's list of modules, moduleList if there is none.
 var (
 	moduleItem = fmt.Sprintf(" %q;", prosody.ModuleName)
 	moduleList = fmt.Sprintf("    modules_enabled = { %q; } -- ppch\n", prosody.ModuleName)
@@ -166,15 +166,15 @@ var (
 
 var modulesEnabled = regexp.MustCompile(`modules_enabled\s*=\s*\{`)
 
-// enableModule loads the module on the component host: it adds to the list of its section, or a line to a section without one.
-// What it returns is read again, and differs from data by nothing but that.
+// enableModule loads the module on the component host: it adds to the list in its section, or a line with a list.
+// It parses the result again to check that nothing else differs.
 func enableModule(path string, data []byte, host string) ([]byte, error) {
 	before, err := parseLua(path, data)
 	if err != nil {
 		return nil, err
 	}
 	h, o := before.host(host), before.option(host, "modules_enabled")
-	if slices.Contains(o.texts(), prosody.ModuleName) {
+	if slices.Contains(o.items(), prosody.ModuleName) {
 		return data, nil
 	}
 	at, insert := lineStart(data, h.line+1), moduleList
@@ -190,34 +190,34 @@ func enableModule(path string, data []byte, host string) ([]byte, error) {
 	}
 	changed := slices.Concat(data[:at], []byte(insert), data[at:])
 	after, err := parseLua(path, changed)
-	if err != nil || !slices.Equal(after.option(host, "modules_enabled").texts(), append([]string{prosody.ModuleName}, o.texts()...)) ||
-		!slices.Equal(before.outline(host), after.outline(host)) {
-		return nil, fmt.Errorf("%s:%d: can't be changed safely by a program: put %q into modules_enabled of Component %q yourself, and run this again",
+	if err != nil || !slices.Equal(after.option(host, "modules_enabled").items(), append([]string{prosody.ModuleName}, o.items()...)) ||
+		!slices.Equal(before.fingerprint(host), after.fingerprint(host)) {
+		return nil, fmt.Errorf("%s:%d: can't be edited automatically: add %q to modules_enabled of Component %q yourself, then run this again",
 			path, h.line, prosody.ModuleName, host)
 	}
 	return changed, nil
 }
 
-// outline tells what else than modules_enabled of a host is in the file.
-func (f *luaFile) outline(but string) (all []string) {
+// fingerprint lists everything in the file except modules_enabled of one host.
+func (f *luaFile) fingerprint(except string) (all []string) {
 	for _, h := range f.hosts {
 		all = append(all, h.name+" "+h.module)
 	}
 	for _, o := range f.options {
-		if o.host != but || o.name != "modules_enabled" {
-			all = append(all, o.host+" "+o.name+" "+strings.Join(o.texts(), " "))
+		if o.host != except || o.name != "modules_enabled" {
+			all = append(all, o.host+" "+o.name+" "+strings.Join(o.items(), " "))
 		}
 	}
 	return all
 }
 
-// disableModule takes out all that enableModule puts in.
+// disableModule removes what enableModule adds.
 func disableModule(data []byte) []byte {
 	out := strings.ReplaceAll(string(data), moduleList, "")
 	return []byte(strings.ReplaceAll(out, moduleItem, ""))
 }
 
-// lineStart returns where a line begins, of which the first is 1.
+// lineStart returns the offset of a line, counted from 1.
 func lineStart(data []byte, line int) int {
 	at := 0
 	for ; line > 1 && at < len(data); line-- {

@@ -8,80 +8,80 @@ import (
 	"strings"
 )
 
-// kind says how a file is shown, and how what was done to it is undone when somebody edited it since.
+// kind determines how a file is shown, and how changes to it are undone if it was edited later.
 type kind string
 
 const (
 	kindModule kind = "module" // the Lua module
-	kindConf   kind = "conf"   // conf.d/ppch.cfg.lua, all of which is ours
-	kindHost   kind = "host"   // a file of Prosody's configuration that is the operator's
+	kindConf   kind = "conf"   // conf.d/ppch.cfg.lua, which is all ours
+	kindHost   kind = "host"   // the operator's Prosody configuration
 	kindEnv    kind = "env"    // a .env file
 )
 
-// Plan is what is to be done, and why. Making one only reads.
-// It belongs to whoever asked for it and is not safe for concurrent use.
+// Plan is a list of changes to make. Making a plan only reads.
+// It is not safe for concurrent use.
 type Plan struct {
-	// What names the Jitsi that was found.
-	What string
-	// Notes are for the operator, who may go on without heeding them.
+	// Title names the Jitsi found.
+	Title string
+	// Notes are warnings for the operator.
 	Notes []string
-	// Next are the commands to type afterwards.
+	// Next are the commands to run afterwards.
 	Next []string
 
-	g        *ground
+	scope    *scope
 	settings settings
 	journal  *journal
 	files    []*file
 	mkdirs   []newDir
-	made     []string // of these, so far
-	// final means that the journal goes when all is done.
-	final bool
+	madeDirs []string // directories made so far
+	// uninstall means that the journal is removed at the end.
+	uninstall bool
 }
 
-// newDir is a directory that has to be made.
+// newDir is a directory to make.
 type newDir struct {
 	path string
 	owner
 }
 
-// file is a file as it is and as it is to be.
+// file is a file before and after the plan.
 type file struct {
 	path string
 	kind kind
 
-	// was is what is there now and data what is to be; nil means no such file.
-	was, data []byte
-	mode      fs.FileMode
+	// before and after are its content, nil for no file.
+	before, after []byte
+	mode          fs.FileMode
 	owner
 	edits []edit
-	// back is what uninstalling writes, nil for no file. It is was unless PPCH had been here before.
-	back *state
+	// restore is what Uninstall writes, nil for no file. It is before unless PPCH was installed earlier.
+	restore *state
 }
 
 func (f *file) changed() bool {
-	return !bytes.Equal(f.was, f.data) || (f.was == nil) != (f.data == nil)
+	return !bytes.Equal(f.before, f.after) || (f.before == nil) != (f.after == nil)
 }
 
 // edit is one change of a .env file.
 type edit struct {
-	// Key is the variable, and List whether only an item was added to its value.
+	// Key is the variable. List means that only an item was added to its value.
 	Key  string `json:"key"`
 	List bool   `json:"list,omitempty"`
-	// Old and New are the whole statement; Old is empty where there was none.
+	// Old and New are whole statements; Old is empty if there was none.
 	Old string `json:"old,omitempty"`
 	New string `json:"new"`
 }
 
-// heading stands above what is added to a .env file.
-const heading = "# For PPCH, which tells who is in a room. Written by: ppch jitsi install"
+// heading is the comment above the lines added to a .env file.
+const heading = "# PPCH shows who is in a room. Added by: ppch jitsi install"
 
 // edit changes the variable key of a .env file by change.
 func (f *file) edit(key string, list bool, change func(*EnvFile)) {
-	e := ParseEnv(f.data)
+	e := ParseEnv(f.after)
 	done := edit{Key: key, List: list}
-	if i := e.last(key); i >= 0 {
+	if i := e.lastIndex(key); i >= 0 {
 		done.Old = e.items[i].text
-	} else if !strings.Contains(string(f.data), heading) {
+	} else if !strings.Contains(string(f.after), heading) {
 		if len(e.items) > 0 {
 			e.appendLine("")
 		}
@@ -89,16 +89,16 @@ func (f *file) edit(key string, list bool, change func(*EnvFile)) {
 		f.edits = append(f.edits, edit{New: e.items[len(e.items)-1].text})
 	}
 	change(e)
-	done.New = e.items[e.last(key)].text
-	f.data = e.Bytes()
+	done.New = e.items[e.lastIndex(key)].text
+	f.after = e.Bytes()
 	f.edits = append(f.edits, done)
 }
 
-// open takes a file into the plan, by the place that a link leads to.
+// open adds a file to the plan, following links.
 func (p *Plan) open(path string, k kind) (*file, error) {
-	path, err := p.g.place(path)
+	path, err := p.scope.resolve(path)
 	if err != nil {
-		return nil, withRights(err, "root, or as whoever owns it")
+		return nil, suggestUser(err, ownerOrRoot)
 	}
 	for _, f := range p.files {
 		if f.path == path {
@@ -106,43 +106,43 @@ func (p *Plan) open(path string, k kind) (*file, error) {
 		}
 	}
 	f := &file{path: path, kind: k}
-	data, info, err := p.g.Read(path)
+	data, info, err := p.scope.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, withRights(p.g.why(err), "root, or as whoever owns it")
+		return nil, suggestUser(p.scope.withRemedy(err), ownerOrRoot)
 	default:
-		f.was, f.mode, f.owner = append([]byte{}, data...), info.Mode.Perm(), owner{info.UID, info.GID}
-		f.data = append([]byte{}, data...)
+		f.before, f.mode, f.owner = append([]byte{}, data...), info.Mode.Perm(), owner{info.UID, info.GID}
+		f.after = append([]byte{}, data...)
 	}
 	p.files = append(p.files, f)
 	return f, nil
 }
 
-// mkdir makes a directory part of the plan where there is none.
+// mkdir plans a directory unless it exists.
 func (p *Plan) mkdir(path string, o owner) {
-	if !p.g.there(path) {
+	if !p.scope.exists(path) {
 		p.mkdirs = append(p.mkdirs, newDir{path, o})
 	}
 }
 
-func (p *Plan) note(format string, args ...any) {
+func (p *Plan) addNote(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
-func (p *Plan) relative(path string) string { return relative(p.g.dir, path) }
+func (p *Plan) relative(path string) string { return relative(p.scope.dir, path) }
 
-// Empty tells whether nothing is to be done.
+// Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool {
 	for _, f := range p.files {
 		if f.changed() {
 			return false
 		}
 	}
-	return len(p.mkdirs) == 0 && !p.final
+	return len(p.mkdirs) == 0 && !p.uninstall
 }
 
-// lines splits text into its lines, each with its line feed.
+// lines splits text into lines, each with its line feed.
 func lines(data []byte) (all []string) {
 	for line := range strings.Lines(string(data)) {
 		all = append(all, line)

@@ -21,27 +21,27 @@ import (
 	"ppch/prosody"
 )
 
-// project is what Docker Compose makes of the files in a directory.
+// project is a directory as Docker Compose reads it.
 type project struct {
 	*types.Project
 	o Options
-	// env is the content of the .env file at envFile, which may be another than what is there.
+	// env is the content to assume for the .env file at envFile.
 	envFile string
 	env     []byte
 }
 
-// asked are the variables that matter here, should the environment have them and .env not.
-var asked = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
+// envVariables are the variables that matter here even if only the environment has them.
+var envVariables = append([]string{"CONFIG", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "JITSI_IMAGE_REPO", "JITSI_IMAGE_VERSION",
 	"ENABLE_BREAKOUT_ROOMS", "ENABLE_LOBBY", "PROSODY_MODE", "PROSODY_VISITOR_INDEX", "PROSODY_VISITORS_MUC_PREFIX", "VISITORS_XMPP_DOMAIN",
-	"XMPP_DOMAIN", "XMPP_MUC_DOMAIN", "XMPP_HIDDEN_DOMAIN", "XMPP_RECORDER_DOMAIN", "GLOBAL_CONFIG", globalModules}, mucModules...)
+	"XMPP_DOMAIN", "XMPP_MUC_DOMAIN", "XMPP_HIDDEN_DOMAIN", "XMPP_RECORDER_DOMAIN", "GLOBAL_CONFIG", globalModulesVariable}, mucModules...)
 
-// loadProject returns what Compose makes of the files in o.Dir with this .env.
+// loadProject reads o.Dir as Compose would with this .env.
 func loadProject(o Options, envFile string, env []byte) (*project, error) {
 	values, err := ParseEnv(env).Values(o.Lookup)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: Docker Compose refuses that, too: mend it first", envFile, err)
+		return nil, fmt.Errorf("%s: %w: Docker Compose fails as well: fix it, then run this again", envFile, err)
 	}
-	names := slices.Clone(asked)
+	names := slices.Clone(envVariables)
 	for name := range values {
 		names = append(names, name)
 	}
@@ -52,21 +52,21 @@ func loadProject(o Options, envFile string, env []byte) (*project, error) {
 	}
 	paths := composeFiles(o, values)
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%w: %s has no file of Docker Compose", ErrNotJitsi, o.Dir)
+		return nil, fmt.Errorf("%w: %s has no compose file", ErrNotJitsi, o.Dir)
 	}
 	details := types.ConfigDetails{WorkingDir: filepath.Dir(paths[0]), Environment: values}
 	for _, path := range paths {
-		content, err := o.ground.readCompose(path)
+		content, err := o.scope.readCompose(path)
 		if err != nil {
-			return nil, withRights(err, "root, or as whoever owns it")
+			return nil, suggestUser(err, ownerOrRoot)
 		}
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: path, Content: content})
 	}
-	// compose-go warns by itself of what "docker compose" will warn of anyhow.
+	// compose-go logs warnings that "docker compose" will repeat.
 	logrus.SetOutput(io.Discard)
 	p := &project{o: o, envFile: envFile, env: env}
-	// It may read further files, which these name.
-	err = o.ground.asOwner(func() (err error) {
+	// It may read other files that these name.
+	err = o.scope.asOwner(func() (err error) {
 		p.Project, err = loader.LoadWithContext(context.Background(), details, func(l *loader.Options) {
 			name := values["COMPOSE_PROJECT_NAME"]
 			if name == "" {
@@ -75,18 +75,18 @@ func loadProject(o Options, envFile string, env []byte) (*project, error) {
 				l.SetProjectName(name, true)
 			}
 			l.SkipResolveEnvironment, l.SkipResolveLabels = true, true
-			l.ResourceLoaders = append(l.ResourceLoaders, &checked{dirs: []string{details.WorkingDir}})
+			l.ResourceLoaders = append(l.ResourceLoaders, &specialFiles{dirs: []string{details.WorkingDir}})
 		})
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: mend it until \"docker compose config\" works", o.Dir, err)
+		return nil, fmt.Errorf("%s: %w: fix the compose files until \"docker compose config\" works", o.Dir, err)
 	}
 	p.ComposeFiles = paths
 	return p, nil
 }
 
-// composeFiles returns the files that Compose reads in o.Dir: those that COMPOSE_FILE names, else the usual ones.
+// composeFiles returns the files that Compose reads in o.Dir: those in COMPOSE_FILE, else the default ones.
 func composeFiles(o Options, values map[string]string) (paths []string) {
 	if named := values["COMPOSE_FILE"]; named != "" {
 		separator := values["COMPOSE_PATH_SEPARATOR"]
@@ -103,7 +103,7 @@ func composeFiles(o Options, values map[string]string) (paths []string) {
 	}
 	for _, names := range [][]string{composeNames, overrideNames} {
 		for _, name := range names {
-			if path := filepath.Join(o.Dir, name); o.ground.there(path) {
+			if path := filepath.Join(o.Dir, name); o.scope.exists(path) {
 				paths = append(paths, path)
 				break
 			}
@@ -112,23 +112,23 @@ func composeFiles(o Options, values map[string]string) (paths []string) {
 	return paths
 }
 
-// readCompose reads a file that Compose reads, which may be outside of the known folders.
-func (g *ground) readCompose(path string) ([]byte, error) {
-	if g.Has(path) {
-		return g.read(path)
+// readCompose reads a file that Compose reads, which may be outside the scope.
+func (sc *scope) readCompose(path string) ([]byte, error) {
+	if sc.Has(path) {
+		return sc.read(path)
 	}
-	return g.readElsewhere(path)
+	return sc.readAsOwner(path)
 }
 
-// checked refuses pipes and devices that "extends" and "include" name, of which some never end. It is a loader.ResourceLoader
-// that takes nothing else, so that compose-go reads what is a file itself.
-type checked struct {
-	// dirs are where the files are that compose-go read so far: relative names begin at one of them.
+// specialFiles refuses pipes and devices that "extends" and "include" name, because some never end. It is a loader.ResourceLoader
+// that accepts only these, so that compose-go reads regular files itself.
+type specialFiles struct {
+	// dirs are the directories of files that compose-go has read: names are relative to one of them.
 	dirs []string
 }
 
-// at returns the pipe or device that a name stands for, or "".
-func (c *checked) at(name string) string {
+// find returns the pipe or device of this name, or "".
+func (c *specialFiles) find(name string) string {
 	for _, dir := range c.dirs {
 		path := name
 		if !filepath.IsAbs(name) {
@@ -146,27 +146,27 @@ func (c *checked) at(name string) string {
 	return ""
 }
 
-func (c *checked) Accept(name string) bool { return c.at(name) != "" }
+func (c *specialFiles) Accept(name string) bool { return c.find(name) != "" }
 
-func (c *checked) Load(_ context.Context, name string) (string, error) {
-	_, err := folder.ReadFile(c.at(name))
+func (c *specialFiles) Load(_ context.Context, name string) (string, error) {
+	_, err := folder.ReadFile(c.find(name))
 	return "", err
 }
 
-func (c *checked) Dir(string) string { return "" }
+func (c *specialFiles) Dir(string) string { return "" }
 
-// service is a service of the project with the environment that its container gets.
+// service is a service of the project with its container's environment.
 type service struct {
 	types.ServiceConfig
-	// whole means that all variables of .env are in it, by "env_file: .env".
-	whole bool
-	// from is the first of the compose files.
-	from string
+	// allVariables means that "env_file: .env" passes all variables of .env to it.
+	allVariables bool
+	// composeFile is the first of the compose files.
+	composeFile string
 }
 
-// resolve reads the environment of a service as Compose does, with p.env in the place of .env.
-func (p *project) resolve(s types.ServiceConfig) (service, error) {
-	r := service{ServiceConfig: s, from: p.ComposeFiles[0]}
+// resolveService reads the environment of a service as Compose does, with p.env as content of .env.
+func (p *project) resolveService(s types.ServiceConfig) (service, error) {
+	r := service{ServiceConfig: s, composeFile: p.ComposeFiles[0]}
 	declared := s.Environment.Resolve(p.Environment.Resolve)
 	lookup := func(name string) (string, bool) {
 		if value, ok := p.Environment.Resolve(name); ok {
@@ -180,16 +180,16 @@ func (p *project) resolve(s types.ServiceConfig) (service, error) {
 	all := types.Mapping{}
 	for _, f := range s.EnvFiles {
 		data, err := p.env, error(nil)
-		if real, _ := p.o.ground.Real(f.Path); real == p.envFile {
-			r.whole = true
-		} else if data, err = p.o.ground.readCompose(f.Path); errors.Is(err, fs.ErrNotExist) && !bool(f.Required) {
+		if real, _ := p.o.scope.Real(f.Path); real == p.envFile {
+			r.allVariables = true
+		} else if data, err = p.o.scope.readCompose(f.Path); errors.Is(err, fs.ErrNotExist) && !bool(f.Required) {
 			continue
 		}
 		if err != nil {
 			return r, fmt.Errorf("env_file of the service %s: %w", s.Name, err)
 		}
 		if err := dotenv.ParseWithFormat(bytes.NewReader(data), f.Path, all, lookup, f.Format); err != nil {
-			return r, fmt.Errorf("env_file of the service %s: %s: %w", s.Name, f.Path, plain(err))
+			return r, fmt.Errorf("env_file of the service %s: %s: %w", s.Name, f.Path, withoutQuotedText(err))
 		}
 	}
 	r.Environment = all.ToMappingWithEquals().OverrideBy(declared)
@@ -199,10 +199,10 @@ func (p *project) resolve(s types.ServiceConfig) (service, error) {
 // has reports whether a variable of .env can reach the container.
 func (s service) has(name string) bool {
 	_, declared := s.Environment[name]
-	return declared || s.whole
+	return declared || s.allVariables
 }
 
-// get returns what Jitsi's templates take for a variable, which is a default where it isn't set, or is empty.
+// get returns a variable as Jitsi's templates do: the default if it is unset or empty.
 func (s service) get(name, def string) string {
 	if v := s.Environment[name]; v != nil && *v != "" {
 		return *v
@@ -210,19 +210,19 @@ func (s service) get(name, def string) string {
 	return def
 }
 
-// loads reports whether a variable that lists modules has ours.
+// loads reports whether a variable with a list of modules contains ours.
 func (s service) loads(name string) bool {
 	return slices.Contains(strings.Split(s.get(name, ""), ","), prosody.ModuleName)
 }
 
-// prosodyService returns the service that has the rooms.
+// prosodyService returns the service that hosts the rooms.
 func (p *project) prosodyService() (service, error) {
 	found := []service{}
 	for _, name := range p.ServiceNames() {
 		s := p.Services[name]
 		image, _, _ := strings.Cut(filepath.Base(s.Image), ":")
 		if (image == "prosody" || name == "prosody") && slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == "/config" }) {
-			r, err := p.resolve(s)
+			r, err := p.resolveService(s)
 			if err != nil {
 				return service{}, err
 			}
@@ -230,9 +230,9 @@ func (p *project) prosodyService() (service, error) {
 		}
 	}
 	if len(found) == 0 {
-		return service{}, fmt.Errorf("%w: none of the services in %s is Jitsi's Prosody: its image is …/prosody, with a volume at /config", ErrNotJitsi, p.o.Dir)
+		return service{}, fmt.Errorf("%w: no service in %s is Jitsi's Prosody, whose image is …/prosody with a volume at /config", ErrNotJitsi, p.o.Dir)
 	}
-	// Of several the one for clients has the people; the others are for bridges or visitors.
+	// Of several, people log in to the one for clients; the others are for visitors or bridges.
 	rank := func(s service) int {
 		switch mode := s.mode(); {
 		case mode == modeBrewery:
@@ -246,15 +246,15 @@ func (p *project) prosodyService() (service, error) {
 	}
 	slices.SortStableFunc(found, func(a, b service) int { return rank(a) - rank(b) })
 	if found[0].mode() == modeBrewery {
-		return service{}, fmt.Errorf("the service %s has PROSODY_MODE=%s: it connects bridges, and no people meet there; name the directory of the Prosody that people log in to", found[0].Name, modeBrewery)
+		return service{}, fmt.Errorf("the service %s has PROSODY_MODE=%s, which is for bridges and has no meetings: use the directory of the Prosody that people log in to", found[0].Name, modeBrewery)
 	}
 	return found[0], nil
 }
 
-// What PROSODY_MODE makes of docker-jitsi-meet's Prosody, if not the one that people log in to.
+// Values of PROSODY_MODE other than "client", the mode that people log in to.
 const (
-	modeVisitors = "visitors" // rooms of those who only watch
-	modeBrewery  = "brewery"  // where bridges are chosen
+	modeVisitors = "visitors" // rooms of people who only watch
+	modeBrewery  = "brewery"  // selection of bridges
 )
 
 func (s service) mode() string { return s.get("PROSODY_MODE", "client") }

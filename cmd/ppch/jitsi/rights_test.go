@@ -19,7 +19,7 @@ func rightsOf(t *testing.T, path string) string {
 	return fmt.Sprintf("%04o %d:%d", info.Mode().Perm(), st.Uid, st.Gid)
 }
 
-// Prosody doesn't start when it can't read a file of conf.d, and nobody else is to read what holds a secret.
+// Prosody doesn't start if it can't read a file in conf.d, and no other user may read a file with a secret.
 func TestInstall_FileOwnership(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -30,14 +30,14 @@ func TestInstall_FileOwnership(t *testing.T) {
 		conf, right string
 	}{
 		{"containers as uid 1000", "docker-stable-11146", func(*tree) {}, "cfg/prosody/config/conf.d", "0600 1000:1000"},
-		{"containers as uid 1000 of a Docker that isn't root", "docker-stable-11146", func(tr *tree) {
+		{"containers as uid 1000, rootless Docker", "docker-stable-11146", func(tr *tree) {
 			tr.put("cfg/storage/prosody/data/x", "")
 			tr.give("cfg/storage/prosody/data", 100999, 100999)
 		}, "cfg/prosody/config/conf.d", "0600 100999:100999"},
-		{"containers as root, who gave /config to Prosody once", "docker-stable-9457", func(tr *tree) {
+		{"containers as root, after /config was given to Prosody", "docker-stable-9457", func(tr *tree) {
 			tr.give("jitsi/cfg/prosody/config", 101, 102)
 		}, "jitsi/cfg/prosody/config/conf.d", "0600 101:102"},
-		{"a user that a compose file names", "docker-stable-11031", func(tr *tree) {
+		{"a user in a compose file", "docker-stable-11031", func(tr *tree) {
 			tr.put("jitsi/docker-compose.override.yml", "services:\n  prosody:\n    user: '1234:1235'\n")
 		}, "cfg/prosody/config/conf.d", "0600 1234:1235"},
 		{"Debian, where Prosody's group may read", "debian", func(tr *tree) {
@@ -51,7 +51,7 @@ func TestInstall_FileOwnership(t *testing.T) {
 			if got := rightsOf(t, filepath.Join(tr.root, tt.conf, "ppch.cfg.lua")); got != tt.right {
 				t.Errorf("ppch.cfg.lua got %s want %s", got, tt.right)
 			}
-			if notes := strings.Join(p.Notes, "\n"); strings.Contains(notes, "can be read by everybody") || strings.Contains(notes, "can't be") {
+			if notes := strings.Join(p.Notes, "\n"); strings.Contains(notes, "is readable by every user") || strings.Contains(notes, "can't") {
 				t.Errorf("got the notes %s", notes)
 			}
 		})
@@ -97,17 +97,17 @@ func TestInstall_KeepsRightsAndLinks(t *testing.T) {
 		t.Errorf("got %s want %s", got, before)
 	}
 	if target, err := os.Readlink(path); err != nil || target != "cfg/settings" {
-		t.Errorf("the link got %q, %v want it kept", target, err)
+		t.Errorf("the link got %q, %v want it unchanged", target, err)
 	}
 	if !strings.Contains(read(t, real), "\nPPCH_API_KEY=") {
 		t.Errorf("got %s want the settings in it", read(t, real))
 	}
 }
 
-// A file by hand that Prosody can't read would keep Jitsi from starting: the operator is told how to mend it.
+// An unreadable file would keep Jitsi from starting, so a note shows how to fix it.
 func TestInstall_NotesFilesProsodyCannotRead(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("the files have to be somebody else's")
+		t.Skip("needs files of another user")
 	}
 	tr := layOut(t, "docker-by-hand")
 	path := filepath.Join(tr.root, "cfg/prosody/config/conf.d/ppch.cfg.lua")
@@ -118,7 +118,7 @@ func TestInstall_NotesFilesProsodyCannotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n")
-	for _, want := range []string{"ppch.cfg.lua can't be read by Prosody, whose user is 1000: chown 1000 " + path, "conf.d can't be entered by Prosody, whose user is 1000: chmod o+rx " + filepath.Dir(path)} {
+	for _, want := range []string{"Prosody (user 1000) can't read ", "ppch.cfg.lua: chown 1000 " + path, "Prosody (user 1000) can't enter ", "conf.d: chmod o+rx " + filepath.Dir(path)} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("got the notes %s want %q", notes, want)
 		}

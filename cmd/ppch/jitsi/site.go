@@ -9,108 +9,108 @@ import (
 	"ppch/prosody"
 )
 
-// Options are what an operator says.
+// Options are the operator's choices.
 type Options struct {
-	// Dir is the directory of docker-jitsi-meet, where docker-compose.yml is, or /etc/prosody.
+	// Dir is the directory with docker-jitsi-meet's docker-compose.yml, or /etc/prosody.
 	Dir string
-	// Domain is Jitsi's. It says which one is meant where there are several; empty means the only one.
+	// Domain is Jitsi's domain. It selects one of several Jitsis; empty means the only one.
 	Domain string
-	// EnvFile is where PPCH's own settings go. Empty means Dir's .env for docker-jitsi-meet and Dir's ppch.env for Debian's packages.
+	// EnvFile is the file for PPCH's settings. Empty means Dir's .env for docker-jitsi-meet and Dir's ppch.env for Debian's packages.
 	EnvFile string
-	// Component is the domain of the component. Empty means that of an earlier installation, else "ppch." and Jitsi's domain.
+	// Component is the component's domain. Empty means that of an earlier installation, else "ppch." and Jitsi's domain.
 	Component string
-	// Port is where Prosody is to listen for components. 0 means where it does already, else 5347.
+	// Port is Prosody's port for components. 0 means the one that is configured, else 5347.
 	Port int
-	// Interface is the address to listen on. Empty means all for a container, which opens none to the outside, and loopback otherwise.
+	// Interface is the address to listen on. Empty means all in a container, which publishes none of them, and loopback otherwise.
 	Interface string
-	// AllowDirs are further folders that may be written to and that links may lead to, where root works in a Dir of another user.
+	// AllowDirs are additional folders that root may write to, and that links may lead to, when another user owns Dir.
 	AllowDirs []string
-	// Lookup gives the variables of the environment in which Docker Compose will run; they come before those of .env.
+	// Lookup returns a variable of the environment in which Docker Compose will run; these override .env.
 	Lookup func(name string) (value string, ok bool)
 
-	ground *ground
-	// recalled are files for settings that were named earlier.
-	recalled []string
+	scope *scope
+	// recordedEnvFiles are the settings files that the journal names.
+	recordedEnvFiles []string
 }
 
-// site is a Jitsi: what installing has to know of it, whatever its layout.
+// site is a Jitsi: what the installation needs to know about it, for both layouts.
 type site struct {
-	g *ground
-	// what is for people, such as "docker-jitsi-meet stable-11146".
-	what string
-	// confDir is the directory of which Prosody reads every *.cfg.lua, and pluginDir one where it looks for modules.
+	scope *scope
+	// description is for people, such as "docker-jitsi-meet stable-11146".
+	description string
+	// Prosody reads every *.cfg.lua in confDir, and looks for modules in pluginDir.
 	confDir, pluginDir string
-	// envFile is where PPCH's settings go.
+	// envFile is the file for PPCH's settings.
 	envFile string
-	// domain is Jitsi's own, and mucs are those of its rooms, breakout rooms and lobbies that there are, main one first.
+	// domain is Jitsi's own. mucs are the domains of its rooms, breakout rooms and lobbies, as far as they exist, main one first.
 	domain string
 	mucs   []string
-	// hidden is the domain whose occupants Jitsi's clients don't show, where recorders and transcribers log in. It may be empty.
+	// hidden is the domain of recorders and transcribers, which Jitsi's clients hide. It may be empty.
 	hidden string
-	// taken are further names that a component can't have.
-	taken []string
-	// prosodyURL is where PPCH finds the component port, but for the port.
+	// reserved are other names that a component can't have.
+	reserved []string
+	// prosodyHost is the host at which PPCH finds the component port.
 	prosodyHost string
-	// listen is the interface for the component port.
+	// listen is the default interface for the component port.
 	listen string
-	// main is what is read before conf.d: prosody.cfg.lua, or what goes into it. opened means that Prosody listens
-	// for components, on loopback and port 5347, even where nothing says so.
-	main   []*luaFile
-	opened bool
-	// kept are ports for components that a rendered prosody.cfg.lua has, and the next one may not.
-	kept []string
-	// reader is the user that reads confDir: Prosody's.
-	reader owner
+	// main is what Prosody reads before conf.d: prosody.cfg.lua, or parts of it.
+	// listensByDefault means that Prosody listens for components on loopback and port 5347 unless configured otherwise.
+	main             []*luaFile
+	listensByDefault bool
+	// otherPorts are component ports of a generated prosody.cfg.lua. The next one generated may lack them.
+	otherPorts []string
+	// prosodyUser is the user that Prosody runs as.
+	prosodyUser owner
 
-	// beside are further settings of PPCH, as they suit this Jitsi.
-	beside []setting
-	// enable changes the files that make Prosody load the module.
+	// networkSettings tell PPCH's docker-compose.yml about Jitsi's network.
+	networkSettings []setting
+	// enable plans the changes that make Prosody load the module.
 	enable func(*Plan) error
-	// next returns what to type afterwards.
-	next func(*Plan) []string
-	// undone returns what to type after uninstalling.
-	undone []string
+	// nextSteps returns the commands to run after installing.
+	nextSteps func(*Plan) []string
+	// afterUninstall are the commands to run after uninstalling.
+	afterUninstall []string
 }
 
-// modulePath is where the Lua module goes.
+// modulePath returns the path of the Lua module.
 func (s *site) modulePath() string {
 	return filepath.Join(s.pluginDir, "mod_"+prosody.ModuleName+".lua")
 }
 
-// ErrNotJitsi means that a directory is none in which Jitsi is configured.
+// ErrNotJitsi means that a directory holds no Jitsi configuration.
 var ErrNotJitsi = errors.New("no Jitsi found")
 
-// composeNames are the files by which Docker Compose knows a project, as compose-go lists them.
+// composeNames are the default names of Compose files, in compose-go's order.
 var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
-// overrideNames are those that it reads besides.
+// overrideNames are the default names of override files.
 var overrideNames = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
 
-// recognise finds out which Jitsi is in o.Dir.
-func recognise(o Options) (*site, error) {
-	g := o.ground
+// detect finds the Jitsi in o.Dir.
+func detect(o Options) (*site, error) {
+	sc := o.scope
 	for _, name := range composeNames {
-		if g.there(filepath.Join(o.Dir, name)) {
-			return docker(o)
+		if sc.exists(filepath.Join(o.Dir, name)) {
+			return detectDocker(o)
 		}
 	}
 	if env, _ := readEnv(o, filepath.Join(o.Dir, ".env")); env["COMPOSE_FILE"] != "" {
-		return docker(o) // whose files may have any name
+		return detectDocker(o) // COMPOSE_FILE may have any name
 	}
-	if g.there(filepath.Join(o.Dir, "prosody.cfg.lua")) {
-		// docker-jitsi-meet renders its configuration under this name as well.
-		if g.there(filepath.Join(o.Dir, "conf.d", "jitsi-meet.cfg.lua")) {
-			return nil, fmt.Errorf("%w: %s is what docker-jitsi-meet has for its container: name the directory with its docker-compose.yml instead", ErrNotJitsi, o.Dir)
+	if sc.exists(filepath.Join(o.Dir, "prosody.cfg.lua")) {
+		// docker-jitsi-meet's generated configuration has this name as well.
+		if sc.exists(filepath.Join(o.Dir, "conf.d", "jitsi-meet.cfg.lua")) {
+			return nil, fmt.Errorf("%w: %s is the Prosody configuration that docker-jitsi-meet generates: use the directory with its docker-compose.yml", ErrNotJitsi, o.Dir)
 		}
-		return debian(o)
+		return detectDebian(o)
 	}
-	if g.there(filepath.Join(o.Dir, "prosody", "config")) {
-		return nil, fmt.Errorf("%w: %s is the CONFIG of docker-jitsi-meet: name the directory with its docker-compose.yml instead", ErrNotJitsi, o.Dir)
+	if sc.exists(filepath.Join(o.Dir, "prosody", "config")) {
+		return nil, fmt.Errorf("%w: %s is docker-jitsi-meet's CONFIG directory: use the directory with its docker-compose.yml", ErrNotJitsi, o.Dir)
 	}
-	return nil, fmt.Errorf("%w: %s has neither docker-compose.yml (docker-jitsi-meet) nor prosody.cfg.lua (Debian's packages: /etc/prosody)", ErrNotJitsi, o.Dir)
+	return nil, fmt.Errorf("%w: %s has neither docker-compose.yml (docker-jitsi-meet) nor prosody.cfg.lua (Debian packages: /etc/prosody)", ErrNotJitsi, o.Dir)
 }
 
-// relative returns path as seen from the directory, where it is below it.
+// relative returns path relative to dir if it is below dir, else path itself.
 func relative(dir, path string) string {
 	if r, err := filepath.Rel(dir, path); err == nil && r != ".." && !strings.HasPrefix(r, "../") {
 		return r

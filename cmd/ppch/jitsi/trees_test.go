@@ -23,19 +23,19 @@ import (
 	"ppch/prosody"
 )
 
-var update = flag.Bool("update", false, "write what was got into testdata/trees, to be looked at")
+var update = flag.Bool("update", false, "update the golden files in testdata/trees")
 
-// tree is a Jitsi as people have it, laid out in a folder of its own.
+// tree is a Jitsi installation in a temporary folder.
 type tree struct {
 	root    string
 	archive *txtar.Archive
 	options jitsi.Options
 }
 
-// directive is a line of an archive's comment that says how to lay it out, or what the operator says.
+// directive matches a line in an archive's comment: an option, or a change to a file.
 var directive = regexp.MustCompile(`(?m)^([a-z-]+): (.*)$`)
 
-// layOut makes one of testdata/trees real. HOME leads into it, so tests that use it are not parallel.
+// layOut extracts one of testdata/trees. It sets HOME, so tests that use it can't be parallel.
 func layOut(t *testing.T, name string) *tree {
 	t.Helper()
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "trees", name+".txtar"))
@@ -104,7 +104,7 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// snapshot returns all that is in the tree: what each file holds, where each link leads, and modes and owners.
+// snapshot returns the whole tree: content of files, targets of links, modes and owners.
 func (tr *tree) snapshot(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -137,7 +137,7 @@ func (tr *tree) snapshot(t *testing.T) map[string]string {
 	return all
 }
 
-// install plans and does it.
+// install plans an installation and applies it.
 func (tr *tree) install(t *testing.T) *jitsi.Plan {
 	t.Helper()
 	p, err := jitsi.Install(tr.options)
@@ -162,10 +162,10 @@ func (tr *tree) uninstall(t *testing.T) *jitsi.Plan {
 	return p
 }
 
-// secrets are what was drawn by lot; a tree's own consist of one digit.
+// secrets matches random secrets. A tree's own consist of one repeated digit.
 var secrets = regexp.MustCompile(`\b([0-9a-f]{64}|[0-9a-f]{32})\b`)
 
-// plain returns a text without what differs from one run to the next, or between users.
+// plain returns a text without anything that differs between runs or users.
 func (tr *tree) plain(text string) string {
 	text = secrets.ReplaceAllStringFunc(text, func(s string) string {
 		if strings.Trim(s, s[:1]) == "" {
@@ -173,14 +173,14 @@ func (tr *tree) plain(text string) string {
 		}
 		return fmt.Sprintf("{%d random bytes}", len(s)/2)
 	})
-	text = regexp.MustCompile(`(?m)^Note: .* can be read by everybody .*\n`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`(?m)^Note: .* is readable by every user, .*\n`).ReplaceAllString(text, "")
 	lines := fmt.Sprintf("version 2.0.0, %d lines", bytes.Count(prosody.Module, []byte("\n")))
 	return strings.NewReplacer(lines, "{version and lines}", "\r\n", "{CR}\n", "\uFEFF", "{BOM}", tr.root, "{root}").Replace(text)
 }
 
-func told(p *jitsi.Plan) string {
+func render(p *jitsi.Plan) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s", p.What, p.Diff())
+	fmt.Fprintf(&b, "%s\n%s", p.Title, p.Diff())
 	for _, note := range p.Notes {
 		fmt.Fprintln(&b, "Note:", note)
 	}
@@ -194,7 +194,7 @@ func treeNames(t *testing.T) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", "trees", "*.txtar"))
 	if err != nil || len(paths) < 6 {
-		t.Fatalf("got %v, %v want at least six trees", paths, err)
+		t.Fatalf("got %v, %v want at least 6 trees", paths, err)
 	}
 	for _, path := range paths {
 		names = append(names, strings.TrimSuffix(filepath.Base(path), ".txtar"))
@@ -210,7 +210,7 @@ func TestInstall_Golden(t *testing.T) {
 			p := tr.install(t)
 			after := tr.snapshot(t)
 
-			got := &txtar.Archive{Files: []txtar.File{{Name: "want/told", Data: []byte(tr.plain(told(p)))}}}
+			got := &txtar.Archive{Files: []txtar.File{{Name: "want/output", Data: []byte(tr.plain(render(p)))}}}
 			for _, path := range slices.Sorted(maps.Keys(after)) {
 				_, text, _ := strings.Cut(after[path], "\n")
 				_, was, _ := strings.Cut(before[path], "\n")
@@ -230,7 +230,7 @@ func TestInstall_Golden(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if diff := cmp.Diff(string(txtar.Format(&txtar.Archive{Files: want})), string(txtar.Format(got))); diff != "" {
-				t.Errorf("it differs from testdata/trees/%s.txtar (-want +got):\n%s", name, diff)
+				t.Errorf("testdata/trees/%s.txtar (-want +got):\n%s", name, diff)
 			}
 		})
 	}
@@ -242,11 +242,11 @@ func TestInstall_TwiceChangesNothing(t *testing.T) {
 			tr := layOut(t, name)
 			tr.install(t)
 			once := tr.snapshot(t)
-			// Nobody types the same flags again.
+			// Without the flags of the first run.
 			tr.options = jitsi.Options{Dir: tr.options.Dir, EnvFile: tr.options.EnvFile, Lookup: tr.options.Lookup}
 			p := tr.install(t)
 			if !p.Empty() || p.Diff() != "" {
-				t.Errorf("the second time got\n%s want nothing to do", p.Diff())
+				t.Errorf("the second time got\n%s want no changes", p.Diff())
 			}
 			if diff := cmp.Diff(once, tr.snapshot(t)); diff != "" {
 				t.Errorf("the second time changed (-once +twice):\n%s", diff)
@@ -265,16 +265,16 @@ func TestUninstall_RestoresEverything(t *testing.T) {
 				t.Errorf("got the notes %q want none", p.Notes)
 			}
 			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("it is not as before (-before +after):\n%s", diff)
+				t.Errorf("not restored (-before +after):\n%s", diff)
 			}
-			if _, err := jitsi.Uninstall(tr.options); err == nil || !strings.Contains(err.Error(), "it is undone already") {
-				t.Errorf("once more got %v want it told that it is undone", err)
+			if _, err := jitsi.Uninstall(tr.options); err == nil || !strings.Contains(err.Error(), "is uninstalled already") {
+				t.Errorf("the second time got %v want \"is uninstalled already\"", err)
 			}
 		})
 	}
 }
 
-// A user's lines are what was there before.
+// A user's lines are those of the original file.
 func TestInstall_KeepsUserLines(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestInstall_KeepsUserLines(t *testing.T) {
 			before := tr.snapshot(t)
 			tr.install(t)
 			after := tr.snapshot(t)
-			// What may have been added to a list, at one of its ends.
+			// Items that may have been added at either end of a list.
 			added := strings.NewReplacer(`, "`+prosody.ModuleName+`";`, "", ` "`+prosody.ModuleName+`";`, "", ","+prosody.ModuleName, "", prosody.ModuleName, "")
 			for path, text := range before {
 				if strings.Contains(path, prosody.ModuleName) {
@@ -293,7 +293,7 @@ func TestInstall_KeepsUserLines(t *testing.T) {
 					line = strings.TrimRight(line, "\r\n")
 					_, behind, ok := strings.Cut(rest, line)
 					if !ok && !strings.Contains(line, "change-me") {
-						t.Fatalf("%s: the line %q is lost, or not at its place any more:\n%s", path, line, after[path])
+						t.Fatalf("%s: the line %q is missing or out of order:\n%s", path, line, after[path])
 					} else if ok {
 						rest = behind
 					}
@@ -308,7 +308,7 @@ func TestPlan_HidesSecrets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := layOut(t, name)
 			p := tr.install(t)
-			shown := told(p) + told(tr.uninstall(t))
+			shown := render(p) + render(tr.uninstall(t))
 			for _, hidden := range []string{"of the turn server", "of the bot", "of focus", "it costs", "change-me", "chosen by hand"} {
 				if strings.Contains(shown, hidden) {
 					t.Errorf("got %q in\n%s", hidden, shown)
@@ -318,7 +318,7 @@ func TestPlan_HidesSecrets(t *testing.T) {
 				t.Errorf("got %q in\n%s", found, shown)
 			}
 			if !bytes.Contains([]byte(shown), []byte("[hidden, new]")) {
-				t.Errorf("got %s want it told that there are new secrets", shown)
+				t.Errorf("got %s want new secrets marked", shown)
 			}
 		})
 	}

@@ -8,19 +8,19 @@ import (
 	"ppch/prosody"
 )
 
-// Uninstall plans what takes PPCH away from the Jitsi in o.Dir: every file as it was before, byte by byte,
-// if nobody changed it since; otherwise without what this program put there. It reads and changes nothing.
+// Uninstall plans to remove PPCH from the Jitsi in o.Dir. It restores each file byte for byte; from a file that was
+// edited later, it removes only what was installed. Uninstall itself only reads.
 func Uninstall(o Options) (*Plan, error) {
 	o, err := o.absolute()
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(o.ground)
+	j, err := openJournal(o.scope)
 	if err != nil {
 		return nil, err
 	}
-	o = o.recall(j)
-	s, notJitsi := recognise(o)
+	o = o.withRecorded(j)
+	s, notJitsi := detect(o)
 	if notJitsi != nil {
 		s = nil
 	}
@@ -30,50 +30,50 @@ func Uninstall(o Options) (*Plan, error) {
 		return nil, err
 	}
 	if j.empty() {
-		return nil, fmt.Errorf("%s has no .ppch/install.json: \"ppch jitsi install\" was not run there, or it is undone already", o.Dir)
+		return nil, fmt.Errorf("%s has no .ppch/install.json: PPCH was not installed there, or is uninstalled already", o.Dir)
 	}
-	p := &Plan{What: o.Dir, g: o.ground, journal: j, final: true}
-	// The other way round: what names the module goes first.
+	p := &Plan{Title: o.Dir, scope: o.scope, journal: j, uninstall: true}
+	// In reverse order: files that name the module come first.
 	for _, r := range slices.Backward(j.Records) {
 		path := j.absolute(r.Path)
-		if !isRoot() && !p.g.Has(path) {
-			// Jitsi has another configuration by now, or none: our own rights are what bounds this.
-			if _, _, err := p.g.Add("/", p.g.trusts); err != nil {
-				return nil, p.g.why(err)
+		if !isRoot() && !p.scope.Has(path) {
+			// Jitsi's configuration has moved, or is gone. Our own rights limit what this can touch.
+			if _, _, err := p.scope.Add("/", p.scope.trustsLinks); err != nil {
+				return nil, p.scope.withRemedy(err)
 			}
 		}
 		f, err := p.open(path, r.Kind)
 		if err != nil {
 			return nil, err
 		}
-		if f.was == nil {
+		if f.before == nil {
 			if r.Before != nil {
-				p.note("%s is gone, and is not brought back.", r.Path)
+				p.addNote("%s was deleted; not restored.", r.Path)
 			}
 			continue
 		}
-		if r.Before != nil && checksum(f.was) == r.Before.SHA256 {
-			continue // put back already, by a run that didn't come to its end
+		if r.Before != nil && checksum(f.before) == r.Before.SHA256 {
+			continue // restored by an earlier, interrupted run
 		}
-		data, kept, err := j.undo(&r, f.was)
+		data, kept, err := j.withoutChanges(&r, f.before)
 		if err != nil {
 			return nil, err
 		}
-		f.data = data
-		if r.Before != nil && checksum(f.was) == r.After {
+		f.after = data
+		if r.Before != nil && checksum(f.before) == r.After {
 			f.mode, f.owner = r.Before.Mode, owner{r.Before.UID, r.Before.GID}
 		}
 		p.Notes = append(p.Notes, kept...)
 	}
-	// Jitsi may have been changed, or be gone; then there is nothing to say.
+	// If Jitsi is gone, there is nothing to restart.
 	if s != nil {
-		p.Next = s.undone
+		p.Next = s.afterUninstall
 	}
 	return p, nil
 }
 
-// undo returns what a file is without what was done to it, nil for no file, and tells what stays of what was.
-func (j *journal) undo(r *record, now []byte) (data []byte, kept []string, err error) {
+// withoutChanges returns a file without the recorded changes, nil for no file, and notes on what stays.
+func (j *journal) withoutChanges(r *record, now []byte) (data []byte, kept []string, err error) {
 	if checksum(now) == r.After {
 		if r.Before == nil {
 			return nil, nil, nil
@@ -81,17 +81,17 @@ func (j *journal) undo(r *record, now []byte) (data []byte, kept []string, err e
 		data, err = j.content(r.Before)
 		return data, nil, err
 	}
-	edited := r.Path + " was edited since the installation: "
+	edited := r.Path + " was edited after the installation: "
 	switch r.Kind {
 	case kindEnv:
 		data, kept = withoutEdits(r, now)
-		kept = append([]string{edited + "only what was added is taken out."}, kept...)
+		kept = append([]string{edited + "removing only what was added."}, kept...)
 	case kindHost:
-		data, kept = disableModule(now), []string{edited + "only the module's name is taken out."}
+		data, kept = disableModule(now), []string{edited + "removing only the module's name."}
 	case kindConf:
 		data, kept = withoutLines(r, now, edited)
 	default:
-		data, kept = now, []string{edited + "it stays, and nothing loads it."}
+		data, kept = now, []string{edited + "it stays, but nothing loads it."}
 	}
 	if r.Before == nil && strings.TrimSpace(string(data)) == "" {
 		data = nil
@@ -99,11 +99,11 @@ func (j *journal) undo(r *record, now []byte) (data []byte, kept []string, err e
 	return data, kept, nil
 }
 
-// withoutEdits takes back the edits of a .env file.
+// withoutEdits reverts the edits of a .env file.
 func withoutEdits(r *record, now []byte) (data []byte, kept []string) {
 	e := ParseEnv(now)
 	for _, d := range slices.Backward(r.Edits) {
-		i := e.last(d.Key)
+		i := e.lastIndex(d.Key)
 		if d.Key == "" {
 			i = slices.IndexFunc(e.items, func(item envItem) bool { return item.text == d.New })
 		}
@@ -119,13 +119,13 @@ func withoutEdits(r *record, now []byte) (data []byte, kept []string) {
 		case d.List:
 			e.RemoveFromList(d.Key, prosody.ModuleName)
 		default:
-			kept = append(kept, fmt.Sprintf("%s in %s was changed since, and stays.", d.Key, r.Path))
+			kept = append(kept, fmt.Sprintf("%s in %s was changed after the installation and stays.", d.Key, r.Path))
 		}
 	}
 	return e.Bytes(), kept
 }
 
-// withoutLines takes out of the file that was ours the lines that still are.
+// withoutLines removes our lines from a file that was all ours.
 func withoutLines(r *record, now []byte, edited string) (data []byte, kept []string) {
 	left := []string{}
 	for _, line := range lines(now) {
@@ -135,10 +135,10 @@ func withoutLines(r *record, now []byte, edited string) (data []byte, kept []str
 	}
 	data = []byte(strings.Join(left, ""))
 	if _, err := parseLua(r.Path, data); err != nil {
-		return now, []string{edited + "it can't be told apart what is yours, so it stays. Remove it yourself, and restart Prosody."}
+		return now, []string{edited + "your changes can't be separated from ours, so it stays. Remove it yourself and restart Prosody."}
 	}
 	if strings.TrimSpace(string(data)) == "" {
 		return nil, nil
 	}
-	return data, []string{edited + "these lines of yours stay:\n" + strings.TrimRight(string(mask(kindConf, data, nil)), "\n")}
+	return data, []string{edited + "your lines stay:\n" + strings.TrimRight(string(mask(kindConf, data, nil)), "\n")}
 }

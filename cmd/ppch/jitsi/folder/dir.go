@@ -18,17 +18,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSize is more than any file has that people write.
+// MaxSize is the maximum size of a file, far above that of any handwritten one.
 const MaxSize = 16 << 20
 
-// Dir is an open folder. Its methods take the name of something in it, follow no link and never leave it,
-// even if the folder is moved or replaced meanwhile. Close it after use.
+// Dir is an open folder. Its methods take a name in the folder, follow no link and never leave the folder,
+// even if it is moved or replaced. Close it after use.
 type Dir struct {
 	file *os.File
 	path string
 }
 
-// Info is what the system says of a file, a folder or a link.
+// Info describes a file, a folder or a link.
 type Info struct {
 	Mode     fs.FileMode
 	UID, GID int
@@ -38,7 +38,7 @@ type Info struct {
 	dev, ino uint64
 }
 
-func infoOf(st *unix.Stat_t) Info {
+func newInfo(st *unix.Stat_t) Info {
 	i := Info{
 		Mode: fs.FileMode(st.Mode & 0o777),
 		UID:  int(st.Uid), GID: int(st.Gid), Size: st.Size,
@@ -56,19 +56,19 @@ func infoOf(st *unix.Stat_t) Info {
 	return i
 }
 
-// ID tells a file or folder from all others, as long as it is there.
+// ID identifies a file or folder while it exists.
 func (i Info) ID() string { return fmt.Sprintf("%d:%d", i.dev, i.ino) }
 
 // same reports whether both are the same file.
 func (i Info) same(other Info) bool { return i.dev == other.dev && i.ino == other.ino }
 
-// Path returns where the folder was when it was opened.
+// Path returns the path at which the folder was opened.
 func (d *Dir) Path() string { return d.path }
 
 // Close closes the folder.
 func (d *Dir) Close() error { return d.file.Close() }
 
-// do calls the system with the descriptor, again where a signal interrupted that.
+// do makes a system call with the descriptor, and repeats it if a signal interrupts it.
 func (d *Dir) do(call func(fd int) (int, error)) (int, error) {
 	return retry(d.file, call)
 }
@@ -84,59 +84,59 @@ func retry(f *os.File, call func(fd int) (int, error)) (int, error) {
 
 func (d *Dir) join(name string) string { return filepath.Join(d.path, name) }
 
-// fail says what failed with which path.
-func (d *Dir) fail(op, name string, err error) error {
+// pathError returns an error with the operation and the path.
+func (d *Dir) pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.join(name), Err: err}
 }
 
-// errName is for a name that would lead elsewhere.
+// errName is for a name that would lead out of the folder.
 var errName = errors.New("not the name of a file")
 
-func check(name string) error {
+func checkName(name string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return errName
 	}
 	return nil
 }
 
-// openat opens a name of the folder, which must not be a link.
+// openat opens a name in the folder, which must not be a link.
 func (d *Dir) openat(name string, flags int, mode uint32) (*os.File, error) {
-	if err := check(name); err != nil {
-		return nil, d.fail("open", name, err)
+	if err := checkName(name); err != nil {
+		return nil, d.pathError("open", name, err)
 	}
 	fd, err := d.do(func(fd int) (int, error) { return unix.Openat(fd, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode) })
 	if err != nil {
-		return nil, d.fail("open", name, err)
+		return nil, d.pathError("open", name, err)
 	}
 	return os.NewFile(uintptr(fd), d.join(name)), nil
 }
 
-// Stat returns what a name of the folder is, a link included.
+// Stat describes a name in the folder without following a link.
 func (d *Dir) Stat(name string) (Info, error) {
 	var st unix.Stat_t
-	if err := check(name); err != nil {
-		return Info{}, d.fail("stat", name, err)
+	if err := checkName(name); err != nil {
+		return Info{}, d.pathError("stat", name, err)
 	}
 	_, err := d.do(func(fd int) (int, error) { return 0, unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	if err != nil {
-		return Info{}, d.fail("stat", name, err)
+		return Info{}, d.pathError("stat", name, err)
 	}
-	return infoOf(&st), nil
+	return newInfo(&st), nil
 }
 
-// statOf returns what an open file is.
+// statOf describes an open file.
 func statOf(f *os.File) (Info, error) {
 	var st unix.Stat_t
 	if _, err := retry(f, func(fd int) (int, error) { return 0, unix.Fstat(fd, &st) }); err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return infoOf(&st), nil
+	return newInfo(&st), nil
 }
 
-// Info returns what the folder itself is.
+// Info describes the folder itself.
 func (d *Dir) Info() (Info, error) { return statOf(d.file) }
 
-// reopen opens the same folder once more.
+// reopen opens the same folder again.
 func (d *Dir) reopen() (*Dir, error) {
 	fd, err := d.do(func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) })
 	if err != nil {
@@ -145,16 +145,16 @@ func (d *Dir) reopen() (*Dir, error) {
 	return &Dir{os.NewFile(uintptr(fd), d.path), d.path}, nil
 }
 
-// Open opens a folder in the folder.
+// Open opens a subfolder.
 func (d *Dir) Open(name string) (*Dir, error) {
-	f, err := d.openat(name, search|unix.O_DIRECTORY, 0)
+	f, err := d.openat(name, searchFlags|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
 	return &Dir{f, d.join(name)}, nil
 }
 
-// Names returns what is in the folder, in no order.
+// Names returns the names in the folder, unordered.
 func (d *Dir) Names() ([]string, error) {
 	fd, err := d.do(func(fd int) (int, error) {
 		return unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -167,7 +167,7 @@ func (d *Dir) Names() ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// Writable returns an error unless files can be made and removed in the folder.
+// Writable returns an error unless files can be created and removed in the folder.
 func (d *Dir) Writable() error {
 	if _, err := d.do(func(fd int) (int, error) { return 0, unix.Faccessat(fd, ".", unix.W_OK, 0) }); err != nil {
 		return &fs.PathError{Op: "write", Path: d.path, Err: err}
@@ -175,8 +175,8 @@ func (d *Dir) Writable() error {
 	return nil
 }
 
-// Read reads a file: a regular one of at most MaxSize without NUL bytes.
-// A pipe would never end, and opening a device may do something, so that neither is even opened.
+// Read reads a regular file of at most MaxSize without NUL bytes.
+// It never opens a pipe, which may not end, or a device, which may react to being opened.
 func (d *Dir) Read(name string) ([]byte, Info, error) {
 	before, err := d.Stat(name)
 	if err != nil {
@@ -195,12 +195,12 @@ func (d *Dir) Read(name string) ([]byte, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	return data, info, d.foreign(info, path)
+	return data, info, d.checkHardLink(info, path)
 }
 
-// foreign returns an error for a file that root reads here, and whose other name may be anywhere:
-// without protected_hardlinks (proc(5)) any user can give another user's file a name in a folder of their own.
-func (d *Dir) foreign(info Info, path string) error {
+// checkHardLink returns an error if root reads a file with another name that may be anywhere:
+// without protected_hardlinks (proc(5)) any user can link another user's file into their own folder.
+func (d *Dir) checkHardLink(info Info, path string) error {
 	if info.links < 2 || os.Geteuid() != 0 {
 		return nil
 	}
@@ -211,7 +211,7 @@ func (d *Dir) foreign(info Info, path string) error {
 	return err
 }
 
-// ReadFile reads the file at a path that may lead anywhere, through any link. Like Dir.Read it takes regular files only.
+// ReadFile reads the file at any path, through any link. Like Dir.Read it reads only regular files.
 func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -229,7 +229,7 @@ func ReadFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// read reads an open file if it is one to be read.
+// read reads an open file if it is readable.
 func read(f *os.File, path string) ([]byte, Info, error) {
 	info, err := statOf(f)
 	if err != nil {
@@ -246,7 +246,7 @@ func read(f *os.File, path string) ([]byte, Info, error) {
 		return nil, Info{}, tooLarge(path, int64(len(data)))
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return nil, Info{}, fmt.Errorf("%s is no text: its byte %d is NUL", path, i)
+		return nil, Info{}, fmt.Errorf("%s is not a text file: byte %d is NUL", path, i)
 	}
 	return data, info, nil
 }
@@ -265,19 +265,19 @@ func (i Info) readable(path string) error {
 	return nil
 }
 
-func notAFile(path string) error { return fmt.Errorf("%s is no file, but a pipe or a device", path) }
+func notAFile(path string) error { return fmt.Errorf("%s is a pipe or a device, not a file", path) }
 
 func tooLarge(path string, size int64) error {
-	return fmt.Errorf("%s is larger than any that is meant here: %d bytes", path, size)
+	return fmt.Errorf("%s is too large: %d bytes, the maximum is %d", path, size, MaxSize)
 }
 
-// Mkdir makes a folder in the folder and opens it. Negative numbers leave it ours.
+// Mkdir makes a subfolder and opens it. With negative IDs it belongs to us.
 func (d *Dir) Mkdir(name string, mode fs.FileMode, uid, gid int) (*Dir, error) {
-	if err := check(name); err != nil {
-		return nil, d.fail("mkdir", name, err)
+	if err := checkName(name); err != nil {
+		return nil, d.pathError("mkdir", name, err)
 	}
 	if _, err := d.do(func(fd int) (int, error) { return 0, unix.Mkdirat(fd, name, 0o700) }); err != nil {
-		return nil, d.fail("mkdir", name, err)
+		return nil, d.pathError("mkdir", name, err)
 	}
 	f, err := d.openat(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -292,7 +292,7 @@ func (d *Dir) Mkdir(name string, mode fs.FileMode, uid, gid int) (*Dir, error) {
 	return made, nil
 }
 
-// finish gives away a folder that was just made: it is ours and empty, or it isn't that one.
+// finish sets owner and mode of a new folder. If it isn't ours and empty, it was swapped.
 func (d *Dir) finish(mode fs.FileMode, uid, gid int) error {
 	info, err := d.Info()
 	if err != nil {
@@ -305,18 +305,18 @@ func (d *Dir) finish(mode fs.FileMode, uid, gid int) error {
 	if info.UID != os.Geteuid() || len(names) > 0 {
 		return &fs.PathError{Op: "mkdir", Path: d.path, Err: errSwapped}
 	}
-	if err := give(d.file, info, uid, gid); err != nil {
+	if err := chown(d.file, info, uid, gid); err != nil {
 		return err
 	}
 	return d.file.Chmod(mode)
 }
 
-// errSwapped means that something else came into the place of what was just made.
-var errSwapped = errors.New("something else came into its place meanwhile: find out what writes there, and run this again")
+// errSwapped means that another process replaced a new file or folder.
+var errSwapped = errors.New("another process replaced it: find out which one writes there, then run this again")
 
-// give makes an open file another user's, if it isn't. Only root can.
-func give(f *os.File, is Info, uid, gid int) error {
-	if os.Geteuid() != 0 || uid < 0 || is.UID == uid && is.GID == gid {
+// chown changes the owner of an open file if necessary. Only root can.
+func chown(f *os.File, info Info, uid, gid int) error {
+	if os.Geteuid() != 0 || uid < 0 || info.UID == uid && info.GID == gid {
 		return nil
 	}
 	return f.Chown(uid, gid)
@@ -329,27 +329,27 @@ func (d *Dir) Remove(name string) error { return d.unlink(name, 0) }
 func (d *Dir) RemoveDir(name string) error { return d.unlink(name, unix.AT_REMOVEDIR) }
 
 func (d *Dir) unlink(name string, flags int) error {
-	if err := check(name); err != nil {
-		return d.fail("remove", name, err)
+	if err := checkName(name); err != nil {
+		return d.pathError("remove", name, err)
 	}
 	if _, err := d.do(func(fd int) (int, error) { return 0, unix.Unlinkat(fd, name, flags) }); err != nil {
-		return d.fail("remove", name, err)
+		return d.pathError("remove", name, err)
 	}
 	return nil
 }
 
-// Staged is a file that is written and on the disk, beside its place.
-// The folder that it is in has to stay open until Replace or Discard.
+// Staged is a file written to disk next to its destination.
+// Its folder must stay open until Replace or Discard.
 type Staged struct {
 	dir        *Dir
 	file       *os.File
 	temp, name string
 }
 
-// Stage writes a file that is to come to name. Its mode and owner are set by its descriptor; negative numbers leave it ours.
+// Stage writes a file for the destination name, with mode and owner. With negative IDs it belongs to us.
 func (d *Dir) Stage(name string, data []byte, mode fs.FileMode, uid, gid int) (*Staged, error) {
-	if err := check(name); err != nil {
-		return nil, d.fail("write", name, err)
+	if err := checkName(name); err != nil {
+		return nil, d.pathError("write", name, err)
 	}
 	s := &Staged{dir: d, name: name, temp: "." + name + strconv.FormatUint(rand.Uint64()|1<<63, 10)} // #nosec G404 -- it needn't be secret
 	var err error
@@ -361,13 +361,13 @@ func (d *Dir) Stage(name string, data []byte, mode fs.FileMode, uid, gid int) (*
 		info, err = statOf(s.file)
 	}
 	if err == nil {
-		err = give(s.file, info, uid, gid)
+		err = chown(s.file, info, uid, gid)
 	}
 	if err == nil {
 		err = s.file.Chmod(mode)
 	}
 	if err == nil {
-		err = s.file.Sync() // what doesn't fit on the disk is known here at the latest
+		err = s.file.Sync() // reports a full disk at the latest
 	}
 	if err != nil {
 		s.Discard()
@@ -376,7 +376,7 @@ func (d *Dir) Stage(name string, data []byte, mode fs.FileMode, uid, gid int) (*
 	return s, nil
 }
 
-// Replace puts the file into its place, whatever is there: a link is replaced, and not followed.
+// Replace moves the file to its destination and replaces what is there. It doesn't follow a link.
 func (s *Staged) Replace() error {
 	defer s.file.Close()
 	d := s.dir
@@ -389,25 +389,25 @@ func (s *Staged) Replace() error {
 		return err
 	}
 	if there, err := d.Stat(s.name); err != nil || !there.same(written) {
-		return d.fail("write", s.name, errSwapped)
+		return d.pathError("write", s.name, errSwapped)
 	}
 	return nil
 }
 
-// Discard removes the file unless it was put into its place.
+// Discard removes the file unless Replace has moved it.
 func (s *Staged) Discard() {
 	_ = s.dir.Remove(s.temp)
 	_ = s.file.Close()
 }
 
-// leftover is the rest of the name of what was staged beside a file.
-var leftover = regexp.MustCompile(`^[0-9]+$`)
+// stagedSuffix is what the name of a staged file ends with.
+var stagedSuffix = regexp.MustCompile(`^[0-9]+$`)
 
-// Sweep removes what a killed run staged for a name and left behind.
+// Sweep removes files that a killed run staged for a name.
 func (d *Dir) Sweep(name string) {
-	names, _ := d.Names() // what can't be seen stays
+	names, _ := d.Names() // best effort
 	for _, n := range names {
-		if rest, ok := strings.CutPrefix(n, "."+name); ok && leftover.MatchString(rest) {
+		if rest, ok := strings.CutPrefix(n, "."+name); ok && stagedSuffix.MatchString(rest) {
 			_ = d.Remove(n)
 		}
 	}

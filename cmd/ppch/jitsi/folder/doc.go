@@ -1,7 +1,7 @@
-// Package folder reads and writes the files of a few known folders while others may change what is in them.
+// Package folder reads and writes files in a few known folders whose contents other users may change at the same time.
 //
-// Root installs into folders of other users, who can swap a file for a link at any moment. So no path is given
-// to the system as a whole: each step is taken from one open folder to the next (openat), a link is looked at before
-// it is followed, and what is created is changed by its descriptor.
-// A file is read only if it is a regular one. What is written goes beside its place and is renamed.
+// Root installs into folders of other users, who can swap a file for a link at any moment. So the system never gets
+// a whole path: each step opens a name in an open folder (openat), checks a link before following it, and changes a new
+// file by its descriptor.
+// Only regular files are read. A new file is written next to its destination and renamed.
 package folder

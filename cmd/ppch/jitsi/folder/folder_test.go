@@ -16,8 +16,8 @@ func anyone(int) bool { return true }
 
 func me(uid int) bool { return uid == os.Geteuid() }
 
-// world returns a folder that is known, and one beside it that isn't.
-func world(t *testing.T, trust func(int) bool) (s *folder.Set, known, outside string) {
+// newSet returns a set with one known folder, and the path of a folder outside it.
+func newSet(t *testing.T, trust func(int) bool) (s *folder.Set, known, outside string) {
 	t.Helper()
 	root := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	known, outside = filepath.Join(root, "known"), filepath.Join(root, "outside")
@@ -63,7 +63,7 @@ func must2[T, U any](v T, _ U, err error) func(*testing.T) T { return must(v, er
 
 func TestSet_FollowsTrustedLinksThatEndInside(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, me)
+	s, known, outside := newSet(t, me)
 	for _, tt := range []struct{ name, target, rest, want string }{
 		{"relative", "file", "", "inside"},
 		{"absolute", filepath.Join(known, "sub", "file"), "", "below"},
@@ -72,12 +72,12 @@ func TestSet_FollowsTrustedLinksThatEndInside(t *testing.T) {
 		{"up and down", "sub/../../known/file", "", "inside"},
 		{"a chain", "relative", "", "inside"},
 		{"the folder itself", known, "file", "inside"},
-		{"out", "../outside/file", "", "leads outside, to " + filepath.Join(outside, "file")},
-		{"out by a chain", "out", "", "leads outside"},
-		{"out absolutely", filepath.Join(outside, "file"), "", "leads outside"},
-		{"out by a folder", outside, "file", "leads outside"},
+		{"out", "../outside/file", "", "is a link out of the allowed folders, to " + filepath.Join(outside, "file")},
+		{"out by a chain", "out", "", "is a link out of the allowed folders"},
+		{"out absolutely", filepath.Join(outside, "file"), "", "is a link out of the allowed folders"},
+		{"out by a folder", outside, "file", "is a link out of the allowed folders"},
 		{"a ring", "a ring", "", "too many levels"},
-		{"a pipe elsewhere", "/dev/zero", "", "is no file, but a pipe or a device"},
+		{"a pipe elsewhere", "/dev/zero", "", "is a pipe or a device, not a file"},
 		{"nowhere", "gone", "", "no such file"},
 	} {
 		path := filepath.Join(known, tt.name)
@@ -91,7 +91,7 @@ func TestSet_FollowsTrustedLinksThatEndInside(t *testing.T) {
 
 func TestSet_OnlyTrustedLinksAreFollowed(t *testing.T) {
 	t.Parallel()
-	s, known, _ := world(t, func(int) bool { return false })
+	s, known, _ := newSet(t, func(int) bool { return false })
 	link(t, "file", filepath.Join(known, "link"))
 	link(t, "sub", filepath.Join(known, "dir"))
 	for _, path := range []string{"link", "dir/file"} {
@@ -107,7 +107,7 @@ func TestSet_OnlyTrustedLinksAreFollowed(t *testing.T) {
 
 func TestSet_PathsOutsideAreRefused(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	for _, path := range []string{outside + "/file", known + "/../outside/file", known + "x", "/etc/passwd", "file", "", known + "/sub/../../outside/file"} {
 		var refused *folder.OutsideError
 		if _, _, err := s.Read(path); !errors.As(err, &refused) {
@@ -118,26 +118,26 @@ func TestSet_PathsOutsideAreRefused(t *testing.T) {
 		t.Error("a NUL byte in a path got no error")
 	}
 	if _, _, err := s.Read(known); !errors.Is(err, syscall.EISDIR) {
-		t.Errorf("the folder itself got %v want that it is one", err)
+		t.Errorf("the folder itself got %v want EISDIR", err)
 	}
 }
 
-// The open folder counts, and not what came into its place.
+// The open folder counts, not the one that has replaced it.
 func TestSet_KnowsAFolderAndNotItsName(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	if err := os.Rename(known, known+".away"); err != nil {
 		t.Fatal(err)
 	}
 	link(t, outside, known)
 	if data, _, err := s.Read(filepath.Join(known, "file")); string(data) != "inside" {
-		t.Errorf("got %q, %v want what was there", data, err)
+		t.Errorf("got %q, %v want the original folder's file", data, err)
 	}
 }
 
 func TestDir_NamesLeadNowhereElse(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	d := must(s.OpenDir(known))(t)
 	defer d.Close()
 	link(t, filepath.Join(outside, "file"), filepath.Join(known, "link"))
@@ -153,17 +153,17 @@ func TestDir_NamesLeadNowhereElse(t *testing.T) {
 		_, err2 := d.Stage(name, nil, 0o600, -1, -1)
 		_, err3 := d.Mkdir(name, 0o700, -1, -1)
 		if err == nil || err2 == nil || err3 == nil || d.Remove(name) == nil || d.RemoveDir(name) == nil {
-			t.Errorf("%q was taken for a name", name)
+			t.Errorf("%q was accepted as a name", name)
 		}
 	}
 	if got := string(must(os.ReadFile(filepath.Join(outside, "file")))(t)); got != "outside" {
-		t.Errorf("got %q want it untouched", got)
+		t.Errorf("got %q want it unchanged", got)
 	}
 }
 
 func TestDir_ReadsRegularFilesOnly(t *testing.T) {
 	t.Parallel()
-	s, known, _ := world(t, anyone)
+	s, known, _ := newSet(t, anyone)
 	d := must(s.OpenDir(known))(t)
 	defer d.Close()
 	if err := syscall.Mkfifo(filepath.Join(known, "pipe"), 0o600); err != nil {
@@ -175,8 +175,8 @@ func TestDir_ReadsRegularFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"pipe": "is no file, but a pipe or a device", "sub": "is a directory", "nul": "its byte 3 is NUL",
-		"large": "is larger than any that is meant here: 16777217 bytes", "gone": "no such file",
+		"pipe": "is a pipe or a device, not a file", "sub": "is a directory", "nul": "byte 3 is NUL",
+		"large": "is too large: 16777217 bytes", "gone": "no such file",
 	} {
 		_, _, err := d.Read(name)
 		_, err2 := folder.ReadFile(filepath.Join(known, name))
@@ -190,14 +190,14 @@ func TestDir_ReadsRegularFilesOnly(t *testing.T) {
 
 func TestStage_ReplacesAtOnceAndLeavesNothing(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	d := must(s.OpenDir(known))(t)
 	defer d.Close()
 	link(t, filepath.Join(outside, "file"), filepath.Join(known, "link"))
 	for _, name := range []string{"file", "link", "new"} {
 		staged := must(d.Stage(name, []byte("written"), 0o640, -1, -1))(t)
 		if data, _, _ := d.Read(name); string(data) == "written" {
-			t.Errorf("%s is there before its time", name)
+			t.Errorf("%s was replaced too early", name)
 		}
 		if err := staged.Replace(); err != nil {
 			t.Fatal(err)
@@ -222,7 +222,7 @@ func TestStage_ReplacesAtOnceAndLeavesNothing(t *testing.T) {
 
 func TestStage_NoticesWhatIsSwapped(t *testing.T) {
 	t.Parallel()
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	d := must(s.OpenDir(known))(t)
 	defer d.Close()
 	staged := must(d.Stage("file", []byte("a secret"), 0o600, -1, -1))(t)
@@ -232,21 +232,21 @@ func TestStage_NoticesWhatIsSwapped(t *testing.T) {
 			link(t, filepath.Join(outside, "file"), filepath.Join(known, name))
 		}
 	}
-	if err := staged.Replace(); err == nil || !strings.Contains(err.Error(), "something else came into its place meanwhile") {
-		t.Errorf("got %v want it noticed", err)
+	if err := staged.Replace(); err == nil || !strings.Contains(err.Error(), "another process replaced it") {
+		t.Errorf("got %v want an error", err)
 	}
 	info := must(os.Stat(filepath.Join(outside, "file")))(t)
 	if got := string(must(os.ReadFile(filepath.Join(outside, "file")))(t)); got != "outside" || info.Mode() != 0o644 {
-		t.Errorf("got %q %s want it untouched", got, info.Mode())
+		t.Errorf("got %q %s want it unchanged", got, info.Mode())
 	}
 }
 
 func TestDir_RootReadsNoHardLinkToAFileOfAnother(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("it is for root")
+		t.Skip("needs root")
 	}
-	s, known, outside := world(t, anyone)
+	s, known, outside := newSet(t, anyone)
 	must(0, os.Link(filepath.Join(outside, "file"), filepath.Join(known, "hard")))(t)
 	must(0, os.Chown(known, 65534, 65534))(t)
 	if _, _, err := s.Read(filepath.Join(known, "hard")); err == nil || !strings.Contains(err.Error(), "is a hard link to a file of user 0: put a copy there") {
@@ -257,9 +257,9 @@ func TestDir_RootReadsNoHardLinkToAFileOfAnother(t *testing.T) {
 func TestAs_ReadsWithTheRightsOfAnother(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("it is for root")
+		t.Skip("needs root")
 	}
-	_, known, outside := world(t, anyone)
+	_, known, outside := newSet(t, anyone)
 	must(0, os.Chmod(filepath.Join(outside, "file"), 0o600))(t)
 	for dir := known; dir != "/"; dir = filepath.Dir(dir) {
 		if info := must(os.Stat(dir))(t); info.Mode()&0o001 == 0 {
@@ -274,9 +274,9 @@ func TestAs_ReadsWithTheRightsOfAnother(t *testing.T) {
 		return err
 	})
 	if !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("root's file got %v want that it can't be read", err)
+		t.Errorf("root's file got %v want a permission error", err)
 	}
 	if _, err := folder.ReadFile(filepath.Join(outside, "file")); err != nil {
-		t.Errorf("afterwards got %v want our own rights", err)
+		t.Errorf("after As got %v want our own rights back", err)
 	}
 }

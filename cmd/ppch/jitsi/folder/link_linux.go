@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// search opens a folder to go through it, for which its names needn't be readable.
-const search = unix.O_PATH
+// searchFlags open a folder for traversal, which needs no permission to list it.
+const searchFlags = unix.O_PATH
 
-// readLink returns where a link leads and whose it is. Both are of one link, whatever is swapped meanwhile: it is held open.
+// readLink returns target and owner of a link. It opens the link, so that both belong to the same one.
 func readLink(d *Dir, name string) (target string, uid int, err error) {
 	f, err := d.openat(name, unix.O_PATH, 0)
 	if err != nil {
@@ -21,12 +21,12 @@ func readLink(d *Dir, name string) (target string, uid int, err error) {
 		return "", 0, err
 	}
 	if info.Mode&fs.ModeSymlink == 0 {
-		return "", 0, d.fail("open", name, errSwapped)
+		return "", 0, d.pathError("open", name, errSwapped)
 	}
 	buf := make([]byte, unix.PathMax)
 	n, err := retry(f, func(fd int) (int, error) { return unix.Readlinkat(fd, "", buf) })
 	if err != nil {
-		return "", 0, d.fail("readlink", name, err)
+		return "", 0, d.pathError("readlink", name, err)
 	}
 	return string(buf[:n]), info.UID, nil
 }

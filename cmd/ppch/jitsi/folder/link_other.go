@@ -4,10 +4,10 @@ package folder
 
 import "golang.org/x/sys/unix"
 
-// search opens a folder to go through it.
-const search = unix.O_RDONLY
+// searchFlags open a folder for traversal.
+const searchFlags = unix.O_RDONLY
 
-// readLink returns where a link leads and whose it is.
+// readLink returns target and owner of a link.
 func readLink(d *Dir, name string) (target string, uid int, err error) {
 	info, err := d.Stat(name)
 	if err != nil {
@@ -16,7 +16,7 @@ func readLink(d *Dir, name string) (target string, uid int, err error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := d.do(func(fd int) (int, error) { return unix.Readlinkat(fd, name, buf) })
 	if err != nil {
-		return "", 0, d.fail("readlink", name, err)
+		return "", 0, d.pathError("readlink", name, err)
 	}
 	return string(buf[:n]), info.UID, nil
 }

@@ -4,7 +4,7 @@ package folder
 
 import "errors"
 
-// As calls f with the rights that a user has to files. It is for Linux alone.
+// As works on Linux only.
 func As(int, int, func() error) error {
-	return errors.New("the rights of another user can't be taken on this system: run this as that user")
+	return errors.New("this system can't assume the rights of another user: run this as that user")
 }

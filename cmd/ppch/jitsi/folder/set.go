@@ -11,24 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is the known folders. Its methods take absolute paths of what is in them, through links that are trusted
-// and end in a known folder; for anything else they return a *LinkError or an *OutsideError.
+// Set is the known folders. Its methods take absolute paths in them, through trusted links that end in a known folder;
+// for other paths they return a *LinkError or an *OutsideError.
 // It isn't safe for concurrent use.
 type Set struct {
 	trust func(uid int) bool
 	known []known
 }
 
-// known is a folder and the paths that it goes by: the one without links, and the one that it was added by.
+// known is a folder with its paths: the one without links, and the one given to Add.
 type known struct {
 	dir   *Dir
 	paths []string
 }
 
-// maxLinks is how many links may be on one way, as Linux has it.
+// maxLinks is the maximum number of links in a path, as on Linux.
 const maxLinks = 40
 
-// New returns a Set without folders. trust says whose links are followed.
+// New returns a Set without folders. It follows links of users that trust accepts.
 func New(trust func(uid int) bool) *Set { return &Set{trust: trust} }
 
 // Close closes all folders.
@@ -39,31 +39,31 @@ func (s *Set) Close() {
 	s.known = nil
 }
 
-// LinkError is for a link that isn't followed.
+// LinkError is for a link that is not followed.
 type LinkError struct {
 	Path, Target string
-	// UID is whose link it is.
+	// UID is the link's owner.
 	UID int
-	// Outside means that the link is trusted, and leads out of the known folders.
+	// Outside means that the link is trusted, but leads out of the known folders.
 	Outside bool
 }
 
 func (e *LinkError) Error() string {
 	if e.Outside {
-		return fmt.Sprintf("%s is a link that leads outside, to %s", e.Path, e.Target)
+		return fmt.Sprintf("%s is a link out of the allowed folders, to %s", e.Path, e.Target)
 	}
-	return fmt.Sprintf("%s is a link of user %d, to %s, and isn't followed", e.Path, e.UID, e.Target)
+	return fmt.Sprintf("%s is a link of user %d to %s and is not followed", e.Path, e.UID, e.Target)
 }
 
-// OutsideError is for a path that is in no known folder.
+// OutsideError is for a path outside the known folders.
 type OutsideError struct{ Path string }
 
-func (e *OutsideError) Error() string { return e.Path + " is in none of the folders that are meant" }
+func (e *OutsideError) Error() string { return e.Path + " is outside the allowed folders" }
 
-// Add opens a folder and makes it a known one. trust says whose links on the way are followed.
-// It returns the path without links, and whose the folders on it are, from / on.
+// Add opens a folder and adds it to the known ones. It follows links of users that trust accepts.
+// It returns the path without links, and the owners of the folders on it, from / on.
 func (s *Set) Add(path string, trust func(uid int) bool) (real string, owners []int, err error) {
-	f, err := os.OpenFile("/", search|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	f, err := os.OpenFile("/", searchFlags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Set) Add(path string, trust func(uid int) bool) (real string, owners []
 		return "", nil, err
 	}
 	d, err := root.reopen()
-	for _, name := range append(names(real), "") {
+	for _, name := range append(splitPath(real), "") {
 		if err != nil {
 			return "", nil, err
 		}
@@ -95,12 +95,12 @@ func (s *Set) Add(path string, trust func(uid int) bool) (real string, owners []
 	return real, owners, nil
 }
 
-// names splits a path.
-func names(path string) []string {
+// splitPath splits a path into names.
+func splitPath(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// within returns the innermost known folder that a path is in, and the names from there on.
+// within returns the innermost known folder that contains a path, and the names from there on.
 func (s *Set) within(path string) (dir *Dir, rest []string) {
 	longest := -1
 	for _, k := range s.known {
@@ -108,7 +108,7 @@ func (s *Set) within(path string) (dir *Dir, rest []string) {
 			if r, err := filepath.Rel(folder, path); err == nil && r != ".." && !strings.HasPrefix(r, "../") && len(folder) > longest {
 				dir, longest, rest = k.dir, len(folder), nil
 				if r != "." {
-					rest = names(r)
+					rest = splitPath(r)
 				}
 			}
 		}
@@ -116,14 +116,14 @@ func (s *Set) within(path string) (dir *Dir, rest []string) {
 	return dir, rest
 }
 
-// Has reports whether a path is in a known folder, or is one, going by the path alone.
+// Has reports whether a path is a known folder or in one, judging by the path alone.
 func (s *Set) Has(path string) bool {
 	dir, _ := s.within(filepath.Clean(path))
 	return dir != nil
 }
 
-// Locate returns the open folder that a path ends in, and the name there, with all links followed, one at the end included.
-// Nothing of that name needs to be there. The caller closes the folder.
+// Locate returns the last folder of a path, open, and the name in it, after following all links, a final one included.
+// The name need not exist. The caller closes the folder.
 func (s *Set) Locate(path string) (*Dir, string, error) {
 	d, name, err := s.locate(path)
 	if err == nil && name == "" {
@@ -133,7 +133,7 @@ func (s *Set) Locate(path string) (*Dir, string, error) {
 	return d, name, err
 }
 
-// locate is Locate, with no name for a path that is a known folder itself.
+// locate is Locate, but returns an empty name for a known folder itself.
 func (s *Set) locate(path string) (*Dir, string, error) {
 	if strings.ContainsRune(path, 0) {
 		return nil, "", &fs.PathError{Op: "open", Path: path, Err: errName}
@@ -161,7 +161,7 @@ func (s *Set) locate(path string) (*Dir, string, error) {
 	return nil, "", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 }
 
-// follow goes from a folder on as far as the last name, or to a link: then it returns that, and what comes after it as the name.
+// follow opens folders up to the last name, or up to a link. Then it returns the link, and the rest of the path as name.
 func (s *Set) follow(from *Dir, rest []string) (d *Dir, name string, link *LinkError, err error) {
 	if d, err = from.reopen(); err != nil || len(rest) == 0 {
 		return d, "", nil, err
@@ -185,10 +185,10 @@ func (s *Set) follow(from *Dir, rest []string) (d *Dir, name string, link *LinkE
 	return d, rest[len(rest)-1], nil, nil
 }
 
-// link returns a trusted link, nil where there is something else or nothing, or what is wrong with the link.
+// link returns the trusted link of this name, nil if it is no link, or an error for an untrusted one.
 func (s *Set) link(d *Dir, name string) (*LinkError, error) {
 	if info, err := d.Stat(name); err != nil || info.Mode&fs.ModeSymlink == 0 {
-		return nil, nil //nolint:nilerr // opening it will say so
+		return nil, nil //nolint:nilerr // opening it will report the error
 	}
 	target, uid, err := readLink(d, name)
 	if err != nil {
@@ -224,7 +224,7 @@ func (s *Set) OpenDir(path string) (*Dir, error) {
 	return d.Open(name)
 }
 
-// Stat returns what a path leads to.
+// Stat describes what a path leads to.
 func (s *Set) Stat(path string) (Info, error) {
 	d, name, err := s.locate(path)
 	if err != nil {
