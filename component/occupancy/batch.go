@@ -78,8 +78,8 @@ func (f RoomFacts) clone() RoomFacts {
 	return f
 }
 
-// unnamed returns f without what people write.
-func (f RoomFacts) unnamed() RoomFacts {
+// withoutNames returns f without what people write.
+func (f RoomFacts) withoutNames() RoomFacts {
 	f = f.clone()
 	f.Subject = ""
 	for i := range f.Breakouts {
@@ -90,11 +90,11 @@ func (f RoomFacts) unnamed() RoomFacts {
 
 func (f RoomFacts) equal(g RoomFacts) bool {
 	return f.CreatedAt.Equal(g.CreatedAt) && f.Stamp.Equal(g.Stamp) && f.MeetingID == g.MeetingID && f.Subject == g.Subject &&
-		f.Password == g.Password && f.MembersOnly == g.MembersOnly && sameNumber(f.Visitors, g.Visitors) &&
+		f.Password == g.Password && f.MembersOnly == g.MembersOnly && equalNumbers(f.Visitors, g.Visitors) &&
 		f.Lobby == g.Lobby && slices.Equal(f.Breakouts, g.Breakouts)
 }
 
-// sameNumber reports whether two numbers, each nil where it isn't known, are the same.
-func sameNumber(a, b *int) bool {
+// equalNumbers reports whether two numbers, each nil where it isn't known, are the same.
+func equalNumbers(a, b *int) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }

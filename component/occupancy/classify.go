@@ -34,16 +34,16 @@ type Trust struct {
 func Classify(o *Occupant, t Trust) Kind {
 	domain := host(o.RealJID)
 	hidden := slices.Contains(t.Hidden, domain)
-	machine, marked := machinery(o.Marks)
+	machine, marked := claimedKind(o.Marks)
 	switch {
-	case t.leads(o):
+	case t.isFocus(o):
 		return KindFocus
-	case startsWithAny(o.RealJID, t.Recorders):
+	case hasAnyPrefix(o.RealJID, t.Recorders):
 		if machine == KindSIPVideo {
 			return machine
 		}
 		return KindRecorder
-	case startsWithAny(o.RealJID, t.Transcribers):
+	case hasAnyPrefix(o.RealJID, t.Transcribers):
 		return KindTranscriber
 	case marked && domain != "" && (hidden || domain == t.Focus):
 		return machine
@@ -61,9 +61,9 @@ func Classify(o *Occupant, t Trust) Kind {
 	return KindUser
 }
 
-// machinery returns what an occupant claims to be, and false if it claims nothing.
+// claimedKind returns what an occupant claims to be, and false if it claims nothing.
 // Jigasi marks itself as such when it transcribes, too, so Jicofo asks for the transcriber first (JitsiMeetConferenceImpl, getDebugState).
-func machinery(m Marks) (Kind, bool) {
+func claimedKind(m Marks) (Kind, bool) {
 	switch {
 	case m.Has(MarkTranscriber):
 		return KindTranscriber, true
@@ -75,13 +75,13 @@ func machinery(m Marks) (Kind, bool) {
 	return "", false
 }
 
-// leads reports whether an occupant is Jicofo, whose nick is the name of its account.
-func (t Trust) leads(o *Occupant) bool {
+// isFocus reports whether an occupant is Jicofo, whose nick is the name of its account.
+func (t Trust) isFocus(o *Occupant) bool {
 	bare, _, _ := strings.Cut(o.RealJID, "/")
 	return t.Jicofo != "" && bare == t.Jicofo || o.ID == "focus" && localpart(o.RealJID) == "focus"
 }
 
-func startsWithAny(address string, prefixes []string) bool {
+func hasAnyPrefix(address string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return p != "" && strings.HasPrefix(address, p) })
 }
 

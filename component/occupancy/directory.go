@@ -25,44 +25,44 @@ type Directory struct {
 	MaxStaleness time.Duration
 
 	// watched never changes; main domain first.
-	watched []*watched
+	domains []*mucDomain
 
 	statusChanged chan struct{} // wakes Run
 	unanswered    chan struct{}
 
 	// writing is held by whoever changes anything, from the beginning to the end of a change.
 	// Its holder may read everything without mu, and may write to the copies that aren't served yet.
-	writing sync.Mutex
+	writeMu sync.Mutex
 
 	// mu protects what readers see: served copies, their times, statuses, the sequence of events, and the subscriptions.
 	// Writers take it, for the time of one batch, after writing.
-	mu      sync.RWMutex
-	seq     uint64
-	comings uint64 // how often rooms came, went, or changed their facts
-	subs    map[*Subscription]struct{}
-	dropped uint64
+	mu             sync.RWMutex
+	lastEvent      uint64
+	roomSetVersion uint64 // how often rooms came, went, or changed their facts
+	subs           map[*Subscription]struct{}
+	dropped        uint64
 
 	// listings are the last that were made.
-	listings [orders]atomic.Pointer[listing]
+	indexes [orders]atomic.Pointer[index]
 }
 
 // watched is one MUC domain.
-type watched struct {
+type mucDomain struct {
 	jid  jid.JID
 	name string
 	base string // name without its first label, which the domains of one Jitsi share
 
-	named RoomType // by the first label
-	typ   RoomType // by what the module says, else named
+	nameType RoomType // by the first label
+	typ      RoomType // by what the module says, else named
 
-	trust  Trust
-	next   *replica // the copy that is being built, or nil
-	served *replica // nil while nothing is known
-	asOf   time.Time
-	moves  moves
+	trust          Trust
+	loading        *replica // the copy that is being built, or nil
+	replica        *replica // nil while nothing is known
+	asOf           time.Time
+	joinsAndLeaves joinsAndLeaves
 
 	status    Status
-	published summary // of the last EventStatus
+	published statusSummary // of the last EventStatus
 }
 
 // NewDirectory returns an empty Directory of the watched MUC domains, main one first.
@@ -75,20 +75,20 @@ func NewDirectory(domains ...jid.JID) *Directory {
 	}
 	now := time.Now()
 	for i, j := range domains {
-		w := &watched{jid: j.Domain(), name: j.Domainpart(), named: roomType(i, j.Domainpart())}
-		_, w.base, _ = strings.Cut(w.name, ".")
-		w.typ = w.named
-		w.published = summary{problem: d.reason(w, now), readable: d.readReason(w, now), current: d.eventReason(w, now)}
-		d.watched = append(d.watched, w)
+		m := &mucDomain{jid: j.Domain(), name: j.Domainpart(), nameType: roomType(i, j.Domainpart())}
+		_, m.base, _ = strings.Cut(m.name, ".")
+		m.typ = m.nameType
+		m.published = statusSummary{problem: d.reason(m, now), read: d.readReason(m, now), event: d.eventReason(m, now)}
+		d.domains = append(d.domains, m)
 	}
 	return d
 }
 
 // domain returns the watched domain of that name, or nil.
-func (d *Directory) domain(name string) *watched {
-	for _, w := range d.watched {
-		if w.name == name {
-			return w
+func (d *Directory) domain(name string) *mucDomain {
+	for _, m := range d.domains {
+		if m.name == name {
+			return m
 		}
 	}
 	return nil
@@ -98,30 +98,30 @@ func (d *Directory) domain(name string) *watched {
 // It grows beside the copy that is served, which stands still until Apply has completed the new one.
 // A snapshot that has been begun before is forgotten, and so is a replica of rooms of another type.
 func (d *Directory) Begin(domain jid.JID, t Trust) {
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	if w := d.domain(domain.Domainpart()); w != nil {
-		w.trust = Trust{
+	d.writeMu.Lock()
+	defer d.writeMu.Unlock()
+	if m := d.domain(domain.Domainpart()); m != nil {
+		m.trust = Trust{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, w.named),
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType),
 		}
-		d.setType(w, w.trust.Type)
-		w.next = newReplica()
-		w.next.visitorNode = t.VisitorNode
+		d.setType(m, m.trust.Type)
+		m.loading = newReplica()
+		m.loading.visitorNode = t.VisitorNode
 	}
 }
 
 // setType sets what the rooms of a domain are for. The caller holds writing.
-func (d *Directory) setType(w *watched, t RoomType) {
-	if w.typ == t {
+func (d *Directory) setType(m *mucDomain, t RoomType) {
+	if m.typ == t {
 		return
 	}
-	if w.served != nil {
-		d.reset(w, nil, time.Time{})
+	if m.replica != nil {
+		d.reset(m, nil, time.Time{})
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.typ = t
+	m.typ = t
 }
 
 // Apply takes in a batch that was true at that time. It keeps nothing of b but strings of rooms and their facts.
@@ -130,21 +130,21 @@ func (d *Directory) setType(w *watched, t RoomType) {
 // With ErrTotals and what else it returns, the AsOf of the domain stays as it was:
 // the replica is no longer confirmed, and the caller has to begin another.
 func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
-	w := d.domain(domain.Domainpart())
-	if w == nil {
+	m := d.domain(domain.Domainpart())
+	if m == nil {
 		return ErrNotWatched
 	}
 	for i := range b.Deltas {
-		if local, host, _ := strings.Cut(b.Deltas[i].Room, "@"); local == "" || host != w.name {
-			return fmt.Errorf("%w: %q told by %s", ErrForeign, b.Deltas[i].Room, w.name)
+		if local, host, _ := strings.Cut(b.Deltas[i].Room, "@"); local == "" || host != m.name {
+			return fmt.Errorf("%w: %q told by %s", ErrForeign, b.Deltas[i].Room, m.name)
 		}
 	}
-	d.writing.Lock()
-	defer d.writing.Unlock()
+	d.writeMu.Lock()
+	defer d.writeMu.Unlock()
 	switch {
-	case w.next != nil:
-		return d.build(w, b, at)
-	case w.served == nil:
+	case m.loading != nil:
+		return d.load(m, b, at)
+	case m.replica == nil:
 		return ErrNotBegun
 	case !b.Synced:
 		return ErrOutOfOrder
@@ -152,82 +152,82 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range b.Deltas {
-		w.served.apply(&b.Deltas[i], w.trust, w.served, func(c change) { d.emit(w, c, at) })
+		m.replica.apply(&b.Deltas[i], m.trust, m.replica, func(c change) { d.emit(m, c, at) })
 	}
-	if err := w.served.check(b); err != nil {
+	if err := m.replica.checkTotals(b); err != nil {
 		return err
 	}
-	w.served.unseen, w.asOf = b.Unseen, at
-	d.publishStatus(w, time.Now())
+	m.replica.incomplete, m.asOf = b.Unseen, at
+	d.publishStatus(m, time.Now())
 	return nil
 }
 
-// build applies a batch to the copy that grows, and has it served once it is complete.
+// load applies a batch to the copy that grows, and has it served once it is complete.
 // The caller holds writing.
-func (d *Directory) build(w *watched, b Batch, at time.Time) error {
+func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	for i := range b.Deltas {
-		w.next.apply(&b.Deltas[i], w.trust, w.served, func(change) {})
+		m.loading.apply(&b.Deltas[i], m.trust, m.replica, func(change) {})
 	}
 	if !b.Synced {
 		return nil
 	}
-	next := w.next
-	next.unseen = b.Unseen
-	w.next = nil
-	if err := next.check(b); err != nil {
+	next := m.loading
+	next.incomplete = b.Unseen
+	m.loading = nil
+	if err := next.checkTotals(b); err != nil {
 		return err
 	}
-	if w.served == nil {
-		d.reset(w, next, at)
+	if m.replica == nil {
+		d.reset(m, next, at)
 		return nil
 	}
 	// To compare the copies takes the longest, so readers don't wait for it.
 	var changes []change
 	addresses := maps.Clone(next.rooms)
-	maps.Copy(addresses, w.served.rooms)
+	maps.Copy(addresses, m.replica.rooms)
 	for _, a := range slices.Sorted(maps.Keys(addresses)) {
-		was, is := w.served.rooms[a], next.rooms[a]
+		was, is := m.replica.rooms[a], next.rooms[a]
 		if was != nil && is != nil {
-			is.version, is.counted = was.version, was.counted
+			is.version, is.numbersVersion = was.version, was.numbersVersion
 		}
 		diff(was, is, func(c change) { changes = append(changes, c) })
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.served, w.asOf = next, at
+	m.replica, m.asOf = next, at
 	for _, c := range changes {
-		d.emit(w, c, at)
+		d.emit(m, c, at)
 	}
-	d.publishStatus(w, time.Now())
+	d.publishStatus(m, time.Now())
 	return nil
 }
 
 // reset serves another copy, or none, to which no events lead. The caller holds writing.
-func (d *Directory) reset(w *watched, served *replica, at time.Time) {
+func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.served, w.asOf = served, at
-	d.seq++
-	d.comings++
+	m.replica, m.asOf = served, at
+	d.lastEvent++
+	d.roomSetVersion++
 	if served != nil {
 		for _, r := range served.rooms {
-			r.version, r.counted = d.seq, d.seq
+			r.version, r.numbersVersion = d.lastEvent, d.lastEvent
 		}
 	}
-	d.publish(Event{Seq: d.seq, Kind: EventReset, Room: w.jid, At: at})
-	d.publishStatus(w, time.Now())
+	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, At: at})
+	d.publishStatus(m, time.Now())
 }
 
 // Forget says that nothing is known of domain any more.
 func (d *Directory) Forget(domain jid.JID) {
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil {
+	d.writeMu.Lock()
+	defer d.writeMu.Unlock()
+	m := d.domain(domain.Domainpart())
+	if m == nil {
 		return
 	}
-	w.next = nil
-	if w.served != nil {
-		d.reset(w, nil, time.Time{})
+	m.loading = nil
+	if m.replica != nil {
+		d.reset(m, nil, time.Time{})
 	}
 }

@@ -20,51 +20,51 @@ func Readable(name string) string {
 	if domain != "" && !strings.Contains(node, "%") {
 		return name
 	}
-	want, err := meaning(node, domain)
+	want, err := localpartOf(node, domain)
 	if err != nil {
 		return name
 	}
-	for _, text := range writings(node, domain) {
-		if got, err := meaning(text, domain); err == nil && got == want {
+	for _, text := range candidates(node, domain) {
+		if got, err := localpartOf(text, domain); err == nil && got == want {
 			return text + domain
 		}
 	}
 	return name
 }
 
-// meaning returns the localpart of the room that is written as node before domain, which is empty or begins with an @.
-func meaning(node, domain string) (string, error) {
+// localpartOf returns the localpart of the room that is written as node before domain, which is empty or begins with an @.
+func localpartOf(node, domain string) (string, error) {
 	if domain != "" && !strings.Contains(node, "/") {
-		return nodeOf(node)
+		return jidNode(node)
 	}
-	return link(node)
+	return linkNode(node)
 }
 
-// writings returns how node may be written, best first. Whether all of them mean the same is to be seen.
-func writings(node, domain string) []string {
+// candidates returns how node may be written, best first. Whether all of them mean the same is to be seen.
+func candidates(node, domain string) []string {
 	before, name := "", node
 	if group, rest, grouped := strings.Cut(node, "/"); grouped {
-		before, name = plain(group, "")+"/", rest
+		before, name = decodeVisible(group, "")+"/", rest
 	}
 	if strings.HasPrefix(node, "[") {
 		group, rest, err := cutTenant(node)
 		if err != nil {
 			return nil
 		}
-		before, name = "["+plain(group, "")+"]", rest
+		before, name = "["+decodeVisible(group, "")+"]", rest
 		if domain != "" {
-			before = plain(group, "") + "/"
+			before = decodeVisible(group, "") + "/"
 		}
 	}
 	if before == "" && domain != "" {
 		before = "/" // else it would be a JID
 	}
-	return []string{before + plain(name, ""), before + plain(name, "%")}
+	return []string{before + decodeVisible(name, ""), before + decodeVisible(name, "%")}
 }
 
-// plain decodes part of a link but for the characters that would mean something else then, those in keep, and those that can't be seen.
-func plain(part, keep string) string {
-	text := decode(part)
+// decodeVisible decodes part of a link but for the characters that would mean something else then, those in keep, and those that can't be seen.
+func decodeVisible(part, keep string) string {
+	text := decodeURIComponent(part)
 	var b strings.Builder
 	last := ' '
 	for i, r := range text {
@@ -73,7 +73,7 @@ func plain(part, keep string) string {
 		if i+size == len(text) {
 			next = ' '
 		}
-		if strings.ContainsRune(`:?#[]@!$&'()*+,;=/\`+keep, r) || !seen(r, last, next) {
+		if strings.ContainsRune(`:?#[]@!$&'()*+,;=/\`+keep, r) || !isVisible(r, last, next) {
 			for _, c := range []byte(text[i : i+size]) {
 				b.WriteString("%" + string("0123456789abcdef"[c>>4]) + string("0123456789abcdef"[c&15]))
 			}
@@ -85,9 +85,9 @@ func plain(part, keep string) string {
 	return b.String()
 }
 
-// seen reports whether people see r, which stands between two others: a space where there is one only, and inside of a name,
+// isVisible reports whether people see r, which stands between two others: a space where there is one only, and inside of a name,
 // and what joins the parts of an emoji or letters where there are such.
-func seen(r, last, next rune) bool {
+func isVisible(r, last, next rune) bool {
 	switch r {
 	case ' ':
 		return last != ' ' && next != ' '
@@ -102,7 +102,7 @@ func seen(r, last, next rune) bool {
 // Tenant returns a tenant as [Room] has it, given how people write it: Täst and t%c3%a4st are täst.
 // It returns text that can't be a tenant as it is.
 func Tenant(written string) string {
-	group, err := tenant(written)
+	group, err := linkTenant(written)
 	if err != nil {
 		return written
 	}
@@ -123,19 +123,19 @@ func (n *Names) Search(text string) func(address string) bool {
 		}
 	}
 	written := strings.ToLower(text)
-	decoded := strings.ToLower(decode(text))
+	decoded := strings.ToLower(decodeURIComponent(text))
 	return func(address string) bool {
 		if address == shown {
 			return true
 		}
 		local, _, _ := strings.Cut(address, "@")
-		name := strings.ToLower(decode(local))
-		return strings.Contains(name, decoded) || strings.Contains(name, written) || strings.Contains(asPath(name), decoded)
+		name := strings.ToLower(decodeURIComponent(local))
+		return strings.Contains(name, decoded) || strings.Contains(name, written) || strings.Contains(tenantPath(name), decoded)
 	}
 }
 
-// asPath returns [tenant]room as it stands in a link, and any other name as it is.
-func asPath(name string) string {
+// tenantPath returns [tenant]room as it stands in a link, and any other name as it is.
+func tenantPath(name string) string {
 	if t := tenantOf(name); t != "" {
 		return t + "/" + name[len(t)+2:]
 	}
@@ -148,7 +148,7 @@ func asPath(name string) string {
 func (n *Names) Remark(written string, room jid.JID, exists bool) string {
 	node, host, at := strings.Cut(written, "@")
 	if at {
-		if _, _, watched := n.domain(host); !watched {
+		if _, _, watched := n.match(host); !watched {
 			node, at = written, false
 		}
 	}
@@ -164,12 +164,12 @@ func (n *Names) Remark(written string, room jid.JID, exists bool) string {
 // linkRemark is about what follows the host in a link.
 func linkRemark(written string) string {
 	l, err := cutLink(written)
-	if err != nil || !strings.ContainsAny(l.name, deleted) {
+	if err != nil || !strings.ContainsAny(l.name, deletedChars) {
 		return ""
 	}
 	gone, kept := "", strings.Builder{}
 	for _, r := range l.name {
-		if !strings.ContainsRune(deleted, r) {
+		if !strings.ContainsRune(deletedChars, r) {
 			kept.WriteRune(r)
 			continue
 		}
@@ -178,8 +178,8 @@ func linkRemark(written string) string {
 			gone += string(r)
 		}
 	}
-	read, err := room(strip(l.name))
-	other, otherErr := room(kept.String())
+	read, err := roomNode(stripDeleted(l.name))
+	other, otherErr := roomNode(kept.String())
 	if err != nil || otherErr != nil || other == read || strings.Contains(other, "'") {
 		return ""
 	}
@@ -192,8 +192,8 @@ func jidRemark(at jid.JID) string {
 	if t := tenantOf(name); t != "" {
 		group, name = name[:len(t)+2], name[len(t)+2:]
 	}
-	other, err := room(name)
-	if err != nil || strings.ToLower(encode(decode(name))) == name || strings.Contains(other, "'") {
+	other, err := roomNode(name)
+	if err != nil || strings.ToLower(encodeURIComponent(decodeURIComponent(name))) == name || strings.Contains(other, "'") {
 		return ""
 	}
 	return fmt.Sprintf("A JID is taken as it is, and Jitsi's clients make none like this one: their room of this name is %s@%s.", group+other, at.Domainpart())

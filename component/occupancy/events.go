@@ -58,33 +58,33 @@ type Event struct {
 }
 
 // emit numbers a change of a domain, counts it and tells it. The caller holds mu.
-func (d *Directory) emit(w *watched, c change, at time.Time) {
+func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if c.room.hidden {
 		return
 	}
-	w.moves.count(c)
-	d.seq++
-	c.room.version = d.seq
-	if !c.uncounted {
-		c.room.counted = d.seq
+	m.joinsAndLeaves.count(c)
+	d.lastEvent++
+	c.room.version = d.lastEvent
+	if !c.namesOnly {
+		c.room.numbersVersion = d.lastEvent
 	}
 	switch c.kind {
 	case EventRoomStarted, EventRoomUpdated, EventRoomEnded:
-		d.comings++
+		d.roomSetVersion++
 	}
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.seq, Kind: c.kind, Room: c.room.jid, Type: w.typ, Tenant: tenantOf(c.room.jid.Localpart()), Tally: c.tally, At: at}
-	if w := d.domain(e.Room.Domainpart()); w != nil {
-		e.Parent = parentJID(d.parent(w, e.Room.String()))
+	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Tally: c.tally, At: at}
+	if m := d.domain(e.Room.Domainpart()); m != nil {
+		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	}
 	if c.occupant != nil {
 		e.Occupant = *c.occupant
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
-		facts.Visitors = w.served.visitors(facts, c.tally)
+		facts.Visitors = m.replica.visitors(facts, c.tally)
 		e.Facts = &facts
 	}
 	d.publish(e)
@@ -93,7 +93,7 @@ func (d *Directory) emit(w *watched, c change, at time.Time) {
 // publish gives an event to all who want it. It never blocks. The caller holds mu.
 func (d *Directory) publish(e Event) {
 	for s := range d.subs {
-		if !s.wants(e) {
+		if !s.matches(e) {
 			continue
 		}
 		select {
@@ -101,7 +101,7 @@ func (d *Directory) publish(e Event) {
 		default:
 			s.missed = true
 			d.dropped++
-			d.end(s)
+			d.endSubscription(s)
 		}
 	}
 }
@@ -139,8 +139,8 @@ func (d *Directory) Subscribe(buffer int, rooms ...jid.JID) *Subscription {
 	return s
 }
 
-// wants reports whether e is of what the subscription is about.
-func (s *Subscription) wants(e Event) bool {
+// matches reports whether e is of what the subscription is about.
+func (s *Subscription) matches(e Event) bool {
 	switch {
 	case s.rooms == nil:
 		return true
@@ -165,11 +165,11 @@ func (s *Subscription) Missed() bool {
 func (s *Subscription) Close() {
 	s.directory.mu.Lock()
 	defer s.directory.mu.Unlock()
-	s.directory.end(s)
+	s.directory.endSubscription(s)
 }
 
-// end closes a subscription that hasn't ended before. The caller holds mu.
-func (d *Directory) end(s *Subscription) {
+// endSubscription closes a subscription that hasn't ended before. The caller holds mu.
+func (d *Directory) endSubscription(s *Subscription) {
 	if _, ok := d.subs[s]; ok {
 		delete(d.subs, s)
 		close(s.events)

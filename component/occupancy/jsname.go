@@ -10,9 +10,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// browsed is what a browser makes of part of a path before the client sees it:
+// browserEncode is what a browser makes of part of a path before the client sees it:
 // the path percent-encode set of WHATWG URL §1.3, and the | that Chromium also encodes.
-func browsed(part string) string {
+func browserEncode(part string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for _, c := range []byte(part) {
@@ -25,21 +25,21 @@ func browsed(part string) string {
 	return b.String()
 }
 
-// deleted are the characters that the client deletes from each part of a path before it decodes it: _fixPathPart in uri.ts.
-const deleted = `:?#[]@!$&'()*+,;=></"`
+// deletedChars are the characters that the client deletes from each part of a path before it decodes it: _fixPathPart in uri.ts.
+const deletedChars = `:?#[]@!$&'()*+,;=></"`
 
-// strip deletes what the client deletes.
-func strip(part string) string {
+// stripDeleted deletes what the client deletes.
+func stripDeleted(part string) string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(deleted, r) {
+		if strings.ContainsRune(deletedChars, r) {
 			return -1
 		}
 		return r
 	}, part)
 }
 
-// decode is JavaScript's decodeURIComponent where that succeeds, and leaves alone what isn't encoded.
-func decode(s string) string {
+// decodeURIComponent is JavaScript's decodeURIComponent where that succeeds, and leaves alone what isn't encoded.
+func decodeURIComponent(s string) string {
 	d, err := url.PathUnescape(s)
 	if err != nil || !utf8.ValidString(d) {
 		return s
@@ -47,8 +47,8 @@ func decode(s string) string {
 	return d
 }
 
-// encode is JavaScript's encodeURIComponent, but with lower-case digits.
-func encode(s string) string {
+// encodeURIComponent is JavaScript's encodeURIComponent, but with lower-case digits.
+func encodeURIComponent(s string) string {
 	const hex = "0123456789abcdef"
 	var b strings.Builder
 	for _, c := range []byte(s) {
@@ -62,10 +62,10 @@ func encode(s string) string {
 	return b.String()
 }
 
-// lower is JavaScript's toLowerCase: Unicode's mapping without a language (ECMA-262 §22.1.3.28).
+// toLowerCase is JavaScript's toLowerCase: Unicode's mapping without a language (ECMA-262 §22.1.3.28).
 // It isn't cases.Lower, which in x/text v0.18.0 forgets what stands before a Σ
 // at each 128th byte, and what comes behind it beyond 30 dots.
-func lower(s string) string {
+func toLowerCase(s string) string {
 	if !strings.ContainsAny(s, "İΣ") {
 		return strings.ToLower(s)
 	}
@@ -74,7 +74,7 @@ func lower(s string) string {
 		switch {
 		case r == 'İ':
 			b.WriteString("i\u0307")
-		case r == 'Σ' && endsWord(s[:i], s[i+len("Σ"):]):
+		case r == 'Σ' && isFinalSigma(s[:i], s[i+len("Σ"):]):
 			b.WriteRune('ς')
 		default:
 			b.WriteRune(unicode.ToLower(r))
@@ -83,8 +83,8 @@ func lower(s string) string {
 	return b.String()
 }
 
-// endsWord is the condition Final_Sigma of The Unicode Standard §3.13, for what NFKC leaves of Case_Ignorable.
-func endsWord(before, after string) bool {
+// isFinalSigma is the condition Final_Sigma of The Unicode Standard §3.13, for what NFKC leaves of Case_Ignorable.
+func isFinalSigma(before, after string) bool {
 	ignored := func(r rune) bool {
 		return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) || strings.ContainsRune("'.:\u00b7\u055f\u05f4\u2027\u2018\u2019", r)
 	}
@@ -96,9 +96,9 @@ func endsWord(before, after string) bool {
 	return cased(last) && !cased(first)
 }
 
-// prepared is about what Prosody makes of a label of a host name (RFC 3491 §3 and §4).
+// nameprep is about what Prosody makes of a label of a host name (RFC 3491 §3 and §4).
 // It differs for characters that Unicode 3.2 didn't have, which Prosody refuses.
-func prepared(s string) string {
+func nameprep(s string) string {
 	s = strings.Map(func(r rune) rune {
 		// RFC 3454 §B.1.
 		if r == '\u00ad' || r == '\u034f' || r == '\u1806' || '\u180b' <= r && r <= '\u180d' || '\u200b' <= r && r <= '\u200d' ||

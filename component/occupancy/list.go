@@ -23,16 +23,16 @@ const (
 	orders
 )
 
-// listing is the rooms of all watched MUC domains in one order, as they were at one moment.
+// index is the rooms of all watched MUC domains in one order, as they were at one moment.
 // It never changes.
-type listing struct {
-	age     uint64 // of the directory when this was made
+type index struct {
+	version uint64 // of the directory when this was made
 	entries []entry
 }
 
 type entry struct {
-	at  string
-	key int64 // ascending
+	address string
+	key     int64 // ascending
 }
 
 // Position is where a room stands in lists of one order, whether or not it is in them.
@@ -42,62 +42,62 @@ type Position struct {
 }
 
 func (e entry) compare(p Position) int {
-	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.at, p.Address))
+	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.address, p.Address))
 }
 
 // after returns the index of the first room after p, or backwards of the first before it.
-func (l *listing) after(p Position, backwards bool) int {
+func (l *index) after(p Position, backwards bool) int {
 	if backwards {
 		return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) >= 0 }) - 1
 	}
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) > 0 })
 }
 
-// order returns the rooms of all domains that have a replica. The caller holds mu.
+// index returns the rooms of all domains that have a replica. The caller holds mu.
 // A listing is made where the last no longer holds, so that an order costs nothing until a list is read.
-func (d *Directory) order(by Order) *listing {
-	names := d.listing(ByName, d.comings, d.byName)
+func (d *Directory) index(by Order) *index {
+	names := d.cachedIndex(ByName, d.roomSetVersion, d.entriesByName)
 	switch by {
 	case ByParticipants:
-		return d.listing(by, d.seq, func() []entry { return d.byKey(names, by) })
+		return d.cachedIndex(by, d.lastEvent, func() []entry { return d.entriesByKey(names, by) })
 	case ByCreation:
-		return d.listing(by, d.comings, func() []entry { return d.byKey(names, by) })
+		return d.cachedIndex(by, d.roomSetVersion, func() []entry { return d.entriesByKey(names, by) })
 	}
 	return names
 }
 
 // listing returns the last listing if the directory hasn't aged since, or makes one. The caller holds mu.
-func (d *Directory) listing(by Order, age uint64, entries func() []entry) *listing {
-	if l := d.listings[by].Load(); l != nil && l.age == age {
+func (d *Directory) cachedIndex(by Order, age uint64, entries func() []entry) *index {
+	if l := d.indexes[by].Load(); l != nil && l.version == age {
 		return l
 	}
-	l := &listing{age: age, entries: entries()}
-	d.listings[by].Store(l) // readers share mu, but all of them store the same
+	l := &index{version: age, entries: entries()}
+	d.indexes[by].Store(l) // readers share mu, but all of them store the same
 	return l
 }
 
-func (d *Directory) byName() []entry {
+func (d *Directory) entriesByName() []entry {
 	var entries []entry
-	for _, w := range d.watched {
-		if w.served == nil {
+	for _, m := range d.domains {
+		if m.replica == nil {
 			continue
 		}
-		entries = slices.Grow(entries, w.served.shown)
-		for at, r := range w.served.rooms {
+		entries = slices.Grow(entries, m.replica.shown)
+		for address, r := range m.replica.rooms {
 			if !r.hidden {
-				entries = append(entries, entry{at: at})
+				entries = append(entries, entry{address: address})
 			}
 		}
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.at, b.at) })
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.address, b.address) })
 	return entries
 }
 
-// byKey sorts rooms whose order by name is known by their keys, of which most have one in common with many others.
-func (d *Directory) byKey(names *listing, by Order) []entry {
+// entriesByKey sorts rooms whose order by name is known by their keys, of which most have one in common with many others.
+func (d *Directory) entriesByKey(names *index, by Order) []entry {
 	alike := make(map[int64][]entry)
 	for _, e := range names.entries {
-		if _, r := d.find(e.at); r != nil {
+		if _, r := d.lookup(e.address); r != nil {
 			e.key = r.key(by)
 			alike[e.key] = append(alike[e.key], e)
 		}
@@ -110,7 +110,7 @@ func (d *Directory) byKey(names *listing, by Order) []entry {
 }
 
 // key is what the room is sorted by besides its address.
-func (r *liveRoom) key(by Order) int64 {
+func (r *replicaRoom) key(by Order) int64 {
 	switch {
 	case by == ByParticipants:
 		return -int64(r.tally.People())
@@ -158,16 +158,16 @@ type Page struct {
 func (d *Directory) Rooms(q Query) (Page, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	domains, err := d.selected(q.Domain, q.Type)
+	domains, err := d.selectDomains(q.Domain, q.Type)
 	if err != nil {
 		return Page{}, err
 	}
 	p := Page{}
 	now := time.Now()
-	if p.AsOf, err = d.readAll(domains, now); err != nil {
+	if p.AsOf, err = d.oldestAsOf(domains, now); err != nil {
 		return Page{}, err
 	}
-	l := d.order(q.By)
+	l := d.index(q.By)
 	from, step := 0, 1
 	if q.Backwards {
 		from, step = len(l.entries)-1, -1
@@ -183,32 +183,32 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 	var last entry
 	for i := from; i >= 0 && i < len(l.entries); i += step {
 		e := l.entries[i]
-		w, r := d.find(e.at)
-		if r == nil || q.Domain != "" && w.name != q.Domain || q.Type != "" && w.typ != q.Type {
+		m, r := d.lookup(e.address)
+		if r == nil || q.Domain != "" && m.name != q.Domain || q.Type != "" && m.typ != q.Type {
 			continue
 		}
-		g := d.glance(w, e.at, r)
+		g := d.summarize(m, e.address, r)
 		if q.Keep != nil && !q.Keep(g) {
 			continue
 		}
 		if len(p.Rooms) == limit {
-			p.Last = &Position{Key: last.key, Address: last.at}
+			p.Last = &Position{Key: last.key, Address: last.address}
 			break
 		}
-		g.State, g.Numbers = d.states(w, g.Address, r, now)
+		g.State, g.Numbers = d.states(m, g.Address, r, now)
 		p.Rooms, last = append(p.Rooms, g), e
 	}
 	return p, nil
 }
 
-// readAll returns when the oldest of these replicas was confirmed, or why one of them can't be read. The caller holds mu.
-func (d *Directory) readAll(domains []*watched, now time.Time) (asOf time.Time, err error) {
-	for i, w := range domains {
-		if err := d.unreadable(w, nil, now); err != nil {
+// oldestAsOf returns when the oldest of these replicas was confirmed, or why one of them can't be read. The caller holds mu.
+func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.Time, err error) {
+	for i, m := range domains {
+		if err := d.readError(m, nil, now); err != nil {
 			return time.Time{}, err
 		}
-		if i == 0 || w.asOf.Before(asOf) {
-			asOf = w.asOf
+		if i == 0 || m.asOf.Before(asOf) {
+			asOf = m.asOf
 		}
 	}
 	return asOf, nil
@@ -231,7 +231,7 @@ type Glance struct {
 }
 
 // JID returns the JID of the room.
-func (g Glance) JID() jid.JID { return address(g.Address) }
+func (g Glance) JID() jid.JID { return unsafeJID(g.Address) }
 
 // State stands for everything that a [Room] tells but its AsOf: two readings of a room with the same State are the same.
 // It means nothing to another process.
@@ -262,65 +262,65 @@ func (d *Directory) Glance(room jid.JID) (Glance, error) {
 	if room.Resourcepart() != "" {
 		room = room.Bare()
 	}
-	at := room.String()
+	address := room.String()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	w := d.domain(room.Domainpart())
-	if w == nil {
+	m := d.domain(room.Domainpart())
+	if m == nil {
 		return Glance{}, ErrNotWatched
 	}
-	r := w.served.room(at)
+	r := m.replica.room(address)
 	now := time.Now()
-	if err := d.unreadable(w, r, now); err != nil {
+	if err := d.readError(m, r, now); err != nil {
 		return Glance{}, err
 	}
 	if r == nil || r.hidden {
-		return Glance{Address: at, Type: w.typ, AsOf: w.asOf, State: stateAt(0), Numbers: stateAt(0)}, nil
+		return Glance{Address: address, Type: m.typ, AsOf: m.asOf, State: stateOfVersion(0), Numbers: stateOfVersion(0)}, nil
 	}
-	g := d.glance(w, at, r)
-	g.State, g.Numbers = d.states(w, at, r, now)
+	g := d.summarize(m, address, r)
+	g.State, g.Numbers = d.states(m, address, r, now)
 	return g, nil
 }
 
-// glance returns a Glance that lacks its states. The caller holds mu.
-func (d *Directory) glance(w *watched, at string, r *liveRoom) Glance {
+// summarize returns a Glance that lacks its states. The caller holds mu.
+func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) Glance {
 	return Glance{
-		Address: at, Type: w.typ, Tenant: tenantOf(at), Exists: true, Participants: r.tally.People(), AsOf: w.asOf,
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.tally.People(), AsOf: m.asOf,
 	}
 }
 
-// stateAt is the State of a room that tells of no other, 0 being the version of one that doesn't exist.
-func stateAt(version uint64) State {
+// stateOfVersion is the State of a room that tells of no other, 0 being the version of one that doesn't exist.
+func stateOfVersion(version uint64) State {
 	return State(maphash.Comparable(seed, version))
 }
 
 // states returns the State of a room, and its Numbers. The caller holds mu.
 // What a room tells of others changes without any event of its own, so their numbers are part of both.
-func (d *Directory) states(w *watched, at string, r *liveRoom, now time.Time) (state, numbers State) {
+func (d *Directory) states(m *mucDomain, address string, r *replicaRoom, now time.Time) (state, numbers State) {
 	var others State
-	if parent := d.parent(w, at); parent != "" {
+	if parent := d.parentAddress(m, address); parent != "" {
 		others = State(maphash.String(seed, parent))
 	}
-	for other := range d.related(w, r, now) {
+	for other := range d.relatedRooms(m, r, now) {
 		others = State(maphash.Comparable(seed, struct {
 			State
 			known, exists bool
 			people        int
 		}{others, other.Known, other.Exists, other.Participants}))
 	}
-	return others + 31*stateAt(r.version), others + 31*stateAt(r.counted)
+	return others + 31*stateOfVersion(r.version), others + 31*stateOfVersion(r.numbersVersion)
 }
 
-// find returns the room at an address if it is shown, and its domain. The caller holds mu.
-func (d *Directory) find(at string) (*watched, *liveRoom) {
-	_, domain, _ := strings.Cut(at, "@")
-	w := d.domain(domain)
-	if w == nil {
+// lookup returns the room at an address if it is shown, and its domain. The caller holds mu.
+func (d *Directory) lookup(address string) (*mucDomain, *replicaRoom) {
+	_, domain, _ := strings.Cut(address, "@")
+	m := d.domain(domain)
+	if m == nil {
 		return nil, nil
 	}
-	r := w.served.room(at)
+	r := m.replica.room(address)
 	if r == nil || r.hidden {
 		return nil, nil
 	}
-	return w, r
+	return m, r
 }

@@ -10,8 +10,8 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// unpaired is the reason for refusing what looks like [tenant]room but isn't.
-const unpaired = "a bracket has no partner; a tenant's room is [tenant]room"
+// unpairedBracket is the reason for refusing what looks like [tenant]room but isn't.
+const unpairedBracket = "a bracket has no partner; a tenant's room is [tenant]room"
 
 // NameError says why what a caller wrote can't be the name of a room.
 type NameError struct {
@@ -33,15 +33,15 @@ func refuse(format string, args ...any) error {
 
 // Names turns what a caller wrote into the JID of the room that Jitsi's own client would enter.
 // It is immutable and safe for concurrent use.
-type Names struct{ domains []mucDomain }
+type Names struct{ domains []domainPattern }
 
-// mucDomain is a watched MUC domain.
-type mucDomain struct {
+// domainPattern is a watched MUC domain.
+type domainPattern struct {
 	name string
 
 	// A client addresses a tenant's room at before + tenant + after, and Jitsi's
 	// mod_muc_domain_mapper maps that to name; both are empty where that can't be.
-	before, after string
+	prefix, suffix string
 }
 
 // NewNames returns the Names for the watched MUC domains, main one first.
@@ -49,12 +49,12 @@ type mucDomain struct {
 func NewNames(domains ...jid.JID) *Names {
 	n := &Names{}
 	for i, j := range domains {
-		d := mucDomain{name: j.Domainpart()}
+		d := domainPattern{name: j.Domainpart()}
 		if d.name == "" {
 			continue
 		}
 		if prefix, base, ok := strings.Cut(d.name, "."); ok && roomType(i, d.name) == RoomMain {
-			d.before, d.after = prefix+".", "."+base
+			d.prefix, d.suffix = prefix+".", "."+base
 		}
 		n.domains = append(n.domains, d)
 	}
@@ -74,7 +74,7 @@ func NewNames(domains ...jid.JID) *Names {
 //
 // The error is always a [*NameError]: what can't be read is refused, never guessed at.
 func (n *Names) Room(written string) (jid.JID, error) {
-	local, domain, err := n.read(written)
+	local, domain, err := n.parse(written)
 	if err != nil {
 		return jid.JID{}, err
 	}
@@ -100,38 +100,38 @@ func (n *Names) Name(room jid.JID) string {
 	return room.String()
 }
 
-// read returns the localpart and the watched domain of the room that is written so.
-func (n *Names) read(written string) (local, domain string, err error) {
+// parse returns the localpart and the watched domain of the room that is written so.
+func (n *Names) parse(written string) (local, domain string, err error) {
 	switch {
 	case len(n.domains) == 0:
 		return "", "", refuse("no MUC domain is watched")
 	case !utf8.ValidString(written):
 		return "", "", refuse("a room name has to be UTF-8")
-	case strings.ContainsFunc(written, control):
+	case strings.ContainsFunc(written, isControl):
 		return "", "", refuse("a room name can't hold control characters")
 	}
 	node, host, at := strings.Cut(written, "@")
 	if !at {
-		local, err = link(written)
+		local, err = linkNode(written)
 		return local, n.domains[0].name, err
 	}
 	host, _, full := strings.Cut(host, "/")
-	group, domain, ok := n.domain(host)
+	group, domain, ok := n.match(host)
 	switch {
 	case !ok && strings.ContainsAny(node, "?#"):
 		// The @ is in the query or fragment of a link.
-		local, err = link(written)
+		local, err = linkNode(written)
 		return local, n.domains[0].name, err
 	case !ok:
 		return "", "", &NameError{
-			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.watched(), ", "), err: ErrNotWatched,
+			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.domainNames(), ", "), err: ErrNotWatched,
 		}
 	case full:
 		return "", "", refuse("a room's JID has no resource: nothing can stand behind the domain")
 	case strings.Contains(node, "/"):
-		local, err = link(node)
+		local, err = linkNode(node)
 	default:
-		local, err = nodeOf(node)
+		local, err = jidNode(node)
 	}
 	if err != nil || group == "" {
 		return local, domain, err
@@ -139,12 +139,12 @@ func (n *Names) read(written string) (local, domain string, err error) {
 	if strings.HasPrefix(local, "[") {
 		return "", "", refuse("a room has one tenant, either in front of it or in the domain")
 	}
-	group, err = label(group)
+	group, err = tenantLabel(group)
 	return group + local, domain, err
 }
 
 // watched returns the names of the watched domains.
-func (n *Names) watched() (names []string) {
+func (n *Names) domainNames() (names []string) {
 	for _, d := range n.domains {
 		names = append(names, d.name)
 	}
@@ -153,83 +153,83 @@ func (n *Names) watched() (names []string) {
 
 // link returns the localpart for what follows the host in a link.
 // The steps and their order are those of a browser, and then of parseURIString in jitsi-meet's react/features/base/util/uri.ts.
-func link(written string) (string, error) {
+func linkNode(written string) (string, error) {
 	l, err := cutLink(written)
 	if err != nil {
 		return "", err
 	}
-	name, err := room(strip(l.name))
-	if err != nil || !l.grouped {
+	name, err := roomNode(stripDeleted(l.name))
+	if err != nil || !l.hasTenant {
 		return name, err
 	}
-	group, err := tenant(l.group)
+	group, err := linkTenant(l.tenant)
 	return group + name, err
 }
 
-// path is the part of a link that names a room, as a browser hands it to the client.
-type path struct {
-	group, name string
-	grouped     bool
+// linkPath is the part of a link that names a room, as a browser hands it to the client.
+type linkPath struct {
+	tenant, name string
+	hasTenant    bool
 }
 
 // cutLink takes a link apart as a browser does (WHATWG URL §4.4), and [tenant]room, which is no link.
-func cutLink(written string) (l path, err error) {
+func cutLink(written string) (l linkPath, err error) {
 	if end := strings.IndexAny(written, "?#"); end >= 0 {
 		written = written[:end]
 	} else {
 		written = strings.TrimRight(written, " ")
 	}
 	written = strings.TrimPrefix(strings.ReplaceAll(written, `\`, "/"), "/")
-	if l.group, l.name, l.grouped = strings.Cut(written, "/"); strings.HasPrefix(written, "[") {
-		if l.group, l.name, err = cutTenant(written); err != nil {
-			return path{}, err
+	if l.tenant, l.name, l.hasTenant = strings.Cut(written, "/"); strings.HasPrefix(written, "[") {
+		if l.tenant, l.name, err = cutTenant(written); err != nil {
+			return linkPath{}, err
 		}
-		l.grouped = true
+		l.hasTenant = true
 	}
 	switch {
 	case strings.Count(written, "[") != strings.Count(written, "]"):
-		return path{}, refuse(unpaired)
-	case !l.grouped:
-		l.group, l.name = "", written
+		return linkPath{}, refuse(unpairedBracket)
+	case !l.hasTenant:
+		l.tenant, l.name = "", written
 	case strings.Contains(l.name, "/"):
 		// nginx and the domain mapper know of one level only, see [Names.domain].
-		return path{}, refuse("a room has one tenant at most, as in tenant/room; of a whole link, write what follows the host")
+		return linkPath{}, refuse("a room has one tenant at most, as in tenant/room; of a whole link, write what follows the host")
 	}
-	for _, part := range []string{l.group, l.name} {
-		if d := decode(part); d == "." || d == ".." {
+	for _, part := range []string{l.tenant, l.name} {
+		if d := decodeURIComponent(part); d == "." || d == ".." {
 			// WHATWG URL §4.1, dot-segments.
-			return path{}, refuse("no room is called %s: browsers take that out of an address", d)
+			return linkPath{}, refuse("no room is called %s: browsers take that out of an address", d)
 		}
 	}
-	l.group, l.name = browsed(l.group), browsed(l.name)
+	l.tenant, l.name = browserEncode(l.tenant), browserEncode(l.name)
 	return l, nil
 }
 
-// nodeOf returns the localpart for that of a JID as it was written.
+// jidNode returns the localpart for that of a JID as it was written.
 //
 // It stays as it is but for the case of ASCII, which Prosody never keeps: two rooms can differ in anything else.
 // What no JID can hold (RFC 3920 §A.5) is only text, which is encoded as the client would encode it;
 // nothing is deleted from it, for the client does that to links only.
-func nodeOf(node string) (string, error) {
+func jidNode(node string) (string, error) {
 	if node != "" && !strings.ContainsAny(node, `"&':<>`) && !strings.ContainsFunc(node, unicode.IsSpace) {
 		return lowerASCII(node), nil
 	}
 	if !strings.HasPrefix(node, "[") {
-		return room(node)
+		return roomNode(node)
 	}
 	group, name, err := cutTenant(node)
 	if err != nil {
 		return "", err
 	}
-	if group, err = label(group); err != nil {
+	if group, err = tenantLabel(group); err != nil {
 		return "", err
 	}
-	name, err = room(name)
+	name, err = roomNode(name)
 	return group + name, err
 }
 
-// domain returns the watched domain that host means, and the tenant if host is a client's address of one.
-func (n *Names) domain(host string) (group, domain string, ok bool) {
+// match returns the watched domain that host means, and the tenant if host is a client's address of one.
+func (n *Names) match(host string) (group, domain string, ok bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	// This fails for a tenant with an underscore, which Jitsi allows and IDNA doesn't.
 	if j, err := jid.New("", host, ""); err == nil {
@@ -241,10 +241,10 @@ func (n *Names) domain(host string) (group, domain string, ok bool) {
 		}
 	}
 	for _, d := range n.domains {
-		group, before := strings.CutPrefix(host, d.before)
-		group, after := strings.CutSuffix(group, d.after)
+		group, before := strings.CutPrefix(host, d.prefix)
+		group, after := strings.CutSuffix(group, d.suffix)
 		// One label, as target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua has it.
-		if d.before != "" && before && after && group != "" && !strings.Contains(group, ".") {
+		if d.prefix != "" && before && after && group != "" && !strings.Contains(group, ".") {
 			return group, d.name, true
 		}
 	}
@@ -255,57 +255,57 @@ func (n *Names) domain(host string) (group, domain string, ok bool) {
 func cutTenant(s string) (group, name string, err error) {
 	group, name, ok := strings.Cut(s[1:], "]")
 	if !ok || strings.ContainsAny(group, "[/") {
-		return "", "", refuse(unpaired)
+		return "", "", refuse(unpairedBracket)
 	}
 	return group, name, nil
 }
 
-// tenant returns the bracketed tenant that stands before a room: on the web it is what nginx has decoded of a link.
-func tenant(part string) (string, error) {
-	name := decode(part)
+// linkTenant returns the bracketed tenant that stands before a room: on the web it is what nginx has decoded of a link.
+func linkTenant(part string) (string, error) {
+	name := decodeURIComponent(part)
 	if strings.Contains(part, "%") && name == part {
 		return "", refuse("a tenant can't hold a %% that encodes nothing: a web server refuses such a link")
 	}
-	return label(name)
+	return tenantLabel(name)
 }
 
-// label returns the bracketed tenant for one that isn't encoded. The client makes it a label of a host name, each dot an underscore
+// tenantLabel returns the bracketed tenant for one that isn't encoded. The client makes it a label of a host name, each dot an underscore
 // (docker-jitsi-meet's web/rootfs/defaults/meet.conf and system-config.js), which Prosody prepares as one.
 // Nothing is encoded: täst/room is [täst]room on the server.
-func label(name string) (string, error) {
-	if err := possible(name, "a tenant"); err != nil {
+func tenantLabel(name string) (string, error) {
+	if err := checkName(name, "a tenant"); err != nil {
 		return "", err
 	}
-	if name = prepared(lower(strings.ReplaceAll(name, ".", "_"))); name == "" {
+	if name = nameprep(toLowerCase(strings.ReplaceAll(name, ".", "_"))); name == "" {
 		return "", refuse("a tenant can't be empty")
 	}
-	if i := strings.IndexFunc(name, noLabel); i >= 0 {
+	if i := strings.IndexFunc(name, forbiddenInTenant); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(name[i:])
 		return "", refuse("a tenant is part of a host name: it can't hold %q", c)
 	}
 	return "[" + name + "]", nil
 }
 
-// noLabel reports whether r can't be in a tenant: Prosody, or nginx before it, refuses such an address.
-func noLabel(r rune) bool {
+// forbiddenInTenant reports whether r can't be in a tenant: Prosody, or nginx before it, refuses such an address.
+func forbiddenInTenant(r rune) bool {
 	return strings.ContainsRune(`"&':<>@/.[]`, r) || unicode.IsSpace(r)
 }
 
-// room returns the localpart for a room, tenant aside: getBackendSafeRoomName in uri.ts.
-func room(part string) (string, error) {
-	name := decode(part)
-	if err := possible(name, "a room name"); err != nil {
+// roomNode returns the localpart for a room, tenant aside: getBackendSafeRoomName in uri.ts.
+func roomNode(part string) (string, error) {
+	name := decodeURIComponent(part)
+	if err := checkName(name, "a room name"); err != nil {
 		return "", err
 	}
-	return encode(lower(norm.NFKC.String(name))), nil
+	return encodeURIComponent(toLowerCase(norm.NFKC.String(name))), nil
 }
 
-// possible returns why nothing can be called name, which is decoded, and which the error calls what.
-func possible(name, what string) error {
+// checkName returns why nothing can be called name, which is decoded, and which the error calls what.
+func checkName(name, what string) error {
 	if name == "" {
 		return refuse("%s can't be empty", what)
 	}
-	if strings.ContainsFunc(name, control) {
+	if strings.ContainsFunc(name, isControl) {
 		return refuse("%s can't hold control characters", what)
 	}
 	// NFKC of x/text puts a U+034F behind each 30th combining mark (UAX #15 §13); JavaScript's doesn't.
@@ -315,5 +315,5 @@ func possible(name, what string) error {
 	return nil
 }
 
-// control reports whether r is one of C0, DEL and C1, or else no Char of XML 1.0 §2.2.
-func control(r rune) bool { return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF }
+// isControl reports whether r is one of C0, DEL and C1, or else no Char of XML 1.0 §2.2.
+func isControl(r rune) bool { return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF }

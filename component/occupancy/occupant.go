@@ -134,10 +134,10 @@ const (
 	SendingOn      Sending = "on"
 )
 
-// blank reports whether nothing of a display name can be seen. Jitsi's clients show such a name as none.
-func blank(name string) bool {
+// isBlank reports whether nothing of a display name can be seen. Jitsi's clients show such a name as none.
+func isBlank(name string) bool {
 	for _, r := range name {
-		if !unseen(r) {
+		if !isInvisible(r) {
 			return false
 		}
 	}
@@ -148,7 +148,7 @@ func blank(name string) bool {
 // among them letters such as the Hangul filler.
 var invisible = []*unicode.RangeTable{unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
 
-func unseen(r rune) bool {
+func isInvisible(r rune) bool {
 	const brailleBlank = '\u2800'
 	if r < 0x7f {
 		return r <= ' '

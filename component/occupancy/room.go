@@ -138,23 +138,23 @@ func HealthCheck(room jid.JID) bool {
 func (d *Directory) Room(room jid.JID) (Room, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	w := d.domain(room.Domainpart())
-	if w == nil {
+	m := d.domain(room.Domainpart())
+	if m == nil {
 		return Room{}, ErrNotWatched
 	}
-	at := room.Bare().String()
-	r := w.served.room(at)
+	address := room.Bare().String()
+	r := m.replica.room(address)
 	now := time.Now()
-	if err := d.unreadable(w, r, now); err != nil {
+	if err := d.readError(m, r, now); err != nil {
 		return Room{}, err
 	}
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: w.asOf, Type: w.typ, Version: d.seq, State: stateAt(0), Numbers: stateAt(0),
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent, State: stateOfVersion(0), Numbers: stateOfVersion(0),
 			Counts: map[Kind]int{}, Occupants: []*Occupant{},
 		}, nil
 	}
-	view := d.view(w, at, r, now)
+	view := d.readRoom(m, address, r, now)
 	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		view.Occupants = append(view.Occupants, o)
@@ -162,29 +162,29 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 	return view, nil
 }
 
-// view returns a room without its occupants. The caller holds mu.
-func (d *Directory) view(w *watched, at string, r *liveRoom, now time.Time) Room {
+// readRoom returns a room without its occupants. The caller holds mu.
+func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now time.Time) Room {
 	view := Room{
 		JID:          r.jid,
 		Exists:       true,
 		Participants: r.tally.People(),
 		Exact:        true,
 		Source:       SourceModule,
-		AsOf:         w.asOf,
+		AsOf:         m.asOf,
 		Counts:       r.tally.Map(),
 		CreatedAt:    r.facts.CreatedAt,
-		Type:         w.typ,
-		Parent:       parentJID(d.parent(w, at)),
+		Type:         m.typ,
+		Parent:       parentJID(d.parentAddress(m, address)),
 		Tenant:       tenantOf(r.jid.Localpart()),
 		Subject:      r.facts.Subject,
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
-		Visitors:     w.served.visitors(r.facts, r.tally),
+		Visitors:     m.replica.visitors(r.facts, r.tally),
 		Version:      r.version,
 	}
-	view.State, view.Numbers = d.states(w, at, r, now)
-	for ref, lobby := range d.related(w, r, now) {
+	view.State, view.Numbers = d.states(m, address, r, now)
+	for ref, lobby := range d.relatedRooms(m, r, now) {
 		if lobby {
 			view.Lobby = &ref
 		} else {
@@ -203,14 +203,14 @@ func (c *replica) visitors(f RoomFacts, t Tally) *int {
 	return f.Visitors
 }
 
-// related yields the rooms that r shows as they are, and whether each is its lobby. The caller holds mu.
-func (d *Directory) related(w *watched, r *liveRoom, now time.Time) iter.Seq2[RoomRef, bool] {
+// relatedRooms yields the rooms that r shows as they are, and whether each is its lobby. The caller holds mu.
+func (d *Directory) relatedRooms(m *mucDomain, r *replicaRoom, now time.Time) iter.Seq2[RoomRef, bool] {
 	return func(yield func(RoomRef, bool) bool) {
-		if ref, ok := d.lobby(w, r, now); ok && !yield(ref, true) {
+		if ref, ok := d.lobbyOf(m, r, now); ok && !yield(ref, true) {
 			return
 		}
 		for _, b := range r.facts.Breakouts {
-			ref := d.ref(b.JID, now)
+			ref := d.roomRef(b.JID, now)
 			ref.Name = b.Name
 			if !yield(ref, false) {
 				return
@@ -219,60 +219,60 @@ func (d *Directory) related(w *watched, r *liveRoom, now time.Time) iter.Seq2[Ro
 	}
 }
 
-// parent returns the address of the main room to which a breakout or lobby room belongs, or an empty string.
+// parentAddress returns the address of the main room to which a breakout or lobby room belongs, or an empty string.
 // The caller holds mu.
-func (d *Directory) parent(w *watched, at string) string {
-	if w.typ == RoomMain {
+func (d *Directory) parentAddress(m *mucDomain, address string) string {
+	if m.typ == RoomMain {
 		return ""
 	}
-	local, _, _ := strings.Cut(at, "@")
-	for _, m := range d.watched {
-		if m.typ != RoomMain || m.served == nil {
+	local, _, _ := strings.Cut(address, "@")
+	for _, other := range d.domains {
+		if other.typ != RoomMain || other.replica == nil {
 			continue
 		}
-		if p, ok := m.served.parents[at]; ok {
+		if p, ok := other.replica.parents[address]; ok {
 			return p
 		}
-		if node := local + "@" + m.name; w.typ == RoomLobby && m.base == w.base && m.served.rooms[node] != nil {
+		if node := local + "@" + other.name; m.typ == RoomLobby && other.base == m.base && other.replica.rooms[node] != nil {
 			return node
 		}
 	}
 	return ""
 }
 
-func parentJID(at string) jid.JID {
-	if at == "" {
+func parentJID(address string) jid.JID {
+	if address == "" {
 		return jid.JID{}
 	}
-	return address(at)
+	return unsafeJID(address)
 }
 
-// lobby returns the lobby room that Prosody names, or else the one that Jitsi would make:
+// lobbyOf returns the lobby room that Prosody names, or else the one that Jitsi would make:
 // the same node on the lobby domain (mod_muc_lobby_rooms).
-func (d *Directory) lobby(w *watched, r *liveRoom, now time.Time) (RoomRef, bool) {
+func (d *Directory) lobbyOf(m *mucDomain, r *replicaRoom, now time.Time) (RoomRef, bool) {
 	if r.facts.Lobby != "" {
-		return d.ref(r.facts.Lobby, now), true
+		return d.roomRef(r.facts.Lobby, now), true
 	}
-	for _, l := range d.watched {
-		if w.typ != RoomMain || l.typ != RoomLobby || l.base != w.base {
+	for _, l := range d.domains {
+		if m.typ != RoomMain || l.typ != RoomLobby || l.base != m.base {
 			continue
 		}
-		if at := r.jid.Localpart() + "@" + l.name; l.served.room(at) != nil {
-			return d.ref(at, now), true
+		if address := r.jid.Localpart() + "@" + l.name; l.replica.room(address) != nil {
+			return d.roomRef(address, now), true
 		}
 	}
 	return RoomRef{}, false
 }
 
-// ref returns the room at an address, as another one shows it: not known where it couldn't be read itself.
-func (d *Directory) ref(at string, now time.Time) RoomRef {
-	ref := RoomRef{JID: address(at)}
-	w := d.domain(ref.JID.Domainpart())
-	if w == nil || !d.readable(w, now) {
+// roomRef returns the room at an address, as another one shows it: not known where it couldn't be read itself.
+func (d *Directory) roomRef(address string, now time.Time) RoomRef {
+	ref := RoomRef{JID: unsafeJID(address)}
+	m := d.domain(ref.JID.Domainpart())
+	if m == nil || !d.readable(m, now) {
 		return ref
 	}
-	r := w.served.rooms[at]
-	ref.Known = r != nil || !w.served.unseen
+	r := m.replica.rooms[address]
+	ref.Known = r != nil || !m.replica.incomplete
 	if r != nil {
 		ref.Exists = true
 		ref.Participants = r.tally.People()

@@ -40,37 +40,37 @@ type RoomSnapshot struct {
 
 // pinnedRoom is a room whose parts are those of the Directory, none of which is ever changed in place.
 type pinnedRoom struct {
-	at, parent string
-	jid        jid.JID
-	typ        RoomType
-	facts      RoomFacts
-	tally      Tally
-	sorting    sync.Once
-	occupants  []*Occupant
+	address, parent string
+	jid             jid.JID
+	typ             RoomType
+	facts           RoomFacts
+	tally           Tally
+	sortOnce        sync.Once
+	occupants       []*Occupant
 }
 
 // Snapshot returns all rooms as they are now. Those of a replica that is too old for a read are among them:
 // the events that follow build on them, and the status of the domain says that it isn't live.
 // Sorting is left to its readers, so that nobody has to wait for that.
 func (d *Directory) Snapshot() *Snapshot {
-	s := d.pinAll()
-	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int { return strings.Compare(a.at, b.at) })
+	s := d.pinRooms()
+	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int { return strings.Compare(a.address, b.address) })
 	return s
 }
 
-func (d *Directory) pinAll() *Snapshot {
+func (d *Directory) pinRooms() *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	s := &Snapshot{Seq: d.seq}
-	for _, w := range d.watched {
-		s.domains = append(s.domains, DomainSnapshot{JID: address(w.name), Known: w.served != nil && !w.served.unseen, AsOf: w.asOf})
-		if w.served == nil {
+	s := &Snapshot{Seq: d.lastEvent}
+	for _, m := range d.domains {
+		s.domains = append(s.domains, DomainSnapshot{JID: unsafeJID(m.name), Known: m.replica != nil && !m.replica.incomplete, AsOf: m.asOf})
+		if m.replica == nil {
 			continue
 		}
-		s.rooms = slices.Grow(s.rooms, w.served.shown)
-		for at, r := range w.served.rooms {
+		s.rooms = slices.Grow(s.rooms, m.replica.shown)
+		for address, r := range m.replica.rooms {
 			if !r.hidden {
-				s.rooms = append(s.rooms, d.pin(w, at, r))
+				s.rooms = append(s.rooms, d.pinRoom(m, address, r))
 			}
 		}
 	}
@@ -81,24 +81,24 @@ func (d *Directory) pinAll() *Snapshot {
 func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	s := &Snapshot{Seq: d.seq}
-	w := d.domain(room.Domainpart())
-	if w == nil {
+	s := &Snapshot{Seq: d.lastEvent}
+	m := d.domain(room.Domainpart())
+	if m == nil {
 		return s
 	}
-	at := room.Bare().String()
-	r := w.served.room(at)
-	s.domains = []DomainSnapshot{{JID: address(w.name), Known: w.served != nil && (r != nil || !w.served.unseen), AsOf: w.asOf}}
+	address := room.Bare().String()
+	r := m.replica.room(address)
+	s.domains = []DomainSnapshot{{JID: unsafeJID(m.name), Known: m.replica != nil && (r != nil || !m.replica.incomplete), AsOf: m.asOf}}
 	if r != nil && !r.hidden {
-		s.rooms = []*pinnedRoom{d.pin(w, at, r)}
+		s.rooms = []*pinnedRoom{d.pinRoom(m, address, r)}
 	}
 	return s
 }
 
-// pin keeps a room as it is. The caller holds mu.
-func (d *Directory) pin(w *watched, at string, r *liveRoom) *pinnedRoom {
-	p := &pinnedRoom{at: at, parent: d.parent(w, at), jid: r.jid, typ: w.typ, facts: r.facts, tally: r.tally}
-	p.facts.Visitors = w.served.visitors(r.facts, r.tally)
+// pinRoom keeps a room as it is. The caller holds mu.
+func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinnedRoom {
+	p := &pinnedRoom{address: address, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, tally: r.tally}
+	p.facts.Visitors = m.replica.visitors(r.facts, r.tally)
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
@@ -121,7 +121,7 @@ func (s *Snapshot) Rooms(after int) iter.Seq[RoomSnapshot] {
 }
 
 func (p *pinnedRoom) snapshot() RoomSnapshot {
-	p.sorting.Do(func() {
+	p.sortOnce.Do(func() {
 		slices.SortFunc(p.occupants, func(a, b *Occupant) int { return strings.Compare(a.ID, b.ID) })
 	})
 	return RoomSnapshot{

@@ -20,7 +20,7 @@ type Totals struct {
 	Tally Tally
 	Sizes Sizes
 
-	moves moves
+	moves joinsAndLeaves
 }
 
 // Joins returns how many occupants of kind k have joined rooms of the domain since the Directory was made.
@@ -35,14 +35,14 @@ func (t Totals) Leaves(k Kind) uint64 { return countOf(t.moves.leaves, k) }
 func (d *Directory) Totals(domain jid.JID) (Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil {
+	m := d.domain(domain.Domainpart())
+	if m == nil {
 		return Totals{}, ErrNotWatched
 	}
-	if p := d.readProblem(w, time.Now()); p != nil {
+	if p := d.readProblem(m, time.Now()); p != nil {
 		return Totals{}, p
 	}
-	return w.totals(), nil
+	return m.totals(), nil
 }
 
 // LiveTotals returns the totals of all watched domains, main one first.
@@ -53,20 +53,20 @@ func (d *Directory) LiveTotals() ([]Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	now := time.Now()
-	all := make([]Totals, 0, len(d.watched))
-	for _, w := range d.watched {
-		if p := d.eventProblem(w, now); p != nil {
+	all := make([]Totals, 0, len(d.domains))
+	for _, m := range d.domains {
+		if p := d.eventProblem(m, now); p != nil {
 			return nil, p
 		}
-		all = append(all, w.totals())
+		all = append(all, m.totals())
 	}
 	return all, nil
 }
 
 // totals returns the totals of a domain that has a replica. The caller holds mu.
-func (w *watched) totals() Totals {
+func (m *mucDomain) totals() Totals {
 	return Totals{
-		JID: w.jid, Type: w.typ, AsOf: w.asOf, Rooms: w.served.shown, Tally: w.served.tally, Sizes: w.served.sizes, moves: w.moves,
+		JID: m.jid, Type: m.typ, AsOf: m.asOf, Rooms: m.replica.shown, Tally: m.replica.tally, Sizes: m.replica.sizes, moves: m.joinsAndLeaves,
 	}
 }
 
@@ -86,28 +86,28 @@ type Survey struct {
 func (d *Directory) Survey(domain string) ([]Survey, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	domains, err := d.selected(domain, "")
+	domains, err := d.selectDomains(domain, "")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.readAll(domains, time.Now()); err != nil {
+	if _, err := d.oldestAsOf(domains, time.Now()); err != nil {
 		return nil, err
 	}
 	surveys := make([]Survey, 0, len(domains))
-	for _, w := range domains {
-		s := Survey{Totals: w.totals(), Sizes: make(map[int]int)}
-		for at, r := range w.served.rooms {
+	for _, m := range domains {
+		s := Survey{Totals: m.totals(), Sizes: make(map[int]int)}
+		for address, r := range m.replica.rooms {
 			if r.hidden {
 				continue
 			}
 			people := r.tally.People()
 			s.Sizes[people]++
-			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && at < l.Address {
-				s.Largest = Glance{Address: at, Participants: people}
+			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && address < l.Address {
+				s.Largest = Glance{Address: address, Participants: people}
 			}
 		}
 		if l := &s.Largest; l.Address != "" {
-			*l = d.glance(w, l.Address, w.served.rooms[l.Address])
+			*l = d.summarize(m, l.Address, m.replica.rooms[l.Address])
 		}
 		surveys = append(surveys, s)
 	}
@@ -140,11 +140,11 @@ func (s *Sizes) add(people int, n int32) {
 	s[i] += n
 }
 
-// moves counts who has joined and left the rooms of a domain, by kind in the order of kinds.
-type moves struct{ joins, leaves [len(kinds)]uint64 }
+// joinsAndLeaves counts who has joined and left the rooms of a domain, by kind in the order of kinds.
+type joinsAndLeaves struct{ joins, leaves [len(kinds)]uint64 }
 
 // count takes in a change. The caller holds the mu of the Directory.
-func (m *moves) count(c change) {
+func (m *joinsAndLeaves) count(c change) {
 	counts := &m.joins
 	switch c.kind {
 	case EventJoined:

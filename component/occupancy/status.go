@@ -85,20 +85,20 @@ func (d Domain) CountProblem() *UnknownError {
 	return d.Problem
 }
 
-// summary is what makes a change of a Domain an event.
-type summary struct {
-	connected                  bool
-	mode                       Mode
-	problem, readable, current Reason
+// statusSummary is what makes a change of a Domain an event.
+type statusSummary struct {
+	connected            bool
+	mode                 Mode
+	problem, read, event Reason
 }
 
 // SetStatus takes in how a domain can be followed or asked from now on.
 func (d *Directory) SetStatus(domain jid.JID, s Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if w := d.domain(domain.Domainpart()); w != nil {
-		w.status = s
-		d.publishStatus(w, time.Now())
+	if m := d.domain(domain.Domainpart()); m != nil {
+		m.status = s
+		d.publishStatus(m, time.Now())
 	}
 }
 
@@ -107,9 +107,9 @@ func (d *Directory) Domains() []Domain {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	now := time.Now()
-	domains := make([]Domain, 0, len(d.watched))
-	for _, w := range d.watched {
-		domains = append(domains, d.domainAt(w, now))
+	domains := make([]Domain, 0, len(d.domains))
+	for _, m := range d.domains {
+		domains = append(domains, d.domainAt(m, now))
 	}
 	return domains
 }
@@ -118,11 +118,11 @@ func (d *Directory) Domains() []Domain {
 func (d *Directory) Domain(domain jid.JID) (Domain, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	w := d.domain(domain.Domainpart())
-	if w == nil {
+	m := d.domain(domain.Domainpart())
+	if m == nil {
 		return Domain{}, ErrNotWatched
 	}
-	return d.domainAt(w, time.Now()), nil
+	return d.domainAt(m, time.Now()), nil
 }
 
 // Run publishes the changes of status that come with age alone, until ctx ends; then it returns nil.
@@ -146,13 +146,13 @@ func (d *Directory) expire(now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := now.Add(time.Hour)
-	for _, w := range d.watched {
-		d.publishStatus(w, now)
-		if w.served == nil {
+	for _, m := range d.domains {
+		d.publishStatus(m, now)
+		if m.replica == nil {
 			continue
 		}
 		for _, limit := range []time.Duration{liveFor, d.MaxStaleness} {
-			if at := w.asOf.Add(limit + 1); at.After(now) && at.Before(next) {
+			if at := m.asOf.Add(limit + 1); at.After(now) && at.Before(next) {
 				next = at
 			}
 		}
@@ -165,12 +165,12 @@ func (d *Directory) expire(now time.Time) time.Duration {
 func (d *Directory) Unanswered() <-chan struct{} { return d.unanswered }
 
 // publishStatus publishes how w is, if that has changed. The caller holds mu.
-func (d *Directory) publishStatus(w *watched, now time.Time) {
-	s := summary{w.status.Connected, w.status.Mode, d.reason(w, now), d.readReason(w, now), d.eventReason(w, now)}
-	if s == w.published {
+func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
+	s := statusSummary{m.status.Connected, m.status.Mode, d.reason(m, now), d.readReason(m, now), d.eventReason(m, now)}
+	if s == m.published {
 		return
 	}
-	w.published = s
+	m.published = s
 	select {
 	case d.statusChanged <- struct{}{}:
 	default:
@@ -178,74 +178,74 @@ func (d *Directory) publishStatus(w *watched, now time.Time) {
 	if len(d.subs) == 0 {
 		return
 	}
-	domain := d.domainAt(w, now)
-	d.publish(Event{Kind: EventStatus, Room: domain.JID, Type: w.typ, Domain: &domain, At: now})
+	domain := d.domainAt(m, now)
+	d.publish(Event{Kind: EventStatus, Room: domain.JID, Type: m.typ, Domain: &domain, At: now})
 }
 
 // domainAt returns how w is. The caller holds mu.
-func (d *Directory) domainAt(w *watched, now time.Time) Domain {
+func (d *Directory) domainAt(m *mucDomain, now time.Time) Domain {
 	rooms := 0
-	if w.served != nil {
-		rooms = len(w.served.rooms)
+	if m.replica != nil {
+		rooms = len(m.replica.rooms)
 	}
 	return Domain{
-		JID: w.jid, Type: w.typ, Connected: w.status.Connected, Since: w.status.Since, Mode: w.status.Mode, AsOf: w.asOf, Rooms: rooms,
-		Problem:      d.problem(w, now, d.reason(w, now)),
-		ReadProblem:  d.readProblem(w, now),
-		EventProblem: d.eventProblem(w, now),
+		JID: m.jid, Type: m.typ, Connected: m.status.Connected, Since: m.status.Since, Mode: m.status.Mode, AsOf: m.asOf, Rooms: rooms,
+		Problem:      d.problem(m, now, d.reason(m, now)),
+		ReadProblem:  d.readProblem(m, now),
+		EventProblem: d.eventProblem(m, now),
 	}
 }
 
 // readable reports whether the replica of w may answer: it was confirmed within MaxStaleness, be it on an earlier connection.
-func (d *Directory) readable(w *watched, now time.Time) bool {
-	return w.served != nil && now.Sub(w.asOf) <= d.MaxStaleness
+func (d *Directory) readable(m *mucDomain, now time.Time) bool {
+	return m.replica != nil && now.Sub(m.asOf) <= d.MaxStaleness
 }
 
 // reason returns why Prosody can't answer questions about rooms of w, or nothing.
-func (d *Directory) reason(w *watched, now time.Time) Reason {
-	switch s := &w.status; {
+func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
+	switch s := &m.status; {
 	case s.Problem != nil:
 		return s.Problem.Reason
 	case !s.Connected:
 		return ReasonConnecting
 	case s.Mode != ModeModule:
 		return ""
-	case !d.readable(w, now):
+	case !d.readable(m, now):
 		return ReasonSyncing
-	case w.served.unseen:
+	case m.replica.incomplete:
 		return ReasonStorage
 	}
 	return ""
 }
 
 // readReason returns why all rooms of w can't be read, or nothing.
-func (d *Directory) readReason(w *watched, now time.Time) Reason {
-	if d.readable(w, now) && !w.served.unseen {
+func (d *Directory) readReason(m *mucDomain, now time.Time) Reason {
+	if d.readable(m, now) && !m.replica.incomplete {
 		return ""
 	}
-	if r := d.reason(w, now); r != "" {
+	if r := d.reason(m, now); r != "" {
 		return r
 	}
 	return ReasonModuleMissing
 }
 
 // eventReason returns why events of w don't come as they happen, or nothing.
-func (d *Directory) eventReason(w *watched, now time.Time) Reason {
-	if r := d.reason(w, now); r != "" {
+func (d *Directory) eventReason(m *mucDomain, now time.Time) Reason {
+	if r := d.reason(m, now); r != "" {
 		return r
 	}
 	switch {
-	case w.status.Mode != ModeModule:
+	case m.status.Mode != ModeModule:
 		return ReasonModuleMissing
-	case w.served == nil, w.asOf.Before(w.status.Since), now.Sub(w.asOf) > liveFor:
+	case m.replica == nil, m.asOf.Before(m.status.Since), now.Sub(m.asOf) > liveFor:
 		return ReasonSyncing
 	}
 	return ""
 }
 
 // problem returns the error for a reason of w, nil for none.
-func (d *Directory) problem(w *watched, now time.Time, r Reason) *UnknownError {
-	switch s := &w.status; {
+func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnknownError {
+	switch s := &m.status; {
 	case r == "":
 		return nil
 	case s.Problem != nil && !s.RetryAt.IsZero():
@@ -257,45 +257,45 @@ func (d *Directory) problem(w *watched, now time.Time, r Reason) *UnknownError {
 	case r == ReasonConnecting:
 		return ProblemConnecting.Err(nil)
 	case r == ReasonStorage:
-		return ProblemStorage.About(w.jid).Err(nil)
+		return ProblemStorage.About(m.jid).Err(nil)
 	}
-	if age := now.Sub(w.asOf); w.served != nil && age > d.MaxStaleness {
-		return ProblemStale.About(w.jid).With(Fact{"age", age.Round(time.Second).String()}).Err(nil)
+	if age := now.Sub(m.asOf); m.replica != nil && age > d.MaxStaleness {
+		return ProblemStale.About(m.jid).With(Fact{"age", age.Round(time.Second).String()}).Err(nil)
 	}
-	return ProblemSyncing.About(w.jid).Err(nil)
+	return ProblemSyncing.About(m.jid).Err(nil)
 }
 
 // readProblem returns the error of reads of w, nil for none.
-func (d *Directory) readProblem(w *watched, now time.Time) *UnknownError {
+func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnknownError {
 	switch {
-	case d.readReason(w, now) == "":
+	case d.readReason(m, now) == "":
 		return nil
-	case d.reason(w, now) == "":
-		return ProblemNotListed.About(w.jid).Err(ErrNoModule)
+	case d.reason(m, now) == "":
+		return ProblemNotListed.About(m.jid).Err(ErrNoModule)
 	}
-	return d.problem(w, now, d.reason(w, now))
+	return d.problem(m, now, d.reason(m, now))
 }
 
 // eventProblem returns the error for events of w, nil while they come as they happen.
-func (d *Directory) eventProblem(w *watched, now time.Time) *UnknownError {
-	r := d.eventReason(w, now)
-	if r == ReasonModuleMissing && d.reason(w, now) == "" {
-		return ProblemNoEvents.About(w.jid).Err(ErrNoModule)
+func (d *Directory) eventProblem(m *mucDomain, now time.Time) *UnknownError {
+	r := d.eventReason(m, now)
+	if r == ReasonModuleMissing && d.reason(m, now) == "" {
+		return ProblemNoEvents.About(m.jid).Err(ErrNoModule)
 	}
-	return d.problem(w, now, r)
+	return d.problem(m, now, r)
 }
 
-// unreadable returns why r, a room of w, or all rooms if that is nil, can't be read.
+// readError returns why r, a room of w, or all rooms if that is nil, can't be read.
 // It is for reads that a client waits for: it signals where a connection is missing.
-func (d *Directory) unreadable(w *watched, r *liveRoom, now time.Time) error {
-	if r != nil && d.readable(w, now) {
+func (d *Directory) readError(m *mucDomain, r *replicaRoom, now time.Time) error {
+	if r != nil && d.readable(m, now) {
 		return nil
 	}
-	p := d.readProblem(w, now)
+	p := d.readProblem(m, now)
 	if p == nil {
 		return nil
 	}
-	if !w.status.Connected {
+	if !m.status.Connected {
 		select {
 		case d.unanswered <- struct{}{}:
 		default:
@@ -304,13 +304,13 @@ func (d *Directory) unreadable(w *watched, r *liveRoom, now time.Time) error {
 	return p
 }
 
-// selected returns the watched domains that a read is about, or ErrNotWatched if that is none.
-func (d *Directory) selected(domain string, typ RoomType) ([]*watched, error) {
-	if domain == "" && typ == "" && len(d.watched) > 0 {
-		return d.watched, nil
+// selectDomains returns the watched domains that a read is about, or ErrNotWatched if that is none.
+func (d *Directory) selectDomains(domain string, typ RoomType) ([]*mucDomain, error) {
+	if domain == "" && typ == "" && len(d.domains) > 0 {
+		return d.domains, nil
 	}
-	selected := slices.DeleteFunc(slices.Clone(d.watched), func(w *watched) bool {
-		return domain != "" && w.name != domain || typ != "" && w.typ != typ
+	selected := slices.DeleteFunc(slices.Clone(d.domains), func(m *mucDomain) bool {
+		return domain != "" && m.name != domain || typ != "" && m.typ != typ
 	})
 	if len(selected) == 0 {
 		return nil, ErrNotWatched
