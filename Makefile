@@ -78,7 +78,8 @@ lint: ## run golangci-lint, govulncheck and luacheck, and redocly on openapi.yam
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
 	@$(need) $(need_go)
-	$(GO) test -run '^$$' -fuzz FuzzNames -fuzztime $(FUZZTIME) ./component/occupancy
+	$(GO) test -run '^$$' -fuzz '^FuzzNames$$' -fuzztime $(FUZZTIME) ./component/occupancy
+	$(GO) test -run '^$$' -fuzz FuzzNames_RoundTrip -fuzztime $(FUZZTIME) ./component/occupancy
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api

@@ -19,7 +19,7 @@ func page(room, size int) occupancy.Delta {
 		fmt.Fprintf(&text, "%08x\t%08x-1f2e-4d3c-8b9a-%012x@meet.jitsi/AbCdEfGh_%04x\tparticipant\tnone\tPerson Number %04d\thttps://example.com/avatars/%08x.png\n",
 			room<<12+i, room, i, i, i, i)
 	}
-	d := whole(fmt.Sprintf("room-%05d@muc.meet.jitsi", room))
+	d := fullRoom(fmt.Sprintf("room-%05d@muc.meet.jitsi", room))
 	for line := range strings.Lines(text.String()) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		d.Present = append(d.Present, occupancy.Occupant{
@@ -88,7 +88,7 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				person.Marks ^= occupancy.MarkHandRaised
-				if err := d.Apply(muc, synced(n.rooms, total, more(room, nil, person)), at(i)); err != nil {
+				if err := d.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)); err != nil {
 					b.Fatal(err)
 				}
 				select {
@@ -210,9 +210,9 @@ func BenchmarkSnapshot(b *testing.B) {
 	for i := range 1000 {
 		var people []occupancy.Occupant
 		for j := range 20 {
-			people = append(people, somebody(string(rune('a'+j)), 1))
+			people = append(people, person(string(rune('a'+j)), 1))
 		}
-		deltas = append(deltas, whole("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
+		deltas = append(deltas, fullRoom("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
 	}
 	if err := d.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
 		b.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestClassify(t *testing.T) {
+func TestClassify_RealJIDBeforeMarks(t *testing.T) {
 	const gateway = occupancy.MarkJibri | occupancy.MarkSIPJibri
 	forged := occupancy.ParseMarks("transcriber jibri sip-jibri")
 	for _, c := range []struct {
@@ -91,7 +91,7 @@ var (
 //   - JICOFO 7ebb13dc3: ChatRoomMemberImpl.kt:164-174, where the features count if the real JID's domain is trusted, and
 //     JitsiMeetConferenceImpl.java:1804-1812, where a transcriber isn't counted as Jigasi.
 //   - LJM 01daa07c: ChatRoom.ts:759-762, where a hidden domain is compared as a whole.
-func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
+func TestClassify_AgreesWithJitsi(t *testing.T) {
 	const (
 		user, sip, video  = occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo
 		recorder, written = occupancy.KindRecorder, occupancy.KindTranscriber
@@ -163,12 +163,12 @@ func TestClassify_KindsByJitsisOwnCode(t *testing.T) {
 }
 
 // written is Jigasi as a transcriber, under the login that it has for calls.
-var written = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", Role: "moderator", Affiliation: "owner", JoinedAt: at(3), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
+var transcriber = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", Role: "moderator", Affiliation: "owner", JoinedAt: at(3), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
 
 // forger is a guest whose client says that it transcribes.
 var forger = occupancy.Occupant{ID: "f", RealJID: "q-f@meet.jitsi/web", JoinedAt: at(4), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
 
-func TestTranscriber_IsRecognisedByTheDomainOfFocus(t *testing.T) {
+func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	guest := focus
 	guest.RealJID = "focus@meet.jitsi/web"
@@ -181,16 +181,16 @@ func TestTranscriber_IsRecognisedByTheDomainOfFocus(t *testing.T) {
 		people int
 		kind   occupancy.Kind
 	}{
-		{"focus and transcriber in one batch", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger))}, 1, occupancy.KindTranscriber},
-		{"the transcriber before focus", []occupancy.Batch{synced(1, 3, whole(room, written, forger, focus))}, 1, occupancy.KindTranscriber},
-		{"focus is on the next page", []occupancy.Batch{page(whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
-		{"focus comes later", []occupancy.Batch{synced(1, 2, whole(room, written, forger)), synced(1, 3, more(room, nil, focus))}, 1, occupancy.KindTranscriber},
-		{"focus has left", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, more(room, []string{"focus"}))}, 1, occupancy.KindTranscriber},
-		{"focus has left before it came", []occupancy.Batch{synced(1, 1, whole(room, focus)), synced(1, 2, more(room, []string{"focus"}, written, forger))}, 1, occupancy.KindTranscriber},
-		{"the room is stated from scratch without focus", []occupancy.Batch{synced(1, 3, whole(room, focus, written, forger)), synced(1, 2, whole(room, written, forger))}, 1, occupancy.KindTranscriber},
-		{"there never was focus", []occupancy.Batch{synced(1, 2, whole(room, written, forger))}, 2, occupancy.KindSIP},
-		{"another took the name of focus, which owns nothing", []occupancy.Batch{synced(1, 3, whole(room, thief, written, forger))}, 2, occupancy.KindSIP},
-		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, whole(room, guest, written, forger))}, 2, occupancy.KindSIP},
+		{"focus and transcriber in one batch", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger))}, 1, occupancy.KindTranscriber},
+		{"the transcriber before focus", []occupancy.Batch{synced(1, 3, fullRoom(room, transcriber, forger, focus))}, 1, occupancy.KindTranscriber},
+		{"focus is on the next page", []occupancy.Batch{page(fullRoom(room, transcriber, forger)), synced(1, 3, roomUpdate(room, nil, focus))}, 1, occupancy.KindTranscriber},
+		{"focus comes later", []occupancy.Batch{synced(1, 2, fullRoom(room, transcriber, forger)), synced(1, 3, roomUpdate(room, nil, focus))}, 1, occupancy.KindTranscriber},
+		{"focus has left", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger)), synced(1, 2, roomUpdate(room, []string{"focus"}))}, 1, occupancy.KindTranscriber},
+		{"focus has left before it came", []occupancy.Batch{synced(1, 1, fullRoom(room, focus)), synced(1, 2, roomUpdate(room, []string{"focus"}, transcriber, forger))}, 1, occupancy.KindTranscriber},
+		{"the room is stated from scratch without focus", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger)), synced(1, 2, fullRoom(room, transcriber, forger))}, 1, occupancy.KindTranscriber},
+		{"there never was focus", []occupancy.Batch{synced(1, 2, fullRoom(room, transcriber, forger))}, 2, occupancy.KindSIP},
+		{"another took the name of focus, which owns nothing", []occupancy.Batch{synced(1, 3, fullRoom(room, thief, transcriber, forger))}, 2, occupancy.KindSIP},
+		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, fullRoom(room, guest, transcriber, forger))}, 2, occupancy.KindSIP},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDirectory(muc)
@@ -211,19 +211,19 @@ func TestTranscriber_IsRecognisedByTheDomainOfFocus(t *testing.T) {
 }
 
 // Until focus is there the transcriber looks like a caller. What changes then is an event, with the right numbers.
-func TestTranscriber_ChangesKindWhenFocusComes(t *testing.T) {
+func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	d := newDirectory(muc)
 	d.Begin(muc, occupancy.Trust{})
-	apply(t, d, at(10), synced(1, 2, whole(room, written, forger)))
+	apply(t, d, at(10), synced(1, 2, fullRoom(room, transcriber, forger)))
 	s := d.Subscribe(10)
-	apply(t, d, at(11), synced(1, 3, more(room, nil, focus)))
+	apply(t, d, at(11), synced(1, 3, roomUpdate(room, nil, focus)))
 	if got, want := fmt.Sprint(drain(s)), "[updated daily t 1 joined daily focus 1]"; got != want {
 		t.Errorf("got %s want %s", got, want)
 	}
 	// A snapshot that takes the place of this one, in which focus has left, forgets nothing.
 	d.Begin(muc, occupancy.Trust{})
-	apply(t, d, at(12), synced(1, 2, whole(room, written, forger)))
+	apply(t, d, at(12), synced(1, 2, fullRoom(room, transcriber, forger)))
 	if got, want := fmt.Sprint(drain(s)), "[left daily focus 1]"; got != want {
 		t.Errorf("got %s want %s", got, want)
 	}

@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestApplyTellsWhatChanged(t *testing.T) {
+func TestDirectory_ApplyEvents(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	for _, c := range []struct {
 		name   string
@@ -26,69 +26,69 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 		},
 		{
 			name:   "somebody joins",
-			in:     []occupancy.Batch{synced(1, 4, more(room, nil, somebody("cyd", 11)))},
+			in:     []occupancy.Batch{synced(1, 4, roomUpdate(room, nil, person("cyd", 11)))},
 			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
 		},
 		{
 			name:   "the same told twice happens once",
-			in:     []occupancy.Batch{synced(1, 4, more(room, nil, somebody("cyd", 11))), synced(1, 4, more(room, nil, somebody("cyd", 11)))},
+			in:     []occupancy.Batch{synced(1, 4, roomUpdate(room, nil, person("cyd", 11))), synced(1, 4, roomUpdate(room, nil, person("cyd", 11)))},
 			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
 		},
 		{
 			name:   "somebody leaves, and leaves again",
-			in:     []occupancy.Batch{synced(1, 2, more(room, []string{"bob", "bob"})), synced(1, 2, more(room, []string{"bob"}))},
+			in:     []occupancy.Batch{synced(1, 2, roomUpdate(room, []string{"bob", "bob"})), synced(1, 2, roomUpdate(room, []string{"bob"}))},
 			events: []string{"left daily bob 1"}, nicks: []string{"ann", "focus"},
 		},
 		{
 			name:   "an occupant changes nick and another leaves in one batch",
-			in:     []occupancy.Batch{synced(1, 2, more(room, []string{"ann", "bob"}, somebody("anne", 1)))},
+			in:     []occupancy.Batch{synced(1, 2, roomUpdate(room, []string{"ann", "bob"}, person("anne", 1)))},
 			events: []string{"left daily ann 1", "left daily bob 0", "joined daily anne 1"}, nicks: []string{"anne", "focus"},
 		},
 		{
 			name:   "somebody chooses a name",
-			in:     []occupancy.Batch{synced(1, 3, more(room, nil, named(somebody("ann", 1), "Ann")))},
+			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, withName(person("ann", 1), "Ann")))},
 			events: []string{"updated daily ann 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "a person turns out to be a visitor, and doesn't count any more",
-			in:     []occupancy.Batch{synced(1, 3, more(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web", Role: "visitor", JoinedAt: at(2)}))},
+			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web", Role: "visitor", JoinedAt: at(2)}))},
 			events: []string{"updated daily bob 1"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "who has another joining time has left and come back",
-			in:     []occupancy.Batch{synced(1, 3, more(room, nil, somebody("bob", 12)))},
+			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, person("bob", 12)))},
 			events: []string{"left daily bob 1", "joined daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "who has a joining time that isn't known any more was here all the time",
-			in:     []occupancy.Batch{synced(1, 3, more(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web"}))},
+			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web"}))},
 			events: []string{"updated daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "a recorder comes, and the number of people stays",
-			in:     []occupancy.Batch{synced(1, 4, more(room, nil, occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))},
+			in:     []occupancy.Batch{synced(1, 4, roomUpdate(room, nil, occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))},
 			events: []string{"joined daily rec 2"}, nicks: []string{"ann", "bob", "focus", "rec"},
 		},
 		{
 			name:   "a room stated from scratch as it was",
-			in:     []occupancy.Batch{synced(1, 3, whole(room, somebody("bob", 2), focus, somebody("ann", 1)))},
+			in:     []occupancy.Batch{synced(1, 3, fullRoom(room, person("bob", 2), focus, person("ann", 1)))},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "a room stated from scratch keeps the facts that aren't told",
-			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, New: true, Present: []occupancy.Occupant{focus, somebody("ann", 1), somebody("bob", 2)}})},
+			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, New: true, Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}})},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "a room stated from scratch otherwise",
-			in:     []occupancy.Batch{synced(1, 3, whole(room, focus, named(somebody("bob", 2), "Bob"), somebody("cyd", 11)))},
+			in:     []occupancy.Batch{synced(1, 3, fullRoom(room, focus, withName(person("bob", 2), "Bob"), person("cyd", 11)))},
 			events: []string{"left daily ann 1", "updated daily bob 1", "joined daily cyd 2"}, nicks: []string{"bob", "cyd", "focus"},
 		},
 		{
 			name: "a room stated from scratch that goes on",
 			in: []occupancy.Batch{synced(1, 3,
-				whole(room, focus, somebody("ann", 1)),
-				more(room, nil, somebody("bob", 2)))},
+				fullRoom(room, focus, person("ann", 1)),
+				roomUpdate(room, nil, person("bob", 2)))},
 			events: []string{"left daily bob 1", "joined daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
@@ -108,7 +108,7 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 		},
 		{
 			name: "a room ends and begins anew in one batch",
-			in:   []occupancy.Batch{synced(1, 1, occupancy.Delta{Room: room, Gone: true}, whole(room, somebody("ann", 13)))},
+			in:   []occupancy.Batch{synced(1, 1, occupancy.Delta{Room: room, Gone: true}, fullRoom(room, person("ann", 13)))},
 			events: []string{
 				"left daily ann 1", "left daily bob 0", "left daily focus 0", "room-ended daily  0",
 				"room-started daily  0", "joined daily ann 1",
@@ -117,12 +117,12 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 		},
 		{
 			name:   "another room",
-			in:     []occupancy.Batch{synced(2, 4, whole("[acme]b@muc.meet.jitsi", somebody("eve", 11)))},
+			in:     []occupancy.Batch{synced(2, 4, fullRoom("[acme]b@muc.meet.jitsi", person("eve", 11)))},
 			events: []string{"room-started [acme]b  0", "joined [acme]b eve 1"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
 			name:   "a health check of Jicofo's is counted and kept quiet",
-			in:     []occupancy.Batch{synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)), synced(1, 3, occupancy.Delta{Room: "__jicofo-health-check-1@muc.meet.jitsi", Gone: true})},
+			in:     []occupancy.Batch{synced(2, 4, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)), synced(1, 3, occupancy.Delta{Room: "__jicofo-health-check-1@muc.meet.jitsi", Gone: true})},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 	} {
@@ -143,14 +143,14 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 	}
 }
 
-func TestSnapshotTakesThePlaceOfTheServedCopy(t *testing.T) {
+func TestDirectory_ResyncReplacesReplica(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(100)
 	d.Begin(muc, jitsi)
 	apply(t, d, at(20),
-		occupancy.Batch{Deltas: []occupancy.Delta{whole("new@muc.meet.jitsi", focus)}},
-		occupancy.Batch{Deltas: []occupancy.Delta{whole("daily@muc.meet.jitsi", focus, somebody("ann", 1))}},
-		occupancy.Batch{Deltas: []occupancy.Delta{more("daily@muc.meet.jitsi", []string{"ann"}, somebody("dan", 15))}},
+		occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("new@muc.meet.jitsi", focus)}},
+		occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))}},
+		occupancy.Batch{Deltas: []occupancy.Delta{roomUpdate("daily@muc.meet.jitsi", []string{"ann"}, person("dan", 15))}},
 	)
 	if got := drain(s); len(got) > 0 {
 		t.Errorf("got events %q of a snapshot that isn't complete", got)
@@ -174,12 +174,12 @@ func TestSnapshotTakesThePlaceOfTheServedCopy(t *testing.T) {
 	}
 }
 
-func TestSnapshotThatShowsTheSameTellsNothing(t *testing.T) {
+func TestDirectory_UnchangedResyncHasNoEvents(t *testing.T) {
 	d := meeting(t)
 	before, _ := d.Room(daily)
 	s := d.Subscribe(100)
 	d.Begin(muc, jitsi)
-	apply(t, d, at(20), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("bob", 2), somebody("ann", 1))))
+	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
 	if got := drain(s); len(got) > 0 {
 		t.Errorf("got events %q", got)
 	}
@@ -188,20 +188,20 @@ func TestSnapshotThatShowsTheSameTellsNothing(t *testing.T) {
 	}
 }
 
-func TestSnapshotWithOtherTrustMakesOthersOfTheSamePeople(t *testing.T) {
+func TestDirectory_ReclassifiesOnPrefixChange(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(100)
 	d.Begin(muc, occupancy.Trust{Recorders: []string{"q-bob@"}})
-	apply(t, d, at(20), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("bob", 2), somebody("ann", 1))))
+	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
 	if diff := cmp.Diff([]string{"updated daily bob 1"}, drain(s)); diff != "" {
 		t.Errorf("events: -want +got:\n%s", diff)
 	}
 }
 
-func TestASecondSnapshotForgetsTheFirst(t *testing.T) {
+func TestDirectory_BeginDropsUnfinishedResync(t *testing.T) {
 	d := meeting(t)
 	d.Begin(muc, jitsi)
-	apply(t, d, at(20), occupancy.Batch{Deltas: []occupancy.Delta{whole("other@muc.meet.jitsi", focus)}})
+	apply(t, d, at(20), occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("other@muc.meet.jitsi", focus)}})
 	d.Begin(muc, jitsi)
 	apply(t, d, at(21), synced(0, 0))
 	if r, err := d.Room(jid.MustParse("other@muc.meet.jitsi")); err != nil || r.Exists {
@@ -209,7 +209,7 @@ func TestASecondSnapshotForgetsTheFirst(t *testing.T) {
 	}
 }
 
-func TestApplyRefuses(t *testing.T) {
+func TestDirectory_ApplyErrors(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		domain jid.JID
@@ -228,12 +228,12 @@ func TestApplyRefuses(t *testing.T) {
 		{name: "more of a snapshot that is complete", domain: muc, in: occupancy.Batch{}, want: occupancy.ErrOutOfOrder},
 		{name: "one room too many", domain: muc, in: synced(2, 3), want: occupancy.ErrTotals},
 		{name: "one occupant too few", domain: muc, in: synced(1, 2), want: occupancy.ErrTotals},
-		{name: "somebody joins but was counted before", domain: muc, in: synced(1, 3, more("daily@muc.meet.jitsi", nil, somebody("cyd", 11))), want: occupancy.ErrTotals},
+		{name: "somebody joins but was counted before", domain: muc, in: synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), want: occupancy.ErrTotals},
 		{name: "a snapshot that lacks somebody", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi) },
-			in: synced(1, 3, whole("daily@muc.meet.jitsi", focus)), want: occupancy.ErrTotals},
-		{name: "a room of another domain", domain: muc, in: synced(2, 4, whole("daily@lobby.meet.jitsi", focus)), want: occupancy.ErrForeign},
-		{name: "a room without a node", domain: muc, in: synced(2, 4, whole("muc.meet.jitsi", focus)), want: occupancy.ErrForeign},
-		{name: "a room with a resource", domain: muc, in: synced(2, 4, whole("a@muc.meet.jitsi/b", focus)), want: occupancy.ErrForeign},
+			in: synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus)), want: occupancy.ErrTotals},
+		{name: "a room of another domain", domain: muc, in: synced(2, 4, fullRoom("daily@lobby.meet.jitsi", focus)), want: occupancy.ErrForeign},
+		{name: "a room without a node", domain: muc, in: synced(2, 4, fullRoom("muc.meet.jitsi", focus)), want: occupancy.ErrForeign},
+		{name: "a room with a resource", domain: muc, in: synced(2, 4, fullRoom("a@muc.meet.jitsi/b", focus)), want: occupancy.ErrForeign},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := meeting(t)
@@ -251,7 +251,7 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
-func TestForgottenIsNotEmpty(t *testing.T) {
+func TestDirectory_ForgetMakesReadsFail(t *testing.T) {
 	d := meeting(t)
 	d.Forget(muc)
 	d.Forget(muc)
@@ -277,7 +277,7 @@ func TestForgottenIsNotEmpty(t *testing.T) {
 }
 
 // The rooms of a replica don't change their type while clients follow them: they are forgotten and loaded again.
-func TestDirectory_TypeFromTheModuleComesBeforeTheName(t *testing.T) {
+func TestDirectory_ModuleTypeOverridesName(t *testing.T) {
 	d := meeting(t)
 	events := d.Subscribe(10)
 	defer events.Close()
@@ -285,9 +285,9 @@ func TestDirectory_TypeFromTheModuleComesBeforeTheName(t *testing.T) {
 	if _, err := d.Room(daily); err == nil {
 		t.Error("the rooms of the other type are still there")
 	}
-	waiting := somebody("ann", 1)
+	waiting := person("ann", 1)
 	waiting.Affiliation = "owner"
-	apply(t, d, at(20), synced(1, 1, whole("daily@muc.meet.jitsi", waiting)))
+	apply(t, d, at(20), synced(1, 1, fullRoom("daily@muc.meet.jitsi", waiting)))
 	got, err := d.Room(daily)
 	if err != nil || got.Type != occupancy.RoomLobby || got.Participants != 0 {
 		t.Errorf("got %+v, %v want a lobby in which a moderator looks", got, err)
@@ -296,7 +296,7 @@ func TestDirectory_TypeFromTheModuleComesBeforeTheName(t *testing.T) {
 		t.Error(diff)
 	}
 	d.Begin(muc, occupancy.Trust{})
-	apply(t, d, at(30), synced(1, 1, whole("daily@muc.meet.jitsi", waiting)))
+	apply(t, d, at(30), synced(1, 1, fullRoom("daily@muc.meet.jitsi", waiting)))
 	if got, err := d.Room(daily); err != nil || got.Type != occupancy.RoomMain {
 		t.Errorf("got %+v, %v want the type by the name", got, err)
 	}

@@ -21,8 +21,8 @@ var addresses = []string{
 }
 
 // TestNames_ListedRoomIsReadAsItself is about every address that Prosody can have: JID, name, and what people are shown find that room.
-func TestNames_ListedRoomIsReadAsItself(t *testing.T) {
-	n := names("muc.meet.jitsi", "breakout.meet.jitsi", "conference.b.example")
+func TestNames_RoundTrip(t *testing.T) {
+	n := newNames("muc.meet.jitsi", "breakout.meet.jitsi", "conference.b.example")
 	for _, local := range addresses {
 		for _, domain := range []string{"muc.meet.jitsi", "breakout.meet.jitsi", "conference.b.example"} {
 			checkShown(t, n, jid.NewUnsafe(local, domain, "").JID)
@@ -31,7 +31,7 @@ func TestNames_ListedRoomIsReadAsItself(t *testing.T) {
 }
 
 func TestNames_ShortestName(t *testing.T) {
-	n := names("muc.meet.jitsi", "conference.b.example")
+	n := newNames("muc.meet.jitsi", "conference.b.example")
 	for room, want := range map[string]string{
 		"planning@muc.meet.jitsi":          "planning",
 		"[täst]daily@muc.meet.jitsi":       "[täst]daily",
@@ -47,7 +47,7 @@ func TestNames_ShortestName(t *testing.T) {
 	}
 }
 
-func TestReadable_DecodesWhatMeansTheSame(t *testing.T) {
+func TestReadable_KeepsMeaning(t *testing.T) {
 	for name, want := range map[string]string{
 		"%d0%bf%d1%80%d0%b8":                  "при",
 		"my%20room":                           "my room",
@@ -85,7 +85,7 @@ func TestReadable_DecodesWhatMeansTheSame(t *testing.T) {
 	}
 }
 
-func TestTenant_AsInLinksAndLists(t *testing.T) {
+func TestTenant_Normalizes(t *testing.T) {
 	for written, want := range map[string]string{
 		"acme": "acme", "ACME": "acme", "Täst": "täst", "t%C3%A4st": "täst", "acme.example": "acme_example", "Straße": "strasse",
 		"te+nant": "te+nant", "": "", "a b": "a b", "[x": "[x", "100%": "100%",
@@ -96,8 +96,8 @@ func TestTenant_AsInLinksAndLists(t *testing.T) {
 	}
 }
 
-func TestSearch_FindsByPartAndByWhatIsShown(t *testing.T) {
-	n := names("muc.meet.jitsi", "conference.b.example")
+func TestSearch_PartsAndShownNames(t *testing.T) {
+	n := newNames("muc.meet.jitsi", "conference.b.example")
 	for _, c := range []struct {
 		text, address string
 		want          bool
@@ -123,7 +123,7 @@ func TestSearch_FindsByPartAndByWhatIsShown(t *testing.T) {
 
 // TestRemark_OnlyWhereItHelps is about names that lead to another room than people may think.
 func TestRemark_OnlyWhereItHelps(t *testing.T) {
-	n := names("muc.meet.jitsi", "conference.b.example")
+	n := newNames("muc.meet.jitsi", "conference.b.example")
 	for _, c := range []struct {
 		written string
 		exists  bool

@@ -14,12 +14,12 @@ import (
 // joins is a batch for each of n people who join a meeting, one after the other.
 func joins(n int) (batches []occupancy.Batch) {
 	for i := range n {
-		batches = append(batches, synced(1, 4+i, more("daily@muc.meet.jitsi", nil, somebody(fmt.Sprintf("p%d", i), 11))))
+		batches = append(batches, synced(1, 4+i, roomUpdate("daily@muc.meet.jitsi", nil, person(fmt.Sprintf("p%d", i), 11))))
 	}
 	return batches
 }
 
-func TestSubscriptionThatIsTooSlowIsToldSo(t *testing.T) {
+func TestSubscription_SlowReaderIsDropped(t *testing.T) {
 	d := meeting(t)
 	slow, exact, quick := d.Subscribe(2), d.Subscribe(3), d.Subscribe(10)
 	apply(t, d, at(20), joins(3)...)
@@ -41,7 +41,7 @@ func TestSubscriptionThatIsTooSlowIsToldSo(t *testing.T) {
 	}
 }
 
-func TestSubscriptionWithoutRoomHoldsOneEvent(t *testing.T) {
+func TestSubscription_MinimumBuffer(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(-1)
 	apply(t, d, at(20), joins(1)...)
@@ -50,7 +50,7 @@ func TestSubscriptionWithoutRoomHoldsOneEvent(t *testing.T) {
 	}
 }
 
-func TestClosedSubscriptionEnds(t *testing.T) {
+func TestSubscription_Close(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(1)
 	s.Close()
@@ -61,14 +61,14 @@ func TestClosedSubscriptionEnds(t *testing.T) {
 	}
 }
 
-func TestSubscriptionToRooms(t *testing.T) {
+func TestSubscription_Rooms(t *testing.T) {
 	d := meeting(t)
 	d.Begin(lobby, jitsi)
 	must(t, d.Apply(lobby, synced(0, 0), at(10)))
 	s := d.Subscribe(10, jid.MustParse("other@muc.meet.jitsi/nick"), daily)
 	none := d.Subscribe(10, jid.MustParse("none@muc.meet.jitsi"))
-	apply(t, d, at(20), synced(3, 5, whole("x@muc.meet.jitsi", focus), whole("other@muc.meet.jitsi", focus)))
-	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(20)))
+	apply(t, d, at(20), synced(3, 5, fullRoom("x@muc.meet.jitsi", focus), fullRoom("other@muc.meet.jitsi", focus)))
+	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(20)))
 	d.Forget(lobby)
 	d.Forget(muc)
 	want := []string{"room-started other  0", "joined other focus 0", "reset   0"}
@@ -80,13 +80,13 @@ func TestSubscriptionToRooms(t *testing.T) {
 	}
 }
 
-func TestResetTellsWhereNoEventsLead(t *testing.T) {
+func TestEvents_Reset(t *testing.T) {
 	d := newDirectory(muc)
 	s := d.Subscribe(10)
 	d.Begin(muc, jitsi)
-	apply(t, d, at(10), synced(1, 1, whole("daily@muc.meet.jitsi", focus)))
+	apply(t, d, at(10), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
 	d.Begin(muc, jitsi) // what is served stays known
-	apply(t, d, at(11), synced(1, 1, whole("daily@muc.meet.jitsi", focus)))
+	apply(t, d, at(11), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
 	d.Forget(muc)
 	for i, want := range []uint64{1, 2} {
 		e := next(t, s)
@@ -99,13 +99,13 @@ func TestResetTellsWhereNoEventsLead(t *testing.T) {
 	}
 }
 
-func TestEventTellsAllOfTheOccupant(t *testing.T) {
+func TestEvents_Occupant(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(10)
-	ann := somebody("ann", 1)
+	ann := person("ann", 1)
 	ann.Name, ann.UserID, ann.UserName, ann.UserGroup, ann.UserEmail = "Ann", "42", "Ann L.", "staff", "ann@example.com"
 	ann.AvatarURL, ann.Marks = "https://example.com/a.png", occupancy.MarkHandRaised
-	apply(t, d, at(20), synced(1, 3, more("daily@muc.meet.jitsi", nil, ann)))
+	apply(t, d, at(20), synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, ann)))
 	ann.Kind = occupancy.KindUser
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
@@ -118,7 +118,7 @@ func TestEventTellsAllOfTheOccupant(t *testing.T) {
 }
 
 // The race detector is what looks at this one: everything at once, and nobody waits for a reader that sleeps.
-func TestEverythingAtOnce(t *testing.T) {
+func TestDirectory_Concurrent(t *testing.T) {
 	d := meeting(t)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -146,7 +146,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				d.Begin(lobby, jitsi)
-				_ = d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(i))
+				_ = d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(i))
 				_ = d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(i))
 				d.Forget(lobby)
 			}
@@ -154,11 +154,11 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	asleep := d.Subscribe(1)
 	for i := range 200 {
-		person := more("daily@muc.meet.jitsi", nil, named(somebody("ann", 1), fmt.Sprint(i)))
-		apply(t, d, at(i), synced(1, 3, person))
+		renamed := roomUpdate("daily@muc.meet.jitsi", nil, withName(person("ann", 1), fmt.Sprint(i)))
+		apply(t, d, at(i), synced(1, 3, renamed))
 		if i%20 == 0 {
 			d.Begin(muc, jitsi)
-			apply(t, d, at(i), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
+			apply(t, d, at(i), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))))
 		}
 	}
 	wg.Wait()
@@ -167,15 +167,15 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnEventTellsWhoElseTellsOfItsRoom(t *testing.T) {
+func TestEvents_Parent(t *testing.T) {
 	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	d.Begin(lobby, jitsi)
-	apply(t, d, at(1), synced(1, 1, whole("daily@muc.meet.jitsi", somebody("ann", 1))))
+	apply(t, d, at(1), synced(1, 1, fullRoom("daily@muc.meet.jitsi", person("ann", 1))))
 	must(t, d.Apply(lobby, synced(0, 0), at(1)))
 	s := d.Subscribe(8)
 	defer s.Close()
-	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("bob", 1))), at(2)))
+	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(2)))
 	apply(t, d, at(3), synced(1, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}}))
 	for _, want := range []jid.JID{daily, daily, {}} {
 		if e := <-s.Events(); !e.Parent.Equal(want) {
@@ -184,7 +184,7 @@ func TestAnEventTellsWhoElseTellsOfItsRoom(t *testing.T) {
 	}
 }
 
-func TestEventsOfARoomTellItsFacts(t *testing.T) {
+func TestEvents_RoomFacts(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(10)
 	facts := func(subject string) *occupancy.RoomFacts {
@@ -194,7 +194,7 @@ func TestEventsOfARoomTellItsFacts(t *testing.T) {
 	apply(t, d, at(20), synced(2, 4,
 		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("one")},
 		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts("two")},
-		whole("new@muc.meet.jitsi", focus)))
+		fullRoom("new@muc.meet.jitsi", focus)))
 	want := []*occupancy.RoomFacts{facts("one"), facts("two"), {CreatedAt: at(0)}, nil}
 	for i, w := range want {
 		if diff := cmp.Diff(w, next(t, s).Facts); diff != "" {

@@ -30,7 +30,7 @@ func (f *follower) status(t *rapid.T, e occupancy.Event) {
 	f.domain = e.Domain
 }
 
-func (h *history) subscribe(t *rapid.T) {
+func (h *simulation) subscribe(t *rapid.T) {
 	if len(h.followers) == 3 {
 		h.followers[0].sub.Close()
 		h.followers = h.followers[1:]
@@ -39,7 +39,7 @@ func (h *history) subscribe(t *rapid.T) {
 }
 
 // load has a follower read what is there, which may be some events after it has subscribed.
-func (h *history) load(t *rapid.T) {
+func (h *simulation) load(t *rapid.T) {
 	for _, f := range h.followers {
 		if !f.loaded {
 			f.load(t, h.d)
@@ -49,33 +49,33 @@ func (h *history) load(t *rapid.T) {
 
 func (f *follower) load(t *rapid.T, d *occupancy.Directory) {
 	f.loaded, f.state, f.versions = true, model{}, make(map[string]uint64)
-	for _, at := range pool {
-		f.read(t, d, at)
+	for _, address := range pool {
+		f.read(t, d, address)
 	}
 }
 
-func (f *follower) read(t *rapid.T, d *occupancy.Directory, at string) {
-	r, err := d.Room(jid.MustParse(at))
-	f.versions[at] = r.Version
+func (f *follower) read(t *rapid.T, d *occupancy.Directory, address string) {
+	r, err := d.Room(jid.MustParse(address))
+	f.versions[address] = r.Version
 	if err != nil {
-		f.versions[at] = math.MaxUint64 // until the next reset, or until it can be read
+		f.versions[address] = math.MaxUint64 // until the next reset, or until it can be read
 		f.loaded = false
 	}
-	delete(f.state, at)
+	delete(f.state, address)
 	if r.Exists {
-		f.state[at] = fromRoom(t, r)
+		f.state[address] = fromRoom(t, r)
 	}
 }
 
 // replay has a follower take in the events that there are. Afterwards it knows what the directory serves.
-func (h *history) replay(t *rapid.T) {
+func (h *simulation) replay(t *rapid.T) {
 	if len(h.followers) == 0 {
 		t.Skip("nobody follows")
 	}
 	h.follow(t, h.followers[rapid.IntRange(0, len(h.followers)-1).Draw(t, "follower")])
 }
 
-func (h *history) replayAll(t *rapid.T) {
+func (h *simulation) replayAll(t *rapid.T) {
 	for _, f := range append(h.followers, h.reference) {
 		h.follow(t, f)
 	}
@@ -84,12 +84,12 @@ func (h *history) replayAll(t *rapid.T) {
 	}
 }
 
-func (h *history) follow(t *rapid.T, f *follower) {
+func (h *simulation) follow(t *rapid.T, f *follower) {
 	if !f.loaded {
 		f.load(t, h.d)
 	}
 	for len(f.sub.Events()) > 0 {
-		f.take(t, h.d, <-f.sub.Events())
+		f.apply(t, h.d, <-f.sub.Events())
 	}
 	if !f.loaded {
 		return
@@ -100,7 +100,7 @@ func (h *history) follow(t *rapid.T, f *follower) {
 }
 
 // take takes in one event, which has to fit what was before.
-func (f *follower) take(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
+func (f *follower) apply(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
 	f.log = append(f.log, e)
 	if e.Kind == occupancy.EventStatus {
 		f.status(t, e)
@@ -117,11 +117,11 @@ func (f *follower) take(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
 		f.load(t, d)
 		return
 	}
-	at := e.Room.String()
-	if e.Seq <= f.versions[at] {
+	address := e.Room.String()
+	if e.Seq <= f.versions[address] {
 		return
 	}
-	r, exists := f.state[at]
+	r, exists := f.state[address]
 	was, there := r.occupants[e.Occupant.ID]
 	fits := exists
 	switch e.Kind {
@@ -129,13 +129,13 @@ func (f *follower) take(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
 		fits = !exists
 		r.occupants = make(map[string]occupancy.Occupant)
 		r.subject = e.Facts.Subject
-		f.state[at] = r
+		f.state[address] = r
 	case occupancy.EventRoomUpdated:
 		r.subject = e.Facts.Subject
-		f.state[at] = r
+		f.state[address] = r
 	case occupancy.EventRoomEnded:
 		fits = exists && len(r.occupants) == 0
-		delete(f.state, at)
+		delete(f.state, address)
 	case occupancy.EventJoined:
 		fits = exists && !there
 		r.occupants[e.Occupant.ID] = e.Occupant
@@ -149,7 +149,7 @@ func (f *follower) take(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
 	if !fits {
 		t.Fatalf("got %+v, known is %+v", e, f.state)
 	}
-	if n := tally(r); n != e.Tally {
+	if n := countsOf(r); n != e.Tally {
 		t.Fatalf("got %+v, counted are %v", e, n)
 	}
 }
@@ -161,7 +161,7 @@ type slowReader struct {
 	after  int // as many events of the reference were before it
 }
 
-func (h *history) doze(t *rapid.T) {
+func (h *simulation) subscribeSlowly(t *rapid.T) {
 	h.follow(t, h.reference)
 	s := slowReader{buffer: rapid.IntRange(1, 4).Draw(t, "buffer"), after: len(h.reference.log)}
 	s.sub = h.d.Subscribe(s.buffer)

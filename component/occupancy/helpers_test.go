@@ -24,12 +24,12 @@ var (
 func at(sec int) time.Time { return time.Unix(1790000000+int64(sec), 0).UTC() }
 
 // somebody is an occupant who joined at that time.
-func somebody(nick string, joined int) occupancy.Occupant {
+func person(nick string, joined int) occupancy.Occupant {
 	return occupancy.Occupant{ID: nick, RealJID: "q-" + nick + "@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(joined)}
 }
 
 // named is who has chosen a name.
-func named(o occupancy.Occupant, name string) occupancy.Occupant {
+func withName(o occupancy.Occupant, name string) occupancy.Occupant {
 	o.Name = name
 	return o
 }
@@ -37,12 +37,12 @@ func named(o occupancy.Occupant, name string) occupancy.Occupant {
 var focus = occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Role: "moderator", Affiliation: "owner", JoinedAt: at(0)}
 
 // whole is a room stated from scratch.
-func whole(room string, present ...occupancy.Occupant) occupancy.Delta {
+func fullRoom(room string, present ...occupancy.Occupant) occupancy.Delta {
 	return occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}, Present: present}
 }
 
 // more is what changes in a room that is there.
-func more(room string, left []string, present ...occupancy.Occupant) occupancy.Delta {
+func roomUpdate(room string, left []string, present ...occupancy.Occupant) occupancy.Delta {
 	return occupancy.Delta{Room: room, Left: left, Present: present}
 }
 
@@ -55,7 +55,7 @@ func meeting(t *testing.T) *occupancy.Directory {
 	t.Helper()
 	d := newDirectory(muc, lobby, breakout)
 	d.Begin(muc, jitsi)
-	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))))
+	apply(t, d, at(10), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))))
 	return d
 }
 
@@ -163,7 +163,7 @@ func must(t testing.TB, err error) {
 }
 
 // of returns the error of a read.
-func of[T any](_ T, err error) error { return err }
+func errorOf[T any](_ T, err error) error { return err }
 
 // next returns the event that has to be in a stream, and passes over those of statuses.
 func next(t *testing.T, s *occupancy.Subscription) occupancy.Event {

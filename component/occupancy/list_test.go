@@ -24,24 +24,24 @@ func nodes(rooms []occupancy.Glance) (names []string) {
 }
 
 // three returns a Directory of b with 1, c with 2 and a with 2 people, a and b of the same age, c older, and d of none.
-func three(t *testing.T) *occupancy.Directory {
+func fourRooms(t *testing.T) *occupancy.Directory {
 	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	room := func(node string, created int, present ...occupancy.Occupant) occupancy.Delta {
-		delta := whole(node+"@muc.meet.jitsi", present...)
+		delta := fullRoom(node+"@muc.meet.jitsi", present...)
 		if created > 0 {
 			delta.Facts = &occupancy.RoomFacts{CreatedAt: at(created)}
 		}
 		return delta
 	}
 	apply(t, d, at(9), synced(4, 6,
-		room("b", 5, somebody("ann", 1)), room("c", 4, somebody("bob", 1), somebody("cyd", 1)),
-		room("a", 5, somebody("dan", 1), somebody("eve", 1)), room("d", 0, somebody("fay", 1))))
+		room("b", 5, person("ann", 1)), room("c", 4, person("bob", 1), person("cyd", 1)),
+		room("a", 5, person("dan", 1), person("eve", 1)), room("d", 0, person("fay", 1))))
 	return d
 }
 
-func TestListingsAreSorted(t *testing.T) {
-	d := three(t)
+func TestRooms_Order(t *testing.T) {
+	d := fourRooms(t)
 	for by, want := range map[occupancy.Order][]string{
 		occupancy.ByName:         {"a", "b", "c", "d"},
 		occupancy.ByParticipants: {"a", "c", "b", "d"},
@@ -58,11 +58,11 @@ func TestListingsAreSorted(t *testing.T) {
 	}
 }
 
-func TestListsFollowWhatChanges(t *testing.T) {
-	d := three(t)
+func TestRooms_OrderFollowsChanges(t *testing.T) {
+	d := fourRooms(t)
 	before := nodes(listed(d, occupancy.ByName))
 	_ = listed(d, occupancy.ByParticipants)
-	apply(t, d, at(10), synced(4, 7, occupancy.Delta{Room: "d@muc.meet.jitsi", Present: []occupancy.Occupant{somebody("gus", 1)}}))
+	apply(t, d, at(10), synced(4, 7, occupancy.Delta{Room: "d@muc.meet.jitsi", Present: []occupancy.Occupant{person("gus", 1)}}))
 	if diff := cmp.Diff(before, nodes(listed(d, occupancy.ByName))); diff != "" {
 		t.Errorf("by name: -want +got:\n%s", diff)
 	}
@@ -71,8 +71,8 @@ func TestListsFollowWhatChanges(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
-	d := three(t) // a c b d
+func TestRooms_Pages(t *testing.T) {
+	d := fourRooms(t) // a c b d
 	after := func(people int64, node string) *occupancy.Position {
 		return &occupancy.Position{Key: -people, Address: node + "@muc.meet.jitsi"}
 	}
@@ -108,8 +108,8 @@ func TestPages(t *testing.T) {
 }
 
 // Rooms of several domains are all there, or the page is an error: an empty page means that there are no rooms.
-func TestDirectoryRooms_EveryDomainIsReadable(t *testing.T) {
-	d := three(t)
+func TestRooms_FailUnlessAllDomainsAreReadable(t *testing.T) {
+	d := fourRooms(t)
 	for _, c := range []struct {
 		name string
 		q    occupancy.Query
@@ -133,7 +133,7 @@ func TestDirectoryRooms_EveryDomainIsReadable(t *testing.T) {
 }
 
 // Rooms come and go and change between any two pages. Those that live throughout, and keep their place, are told once each.
-func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
+func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 	for _, by := range []occupancy.Order{occupancy.ByName, occupancy.ByCreation} {
 		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
@@ -141,7 +141,7 @@ func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 		rooms, people := map[int]int{}, 0
 		change := func() {
 			room := random.IntN(400)
-			delta := whole(fmt.Sprintf("r%d@muc.meet.jitsi", room))
+			delta := fullRoom(fmt.Sprintf("r%d@muc.meet.jitsi", room))
 			if n, ok := rooms[room]; ok && room%2 == 1 {
 				delta = occupancy.Delta{Room: delta.Room, Gone: true}
 				people -= n
@@ -151,7 +151,7 @@ func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 				rooms[room] = random.IntN(5)
 				people += rooms[room]
 				for i := range rooms[room] {
-					delta.Present = append(delta.Present, somebody(fmt.Sprint(i), 1))
+					delta.Present = append(delta.Present, person(fmt.Sprint(i), 1))
 				}
 				delta.Facts = &occupancy.RoomFacts{CreatedAt: at(room % 7)}
 			}
@@ -188,7 +188,7 @@ func TestAWalkMissesNoRoomThatLivesThroughout(t *testing.T) {
 	}
 }
 
-func TestStatesOfRoomsTellThemApart(t *testing.T) {
+func TestState_ChangesWithRoom(t *testing.T) {
 	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	d.Begin(lobby, jitsi)
@@ -203,13 +203,13 @@ func TestStatesOfRoomsTellThemApart(t *testing.T) {
 	}
 	apply(t, d, at(1), synced(0, 0))
 	see("no room", "")
-	apply(t, d, at(2), synced(1, 1, whole("daily@muc.meet.jitsi", somebody("ann", 1))))
+	apply(t, d, at(2), synced(1, 1, fullRoom("daily@muc.meet.jitsi", person("ann", 1))))
 	see("ann", "")
 	apply(t, d, at(3), synced(1, 1))
 	see("still ann", "ann")
-	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("bob", 1))), at(4)))
+	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(4)))
 	see("bob waits in the lobby", "")
-	must(t, d.Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{somebody("cyd", 1)}}), at(5)))
+	must(t, d.Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
 	see("two wait", "")
 	must(t, d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
 	see("nobody waits", "still ann")
@@ -225,7 +225,7 @@ func TestStatesOfRoomsTellThemApart(t *testing.T) {
 }
 
 // A reader without names has nothing new to read after what only names show.
-func TestGlance_NumbersStayWhenOnlyNamesChange(t *testing.T) {
+func TestGlance_NumbersIgnoreNames(t *testing.T) {
 	d := meeting(t)
 	facts := occupancy.RoomFacts{Subject: "Plans", Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "One"}}}
 	tell := func(delta occupancy.Delta, occupants int) {
@@ -233,7 +233,7 @@ func TestGlance_NumbersStayWhenOnlyNamesChange(t *testing.T) {
 		apply(t, d, at(20), synced(1, occupants, delta))
 	}
 	tell(occupancy.Delta{Facts: &facts}, 3)
-	named := somebody("ann", 1)
+	named := person("ann", 1)
 	named.Name = "Ann"
 	muted := named
 	muted.Marks = occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoMuted

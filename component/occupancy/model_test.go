@@ -31,7 +31,7 @@ type modelRoom struct {
 }
 
 // take applies a delta as prosody/README.md says it.
-func (m model) take(d occupancy.Delta) {
+func (m model) apply(d occupancy.Delta) {
 	if d.Gone {
 		delete(m, d.Room)
 		return
@@ -54,9 +54,9 @@ func (m model) take(d occupancy.Delta) {
 
 func (m model) clone() model {
 	c := maps.Clone(m)
-	for at, r := range c {
+	for address, r := range c {
 		r.occupants = maps.Clone(r.occupants)
-		c[at] = r
+		c[address] = r
 	}
 	return c
 }
@@ -71,13 +71,13 @@ func (m model) batch(deltas ...occupancy.Delta) occupancy.Batch {
 }
 
 // whole returns a room of m from scratch, in as many elements as it takes at size occupants each.
-func (m model) whole(at string, size int) (deltas []occupancy.Delta) {
-	r := m[at]
-	deltas = append(deltas, occupancy.Delta{Room: at, New: true, Facts: &occupancy.RoomFacts{Subject: r.subject}})
+func (m model) fullRoom(address string, size int) (deltas []occupancy.Delta) {
+	r := m[address]
+	deltas = append(deltas, occupancy.Delta{Room: address, New: true, Facts: &occupancy.RoomFacts{Subject: r.subject}})
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
 		last := &deltas[len(deltas)-1]
 		if len(last.Present) == size {
-			deltas = append(deltas, occupancy.Delta{Room: at})
+			deltas = append(deltas, occupancy.Delta{Room: address})
 			last = &deltas[len(deltas)-1]
 		}
 		last.Present = append(last.Present, r.occupants[nick])
@@ -88,18 +88,18 @@ func (m model) whole(at string, size int) (deltas []occupancy.Delta) {
 // The rooms of a history. One is a health check, which counts in totals and is seen nowhere.
 var pool = []string{"a@muc.meet.jitsi", "b@muc.meet.jitsi", "[t]c@muc.meet.jitsi", "__jicofo-health-check@muc.meet.jitsi"}
 
-func hidden(at string) bool { return strings.HasPrefix(at, "__jicofo") }
+func hidden(address string) bool { return strings.HasPrefix(address, "__jicofo") }
 
 // history is what happens on a server, what its module has told of it, and what the directory should hold.
-type history struct {
+type simulation struct {
 	d     *occupancy.Directory
 	clock int
 
-	truth  model
-	queue  []occupancy.Delta // what happened and has not been told
-	told   model             // what was told since the last snapshot began; nil where none has
-	synced bool              // told is complete, and served
-	served model             // nil while nothing is known
+	truth    model
+	queue    []occupancy.Delta // what happened and has not been told
+	reported model             // what was told since the last snapshot began; nil where none has
+	synced   bool              // told is complete, and served
+	served   model             // nil while nothing is known
 
 	status    occupancy.Status
 	asOf      time.Time // when served was confirmed
@@ -112,17 +112,17 @@ type history struct {
 // TestDirectoryIsLikeTheModel plays random histories: people come, go, change and are renamed, rooms end and begin anew,
 // batches come twice and in other orders of rooms, are lost, and snapshots are taken, broken off and taken again.
 // Meanwhile the connection is lost and made, the module comes and goes, and time passes.
-func TestDirectoryIsLikeTheModel(t *testing.T) {
+func TestDirectory_MatchesModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(noDeadline{t}, playHistory)
+		rapid.Check(noDeadline{t}, simulate)
 	})
 }
 
 // noDeadline is a test whose deadline isn't looked at, which can't be done where time is virtual.
 type noDeadline struct{ testing.TB }
 
-func playHistory(t *rapid.T) {
-	h := &history{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[string]string)}
+func simulate(t *rapid.T) {
+	h := &simulation{d: occupancy.NewDirectory(muc), truth: model{}, states: make(map[string]string)}
 	h.reference = &follower{sub: h.d.Subscribe(1 << 16)}
 	h.reference.load(t, h.d)
 	ctx, stop := context.WithCancel(context.Background())
@@ -140,7 +140,7 @@ func playHistory(t *rapid.T) {
 		"restate":   h.restate,
 		"destroy":   h.destroy,
 		"flush":     h.flush,
-		"lose":      h.lose,
+		"lose":      h.loseQueue,
 		"begin":     h.begin,
 		"forget":    h.forget,
 		"report":    h.report,
@@ -148,19 +148,19 @@ func playHistory(t *rapid.T) {
 		"subscribe": h.subscribe,
 		"load":      h.load,
 		"replay":    h.replay,
-		"doze":      h.doze,
+		"doze":      h.subscribeSlowly,
 	})
 	h.replayAll(t)
 }
 
-func (h *history) happen(d occupancy.Delta) {
-	h.truth.take(d)
+func (h *simulation) record(d occupancy.Delta) {
+	h.truth.apply(d)
 	h.queue = append(h.queue, d)
 }
 
 // somebody draws a record of nick, who is there since that time.
-func (h *history) somebody(t *rapid.T, nick string, joined int) occupancy.Occupant {
-	o := somebody(nick, joined)
+func (h *simulation) person(t *rapid.T, nick string, joined int) occupancy.Occupant {
+	o := person(nick, joined)
 	o.Name = rapid.SampledFrom([]string{"", "Ann", "Bob"}).Draw(t, "name")
 	o.Role = rapid.SampledFrom([]string{"participant", "moderator", "visitor"}).Draw(t, "role")
 	o.Marks = rapid.SampledFrom([]occupancy.Marks{0, occupancy.MarkHandRaised, occupancy.MarkInitiator}).Draw(t, "marks")
@@ -170,65 +170,65 @@ func (h *history) somebody(t *rapid.T, nick string, joined int) occupancy.Occupa
 	return o
 }
 
-func (h *history) present(t *rapid.T, join bool) {
-	at := rapid.SampledFrom(pool).Draw(t, "room")
+func (h *simulation) present(t *rapid.T, join bool) {
+	address := rapid.SampledFrom(pool).Draw(t, "room")
 	nick := rapid.SampledFrom([]string{"focus", "x", "y", "z"}).Draw(t, "nick")
-	was, there := h.truth[at].occupants[nick]
+	was, there := h.truth[address].occupants[nick]
 	h.clock++
 	joined := h.clock
 	if there && !join {
 		joined = int(was.JoinedAt.Unix() - 1790000000)
 	}
-	_, exists := h.truth[at]
-	h.happen(occupancy.Delta{Room: at, New: !exists, Present: []occupancy.Occupant{h.somebody(t, nick, joined)}})
+	_, exists := h.truth[address]
+	h.record(occupancy.Delta{Room: address, New: !exists, Present: []occupancy.Occupant{h.person(t, nick, joined)}})
 }
 
 // draw returns a room in which there is somebody, and who, or skips.
-func (h *history) draw(t *rapid.T) (at, nick string) {
-	at = rapid.SampledFrom(pool).Draw(t, "room")
-	if len(h.truth[at].occupants) == 0 {
+func (h *simulation) draw(t *rapid.T) (address, nick string) {
+	address = rapid.SampledFrom(pool).Draw(t, "room")
+	if len(h.truth[address].occupants) == 0 {
 		t.Skip("nobody is there")
 	}
-	return at, rapid.SampledFrom(slices.Sorted(maps.Keys(h.truth[at].occupants))).Draw(t, "nick")
+	return address, rapid.SampledFrom(slices.Sorted(maps.Keys(h.truth[address].occupants))).Draw(t, "nick")
 }
 
-func (h *history) leave(t *rapid.T) {
-	at, nick := h.draw(t)
-	h.happen(occupancy.Delta{Room: at, Left: []string{nick}})
+func (h *simulation) leave(t *rapid.T) {
+	address, nick := h.draw(t)
+	h.record(occupancy.Delta{Room: address, Left: []string{nick}})
 }
 
-func (h *history) rename(t *rapid.T) {
-	at, nick := h.draw(t)
-	o := h.truth[at].occupants[nick]
+func (h *simulation) rename(t *rapid.T) {
+	address, nick := h.draw(t)
+	o := h.truth[address].occupants[nick]
 	o.ID = nick + "'"
-	h.happen(occupancy.Delta{Room: at, Left: []string{nick}, Present: []occupancy.Occupant{o}})
+	h.record(occupancy.Delta{Room: address, Left: []string{nick}, Present: []occupancy.Occupant{o}})
 }
 
-func (h *history) facts(t *rapid.T) {
-	at, _ := h.draw(t)
-	h.happen(occupancy.Delta{Room: at, Facts: &occupancy.RoomFacts{Subject: rapid.SampledFrom([]string{"", "s"}).Draw(t, "subject")}})
+func (h *simulation) facts(t *rapid.T) {
+	address, _ := h.draw(t)
+	h.record(occupancy.Delta{Room: address, Facts: &occupancy.RoomFacts{Subject: rapid.SampledFrom([]string{"", "s"}).Draw(t, "subject")}})
 }
 
 // restate tells a room from scratch, as the module does where it has lost sight of what changed.
-func (h *history) restate(t *rapid.T) {
-	at, _ := h.draw(t)
-	deltas := h.truth.whole(at, rapid.IntRange(1, 4).Draw(t, "page"))
+func (h *simulation) restate(t *rapid.T) {
+	address, _ := h.draw(t)
+	deltas := h.truth.fullRoom(address, rapid.IntRange(1, 4).Draw(t, "page"))
 	if rapid.Bool().Draw(t, "without facts") {
 		deltas[0].Facts = nil
 	}
 	for _, d := range deltas {
-		h.happen(d)
+		h.record(d)
 	}
 }
 
-func (h *history) destroy(t *rapid.T) {
-	at, _ := h.draw(t)
-	h.happen(occupancy.Delta{Room: at, Gone: true})
+func (h *simulation) destroy(t *rapid.T) {
+	address, _ := h.draw(t)
+	h.record(occupancy.Delta{Room: address, Gone: true})
 }
 
 // flush tells what is in the queue: rooms in any order, in some batches, some of them twice.
-func (h *history) flush(t *rapid.T) {
-	if h.told == nil {
+func (h *simulation) flush(t *rapid.T) {
+	if h.reported == nil {
 		t.Skip("no subscription")
 	}
 	byRoom := make(map[string][]occupancy.Delta)
@@ -237,8 +237,8 @@ func (h *history) flush(t *rapid.T) {
 	}
 	h.queue = nil
 	var all []occupancy.Delta
-	for _, at := range rapid.Permutation(slices.Sorted(maps.Keys(byRoom))).Draw(t, "order") {
-		all = append(all, byRoom[at]...)
+	for _, address := range rapid.Permutation(slices.Sorted(maps.Keys(byRoom))).Draw(t, "order") {
+		all = append(all, byRoom[address]...)
 	}
 	for more := true; more; {
 		n := rapid.IntRange(0, len(all)).Draw(t, "batch")
@@ -246,9 +246,9 @@ func (h *history) flush(t *rapid.T) {
 		deltas, all = all[:n], all[n:]
 		more = len(all) > 0
 		for _, d := range deltas {
-			h.told.take(d)
+			h.reported.apply(d)
 		}
-		b := h.told.batch(deltas...)
+		b := h.reported.batch(deltas...)
 		b.Synced = h.synced || !more
 		for range rapid.IntRange(1, 2).Draw(t, "times") {
 			h.apply(t, b)
@@ -257,19 +257,19 @@ func (h *history) flush(t *rapid.T) {
 			}
 		}
 	}
-	if diff := gocmp.Diff(h.truth, h.told, gocmp.AllowUnexported(modelRoom{})); diff != "" {
+	if diff := gocmp.Diff(h.truth, h.reported, gocmp.AllowUnexported(modelRoom{})); diff != "" {
 		t.Fatalf("the history isn't told as it was: %s", diff)
 	}
 }
 
-func (h *history) apply(t *rapid.T, b occupancy.Batch) {
+func (h *simulation) apply(t *rapid.T, b occupancy.Batch) {
 	h.clock++
 	now := time.Now()
 	if err := h.d.Apply(muc, b, now); err != nil {
 		t.Fatal(err)
 	}
 	if b.Synced {
-		h.served, h.asOf = h.told.clone(), now
+		h.served, h.asOf = h.reported.clone(), now
 		if got, ok := confirmed(h.d, muc); !ok || !got.Equal(now) {
 			t.Fatalf("got as of %s, %t after a batch of %s", got, ok, now)
 		}
@@ -277,12 +277,12 @@ func (h *history) apply(t *rapid.T, b occupancy.Batch) {
 }
 
 // lose forgets what is in the queue: the totals show it, unless they are the same by chance.
-func (h *history) lose(t *rapid.T) {
+func (h *simulation) loseQueue(t *rapid.T) {
 	if !h.synced || len(h.queue) == 0 {
 		t.Skip("nothing to lose")
 	}
 	h.queue = nil
-	heartbeat, known := h.truth.batch(), h.told.batch()
+	heartbeat, known := h.truth.batch(), h.reported.batch()
 	err := h.d.Apply(muc, heartbeat, time.Now())
 	if err == nil {
 		h.asOf = time.Now()
@@ -294,27 +294,27 @@ func (h *history) lose(t *rapid.T) {
 }
 
 // begin begins a snapshot of what is true now. All of it but what completes it is told at once.
-func (h *history) begin(t *rapid.T) {
+func (h *simulation) begin(t *rapid.T) {
 	h.d.Begin(muc, jitsi)
-	h.told, h.synced, h.queue = model{}, false, nil
-	for _, at := range rapid.Permutation(slices.Sorted(maps.Keys(h.truth))).Draw(t, "order") {
-		for _, d := range h.truth.whole(at, rapid.IntRange(1, 3).Draw(t, "page")) {
-			h.told.take(d)
+	h.reported, h.synced, h.queue = model{}, false, nil
+	for _, address := range rapid.Permutation(slices.Sorted(maps.Keys(h.truth))).Draw(t, "order") {
+		for _, d := range h.truth.fullRoom(address, rapid.IntRange(1, 3).Draw(t, "page")) {
+			h.reported.apply(d)
 			h.apply(t, occupancy.Batch{Deltas: []occupancy.Delta{d}})
 		}
 	}
 }
 
-func (h *history) forget(t *rapid.T) {
+func (h *simulation) forget(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "really") > 0 {
 		t.Skip("not now")
 	}
 	h.d.Forget(muc)
-	h.told, h.synced, h.served, h.queue = nil, false, nil, nil
+	h.reported, h.synced, h.served, h.queue = nil, false, nil, nil
 }
 
 // report has the owner report another status.
-func (h *history) report(t *rapid.T) {
+func (h *simulation) report(t *rapid.T) {
 	h.status = occupancy.Status{
 		Connected: rapid.Bool().Draw(t, "connected"),
 		Since:     time.Now().Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "since")) * time.Second),
@@ -327,12 +327,12 @@ func (h *history) report(t *rapid.T) {
 }
 
 // wait lets time pass.
-func (h *history) wait(t *rapid.T) {
+func (h *simulation) wait(t *rapid.T) {
 	time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 14, 16, 31}).Draw(t, "seconds")) * time.Second)
 }
 
 // reasons are why Prosody can't be asked, rooms can't be read, and events don't come as they happen.
-func (h *history) reasons() string {
+func (h *simulation) reasons() string {
 	age := time.Since(h.asOf)
 	fresh := h.served != nil && age <= 30*time.Second
 	var problem, read, event occupancy.Reason
@@ -360,7 +360,7 @@ func (h *history) reasons() string {
 }
 
 // check compares what the directory serves with the model.
-func (h *history) check(t *rapid.T) {
+func (h *simulation) check(t *rapid.T) {
 	domain, err := h.d.Domain(muc)
 	if err != nil || problems(domain) != h.reasons() {
 		t.Fatalf("got problems %s, %v want %s", problems(domain), err, h.reasons())
@@ -396,7 +396,7 @@ func (h *history) check(t *rapid.T) {
 	var all occupancy.Tally
 	most := math.MaxInt
 	for _, g := range listed(h.d, occupancy.ByParticipants) {
-		if people := tally(want[g.Address]).People(); g.Participants != people || people > most {
+		if people := countsOf(want[g.Address]).People(); g.Participants != people || people > most {
 			t.Fatalf("%s: got %d people in the list after a room of %d, want %d", g.Address, g.Participants, most, people)
 		}
 		most = g.Participants
@@ -408,10 +408,10 @@ func (h *history) check(t *rapid.T) {
 	}
 	sizes := map[int]int{}
 	for _, r := range want {
-		for i, n := range tally(r) {
+		for i, n := range countsOf(r) {
 			all[i] += n
 		}
-		sizes[tally(r).People()]++
+		sizes[countsOf(r).People()]++
 	}
 	for bound, got := range totals.Sizes.AtMost() {
 		fit := 0
@@ -430,7 +430,7 @@ func (h *history) check(t *rapid.T) {
 }
 
 // checkState holds that a State that has been seen before stands for what it stood for then.
-func (h *history) checkState(t *rapid.T, g occupancy.Glance) {
+func (h *simulation) checkState(t *rapid.T, g occupancy.Glance) {
 	room, _ := h.d.Room(jid.MustParse(g.Address))
 	if alone, _ := h.d.Glance(room.JID); room.State != g.State || room.Numbers != g.Numbers || alone != g {
 		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.State)
@@ -449,7 +449,7 @@ func (h *history) checkState(t *rapid.T, g occupancy.Glance) {
 	h.checkReading(t, fmt.Sprint(g.Address, " without names ", g.Numbers), fmt.Sprintf("%+v", room))
 }
 
-func (h *history) checkReading(t *rapid.T, state, told string) {
+func (h *simulation) checkReading(t *rapid.T, state, told string) {
 	if before, ok := h.states[state]; ok && before != told {
 		t.Fatalf("one state of two readings:\n%s\n%s", before, told)
 	}
@@ -459,15 +459,15 @@ func (h *history) checkReading(t *rapid.T, state, told string) {
 // visible returns what m shows: no health checks, and occupants with their kinds.
 func (m model) visible() model {
 	seen := model{}
-	for at, r := range m.clone() {
-		if hidden(at) {
+	for address, r := range m.clone() {
+		if hidden(address) {
 			continue
 		}
 		for nick, o := range r.occupants {
 			o.Kind = occupancy.Classify(&o, jitsi)
 			r.occupants[nick] = o
 		}
-		seen[at] = r
+		seen[address] = r
 	}
 	return seen
 }
@@ -475,10 +475,10 @@ func (m model) visible() model {
 // read returns what the directory serves of the pool.
 func read(t *rapid.T, d *occupancy.Directory) (m model, known bool) {
 	m = model{}
-	for _, at := range pool {
-		r, err := d.Room(jid.MustParse(at))
+	for _, address := range pool {
+		r, err := d.Room(jid.MustParse(address))
 		if known = err == nil; r.Exists {
-			m[at] = fromRoom(t, r)
+			m[address] = fromRoom(t, r)
 		}
 	}
 	return m, known
@@ -489,14 +489,14 @@ func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
 	for _, o := range r.Occupants {
 		m.occupants[o.ID] = *o
 	}
-	if n := tally(m); len(m.occupants) != len(r.Occupants) || n.People() != r.Participants || !maps.Equal(n.Map(), r.Counts) {
+	if n := countsOf(m); len(m.occupants) != len(r.Occupants) || n.People() != r.Participants || !maps.Equal(n.Map(), r.Counts) {
 		t.Fatalf("%s: got %d people and %v of %v", r.JID, r.Participants, r.Counts, r.Occupants)
 	}
 	return m
 }
 
 // tally counts the occupants of a room.
-func tally(r modelRoom) (n occupancy.Tally) {
+func countsOf(r modelRoom) (n occupancy.Tally) {
 	order := []occupancy.Kind{
 		occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo, occupancy.KindFocus,
 		occupancy.KindRecorder, occupancy.KindTranscriber, occupancy.KindHidden, occupancy.KindVisitor,

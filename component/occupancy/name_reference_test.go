@@ -55,7 +55,7 @@ var refusals = []string{
 }
 
 // TestNames_AreReadAsJitsiReadsThem holds Room to testdata/jitsi.mjs, which works out in JavaScript, by a browser's URL, which room is entered.
-func TestNames_AreReadAsJitsiReadsThem(t *testing.T) {
+func TestNames_AgreeWithJitsi(t *testing.T) {
 	written := append(links(t), randomLinks(5000)...)
 	for i := range written {
 		// In front, brackets are a tenant as Prosody has it, which no link has; an @ makes a JID.
@@ -78,7 +78,7 @@ func TestNames_AreReadAsJitsiReadsThem(t *testing.T) {
 	if err := json.Unmarshal(out, &entered); err != nil {
 		t.Fatal(err)
 	}
-	n := names(watched...)
+	n := newNames(mucDomain...)
 	rooms := 0
 	for i, want := range entered {
 		got, err := n.Room(written[i])
@@ -113,7 +113,7 @@ var tenants = []string{
 }
 
 // TestTenant_IsWhatProsodyMakesOfAHost asks Prosody itself what it makes of the host that a tenant's client addresses.
-func TestTenant_IsWhatProsodyMakesOfAHost(t *testing.T) {
+func TestTenant_AgreesWithProsody(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{})
 	for _, tenant := range tenants {
 		// As docker-jitsi-meet's system-config.js does; JavaScript keeps the dot of an İ.

@@ -14,9 +14,9 @@ import (
 )
 
 // watched are the domains of a docker-jitsi-meet, for each case that names no others.
-var watched = []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}
+var mucDomain = []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}
 
-func names(domains ...string) *occupancy.Names {
+func newNames(domains ...string) *occupancy.Names {
 	var jids []jid.JID
 	for _, d := range domains {
 		jids = append(jids, jid.MustParse(d))
@@ -26,7 +26,7 @@ func names(domains ...string) *occupancy.Names {
 
 // TestNamesRoom holds Room to a table. What testdata/names.json wants for names that are no JIDs was worked out
 // with the steps of jitsi-meet's react/features/base/util/uri.ts in Node.js 20, not with the code under test.
-func TestNamesRoom(t *testing.T) {
+func TestNames_Room(t *testing.T) {
 	data, err := os.ReadFile("testdata/names.json")
 	if err != nil {
 		t.Fatal(err)
@@ -47,9 +47,9 @@ func TestNamesRoom(t *testing.T) {
 				t.Fatal("a case wants either a JID or a reason")
 			}
 			if c.Domains == nil {
-				c.Domains = watched
+				c.Domains = mucDomain
 			}
-			check(t, names(c.Domains...), c.In, c.Want, c.Reason)
+			check(t, newNames(c.Domains...), c.In, c.Want, c.Reason)
 		})
 	}
 }
@@ -86,7 +86,7 @@ func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
 }
 
 // What JSON can't hold, or not in a readable way.
-func TestNamesRoomLimits(t *testing.T) {
+func TestNames_RoomLimits(t *testing.T) {
 	for _, c := range []struct{ name, in, want, reason string }{
 		{
 			name: "1023 bytes are allowed", in: strings.Repeat("a", 1023),
@@ -121,23 +121,23 @@ func TestNamesRoomLimits(t *testing.T) {
 		{name: "a domain that is not UTF-8", in: "room@muc.meet.jitsi\xff", reason: "UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check(t, names(watched...), c.in, c.want, c.reason)
+			check(t, newNames(mucDomain...), c.in, c.want, c.reason)
 		})
 	}
 }
 
-func TestNamesRoomWithoutDomains(t *testing.T) {
+func TestNames_NoDomains(t *testing.T) {
 	check(t, occupancy.NewNames(), "planning", "", "no MUC domain")
 	check(t, occupancy.NewNames(jid.JID{}), "planning@", "", "no MUC domain")
 }
 
-func TestNewNamesTakesTheDomainOfAnyJID(t *testing.T) {
-	check(t, names("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
+func TestNames_DomainOfFullJID(t *testing.T) {
+	check(t, newNames("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
 }
 
 // The race detector is what looks at this one.
-func TestNamesRoomConcurrently(t *testing.T) {
-	n := names(watched...)
+func TestNames_Concurrent(t *testing.T) {
+	n := newNames(mucDomain...)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

@@ -8,7 +8,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestNames_BlankOrInvisibleIsNone(t *testing.T) {
+func TestOccupant_InvisibleNameIsEmpty(t *testing.T) {
 	const muc = "muc.meet.jitsi"
 	for name, want := range map[string]string{
 		"Ada":            "Ada",
@@ -41,7 +41,7 @@ func TestNames_BlankOrInvisibleIsNone(t *testing.T) {
 	}
 }
 
-func TestMarks(t *testing.T) {
+func TestMarks_ParseAndString(t *testing.T) {
 	for _, c := range []struct {
 		in, want             string
 		hand                 bool

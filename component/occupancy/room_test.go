@@ -11,12 +11,12 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestRoomTellsEverything(t *testing.T) {
+func TestRoom_AllFields(t *testing.T) {
 	d := newDirectory(muc, lobby, breakout)
 	for _, domain := range []jid.JID{muc, lobby, breakout} {
 		d.Begin(domain, jitsi)
 	}
-	ann := named(somebody("ann", 1), "Ann")
+	ann := withName(person("ann", 1), "Ann")
 	rec := occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none"}
 	must(t, d.Apply(muc, synced(1, 3, occupancy.Delta{
 		Room: "[acme]daily@muc.meet.jitsi", New: true,
@@ -32,9 +32,9 @@ func TestRoomTellsEverything(t *testing.T) {
 	}), at(10)))
 	// The client of a moderator sits in the lobby as well, and waits for nothing.
 	ann.Affiliation = "owner"
-	must(t, d.Apply(lobby, synced(1, 3, whole("[acme]daily@lobby.meet.jitsi", somebody("eve", 3), somebody("fay", 4), ann)), at(11)))
+	must(t, d.Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
 	ann.Affiliation = "none"
-	must(t, d.Apply(breakout, synced(1, 2, whole("b1@breakout.meet.jitsi", focus, somebody("gus", 5))), at(12)))
+	must(t, d.Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", focus, person("gus", 5))), at(12)))
 
 	room := jid.MustParse("[acme]daily@muc.meet.jitsi")
 	got, err := d.Room(room.Bare())
@@ -72,7 +72,7 @@ func TestRoomTellsEverything(t *testing.T) {
 	}
 }
 
-func TestTheReaderOwnsWhatItGets(t *testing.T) {
+func TestRoom_ReaderOwnsCopy(t *testing.T) {
 	d := meeting(t)
 	before, _ := d.Room(daily)
 	before.Counts[occupancy.KindUser] = 99
@@ -85,10 +85,10 @@ func TestTheReaderOwnsWhatItGets(t *testing.T) {
 	}
 }
 
-func TestTheDirectoryOwnsWhatItHasGot(t *testing.T) {
+func TestDirectory_CopiesInput(t *testing.T) {
 	d := meeting(t)
 	facts := &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}
-	present := []occupancy.Occupant{somebody("cyd", 3)}
+	present := []occupancy.Occupant{person("cyd", 3)}
 	apply(t, d, at(20), synced(1, 4, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: facts, Present: present}))
 	facts.Breakouts[0].JID, present[0].Name = "x@breakout.meet.jitsi", "changed"
 	got, _ := d.Room(daily)
@@ -102,9 +102,9 @@ func TestTheDirectoryOwnsWhatItHasGot(t *testing.T) {
 	}
 }
 
-func TestRoomThatIsNotThere(t *testing.T) {
+func TestRoom_Missing(t *testing.T) {
 	d := meeting(t)
-	apply(t, d, at(20), synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+	apply(t, d, at(20), synced(2, 4, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	for _, name := range []string{"none@muc.meet.jitsi", "__jicofo-health-check-1@muc.meet.jitsi"} {
 		got, err := d.Room(jid.MustParse(name))
 		want := occupancy.Room{
@@ -123,18 +123,18 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestLobbyWithoutFacts(t *testing.T) {
+func TestRoom_LobbyBySameNode(t *testing.T) {
 	elsewhere := jid.MustParse("lobby.example.com")
 	d := newDirectory(muc, elsewhere, lobby)
 	for _, domain := range []jid.JID{muc, elsewhere, lobby} {
 		d.Begin(domain, jitsi)
 	}
-	must(t, d.Apply(muc, synced(2, 2, whole("daily@muc.meet.jitsi", focus), whole("open@muc.meet.jitsi", focus)), at(1)))
-	must(t, d.Apply(elsewhere, synced(1, 1, whole("open@lobby.example.com", somebody("eve", 1))), at(1)))
+	must(t, d.Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
+	must(t, d.Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby != nil {
 		t.Errorf("got lobby %+v before its domain is known", got.Lobby)
 	}
-	must(t, d.Apply(lobby, synced(1, 1, whole("daily@lobby.meet.jitsi", somebody("eve", 1))), at(1)))
+	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby == nil || got.Lobby.Participants != 1 {
 		t.Errorf("got lobby %+v, want the room of the same node", got.Lobby)
 	}
@@ -149,7 +149,7 @@ func TestLobbyWithoutFacts(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownOfARelatedRoomIsNotZero(t *testing.T) {
+func TestRoom_UnknownRelatedRooms(t *testing.T) {
 	d := meeting(t)
 	apply(t, d, at(20), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{
 		Lobby: "daily@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}, {JID: "b@breakout.example.com"}},
@@ -162,10 +162,10 @@ func TestWhatIsNotKnownOfARelatedRoomIsNotZero(t *testing.T) {
 	}
 }
 
-func TestParentFollowsTheFacts(t *testing.T) {
+func TestRoom_ParentFollowsFacts(t *testing.T) {
 	d := meeting(t)
 	d.Begin(breakout, jitsi)
-	must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", focus)), at(1)))
+	must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", focus)), at(1)))
 	facts := func(breakouts ...string) *occupancy.RoomFacts {
 		f := &occupancy.RoomFacts{}
 		for _, b := range breakouts {
@@ -185,7 +185,7 @@ func TestParentFollowsTheFacts(t *testing.T) {
 		{"nothing is said of facts", occupancy.Delta{Room: room}, 1, room},
 		{"it keeps one", occupancy.Delta{Room: room, Facts: facts("b@breakout.meet.jitsi")}, 1, room},
 		{"it keeps the other", occupancy.Delta{Room: room, Facts: facts("a@breakout.meet.jitsi")}, 1, ""},
-		{"it is stated from scratch", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, somebody("ann", 1), somebody("bob", 2)}}, 1, room},
+		{"it is stated from scratch", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}}, 1, room},
 		{"it is gone", occupancy.Delta{Room: room, Gone: true}, 0, ""},
 	} {
 		must(t, d.Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
@@ -195,7 +195,7 @@ func TestParentFollowsTheFacts(t *testing.T) {
 	}
 }
 
-func TestTypesOfDomains(t *testing.T) {
+func TestRoomType_ByDomain(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		domains []string
@@ -222,11 +222,11 @@ func TestTypesOfDomains(t *testing.T) {
 	}
 }
 
-func TestTenant(t *testing.T) {
+func TestRoom_Tenant(t *testing.T) {
 	for node, want := range map[string]string{"daily": "", "[acme]daily": "acme", "[acme]": "", "[acme": "", "a[b]c": "", "[a][b]": "a"} {
 		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
-		apply(t, d, at(1), synced(1, 1, whole(node+"@muc.meet.jitsi", focus)))
+		apply(t, d, at(1), synced(1, 1, fullRoom(node+"@muc.meet.jitsi", focus)))
 		room, _ := d.Room(jid.NewUnsafe(node, muc.String(), "").JID)
 		if room.Tenant != want || !room.Exists {
 			t.Errorf("%s: got %+v, want tenant %q", node, room, want)
@@ -234,7 +234,7 @@ func TestTenant(t *testing.T) {
 	}
 }
 
-func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
+func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 	d := meeting(t)
 	other := jid.MustParse("other@muc.meet.jitsi")
 	batch := synced(1, 3)
@@ -242,7 +242,7 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 	apply(t, d, at(20), batch)
 	d.SetStatus(muc, following())
 	for name, err := range map[string]error{
-		"Room": of(d.Room(other)), "Glance": of(d.Glance(other)), "Totals": of(d.Totals(muc)), "Survey": of(d.Survey(muc.String())), "Rooms": of(d.Rooms(occupancy.Query{Domain: muc.String()})),
+		"Room": errorOf(d.Room(other)), "Glance": errorOf(d.Glance(other)), "Totals": errorOf(d.Totals(muc)), "Survey": errorOf(d.Survey(muc.String())), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
 	} {
 		if reasonOf(err) != occupancy.ReasonStorage {
 			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't look at", name, err)
@@ -263,22 +263,22 @@ func TestDirectory_RoomThatIsNotThereIsUnknownWhileSomeAreUnseen(t *testing.T) {
 	if room, _ := d.Room(daily); room.Breakouts[0].Known {
 		t.Errorf("got %+v want a breakout room of which nothing is known", room.Breakouts[0])
 	}
-	if room, err := d.Room(other); err != nil || room.Exists || !room.Exact || of(d.Totals(muc)) != nil {
+	if room, err := d.Room(other); err != nil || room.Exists || !room.Exact || errorOf(d.Totals(muc)) != nil {
 		t.Errorf("got %+v, %v want a room that is known not to exist", room, err)
 	}
 }
 
-func TestDirectory_VisitorsOfAVisitorNodeAreThoseInTheRoom(t *testing.T) {
+func TestDirectory_VisitorNodeCountsOccupants(t *testing.T) {
 	visitor := func(nick string) occupancy.Occupant {
-		o := somebody(nick, 3)
+		o := person(nick, 3)
 		o.Role = "visitor"
 		return o
 	}
 	d := newDirectory(muc)
 	d.Begin(muc, occupancy.Trust{VisitorNode: true})
-	apply(t, d, at(10), synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), visitor("v1"))))
+	apply(t, d, at(10), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), visitor("v1"))))
 	s := d.Subscribe(10)
-	apply(t, d, at(20), synced(1, 4, more("daily@muc.meet.jitsi", nil, visitor("v2"))))
+	apply(t, d, at(20), synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, visitor("v2"))))
 	apply(t, d, at(21), synced(1, 4, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Subject: "Plans"}}))
 	room, _ := d.Room(daily)
 	if room.Visitors == nil || *room.Visitors != 2 || room.Counts[occupancy.KindVisitor] != 2 || room.Participants != 1 {

@@ -10,17 +10,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestSnapshotIsAllOfOneMoment(t *testing.T) {
+func TestSnapshot_IsConsistent(t *testing.T) {
 	d := meeting(t)
 	d.Begin(breakout, jitsi)
-	must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", somebody("gus", 5))), at(12)))
-	apply(t, d, at(20), synced(2, 4, whole("__jicofo-health-check-1@muc.meet.jitsi", focus),
+	must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("gus", 5))), at(12)))
+	apply(t, d, at(20), synced(2, 4, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus),
 		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	s, one := d.Snapshot(), d.SnapshotOf(jid.MustParse("b@breakout.meet.jitsi"))
 	before, _ := d.Room(daily)
 
 	// What happens later is in neither.
-	apply(t, d, at(30), synced(2, 3, more("daily@muc.meet.jitsi", []string{"ann", "bob"}, named(somebody("cyd", 30), "Cyd"))))
+	apply(t, d, at(30), synced(2, 3, roomUpdate("daily@muc.meet.jitsi", []string{"ann", "bob"}, withName(person("cyd", 30), "Cyd"))))
 	apply(t, d, at(31), synced(2, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "later"}}))
 
 	domains := []occupancy.DomainSnapshot{{JID: muc, Known: true, AsOf: at(20)}, {JID: lobby}, {JID: breakout, Known: true, AsOf: at(12)}}
@@ -30,7 +30,7 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 	focus := focus
 	focus.Kind = occupancy.KindFocus
 	var people []*occupancy.Occupant
-	for _, o := range []occupancy.Occupant{somebody("ann", 1), somebody("bob", 2), somebody("gus", 5)} {
+	for _, o := range []occupancy.Occupant{person("ann", 1), person("bob", 2), person("gus", 5)} {
 		o.Kind = occupancy.KindUser
 		people = append(people, &o)
 	}
@@ -53,7 +53,7 @@ func TestSnapshotIsAllOfOneMoment(t *testing.T) {
 	}
 }
 
-func TestSnapshotOfWhatIsNotThere(t *testing.T) {
+func TestSnapshotOf_Missing(t *testing.T) {
 	d := meeting(t)
 	for name, domains := range map[string][]occupancy.DomainSnapshot{
 		"none@muc.meet.jitsi":    {{JID: muc, Known: true, AsOf: at(10)}},

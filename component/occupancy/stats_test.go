@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestMovesCountWhoComesAndGoes(t *testing.T) {
+func TestTotals_JoinsAndLeaves(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	type kinds = map[occupancy.Kind]uint64
 	d := meeting(t)
@@ -34,13 +34,13 @@ func TestMovesCountWhoComesAndGoes(t *testing.T) {
 	}{
 		{"whoever was there before hasn't joined", change(synced(1, 3)), kinds{}, kinds{}},
 		{
-			"somebody joins, and the recorder too", change(synced(1, 5, more(room, nil, somebody("cyd", 11), occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))),
+			"somebody joins, and the recorder too", change(synced(1, 5, roomUpdate(room, nil, person("cyd", 11), occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))),
 			kinds{"user": 1, "recorder": 1}, kinds{},
 		},
-		{"a new name is no move", change(synced(1, 5, more(room, nil, named(somebody("cyd", 11), "Cyd")))), kinds{"user": 1, "recorder": 1}, kinds{}},
-		{"somebody leaves and is back", change(synced(1, 5, more(room, nil, named(somebody("cyd", 12), "Cyd")))), kinds{"user": 2, "recorder": 1}, kinds{"user": 1}},
+		{"a new name is no move", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 11), "Cyd")))), kinds{"user": 1, "recorder": 1}, kinds{}},
+		{"somebody leaves and is back", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 12), "Cyd")))), kinds{"user": 2, "recorder": 1}, kinds{"user": 1}},
 		{
-			"a room of health checks moves nobody", change(synced(2, 6, whole("__jicofo-health-check-1@muc.meet.jitsi", focus))),
+			"a room of health checks moves nobody", change(synced(2, 6, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus))),
 			kinds{"user": 2, "recorder": 1}, kinds{"user": 1},
 		},
 		{
@@ -48,7 +48,7 @@ func TestMovesCountWhoComesAndGoes(t *testing.T) {
 			kinds{"user": 2, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
 		},
 		{
-			"what a new copy shows counts as it would have", again(synced(1, 1, whole("zoo@muc.meet.jitsi", somebody("eve", 25)))),
+			"what a new copy shows counts as it would have", again(synced(1, 1, fullRoom("zoo@muc.meet.jitsi", person("eve", 25)))),
 			kinds{"user": 3, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
 		},
 		{
@@ -57,7 +57,7 @@ func TestMovesCountWhoComesAndGoes(t *testing.T) {
 				if _, err := d.Totals(muc); err == nil {
 					t.Error("got moves of a domain that was forgotten")
 				}
-				again(synced(1, 1, whole("zoo@muc.meet.jitsi", somebody("fay", 26))))()
+				again(synced(1, 1, fullRoom("zoo@muc.meet.jitsi", person("fay", 26))))()
 			},
 			kinds{"user": 3, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
 		},
@@ -78,7 +78,7 @@ func TestMovesCountWhoComesAndGoes(t *testing.T) {
 	}
 }
 
-func TestSizesFollowEveryRoom(t *testing.T) {
+func TestSizes_FollowRooms(t *testing.T) {
 	d := meeting(t)
 	for _, step := range []struct {
 		name string
@@ -86,10 +86,10 @@ func TestSizesFollowEveryRoom(t *testing.T) {
 		want map[int]int // rooms of at most so many people
 	}{
 		{"Jicofo's room of two people", synced(1, 3), map[int]int{0: 0, 1: 0, 2: 1, 3: 1}},
-		{"a third person comes", synced(1, 4, more("daily@muc.meet.jitsi", nil, somebody("cyd", 11))), map[int]int{0: 0, 1: 0, 2: 0, 3: 1}},
-		{"a room with nobody but machinery", synced(2, 5, whole("zoo@muc.meet.jitsi", focus)), map[int]int{0: 1, 1: 1, 2: 1, 3: 2}},
+		{"a third person comes", synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), map[int]int{0: 0, 1: 0, 2: 0, 3: 1}},
+		{"a room with nobody but machinery", synced(2, 5, fullRoom("zoo@muc.meet.jitsi", focus)), map[int]int{0: 1, 1: 1, 2: 1, 3: 2}},
 		{
-			"a health check is no room", synced(3, 6, whole("__jicofo-health-check-1@muc.meet.jitsi", focus)),
+			"a health check is no room", synced(3, 6, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)),
 			map[int]int{0: 1, 1: 1, 2: 1, 3: 2},
 		},
 		{
@@ -107,7 +107,7 @@ func TestSizesFollowEveryRoom(t *testing.T) {
 	}
 }
 
-func TestARoomIsOfTheSmallestSizeThatHoldsIt(t *testing.T) {
+func TestSizes_Bounds(t *testing.T) {
 	for people, want := range map[int]int{0: 0, 5: 5, 6: 10, 10: 10, 11: 20, 499: 500, 500: 500, 501: 0} {
 		d := newDirectory(muc)
 		d.Begin(muc, jitsi)
@@ -127,7 +127,7 @@ func TestARoomIsOfTheSmallestSizeThatHoldsIt(t *testing.T) {
 	}
 }
 
-func TestRoomsAndTotals(t *testing.T) {
+func TestTotals_FollowRooms(t *testing.T) {
 	d := meeting(t)
 	list := func() (names []string) {
 		for _, g := range listed(d, occupancy.ByName) {
@@ -140,9 +140,9 @@ func TestRoomsAndTotals(t *testing.T) {
 		return names
 	}
 	apply(t, d, at(20), synced(4, 6,
-		whole("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
-		whole("\u0640@muc.meet.jitsi", somebody("eve", 1)), // PRECIS has no such address, Prosody does
-		whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+		fullRoom("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
+		fullRoom("\u0640@muc.meet.jitsi", person("eve", 1)), // PRECIS has no such address, Prosody does
+		fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -159,9 +159,9 @@ func TestRoomsAndTotals(t *testing.T) {
 	}
 }
 
-func TestSurveyAndDomains(t *testing.T) {
-	d := three(t)
-	apply(t, d, at(20), synced(6, 8, whole("e@muc.meet.jitsi", focus), whole("__jicofo-health-check-1@muc.meet.jitsi", focus)))
+func TestSurvey_SizesAndLargest(t *testing.T) {
+	d := fourRooms(t)
+	apply(t, d, at(20), synced(6, 8, fullRoom("e@muc.meet.jitsi", focus), fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	got, err := d.Survey(muc.String())
 	must(t, err)
 	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {

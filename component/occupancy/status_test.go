@@ -24,7 +24,7 @@ func following() occupancy.Status {
 func confirm(t *testing.T, d *occupancy.Directory) {
 	t.Helper()
 	d.Begin(muc, jitsi)
-	must(t, d.Apply(muc, synced(1, 3, whole("daily@muc.meet.jitsi", focus, somebody("ann", 1), somebody("bob", 2))), time.Now()))
+	must(t, d.Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
 }
 
 // statuses returns the domains whose status has changed, each as "domain live" or "domain reason", and passes over other events.
@@ -45,7 +45,7 @@ func statuses(s *occupancy.Subscription) (all []string) {
 	}
 }
 
-func TestStatus_TwoMeasures(t *testing.T) {
+func TestStatus_ReadsAndEvents(t *testing.T) {
 	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost}
 	for _, c := range []struct {
 		name   string
@@ -137,7 +137,7 @@ func TestStatus_TwoMeasures(t *testing.T) {
 	}
 }
 
-func TestStatus_RetryIsThatOfTheNextAttempt(t *testing.T) {
+func TestStatus_RetryAtReplacesRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc)
 		lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, RetryAfter: time.Hour}
@@ -199,7 +199,7 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 	})
 }
 
-func TestStatus_ComesBehindWhatMadeItSo(t *testing.T) {
+func TestStatus_EventFollowsItsCause(t *testing.T) {
 	d := occupancy.NewDirectory(muc)
 	d.SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
 	s := d.Subscribe(100)
@@ -217,7 +217,7 @@ func TestStatus_ComesBehindWhatMadeItSo(t *testing.T) {
 	}
 }
 
-func TestRun_AgeIsAnEvent(t *testing.T) {
+func TestRun_PublishesExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc, lobby)
 		ctx, stop := context.WithCancel(t.Context())
@@ -269,7 +269,7 @@ func status(t *testing.T, s *occupancy.Subscription) occupancy.Event {
 	}
 }
 
-func TestUnanswered_ReadsThatNeedAConnection(t *testing.T) {
+func TestUnanswered_SignalsFailedReads(t *testing.T) {
 	d := occupancy.NewDirectory(muc)
 	signalled := func() bool {
 		select {
@@ -305,7 +305,7 @@ func TestUnanswered_ReadsThatNeedAConnection(t *testing.T) {
 }
 
 // A domain is forgotten and loaded while it is read: no read may say that nothing is there.
-func TestDirectory_ForgottenIsNeverEmpty(t *testing.T) {
+func TestDirectory_ForgetDuringReads(t *testing.T) {
 	d := occupancy.NewDirectory(muc, lobby)
 	d.SetStatus(muc, following())
 	confirm(t, d)
@@ -362,16 +362,16 @@ func TestDirectory_ForgottenIsNeverEmpty(t *testing.T) {
 }
 
 // What a room shows of another one is no older than it could be if that were read itself.
-func TestRoom_RelatedRoomsThatAreTooOld(t *testing.T) {
+func TestRoom_StaleRelatedRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc, breakout)
 		d.SetStatus(muc, following())
 		d.SetStatus(breakout, following())
 		d.Begin(breakout, jitsi)
-		must(t, d.Apply(breakout, synced(1, 1, whole("b@breakout.meet.jitsi", somebody("cyd", 1))), time.Now()))
+		must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("cyd", 1))), time.Now()))
 		d.Begin(muc, jitsi)
 		apply(t, d, time.Now(), synced(1, 1, occupancy.Delta{
-			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{somebody("ann", 1)},
+			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann", 1)},
 			Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		}))
 		before, err := d.Glance(daily)
