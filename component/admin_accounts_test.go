@@ -8,7 +8,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// likeAHost is what a component answers that wants to be taken for a host where people log in.
+// likeAHost is the answer of a component that pretends to be a VirtualHost.
 const likeAHost = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im' name='Prosody'/></query>"
 
 func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
 	}
 	c := on(t, srv, adminIs(entries...))
 	ready(t, c)
-	eventually(t, 30*time.Second, "Prosody vouches for the last entry", func() bool {
+	eventually(t, 30*time.Second, "the last entry is verified", func() bool {
 		all := c.Wiring().Admins
 		return all[len(all)-1].Local
 	})
@@ -60,7 +60,7 @@ func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
 	if xml := ask(boss, ""); !strings.Contains(xml, "type='result'") {
 		t.Errorf("the admin got %s", xml)
 	}
-	// A domain stands for all its accounts, be they guests: the operator has said so, and was warned.
+	// A domain includes all its accounts, even guests: the operator chose that, and was warned.
 	guest := must(srv.GuestAt(ctx, srv.Domains.Guest))(t)
 	defer guest.Close()
 	if xml := ask(guest, ""); !strings.Contains(xml, "type='result'") {
@@ -84,7 +84,7 @@ func TestAdmin_VerifiedAgainAfterARestart(t *testing.T) {
 	if err := s.srv.Restart(s.ctx); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, "the admin comes in again", func() bool {
+	eventually(t, 30*time.Second, "the admin is verified again", func() bool {
 		if !s.c.Wiring().Admins[0].Local {
 			return false
 		}

@@ -14,7 +14,7 @@ import (
 
 var sessionPattern = regexp.MustCompile(`sessionid='([^']*)'`)
 
-// step goes on with a command. An empty session begins it.
+// step continues a command, or begins it with an empty session.
 func (s *scene) step(t *testing.T, node, session, action string, fields ...string) (answer, sid string) {
 	t.Helper()
 	x := "set <command xmlns='http://jabber.org/protocol/commands' node='" + node + "'"
@@ -87,7 +87,7 @@ func TestAdmin_RunsEachCommand(t *testing.T) {
 func TestAdmin_CommandSessionIsOfItsOwner(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule, adminIs(clerkJID))
-	eventually(t, 10*time.Second, "Prosody vouches for both", func() bool { return s.c.Wiring().Admins[1].Local })
+	eventually(t, 10*time.Second, "both are verified", func() bool { return s.c.Wiring().Admins[1].Local })
 	_, sid := s.step(t, "rooms", "", "")
 	thief := &scene{ctx: s.ctx, srv: s.srv, boss: s.login(t, clerkJID+"/desk")}
 	for _, action := range []string{"complete", "cancel", "prev", "execute"} {
@@ -133,22 +133,22 @@ func TestAdmin_ResyncOnceAMinute(t *testing.T) {
 		return answer
 	}
 	before := s.c.Wiring().Domains[0]
-	has(t, "a wish", resync("muc.meet.jitsi"), "completed", "is being learnt anew")
-	eventually(t, 10*time.Second, "a new subscription is there", func() bool {
+	has(t, "a resync", resync("muc.meet.jitsi"), "completed", "resyncing ")
+	eventually(t, 10*time.Second, "the resync is complete", func() bool {
 		d := s.c.Wiring().Domains[0]
-		// What was known serves all the while.
+		// Present data stays available meanwhile.
 		if r, err := s.c.Room(s.ctx, room("planning")); err != nil || r.Participants != 2 {
 			t.Fatalf("got %+v, %v meanwhile", r, err)
 		}
 		return d.Sync != nil && d.Sync.Epoch != before.Sync.Epoch && d.AsOf.After(before.AsOf)
 	})
 	for range 20 {
-		has(t, "another wish", resync("muc.meet.jitsi"), "completed", "type='warn'", "a moment ago")
+		has(t, "another resync", resync("muc.meet.jitsi"), "completed", "type='warn'", "recently")
 	}
-	has(t, "another domain", resync("lobby.meet.jitsi"), "is being learnt anew")
+	has(t, "another domain", resync("lobby.meet.jitsi"), "resyncing ")
 	has(t, "a domain that isn't watched", resync("auth.meet.jitsi"), "bad-request", "bad-payload")
 	if n := s.c.Wiring().Domains[0].Resyncs; n != before.Resyncs+1 {
-		t.Errorf("got %d copies made anew want one", n-before.Resyncs)
+		t.Errorf("got %d resyncs want one", n-before.Resyncs)
 	}
 }
 
@@ -177,13 +177,13 @@ func TestAdmin_WithoutTheModule(t *testing.T) {
 			if o.HideRooms {
 				has(t, "a hidden room", answer, "type='warn'", "module-missing")
 			} else {
-				has(t, "an open room", answer, "type='warn'", "focus and recorders included", "var='participants'", "<value>1<", "var='exact'", "<value>false<")
+				has(t, "an open room", answer, "type='warn'", "includes focus and recorders", "var='participants'", "<value>1<", "var='exact'", "<value>false<")
 			}
 		})
 	}
 }
 
-// chatWith sends a message and returns the text that answers it.
+// chatWith sends a message and returns the text of the answer.
 func (s *scene) chatWith(t *testing.T, body string) string {
 	t.Helper()
 	if err := s.boss.Send("<message type='chat' id='c' to='" + s.srv.Domains.Component + "'><body>" + prosodytest.Escape(body) + "</body><thread>t1</thread></message>"); err != nil {
@@ -218,13 +218,13 @@ func TestAdmin_Chat(t *testing.T) {
 		{"rooms zzz", []string{"0 rooms"}},
 		{"room Planning", []string{"planning — 2 people, as of 20", "Ada <&'\">", "Grace", "focus (focus)"}},
 		{"room acme/Stand up", []string{"acme/stand up — 1 person"}},
-		{"room nobody here", []string{"there is no room nobody here now"}},
+		{"room nowhere else", []string{"there is no room nowhere else now"}},
 		{"room ", []string{"can't be empty"}},
 		{"room x@elsewhere.example", []string{"isn't watched"}},
 		{"status", []string{"PPCH 2.0.0-test, connected to", "muc.meet.jitsi: ok, 3 rooms, 4 people"}},
-		{"watch", []string{"say which"}},
-		{"unwatch", []string{"didn't watch"}},
-		{"dance <b>", []string{`I don't know "dance"`}},
+		{"watch", []string{"which room?"}},
+		{"unwatch", []string{"don't watch"}},
+		{"dance <b>", []string{`unknown command "dance"`}},
 		{"room " + strings.Repeat("x", 3000), []string{"can't be longer"}},
 	} {
 		has(t, tt.send, s.chatWith(t, tt.send), tt.want...)
@@ -240,7 +240,7 @@ func TestAdmin_Chat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	has(t, "after what gets no answer", s.chatWith(t, "help"), "What you can send me")
+	has(t, "after what gets no answer", s.chatWith(t, "help"), "Commands:")
 	if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {
 		t.Errorf("got %s want silence", st.XML)
 	}
@@ -277,11 +277,11 @@ func TestAdmin_WatchEndsWithTheClient(t *testing.T) {
 				_, sid := s.step(t, "watch", "", "")
 				s.step(t, "watch", sid, "next", "text", "planning")
 				answer, _ := s.step(t, "watch", sid, "complete", "room", planning)
-				has(t, "watch", answer, "completed", "you are told who joins and leaves planning")
+				has(t, "watch", answer, "completed", "watching planning")
 			},
 			func(t *testing.T, s *scene) {
 				answer, _ := s.step(t, "unwatch", "", "")
-				has(t, "unwatch", answer, "you are told no more")
+				has(t, "unwatch", answer, "stopped watching")
 			}, false,
 		},
 		"an error that comes back": {
@@ -302,20 +302,20 @@ func TestAdmin_WatchEndsWithTheClient(t *testing.T) {
 			has(t, "the beginning of it", s.chatWith(t, "help"), "watch")
 			s.boss.Forget()
 
-			told := func() string {
+			report := func() string {
 				st, err := s.boss.Expect(s.ctx, func(st prosodytest.Stanza) bool { return st.Name == "message" })
 				return textOf(t, must(st, err)(t))
 			}
 			other := must(s.cast.User(s.ctx, s.srv.Room("other"), "Olga"))(t)
 			if tt.all {
-				has(t, "a join of another room", told(), "Olga joined other — 1 person")
+				has(t, "a join of another room", report(), "Olga joined other — 1 person")
 			}
 			ada := must(s.cast.User(s.ctx, planning, "Ada\n\u202eevil"))(t)
-			has(t, "a join", told(), "Ada evil joined planning — 1 person")
+			has(t, "a join", report(), "Ada evil joined planning — 1 person")
 			if err := ada.Leave(s.ctx); err != nil {
 				t.Fatal(err)
 			}
-			has(t, "a leave", told(), "Ada evil left planning — 0 people")
+			has(t, "a leave", report(), "Ada evil left planning — 0 people")
 
 			tt.end(t, s)
 			s.chatWith(t, "help")
@@ -326,7 +326,7 @@ func TestAdmin_WatchEndsWithTheClient(t *testing.T) {
 			must(s.cast.User(s.ctx, planning, "Grace"))(t)
 			time.Sleep(1500 * time.Millisecond)
 			if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {
-				t.Errorf("got %s want to be told no more", st.XML)
+				t.Errorf("got %s want no more reports", st.XML)
 			}
 		})
 	}
@@ -339,14 +339,14 @@ func TestAdmin_WatchEndsOffline(t *testing.T) {
 	must(s.cast.Open(s.ctx, planning))(t)
 	phone := s.login(t, bossJID+"/phone")
 	phone.Send("<presence to='ppch.meet.jitsi'/>")
-	must(phone.Expect(s.ctx, func(st prosodytest.Stanza) bool { return st.Has("you are told") }))(t)
-	s.boss.Send("<presence/>") // so that what can't be delivered to the phone would go to the desk
+	must(phone.Expect(s.ctx, func(st prosodytest.Stanza) bool { return st.Has("watching") }))(t)
+	s.boss.Send("<presence/>") // so that Prosody would deliver messages for the phone to the desk
 	phone.Close()
 	wiring := func() string {
 		answer, _ := s.step(t, "wiring", "", "")
 		return answer
 	}
-	eventually(t, 10*time.Second, "nobody watches", func() bool { return strings.Contains(wiring(), "0 watchers") })
+	eventually(t, 10*time.Second, "there are no watchers", func() bool { return strings.Contains(wiring(), "0 watchers") })
 	must(s.cast.User(s.ctx, planning, "Ada"))(t)
 	time.Sleep(1500 * time.Millisecond)
 	if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {
@@ -361,7 +361,7 @@ func TestAdmin_HostileStanzas(t *testing.T) {
 	up := s.c.Main().Since
 	for i, tt := range slices.Concat(componenttest.Hostile, componenttest.HostileByAdmin) {
 		id := fmt.Sprintf("hostile-%d", i)
-		// A tag that comes in two reads is looked at again only when there is twice as much of it (expat since 2.6, so Prosody 13).
+		// The parser of Prosody 13 (expat since 2.6) parses a tag that came in two reads again only after twice as many bytes.
 		padding := strings.Repeat(" ", len(tt.XML))
 		if err := s.boss.Send(componenttest.Fill(tt.XML, s.srv.Domains.Component, id) + padding); err != nil {
 			t.Fatalf("%s: %v", tt.Name, err)
@@ -381,6 +381,6 @@ func TestAdmin_HostileStanzas(t *testing.T) {
 		}
 	}
 	if s.srv.LogContains("Error processing component stream") {
-		t.Error("Prosody complains about what we send")
+		t.Error("Prosody logs an error about our stanzas")
 	}
 }

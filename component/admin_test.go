@@ -22,7 +22,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The accounts on the servers of these tests: an admin, and somebody who isn't one.
+// The accounts on the servers of these tests: an admin, and another one.
 const (
 	bossJID  = "boss@auth.meet.jitsi"
 	clerkJID = "clerk@auth.meet.jitsi"
@@ -47,15 +47,15 @@ type scene struct {
 	guest *prosodytest.Client
 }
 
-func newScene(t *testing.T, o prosodytest.Options, mend ...func(*component.Config)) *scene {
+func newScene(t *testing.T, o prosodytest.Options, adjust ...func(*component.Config)) *scene {
 	t.Helper()
 	o.Accounts = map[string]string{bossJID: "secret", clerkJID: "secret"}
 	s := &scene{ctx: timeout(t, 120*time.Second), srv: prosodytest.New(t, o)}
 	s.cast = must(s.srv.Cast(s.ctx))(t)
 	t.Cleanup(func() { s.cast.Close() })
-	s.c = on(t, s.srv, append([]func(*component.Config){watchAll, adminIs(bossJID)}, mend...)...)
+	s.c = on(t, s.srv, append([]func(*component.Config){watchAll, adminIs(bossJID)}, adjust...)...)
 	ready(t, s.c)
-	eventually(t, 20*time.Second, "Prosody vouches for the admin", func() bool { return s.c.Wiring().Admins[0].Local })
+	eventually(t, 20*time.Second, "the admin is verified", func() bool { return s.c.Wiring().Admins[0].Local })
 	s.boss = s.login(t, bossJID+"/desk")
 	s.guest = must(s.srv.Guest(s.ctx))(t)
 	t.Cleanup(func() { s.guest.Close() })
@@ -79,13 +79,13 @@ func (s *scene) populate(t *testing.T) {
 	}
 	must(s.cast.User(s.ctx, planning, "Grace"))(t)
 	must(s.cast.Recorder(s.ctx, planning))(t)
-	eventually(t, 10*time.Second, "all of them are known", func() bool {
+	eventually(t, 10*time.Second, "all of them are there", func() bool {
 		r, err := s.c.Room(s.ctx, jid.MustParse(planning))
 		return err == nil && len(r.Occupants) == 4
 	})
 }
 
-// ask sends an IQ to the component and returns the answer as it came. The payload begins with its type.
+// ask sends an IQ to the component and returns the answer as XML. The payload begins with the type of the IQ.
 func (s *scene) ask(t *testing.T, who *prosodytest.Client, payload string) string {
 	t.Helper()
 	typ, inner, _ := strings.Cut(payload, " ")
@@ -96,7 +96,7 @@ func (s *scene) ask(t *testing.T, who *prosodytest.Client, payload string) strin
 	return answer.XML
 }
 
-// has fails the test unless all texts are in an answer, in their order.
+// has fails the test unless an answer contains all texts, in this order.
 func has(t *testing.T, what, answer string, texts ...string) {
 	t.Helper()
 	rest := answer
@@ -118,7 +118,7 @@ const (
 
 func node(n string) string { return " node='" + prosodytest.Escape(n) + "'" }
 
-// orderly returns a stanza with its attributes in order: Prosody writes them in any.
+// orderly returns a stanza with its attributes sorted: Prosody writes them in any order.
 func orderly(t *testing.T, stanza string) string {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(stanza))
@@ -140,7 +140,7 @@ func orderly(t *testing.T, stanza string) string {
 	}
 }
 
-// conversation sends all that strangers may send to a component and returns what came back, the component's name aside.
+// conversation sends everything that other users can send to a component and returns the answers without the component's name.
 func conversation(t *testing.T, s *scene, who *prosodytest.Client, component string) []string {
 	t.Helper()
 	who.Forget()
@@ -155,9 +155,9 @@ func conversation(t *testing.T, s *scene, who *prosodytest.Client, component str
 			t.Fatal(err)
 		}
 	}
-	// What is answered at all has been once this is: the component takes one stanza after the other.
+	// The component handles one stanza after the other: after this answer, all others have come.
 	if _, err := who.IQ(s.ctx, component, "get", "<last xmlns='urn:example:last'/>"); err == nil {
-		t.Fatal("a question that nobody knows was answered")
+		t.Fatal("an unknown question got an answer")
 	}
 	time.Sleep(300 * time.Millisecond) // for what comes by another way
 	var got []string
@@ -183,7 +183,7 @@ func TestAdmin_InvisibleToOthers(t *testing.T) {
 	idle := on(t, s.srv, func(c *component.Config) { c.Domain = jid.MustParse("idle.meet.jitsi") })
 	eventually(t, 20*time.Second, "the idle component is connected", func() bool { return idle.Main().Connected })
 	for name, who := range map[string]*prosodytest.Client{
-		"a guest": s.guest, "an account beside the admin's": s.login(t, clerkJID+"/desk"),
+		"a guest": s.guest, "another account": s.login(t, clerkJID+"/desk"),
 	} {
 		want, got := conversation(t, s, who, "idle.meet.jitsi"), conversation(t, s, who, s.srv.Domains.Component)
 		if len(want) < len(componenttest.AdminQuestions()) {
@@ -194,7 +194,7 @@ func TestAdmin_InvisibleToOthers(t *testing.T) {
 		}
 	}
 	if n := s.c.Wiring().Refused; n != 0 {
-		t.Errorf("%d stanzas of strangers were taken for an admin's", n)
+		t.Errorf("%d stanzas of others counted as those of an admin", n)
 	}
 }
 
@@ -220,10 +220,10 @@ func TestAdmin_Browses(t *testing.T) {
 		{"an occupant", fmt.Sprintf(discoInfo, node("planning@muc.meet.jitsi/focus")), []string{"type='leaf'", "<value>focus<", "focus@auth.meet.jitsi/focus"}},
 		{"inside an occupant", fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/focus")), []string{"type='result'"}},
 		{"the commands", fmt.Sprintf(discoItems, node("http://jabber.org/protocol/commands")), []string{"node='domains'", "node='resync'", "node='room'", "node='rooms'", "node='statistics'", "node='unwatch'", "node='watch'", "node='wiring'"}},
-		{"a node that isn't there", fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/nobody")), []string{"item-not-found"}},
+		{"a node that isn't there", fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/nowhere")), []string{"item-not-found"}},
 		{"a domain that isn't watched", fmt.Sprintf(discoInfo, node("auth.meet.jitsi")), []string{"item-not-found"}},
-		{"a tenant that isn't there", fmt.Sprintf(discoInfo, node("muc.meet.jitsi/[nobody]")), []string{"item-not-found"}},
-		{"a room that isn't there", fmt.Sprintf(discoInfo, node("nobody@muc.meet.jitsi")), []string{"item-not-found"}},
+		{"a tenant that isn't there", fmt.Sprintf(discoInfo, node("muc.meet.jitsi/[nowhere]")), []string{"item-not-found"}},
+		{"a room that isn't there", fmt.Sprintf(discoInfo, node("nowhere@muc.meet.jitsi")), []string{"item-not-found"}},
 		{"a node full of specials", fmt.Sprintf(discoInfo, node("<&'\">@@//[]\u202e")), []string{"item-not-found"}},
 		{"uptime", "get <query xmlns='jabber:iq:last'/>", []string{"seconds='"}},
 		{"the version", "get <query xmlns='jabber:iq:version'/>", []string{"<name>PPCH</name><version>2.0.0-test<"}},
@@ -268,7 +268,7 @@ func TestAdmin_Paging(t *testing.T) {
 		got = append(got, nodes...)
 		after = "<after>" + nodes[len(nodes)-1] + "</after>"
 		if len(got) == 50 {
-			// A room that ends while one turns the page changes nothing for the others.
+			// A room that ends between two pages doesn't affect the others.
 			after = "<after>room049x@muc.meet.jitsi</after>"
 		}
 	}
@@ -296,11 +296,11 @@ func TestAdmin_Paging(t *testing.T) {
 			t.Errorf("%s: got %s want bad-request", set, xml)
 		}
 	}
-	// Without asking for a page one gets the first, and is told so.
+	// Without a request for a page the answer is the first page, with its description.
 	has(t, "no page asked for", s.ask(t, s.boss, fmt.Sprintf(discoItems, node("muc.meet.jitsi"))), "room000", "room049", "<set", "<count>120<")
 }
 
-// parting is a connection on which the last long tag of a stanza comes in two parts, as on any network it may.
+// parting is a connection that splits the last long tag of a stanza, as any network may.
 type parting struct{ net.Conn }
 
 // Write implements net.Conn.

@@ -17,7 +17,7 @@ import (
 )
 
 // slixmpp returns a Python that has slixmpp.
-// One of the user's own may come before the system's in PATH, without its libraries.
+// Another Python may come before the system's in PATH, without its libraries.
 func slixmpp(t *testing.T) string {
 	t.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
@@ -37,7 +37,7 @@ func TestAdmin_Slixmpp(t *testing.T) {
 	for i := range 20 {
 		must(s.cast.Open(s.ctx, fmt.Sprintf("breakout%02d@%s", i, s.srv.Domains.Breakout)))(t)
 	}
-	eventually(t, 10*time.Second, "the breakout rooms are known", func() bool {
+	eventually(t, 10*time.Second, "the breakout rooms are there", func() bool {
 		_, xml := page(t, s, s.srv.Domains.Breakout, "<max>0</max>")
 		return strings.Contains(xml, "<count>20</count>")
 	})
@@ -75,7 +75,7 @@ var (
 	changingIDs   = regexp.MustCompile(`epoch [\w-]+|version [\d.]+|batch \d+|\b[0-9a-f]{8}\b|127\.0\.0\.1:\d+|[\w-]+@meet\.jitsi/[\w-]+|(recorder@hidden\.meet\.jitsi/)[\w-]+`)
 )
 
-// settled returns a line without what differs from run to run.
+// settled returns a line without the parts that differ from run to run.
 func settled(line string) string {
 	return changingTimes.ReplaceAllString(changingIDs.ReplaceAllString(line, "…"), "…")
 }

@@ -23,49 +23,50 @@ const (
 	firstWait = 500 * time.Millisecond
 	maxWait   = 30 * time.Second
 
-	// lived is how long a session must have held for the waits to begin anew.
-	lived = 10 * time.Second
+	// stableAfter is how long a stream must last to reset the backoff.
+	stableAfter = 10 * time.Second
 
-	// urgeAfter is how soon after the last attempt somebody's question brings on the next one.
-	urgeAfter = time.Second
+	// retryAfter is the least time between two attempts. A request cuts the wait down to that.
+	retryAfter = time.Second
 )
 
-// Component is PPCH's end of the XEP-0114 stream: it stays connected to Prosody and asks it about rooms.
+// Component keeps a stream to Prosody, follows the MUC domains and looks up rooms.
 // All methods are safe for concurrent use.
 type Component struct {
 	cfg     Config
 	domains []*domain
 
-	admin  *admin.Handler
-	wishes wishes
+	admin   *admin.Handler
+	resyncs resyncLimiter
 
-	// urge wakes a waiting Run, as the directory does after a read that needs a connection.
-	urge chan struct{}
+	// retry ends the wait of Run, as the directory does after a read that needs a connection.
+	retry chan struct{}
 
-	// mu protects what follows; it is never held while the network is used.
-	// The directory has the statuses of a connection whenever mu is free.
+	// mu protects what follows; no code that holds it uses the network.
+	// Whenever mu is free, the directory has the statuses that fit the connection.
 	mu         sync.Mutex
-	live       *live // nil while the stream is down
+	conn       *connection // nil while there is no stream
 	streams    uint64
 	lastAnswer time.Time
 }
 
-// live is an established session with what was learnt on it.
-type live struct {
+// connection is an established stream with the answers that came over it.
+type connection struct {
 	*stream.Session
-	held   *holder
-	survey survey
+	answers  *answerCache
+	services serviceCache
 }
 
 // New returns a Component that is not yet connected.
 func New(cfg Config) (*Component, error) {
-	if err := cfg.validate(); err != nil {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
 		return nil, err
 	}
 	c := &Component{
-		cfg:    cfg,
-		urge:   make(chan struct{}, 1),
-		wishes: wishes{last: make(map[string]time.Time)},
+		cfg:     cfg,
+		retry:   make(chan struct{}, 1),
+		resyncs: resyncLimiter{last: make(map[string]time.Time)},
 	}
 	for _, d := range cfg.MUCDomains {
 		c.domains = append(c.domains, newDomain(d, cfg))
@@ -78,7 +79,7 @@ func New(cfg Config) (*Component, error) {
 }
 
 // Run keeps the component connected until ctx ends, then ends the stream and returns nil.
-// It returns no other error: what goes wrong is reported to the directory, and tried again.
+// It returns no other error: it reports problems to the directory and tries again.
 func (c *Component) Run(ctx context.Context) error {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval, waits.Multiplier = firstWait, maxWait, 2
@@ -89,27 +90,27 @@ func (c *Component) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if established && time.Since(began) >= lived {
+		if established && time.Since(began) >= stableAfter {
 			waits.Reset()
 		}
 		problem := explain(c.cfg, established, err)
 		wait := min(max(waits.NextBackOff(), firstWait), maxWait)
-		patient := needsOperator(problem.Reason, established)
-		if patient {
+		operator := needsOperator(problem.Reason, established)
+		if operator {
 			wait = operatorWait
 		}
 		c.down(problem, established, wait)
 		if attempts, due := downs.due(problem.Reason, established, wait); due {
 			c.cfg.Log.Warn("stream down", "reason", problem.Reason, "mend", problem.Mend, "err", err, "wait", wait, "attempts", attempts)
 		}
-		if !c.pause(ctx, wait, patient) {
+		if !c.pause(ctx, wait, operator) {
 			return nil
 		}
 	}
 }
 
-// downLog says which failed attempts are logged: the end of a stream, and each reason at most once
-// in the wait that it was last logged with. Requests have the stream tried again up to once a second.
+// downLog limits the log of failed attempts: it logs the end of a stream, and each reason at most once
+// in the wait that it was last logged with. Requests cause up to one attempt a second.
 type downLog struct {
 	next     map[occupancy.Reason]time.Time
 	attempts int // since the last line
@@ -117,7 +118,7 @@ type downLog struct {
 
 func newDownLog() *downLog { return &downLog{next: make(map[occupancy.Reason]time.Time)} }
 
-// due reports whether a failed attempt is to be logged, and how many there were since the last one that was.
+// due reports whether to log a failed attempt, and the number of attempts since the last one logged.
 func (d *downLog) due(reason occupancy.Reason, established bool, wait time.Duration) (attempts int, due bool) {
 	if established {
 		clear(d.next)
@@ -132,7 +133,7 @@ func (d *downLog) due(reason occupancy.Reason, established bool, wait time.Durat
 	return attempts, true
 }
 
-// connect makes one connection and serves it to its end.
+// connect makes one connection and serves it until it ends.
 func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	nc, err := c.cfg.Dial(ctx, "tcp", c.cfg.Address)
 	if err != nil {
@@ -151,7 +152,7 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	l := &live{Session: s, held: newHolder()}
+	l := &connection{Session: s, answers: newAnswerCache()}
 	c.up(l)
 	c.cfg.Log.Info("stream up", "prosody", c.cfg.Address, "component", c.cfg.Domain.String())
 	work := []func(context.Context) error{func(ctx context.Context) error { return c.watchDomains(ctx, l) }}
@@ -161,9 +162,9 @@ func (c *Component) connect(ctx context.Context) (established bool, err error) {
 	return true, s.Run(ctx, work...)
 }
 
-// pause waits, less if a read needs the connection meanwhile and patient is not set. It reports whether to go on.
-func (c *Component) pause(ctx context.Context, wait time.Duration, patient bool) bool {
-	soonest, timer := time.NewTimer(min(urgeAfter, wait)), time.NewTimer(wait)
+// pause waits, but a request ends the wait early unless an operator must act first. It reports whether to continue.
+func (c *Component) pause(ctx context.Context, wait time.Duration, operator bool) bool {
+	soonest, timer := time.NewTimer(min(retryAfter, wait)), time.NewTimer(wait)
 	defer soonest.Stop()
 	defer timer.Stop()
 	select {
@@ -171,24 +172,24 @@ func (c *Component) pause(ctx context.Context, wait time.Duration, patient bool)
 		return false
 	case <-soonest.C:
 	}
-	var urge, unanswered <-chan struct{}
-	if !patient {
-		urge, unanswered = c.urge, c.cfg.Directory.Unanswered()
+	var retry, unanswered <-chan struct{}
+	if !operator {
+		retry, unanswered = c.retry, c.cfg.Directory.Unanswered()
 	}
 	select {
 	case <-ctx.Done():
 		return false
-	case <-urge:
+	case <-retry:
 	case <-unanswered:
 	case <-timer.C:
 	}
 	return true
 }
 
-func (c *Component) up(l *live) {
+func (c *Component) up(l *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live = l
+	c.conn = l
 	c.streams++
 	now := time.Now()
 	for _, d := range c.domains {
@@ -199,14 +200,14 @@ func (c *Component) up(l *live) {
 func (c *Component) down(p *occupancy.UnknownError, established bool, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live = nil
+	c.conn = nil
 	now := time.Now()
 	for _, d := range c.domains {
 		d.disconnected(p, established, now, now.Add(wait))
 	}
-	for _, earlier := range []<-chan struct{}{c.urge, c.cfg.Directory.Unanswered()} {
+	for _, earlier := range []<-chan struct{}{c.retry, c.cfg.Directory.Unanswered()} {
 		select {
-		case <-earlier: // a question from before this attempt says nothing about the next one
+		case <-earlier: // drop requests from before this attempt
 		default:
 		}
 	}
@@ -218,43 +219,43 @@ func (c *Component) noteAnswer() {
 	c.lastAnswer = time.Now()
 }
 
-// answered returns when Prosody last answered a question, or zero.
+// answered returns when Prosody last answered a question, or the zero time.
 func (c *Component) answered() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lastAnswer
 }
 
-// session returns the established session, or why there is none.
-func (c *Component) session() (*live, error) {
+// session returns the connection, or why there is none.
+func (c *Component) session() (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.live == nil {
+	if c.conn == nil {
 		return nil, c.domains[0].state().Problem
 	}
-	if err := context.Cause(c.live.Context()); err != nil {
-		// The session just ended and Run has not yet said so.
+	if err := context.Cause(c.conn.Context()); err != nil {
+		// The stream just ended, and Run has not noticed yet.
 		return nil, lost(c.cfg, err)
 	}
-	return c.live, nil
+	return c.conn, nil
 }
 
-// lost is the error of a question whose session ended under it.
+// lost returns the error of a question whose stream ended.
 func lost(cfg Config, err error) *occupancy.UnknownError {
 	p := explain(cfg, true, err)
 	p.RetryAfter = time.Second
 	return p
 }
 
-// hurryUp makes a waiting Run try again soon, if trying is all it takes.
-func (c *Component) hurryUp() {
+// retryNow makes a waiting Run try again soon, unless an operator must act first.
+func (c *Component) retryNow() {
 	select {
-	case c.urge <- struct{}{}:
+	case c.retry <- struct{}{}:
 	default:
 	}
 }
 
-// established returns how many streams there have been, the present one included.
+// established returns how many streams there have been, including the present one.
 func (c *Component) established() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

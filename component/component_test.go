@@ -31,7 +31,7 @@ const (
 	notFound  = `<error type='cancel' by='muc.meet.jitsi'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`
 )
 
-// muc answers as a MUC service that holds one room, planning.
+// muc answers as a MUC service with one room, planning.
 func muc(planning string) func(componenttest.Stanza) string {
 	return func(s componenttest.Stanza) string {
 		switch {
@@ -67,7 +67,7 @@ func config(dial func(context.Context, string, string) (net.Conn, error)) compon
 	}
 }
 
-// start runs a component until the test ends, inside or outside of a synctest bubble.
+// start runs a component until stop, inside or outside of a synctest bubble.
 func start(t *testing.T, cfg component.Config) (c *component.Component, stop func()) {
 	t.Helper()
 	c, err := component.New(cfg)
@@ -115,9 +115,9 @@ func TestRoom_ByDisco(t *testing.T) {
 		if got.Counts != nil || got.Occupants != nil {
 			t.Errorf("got counts %v, occupants %v want nil: disco can't know them", got.Counts, got.Occupants)
 		}
-		got, err = c.Room(t.Context(), room("nobody"))
+		got, err = c.Room(t.Context(), room("nowhere"))
 		if err != nil || got.Exists || !got.Exact || got.Participants != 0 {
-			t.Errorf("got %+v, %v want a room known not to exist", got, err)
+			t.Errorf("got %+v, %v want a room that does not exist", got, err)
 		}
 		if mode := c.Main().Mode; mode != occupancy.ModeDisco {
 			t.Errorf("mode got %s want disco", mode)
@@ -142,12 +142,12 @@ func TestRoom_HiddenIsUnknown(t *testing.T) {
 		if _, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonModuleMissing {
 			t.Errorf("got %v want module-missing", err)
 		}
-		if trouble := c.Main().CountProblem(); trouble == nil || trouble.Reason != occupancy.ReasonModuleMissing {
-			t.Errorf("trouble got %v want module-missing once a room showed that it is", trouble)
+		if problem := c.Main().CountProblem(); problem == nil || problem.Reason != occupancy.ReasonModuleMissing {
+			t.Errorf("problem got %v want module-missing once a room showed it", problem)
 		}
-		got, err := c.Room(t.Context(), room("nobody"))
+		got, err := c.Room(t.Context(), room("nowhere"))
 		if err != nil || got.Exists || got.Source != occupancy.SourceExistence {
-			t.Errorf("got %+v, %v want a missing room, known by existence", got, err)
+			t.Errorf("got %+v, %v want a missing room, by existence", got, err)
 		}
 	})
 }
@@ -187,7 +187,7 @@ func TestRoom_CallersShareAnswers(t *testing.T) {
 	})
 }
 
-// The deadline of one caller ends its own wait, and no more: others wait for the same answer.
+// The deadline of one caller ends only its own wait: others wait for the same answer.
 func TestRoom_HonoursItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var questions atomic.Int32
@@ -263,10 +263,10 @@ func TestReconnect_HalfOpen(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		if !c.Main().Connected {
-			t.Fatal("link got down want up, for nothing shows yet that the peer is gone")
+			t.Fatal("got disconnected want connected, since the peer is silent only for a moment")
 		}
 		if _, err := c.Room(t.Context(), room("planning")); err == nil {
-			t.Error("a room was answered by nobody")
+			t.Error("got an answer from a silent peer")
 		}
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
@@ -329,10 +329,10 @@ func TestReconnect_OperatorProblemsOnceAMinute(t *testing.T) {
 		return c.Fail("conflict")
 	}
 	for name, tt := range map[string]struct {
-		script  componenttest.Script
-		want    occupancy.Reason
-		mend    string
-		patient bool
+		script   componenttest.Script
+		want     occupancy.Reason
+		remedy   string
+		operator bool
 	}{
 		"a component that Prosody doesn't know": {refuse("host-unknown"), occupancy.ReasonHostUnknown, `Component "ppch.meet.jitsi"`, true},
 		"a wrong secret":                        {refuse("not-authorized"), occupancy.ReasonNotAuthorized, "PPCH_COMPONENT_SECRET", true},
@@ -346,11 +346,11 @@ func TestReconnect_OperatorProblemsOnceAMinute(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
 				p := c.Main().Problem
-				if p == nil || p.Reason != tt.want || !strings.Contains(p.Mend, tt.mend) || p.RetryAfter < time.Second {
-					t.Errorf("problem got %+v want %s naming %s", p, tt.want, tt.mend)
+				if p == nil || p.Reason != tt.want || !strings.Contains(p.Mend, tt.remedy) || p.RetryAfter < time.Second {
+					t.Errorf("problem got %+v want %s with %s", p, tt.want, tt.remedy)
 				}
-				if n := srv.Dials(); (n <= 6) != tt.patient {
-					t.Errorf("got %d connections in 5 minutes, patient want %t", n, tt.patient)
+				if n := srv.Dials(); (n <= 6) != tt.operator {
+					t.Errorf("got %d connections in 5 minutes, waiting for an operator want %t", n, tt.operator)
 				}
 				stop()
 			})
@@ -371,7 +371,7 @@ func TestRoom_PendingQuestionsEndWithTheStream(t *testing.T) {
 				}
 				if strings.Contains(s.To, "@") {
 					time.Sleep(10 * time.Millisecond)
-					return nil // the socket closes under the question
+					return nil // the socket closes before the answer
 				}
 				if err := c.Send("<iq type='result' id='%s' from='%s' to='%s'>%s</iq>", s.ID, s.To, s.From, muc("")(s)); err != nil {
 					return nil

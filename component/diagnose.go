@@ -14,10 +14,10 @@ import (
 	"ppch/component/stream"
 )
 
-// operatorWait is the pause after a failure that only an operator can mend, or that fighting over would make worse.
+// operatorWait is the wait after a problem that only an operator can fix, or that retries would make worse.
 const operatorWait = time.Minute
 
-// explain returns why there is no stream, given what ended a connection or kept it from coming up.
+// explain returns why there is no stream, from the error of a connection or of an attempt to connect.
 func explain(cfg Config, established bool, err error) *occupancy.UnknownError {
 	host, _, splitErr := net.SplitHostPort(cfg.Address)
 	if splitErr != nil {
@@ -57,20 +57,20 @@ func diagnose(established bool, err error) occupancy.Problem {
 	return occupancy.ProblemNoXMPP
 }
 
-// isNetwork reports whether err came from the operating system's network.
+// isNetwork reports whether err is an error to dial.
 func isNetwork(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// needsOperator reports whether trying again soon is pointless or harmful.
+// needsOperator reports whether an early retry is pointless or harmful.
 func needsOperator(r occupancy.Reason, established bool) bool {
 	switch r {
 	case occupancy.ReasonHostUnknown, occupancy.ReasonNotAuthorized:
 		return true
 	case occupancy.ReasonConflict:
-		// With kick_old two instances of one name would throw each other out for ever.
-		// A refused newcomer (kick_new) waits only for its own old connection to be noticed as dead.
+		// With kick_old, two instances with one name would disconnect each other forever.
+		// With kick_new, a refused one only waits until Prosody notices that its old connection is dead.
 		return established
 	}
 	return false

@@ -11,14 +11,13 @@ import (
 	"ppch/component/occupancy"
 )
 
-// resyncPause is how long after one wish for a new copy the next one is heard, for each domain:
-// to tell all rooms costs Prosody, which has one thread, about as much as a minute of changes.
+// resyncPause is the least time between two requested resyncs of a domain:
+// a snapshot costs Prosody, which has one thread, about as much as a minute of changes.
 const resyncPause = time.Minute
 
-// errWished is why a copy is made anew that had no fault.
-var errWished = errors.New("component: somebody wished for a new copy")
+var errResync = errors.New("component: resync requested")
 
-// Wiring tells how the component hangs together with Prosody. The caller owns it.
+// Wiring returns the state of the connection to Prosody and of the MUC domains. The caller owns it.
 func (c *Component) Wiring() occupancy.Wiring {
 	w := occupancy.Wiring{
 		Component:  c.cfg.Domain,
@@ -36,43 +35,43 @@ func (c *Component) Wiring() occupancy.Wiring {
 	return w
 }
 
-// sync returns the state of the subscription, or nil while there is none.
+// sync returns the state of the subscription, or nil if there is none.
 func (f *follower) sync(asOf time.Time) *occupancy.Sync {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.epoch == "" {
 		return nil
 	}
-	s := &occupancy.Sync{Version: f.version, Epoch: f.epoch, Seq: f.seq, Heartbeat: f.beat, LastBatch: f.last, Ahead: f.ahead, RoomCache: f.roomCache}
+	s := &occupancy.Sync{Version: f.version, Epoch: f.epoch, Seq: f.seq, Heartbeat: f.heartbeat, LastBatch: f.lastBatchAt, Ahead: f.clockOffset, RoomCache: f.roomCache}
 	if !asOf.IsZero() {
-		s.Lag = max(0, f.last.Sub(asOf))
+		s.Lag = max(0, f.lastBatchAt.Sub(asOf))
 	}
 	return s
 }
 
-// wishes bounds how often copies are made anew because somebody wants that.
-type wishes struct {
+// resyncLimiter bounds how often resyncs can be requested.
+type resyncLimiter struct {
 	// mu protects what follows.
 	mu   sync.Mutex
 	last map[string]time.Time // by domain
 }
 
-// Resync has the copy of a domain made anew, at most once a minute. What is known serves meanwhile.
-// It doesn't wait for the new copy. Its error is in words for people.
+// Resync starts to load the rooms of a domain again, at most once a minute, and doesn't wait for them.
+// The present replica stays in use meanwhile. The error is for people.
 func (c *Component) Resync(domain jid.JID) error {
 	d, err := c.domainOf(domain)
 	if err != nil {
 		return err
 	}
 	if d.follower.sync(time.Time{}) == nil {
-		return fmt.Errorf("component: %s tells nothing at present that could be told again", d.jid)
+		return fmt.Errorf("component: %s is not being followed, so it can't be resynced", d.jid)
 	}
-	c.wishes.mu.Lock()
-	defer c.wishes.mu.Unlock()
-	if wait := resyncPause - time.Since(c.wishes.last[d.jid.String()]); wait > 0 {
-		return fmt.Errorf("component: %s was learnt anew a moment ago; try again in %s", d.jid, wait.Round(time.Second))
+	c.resyncs.mu.Lock()
+	defer c.resyncs.mu.Unlock()
+	if wait := resyncPause - time.Since(c.resyncs.last[d.jid.String()]); wait > 0 {
+		return fmt.Errorf("component: %s was resynced recently; try again in %s", d.jid, wait.Round(time.Second))
 	}
-	c.wishes.last[d.jid.String()] = time.Now()
-	d.follower.end(errWished)
+	c.resyncs.last[d.jid.String()] = time.Now()
+	d.follower.end(errResync)
 	return nil
 }

@@ -24,8 +24,8 @@ import (
 	"ppch/component/protocol"
 )
 
-// discoInfo asks what to is and offers (XEP-0030 §3).
-func (l *live) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
+// discoInfo asks an entity for its identity and features (XEP-0030 §3).
+func (l *connection) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var answer disco.Info
@@ -33,23 +33,22 @@ func (l *live) discoInfo(ctx context.Context, to jid.JID) (disco.Info, error) {
 	return answer, err
 }
 
-// into returns a reader of an answer that decodes it into v.
+// into returns a function that decodes an answer into v.
 func into(v any) func(*xml.Decoder) error {
 	return func(d *xml.Decoder) error { return d.Decode(v) }
 }
 
-// publicRooms lists the rooms that the MUC domain shows to everybody (XEP-0045 §6.3), in the order of their JIDs.
-// Every current Jitsi shows none.
-func (l *live) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
+// publicRooms lists the public rooms of a MUC domain (XEP-0045 §6.3), sorted by JID. No current Jitsi has any.
+func (l *connection) publicRooms(ctx context.Context, domain jid.JID) ([]jid.JID, error) {
 	items, err := l.discoItems(ctx, domain)
 	return slices.DeleteFunc(items, func(j jid.JID) bool { return j.Localpart() == "" || !j.Domain().Equal(domain) }), err
 }
 
-// discoItems lists what belongs to an entity (XEP-0030 §4) as bare JIDs, in their order.
-func (l *live) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
+// discoItems lists the items of an entity (XEP-0030 §4) as bare JIDs, sorted.
+func (l *connection) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	// The item type of mellium holds a parsed JID, so one odd room name would hide all the others.
+	// The item type of mellium has a parsed JID, so that one invalid room name would hide all the others.
 	var answer struct {
 		XMLName xml.Name `xml:"http://jabber.org/protocol/disco#items query"`
 		Items   []struct {
@@ -73,7 +72,7 @@ func (l *live) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, error) {
 // byText orders JIDs.
 func byText(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) }
 
-// isMUC reports whether an answer is that of a MUC service (XEP-0045 §6.1).
+// isMUC reports whether an answer is from a MUC service (XEP-0045 §6.1).
 func isMUC(answer disco.Info) bool {
 	return hasFeature(answer, muc.NS) && slices.ContainsFunc(answer.Identity, func(i info.Identity) bool {
 		return i.Category == "conference"
@@ -84,10 +83,10 @@ func hasFeature(answer disco.Info, feature string) bool {
 	return slices.ContainsFunc(answer.Features, func(f info.Feature) bool { return f.Var == feature })
 }
 
-// maxProtocols is how many versions of the protocol are read from one answer.
+// maxProtocols is how many protocol versions of one answer are kept.
 const maxProtocols = 8
 
-// protocols returns the namespaces of all versions of the protocol that an answer has among its features.
+// protocols returns the protocol versions among the features of an answer, as namespaces.
 func protocols(answer disco.Info) (found []string) {
 	for _, f := range answer.Features {
 		if protocol.IsNamespace(f.Var) && len(found) < maxProtocols {
@@ -97,8 +96,8 @@ func protocols(answer disco.Info) (found []string) {
 	return found
 }
 
-// occupants returns the number of occupants that a room tells of itself (XEP-0045 §6.4, muc#roominfo_occupants).
-// On Prosody it is the number of nicks, focus and recorders included (muc.lib.lua).
+// occupants returns the number of occupants from the answer of a room (XEP-0045 §6.4, muc#roominfo_occupants).
+// Prosody counts nicks, focus and recorders included (muc.lib.lua).
 func occupants(answer disco.Info) (int, error) {
 	for _, f := range answer.Form {
 		values, ok := f.Raw("muc#roominfo_occupants")
@@ -114,53 +113,53 @@ func occupants(answer disco.Info) (int, error) {
 	return 0, errNoNumber
 }
 
-// rejected returns the error for an answer that makes no sense of a question about domain.
+// rejected returns the error for an unusable answer to a question about domain.
 func rejected(domain jid.JID, err error) *occupancy.UnknownError {
 	return occupancy.ProblemRejected.About(domain).With(occupancy.Fact{Name: "answer", Value: err.Error()}).Err(err)
 }
 
-// The bounds of a survey: Prosody has one thread, which the meetings need.
+// Bounds of a search for MUC services: Prosody has one thread, which the meetings need.
 const (
-	surveyFor   = 10 * time.Second // serves everybody who asks
-	surveyHosts = 64               // are asked, at most
-	surveyWidth = 8                // of them at a time
-	surveyAsk   = time.Second      // for each to answer: an external component among them may never do so
-	surveyTime  = 2 * time.Second  // for all together
+	serviceCacheFor = 10 * time.Second // how long a result serves all callers
+	maxHosts        = 64               // to ask
+	maxParallel     = 8                // questions at a time
+	hostTimeout     = time.Second      // for each host: an external component may never answer
+	searchTimeout   = 2 * time.Second  // for the whole search
 )
 
-// usualMUCs are the first labels of the MUC services of docker-jitsi-meet, of Debian's packages and of Prosody's manual.
+// usualMUCs are the first labels of MUC services in docker-jitsi-meet, Debian's packages and Prosody's manual.
 var usualMUCs = []string{"muc", "conference", "rooms", "internal-muc", "breakout", "lobby"}
 
-// survey keeps one look around under way and what it saw for a moment. It lives and dies with a session.
-type survey struct {
+// serviceCache keeps the services of one search, and runs one search at a time. It belongs to a connection.
+type serviceCache struct {
 	flights singleflight.Group
 
-	// mu protects what follows; it is never held while the network is used.
+	// mu protects what follows; no code that holds it uses the network.
 	mu   sync.Mutex
 	seen []occupancy.Service
 	at   time.Time
 }
 
-// Services tells which MUC services Prosody shows beside the component and beside the watched domains, in the order of their JIDs.
-// That is for mending: it may be that not all are shown. Prosody is asked if nobody did so within the last ten seconds,
-// which blocks for two seconds at most. An error is an *occupancy.UnknownError.
+// Services lists the MUC services that Prosody shows next to the component and the watched domains, sorted by JID.
+// It is for diagnostics, since Prosody may not show all of them. A result serves all callers for ten seconds.
+// A search blocks for at most two seconds. An error is an *occupancy.UnknownError.
 func (c *Component) Services() ([]occupancy.Service, error) {
 	l, err := c.session()
 	if err != nil {
-		c.hurryUp()
+		c.retryNow()
 		return nil, err
 	}
-	seen, _, _ := l.survey.flights.Do("", func() (any, error) {
-		l.survey.mu.Lock()
-		seen, at := l.survey.seen, l.survey.at
-		l.survey.mu.Unlock()
-		if time.Since(at) < surveyFor {
+	seen, _, _ := l.services.flights.Do("", func() (any, error) {
+		l.services.mu.Lock()
+		seen, at := l.services.seen, l.services.at
+		l.services.mu.Unlock()
+		if time.Since(at) < serviceCacheFor {
 			return seen, nil
 		}
-		seen = c.lookAround(l.Context(), l)
-		l.survey.mu.Lock()
-		defer l.survey.mu.Unlock()
-		l.survey.seen, l.survey.at = seen, time.Now()
+		seen = c.discoverServices(l.Context(), l)
+		l.services.mu.Lock()
+		defer l.services.mu.Unlock()
+		l.services.seen, l.services.at = seen, time.Now()
 		return seen, nil
 	})
 	if cause := context.Cause(l.Context()); cause != nil {
@@ -169,13 +168,13 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 	return slices.Clone(seen.([]occupancy.Service)), nil
 }
 
-// lookAround asks each host that there may be what it is, but none that may be elsewhere: Prosody would connect to other servers
-// to deliver a question. The watched domains are asked, since the operator names them; then their hosts, and what those list.
-// Only where Prosody says that it connects to no server guesses do no harm.
-func (c *Component) lookAround(ctx context.Context, around *live) []occupancy.Service {
-	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+// discoverServices asks hosts of this Prosody what they are: the watched domains, which the operator named, then their parents,
+// and the hosts that those list. It asks no host that may be elsewhere, since Prosody would connect to another server to deliver the question.
+// It guesses names only if Prosody connects to no server.
+func (c *Component) discoverServices(ctx context.Context, conn *connection) []occupancy.Service {
+	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()
-	l := &look{live: around}
+	l := &serviceSearch{connection: conn}
 	l.info(ctx, c.cfg.MUCDomains)
 	var hosts []jid.JID
 	asked := make(map[string]bool)
@@ -196,13 +195,13 @@ func (c *Component) lookAround(ctx context.Context, around *live) []occupancy.Se
 	})
 	slices.SortFunc(hosts, byText)
 	hosts = slices.CompactFunc(hosts, jid.JID.Equal)
-	l.info(ctx, hosts[:min(len(hosts), surveyHosts)])
+	l.info(ctx, hosts[:min(len(hosts), maxHosts)])
 	slices.SortFunc(l.found, func(a, b occupancy.Service) int { return byText(a.JID, b.JID) })
 	return l.found
 }
 
-// parents returns the hosts that the component and the watched domains are below. Those that are certain to be Prosody's own
-// have both below them, as in each of Jitsi's layouts, or a domain that was found to be a MUC service.
+// parents returns the parent hosts of the component and of the watched domains. A parent is certain to be Prosody's own
+// if it is that of both, as in each of Jitsi's layouts, or of a domain that was found to be a MUC service.
 func (c *Component) parents(found []occupancy.Service, certain bool) (parents []jid.JID) {
 	ours, _ := above(c.cfg.Domain)
 	for _, muc := range c.cfg.MUCDomains {
@@ -228,9 +227,9 @@ func above(domain jid.JID) (jid.JID, bool) {
 	return parent, err == nil
 }
 
-// look is one look around.
-type look struct {
-	*live
+// serviceSearch is one search.
+type serviceSearch struct {
+	*connection
 
 	// mu guards what follows.
 	mu    sync.Mutex
@@ -239,13 +238,13 @@ type look struct {
 	alone bool
 }
 
-// info asks hosts what they are, and keeps those that are MUC services.
-func (l *look) info(ctx context.Context, hosts []jid.JID) {
+// info asks hosts what they are, and keeps MUC services.
+func (l *serviceSearch) info(ctx context.Context, hosts []jid.JID) {
 	var g errgroup.Group
-	g.SetLimit(surveyWidth)
+	g.SetLimit(maxParallel)
 	for _, host := range hosts {
 		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, surveyAsk)
+			ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 			defer cancel()
 			answer, err := l.discoInfo(ctx, host)
 			l.mu.Lock()
@@ -256,15 +255,15 @@ func (l *look) info(ctx context.Context, hosts []jid.JID) {
 			case isMUC(answer):
 				l.found = append(l.found, occupancy.Service{JID: host, Protocols: protocols(answer)})
 			}
-			return nil // what isn't there, or doesn't answer, is none
+			return nil // a host without an answer is no MUC service
 		})
 	}
-	_ = g.Wait() // none of them returns an error
+	_ = g.Wait() // they return no errors
 }
 
-// below returns the hosts that a host lists, which mod_disco does for its components. What isn't below it may be on another server.
-func (l *look) below(ctx context.Context, host jid.JID) (hosts []jid.JID) {
-	ctx, cancel := context.WithTimeout(ctx, surveyAsk/2)
+// below returns the subdomains that a host lists, as mod_disco does for its components. Other domains may be on other servers.
+func (l *serviceSearch) below(ctx context.Context, host jid.JID) (hosts []jid.JID) {
+	ctx, cancel := context.WithTimeout(ctx, hostTimeout/2)
 	defer cancel()
 	items, err := l.discoItems(ctx, host)
 	if err != nil && noRemote(err) {

@@ -41,12 +41,12 @@ func TestServices_FindsMUCs(t *testing.T) {
 		asked := time.Now()
 		got, err := c.Services()
 		if took := time.Since(asked); err != nil || len(got) != 4 || took > 4*time.Second {
-			t.Errorf("got %v, %v after %s want the four that answer", got, err, took)
+			t.Errorf("got %v, %v after %s want the four services that answer", got, err, took)
 		}
 	})
 	down := on(t, srv, func(c *component.Config) { c.Secret = "wrong" })
 	if got, err := down.Services(); reasonOf(err) == "" || got != nil {
-		t.Errorf("got %v, %v want that nobody can be asked", got, err)
+		t.Errorf("got %v, %v want an error", got, err)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestDiscovery_NotAllowed(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, 20*time.Second, "the refusal is understood", func() bool { return reason() == occupancy.ReasonNotAllowed })
+	eventually(t, 20*time.Second, "the domain has a problem", func() bool { return reason() == occupancy.ReasonNotAllowed })
 	if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonNotAllowed {
 		t.Errorf("got %v want not-allowed", err)
 	}
@@ -74,18 +74,18 @@ func TestClockOffset_IsMeasured(t *testing.T) {
 	srv := prosodytest.New(t, withModule)
 	c := on(t, srv)
 	var sync *occupancy.Sync
-	eventually(t, 20*time.Second, "the subscription is there", func() bool { sync = c.Wiring().Domains[0].Sync; return sync != nil })
+	eventually(t, 20*time.Second, "the component has subscribed", func() bool { sync = c.Wiring().Domains[0].Sync; return sync != nil })
 	if sync.Ahead == nil || sync.Ahead.Abs() > 50*time.Millisecond {
 		t.Errorf("got %v want the same clock", sync.Ahead)
 	}
 }
 
-// remoteSeen logs each host to which a stanza would go by a connection to another server.
+// remoteSeen logs each host for which Prosody would connect to another server.
 const remoteSeen = `module:hook("route/remote", function (event)
 	module:log("info", "remote: %s", event.to_host);
 end, 1);`
 
-// Where Prosody connects to other servers, a question to a guessed host would have it look for one of that name.
+// Where Prosody connects to other servers, a question to a guessed host would make it connect to one of that name.
 func TestServices_AskNoHostThatMayBeElsewhere(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
@@ -119,7 +119,7 @@ func TestServices_AskNoHostThatMayBeElsewhere(t *testing.T) {
 		})
 	}
 	if !strings.Contains(srv.Log(), "remote: muc.example.net") {
-		t.Error("got no sign of s2s, with which nothing is shown")
+		t.Error("got no s2s, so this test shows nothing")
 	}
 	for line := range strings.Lines(srv.Log()) {
 		_, host, ok := strings.Cut(strings.TrimSpace(line), "remote: ")

@@ -16,20 +16,20 @@ import (
 	"ppch/component/protocol"
 )
 
-// How often a MUC domain is looked at again: its configuration may change without our stream being lost.
+// How often to check a MUC domain again: its configuration may change while the stream stays up.
 const (
-	lookEvery     = 3 * time.Minute
-	lookSoonEvery = 15 * time.Second // while it can't be used
+	discoverEvery = 3 * time.Minute
+	retryEvery    = 15 * time.Second // while it has a problem
 )
 
-// domain is one watched MUC domain, whose status it reports to the directory. It is safe for concurrent use.
+// domain is one watched MUC domain. It reports its status to the directory, and is safe for concurrent use.
 type domain struct {
 	jid       jid.JID
 	own       jid.JID // the component's
 	directory *occupancy.Directory
 	follower  *follower
 
-	// mu protects what follows; the directory has it whenever mu is free.
+	// mu protects what follows; whenever mu is free, the directory has the same status.
 	mu     sync.Mutex
 	status occupancy.Status
 }
@@ -42,7 +42,7 @@ func newDomain(j jid.JID, cfg Config) *domain {
 	return d
 }
 
-// report changes the status and hands it to the directory.
+// report changes the status and passes it to the directory.
 func (d *domain) report(change func(*occupancy.Status)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,24 +50,24 @@ func (d *domain) report(change func(*occupancy.Status)) {
 	d.directory.SetStatus(d.jid, d.status)
 }
 
-// state returns how the domain is now.
+// state returns the present state of the domain.
 func (d *domain) state() occupancy.Domain {
 	state, err := d.directory.Domain(d.jid)
 	if err != nil {
-		panic(err) // Config demands a directory that watches it
+		panic(err) // Config requires a directory that watches it
 	}
 	return state
 }
 
-// connected reports a new session. What an earlier one found says nothing: Prosody may have been restarted with another configuration.
+// connected reports a new stream. Earlier results are void: Prosody may have been restarted with another configuration.
 func (d *domain) connected(since time.Time) {
-	d.follower.forgive()
+	d.follower.resetRefusals()
 	d.report(func(s *occupancy.Status) {
 		*s = occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeUndecided, Problem: occupancy.ProblemDiscovering.About(d.jid).Err(nil)}
 	})
 }
 
-// disconnected reports that there is no session, or still none.
+// disconnected reports that the stream ended, or that an attempt failed.
 func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, retryAt time.Time) {
 	d.report(func(s *occupancy.Status) {
 		if established {
@@ -77,17 +77,16 @@ func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, 
 	})
 }
 
-// set reports what the domain turned out to be on this session.
+// set reports the mode or problem of the domain on this stream.
 func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
-	if p == nil && m == occupancy.ModeModule && d.follower.notAllowed() {
+	if p == nil && m == occupancy.ModeModule && d.follower.refused() {
 		p = occupancy.ProblemNotAllowed.About(d.jid).With(occupancy.Fact{Name: "component", Value: d.own.String()}).Err(nil)
 	}
 	d.report(func(s *occupancy.Status) { s.Mode, s.Problem = m, p })
 }
 
-// learn sets the mode that a room's answer showed.
-// It reports whether that is news.
-func (d *domain) learn(m occupancy.Mode) (news bool) {
+// setMode sets the mode according to the answer of a room, and reports whether it changed.
+func (d *domain) setMode(m occupancy.Mode) (news bool) {
 	d.report(func(s *occupancy.Status) {
 		if s.Problem == nil && s.Mode != occupancy.ModeModule && s.Mode != m {
 			s.Mode, news = m, true
@@ -96,8 +95,8 @@ func (d *domain) learn(m occupancy.Mode) (news bool) {
 	return news
 }
 
-// watchDomains looks at each MUC domain now and again until ctx ends.
-func (c *Component) watchDomains(ctx context.Context, l *live) error {
+// watchDomains checks each MUC domain periodically until ctx ends.
+func (c *Component) watchDomains(ctx context.Context, l *connection) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range c.domains {
 		g.Go(func() error { return c.watchDomain(ctx, l, d) })
@@ -105,32 +104,32 @@ func (c *Component) watchDomains(ctx context.Context, l *live) error {
 	return g.Wait()
 }
 
-func (c *Component) watchDomain(ctx context.Context, l *live, d *domain) error {
+func (c *Component) watchDomain(ctx context.Context, l *connection, d *domain) error {
 	for {
 		before := d.state()
-		d.look(ctx, l)
+		d.discover(ctx, l)
 		if ctx.Err() != nil {
 			return nil
 		}
 		after := d.state()
 		c.logChange(before, after)
-		next := lookEvery
+		next := discoverEvery
 		switch {
 		case after.Mode == occupancy.ModeModule:
 			if err := d.follower.follow(ctx, l, c.cfg.Log); err != nil {
-				// Without the module nothing of the replica will ever be refreshed.
+				// Without the module, nothing updates the replica any more.
 				d.directory.Forget(d.jid)
 				d.set(occupancy.ModeModule, nil)
 				next = time.Second
-				if d.follower.notAllowed() {
+				if d.follower.refused() {
 					c.logChange(after, d.state())
-					next = lookSoonEvery
+					next = retryEvery
 				} else {
-					c.cfg.Log.Warn("MUC domain is not told of any more", "domain", d.jid.String(), "err", err)
+					c.cfg.Log.Warn("subscription lost", "domain", d.jid.String(), "err", err)
 				}
 			}
 		case after.Problem != nil:
-			next = lookSoonEvery
+			next = retryEvery
 		}
 		select {
 		case <-ctx.Done():
@@ -143,21 +142,21 @@ func (c *Component) watchDomain(ctx context.Context, l *live, d *domain) error {
 func (c *Component) logChange(before, after occupancy.Domain) {
 	switch {
 	case after.Mode == occupancy.ModeModule && (after.Problem == nil || after.Problem.Reason != occupancy.ReasonNotAllowed):
-		// That its rooms are not learnt yet is no fault; follow tells when they are.
+		// Loading is no problem; follow logs when its rooms are loaded.
 		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	case after.Problem != nil && (before.Problem == nil || before.Problem.Reason != after.Problem.Reason):
-		c.cfg.Log.Warn("MUC domain can't be used", "domain", after.JID.String(), "reason", after.Problem.Reason, "mend", after.Problem.Mend, "err", after.Problem.Err)
+		c.cfg.Log.Warn("MUC domain unavailable", "domain", after.JID.String(), "reason", after.Problem.Reason, "mend", after.Problem.Mend, "err", after.Problem.Err)
 	case after.Problem == nil && (before.Problem != nil || before.Mode != after.Mode):
 		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	}
 }
 
-// look learns by disco what the domain is and offers.
-func (d *domain) look(ctx context.Context, l *live) {
+// discover finds out by disco what the domain is and supports.
+func (d *domain) discover(ctx context.Context, l *connection) {
 	answer, err := l.discoInfo(ctx, d.jid)
 	switch {
 	case ctx.Err() != nil:
-		return // the session's end is told elsewhere
+		return // the end of the stream is reported elsewhere
 	case errors.As(err, new(stanza.Error)), err == nil && !isMUC(answer):
 		d.set(occupancy.ModeUndecided, occupancy.ProblemNoMUC.About(d.jid).Err(err))
 	case err != nil:
@@ -165,19 +164,19 @@ func (d *domain) look(ctx context.Context, l *live) {
 	case hasFeature(answer, protocol.Namespace):
 		d.set(occupancy.ModeModule, nil)
 	case len(protocols(answer)) > 0:
-		d.follower.forgive()
+		d.follower.resetRefusals()
 		d.directory.Forget(d.jid)
 		d.set(occupancy.ModeUndecided, otherVersion(d.jid, protocols(answer)))
 	default:
-		d.follower.forgive()
+		d.follower.resetRefusals()
 		d.directory.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, l), nil)
 	}
 }
 
-// modeByRoom tells what a domain without the Lua module can be asked.
-// Only a room that exists shows it, so where none is listed the mode stays what the last room showed.
-func (d *domain) modeByRoom(ctx context.Context, l *live) occupancy.Mode {
+// modeByRoom returns the mode of a domain without the Lua module.
+// Only a room that exists shows it. With no room listed, the mode remains that of the last answer of a room.
+func (d *domain) modeByRoom(ctx context.Context, l *connection) occupancy.Mode {
 	rooms, err := l.publicRooms(ctx, d.jid)
 	if err == nil && len(rooms) > 0 {
 		if answer, err := l.discoInfo(ctx, rooms[0]); err == nil {
@@ -192,12 +191,12 @@ func (d *domain) modeByRoom(ctx context.Context, l *live) occupancy.Mode {
 	return occupancy.ModeUndecided
 }
 
-// unanswered returns the error for a question that got no answer.
+// unanswered returns the error for a question without an answer.
 func unanswered(domain jid.JID, err error) *occupancy.UnknownError {
 	return occupancy.ProblemUnanswered.About(domain).Err(err)
 }
 
-// otherVersion returns the error for a domain whose Lua module speaks other versions of the protocol.
+// otherVersion returns the error for a domain whose Lua module has other versions of the protocol.
 func otherVersion(domain jid.JID, theirs []string) *occupancy.UnknownError {
 	p := occupancy.ProblemModuleTooOld
 	if slices.ContainsFunc(theirs, protocol.IsNewer) {

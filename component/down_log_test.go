@@ -15,7 +15,7 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// With Prosody down and requests coming in, the stream is tried about once a second, and logged with its back-off.
+// With Prosody down and requests coming in, the component tries about once a second, and logs with its backoff.
 func TestLog_StreamDownKeepsItsBackOffUnderRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var attempts atomic.Int64

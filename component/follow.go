@@ -21,51 +21,51 @@ import (
 
 // The clock of following a MUC domain.
 const (
-	// missedBeats is how many heartbeats may fail to come before the copy is made anew.
-	missedBeats = 2.5
+	// missedHeartbeats is how many heartbeats may be missing before a resync.
+	missedHeartbeats = 2.5
 
-	// maxSlack is how much may be unknown of Prosody's clock for a time by it to be told as the latest possible.
-	maxSlack = time.Second
+	// maxClockSlack is the largest uncertainty about Prosody's clock with which asOf returns the latest possible time.
+	maxClockSlack = time.Second
 
 	firstResync = 500 * time.Millisecond
 	maxResync   = 30 * time.Second
 )
 
-// Why a copy is made anew; what Prosody says comes beside these.
+// Causes of a resync, in addition to Prosody's errors.
 var (
-	errGap       = errors.New("component: a batch is missing")
-	errNoBeat    = errors.New("component: no heartbeat came")
-	errEpoch     = errors.New("component: a batch of another subscription")
-	errNotLoaded = errors.New("component: the Lua module is not loaded any more")
+	errGap         = errors.New("component: batch missing")
+	errNoHeartbeat = errors.New("component: no heartbeat")
+	errEpoch       = errors.New("component: batch of another subscription")
+	errNotLoaded   = errors.New("component: Lua module unloaded")
 )
 
-// follower keeps the directory's copy of one MUC domain equal to what the Lua module tells (prosody/README.md).
-// Batches come on the session's read loop, everything else happens on the goroutine of follow.
+// follower keeps the replica of one MUC domain equal to the rooms in Prosody, by the batches of the Lua module (prosody/README.md).
+// Batches come on the read loop; everything else runs on the goroutine of follow.
 type follower struct {
 	domain    jid.JID
 	directory *occupancy.Directory
 
-	// accepted is called whenever the module has accepted a subscription.
+	// accepted is called after the module accepts a subscription.
 	accepted func()
 
-	// resyncs counts how often a copy had to be made anew.
+	// resyncs counts resyncs.
 	resyncs atomic.Uint64
 
 	// mu protects what follows.
 	mu      sync.Mutex
-	epoch   string // of the subscription; empty while there is none
-	version string // of the module
-	seq     uint64 // of the last batch
-	beat    time.Duration
-	last    time.Time     // when the last batch came
-	zero    time.Time     // when Prosody's clock was at 0, or up to slack earlier
-	slack   time.Duration // shrinks as batches come
-	lost    chan error    // has room for one: why the subscription is over
+	epoch   string     // of the subscription; empty while there is none
+	version string     // of the module
+	seq     uint64     // of the last batch
+	lost    chan error // has room for one: why the subscription ended
 
-	ahead     *time.Duration // of Prosody's clock, if the module told
-	roomCache int
+	heartbeat   time.Duration
+	lastBatchAt time.Time
+	clockBase   time.Time      // when Prosody's clock was at 0, or up to clockSlack earlier
+	clockSlack  time.Duration  // shrinks as batches come
+	clockOffset *time.Duration // of Prosody's wall clock to ours; nil from an older module
+	roomCache   int
 
-	// refusals counts how often in a row the module refused the subscription although it had just shown itself.
+	// refusals counts how often in a row the module refused the subscription although disco showed it.
 	refusals int
 }
 
@@ -74,7 +74,7 @@ func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
 }
 
 // follow subscribes and stays subscribed until ctx ends, which returns nil, or the module is gone, which returns errNotLoaded.
-func (f *follower) follow(ctx context.Context, l *live, log *slog.Logger) error {
+func (f *follower) follow(ctx context.Context, l *connection, log *slog.Logger) error {
 	defer f.end(nil)
 	wait := firstResync
 	for {
@@ -97,7 +97,7 @@ func (f *follower) follow(ctx context.Context, l *live, log *slog.Logger) error 
 		case time.Since(began) > maxResync:
 			wait = firstResync
 		}
-		log.Warn("copy is made anew", "domain", f.domain.String(), "err", err, "wait", wait, "resyncs", f.resyncs.Add(1))
+		log.Warn("resyncing", "domain", f.domain.String(), "err", err, "wait", wait, "resyncs", f.resyncs.Add(1))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -107,8 +107,8 @@ func (f *follower) follow(ctx context.Context, l *live, log *slog.Logger) error 
 	}
 }
 
-// subscribe asks for the snapshot and all changes after it.
-func (f *follower) subscribe(ctx context.Context, l *live) error {
+// subscribe requests a snapshot and all changes after it.
+func (f *follower) subscribe(ctx context.Context, l *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	asked := time.Now()
@@ -117,7 +117,7 @@ func (f *follower) subscribe(ctx context.Context, l *live) error {
 		if err := d.Decode(&answer); err != nil {
 			return err
 		}
-		// The read loop stands still until this returns: the first batch can't come before its epoch is known.
+		// The read loop waits until this returns, so the first batch comes after begin.
 		f.begin(answer, asked)
 		return nil
 	})
@@ -127,18 +127,18 @@ func (f *follower) begin(answer protocol.Subscribed, asked time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.directory.Begin(f.domain, answer.Trust)
-	f.refusals, f.ahead = 0, ahead(answer.Time, asked, time.Now())
-	f.epoch, f.version, f.seq, f.beat, f.last = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
+	f.refusals, f.clockOffset = 0, offset(answer.Time, asked, time.Now())
+	f.epoch, f.version, f.seq, f.heartbeat, f.lastBatchAt = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.roomCache = answer.RoomCache
 	f.lost = make(chan error, 1)
 	// Prosody answered after it was asked and before the answer came.
-	f.zero = asked.Add(-answer.At)
-	f.slack = time.Since(asked)
+	f.clockBase = asked.Add(-answer.At)
+	f.clockSlack = time.Since(asked)
 }
 
-// ahead returns by how much a clock at least is ahead of ours that was read between two moments, or nil where it wasn't.
-func ahead(read, from, to time.Time) *time.Duration {
-	// Only the times of day are of two clocks alike.
+// offset returns the least possible offset of another clock, which was read between two times of ours; nil if it wasn't read.
+func offset(read, from, to time.Time) *time.Duration {
+	// Compare wall clocks: drop the monotonic reading.
 	from, to = from.Round(0), to.Round(0)
 	switch {
 	case read.IsZero():
@@ -151,35 +151,35 @@ func ahead(read, from, to time.Time) *time.Duration {
 	return new(time.Duration)
 }
 
-// notAllowed reports whether the module shows itself and won't talk to us.
-// Once refused is not enough: it may just have been unloaded, or have been loaded again.
-func (f *follower) notAllowed() bool {
+// refused reports whether the module is loaded but refuses our subscription.
+// One refusal is not enough: the module may be just unloading or loading.
+func (f *follower) refused() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.refusals > 1
 }
 
-// forgive forgets refusals: whatever refused isn't there any more.
-func (f *follower) forgive() {
+// resetRefusals drops the count of refusals: the module that refused is gone.
+func (f *follower) resetRefusals() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refusals = 0
 }
 
-// trueAt returns when what a batch tells was true, by our clock.
-// That it came at a time says only that it was true before: it may have waited for a frozen service, or on a slow network.
-// The batch that waited least tells most of how the clocks stand to each other.
-// Where none was quick it is taken to be as old as it can be, rather than younger than it is.
-func (f *follower) trueAt(at time.Duration) time.Time {
-	earliest := f.zero.Add(at)
-	f.slack = max(0, min(f.slack, time.Since(earliest)))
-	if f.slack > maxSlack {
+// asOf returns the time of a batch by our clock.
+// Its arrival is only an upper bound: it may have waited for a frozen service, or on a slow network.
+// The batch with the shortest delay shows best how the clocks differ.
+// If none was quick, asOf returns the earliest possible time, so that data never looks younger than it is.
+func (f *follower) asOf(at time.Duration) time.Time {
+	earliest := f.clockBase.Add(at)
+	f.clockSlack = max(0, min(f.clockSlack, time.Since(earliest)))
+	if f.clockSlack > maxClockSlack {
 		return earliest
 	}
-	return earliest.Add(f.slack)
+	return earliest.Add(f.clockSlack)
 }
 
-// await returns why the subscription is over.
+// await returns why the subscription ended.
 func (f *follower) await(ctx context.Context) error {
 	f.mu.Lock()
 	lost, patience := f.lost, f.patience()
@@ -194,20 +194,22 @@ func (f *follower) await(ctx context.Context) error {
 			return err
 		case <-tick.C:
 			f.mu.Lock()
-			silent := time.Since(f.last)
+			silent := time.Since(f.lastBatchAt)
 			f.mu.Unlock()
 			if silent > patience {
-				f.end(errNoBeat)
-				return errNoBeat
+				f.end(errNoHeartbeat)
+				return errNoHeartbeat
 			}
 		}
 	}
 }
 
-// patience is how long it may be silent before the subscription is given up. The caller holds mu.
-func (f *follower) patience() time.Duration { return time.Duration(missedBeats * float64(f.beat)) }
+// patience is how long the module may be silent before a resync. The caller holds mu.
+func (f *follower) patience() time.Duration {
+	return time.Duration(missedHeartbeats * float64(f.heartbeat))
+}
 
-// end forgets the subscription, so that what still comes of it is refused.
+// end ends the subscription: later batches of it are refused.
 func (f *follower) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -229,22 +231,22 @@ func (f *follower) apply(b protocol.Batch) error {
 	if f.epoch == "" || b.Epoch != f.epoch {
 		return errEpoch
 	}
-	silent := time.Since(f.last)
-	f.last = time.Now()
+	silent := time.Since(f.lastBatchAt)
+	f.lastBatchAt = time.Now()
 	var err error
 	switch {
 	case silent > f.patience():
-		// We were frozen, or the network was. What waited here meanwhile is of a subscription that the module
-		// has forgotten by now, and must not pass for a sign of life.
-		err = errNoBeat
+		// This process or the network was frozen. Batches that waited meanwhile belong to a subscription
+		// that the module has dropped by now, and must not count as a sign of life.
+		err = errNoHeartbeat
 	case b.Seq != f.seq+1:
 		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
 	default:
 		f.seq = b.Seq
 		f.localize(b.Deltas)
-		err = f.directory.Apply(f.domain, b.Batch, f.trueAt(b.At))
+		err = f.directory.Apply(f.domain, b.Batch, f.asOf(b.At))
 		if errors.Is(err, occupancy.ErrTotals) {
-			// The copy is known to be wrong, and nobody knows since when: better none until the next one is whole.
+			// The replica is wrong, since an unknown time: drop it until the next one is complete.
 			f.directory.Forget(f.domain)
 		}
 	}
@@ -254,14 +256,14 @@ func (f *follower) apply(b protocol.Batch) error {
 	return err
 }
 
-// localize moves the times of a batch, which are Prosody's, to our clock. None of them may be later than now:
-// the difference of the clocks is known to a few milliseconds, and one of them may have been set since the subscription began.
+// localize converts the times of a batch from Prosody's clock to ours. None becomes later than now:
+// the offset is exact to a few milliseconds only, and one of the clocks may have been set since the subscription began.
 func (f *follower) localize(deltas []occupancy.Delta) {
 	skew := time.Duration(0)
-	if f.ahead != nil {
-		skew = *f.ahead
+	if f.clockOffset != nil {
+		skew = *f.clockOffset
 	}
-	now := f.last.UTC().Truncate(time.Millisecond) // without what is of the monotonic clock
+	now := f.lastBatchAt.UTC().Truncate(time.Millisecond) // without the monotonic reading
 	local := func(stamp time.Time) time.Time {
 		switch at := stamp.Add(-skew); {
 		case stamp.IsZero():
@@ -282,13 +284,13 @@ func (f *follower) localize(deltas []occupancy.Delta) {
 	}
 }
 
-// handleBatches returns the handlers of batches for the session's mux.
-// A batch in an IQ is acknowledged by a result once it is applied; an error makes the module forget the subscription.
-// A batch in a message is followed by one in an IQ sooner or later.
+// handleBatches returns the handlers of batches.
+// The result of an IQ acknowledges its batch once it is applied; an error makes the module drop the subscription.
+// A batch in a message needs no answer: one in an IQ follows later.
 func (c *Component) handleBatches() []mux.Option {
 	return []mux.Option{
 		mux.IQFunc(stanza.SetIQ, protocol.BatchName, func(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
-			if err := c.takeBatch(iq.From, t, *start); err != nil {
+			if err := c.receiveBatch(iq.From, t, *start); err != nil {
 				return err
 			}
 			_, err := xmlstream.Copy(t, iq.Result(nil))
@@ -299,17 +301,17 @@ func (c *Component) handleBatches() []mux.Option {
 			if err != nil {
 				return err
 			}
-			return c.takeBatch(msg.From, t, start)
+			return c.receiveBatch(msg.From, t, start)
 		}),
 	}
 }
 
-// takeBatch applies a batch whose start element has been read already.
-func (c *Component) takeBatch(from jid.JID, t xml.TokenReader, start xml.StartElement) error {
+// receiveBatch applies a batch whose start element was read before.
+func (c *Component) receiveBatch(from jid.JID, t xml.TokenReader, start xml.StartElement) error {
 	d, err := c.domainOf(from)
 	if err != nil || !from.Equal(d.jid) {
-		// Only the MUC domain itself tells of its rooms, and Prosody lets nobody else speak as it.
-		return fmt.Errorf("component: a batch from %s", from)
+		// Only the MUC domain sends batches of its rooms, and Prosody guarantees from.
+		return fmt.Errorf("component: batch from %s", from)
 	}
 	b, err := protocol.DecodeBatch(t, start)
 	if err == nil {

@@ -10,9 +10,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// After a freeze what had waited in the socket may come in before it is noticed that nothing came for long.
+// After a freeze, batches from the socket may arrive before the follower notices the silence.
 func TestFollow_LateBatchResyncs(t *testing.T) {
-	const late = 13 * time.Second // between two looks at how long it is silent
+	const late = 13 * time.Second // between two checks for silence
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		if epoch == "e1" {
@@ -26,7 +26,7 @@ func TestFollow_LateBatchResyncs(t *testing.T) {
 			t.Errorf("got %d subscriptions want another one at once", n)
 		}
 		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) > time.Second {
-			t.Errorf("got %+v, %v want the new copy", got, err)
+			t.Errorf("got %+v, %v want the new replica", got, err)
 		}
 	})
 }
@@ -35,7 +35,7 @@ func TestFollow_DelayedBatchKeepsItsAge(t *testing.T) {
 	follow(t, func(m *module, epoch string) {
 		m.send(epoch, 1, 100, synced, oneRoom)
 		time.Sleep(4 * time.Second)
-		m.send(epoch, 2, 101, synced, "") // three seconds on its way
+		m.send(epoch, 2, 101, synced, "") // three seconds late
 	}, func(t *testing.T, c *component.Component, _ *module) {
 		first, err := c.Room(t.Context(), room("planning"))
 		if err != nil {
@@ -45,7 +45,7 @@ func TestFollow_DelayedBatchKeepsItsAge(t *testing.T) {
 		synctest.Wait()
 		second, err := c.Room(t.Context(), room("planning"))
 		if age := second.AsOf.Sub(first.AsOf); err != nil || age != time.Second {
-			t.Errorf("as of %s later, %v want the second that Prosody's clock told", age, err)
+			t.Errorf("as of %s later, %v want a second, by Prosody's clock", age, err)
 		}
 	})
 }
@@ -53,7 +53,7 @@ func TestFollow_DelayedBatchKeepsItsAge(t *testing.T) {
 func TestFollow_QuickBatchSetsTheClock(t *testing.T) {
 	for slow, want := range map[time.Duration]time.Duration{
 		700 * time.Millisecond: 0,
-		3 * time.Second:        3 * time.Second, // who is that slow to answer is not taken for younger than it is
+		3 * time.Second:        3 * time.Second, // a slow answer never makes data look younger
 	} {
 		var sent time.Time
 		follow(t, func(m *module, epoch string) {
@@ -78,30 +78,30 @@ func TestRoom_StaleReplicaIsUnknown(t *testing.T) {
 	}, func(t *testing.T, c *component.Component, _ *module) {
 		time.Sleep(25 * time.Second)
 		if got, err := c.Room(t.Context(), room("planning")); err != nil || time.Since(got.AsOf) < 25*time.Second {
-			t.Errorf("got %+v, %v want the last copy with its age", got, err)
+			t.Errorf("got %+v, %v want the old replica with its age", got, err)
 		}
 		time.Sleep(6 * time.Second)
 		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
 			t.Errorf("got %+v, %v want syncing after 30 s", got, err)
 		}
-		if trouble := c.Main().CountProblem(); trouble == nil || trouble.Reason != occupancy.ReasonSyncing {
-			t.Errorf("trouble got %v want syncing", trouble)
+		if problem := c.Main().CountProblem(); problem == nil || problem.Reason != occupancy.ReasonSyncing {
+			t.Errorf("problem got %v want syncing", problem)
 		}
 	})
 }
 
 func TestClockOffset_UpperBound(t *testing.T) {
 	for name, c := range map[string]struct {
-		told bool
-		by   time.Duration
-		slow time.Duration
-		want string
+		timed bool
+		by    time.Duration
+		slow  time.Duration
+		want  string
 	}{
-		"a module that doesn't tell": {want: "<nil>"},
-		"the same time":              {told: true, want: "0s"},
-		"an hour ahead":              {told: true, by: time.Hour, want: "1h0m0s"},
-		"an hour behind":             {told: true, by: -time.Hour, want: "-1h0m0s"},
-		"a slow answer":              {told: true, by: -2 * time.Second, slow: 3 * time.Second, want: "0s"},
+		"a module without a time": {want: "<nil>"},
+		"the same time":           {timed: true, want: "0s"},
+		"an hour ahead":           {timed: true, by: time.Hour, want: "1h0m0s"},
+		"an hour behind":          {timed: true, by: -time.Hour, want: "-1h0m0s"},
+		"a slow answer":           {timed: true, by: -2 * time.Second, slow: 3 * time.Second, want: "0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tell := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
@@ -115,21 +115,21 @@ func TestClockOffset_UpperBound(t *testing.T) {
 				if got != c.want {
 					t.Errorf("got %s want %s", got, c.want)
 				}
-			}, func(m *module) { m.told, m.ahead, m.slow = c.told, c.by, c.slow })
+			}, func(m *module) { m.timed, m.ahead, m.slow = c.timed, c.by, c.slow })
 		})
 	}
 }
 
-// joined is a line of Ann, who joined when Prosody's clock, by so much ahead of ours, had that time.
+// joined is a line of Ann, who joined now by Prosody's clock, which is ahead of ours.
 func joined(ahead time.Duration) string {
 	return fmt.Sprintf("<room jid='planning@muc.meet.jitsi' new='1' facts='1' created='%d'>+\tann\tann@meet.jitsi/x\tparticipant\tnone\t%d\n</room>",
 		time.Now().Add(ahead-time.Minute).UnixMilli(), time.Now().Add(ahead).UnixMilli())
 }
 
-func TestClock_TimesAreByOursAndNeverInTheFuture(t *testing.T) {
+func TestClock_TimesAreNeverInTheFuture(t *testing.T) {
 	for name, c := range map[string]struct {
-		told    bool
-		measure time.Duration // what the module says of its clock when it is subscribed to
+		timed   bool
+		measure time.Duration // what the module reports of its clock in its answer
 		ahead   time.Duration // what its clock shows later
 		created time.Duration // before now
 	}{
@@ -159,17 +159,17 @@ func TestClock_TimesAreByOursAndNeverInTheFuture(t *testing.T) {
 				if at := got.CreatedAt; at.After(time.Now()) || at.Sub(sent.Add(-c.created)).Abs() > 2*time.Millisecond {
 					t.Errorf("created %s after the room was", at.Sub(sent.Add(-c.created)))
 				}
-			}, func(m *module) { m.told, m.ahead = c.told, c.measure })
+			}, func(m *module) { m.timed, m.ahead = c.timed, c.measure })
 		})
 	}
 }
 
-// How far the clocks are apart is measured once in each subscription. What was shown by the last measure stays.
-func TestClock_TimesThatWereShownStay(t *testing.T) {
+// Each subscription measures the clock offset once. A new measurement changes no time that was shown before.
+func TestClock_ShownTimesStay(t *testing.T) {
 	var line string
 	follow(t, func(m *module, epoch string) {
 		if line == "" {
-			line = joined(time.Hour) // by a clock that was set forward unnoticed
+			line = joined(time.Hour) // by a clock that was set forward after the measurement
 		}
 		m.send(epoch, 1, 100, synced, line)
 		if epoch == "e1" {
@@ -177,7 +177,7 @@ func TestClock_TimesThatWereShownStay(t *testing.T) {
 			m.ahead = time.Hour
 			m.mu.Unlock()
 			time.Sleep(5 * time.Second)
-			m.send(epoch, 3, 105, synced, "") // one is missing: the copy is made anew
+			m.send(epoch, 3, 105, synced, "") // a gap: resync
 		}
 	}, func(t *testing.T, c *component.Component, m *module) {
 		before, err := c.Room(t.Context(), room("planning"))
@@ -196,7 +196,7 @@ func TestClock_TimesThatWereShownStay(t *testing.T) {
 		}
 		events.Close()
 		for e := range events.Events() {
-			t.Errorf("got the event %s though nothing has happened", e.Kind)
+			t.Errorf("got the event %s without a change", e.Kind)
 		}
-	}, func(m *module) { m.told = true })
+	}, func(m *module) { m.timed = true })
 }

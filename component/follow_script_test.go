@@ -19,13 +19,13 @@ const (
 	unavailable = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`
 )
 
-// module plays the Lua module: each subscription gets what tell sends.
+// module plays the Lua module: tell sends the batches of each subscription.
 type module struct {
 	tell func(m *module, epoch string)
-	slow time.Duration // to be asked for a subscription
+	slow time.Duration // to answer a subscription
 
-	// told is whether its answer tells the time of day, which is ahead of ours by so much.
-	told  bool
+	// timed is whether its answer has the time of day, which is ahead of ours by ahead.
+	timed bool
 	ahead time.Duration
 
 	// mu protects what follows.
@@ -60,7 +60,7 @@ func (m *module) script(c *componenttest.Conn) error {
 				m.tell(m, epoch)
 			}()
 			now := ""
-			if m.told {
+			if m.timed {
 				now = fmt.Sprintf("time='%d'", time.Now().Add(m.ahead).UnixMilli())
 			}
 			return fmt.Sprintf("<subscribed xmlns='%s' epoch='%s' heartbeat='5' at='100' %s/>", protocol.Namespace, epoch, now)
@@ -75,7 +75,7 @@ func (m *module) script(c *componenttest.Conn) error {
 	})
 }
 
-// send sends a batch, which is attributes and an inside; its id is its epoch and seq.
+// send sends a batch with attributes and content in an IQ; its id is its epoch and seq.
 func (m *module) send(epoch string, seq int, at float64, attrs, inner string) {
 	m.sendFrom("muc.meet.jitsi", epoch, seq, at, attrs, inner)
 }
@@ -84,7 +84,7 @@ func (m *module) sendFrom(from, epoch string, seq int, at float64, attrs, inner 
 	m.sendIn("iq type='set'", from, epoch, seq, at, attrs, inner)
 }
 
-// say sends a batch that is not to be acknowledged.
+// say sends a batch in a message.
 func (m *module) say(from, epoch string, seq int, at float64, attrs, inner string) {
 	m.sendIn("message type='normal'", from, epoch, seq, at, attrs, inner)
 }
@@ -93,7 +93,7 @@ func (m *module) sendIn(stanza, from, epoch string, seq int, at float64, attrs, 
 	m.mu.Lock()
 	conn := m.conn
 	m.mu.Unlock()
-	// Not while mu is held: a pipe has no buffer, and whoever reads may wait for mu.
+	// Don't hold mu: a pipe has no buffer, and the reader may wait for mu.
 	name, _, _ := strings.Cut(stanza, " ")
 	_ = conn.Send("<%s id='%s-%d' from='%s' to='ppch.meet.jitsi'><batch xmlns='%s' epoch='%s' seq='%d' at='%.3f' %s>%s</batch></%s>",
 		stanza, epoch, seq, from, protocol.Namespace, epoch, seq, at, attrs, inner, name)
@@ -116,7 +116,7 @@ const (
 	synced  = "synced='1' rooms='1' occupants='1'"
 )
 
-// follow runs a component beside the module in virtual time.
+// follow runs a component with the module in virtual time.
 func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module), adjust ...func(*module)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

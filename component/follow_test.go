@@ -76,10 +76,10 @@ func TestFollow_ResyncsOnGap(t *testing.T) {
 		"a message that makes no sense": func(m *module, e string) {
 			m.say("muc.meet.jitsi", e, 1, 100, synced, "<room jid='planning@muc.meet.jitsi'>?</room>")
 		},
-		"a batch told twice":             func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); m.send(e, 1, 100, synced, "") },
+		"a batch sent twice":             func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); m.send(e, 1, 100, synced, "") },
 		"other totals":                   func(m *module, e string) { m.send(e, 1, 100, "synced='1' rooms='1' occupants='2'", oneRoom) },
 		"a line that makes no sense":     func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='planning@muc.meet.jitsi'>?</room>") },
-		"a room of somebody else":        func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='x@elsewhere.example' new='1'/>") },
+		"a room of another domain":       func(m *module, e string) { m.send(e, 1, 100, synced, "<room jid='x@elsewhere.example' new='1'/>") },
 		"a heartbeat that does not come": func(m *module, e string) { m.send(e, 1, 100, synced, oneRoom); time.Sleep(14 * time.Second) },
 		"no snapshot at all":             func(*module, string) {},
 	} {

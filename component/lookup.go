@@ -15,27 +15,26 @@ import (
 	"ppch/component/occupancy"
 )
 
-// How long, and how many, answers of Prosody serve everybody who asks the same:
-// Prosody has one thread, which the meetings need, and many callers often wait for one room.
+// How long answers of Prosody serve all callers, and for how many rooms:
+// Prosody has one thread, which the meetings need, and many callers often ask about one room.
 const (
-	holdFor = time.Second
-	holdMax = 4096
+	cacheFor  = time.Second
+	cacheSize = 4096
 )
 
-var errNoNumber = errors.New("component: the answer holds no number of occupants")
+var errNoNumber = errors.New("component: answer without a number of occupants")
 
 // Room returns a room as it is now.
-// Where the Lua module reports the domain it comes from the directory, as old as it says.
-// Elsewhere Prosody is asked, if nobody did so within the last second. That takes 15 s at most, usually a moment;
-// a ctx that ends sooner ends the wait, and leaves the question to others who wait for the same answer, or want it in a moment.
+// On a domain with the Lua module it comes from the directory. Elsewhere Room asks Prosody, unless it did within the last second.
+// That takes at most 15 s, and usually a moment. A ctx that ends sooner ends the wait, but not the question, whose answer serves other callers.
 //
 // A room that doesn't exist is no error.
 // Otherwise the error is an *occupancy.UnknownError, occupancy.ErrNotWatched, or the cause of a ctx that was canceled.
 func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	room = room.Bare()
-	known, err := c.cfg.Directory.Room(room)
+	found, err := c.cfg.Directory.Room(room)
 	if !errors.Is(err, occupancy.ErrNoModule) {
-		return known, err
+		return found, err
 	}
 	d, err := c.domainOf(room)
 	if err != nil {
@@ -48,7 +47,7 @@ func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, err
 	if err != nil {
 		return occupancy.Room{}, err
 	}
-	answer, err := l.held.get(ctx, room.String(), func() (occupancy.Room, error) {
+	answer, err := l.answers.get(ctx, room.String(), func() (occupancy.Room, error) {
 		answer, err := c.askRoom(l, d, room)
 		if cause := context.Cause(l.Context()); cause != nil {
 			return occupancy.Room{}, lost(c.cfg, cause)
@@ -61,9 +60,9 @@ func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, err
 	return answer, err
 }
 
-// askRoom asks Prosody and learns the mode of the domain from the answer.
-func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, error) {
-	// The count was true at some moment after asking, so this never makes it look younger than it is.
+// askRoom asks Prosody, and sets the mode of the domain by the answer.
+func (c *Component) askRoom(l *connection, d *domain, room jid.JID) (occupancy.Room, error) {
+	// The count is of a moment after this, so it never looks younger than it is.
 	asked := time.Now()
 	answer, err := l.discoInfo(l.Context(), room)
 	var refusal stanza.Error
@@ -73,7 +72,7 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 		if err != nil {
 			return occupancy.Room{}, rejected(d.jid, err)
 		}
-		c.learn(d, occupancy.ModeDisco)
+		c.noteMode(d, occupancy.ModeDisco)
 		found := occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}
 		found.State = occupancy.StateOf(found)
 		found.Numbers = found.State
@@ -81,20 +80,20 @@ func (c *Component) askRoom(l *live, d *domain, room jid.JID) (occupancy.Room, e
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
 	case refusal.Condition == stanza.ItemNotFound, refusal.Condition == stanza.Gone,
-		refusal.Condition == stanza.JIDMalformed: // no room can have an address that Prosody's stringprep refuses
+		refusal.Condition == stanza.JIDMalformed: // a room can't have an address that Prosody's stringprep refuses
 		return d.missing(room, asked), nil
 	case refusal.Condition == stanza.Forbidden:
-		// mod_muc_hide_all answers so for rooms that exist, to whoever isn't in them.
-		c.learn(d, occupancy.ModeExistence)
+		// mod_muc_hide_all answers so for rooms that exist, unless the requester is an occupant.
+		c.noteMode(d, occupancy.ModeExistence)
 		return occupancy.Room{}, occupancy.ProblemHidden.About(d.jid).Err(nil)
 	}
 	return occupancy.Room{}, rejected(d.jid, err)
 }
 
-// learn notes what a room's answer showed of its domain.
-func (c *Component) learn(d *domain, m occupancy.Mode) {
+// noteMode sets the mode of a domain according to the answer of a room, and logs a change.
+func (c *Component) noteMode(d *domain, m occupancy.Mode) {
 	switch {
-	case !d.learn(m):
+	case !d.setMode(m):
 	case m == occupancy.ModeExistence:
 		p := occupancy.ProblemHidden.About(d.jid).Err(nil)
 		c.cfg.Log.Warn("rooms are hidden", "domain", d.jid.String(), "mode", m, "reason", p.Reason, "mend", p.Mend)
@@ -103,7 +102,7 @@ func (c *Component) learn(d *domain, m occupancy.Mode) {
 	}
 }
 
-// missing is a room that doesn't exist, which is known exactly: nobody is in it.
+// missing returns a room that doesn't exist: its numbers are exactly 0.
 func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 	source := occupancy.SourceExistence
 	if d.state().Mode == occupancy.ModeDisco {
@@ -118,42 +117,42 @@ func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 	return none
 }
 
-// holder keeps one question per room under way and its answer for a moment.
-// It lives and dies with a session, so that no answer outlives the Prosody that gave it.
-type holder struct {
+// answerCache asks one question per room at a time and keeps the answers for a moment.
+// It belongs to a connection, so that no answer outlives the Prosody that gave it.
+type answerCache struct {
 	flights singleflight.Group
-	held    *lru.Cache[string, heldAnswer]
+	kept    *lru.Cache[string, cachedAnswer]
 }
 
-type heldAnswer struct {
+type cachedAnswer struct {
 	room occupancy.Room
 	err  error
 	at   time.Time
 }
 
-func newHolder() *holder {
-	held, err := lru.New[string, heldAnswer](holdMax)
+func newAnswerCache() *answerCache {
+	kept, err := lru.New[string, cachedAnswer](cacheSize)
 	if err != nil {
-		panic(err) // only for a size that isn't positive
+		panic(err) // only for an invalid size
 	}
-	return &holder{held: held}
+	return &answerCache{kept: kept}
 }
 
-// get returns the held answer of a room, or that of ask, unless ctx ends first. The caller owns it.
-func (h *holder) get(ctx context.Context, room string, ask func() (occupancy.Room, error)) (occupancy.Room, error) {
+// get returns the cached answer for a room, or that of ask, unless ctx ends first. The caller owns it.
+func (h *answerCache) get(ctx context.Context, room string, ask func() (occupancy.Room, error)) (occupancy.Room, error) {
 	flight := h.flights.DoChan(room, func() (v any, err error) {
 		defer func() {
-			// It runs on a goroutine of its own, where a panic would end the program.
+			// This goroutine is singleflight's: a panic would end the program.
 			if p := recover(); p != nil {
 				err = fmt.Errorf("component: panic while asking about %s: %v\n%s", room, p, debug.Stack())
 			}
 		}()
-		if a, ok := h.held.Get(room); ok && time.Since(a.at) < holdFor {
+		if a, ok := h.kept.Get(room); ok && time.Since(a.at) < cacheFor {
 			return a, nil
 		}
 		answer, err := ask()
-		a := heldAnswer{answer, err, time.Now()}
-		h.held.Add(room, a)
+		a := cachedAnswer{answer, err, time.Now()}
+		h.kept.Add(room, a)
 		return a, nil
 	})
 	select {
@@ -163,7 +162,7 @@ func (h *holder) get(ctx context.Context, room string, ask func() (occupancy.Roo
 		if result.Err != nil {
 			return occupancy.Room{}, result.Err
 		}
-		a := result.Val.(heldAnswer)
+		a := result.Val.(cachedAnswer)
 		return a.room.Clone(), a.err
 	}
 }

@@ -8,39 +8,39 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Labels: a MUC domain is one of the few that the operator watches. No room and no person is ever in a label.
+// Labels: an operator watches only a few MUC domains. No label has a room or a person.
 const (
 	labelDomain = "domain"
 	labelKind   = "kind"
 	labelMode   = "mode"
 )
 
-// What is told of the way to Prosody and of what is known through it. Names get their prefix where they are registered.
+// The metrics of the connection and of the rooms. Registration adds the prefix of their names.
 var (
 	descUp      = prometheus.NewDesc("stream_up", "Whether the stream to Prosody's component port is established.", nil, nil)
 	descStreams = prometheus.NewDesc("streams_total", "Streams to Prosody that have been established.", nil, nil)
-	descUsable  = prometheus.NewDesc("domain_up", "Whether rooms of the MUC domain can be asked about.", []string{labelDomain}, nil)
-	descMode    = prometheus.NewDesc("domain_mode", "What the MUC domain can be asked, as a label; absent while the domain can't be used.", []string{labelDomain, labelMode}, nil)
-	descResyncs = prometheus.NewDesc("resyncs_total", "How often the copy of the MUC domain had to be made anew.", []string{labelDomain}, nil)
-	descLag     = prometheus.NewDesc("sync_lag_seconds", "How old what is known of the MUC domain is; absent where nothing is.", []string{labelDomain}, nil)
+	descUsable  = prometheus.NewDesc("domain_up", "Whether the rooms of the MUC domain are available.", []string{labelDomain}, nil)
+	descMode    = prometheus.NewDesc("domain_mode", "How the rooms of the MUC domain are read, as a label; absent while they are unavailable.", []string{labelDomain, labelMode}, nil)
+	descResyncs = prometheus.NewDesc("resyncs_total", "Resyncs of the MUC domain.", []string{labelDomain}, nil)
+	descLag     = prometheus.NewDesc("sync_lag_seconds", "Age of the data about the MUC domain; absent without data.", []string{labelDomain}, nil)
 	descRooms   = prometheus.NewDesc("rooms", "Rooms of the MUC domain.", []string{labelDomain}, nil)
 	descPeople  = prometheus.NewDesc("participants", "People in all rooms of the MUC domain, counted as participant_count is.", []string{labelDomain}, nil)
-	descKinds   = prometheus.NewDesc("occupants", "Occupants of all rooms of the MUC domain by kind, focus and recorders included.", []string{labelDomain, labelKind}, nil)
+	descKinds   = prometheus.NewDesc("occupants", "Occupants of all rooms of the MUC domain by kind, including focus and recorders.", []string{labelDomain, labelKind}, nil)
 	descSizes   = prometheus.NewDesc("room_participants",
-		"How many people are in how many rooms of the MUC domain now. Its buckets go down as well as up, so rate() says nothing of them.", []string{labelDomain}, nil)
-	descJoins   = prometheus.NewDesc("joins_total", "Occupants who have joined rooms of the MUC domain while it was known.", []string{labelDomain, labelKind}, nil)
-	descLeaves  = prometheus.NewDesc("leaves_total", "Occupants who have left rooms of the MUC domain while it was known.", []string{labelDomain, labelKind}, nil)
-	descRefused = prometheus.NewDesc("admin_stanzas_refused_total", "Stanzas of XMPP admins that came faster than they could be answered.", nil, nil)
-	descDropped = prometheus.NewDesc("subscriptions_dropped_total", "Subscriptions to events that were ended because their readers were too slow.", nil, nil)
+		"Rooms of the MUC domain by their number of people now. Its buckets go down as well as up, so rate() is meaningless.", []string{labelDomain}, nil)
+	descJoins   = prometheus.NewDesc("joins_total", "Occupants who joined rooms of the MUC domain while it was available.", []string{labelDomain, labelKind}, nil)
+	descLeaves  = prometheus.NewDesc("leaves_total", "Occupants who left rooms of the MUC domain while it was available.", []string{labelDomain, labelKind}, nil)
+	descRefused = prometheus.NewDesc("admin_stanzas_refused_total", "Stanzas of XMPP admins refused because too many waited.", nil, nil)
+	descDropped = prometheus.NewDesc("subscriptions_dropped_total", "Event subscriptions ended because their readers were too slow.", nil, nil)
 )
 
-// Metrics returns what there is to measure of the way to Prosody, and of what is known through it.
-// What isn't known while it is asked for is absent, as an API answer is then an error: never 0.
+// Metrics returns the metrics of the connection and of the rooms.
+// Unknown values are absent, never 0.
 func (c *Component) Metrics() []prometheus.Collector {
 	return []prometheus.Collector{collector{c}}
 }
 
-// collector reads a Component whenever somebody asks, for what is gathered must be of one moment.
+// collector reads a Component on each scrape, so that all metrics are of one moment.
 type collector struct{ *Component }
 
 // Describe implements prometheus.Collector.
@@ -66,10 +66,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			gauge(to, descMode, 1, name, string(d.Mode))
 		}
 		if !d.AsOf.IsZero() {
-			// Prosody's clock may be ahead of where the network makes it seem.
+			// The estimate of Prosody's clock can be slightly ahead.
 			gauge(to, descLag, max(0, time.Since(d.AsOf).Seconds()), name)
 		}
-		// There are totals for as long as there would be an answer about one of the rooms.
+		// There are totals whenever there are answers about rooms.
 		if totals, err := c.cfg.Directory.Totals(d.JID); err == nil {
 			collectTotals(to, name, totals)
 		}

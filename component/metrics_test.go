@@ -16,7 +16,7 @@ import (
 	"ppch/component/componenttest"
 )
 
-// measured returns what Prometheus would read of c: values by name and labels.
+// measured returns what Prometheus reads from c: values by name and labels.
 func measured(t *testing.T, c *component.Component) map[string]string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -89,7 +89,7 @@ func TestMetrics_UnknownIsAbsent(t *testing.T) {
 		defer stop()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		// Without the module nobody tells how many there are in all rooms.
+		// Without the module, the totals are unknown.
 		wantMeasured(t, measured(t, c), map[string]string{
 			"stream_up": "1", "streams_total": "1", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0",
 			"domain_up{D}": "1", `domain_mode{D,mode="undecided"}`: "1", "resyncs_total{D}": "0",
@@ -105,7 +105,7 @@ func TestMetrics_StaleIsAbsent(t *testing.T) {
 	}, func(t *testing.T, c *component.Component, _ *module) {
 		time.Sleep(25 * time.Second)
 		synctest.Wait()
-		// The copy is being made anew, and still serves.
+		// The old replica stays in use during the resync.
 		if got := measured(t, c); got["participants{D}"] != "1" || got["resyncs_total{D}"] == "0" || got["sync_lag_seconds{D}"] != "25.1" {
 			t.Errorf("got %v want one person, 25.1 s ago, and a resync", got)
 		}

@@ -19,7 +19,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// withModule is a Prosody that has the Lua module on its MUC domains, and hides rooms as Jitsi does.
+// withModule is a Prosody with the Lua module on its MUC domains, and hidden rooms as in Jitsi.
 var withModule = prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true}
 
 func watchAll(c *component.Config) {
@@ -77,8 +77,8 @@ func TestRoom_ModuleCountsPeople(t *testing.T) {
 			t.Errorf("%s: got %+v, %v want it listed", domain, page, err)
 		}
 	}
-	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || got.Source != occupancy.SourceModule {
-		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nowhere"))); err != nil || got.Exists || got.Source != occupancy.SourceModule {
+		t.Errorf("got %+v, %v want a room that does not exist", got, err)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	}
 }
 
-// The table of kinds in package occupancy, held against every kind of occupant on a real Prosody.
+// Every kind of occupant in package occupancy, on a real Prosody.
 func TestRoom_KindsOnProsody(t *testing.T) {
 	t.Parallel()
 	for name, jitsiDefaults := range map[string]bool{"as docker-jitsi-meet is configured": false, "as Debian's packages are": true} {
@@ -140,7 +140,7 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 			enter(occupancy.KindSIPVideo, o, err)
 			hidden := occupancy.KindHidden
 			if jitsiDefaults {
-				hidden = occupancy.KindUser // nothing names its domain
+				hidden = occupancy.KindUser // no setting has its domain
 			}
 			o, err = cast.Hidden(ctx, standup)
 			enter(hidden, o, err)
@@ -165,7 +165,7 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 	}
 }
 
-// Debian's packages let people choose the name of Jicofo's account, and Jicofo takes it for its nick.
+// Debian's packages let operators choose the name of Jicofo's account, which is also its nick.
 func TestRoom_JicofoUnderAnotherNameIsNotCounted(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{
@@ -200,7 +200,7 @@ admins = { "jicofo@auth.meet.jitsi" }`,
 	}
 }
 
-// People who wait in a lobby are in no meeting, whatever Jitsi's configuration calls the lobby's domain.
+// People in a lobby are in no meeting, under any name of the lobby's domain.
 func TestRoom_LobbyUnderAnotherNameIsNoMeeting(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{
@@ -271,7 +271,7 @@ func TestFollow_ReplicaReturnsAfterARestart(t *testing.T) {
 	killed := time.Now()
 	time.Sleep(2 * time.Second)
 	if got, err := c.Room(ctx, last); err != nil || !got.Exists || got.AsOf.After(killed.Add(time.Second)) {
-		t.Errorf("got %+v, %v want what was last known, with its age", got, err)
+		t.Errorf("got %+v, %v want the last state, with its age", got, err)
 	}
 	if err := srv.Restart(ctx); err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	if err := srv.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody knows whether there is a room whose file is broken, or one that was never heard of.
+	// Whether a room with a broken file exists is unknown, and so is any other room.
 	path := filepath.Join(srv.Dir(), "data", "muc%2emeet%2ejitsi", "config", "other.dat")
 	good := must(os.ReadFile(path))(t)
 	if err := os.WriteFile(path, []byte("return {"), 0o600); err != nil {
@@ -313,7 +313,7 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 		t.Errorf("got %+v, %v want an empty room that exists", got, err)
 	}
 	if _, err := c.Directory().Rooms(occupancy.Query{Domain: srv.Domains.MUC}); !errors.As(err, &unknown) || unknown.Reason != occupancy.ReasonStorage {
-		t.Errorf("got the list with %v want why it isn't whole", err)
+		t.Errorf("got the list with %v want the reason that it is incomplete", err)
 	}
 	if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonStorage {
 		t.Errorf("got the problem %v", problem)
@@ -323,10 +323,10 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	}
 	ready(t, c)
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("other"))); err != nil || !got.Exists || !got.Exact {
-		t.Errorf("got %+v, %v want the room that can be read now", got, err)
+		t.Errorf("got %+v, %v want the room, whose file was fixed", got, err)
 	}
-	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody"))); err != nil || got.Exists || !got.Exact {
-		t.Errorf("got %+v, %v want a room that is known not to exist", got, err)
+	if got, err := c.Room(ctx, jid.MustParse(srv.Room("nowhere"))); err != nil || got.Exists || !got.Exact {
+		t.Errorf("got %+v, %v want a room that does not exist", got, err)
 	}
 }
 
@@ -348,7 +348,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 			must(cast.Open(ctx, srv.Room("planning")))(t)
 			c := on(t, srv)
 			var unknown *occupancy.UnknownError
-			eventually(t, 20*time.Second, "the module is known for another", func() bool {
+			eventually(t, 20*time.Second, "the other version is found", func() bool {
 				_, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
 				return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonModuleVersion
 			})
@@ -362,8 +362,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 	}
 }
 
-// Whoever has joined sees that a moment before the module's batch arrives, and who asks at once may be answered without it.
-// That answer is of before the join, and says so.
+// A client sees its join a moment before the module's batch arrives. An answer in between lacks the join, and its as_of is before it.
 func TestRoom_AsOfIsBeforeAMissingJoin(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
@@ -396,9 +395,9 @@ func TestRoom_AsOfIsBeforeAMissingJoin(t *testing.T) {
 			at = joined(got)
 			return err == nil && !at.IsZero()
 		})
-		// Prosody's time has milliseconds, and how the clocks stand is known as well as that.
+		// Prosody's time is in milliseconds, and so is the clock offset.
 		if first.AsOf.After(at.Add(2 * time.Millisecond)) {
-			t.Errorf("%s: as of %s nobody had joined, but Ada had at %s", room, first.AsOf, at)
+			t.Errorf("%s: got no one as of %s, but Ada joined at %s", room, first.AsOf, at)
 		}
 	}
 	t.Logf("%d of 50 answers came before the join's batch", lacking)

@@ -19,7 +19,7 @@ import (
 )
 
 // on runs a component on a real Prosody until the test ends.
-func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) *component.Component {
+func on(t *testing.T, srv *prosodytest.Server, adjust ...func(*component.Config)) *component.Component {
 	t.Helper()
 	cfg := component.Config{
 		Address:    srv.ComponentAddr(),
@@ -28,7 +28,7 @@ func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) 
 		MUCDomains: []jid.JID{jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout)},
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
-	for _, m := range mend {
+	for _, m := range adjust {
 		m(&cfg)
 	}
 	cfg.Directory = occupancy.NewDirectory(cfg.MUCDomains...)
@@ -36,7 +36,7 @@ func on(t *testing.T, srv *prosodytest.Server, mend ...func(*component.Config)) 
 	return c
 }
 
-// eventually waits for a condition; no test asserts a shorter time than it has to.
+// eventually waits for a condition.
 func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
@@ -50,7 +50,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 
 func ready(t *testing.T, c *component.Component) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the main MUC domain is seen", func() bool { return c.Main().Problem == nil })
+	eventually(t, 20*time.Second, "the main MUC domain is available", func() bool { return c.Main().Problem == nil })
 }
 
 func timeout(t *testing.T, d time.Duration) context.Context {
@@ -73,7 +73,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 
 var tenantRoom = regexp.MustCompile(`^\[(.+)\](.+)@muc\.`)
 
-// asClientsWrite returns the address under which Jitsi's clients enter a tenant's room.
+// asClientsWrite returns the address that Jitsi's clients use for a tenant's room.
 func asClientsWrite(room string) string {
 	return tenantRoom.ReplaceAllString(room, "$2@muc.$1.")
 }
@@ -116,16 +116,16 @@ func TestRoom_OpenRoomOnProsody(t *testing.T) {
 		t.Errorf("got the glance %+v, %v want three occupants", glance, err)
 	}
 	if _, err := c.Directory().Rooms(occupancy.Query{}); reasonOf(err) != occupancy.ReasonModuleMissing {
-		t.Errorf("got %v want that only the module can list", err)
+		t.Errorf("got %v want module-missing", err)
 	}
 	for _, address := range []string{"שלום/daily", "a\u06ddb@" + srv.Domains.MUC} {
 		if got, err := c.Room(ctx, must(names.Room(address))(t)); err != nil || got.Exists || !got.Exact {
-			t.Errorf("%s: got %+v, %v want a room that can't be", address, got, err)
+			t.Errorf("%s: got %+v, %v want a room that can't exist", address, got, err)
 		}
 	}
-	got, err := c.Room(ctx, must(names.Room("nobody here"))(t))
+	got, err := c.Room(ctx, must(names.Room("nowhere else"))(t))
 	if err != nil || got.Exists || !got.Exact {
-		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+		t.Errorf("got %+v, %v want a room that does not exist", got, err)
 	}
 	got, err = c.Room(ctx, jid.MustParse("__jicofo-health-check-1@"+srv.Domains.MUC))
 	if err != nil || got.Exists {
@@ -176,9 +176,9 @@ func TestRoom_HiddenRoomOnProsody(t *testing.T) {
 	if mode := c.Main().Mode; mode != occupancy.ModeUndecided {
 		t.Errorf("mode got %s want undecided before any room exists", mode)
 	}
-	got, err := c.Room(ctx, jid.MustParse(srv.Room("nobody")))
+	got, err := c.Room(ctx, jid.MustParse(srv.Room("nowhere")))
 	if err != nil || got.Exists {
-		t.Errorf("got %+v, %v want a room known not to exist", got, err)
+		t.Errorf("got %+v, %v want a room that does not exist", got, err)
 	}
 	for _, room := range []string{srv.Room("planning"), srv.Room("[acme]stand%20up")} {
 		must(cast.Open(ctx, asClientsWrite(room)))(t)
@@ -196,9 +196,9 @@ func TestProsody_NamesConnectionProblems(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	for name, tt := range map[string]struct {
-		mend func(*component.Config)
-		want occupancy.Reason
-		says string
+		adjust func(*component.Config)
+		want   occupancy.Reason
+		says   string
 	}{
 		"a wrong secret":              {func(c *component.Config) { c.Secret = "wrong" }, occupancy.ReasonNotAuthorized, "PPCH_COMPONENT_SECRET"},
 		"an unknown component":        {func(c *component.Config) { c.Domain = jid.MustParse("other.meet.jitsi") }, occupancy.ReasonHostUnknown, "other.meet.jitsi"},
@@ -210,13 +210,13 @@ func TestProsody_NamesConnectionProblems(t *testing.T) {
 		}, occupancy.ReasonConflict, "kick_old"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := on(t, srv, tt.mend)
+			c := on(t, srv, tt.adjust)
 			eventually(t, 30*time.Second, "the first attempt has failed", func() bool {
 				return c.Main().Problem != nil && c.Main().Problem.Reason != occupancy.ReasonConnecting
 			})
 			p := c.Main().Problem
 			if p.Reason != tt.want || !strings.Contains(p.Mend, tt.says) {
-				t.Errorf("got %s (%v): %s want %s naming %s", p.Reason, p.Err, p.Mend, tt.want, tt.says)
+				t.Errorf("got %s (%v): %s want %s with %s", p.Reason, p.Err, p.Mend, tt.want, tt.says)
 			}
 			if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != tt.want {
 				t.Errorf("a room got %v want %s", err, tt.want)
@@ -235,7 +235,7 @@ func TestProsody_NamesWrongMUCDomain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := on(t, srv, func(c *component.Config) { c.MUCDomains = []jid.JID{jid.MustParse(domain)} })
-			eventually(t, 20*time.Second, "the domain is looked at", func() bool {
+			eventually(t, 20*time.Second, "the domain was discovered", func() bool {
 				main := c.Main()
 				return main.Connected && main.Problem != nil && main.Problem.Reason != occupancy.ReasonConnecting
 			})
@@ -262,7 +262,7 @@ func TestProsody_ConflictBacksOff(t *testing.T) {
 	}
 	select {
 	case <-other.Ended():
-		t.Error("the other instance was thrown out again")
+		t.Error("the other instance was disconnected again")
 	default:
 	}
 }
@@ -284,10 +284,10 @@ func TestProsody_Restart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cast.Close()
-	eventually(t, 5*time.Second, "nothing is known", func() bool {
+	eventually(t, 5*time.Second, "rooms are unavailable", func() bool {
 		got, err := c.Room(ctx, planning)
 		if err == nil && !got.Exists {
-			t.Fatal("a room of a dead Prosody was said not to exist")
+			t.Fatal("got a missing room from a dead Prosody")
 		}
 		return err != nil
 	})
@@ -312,7 +312,7 @@ func TestProsody_Restart(t *testing.T) {
 func TestProsody_SilentHandshake(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
-	// A frozen Prosody: the kernel accepts connections, and nobody reads them.
+	// A frozen Prosody: the kernel accepts connections, and Prosody reads nothing.
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestProsody_SilentHandshake(t *testing.T) {
 	if err := srv.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, "the link is up", func() bool {
+	eventually(t, 30*time.Second, "the stream is up", func() bool {
 		_, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning")))
 		return err == nil
 	})
@@ -342,12 +342,12 @@ func TestProsody_HalfOpen(t *testing.T) {
 	ready(t, c)
 	up := c.Main().Since
 	network.Cut()
-	// What is asked meanwhile isn't answered, and never wrongly.
+	// Questions meanwhile get an error.
 	if got, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonTimeout {
 		t.Errorf("got %+v, %v want timeout", got, err)
 	}
 	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Main().Connected })
-	network.Mend()
+	network.Restore()
 	eventually(t, 30*time.Second, "a new connection is up", func() bool {
 		return c.Main().Problem == nil && c.Main().Since.After(up)
 	})
@@ -378,7 +378,7 @@ func TestProsody_HostileStanzasOfAGuest(t *testing.T) {
 				t.Errorf("%s: got %s want %s", tt.Name, got.XML, tt.Condition)
 			}
 		}
-		// One question through Prosody and back shows that the stanza before it was borne.
+		// One more question shows that the stream survived the stanza before it.
 		if _, err := c.Room(ctx, jid.MustParse(fmt.Sprintf("room%d@%s", i, srv.Domains.MUC))); err != nil {
 			t.Fatalf("%s: %v", tt.Name, err)
 		}
@@ -387,6 +387,6 @@ func TestProsody_HostileStanzasOfAGuest(t *testing.T) {
 		}
 	}
 	if srv.LogContains("Error processing component stream") {
-		t.Error("Prosody complains about what we send")
+		t.Error("Prosody logs an error about our stanzas")
 	}
 }

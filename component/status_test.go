@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// reported returns the statuses that s has received, each as what keeps Prosody from being asked and events from coming.
+// reported returns the statuses that s received, each as the problem of reads and that of events.
 func reported(s *occupancy.Subscription) (all []string) {
 	reason := func(p *occupancy.UnknownError) string {
 		if p == nil {
@@ -51,12 +51,12 @@ func TestComponent_ReportsEveryStatus(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		want := []string{
-			"connecting connecting", // the stream is up, the domain isn't looked at yet
-			"syncing syncing",       // the module is there
-			"ok ok",                 // its rooms are there
+			"connecting connecting", // the stream is up
+			"syncing syncing",       // the module was found
+			"ok ok",                 // its rooms are loaded
 		}
 		if diff := cmp.Diff(want, reported(events)); diff != "" {
-			t.Errorf("until all is well: -want +got:\n%s", diff)
+			t.Errorf("until it is ok: -want +got:\n%s", diff)
 		}
 		time.Sleep(4100 * time.Millisecond)
 		synctest.Wait()
@@ -64,21 +64,21 @@ func TestComponent_ReportsEveryStatus(t *testing.T) {
 			t.Errorf("when the stream ends: -want +got:\n%s", diff)
 		}
 		if main := c.Main(); main.Connected || main.ReadProblem != nil || main.Problem.RetryAfter < time.Second {
-			t.Errorf("got %+v, want rooms that can be read, and when to ask again", main)
+			t.Errorf("got %+v, want available rooms, and when to retry", main)
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		got := reported(events)
 		if !slices.Equal(got, []string{"connecting connecting", "ok syncing"}) {
-			t.Errorf("on the next stream got %q, want rooms that are known, and not confirmed on it", got)
+			t.Errorf("on the next stream got %q, want available rooms without events", got)
 		}
 		if main := c.Main(); main.ReadProblem != nil || main.EventProblem == nil {
-			t.Errorf("got %+v, want rooms that can be read and aren't live", main)
+			t.Errorf("got %+v, want available rooms without events", main)
 		}
 	})
 }
 
-// A read that needs a connection brings on the next attempt; what only looks at the status does not.
+// A read that needs a connection causes an early attempt; a look at the status does not.
 func TestReconnect_ReadsCutTheWait(t *testing.T) {
 	for name, c := range map[string]struct {
 		read  func(d *occupancy.Directory)
@@ -95,7 +95,7 @@ func TestReconnect_ReadsCutTheWait(t *testing.T) {
 				cfg := config(srv.Dial)
 				_, stop := start(t, cfg)
 				defer stop()
-				time.Sleep(5 * time.Minute) // by now the waits are long
+				time.Sleep(5 * time.Minute) // the waits are long now
 				synctest.Wait()
 				before := srv.Dials()
 				for range 8 {

@@ -208,7 +208,7 @@ func (f faces) inChat(name, want string) {
 	if name == "all" {
 		return // means all rooms; the room is shown as /all
 	}
-	if got := f.chat("watch " + name); !strings.HasPrefix(got, "you are told who joins and leaves "+want+",") && !strings.HasPrefix(got, "you watch "+want+" already") {
+	if got := f.chat("watch " + name); !strings.HasPrefix(got, "watching "+want+",") && !strings.HasPrefix(got, "already watching "+want) {
 		f.t.Errorf("in chat, to watch %q got %q want %s", name, got, want)
 	}
 	f.chat("unwatch")

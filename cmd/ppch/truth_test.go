@@ -201,7 +201,7 @@ func (w *world) reloadModule() {
 func (w *world) cutNetwork() {
 	w.network.Cut()
 	time.Sleep(time.Second + time.Duration(w.random.Int64N(int64(3*time.Second))))
-	w.network.Mend()
+	w.network.Restore()
 	w.network.Break()
 }
 

@@ -20,33 +20,32 @@ const (
 
 // accounts are the admins: bare JIDs, and domains of which every account is one.
 //
-// What Prosody vouches for is the from of a stanza: it stamps that of a client (core/stanza_router.lua),
-// lets a server speak only for hosts that it has proved to be, which none of Prosody's own is,
-// and a component only for its own domain (mod_component.lua, validate_from_addresses).
-// So an entry counts only once its domain has been shown to be one of Prosody's own hosts where people log in:
-// whoever can get hold of another server, or of a component's secret, is never an admin.
+// Prosody guarantees the from of a stanza: it stamps that of a client (core/stanza_router.lua),
+// lets another server use only hosts that it has authenticated, never Prosody's own,
+// and a component only its own domain (mod_component.lua, validate_from_addresses).
+// So an entry counts only once Prosody has shown that its domain is a VirtualHost of its own:
+// control of another server, or of a component's secret, makes no one an admin.
 type accounts struct {
 	entries []jid.JID
 	log     *slog.Logger
 
 	// mu protects what follows; it is held by the read loop for a moment.
 	mu       sync.Mutex
-	verified map[string]bool // by domain: what the present session has shown
+	verified map[string]bool // by domain, on the present stream
 }
 
 func newAccounts(entries []jid.JID, log *slog.Logger) *accounts {
 	return &accounts{entries: slices.Clone(entries), log: log, verified: make(map[string]bool)}
 }
 
-// reset forgets what an earlier session has shown.
+// reset drops what earlier streams verified.
 func (a *accounts) reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.verified)
 }
 
-// has reports whether a stanza with this from is an admin's.
-// It has to be of an account: a host of Prosody's own speaks for nobody.
+// has reports whether this from is that of an admin. It must be that of an account, since hosts are no admins.
 func (a *accounts) has(from string) bool {
 	if len(a.entries) == 0 {
 		return false
@@ -64,7 +63,7 @@ func (a *accounts) has(from string) bool {
 	return a.verified[domain.String()]
 }
 
-// domains returns those of all entries, each once.
+// domains returns the domains of all entries, each once.
 func (a *accounts) domains() (domains []jid.JID) {
 	for _, e := range a.entries {
 		if d := e.Domain(); !slices.ContainsFunc(domains, d.Equal) {
@@ -74,7 +73,7 @@ func (a *accounts) domains() (domains []jid.JID) {
 	return domains
 }
 
-// verify asks Prosody again and again which of the domains are its own, until ctx ends.
+// verify asks Prosody periodically which of the domains are its own, until ctx ends.
 func (a *accounts) verify(ctx context.Context, isLocal func(context.Context, jid.JID) (bool, error)) error {
 	logged := make(map[string]bool)
 	for {
@@ -105,10 +104,10 @@ func (a *accounts) verify(ctx context.Context, isLocal func(context.Context, jid
 
 func (a *accounts) logChange(domain jid.JID, local bool, err error) {
 	if local {
-		a.log.Info("admins may come in", "domain", domain.String())
+		a.log.Info("admin domain verified", "domain", domain.String())
 		return
 	}
-	a.log.Warn("admins are ignored: their domain is no host of this Prosody where people log in", "domain", domain.String(), "err", err)
+	a.log.Warn("admins ignored: domain is not a VirtualHost of this Prosody", "domain", domain.String(), "err", err)
 }
 
 // wiring returns the state of each entry. The caller owns it.

@@ -23,7 +23,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Prosody is what a Handler asks about Prosody and the rooms on it.
+// Prosody answers questions about Prosody and its rooms.
 type Prosody interface {
 	// Room returns a room as it is now. It may block for one question.
 	Room(context.Context, jid.JID) (occupancy.Room, error)
@@ -31,11 +31,11 @@ type Prosody interface {
 	// Wiring returns the state of the connection to Prosody and of the MUC domains.
 	Wiring() occupancy.Wiring
 
-	// Resync has the replica of a domain loaded again. Its error is for people.
+	// Resync loads the rooms of a domain again. Its error is for people.
 	Resync(domain jid.JID) error
 }
 
-// Config is what a Handler needs to know. All fields but Accounts are required.
+// Config configures a Handler. All fields but Accounts are required.
 type Config struct {
 	// Domain is the component's JID, Version that of the program.
 	Domain  jid.JID
@@ -50,7 +50,7 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Handler answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.
+// Handler answers admins. HandleXMPP is for one goroutine at a time; allRooms else is safe for concurrent use.
 type Handler struct {
 	Config
 
@@ -85,8 +85,7 @@ func (h *Handler) Refused() uint64 { return h.refused.Load() }
 
 var _ xmpp.Handler = (*Handler)(nil)
 
-// HandleXMPP answers one stanza of an admin. Whatever it writes is to be sent; it may be nothing.
-// An IQ of type get or set to which it writes nothing is one that it doesn't know.
+// HandleXMPP answers one stanza of an admin. It may write nothing, which for an IQ of type get or set means that it doesn't know the payload.
 func (h *Handler) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	switch start.Name.Local {
 	case "iq":
@@ -95,7 +94,7 @@ func (h *Handler) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartEleme
 			return err
 		}
 		if !iq.To.Equal(h.Domain) {
-			return nil // we have one address; the others are nobody's
+			return nil // the component has one address
 		}
 		return h.mux.HandleXMPP(t, start)
 	case "message":
@@ -106,7 +105,7 @@ func (h *Handler) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartEleme
 	return nil
 }
 
-// text is a child of a stanza that is kept with its text.
+// text is a child of a stanza with its text.
 type text struct {
 	XMLName xml.Name
 	Text    string `xml:",chardata"`
@@ -131,17 +130,17 @@ func find(all []text, name string) (string, bool) {
 	return "", false
 }
 
-// problem returns what people are told of an error.
-func problem(err error) string {
+// errorText returns the text of an error for people.
+func errorText(err error) string {
 	var unknown *occupancy.UnknownError
 	var name *occupancy.NameError
 	switch {
 	case errors.As(err, &unknown):
-		return "not known now (" + string(unknown.Reason) + "): " + unknown.Mend
+		return "unavailable (" + string(unknown.Reason) + "): " + unknown.Mend
 	case errors.As(err, &name):
 		return name.Reason
 	case errors.Is(err, occupancy.ErrNotWatched):
-		return "the domain of that room isn't watched"
+		return "the domain of this room isn't watched"
 	}
 	return strings.TrimPrefix(err.Error(), "component: ")
 }

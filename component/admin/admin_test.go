@@ -21,7 +21,7 @@ var nodes = regexp.MustCompile(` node="([^"]*)"`)
 
 func TestPage_IsBounded(t *testing.T) {
 	s := newStage(t)
-	// As long as an address can be, and then some: everything in it is escaped to five or six bytes.
+	// Longer than any address, and escaping makes five or six bytes of each character.
 	for i := range 300 {
 		room := fmt.Sprintf("%04d", i) + strings.Repeat("&#39;", 200)
 		s.rooms[room] = []occupancy.Occupant{{ID: strings.Repeat("'", 1000), Name: strings.Repeat("<&", 1000)}}
@@ -32,7 +32,7 @@ func TestPage_IsBounded(t *testing.T) {
 	for range 100 {
 		got := s.ask(t, "get", items("muc.meet.jitsi", "<max>200</max>"+after))
 		if len(got) > 400<<10 {
-			t.Fatalf("a page has %d bytes", len(got))
+			t.Fatalf("a page is %d bytes", len(got))
 		}
 		page := nodes.FindAllStringSubmatch(got, -1)[1:]
 		if len(page) == 0 {
@@ -46,10 +46,10 @@ func TestPage_IsBounded(t *testing.T) {
 	if len(seen) != 300 {
 		t.Errorf("got %d rooms want all of them", len(seen))
 	}
-	// Backwards as well, and what is cut off is at the far end.
+	// Backwards, the first items are left out.
 	got := s.ask(t, "get", items("muc.meet.jitsi", "<max>200</max><before/>"))
 	if !strings.Contains(got, ">0299") && !strings.Contains(got, `node="0299`) || len(got) > 400<<10 {
-		t.Errorf("the last page has %d bytes and lacks the last room", len(got))
+		t.Errorf("the last page is %d bytes and lacks the last room", len(got))
 	}
 }
 
@@ -130,21 +130,21 @@ func TestHandler_UnknownIsNoNumber(t *testing.T) {
 		t.Errorf("got %s want the number of rooms", got)
 	}
 	if got := info("lobby.meet.jitsi"); strings.Contains(got, `var="rooms"`) || !strings.Contains(got, "load the Lua module") {
-		t.Errorf("got %s want no number and what to mend", got)
+		t.Errorf("got %s want no number and the remedy", got)
 	}
 	if got := info(""); !strings.Contains(got, `var="participants"`) {
-		t.Errorf("got %s want the people in meetings, of whom the lobby has none", got)
+		t.Errorf("got %s want the people in meetings, without the lobby", got)
 	}
 	if got := info("x@lobby.meet.jitsi"); !strings.Contains(got, "recipient-unavailable") || !strings.Contains(got, "module-missing") {
-		t.Errorf("got %s want an error that says what to mend", got)
+		t.Errorf("got %s want an error with the remedy", got)
 	}
 	s.directory.Forget(muc)
 	if got := s.send(t, chat(boss, "rooms")); strings.Contains(got, "0 rooms") || strings.Contains(got, "0 people") {
-		t.Errorf("got %s of what isn't known any more", got)
+		t.Errorf("got %s for unavailable rooms", got)
 	}
 	for _, node := range []string{"", "muc.meet.jitsi"} {
-		if got := info(node); strings.Contains(got, `var="rooms"`) || strings.Contains(got, `var="participants"`) || !strings.Contains(got, "What is missing") {
-			t.Errorf("%s: got %s of what isn't known any more", node, got)
+		if got := info(node); strings.Contains(got, `var="rooms"`) || strings.Contains(got, `var="participants"`) || !strings.Contains(got, "Problem") {
+			t.Errorf("%s: got %s for unavailable rooms", node, got)
 		}
 	}
 }

@@ -13,25 +13,25 @@ import (
 	"ppch/component/occupancy"
 )
 
-// How many rooms, or occupants, one message lists, and how many bytes of rooms.
+// Bounds of a list in one message: rooms or occupants, and bytes of rooms.
 const (
 	maxListed      = 40
 	maxListedBytes = 8 << 10
 )
 
-// maxBody is how much of a message is read, in bytes.
+// maxBody is how many bytes of a message are read.
 const maxBody = 2048
 
-const help = `What you can send me:
-help – this
-rooms [TEXT] – the rooms, or those with TEXT in their name
-room NAME – who is in a room; NAME as in Jitsi, or tenant/room, or a JID
-watch NAME, watch all – be told who joins and leaves, until you go offline
-unwatch [NAME] – be told no more
-status – how the connection and the MUC domains are
-Ad-hoc commands and service discovery have all this as forms.`
+const help = `Commands:
+help – this list
+rooms [TEXT] – all rooms, or those with TEXT in their name
+room NAME – the people in a room; NAME as in Jitsi, tenant/room or a JID
+watch NAME, watch all – report joins and leaves, until you go offline
+unwatch [NAME] – stop reporting
+status – the connection and the MUC domains
+Ad-hoc commands and service discovery offer the same as forms.`
 
-// message answers a message of plain chat (RFC 6121 §5). What has no body, such as that somebody is typing, gets no answer.
+// message answers a chat message (RFC 6121 §5). A message without a body, such as a typing notification, gets no answer.
 func (h *Handler) message(t xmlstream.TokenReadEncoder, start xml.StartElement) error {
 	m, err := stanza.NewMessage(start)
 	if err != nil {
@@ -43,7 +43,7 @@ func (h *Handler) message(t xmlstream.TokenReadEncoder, start xml.StartElement) 
 	}
 	switch m.Type {
 	case stanza.ErrorMessage:
-		h.watchers.remove(m.From, "") // what was told came back
+		h.watchers.unwatch(m.From, "") // our message bounced
 		return nil
 	case stanza.ChatMessage, stanza.NormalMessage:
 	default:
@@ -54,14 +54,14 @@ func (h *Handler) message(t xmlstream.TokenReadEncoder, start xml.StartElement) 
 		return nil
 	}
 	if !m.To.Bare().Equal(h.Domain) {
-		_, err = xmlstream.Copy(t, m.Error(refuse(stanza.Cancel, stanza.ServiceUnavailable, "write to "+h.Domain.String())))
+		_, err = xmlstream.Copy(t, m.Error(refuse(stanza.Cancel, stanza.ServiceUnavailable, "send messages to "+h.Domain.String())))
 		return err
 	}
 	thread, _ := find(all, "thread")
 	return write(t, chat(h.Domain, m.From, m.Type, thread, h.reply(m.From, body[:min(len(body), maxBody)])))
 }
 
-// reply returns the text that answers one.
+// reply returns the answer to a message.
 func (h *Handler) reply(from jid.JID, body string) string {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(body), " ")
 	rest = strings.TrimSpace(rest)
@@ -79,7 +79,7 @@ func (h *Handler) reply(from jid.JID, body string) string {
 	case "status":
 		return h.statusText()
 	}
-	return fmt.Sprintf("I don't know %q. Send help for what I know.", show(verb))
+	return fmt.Sprintf("unknown command %q; send help for a list", show(verb))
 }
 
 func (h *Handler) listText(text string) string {
@@ -94,7 +94,7 @@ func (h *Handler) listText(text string) string {
 		lines, listed, bytes = append(lines, line), listed+1, bytes+len(line)
 	}
 	if more := len(rooms) - listed; more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %d more: say part of the name, as in rooms TEXT", more))
+		lines = append(lines, fmt.Sprintf("… and %d more; narrow the list with rooms TEXT", more))
 	}
 	return strings.Join(append(lines, unknown...), "\n")
 }
@@ -111,11 +111,11 @@ func (h *Handler) roomLine(g occupancy.Glance) string {
 func (h *Handler) roomText(name string) string {
 	j, err := h.Names.Room(name)
 	if err != nil {
-		return problem(err)
+		return errorText(err)
 	}
 	r, err := h.Prosody.Room(context.Background(), j)
 	if err != nil {
-		return problem(err)
+		return errorText(err)
 	}
 	text := h.aboutRoom(r)
 	if remark := h.Names.Remark(name, j, r.Exists); remark != "" {
@@ -124,7 +124,7 @@ func (h *Handler) roomText(name string) string {
 	return text
 }
 
-// aboutRoom returns who is in a room, as text.
+// aboutRoom returns a room and its occupants as text.
 func (h *Handler) aboutRoom(r occupancy.Room) string {
 	name := h.roomName(r.JID.String())
 	switch {
@@ -156,15 +156,15 @@ func occupantLine(o *occupancy.Occupant) string {
 }
 
 func (h *Handler) watchText(from jid.JID, name string) string {
-	room := everything
+	room := allRooms
 	switch strings.ToLower(name) {
 	case "":
-		return "say which: watch NAME, or watch all"
+		return "which room? Send watch NAME, or watch all"
 	case "all":
 	default:
 		j, err := h.Names.Room(name)
 		if err != nil {
-			return problem(err)
+			return errorText(err)
 		}
 		room = j.String()
 	}
@@ -180,18 +180,18 @@ func (h *Handler) unwatchText(from jid.JID, name string) string {
 	switch strings.ToLower(name) {
 	case "":
 	case "all":
-		room = everything
+		room = allRooms
 	default:
 		j, err := h.Names.Room(name)
 		if err != nil {
-			return problem(err)
+			return errorText(err)
 		}
 		room = j.String()
 	}
-	if !h.watchers.remove(from, room) {
-		return "you didn't watch that"
+	if !h.watchers.unwatch(from, room) {
+		return "you don't watch that"
 	}
-	return "you are told no more"
+	return stopped
 }
 
 func (h *Handler) statusText() string {
@@ -204,14 +204,14 @@ func (h *Handler) statusText() string {
 }
 
 func (h *Handler) domainLine(d occupancy.Domain) string {
-	state, mend := verdict(d)
-	if mend != "" {
-		return d.JID.String() + ": " + state + ". " + mend
+	state, remedy := domainStatus(d)
+	if remedy != "" {
+		return d.JID.String() + ": " + state + ". " + remedy
 	}
 	return d.JID.String() + ": " + state + ", " + h.summary(d)
 }
 
-// nsHints is the namespace of XEP-0334: what we tell is of the moment, and nothing to be kept for later.
+// nsHints is the namespace of XEP-0334. Our messages are about the present, so servers should not store them.
 const nsHints = "urn:xmpp:hints"
 
 // chat returns a message.

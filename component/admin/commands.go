@@ -10,44 +10,44 @@ import (
 	"ppch/component/adhoc"
 )
 
-// How much one answer to a command holds. What is left out is told.
+// Bounds of one answer to a command, which states what it leaves out.
 const (
 	maxRows    = 100
 	maxOptions = 50 // of a form
 )
 
-// commands are what the component offers by XEP-0050.
+// commands returns the ad-hoc commands of the component.
 func (h *Handler) commands() []adhoc.Command {
 	return []adhoc.Command{
 		{Node: "rooms", Name: "List rooms", Start: h.askFilter},
-		{Node: "room", Name: "Who is in a room", Start: h.askRoom(h.showRoom, false)},
+		{Node: "room", Name: "List the people in a room", Start: h.askRoom(h.showRoom, false)},
 		{Node: "statistics", Name: "Statistics", Start: h.showStatistics},
 		{Node: "domains", Name: "Connection and MUC domains", Start: h.showDomains},
-		{Node: "resync", Name: "Learn a MUC domain anew", Start: h.askResync},
-		{Node: "wiring", Name: "Wiring report", Start: h.showWiring},
-		{Node: "watch", Name: "Be told of joins and leaves", Start: h.askRoom(h.startWatch, true)},
-		{Node: "unwatch", Name: "Be told no more", Start: h.stopWatch},
+		{Node: "resync", Name: "Resync a MUC domain", Start: h.askResync},
+		{Node: "wiring", Name: "Diagnostics", Start: h.showWiring},
+		{Node: "watch", Name: "Watch a room", Start: h.askRoom(h.subscribe, true)},
+		{Node: "unwatch", Name: "Stop watching", Start: h.unsubscribe},
 	}
 }
 
-// everything is the option that stands for all domains, or rooms: no JID is like that.
-const everything = "*"
+// allRooms is the option for all rooms, or domains; it is not a JID.
+const allRooms = "*"
 
-// askFilter asks which rooms are to be listed.
+// askFilter asks which rooms to list.
 func (h *Handler) askFilter(adhoc.Request) (adhoc.Reply, error) {
-	options := []form.Option{form.Label("MUC domain"), form.Value(everything), form.ListItem("all", everything)}
+	options := []form.Option{form.Label("MUC domain"), form.Value(allRooms), form.ListItem("all", allRooms)}
 	for _, d := range h.Directory.Domains() {
 		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
 	}
 	return adhoc.Reply{
 		Form: form.New(
 			form.Title("List rooms"),
-			form.Instructions("All fields may be left as they are."),
+			form.Instructions("All fields are optional."),
 			form.List("domain", options...),
 			form.Text("text", form.Label("Part of the name")),
 			form.Text("tenant", form.Label("Tenant")),
-			form.Text("people", form.Label("At least so many people"), form.Value("0")),
-			form.Text("after", form.Label("Begin after the room with this JID"), form.Desc("To go on where a list ended.")),
+			form.Text("people", form.Label("Minimum number of people"), form.Value("0")),
+			form.Text("after", form.Label("Start after this room JID"), form.Desc("To continue a list.")),
 		),
 		Next: h.listRooms, Last: true,
 	}, nil
@@ -55,8 +55,8 @@ func (h *Handler) askFilter(adhoc.Request) (adhoc.Reply, error) {
 
 func (h *Handler) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 	s := selection{tenant: r.Form.Value("tenant"), text: r.Form.Value("text")}
-	if d := r.Form.Value("domain"); d != "" && d != everything {
-		if _, ok := h.watched(d); !ok {
+	if d := r.Form.Value("domain"); d != "" && d != allRooms {
+		if _, ok := h.domain(d); !ok {
 			return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
 		}
 		s.domain = d
@@ -91,7 +91,7 @@ func (h *Handler) listRooms(r adhoc.Request) (adhoc.Reply, error) {
 	reply.Table = table
 	text := count(total, "room", "rooms")
 	if len(rooms) > 0 {
-		text += "; these are " + strconv.Itoa(len(table.Rows)) + ". For more begin after " + table.Rows[len(table.Rows)-1][2]
+		text += "; these are " + strconv.Itoa(len(table.Rows)) + ". For more, start after " + table.Rows[len(table.Rows)-1][2]
 	}
 	if len(unknown) == 0 || total > 0 {
 		reply.Notes = append(reply.Notes, commands.Note{Value: text})
@@ -106,15 +106,15 @@ func warnings(all []string) (notes []commands.Note) {
 	return notes
 }
 
-// showRoom tells who is in a room.
+// showRoom lists the occupants of a room.
 func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error) {
-	j, ok := h.address(address)
+	j, ok := h.roomJID(address)
 	if !ok {
-		return adhoc.Reply{}, adhoc.BadPayload("that is no room of a watched domain")
+		return adhoc.Reply{}, adhoc.BadPayload("not a room of a watched domain")
 	}
 	room, err := h.Prosody.Room(context.Background(), j)
 	if err != nil {
-		return adhoc.Warning(problem(err)), nil
+		return adhoc.Warning(errorText(err)), nil
 	}
 	if !room.Exists {
 		return adhoc.Info("there is no room " + h.roomName(address) + " now"), nil
@@ -145,7 +145,7 @@ func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error)
 	return reply, nil
 }
 
-// asText repeats a table in lines of text, for clients such as Profanity that show none.
+// asText repeats a table as lines of text, for clients such as Profanity that show no tables.
 func asText(lines []string) []adhoc.Field {
 	if len(lines) == 0 {
 		return nil
@@ -153,10 +153,10 @@ func asText(lines []string) []adhoc.Field {
 	return []adhoc.Field{{Var: "text", Label: "As text", Values: lines}}
 }
 
-// inexact says what the number of a room is that only disco knows.
-const inexact = "the number is of everybody in the room, focus and recorders included: the Lua module isn't loaded"
+// inexact explains the number of a room by disco.
+const inexact = "the number includes focus and recorders, since the Lua module isn't loaded"
 
-// askResync asks which domain is to be learnt anew.
+// askResync asks which domain to resync.
 func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Required}
 	for i, d := range h.Directory.Domains() {
@@ -167,19 +167,19 @@ func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 	}
 	return adhoc.Reply{
 		Form: form.New(
-			form.Title("Learn a MUC domain anew"),
-			form.Instructions("Prosody tells all its rooms once more. What is known serves meanwhile."),
+			form.Title("Resync a MUC domain"),
+			form.Instructions("Prosody sends all its rooms again. Present data stays available meanwhile."),
 			form.List("domain", options...),
 		),
 		Next: func(r adhoc.Request) (adhoc.Reply, error) {
-			d, ok := h.watched(r.Form.Value("domain"))
+			d, ok := h.domain(r.Form.Value("domain"))
 			if !ok {
 				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
 			}
 			if err := h.Prosody.Resync(d.JID); err != nil {
-				return adhoc.Warning(problem(err)), nil
+				return adhoc.Warning(errorText(err)), nil
 			}
-			return adhoc.Info(d.JID.String() + " is being learnt anew"), nil
+			return adhoc.Info("resyncing " + d.JID.String()), nil
 		},
 		Last: true,
 	}, nil

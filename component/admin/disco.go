@@ -17,8 +17,8 @@ import (
 
 // discovery answers service discovery (XEP-0030) for the component and all its nodes.
 //
-// mellium's own handler knows neither pages nor nodes that don't exist.
-// This one tells the features that mellium's mux finds in the other handlers, so it never tells of one that isn't there.
+// mellium's own handler has neither pages nor errors for unknown nodes.
+// This one lists the features that mellium's mux finds in the other handlers.
 type discovery struct{ handler *Handler }
 
 func (h *Handler) handleDisco() mux.Option {
@@ -57,7 +57,7 @@ func (d discovery) HandleIQ(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *x
 	} else {
 		answer, err = d.items(node, t)
 	}
-	if refusal, ok := err.(stanza.Error); ok { //nolint:errorlint // no more than what is returned below
+	if refusal, ok := err.(stanza.Error); ok { //nolint:errorlint // our own errors aren't wrapped
 		_, err = xmlstream.Copy(t, iq.Error(refusal))
 		return err
 	}
@@ -68,7 +68,7 @@ func (d discovery) HandleIQ(iq stanza.IQ, t xmlstream.TokenReadEncoder, start *x
 	return err
 }
 
-// facts are what disco#info tells of a node.
+// facts are the disco#info of a node.
 type facts struct {
 	identities []info.Identity
 	features   []info.Feature
@@ -96,31 +96,31 @@ func (d discovery) info(node string) (xml.TokenReader, error) {
 }
 
 func (d discovery) facts(node string) (facts, error) {
-	var known facts
+	var all facts
 	h := d.handler
 	_ = h.mux.ForIdentities(node, func(i info.Identity) error {
-		known.identities = append(known.identities, i)
+		all.identities = append(all.identities, i)
 		return nil
 	})
 	_ = h.mux.ForFeatures(node, func(i info.Feature) error {
-		known.features = append(known.features, i)
+		all.features = append(all.features, i)
 		return nil
 	})
 	if node == "" {
-		known.identities = append(known.identities, info.Identity{Category: "component", Type: "generic", Name: "PPCH: who is in which room"})
-		known.form = h.totalsForm()
+		all.identities = append(all.identities, info.Identity{Category: "component", Type: "generic", Name: "PPCH: rooms and their participants"})
+		all.form = h.totalsForm()
 	}
-	if len(known.identities) > 0 {
-		return known, nil
+	if len(all.identities) > 0 {
+		return all, nil
 	}
 	p, err := h.place(node)
 	if err != nil {
 		return facts{}, err
 	}
-	known.identities = []info.Identity{p.identity()}
-	known.features = []info.Feature{{Var: disco.NSInfo}, {Var: disco.NSItems}, {Var: paging.NS}}
-	known.form = p.form()
-	return known, nil
+	all.identities = []info.Identity{p.identity()}
+	all.features = []info.Feature{{Var: disco.NSInfo}, {Var: disco.NSItems}, {Var: paging.NS}}
+	all.form = p.form()
+	return all, nil
 }
 
 func (d discovery) items(node string, t xml.TokenReader) (xml.TokenReader, error) {
@@ -158,7 +158,7 @@ func query(ns, node string, inner ...xml.TokenReader) xml.TokenReader {
 	return xmlstream.Wrap(xmlstream.MultiReader(inner...), start)
 }
 
-// refuse returns a stanza error with words for people.
+// refuse returns a stanza error with a text for people.
 func refuse(typ stanza.ErrorType, condition stanza.Condition, text string) stanza.Error {
 	return stanza.Error{Type: typ, Condition: condition, Text: map[string]string{"": text}}
 }

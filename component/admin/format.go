@@ -13,11 +13,11 @@ import (
 )
 
 // maxShown is how many characters of a name are shown.
-// Whoever makes a room may choose a name of a thousand, and a list of these would be too long a stanza.
+// A guest can choose a name of a thousand, and a list of these would be too long for a stanza.
 const maxShown = 64
 
-// show returns a name as it can stand in a line of text: names are chosen by strangers,
-// who may put line ends into them, or characters that turn the rest of the line around.
+// show returns a name for a line of text: guests choose names,
+// and may put line ends into them, or characters that reverse the rest of the line.
 func show(name string) string {
 	var b strings.Builder
 	n := 0
@@ -38,14 +38,14 @@ func show(name string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// roomName returns the name of a room, given its address, as a person can write it to mean that room.
-// Therefore it isn't cut; no address is longer than 1 KiB.
+// roomName returns the name of the room at an address. The name finds that room when a person types it,
+// so it is not shortened; no address is longer than 1 KiB.
 func (h *Handler) roomName(address string) string {
 	local, domain, _ := strings.Cut(address, "@")
 	room := jid.NewUnsafe(local, domain, "").JID
 	name := occupancy.Readable(h.Names.Name(room))
 	if name == "all" {
-		return "/all" // to watch all is another thing
+		return "/all" // "watch all" means all rooms
 	}
 	if tenant, rest := cutTenant(name); tenant != "" {
 		if same, err := h.Names.Room(tenant + "/" + rest); err == nil && same.Equal(room) {
@@ -54,13 +54,13 @@ func (h *Handler) roomName(address string) string {
 	}
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsGraphic(r) && r != '\u200c' && r != '\u200d' {
-			return '·' // in a room that isn't of Jitsi's clients
+			return '·' // a room that no Jitsi client made
 		}
 		return r
 	}, name)
 }
 
-// cutTenant takes the localpart of a room apart. The tenant is empty where there is none.
+// cutTenant splits the localpart of a room. The tenant is empty if there is none.
 func cutTenant(local string) (tenant, name string) {
 	if strings.HasPrefix(local, "[") {
 		if tenant, name, ok := strings.Cut(local[1:], "]"); ok && name != "" {
@@ -70,7 +70,7 @@ func cutTenant(local string) (tenant, name string) {
 	return "", local
 }
 
-// occupantName returns the name of an occupant, or else its nick.
+// occupantName returns the name of an occupant, or its nick.
 func occupantName(o *occupancy.Occupant) string {
 	if name := show(o.Name); name != "" {
 		return name
@@ -88,7 +88,7 @@ func count(n int, one, many string) string {
 
 func people(n int) string { return count(n, "person", "people") }
 
-// stamp returns a moment as XEP-0082 has it, or nothing for the zero time.
+// stamp returns a time by XEP-0082, or an empty string for the zero time.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -96,7 +96,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// ago returns how long ago a moment was, or nothing for the zero time.
+// ago returns how long ago a time was, or an empty string for the zero time.
 func ago(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -35,8 +35,7 @@ func wellFormed(s string) bool {
 	}
 }
 
-// FuzzHandler has the handler handle any stanza that an admin can send: what it writes is XML, of bounded length,
-// and never more than one stanza.
+// FuzzHandler handles any stanza of an admin: the answer is at most one stanza of bounded length.
 func FuzzHandler(f *testing.F) {
 	for _, seed := range []string{
 		"<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#items' node='muc.meet.jitsi'><set xmlns='http://jabber.org/protocol/rsm'><max>1</max><after>x</after></set></query></iq>",

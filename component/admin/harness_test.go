@@ -55,12 +55,12 @@ func (s *stage) Wiring() occupancy.Wiring {
 func (s *stage) Resync(domain jid.JID) error {
 	s.resyncs = append(s.resyncs, domain.String())
 	if len(s.resyncs) > 1 {
-		return errors.New("component: again so soon")
+		return errors.New("component: resynced recently")
 	}
 	return nil
 }
 
-// newStage returns one whose muc is followed by the module, and whose lobby isn't.
+// newStage returns a stage whose muc has the module, and whose lobby doesn't.
 func newStage(t testing.TB) *stage {
 	s := &stage{directory: occupancy.NewDirectory(muc, lobby), rooms: make(map[string][]occupancy.Occupant)}
 	s.directory.SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
@@ -72,7 +72,7 @@ func newStage(t testing.TB) *stage {
 	return s
 }
 
-// set tells the directory all rooms anew.
+// set adds rooms and loads all of them into the directory.
 func (s *stage) set(t testing.TB, rooms ...string) {
 	t.Helper()
 	for _, r := range rooms {
@@ -133,7 +133,7 @@ func (s *stage) ask(t testing.TB, typ, payload string) string {
 	return s.send(t, "<iq type='"+typ+"' id='1' from='"+boss+"' to='"+own+"'>"+payload+"</iq>")
 }
 
-// line is the way to Prosody, which keeps what is sent.
+// line is a stream that keeps what is sent.
 type line struct {
 	mu    sync.Mutex
 	sent  []string
@@ -169,7 +169,7 @@ func (l *line) Reachable(_ context.Context, to jid.JID) (bool, error) {
 	return !l.gone[to.String()], l.fails
 }
 
-// take returns what was sent and forgets it.
+// take returns and removes what was sent.
 func (l *line) take() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,7 +178,7 @@ func (l *line) take() []string {
 	return sent
 }
 
-// fail has the next questions fail, lose has clients be gone.
+// fail makes questions fail, lose makes clients offline.
 func (l *line) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,18 +21,18 @@ func (h *Handler) survey(domain jid.JID) (occupancy.Survey, error) {
 	return surveys[0], nil
 }
 
-// summary tells of a domain in a few words.
+// summary describes a domain in a few words.
 func (h *Handler) summary(d occupancy.Domain) string {
 	survey, err := h.survey(d.JID)
 	if err != nil {
-		state, _ := verdict(d)
+		state, _ := domainStatus(d)
 		return state
 	}
 	return count(survey.Rooms, "room", "rooms") + ", " + people(survey.Tally.People())
 }
 
-// totalsForm tells of the meetings on all domains, those who wait or are in breakout rooms aside.
-// There is no total where one of its parts isn't known.
+// totalsForm returns the totals of all meetings, without lobbies and breakout rooms.
+// It has no totals if one of their parts is unknown.
 func (h *Handler) totalsForm() *form.Data {
 	domains := h.Directory.Domains()
 	fields := []field{{"version", "Version", h.Version}, {"since", "Connected to Prosody since", stamp(domains[0].Since)}}
@@ -43,7 +43,7 @@ func (h *Handler) totalsForm() *form.Data {
 		}
 		survey, err := h.survey(d.JID)
 		if err != nil {
-			return resultForm("PPCH", append(fields, field{"problem", "What is missing", problem(err)}))
+			return resultForm("PPCH", append(fields, field{"problem", "Problem", errorText(err)}))
 		}
 		rooms += survey.Rooms
 		inRooms += survey.Tally.People()
@@ -58,16 +58,16 @@ func roomFields(r occupancy.Room) []field {
 		{"room", "Room", r.JID.String()},
 		{"participants", "People", strconv.Itoa(r.Participants)},
 		{"exact", "Exact", strconv.FormatBool(r.Exact)},
-		{"source", "Known by", string(r.Source)},
-		{"as_of", "Known to be true at", stamp(r.AsOf)},
-		{"created_at", "Began at", stamp(r.CreatedAt)},
+		{"source", "Source", string(r.Source)},
+		{"as_of", "Last update", stamp(r.AsOf)},
+		{"created_at", "Created at", stamp(r.CreatedAt)},
 		{"counts", "By kind", kinds(r.Counts)},
 	}
 	if r.Source != occupancy.SourceModule {
 		return fields
 	}
 	fields = append(fields,
-		field{"type", "Kind of room", string(r.Type)},
+		field{"type", "Room type", string(r.Type)},
 		field{"tenant", "Tenant", show(r.Tenant)},
 		field{"subject", "Subject", show(r.Subject)},
 		field{"meeting_id", "Meeting", show(r.MeetingID)},
@@ -86,7 +86,7 @@ func roomFields(r occupancy.Room) []field {
 	return fields
 }
 
-// numberOrUnknown is a number in words, nil for one that isn't known.
+// numberOrUnknown returns a number as text; nil is "unknown".
 func numberOrUnknown(n *int) string {
 	if n == nil {
 		return "unknown"
@@ -94,7 +94,7 @@ func numberOrUnknown(n *int) string {
 	return strconv.Itoa(*n)
 }
 
-// kinds tells numbers by kind, in words.
+// kinds returns the counts by kind as text.
 func kinds(counts map[occupancy.Kind]int) string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(counts)) {

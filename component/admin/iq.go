@@ -11,10 +11,10 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-// nsLast is the namespace of last activity, which of a component is its uptime (XEP-0012 §6).
+// nsLast is the namespace of last activity; that of a component is its uptime (XEP-0012 §6).
 const nsLast = "jabber:iq:last"
 
-// uptime is when the program began.
+// uptime answers how long the program has run.
 type uptime struct{ began time.Time }
 
 func handleUptime(began time.Time) mux.Option {
@@ -36,7 +36,7 @@ func (uptime) ForFeatures(node string, f func(info.Feature) error) error {
 	return only{info.Feature{Var: nsLast}}.ForFeatures(node, f)
 }
 
-// only is a feature of the component itself.
+// only lists one feature of the component itself.
 type only struct{ feature info.Feature }
 
 // ForFeatures implements info.FeatureIter.

@@ -10,7 +10,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// selection is which rooms are asked for. The zero value asks for all.
+// selection selects rooms. The zero value selects all.
 type selection struct {
 	domain string // a watched MUC domain, or empty for all
 	tenant string // empty for any
@@ -18,8 +18,8 @@ type selection struct {
 	people int    // at least
 }
 
-// keeps returns which rooms of a domain are asked for.
-func (h *Handler) keeps(s selection) func(occupancy.Glance) bool {
+// match returns a function that reports whether a room of a domain is selected.
+func (h *Handler) match(s selection) func(occupancy.Glance) bool {
 	text, found, tenant := strings.ToLower(s.text), h.Names.Search(s.text), ""
 	if s.tenant != "" {
 		tenant = occupancy.Tenant(s.tenant)
@@ -35,17 +35,17 @@ func (h *Handler) keeps(s selection) func(occupancy.Glance) bool {
 	}
 }
 
-// rooms returns the rooms that are asked for, by address, and for each domain whose rooms can't be read why.
+// rooms returns the selected rooms by address, and a problem for each domain whose rooms are unknown.
 func (h *Handler) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
-	keeps := h.keeps(s)
+	match := h.match(s)
 	for _, d := range h.Directory.Domains() {
 		name := d.JID.String()
 		if s.domain != "" && s.domain != name {
 			continue
 		}
-		page, err := h.Directory.Rooms(occupancy.Query{Domain: name, Keep: keeps})
+		page, err := h.Directory.Rooms(occupancy.Query{Domain: name, Keep: match})
 		if err != nil {
-			unknown = append(unknown, name+": "+problem(err))
+			unknown = append(unknown, name+": "+errorText(err))
 		}
 		rooms = append(rooms, page.Rooms...)
 	}
@@ -53,22 +53,22 @@ func (h *Handler) rooms(s selection) (rooms []occupancy.Glance, unknown []string
 	return rooms, unknown
 }
 
-// watched returns the watched domain of that name.
-func (h *Handler) watched(name string) (occupancy.Domain, bool) {
+// domain returns the watched domain of that name.
+func (h *Handler) domain(name string) (occupancy.Domain, bool) {
 	d, err := h.Directory.Domain(jid.NewUnsafe("", name, "").JID)
 	return d, err == nil
 }
 
-// address returns the JID for the address of a room, which PRECIS need not allow, and false for what is no room of a watched domain.
-func (h *Handler) address(at string) (jid.JID, bool) {
+// roomJID returns the JID of a room, which PRECIS need not allow, or false if the address is not one of a room on a watched domain.
+func (h *Handler) roomJID(at string) (jid.JID, bool) {
 	local, domain, _ := strings.Cut(at, "@")
-	if _, ok := h.watched(domain); !ok || local == "" || strings.ContainsAny(local, "/ ") {
+	if _, ok := h.domain(domain); !ok || local == "" || strings.ContainsAny(local, "/ ") {
 		return jid.JID{}, false
 	}
 	return jid.NewUnsafe(local, domain, "").JID, true
 }
 
-// sorted returns occupants by what is shown of them, people first.
+// sorted returns occupants by name, people first.
 func sorted(occupants []*occupancy.Occupant) []*occupancy.Occupant {
 	occupants = slices.Clone(occupants)
 	slices.SortFunc(occupants, func(a, b *occupancy.Occupant) int {

@@ -15,14 +15,14 @@ import (
 	"ppch/component/occupancy"
 )
 
-// place is what a node of the component's stands for. In the order of browsing:
+// place is the entity of a node of the component. In the order of browsing:
 //
 //	muc.meet.jitsi                     a watched MUC domain
 //	muc.meet.jitsi/[acme]              a tenant
 //	planning@muc.meet.jitsi            a room
 //	planning@muc.meet.jitsi/1a2b3c4d   an occupant
 //
-// Nodes, and not the JIDs themselves, since Jitsi's MUC domains keep their rooms to themselves.
+// These are nodes instead of the JIDs themselves, since Jitsi's MUC domains hide their rooms.
 type place struct {
 	name   string
 	leaf   bool
@@ -33,9 +33,9 @@ type place struct {
 // field is one fact of a form.
 type field struct{ name, label, value string }
 
-var errNoNode = refuse(stanza.Cancel, stanza.ItemNotFound, "there is no such node")
+var errNoNode = refuse(stanza.Cancel, stanza.ItemNotFound, "unknown node")
 
-// place returns what a node stands for.
+// place returns the place of a node.
 func (h *Handler) place(node string) (place, error) {
 	head, tail, deeper := strings.Cut(node, "/")
 	local, domain, isRoom := strings.Cut(head, "@")
@@ -61,16 +61,16 @@ func (h *Handler) place(node string) (place, error) {
 	return occupantPlace(room.Occupants[i]), nil
 }
 
-// room returns what is known of the room of a node. Its error is a stanza.Error.
+// room returns the room at an address. Its error is a stanza.Error.
 func (h *Handler) room(at string) (occupancy.Room, error) {
-	j, ok := h.address(at)
+	j, ok := h.roomJID(at)
 	if !ok {
 		return occupancy.Room{}, errNoNode
 	}
 	room, err := h.Prosody.Room(context.Background(), j)
 	switch {
 	case err != nil:
-		return occupancy.Room{}, refuse(stanza.Wait, stanza.RecipientUnavailable, problem(err))
+		return occupancy.Room{}, refuse(stanza.Wait, stanza.RecipientUnavailable, errorText(err))
 	case !room.Exists:
 		return occupancy.Room{}, errNoNode
 	}
@@ -78,11 +78,11 @@ func (h *Handler) room(at string) (occupancy.Room, error) {
 }
 
 func (h *Handler) domainPlace(domain, tenant string) (place, error) {
-	d, ok := h.watched(domain)
+	d, ok := h.domain(domain)
 	if !ok {
 		return place{}, errNoNode
 	}
-	page, err := h.Directory.Rooms(occupancy.Query{Domain: domain, Keep: h.keeps(selection{tenant: tenant})})
+	page, err := h.Directory.Rooms(occupancy.Query{Domain: domain, Keep: h.match(selection{tenant: tenant})})
 	if tenant != "" && err == nil && len(page.Rooms) == 0 {
 		return place{}, errNoNode
 	}
@@ -91,10 +91,10 @@ func (h *Handler) domainPlace(domain, tenant string) (place, error) {
 		p.name = "tenant " + show(tenant)
 		p.fields = append(p.fields, field{"tenant", "Tenant", tenant})
 	} else {
-		p.fields = append(p.fields, field{"mode", "How it is known", string(d.Mode)})
+		p.fields = append(p.fields, field{"mode", "Mode", string(d.Mode)})
 	}
 	if err != nil {
-		p.fields = append(p.fields, field{"problem", "What is missing", domain + ": " + problem(err)})
+		p.fields = append(p.fields, field{"problem", "Problem", domain + ": " + errorText(err)})
 		p.inside = func() []items.Item { return nil }
 		return p, nil
 	}
@@ -105,12 +105,12 @@ func (h *Handler) domainPlace(domain, tenant string) (place, error) {
 	p.fields = append(p.fields,
 		field{"rooms", "Rooms", strconv.Itoa(len(page.Rooms))},
 		field{"participants", "People", strconv.Itoa(inRooms)},
-		field{"as_of", "Known to be true at", stamp(page.AsOf)})
+		field{"as_of", "Last update", stamp(page.AsOf)})
 	p.inside = func() []items.Item { return h.roomItems(page.Rooms, domain, tenant) }
 	return p, nil
 }
 
-// roomItems lists the rooms of a domain that have no tenant, and its tenants; or the rooms of one tenant.
+// roomItems lists the rooms without a tenant and the tenants of a domain; or the rooms of one tenant.
 func (h *Handler) roomItems(rooms []occupancy.Glance, domain, tenant string) (all []items.Item) {
 	type sum struct{ rooms, people int }
 	tenants := make(map[string]sum)
@@ -165,7 +165,7 @@ func (p place) form() *form.Data { return resultForm(p.name, p.fields) }
 // nsFacts is the FORM_TYPE of the forms in disco#info (XEP-0128).
 const nsFacts = "urn:ppch:facts:1"
 
-// resultForm returns a form of facts. Those that aren't known are left out.
+// resultForm returns a form of facts, without unknown ones.
 func resultForm(title string, fields []field) *form.Data {
 	all := []form.Field{form.Result, form.Title(title), form.Hidden("FORM_TYPE", form.Value(nsFacts))}
 	for _, f := range fields {
@@ -176,7 +176,7 @@ func resultForm(title string, fields []field) *form.Data {
 	return form.New(all...)
 }
 
-// browse lists what is inside of a node.
+// browse lists the items of a node.
 func (h *Handler) browse(node string) (all []items.Item, err error) {
 	if node == "" {
 		for _, d := range h.Directory.Domains() {

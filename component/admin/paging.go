@@ -15,9 +15,9 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
-// How long a page can be, in items and in bytes of their nodes and names.
-// Bytes are few, because escaping makes of one up to six, and Prosody ends the stream of a component
-// that sends more than 512 KiB in one stanza: a room's address, which a guest can choose, takes up to 2 KiB.
+// Bounds of a page, in items and in bytes of their nodes and names.
+// Escaping makes up to six bytes of one, a guest can choose room addresses of up to 2 KiB,
+// and Prosody ends the stream of a component that sends more than 512 KiB in one stanza.
 const (
 	defaultPage  = 50
 	maxPage      = 200
@@ -33,9 +33,9 @@ type set struct {
 	index  *int
 }
 
-var errBadSet = refuse(stanza.Modify, stanza.BadRequest, "the request for a page can't be read (XEP-0059)")
+var errBadSet = refuse(stanza.Modify, stanza.BadRequest, "invalid page request (XEP-0059)")
 
-// readSet reads the rest of a disco#items query.
+// readSet reads the page request from the rest of a disco#items query.
 func readSet(t xml.TokenReader) (set, error) {
 	s := set{max: defaultPage}
 	children := xmlstream.NewIter(t)
@@ -81,9 +81,9 @@ func number(s string) (int, error) {
 	return int(n), err
 }
 
-// cut returns the page of a list that is asked for, and what is told of it.
-// Nothing is told where the whole list was asked for and fits.
-func (s set) cut(all []items.Item) (page []items.Item, told xml.TokenReader) {
+// cut returns the requested page of a list, and its description.
+// The description is nil for a whole list without a request for a page.
+func (s set) cut(all []items.Item) (page []items.Item, description xml.TokenReader) {
 	from, to := 0, s.max
 	switch {
 	case s.after != nil && *s.after != "":
@@ -124,20 +124,20 @@ func size(page []items.Item) (n int) {
 	return n
 }
 
-// describe tells which part of a list a page is.
+// describe returns the <set/> for a page of a list.
 func describe(page []items.Item, from, total int) xml.TokenReader {
 	if len(page) == 0 {
-		// paging.Set would name a first and a last item, which have to be left out here: XEP-0059 §2.7.
+		// paging.Set would name a first and a last item, which must be absent here: XEP-0059 §2.7.
 		count := xmlstream.Wrap(xmlstream.Token(xml.CharData(strconv.Itoa(total))), xml.StartElement{Name: xml.Name{Local: "count"}})
 		return xmlstream.Wrap(count, xml.StartElement{Name: xml.Name{Space: paging.NS, Local: "set"}})
 	}
 	index, count := uint64(from), uint64(total) // #nosec G115 -- neither is negative
-	told := paging.Set{Last: page[len(page)-1].Node, Count: &count}
-	told.First.ID, told.First.Index = page[0].Node, &index
-	return told.TokenReader()
+	set := paging.Set{Last: page[len(page)-1].Node, Count: &count}
+	set.First.ID, set.First.Index = page[0].Node, &index
+	return set.TokenReader()
 }
 
-// position returns where the item of a node is, or where it would be: a room may have ended since the page before.
+// position returns the index of the item of a node, or where it would be: a room may have ended since the previous page.
 func position(all []items.Item, node string) (i int, there bool) {
 	return slices.BinarySearchFunc(all, node, func(item items.Item, node string) int { return compareNodes(item.Node, node) })
 }

@@ -12,17 +12,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-// chosen goes on with the address of the room that somebody has chosen, or everything where that is offered.
-type chosen func(r adhoc.Request, room string) (adhoc.Reply, error)
+// picked continues with the address of the picked room, or allRooms where that is offered.
+type picked func(r adhoc.Request, room string) (adhoc.Reply, error)
 
-// askRoom asks for a room in two steps: for part of its name, and which one of those that fit.
-// Where orAll is set all of them can be chosen too.
-func (h *Handler) askRoom(then chosen, orAll bool) adhoc.Stage {
+// askRoom asks for a room in two steps: for part of its name, and for one of the matches.
+// With orAll, "all rooms" is an option too.
+func (h *Handler) askRoom(then picked, orAll bool) adhoc.Stage {
 	return func(adhoc.Request) (adhoc.Reply, error) {
 		return adhoc.Reply{
 			Form: form.New(
-				form.Title("Choose a room"),
-				form.Instructions("Part of a name finds the rooms that there are. A whole name, or a JID, finds any room."),
+				form.Title("Pick a room"),
+				form.Instructions("Part of a name finds open rooms. A whole name, or a JID, finds any room."),
 				form.Text("text", form.Label("Name")),
 			),
 			Next: func(r adhoc.Request) (adhoc.Reply, error) { return h.askWhich(r.Form.Value("text"), then, orAll) },
@@ -30,14 +30,14 @@ func (h *Handler) askRoom(then chosen, orAll bool) adhoc.Stage {
 	}
 }
 
-func (h *Handler) askWhich(text string, then chosen, orAll bool) (adhoc.Reply, error) {
+func (h *Handler) askWhich(text string, then picked, orAll bool) (adhoc.Reply, error) {
 	rooms, unknown := h.rooms(selection{text: text})
 	options, more := h.options(text, rooms)
 	if orAll {
-		options = append(options, option{"all rooms", everything})
+		options = append(options, option{"all rooms", allRooms})
 	}
 	if len(options) == 0 {
-		return adhoc.Reply{}, adhoc.BadPayload(strings.Join(append([]string{"no room fits"}, unknown...), "; "))
+		return adhoc.Reply{}, adhoc.BadPayload(strings.Join(append([]string{"no room matches"}, unknown...), "; "))
 	}
 	list := []form.Option{form.Label("Room"), form.Required, form.Value(options[0].value)}
 	for _, o := range options {
@@ -45,20 +45,20 @@ func (h *Handler) askWhich(text string, then chosen, orAll bool) (adhoc.Reply, e
 	}
 	reply := adhoc.Reply{
 		Notes: warnings(unknown),
-		Form:  form.New(form.Title("Choose a room"), form.List("room", list...)),
+		Form:  form.New(form.Title("Pick a room"), form.List("room", list...)),
 		Next:  func(r adhoc.Request) (adhoc.Reply, error) { return then(r, r.Form.Value("room")) },
 		Last:  true,
 	}
 	if more {
-		reply.Notes = append(reply.Notes, commands.Note{Value: strconv.Itoa(len(rooms)) + " rooms fit; these are the first. Go back and say more of the name."})
+		reply.Notes = append(reply.Notes, commands.Note{Value: strconv.Itoa(len(rooms)) + " rooms match; these are the first. Go back and type more of the name."})
 	}
 	return reply, nil
 }
 
 type option struct{ label, value string }
 
-// options are the rooms that fit, as many as one form can hold, the one of exactly that name first.
-// If none is called so it comes last: a room that isn't there, or can't be listed, may be meant as well.
+// options returns the matching rooms, as many as one form can hold, with the exact name first.
+// An exact name without a match comes last: the room may not exist, or not be listed.
 func (h *Handler) options(text string, rooms []occupancy.Glance) (all []option, more bool) {
 	exact := ""
 	if j, err := h.Names.Room(text); err == nil {
@@ -77,7 +77,7 @@ func (h *Handler) options(text string, rooms []occupancy.Glance) (all []option, 
 		}
 	}
 	if exact != "" {
-		all = append(all, option{h.roomName(exact) + " — of exactly this name", exact})
+		all = append(all, option{h.roomName(exact) + " — exactly this name", exact})
 	}
 	return all, more
 }

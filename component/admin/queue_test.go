@@ -41,7 +41,7 @@ func forward(t testing.TB, stanza, from string) string {
 	return out
 }
 
-// guarded serves a stream with no handler. With an admin, handler answers what that one sends.
+// guarded serves a stream without handlers. With an account, handler answers what that admin sends.
 func guarded(account string, handler xmpp.Handler) func(string, net.Conn) error {
 	return func(domain string, c net.Conn) error {
 		cfg := stream.Config{Domain: jid.MustParse(domain), Log: slog.New(slog.DiscardHandler), Handler: mux.New(xcomponent.NSAccept)}
@@ -59,7 +59,7 @@ func guarded(account string, handler xmpp.Handler) func(string, net.Conn) error 
 	}
 }
 
-// bytesOf returns every byte that serve sends in answer to what Prosody is taken to forward.
+// bytesOf returns every byte that serve sends when Prosody forwards something.
 func bytesOf(t testing.TB, serve func(string, net.Conn) error, forwarded string) string {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -82,7 +82,7 @@ func bytesOf(t testing.TB, serve func(string, net.Conn) error, forwarded string)
 	return <-read
 }
 
-// echo answers every question with an empty result, and every message.
+// echo answers every question with an empty result, and every message with a message.
 var echo = xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	if start.Name.Local == "message" {
 		_, err := xmlstream.Copy(t, stanza.Message{Type: stanza.ChatMessage, ID: "m"}.Wrap(nil))
@@ -195,7 +195,7 @@ func TestSession_FullQueueRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[iq.ID] {
-			t.Fatalf("%s was answered twice", iq.ID)
+			t.Fatalf("%s got two answers", iq.ID)
 		}
 		seen[iq.ID] = true
 		if iq.Type == "result" {
@@ -204,10 +204,10 @@ func TestSession_FullQueueRefuses(t *testing.T) {
 			refused++
 		}
 		if refused == total-300 {
-			release() // the reader was never held up by the one that can't go on
+			release() // the blocked handler never blocks the read loop
 		}
 	}
 	if answered < 256 || answered > 300 {
-		t.Errorf("got %d answers want those that found room", answered)
+		t.Errorf("got %d answers want as many as fit into the queue", answered)
 	}
 }

@@ -12,18 +12,18 @@ import (
 	"ppch/component/occupancy"
 )
 
-// showStatistics tells numbers of all domains.
+// showStatistics returns the totals of all domains.
 func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 	table := &adhoc.Table{Title: "Statistics", Columns: []adhoc.Column{
 		{Var: "domain", Label: "MUC domain"}, {Var: "rooms", Label: "Rooms"}, {Var: "people", Label: "People"},
-		{Var: "occupants", Label: "All occupants"}, {Var: "kinds", Label: "By kind"}, {Var: "largest", Label: "Most people in a room"},
+		{Var: "occupants", Label: "All occupants"}, {Var: "kinds", Label: "By kind"}, {Var: "largest", Label: "People in the largest room"},
 	}}
 	var reply adhoc.Reply
 	var lines []string
 	for _, d := range h.Directory.Domains() {
 		survey, err := h.survey(d.JID)
 		if err != nil {
-			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + problem(err)})...)
+			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + errorText(err)})...)
 			continue
 		}
 		largest := survey.Largest.Participants
@@ -31,26 +31,26 @@ func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 			d.JID.String(), strconv.Itoa(survey.Rooms), strconv.Itoa(survey.Tally.People()),
 			strconv.Itoa(survey.Tally.All()), kinds(survey.Tally.Map()), strconv.Itoa(largest),
 		})
-		lines = append(lines, d.JID.String()+": "+h.summary(d)+", at most "+people(largest)+" in a room")
+		lines = append(lines, d.JID.String()+": "+h.summary(d)+", "+people(largest)+" in the largest room")
 	}
 	table.Fields = asText(lines)
 	reply.Table = table
 	return reply, nil
 }
 
-// showDomains tells the state of the way to Prosody and of each domain.
+// showDomains returns the state of the connection and of each domain.
 func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
 	w := h.Prosody.Wiring()
 	table := &adhoc.Table{Title: "MUC domains", Columns: []adhoc.Column{
-		{Var: "domain", Label: "MUC domain"}, {Var: "state", Label: "State"}, {Var: "mode", Label: "How it is known"},
-		{Var: "as_of", Label: "Known to be true at"}, {Var: "age", Label: "Age"}, {Var: "resyncs", Label: "Learnt anew"},
-		{Var: "mend", Label: "What to mend"},
+		{Var: "domain", Label: "MUC domain"}, {Var: "state", Label: "State"}, {Var: "mode", Label: "Mode"},
+		{Var: "as_of", Label: "Last update"}, {Var: "age", Label: "Age"}, {Var: "resyncs", Label: "Resyncs"},
+		{Var: "remedy", Label: "Remedy"},
 	}}
 	var lines []string
 	for _, d := range w.Domains {
-		state, mend := verdict(d.Domain)
+		state, remedy := domainStatus(d.Domain)
 		table.Rows = append(table.Rows, []string{
-			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), mend,
+			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), remedy,
 		})
 		lines = append(lines, h.domainLine(d.Domain))
 	}
@@ -61,8 +61,8 @@ func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
 	}, nil
 }
 
-// verdict says in a word how a domain is, and what to mend if it isn't well.
-func verdict(d occupancy.Domain) (state, mend string) {
+// domainStatus returns the status of a domain, and how to fix it unless it is ok.
+func domainStatus(d occupancy.Domain) (state, remedy string) {
 	switch {
 	case d.Problem != nil:
 		return string(d.Problem.Reason), d.Problem.Mend
@@ -72,9 +72,9 @@ func verdict(d occupancy.Domain) (state, mend string) {
 	return "without the module", occupancy.ProblemNotListed.About(d.JID).Err(nil).Mend
 }
 
-// showWiring tells all that may have to be mended.
+// showWiring returns all diagnostics.
 func (h *Handler) showWiring(adhoc.Request) (adhoc.Reply, error) {
-	table := &adhoc.Table{Title: "Wiring report", Columns: []adhoc.Column{
+	table := &adhoc.Table{Title: "Diagnostics", Columns: []adhoc.Column{
 		{Var: "what", Label: "What"}, {Var: "state", Label: "State"}, {Var: "detail", Label: "Detail"},
 	}}
 	var lines []string
@@ -91,23 +91,23 @@ func (h *Handler) showWiring(adhoc.Request) (adhoc.Reply, error) {
 	}
 	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(main.Since), "last answer "+stamp(w.LastAnswer))
 	for _, d := range w.Domains {
-		state, mend := verdict(d.Domain)
-		row("MUC domain "+d.JID.String(), state, "mode "+string(d.Mode), mend)
+		state, remedy := domainStatus(d.Domain)
+		row("MUC domain "+d.JID.String(), state, "mode "+string(d.Mode), remedy)
 		if s := d.Sync; s != nil {
 			row("module on "+d.JID.String(), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
 				"last "+ago(s.LastBatch)+" ago", "lag "+s.Lag.Round(time.Millisecond).String(), "heartbeat "+s.Heartbeat.String(),
-				"learnt anew "+count(int(d.Resyncs), "time", "times")) // #nosec G115 -- a small number
+				count(int(d.Resyncs), "resync", "resyncs")) // #nosec G115 -- a small number
 		}
 	}
 	for _, a := range w.Admins {
 		if a.Local {
 			row("admin "+a.JID.String(), "ok")
 		} else {
-			row("admin "+a.JID.String(), "ignored", "Prosody hasn't shown "+a.JID.Domainpart()+" to be a host of its own where people log in")
+			row("admin "+a.JID.String(), "ignored", "Prosody has not confirmed that "+a.JID.Domainpart()+" is one of its virtual hosts")
 		}
 	}
 	row("PPCH "+h.Version, "up", "for "+ago(h.began), count(h.watchers.len(), "watcher", "watchers"),
-		count(int(w.Refused), "stanza", "stanzas")+" of admins refused because of too many") // #nosec G115 -- a small number
+		count(int(w.Refused), "stanza", "stanzas")+" of admins refused, queue full") // #nosec G115 -- a small number
 	table.Fields = asText(lines)
 	return adhoc.Reply{Table: table}, nil
 }

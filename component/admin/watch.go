@@ -18,32 +18,35 @@ import (
 
 // The clock of watching.
 const (
-	// tellEvery is how often a watcher gets a message at most.
-	tellEvery = time.Second
+	// sendEvery is the least time between two messages to a watcher.
+	sendEvery = time.Second
 
-	// checkEvery is how often a client that sent no directed presence is asked whether it is still there.
+	// checkEvery is how often a client that sent no directed presence is pinged.
 	checkEvery = time.Minute
 )
 
-// eventBuffer is how many events may wait to be told. More than that are missed, and watchers learn so.
+// eventBuffer is how many events may wait. More are missed, which watchers are informed of.
 const eventBuffer = 1024
+
+// stopped confirms the end of watching.
+const stopped = "stopped watching"
 
 var (
 	errWatchers = errors.New("too many clients watch; try again later")
-	errWatched  = errors.New("you watch as many rooms as one can; watch all of them instead")
+	errWatched  = errors.New("you watch the maximum number of rooms; send watch all instead")
 )
 
-// notify tells watchers of joins and leaves until ctx ends, then returns nil. It is for one stream after the other.
+// notify reports joins and leaves to watchers until ctx ends, then returns nil. Call it for one stream after the other.
 func (h *Handler) notify(ctx context.Context, s Stream) error {
-	h.watchers.doubt()
+	h.watchers.resetPresence()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return h.tell(ctx, s) })
+	g.Go(func() error { return h.report(ctx, s) })
 	g.Go(func() error { return h.check(ctx, s) })
 	return g.Wait()
 }
 
-// tell subscribes to events for as long as anybody watches.
-func (h *Handler) tell(ctx context.Context, s Stream) error {
+// report subscribes to events while there are watchers.
+func (h *Handler) report(ctx context.Context, s Stream) error {
 	for ctx.Err() == nil {
 		if h.watchers.len() == 0 {
 			select {
@@ -54,17 +57,17 @@ func (h *Handler) tell(ctx context.Context, s Stream) error {
 			continue
 		}
 		if missed := h.follow(ctx, s); missed {
-			h.watchers.note("", "too much happened at once: some joins and leaves weren't told")
+			h.watchers.add("", "too many changes at once: some joins and leaves are missing")
 		}
 	}
 	return nil
 }
 
-// follow tells events until nobody watches any more, or some were missed.
+// follow reports events until there are no watchers, or events were missed.
 func (h *Handler) follow(ctx context.Context, s Stream) (missed bool) {
 	events := h.Directory.Subscribe(eventBuffer)
 	defer events.Close()
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(sendEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -75,13 +78,13 @@ func (h *Handler) follow(ctx context.Context, s Stream) (missed bool) {
 				return events.Missed()
 			}
 			if text := h.line(e); text != "" {
-				h.watchers.note(e.Room.String(), text)
+				h.watchers.add(e.Room.String(), text)
 			} else if e.Kind == occupancy.EventReset {
-				h.watchers.note("", "the rooms of "+e.Room.String()+" have been learnt anew, or aren't known any more")
+				h.watchers.add("", "the rooms of "+e.Room.String()+" were reloaded, or are unavailable")
 			}
 		case <-tick.C:
 			for _, n := range h.watchers.collect() {
-				// What can't be sent is lost with the stream.
+				// A message that can't be sent is lost with the stream.
 				_ = s.Send(ctx, chat(h.Domain, n.to, stanza.ChatMessage, "", n.text))
 			}
 			if h.watchers.len() == 0 {
@@ -91,7 +94,7 @@ func (h *Handler) follow(ctx context.Context, s Stream) (missed bool) {
 	}
 }
 
-// check forgets clients that are gone without Prosody telling.
+// check removes clients that went offline unnoticed.
 func (h *Handler) check(ctx context.Context, s Stream) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
@@ -101,16 +104,16 @@ func (h *Handler) check(ctx context.Context, s Stream) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, to := range h.watchers.doubtful() {
+		for _, to := range h.watchers.unconfirmed() {
 			if there, err := s.Reachable(ctx, to); err == nil && !there {
-				h.watchers.remove(to, "")
+				h.watchers.unwatch(to, "")
 			}
 		}
 	}
 }
 
-// startWatch has the requester told of a room.
-func (h *Handler) startWatch(r adhoc.Request, room string) (adhoc.Reply, error) {
+// subscribe starts to report a room to the requester.
+func (h *Handler) subscribe(r adhoc.Request, room string) (adhoc.Reply, error) {
 	text, _, err := h.watch(r.From, room, false)
 	if err != nil {
 		return adhoc.Warning(err.Error()), nil
@@ -118,37 +121,37 @@ func (h *Handler) startWatch(r adhoc.Request, room string) (adhoc.Reply, error) 
 	return adhoc.Info(text), nil
 }
 
-// watch begins to tell a client of the room at an address, or of everything, and says so. News is whether it wasn't told before.
+// watch starts to report a room, or allRooms, to a client, and returns a text that says so. News is whether the client did not watch it before.
 func (h *Handler) watch(who jid.JID, room string, present bool) (text string, news bool, err error) {
 	name := "all rooms"
-	if room != everything {
-		if _, ok := h.address(room); !ok {
-			return "", false, errors.New("that is no room of a watched domain")
+	if room != allRooms {
+		if _, ok := h.roomJID(room); !ok {
+			return "", false, errors.New("not a room of a watched domain")
 		}
 		name = h.roomName(room)
 	}
-	news, err = h.watchers.add(who, room, present)
+	news, err = h.watchers.watch(who, room, present)
 	switch {
 	case err != nil:
 		return "", false, err
 	case !news:
-		return "you watch " + name + " already", false, nil
+		return "already watching " + name, false, nil
 	}
-	text = "you are told who joins and leaves " + name + ", until you go offline or send unwatch"
+	text = "watching " + name + ", until you go offline or send unwatch"
 	if _, domain, _ := strings.Cut(room, "@"); domain != "" {
-		if d, ok := h.watched(domain); ok && d.ReadProblem != nil {
-			text += ". At present that isn't known: " + problem(d.ReadProblem)
+		if d, ok := h.domain(domain); ok && d.ReadProblem != nil {
+			text += ". At present its rooms are " + errorText(d.ReadProblem)
 		}
 	}
 	return text, true, nil
 }
 
-// stopWatch has the requester told no more.
-func (h *Handler) stopWatch(r adhoc.Request) (adhoc.Reply, error) {
-	if !h.watchers.remove(r.From, "") {
-		return adhoc.Info("you watched nothing"), nil
+// unsubscribe stops all reports to the requester.
+func (h *Handler) unsubscribe(r adhoc.Request) (adhoc.Reply, error) {
+	if !h.watchers.unwatch(r.From, "") {
+		return adhoc.Info("you don't watch any room"), nil
 	}
-	return adhoc.Info("you are told no more"), nil
+	return adhoc.Info(stopped), nil
 }
 
 // presence handles directed presence (RFC 6121 §4.6): to the component for all rooms, to NAME@component for one.
@@ -161,11 +164,11 @@ func (h *Handler) presence(t xmlstream.TokenReadEncoder, start xml.StartElement)
 	if err != nil {
 		return err
 	}
-	room := everything
+	room := allRooms
 	if p.To.Localpart() != "" {
 		j, err := h.Names.Room(p.To.Localpart())
 		if err != nil {
-			return h.refusePresence(t, p, stanza.Error{Type: stanza.Modify, Condition: stanza.JIDMalformed, Text: map[string]string{"": problem(err)}})
+			return h.refusePresence(t, p, stanza.Error{Type: stanza.Modify, Condition: stanza.JIDMalformed, Text: map[string]string{"": errorText(err)}})
 		}
 		room = j.String()
 	}
@@ -185,12 +188,12 @@ func (h *Handler) presence(t xmlstream.TokenReadEncoder, start xml.StartElement)
 		}
 		return write(t, chat(h.Domain, p.From, stanza.ChatMessage, "", text))
 	case stanza.UnavailablePresence, stanza.ErrorPresence:
-		if room == everything {
+		if room == allRooms {
 			room = ""
 		}
-		h.watchers.remove(p.From, room)
+		h.watchers.unwatch(p.From, room)
 	case stanza.SubscribePresence:
-		// Nobody's roster is told when we come and go, and nobody is watched because of a roster.
+		// We send no presence to rosters, and a subscription starts no watching.
 		_, err = xmlstream.Copy(t, stanza.Presence{Type: stanza.UnsubscribedPresence, To: p.From.Bare(), From: p.To.Bare()}.Wrap(nil))
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// running runs the watching of a stage until the test ends.
+// running runs a session of a stage until stop.
 func running(t *testing.T, s *stage) (l *line, stop func()) {
 	l = &line{gone: make(map[string]bool)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,12 +56,12 @@ func TestWatch_RateLimit(t *testing.T) {
 		for i := range 100 {
 			s.join(t, "planning", fmt.Sprint("n", i))
 		}
-		s.join(t, "other", "somebody")
+		s.join(t, "other", "Olga")
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
 		sent := l.take()
-		if len(sent) != 1 || strings.Count(sent[0], " joined planning") != 20 || !strings.Contains(sent[0], "and 80 others") || strings.Contains(sent[0], "somebody") {
-			t.Fatalf("got %d messages %q want one of 20 lines and the number of the rest", len(sent), sent)
+		if len(sent) != 1 || strings.Count(sent[0], " joined planning") != 20 || !strings.Contains(sent[0], "and 80 others") || strings.Contains(sent[0], "Olga") {
+			t.Fatalf("got %d messages %q want one of 20 lines and the number of others", len(sent), sent)
 		}
 		start := time.Now()
 		for time.Since(start) < 10*time.Second {
@@ -82,7 +82,7 @@ func TestWatch_PingsSilentClients(t *testing.T) {
 		l, stop := running(t, s)
 		s.send(t, chat(boss, "watch all"))
 		s.send(t, presence("present@auth.meet.jitsi/x", ""))
-		told := func() (who []string) {
+		reported := func() (who []string) {
 			t.Helper()
 			synctest.Wait()
 			l.take()
@@ -98,32 +98,32 @@ func TestWatch_PingsSilentClients(t *testing.T) {
 			}
 			return who
 		}
-		if got := told(); len(got) != 2 {
-			t.Errorf("got %v want both told", got)
+		if got := reported(); len(got) != 2 {
+			t.Errorf("got %v want a report to both", got)
 		}
 		l.fail(errors.New("no answer"))
 		l.lose(boss, "present@auth.meet.jitsi/x")
 		time.Sleep(61 * time.Second)
-		if got := told(); len(got) != 2 {
-			t.Errorf("got %v want both told while nothing is known", got)
+		if got := reported(); len(got) != 2 {
+			t.Errorf("got %v want a report to both while it is unknown whether they are there", got)
 		}
 		l.fail(nil)
 		time.Sleep(61 * time.Second)
-		if got := told(); len(got) != 1 || got[0] == boss {
-			t.Errorf("got %v want the one alone who sent presence", got)
+		if got := reported(); len(got) != 1 || got[0] == boss {
+			t.Errorf("got %v want a report only to the client that sent presence", got)
 		}
 		stop()
 
-		// On the next stream Prosody wouldn't tell of the other one either.
+		// On the next stream Prosody doesn't report the other one either.
 		l, stop = running(t, s)
 		defer stop()
-		if got := told(); len(got) != 1 {
-			t.Errorf("got %v want watching to outlive the stream", got)
+		if got := reported(); len(got) != 1 {
+			t.Errorf("got %v want the watcher to survive the stream", got)
 		}
 		l.lose("present@auth.meet.jitsi/x")
 		time.Sleep(61 * time.Second)
-		if got := told(); len(got) != 0 {
-			t.Errorf("got %v want nobody told", got)
+		if got := reported(); len(got) != 0 {
+			t.Errorf("got %v want no reports", got)
 		}
 	})
 }
@@ -131,7 +131,7 @@ func TestWatch_PingsSilentClients(t *testing.T) {
 func TestWatch_BoundsWatchers(t *testing.T) {
 	s := newStage(t)
 	for i := range 100 {
-		if got := s.send(t, chat(fmt.Sprintf("admin%d@auth.meet.jitsi/x", i), "watch all")); !strings.Contains(got, "you are told") {
+		if got := s.send(t, chat(fmt.Sprintf("admin%d@auth.meet.jitsi/x", i), "watch all")); !strings.Contains(got, "watching ") {
 			t.Fatalf("watcher %d got %s", i, got)
 		}
 	}
@@ -143,19 +143,19 @@ func TestWatch_BoundsWatchers(t *testing.T) {
 	one := "admin1@auth.meet.jitsi/x"
 	for i := range 60 {
 		got := s.send(t, chat(one, fmt.Sprint("watch room", i)))
-		if want := i < 49; strings.Contains(got, "you are told") != want {
+		if want := i < 49; strings.Contains(got, "watching ") != want {
 			t.Fatalf("room %d got %s", i, got)
 		}
 	}
 	s.send(t, presence(one, "unavailable"))
-	if got := s.send(t, chat(boss, "watch all")); !strings.Contains(got, "you are told") {
-		t.Errorf("got %s want the place of the one that left", got)
+	if got := s.send(t, chat(boss, "watch all")); !strings.Contains(got, "watching ") {
+		t.Errorf("got %s want room for one more", got)
 	}
 }
 
 func TestWatch_StatusChangeIsIgnored(t *testing.T) {
 	s := newStage(t)
-	if got := s.send(t, presence(boss, "")); !strings.Contains(got, "you are told") {
+	if got := s.send(t, presence(boss, "")); !strings.Contains(got, "watching ") {
 		t.Errorf("got %s", got)
 	}
 	for range 3 {

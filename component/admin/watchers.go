@@ -9,31 +9,31 @@ import (
 	"ppch/component/occupancy"
 )
 
-// How much watching there may be at once, and how many lines one message holds.
+// Bounds of watching, and of the lines in one message.
 const (
 	maxWatchers = 100
 	maxWatched  = 50 // rooms of one watcher
 	maxLines    = 20
 )
 
-// watcher is a client of an admin's that wants to be told of joins and leaves.
+// watcher is a client of an admin that gets joins and leaves.
 type watcher struct {
 	to    jid.JID // full
 	rooms map[string]bool
 
-	// present is whether it sent directed presence on the present stream: then Prosody tells when it is gone.
+	// present is whether it sent directed presence on this stream: then Prosody sends its unavailable presence.
 	present bool
 
-	lines []string // to be sent
-	more  int      // how many found no room in lines
+	lines []string // to send
+	more  int      // how many did not fit into lines
 }
 
-// watches reports whether the watcher wants to know of a room.
-func (w *watcher) watches(room string) bool { return w.rooms[everything] || w.rooms[room] }
+// watches reports whether the watcher watches a room.
+func (w *watcher) watches(room string) bool { return w.rooms[allRooms] || w.rooms[room] }
 
-// watchers are all of them. It is safe for concurrent use.
+// watchers holds all watchers. It is safe for concurrent use.
 type watchers struct {
-	// changed wakes whoever tells them, when there is somebody to be told for the first time.
+	// changed signals that a watcher was added.
 	changed chan struct{}
 
 	// mu protects what follows.
@@ -51,8 +51,8 @@ func (w *watchers) len() int {
 	return len(w.all)
 }
 
-// add has a client told of a room, or of everything. It reports whether that is news.
-func (w *watchers) add(to jid.JID, room string, present bool) (news bool, err error) {
+// watch makes a client watch a room, or allRooms. It reports whether that is news.
+func (w *watchers) watch(to jid.JID, room string, present bool) (news bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	one := w.all[to.String()]
@@ -78,8 +78,8 @@ func (w *watchers) add(to jid.JID, room string, present bool) (news bool, err er
 	return true, nil
 }
 
-// remove has a client told no more of a room, or of anything if room is empty. It reports whether that is news.
-func (w *watchers) remove(to jid.JID, room string) bool {
+// unwatch makes a client stop watching a room, or everything if room is empty. It reports whether it watched that.
+func (w *watchers) unwatch(to jid.JID, room string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	one := w.all[to.String()]
@@ -93,8 +93,8 @@ func (w *watchers) remove(to jid.JID, room string) bool {
 	return true
 }
 
-// note keeps a line for all who watch a room, or for all watchers if room is empty.
-func (w *watchers) note(room, line string) {
+// add adds a line for the watchers of a room, or for all watchers if room is empty.
+func (w *watchers) add(room, line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.all {
@@ -108,13 +108,13 @@ func (w *watchers) note(room, line string) {
 	}
 }
 
-// notice is what one client is to be told.
+// notice is a message to one client.
 type notice struct {
 	to   jid.JID
 	text string
 }
 
-// collect returns what is to be told, and forgets it.
+// collect returns the messages to send, and removes their lines.
 func (w *watchers) collect() (notices []notice) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,8 +131,8 @@ func (w *watchers) collect() (notices []notice) {
 	return notices
 }
 
-// doubtful returns the clients of which Prosody wouldn't tell that they are gone.
-func (w *watchers) doubtful() (all []jid.JID) {
+// unconfirmed returns the clients that can go offline unnoticed.
+func (w *watchers) unconfirmed() (all []jid.JID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.all {
@@ -143,8 +143,8 @@ func (w *watchers) doubtful() (all []jid.JID) {
 	return all
 }
 
-// doubt forgets who is present: the stream on which Prosody would have told is over.
-func (w *watchers) doubt() {
+// resetPresence marks all clients as not present: Prosody reports presence only to the stream that got it.
+func (w *watchers) resetPresence() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.all {
@@ -152,8 +152,8 @@ func (w *watchers) doubt() {
 	}
 }
 
-// line tells a join or leave in words, and is empty for any other event.
-// Jicofo is in every room and comes and goes with it, so that is no news.
+// line describes a join or leave, and is empty for any other event.
+// Jicofo is left out: it joins and leaves with every room.
 func (h *Handler) line(e occupancy.Event) string {
 	did := map[occupancy.EventKind]string{occupancy.EventJoined: "joined", occupancy.EventLeft: "left"}[e.Kind]
 	if did == "" || e.Occupant.Kind == occupancy.KindFocus {

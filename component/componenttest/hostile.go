@@ -2,15 +2,15 @@ package componenttest
 
 import "strings"
 
-// HostileStanza is a stanza that ends, or could end, a naive session. {to} stands for the component, {id} for an id.
+// HostileStanza is a stanza that can end a naive session. {to} stands for the component, {id} for an id.
 type HostileStanza struct {
 	Name string
 	XML  string
 
-	// Condition is that of the error that the sender must get; empty where the component may send nothing.
+	// Condition is the condition of the error that the sender must get; empty if the component may send nothing.
 	Condition string
 
-	// Prosody is set where Prosody itself answers a client's stanza, so that it never reaches a component from one.
+	// Prosody is whether Prosody itself answers the stanza of a client, so that the component never gets it.
 	Prosody bool
 }
 
@@ -30,7 +30,7 @@ var Hostile = []HostileStanza{
 	{"a get of something unknown", `<iq type='get' id='{id}' to='{to}'><x xmlns='urn:example:unknown'/></iq>`, "service-unavailable", false},
 	{"a get to an invented account", `<iq type='get' id='{id}' to='someone@{to}/here'><x xmlns='urn:example:unknown'/></iq>`, "service-unavailable", false},
 	{"a set of something unknown", `<iq type='set' id='{id}' to='{to}'><x xmlns='urn:example:unknown'/></iq>`, "service-unavailable", false},
-	{"a result nobody asked for", `<iq type='result' id='{id}' to='{to}'/>`, "", false},
+	{"an unsolicited result", `<iq type='result' id='{id}' to='{to}'/>`, "", false},
 	{"a result with text only", `<iq type='result' id='{id}' to='{to}'>hello</iq>`, "", false},
 	{"an error without a payload", `<iq type='error' id='{id}' to='{to}'/>`, "", true},
 	{"an error with text only", `<iq type='error' id='{id}' to='{to}'>hello</iq>`, "", true},
@@ -60,7 +60,7 @@ var Hostile = []HostileStanza{
 	{"a long namespace, which is repeated on the way", `<iq type='set' id='{id}' to='{to}'><x xmlns='x' xmlns:p='` + strings.Repeat("u", 2000) + `'>` + strings.Repeat("<p:a/>", 1000) + `</x></iq>`, "policy-violation", false},
 }
 
-// HostileByAdmin are stanzas that an admin's client, in the wrong hands, can send. A Condition may be that of a result.
+// HostileByAdmin are stanzas that an admin's client can send. A Condition may also be part of a result.
 var HostileByAdmin = []HostileStanza{
 	{"a command without a node", command("", ""), "item-not-found", false},
 	{"a command of a node full of specials", command(" node='&lt;&amp;&apos;&quot;&#x202e;'", ""), "item-not-found", false},
@@ -75,16 +75,16 @@ var HostileByAdmin = []HostileStanza{
 	{"disco with two pages", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#items'><set xmlns='http://jabber.org/protocol/rsm'/><set xmlns='http://jabber.org/protocol/rsm'/></query></iq>`, "bad-request", false},
 	{"disco with text and children", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info'>x<y/></query></iq>`, "type='result'", false},
 	{"disco of a node of 100,000 letters", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info' node='` + strings.Repeat("a", 100_000) + `'/></iq>`, "item-not-found", false},
-	{"disco of a room that XMPP has no address for", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info' node='&lt;&#xd7ff;&#x202e;@muc.meet.jitsi'/></iq>`, "item-not-found", false},
+	{"disco of a room without a valid address", `<iq type='get' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info' node='&lt;&#xd7ff;&#x202e;@muc.meet.jitsi'/></iq>`, "item-not-found", false},
 	{"disco of another address of ours", `<iq type='get' id='{id}' to='someone@{to}/x'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`, "service-unavailable", false},
 	{"a set of disco", `<iq type='set' id='{id}' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`, "service-unavailable", false},
 	{"a batch as only the module may send", `<iq type='set' id='{id}' to='{to}'><batch xmlns='urn:ppch:occupancy:1' epoch='x' seq='1' at='1'/></iq>`, "service-unavailable", false},
 	{"a chat of 100,000 letters", `<message type='chat' id='{id}' to='{to}'><body>room ` + strings.Repeat("x", 100_000) + `</body></message>`, "", false},
 	{"a chat with two bodies", `<message type='chat' id='{id}' to='{to}'><body>help</body><body>help</body><body xmlns='x'>help</body></message>`, "", false},
 	{"a chat full of specials", `<message type='chat' id='{id}' to='{to}'><body>room &lt;&amp;&apos;&quot;]]&gt;&#x202e;&#xfffd;</body><thread>&lt;</thread></message>`, "", false},
-	{"a presence to a room of no possible name", `<presence id='{id}' to='a%00b@{to}'/>`, "", false},
+	{"a presence to an impossible room", `<presence id='{id}' to='a%00b@{to}'/>`, "", false},
 	{"a presence that would be a join", `<presence id='{id}' to='planning@{to}/x'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, "", false},
-	{"an error for what was told", `<message type='error' id='{id}' to='{to}'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`, "", false},
+	{"a bounced message", `<message type='error' id='{id}' to='{to}'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`, "", false},
 }
 
 // command is an IQ with a command.

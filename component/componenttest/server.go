@@ -1,8 +1,9 @@
-// Package componenttest has a scripted XEP-0114 server, for tests of what a real Prosody can't be made to do on demand
-// or only after minutes: silence at the handshake, streams that die half-way, half an hour of refusals.
+// Package componenttest has a scripted XEP-0114 server, for tests of behaviour that a real Prosody doesn't show on demand,
+// or only after minutes: silence at the handshake, broken streams, half an hour of refusals.
+// It also has hostile stanzas, as clients send them and as Prosody forwards them.
 //
-// It works over net.Pipe, so inside a testing/synctest bubble its time is virtual.
-// It stands in for no acceptance: what Prosody really does is tested with package prosodytest.
+// The server works over net.Pipe, so inside a testing/synctest bubble its time is virtual.
+// It doesn't replace tests with a real Prosody: see package prosodytest.
 package componenttest
 
 import (
@@ -18,10 +19,10 @@ import (
 )
 
 // Script plays the server's part of one connection. The connection is closed when it returns.
-// Its error says what the component did wrong and is kept for Server.Err.
+// Its error states a fault of the component; Server.Wait returns it.
 type Script func(c *Conn) error
 
-// Server runs one Script for each connection that is dialled, the last one again and again.
+// Server runs one Script for each connection, and the last Script for all further ones.
 type Server struct {
 	secret  string
 	scripts []Script
@@ -34,7 +35,7 @@ type Server struct {
 	err   error
 }
 
-// New returns a Server whose first connection plays the first script, and so on.
+// New returns a Server whose first connection runs the first script, and so on.
 func New(secret string, scripts ...Script) *Server {
 	return &Server{secret: secret, scripts: scripts}
 }
@@ -60,7 +61,7 @@ func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 	return theirs, nil
 }
 
-// Dials returns how many connections were opened up to now.
+// Dials returns the number of connections so far.
 func (s *Server) Dials() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +85,7 @@ type Conn struct {
 	running *sync.WaitGroup
 }
 
-// Stanza is what the component sent.
+// Stanza is a stanza from the component.
 type Stanza struct {
 	XMLName xml.Name
 	From    string `xml:"from,attr"`
@@ -142,7 +143,7 @@ func (c *Conn) Send(format string, args ...any) error {
 // Fail ends the stream with a stream error (RFC 6120 §4.9.3), written as Prosody writes it.
 // The script should return then.
 func (c *Conn) Fail(condition string) error {
-	// What the component is just writing would stay in TCP's buffers; a pipe has none.
+	// A pipe has no buffer for what the component is just writing, unlike TCP.
 	c.running.Go(func() { _ = c.Drain() })
 	return c.Send("<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>", condition)
 }
@@ -165,13 +166,13 @@ func (c *Conn) Receive() (Stanza, error) {
 }
 
 // Serve answers the component's questions until the stream ends.
-// What the component sends to itself is routed back, as Prosody does; everything else is given to reply,
-// which returns the inside of the result to a question, or of an error if it begins with <error.
+// It returns stanzas from the component to itself, as Prosody does, and passes the others to reply,
+// which returns the payload of a result, or of an error if it begins with <error.
 func (c *Conn) Serve(reply func(Stanza) string) error {
 	for {
 		s, err := c.Receive()
 		if err != nil {
-			// The component hung up or the test is over; what it did wrong is told by other errors.
+			// The component closed the connection, or the test ended; faults of the component are other errors.
 			if strings.HasPrefix(err.Error(), "componenttest:") {
 				return err
 			}
@@ -195,7 +196,7 @@ func (c *Conn) Serve(reply func(Stanza) string) error {
 	}
 }
 
-// Drain reads and forgets until the connection ends, as a peer does that is there but says nothing.
+// Drain discards input until the connection ends, like a peer that never answers.
 func (c *Conn) Drain() error {
 	_, err := io.Copy(io.Discard, c.net)
 	return err

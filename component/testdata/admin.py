@@ -2,7 +2,7 @@
 
 usage: admin.py PORT JID PASSWORD COMPONENT
 
-Prints what it sees, a line each; the test that runs it compares them.
+Prints one line for each thing it sees; the test compares them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Admin(slixmpp.ClientXMPP):
             self.register_plugin(plugin)
         self.add_event_handler("session_start", self.start)
         self.add_event_handler("message", lambda m: self.messages.put_nowait(m["body"]))
-        self.add_event_handler("failed_auth", lambda _: self.result.set_exception(SystemExit("not let in")))
+        self.add_event_handler("failed_auth", lambda _: self.result.set_exception(SystemExit("login failed")))
 
     async def start(self, _):
         try:
@@ -33,7 +33,7 @@ class Admin(slixmpp.ClientXMPP):
             await self.commands()
             await self.talk()
             self.result.set_result(None)
-        except BaseException as e:  # told by the one who waits
+        except BaseException as e:  # main raises it
             self.result.set_exception(e)
 
     async def citizen(self):
@@ -110,7 +110,7 @@ class Admin(slixmpp.ClientXMPP):
             self.send_message(mto=self.component, mbody=body, mtype="chat")
             print("chat:", (await asyncio.wait_for(self.messages.get(), 10)).splitlines()[0])
         print("READY", flush=True)
-        print("told:", await asyncio.wait_for(self.messages.get(), 30))
+        print("report:", await asyncio.wait_for(self.messages.get(), 30))
 
 
 def main():

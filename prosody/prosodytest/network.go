@@ -35,12 +35,12 @@ func NewNetwork(to string) (*Network, error) {
 // Addr is where to connect.
 func (n *Network) Addr() string { return n.listener.Addr().String() }
 
-// Cut swallows everything that is sent from now on, without telling either end,
-// until Mend. Connections that live through a cut stay dead; new ones work again.
+// Cut drops everything that is sent from now on, unnoticed by both ends,
+// until Restore. Connections that live through a cut stay dead; new ones work again.
 func (n *Network) Cut() { n.cut.Store(true) }
 
-// Mend ends a Cut.
-func (n *Network) Mend() { n.cut.Store(false) }
+// Restore ends a Cut.
+func (n *Network) Restore() { n.cut.Store(false) }
 
 // Break closes all connections, as a router does that was restarted.
 func (n *Network) Break() {
