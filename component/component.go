@@ -18,7 +18,7 @@ import (
 // askTimeout bounds one question to Prosody.
 const askTimeout = 5 * time.Second
 
-// The clock of reconnecting.
+// Timing of reconnecting.
 const (
 	firstWait = 500 * time.Millisecond
 	maxWait   = 30 * time.Second

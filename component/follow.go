@@ -19,12 +19,12 @@ import (
 	"ppch/component/protocol"
 )
 
-// The clock of following a MUC domain.
+// Timing of following a MUC domain.
 const (
 	// missedHeartbeats is how many heartbeats may be missing before a resync.
 	missedHeartbeats = 2.5
 
-	// maxClockSlack is the largest uncertainty about Prosody's clock with which asOf returns the latest possible time.
+	// maxClockSlack is the largest uncertainty about Prosody's clock at which asOf returns the latest possible time.
 	maxClockSlack = time.Second
 
 	firstResync = 500 * time.Millisecond
@@ -48,8 +48,7 @@ type follower struct {
 	// accepted is called after the module accepts a subscription.
 	accepted func()
 
-	// resyncs counts resyncs.
-	resyncs atomic.Uint64
+	resyncs atomic.Uint64 // how many there were
 
 	// mu protects what follows.
 	mu      sync.Mutex
@@ -73,7 +72,7 @@ func newFollower(domain jid.JID, directory *occupancy.Directory) *follower {
 	return &follower{domain: domain, directory: directory}
 }
 
-// follow subscribes and stays subscribed until ctx ends, which returns nil, or the module is gone, which returns errNotLoaded.
+// follow subscribes and stays subscribed until ctx ends, then returns nil, or until the module is unloaded, then returns errNotLoaded.
 func (f *follower) follow(ctx context.Context, l *connection, log *slog.Logger) error {
 	defer f.end(nil)
 	wait := firstResync
@@ -131,7 +130,7 @@ func (f *follower) begin(answer protocol.Subscribed, asked time.Time) {
 	f.epoch, f.version, f.seq, f.heartbeat, f.lastBatchAt = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.roomCache = answer.RoomCache
 	f.lost = make(chan error, 1)
-	// Prosody answered after it was asked and before the answer came.
+	// Prosody read its clock between the question and the answer.
 	f.clockBase = asked.Add(-answer.At)
 	f.clockSlack = time.Since(asked)
 }
@@ -224,7 +223,7 @@ func (f *follower) endLocked(err error) {
 	f.lost <- err
 }
 
-// apply takes one batch. It runs on the read loop and doesn't block.
+// apply applies one batch. It runs on the read loop and doesn't block.
 func (f *follower) apply(b protocol.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -246,7 +245,7 @@ func (f *follower) apply(b protocol.Batch) error {
 		f.localize(b.Deltas)
 		err = f.directory.Apply(f.domain, b.Batch, f.asOf(b.At))
 		if errors.Is(err, occupancy.ErrTotals) {
-			// The replica is wrong, since an unknown time: drop it until the next one is complete.
+			// The replica has been wrong for an unknown time: drop it until the next one is complete.
 			f.directory.Forget(f.domain)
 		}
 	}

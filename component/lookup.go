@@ -62,7 +62,7 @@ func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, err
 
 // askRoom asks Prosody, and sets the mode of the domain by the answer.
 func (c *Component) askRoom(l *connection, d *domain, room jid.JID) (occupancy.Room, error) {
-	// The count is of a moment after this, so it never looks younger than it is.
+	// Prosody counts after this, so the count never looks younger than it is.
 	asked := time.Now()
 	answer, err := l.discoInfo(l.Context(), room)
 	var refusal stanza.Error

@@ -12,13 +12,13 @@ import (
 	"ppch/component/occupancy"
 )
 
-// How often Prosody is asked again whether a domain is its own.
+// How often to ask Prosody again whether a domain is its own.
 const (
 	verifyEvery = 3 * time.Minute
-	retryEvery  = 15 * time.Second // after a question that got no answer
+	retryEvery  = 15 * time.Second // after a question without an answer
 )
 
-// accounts are the admins: bare JIDs, and domains of which every account is one.
+// accounts are the admins: bare JIDs, and domains, which mean all their accounts.
 //
 // Prosody guarantees the from of a stanza: it stamps that of a client (core/stanza_router.lua),
 // lets another server use only hosts that it has authenticated, never Prosody's own,
@@ -29,7 +29,7 @@ type accounts struct {
 	entries []jid.JID
 	log     *slog.Logger
 
-	// mu protects what follows; it is held by the read loop for a moment.
+	// mu protects what follows; the read loop holds it for a moment.
 	mu       sync.Mutex
 	verified map[string]bool // by domain, on the present stream
 }

@@ -41,7 +41,7 @@ type Config struct {
 	Domain  jid.JID
 	Version string
 
-	// Accounts are the admins: bare JIDs, and domains of which every account is an admin.
+	// Accounts are the admins: bare JIDs, and domains, which mean all their accounts.
 	Accounts []jid.JID
 
 	Prosody   Prosody
@@ -50,7 +50,7 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Handler answers admins. HandleXMPP is for one goroutine at a time; allRooms else is safe for concurrent use.
+// Handler answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.
 type Handler struct {
 	Config
 

@@ -10,7 +10,7 @@ import (
 	"ppch/component/adhoc"
 )
 
-// Bounds of one answer to a command, which states what it leaves out.
+// Bounds of one answer to a command. The answer states how much it leaves out.
 const (
 	maxRows    = 100
 	maxOptions = 50 // of a form

@@ -16,12 +16,12 @@ const probeTimeout = 5 * time.Second
 
 // hostProbe finds out whether Prosody itself has a host where people log in, a VirtualHost.
 //
-// What a domain says of itself proves nothing, since another server or component may say the same. What proves it is the order:
+// The answer of a domain proves nothing, since another server or component may answer the same. Its order does:
 // Prosody answers for a host of its own while it reads the question (mod_disco), before it reads on.
 // Another server or component answers over the network, later.
 // So two stanzas go out in one write, the question and a marker to ourselves,
 // and the domain is Prosody's own if its answer comes before our marker does.
-// Its identity, server/im, is then Prosody's own statement as well, and Prosody gives it to no component.
+// Its identity, server/im, is then also from Prosody, which gives it to no component.
 type hostProbe struct {
 	own jid.JID
 
@@ -63,7 +63,7 @@ func (p *hostProbe) set(now *probe) {
 	p.now = now
 }
 
-// sees takes the stanza if it is one of the two. It is called by the read loop, so in the order in which they came.
+// sees takes the stanza if it is one of the two. The read loop calls it in the order of arrival.
 func (p *hostProbe) sees(in Stanza) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *hostProbe) sees(in Stanza) bool {
 	switch in.Attr("from") {
 	case p.now.domain:
 		p.now.isHost = in.Attr("type") == string(stanza.ResultIQ) && isHost(in)
-	case "": // our own: mellium takes the address away
+	case "": // our own: mellium removes the address
 		p.now.result <- p.now.isHost
 		p.now = nil
 	}

@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// picked continues with the address of the picked room, or allRooms where that is offered.
+// picked continues with the address of the picked room, or with allRooms.
 type picked func(r adhoc.Request, room string) (adhoc.Reply, error)
 
 // askRoom asks for a room in two steps: for part of its name, and for one of the matches.

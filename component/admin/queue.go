@@ -16,36 +16,36 @@ const queueSize = 256
 
 var errQueueFull = errors.New("admin: too many stanzas of admins")
 
-// Stanza is a well-formed stanza that came over a stream.
+// Stanza is a well-formed incoming stanza.
 type Stanza interface {
 	// Name returns iq, message or presence, and Attr an attribute.
 	Name() string
 	Attr(name string) string
 
-	// Asks reports whether it must be answered.
+	// Asks reports whether it requires an answer.
 	Asks() bool
 
 	// Decode decodes the payload.
 	Decode(v any) error
 
-	// Answer has a handler answer the stanza and sends what it wrote.
+	// Answer calls a handler and sends what it writes.
 	Answer(context.Context, xmpp.Handler)
 }
 
 // Stream is a stream to Prosody.
 type Stream interface {
-	// Send sends a stanza. Its error means that the stream is over, or that the stanza was refused.
+	// Send sends a stanza. An error means that the stream has ended, or that the stanza is invalid.
 	Send(context.Context, []xml.Token) error
 
-	// Write sends stanzas in one go. Its error means that the stream is over.
+	// Write sends stanzas in one go. An error means that the stream has ended.
 	Write(stanzas ...xml.TokenReader) error
 
-	// Reachable asks a client whether it is there. An error means that this isn't known.
+	// Reachable reports whether a client is online. An error means that this is unknown.
 	Reachable(context.Context, jid.JID) (bool, error)
 }
 
 // Session serves the admins of one stream.
-// The read loop must neither ask a question nor send, so what admins send waits in a queue for Run to answer it.
+// The read loop must neither ask questions nor send, so stanzas wait in a queue for Run to answer them.
 type Session struct {
 	handler  xmpp.Handler
 	notify   func(context.Context, Stream) error
@@ -65,7 +65,7 @@ func (h *Handler) NewSession() *Session {
 }
 
 // Observe takes the stanzas of admins, and those that a probe waits for. It is for the read loop and never blocks.
-// It returns an error for a stanza that finds no room in the queue.
+// It returns an error if the queue is full.
 func (s *Session) Observe(in Stanza) (taken bool, err error) {
 	if s.probe.sees(in) {
 		return true, nil
@@ -82,7 +82,7 @@ func (s *Session) Observe(in Stanza) (taken bool, err error) {
 	}
 }
 
-// Run verifies accounts, answers admins and reports joins and leaves to those who watch, until ctx ends, which returns nil.
+// Run verifies accounts, answers admins and reports joins and leaves to watchers, until ctx ends, then returns nil.
 func (s *Session) Run(ctx context.Context, stream Stream) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.work(ctx) })
@@ -93,7 +93,7 @@ func (s *Session) Run(ctx context.Context, stream Stream) error {
 	return g.Wait()
 }
 
-// work answers what is in the queue until ctx ends, which returns nil.
+// work answers the stanzas in the queue until ctx ends, then returns nil.
 func (s *Session) work(ctx context.Context) error {
 	for {
 		select {

@@ -16,7 +16,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// The clock of watching.
+// Timing of watching.
 const (
 	// sendEvery is the least time between two messages to a watcher.
 	sendEvery = time.Second
@@ -25,7 +25,7 @@ const (
 	checkEvery = time.Minute
 )
 
-// eventBuffer is how many events may wait. More are missed, which watchers are informed of.
+// eventBuffer is how many events may wait. With more, watchers get a note that some are missing.
 const eventBuffer = 1024
 
 // stopped confirms the end of watching.

@@ -25,7 +25,7 @@ type watcher struct {
 	present bool
 
 	lines []string // to send
-	more  int      // how many did not fit into lines
+	more  int      // how many lines did not fit
 }
 
 // watches reports whether the watcher watches a room.
