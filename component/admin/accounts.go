@@ -18,7 +18,7 @@ const (
 	retryEvery  = 15 * time.Second // after a question without an answer
 )
 
-// accounts are the admins: bare JIDs, and domains, which mean all their accounts.
+// accounts are the admins on one stream: bare JIDs, and domains, which mean all their accounts.
 //
 // Prosody guarantees the from of a stanza: it stamps that of a client (core/stanza_router.lua),
 // lets another server use only hosts that it has authenticated, never Prosody's own,
@@ -31,18 +31,11 @@ type accounts struct {
 
 	// mu protects what follows; the read loop holds it for a moment.
 	mu       sync.Mutex
-	verified map[string]bool // by domain, on the present stream
+	verified map[string]bool // by domain
 }
 
 func newAccounts(entries []jid.JID, log *slog.Logger) *accounts {
 	return &accounts{entries: slices.Clone(entries), log: log, verified: make(map[string]bool)}
-}
-
-// reset drops what earlier streams verified.
-func (a *accounts) reset() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	clear(a.verified)
 }
 
 // has reports whether this from is that of an admin. It must be that of an account, since hosts are no admins.

@@ -54,8 +54,8 @@ type Config struct {
 type Handler struct {
 	Config
 
-	accounts *accounts
-	refused  atomic.Uint64 // stanzas
+	accounts atomic.Pointer[accounts] // of the last stream
+	refused  atomic.Uint64            // stanzas
 	began    time.Time
 	mux      *mux.ServeMux
 	watchers *watchers
@@ -63,7 +63,8 @@ type Handler struct {
 
 // New returns a Handler.
 func New(cfg Config) *Handler {
-	h := &Handler{Config: cfg, accounts: newAccounts(cfg.Accounts, cfg.Log), began: time.Now(), watchers: newWatchers()}
+	h := &Handler{Config: cfg, began: time.Now(), watchers: newWatchers()}
+	h.accounts.Store(newAccounts(cfg.Accounts, cfg.Log))
 	h.mux = mux.New(xcomponent.NSAccept,
 		ping.Handle(),
 		version.Handle(version.Query{Name: "PPCH", Version: cfg.Version}),
@@ -78,7 +79,7 @@ func New(cfg Config) *Handler {
 }
 
 // Accounts returns the state of each admin entry. The caller owns it.
-func (h *Handler) Accounts() []occupancy.AdminWiring { return h.accounts.wiring() }
+func (h *Handler) Accounts() []occupancy.AdminWiring { return h.accounts.Load().wiring() }
 
 // Refused returns how many stanzas of admins were refused because too many waited.
 func (h *Handler) Refused() uint64 { return h.refused.Load() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp"
@@ -47,19 +46,17 @@ type Stream interface {
 // Session serves the admins of one stream.
 // The read loop must neither ask questions nor send, so stanzas wait in a queue for Run to answer them.
 type Session struct {
-	handler  xmpp.Handler
-	notify   func(context.Context, Stream) error
+	h        *Handler
+	answer   xmpp.Handler // the Handler, except in tests
 	accounts *accounts
-	refused  *atomic.Uint64
 	probe    hostProbe
 	queue    chan Stanza
 }
 
-// NewSession returns the Session of a new stream, which has verified no account yet. The earlier one must have ended.
+// NewSession returns the Session of a new stream, which has verified no account yet.
 func (h *Handler) NewSession() *Session {
-	h.accounts.reset()
 	return &Session{
-		handler: h, notify: h.notify, accounts: h.accounts, refused: &h.refused,
+		h: h, answer: h, accounts: newAccounts(h.Config.Accounts, h.Log),
 		probe: hostProbe{own: h.Domain}, queue: make(chan Stanza, queueSize),
 	}
 }
@@ -77,19 +74,20 @@ func (s *Session) Observe(in Stanza) (taken bool, err error) {
 	case s.queue <- in:
 		return true, nil
 	default:
-		s.refused.Add(1)
+		s.h.refused.Add(1)
 		return true, errQueueFull
 	}
 }
 
 // Run verifies accounts, answers admins and reports joins and leaves to watchers, until ctx ends, then returns nil.
 func (s *Session) Run(ctx context.Context, stream Stream) error {
+	s.h.accounts.Store(s.accounts)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.work(ctx) })
 	g.Go(func() error {
 		return s.accounts.verify(ctx, func(ctx context.Context, d jid.JID) (bool, error) { return s.probe.isLocal(ctx, stream, d) })
 	})
-	g.Go(func() error { return s.notify(ctx, stream) })
+	g.Go(func() error { return s.h.notify(ctx, stream) })
 	return g.Wait()
 }
 
@@ -100,7 +98,7 @@ func (s *Session) work(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case in := <-s.queue:
-			in.Answer(ctx, s.handler)
+			in.Answer(ctx, s.answer)
 		}
 	}
 }
