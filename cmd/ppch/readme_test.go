@@ -130,6 +130,26 @@ func TestReadme_QuickStartIsTheInstallation(t *testing.T) {
 	}
 }
 
+// The documented command installs, and prints the documented commands. TestDocker… runs all of them in containers.
+func TestReadme_InstallerPrintsTheNextCommands(t *testing.T) {
+	t.Parallel()
+	commands := commandsIn(t, programReadme, "### docker-jitsi-meet")
+	install, next := commands[1], commands[2]
+	home := jitsiTree(t, "docker-stable-11146")
+	if err := os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(home, "ppch", "docker-compose.yml"), ofTheProject(t, "docker-compose.yml"))
+	_, args, ok := strings.Cut(strings.ReplaceAll(install, "~", home), " ppch jitsi ")
+	if !ok {
+		t.Fatalf("got %s want a command that runs ppch jitsi", install)
+	}
+	out := must(command(t, nil, append([]string{"jitsi"}, strings.Fields(args)...)...))(t)
+	if got, want := strings.TrimSpace(nextIn(t, out)), strings.ReplaceAll(next, "~", home); got != want {
+		t.Errorf("it printed\n%s\nand the document has\n%s", got, want)
+	}
+}
+
 // The most frequent reasons are rows of the whole table, which TestReadme_Reasons compares with the program.
 func TestReadme_FrequentReasonsAreOfTheTable(t *testing.T) {
 	t.Parallel()
