@@ -104,8 +104,8 @@ func TestClockOffset_UpperBound(t *testing.T) {
 		"a slow answer":           {timed: true, by: -2 * time.Second, slow: 3 * time.Second, want: "0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tell := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
-			follow(t, tell, func(t *testing.T, component *component.Component, _ *module) {
+			batches := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
+			follow(t, batches, func(t *testing.T, component *component.Component, _ *module) {
 				time.Sleep(c.slow)
 				synctest.Wait()
 				got := "<nil>"
@@ -138,17 +138,17 @@ func TestClock_TimesAreNeverInTheFuture(t *testing.T) {
 		"an hour behind": {true, -time.Hour, -time.Hour, time.Minute},
 		"a little ahead": {true, 300 * time.Millisecond, 300 * time.Millisecond, time.Minute},
 		"set forward since the subscription began": {true, 0, time.Hour, 0},
-		"ahead, and the module doesn't tell":       {false, 0, time.Hour, 0},
+		"ahead, and the module sends no time":      {false, 0, time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sent time.Time
-			tell := func(m *module, epoch string) {
+			batches := func(m *module, epoch string) {
 				if epoch == "e1" {
 					sent = time.Now()
 					m.send(epoch, 1, 100, synced, joined(c.ahead))
 				}
 			}
-			follow(t, tell, func(t *testing.T, service *component.Component, _ *module) {
+			follow(t, batches, func(t *testing.T, service *component.Component, _ *module) {
 				got, err := service.Room(t.Context(), room("planning"))
 				if err != nil {
 					t.Fatal(err)

@@ -19,10 +19,10 @@ const (
 	unavailable = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`
 )
 
-// module plays the Lua module: tell sends the batches of each subscription.
+// module plays the Lua module: batches sends the batches of each subscription.
 type module struct {
-	tell func(m *module, epoch string)
-	slow time.Duration // to answer a subscription
+	batches func(m *module, epoch string)
+	slow    time.Duration // to answer a subscription
 
 	// timed is whether its answer has the time of day, which is ahead of ours by ahead.
 	timed bool
@@ -57,7 +57,7 @@ func (m *module) script(c *componenttest.Conn) error {
 			epoch := fmt.Sprintf("e%d", m.epochs)
 			go func() {
 				time.Sleep(time.Millisecond)
-				m.tell(m, epoch)
+				m.batches(m, epoch)
 			}()
 			now := ""
 			if m.timed {
@@ -117,10 +117,10 @@ const (
 )
 
 // follow runs a component with the module in virtual time.
-func follow(t *testing.T, tell func(*module, string), test func(*testing.T, *component.Component, *module), adjust ...func(*module)) {
+func follow(t *testing.T, batches func(*module, string), test func(*testing.T, *component.Component, *module), adjust ...func(*module)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		m := &module{tell: tell, acks: map[string]string{}}
+		m := &module{batches: batches, acks: map[string]string{}}
 		for _, f := range adjust {
 			f(m)
 		}

@@ -34,7 +34,7 @@ func reported(s *occupancy.Subscription) (all []string) {
 
 func TestComponent_ReportsEveryStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &module{acks: map[string]string{}, tell: func(m *module, epoch string) {
+		m := &module{acks: map[string]string{}, batches: func(m *module, epoch string) {
 			if epoch == "e1" {
 				m.send(epoch, 1, 100, synced, oneRoom)
 			}

@@ -113,7 +113,7 @@ func TestResponder_RefusesByXEP0050(t *testing.T) {
 			t.Errorf("%s: got %s want %s", name, raw, tt.want)
 		}
 		if strings.Contains(raw, "EOF") {
-			t.Errorf("%s: %s tells of our inside", name, raw)
+			t.Errorf("%s: %s shows internals", name, raw)
 		}
 	}
 	// After all that both are where they were.
