@@ -138,7 +138,7 @@ func (a *answer) pinned() int {
 
 // write answers with a, or returns why it can't be sent now.
 func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) error {
-	key, bytes := exchangeOf(w).grant.key.sum, a.pinned()
+	key, bytes := exchangeOf(w).grant.Key.Sum(), a.pinned()
 	if err := a.server.unread.take(key, bytes); err != nil {
 		return err
 	}

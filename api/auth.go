@@ -4,12 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
-)
 
-// The policies by which requests are limited, as the RateLimit fields call them.
-const (
-	policyKey     = "key"
-	policyGuesses = "wrong-keys"
+	"ppch/api/keys"
 )
 
 // authorize returns nil if r carries an API key, in X-API-Key or as a bearer token, that may be used for what is needed.
@@ -17,11 +13,11 @@ const (
 //
 // A key in the query string is ignored, because URLs end up in logs and histories.
 // A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
-func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope) error {
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.Scope) error {
 	x := exchangeOf(w)
-	var k *key
+	var k *keys.Key
 	var err error
-	if needed == scopeEvents && r.Method != http.MethodPost { // a ticket makes no other
+	if needed == keys.ScopeEvents && r.Method != http.MethodPost { // a ticket makes no other
 		k, x.ticketEnds, err = s.identifyStream(r)
 	} else {
 		k, err = s.identify(r)
@@ -29,40 +25,38 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed scope)
 	if err != nil {
 		return err
 	}
-	x.grant = grant{k}
+	x.grant = keys.Grant{Key: k}
 	now := time.Now()
-	if err := k.expired(now); err != nil {
+	if err := k.Valid(now); err != nil {
 		return err
 	}
 	s.gate.know(sharedConnOf(r))
-	if s.requests.enter(k, s.keys.count(), 0) != granted {
+	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
 		return &problem{kind: kindTooManyRequests, detail: "Too many requests are under way: wait for their answers, and ask again then.", retryAfter: time.Second}
 	}
 	x.request = k
-	if k.limiter != nil {
-		if !k.limiter.AllowN(now, 1) {
-			return limited(k.limiter, policyKey, "This API key is used too often; RateLimit-Policy says how often it may be.")
-		}
-		warnLimit(w.Header(), k.limiter, policyKey, now)
+	low, err := k.Use(now)
+	if err != nil {
+		return err
 	}
-	return x.grant.need(needed)
+	if low != nil {
+		setRateLimit(w.Header(), *low)
+	}
+	return x.grant.Need(needed)
 }
 
 // endRequest gives back the place that authorize has taken for a request, if it has.
 func (s *Server) endRequest(x *exchange) {
 	if x.request != nil {
-		s.requests.leave(x.request.sum)
+		s.requests.Leave(x.request)
 		x.request = nil
 	}
 }
 
 // identify returns the key that r carries.
 //
-// An address that has sent too many wrong ones has to wait before it may try another.
-// A key that nobody can guess passes even so: else one client with an old key would lock out all that share its address,
-// as they do behind a reverse proxy.
-func (s *Server) identify(r *http.Request) (*key, error) {
-	const tooMany = "Too many wrong API keys came from this address."
+// The address is that of the connection: X-Forwarded-For is what its sender likes.
+func (s *Server) identify(r *http.Request) (*keys.Key, error) {
 	text := apiKey(r)
 	switch {
 	case text == "" && !s.allowsHost(r):
@@ -75,17 +69,7 @@ func (s *Server) identify(r *http.Request) (*key, error) {
 			header: http.Header{"Www-Authenticate": {`Bearer realm="ppch"`}},
 		}
 	}
-	k := s.keys.find(sumOf(text))
-	switch {
-	case k == nil:
-		if limiter := s.guessers.of(r); !limiter.Allow() {
-			return nil, limited(limiter, policyGuesses, tooMany)
-		}
-		return nil, errWrongKey
-	case k.guessable && s.guessers.held(r):
-		return nil, limited(s.guessers.of(r), policyGuesses, tooMany)
-	}
-	return k, nil
+	return s.keys.Identify(text, origin(r.RemoteAddr))
 }
 
 // apiKey returns the key that r carries, or "".
@@ -99,4 +83,19 @@ func apiKey(r *http.Request) string {
 		return strings.TrimSpace(token)
 	}
 	return ""
+}
+
+// identifyStream is identify for those who may send a ticket instead of a key. It also returns when the ticket expires, or the zero time without one.
+func (s *Server) identifyStream(r *http.Request) (k *keys.Key, ends time.Time, err error) {
+	text := r.URL.Query().Get("ticket")
+	if apiKey(r) != "" || text == "" {
+		k, err = s.identify(r)
+		return k, time.Time{}, err
+	}
+	if t, ok := s.tickets.Open(text, time.Now()); ok {
+		if k := s.keys.Find(t.Key); k != nil {
+			return k, t.Expires, nil
+		}
+	}
+	return nil, time.Time{}, &problem{kind: kindWrongTicket, detail: "This ticket is not good, or no longer: get another from POST /api/events/ticket."}
 }

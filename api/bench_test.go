@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -49,7 +50,7 @@ func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	d.MaxStaleness = forever
 	follow(d)
 	server, err := api.New(api.Config{
-		Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,
+		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,
 		Directory: d,
 	})
 	if err != nil {

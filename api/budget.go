@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ppch/api/keys"
 )
 
 // How many bytes of answers may wait for their readers, in all and for one key.
@@ -42,14 +44,14 @@ type budget struct {
 	// mu protects what follows.
 	mu    sync.Mutex
 	all   int
-	keys  map[keySum]int
+	keys  map[keys.Sum]int
 	freed chan struct{} // closed when bytes are given back; nil if nothing waits for that
 }
 
-func newBudget() *budget { return &budget{keys: make(map[keySum]int)} }
+func newBudget() *budget { return &budget{keys: make(map[keys.Sum]int)} }
 
 // take takes bytes for an answer to a key, or returns why there are too few left. What was taken has to be given back.
-func (b *budget) take(key keySum, bytes int) error {
+func (b *budget) take(key keys.Sum, bytes int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.tryTake(key, bytes)
@@ -65,7 +67,7 @@ func (b *budget) take(key keySum, bytes int) error {
 }
 
 // tryTake is take without counting what it refuses. The caller holds mu.
-func (b *budget) tryTake(key keySum, bytes int) *problem {
+func (b *budget) tryTake(key keys.Sum, bytes int) *problem {
 	ofKey, all := maxUnreadOfKey, maxUnread
 	if bytes > smallAnswer {
 		ofKey, all = ofKey/4*3, all/4*3
@@ -82,7 +84,7 @@ func (b *budget) tryTake(key keySum, bytes int) *problem {
 }
 
 // wait is take that waits for enough bytes, for d at most or until done is closed, and reports whether it has taken them.
-func (b *budget) wait(key keySum, bytes int, d time.Duration, done <-chan struct{}) bool {
+func (b *budget) wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool {
 	end := time.NewTimer(d)
 	defer end.Stop()
 	for {
@@ -107,7 +109,7 @@ func (b *budget) wait(key keySum, bytes int, d time.Duration, done <-chan struct
 }
 
 // give gives back bytes that were taken.
-func (b *budget) give(key keySum, bytes int) {
+func (b *budget) give(key keys.Sum, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.all -= bytes

@@ -19,11 +19,12 @@ import (
 	"github.com/gorilla/mux"
 
 	"ppch/api"
+	"ppch/api/keys"
 )
 
 // document returns the OpenAPI document as the service serves it.
 var document = sync.OnceValues(func() (*openapi3.T, error) {
-	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
+	server, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -20,12 +21,12 @@ type sorting struct {
 }
 
 // seal returns c as clients get it.
-func (c cursor) seal(s *sealer) string { return s.seal(marshal(c)) }
+func (c cursor) seal(s *keys.Sealer) string { return s.Seal(marshal(c)) }
 
 // openCursor returns the cursor that seal has sealed, for a list of that sorting.
-func openCursor(text string, by sorting, s *sealer) (cursor, error) {
+func openCursor(text string, by sorting, s *keys.Sealer) (cursor, error) {
 	var c cursor
-	plain, err := s.open(text)
+	plain, err := s.Open(text)
 	if err == nil {
 		err = json.Unmarshal(plain, &c)
 	}

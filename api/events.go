@@ -1,17 +1,20 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ppch/api/keys"
 )
 
 // streamCounts counts what becomes of event streams. It is safe for concurrent use.
 type streamCounts struct {
-	open         *shares
+	open         *keys.Shares
 	refused, cut atomic.Uint64
 	resets       [len(resetReasons)]atomic.Uint64
 }
@@ -24,22 +27,22 @@ func (c *streamCounts) reset(reason resetReason) {
 }
 
 // enter counts one more that is open with k, which is one of a number of keys, or returns why there can't be. What has entered leaves.
-func (c *streamCounts) enter(k *key, keys int) error {
+func (c *streamCounts) enter(k *keys.Key, count int) error {
 	p := &problem{kind: kindTooManyStreams, retryAfter: fullDelay}
-	switch c.open.enter(k, keys, k.streams) {
-	case granted:
+	switch err := c.open.Enter(k, count, k.MaxStreams()); {
+	case err == nil:
 		return nil
-	case ownTaken:
+	case errors.Is(err, keys.ErrShareTaken):
 		p.status = http.StatusTooManyRequests
 		p.detail = "There are as many event streams and waiting requests with this API key as it may have at a time."
-	case allTaken:
+	default:
 		p.detail = "There are as many event streams as this service may have (PPCH_MAX_STREAMS)."
 	}
 	c.refused.Add(1)
 	return p
 }
 
-func (c *streamCounts) leave(k *key) { c.open.leave(k.sum) }
+func (c *streamCounts) leave(k *keys.Key) { c.open.Leave(k) }
 
 // metrics returns what there is to measure of event streams.
 func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
@@ -47,7 +50,7 @@ func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })
 	}
 	all := []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.taken()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.Taken()) }),
 		counter("events_total", "Events that were put where streams read them, once for all streams.", nil, h.ring.last),
 		counter("event_streams_refused_total", "Event streams for which there was no place.", nil, c.refused.Load),
 		counter("event_streams_cut_total", "Event streams that ended because the client stopped reading.", nil, c.cut.Load),
@@ -90,8 +93,8 @@ func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*stream
 		return nil, err
 	}
 	room := named.jid
-	if !exchangeOf(w).grant.sees(room) {
-		return nil, errRoomNotAllowed
+	if !exchangeOf(w).grant.Allows(room) {
+		return nil, keys.ErrRoomNotAllowed
 	}
 	return s.openStream(w, r, &interest{jid: room, room: room.String(), domain: room.Domainpart()})
 }
@@ -112,7 +115,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 		return nil, err
 	}
 	x := exchangeOf(w)
-	if err := s.streams.enter(x.grant.key, s.keys.count()); err != nil {
+	if err := s.streams.enter(x.grant.Key, s.keys.Count()); err != nil {
 		return nil, err
 	}
 	s.endRequest(x) // from here on it counts as a stream
@@ -135,4 +138,16 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, of *interest
 		snapshots: snapshots,
 		counts:    s.streams,
 	}, nil
+}
+
+// ticketView is a ticket for a client.
+type ticketView struct {
+	Ticket    string `json:"ticket"`
+	ExpiresAt string `json:"expires_at"`
+}
+
+// postTicket handles "POST /api/events/ticket".
+func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
+	text, expires := s.tickets.Issue(exchangeOf(w).grant.Key.Sum(), time.Now())
+	return writeJSON(w, http.StatusOK, ticketView{Ticket: text, ExpiresAt: expires.UTC().Format(timestamp)})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/keys"
 )
 
 // listen has a client in memory follow all events for some time, of which a minute is over at once.
@@ -139,7 +140,7 @@ func TestAStreamEndsWithItsKey(t *testing.T) {
 					}
 				}
 				write(c.before)
-				ring := keyring(api.KeyringConfig{File: file, Names: names})
+				ring := keyring(keys.KeyringConfig{File: file, Names: names})
 				s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys = ring })
 				ctx, stop := context.WithCancel(t.Context())
 				var running sync.WaitGroup

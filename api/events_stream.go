@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"ppch/api/keys"
 )
 
 // The clock of a stream.
@@ -29,7 +31,7 @@ const (
 // stream is one subscriber. It holds no events, but a position in the hub's ring.
 type stream struct {
 	*interest
-	keys   *Keyring
+	keys   *keys.Keyring
 	until  time.Time // when the ticket ends by which it was opened, zero without one
 	hub    *hub
 	unread *budget
@@ -51,7 +53,7 @@ type stream struct {
 
 // run tells what happens until the client leaves or the hub ends, which return nil. HEAD it tells nothing.
 func (st *stream) run(r *http.Request) error {
-	defer st.counts.leave(st.grant.key)
+	defer st.counts.leave(st.grant.Key)
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -89,7 +91,7 @@ func (st *stream) follow(ctx context.Context) error {
 	beat := time.NewTicker(keepAlive)
 	defer beat.Stop()
 	for {
-		news, replaced := topic.next(), st.keys.replaced()
+		news, replaced := topic.next(), st.keys.Replaced()
 		if err := st.renew(); err != nil {
 			return err
 		}
@@ -118,8 +120,8 @@ func (st *stream) renew() error {
 	if !st.until.IsZero() && !now.Before(st.until) {
 		return errWithdrawn
 	}
-	renewed, err := st.keys.renew(st.grant, now)
-	if err != nil || !renewed.allows(scopeEvents) || st.room != "" && !renewed.seesAddress(st.room) {
+	renewed, err := st.keys.Renew(st.grant, now)
+	if err != nil || !renewed.Has(keys.ScopeEvents) || st.room != "" && !renewed.AllowsAddress(st.room) {
 		return errWithdrawn
 	}
 	st.grant = renewed
@@ -195,7 +197,7 @@ func (st *stream) snapshot(after uint64) error {
 
 // sendPart sends a part of a snapshot, once there is room for what slow readers leave unread.
 func (st *stream) sendPart(snap *roomSnapshot, number int, from snapshotPlace) (next snapshotPlace, last bool, err error) {
-	key := st.grant.key.sum
+	key := st.grant.Key.Sum()
 	for !st.unread.wait(key, maxPart, keepAlive, st.hub.over.Done()) {
 		if err := st.renew(); err != nil {
 			return from, false, err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -57,7 +58,7 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 						}
 					}
 					write(c.before)
-					keys := keyring(api.KeyringConfig{File: file, Names: names})
+					keys := keyring(keys.KeyringConfig{File: file, Names: names})
 					s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys, cfg.Secret = keys, secret })
 					protocols := new(http.Protocols)
 					set(protocols, true)
@@ -80,7 +81,7 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 
 					target, header := "/api/events", []string(nil)
 					if c.ticket {
-						ticket, _ := api.NewTickets(t, secret).Issue(testKey, time.Now().Add(14*time.Second-time.Hour))
+						ticket := issue(t, secret, time.Now().Add(14*time.Second-time.Hour))
 						target, header = target+"?ticket="+ticket, []string{"X-API-Key", ""}
 					}
 					f := s.follow(target, header...)
@@ -137,7 +138,7 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 					}
 				}
 				write("scope=all")
-				keys := keyring(api.KeyringConfig{File: file, Names: names})
+				keys := keyring(keys.KeyringConfig{File: file, Names: names})
 				s := prepare(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.Keys = keys })
 				defer func() { _ = s.CloseListener() }()
 				ctx, cancel := context.WithCancel(t.Context())
@@ -176,3 +177,14 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 type deadlineRecorder struct{ *httptest.ResponseRecorder }
 
 func (deadlineRecorder) SetWriteDeadline(time.Time) error { return nil }
+
+// issue returns a ticket for the key that tests send.
+func issue(t *testing.T, secret string, at time.Time) string {
+	t.Helper()
+	tickets, err := keys.NewTickets(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, _ := tickets.Issue(keys.SumOf(testKey), at)
+	return ticket
+}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"ppch/api/keys"
 )
 
 // statusClientGone is what the log says where the client left before the answer; it is never sent.
@@ -21,11 +23,11 @@ type exchange struct {
 	http.ResponseWriter
 	conn      *refusalConn // nil where requests share it
 	requestID string
-	route     string // the template of the route
-	room      string // what the path has in its place of the template, escaped
-	asset     string // likewise
-	grant     grant  // what the key allows
-	request   *key   // the key that has a place for the request, nil once it was given back
+	route     string     // the template of the route
+	room      string     // what the path has in its place of the template, escaped
+	asset     string     // likewise
+	grant     keys.Grant // what the key allows
+	request   *keys.Key  // the key that has a place for the request, nil once it was given back
 
 	ticketEnds time.Time // when the ticket of a stream ends, zero without one
 
@@ -149,8 +151,8 @@ func (s *Server) logExchange(r *http.Request, x *exchange, took time.Duration) {
 		slog.Duration("duration", took),
 		slog.String("remote", r.RemoteAddr),
 	}
-	if x.grant.key != nil {
-		attrs = append(attrs, slog.String("key", x.grant.key.name))
+	if x.grant.Key != nil {
+		attrs = append(attrs, slog.String("key", x.grant.Key.Name()))
 	}
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		attrs = append(attrs, slog.String("path", r.URL.EscapedPath()))

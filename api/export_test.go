@@ -10,14 +10,12 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/gorilla/mux"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
-	"ppch/component/occupancy"
+	"ppch/api/keys"
 )
 
 // HTTP returns the server beneath s, for tests that can't wait as long as its timeouts.
@@ -120,16 +118,16 @@ type StreamStats struct {
 // Streams returns how the event streams are doing.
 func (s *Server) Streams() StreamStats {
 	c := s.streams
-	stats := StreamStats{Open: int64(c.open.taken()), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
+	stats := StreamStats{Open: int64(c.open.Taken()), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
 	for i, reason := range resetReasons {
 		stats.Resets[string(reason)] = c.resets[i].Load()
 	}
 	return stats
 }
 
-// Parts yields the parts of a snapshot of all rooms as somebody gets them who may know names, each with how many rooms are encoded by then.
-func (s *Server) Parts() iter.Seq2[string, int] {
-	n := &interest{grant: grant{&key{scopes: scopeParticipants}}}
+// Parts yields the parts of a snapshot of all rooms as a client gets them that has a key, each with how many rooms are encoded by then.
+func (s *Server) Parts(key string) iter.Seq2[string, int] {
+	n := &interest{grant: keys.Grant{Key: s.keys.Find(keys.SumOf(key))}}
 	snap := s.hub.snapshot(n, 0)
 	return func(yield func(string, int) bool) {
 		from := snapshotPlace{}
@@ -165,25 +163,6 @@ func (s *Server) Followed() int {
 	return len(s.hub.topics.rooms)
 }
 
-// Tickets are those that a Server gives out.
-type Tickets struct{ tickets }
-
-// NewTickets returns those of a Server with that secret.
-func NewTickets(t testing.TB, secret string) Tickets {
-	return Tickets{tickets{NewSealer(t, secret, "ticket").s}}
-}
-
-// Issue returns a new ticket for a key.
-func (t Tickets) Issue(key string, now time.Time) (ticket string, expires time.Time) {
-	return t.issue(sumOf(key), now)
-}
-
-// Good reports whether a ticket is good.
-func (t Tickets) Good(ticket string, now time.Time) bool {
-	_, ok := t.open(ticket, now)
-	return ok
-}
-
 // What a ring and a snapshot may hold.
 const (
 	MaxFrames      = maxFrames
@@ -195,7 +174,7 @@ const (
 
 // LeaveUnread takes all the bytes that answers to a key may take.
 func (s *Server) LeaveUnread(key string) {
-	for s.unread.take(sumOf(key), smallAnswer) == nil {
+	for s.unread.take(keys.SumOf(key), smallAnswer) == nil {
 	}
 }
 
@@ -204,14 +183,6 @@ func (s *Server) Unread() int { return s.unread.taken() }
 
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase
-
-// UseUp lets each key be used once a minute, beginning in a minute. It may be called only before any request.
-func (k *Keyring) UseUp() {
-	for _, key := range k.keys.Load().bySum {
-		key.limiter = rate.NewLimiter(rate.Every(time.Minute), 1)
-		key.limiter.Allow()
-	}
-}
 
 // Scopes returns the word for what each route needs, "" for nothing, by its path.
 func (s *Server) Scopes() map[string]string {
@@ -225,26 +196,8 @@ func (s *Server) Scopes() map[string]string {
 	return needed
 }
 
-// Find reports whether keys has a key, as a request would find out.
-func (k *Keyring) Find(text string) bool { return k.find(sumOf(text)) != nil }
-
 // Origin returns what counts as one address.
 func Origin(remote string) string { return origin(remote).String() }
-
-// Guessers returns how many addresses s remembers.
-func (s *Server) Guessers() int { return s.guessers.limiters.Len() }
-
-// MaxGuessers is how many those may be.
-const MaxGuessers = maxGuessers
-
-// Rewrite returns the keys of a file, each as the line that means it.
-func Rewrite(text string, names *occupancy.Names) (lines []string, err error) {
-	keys, err := parseKeys(text, names)
-	for _, key := range keys {
-		lines = append(lines, key.line(names))
-	}
-	return lines, err
-}
 
 // Authorizer returns what is done about the key of a request each time; it is not safe for concurrent use.
 func (s *Server) Authorizer(key string) func() error {
@@ -253,7 +206,7 @@ func (s *Server) Authorizer(key string) func() error {
 	w := &exchange{ResponseWriter: httptest.NewRecorder()}
 	return func() error {
 		defer s.endRequest(w)
-		return s.authorize(w, r, scopeCount)
+		return s.authorize(w, r, keys.ScopeCount)
 	}
 }
 
@@ -262,47 +215,12 @@ func NewObserve() func(route, method string, status int, took time.Duration) {
 	return newTraffic().observe
 }
 
-// Sealer is a sealer, for tests.
-type Sealer struct{ s *sealer }
-
-// NewSealer returns the Sealer for a secret and a purpose.
-func NewSealer(t testing.TB, secret, purpose string) Sealer {
-	s, err := newSealer(secret, purpose)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Sealer{s}
-}
-
-// Seal returns data sealed.
-func (s Sealer) Seal(data string) string { return s.s.seal([]byte(data)) }
-
-// Open returns what was sealed, and whether that was.
-func (s Sealer) Open(text string) (data string, ok bool) {
-	plain, err := s.s.open(text)
-	return string(plain), err == nil
-}
-
-// Shares are places that keys share.
-type Shares struct{ *shares }
-
-// NewShares returns a number of places.
-func NewShares(places int) Shares { return Shares{newShares(places)} }
-
-// Enter takes a place for a key, one of a number, that may have so many at most, or as many as there are if most is 0.
-func (s Shares) Enter(name string, keys, most int) bool {
-	return s.enter(&key{sum: sumOf(name)}, keys, most) == granted
-}
-
-// Leave gives a place back.
-func (s Shares) Leave(name string) { s.leave(sumOf(name)) }
-
 // Requests returns how many requests with keys are under way.
-func (s *Server) Requests() int { return s.requests.taken() }
+func (s *Server) Requests() int { return s.requests.Taken() }
 
 // OpenStream takes the place of a stream for a key, for ever.
 func (s *Server) OpenStream(key string) {
-	if err := s.streams.enter(s.keys.find(sumOf(key)), s.keys.count()); err != nil {
+	if err := s.streams.enter(s.keys.Find(keys.SumOf(key)), s.keys.Count()); err != nil {
 		panic(err)
 	}
 }

@@ -94,7 +94,7 @@ func TestSnapshots_ForgottenIsNeverEmpty(t *testing.T) {
 	})
 	for range 500 {
 		s.ForgetSnapshot()
-		for part := range s.Parts() {
+		for part := range s.Parts(testKey) {
 			_, data, _ := strings.Cut(part, "data: ")
 			var got struct {
 				Domains []struct{ Known bool }

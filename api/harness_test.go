@@ -20,6 +20,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -70,7 +71,7 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 	log := &logBuffer{}
 	cfg := api.Config{
 		Addr:    "127.0.0.1:0",
-		Keys:    keyring(api.KeyringConfig{Key: testKey}),
+		Keys:    keyring(keys.KeyringConfig{Key: testKey}),
 		Names:   occupancy.NewNames(mainDomain, breakoutDomain),
 		Version: "2.0.0",
 		Commit:  "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",
@@ -128,8 +129,8 @@ func (s *service) holds(n int64) {
 }
 
 // keyring returns a Keyring, whose configuration must be right.
-func keyring(cfg api.KeyringConfig) *api.Keyring {
-	keys, err := api.NewKeyring(cfg)
+func keyring(cfg keys.KeyringConfig) *keys.Keyring {
+	keys, err := keys.NewKeyring(cfg)
 	if err != nil {
 		panic(err)
 	}

@@ -35,7 +35,7 @@ func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	if exchangeOf(w).grant.limited() {
+	if exchangeOf(w).grant.Limited() {
 		return errTotalsNotAllowed
 	}
 	steps, over, turns := s.history.told()

@@ -56,7 +56,7 @@ func (s *Server) welcome(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return k.expired(time.Now())
+	return k.Valid(time.Now())
 }
 
 // hostProblem is the problem of r, which has no key and a Host that isn't allowed.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"mellium.im/xmpp/jid"
+
+	"ppch/api/keys"
 )
 
 // What the ring may hold. A subscriber who comes back within these bounds has missed nothing.
@@ -117,7 +119,7 @@ type interest struct {
 	jid    jid.JID // zero for all rooms
 	room   string  // the same as text; empty for all rooms
 	domain string  // that of room
-	grant  grant
+	grant  keys.Grant
 }
 
 // wants reports whether a frame is of what is followed.
@@ -125,12 +127,12 @@ func (n *interest) wants(f *frame) bool {
 	if f.room == "" {
 		return n.room == "" || f.domain == "" || f.domain == n.domain
 	}
-	return (n.room == "" || n.room == f.room) && n.grant.seesAddress(f.room)
+	return (n.room == "" || n.room == f.room) && n.grant.AllowsAddress(f.room)
 }
 
 // bytes returns f as it may be read.
 func (n *interest) bytes(f *frame) []byte {
-	if n.grant.names() {
+	if n.grant.HasNames() {
 		return f.named
 	}
 	return f.counted

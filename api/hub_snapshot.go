@@ -63,9 +63,9 @@ type piece struct {
 // bytes returns p as a subscriber may read it, nil if there is nothing in it for that.
 func (p piece) bytes(n *interest) []byte {
 	switch {
-	case !n.grant.seesAddress(p.room):
+	case !n.grant.AllowsAddress(p.room):
 		return nil
-	case n.grant.names():
+	case n.grant.HasNames():
 		return p.named
 	}
 	return p.counted

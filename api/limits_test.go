@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/keys"
 )
 
 // standing runs f with a service that nothing but f asks, in virtual time, which passes only when f sleeps.
@@ -34,7 +35,7 @@ func from(s *service, remote, key string) *httptest.ResponseRecorder {
 
 // rated adjusts how often keys may be used.
 func rated(key string, rate int) func(*api.Config) {
-	return func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{Key: key, Rate: rate}) }
+	return func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: key, Rate: rate}) }
 }
 
 func TestAKeyIsUsedSoOften(t *testing.T) {
@@ -75,7 +76,7 @@ func TestKeysAreLimitedOneByOne(t *testing.T) {
 	if err := os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")+lineFor("b", "name=b scope=metrics")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	standing(t, func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
+	standing(t, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
 		for i, want := range []int{200, 200, 429} {
 			if got := from(s, "10.0.0.1:1", "a").Code; got != want {
 				t.Errorf("request %d with a: got %d want %d", i+1, got, want)
@@ -144,16 +145,6 @@ func TestWhatCountsAsOneAddress(t *testing.T) {
 	}
 }
 
-func TestAddressesAreForgotten(t *testing.T) {
-	s := start(t)
-	for i := range 2 * api.MaxGuessers {
-		from(s, fmt.Sprintf("10.0.%d.%d:80", i/256, i%256), "guess")
-	}
-	if got := s.Guessers(); got != api.MaxGuessers {
-		t.Errorf("got %d addresses want %d", got, api.MaxGuessers)
-	}
-}
-
 func TestForwardedAddressesAreNotBelieved(t *testing.T) {
 	s := start(t)
 	var last int
@@ -169,7 +160,7 @@ func TestForwardedAddressesAreNotBelieved(t *testing.T) {
 
 // BenchmarkAuthorize measures what a key costs a request.
 func BenchmarkAuthorize(b *testing.B) {
-	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey, Rate: 1e9})})
+	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, Rate: 1e9})})
 	if err != nil {
 		b.Fatal(err)
 	}

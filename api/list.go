@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -31,7 +32,7 @@ type listQuery struct {
 	shape  shape
 	cursor string
 	values url.Values
-	grant  grant
+	grant  keys.Grant
 }
 
 // filter is which rooms of the listed domains are wanted.
@@ -71,14 +72,14 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) er
 }
 
 // parseListQuery returns what q asks for.
-func parseListQuery(q *query, names *occupancy.Names, grant grant) (listQuery, error) {
+func parseListQuery(q *query, names *occupancy.Names, grant keys.Grant) (listQuery, error) {
 	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
 		return listQuery{}, err
 	}
 	list := listQuery{
 		typ:    q.choice("type", listTypes...),
 		limit:  q.number("limit", defaultLimit, 1, maxLimit),
-		shape:  shape{inList, grant.names()},
+		shape:  shape{inList, grant.HasNames()},
 		cursor: q.text("cursor"),
 		values: q.values,
 		grant:  grant,
@@ -149,7 +150,7 @@ func (q listQuery) keep() func(occupancy.Glance) bool {
 			return false
 		case f.tenants != nil && !slices.Contains(f.tenants, g.Tenant):
 			return false
-		case !q.grant.seesAddress(g.Address):
+		case !q.grant.AllowsAddress(g.Address):
 			return false
 		}
 		return f.found(g.Address)
@@ -162,7 +163,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
-	as := shape{inList, exchangeOf(w).grant.names()}
+	as := shape{inList, exchangeOf(w).grant.HasNames()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.place = inExpandedList
 	}
@@ -178,8 +179,8 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
 		named, err := s.roomNamed(name)
-		if err == nil && !exchangeOf(w).grant.sees(named.jid) {
-			err = errRoomNotAllowed
+		if err == nil && !exchangeOf(w).grant.Allows(named.jid) {
+			err = keys.ErrRoomNotAllowed
 		}
 		if err != nil {
 			return nameProblem(name, err)

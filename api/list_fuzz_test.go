@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -30,7 +31,7 @@ func FuzzListQuery(f *testing.F) {
 	follow(d)
 	d.MaxStaleness = forever
 	server, err := api.New(api.Config{
-		Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
+		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
 		Directory: d,
 	})
 	if err != nil {

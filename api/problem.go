@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -82,9 +83,12 @@ func (p *problem) Unwrap() error { return p.cause }
 // An error that isn't listed here says nothing but that it happened, for its text may hold anything.
 func problemFor(err error) *problem {
 	var (
-		p       *problem
-		name    *occupancy.NameError
-		unknown *occupancy.UnknownError
+		p        *problem
+		name     *occupancy.NameError
+		unknown  *occupancy.UnknownError
+		expired  *keys.ExpiredError
+		scope    *keys.ScopeError
+		exceeded *keys.RateLimitError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -99,8 +103,40 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
 	case errors.As(err, &unknown):
 		return unknownProblem(unknown, err)
+	case errors.Is(err, keys.ErrWrongKey):
+		return &problem{kind: kindWrongKey, detail: "This is not an API key of this service.", cause: err}
+	case errors.Is(err, keys.ErrRoomNotAllowed):
+		return &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to other rooms.", cause: err}
+	case errors.As(err, &expired):
+		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", expired.At.UTC().Format(time.RFC3339)), cause: err}
+	case errors.As(err, &scope):
+		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", scope.Missing), cause: err}
+	case errors.As(err, &exceeded):
+		return rateLimitProblem(exceeded)
 	}
 	return &problem{kind: kindInternal, detail: "Something went wrong inside this service; its log has the rest under request_id.", cause: err}
+}
+
+// rateLimitProblem returns the problem of a client that must wait.
+func rateLimitProblem(err *keys.RateLimitError) *problem {
+	p := &problem{kind: kindRateLimited, header: http.Header{}, retryAfter: err.Reset, cause: err}
+	p.detail = "This API key is used too often; RateLimit-Policy says how often it may be."
+	if err.Policy == keys.PolicyWrongKeys {
+		p.detail = "Too many wrong API keys came from this address."
+	}
+	setRateLimit(p.header, err.Quota)
+	return p
+}
+
+// setRateLimit sets the two fields of draft-ietf-httpapi-ratelimit-headers-10: how many requests are allowed
+// in how many seconds, how many of them are left, and when there will be more.
+//
+// The three fields of drafts up to 06, RateLimit-Limit, -Remaining and -Reset, can't name what they limit,
+// and clients disagree on whether the last one is a time or a number of seconds.
+// Retry-After is the field that every client understands.
+func setRateLimit(h http.Header, q keys.Quota) {
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%.0f`, q.Policy, q.Limit, q.Window.Seconds()))
+	h.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, q.Policy, q.Left, seconds(q.Reset)))
 }
 
 // unknownProblem returns the problem for what can't be known now.

@@ -9,6 +9,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -47,10 +48,10 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	}
 	room := named.jid
 	grant := exchangeOf(w).grant
-	if !grant.sees(room) {
-		return errRoomNotAllowed
+	if !grant.Allows(room) {
+		return keys.ErrRoomNotAllowed
 	}
-	as := shape{p, grant.names()}
+	as := shape{p, grant.HasNames()}
 	glance, err := s.glance(r.Context(), room)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
-	as.names = exchangeOf(w).grant.names()
+	as.names = exchangeOf(w).grant.HasNames()
 	v := newValidators(etagOf(glance, as), glance.AsOf)
 	if v.hold(r) {
 		return v.writeUnchanged(w)

@@ -7,16 +7,21 @@ import (
 	"sync"
 
 	"github.com/gorilla/mux"
+
+	"ppch/api/keys"
 )
 
 // handlerFunc answers a request, or returns why it can't; the adapter then makes that a problem document.
 type handlerFunc func(http.ResponseWriter, *http.Request) error
 
+// public is the scope of a route that needs no key.
+const public keys.Scope = 0
+
 // route is one row of the table of routes.
 type route struct {
 	method  string
 	path    string
-	needs   scope // of the key; public asks for none
+	needs   keys.Scope // of the key; public asks for none
 	handler handlerFunc
 }
 
@@ -25,16 +30,16 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		// The router tries one after the other, so what is asked most stands first.
-		{http.MethodGet, "/api/rooms/{room_name}/participants", scopeCount, s.getParticipants},
+		{http.MethodGet, "/api/rooms/{room_name}/participants", keys.ScopeCount, s.getParticipants},
 		{http.MethodGet, "/", public, s.getInfo},
-		{http.MethodGet, "/api/rooms", scopeCount, s.getRooms},
-		{http.MethodGet, "/api/rooms/{room_name}", scopeCount, s.getRoom},
-		{http.MethodGet, "/api/rooms/{room_name}/events", scopeEvents, s.getRoomEvents},
-		{http.MethodGet, "/api/events", scopeEvents, s.getEvents},
-		{http.MethodPost, "/api/events/ticket", scopeEvents, s.postTicket},
-		{http.MethodGet, "/api/stats", scopeCount, s.getStats},
-		{http.MethodGet, "/api/stats/history", scopeCount, s.getStatsHistory},
-		{http.MethodGet, "/api/wiring", scopeMetrics, s.getWiring},
+		{http.MethodGet, "/api/rooms", keys.ScopeCount, s.getRooms},
+		{http.MethodGet, "/api/rooms/{room_name}", keys.ScopeCount, s.getRoom},
+		{http.MethodGet, "/api/rooms/{room_name}/events", keys.ScopeEvents, s.getRoomEvents},
+		{http.MethodGet, "/api/events", keys.ScopeEvents, s.getEvents},
+		{http.MethodPost, "/api/events/ticket", keys.ScopeEvents, s.postTicket},
+		{http.MethodGet, "/api/stats", keys.ScopeCount, s.getStats},
+		{http.MethodGet, "/api/stats/history", keys.ScopeCount, s.getStatsHistory},
+		{http.MethodGet, "/api/wiring", keys.ScopeMetrics, s.getWiring},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -77,7 +78,7 @@ type Config struct {
 	ChainFile, KeyFile string
 
 	// Keys are those of clients.
-	Keys *Keyring
+	Keys *keys.Keyring
 
 	// Names makes a room's JID of what a client calls it.
 	Names *occupancy.Names
@@ -128,8 +129,7 @@ type Config struct {
 // Server serves the HTTP API.
 // Its methods are safe for concurrent use, but Run may be called only once.
 type Server struct {
-	keys      *Keyring
-	guessers  *guessers
+	keys      *keys.Keyring
 	names     *occupancy.Names
 	named     *lru.Cache[string, namedRoom] // what names has said
 	directory *occupancy.Directory
@@ -146,12 +146,12 @@ type Server struct {
 	unread    *budget
 	turns     turns
 	refusals  *sampler
-	cursors   *sealer
+	cursors   *keys.Sealer
 	hub       *hub
 	history   *history
-	tickets   tickets
+	tickets   keys.Tickets
 	streams   *streamCounts
-	requests  *shares
+	requests  *keys.Shares
 	gate      *gate
 	router    *mux.Router
 	listener  net.Listener
@@ -161,7 +161,7 @@ type Server struct {
 	scrape    http.Handler
 	drainFor  time.Duration
 
-	metricsNeed scope // of the key
+	metricsNeed keys.Scope // of the key
 	renewEvery  time.Duration
 }
 
@@ -188,7 +188,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cursors, err := newSealer(cfg.Secret, "cursors")
+	cursors, err := keys.NewSealer(cfg.Secret, "cursors")
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +196,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	guessers, err := newGuessers()
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	ticketSealer, err := newSealer(cfg.Secret, "ticket")
+	tickets, err := keys.NewTickets(cfg.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +206,6 @@ func New(cfg Config) (*Server, error) {
 	refusals := newSampler(cfg.Log)
 	s := &Server{
 		keys:      cfg.Keys,
-		guessers:  guessers,
 		names:     cfg.Names,
 		named:     named,
 		directory: cfg.Directory,
@@ -232,13 +227,13 @@ func New(cfg Config) (*Server, error) {
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
 		hub:       newHub(cfg.Directory, cfg.Names),
 		history:   newHistory(cfg.Directory),
-		tickets:   tickets{ticketSealer},
-		streams:   &streamCounts{open: newShares(streams)},
-		requests:  newShares(connections - streams),
+		tickets:   tickets,
+		streams:   &streamCounts{open: keys.NewShares(streams)},
+		requests:  keys.NewShares(connections - streams),
 		gate:      newGate(connections, cfg.TrustedProxies, cfg.Log, refusals),
 		drainFor:  drainTimeout,
 
-		metricsNeed: scopeMetrics,
+		metricsNeed: keys.ScopeMetrics,
 		renewEvery:  renewEvery,
 	}
 	if cfg.MetricsPublic {

@@ -15,6 +15,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -31,13 +32,13 @@ func TestNewRefuses(t *testing.T) {
 	})
 	t.Run("no domain", func(t *testing.T) {
 		for _, d := range []*occupancy.Directory{nil, occupancy.NewDirectory()} {
-			if _, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(api.KeyringConfig{Key: testKey}), Directory: d}); err == nil || !strings.HasPrefix(err.Error(), "api: no directory") {
+			if _, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: d}); err == nil || !strings.HasPrefix(err.Error(), "api: no directory") {
 				t.Errorf("got %v", err)
 			}
 		}
 	})
 	t.Run("a port that is taken", func(t *testing.T) {
-		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(api.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
+		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 			t.Errorf("got %v, want EADDRINUSE and the address", err)
 		}

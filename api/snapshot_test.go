@@ -22,7 +22,7 @@ func TestTheFirstRoomsOfASnapshotDoNotWaitForTheLast(t *testing.T) {
 	d.tell(deltas...)
 	s := prepare(t, telling(d.Directory))
 	defer func() { _ = s.CloseListener() }()
-	snapshot := s.Parts()
+	snapshot := s.Parts(testKey)
 	for _, encoded := range snapshot {
 		if encoded == 0 || encoded > rooms/4 {
 			t.Errorf("with the first part got %d of %d rooms encoded", encoded, rooms)

@@ -51,7 +51,7 @@ func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	if exchangeOf(w).grant.limited() {
+	if exchangeOf(w).grant.Limited() {
 		return errTotalsNotAllowed
 	}
 	view, err := s.newStatsView()

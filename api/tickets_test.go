@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/keys"
 )
 
 // ticket asks for a ticket.
@@ -87,15 +88,6 @@ func TestWhatOpensNoStream(t *testing.T) {
 	}
 }
 
-func TestTicketsEnd(t *testing.T) {
-	now := time.Now()
-	tickets := api.NewTickets(t, "a secret that all nodes share")
-	first, expires := tickets.Issue(testKey, now)
-	if !tickets.Good(first, expires.Add(-time.Nanosecond)) || tickets.Good(first, expires) {
-		t.Errorf("a ticket isn't good until %s", expires)
-	}
-}
-
 // However many tickets one client asks for, those of others stay good: no ticket takes the place of another.
 func TestTickets_NoNumberOfThemDisplacesAnother(t *testing.T) {
 	s := start(t)
@@ -117,7 +109,7 @@ func TestTickets_OpenStreamsOnEveryNodeAndAfterARestart(t *testing.T) {
 		t.Errorf("another node got %d %s", got.status, got.body)
 	}
 	start(t).do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
-	start(t, shared, func(cfg *api.Config) { cfg.Keys = keyring(api.KeyringConfig{Key: "another key of another node"}) }).
+	start(t, shared, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: "another key of another node"}) }).
 		do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
 }
 

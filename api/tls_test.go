@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ppch/api"
+	"ppch/api/keys"
 )
 
 // pair is a certificate for 127.0.0.1 and its key, as PEM.
@@ -306,7 +307,7 @@ func TestNewRefusesABadPair(t *testing.T) {
 		"the other half":      {KeyFile: good.key},
 		"the wrong way round": {ChainFile: good.key, KeyFile: good.chain},
 	} {
-		cfg.Addr, cfg.Keys, cfg.Directory = "127.0.0.1:0", keyring(api.KeyringConfig{Key: testKey}), healthyConnection().directory()
+		cfg.Addr, cfg.Keys, cfg.Directory = "127.0.0.1:0", keyring(keys.KeyringConfig{Key: testKey}), healthyConnection().directory()
 		if s, err := api.New(cfg); err == nil || !strings.HasPrefix(err.Error(), "api: TLS: ") {
 			t.Errorf("%s: got %v", name, err)
 			_ = s.CloseListener()

@@ -7,6 +7,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -42,10 +43,10 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		return g, nil
 	}
 	x, began := exchangeOf(w), time.Now()
-	if err := s.streams.enter(x.grant.key, s.keys.count()); err != nil {
+	if err := s.streams.enter(x.grant.Key, s.keys.Count()); err != nil {
 		return g, err
 	}
-	defer s.streams.leave(x.grant.key)
+	defer s.streams.leave(x.grant.Key)
 	s.endRequest(x)
 	defer func() { x.held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
@@ -57,7 +58,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	topic := s.hub.topics.follow(room.String())
 	defer topic.release()
 	for over := false; ; {
-		news, replaced := topic.next(), s.keys.replaced()
+		news, replaced := topic.next(), s.keys.Replaced()
 		if err := s.renew(x, room); err != nil {
 			return g, err
 		}
@@ -69,7 +70,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		if _, err := s.directory.Glance(room); err != nil {
 			again = time.After(askAgain)
 		}
-		if ends := x.grant.key.expires; !ends.IsZero() {
+		if ends := x.grant.Key.Expires(); !ends.IsZero() {
 			expired = time.After(time.Until(ends))
 		}
 		select {
@@ -90,11 +91,11 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 
 // renew looks what an exchange may be answered about a room from now on.
 func (s *Server) renew(x *exchange, room jid.JID) (err error) {
-	if x.grant, err = s.keys.renew(x.grant, time.Now()); err != nil {
+	if x.grant, err = s.keys.Renew(x.grant, time.Now()); err != nil {
 		return err
 	}
-	if !x.grant.sees(room) {
-		return errRoomNotAllowed
+	if !x.grant.Allows(room) {
+		return keys.ErrRoomNotAllowed
 	}
-	return x.grant.need(scopeCount)
+	return x.grant.Need(keys.ScopeCount)
 }

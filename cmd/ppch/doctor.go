@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ppch/api"
+	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/doctor"
 	"ppch/component/occupancy"
@@ -129,7 +129,7 @@ func (a *asking) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		Admins:     c.Admins,
 		Version:    version,
 	}
-	if _, err := api.NewKeyring(api.KeyringConfig{Key: cfg.Key, File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)}); err != nil {
+	if _, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.Key, File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)}); err != nil {
 		cfg.Errors = []string{fmt.Sprintf("PPCH_API_KEYS_FILE: %v", err)}
 	}
 	return cfg, nil

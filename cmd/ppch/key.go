@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ppch/api"
+	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/component/occupancy"
 )
@@ -24,7 +24,7 @@ func newKey(env config.Lookuper) *cobra.Command {
 
 // newKeyNew returns "ppch key new".
 func newKeyNew(env config.Lookuper) *cobra.Command {
-	var req api.KeyRequest
+	var req keys.Request
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a key for a client",
@@ -53,7 +53,7 @@ the service does, which watches MUC_DOMAIN.`,
 			if err != nil {
 				return err
 			}
-			key, line, err := api.NewKey(req, occupancy.NewNames(domains...))
+			key, line, err := keys.New(req, occupancy.NewNames(domains...))
 			if err != nil {
 				return fmt.Errorf("key new: %w", err)
 			}

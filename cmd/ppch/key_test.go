@@ -66,13 +66,13 @@ func TestKeyNewSaysWhatIsWrong(t *testing.T) {
 		{"", `required flag(s) "name", "scope" not set`},
 		{"--name a", `required flag(s) "scope" not set`},
 		{"--name a!b --scope all", "key new: name: wants letters, digits, dots, dashes and underscores, 64 at most"},
-		{"--name PPCH_API_KEY --scope all", "key new: name: the key that is set without a file is called so"},
+		{"--name PPCH_API_KEY --scope all", "key new: name: PPCH_API_KEY is reserved for the key that is set without a file"},
 		{"--name a --scope read", `key new: scope: there is no "read": use count, participants, events, metrics or all`},
 		{"--name a --scope all --room [x", "key new: room: a bracket has no partner; a tenant's room is [tenant]room"},
 		{"--name a --scope all --room x@example.com", "key new: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi"},
 		{"--name a --scope all --streams -1", `key new: streams: "-1" is not a number from 1 to 1000000`},
 		{"--name a --scope all --expires soon", `key new: expires: "soon" is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z`},
-		{"--name a --scope all --expires 2020-01-01", "key new: expires: that is over"},
+		{"--name a --scope all --expires 2020-01-01", "key new: expires: 2020-01-01 is in the past"},
 		{"--name a --scope all b", `unknown command "b" for "ppch key new"`},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -223,8 +223,8 @@ func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
 
 	t.Run("a bad file at start is a failure", func(t *testing.T) {
 		for text, want := range map[string]string{
-			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: api: keys file " + file + ":\n  line 1: word 1 is no field: ",
-			"# none\n":   "ppch: PPCH_API_KEYS_FILE: api: no key: without one nobody could ask\n",
+			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: keys: file " + file + ":\n  line 1: word 1 is no field: ",
+			"# none\n":   "ppch: PPCH_API_KEYS_FILE: keys: no API key is configured\n",
 		} {
 			write(t, text)
 			code, out, errs := execute(t, program, []string{"PPCH_API_KEYS_FILE=" + file, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0"})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ppch/api"
+	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/component"
 	"ppch/component/occupancy"
@@ -38,7 +39,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	}
 
 	names := occupancy.NewNames(cfg.MUCDomains...)
-	keys, err := api.NewKeyring(api.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Rate: cfg.RateLimit, Names: names, Log: log})
+	keyring, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Rate: cfg.RateLimit, Names: names, Log: log})
 	if err != nil {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
@@ -63,7 +64,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Addr:      cfg.Listen,
 		ChainFile: cfg.TLSCert,
 		KeyFile:   cfg.TLSKey,
-		Keys:      keys,
+		Keys:      keyring,
 		Names:     names,
 		Directory: directory,
 		Prosody:   xmpp,
@@ -104,7 +105,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
-	g.Go(func() error { return keys.Run(ctx, hangup) })
+	g.Go(func() error { return keyring.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {
 		defer stopXMPP()

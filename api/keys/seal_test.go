@@ -1,23 +1,42 @@
-package api_test
+package keys_test
 
 import (
 	"strings"
 	"testing"
 
-	"ppch/api"
+	"ppch/api/keys"
 )
+
+// sealer seals text.
+type sealer struct{ *keys.Sealer }
+
+func newSealer(t *testing.T, secret, purpose string) sealer {
+	t.Helper()
+	s, err := keys.NewSealer(secret, purpose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealer{s}
+}
+
+func (s sealer) seal(data string) string { return s.Seal([]byte(data)) }
+
+func (s sealer) open(text string) (data string, ok bool) {
+	plain, err := s.Open(text)
+	return string(plain), err == nil
+}
 
 func TestSealer_OpensWhatTheSameSecretAndPurposeSealed(t *testing.T) {
 	const secret, data = "a secret that all nodes share", "sort key \x00 room@muc.meet.jitsi"
-	sealer := api.NewSealer(t, secret, "cursor")
-	text := sealer.Seal(data)
+	seals := newSealer(t, secret, "cursor")
+	text := seals.seal(data)
 	if strings.Contains(text, "room") || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		t.Errorf("got %q, want a text that shows nothing and needs no escaping", text)
 	}
-	if again := sealer.Seal(data); again == text {
+	if again := seals.seal(data); again == text {
 		t.Errorf("got %q twice", text)
 	}
-	if got, ok := api.NewSealer(t, secret, "cursor").Open(text); !ok || got != data {
+	if got, ok := newSealer(t, secret, "cursor").open(text); !ok || got != data {
 		t.Errorf("another node got %q, %t want %q", got, ok, data)
 	}
 	last := text[len(text)-1:]
@@ -31,20 +50,20 @@ func TestSealer_OpensWhatTheSameSecretAndPurposeSealed(t *testing.T) {
 		"the nonce alone":  text[:32],
 		"nothing":          "",
 	} {
-		if got, ok := sealer.Open(other); ok {
+		if got, ok := seals.open(other); ok {
 			t.Errorf("%s: opens as %q", name, got)
 		}
 	}
-	for name, stranger := range map[string]api.Sealer{
-		"another secret":  api.NewSealer(t, "another secret", "cursor"),
-		"another purpose": api.NewSealer(t, secret, "ticket"),
-		"no secret":       api.NewSealer(t, "", "cursor"),
+	for name, stranger := range map[string]sealer{
+		"another secret":  newSealer(t, "another secret", "cursor"),
+		"another purpose": newSealer(t, secret, "ticket"),
+		"no secret":       newSealer(t, "", "cursor"),
 	} {
-		if _, ok := stranger.Open(text); ok {
+		if _, ok := stranger.open(text); ok {
 			t.Errorf("%s opens it", name)
 		}
 	}
-	if _, ok := api.NewSealer(t, "", "cursor").Open(api.NewSealer(t, "", "cursor").Seal(data)); ok {
+	if _, ok := newSealer(t, "", "cursor").open(newSealer(t, "", "cursor").seal(data)); ok {
 		t.Error("two sealers without a secret have the same one")
 	}
 }

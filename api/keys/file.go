@@ -1,4 +1,4 @@
-package api
+package keys
 
 import (
 	"encoding/hex"
@@ -13,7 +13,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxKeyProblems is how many problems of a file are told: one that is something else altogether has them in each line.
+// maxKeyProblems is how many problems of a file an error lists: a file of another kind has one in each line.
 const maxKeyProblems = 20
 
 // maxKeyStreams is the most that streams= may be, as it is of PPCH_MAX_STREAMS.
@@ -30,9 +30,9 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // empty lines, and those that begin with #, are skipped.
 // The keys that are known beforehand must not be among them.
 //
-// The error names each line that is wrong. It shows no value where somebody might have put the key itself.
-func parseKeys(text string, names *occupancy.Names, known ...*key) ([]*key, error) {
-	var keys []*key
+// The error names each line that is wrong. It shows no value in whose place the key itself might stand.
+func parseKeys(text string, names *occupancy.Names, known ...*Key) ([]*Key, error) {
+	var keys []*Key
 	var problems []string
 	where := map[any]string{} // where each name and each sum was seen
 	for _, k := range known {
@@ -47,7 +47,7 @@ func parseKeys(text string, names *occupancy.Names, known ...*key) ([]*key, erro
 		}
 		k, err := parseKey(line, names)
 		if err == nil {
-			err = unlike(where, k)
+			err = checkUnique(where, k)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("line %d: %v", n, err))
@@ -66,9 +66,9 @@ func parseKeys(text string, names *occupancy.Names, known ...*key) ([]*key, erro
 	return keys, nil
 }
 
-// unlike returns an error if another key has the name or the sum of k:
+// checkUnique returns an error if another key has the name or the sum of k:
 // the log couldn't tell the two apart, or one of them would decide for both.
-func unlike(where map[any]string, k *key) error {
+func checkUnique(where map[any]string, k *Key) error {
 	if other, ok := where[k.name]; ok {
 		return fmt.Errorf("name: %s has the same", other)
 	}
@@ -79,8 +79,8 @@ func unlike(where map[any]string, k *key) error {
 }
 
 // parseKey reads one line.
-func parseKey(line string, names *occupancy.Names) (*key, error) {
-	k := &key{}
+func parseKey(line string, names *occupancy.Names) (*Key, error) {
+	k := &Key{}
 	seen := map[string]bool{}
 	for i, word := range strings.Fields(line) {
 		field, value, ok := strings.Cut(word, "=")
@@ -104,7 +104,7 @@ func parseKey(line string, names *occupancy.Names) (*key, error) {
 }
 
 // set takes over the value of a field.
-func (k *key) set(field, value string, names *occupancy.Names) (err error) {
+func (k *Key) set(field, value string, names *occupancy.Names) (err error) {
 	switch field {
 	case "name":
 		k.name = value
@@ -119,7 +119,7 @@ func (k *key) set(field, value string, names *occupancy.Names) (err error) {
 		copy(k.sum[:], sum)
 	case "scope":
 		for word := range strings.SplitSeq(value, ",") {
-			s := scopeOf(word)
+			s := parseScope(word)
 			if s == 0 {
 				return fmt.Errorf("there is no %q: use count, participants, events, metrics or all", word)
 			}
@@ -156,7 +156,7 @@ func parseExpiry(value string) (time.Time, error) {
 }
 
 // line returns the line for k, which parseKey reads as k again.
-func (k *key) line(names *occupancy.Names) string {
+func (k *Key) line(names *occupancy.Names) string {
 	fields := []string{"name=" + k.name, "sha256=" + hex.EncodeToString(k.sum[:]), "scope=" + strings.Join(k.scopes.words(), ",")}
 	if k.rooms != nil {
 		var rooms []string

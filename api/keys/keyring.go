@@ -1,12 +1,12 @@
-package api
+package keys
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -21,13 +21,13 @@ const (
 	// ownKey is what the key that isn't from the file is called in logs. None in the file can have this name.
 	ownKey = "PPCH_API_KEY"
 
-	// shortestKey is how many characters a key has that nobody hits on.
+	// shortestKey is the least number of characters of a key that guessing doesn't find.
 	shortestKey = 16
 
 	// maxKeysFile is room for thousands of keys.
 	maxKeysFile = 1 << 20
 
-	// lookEvery is how often the file is looked at.
+	// lookEvery is how often Run reads the file.
 	lookEvery = 2 * time.Second
 )
 
@@ -51,34 +51,39 @@ type KeyringConfig struct {
 
 // Keyring holds the API keys, none of them in clear. It is safe for concurrent use, but Run may be called only once.
 type Keyring struct {
-	own   *key // nil if there is none; what counts is a copy of it
+	own   *Key // nil if there is none; what counts is a copy of it
 	file  string
 	rate  int
 	names *occupancy.Names
 	log   *slog.Logger
+	wrong *wrongKeyLimiter
 
-	// keys is never changed, only replaced, so that looking a key up waits for nobody.
+	// keys is never changed, only replaced, so that Find never waits.
 	keys atomic.Pointer[keySet]
 
-	// seen is what the file was when it was last heeded, taken when its keys came to count, and next what it may be about to become.
+	// seen is what the file was when it was last read, taken when its keys came to count, and next what it may be about to become.
 	// They belong to Run.
 	seen, taken, next keysFile
 }
 
 // keySet is the keys that count at one time.
 type keySet struct {
-	bySum    map[keySum]*key
+	bySum    map[Sum]*Key
 	replaced chan struct{} // closed once others count
 }
 
 // NewKeyring returns the Keyring for cfg, or an error that names each line of the file that is wrong.
 func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
-	k := &Keyring{file: cfg.File, rate: cfg.Rate, names: cfg.Names, log: cfg.Log}
+	wrong, err := newWrongKeyLimiter()
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	k := &Keyring{file: cfg.File, rate: cfg.Rate, names: cfg.Names, log: cfg.Log, wrong: wrong}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Key != "" {
-		k.own = &key{name: ownKey, sum: sumOf(cfg.Key), scopes: scopeOf("all"), guessable: len(cfg.Key) < shortestKey}
+		k.own = &Key{name: ownKey, sum: SumOf(cfg.Key), scopes: parseScope("all"), guessable: len(cfg.Key) < shortestKey}
 	}
 	k.keys.Store(&keySet{replaced: make(chan struct{})})
 	if k.file != "" {
@@ -87,43 +92,55 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if err := k.take(k.seen); err != nil {
 		return nil, err
 	}
-	if k.count() == 0 {
-		return nil, errors.New("api: no key: without one nobody could ask")
+	if k.Count() == 0 {
+		return nil, errors.New("keys: no API key is configured")
 	}
 	return k, nil
 }
 
-// sumOf returns the sum of a key as a client sends it.
-func sumOf(text string) keySum {
-	var b [64]byte // so that a key of usual length isn't copied to the heap
-	return sha256.Sum256(append(b[:0], text...))
-}
+// Find returns the key with the given sum, or nil.
+// Its duration reveals nothing about any key: a client can't choose the sum, and knows none that is similar.
+func (k *Keyring) Find(sum Sum) *Key { return k.keys.Load().bySum[sum] }
 
-// find returns the key with the given sum, or nil.
-// How long that takes tells nothing of any key: who asks can't choose the sum, and knows none that is near.
-func (k *Keyring) find(sum keySum) *key { return k.keys.Load().bySum[sum] }
+// Count returns how many keys there are.
+func (k *Keyring) Count() int { return len(k.keys.Load().bySum) }
 
-// count returns how many keys there are.
-func (k *Keyring) count() int { return len(k.keys.Load().bySum) }
+// Replaced returns a channel that is closed when other keys count than at the time of this call.
+func (k *Keyring) Replaced() <-chan struct{} { return k.keys.Load().replaced }
 
-// replaced returns a channel that is closed when other keys count than at the time of this call.
-func (k *Keyring) replaced() <-chan struct{} { return k.keys.Load().replaced }
-
-// renew returns what a grant allows now, or an error if its key is good for nothing any more.
-// An answer that lasts asks for this from time to time: the key may have been withdrawn, have expired, or be good for other things.
-func (k *Keyring) renew(g grant, now time.Time) (grant, error) {
-	found := k.find(g.key.sum)
+// Renew returns what the key of a grant allows now, or an error if the key was withdrawn or has expired.
+func (k *Keyring) Renew(g Grant, now time.Time) (Grant, error) {
+	found := k.Find(g.Key.sum)
 	if found == nil {
-		return grant{}, errWrongKey
+		return Grant{}, ErrWrongKey
 	}
-	return grant{found}, found.expired(now)
+	return Grant{found}, found.Valid(now)
 }
 
-// Run heeds the file until ctx ends, and returns nil: at once with each value from reload, whatever that is,
+// Identify returns the key that a client at an address has sent. The error is [ErrWrongKey] or a [*RateLimitError].
+//
+// An address that has sent too many wrong keys must wait before it may try another.
+// A key that is too long to be guessed passes even so: otherwise one client with an old key would lock out all clients
+// of its address, such as those behind the same reverse proxy.
+func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
+	found := k.Find(SumOf(text))
+	switch {
+	case found == nil:
+		if limiter := k.wrong.of(from); !limiter.Allow() {
+			return nil, exceeded(limiter, PolicyWrongKeys)
+		}
+		return nil, ErrWrongKey
+	case found.guessable && k.wrong.blocked(from):
+		return nil, exceeded(k.wrong.of(from), PolicyWrongKeys)
+	}
+	return found, nil
+}
+
+// Run follows the file until ctx ends, and returns nil. It reads the file at once with each value from reload,
 // and otherwise when the file has changed.
 //
-// It looks at what the file holds, every two seconds, rather than wait for the file system to tell of changes:
-// editors rename, Kubernetes swaps folders beneath symbolic links, and network file systems tell nothing.
+// It reads the file every two seconds, rather than wait for the file system to report changes:
+// editors rename, Kubernetes swaps folders beneath symbolic links, and network file systems report nothing.
 // A change counts once it was seen twice, lest a file is read while it is being written.
 func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if k.file == "" {
@@ -132,18 +149,18 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
-		told := false
+		asked := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-reload:
-			told = true
+			asked = true
 		case <-look.C:
 		}
 		now := readKeysFile(k.file)
 		settled := now == k.next
 		k.next = now
-		if !told && (now == k.seen || !settled) {
+		if !asked && (now == k.seen || !settled) {
 			continue
 		}
 		k.seen = now
@@ -155,29 +172,29 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
 			continue
 		}
-		k.log.Info("keys read", "file", k.file, "keys", k.count())
+		k.log.Info("keys read", "file", k.file, "keys", k.Count())
 	}
 }
 
 // take makes the keys of f those that count, and our own. With an error everything stays as it was.
 func (k *Keyring) take(f keysFile) error {
 	if f.fault != "" {
-		return fmt.Errorf("api: keys file: %s", f.fault)
+		return fmt.Errorf("keys: file: %s", f.fault)
 	}
-	var known []*key
+	var known []*Key
 	if k.own != nil {
 		own := *k.own // requests may be reading the one from before
-		known = []*key{&own}
+		known = []*Key{&own}
 	}
 	keys, err := parseKeys(f.text, k.names, known...)
 	if err != nil {
-		return fmt.Errorf("api: keys file %s:\n  %w", k.file, err)
+		return fmt.Errorf("keys: file %s:\n  %w", k.file, err)
 	}
 	before := k.keys.Load()
-	now := &keySet{bySum: map[keySum]*key{}, replaced: make(chan struct{})}
+	now := &keySet{bySum: map[Sum]*Key{}, replaced: make(chan struct{})}
 	for _, key := range append(known, keys...) {
 		if old := before.bySum[key.sum]; old != nil {
-			key.limiter = old.limiter // whoever is being held off stays so, whatever else has changed
+			key.limiter = old.limiter // a key that has used up its quota doesn't get a new one
 		} else if k.rate > 0 {
 			key.limiter = rate.NewLimiter(rate.Limit(k.rate), 2*k.rate)
 		}
@@ -209,14 +226,14 @@ func (f keysFile) cutOff(before keysFile) error {
 	case f.fault != "" || !strings.HasSuffix(before.text, "\n"):
 		return nil
 	case f.text == "":
-		return errors.New("api: keys file: it is empty, and may have been cut off, as by a full disk: to withdraw all keys, leave a line with a # in it")
+		return errors.New("keys: file: it is empty, and may have been cut off, as by a full disk: to withdraw all keys, leave a line with a # in it")
 	case !strings.HasSuffix(f.text, "\n"):
-		return errors.New("api: keys file: its last line has no end, unlike before, and may have been cut off, as by a full disk: end it with a line break")
+		return errors.New("keys: file: its last line has no end, unlike before, and may have been cut off, as by a full disk: end it with a line break")
 	}
 	return nil
 }
 
-// readKeysFile reads a file, whatever it is: it never blocks on a pipe, nor reads more than maxKeysFile.
+// readKeysFile reads a file of any kind: it never blocks on a pipe, nor reads more than maxKeysFile.
 func readKeysFile(path string) keysFile {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -1,4 +1,4 @@
-package api_test
+package keys_test
 
 import (
 	"fmt"
@@ -9,24 +9,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ppch/api"
+	"ppch/api/keys"
 )
 
-// loadKeys returns what a service says of a file of keys when it starts.
+// loadKeys returns the error of a Keyring with that file of keys.
 func loadKeys(t *testing.T, text string) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := api.NewKeyring(api.KeyringConfig{Key: testKey, File: path, Names: names})
-	if err != nil && !strings.HasPrefix(err.Error(), "api: keys file "+path+":\n  ") {
+	_, err := keys.NewKeyring(keys.KeyringConfig{Key: testKey, File: path, Names: names})
+	if err != nil && !strings.HasPrefix(err.Error(), "keys: file "+path+":\n  ") {
 		t.Errorf("got %v want the file named", err)
 	}
 	return err
 }
 
-func TestEachBadLineIsToldInWords(t *testing.T) {
+func TestFile_NamesEachBadLine(t *testing.T) {
 	const (
 		sum        = "sha256=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 		good       = "name=a scope=count " + sum
@@ -104,16 +104,16 @@ func TestEachBadLineIsToldInWords(t *testing.T) {
 	}
 }
 
-// bad returns what is told of the first n lines of something else altogether.
+// bad returns the problems of the first n lines of a file of another kind.
 func bad(n int) string {
-	var told []string
+	var problems []string
 	for i := range n {
-		told = append(told, fmt.Sprintf("line %d: word 1 is no field: there are name=, sha256=, scope=, room=, streams=, expires=", i+1))
+		problems = append(problems, fmt.Sprintf("line %d: word 1 is no field: there are name=, sha256=, scope=, room=, streams=, expires=", i+1))
 	}
-	return strings.Join(told, "\n  ")
+	return strings.Join(problems, "\n  ")
 }
 
-func TestAFileMayLookLikeThis(t *testing.T) {
+func TestFile_AcceptsItsVariants(t *testing.T) {
 	line := strings.TrimSpace(lineFor("k", "name=a.b-C_9 scope=count,events expires=2027-12-31T18:00:00.5+01:00 room=Planning,acme/*,[x]*,*@breakout.meet.jitsi"))
 	for name, text := range map[string]string{
 		"one line":                      line,
@@ -136,17 +136,17 @@ func TestAFileMayLookLikeThis(t *testing.T) {
 	}
 }
 
-func TestWithoutAnyKeyThereIsNoService(t *testing.T) {
+func TestKeyring_NeedsAKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	for name, cfg := range map[string]api.KeyringConfig{"nothing at all": {}, "a file without keys": {File: path, Names: names}} {
+	for name, cfg := range map[string]keys.KeyringConfig{"nothing at all": {}, "a file without keys": {File: path, Names: names}} {
 		if err := os.WriteFile(path, []byte("# none yet\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := api.NewKeyring(cfg); err == nil || err.Error() != "api: no key: without one nobody could ask" {
+		if _, err := keys.NewKeyring(cfg); err == nil || err.Error() != "keys: no API key is configured" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := api.NewKeyring(api.KeyringConfig{Key: testKey, File: path + "x", Names: names}); err == nil || err.Error() != "api: keys file: stat "+path+"x: no such file or directory" {
+	if _, err := keys.NewKeyring(keys.KeyringConfig{Key: testKey, File: path + "x", Names: names}); err == nil || err.Error() != "keys: file: stat "+path+"x: no such file or directory" {
 		t.Errorf("no file: got %v", err)
 	}
 }
@@ -164,7 +164,7 @@ func FuzzKeys(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		lines, err := api.Rewrite(text, names)
+		lines, err := keys.Rewrite(text, names)
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n  ") {
 				var n int
@@ -174,7 +174,7 @@ func FuzzKeys(f *testing.F) {
 			}
 			return
 		}
-		again, err := api.Rewrite(strings.Join(lines, "\n"), names)
+		again, err := keys.Rewrite(strings.Join(lines, "\n"), names)
 		if diff := cmp.Diff(lines, again); err != nil || diff != "" {
 			t.Errorf("%q, written and read again, differs: %v %s", text, err, diff)
 		}

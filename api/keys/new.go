@@ -1,4 +1,4 @@
-package api
+package keys
 
 import (
 	"crypto/rand"
@@ -11,8 +11,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// KeyRequest is what a new key is to be good for.
-type KeyRequest struct {
+// Request is what a new key may be used for.
+type Request struct {
 	Name    string
 	Scopes  []string
 	Rooms   []string // as people write rooms, see README; none is every room
@@ -20,11 +20,11 @@ type KeyRequest struct {
 	Expires string   // the last day, or the moment; "" is never
 }
 
-// NewKey returns a new key and the line for the file of keys that makes it count, which has only the key's sum.
+// New returns a new key and the line for the file of keys that makes it count, which has only the key's sum.
 // The key has 130 random bits, behind letters by which programs that look for leaked secrets can tell what it is.
-func NewKey(req KeyRequest, names *occupancy.Names) (text, line string, err error) {
+func New(req Request, names *occupancy.Names) (text, line string, err error) {
 	text = "ppch_" + rand.Text()
-	k := &key{sum: sumOf(text)}
+	k := &Key{sum: SumOf(text)}
 	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}}
 	if req.Streams != 0 {
 		fields = append(fields, [2]string{"streams", strconv.Itoa(req.Streams)})
@@ -46,9 +46,9 @@ func NewKey(req KeyRequest, names *occupancy.Names) (text, line string, err erro
 	}
 	switch {
 	case k.name == ownKey:
-		return "", "", errors.New("name: the key that is set without a file is called so")
+		return "", "", errors.New("name: " + ownKey + " is reserved for the key that is set without a file")
 	case !k.expires.IsZero() && k.expires.Before(time.Now()):
-		return "", "", errors.New("expires: that is over")
+		return "", "", errors.New("expires: " + req.Expires + " is in the past")
 	}
 	return text, k.line(names), nil
 }

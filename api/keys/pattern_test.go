@@ -1,8 +1,6 @@
-package api_test
+package keys_test
 
 import (
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +8,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
-	"ppch/api"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -20,51 +18,41 @@ var twoJitsis = occupancy.NewNames(mainDomain, breakoutDomain, secondDomain)
 // secondDomain is the MUC domain of another Jitsi.
 var secondDomain = jid.MustParse("conference.b.example")
 
-// opens makes rooms all that there are on a domain.
-func opens(d *occupancy.Directory, domain jid.JID, rooms ...string) {
-	var deltas []occupancy.Delta
-	for _, room := range rooms {
-		deltas = append(deltas, occupancy.Delta{Room: room + "@" + domain.String(), New: true})
-	}
-	d.Begin(domain, occupancy.Trust{})
-	if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Deltas: deltas}, now); err != nil {
-		panic(err)
-	}
-}
-
-// keysFor returns a service that has a key for each of some rooms, as people write them, and those keys.
-func keysFor(t *testing.T, rooms ...string) (*service, map[string]string) {
+// grantsFor returns the grant of a key for each of some rooms, as people write them.
+func grantsFor(t *testing.T, rooms ...string) map[string]keys.Grant {
 	t.Helper()
-	keys, lines := map[string]string{}, ""
+	texts, lines := map[string]string{}, ""
 	for i, room := range rooms {
-		key, line, err := api.NewKey(api.KeyRequest{Name: "key" + strings.Repeat("i", i), Scopes: []string{"all"}, Rooms: []string{room}}, twoJitsis)
+		text, line, err := keys.New(keys.Request{Name: "key" + strings.Repeat("i", i), Scopes: []string{"all"}, Rooms: []string{room}}, twoJitsis)
 		if err != nil {
 			t.Fatalf("%q: %v", room, err)
 		}
-		keys[room], lines = key, lines+line+"\n"
+		texts[room], lines = text, lines+line+"\n"
 	}
 	file := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := occupancy.NewDirectory(mainDomain, breakoutDomain, secondDomain)
-	for _, domain := range []jid.JID{mainDomain, breakoutDomain, secondDomain} {
-		opens(d, domain)
+	ring := keyring(t, keys.KeyringConfig{File: file, Names: twoJitsis})
+	grants := map[string]keys.Grant{}
+	for room, text := range texts {
+		grants[room] = keys.Grant{Key: ring.Find(keys.SumOf(text))}
 	}
-	return start(t, both(told(d), func(cfg *api.Config) {
-		cfg.Names = twoJitsis
-		cfg.Keys = keyring(api.KeyringConfig{File: file, Names: twoJitsis})
-	})), keys
+	return grants
 }
 
-// admits reports whether a room may be asked for with a key.
-func (s *service) admits(t *testing.T, key, room string) bool {
+// allows reports whether a grant includes a room, as a request writes it.
+func allows(t *testing.T, g keys.Grant, room string) bool {
 	t.Helper()
-	got := s.do(ask{target: "/api/rooms/" + url.PathEscape(room) + "/participants", header: http.Header{"X-Api-Key": {key}}})
-	if got.status != http.StatusOK {
-		got.wantProblem(t, http.StatusForbidden, "room-not-allowed")
+	j, err := twoJitsis.Room(room)
+	if err != nil {
+		t.Fatalf("%q: %v", room, err)
 	}
-	return got.status == http.StatusOK
+	allowed := g.Allows(j)
+	if g.AllowsAddress(j.String()) != allowed {
+		t.Errorf("%q: Allows is %t, AllowsAddress is not", room, allowed)
+	}
+	return allowed
 }
 
 // TestRoomPattern_AdmitsOneRoomByAnySpelling has a key for each way to write each room, and asks by each of them.
@@ -91,12 +79,12 @@ func TestRoomPattern_AdmitsOneRoomByAnySpelling(t *testing.T) {
 	for _, room := range spellings {
 		all = append(all, room...)
 	}
-	s, keys := keysFor(t, all...)
+	grants := grantsFor(t, all...)
 	for i, room := range spellings {
 		for _, limit := range room {
 			for j, other := range spellings {
 				for _, asked := range other {
-					if got := s.admits(t, keys[limit], asked); got != (i == j) {
+					if got := allows(t, grants[limit], asked); got != (i == j) {
 						t.Errorf("the key for %q admits %q: got %t want %t", limit, asked, got, i == j)
 					}
 				}
@@ -120,14 +108,14 @@ func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
 		{"a%2A*", []string{"a%2Ab", "a%2a"}, []string{"ab", "a"}},
 		{"a+*@muc.meet.jitsi", []string{"a+b@muc.meet.jitsi"}, []string{"a+b", "a%2Bb"}},
 	} {
-		s, keys := keysFor(t, c.pattern)
+		grants := grantsFor(t, c.pattern)
 		for _, room := range c.admits {
-			if !s.admits(t, keys[c.pattern], room) {
+			if !allows(t, grants[c.pattern], room) {
 				t.Errorf("the key for %q keeps %q out", c.pattern, room)
 			}
 		}
 		for _, room := range c.keeps {
-			if s.admits(t, keys[c.pattern], room) {
+			if allows(t, grants[c.pattern], room) {
 				t.Errorf("the key for %q admits %q", c.pattern, room)
 			}
 		}
@@ -135,7 +123,7 @@ func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
 }
 
 func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
-	_, _, err := api.NewKey(api.KeyRequest{Name: "a", Scopes: []string{"all"}, Rooms: []string{"a,b@muc.meet.jitsi"}}, twoJitsis)
+	_, _, err := keys.New(keys.Request{Name: "a", Scopes: []string{"all"}, Rooms: []string{"a,b@muc.meet.jitsi"}}, twoJitsis)
 	if err == nil || !strings.Contains(err.Error(), "a comma separates rooms") {
 		t.Errorf("got %v, but the line would be one of two rooms", err)
 	}

@@ -1,4 +1,4 @@
-package api
+package keys
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func (p roomPattern) matches(local, domain string) bool {
 // It is a letter that can't be part of a percent-escape, and that normalization leaves alone after any other.
 const end = "x"
 
-// parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for whatever may follow:
+// parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for any continuation:
 // Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. Without a domain it is the main one.
 // It is read as requests are, so that a key is good for a room by whichever name that is asked for.
 func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, error) {

@@ -1,0 +1,104 @@
+package keys
+
+import (
+	"slices"
+	"strings"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Scope is a set of things that a key may be used for.
+type Scope uint8
+
+const (
+	ScopeCount        Scope = 1 << iota // numbers, without a name
+	ScopeParticipants                   // the names of people, and everything else about each of them
+	ScopeEvents                         // changes as they happen
+	ScopeMetrics                        // metrics and diagnostics of the service
+)
+
+// scopeWords are the scopes as people write them.
+// A client that may read names may count them, so participants includes count.
+var scopeWords = []struct {
+	word  string
+	means Scope
+}{
+	{"count", ScopeCount},
+	{"participants", ScopeParticipants | ScopeCount},
+	{"events", ScopeEvents},
+	{"metrics", ScopeMetrics},
+	{"all", ScopeCount | ScopeParticipants | ScopeEvents | ScopeMetrics},
+}
+
+// parseScope returns the scope for a word, or 0 for an unknown word.
+func parseScope(word string) Scope {
+	for _, s := range scopeWords {
+		if s.word == word {
+			return s.means
+		}
+	}
+	return 0
+}
+
+// words returns the fewest words that mean s together.
+func (s Scope) words() (words []string) {
+	var covered Scope
+	for _, w := range slices.Backward(scopeWords) {
+		if w.means&s == w.means && w.means&covered != w.means {
+			words = append(words, w.word)
+			covered |= w.means
+		}
+	}
+	slices.Reverse(words)
+	return words
+}
+
+// String returns the word for the smallest scope that includes s.
+func (s Scope) String() string {
+	for _, w := range scopeWords {
+		if w.means&s == s {
+			return w.word
+		}
+	}
+	return ""
+}
+
+// Grant is what a request may see, as its key decides. The zero Grant, of a request without a key, allows nothing.
+//
+// It is the state at the beginning of a request; a long answer calls [Keyring.Renew] from time to time.
+type Grant struct{ Key *Key }
+
+// Has reports whether the grant includes all of the needed scopes.
+func (g Grant) Has(needed Scope) bool { return g.Key != nil && g.Key.scopes&needed == needed }
+
+// Need returns a [*ScopeError] if the grant lacks some of the needed scopes.
+func (g Grant) Need(needed Scope) error {
+	if g.Has(needed) {
+		return nil
+	}
+	return &ScopeError{Missing: needed}
+}
+
+// HasNames reports whether answers may contain people's names, and everything else about each of them.
+func (g Grant) HasNames() bool { return g.Has(ScopeParticipants) }
+
+// Limited reports whether the grant includes only some rooms.
+func (g Grant) Limited() bool { return g.Key == nil || g.Key.rooms != nil }
+
+// Allows reports whether the grant includes a room, given by its bare JID.
+func (g Grant) Allows(room jid.JID) bool {
+	return !g.Limited() || g.matches(room.Localpart(), room.Domainpart())
+}
+
+// AllowsAddress is Allows for a room whose JID is given as text.
+func (g Grant) AllowsAddress(room string) bool {
+	if !g.Limited() {
+		return true
+	}
+	local, domain, _ := strings.Cut(room, "@")
+	return g.matches(local, domain)
+}
+
+func (g Grant) matches(local, domain string) bool {
+	return g.Key != nil && slices.ContainsFunc(g.Key.rooms, func(p roomPattern) bool { return p.matches(local, domain) })
+}
