@@ -14,14 +14,14 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// newCast returns "ppch-demo cast", which brings people to a Prosody that somebody else runs.
+// newCast returns "ppch-demo cast", which simulates people on an existing Prosody.
 func newCast() *cobra.Command {
 	var prosody, base, password string
 	cmd := &cobra.Command{
 		Use:   "cast --prosody HOST:PORT",
-		Short: "Let people come and go on a Prosody that runs elsewhere",
-		Long: `Let people come and go on a Prosody that runs elsewhere, laid out as Jitsi's.
-It is for the containers of the demo, never for a Jitsi that people use.`,
+		Short: "Simulate people on a Prosody that runs elsewhere",
+		Long: `Simulate people on a Prosody that runs elsewhere, configured like Jitsi's.
+It is for the containers of the demo, never for a Jitsi in use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			srv, err := prosodytest.Attach(prosody, "", prosodytest.Options{Base: base, Accounts: map[string]string{
@@ -33,16 +33,16 @@ It is for the containers of the demo, never for a Jitsi that people use.`,
 			return perform(cmd.Context(), srv, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&prosody, "prosody", "", "where clients connect, such as prosody:5222")
-	cmd.Flags().StringVar(&password, "password", "demo", "that of the accounts focus and recorder there")
+	cmd.Flags().StringVar(&prosody, "prosody", "", "address for clients, such as prosody:5222")
+	cmd.Flags().StringVar(&password, "password", "demo", "password of the accounts focus and recorder")
 	cmd.Flags().StringVar(&base, "domain", "meet.jitsi", "Jitsi's domain")
 	if err := cmd.MarkFlagRequired("prosody"); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the flag exists
 	}
 	return cmd
 }
 
-// perform lasts until ctx ends.
+// perform simulates people until ctx ends.
 func perform(ctx context.Context, srv *prosodytest.Server, out io.Writer) error {
 	if err := awaitListening(ctx, srv.ClientAddr()); err != nil {
 		return ended(ctx, err)
@@ -60,9 +60,9 @@ func perform(ctx context.Context, srv *prosodytest.Server, out io.Writer) error 
 			select {
 			case <-ctx.Done():
 				return nil
-			case m := <-people.moved:
+			case m := <-people.moves:
 				verb := "leaves"
-				if m.came {
+				if m.joined {
 					verb = "joins"
 				}
 				fmt.Fprintln(out, m.who, verb, m.room.name)
@@ -72,7 +72,7 @@ func perform(ctx context.Context, srv *prosodytest.Server, out io.Writer) error 
 	return ended(ctx, g.Wait())
 }
 
-// awaitListening waits for a Prosody that is being started at the same time.
+// awaitListening waits until Prosody, which starts at the same time, accepts connections.
 func awaitListening(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("nothing listens at "+addr))
 	defer cancel()

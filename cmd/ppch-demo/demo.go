@@ -15,24 +15,24 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// demoKey is the same every time, so that README's commands work as they stand. It opens nothing but the demo, on loopback.
+// demoKey is fixed, so that README's commands work unchanged. It protects only the demo, on loopback.
 const demoKey = "demo-demo-demo-demo"
 
-// demo is what the flags say.
+// demo has the values of the flags.
 type demo struct {
 	out    io.Writer
-	ppch   string        // the program under show
+	ppch   string        // path of the program
 	port   int           // 0 for any
-	lasts  time.Duration // 0 for until stopped
-	strict bool          // the port must be had
-	debian bool          // Prosody's configuration has what Debian's Jitsi packages write, and no more
+	lasts  time.Duration // 0: until stopped
+	strict bool          // fail if the port is taken
+	debian bool          // configure Prosody like Debian's Jitsi packages
 }
 
 func newCommand() *cobra.Command {
 	d := demo{}
 	cmd := &cobra.Command{
 		Use:   "ppch-demo",
-		Short: "Show PPCH at work on a real Prosody with real rooms",
+		Short: "Show PPCH at work on a real Prosody",
 		Example: `  ppch-demo
   ppch-demo --for 20s
   ppch-demo --port 9000`,
@@ -48,15 +48,15 @@ func newCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(newCast())
-	cmd.Flags().DurationVar(&d.lasts, "for", 0, "end by itself after this time, such as 20s; 0 lasts until Ctrl-C")
-	cmd.Flags().IntVar(&d.port, "port", 8890, "where the service listens; unless given, any free port will do when this one is taken")
-	cmd.Flags().BoolVar(&d.debian, "debian", false, "configure Prosody as Debian's Jitsi packages do, which don't name recorders")
-	cmd.Flags().StringVar(&d.ppch, "ppch", besideMe("ppch"), "the service's program")
+	cmd.Flags().DurationVar(&d.lasts, "for", 0, "end after this time, such as 20s; 0 runs until Ctrl-C")
+	cmd.Flags().IntVar(&d.port, "port", 8890, "port of the service; if the default is taken, any free port")
+	cmd.Flags().BoolVar(&d.debian, "debian", false, "configure Prosody like Debian's Jitsi packages, which set no recorder prefixes")
+	cmd.Flags().StringVar(&d.ppch, "ppch", nextToMe("ppch"), "path of the service's program")
 	return cmd
 }
 
-// besideMe returns the path of a program in the folder of this one.
-func besideMe(name string) string {
+// nextToMe returns the path of a program in the folder of this one.
+func nextToMe(name string) string {
 	me, err := os.Executable()
 	if err != nil {
 		return name
@@ -64,7 +64,7 @@ func besideMe(name string) string {
 	return filepath.Join(filepath.Dir(me), name)
 }
 
-// run lasts until ctx ends or the time is over, which both are a good end.
+// run runs the demo until ctx ends or the time is up; both return nil.
 func (d demo) run(ctx context.Context) (err error) {
 	if d.lasts > 0 {
 		var stop context.CancelFunc
@@ -79,7 +79,7 @@ func (d demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
-	fmt.Fprintf(d.out, "Prosody %s is up, with rooms as Jitsi Meet has them.\n", srv.Version())
+	fmt.Fprintf(d.out, "Prosody %s is up, with rooms as in Jitsi Meet.\n", srv.Version())
 
 	s, err := d.startService(ctx, srv)
 	if err != nil {
@@ -99,14 +99,14 @@ func (d demo) run(ctx context.Context) (err error) {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return people.comeAndGo(ctx) })
-	g.Go(func() error { return t.follow(ctx, people.moved) })
+	g.Go(func() error { return t.follow(ctx, people.moves) })
 	g.Go(func() error { return s.watch(ctx) })
 	err = ended(ctx, g.Wait())
-	fmt.Fprintln(d.out, "\nThe demo is over: service and Prosody are being stopped.")
+	fmt.Fprintln(d.out, "\nThe demo is over; stopping the service and Prosody.")
 	return err
 }
 
-// ended turns an error that the end of the demo caused into none.
+// ended drops an error that the end of the demo caused.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
+func TestDemo_ShowsRealRooms(t *testing.T) {
 	t.Parallel()
-	prosodytest.New(t, prosodytest.Options{}) // skips, or fails, where there is no Prosody
+	prosodytest.New(t, prosodytest.Options{}) // skips, or fails, without Prosody
 	dir := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -25,7 +25,7 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 		`"room_name":"Planning","exists":true,"participant_count":4,"has_participants":true,"participants":["Ada","Grace","Linus","+49 30 123456"]`,
 		`"source":"module","exact":true`,
 		`"room_jid":"[acme]stand%20up@muc.meet.jitsi"`,
-		`"room_name":"Nobody here","exists":false`,
+		`"room_name":"Empty room","exists":false`,
 		`"prosody_status":"ok"`,
 		"/dashboard/ (the key is demo-demo-demo-demo)",
 		"/docs",
@@ -38,8 +38,8 @@ func TestTheDemoAnswersQuestionsAboutRealRoomsAndEndsByItself(t *testing.T) {
 	}
 }
 
-// Debian's packages leave recorder_prefixes unset, so Jitsi's own default has to separate the recorder from people.
-func TestDemo_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
+// Debian's packages don't set recorder_prefixes, so Jitsi's default identifies the recorder.
+func TestDemo_JitsiDefaultRecorderIsNotCounted(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})
 	dir := t.TempDir()
@@ -52,7 +52,7 @@ func TestDemo_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	}
 }
 
-func TestADemoThatCantRunSaysWhy(t *testing.T) {
+func TestDemo_Errors(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})
 	for want, args := range map[string][]string{

@@ -18,10 +18,10 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// typed is a command in a document, with the output shown there.
+// typed is a command in a document with its output.
 type typed struct{ command, output string }
 
-// consoles returns the shell commands in a document, in order. A console without a shell's prompt is of another program.
+// consoles returns the shell commands in a document, in order. A console without a prompt belongs to another program.
 func consoles(t *testing.T, document string) (all []typed) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", document))
@@ -41,11 +41,11 @@ func consoles(t *testing.T, document string) (all []typed) {
 	return all
 }
 
-// random is what differs each time a key is made.
+// random matches what differs in each new key.
 var random = regexp.MustCompile(`ppch_[A-Z2-7]{26}|sha256=[0-9a-f]{64}`)
 
-// shape returns what must be the same of an output whoever is in the rooms at the time:
-// of JSON its fields and values except numbers and what lists have in them, of other text everything that isn't random.
+// shape returns the part of an output that does not depend on the people in the rooms: the fields and values of JSON, except
+// numbers and list items, and of other text everything that isn't random.
 func shape(output string) any {
 	var values []any
 	for d := json.NewDecoder(strings.NewReader(output)); ; {
@@ -66,7 +66,7 @@ func shapeOf(v any) any {
 	case float64:
 		return "a number"
 	case []any:
-		// People come and go, so that a list may be longer or shorter, but none gets empty or the other way round.
+		// People come and go, so a list grows and shrinks, but never becomes empty.
 		kinds := map[string]bool{}
 		for _, e := range v {
 			if s, ok := e.(string); ok && s != "" {
@@ -83,8 +83,8 @@ func shapeOf(v any) any {
 	return v
 }
 
-// The commands in the documents print what is shown there, while the demo runs with the documented key in its file.
-func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
+// Each command in the documents prints what is shown there, while the demo runs with the documented keys file.
+func TestReadme_CommandsPrintWhatIsShown(t *testing.T) {
 	t.Parallel()
 	prosodytest.New(t, prosodytest.Options{})
 	prosodytest.Installed(t, "curl")
@@ -145,7 +145,7 @@ func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 	}()
 
 	for _, document := range documents {
-		exports, seen := "", 0 // a reader may begin with any of them
+		exports, seen := "", 0 // a reader may start with any document
 		for _, c := range all[document] {
 			if strings.HasPrefix(c.command, "export ") {
 				exports += c.command + "\n"
@@ -153,7 +153,7 @@ func TestWhatTheREADMEShowsIsWhatIsSeen(t *testing.T) {
 			}
 			seen++
 			if strings.HasPrefix(c.command, "ppch room") || strings.HasPrefix(c.command, "ppch watch") {
-				continue // package terminal tests its tables of people and times
+				continue // people and times vary; package terminal tests its tables
 			}
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", exports+strings.ReplaceAll(c.command, "http://127.0.0.1:8890", url))
 			cmd.Dir = dir

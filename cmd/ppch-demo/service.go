@@ -25,7 +25,7 @@ type service struct {
 	gone <-chan struct{}
 }
 
-// startService starts ppch as an operator would, by its environment, and waits until it is ready.
+// startService starts ppch, configured by its environment as for an operator, and waits until it is ready.
 func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*service, error) {
 	port, err := d.freePort()
 	if err != nil {
@@ -33,7 +33,7 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 	}
 	s := &service{
 		url: "http://" + net.JoinHostPort("127.0.0.1", port),
-		cmd: exec.Command(d.ppch, "serve"), // #nosec G204 -- the program beside this one
+		cmd: exec.Command(d.ppch, "serve"), // #nosec G204 -- the program next to this one
 		log: filepath.Join(srv.Dir(), "ppch.log"),
 	}
 	log, err := os.Create(s.log)
@@ -50,9 +50,9 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 		"PPCH_COMPONENT_SECRET=" + srv.Secret(),
 		"MUC_DOMAIN=" + srv.Domains.MUC + "," + srv.Domains.Breakout + "," + srv.Domains.Lobby,
 	}
-	// The service is to end after those who ask it, thus Ctrl-C must not reach it.
+	// Ctrl-C must not reach the service: it stops after its clients.
 	if s.gone, err = prosodytest.Tie(s.cmd); err != nil {
-		return nil, fmt.Errorf("the service's program, which make demo builds: %w", err)
+		return nil, fmt.Errorf("start the service, which make demo builds: %w", err)
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -61,14 +61,14 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 	return s, nil
 }
 
-// freePort returns the wanted port, or any other free one unless that one was asked for.
+// freePort returns the port, or any free one if the default is taken.
 func (d demo) freePort() (string, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
 	if err != nil && d.strict {
 		return "", fmt.Errorf("--port: %w", err)
 	}
 	if err != nil {
-		fmt.Fprintf(d.out, "Port %d is taken, so the service gets another one.\n", d.port)
+		fmt.Fprintf(d.out, "Port %d is taken; using another one.\n", d.port)
 		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return "", err
 		}
@@ -87,7 +87,7 @@ func (s *service) awaitReady(ctx context.Context) error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_ = resp.Body.Close() // nothing was to be read
+			_ = resp.Body.Close() // only the status matters
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
@@ -126,7 +126,7 @@ func (s *service) lastWords() string {
 	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
 }
 
-// stop ends the service in good order, which status 0 shows.
+// stop stops the service; a clean stop has status 0.
 func (s *service) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// transcript shows questions and their real answers.
+// transcript prints requests and their responses.
 type transcript struct {
 	out io.Writer
 	url string
 }
 
-// show asks what a newcomer would ask.
+// show makes the first requests of a new user.
 func (t *transcript) show(ctx context.Context) error {
 	if err := pause(ctx, settle); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "\nAsk it, in another terminal:\n\n  export KEY=%s\n", demoKey)
+	fmt.Fprintf(t.out, "\nTry it in another terminal:\n\n  export KEY=%s\n", demoKey)
 	for _, path := range []string{
 		participants("Planning"),
 		participants("acme/Stand up"),
-		participants("Nobody here"),
+		participants("Empty room"),
 		"/health",
 	} {
 		header := ` -H "X-API-Key: $KEY"`
@@ -39,19 +39,19 @@ func (t *transcript) show(ctx context.Context) error {
 		}
 		fmt.Fprintf(t.out, "\n  $ curl -s%s %s%s\n  %s\n", header, t.url, path, strings.TrimSpace(string(answer)))
 	}
-	fmt.Fprintf(t.out, "\nWho is where can be looked at on %[1]s/dashboard/ (the key is %[2]s).\n"+
-		"The API's documentation is at %[1]s/docs (the key goes into “Authorize”).\n"+
-		"Each room has Jicofo (focus) in it, and Planning a recorder and a caller: participant_count is of people, callers included.\n\n"+
+	fmt.Fprintf(t.out, "\nDashboard: %[1]s/dashboard/ (the key is %[2]s).\n"+
+		"API documentation: %[1]s/docs (enter the key under “Authorize”).\n"+
+		"Each room contains Jicofo (focus), and Planning a recorder and a caller. participant_count counts people and callers.\n\n"+
 		"People come and go now. Ctrl-C stops everything.\n\n", t.url, demoKey)
 	return nil
 }
 
-// participants is the path that existing clients ask.
+// participants returns the path for the participants of a room.
 func participants(room string) string {
 	return "/api/rooms/" + url.PathEscape(room) + "/participants"
 }
 
-// follow tells each move and what the service knows of it, until ctx ends.
+// follow prints each move with the new count until ctx ends.
 func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
 	for {
 		var m move
@@ -67,25 +67,25 @@ func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
 		if err != nil {
 			return err
 		}
-		var answer struct {
+		var response struct {
 			Count *int   `json:"participant_count"`
 			Title string `json:"title"`
 		}
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return fmt.Errorf("the answer about %s: %w", m.room.name, err)
+		if err := json.Unmarshal(raw, &response); err != nil {
+			return fmt.Errorf("response for %s: %w", m.room.name, err)
 		}
-		verb, count := "leaves", answer.Title
-		if m.came {
+		verb, count := "leaves", response.Title
+		if m.joined {
 			verb = "joins"
 		}
-		if answer.Count != nil {
-			count = fmt.Sprintf("participant_count %d", *answer.Count)
+		if response.Count != nil {
+			count = fmt.Sprintf("participant_count %d", *response.Count)
 		}
 		fmt.Fprintf(t.out, "  %s  %-8s %-6s %-14s %s\n", time.Now().Format(time.TimeOnly), m.who, verb, m.room.name, count)
 	}
 }
 
-// settle is ample time for Prosody to tell the service of a change.
+// settle is enough time for a change to reach the service.
 const settle = 300 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) error {
