@@ -64,7 +64,7 @@ test-prosody13: ## run all tests with Prosody 13 from Debian 13
 test-compose: ## test images and compose files on a private Docker engine, as root
 	@$(need) $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
 	$(GO) test -c -o /dev/null ./cmd/ppch
-	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestTheImage" ./cmd/ppch'
+	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestImage_" ./cmd/ppch'
 
 .PHONY: lint
 lint: ## run golangci-lint, govulncheck and luacheck, and redocly on openapi.yaml

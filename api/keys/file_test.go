@@ -45,7 +45,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		{"a field in upper case", "Name=a", "line 1: word 1" + noField},
 		{"a comment behind a key", good + " # for Ada", "line 1: word 4" + noField},
 		{"the key itself, which isn't shown", "ppch_ABCDEFGHIJKLMNOPQRSTUVWXYZ=", "line 1: word 1" + noField},
-		{"what ppch key new prints, all of it", "The line for the file that PPCH_API_KEYS_FILE names:\n" + good, "line 1: word 1" + noField},
+		{"what ppch key new prints, all of it", "Line for the file in PPCH_API_KEYS_FILE:\n" + good, "line 1: word 1" + noField},
 		{"YAML", "- name: a", "line 1: word 1" + noField},
 		{"a blank behind the equals sign", "name= a", badName},
 		{"a field twice", good + " scope=events", "line 1: scope: is there twice; several values have commas between them"},

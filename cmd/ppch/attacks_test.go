@@ -22,17 +22,17 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// attackSizes is how much is done at a time. In full it is what brought the service down before it had bounds.
+// attackSizes are the sizes of the attacks. The full sizes once brought an unlimited service down.
 type attackSizes struct {
 	full      bool
-	room      int           // people in the room that is asked for by many spellings, 200 at most of whom have names of <
-	large     int           // people in one room that is asked for whole
-	rooms     int           // of ten people each, for snapshots of all
-	at        int           // attackers at once
-	streams   int           // subscribers at once
+	room      int           // people in the room requested by many spellings; at most 200 of them have names of <
+	large     int           // people in one large room
+	rooms     int           // with ten people each, for snapshots of all
+	at        int           // concurrent attackers
+	streams   int           // concurrent subscribers
 	lasts     time.Duration // of each attack
-	ratio     float64       // others' p99 during an attack by that without it, at most
-	tolerance time.Duration // below which p99 doesn't count
+	ratio     float64       // limit for other clients' p99 with an attack / without
+	tolerance time.Duration // p99 below this is fine
 }
 
 // sizesOfAttacks is small unless PPCH_ATTACKS is full.
@@ -40,20 +40,20 @@ func sizesOfAttacks() attackSizes {
 	if os.Getenv("PPCH_ATTACKS") == "full" {
 		return attackSizes{full: true, room: 500, large: 40_000, rooms: 10_000, at: 50, streams: 200, lasts: 10 * time.Second, ratio: 3, tolerance: 10 * time.Millisecond}
 	}
-	// Beside all other tests, how long something takes says little.
+	// Next to all other tests, durations mean little.
 	return attackSizes{room: 100, large: 2000, rooms: 200, at: 20, streams: 40, lasts: 600 * time.Millisecond, ratio: 3, tolerance: time.Second}
 }
 
-// maxResident is how much memory the service may take in every attack, in MiB. PPCH_ATTACKS_MIB allows more, to measure builds that take it.
+// maxResident is the memory limit in MiB for each attack. PPCH_ATTACKS_MIB raises it, to measure other builds.
 const maxResident = 256
 
-// attack is something that a client with a key, or without, can do.
+// attack is what a client can do, with or without a key.
 type attack struct {
 	name string
 	do   func(*attacker)
 }
 
-// attacker does something to a service, on connections that are closed at the end.
+// attacker runs an attack on connections that are closed at the end.
 type attacker struct {
 	t     testing.TB
 	sizes attackSizes
@@ -66,14 +66,14 @@ type attacker struct {
 	read  atomic.Int64 // bytes
 }
 
-// unread asks for a target on connections of their own, and never reads an answer.
+// unread requests a target on separate connections and never reads a response.
 func (a *attacker) unread(n int, target string) {
 	for range n {
 		a.send("GET " + target + " HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
 	}
 }
 
-// send sends a request on a connection of its own.
+// send sends a request on a new connection.
 func (a *attacker) send(request string) net.Conn {
 	conn, err := net.Dial("tcp", a.addr)
 	if err != nil {
@@ -83,11 +83,11 @@ func (a *attacker) send(request string) net.Conn {
 	a.mu.Lock()
 	a.conns = append(a.conns, conn)
 	a.mu.Unlock()
-	_, _ = io.WriteString(conn, request) // an attacker may well be cut off
+	_, _ = io.WriteString(conn, request) // the service may close the connection
 	return conn
 }
 
-// reads asks for a target on connections of their own, again and again, and reads all.
+// reads requests a target repeatedly on separate connections and reads all responses.
 func (a *attacker) reads(n int, target, header string) {
 	for range n {
 		a.doing.Go(func() {
@@ -135,7 +135,7 @@ var attacks = []attack{
 	{"requests without a key", func(a *attacker) { a.reads(8, "/api/rooms", "") }},
 }
 
-// end closes all connections and waits for whoever reads them.
+// end closes all connections and waits for their readers.
 func (a *attacker) end() {
 	a.mu.Lock()
 	for _, conn := range a.conns {
@@ -145,8 +145,8 @@ func (a *attacker) end() {
 	a.doing.Wait()
 }
 
-// Whatever clients do, the service stays within 256 MiB, in a control group that allows no more, and answers others as fast as before.
-func TestAttacks_StayWithinMemoryAndLeaveOthersAlone(t *testing.T) {
+// During each attack, the service stays within 256 MiB, in a control group with that limit, and stays fast for other clients.
+func TestAttacks_MemoryAndOtherClients(t *testing.T) {
 	sizes := sizesOfAttacks()
 	if !sizes.full {
 		t.Parallel()
@@ -166,7 +166,7 @@ func TestAttacks_StayWithinMemoryAndLeaveOthersAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	program := os.Getenv("PPCH_ATTACKS_PROGRAM") // another build, to compare
+	program := os.Getenv("PPCH_ATTACKS_PROGRAM") // another build, for comparison
 	if program == "" {
 		program = buildProgram(t)
 	}
@@ -189,7 +189,7 @@ func TestAttacks_StayWithinMemoryAndLeaveOthersAlone(t *testing.T) {
 	t.Logf("each attack lasts %s\n%s", sizes.lasts, table.String())
 }
 
-// measure attacks a service that was just started, and returns the row of the table.
+// measure attacks a new service and returns the row of the table.
 func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, sizes attackSizes) string {
 	const othersKey = "ppch_B4AFLPN2TTFIVPCKM4NUM3MDF3"
 	keys := filepath.Join(t.TempDir(), "keys")
@@ -201,7 +201,7 @@ func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, s
 	env["PPCH_API_KEYS_FILE"] = keys
 	p := startProcess(t, program, env)
 	p.ready(t)
-	p.poll(t, othersKey, 100*time.Millisecond) // until all is warm
+	p.poll(t, othersKey, 100*time.Millisecond) // warm-up
 	rest, _ := p.resident(t)
 	without := p.poll(t, othersKey, min(3*time.Second, sizes.lasts))
 	ends := make(chan struct{})
@@ -213,7 +213,7 @@ func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, s
 	case <-p.gone:
 		close(ends)
 		a.end()
-		t.Errorf("the service is gone: %s", p.cmd.ProcessState)
+		t.Errorf("the service ended: %s", p.cmd.ProcessState)
 		return c.name + "\tkilled\t\t\t\t\t\t"
 	default:
 	}
@@ -225,29 +225,29 @@ func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, s
 		t.Errorf("the service took %.0f MiB of memory, want %d at most", most, maxResident)
 	}
 	if with > sizes.tolerance && with.Seconds() > sizes.ratio*without.Seconds() {
-		t.Errorf("others' p99 went from %s to %s", without, with)
+		t.Errorf("p99 of other clients went from %s to %s", without, with)
 	}
 	p.kill()
 	return fmt.Sprintf("%s\t%.0f\t%.0f\t%.1f\t%.0f\t%.2f\t%.2f\t", c.name, rest, most, spent.Seconds(), float64(a.read.Load())/1e6, without.Seconds()*1000, with.Seconds()*1000)
 }
 
-// pollVariable makes this program poll a service, which only a process of its own does without waiting for its other goroutines.
+// pollVariable makes this program poll a service: in a separate process, the poll does not wait for other goroutines.
 const pollVariable = "PPCH_TEST_POLL"
 
-// poll asks for a small room every few milliseconds, on one connection, and returns the 99th percentile of how long that took,
-// or how long nothing came.
+// poll requests a small room every few milliseconds on one connection and returns the 99th percentile of the latency,
+// or the time without a response.
 func (p *process) poll(t *testing.T, key string, lasts time.Duration) time.Duration {
 	t.Helper()
 	cmd := exec.Command(must(os.Executable())(t), key, lasts.String())
 	cmd.Env = []string{pollVariable + "=" + strings.TrimPrefix(p.url, "http://")}
 	out, err := cmd.Output()
 	if err != nil {
-		t.Errorf("others are cut off: %v", err)
+		t.Errorf("another client was disconnected: %v", err)
 	}
 	return must(time.ParseDuration(string(out)))(t)
 }
 
-// pollAndExit polls the service at an address, as the arguments say, prints what poll returns, and exits.
+// pollAndExit polls the service at an address, prints the result of poll and exits.
 func pollAndExit(addr string) {
 	key := os.Args[1]
 	lasts, err := time.ParseDuration(os.Args[2])
@@ -281,7 +281,7 @@ func pollAndExit(addr string) {
 	os.Exit(0)
 }
 
-// resident returns how many MiB of the process are resident, now and at most (proc(5), status: VmRSS and VmHWM).
+// resident returns the resident memory of the process in MiB, now and at its peak (proc(5), status: VmRSS and VmHWM).
 func (p *process) resident(t *testing.T) (now, most float64) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -303,7 +303,7 @@ func (p *process) resident(t *testing.T) (now, most float64) {
 	return now, most
 }
 
-// cpu returns the processor time that the process has used (proc(5), stat: utime and stime, in hundredths of a second).
+// cpu returns the processor time of the process (proc(5), stat: utime and stime, in hundredths of a second).
 func (p *process) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))

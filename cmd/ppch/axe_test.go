@@ -21,13 +21,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// axe is what looks for things in a page that some people can't see, reach or understand; axeSum is of its package.
+// axe checks the accessibility of a page; axeSum is the checksum of its package.
 const (
 	axe    = "axe-core@4.14.1"
 	axeSum = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 )
 
-// fetchAxe returns axe as a script. npm keeps what it has fetched once.
+// fetchAxe returns the script of axe, from npm's cache if possible.
 func fetchAxe(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,13 +61,13 @@ func fetchAxe(t *testing.T) string {
 	}
 }
 
-// finding is something that axe found.
+// finding is a problem that axe found.
 type finding struct {
 	ID, Impact, Help string
 	Nodes            []struct{ HTML, FailureSummary string }
 }
 
-// findings returns what axe finds serious in the page as it is now.
+// findings returns the serious problems of the page.
 func (p *tab) findings(script string) []finding {
 	p.t.Helper()
 	evaluate[bool](p, script+"; true")
@@ -76,7 +76,7 @@ func (p *tab) findings(script string) []finding {
 	return slices.DeleteFunc(all, func(f finding) bool { return f.Impact != "serious" && f.Impact != "critical" })
 }
 
-// as shows the page as on another screen.
+// as emulates another screen.
 func (p *tab) as(scheme string, width, height int64) {
 	p.t.Helper()
 	p.do(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -87,8 +87,8 @@ func (p *tab) as(scheme string, width, height int64) {
 	}))
 }
 
-// Everybody can use the dashboard: in the light and in the dark, on a desk and on a phone, by whatever they see or hear.
-func TestTheDashboardIsAccessible(t *testing.T) {
+// The dashboard is accessible in light and dark mode, on desktop and phone.
+func TestDashboard_Accessible(t *testing.T) {
 	t.Parallel()
 	script := fetchAxe(t)
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
@@ -117,7 +117,7 @@ func TestTheDashboardIsAccessible(t *testing.T) {
 				look("link")
 				d.click("#state")
 				ken := must(cast.User(t.Context(), planning, "Ken"))(t)
-				d.until("it is told that Ken joined", func() bool { return d.tells("participant.joined", "Ken joined planning") })
+				d.until("the feed shows that Ken joined", func() bool { return d.lists("participant.joined", "Ken joined planning") })
 				look("news")
 				d.look(planning, "planning")
 				look("room")

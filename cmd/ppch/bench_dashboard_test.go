@@ -13,14 +13,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// longTasks has the page note what keeps it from answering to whoever looks at it: tasks of more than 50 ms (W3C, Long Tasks API).
+// longTasks makes the page record what blocks its user interface: tasks of more than 50 ms (W3C, Long Tasks API).
 const longTasks = `window.tasks = []; new PerformanceObserver(l => tasks.push(...l.getEntries().map(e => e.duration))).observe({type: "longtask", buffered: true})`
 
-// BenchmarkDashboard opens the dashboard beside 10,000 rooms of ten people each, and lets 50 people a second come for ten seconds, and as many go.
+// BenchmarkDashboard opens the dashboard with 10,000 rooms of ten people each; then 50 people a second join and as many leave.
 //
-// It reports how long after the first event the page has its first rows (ms-to-rows) and all of them (ms-to-all-rooms),
-// how many tasks of more than 50 ms there were and the longest, while it was opened (opening-…) and then (joins-…),
-// and last what the page takes of memory (MB of JavaScript).
+// It reports the time from the first event to the first rows (ms-to-rows) and to all rooms (ms-to-all-rooms), the number
+// of long tasks and the longest, while opening (opening-…) and later (joins-…), and the JavaScript memory in MB.
 func BenchmarkDashboard(b *testing.B) {
 	const busy, rate = 50, 50
 	srv := prosodytest.New(b, prosodytest.Options{Module: true, HideRooms: true})
@@ -56,7 +55,7 @@ func BenchmarkDashboard(b *testing.B) {
 			b.ReportMetric(evaluate[float64](p, "Math.max(0, ...tasks)"), while+"-longest-task-ms")
 			evaluate[bool](p, "tasks.length = 0, true")
 		}
-		time.Sleep(time.Second) // what is found is told a while later
+		time.Sleep(time.Second) // long tasks are reported with a delay
 		tasks("opening")
 
 		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// swallows returns an address where connections are neither taken nor refused.
+// swallows returns an address that neither accepts nor refuses connections.
 func swallows(t *testing.T) string {
 	t.Helper()
 	fd := must(socketWithoutRoom())(t)
 	t.Cleanup(func() { _ = fd.Close() })
 	l := must(net.FileListener(fd))(t)
 	t.Cleanup(func() { _ = l.Close() })
-	for range 3 { // nobody accepts, so these fill the queue
+	for range 3 { // nothing accepts, so these fill the queue
 		c, err := net.DialTimeout("tcp", l.Addr().String(), 200*time.Millisecond)
 		if err != nil {
 			break
@@ -25,7 +25,7 @@ func swallows(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// socketWithoutRoom listens on a free port of loopback with a queue for one connection.
+// socketWithoutRoom listens on a free loopback port with a queue for one connection.
 func socketWithoutRoom() (*os.File, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {

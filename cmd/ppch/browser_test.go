@@ -13,7 +13,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// followingPage follows events as api/README.md shows, and lists them.
+// followingPage follows events as in api/README.md and lists them.
 var followingPage = template.Must(template.New("page").Parse(`<!doctype html>
 <meta charset="utf-8">
 <title>Who is there?</title>
@@ -32,8 +32,8 @@ for (const name of ["snapshot", "participant.joined", "participant.left"])
 </script>
 `))
 
-// A page in a real browser, of another origin, follows a room by a ticket that was got for it.
-func TestABrowserFollowsEventsByATicket(t *testing.T) {
+// A page of another origin in a real browser follows a room with a ticket.
+func TestBrowser_FollowsEventsWithTicket(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	follows := make(chan string, 1)
@@ -50,7 +50,7 @@ func TestABrowserFollowsEventsByATicket(t *testing.T) {
 	cast := castOn(t, srv)
 	room := srv.Room("planning")
 	people := meeting(t, cast, room, "Ada")
-	eventually(t, 5*time.Second, "Ada is known", func() bool { return s.room("Planning").data["participant_count"] == 1.0 })
+	eventually(t, 5*time.Second, "Ada is in the room", func() bool { return s.room("Planning").data["participant_count"] == 1.0 })
 
 	follows <- s.url + "/api/rooms/Planning/events?snapshot=true&ticket=" + s.ticket(t.Context())
 	p := startChromium(t).open(t, site.URL, s.url)
@@ -67,7 +67,7 @@ func TestABrowserFollowsEventsByATicket(t *testing.T) {
 	shows("snapshot Ada, participant.joined Grace, participant.left Ada")
 }
 
-// ticket gets one, as a page's server does.
+// ticket requests a ticket, as the server of a page does.
 func (s *service) ticket(ctx context.Context) string {
 	s.t.Helper()
 	req := must(http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/api/events/ticket", nil))(s.t)

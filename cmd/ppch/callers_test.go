@@ -11,10 +11,10 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// Prosody has one thread, which the meetings need: two hundred users of a dashboard cost it as much as one does.
+// Prosody has one thread, which the meetings need: two hundred callers must cost it no more than one.
 //
-// This test is not parallel, since it takes all of the processor that there is.
-func TestManyCallersOfOneRoomAreOneQuestionASecond(t *testing.T) {
+// This test is not parallel, because it uses the whole processor.
+func TestRooms_ManyCallersShareOneRequest(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{LogLevel: "debug"})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
 	s := runService(t, envFor(srv)).ready()
@@ -33,7 +33,7 @@ func TestManyCallersOfOneRoomAreOneQuestionASecond(t *testing.T) {
 	for range callers {
 		asking.Go(func() {
 			for ctx.Err() == nil {
-				// Not ctx: whoever leaves before the answer is no caller.
+				// Not ctx: a caller that gives up early does not count.
 				got, err := s.try(context.Background(), "/api/rooms/Planning/participants", "X-API-Key", testKey)
 				answered.Add(1)
 				if err != nil || got.status != 200 || got.data["participant_count"] != 3.0 {
@@ -47,10 +47,10 @@ func TestManyCallersOfOneRoomAreOneQuestionASecond(t *testing.T) {
 	took := time.Since(began)
 
 	if answered.Load() < 3*callers || wrong.Load() > 0 {
-		t.Errorf("got %d answers, %d of them wrong, want several for each caller, and all right", answered.Load(), wrong.Load())
+		t.Errorf("got %d responses, %d wrong, want several correct ones for each caller", answered.Load(), wrong.Load())
 	}
 	got := questions() - before
 	if most := int(took/time.Second) + 1; got < 2 || got > most {
-		t.Errorf("Prosody got %d questions in %s from %d callers who asked %d times, want one a second, %d at most", got, took, callers, answered.Load(), most)
+		t.Errorf("Prosody got %d requests in %s from %d callers with %d requests, want one a second, at most %d", got, took, callers, answered.Load(), most)
 	}
 }

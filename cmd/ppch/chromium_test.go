@@ -21,17 +21,17 @@ import (
 // chromium is a browser that runs until the test ends.
 type chromium struct{ ctx context.Context }
 
-// startChromium starts a browser that knows nobody, and asks nothing of anybody but for its pages.
+// startChromium starts a browser with an empty profile that requests nothing but its pages.
 func startChromium(t testing.TB) *chromium {
 	t.Helper()
-	// As root there is no sandbox to be had; what else is switched off would look for updates on the way.
+	// Root can't use the sandbox; the other options disable updates.
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(prosodytest.Installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.Headless,
 		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.NoDefaultBrowserCheck,
 	}
 	for _, flag := range []string{
 		"disable-quic", "disable-dev-shm-usage", "no-proxy-server", "disable-background-networking", "disable-component-update", "disable-sync",
-		// Tabs that are not in front would be slow.
+		// Without these, background tabs are slow.
 		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
 	} {
 		options = append(options, chromedp.Flag(flag, true))
@@ -52,13 +52,12 @@ func startChromium(t testing.TB) *chromium {
 	return &chromium{ctx}
 }
 
-// tab is a page as somebody sees it who looks at it. The test fails if the page has any error of its own,
-// does what its policy forbids, or asks anybody whom it may not.
+// tab is a page in the browser. The test fails if the page has an error, violates its policy, or requests other origins.
 type tab struct {
 	t   testing.TB
 	ctx context.Context
 	url string
-	may []string // the origins that it may ask
+	may []string // allowed origins
 	dir string   // for pictures
 
 	// mu protects what follows.
@@ -67,8 +66,8 @@ type tab struct {
 	asked  []string // the URLs
 }
 
-// open returns a new tab that shows what is at a URL, and may ask the origin of that, and others if it says so.
-// It has a session of its own, and is closed when the test ends.
+// open opens a URL in a new tab, which may request its origin and those in may.
+// The tab has its own session and closes when the test ends.
 func (c *chromium) open(t testing.TB, url string, others ...string) *tab {
 	t.Helper()
 	p := &tab{t: t, url: url, may: append(others, strings.Join(strings.SplitN(url, "/", 4)[:3], "/")), dir: t.ArtifactDir()}
@@ -103,7 +102,7 @@ func (c *chromium) open(t testing.TB, url string, others ...string) *tab {
 	return p
 }
 
-// hear notes what the page's console says of errors. That an answer is an error is none of the page's.
+// hear records errors of the page's console, except responses with an error status.
 func (p *tab) hear(m chromedp.ConsoleMessage) {
 	bad := m.Type == chromedp.ConsoleError || m.IsException() || m.Source == "security" || m.Source == "violation" || strings.Contains(m.Text, "Content Security Policy")
 	if bad && m.Source != "network" {
@@ -111,7 +110,7 @@ func (p *tab) hear(m chromedp.ConsoleMessage) {
 	}
 }
 
-// note notes what the page asks for.
+// note records the requests of the page.
 func (p *tab) note(event any) {
 	e, ok := event.(*network.EventRequestWillBeSent)
 	if !ok {
@@ -129,7 +128,7 @@ func (p *tab) note(event any) {
 	}
 }
 
-// asks returns the URLs that the page has asked for.
+// asks returns the URLs that the page has requested.
 func (p *tab) asks() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +141,7 @@ func (p *tab) fault(text string) {
 	p.faults = append(p.faults, text)
 }
 
-// do does what somebody does at the page, for half a minute at most.
+// do runs actions on the page, for at most half a minute.
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
@@ -152,7 +151,7 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// click and write do what they say to the element that a selector finds, once it can be seen.
+// click and write act on the element of a selector once it is visible.
 func (p *tab) click(selector string) {
 	p.t.Helper()
 	p.do(chromedp.Click(selector, chromedp.NodeVisible))
@@ -163,7 +162,7 @@ func (p *tab) write(selector, text string) {
 	p.do(chromedp.Clear(selector, chromedp.NodeVisible), chromedp.SendKeys(selector, text))
 }
 
-// evaluate returns what a script is in the page.
+// evaluate returns the value of a script in the page.
 func evaluate[T any](p *tab, script string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
@@ -175,19 +174,19 @@ func evaluate[T any](p *tab, script string) T {
 	return v
 }
 
-// text returns the text of the first element that a selector finds and that can be seen, "" if there is none.
+// text returns the text of the first visible element of a selector, or "".
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	return evaluate[string](p, `(e => e?.checkVisibility() ? e.innerText.trim() : "")(document.querySelector(`+strconv.Quote(selector)+`))`)
 }
 
-// list returns an expression's text of each element that a selector finds, in which the element is e.
+// list evaluates an expression of e for each element of a selector.
 func (p *tab) list(selector, expression string) []string {
 	p.t.Helper()
 	return evaluate[[]string](p, `[...document.querySelectorAll(`+strconv.Quote(selector)+`)].map(e => String(`+expression+`))`)
 }
 
-// shows waits until something is as wanted, and tells what it is instead if it doesn't get so.
+// shows waits until a value is as wanted and otherwise fails with the value.
 func (p *tab) shows(what, want string, get func() string) {
 	p.t.Helper()
 	var got string
@@ -202,13 +201,13 @@ func (p *tab) shows(what, want string, get func() string) {
 	}
 }
 
-// until waits until something is so.
+// until waits for a condition.
 func (p *tab) until(what string, ok func() bool) {
 	p.t.Helper()
 	p.shows(what, "true", func() string { return strconv.FormatBool(ok()) })
 }
 
-// picture puts a picture of the page where "go test -artifacts" keeps it.
+// picture saves a picture of the page for "go test -artifacts".
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)

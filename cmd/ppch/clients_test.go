@@ -11,17 +11,17 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// client is a program of a user's that was written for version 1.
+// client is a user's program for version 1.
 type client struct {
 	name    string
 	command []string
 	env     []string
 }
 
-// clientsOfVersion1 are in testdata/clients, each with what it needs; packages are those of Debian.
+// clientsOfVersion1 are in testdata/clients, with the Debian packages that they need.
 var clientsOfVersion1 = map[string]func(*testing.T) client{
 	"Python with requests": func(t *testing.T) client {
-		// A Python of the user's own may come before the system's in PATH, without its libraries.
+		// Another Python in PATH may lack the system's libraries.
 		for _, python := range []string{"python3", "/usr/bin/python3"} {
 			if exec.Command(python, "-c", "import requests").Run() == nil {
 				return client{"py", []string{python, "testdata/clients/client.py"}, []string{"PYTHONIOENCODING=utf-8"}}
@@ -31,7 +31,7 @@ var clientsOfVersion1 = map[string]func(*testing.T) client{
 		return client{}
 	},
 	"Node with axios": func(t *testing.T) client {
-		// Debian has its libraries where only its own node looks.
+		// Only Debian's own node finds its libraries.
 		path := "NODE_PATH=" + strings.Join(append(filepath.SplitList(os.Getenv("NODE_PATH")), "/usr/share/nodejs"), string(filepath.ListSeparator))
 		for _, node := range []string{"node", "/usr/bin/node"} {
 			look := exec.Command(node, "-e", `require("axios")`)
@@ -51,7 +51,7 @@ var clientsOfVersion1 = map[string]func(*testing.T) client{
 	},
 }
 
-// said is what a client's user sees.
+// said is the output of a client.
 type said struct {
 	status int
 	out    string
@@ -71,9 +71,9 @@ func (c client) ask(t *testing.T, url, key, room string) said {
 	return said{cmd.ProcessState.ExitCode(), strings.TrimSpace(out.String()), errs.String()}
 }
 
-// What users wrote for version 1 goes on working unchanged: it reads the same fields and prints the same.
-// Where nothing is known it fails, each in the way of its language, and no number comes out of it.
-func TestClientsOfVersion1WorkUnchanged(t *testing.T) {
+// Programs for version 1 work unchanged: they read the same fields and print the same.
+// If the count is unknown, each fails in the way of its language and prints no number.
+func TestClients_Version1(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	cast := castOn(t, srv)
@@ -96,27 +96,27 @@ func TestClientsOfVersion1WorkUnchanged(t *testing.T) {
 			c := find(t)
 			for _, tt := range []struct {
 				name, url, key, room string
-				want                 map[string]string // by the client's name; "" where it fails
+				want                 map[string]string // by the client's name; "" if it fails
 			}{
 				{"people are in the room", known, testKey, "MyRoom", map[string]string{"py": "3 in MyRoom", "js": "3", "sh": "3"}},
 				{"the name has a blank", known, testKey, "My Room", map[string]string{"py": "2 in My Room", "js": "2"}},
-				{"the name isn't English", known, testKey, "Привет", map[string]string{"py": "1 in Привет", "js": "1", "sh": "1"}},
-				{"there is no such room", known, testKey, "Nobody", map[string]string{"py": "nobody in Nobody", "js": "0", "sh": "0"}},
-				{"the number is kept from us", hidden, testKey, "MyRoom", map[string]string{"py": "", "js": "", "sh": "null"}},
+				{"the name has other letters", known, testKey, "Привет", map[string]string{"py": "1 in Привет", "js": "1", "sh": "1"}},
+				{"there is no such room", known, testKey, "Empty", map[string]string{"py": "no one in Empty", "js": "0", "sh": "0"}},
+				{"the count is hidden", hidden, testKey, "MyRoom", map[string]string{"py": "", "js": "", "sh": "null"}},
 				{"Prosody doesn't let us in", cutOff, testKey, "MyRoom", map[string]string{"py": "", "js": "", "sh": "null"}},
 				{"the key is wrong", known, "old-key", "MyRoom", map[string]string{"py": "", "js": "", "sh": "null"}},
 				{"the name is impossible", known, testKey, "a@b@c", map[string]string{"py": "", "js": "", "sh": "null"}},
 			} {
 				want, ok := tt.want[c.name]
 				if !ok {
-					continue // curl takes no blanks
+					continue // curl rejects blanks
 				}
 				got := c.ask(t, tt.url, tt.key, tt.room)
 				if failed := got.status != 0; got.out != want || failed != (want == "") {
 					t.Errorf("%s: got status %d, %q, %s want %q", tt.name, got.status, got.out, got.errs, want)
 				}
 				if c.name == "py" && want == "" && !strings.Contains(got.errs, "KeyError: 'has_participants'") {
-					t.Errorf("%s: got %s want a KeyError, since nothing may stand for the missing field", tt.name, got.errs)
+					t.Errorf("%s: got %s want a KeyError for the missing field", tt.name, got.errs)
 				}
 			}
 		})

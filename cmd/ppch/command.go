@@ -13,16 +13,16 @@ func newCommand(env config.Lookuper) *cobra.Command {
 	serve := newServe(env)
 	root := &cobra.Command{
 		Use:   "ppch",
-		Short: "Tells who is in a Jitsi Meet room without joining it",
-		Long: `PPCH (Prosody Participant Count Hook) tells programs and people who is in a
+		Short: "Show who is in a Jitsi Meet room without joining it",
+		Long: `PPCH (Prosody Participant Count Hook) shows programs and people who is in a
 Jitsi Meet room without joining it. It connects to Prosody as an external
-component and answers over HTTP.
+component and serves an HTTP API.
 
-Without a subcommand it serves, as "ppch serve" does.`,
+Without a subcommand it runs "ppch serve".`,
 		Example: `  PPCH_API_KEY_FILE=key PPCH_COMPONENT_SECRET_FILE=secret ppch
-  ppch doctor          # what is wrong, and what to mend
+  ppch doctor          # what is wrong, and how to fix it
   ppch serve --help    # every environment variable`,
-		// No Args: only then does cobra refuse an unknown subcommand with a guess at what was meant.
+		// Without Args, cobra suggests a subcommand for an unknown one.
 		RunE:          serve.RunE,
 		Version:       version,
 		SilenceUsage:  true,
@@ -32,20 +32,20 @@ Without a subcommand it serves, as "ppch serve" does.`,
 	return root
 }
 
-// misuse is an error of the command line, of a command that tells that apart by its exit status.
-type misuse struct{ error }
+// usageError is an invalid command line, for commands that exit with 2 for it.
+type usageError struct{ error }
 
-// misused returns err as one of the command line.
-func misused(err error) error {
+// asUsageError marks err as a usageError.
+func asUsageError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return misuse{err}
+	return usageError{err}
 }
 
-// exitStatus returns what the program ends with after err.
+// exitStatus returns the exit status for err.
 func exitStatus(err error) int {
-	if errors.As(err, new(misuse)) {
+	if errors.As(err, new(usageError)) {
 		return 2
 	}
 	return 1

@@ -25,20 +25,20 @@ func command(t *testing.T, env variables, args ...string) (stdout string, err er
 	cmd.SetArgs(args)
 	err = cmd.ExecuteContext(t.Context())
 	if errs.Len() > 0 {
-		// main alone prints the error, once.
+		// Only main prints the error.
 		t.Errorf("ppch %s: got %q on standard error", strings.Join(args, " "), errs.String())
 	}
 	return out.String(), err
 }
 
-func TestHelpTellsWhatThereIs(t *testing.T) {
+func TestHelp_ListsCommands(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}} {
 		got, err := command(t, nil, args...)
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
-		for _, want := range []string{"Usage:\n  ppch [flags]\n  ppch [command]", "\n  serve ", "\n  version ", "\n  healthcheck ", "\n  key ", "Without a subcommand it serves"} {
+		for _, want := range []string{"Usage:\n  ppch [flags]\n  ppch [command]", "\n  serve ", "\n  version ", "\n  healthcheck ", "\n  key ", "Without a subcommand it runs"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%v: got %s want %q in it", args, got, want)
 			}
@@ -46,7 +46,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestHelpOfServeListsEveryVariable(t *testing.T) {
+func TestHelp_ServeListsVariables(t *testing.T) {
 	t.Parallel()
 	got, err := command(t, nil, "serve", "--help")
 	if err != nil {
@@ -56,15 +56,15 @@ func TestHelpOfServeListsEveryVariable(t *testing.T) {
 		_, rest, ok := strings.Cut(got, "\n  "+d.Name+"\n      ")
 		help, _, _ := strings.Cut(rest, "\n")
 		if !ok || help == "" {
-			t.Errorf("got no word of %s in %s", d.Name, got)
+			t.Errorf("got no %s in %s", d.Name, got)
 		}
-		if told := strings.HasSuffix(help, "(default "+d.Default+")"); told != (d.Default != "") {
-			t.Errorf("%s: got %q want the default %q told", d.Name, help, d.Default)
+		if shown := strings.HasSuffix(help, "(default "+d.Default+")"); shown != (d.Default != "") {
+			t.Errorf("%s: got %q want the default %q in it", d.Name, help, d.Default)
 		}
 	}
 }
 
-func TestVersionIsOneLine(t *testing.T) {
+func TestVersion_OneLine(t *testing.T) {
 	t.Parallel()
 	got, err := command(t, nil, "version")
 	want := regexp.MustCompile(`^ppch ` + regexp.QuoteMeta(version) + `( \([0-9a-f]{12}(, [-0-9:TZ]{20})?\))? ` + regexp.QuoteMeta(runtime.Version()) + ` \w+/\w+\n$`)
@@ -73,22 +73,22 @@ func TestVersionIsOneLine(t *testing.T) {
 	}
 }
 
-func TestAMistypedCommandIsAnErrorInWords(t *testing.T) {
+func TestCommand_UsageErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		args []string
 		want string
 	}{
-		{"a subcommand that isn't there", []string{"start"}, `unknown command "start" for "ppch"`},
-		{"one that is nearly there", []string{"srve"}, "Did you mean this?\n\tserve"},
-		{"a flag that isn't there", []string{"--port", "80"}, "unknown flag: --port"},
+		{"an unknown subcommand", []string{"start"}, `unknown command "start" for "ppch"`},
+		{"a mistyped subcommand", []string{"srve"}, "Did you mean this?\n\tserve"},
+		{"an unknown flag", []string{"--port", "80"}, "unknown flag: --port"},
 		{"a flag of a subcommand", []string{"serve", "--port=80"}, "unknown flag: --port"},
 		{"a short flag", []string{"-p", "80"}, "unknown shorthand flag: 'p' in -p"},
 		{"an argument of serve", []string{"serve", "8890"}, `unknown command "8890" for "ppch serve"`},
 		{"an argument of version", []string{"version", "2"}, `unknown command "2" for "ppch version"`},
 		{"an argument of healthcheck", []string{"healthcheck", "ready"}, `unknown command "ready" for "ppch healthcheck"`},
-		{"a time that is none", []string{"healthcheck", "--timeout", "soon"}, `invalid argument "soon" for "--timeout" flag`},
+		{"an invalid duration", []string{"healthcheck", "--timeout", "soon"}, `invalid argument "soon" for "--timeout" flag`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := command(t, nil, tt.args...)
@@ -99,7 +99,7 @@ func TestAMistypedCommandIsAnErrorInWords(t *testing.T) {
 	}
 }
 
-// healthcheckOf is what a container's environment says of a service that a test runs.
+// healthcheckOf returns the environment of a container for a service of a test.
 func healthcheckOf(t *testing.T, s *service, host string) variables {
 	t.Helper()
 	_, address, _ := strings.Cut(s.url, "://")
@@ -110,8 +110,8 @@ func healthcheckOf(t *testing.T, s *service, host string) variables {
 	return variables{"PPCH_HOST": host, "PPCH_PORT": port}
 }
 
-// A container asks whether it should be restarted, and an orchestrator whether to send it anybody.
-func TestHealthcheckIsTheServicesOwnWord(t *testing.T) {
+// A container checks whether to restart, an orchestrator whether to send requests.
+func TestHealthcheck_ReportsHealth(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	well := runService(t, envFor(srv)).ready()
@@ -127,15 +127,15 @@ func TestHealthcheckIsTheServicesOwnWord(t *testing.T) {
 		of   *service
 		host string
 		args []string
-		says string // the answer, or the error where there is one
+		says string // the output, or the error
 		fail bool
 	}{
-		{"it is well", well, "127.0.0.1", nil, "ok\n", false},
-		{"it listens everywhere", well, "0.0.0.0", nil, "ok\n", false},
-		{"it has no host set", well, "", nil, "ok\n", false},
-		{"it is ready", well, "0.0.0.0", []string{"--ready"}, "ok\n", false},
-		{"it lives without Prosody", cutOff, "0.0.0.0", nil, "ok\n", false},
-		{"it isn't ready without Prosody", cutOff, "0.0.0.0", []string{"--ready"}, "healthcheck: 503 Service Unavailable: [-]stream failed: Prosody refuses the secret", true},
+		{"healthy", well, "127.0.0.1", nil, "ok\n", false},
+		{"listening on all addresses", well, "0.0.0.0", nil, "ok\n", false},
+		{"no host set", well, "", nil, "ok\n", false},
+		{"ready", well, "0.0.0.0", []string{"--ready"}, "ok\n", false},
+		{"alive without Prosody", cutOff, "0.0.0.0", nil, "ok\n", false},
+		{"not ready without Prosody", cutOff, "0.0.0.0", []string{"--ready"}, "healthcheck: 503 Service Unavailable: [-]stream failed: Prosody refuses the secret", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := command(t, healthcheckOf(t, tt.of, tt.host), append([]string{"healthcheck"}, tt.args...)...)
@@ -149,7 +149,7 @@ func TestHealthcheckIsTheServicesOwnWord(t *testing.T) {
 	}
 }
 
-func TestHealthcheckOfWhatIsNotThereFails(t *testing.T) {
+func TestHealthcheck_NoService(t *testing.T) {
 	t.Parallel()
 	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer silent.Close()
@@ -161,7 +161,7 @@ func TestHealthcheckOfWhatIsNotThereFails(t *testing.T) {
 	}{
 		{"nothing listens", variables{"PPCH_PORT": "1"}, "connection refused"},
 		{"nothing answers", variables{"PPCH_PORT": port}, "deadline exceeded"},
-		{"the port is none", variables{"PPCH_PORT": "none"}, `invalid port ":none"`},
+		{"an invalid port", variables{"PPCH_PORT": "none"}, `invalid port ":none"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := command(t, tt.env, "healthcheck", "--timeout", "200ms")

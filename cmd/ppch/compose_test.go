@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// types runs commands from the documents in a shell in dir, with a user's home, but without a terminal.
+// types runs commands from the documents in a shell in dir, with a home but without a terminal.
 func (e *engine) types(home, commands string) string {
 	e.t.Helper()
 	out, err := e.run(context.Background(), "env", "HOME="+home, "PPCH_HEALTHCHECK_INTERVAL=1s", "sh", "-ec", strings.ReplaceAll(commands, " --rm -it ", " --rm "))
@@ -21,7 +21,7 @@ func (e *engine) types(home, commands string) string {
 	return out
 }
 
-// operator returns the home of somebody who has one of the Jitsis of package jitsi's tests, and PPCH.
+// operator returns a home with PPCH and one of the Jitsis of package jitsi's tests.
 func (e *engine) operator(tree string) (home string) {
 	e.t.Helper()
 	home = jitsiTree(e.t, tree)
@@ -52,7 +52,7 @@ func nextIn(t *testing.T, printed string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(next, "  "), "\n  ", "\n")
 }
 
-// bringsUp types what an installation printed, with people in the rooms, up to the numbers.
+// bringsUp runs the commands that an installation printed, with people in the rooms.
 func (e *engine) bringsUp(home, network, next string) {
 	e.t.Helper()
 	commands := strings.SplitN(next, "\n", 4)
@@ -65,21 +65,21 @@ func (e *engine) bringsUp(home, network, next string) {
 	if !ok {
 		folder, _, _ = strings.Cut(commands[0], " && ")
 	}
-	eventually(e.t, time.Minute, "ppch rooms tells of the cast", func() bool {
+	eventually(e.t, time.Minute, "ppch rooms lists the cast", func() bool {
 		out, err := e.run(context.Background(), "sh", "-ec", folder+"\n"+commands[2])
 		return err == nil && strings.Contains(out, "planning")
 	})
 }
 
 // An operator with docker-jitsi-meet runs the documented commands.
-func TestDockerAsREADMESaysIt(t *testing.T) {
+func TestDocker_Readme(t *testing.T) {
 	e := newEngine(t)
 	e.docker("image", "inspect", "ppch") // make image has built it
 	e.buildCast()
 	readme := commandsIn(t, programReadme, "### docker-jitsi-meet")
 	install, next := readme[1], readme[2]
 
-	t.Run("beside Jitsi, Prosody 13", func(t *testing.T) {
+	t.Run("next to Jitsi, Prosody 13", func(t *testing.T) {
 		e := newEngine(t)
 		home := e.operator("docker-stable-11146")
 		jitsi, own, env := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch")), filepath.Join(home, "ppch", ".env")
@@ -111,7 +111,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		e.knows("8890", variablesOf(t, env)["PPCH_API_KEY"])
 		e.confined("docker-jitsi-meet-ppch-1")
 		if got := e.inspect("docker-jitsi-meet-prosody-1", "{{.Config.Hostname}}"); got != "overridden" {
-			t.Errorf("got the hostname %s: Jitsi's Prosody was brought up anew without its docker-compose.override.yml", got)
+			t.Errorf("got the hostname %s: Jitsi's Prosody was recreated without its docker-compose.override.yml", got)
 		}
 	})
 
@@ -129,7 +129,7 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		jitsi.down()
 		own.down()
 
-		// As it is it says what is missing, and counts nothing.
+		// Unchanged, it logs what is missing and counts nothing.
 		jitsi.docker("compose", "up", "--detach", "prosody")
 		own.docker("compose", "up", "--detach")
 		eventually(t, time.Minute, "the log says what is missing", func() bool {
@@ -140,9 +140,9 @@ func TestDockerAsREADMESaysIt(t *testing.T) {
 		commands := strings.Split(migration[0], "\n")
 		printed := e.types(home, commands[len(commands)-1])
 		if !strings.Contains(printed, "PPCH_NETWORK_INTERNAL in "+env+" is from PPCH 1 and unused") {
-			t.Errorf("got %s want a word about what is obsolete", printed)
+			t.Errorf("got %s want a note about obsolete settings", printed)
 		}
-		// Secrets go into files, as anybody may want who has Docker's own.
+		// Secrets in files, as with Docker's own secrets.
 		files, key := filepath.Join(own.dir, "files"), variablesOf(t, env)["PPCH_API_KEY"]
 		put(t, filepath.Join(files, "key"), key)
 		installed := ofFile(t, env)

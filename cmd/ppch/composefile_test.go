@@ -26,31 +26,31 @@ func composeOnly(t *testing.T) map[string]string {
 	return all
 }
 
-func TestComposeHandsOnEverySetting(t *testing.T) {
+func TestCompose_PassesEveryVariable(t *testing.T) {
 	t.Parallel()
 	file := ofTheProject(t, "docker-compose.yml")
 	for _, d := range settingsAsDocumented(t) {
 		handed := strings.Contains(file, "\n      "+d.Name+": ${"+d.Name+":-}\n")
 		switch d.Name {
-		case "PPCH_HOST", "PPCH_PORT": // the container's own never change
+		case "PPCH_HOST", "PPCH_PORT": // fixed within the container
 			if handed {
-				t.Errorf("%s is handed on: the port that is published would lead nowhere", d.Name)
+				t.Errorf("%s is passed on: the published port would be wrong", d.Name)
 			}
 		default:
 			if !handed {
-				t.Errorf("%s isn't handed on", d.Name)
+				t.Errorf("%s is not passed on", d.Name)
 			}
 		}
 	}
 	if want := `ports: ["127.0.0.1:${PPCH_PORT:-8890}:8890"]`; !strings.Contains(file, want) {
-		t.Errorf("got no %s: others than this machine must not reach the service", want)
+		t.Errorf("got no %s: only this machine may reach the service", want)
 	}
 }
 
-func TestComposesVariablesAreDocumented(t *testing.T) {
+func TestCompose_VariablesAreDocumented(t *testing.T) {
 	t.Parallel()
 	want := composeOnly(t)
-	// What version 1 had in its .env, but for PPCH_NETWORK_INTERNAL, which has no use any more.
+	// The variables of version 1's .env, except PPCH_NETWORK_INTERNAL, which is no longer used.
 	for _, name := range []string{
 		"PPCH_CONTAINER_NAME", "PPCH_RESTART_POLICY", "PPCH_NETWORK_EXTERNAL",
 		"PPCH_HEALTHCHECK_INTERVAL", "PPCH_HEALTHCHECK_TIMEOUT", "PPCH_HEALTHCHECK_RETRIES", "PPCH_HEALTHCHECK_START_PERIOD",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// dashboard is the page at /dashboard/ in a tab; api/dashboard has the names of its parts.
+// dashboard is the page at /dashboard/ in a tab; api/dashboard defines the names of its parts.
 type dashboard struct{ *tab }
 
 // openDashboard opens the page, which asks for a key.
@@ -17,14 +17,14 @@ func openDashboard(t testing.TB, c *chromium, url string) dashboard {
 	return d
 }
 
-// enter gives the page a key.
+// enter submits a key.
 func (d dashboard) enter(key string) {
 	d.t.Helper()
 	d.write("#key", key)
 	d.click("#key-submit")
 }
 
-// signIn gives the page a key that is good.
+// signIn submits a valid key.
 func (d dashboard) signIn(key string) dashboard {
 	d.t.Helper()
 	d.enter(key)
@@ -37,7 +37,7 @@ func (d dashboard) isState(want string) {
 	d.shows("the state", want, func() string { return evaluate[string](d.tab, `document.body?.dataset.state ?? ""`) })
 }
 
-// hasRooms waits until the rows of the table are as wanted, each "room people" or "tenant/room people".
+// hasRooms waits for these rows of the table, each "room people" or "tenant/room people".
 func (d dashboard) hasRooms(want ...string) {
 	d.t.Helper()
 	d.shows("the rooms", strings.Join(want, ", "), func() string {
@@ -48,26 +48,26 @@ func (d dashboard) hasRooms(want ...string) {
 	})
 }
 
-// has waits until a list of texts is as wanted.
+// has waits for a list of texts.
 func (d dashboard) has(what, selector, expression string, want ...string) {
 	d.t.Helper()
 	d.shows(what, strings.Join(want, " | "), func() string { return strings.Join(d.list(selector, expression), " | ") })
 }
 
-// look opens the room with a JID, which the page calls by name.
+// look opens the room with a JID, which the page shows by name.
 func (d dashboard) look(room, name string) {
 	d.t.Helper()
 	d.click("#rooms tr[data-jid='" + room + "'] a")
 	d.shows("the room", name, func() string { return d.text("#room-name") })
 }
 
-// tells reports whether the page lists an event in these words.
-func (d dashboard) tells(event, words string) bool {
+// lists reports whether the feed shows an event with this text.
+func (d dashboard) lists(event, words string) bool {
 	d.t.Helper()
 	return slices.ContainsFunc(d.list("#feed li[data-event='"+event+"']", "e.textContent"), func(said string) bool { return strings.Contains(said, words) })
 }
 
-// value returns the number that an element of the totals shows, "" while that isn't known.
+// value returns the number that an element of the totals shows, "" while it is unknown.
 func (d dashboard) value(selector string) string {
 	d.t.Helper()
 	return evaluate[string](d.tab, `document.querySelector("`+selector+`").dataset.value ?? "nothing"`)

@@ -20,8 +20,8 @@ import (
 // counted finds people in the history of totals.
 var counted = regexp.MustCompile(`"participant_count":\[[^]]*[1-9]`)
 
-// Who opens the dashboard is asked for a key once, finds rooms in it, looks into one, and sees people come and go.
-func TestTheDashboard(t *testing.T) {
+// The dashboard asks for a key once, lists rooms, opens one, and shows joins and leaves.
+func TestDashboard_InBrowser(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
 	browser := startChromium(t)
@@ -47,7 +47,7 @@ func TestTheDashboard(t *testing.T) {
 		d.isState("ask")
 		d.signIn(testKey).hasRooms(all...)
 		if got := evaluate[string](d.tab, "location.href"); strings.Contains(got, testKey) {
-			t.Errorf("the key is in the URL %s", got)
+			t.Errorf("the URL contains the key: %s", got)
 		}
 		d.do(chromedp.Reload())
 		d.isState("live")
@@ -55,11 +55,11 @@ func TestTheDashboard(t *testing.T) {
 		d.click("#forget")
 		d.isState("ask")
 		if got := evaluate[int](d.tab, "sessionStorage.length + localStorage.length + document.cookie.length"); got != 0 {
-			t.Errorf("the page remembers %d things of a key that is to be forgotten", got)
+			t.Errorf("the page stored %d items for a key it should not remember", got)
 		}
 	})
 
-	t.Run("tells how many there are", func(t *testing.T) {
+	t.Run("shows totals", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
 		for selector, want := range map[string]string{"#rooms-total": "3", "#people-total": "7", "#lobby-total": "0", "#breakout-total": "0"} {
 			d.shows(selector, want, func() string { return d.value(selector) })
@@ -77,7 +77,7 @@ func TestTheDashboard(t *testing.T) {
 		d.write("#search", "PLAN")
 		d.hasRooms("planning 2")
 		d.shows("what was found", "1 of 3 rooms", func() string { return d.text("#found") })
-		d.write("#search", "nobody is called this")
+		d.write("#search", "no such name")
 		d.hasRooms()
 	})
 
@@ -130,25 +130,25 @@ func TestTheDashboard(t *testing.T) {
 		d.hasRooms(all...)
 	})
 
-	t.Run("tells of joins and leaves as they happen", func(t *testing.T) {
+	t.Run("shows joins and leaves live", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
 		d.hasRooms(all...)
 		evaluate[bool](d.tab, "window.stays = true")
 		ken := must(cast.User(t.Context(), planning, "Ken"))(t)
 		d.hasRooms("acme/retro 4", "planning 3", "standup 1")
 		d.shows("the people", "8", func() string { return d.value("#people-total") })
-		d.until("it is told that Ken joined", func() bool { return d.tells("participant.joined", "Ken joined planning") })
+		d.until("the feed shows that Ken joined", func() bool { return d.lists("participant.joined", "Ken joined planning") })
 		if err := ken.Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		d.hasRooms(all...)
-		d.until("it is told that Ken left", func() bool { return d.tells("participant.left", "Ken left planning") })
+		d.until("the feed shows that Ken left", func() bool { return d.lists("participant.left", "Ken left planning") })
 		if !evaluate[bool](d.tab, "window.stays === true") {
-			t.Error("the page was loaded anew")
+			t.Error("the page was reloaded")
 		}
 	})
 
-	t.Run("shows numbers without names to a key that may know no more", func(t *testing.T) {
+	t.Run("shows counts without names to a key for counts", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(numbers)
 		d.hasRooms(all...)
 		d.shows("the people", "7", func() string { return d.value("#people-total") })
@@ -161,7 +161,7 @@ func TestTheDashboard(t *testing.T) {
 		}
 	})
 
-	t.Run("asks again and again with a key that may follow no events", func(t *testing.T) {
+	t.Run("polls with a key that can't follow events", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url)
 		d.enter(polling)
 		d.isState("polling")
@@ -174,7 +174,7 @@ func TestTheDashboard(t *testing.T) {
 		d.hasRooms(all...)
 	})
 
-	t.Run("shows no other rooms to a key that is limited to some", func(t *testing.T) {
+	t.Run("shows a limited key only its rooms", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(acme)
 		d.hasRooms("acme/retro 4")
 		d.shows("the people", "4", func() string { return d.value("#people-total") })
@@ -185,7 +185,7 @@ func TestTheDashboard(t *testing.T) {
 		d.shows("the room", "planning", func() string { return d.text("#room-name") })
 	})
 
-	t.Run("goes on after the stream was lost", func(t *testing.T) {
+	t.Run("reconnects after a lost stream", func(t *testing.T) {
 		between := must(prosodytest.NewNetwork(strings.TrimPrefix(s.url, "http://")))(t)
 		t.Cleanup(func() { _ = between.Close() })
 		d := openDashboard(t, browser, "http://"+between.Addr()).signIn(testKey)
@@ -206,7 +206,7 @@ func TestTheDashboard(t *testing.T) {
 		}
 	})
 
-	t.Run("works below a path of a proxy", func(t *testing.T) {
+	t.Run("works below a proxy's path", func(t *testing.T) {
 		upstream := must(url.Parse(s.url))(t)
 		proxy := httptest.NewServer(http.StripPrefix("/below", httputil.NewSingleHostReverseProxy(upstream)))
 		t.Cleanup(proxy.Close)
@@ -224,7 +224,7 @@ func TestTheDashboard(t *testing.T) {
 
 	t.Run("draws the last hour", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
-		eventually(t, 2*time.Minute, "a step of the history is known", func() bool {
+		eventually(t, 2*time.Minute, "the history has a sample", func() bool {
 			return counted.MatchString(s.get("/api/stats/history", "X-API-Key", testKey).body)
 		})
 		d.do(chromedp.Reload())
@@ -234,7 +234,7 @@ func TestTheDashboard(t *testing.T) {
 		})
 	})
 
-	t.Run("shows names as the text that they are", func(t *testing.T) {
+	t.Run("shows names as text", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
 		const script, image = "<script>window.pwned=1</script>", "<img src=x onerror=window.pwned=2>"
 		room := srv.Room("%3cimg%20src%3dx%20onerror%3dwindow.pwned%3d3%3e")
@@ -252,8 +252,8 @@ func TestTheDashboard(t *testing.T) {
 	})
 }
 
-// Prosody goes away: what isn't known any more is shown as that, and never as 0, until it is back.
-func TestTheDashboardMakesNothingUp(t *testing.T) {
+// During an outage of Prosody, unknown values appear as unknown, never as 0.
+func TestDashboard_Outage(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	browser := startChromium(t)
@@ -271,24 +271,24 @@ func TestTheDashboardMakesNothingUp(t *testing.T) {
 	}
 	_ = cast.Close()
 	d.isState("stale")
-	d.until("it says what is to be mended", func() bool { return strings.Contains(d.text("#trouble"), "start Prosody") })
+	d.until("it shows the fix", func() bool { return strings.Contains(d.text("#trouble"), "start Prosody") })
 	opened := openDashboard(t, browser, s.url)
 	opened.enter(testKey)
 	opened.isState("stale")
 	for _, page := range []dashboard{d, opened} {
 		if got := page.value("#people-total"); got != "2" && got != "" {
-			t.Errorf("got %q people want those whom it says that it knew, or none", got)
+			t.Errorf("got %q people want the last known number, or none", got)
 		}
 	}
-	// By then the service itself has no answer any more.
+	// By then the service has no current data either.
 	for _, page := range []dashboard{d, opened} {
-		eventually(t, 25*time.Second, "nothing is known", func() bool { return page.value("#people-total") == "" && page.value("#rooms-total") == "" })
+		eventually(t, 25*time.Second, "all totals are unknown", func() bool { return page.value("#people-total") == "" && page.value("#rooms-total") == "" })
 	}
 
 	if err := srv.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// By itself the service may try only after half a minute, which is as long as the page is waited for; whoever asks has it hurry.
+	// The service may wait up to half a minute before it reconnects; a request makes it retry at once.
 	eventually(t, 30*time.Second, "the service is back", func() bool { return s.room("planning").status == http.StatusOK })
 	d.isState("live")
 	d.shows("the people", "0", func() string { return d.value("#people-total") })

@@ -16,7 +16,7 @@ import (
 	"ppch/cmd/ppch/config"
 )
 
-// documented is a variable as its documentation has it.
+// documented is a variable in its documentation.
 type documented struct {
 	Name, Default string
 	Required      bool
@@ -40,13 +40,13 @@ func ofTheProject(t *testing.T, name string) string {
 	return ofFile(t, filepath.Join("..", "..", name))
 }
 
-// ofFile returns what is in a file.
+// ofFile returns the content of a file.
 func ofFile(t *testing.T, path string) string {
 	t.Helper()
 	return string(must(os.ReadFile(path))(t))
 }
 
-func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {
+func TestConfig_RequiredVariables(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(t.Context(), envconfig.MapLookuper(nil))
 	if err == nil {
@@ -54,8 +54,8 @@ func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {
 	}
 	missing := 0
 	for _, d := range settingsAsDocumented(t) {
-		if told := strings.Contains(err.Error(), "\n  "+d.Name+": is not set"); told != d.Required {
-			t.Errorf("%s: got an error of it %t want %t", d.Name, told, d.Required)
+		if reported := strings.Contains(err.Error(), "\n  "+d.Name+": is not set"); reported != d.Required {
+			t.Errorf("%s: got it in the error %t want %t", d.Name, reported, d.Required)
 		}
 		if d.Required {
 			missing++
@@ -66,10 +66,10 @@ func TestExactlyTheRequiredVariablesAreRequired(t *testing.T) {
 	}
 }
 
-// assignment is a line of .env.example that sets a variable, or would without its comment sign.
+// assignment is a line of .env.example that sets a variable, perhaps commented out.
 var assignment = regexp.MustCompile(`^(# )?([A-Z][A-Z0-9_]*)=(.*)$`)
 
-func TestEnvExampleHasEveryVariableWithItsDefaultAndAComment(t *testing.T) {
+func TestEnvExample_Complete(t *testing.T) {
 	t.Parallel()
 	lines := strings.Split(ofTheProject(t, ".env.example"), "\n")
 	var got, want []documented
@@ -89,13 +89,13 @@ func TestEnvExampleHasEveryVariableWithItsDefaultAndAComment(t *testing.T) {
 	for _, d := range settingsAsDocumented(t) {
 		want = append(want, documented{Name: d.Name, Default: d.Default})
 	}
-	got = got[:min(len(got), len(want))] // docker-compose.yml's own follow
+	got = got[:min(len(got), len(want))] // those of docker-compose.yml follow
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf(".env.example differs from settings (-settings +.env.example):\n%s", diff)
 	}
 }
 
-func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
+func TestEnvExample_WorksWithSecrets(t *testing.T) {
 	t.Parallel()
 	env := variables{}
 	for line := range strings.Lines(ofTheProject(t, ".env.example")) {
@@ -109,7 +109,7 @@ func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
 		t.Errorf("got %v want the key and the secret missing", err)
 	}
 	if host, ok := env["PPCH_HOST"]; ok {
-		t.Errorf("PPCH_HOST got %q want it left to the image: a container that listens on its own loopback can't be reached", host)
+		t.Errorf("PPCH_HOST got %q want it left to the image: on its own loopback a container is unreachable", host)
 	}
 
 	required := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret-of-a-test"}
@@ -120,10 +120,10 @@ func TestEnvExampleWorksOnceItsSecretsAreFilledIn(t *testing.T) {
 	}
 }
 
-// row is a row of README's table: the variable, its default, what it means.
+// row is a row of README's table: variable, default, meaning.
 var row = regexp.MustCompile("^\\| `([A-Z0-9_]+)` \\| ([^|]*) \\| ([^|]+) \\|$")
 
-func TestREADMEHasEveryVariableWithItsDefault(t *testing.T) {
+func TestReadme_Variables(t *testing.T) {
 	t.Parallel()
 	var got, want []documented
 	for line := range strings.Lines(section(t, topReadme, "## Configuration")) {

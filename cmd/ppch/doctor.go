@@ -24,7 +24,7 @@ import (
 
 // newDoctor returns "ppch doctor", which diagnoses the connection to Prosody.
 func newDoctor(env config.Lookuper) *cobra.Command {
-	a := &asking{env: env}
+	a := &apiClient{env: env}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the connection to Prosody and show how to fix it",
@@ -46,16 +46,16 @@ something is, and 2 for an invalid command line.`,
 		Example: `  docker compose exec ppch /ppch doctor
   ppch doctor --json | jq -r '.checks[] | select(.status == "error") | .mend'
   ppch doctor --url https://ppch.example.com`,
-		Args: func(cmd *cobra.Command, args []string) error { return misused(cobra.NoArgs(cmd, args)) },
+		Args: func(cmd *cobra.Command, args []string) error { return asUsageError(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.doctorConfig(cmd.Context())
 			if err != nil {
-				return misused(err)
+				return asUsageError(err)
 			}
 			return examine(cmd, cfg, a.json)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused(err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsageError(err) })
 	cmd.Flags().StringVar(&a.url, "url", "", "URL of the service (default from the environment)")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print all checks as one JSON object, at the end")
 	return cmd
@@ -88,7 +88,7 @@ func examine(cmd *cobra.Command, cfg doctor.Config, json bool) error {
 }
 
 // doctorConfig returns what to check. Its error is a usage error.
-func (a *asking) doctorConfig(ctx context.Context) (doctor.Config, error) {
+func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 	s, err := config.Read(ctx, a.env)
 	if err != nil {
 		return doctor.Config{}, err

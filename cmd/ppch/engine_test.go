@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// engine runs commands beside the Docker engine of .ci/engine, which make test-compose starts.
-// By itself no test starts one.
+// engine runs commands with the Docker engine of .ci/engine, which make test-compose starts.
 type engine struct {
 	t    *testing.T
 	repo string
@@ -56,7 +55,7 @@ func (e *engine) run(ctx context.Context, name string, args ...string) (string, 
 	return strings.TrimSpace(string(out)), nil
 }
 
-// down takes a whole project down when the test ends. Of one that failed the log is shown.
+// down removes a project when the test ends and shows the log of a failed test.
 func (e *engine) down(options ...string) {
 	e.t.Helper()
 	compose := append([]string{"compose"}, options...)
@@ -77,14 +76,14 @@ func (e *engine) inspect(name, format string) string {
 	return e.docker("inspect", "--format", format, name)
 }
 
-// people brings the cast of the demo to a network until the test ends.
+// people runs the cast of the demo in a network until the test ends.
 func (e *engine) people(network string) {
 	e.t.Helper()
 	cast := e.docker("run", "--detach", "--network", network, "ppch-demo-cast", "--prosody", "prosody:5222")
 	e.t.Cleanup(func() { e.docker("rm", "--force", cast) })
 }
 
-// knows waits until the service at port tells of the cast by the Lua module.
+// knows waits until the service at port reports the cast, from the Lua module.
 func (e *engine) knows(port, key string) {
 	e.t.Helper()
 	s := &service{t: e.t, url: "http://127.0.0.1:" + port, client: &http.Client{Timeout: 10 * time.Second}}
@@ -103,7 +102,7 @@ func (e *engine) knows(port, key string) {
 	}
 }
 
-// confined checks that a container can do no more than it must.
+// confined checks that a container has no unneeded rights.
 func (e *engine) confined(container string) {
 	e.t.Helper()
 	const format = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Memory}} {{.HostConfig.LogConfig}}"
@@ -119,10 +118,10 @@ func (e *engine) confined(container string) {
 	eventually(e.t, time.Minute, "the container is healthy", func() bool { return e.inspect(container, "{{.State.Health.Status}}") == "healthy" })
 }
 
-// both are the Prosodys that Jitsis have, by the Debian that has them.
+// both are Jitsi's Prosody versions, by their Debian releases.
 var both = map[string]string{"0.12": "bookworm", "13": "trixie"}
 
-// buildCast builds the demo's people, and Prosodys laid out as docker-jitsi-meet's container: root read-only, user 1000,
+// buildCast builds the demo's people, and Prosodys like docker-jitsi-meet's container: root read-only, user 1000,
 // /config copied at start, external components switched off before conf.d is read, rooms hidden.
 func (e *engine) buildCast() {
 	e.t.Helper()
@@ -148,5 +147,5 @@ func (e *engine) buildCast() {
 	}
 }
 
-// prosodyImage is a name as docker-jitsi-meet gives it, so that its docker-compose.yml stands as it is.
+// prosodyImage is the name in docker-jitsi-meet's docker-compose.yml.
 func prosodyImage(version string) string { return "prosody-" + version + "/prosody:stable-11146-2" }

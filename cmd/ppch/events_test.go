@@ -13,13 +13,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// happening is an event as a client reads it.
+// happening is an event that a client read.
 type happening struct {
 	id, name string
 	data     map[string]any
 }
 
-// String is what a test's table has: the event, the number of people, and who it is about.
+// String returns the event, the number of people and the person.
 func (e happening) String() string {
 	text := e.name
 	if n, ok := e.data["participant_count"]; ok {
@@ -31,14 +31,14 @@ func (e happening) String() string {
 	return text
 }
 
-// stream is an event stream that a user reads.
+// stream is an open event stream.
 type stream struct {
 	t      *testing.T
 	events chan happening
 	leave  context.CancelFunc
 }
 
-// stream opens one. Headers are given by name and value.
+// stream opens a stream. Headers alternate names and values.
 func (s *service) stream(path string, headers ...string) *stream {
 	s.t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
@@ -100,7 +100,7 @@ func (st *stream) next() happening {
 	return happening{}
 }
 
-// until passes over events until one of a name that is as it should be.
+// until skips events up to one with this name that ok accepts.
 func (st *stream) until(name string, ok func(happening) bool) happening {
 	st.t.Helper()
 	for {
@@ -114,8 +114,8 @@ func live(e happening) bool   { return e.data["live"] == true }
 func dead(e happening) bool   { return e.data["live"] == false }
 func always(e happening) bool { return true }
 
-// Somebody follows a room while a meeting comes and goes on a real Prosody: each thing that happens is told once, with the number that it leads to.
-func TestAMeetingIsToldAsItHappens(t *testing.T) {
+// During a meeting on a real Prosody, a stream shows each change once, with the resulting count.
+func TestEvents_Meeting(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
@@ -168,8 +168,8 @@ func TestAMeetingIsToldAsItHappens(t *testing.T) {
 	_ = focus
 }
 
-// Prosody goes away and comes back. The stream stays, says so at once, and tells what is different when it knows again.
-func TestAStreamSaysThatProsodyIsAway(t *testing.T) {
+// During a restart of Prosody, the stream stays open, reports the outage at once, and then the changes.
+func TestEvents_ProsodyDown(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, ConflictResolve: "kick_old"})
@@ -196,7 +196,7 @@ func TestAStreamSaysThatProsodyIsAway(t *testing.T) {
 	}
 	st2.until("status", func(e happening) bool { return e.data["domain"] == srv.Domains.MUC && live(e) })
 
-	// A service that is started anew has other ids.
+	// A restarted service has other ids.
 	st2.leave()
 	after := runService(t, envFor(srv)).ready()
 	if got := after.stream("/api/events", "Last-Event-ID", joined.id).next(); got.name != "reset" || got.data["reason"] != "unknown-id" {
@@ -204,8 +204,8 @@ func TestAStreamSaysThatProsodyIsAway(t *testing.T) {
 	}
 }
 
-// Without the module nothing is told by itself: a stream says so instead of being silent.
-func TestAStreamWithoutTheModuleSaysWhatToMend(t *testing.T) {
+// Without the module there are no events: a stream says so.
+func TestEvents_WithoutModule(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	s := runService(t, envFor(srv)).ready()
@@ -215,8 +215,8 @@ func TestAStreamWithoutTheModuleSaysWhatToMend(t *testing.T) {
 	}
 }
 
-// The service stops while streams are open: they end, and nothing waits for them.
-func TestAStopEndsStreams(t *testing.T) {
+// When the service stops, open streams end at once.
+func TestStop_EndsStreams(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	s := runService(t, envFor(srv)).ready()

@@ -15,7 +15,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The documents whose examples are executed.
+// The documents with executed examples.
 const (
 	topReadme     = "README.md"
 	apiReadme     = "api/README.md"
@@ -33,7 +33,7 @@ func example(t *testing.T, document, language, begin string) string {
 	return begin + "\n" + block + "\n"
 }
 
-// adapted returns an example with the reader's own values in it; each of what it replaces must be there.
+// adapted returns an example with replaced values; each must occur in it.
 func adapted(t *testing.T, example string, replace map[string]string) string {
 	t.Helper()
 	for what, by := range replace {
@@ -45,7 +45,7 @@ func adapted(t *testing.T, example string, replace map[string]string) string {
 	return example
 }
 
-// written returns the path of a file of the test's own.
+// written writes a temporary file and returns its path.
 func written(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -55,21 +55,21 @@ func written(t *testing.T, name, text string) string {
 	return path
 }
 
-// freeAddress returns one on loopback at which nothing listens.
+// freeAddress returns a loopback address without a listener.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(must(prosodytest.FreePort())(t)))
 }
 
-// inBackground runs a server until the test ends, and shows what it wrote if that fails.
+// inBackground runs a server until the test ends and shows its output if the test fails.
 func inBackground(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	log := &logBuffer{}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.WaitDelay = 5 * time.Second // for a helper of its own that outlives it and holds what we read
+	cmd.WaitDelay = 5 * time.Second // for a child that keeps the output open
 	gone := must(prosodytest.Tie(cmd))(t)
 	t.Cleanup(func() {
-		// It may have helpers, which only it can end.
+		// Only the server can end its children.
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-gone:

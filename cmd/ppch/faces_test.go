@@ -25,7 +25,7 @@ var twoJitsis = prosodytest.Options{
 	GlobalConfig: `Component "conference.b.example" "muc" { modules_enabled = { "room_participants_api" }; room_participants_components = { "ppch.meet.jitsi" } }`,
 }
 
-// opened are rooms by the addresses with which focus and clients enter them.
+// opened are rooms by the JIDs that focus and clients join.
 var opened = []string{
 	"planning@muc.meet.jitsi", "my%20room@muc.meet.jitsi", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82@muc.meet.jitsi", "%f0%9f%8e%89@muc.meet.jitsi",
 	"c@muc.meet.jitsi", "c%2b%2b@muc.meet.jitsi", "a%2fb@muc.meet.jitsi", "b@muc.a.meet.jitsi", "q%26a@muc.meet.jitsi", "qa@muc.meet.jitsi", "a%3eb@muc.meet.jitsi",
@@ -36,9 +36,9 @@ var opened = []string{
 	"[acme]daily@conference.b.example", "[täst]%d0%bf@conference.b.example", "7d1f@breakout.meet.jitsi", "a%2fb@breakout.meet.jitsi",
 }
 
-// TestNames_WhateverIsListedIsReadInEveryFace opens rooms on a real Prosody with two Jitsis, of all the names that make trouble.
-// By its name, its JID, and however else it is shown, each is found by the API, in batches, by event streams, at the terminal, in chat and in forms.
-func TestNames_WhateverIsListedIsReadInEveryFace(t *testing.T) {
+// Rooms with difficult names, on a real Prosody with two Jitsis. The API, batches, event streams, terminal, chat and forms find
+// each by its name, its JID and all other forms that they show.
+func TestNames_ListedNamesFindTheirRooms(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, twoJitsis)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -65,7 +65,7 @@ func TestNames_WhateverIsListedIsReadInEveryFace(t *testing.T) {
 	eventually(t, 20*time.Second, "the admin is answered", func() bool { return f.chat("status") != "" })
 
 	rows := f.rows("rooms", "--type", "all")
-	lines := map[string]string{} // what chat shows, by the address in the same row of the form
+	lines := map[string]string{} // what chat shows, by the JID in the same row of the form
 	for _, r := range f.form() {
 		lines[r[1]] = r[0]
 	}
@@ -96,7 +96,7 @@ func TestNames_WhateverIsListedIsReadInEveryFace(t *testing.T) {
 	f.batch(byName)
 }
 
-// faces are all places where people ask for a room.
+// faces are all interfaces that take a room's name.
 type faces struct {
 	t        *testing.T
 	s        *service
@@ -144,7 +144,7 @@ func (f faces) stream(name, want string) {
 	}
 }
 
-// addressOf asks at the terminal.
+// addressOf returns the JID of a room from the terminal.
 func (f faces) addressOf(name string) string {
 	f.t.Helper()
 	out, err := command(f.t, f.terminal, "room", "--json", name)
@@ -179,7 +179,7 @@ func (f faces) rows(args ...string) (names []string) {
 	return names
 }
 
-// chat sends a message to the component and returns what it answers, or nothing.
+// chat sends a message to the component and returns the reply, or nothing.
 func (f faces) chat(body string) string {
 	f.t.Helper()
 	if err := f.admin.Send("<message type='chat' to='" + f.to + "'><body>" + prosodytest.Escape(body) + "</body></message>"); err != nil {

@@ -14,7 +14,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// listener counts what a subscriber is sent.
+// listener counts the events of a subscriber.
 type listener struct {
 	mu     sync.Mutex
 	events map[string]int
@@ -22,7 +22,7 @@ type listener struct {
 	joined chan time.Time
 }
 
-// listen subscribes to a room, by a process's address, until the test ends.
+// listen subscribes to a room until the test ends.
 func (p *process) listen(t *testing.T, room string) *listener {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
@@ -63,9 +63,9 @@ func (l *listener) count(event string) (events, bytes int) {
 	return l.events[event], l.bytes
 }
 
-// One occupant mutes and unmutes a thousand times a second. What subscribers are sent of that is bounded,
-// and whoever follows another room is told of a join as soon as before.
-func TestAttacks_FlipsAreBoundedAndDelayNoOtherRoom(t *testing.T) {
+// One occupant mutes and unmutes a thousand times a second. Subscribers receive a limited number of events,
+// and joins in other rooms arrive as fast as before.
+func TestAttacks_FlippingDelaysNoOtherRoom(t *testing.T) {
 	t.Parallel()
 	const subscribers, rate, eventsPerSecond, bytesPerEvent = 20, 1000, 50, 4096
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
@@ -82,7 +82,7 @@ func TestAttacks_FlipsAreBoundedAndDelayNoOtherRoom(t *testing.T) {
 	for range subscribers {
 		noisy, quiet = append(noisy, p.listen(t, "noisy")), append(quiet, p.listen(t, "quiet"))
 	}
-	time.Sleep(200 * time.Millisecond) // for all to follow
+	time.Sleep(200 * time.Millisecond) // until all are subscribed
 	joins := func(n int) (p99 time.Duration) {
 		var all []time.Duration
 		for range n {
@@ -126,7 +126,7 @@ func TestAttacks_FlipsAreBoundedAndDelayNoOtherRoom(t *testing.T) {
 	if events == 0 || float64(events) > eventsPerSecond*took || bytes > bytesPerEvent*(events+10) {
 		t.Errorf("got %d events and %d bytes, want %d events a second at most, of %d bytes", events, bytes, eventsPerSecond, bytesPerEvent)
 	}
-	if with > max(3*without, time.Second) { // beside all other tests
+	if with > max(3*without, time.Second) { // next to all other tests
 		t.Errorf("others' p99 went from %s to %s", without, with)
 	}
 }

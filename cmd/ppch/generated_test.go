@@ -11,13 +11,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// generator makes a client of the contract; what that needs besides is generated's.
+// generator generates a client from openapi.yaml.
 const (
 	generator = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 	generated = "github.com/oapi-codegen/runtime@v1.8.0"
 )
 
-// reader is a program that asks by the client which was generated for it.
+// reader is a program that uses the generated client.
 const reader = `package main
 
 import (
@@ -64,8 +64,8 @@ func main() {
 }
 `
 
-// Somebody else's generator reads the contract, and what it makes of it reads live answers.
-func TestAGeneratedClientReadsLiveAnswers(t *testing.T) {
+// A third-party generator reads openapi.yaml, and its client reads live responses.
+func TestGeneratedClient_ReadsResponses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a generator is built")
 	}

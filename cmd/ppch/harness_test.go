@@ -31,11 +31,11 @@ const testKey = "Correct-Horse-Battery-Staple"
 // variables is an environment.
 type variables map[string]string
 
-// envFor returns the environment of a service beside srv.
+// envFor returns the environment of a service for srv.
 func envFor(srv *prosodytest.Server) variables {
 	return variables{
 		"PPCH_API_KEY":          testKey,
-		"PPCH_RATE_LIMIT":       "0", // tests ask as fast as they can
+		"PPCH_RATE_LIMIT":       "0", // tests send requests as fast as they can
 		"PPCH_PORT":             "0",
 		"PROSODY_URL":           "xmpp://" + srv.ComponentAddr(),
 		"PPCH_COMPONENT_DOMAIN": srv.Domains.Component,
@@ -44,18 +44,18 @@ func envFor(srv *prosodytest.Server) variables {
 	}
 }
 
-// service is what run runs, as somebody outside sees it.
+// service is a running service, seen from outside.
 type service struct {
 	t      *testing.T
 	url    string
 	log    *logBuffer
 	client *http.Client
 
-	// stop ends it as SIGTERM does and returns what run returned. It may be called again.
+	// stop stops it as SIGTERM does and returns the result of run. It may be called again.
 	stop func() error
 }
 
-// runService runs the service until the test ends. It returns as soon as that listens.
+// runService runs the service until the test ends. It returns once the service listens.
 func runService(t *testing.T, env variables) *service {
 	t.Helper()
 	log := &logBuffer{}
@@ -86,7 +86,7 @@ func runServiceTo(t *testing.T, env variables, log io.Writer, buffer *logBuffer)
 	return s
 }
 
-// started waits until the log tells where the service listens.
+// started waits for the address in the log.
 func (s *service) started() {
 	s.t.Helper()
 	eventually(s.t, 10*time.Second, "the service has started", func() bool {
@@ -102,14 +102,14 @@ func (s *service) started() {
 	})
 }
 
-// ready waits until questions are answered.
+// ready waits until the service is ready.
 func (s *service) ready() *service {
 	s.t.Helper()
 	eventually(s.t, 20*time.Second, "the service is ready", func() bool { return s.get("/readyz").status == http.StatusOK })
 	return s
 }
 
-// answer is an HTTP answer; data is nil where the body is not a JSON object.
+// answer is an HTTP response; data is nil unless the body is a JSON object.
 type answer struct {
 	status int
 	header http.Header
@@ -117,7 +117,7 @@ type answer struct {
 	data   map[string]any
 }
 
-// get asks for a path without a key, but for headers given by name and value.
+// get requests a path without a key. Headers alternate names and values.
 func (s *service) get(path string, headers ...string) answer {
 	s.t.Helper()
 	a, err := s.try(context.Background(), path, headers...)
@@ -127,7 +127,7 @@ func (s *service) get(path string, headers ...string) answer {
 	return a
 }
 
-// room asks who is in a room, whose name is escaped already.
+// room requests a room by its escaped name.
 func (s *service) room(name string) answer {
 	s.t.Helper()
 	return s.get("/api/rooms/"+name+"/participants", "X-API-Key", testKey)
@@ -175,7 +175,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// records returns what was logged; every line has to be a JSON object.
+// records returns the log; each line must be a JSON object.
 func (l *logBuffer) records(t *testing.T) (all []map[string]any) {
 	t.Helper()
 	for line := range strings.Lines(l.String()) {
@@ -188,12 +188,12 @@ func (l *logBuffer) records(t *testing.T) (all []map[string]any) {
 	return all
 }
 
-// eventually waits for a condition; no test asserts a shorter time than it has to.
+// eventually waits for a condition.
 func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for {
-		// Looked at before the condition: a machine that stood still meanwhile proves nothing.
+		// Read the time first: if the machine stalls in between, the condition still counts.
 		late := time.Now().After(deadline)
 		if ok() {
 			return
@@ -216,7 +216,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// castOn logs in everybody who is to take part in meetings on srv, until the test ends.
+// castOn logs in simulated people on srv until the test ends.
 func castOn(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
 	t.Helper()
 	cast := must(srv.Cast(t.Context()))(t)
@@ -224,7 +224,7 @@ func castOn(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
 	return cast
 }
 
-// meeting opens a room, given by its JID, and lets people in.
+// meeting opens a room, given by its JID, and joins people.
 func meeting(t *testing.T, cast *prosodytest.Cast, room string, people ...string) (occupants []*prosodytest.Occupant) {
 	t.Helper()
 	must(cast.Open(t.Context(), room))(t)

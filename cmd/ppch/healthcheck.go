@@ -15,7 +15,7 @@ import (
 	"ppch/cmd/ppch/config"
 )
 
-// newHealthcheck returns "ppch healthcheck", whose exit status is for containers.
+// newHealthcheck returns "ppch healthcheck", for containers.
 func newHealthcheck(env config.Lookuper) *cobra.Command {
 	var (
 		ready   bool
@@ -23,12 +23,12 @@ func newHealthcheck(env config.Lookuper) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask the running service whether it is well; exit status 0 if so",
-		Long: `Ask the service at PPCH_HOST and PPCH_PORT whether it is alive (GET /livez),
-or with --ready whether it can answer questions (GET /readyz).
+		Short: "Check the health of the running service",
+		Long: `Check whether the service at PPCH_HOST and PPCH_PORT is alive (GET /livez) or,
+with --ready, whether it can answer requests (GET /readyz).
 
-The exit status is 0 if so and 1 otherwise. A container should be restarted for
-the first only: when Prosody is away, a restart of PPCH does not help.`,
+The exit status is 0 if so and 1 otherwise. Restart a container only if it is not
+alive: while Prosody is down, a restart of PPCH does not help.`,
 		Example: `  ppch healthcheck
   ppch healthcheck --ready --timeout 2s`,
 		Args: cobra.NoArgs,
@@ -46,8 +46,8 @@ the first only: when Prosody is away, a restart of PPCH does not help.`,
 			return checkHealth(ctx, s.URL()+path, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether questions can be answered, not only whether the service lives")
-	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	cmd.Flags().BoolVar(&ready, "ready", false, "check whether it can answer requests, not only whether it is alive")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "time limit for the response")
 	return cmd
 }
 
@@ -56,11 +56,11 @@ func checkHealth(ctx context.Context, url string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
-	// The environment's proxy, if any, is for the way out and knows nothing of this machine.
+	// Without the environment's proxy, which can't reach this machine's loopback.
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		// The certificate has the name under which others know this machine, and may have been replaced a moment ago.
-		// Nothing secret is said, and nothing is believed but that something answers here.
+		// The certificate has a public name and may just have been replaced. The request contains no secret,
+		// and the response only matters as a sign of life.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // #nosec G402 -- see above
 	}}
 	resp, err := client.Do(req)

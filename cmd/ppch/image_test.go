@@ -20,7 +20,7 @@ const (
 	imageDate   = "2026-11-22T09:00:00Z"
 )
 
-// build builds the image with the one builder or the other.
+// build builds the image with one of the two builders.
 func (e *engine) build(buildKit bool, tag string, args ...string) {
 	e.t.Helper()
 	e.t.Setenv("DOCKER_BUILDKIT", map[bool]string{true: "1", false: "0"}[buildKit])
@@ -30,7 +30,7 @@ func (e *engine) build(buildKit bool, tag string, args ...string) {
 	}, append(args, ".")...)...)
 }
 
-// files returns what an image holds, without what the engine adds to every container.
+// files returns the files of an image, without those that the engine adds to each container.
 func (e *engine) files(image string) (names []string, program []byte) {
 	e.t.Helper()
 	container := e.docker("create", image)
@@ -59,14 +59,14 @@ func (e *engine) files(image string) (names []string, program []byte) {
 	}
 }
 
-func TestTheImage(t *testing.T) {
+func TestImage_Runs(t *testing.T) {
 	e := newEngine(t)
 	e.build(false, "ppch:older-builder")
 	e.build(true, "ppch:buildkit")
 
 	names, program := e.files("ppch:buildkit")
 	if got := fmt.Sprint(names); got != "[ppch]" {
-		t.Errorf("the image holds %s want the program alone", got)
+		t.Errorf("the image contains %s want only the program", got)
 	}
 	if _, older := e.files("ppch:older-builder"); sha256.Sum256(older) != sha256.Sum256(program) {
 		t.Error("two builds of the same commit differ")
@@ -104,7 +104,7 @@ func TestTheImage(t *testing.T) {
 	}
 }
 
-func TestTheImageIsBuiltOfTheGoThatTheModuleWants(t *testing.T) {
+func TestImage_GoVersion(t *testing.T) {
 	t.Parallel()
 	_, wanted, _ := strings.Cut(ofTheProject(t, "go.mod"), "\ngo ")
 	wanted, _, _ = strings.Cut(wanted, "\n")

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// goPackage is what "go list" tells of a package, tests left out.
+// goPackage is the output of "go list" for a package, without tests.
 type goPackage struct {
 	ImportPath, Dir string
 	Standard        bool
@@ -22,7 +22,7 @@ type goPackage struct {
 	Imports         []string
 }
 
-// goList returns the packages of a pattern, and with deps also all that they need.
+// goList returns the packages of a pattern, with deps including their dependencies.
 func goList(t *testing.T, deps bool, patterns ...string) (all []goPackage) {
 	t.Helper()
 	args := []string{"list", "-json=ImportPath,Dir,Standard,GoFiles,Imports"}
@@ -47,7 +47,7 @@ func goList(t *testing.T, deps bool, patterns ...string) (all []goPackage) {
 	}
 }
 
-// depsOf returns what a package needs, itself and the standard library left out.
+// depsOf returns the dependencies of a package outside the standard library.
 func depsOf(t *testing.T, path string) (all []string) {
 	t.Helper()
 	for _, p := range goList(t, true, path) {
@@ -58,7 +58,7 @@ func depsOf(t *testing.T, path string) (all []string) {
 	return all
 }
 
-func TestAPIAndComponentNeverImportEachOther(t *testing.T) {
+func TestImports_APIAndComponent(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
 		"ppch/api":                     {"ppch/api/keys", "ppch/component/occupancy"},
@@ -80,18 +80,18 @@ func TestAPIAndComponentNeverImportEachOther(t *testing.T) {
 	}
 }
 
-func TestTheDomainDependsOnNobody(t *testing.T) {
+func TestImports_Occupancy(t *testing.T) {
 	t.Parallel()
 	isText := func(path string) bool { return strings.HasPrefix(path, "golang.org/x/text/") }
 	allowed := depsOf(t, "mellium.im/xmpp/jid")
 	for _, dep := range depsOf(t, "ppch/component/occupancy") {
 		if dep != "mellium.im/xmpp/jid" && !isText(dep) && !slices.Contains(allowed, dep) {
-			t.Errorf("got %s among what occupancy needs", dep)
+			t.Errorf("occupancy depends on %s", dep)
 		}
 	}
 	self := goList(t, false, "ppch/component/occupancy")[0]
 	for _, path := range self.Imports {
-		// The module path has no dot in its first part either, but it was looked for above.
+		// Our module path has no dot in its first part either, but the check above covers it.
 		standard := !strings.Contains(strings.Split(path, "/")[0], ".")
 		if !standard && path != "mellium.im/xmpp/jid" && !isText(path) {
 			t.Errorf("got the import %s want the standard library, jid and x/text alone", path)
@@ -141,7 +141,7 @@ func TestImports_Program(t *testing.T) {
 	}
 }
 
-// readsOfEnvironment returns where a file names a function that reads the environment, whatever it calls the package.
+// readsOfEnvironment returns the uses of functions that read the environment, under any name of the package.
 func readsOfEnvironment(t *testing.T, path string) (found []string) {
 	t.Helper()
 	files := token.NewFileSet()
@@ -171,9 +171,9 @@ func readsOfEnvironment(t *testing.T, path string) (found []string) {
 	return found
 }
 
-// With a template that is executed the linker can leave out no exported method of any type, and the image would be
-// a fifth larger. Cobra has one that nobody calls.
-func TestTheProgramHasNoTemplates(t *testing.T) {
+// If a program executes templates, the linker keeps every exported method, and the image grows by a fifth.
+// Cobra contains one that is never called.
+func TestImports_NoTemplates(t *testing.T) {
 	t.Parallel()
 	for _, p := range goList(t, true, "ppch/cmd/ppch") {
 		if p.ImportPath == "github.com/spf13/cobra" {

@@ -14,13 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Whoever may not write is told what to do, and nothing is there that wasn't.
-func TestWithoutRightsNothingIsWritten(t *testing.T) {
+// Without rights, the error says what to do, and nothing is written.
+func TestInstall_WithoutRights(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
-	nobody := func(cmd *exec.Cmd) {}
+	unprivileged := func(cmd *exec.Cmd) {}
 	if os.Geteuid() == 0 {
-		nobody = func(cmd *exec.Cmd) {
+		unprivileged = func(cmd *exec.Cmd) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		}
 	}
@@ -53,7 +53,7 @@ func TestWithoutRightsNothingIsWritten(t *testing.T) {
 			t.Cleanup(func() { _ = os.Chmod(forbidden, info.Mode()) })
 			cmd := exec.Command(program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"))
 			cmd.Env = []string{}
-			nobody(cmd)
+			unprivileged(cmd)
 			var errs strings.Builder
 			cmd.Stderr = &errs
 			if err := cmd.Run(); err == nil || !strings.Contains(errs.String(), tt.want) {
@@ -67,11 +67,11 @@ func TestWithoutRightsNothingIsWritten(t *testing.T) {
 	}
 }
 
-// Nobody but root can give a file to the container's user, and Jitsi wouldn't start if that couldn't read it.
-func TestWithoutRootTheContainerCanReadTheSecretAndSoCanOthers(t *testing.T) {
+// Only root can give a file to the container's user, and Jitsi does not start if that user can't read it.
+func TestInstall_WithoutRootSecretIsReadable(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody who is neither root nor the container's user")
+		t.Skip("only root can become a third user")
 	}
 	program := buildProgram(t)
 	root := jitsiTree(t, "docker-stable-11031")
@@ -95,7 +95,7 @@ func TestWithoutRootTheContainerCanReadTheSecretAndSoCanOthers(t *testing.T) {
 	}
 }
 
-// A file system of memory that gets full, with every amount of room from too little to enough.
+// A file system in memory, with every size from too small to large enough.
 const fillUp = `
 set -eu
 program=$1 tree=$2 work=$3
@@ -120,15 +120,15 @@ done
 echo $outcomes
 `
 
-func TestOnAFullDiskNothingIsWritten(t *testing.T) {
+func TestInstall_FullDisk(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
-	t.Run("a file that gets too long", func(t *testing.T) {
+	t.Run("a file size limit", func(t *testing.T) {
 		root := jitsiTree(t, "docker-ppch-1")
 		long := filepath.Join(root, "ppch", ".env")
 		put(t, long, strings.Repeat("# a long story\n", 20000))
 		before := everything(t, root)
-		// The Lua module still fits, what is to become of that file doesn't.
+		// The Lua module still fits, the new version of this file doesn't.
 		cmd := exec.Command("prlimit", "--fsize=200000", program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", long)
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: free disk space") {
@@ -138,7 +138,7 @@ func TestOnAFullDiskNothingIsWritten(t *testing.T) {
 			t.Errorf("something was written (-before +after):\n%s", diff)
 		}
 	})
-	t.Run("a file system that gets full", func(t *testing.T) {
+	t.Run("a full file system", func(t *testing.T) {
 		if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
 			t.Skip("no file system can be made here:", err)
 		}
@@ -155,7 +155,7 @@ func TestOnAFullDiskNothingIsWritten(t *testing.T) {
 }
 
 // SIGKILL at any moment, many times.
-func TestAnInstallationThatIsKilledAgainAndAgainComesToItsEnd(t *testing.T) {
+func TestInstall_CompletesAfterKills(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
 	root := jitsiTree(t, "docker-ppch-1")
@@ -185,7 +185,7 @@ func TestAnInstallationThatIsKilledAgainAndAgainComesToItsEnd(t *testing.T) {
 	env := variablesOf(t, filepath.Join(dir, ".env"))
 	conf := ofFile(t, filepath.Join(root, "cfg", "prosody", "config", "conf.d", "ppch.cfg.lua"))
 	if !strings.Contains(conf, `component_secret = "`+env["PPCH_COMPONENT_SECRET"]+`"`) || env["PPCH_COMPONENT_SECRET"] == "" {
-		t.Errorf("Prosody and PPCH were told different secrets:\n%s\n%v", conf, env)
+		t.Errorf("Prosody and PPCH have different secrets:\n%s\n%v", conf, env)
 	}
 	must(command(t, nil, "jitsi", "uninstall", "--dir", dir))(t)
 	if diff := cmp.Diff(before, everything(t, root)); diff != "" {

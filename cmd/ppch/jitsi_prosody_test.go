@@ -16,8 +16,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The proof of it all: a real Prosody reads what was installed, in the way in which Jitsi's has it read, and the service counts.
-func TestAnInstallationCountsOnARealProsody(t *testing.T) {
+// A real Prosody reads the installed files as Jitsi's does, and the service counts.
+func TestInstall_WorksWithProsody(t *testing.T) {
 	t.Parallel()
 	for _, tree := range []string{"docker-stable-8719", "docker-stable-11146"} {
 		t.Run(tree, func(t *testing.T) {
@@ -28,9 +28,9 @@ func TestAnInstallationCountsOnARealProsody(t *testing.T) {
 			if tree == "docker-stable-8719" {
 				config = filepath.Join(root, ".jitsi-meet-cfg")
 				env := filepath.Join(root, "jitsi", ".env")
-				put(t, env, strings.Replace(ofFile(t, env), "~", root, 1)) // a test has no home of its own
+				put(t, env, strings.Replace(ofFile(t, env), "~", root, 1)) // a test has no home
 			}
-			installBeside(t, srv, filepath.Join(root, "jitsi"))
+			installFor(t, srv, filepath.Join(root, "jitsi"))
 			env := variablesOf(t, filepath.Join(root, "jitsi", ".env"))
 			startAsContainerDoes(t, srv, filepath.Join(config, "prosody"), env)
 			countsOn(t, srv, env)
@@ -41,7 +41,7 @@ func TestAnInstallationCountsOnARealProsody(t *testing.T) {
 		srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true, JitsiDefaults: true})
 		debianise(t, srv)
 		before := everything(t, srv.Dir())
-		installBeside(t, srv, srv.Dir())
+		installFor(t, srv, srv.Dir())
 		if err := srv.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -66,14 +66,14 @@ func TestAnInstallationCountsOnARealProsody(t *testing.T) {
 	})
 }
 
-// installBeside stops srv and installs, on the port that srv has.
-func installBeside(t *testing.T, srv *prosodytest.Server, dir string) {
+// installFor stops srv and installs, with the port of srv.
+func installFor(t *testing.T, srv *prosodytest.Server, dir string) {
 	t.Helper()
 	if err := srv.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(srv.ComponentAddr())
-	// The template of the test's Prosody has a component with the usual name.
+	// The test's Prosody already has a component with the usual name.
 	must(command(t, nil, "jitsi", "install", "--dir", dir, "--component-domain", "count.meet.jitsi",
 		"--component-port", port, "--component-interface", "127.0.0.1"))(t)
 }
@@ -88,7 +88,7 @@ func startAsContainerDoes(t *testing.T, srv *prosodytest.Server, volumes string,
 	if err := os.CopyFS(copied, os.DirFS(filepath.Join(volumes, "config"))); err != nil {
 		t.Fatal(err)
 	}
-	// Of the rendered templates there is one only, the test's own.
+	// The only rendered template is the test's.
 	_ = os.Remove(filepath.Join(copied, "conf.d", "jitsi-meet.cfg.lua"))
 	_ = os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_room_participants_api.lua"))
 
@@ -129,13 +129,13 @@ func debianise(t *testing.T, srv *prosodytest.Server) {
 	if err := os.MkdirAll(filepath.Join(srv.Dir(), "conf.d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Jitsi's packages make it absolute.
+	// Jitsi's packages use an absolute path.
 	if err := os.Symlink(filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// countsOn runs the service by what was written for it, and looks at rooms of each kind.
+// countsOn runs the service with its installed settings and checks rooms of each kind.
 func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
 	t.Helper()
 	env := variables{"PPCH_PORT": "0"}
@@ -144,7 +144,7 @@ func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
 			env[name] = value
 		}
 	}
-	env["PROSODY_URL"] = "xmpp://" + srv.ComponentAddr() // the container's name means nothing here
+	env["PROSODY_URL"] = "xmpp://" + srv.ComponentAddr() // the container's name does not resolve here
 	if want := "muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi"; env["MUC_DOMAIN"] != want {
 		t.Errorf("MUC_DOMAIN got %q want %q", env["MUC_DOMAIN"], want)
 	}
@@ -156,9 +156,9 @@ func countsOn(t *testing.T, srv *prosodytest.Server, written variables) {
 	s := runService(t, env).ready()
 	for _, room := range []string{"planning", "planning@breakout.meet.jitsi", "planning@lobby.meet.jitsi"} {
 		var a answer
-		eventually(t, 10*time.Second, "its domain is known", func() bool {
+		eventually(t, 10*time.Second, "its domain is loaded", func() bool {
 			a = s.get("/api/rooms/"+room+"/participants", "X-API-Key", env["PPCH_API_KEY"])
-			return a.status != http.StatusServiceUnavailable // readiness is of the main domain alone
+			return a.status != http.StatusServiceUnavailable // readiness covers only the main domain
 		})
 		if a.status != 200 || a.data["source"] != "module" || a.data["participant_count"] != 2.0 {
 			t.Errorf("%s got %d %s want 2 people by the module", room, a.status, a.body)

@@ -42,7 +42,7 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// everything returns what is in all files below root.
+// everything returns the contents of all files below root.
 func everything(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -73,7 +73,7 @@ func variablesOf(t *testing.T, path string) variables {
 	return must(dotenv.Read(path))(t)
 }
 
-func TestADryRunWritesNothing(t *testing.T) {
+func TestInstall_DryRun(t *testing.T) {
 	t.Parallel()
 	root := jitsiTree(t, "docker-stable-9457")
 	before := everything(t, root)
@@ -86,11 +86,11 @@ func TestADryRunWritesNothing(t *testing.T) {
 	}
 }
 
-func TestTheCommandsNeedADirectory(t *testing.T) {
+func TestInstall_NeedsDirectory(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"install", "uninstall"} {
 		if _, err := command(t, nil, "jitsi", name); err == nil || !strings.Contains(err.Error(), `required flag(s) "dir" not set`) {
-			t.Errorf("%s got %v want it told that --dir is missing", name, err)
+			t.Errorf("%s got %v want an error for the missing --dir", name, err)
 		}
 		out, err := command(t, nil, "jitsi", name, "--dir", t.TempDir())
 		if err == nil || !strings.HasPrefix(err.Error(), "jitsi "+name+": ") || out != "" {
@@ -99,8 +99,8 @@ func TestTheCommandsNeedADirectory(t *testing.T) {
 	}
 }
 
-// A person at a terminal is asked. The program script has one for us.
-func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
+// On a terminal, which the program script provides, the installer asks.
+func TestInstall_AsksOnTerminal(t *testing.T) {
 	t.Parallel()
 	script, program := prosodytest.Installed(t, "script"), buildProgram(t)
 	for _, tt := range []struct {
@@ -118,8 +118,8 @@ func TestOnATerminalNothingIsWrittenWithoutAYes(t *testing.T) {
 	}
 }
 
-// Compose finds settings in a folder of its own only where each command names them.
-func TestEachCommandAfterAnInstallationNamesSettingsThatAreElsewhere(t *testing.T) {
+// Compose finds settings in another folder only if each command names them.
+func TestInstall_NextCommandsNameEnvFile(t *testing.T) {
 	t.Parallel()
 	root := jitsiTree(t, "docker-stable-11146")
 	env := filepath.Join(root, "etc", "ppch.env")
@@ -135,8 +135,8 @@ func TestEachCommandAfterAnInstallationNamesSettingsThatAreElsewhere(t *testing.
 	}
 }
 
-// Lobbies and breakout rooms are on unless they are switched off, also where a compose file hands on no such switch.
-func TestWhatACurrentComposeFileDoesntSwitchIsWatched(t *testing.T) {
+// Lobbies and breakout rooms are on by default, even if the compose file has no switch for them.
+func TestInstall_WatchesLobbyAndBreakout(t *testing.T) {
 	t.Parallel()
 	root := jitsiTree(t, "docker-stable-11146")
 	path := filepath.Join(root, "jitsi", "docker-compose.yml")

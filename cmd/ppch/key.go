@@ -10,7 +10,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// newKey returns "ppch key", which makes keys for clients.
+// newKey returns "ppch key".
 func newKey(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
@@ -28,19 +28,18 @@ func newKeyNew(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a key for a client",
-		Long: `Make a key for a client. It is printed once, with the line that goes into the
-file that PPCH_API_KEYS_FILE names; that line has only the key's SHA-256.
+		Long: `Make a key for a client. It is printed once, with a line for the file in
+PPCH_API_KEYS_FILE; that line contains only the key's SHA-256.
 
-Scopes are:
-  count         how many people are in a room, without names
-  participants  names as well
-  events        changes as they happen
-  metrics       what the service counts about itself
+Scopes:
+  count         number of people in a room, without names
+  participants  names too
+  events        live changes
+  metrics       metrics and diagnostics of the service
   all           everything
 
-Rooms are written as people write them. A * at the end of a name stands for
-whatever may follow, so acme/* is every room of the tenant acme. They are read as
-the service does, which watches MUC_DOMAIN.`,
+Write room names as people do. A * at the end matches any suffix: acme/* is every
+room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 		Example: `  ppch key new --name lobby-screen --scope count --room 'acme/*' --expires 2027-12-31
   ppch key new --name dashboard --scope participants,events | tee /dev/tty | tail -n 1 >> ppch.keys`,
 		Args: cobra.NoArgs,
@@ -57,17 +56,16 @@ the service does, which watches MUC_DOMAIN.`,
 			if err != nil {
 				return fmt.Errorf("key new: %w", err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The key, for the client; it is not shown again:\n%s\n\n"+
-				"The line for the file that PPCH_API_KEYS_FILE names:\n%s\n", key, line)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Key for the client, not shown again:\n%s\n\nLine for the file in PPCH_API_KEYS_FILE:\n%s\n", key, line)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&req.Name, "name", "", "what the log calls the key (required)")
-	cmd.Flags().StringSliceVar(&req.Scopes, "scope", nil, "what it may be used for; several with commas between them (required)")
-	cmd.Flags().StringArrayVar(&req.Rooms, "room", nil, "a room that it is limited to; may be given several times")
-	cmd.Flags().IntVar(&req.Streams, "streams", 0, "how many event streams, and requests that wait, it may have at a time (default its share)")
-	cmd.Flags().StringVar(&req.Expires, "expires", "", "the last day it is good for, in UTC, or a moment such as 2027-12-31T18:00:00Z")
-	_ = cmd.MarkFlagRequired("name") // the flags are there
+	cmd.Flags().StringVar(&req.Name, "name", "", "name of the key in logs (required)")
+	cmd.Flags().StringSliceVar(&req.Scopes, "scope", nil, "scopes, separated by commas (required)")
+	cmd.Flags().StringArrayVar(&req.Rooms, "room", nil, "limit the key to this room; may be repeated")
+	cmd.Flags().IntVar(&req.Streams, "streams", 0, "limit of concurrent event streams and waiting requests (default a share of all)")
+	cmd.Flags().StringVar(&req.Expires, "expires", "", "last valid day in UTC, or a time such as 2027-12-31T18:00:00Z")
+	_ = cmd.MarkFlagRequired("name") // the flags exist
 	_ = cmd.MarkFlagRequired("scope")
 	return cmd
 }

@@ -14,9 +14,9 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// printed is what "ppch key new" prints: the key and the line for the file.
-var printed = regexp.MustCompile(`^The key, for the client; it is not shown again:\n(ppch_[A-Z2-7]{26})\n\n` +
-	`The line for the file that PPCH_API_KEYS_FILE names:\n(name=\S+ sha256=[0-9a-f]{64} scope=.+)\n$`)
+// printed is the output of "ppch key new": the key and the line for the file.
+var printed = regexp.MustCompile(`^Key for the client, not shown again:\n(ppch_[A-Z2-7]{26})\n\n` +
+	`Line for the file in PPCH_API_KEYS_FILE:\n(name=\S+ sha256=[0-9a-f]{64} scope=.+)\n$`)
 
 // newKeyFor runs "ppch key new".
 func newKeyFor(t *testing.T, args ...string) (key, line string) {
@@ -29,11 +29,11 @@ func newKeyFor(t *testing.T, args ...string) (key, line string) {
 	return m[1], m[2]
 }
 
-func TestKeyNewPrintsAKeyAndItsLine(t *testing.T) {
+func TestKeyNew_Output(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		args string
-		want string // what the line ends with, behind the sum
+		want string // the end of the line, after the checksum
 	}{
 		{"--name a --scope count", "scope=count"},
 		{"--name a --scope events,count", "scope=count,events"},
@@ -60,7 +60,7 @@ func TestKeyNewPrintsAKeyAndItsLine(t *testing.T) {
 	}
 }
 
-func TestKeyNewSaysWhatIsWrong(t *testing.T) {
+func TestKeyNew_Errors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ args, want string }{
 		{"", `required flag(s) "name", "scope" not set`},
@@ -84,8 +84,8 @@ func TestKeyNewSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A dashboard may know who is there, a screen in the lobby how many, and each only in its own rooms.
-func TestEachKeySeesWhatItMay(t *testing.T) {
+// A dashboard may see who is there, a screen in the lobby how many, and each only its own rooms.
+func TestKeys_Scopes(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
@@ -114,11 +114,11 @@ func TestEachKeySeesWhatItMay(t *testing.T) {
 		t.Errorf("the screen got %d %s of another room want 200", got.status, got.body)
 	}
 	if got := s.get(planning, "X-API-Key", testKey); got.status != 403 || got.data["code"] != "wrong-key" {
-		t.Errorf("a key of nobody's got %d %s want 403", got.status, got.body)
+		t.Errorf("an unknown key got %d %s want 403", got.status, got.body)
 	}
 }
 
-// texts returns a JSON array of strings.
+// texts returns the strings of a JSON array.
 func texts(v any) (all []string) {
 	list, _ := v.([]any)
 	for _, item := range list {
@@ -128,8 +128,8 @@ func texts(v any) (all []string) {
 	return all
 }
 
-// What an operator sees who changes the file while the program runs. Prosody isn't needed: a key that is good gets a 503.
-func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
+// The keys file changes while the program runs. Without Prosody, a valid key gets a 503.
+func TestKeys_Reload(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
 	first, firstLine := newKeyFor(t, "--name", "first", "--scope", "count")
@@ -161,7 +161,7 @@ func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
 			t.Errorf("the second key got %d want 503", got)
 		}
 		if got := status(s, first); got != 403 {
-			t.Errorf("the first key got %d after it was withdrawn want 403", got)
+			t.Errorf("the first key got %d after it was removed want 403", got)
 		}
 
 		write(t, secondLine+"\nname=third scope=none\n")
@@ -185,7 +185,7 @@ func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
 		}
 	})
 
-	t.Run("by itself when the file changes", func(t *testing.T) {
+	t.Run("when the file changes", func(t *testing.T) {
 		write(t, "")
 		_, s := serving(t, program, "PPCH_API_KEYS_FILE="+file)
 		if got := status(s, testKey); got != 503 {
@@ -202,7 +202,7 @@ func TestKeysAreReadAnewWhileTheProgramRuns(t *testing.T) {
 			t.Errorf("the key of the file got %d want 503", got)
 		}
 		if got := status(s, testKey); got != 503 {
-			t.Errorf("PPCH_API_KEY got %d beside it want 503", got)
+			t.Errorf("PPCH_API_KEY got %d too want 503", got)
 		}
 	})
 

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// maxPending is how many bytes of log lines may wait for a writer that blocks, such as a pipe that nobody reads.
+	// maxPending limits the bytes of log lines that wait for a blocked writer, such as a pipe without a reader.
 	maxPending = 1 << 20
 
-	// flushFor is how long the process waits for such a writer before it ends.
-	flushFor = 5 * time.Second
+	// flushTimeout limits how long the process waits for such a writer before it exits.
+	flushTimeout = 5 * time.Second
 )
 
-// lineQueue is a writer that never blocks: it hands lines to one that may. Lines for which there is no room are dropped and counted.
+// lineQueue is a writer that never blocks: it queues lines for a writer that may. It drops and counts lines that don't fit.
 // It is safe for concurrent use.
 type lineQueue struct {
-	to   io.Writer
-	news chan struct{} // has something when there may be something to write
-	done chan struct{} // closed when all is written
+	to     io.Writer
+	wakeup chan struct{} // holds a value if there may be something to write
+	done   chan struct{} // closed when everything is written
 
 	// mu protects what follows.
 	mu      sync.Mutex
@@ -30,12 +30,12 @@ type lineQueue struct {
 	dropped uint64
 }
 
-// newLineQueue returns a lineQueue whose lines go to w.
+// newLineQueue returns a lineQueue that writes to w.
 func newLineQueue(w io.Writer) *lineQueue {
-	return &lineQueue{to: w, news: make(chan struct{}, 1), done: make(chan struct{})}
+	return &lineQueue{to: w, wakeup: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// Write takes a line.
+// Write queues a line.
 func (q *lineQueue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -50,23 +50,23 @@ func (q *lineQueue) Write(line []byte) (int, error) {
 
 func (q *lineQueue) wake() {
 	select {
-	case q.news <- struct{}{}:
+	case q.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// Run writes the lines until the queue is closed, and calls report with how many were dropped when it can write again.
+// Run writes lines until the queue is closed. After dropped lines, it calls report once it can write again.
 func (q *lineQueue) Run(report func(dropped uint64)) {
 	defer close(q.done)
 	var writing []byte
 	var reported uint64
-	for range q.news {
+	for range q.wakeup {
 		q.mu.Lock()
 		writing, q.pending = q.pending, writing[:0]
 		closed, dropped := q.closed, q.dropped
 		q.mu.Unlock()
 		if len(writing) > 0 {
-			_, _ = q.to.Write(writing) // a log that can't be written has no place to say so
+			_, _ = q.to.Write(writing) // there is no other place for this error
 		}
 		if closed {
 			return
@@ -78,7 +78,7 @@ func (q *lineQueue) Run(report func(dropped uint64)) {
 	}
 }
 
-// close ends Run once all lines are written, and waits for that, for flushFor at most.
+// close ends Run and waits until all lines are written, at most for flushTimeout.
 func (q *lineQueue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -86,21 +86,21 @@ func (q *lineQueue) close() {
 	q.mu.Unlock()
 	select {
 	case <-q.done:
-	case <-time.After(flushFor):
+	case <-time.After(flushTimeout):
 	}
 }
 
-// lost returns how many lines were dropped.
+// lost returns the number of dropped lines.
 func (q *lineQueue) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// metrics returns what there is to measure of the log.
+// metrics returns the metrics of the log.
 func (q *lineQueue) metrics() []prometheus.Collector {
 	return []prometheus.Collector{prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "log_lines_dropped_total",
-		Help: "Log lines that were dropped because whatever reads the log was too slow.",
+		Help: "Log lines that were dropped because the reader of the log was too slow.",
 	}, func() float64 { return float64(q.lost()) })}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// clog is a log that can't be written while its reading is held.
+// clog is a log that blocks writers while reading is locked.
 type clog struct {
 	logBuffer
 
@@ -23,12 +23,12 @@ func (c *clog) Write(p []byte) (int, error) {
 	return c.logBuffer.Write(p)
 }
 
-// withoutProsody is the environment of a service that finds none.
+// withoutProsody is the environment of a service without a Prosody.
 func withoutProsody() variables {
 	return variables{"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret", "PPCH_PORT": "0", "PROSODY_URL": "xmpp://127.0.0.1:1"}
 }
 
-func TestLog_BlockedWriterDropsLinesAndStopsNothing(t *testing.T) {
+func TestLog_BlockedWriterDropsLines(t *testing.T) {
 	t.Parallel()
 	log := &clog{}
 	env := withoutProsody()
@@ -51,7 +51,7 @@ func TestLog_BlockedWriterDropsLinesAndStopsNothing(t *testing.T) {
 		}
 		return string(body)
 	}
-	for range 300 { // some 2 MB of log
+	for range 300 { // about 2 MB of log
 		get("/livez/" + strings.Repeat("x", 7000))
 	}
 	if strings.Contains(get("/metrics"), "ppch_log_lines_dropped_total 0") {
@@ -76,8 +76,8 @@ func TestLog_IsCompleteAfterAStop(t *testing.T) {
 	}
 }
 
-// A process must be able to stop although its log can't be written.
-func TestLineQueue_BlockedWriterDoesNotHoldUpTheEnd(t *testing.T) {
+// A process stops even if its log is blocked.
+func TestLineQueue_BlockedWriterDoesNotDelayExit(t *testing.T) {
 	t.Parallel()
 	log := &clog{}
 	log.reading.Lock()
@@ -86,7 +86,7 @@ func TestLineQueue_BlockedWriterDoesNotHoldUpTheEnd(t *testing.T) {
 	fmt.Fprintln(q, "never written")
 	began := time.Now()
 	q.close()
-	if took := time.Since(began); took > 2*flushFor {
+	if took := time.Since(began); took > 2*flushTimeout {
 		t.Errorf("it took %s", took)
 	}
 	log.reading.Unlock()

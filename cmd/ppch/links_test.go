@@ -16,7 +16,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// TestNames_LinksInChromium holds the browser's part of the reference for names, which runs in Node.js, to a real browser.
+// The reference for names runs in Node.js; here it is compared with a real browser.
 func TestNames_LinksInChromium(t *testing.T) {
 	t.Parallel()
 	const reference = "../../component/occupancy/testdata/"

@@ -26,7 +26,7 @@ func listed(t *testing.T, a answer) map[string]any {
 	return counts
 }
 
-func TestOpenRoomsAreListedWithTheirPeople(t *testing.T) {
+func TestLists_OpenRooms(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
 	cast := castOn(t, srv)
@@ -61,7 +61,7 @@ func TestOpenRoomsAreListedWithTheirPeople(t *testing.T) {
 	}
 }
 
-func TestWithoutTheModuleThereIsNoList(t *testing.T) {
+func TestLists_WithoutModule(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	cast := castOn(t, srv)

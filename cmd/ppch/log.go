@@ -9,7 +9,7 @@ import (
 	"ppch/cmd/ppch/config"
 )
 
-// newLogger writes to lines: text if they end where a person looks, and JSON where a program does.
+// newLogger writes to lines: text if they go to a terminal, else JSON.
 func newLogger(lines *lineQueue, c config.Config) *slog.Logger {
 	opts := &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// rude sends a request as it is written, which no HTTP library would.
+// rude sends a raw request that no HTTP library would send.
 func (s *service) rude(t *testing.T, target string) {
 	t.Helper()
 	c := must(net.Dial("tcp", strings.TrimPrefix(s.url, "http://")))(t)
@@ -25,9 +25,8 @@ func (s *service) rude(t *testing.T, target string) {
 	}
 }
 
-// Who meets whom where is nobody's business, least of all that of whoever reads the log.
-// With DEBUG, paths and with them rooms are there, but never a person, a key or the secret.
-func TestTheLogTellsNoNames(t *testing.T) {
+// The log contains no people, keys or secrets, and rooms only with DEBUG.
+func TestLog_ContainsNoNames(t *testing.T) {
 	t.Parallel()
 	const room, person, badKey = "layoffs", "Åsa Lövgren", "Wrong-Horse-Battery-Staple"
 	for level, isDebug := range map[string]bool{"info": false, "debug": true} {
@@ -58,7 +57,7 @@ func TestTheLogTellsNoNames(t *testing.T) {
 			s.get(path+"?key="+testKey, "Cookie", testKey)
 			s.get("/health?"+room, "Referer", "https://meet.jitsi/"+room)
 			s.get("/" + room)
-			// An outage, since errors like to tell everything.
+			// An outage, because errors often contain too much.
 			if err := srv.Kill(); err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +67,7 @@ func TestTheLogTellsNoNames(t *testing.T) {
 			}
 
 			got := s.log.String()
-			least := 15 // without DEBUG only those that went wrong
+			least := 15 // without DEBUG only failed ones
 			if isDebug {
 				least = 25
 			}
@@ -90,8 +89,8 @@ func TestTheLogTellsNoNames(t *testing.T) {
 	}
 }
 
-// A user who complains sends us the problem document, and its request_id leads to the line of the log that has the rest.
-func TestTheRequestIDOfAProblemIsInTheLog(t *testing.T) {
+// The request_id of a problem document leads to the log record with the details.
+func TestLog_RequestID(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
@@ -115,7 +114,7 @@ func TestTheRequestIDOfAProblemIsInTheLog(t *testing.T) {
 			t.Errorf("%s: got the id %q want from-nginx-1", name, id)
 		}
 		var found []map[string]any
-		// The record is written when the answer is out already.
+		// The record is written after the response.
 		eventually(t, 5*time.Second, name+": the log has "+id, func() bool {
 			found = nil
 			for _, r := range s.log.records(t) {
@@ -131,7 +130,7 @@ func TestTheRequestIDOfAProblemIsInTheLog(t *testing.T) {
 	}
 }
 
-func TestTheLogHasTheTimeOfItsZone(t *testing.T) {
+func TestLog_TimeZone(t *testing.T) {
 	t.Parallel()
 	s := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", "PPCH_PORT": "0", "PROSODY_URL": "http://127.0.0.1:5280", "TZ": "Asia/Kathmandu",

@@ -1,7 +1,7 @@
-// Command ppch tells programs and people who is in a Jitsi Meet room without joining it.
+// Command ppch shows who is in a Jitsi Meet room without joining it.
 //
-// It connects to Prosody as an external component (XEP-0114), learns there who is in which room,
-// and answers over HTTP. It is configured by environment variables alone; "ppch serve --help" lists them.
+// It connects to Prosody as an external component (XEP-0114), follows who is in which room, and serves an HTTP API.
+// Environment variables configure it; "ppch serve --help" lists them.
 package main
 
 import (

@@ -16,8 +16,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// newControlGroup returns the folder of a new control group with that memory limit, below the test's own, or why there can be none:
-// it takes root, and the memory controller.
+// newControlGroup returns the folder of a new control group with that memory limit, below the test's own, or an error:
+// it needs root and the memory controller.
 func newControlGroup(t testing.TB, limit int64) (folder string, err error) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
@@ -34,7 +34,7 @@ func newControlGroup(t testing.TB, limit int64) (folder string, err error) {
 			if len(fields) != 3 || fields[1] != at.controllers {
 				continue
 			}
-			for _, parent := range []string{filepath.Join(at.root, fields[2]), at.root} { // in a container only the latter is there
+			for _, parent := range []string{filepath.Join(at.root, fields[2]), at.root} { // in a container only the latter exists
 				group := filepath.Join(parent, fmt.Sprintf("ppch-test-%d-%d", os.Getpid(), time.Now().UnixNano()))
 				if err = os.Mkdir(group, 0o755); err != nil {
 					continue
@@ -49,7 +49,7 @@ func newControlGroup(t testing.TB, limit int64) (folder string, err error) {
 	return "", err
 }
 
-// inControlGroup returns a program that is another one in a control group.
+// inControlGroup returns a script that runs a program in a control group.
 func inControlGroup(t testing.TB, group, program string) string {
 	t.Helper()
 	inside := filepath.Join(t.TempDir(), "ppch-in-group")
@@ -93,7 +93,7 @@ func TestMemory_LimitComesFromTheControlGroup(t *testing.T) {
 	}
 }
 
-// metric returns the value of a metric without labels, 0 while it can't be read.
+// metric returns the value of a metric without labels, or 0 if it can't be read.
 func (p *process) metric(name string) float64 {
 	resp, err := p.client.Get(p.url + "/metrics")
 	if err != nil {

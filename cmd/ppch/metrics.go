@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// newMetrics returns what is measured of the process itself, and of this build.
-// It is a registry of our own: whatever registers itself in the global one is nobody's wish.
+// newMetrics returns a registry with the metrics of the process and of this build.
+// It is not the default registry, in which imported packages register metrics.
 func newMetrics() *prometheus.Registry {
 	metrics := prometheus.NewRegistry()
 	commit, _ := builtFrom()
@@ -17,15 +17,15 @@ func newMetrics() *prometheus.Registry {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "ppch_build_info",
-			Help:        "Always 1; what this program was built from is in the labels.",
+			Help:        "Always 1; the labels describe this build.",
 			ConstLabels: prometheus.Labels{"version": version, "revision": short(commit), "goversion": runtime.Version()},
 		}, func() float64 { return 1 }),
 	)
 	return metrics
 }
 
-// measure has the metrics of parts told, under the name of this program.
-func measure(metrics *prometheus.Registry, parts ...[]prometheus.Collector) {
+// register adds the metrics of parts, with the prefix of this program.
+func register(metrics *prometheus.Registry, parts ...[]prometheus.Collector) {
 	ours := prometheus.WrapRegistererWithPrefix("ppch_", metrics)
 	for _, collectors := range parts {
 		ours.MustRegister(collectors...)

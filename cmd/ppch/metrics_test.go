@@ -21,7 +21,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// promtool runs Prometheus' own checks, which must find nothing.
+// promtool runs Prometheus' own checks, which must succeed.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), prosodytest.Installed(t, "promtool"), args...)
@@ -31,7 +31,7 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	}
 }
 
-// scraped runs a Prometheus, as README says, that scrapes s. It returns how to query it: the values by their labels.
+// scraped runs a Prometheus that scrapes s as documented. It returns a query function: values by labels.
 func scraped(t *testing.T, s *service) func(query string) map[string]string {
 	t.Helper()
 	config := adapted(t, example(t, apiReadme, "yaml", "scrape_configs:"), map[string]string{
@@ -45,7 +45,7 @@ func scraped(t *testing.T, s *service) func(query string) map[string]string {
 	return func(query string) map[string]string {
 		resp, err := s.client.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(query))
 		if err != nil {
-			return nil // not there yet
+			return nil // no value yet
 		}
 		defer resp.Body.Close()
 		var answer struct {
@@ -67,8 +67,8 @@ func scraped(t *testing.T, s *service) func(query string) map[string]string {
 	}
 }
 
-// An operator has Prometheus scrape the service as README says, and asks how many people are in how many rooms.
-func TestPrometheusReadsTheTruth(t *testing.T) {
+// Prometheus scrapes the service as documented and returns the numbers of people and rooms.
+func TestMetrics_InPrometheus(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	cast := castOn(t, srv)
@@ -98,7 +98,7 @@ func TestPrometheusReadsTheTruth(t *testing.T) {
 	} {
 		eventually(t, 20*time.Second, fmt.Sprintf("%s is %v", tt.query, tt.want), func() bool { return cmp.Equal(tt.want, query(tt.query)) })
 	}
-	// Bob leaves, and Prometheus hears of it.
+	// Bob leaves, and Prometheus gets the change.
 	if err := people[1].Leave(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestPrometheusReadsTheTruth(t *testing.T) {
 	})
 }
 
-func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
+func TestMetrics_LintAndReadme(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
@@ -120,8 +120,8 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	page := s.get("/metrics", "X-API-Key", testKey)
 	promtool(t, page.body, "check", "metrics")
 
-	// What is there, with its labels.
-	told := map[string]string{}
+	// All metrics with their labels.
+	served := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^(ppch_\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? `).FindAllStringSubmatch(page.body, -1) {
 		var labels []string
 		for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(m[2], -1) {
@@ -130,7 +130,7 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 			}
 		}
 		slices.Sort(labels)
-		told[m[1]] = strings.Join(labels, " ")
+		served[m[1]] = strings.Join(labels, " ")
 	}
 	documented := map[string]string{}
 	code := regexp.MustCompile("`([^`]+)`")
@@ -148,7 +148,7 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 			documented[name[1]] = strings.Join(labels, " ")
 		}
 	}
-	if diff := cmp.Diff(documented, told); diff != "" {
+	if diff := cmp.Diff(documented, served); diff != "" {
 		t.Errorf("-README +/metrics:\n%s", diff)
 	}
 	for _, name := range []string{"planning", "Ada"} {
@@ -158,7 +158,7 @@ func TestMetricsAreAsPrometheusWantsThemAndAsREADMESays(t *testing.T) {
 	}
 }
 
-// malformed sends what is refused before it has a route: HTTP where TLS is spoken.
+// malformed sends HTTP to a TLS port.
 func malformed(t *testing.T, s *service) {
 	t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(s.url, "https://")))(t)
@@ -167,7 +167,7 @@ func malformed(t *testing.T, s *service) {
 	must(conn.Read(make([]byte, 1)))(t)
 }
 
-func TestMetricsNeedTheKeyUnlessTheyArePublic(t *testing.T) {
+func TestMetrics_NeedKey(t *testing.T) {
 	t.Parallel()
 	env := variables{"PPCH_PORT": "0", "PROSODY_URL": "xmpp://127.0.0.1:1", "PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret"}
 	closed := runService(t, env)
@@ -179,11 +179,11 @@ func TestMetricsNeedTheKeyUnlessTheyArePublic(t *testing.T) {
 	}
 	env["PPCH_METRICS_PUBLIC"] = "true"
 	if got := runService(t, env).get("/metrics"); got.status != 200 || !strings.Contains(got.body, `ppch_build_info{goversion="go`) {
-		t.Errorf("where they are public got %d %s", got.status, got.body)
+		t.Errorf("public metrics got %d %s", got.status, got.body)
 	}
 }
 
-// What README's rules say of a service that is away, or that is there and knows nothing.
+// The documented rules for a service that is down, or up without data.
 const ruleTests = `
 rule_files: [rules.yml]
 evaluation_interval: 1m
@@ -221,7 +221,7 @@ tests:
             exp_annotations: {summary: "PPCH keeps resyncing muc; see its log"}
 `
 
-func TestREADMEsRulesWakeSomebodyUp(t *testing.T) {
+func TestReadme_AlertRules(t *testing.T) {
 	t.Parallel()
 	rules := written(t, "rules.yml", example(t, apiReadme, "yaml", "groups:"))
 	promtool(t, "", "check", "rules", rules)

@@ -8,7 +8,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// A list of blanks is of no use, so the nick stands for a name of which nothing can be seen.
+// Invisible names would be useless in a list, so the nick replaces them.
 func TestParticipants_BlankNamesShowTheNick(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})

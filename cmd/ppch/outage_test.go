@@ -12,14 +12,14 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// sighting is one answer about a room, and when it was asked for and came.
+// sighting is a response for a room, with the times of request and response.
 type sighting struct {
 	answer
 	asked, came time.Time
 	err         error
 }
 
-// watchers are clients that ask about one room all the time.
+// watchers are clients that poll one room.
 type watchers struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -41,7 +41,7 @@ func (s *service) watch(t *testing.T, clients int, room string) *watchers {
 				w.mu.Lock()
 				w.seen = append(w.seen, sighting{a, asked, time.Now(), err})
 				w.mu.Unlock()
-				time.Sleep(5 * time.Millisecond) // other tests want to run as well
+				time.Sleep(5 * time.Millisecond) // leave time for other tests
 			}
 		})
 	}
@@ -49,14 +49,14 @@ func (s *service) watch(t *testing.T, clients int, room string) *watchers {
 	return w
 }
 
-// end stops the clients and returns all that they saw.
+// end stops the clients and returns all sightings.
 func (w *watchers) end() []sighting {
 	w.stop()
 	w.running.Wait()
 	return w.seen
 }
 
-// last returns the latest answer.
+// last returns the latest response.
 func (w *watchers) last() sighting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,10 +66,9 @@ func (w *watchers) last() sighting {
 	return w.seen[len(w.seen)-1]
 }
 
-// Prosody dies in the midst of a meeting, without a word, and comes back two seconds later; the people come back with it.
-// Twenty users who ask all the time read the right number, then that it isn't known and when to ask again,
-// and then the right number. At no moment do they read another number, or that there is no such room.
-func TestWhileProsodyIsDeadNothingIsMadeUp(t *testing.T) {
+// Prosody is killed during a meeting and restarts two seconds later; the people rejoin. Twenty polling clients get the right
+// number, then 503 with Retry-After, then the right number; never another number, and never a room that does not exist.
+func TestOutage_NoFalseAnswers(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	planning := srv.Room("planning")
@@ -110,41 +109,41 @@ func TestWhileProsodyIsDeadNothingIsMadeUp(t *testing.T) {
 	unknown := 0
 	for _, got := range seen {
 		if err := story.contradicts(got); err != nil {
-			t.Fatalf("%s after the death, asked at %s: %v: %d %s", got.came.Sub(dead), got.asked.Sub(dead), err, got.status, got.body)
+			t.Fatalf("%s after the kill, requested at %s: %v: %d %s", got.came.Sub(dead), got.asked.Sub(dead), err, got.status, got.body)
 		}
 		if got.status == 503 {
 			unknown++
 		}
 	}
 	if unknown < 20 {
-		t.Errorf("got %d answers of %d that nothing is known want at least one for each client", unknown, len(seen))
+		t.Errorf("got %d of %d responses with 503 want at least one for each client", unknown, len(seen))
 	}
 }
 
-// outage is what really happened to a meeting of three.
+// outage has the real events of a meeting of three.
 type outage struct{ dead, reborn, gathered time.Time }
 
-// contradicts returns what in an answer can't be true.
+// contradicts returns an error if a response is false.
 func (o outage) contradicts(got sighting) error {
 	if got.err != nil {
 		return got.err
 	}
 	if got.status == http.StatusServiceUnavailable {
 		if got.came.Before(o.dead.Add(-time.Second)) {
-			return fmt.Errorf("nothing is known of a Prosody that lives")
+			return fmt.Errorf("503 while Prosody is up")
 		}
 		for _, field := range []string{"exists", "participant_count", "has_participants"} {
 			if _, ok := got.data[field]; ok {
-				return fmt.Errorf("%s is told of a room that nothing is known of", field)
+				return fmt.Errorf("%s in a 503", field)
 			}
 		}
 		if got.header.Get("Content-Type") != "application/problem+json" || got.header.Get("Retry-After") == "" {
-			return fmt.Errorf("the problem doesn't say when to ask again: %v", got.header)
+			return fmt.Errorf("no Retry-After: %v", got.header)
 		}
 		return nil
 	}
 	if got.status != http.StatusOK {
-		return fmt.Errorf("neither an answer nor that there is none")
+		return fmt.Errorf("neither 200 nor 503")
 	}
 	text, _ := got.data["as_of"].(string)
 	asOf, err := time.Parse(time.RFC3339, text)
@@ -153,21 +152,21 @@ func (o outage) contradicts(got sighting) error {
 	case err != nil:
 		return err
 	case got.asked.Sub(asOf) > 2*time.Second:
-		return fmt.Errorf("the answer is as old as %s", got.asked.Sub(asOf))
+		return fmt.Errorf("the data is %s old", got.asked.Sub(asOf))
 	case asOf.Before(o.dead) && got.asked.After(o.dead.Add(time.Second)):
-		return fmt.Errorf("the answer is that of a Prosody which is dead")
+		return fmt.Errorf("the data is from before the kill")
 	case asOf.After(o.dead) && asOf.Before(o.reborn):
-		return fmt.Errorf("nobody can have known that then")
+		return fmt.Errorf("as_of is in the future")
 	case asOf.After(o.reborn) && asOf.Before(o.gathered):
-		return nil // one after the other they come back, and an empty room is the truth
+		return nil // they rejoin one after the other; an empty room is true
 	case !isThree:
-		return fmt.Errorf("three are in the room")
+		return fmt.Errorf("not the three people of the room")
 	}
 	return nil
 }
 
-// contradictions are to be found where there are some: this is the test of the test.
-func TestAnOutageIsToldFromWhatIsMadeUp(t *testing.T) {
+// This tests the matcher of the test above.
+func TestOutageMatcher(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	story := outage{dead: now, reborn: now.Add(2 * time.Second), gathered: now.Add(3 * time.Second)}

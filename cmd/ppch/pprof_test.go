@@ -10,8 +10,8 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// Prosody needs not be there, so that the service can be profiled while it can't do its work either.
-func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
+// Profiles work without Prosody.
+func TestProfiles_OwnAddressOnly(t *testing.T) {
 	t.Parallel()
 	s := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret", "PPCH_PORT": "0",
@@ -22,12 +22,12 @@ func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
 	}
 	var at string
 	for _, r := range s.log.records(t) {
-		if r["msg"] == "profiles are served" {
+		if r["msg"] == "serving profiles" {
 			at = r["listen"].(string)
 		}
 	}
 	if at == "" {
-		t.Fatalf("the log got %s want where profiles are served", s.log.String())
+		t.Fatalf("the log got %s want the address of the profiles", s.log.String())
 	}
 	profiles := &service{t: t, url: "http://" + at, client: s.client}
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/profile?seconds=1", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace?seconds=0.1"} {
@@ -41,34 +41,34 @@ func TestProfilesAreServedOnTheirOwnAddressAlone(t *testing.T) {
 		resp := must(s.client.Do(req))(t)
 		resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("by the name %s got %d want %d", host, resp.StatusCode, want)
+			t.Errorf("host name %s got %d want %d", host, resp.StatusCode, want)
 		}
 	}
 	for _, path := range []string{"/", "/health", "/api/rooms"} {
 		if got := profiles.get(path, "X-API-Key", testKey); got.status != http.StatusNotFound {
-			t.Errorf("%s got %d want profiles there and nothing else", path, got.status)
+			t.Errorf("%s got %d want only profiles", path, got.status)
 		}
 	}
 
-	// Who is being told when the service stops doesn't hold it up.
+	// A running trace does not delay the stop.
 	patient := &service{t: t, url: profiles.url, client: &http.Client{Transport: s.client.Transport}}
 	asked := make(chan error, 1)
 	go func() {
 		_, err := patient.try(t.Context(), "/debug/pprof/trace?seconds=40")
 		asked <- err
 	}()
-	eventually(t, 10*time.Second, "a trace is being made", func() bool {
+	eventually(t, 10*time.Second, "a trace is running", func() bool {
 		return strings.Contains(profiles.get("/debug/pprof/goroutine?debug=1").body, "pprof.Trace")
 	})
 	if err := s.stop(); err != nil {
 		t.Errorf("run got %v want nil", err)
 	}
 	if err := <-asked; err == nil {
-		t.Error("a trace of 40 s came to its end before the service did")
+		t.Error("a trace of 40 s ended before the service")
 	}
 }
 
-func TestATakenAddressForProfilesFailsAtStart(t *testing.T) {
+func TestProfiles_TakenAddress(t *testing.T) {
 	t.Parallel()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()

@@ -15,7 +15,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// buildProgram builds the service as it is shipped, with more flags if there are any.
+// buildProgram builds the service as for a release, with additional flags.
 func buildProgram(t testing.TB, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "ppch")
@@ -26,7 +26,7 @@ func buildProgram(t testing.TB, flags ...string) string {
 	return program
 }
 
-// process is the service as a process of its own, which can be killed and frozen, always on the same port.
+// process is the service in a process, which can be killed and frozen, always on the same port.
 type process struct {
 	t       testing.TB
 	program string
@@ -70,7 +70,7 @@ func (p *process) start() {
 	p.gone = gone
 }
 
-// ready waits until questions are answered.
+// ready waits until the service is ready.
 func (p *process) ready(t testing.TB) {
 	t.Helper()
 	eventually(t, time.Minute, "the service is ready", func() bool {
@@ -79,7 +79,7 @@ func (p *process) ready(t testing.TB) {
 	})
 }
 
-// kill ends it with SIGKILL.
+// kill sends SIGKILL.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,14 +87,14 @@ func (p *process) kill() {
 	<-p.gone
 }
 
-// freeze stops it for a while, as a laptop's lid or an overloaded host does.
+// freeze suspends it for a while, as an overloaded host does.
 func (p *process) freeze(d time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(d)
 	_ = p.cmd.Process.Signal(syscall.SIGCONT)
 }
 
-// room asks who is in a room.
+// room requests a room.
 func (p *process) room(ctx context.Context, name string) (answer, error) {
 	s := &service{url: p.url, client: p.client}
 	return s.try(ctx, "/api/rooms/"+name+"/participants", "X-API-Key", testKey)

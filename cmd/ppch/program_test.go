@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// execute runs a program with an environment that has nothing else in it, and returns its exit status.
+// execute runs a program with only this environment and returns its exit status.
 func execute(t *testing.T, program string, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append([]string{}, env...) // not nil, which would mean ours
+	cmd.Env = append([]string{}, env...) // nil would mean our own
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -30,7 +30,7 @@ func execute(t *testing.T, program string, env []string, args ...string) (status
 }
 
 // serving starts the program and returns it with its log once it listens.
-// It is killed when the test ends, should it still run.
+// The end of the test kills it.
 func serving(t *testing.T, program string, env ...string) (cmd *exec.Cmd, s *service) {
 	t.Helper()
 	s = &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}}
@@ -50,8 +50,8 @@ func serving(t *testing.T, program string, env ...string) (cmd *exec.Cmd, s *ser
 	return cmd, s
 }
 
-// What an operator sees of the program itself, built as it is shipped.
-func TestTheProgramAsAProcess(t *testing.T) {
+// The program, built as for a release.
+func TestProcess(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t, "-ldflags", "-X main.version=9.8.7 -X main.commit=0123456789abcdef0123456789abcdef01234567 -X main.date=2026-11-22T10:00:00+01:00")
 
@@ -77,7 +77,7 @@ func TestTheProgramAsAProcess(t *testing.T) {
 		})
 	}
 
-	t.Run("a bad configuration is told at once and in full", func(t *testing.T) {
+	t.Run("a bad configuration is reported in full", func(t *testing.T) {
 		status, out, errs := execute(t, program, []string{"PPCH_PORT=none", "PROSODY_URL=prosody", "TZ=nowhere"})
 		if status != 1 || out != "" || !strings.HasPrefix(errs, "ppch: the configuration is wrong:\n") {
 			t.Errorf("got status %d, %q and %q want 1 and the problems on standard error", status, out, errs)
@@ -125,7 +125,7 @@ func TestTheProgramAsAProcess(t *testing.T) {
 		if status, out, errs := execute(t, program, env, "healthcheck", "--ready"); status != 1 || out != "" || !strings.HasPrefix(errs, "ppch: healthcheck: 503 ") {
 			t.Errorf("got %d, %q and %q want 1 and 503", status, out, errs)
 		}
-		// Docker hands its own proxy settings to every container; they are for the way out.
+		// Docker passes its proxy settings to each container; the healthcheck must ignore them.
 		env = []string{"PPCH_HOST=" + ownAddress(t), "PPCH_PORT=" + port, "HTTP_PROXY=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1"}
 		if status, out, errs := execute(t, program, env, "healthcheck"); status != 0 || out != "ok\n" {
 			t.Errorf("with a proxy got %d, %q and %q want 0 and ok", status, out, errs)
@@ -133,8 +133,8 @@ func TestTheProgramAsAProcess(t *testing.T) {
 	})
 }
 
-// ownAddress returns an address of this machine that isn't loopback, for which alone a proxy would be used,
-// or loopback where there is no other.
+// ownAddress returns an address of this machine other than loopback, because only those use a proxy,
+// or loopback if there is no other.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	for _, a := range must(net.InterfaceAddrs())(t) {

@@ -17,10 +17,10 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// publicName is the DNS name by which README's proxies are asked.
+// publicName is the DNS name of the documented proxies.
 const publicName = "ppch.example.com"
 
-// proxies run a reverse proxy as README says, in front of s, until the test ends. They return s as it is seen through that, by publicName.
+// proxies run a documented reverse proxy in front of s until the test ends. They return s as seen through it, as publicName.
 var proxies = map[string]func(t *testing.T, s *service) *service{
 	"nginx": func(t *testing.T, s *service) *service {
 		address := freeAddress(t)
@@ -32,7 +32,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 			"/etc/letsencrypt/live/ppch.example.com/privkey.pem":   key,
 		})
 		dir := t.TempDir()
-		// Its helpers run as nobody, who may not look into a folder of the test's.
+		// Its workers run as a user that can't read the test's folders.
 		config := "daemon off; user root; pid " + dir + "/pid; error_log stderr; events {}\nhttp {\naccess_log off;\n"
 		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			config += kind + "_temp_path " + dir + "/" + kind + ";\n"
@@ -46,7 +46,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 		host, port, _ := net.SplitHostPort(address)
 		_, upstream, _ := strings.Cut(s.url, "://")
 		site := adapted(t, example(t, programReadme, "caddy", "ppch.example.com {"), map[string]string{
-			// Nobody would vouch for a name that isn't ours.
+			// No authority issues a certificate for this name.
 			publicName + " {": "https://" + publicName + ":" + port + " {\n\tbind " + host + "\n\ttls " + cert + " " + key,
 			"127.0.0.1:8890":  upstream,
 		})
@@ -59,7 +59,7 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 	},
 }
 
-// through returns the service as it is seen by publicName, which leads to an address.
+// through returns the service as seen by publicName at an address.
 func (s *service) through(address, certFile string) *service {
 	s.t.Helper()
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -77,8 +77,8 @@ func (s *service) through(address, certFile string) *service {
 	return seen
 }
 
-// Whoever asks through a proxy reads the same, whatever characters the name of a room has.
-func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
+// Responses through a proxy are the same, for all characters in room names.
+func TestReadme_ReverseProxies(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, DomainMapper: true})
 	cast := castOn(t, srv)
@@ -87,8 +87,8 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Ada", "Bob", "Cy")
 	meeting(t, cast, srv.Room("%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"), "Ада", "Борис")
 	env := envFor(srv)
-	_, told, _ := strings.Cut(section(t, programReadme, "## HTTPS"), "`PPCH_HOSTS=")
-	env["PPCH_HOSTS"], _, _ = strings.Cut(told, "`")
+	_, hosts, _ := strings.Cut(section(t, programReadme, "## HTTPS"), "`PPCH_HOSTS=")
+	env["PPCH_HOSTS"], _, _ = strings.Cut(hosts, "`")
 	s := runService(t, env).ready()
 
 	for name, start := range proxies {
@@ -96,7 +96,7 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 			seen := start(t, s)
 			for path, want := range map[string]float64{
 				"planning": 2, "Our%20Weekly%20Call": 1, "our%2520weekly%2520call": 1, "acme%2FStand%20Up": 3, "acme%2fstand%20up": 3,
-				"%5Bacme%5Dstand%20up": 3, "%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82": 2, "Привет": 2, "planning%2e": 0, "nobody": 0,
+				"%5Bacme%5Dstand%20up": 3, "%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82": 2, "Привет": 2, "planning%2e": 0, "empty": 0,
 			} {
 				direct, got := s.room(path), seen.room(path)
 				if got.status != 200 || got.data["participant_count"] != want || got.data["room_name"] != direct.data["room_name"] {
@@ -118,7 +118,7 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 				!strings.Contains(got.header.Get("Content-Security-Policy"), "script-src 'self'") {
 				t.Errorf("/dashboard got %d %v", got.status, got.header)
 			}
-			// The page finds its own files, and they are what they should be.
+			// The page finds its own files.
 			if got := seen.get("/docs/swagger-ui.css"); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/css") {
 				t.Errorf("/docs got %d %v", got.status, got.header)
 			}
@@ -126,8 +126,8 @@ func TestREADMEsReverseProxiesLeaveEverythingAsItIs(t *testing.T) {
 	}
 }
 
-// What is written piece by piece arrives so: through README's proxies, whatever the service says to them of itself.
-func TestREADMEsReverseProxiesKeepNothingBack(t *testing.T) {
+// Streams arrive unbuffered through the documented proxies.
+func TestReadme_ReverseProxiesStream(t *testing.T) {
 	t.Parallel()
 	proceed := make(chan struct{})
 	stream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

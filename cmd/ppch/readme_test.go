@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// documents are all that people read in the repository.
+// documents are all documents of the repository.
 var documents = []string{
 	topReadme, "CHANGELOG.md", apiReadme, programReadme, "cmd/ppch-bench/README.md", "component/README.md", "prosody/README.md",
 }
@@ -22,7 +22,7 @@ func prose(t *testing.T, document string) string {
 	return regexp.MustCompile("`[^`\n]*`").ReplaceAllStringFunc(text, func(code string) string { return strings.Map(dropPunctuation, code) })
 }
 
-// dropPunctuation keeps of code what GitHub keeps of a heading.
+// dropPunctuation keeps the characters that GitHub keeps of a heading.
 func dropPunctuation(r rune) rune {
 	if strings.ContainsRune("`[]()#*", r) {
 		return -1
@@ -38,7 +38,7 @@ func anchorOf(heading string) string {
 	return strings.ReplaceAll(anchor, " ", "-")
 }
 
-// anchors returns those of a document's headings of the ranks.
+// anchors returns the anchors of a document's headings of these ranks.
 func anchors(t *testing.T, document string, ranks ...string) (all []string) {
 	t.Helper()
 	for _, m := range heading.FindAllStringSubmatch(prose(t, document), -1) {

@@ -32,7 +32,7 @@ func TestReadme_Reasons(t *testing.T) {
 		}
 		want = append(want, row)
 	}
-	// The table sets names in code, which a program shows to nobody.
+	// Only the table formats names as code.
 	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(table, "`", ""), "\n")); diff != "" {
 		t.Errorf("- the program, + README:\n%s", diff)
 	}

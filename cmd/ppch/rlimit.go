@@ -6,37 +6,35 @@ import (
 	"syscall"
 )
 
-// otherFiles is how many file descriptors the service has besides event streams, amply:
-// to listen, for Prosody, for requests that are answered at once.
+// otherFiles is a generous number of file descriptors besides event streams: for listeners, Prosody and short requests.
 const otherFiles = 100
 
-// ownFiles is how many file descriptors the service keeps for itself, amply: to listen, for Prosody, for what it reads.
-// The rest of otherFiles is for requests.
+// ownFiles is the part of otherFiles for listeners, Prosody and files; the rest is for requests.
 const ownFiles = 50
 
-// maxConnections returns how many connections there may be with so many streams, files and bytes of memory:
-// with the last file the service couldn't accept the next one, nor close another for it.
+// maxConnections returns the limit of connections for these limits of streams, files and memory. Without a free file
+// descriptor the service could not even accept a connection to close an older one.
 func maxConnections(streams int, files uint64, memory int64) int {
-	const others = 2000 // beside those of streams
+	const others = 2000 // without streams
 	byFiles := files - min(ownFiles, files/4)
 	return min(int(min(uint64(streams+others), byFiles)), connectionsIn(memory)) // #nosec G115 -- no more than streams and others, which are positive
 }
 
-// filesWarning says what to mend where the process may not have as many files as event streams, or nothing where it may.
-// Without a file nobody can connect, not even who asks whether the service lives.
+// filesWarning returns how to fix a file limit that is too low for this many event streams, or "" if it suffices.
+// Without a free file descriptor no client can connect, not even a health check.
 func filesWarning(streams int, limit uint64) string {
-	if uint64(streams+otherFiles) <= limit { // #nosec G115 -- streams is 1 at least
+	if uint64(streams+otherFiles) <= limit { // #nosec G115 -- streams is at least 1
 		return ""
 	}
-	return fmt.Sprintf("PPCH_MAX_STREAMS is %d, but this process may have no more than %d files open: lower it, or raise that to %d "+
+	return fmt.Sprintf("PPCH_MAX_STREAMS is %d, but this process can open only %d files: lower it, or raise that limit to %d "+
 		"(systemd: LimitNOFILE; Docker: ulimits, nofile; else ulimit -n); until then there are fewer streams", streams, limit, streams+otherFiles)
 }
 
-// filesLimit returns how many files this process may have open. Package os has raised the soft limit to the hard one by then.
+// filesLimit returns the limit of open files. Package os has already raised the soft limit to the hard one.
 func filesLimit() uint64 {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return math.MaxUint64 // who doesn't know warns of nothing
+		return math.MaxUint64 // limit unknown: don't warn
 	}
 	return files.Cur
 }

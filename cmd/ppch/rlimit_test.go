@@ -16,7 +16,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// withFiles runs the program, which may have so many files open, until stop is called or the test ends.
+// withFiles runs the program with a limit of open files until stop is called or the test ends.
 func withFiles(t *testing.T, program string, files int, log *logBuffer, env ...string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", `ulimit -n "$1" && exec "$0" serve`, program, strconv.Itoa(files))
@@ -33,15 +33,15 @@ func withFiles(t *testing.T, program string, files int, log *logBuffer, env ...s
 	}
 }
 
-// Prosody needs not be there: who has too few files should know before anybody connects.
-func TestAServiceWithFewerFilesThanStreamsSaysSoAtStart(t *testing.T) {
+// The warning comes at start, without Prosody.
+func TestServe_WarnsOnLowFileLimit(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
 	for _, tt := range []struct {
 		name, streams string
 		want          string
 	}{
-		{"too many streams", "200", "PPCH_MAX_STREAMS is 200, but this process may have no more than 256 files open: lower it, or raise that to 300 "},
+		{"too many streams", "200", "PPCH_MAX_STREAMS is 200, but this process can open only 256 files: lower it, or raise that limit to 300 "},
 		{"few enough", "150", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestAServiceWithFewerFilesThanStreamsSaysSoAtStart(t *testing.T) {
 	}
 }
 
-// With few files, neither idle connections nor streams keep the next client from being answered.
+// With few files, neither idle connections nor streams block new clients.
 func TestFiles_ConnectionsLeaveTheServiceAnswering(t *testing.T) {
 	t.Parallel()
 	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}}
@@ -89,7 +89,7 @@ func TestFiles_ConnectionsLeaveTheServiceAnswering(t *testing.T) {
 			t.Fatalf("connection %d got %v, %v want an answer", i, resp, err)
 		}
 	}
-	answering("beside 300 idle connections")
+	answering("with 300 idle connections")
 	streams := 0
 	for ; ; streams++ {
 		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/events", nil))(t)
@@ -103,14 +103,14 @@ func TestFiles_ConnectionsLeaveTheServiceAnswering(t *testing.T) {
 	if streams < 50 {
 		t.Errorf("got %d streams want more of 128 files", streams)
 	}
-	answering("beside as many streams as there may be")
+	answering("with the maximum of streams")
 	if strings.Contains(s.log.String(), "too many open files") {
 		t.Errorf("the log got %s want files left", s.log.String())
 	}
 	stop()
 }
 
-func TestFiles_AndMemoryBoundConnections(t *testing.T) {
+func TestFiles_LimitConnectionsWithMemory(t *testing.T) {
 	t.Parallel()
 	const none = math.MaxInt64
 	for _, tt := range []struct {

@@ -15,27 +15,27 @@ import (
 	"ppch/cmd/ppch/terminal"
 )
 
-// asking is the flags that commands which ask a running service have in common.
-type asking struct {
+// apiClient has the flags of commands that call a running service.
+type apiClient struct {
 	env  config.Lookuper
 	url  string
 	json bool
 }
 
-// add gives cmd the flags.
-func (a *asking) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.url, "url", "", "where the service is (default PPCH_HOST and PPCH_PORT)")
-	cmd.Flags().BoolVar(&a.json, "json", false, "write JSON, an object in each line")
+// add adds the flags to cmd.
+func (a *apiClient) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.url, "url", "", "URL of the service (default PPCH_HOST and PPCH_PORT)")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per line")
 }
 
-// askingHelp says where the key is from.
-const askingHelp = `
+// apiClientHelp explains key and address.
+const apiClientHelp = `
 
-The API key is that of PPCH_API_KEY or PPCH_API_KEY_FILE, and the service is
-the one at PPCH_HOST and PPCH_PORT unless --url names another.`
+The API key comes from PPCH_API_KEY or PPCH_API_KEY_FILE. The service is the one
+at PPCH_HOST and PPCH_PORT unless --url selects another.`
 
 // client returns a client for the service.
-func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
+func (a *apiClient) client(cmd *cobra.Command) (*terminal.Client, error) {
 	s, err := config.Read(cmd.Context(), a.env)
 	if err != nil {
 		return nil, err
@@ -50,18 +50,18 @@ func (a *asking) client(cmd *cobra.Command) (*terminal.Client, error) {
 	}
 	c := &terminal.Client{URL: u, Key: key.Reveal()}
 	if a.url == "" {
-		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has the name by which others know it
+		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has a public name
 	}
 	return c, nil
 }
 
-// styleOf returns how tables look on w: as on a terminal only if it is one.
+// styleOf returns the style of tables on w, plain unless w is a terminal.
 func styleOf(w io.Writer) terminal.Style {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return terminal.Style{}
 	}
-	// Of a terminal that doesn't tell its size nothing is cut.
+	// Cut nothing on a terminal of unknown size.
 	width, height, err := term.GetSize(int(f.Fd()))
 	if err != nil {
 		width, height = 0, 0
@@ -69,25 +69,25 @@ func styleOf(w io.Writer) terminal.Style {
 	return terminal.Style{Color: true, Width: width, Height: height}
 }
 
-// named refuses an empty name, which is a variable that isn't set more often than it is meant to be all rooms.
-func named(_ *cobra.Command, args []string) error {
+// checkName rejects an empty name: more likely an unset variable than a wish for all rooms.
+func checkName(_ *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
 		return errors.New("the room's name is empty")
 	}
 	return nil
 }
 
-// newRooms returns "ppch rooms", which lists the rooms that are open.
+// newRooms returns "ppch rooms".
 func newRooms(env config.Lookuper) *cobra.Command {
-	a := &asking{env: env}
+	a := &apiClient{env: env}
 	var (
 		typ, tenant, search, sort, order string
-		least                            int
+		minimum                          int
 	)
 	cmd := &cobra.Command{
 		Use:   "rooms",
-		Short: "List the rooms that are open",
-		Long:  "List the rooms that are open, as GET /api/rooms of the running service does." + askingHelp,
+		Short: "List the open rooms",
+		Long:  "List the open rooms, with GET /api/rooms of the running service." + apiClientHelp,
 		Example: `  ppch rooms --sort participants
   ppch rooms --tenant acme --min 2 --json | jq -r .room_name`,
 		Args: cobra.NoArgs,
@@ -107,7 +107,7 @@ func newRooms(env config.Lookuper) *cobra.Command {
 				query.Set("tenant", tenant)
 			}
 			if cmd.Flags().Changed("min") {
-				query.Set("min_participants", strconv.Itoa(least))
+				query.Set("min_participants", strconv.Itoa(minimum))
 			}
 			if a.json {
 				return c.RoomsJSON(cmd.Context(), cmd.OutOrStdout(), query)
@@ -117,24 +117,24 @@ func newRooms(env config.Lookuper) *cobra.Command {
 	}
 	a.add(cmd)
 	cmd.Flags().StringVar(&typ, "type", "", "main, breakout, lobby or all (default main)")
-	cmd.Flags().StringVar(&tenant, "tenant", "", `only rooms of this tenant, "" for those of none`)
-	cmd.Flags().StringVarP(&search, "search", "q", "", "only rooms with this in their name")
-	cmd.Flags().IntVar(&least, "min", 0, "only rooms with at least so many people")
+	cmd.Flags().StringVar(&tenant, "tenant", "", `only rooms of this tenant, "" for rooms without one`)
+	cmd.Flags().StringVarP(&search, "search", "q", "", "only rooms with this text in their name")
+	cmd.Flags().IntVar(&minimum, "min", 0, "only rooms with at least this many people")
 	cmd.Flags().StringVar(&sort, "sort", "", "name, participants or created (default name)")
 	cmd.Flags().StringVar(&order, "order", "", "asc or desc")
 	return cmd
 }
 
-// newRoom returns "ppch room", which tells who is in a room.
+// newRoom returns "ppch room".
 func newRoom(env config.Lookuper) *cobra.Command {
-	a := &asking{env: env}
+	a := &apiClient{env: env}
 	cmd := &cobra.Command{
 		Use:   "room NAME",
-		Short: "Tell who is in a room",
-		Long:  "Tell who is in a room, as GET /api/rooms/{room_name} of the running service does." + askingHelp,
+		Short: "Show the people in a room",
+		Long:  "Show the people in a room, with GET /api/rooms/{room_name} of the running service." + apiClientHelp,
 		Example: `  ppch room Planning
   ppch room acme/Standup --json | jq .participant_count`,
-		Args: cobra.MatchAll(cobra.ExactArgs(1), named),
+		Args: cobra.MatchAll(cobra.ExactArgs(1), checkName),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -151,19 +151,19 @@ func newRoom(env config.Lookuper) *cobra.Command {
 	return cmd
 }
 
-// newWatch returns "ppch watch", which shows joins and leaves as they happen.
+// newWatch returns "ppch watch".
 func newWatch(env config.Lookuper) *cobra.Command {
-	a := &asking{env: env}
+	a := &apiClient{env: env}
 	var lines bool
 	cmd := &cobra.Command{
 		Use:   "watch [NAME]",
-		Short: "Show who comes and goes, as it happens",
-		Long: `Show who is in all rooms, or in one, and who comes and goes, as it happens.
-On a terminal that is a table which is drawn anew; elsewhere, and with --lines,
-it is a line for each event. Ctrl-C ends it.` + askingHelp,
+		Short: "Show joins and leaves live",
+		Long: `Show the people in all rooms, or in one, and joins and leaves live.
+On a terminal this is a table that redraws; elsewhere, and with --lines, it is one
+line per event. Ctrl-C ends it.` + apiClientHelp,
 		Example: `  ppch watch
   ppch watch Planning --json | jq -c 'select(.event == "participant.joined")'`,
-		Args: cobra.MatchAll(cobra.MaximumNArgs(1), named),
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), checkName),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -185,6 +185,6 @@ it is a line for each event. Ctrl-C ends it.` + askingHelp,
 		},
 	}
 	a.add(cmd)
-	cmd.Flags().BoolVar(&lines, "lines", false, "write a line for each event, also on a terminal")
+	cmd.Flags().BoolVar(&lines, "lines", false, "print one line per event, even on a terminal")
 	return cmd
 }

@@ -14,7 +14,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// asks returns the environment of somebody who asks s, with a key.
+// asks returns the environment of a client of s, with a key.
 func asks(t *testing.T, s *service) variables {
 	t.Helper()
 	env := healthcheckOf(t, s, "127.0.0.1")
@@ -38,8 +38,8 @@ func names(t *testing.T, lines string) string {
 	return strings.Join(all, " ")
 }
 
-// Somebody at a terminal asks a service beside a real Prosody who is there.
-func TestRoomsFromTheTerminal(t *testing.T) {
+// The terminal commands, with a service and a real Prosody.
+func TestRooms_Terminal(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
 	cast := castOn(t, srv)
@@ -47,8 +47,8 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 	meeting(t, cast, srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"), "Анна")
 	meeting(t, cast, srv.TenantRoom("acme", "stand%20up"), "Eve", "Kim", "生命")
 	env := asks(t, runService(t, envFor(srv)).ready())
-	// The service is ready as soon as it knows the main domain.
-	eventually(t, 10*time.Second, "breakout rooms are known", func() bool {
+	// The service is ready once the main domain is loaded.
+	eventually(t, 10*time.Second, "breakout rooms are loaded", func() bool {
 		_, err := command(t, env, "rooms", "--type", "breakout")
 		return err == nil
 	})
@@ -63,7 +63,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 		{"the other way round", []string{"--sort", "participants", "--order", "asc"}, "%d0%ba%d0%b0%d1%84%d0%b5 planning [acme]stand%20up"},
 		{"of a tenant", []string{"--tenant", "acme"}, "[acme]stand%20up"},
 		{"of no tenant", []string{"--tenant", ""}, "%d0%ba%d0%b0%d1%84%d0%b5 planning"},
-		{"with people enough", []string{"--min", "2", "-q", "plan"}, "planning"},
+		{"with enough people", []string{"--min", "2", "-q", "plan"}, "planning"},
 		{"of another type", []string{"--type", "breakout"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 		"acme/Stand up": "acme/Stand up: 3 people; open for ",
 		"Planning":      "\nAda·   user",
 		"Кафе":          "\nАнна   user",
-		"Nobody":        "There is no room Nobody now.\n",
+		"Empty":         "There is no room Empty now.\n",
 		"a/b":           "There is no room a/b now.\n",
 	} {
 		if out, err := command(t, env, "room", name); err != nil || !strings.Contains(out, want) {
@@ -112,7 +112,7 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 		{"no name", env, []string{"room", ""}, "the room's name is empty"},
 		{"no name to watch", env, []string{"watch", ""}, "the room's name is empty"},
 		{"an impossible name to watch", env, []string{"watch", "a@b@c"}, "(domain-not-watched)"},
-		{"a type that is none", env, []string{"rooms", "--type", "large"}, "(bad-parameter)"},
+		{"an unknown type", env, []string{"rooms", "--type", "large"}, "(bad-parameter)"},
 		{"a wrong key", wrong, []string{"rooms"}, "(wrong-key)"},
 		{"a wrong key to watch", wrong, []string{"watch"}, "(wrong-key)"},
 		{"no key", variables{"PPCH_PORT": env["PPCH_PORT"]}, []string{"rooms"}, "PPCH_API_KEY: is not set"},
@@ -128,8 +128,8 @@ func TestRoomsFromTheTerminal(t *testing.T) {
 	}
 }
 
-// A meeting is watched by scripts, by people, and by people at a terminal, in which the table redraws.
-func TestWatchFromTheTerminal(t *testing.T) {
+// A meeting in ppch watch, as JSON, as lines and as a table on a terminal.
+func TestWatch_Terminal(t *testing.T) {
 	t.Parallel()
 	script := prosodytest.Installed(t, "script")
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
@@ -141,7 +141,7 @@ func TestWatchFromTheTerminal(t *testing.T) {
 
 	scripts := watchBy(t, env, program, "watch", "--json")
 	people := watchBy(t, env, program, "watch", "Planning", "--lines")
-	// Nobody reads on, with SIGPIPE as it is, and where whoever starts programs ignores it: Go's runtime ends the program all the same.
+	// The reader closes the pipe, with SIGPIPE at its default and ignored by the parent: Go's runtime ends the program both times.
 	const alone = `(trap "" PIPE; while echo; do sleep .01; done) 2>/dev/null`
 	head := watchBy(t, env, "sh", "-c", `exec 3>&1; { `+alone+`; "$0" rooms --json; echo piped $? >&3; } | true; { trap "" PIPE; `+alone+`; "$0" rooms --json; echo ignored $? >&3; } | true`, program)
 	table := watchBy(t, env, script, "-qefc", "trap : INT; stty rows 14 cols 50; "+program+" watch; echo status $?", "/dev/null")
@@ -178,12 +178,12 @@ func TestWatchFromTheTerminal(t *testing.T) {
 	}
 	for _, w := range []*watcher{scripts, people, table, head} {
 		if err := w.cmd.Wait(); err != nil || w.errs.String() != "" {
-			t.Errorf("%s: got %v, %q want exit status 0 and no word", w.cmd, err, w.errs.String())
+			t.Errorf("%s: got %v, %q want exit status 0 and no output", w.cmd, err, w.errs.String())
 		}
 	}
 }
 
-// watcher is a program that is watched as it writes.
+// watcher is a running program with its output so far.
 type watcher struct {
 	t         *testing.T
 	cmd       *exec.Cmd
@@ -213,7 +213,7 @@ func watchBy(t *testing.T, env variables, program string, args ...string) *watch
 	return w
 }
 
-// shows waits until all of these were written.
+// shows waits until the output contains all parts.
 func (w *watcher) shows(parts ...string) {
 	w.t.Helper()
 	for _, part := range parts {

@@ -17,8 +17,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// run is the service: it wires the parts, runs them until ctx ends, and stops them in order.
-// A clean stop returns nil.
+// run runs the service until ctx ends and stops its parts in order. A clean stop returns nil.
 func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	cfg, err := config.Load(ctx, env)
 	if err != nil {
@@ -84,22 +83,22 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Secret:         cfg.ClusterSecret.Reveal(),
 	})
 	if err != nil {
-		return fmt.Errorf("%w (mend PPCH_HOST or PPCH_PORT)", err)
+		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
-	measure(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
+	register(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.Pprof, cfg.Hosts, log)
 	if err != nil {
 		return err
 	}
 
-	// Without a file SIGHUP stays what it is to any program whose terminal is closed: its end.
+	// Without a keys file, SIGHUP keeps its default: a closed terminal ends the program.
 	hangup := make(chan os.Signal, 1)
 	if cfg.KeysFile != "" {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 	}
 
-	// Requests are answered to their end while the stream is still there, so it stops after HTTP has.
+	// Open requests need the XMPP stream, so it stops after HTTP.
 	xmppCtx, stopXMPP := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopXMPP()
 	var g errgroup.Group

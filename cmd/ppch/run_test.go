@@ -14,8 +14,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// told is what a client reads of a room first.
-func told(a answer) map[string]any {
+// essentials returns the main fields of a room.
+func essentials(a answer) map[string]any {
 	few := map[string]any{"status": a.status}
 	for _, field := range []string{"room_name", "exists", "participant_count", "has_participants", "room_jid", "source", "exact", "code", "reason"} {
 		if v, ok := a.data[field]; ok {
@@ -25,16 +25,15 @@ func told(a answer) map[string]any {
 	return few
 }
 
-func wantTold(t *testing.T, got answer, want map[string]any) {
+func wantRoom(t *testing.T, got answer, want map[string]any) {
 	t.Helper()
-	if diff := cmp.Diff(want, told(got)); diff != "" {
+	if diff := cmp.Diff(want, essentials(got)); diff != "" {
 		t.Errorf("the answer differs (-want +got):\n%s\nin all: %s", diff, got.body)
 	}
 }
 
-// On a Jitsi whose rooms answer to disco, a user asks for rooms by whatever name they know them by,
-// and reads how many are in there: the focus is counted as well, and the answer says so.
-func TestInOpenRoomsEverybodyIsCounted(t *testing.T) {
+// With rooms that are open to disco, any form of a room's name returns a count. It includes focus, and the response says so.
+func TestServe_OpenRooms(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
 	cast := castOn(t, srv)
@@ -64,21 +63,21 @@ func TestInOpenRoomsEverybodyIsCounted(t *testing.T) {
 		t.Run(tt.path, func(t *testing.T) {
 			asked := time.Now()
 			got := s.room(tt.path)
-			wantTold(t, got, map[string]any{
+			wantRoom(t, got, map[string]any{
 				"status": 200, "room_name": tt.name, "exists": true, "participant_count": tt.count, "has_participants": true,
 				"room_jid": tt.jid, "source": "disco", "exact": false,
 			})
-			// An answer may serve for a second, so it is no older than that, and not from the future.
+			// A response is cached for a second, so it is no older, and not from the future.
 			asOf, err := time.Parse(time.RFC3339, got.data["as_of"].(string))
 			if age := asked.Sub(asOf); err != nil || age > 2*time.Second || time.Now().Before(asOf) {
 				t.Errorf("as_of got %v, %v want the last second", got.data["as_of"], err)
 			}
 		})
 	}
-	for _, nobody := range []string{"nobody", "stand%20up", "acme%2Fplanning", "__jicofo-health-check-1"} {
-		got := s.room(nobody)
-		wantTold(t, got, map[string]any{
-			"status": 200, "room_name": strings.NewReplacer("%20", " ", "%2F", "/").Replace(nobody), "exists": false, "participant_count": 0.0,
+	for _, empty := range []string{"empty", "stand%20up", "acme%2Fplanning", "__jicofo-health-check-1"} {
+		got := s.room(empty)
+		wantRoom(t, got, map[string]any{
+			"status": 200, "room_name": strings.NewReplacer("%20", " ", "%2F", "/").Replace(empty), "exists": false, "participant_count": 0.0,
 			"has_participants": false, "room_jid": nil, "source": "disco", "exact": true,
 		})
 	}
@@ -87,9 +86,9 @@ func TestInOpenRoomsEverybodyIsCounted(t *testing.T) {
 	}
 }
 
-// On a current Jitsi without the module, a user learns that a room doesn't exist.
-// Of one that does, the number is kept from us: that is told as an error which says what to mend, and never as 0.
-func TestOfHiddenRoomsNoNumberIsTold(t *testing.T) {
+// On a current Jitsi without the module, the service reports a room that does not exist.
+// For one that does, the count is hidden: a 503 with the fix, never 0.
+func TestServe_HiddenRooms(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
 	cast := castOn(t, srv)
@@ -97,26 +96,26 @@ func TestOfHiddenRoomsNoNumberIsTold(t *testing.T) {
 	meeting(t, cast, srv.TenantRoom("acme", "planning"), "Ada")
 	s := runService(t, envFor(srv)).ready()
 
-	wantTold(t, s.room("nobody"), map[string]any{
-		"status": 200, "room_name": "nobody", "exists": false, "participant_count": 0.0, "has_participants": false,
+	wantRoom(t, s.room("empty"), map[string]any{
+		"status": 200, "room_name": "empty", "exists": false, "participant_count": 0.0, "has_participants": false,
 		"room_jid": nil, "source": "existence", "exact": true,
 	})
 	for _, room := range []string{"planning", "acme%2Fplanning"} {
 		got := s.room(room)
-		wantTold(t, got, map[string]any{"status": 503, "code": "count-unknown", "reason": "module-missing"})
+		wantRoom(t, got, map[string]any{"status": 503, "code": "count-unknown", "reason": "module-missing"})
 		wantProblem(t, got, "mod_room_participants_api")
 	}
 	health := s.get("/health")
 	if status, _ := health.data["prosody_status"].(string); health.status != 503 || !strings.HasPrefix(status, "error: ") || !strings.Contains(status, "mod_room_participants_api") {
 		t.Errorf("/health got %d %s want the module named", health.status, health.body)
 	}
-	// Questions are being answered, so a restart would mend nothing.
+	// Requests are answered, so a restart would not help.
 	if got := s.get("/readyz"); got.status != 200 {
 		t.Errorf("/readyz got %d %s want 200", got.status, got.body)
 	}
 }
 
-// wantProblem fails the test unless the answer is a 503 that programs and people can act upon.
+// wantProblem requires a complete 503 for programs and people.
 func wantProblem(t *testing.T, got answer, naming string) {
 	t.Helper()
 	detail, _ := got.data["detail"].(string)
@@ -133,9 +132,8 @@ func wantProblem(t *testing.T, got answer, naming string) {
 	}
 }
 
-// With a wrong secret everything that a person looks at names the variable to mend,
-// while the process lives on: nothing would come of restarting it.
-func TestAWrongSecretIsNamed(t *testing.T) {
+// With a wrong secret, all outputs name the variable to fix, and the process keeps running: a restart would not help.
+func TestServe_WrongSecret(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	env := envFor(srv)
@@ -160,7 +158,7 @@ func TestAWrongSecretIsNamed(t *testing.T) {
 	}
 }
 
-func TestATakenPortFailsAtStart(t *testing.T) {
+func TestServe_TakenPort(t *testing.T) {
 	t.Parallel()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
@@ -177,7 +175,7 @@ func TestATakenPortFailsAtStart(t *testing.T) {
 	}
 }
 
-func TestABadConfigurationFailsAtStart(t *testing.T) {
+func TestServe_BadConfiguration(t *testing.T) {
 	t.Parallel()
 	var log logBuffer
 	err := run(t.Context(), envconfig.MapLookuper(variables{"PPCH_PORT": "none"}), &log)
@@ -186,19 +184,19 @@ func TestABadConfigurationFailsAtStart(t *testing.T) {
 	}
 }
 
-// This test is not parallel: what is left behind has to be its own.
-func TestNothingIsLeftWhenTheServiceHasStopped(t *testing.T) {
+// This test is not parallel: leftovers must be its own.
+func TestStop_LeavesNothing(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{})
 	cast := castOn(t, srv)
 	meeting(t, cast, srv.Room("planning"), "Ada")
 	before := goleak.IgnoreCurrent()
 	s := runService(t, envFor(srv)).ready()
-	for _, room := range []string{"planning", "nobody"} {
+	for _, room := range []string{"planning", "empty"} {
 		if got := s.room(room); got.status != 200 {
 			t.Errorf("%s: got %d %s", room, got.status, got.body)
 		}
 	}
-	// A client that keeps its connection, as most do, must not keep the service.
+	// An idle keep-alive connection must not delay the stop.
 	if err := s.stop(); err != nil {
 		t.Errorf("run got %v want nil", err)
 	}

@@ -9,14 +9,14 @@ import (
 	"ppch/cmd/ppch/config"
 )
 
-// newServe returns "ppch serve", which runs the service until it is told to stop.
+// newServe returns "ppch serve", which runs the service until a signal stops it.
 func newServe(env config.Lookuper) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the service (the default)",
-		Long: `Run the service until SIGTERM or SIGINT, which ends open requests and the
-stream to Prosody in good order and exits with status 0. Where it doesn't come
-up, or nobody can be counted, "ppch doctor" says which link is broken.
+		Long: `Run the service until SIGTERM or SIGINT, which completes open requests, closes
+the stream to Prosody and exits with status 0. If it does not start, or counts
+are unavailable, "ppch doctor" shows why.
 
 Environment variables:
 

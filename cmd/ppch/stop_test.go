@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// open sends a question to a Prosody that is frozen, and returns where its answer will come.
+// open sends a request for a frozen Prosody and returns a channel for the response.
 func (s *service) open(t *testing.T, room string) <-chan sighting {
 	t.Helper()
 	wrote, came := make(chan struct{}), make(chan sighting, 1)
@@ -25,17 +25,17 @@ func (s *service) open(t *testing.T, room string) <-chan sighting {
 		came <- sighting{a, asked, time.Now(), err}
 	}()
 	<-wrote
-	// Nothing tells from outside that a handler has begun.
+	// From outside, nothing shows that a handler has started.
 	time.Sleep(300 * time.Millisecond)
 	return came
 }
 
-// stopping ends the service, waits until its door is closed, and returns where the error of run will come.
+// stopping stops the service, waits until it accepts no connections, and returns a channel for the error of run.
 func (s *service) stopping(t *testing.T) <-chan error {
 	t.Helper()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
-	eventually(t, 5*time.Second, "nobody is let in any more", func() bool {
+	eventually(t, 5*time.Second, "new connections are refused", func() bool {
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err == nil {
 			_ = c.Close()
@@ -50,9 +50,9 @@ func (s *service) stopping(t *testing.T) <-chan error {
 	return stopped
 }
 
-// The service is told to stop while a user waits for an answer. Nobody else is let in,
-// but this one gets the answer: the stream to Prosody is closed only after that, in good order.
-func TestAStopAnswersWhoeverWaits(t *testing.T) {
+// The service stops during a request. It refuses new connections but completes this request,
+// and closes the stream to Prosody only afterwards.
+func TestStop_AnswersOpenRequests(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{LogLevel: "debug"})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
@@ -63,7 +63,7 @@ func TestAStopAnswersWhoeverWaits(t *testing.T) {
 	}
 	waiting := s.open(t, "planning")
 	stopped := s.stopping(t)
-	// A stream that is being closed would stay for a second, and the answer come by good luck.
+	// A closing stream stays for a second, so the response could arrive by luck.
 	time.Sleep(1500 * time.Millisecond)
 	if err := srv.Resume(); err != nil {
 		t.Fatal(err)
@@ -80,11 +80,11 @@ func TestAStopAnswersWhoeverWaits(t *testing.T) {
 		t.Errorf("the log ends with %v want ppch stopped", last)
 	}
 	goodbye := regexp.MustCompile(`jcp\S+\s+debug\s+Received </stream:stream>`)
-	eventually(t, 5*time.Second, "Prosody was told goodbye", func() bool { return goodbye.MatchString(srv.Log()) })
+	eventually(t, 5*time.Second, "the stream was closed", func() bool { return goodbye.MatchString(srv.Log()) })
 }
 
-// Docker kills ten seconds after it has asked for a stop, so a Prosody that hangs must not keep the service for as long.
-func TestAStopIsInTimeEvenIfProsodyHangs(t *testing.T) {
+// Docker kills ten seconds after a stop, so a hanging Prosody must not delay it that long.
+func TestStop_HangingProsody(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
@@ -107,9 +107,9 @@ func TestAStopIsInTimeEvenIfProsodyHangs(t *testing.T) {
 	}
 }
 
-func TestAStopBeforeProsodyWasEverThereIsClean(t *testing.T) {
+func TestStop_BeforeProsodyIsUp(t *testing.T) {
 	t.Parallel()
-	// The kernel takes the connection, and nobody ever reads it.
+	// The kernel accepts the connection, but nothing reads from it.
 	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = silent.Close() })
 	for name, address := range map[string]string{"nothing listens": "127.0.0.1:1", "nothing answers": silent.Addr().String()} {

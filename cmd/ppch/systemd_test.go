@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// analyze runs systemd-analyze on the unit, with a program in place of the one that an operator has yet to install.
+// analyze runs systemd-analyze on the unit, with another program instead of the installed one.
 func analyze(t *testing.T, args ...string) string {
 	t.Helper()
 	exe := prosodytest.Installed(t, "systemd-analyze")
@@ -25,27 +25,27 @@ func analyze(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
+func TestSystemd_VerifiesUnit(t *testing.T) {
 	t.Parallel()
 	if out := analyze(t, "verify", "--man=no"); strings.Contains(out, "ppch.service") {
 		t.Errorf("got %s", out)
 	}
 }
 
-func TestSystemdRatesTheUnitAsSafe(t *testing.T) {
+func TestSystemd_SecurityRating(t *testing.T) {
 	t.Parallel()
 	out := analyze(t, "security", "--offline=true", "--no-pager")
 	m := regexp.MustCompile(`exposure level for ppch\.service: ([0-9.]+) (\w+)`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("got no rating in %s", out)
 	}
-	// OK begins at 4.9 and SAFE at 0.9; what is left is the network, which is what it is for.
+	// OK is below 4.9 and SAFE below 0.9; the rest is the network, which the service needs.
 	if rating := must(strconv.ParseFloat(m[1], 64))(t); rating > 1.5 {
 		t.Errorf("got %s want 1.5 at most:\n%s", m[0], out)
 	}
 }
 
-func TestTheUnitKeepsSecretsOutOfTheEnvironment(t *testing.T) {
+func TestSystemd_SecretsStayOutOfEnvironment(t *testing.T) {
 	t.Parallel()
 	unit := ofFile(t, "ppch.service")
 	for _, secret := range []string{"API_KEY", "COMPONENT_SECRET"} {

@@ -25,13 +25,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// certificate writes one for this machine, and for further hosts, that expires after a time, and its key, and returns the names of their files.
+// certificate writes a certificate for this machine and other hosts, with its key, and returns the files.
 func certificate(t *testing.T, expires time.Duration, hosts ...string) (certFile, keyFile string) {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		Subject:      pkix.Name{CommonName: "ppch"}, // without a name of its own curl takes none
+		Subject:      pkix.Name{CommonName: "ppch"}, // curl requires a subject
 		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(expires),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: hosts,
 	}
@@ -48,7 +48,7 @@ func certificate(t *testing.T, expires time.Duration, hosts ...string) (certFile
 	return certFile, keyFile
 }
 
-// trust has the client accept a certificate, and no other.
+// trust makes the client accept only this certificate.
 func (s *service) trust(certFile string) *service {
 	s.t.Helper()
 	pool := x509.NewCertPool()
@@ -57,8 +57,8 @@ func (s *service) trust(certFile string) *service {
 	return s
 }
 
-// An operator names two files, and everything that spoke HTTP speaks HTTPS: clients, curl with HTTP/2, the container's health check.
-func TestHTTPSOfItsOwn(t *testing.T) {
+// With two files, everything uses HTTPS: clients, curl with HTTP/2, the container's health check.
+func TestTLS_Serves(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
@@ -90,10 +90,10 @@ func TestHTTPSOfItsOwn(t *testing.T) {
 	if got, status := diagnose(t, doctored); status != 0 || len(got.of("service", "ok")) != 1 {
 		t.Errorf("doctor: got exit status %d and %+v", status, got)
 	}
-	// The files may have been replaced by something that isn't read yet, or that is bad; the service lives on.
+	// The files may have been replaced by bad ones; the service keeps running.
 	check["PPCH_TLS_CERT"] = written(t, "junk.pem", "junk")
 	if out, err := command(t, check, "healthcheck"); err != nil || out != "ok\n" {
-		t.Errorf("healthcheck beside a bad certificate: got %q, %v", out, err)
+		t.Errorf("healthcheck with a bad certificate: got %q, %v", out, err)
 	}
 }
 

@@ -14,14 +14,14 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// state is what is true of a room: it became so between began, when somebody asked Prosody for it, and sure, when that was done.
+// state is a true state of a room. It began between began, when it was requested of Prosody, and sure, when that was done.
 type state struct {
 	began, sure time.Time
 	exists      bool
 	people      int
 }
 
-// roomActor lets people come to one room and go, one after the other, and knows therefore what is true of it.
+// roomActor makes people join and leave one room, one after the other, and so knows its true state.
 type roomActor struct {
 	w         *world
 	name, jid string
@@ -35,10 +35,10 @@ type roomActor struct {
 	// mu protects what follows.
 	mu      sync.Mutex
 	history []state
-	told    []statement
+	answers []statement
 }
 
-// statement is what the service answered.
+// statement is a response of the service.
 type statement struct {
 	at, asOf time.Time
 	exists   bool
@@ -64,7 +64,7 @@ func (r *roomActor) act(ctx context.Context) {
 }
 
 func (r *roomActor) step(ctx context.Context) {
-	// What has begun is done, also when the time is over: half an action would leave its outcome open.
+	// Complete each action, even after the deadline: the result of half an action is unknown.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	began, err := time.Now(), error(nil)
@@ -110,7 +110,7 @@ func (r *roomActor) step(ctx context.Context) {
 	r.now(began)
 }
 
-// take takes somebody out of the people.
+// take removes a person from the people.
 func (r *roomActor) take() *prosodytest.Occupant {
 	i := r.random.IntN(len(r.people))
 	o := r.people[i]
@@ -118,7 +118,7 @@ func (r *roomActor) take() *prosodytest.Occupant {
 	return o
 }
 
-// now notes what is true since began at the earliest and now for sure.
+// now records the state that began after began and is certain now.
 func (r *roomActor) now(began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,13 +128,13 @@ func (r *roomActor) now(began time.Time) {
 	}
 }
 
-// vanish notes that Prosody has forgotten the room.
+// vanish records that Prosody has destroyed the room.
 func (r *roomActor) vanish(began time.Time) {
 	r.focus, r.people, r.others = false, nil, nil
 	r.now(began)
 }
 
-// ask asks the service again and again until ctx ends.
+// ask polls the service until ctx ends.
 func (r *roomActor) ask(ctx context.Context) {
 	for ctx.Err() == nil {
 		a, err := r.w.svc.room(ctx, r.name)
@@ -144,7 +144,7 @@ func (r *roomActor) ask(ctx context.Context) {
 				r.w.t.Errorf("%s: got %s", r.name, a.body)
 			}
 			r.mu.Lock()
-			r.told = append(r.told, statement{time.Now(), asOf, a.data["exists"].(bool), int(a.data["participant_count"].(float64))})
+			r.answers = append(r.answers, statement{time.Now(), asOf, a.data["exists"].(bool), int(a.data["participant_count"].(float64))})
 			r.mu.Unlock()
 		} else if err == nil && a.status != http.StatusServiceUnavailable {
 			r.w.t.Errorf("%s: got %s", r.name, statusOf(a, err))
@@ -156,10 +156,10 @@ func (r *roomActor) ask(ctx context.Context) {
 	}
 }
 
-// check compares each answer with what was true at its as_of and returns how many there were.
+// check compares each response with the true state at its as_of and returns their number.
 func (r *roomActor) check() int {
 	wrong := 0
-	for _, a := range r.told {
+	for _, a := range r.answers {
 		if !r.couldBe(a) {
 			if wrong++; wrong <= 3 {
 				r.w.t.Errorf("%s: at %s it was said that as of %s exists was %t and %d people were there; but:%s",
@@ -167,7 +167,7 @@ func (r *roomActor) check() int {
 			}
 		}
 	}
-	return len(r.told)
+	return len(r.answers)
 }
 
 func (r *roomActor) couldBe(a statement) bool {
@@ -183,7 +183,7 @@ func (r *roomActor) couldBe(a statement) bool {
 	return false
 }
 
-// around tells what was true about a time.
+// around returns the true states around a time.
 func (r *roomActor) around(at time.Time) string {
 	var b strings.Builder
 	for _, s := range r.history {
@@ -194,7 +194,7 @@ func (r *roomActor) around(at time.Time) string {
 	return b.String()
 }
 
-// compare tells where service, Prosody and people differ on who is in the room. Nobody moves meanwhile.
+// compare returns the differences between service, Prosody and people. No one moves meanwhile.
 func (r *roomActor) compare(prosody string) string {
 	var here, people []string
 	if r.focus {

@@ -15,16 +15,14 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// slack is how far an answer's as_of may be from the moment at which Prosody told the service what it says:
-// as long as a question to Prosody takes on a loaded machine.
+// slack is the tolerance of as_of: the time that a request to Prosody takes on a loaded machine.
 const slack = 400 * time.Millisecond
 
-// TestEveryAnswerWasTrueWhenItSaysSo lets people come, go, take other names, be thrown out and rooms be destroyed at random
-// while Prosody, its module, the network and the service fail.
-// No answer in between may state what was not true at its as_of, and after each fault all is right again.
+// TestAnswersMatchGroundTruth makes people join, leave, rename, be kicked, and destroys rooms at random, while Prosody, its
+// module, the network and the service fail. Each response must be true at its as_of, and correct again after each fault.
 //
-// PPCH_TRUTH_SEEDS is how many seeds are run (3), PPCH_TRUTH_SECONDS for how long each (60).
-func TestEveryAnswerWasTrueWhenItSaysSo(t *testing.T) {
+// PPCH_TRUTH_SEEDS is the number of seeds (3), PPCH_TRUTH_SECONDS the duration of each (60).
+func TestAnswersMatchGroundTruth(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")
@@ -45,7 +43,7 @@ func TestEveryAnswerWasTrueWhenItSaysSo(t *testing.T) {
 	}
 }
 
-// world is a Prosody, a service and people, and all that happens to them.
+// world is a Prosody, a service and people.
 type world struct {
 	t       *testing.T
 	srv     *prosodytest.Server
@@ -53,7 +51,7 @@ type world struct {
 	svc     *process
 	random  *rand.Rand // of the faults
 
-	// quiet is held for reading by whoever changes rooms, and for writing while that must rest.
+	// quiet is locked for reading while rooms change, and for writing while they must not.
 	quiet sync.RWMutex
 	cast  *prosodytest.Cast
 	rooms []*roomActor
@@ -79,7 +77,7 @@ func newWorld(t *testing.T, program string, seed uint64) *world {
 	return w
 }
 
-// live lets it all happen.
+// live runs people and faults.
 func (w *world) live(lasts time.Duration) {
 	w.settle("the start")
 	ctx, cancel := context.WithTimeout(w.t.Context(), lasts)
@@ -124,17 +122,17 @@ func (w *world) live(lasts time.Duration) {
 	w.t.Logf("%d answers were true when they said so", answers)
 }
 
-// settle rests the people and waits until service, Prosody and people agree on who is where.
+// settle pauses the people and waits until service, Prosody and people agree.
 func (w *world) settle(after string) {
 	w.t.Helper()
 	w.quiet.Lock()
 	defer w.quiet.Unlock()
 	deadline := time.Now().Add(40 * time.Second)
 	for {
-		told := w.prosodysTruth()
+		truth := w.prosodysTruth()
 		wrong := ""
 		for _, r := range w.rooms {
-			wrong += r.compare(told[r.jid])
+			wrong += r.compare(truth[r.jid])
 		}
 		if wrong == "" {
 			return
@@ -146,7 +144,7 @@ func (w *world) settle(after string) {
 	}
 }
 
-// prosodysTruth asks Prosody itself who is in which room, as sorted nicks separated by blanks.
+// prosodysTruth returns the occupants of each room from Prosody itself, as sorted nicks separated by blanks.
 func (w *world) prosodysTruth() map[string]string {
 	w.t.Helper()
 	const lua = `> local all = {}; for room in prosody.hosts["muc.meet.jitsi"].modules.muc.all_rooms() do local nicks = {}; ` +
@@ -214,7 +212,7 @@ func (w *world) freezeService(d time.Duration) {
 	w.svc.freeze(d)
 }
 
-// statusOf tells a test's reader what came instead of an answer.
+// statusOf describes an unexpected response.
 func statusOf(a answer, err error) string {
 	if err != nil {
 		return err.Error()

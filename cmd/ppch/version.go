@@ -11,10 +11,10 @@ import (
 )
 
 // Set by the linker: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
-// The image needs that for all three; elsewhere the Go command records the last two by itself.
+// The image needs all three; otherwise the Go command records the last two.
 var (
 	version = "2.0.0-dev"
-	commit  string // the whole hash
+	commit  string // the full hash
 	date    string // of the commit, RFC 3339
 )
 
@@ -22,7 +22,7 @@ var (
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, and the commit and its date where they are known",
+		Short: "Print the version, and commit and date if known",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from := ""
@@ -39,11 +39,11 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// short returns as much of a commit's hash as tells it from others.
+// short returns the abbreviated hash of a commit.
 func short(commit string) string { return commit[:min(12, len(commit))] }
 
-// builtFrom returns the commit that the program was built from, and the commit's date in UTC.
-// What is not known is empty, or zero. It is not the time of the build, so that two builds are alike.
+// builtFrom returns the commit that the program was built from and its date in UTC, or zero values if unknown.
+// It is not the time of the build, so that builds are reproducible.
 func builtFrom() (hash string, built time.Time) {
 	recorded := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -13,4 +13,4 @@ data = response.json()
 if data["has_participants"]:
     print(data["participant_count"], "in", room)
 else:
-    print("nobody in", room)
+    print("no one in", room)
