@@ -93,7 +93,7 @@ func TestCommand_UsageErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := command(t, nil, tt.args...)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || out != "" {
-				t.Errorf("got %q, %v want the error %q alone", out, err, tt.want)
+				t.Errorf("got %q, %v want only the error %q", out, err, tt.want)
 			}
 		})
 	}

@@ -129,7 +129,7 @@ func TestDoctor_NamesEachProblem(t *testing.T) {
 			env: func(*testing.T, *prosodytest.Server) variables {
 				return variables{"PPCH_API_KEY": "change-me-in-production"}
 			},
-			check: "configuration", want: []string{"1 invalid settings", "PPCH_API_KEY: is still an example's placeholder", "openssl rand -hex 16"}, alone: true,
+			check: "configuration", want: []string{"invalid settings", "PPCH_API_KEY: is still an example's placeholder", "openssl rand -hex 16"}, alone: true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestImports_Occupancy(t *testing.T) {
 		// Our module path has no dot in its first part either, but the check above covers it.
 		standard := !strings.Contains(strings.Split(path, "/")[0], ".")
 		if !standard && path != "mellium.im/xmpp/jid" && !isText(path) {
-			t.Errorf("got the import %s want the standard library, jid and x/text alone", path)
+			t.Errorf("got the import %s want only the standard library, jid and x/text", path)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 		}
 		for _, name := range p.GoFiles {
 			for _, call := range readsOfEnvironment(t, filepath.Join(p.Dir, name)) {
-				t.Errorf("got %s want the environment read by cmd/ppch/config alone", call)
+				t.Errorf("got %s want only cmd/ppch/config to read the environment", call)
 			}
 		}
 	}

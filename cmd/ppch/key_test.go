@@ -78,7 +78,7 @@ func TestKeyNew_Errors(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			out, err := command(t, nil, append([]string{"key", "new"}, strings.Fields(tt.args)...)...)
 			if err == nil || err.Error() != tt.want || out != "" {
-				t.Errorf("got %q, %v want the error %q alone", out, err, tt.want)
+				t.Errorf("got %q, %v want only the error %q", out, err, tt.want)
 			}
 		})
 	}

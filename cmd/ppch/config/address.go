@@ -69,7 +69,7 @@ func (p *parser) prosody(variable, value string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// loopback accepts only IP addresses of loopback: what a name stands for is decided elsewhere.
+// loopback accepts only loopback IP addresses: a name could resolve to any address.
 func (p *parser) loopback(variable, value string) string {
 	if value == "" {
 		return ""

@@ -19,7 +19,7 @@ import (
 	"ppch/api"
 )
 
-// Config is what the settings mean.
+// Config is the validated configuration of the service.
 type Config struct {
 	APIKey    Secret // empty only if there is a KeysFile
 	KeysFile  string
@@ -67,7 +67,7 @@ func Load(ctx context.Context, env Lookuper) (Config, error) {
 	return s.Config()
 }
 
-// Config returns what the settings mean. Its error, of type Errors, names every variable that is wrong and how to fix it.
+// Config validates the settings. Its error, of type Errors, names every variable that is wrong and how to fix it.
 func (s Settings) Config() (Config, error) {
 	p := &parser{}
 	c := Config{
@@ -101,7 +101,7 @@ func (s Settings) Config() (Config, error) {
 	return c, nil
 }
 
-// RoomDomains returns the MUC domains alone, for commands that need no more to read room names.
+// RoomDomains returns only the MUC domains, for commands that resolve room names.
 func (s Settings) RoomDomains() ([]jid.JID, error) {
 	p := &parser{}
 	domains := p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))

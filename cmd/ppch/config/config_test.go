@@ -98,8 +98,8 @@ func TestLoad_BadValues(t *testing.T) {
 		{"a host that is a URL", variables{"PPCH_HOST": "http://x"}, `PPCH_HOST: "http://x" is neither an IP address nor a host name: ` + hostFix},
 
 		{"Prosody without a scheme", variables{"PROSODY_URL": "prosody"}, `PROSODY_URL: "prosody" is not an address: ` + prosodyFix},
-		{"host and port alone", variables{"PROSODY_URL": "prosody:5347"}, `PROSODY_URL: "prosody:5347" is not an address: ` + prosodyFix},
-		{"an IP address and port alone", variables{"PROSODY_URL": "10.0.0.2:5347"}, `PROSODY_URL: "10.0.0.2:5347" is not an address: ` + prosodyFix},
+		{"only host and port", variables{"PROSODY_URL": "prosody:5347"}, `PROSODY_URL: "prosody:5347" is not an address: ` + prosodyFix},
+		{"only IP address and port", variables{"PROSODY_URL": "10.0.0.2:5347"}, `PROSODY_URL: "10.0.0.2:5347" is not an address: ` + prosodyFix},
 		{"a port without a host", variables{"PROSODY_URL": "xmpp://:5347"}, `PROSODY_URL: "xmpp://:5347" is not an address: ` + prosodyFix},
 		{"no slashes", variables{"PROSODY_URL": "xmpp:prosody"}, `PROSODY_URL: "xmpp:prosody" is not an address: ` + prosodyFix},
 		{"a blank in the host", variables{"PROSODY_URL": "xmpp://pro sody"}, `PROSODY_URL: "xmpp://pro sody" is not an address: ` + prosodyFix},
@@ -122,7 +122,7 @@ func TestLoad_BadValues(t *testing.T) {
 			`MUC_DOMAIN: "a_b" is not a domain: ` + domainFix + "\n  " + `MUC_DOMAIN: "c_d" is not a domain: ` + domainFix},
 		{"a room instead of a MUC domain", variables{"MUC_DOMAIN": "planning@muc.meet.jitsi"}, `MUC_DOMAIN: "planning@muc.meet.jitsi" is not a domain: ` + domainFix},
 		{"a MUC domain twice", variables{"MUC_DOMAIN": "muc.meet.jitsi, MUC.meet.jitsi"}, "MUC_DOMAIN: names MUC.meet.jitsi twice"},
-		{"commas alone", variables{"MUC_DOMAIN": ", ,"}, "MUC_DOMAIN: is empty: " + mucFix},
+		{"only commas", variables{"MUC_DOMAIN": ", ,"}, "MUC_DOMAIN: is empty: " + mucFix},
 		{"the component as MUC domain", variables{"MUC_DOMAIN": "ppch.meet.jitsi"}, "MUC_DOMAIN: ppch.meet.jitsi is PPCH_COMPONENT_DOMAIN: " + mucFix},
 		{"the component as MUC domain in another case", variables{"PPCH_COMPONENT_DOMAIN": "PPCH.example", "MUC_DOMAIN": "muc.example,ppch.example"}, "MUC_DOMAIN: ppch.example is PPCH_COMPONENT_DOMAIN: " + mucFix},
 

@@ -149,7 +149,7 @@ func skippedFor(broken string) string { return "skipped: needs " + broken }
 func (e *run) configuration() bool {
 	switch {
 	case len(e.Errors) > 0:
-		e.report(Configuration, Wrong, fmt.Sprintf("%d invalid settings", len(e.Errors)), e.Errors...)
+		e.report(Configuration, Wrong, "invalid settings", e.Errors...)
 		return false
 	case e.Remote:
 		e.report(Configuration, Unchecked, "skipped: --url may be a service with another one")
