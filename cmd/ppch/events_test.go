@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tmaxmax/go-sse"
 
 	"ppch/prosody/prosodytest"
 )
@@ -62,24 +63,13 @@ func (s *service) stream(path string, headers ...string) *stream {
 	go func() {
 		defer close(st.events)
 		defer resp.Body.Close()
-		lines := bufio.NewScanner(resp.Body)
-		lines.Buffer(nil, 1<<20)
-		var e happening
-		for lines.Scan() {
-			field, value, _ := strings.Cut(lines.Text(), ": ")
-			switch field {
-			case "id":
-				e.id = value
-			case "event":
-				e.name = value
-			case "data":
-				_ = json.Unmarshal([]byte(value), &e.data)
-			case "":
-				if e.name != "" {
-					st.events <- e
-				}
-				e = happening{}
+		for e, err := range sse.Read(resp.Body, &sse.ReadConfig{MaxEventSize: 1 << 20}) {
+			if err != nil {
+				return
 			}
+			h := happening{id: e.LastEventID, name: e.Type}
+			_ = json.Unmarshal([]byte(e.Data), &h.data)
+			st.events <- h
 		}
 	}()
 	return st
