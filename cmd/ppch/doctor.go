@@ -93,11 +93,11 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 	if err != nil {
 		return doctor.Config{}, err
 	}
-	u, err := url.Parse(cmp.Or(a.url, s.URL()))
-	if a.url != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
-		return doctor.Config{}, errors.New("--url: use http:// or https:// and a host, such as http://127.0.0.1:8890")
-	}
+	u, err := a.address(s)
 	if a.url != "" {
+		if err != nil {
+			return doctor.Config{}, err
+		}
 		c := doctor.Config{API: u, Remote: true, Version: version}
 		key, err := s.ClientKey()
 		if err != nil {

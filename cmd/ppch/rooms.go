@@ -44,15 +44,24 @@ func (a *apiClient) client(cmd *cobra.Command) (*terminal.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(cmp.Or(a.url, s.URL()))
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("--url: use http:// or https:// and a host, such as http://127.0.0.1:8890")
+	u, err := a.address(s)
+	if err != nil {
+		return nil, err
 	}
 	c := &terminal.Client{URL: u, Key: key.Reveal()}
 	if a.url == "" {
 		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has a public name
 	}
 	return c, nil
+}
+
+// address returns the URL of the service.
+func (a *apiClient) address(s config.Settings) (*url.URL, error) {
+	u, err := url.Parse(cmp.Or(a.url, s.URL()))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, errors.New("--url: use http:// or https:// and a host, such as http://127.0.0.1:8890")
+	}
+	return u, nil
 }
 
 // styleOf returns the style of tables on w, plain unless w is a terminal.
