@@ -13,7 +13,7 @@ import (
 func TestHealth(t *testing.T) {
 	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Mend: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
 	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "mend MUC_DOMAIN"}
-	const connecting = "error: the connection to Prosody is being made: ask again in a moment"
+	const connecting = "error: PPCH is connecting to Prosody: retry in a moment"
 	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Mend
 	domain := func(mode, status any) any {
 		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}

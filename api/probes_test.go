@@ -17,7 +17,7 @@ func TestLiveDependsOnNothing(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
-	const connecting = "the connection to Prosody is being made: ask again in a moment"
+	const connecting = "PPCH is connecting to Prosody: retry in a moment"
 	twoLines := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "first\r\n[+]second"}
 	cases := []struct {
 		name       string

@@ -332,7 +332,7 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 
 func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 	t.Parallel()
-	for version, says := range map[string]string{"2": "update PPCH to the release that the module is from", "0": "replace the module's file by that of this PPCH", "x": "replace the module's file"} {
+	for version, says := range map[string]string{"2": "update PPCH to the module's release", "0": "replace the module's file with the one from this PPCH", "x": "replace the module's file"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			text := strings.ReplaceAll(string(prosody.Module), protocol.Namespace, "urn:ppch:occupancy:"+version)
@@ -352,7 +352,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 				_, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
 				return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonModuleVersion
 			})
-			if !strings.Contains(unknown.Mend, "urn:ppch:occupancy:"+version+", and this PPCH urn:ppch:occupancy:1: "+says) {
+			if !strings.Contains(unknown.Mend, "urn:ppch:occupancy:"+version+", but this PPCH speaks urn:ppch:occupancy:1: "+says) {
 				t.Errorf("got %q want both versions, and %q", unknown.Mend, says)
 			}
 			if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonModuleVersion {

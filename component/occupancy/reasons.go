@@ -55,13 +55,13 @@ const discoverAgain = 15 * time.Second
 var (
 	ProblemConnecting = Problem{
 		Reason: ReasonConnecting, Retry: time.Second,
-		Title:  "the connection to Prosody is being made",
-		Remedy: "ask again in a moment",
+		Title:  "PPCH is connecting to Prosody",
+		Remedy: "retry in a moment",
 	}
 	ProblemDiscovering = Problem{
 		Reason: ReasonConnecting, Retry: time.Second,
-		Title:  "Prosody has just been asked what {domain} is",
-		Remedy: "ask again in a moment",
+		Title:  "PPCH is asking Prosody what {domain} is",
+		Remedy: "retry in a moment",
 	}
 	ProblemNameUnresolved = Problem{
 		Reason: ReasonDNS,
@@ -80,89 +80,89 @@ var (
 	}
 	ProblemNoService = Problem{
 		Reason: ReasonTimeout,
-		Title:  "no XMPP component service answers at {prosody} in time",
-		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, and look for a firewall that drops what is sent there",
+		Title:  "no XMPP component service answered at {prosody} in time",
+		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, and check for a firewall that drops packets",
 	}
 	ProblemUnresponsive = Problem{
 		Reason: ReasonTimeout,
 		Title:  "Prosody stopped answering",
-		Remedy: "look at its load and its log, and at the network between",
+		Remedy: "check Prosody's load and log, and the network in between",
 	}
 	ProblemUnanswered = Problem{
 		Reason: ReasonTimeout, Retry: 5 * time.Second,
-		Title:  "Prosody does not answer questions about {domain} in time",
-		Remedy: "look at its load and its log",
+		Title:  "Prosody did not answer questions about {domain} in time",
+		Remedy: "check Prosody's load and log",
 	}
 	ProblemHostUnknown = Problem{
 		Reason: ReasonHostUnknown,
 		Title:  "Prosody has no component {component}",
 		Remedy: `add Component "{component}" with its component_secret to Prosody's configuration and restart Prosody, or fix PPCH_COMPONENT_DOMAIN; ` +
-			"if it is there, PROSODY_URL may name the port for clients, usually 5222, instead of the component port",
+			"if it exists, PROSODY_URL may name the port for clients, usually 5222, instead of the component port",
 	}
 	ProblemNotAuthorized = Problem{
 		Reason: ReasonNotAuthorized,
 		Title:  "Prosody refuses the secret of {component}",
-		Remedy: "make PPCH_COMPONENT_SECRET equal to component_secret in Prosody's configuration",
+		Remedy: "set PPCH_COMPONENT_SECRET to the component_secret in Prosody's configuration",
 	}
 	ProblemNameTaken = Problem{
 		Reason: ReasonConflict,
-		Title:  "another program connected to Prosody as {component} and took its place",
-		Remedy: "stop it, or give each its own component and PPCH_COMPONENT_DOMAIN",
+		Title:  "another program connected to Prosody as {component} and replaced this PPCH",
+		Remedy: "stop that program, or give each its own component and PPCH_COMPONENT_DOMAIN",
 	}
 	ProblemNameHeld = Problem{
 		Reason: ReasonConflict,
-		Title:  "another connection has the name {component}, maybe our own from before",
+		Title:  "another connection uses the name {component}, possibly an earlier one of this PPCH",
 		Remedy: `stop the other program, or set component_conflict_resolve = "kick_old" for this component in Prosody's configuration`,
 	}
 	ProblemLost = Problem{
 		Reason: ReasonLost,
-		Title:  "the connection to Prosody ended and is being made again",
-		Remedy: "if this lasts, look at Prosody's log",
+		Title:  "PPCH lost the connection to Prosody and is reconnecting",
+		Remedy: "if this lasts, check Prosody's log",
 	}
 	ProblemNoXMPP = Problem{
 		Reason: ReasonRejected,
-		Title:  "what listens at {prosody} does not speak XEP-0114",
-		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, not to that for clients or HTTP",
+		Title:  "the service at {prosody} does not speak XEP-0114",
+		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, not to its port for clients or HTTP",
 	}
 	ProblemRejected = Problem{
 		Reason: ReasonRejected,
-		Title:  "Prosody did not answer a question about {domain} as a MUC service does ({answer})",
-		Remedy: "look at its log",
+		Title:  "Prosody's answer about {domain} is not that of a MUC service ({answer})",
+		Remedy: "check Prosody's log",
 	}
 	ProblemNoMUC = Problem{
 		Reason: ReasonNoMUC, Retry: discoverAgain,
 		Title:  "Prosody has no MUC service {domain}",
-		Remedy: "set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi (docker-jitsi-meet: muc.meet.jitsi unless changed; Debian packages: conference. and your domain)",
+		Remedy: "set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi (docker-jitsi-meet: muc.meet.jitsi by default; Debian packages: conference. followed by your domain)",
 	}
 	ProblemNotAllowed = Problem{
 		Reason: ReasonNotAllowed, Retry: discoverAgain,
-		Title:  "the Lua module on {domain} doesn't list {component}",
+		Title:  "the Lua module on {domain} does not allow {component}",
 		Remedy: `put room_participants_components = { "{component}" } above every Component in Prosody's configuration (docker-jitsi-meet: conf.d/ppch.cfg.lua) and restart Prosody`,
 	}
 	ProblemSyncing = Problem{
 		Reason: ReasonSyncing, Retry: time.Second,
 		Title:  "the rooms of {domain} are loading",
-		Remedy: "ask again in a moment",
+		Remedy: "retry in a moment",
 	}
 	ProblemStale = Problem{
 		Reason: ReasonSyncing, Retry: time.Second,
-		Title:  "the rooms of {domain} were last confirmed {age} ago and are loading again",
-		Remedy: "if this lasts, look at Prosody's log",
+		Title:  "the rooms of {domain} were last confirmed {age} ago and are reloading",
+		Remedy: "if this lasts, check Prosody's log",
 	}
 	ProblemStorage = Problem{
 		Reason: ReasonStorage, Retry: time.Minute,
-		Title:  "Prosody can't read all the rooms of {domain} in its storage, so that a room which isn't shown may exist",
-		Remedy: "fix what Prosody's log says of room_participants_api and of its storage; it is tried again every minute",
+		Title:  "Prosody can't read all rooms of {domain} from its storage, so rooms may exist that PPCH does not show",
+		Remedy: "fix the storage errors that room_participants_api and Prosody log; the next attempt follows within a minute",
 	}
 	ProblemModuleTooOld = Problem{
 		Reason: ReasonModuleVersion, Retry: discoverAgain,
-		Title:  "the Lua module on {domain} speaks {theirs}, and this PPCH {ours}",
-		Remedy: "replace the module's file by that of this PPCH, and restart Prosody",
+		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
+		Remedy: "replace the module's file with the one from this PPCH and restart Prosody",
 	}
 	ProblemModuleTooNew = Problem{
 		Reason: ReasonModuleVersion, Retry: discoverAgain,
-		Title:  "the Lua module on {domain} speaks {theirs}, and this PPCH {ours}",
-		Remedy: "update PPCH to the release that the module is from, or replace the module's file by that of this PPCH and restart Prosody",
+		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
+		Remedy: "update PPCH to the module's release, or replace the module's file with the one from this PPCH and restart Prosody",
 	}
 	// ProblemHidden is of a room that exists. Every current Jitsi hides it: mod_muc_hide_all answers forbidden to anyone who isn't in the room.
 	ProblemHidden = Problem{
@@ -172,7 +172,7 @@ var (
 	}
 	ProblemNotListed = Problem{
 		Reason: ReasonModuleMissing,
-		Title:  "only the Lua module knows all the rooms of {domain}",
+		Title:  "only the Lua module can list all rooms of {domain}",
 		Remedy: howToLoad,
 	}
 	ProblemNoEvents = Problem{
