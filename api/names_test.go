@@ -86,10 +86,10 @@ func TestNames_ListsAreFilteredAsPeopleWrite(t *testing.T) {
 // TestNames_NoteSaysHowANameWasRead is about the one field that says so, wherever a name was given.
 func TestNames_NoteSaysHowANameWasRead(t *testing.T) {
 	s := start(t, namedRooms())
-	const typed = "Jitsi deletes + from a name that is typed: this is the room c. The link C%2B%2B leads to another room."
+	const typed = "Jitsi deletes + from a typed name, so this is the room c. The link C%2B%2B leads to another room."
 	for name, want := range map[string]any{
 		"C++": typed, "C%2B%2B": nil, "Привет": nil, "привет@muc.meet.jitsi": nil,
-		"café@muc.meet.jitsi": "A JID is taken as it is, and Jitsi's clients make none like this one: their room of this name is caf%c3%a9@muc.meet.jitsi.",
+		"café@muc.meet.jitsi": "Jitsi's clients create no room with this JID: their room of this name is caf%c3%a9@muc.meet.jitsi.",
 	} {
 		for _, target := range []string{"/api/rooms/" + url.PathEscape(name), "/api/rooms/" + url.PathEscape(name) + "/participants"} {
 			if got := s.get(target).object(t)["name_note"]; got != want {

@@ -71,7 +71,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		{"a star for the domain", good + " room=planning@*", badPattern},
 		{"a question mark", good + " room=a?", badRoom},
 		{"what would cut the star off", good + " room=a#x*", badRoom},
-		{"a room on another service", good + " room=a@example.com", "line 1: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi, breakout.meet.jitsi"},
+		{"a room on another service", good + " room=a@example.com", "line 1: room: the domain after the first @ isn't watched; watched domains: muc.meet.jitsi, breakout.meet.jitsi"},
 		{"a class of characters", good + " room=[a-c", "line 1: room: a bracket has no partner; a tenant's room is [tenant]room"},
 		{"no streams at all", good + " streams=0", `line 1: streams: "0" is not a number from 1 to 1000000`},
 		{"streams in words", good + " streams=few", `line 1: streams: "few" is not a number from 1 to 1000000`},

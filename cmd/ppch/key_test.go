@@ -69,7 +69,7 @@ func TestKeyNew_Errors(t *testing.T) {
 		{"--name PPCH_API_KEY --scope all", "key new: name: PPCH_API_KEY is reserved for the key that is set without a file"},
 		{"--name a --scope read", `key new: scope: there is no "read": use count, participants, events, metrics or all`},
 		{"--name a --scope all --room [x", "key new: room: a bracket has no partner; a tenant's room is [tenant]room"},
-		{"--name a --scope all --room x@example.com", "key new: room: the domain behind the first @ isn't watched; watched are: muc.meet.jitsi"},
+		{"--name a --scope all --room x@example.com", "key new: room: the domain after the first @ isn't watched; watched domains: muc.meet.jitsi"},
 		{"--name a --scope all --streams -1", `key new: streams: "-1" is not a number from 1 to 1000000`},
 		{"--name a --scope all --expires soon", `key new: expires: "soon" is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z`},
 		{"--name a --scope all --expires 2020-01-01", "key new: expires: 2020-01-01 is in the past"},

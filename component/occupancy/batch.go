@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// What Apply refuses. After each of these only a new snapshot helps.
+// Errors of [Directory.Apply]. Each requires a resync.
 var (
-	// ErrTotals is returned where a domain has other totals than were told: something has been missed.
+	// ErrTotals means that the replica's totals differ from the reported ones: a change was missed.
 	ErrTotals = errors.New("occupancy: the totals differ")
 
-	// ErrNotBegun is returned for a batch to which no snapshot belongs.
-	ErrNotBegun = errors.New("occupancy: no snapshot has been begun")
+	// ErrNotBegun means that no snapshot was begun before this batch.
+	ErrNotBegun = errors.New("occupancy: no snapshot was begun")
 
-	// ErrOutOfOrder is returned for a batch of a snapshot that has been complete before.
-	ErrOutOfOrder = errors.New("occupancy: part of a snapshot after its end")
+	// ErrOutOfOrder means that a batch belongs to a snapshot that is already complete.
+	ErrOutOfOrder = errors.New("occupancy: batch of a snapshot that is already complete")
 
-	// ErrForeign is returned for a room that isn't on the domain that tells of it.
+	// ErrForeign means that a domain reported a room of another domain.
 	ErrForeign = errors.New("occupancy: a room of another domain")
 )
 
@@ -28,45 +28,45 @@ type Batch struct {
 	// Synced is set in the batch that completes a snapshot and in all after it.
 	Synced bool
 
-	// Rooms and Occupants are how many the domain has once the batch is applied.
-	// They are told only with Synced, as is Unseen: whether there may be rooms that the domain couldn't look at.
+	// Rooms and Occupants are the domain's totals after the batch.
+	// Unseen is whether there may be rooms that Prosody couldn't read. All three are valid only with Synced.
 	Rooms, Occupants int
 	Unseen           bool
 }
 
-// Delta is what is told of one room: absolute facts, so that to apply one twice does no harm.
+// Delta is what has changed in one room, as absolute facts: applying it twice does no harm.
 type Delta struct {
 	// Room is the bare JID of the room as Prosody knows it.
 	Room string
 
-	// New is whether the occupants are stated from scratch: whoever isn't in Present isn't there.
+	// New is whether Present lists all occupants of the room.
 	New bool
 
-	// Gone is whether there is no such room any more. Then nothing else is told.
+	// Gone is whether the room has ended. The other fields are then empty.
 	Gone bool
 
-	// Facts are nil where they stay as they are.
+	// Facts is nil if they haven't changed.
 	Facts *RoomFacts
 
-	// Left are nicks, Present whole occupants without their kind. Nobody is in both.
+	// Left are the nicks of occupants who left, Present complete records without their kind. No nick is in both.
 	Left    []string
 	Present []Occupant
 }
 
-// RoomFacts is what is true of a room besides who is in it.
+// RoomFacts are the properties of a room, occupants aside.
 type RoomFacts struct {
 	CreatedAt   time.Time // zero if unknown
-	Stamp       time.Time // CreatedAt as Prosody's own clock had it
+	Stamp       time.Time // CreatedAt by Prosody's clock
 	MeetingID   string
 	Subject     string
 	Password    bool
 	MembersOnly bool
-	Visitors    *int   // on other servers; nil where focus hasn't said
+	Visitors    *int   // on other servers; nil until focus reports it
 	Lobby       string // JID, or empty
 	Breakouts   []Breakout
 }
 
-// Breakout is a breakout room as its main room knows it.
+// Breakout is a breakout room as its main room lists it.
 type Breakout struct {
 	JID  string
 	Name string
@@ -78,7 +78,7 @@ func (f RoomFacts) clone() RoomFacts {
 	return f
 }
 
-// withoutNames returns f without what people write.
+// withoutNames returns a copy of f without the texts that people write.
 func (f RoomFacts) withoutNames() RoomFacts {
 	f = f.clone()
 	f.Subject = ""
@@ -94,7 +94,7 @@ func (f RoomFacts) equal(g RoomFacts) bool {
 		f.Lobby == g.Lobby && slices.Equal(f.Breakouts, g.Breakouts)
 }
 
-// equalNumbers reports whether two numbers, each nil where it isn't known, are the same.
+// equalNumbers reports whether two optional numbers are equal.
 func equalNumbers(a, b *int) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }

@@ -5,32 +5,32 @@ import (
 	"strings"
 )
 
-// Trust is what proves that an occupant belongs to the conference's own machinery: a MUC domain's configuration, and focus.
-// Without either, Jicofo alone is recognised.
+// Trust is the configuration that identifies Jitsi's own services among the occupants of a MUC domain.
+// The zero value recognises Jicofo alone.
 type Trust struct {
-	// Recorders and Transcribers are prefixes of real JIDs that only these can have.
+	// Recorders and Transcribers are prefixes of real JIDs that only such services can have.
 	Recorders, Transcribers []string
 
 	// Hidden are the domains whose occupants Jitsi's clients don't show.
 	Hidden []string
 
-	// Jicofo is the bare JID of the focus. Where it is empty, the focus is the occupant with the nick and the login "focus".
+	// Jicofo is the bare JID of the focus. If empty, the focus is the occupant whose nick and account are both "focus".
 	Jicofo string
 
-	// Focus is the domain of the focus that leads the room, or empty: guests have no account there. A [Directory] knows by itself.
+	// Focus is the domain of the focus in the room, or empty; guests have no account there. A [Directory] sets it itself.
 	Focus string
 
-	// VisitorNode is whether the domain is one for visitors, who are occupants there.
+	// VisitorNode is whether the domain belongs to a visitor node, where visitors are occupants.
 	VisitorNode bool
 
-	// Type is what the domain's rooms are for, or empty where its name alone shows it.
+	// Type is the type of the domain's rooms; empty derives it from the domain's name.
 	Type RoomType
 }
 
-// Classify returns the kind of an occupant from its real JID, its nick, its role and its marks.
+// Classify returns the kind of an occupant from its real JID, nick, role and marks.
 //
-// The real JID comes first, since Prosody vouches for it; a client can write any marks.
-// These count on the domains alone where only machinery logs in, so a guest who forges them stays a person.
+// The real JID comes first because Prosody guarantees it, while a client can send any marks.
+// Marks of services count only on domains where only services have accounts, so a guest who forges them is still a person.
 func Classify(o *Occupant, t Trust) Kind {
 	domain := host(o.RealJID)
 	hidden := slices.Contains(t.Hidden, domain)
@@ -50,8 +50,8 @@ func Classify(o *Occupant, t Trust) Kind {
 	case hidden:
 		return KindHidden
 	case t.Type == RoomLobby && o.Affiliation == "owner":
-		// A moderator of the meeting, whose client sits in the lobby to see who waits (lib-jitsi-meet, Lobby.js).
-		// mod_muc_lobby_rooms gives everybody the affiliation there that they have in the meeting.
+		// A moderator's client joins the lobby to see the waiting people (lib-jitsi-meet, Lobby.js).
+		// mod_muc_lobby_rooms copies affiliations from the meeting to the lobby.
 		return KindHidden
 	case o.Role == "visitor":
 		return KindVisitor
@@ -61,8 +61,8 @@ func Classify(o *Occupant, t Trust) Kind {
 	return KindUser
 }
 
-// claimedKind returns what an occupant claims to be, and false if it claims nothing.
-// Jigasi marks itself as such when it transcribes, too, so Jicofo asks for the transcriber first (JitsiMeetConferenceImpl, getDebugState).
+// claimedKind returns the kind of service that an occupant claims to be, and false if it claims none.
+// A transcribing Jigasi also sets MarkJigasi, so transcribers are checked first, as in Jicofo (JitsiMeetConferenceImpl, getDebugState).
 func claimedKind(m Marks) (Kind, bool) {
 	switch {
 	case m.Has(MarkTranscriber):
@@ -75,7 +75,7 @@ func claimedKind(m Marks) (Kind, bool) {
 	return "", false
 }
 
-// isFocus reports whether an occupant is Jicofo, whose nick is the name of its account.
+// isFocus reports whether an occupant is Jicofo, which uses its account's name as nick.
 func (t Trust) isFocus(o *Occupant) bool {
 	bare, _, _ := strings.Cut(o.RealJID, "/")
 	return t.Jicofo != "" && bare == t.Jicofo || o.ID == "focus" && localpart(o.RealJID) == "focus"
@@ -85,7 +85,7 @@ func hasAnyPrefix(address string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return p != "" && strings.HasPrefix(address, p) })
 }
 
-// localpart and host take addresses apart as Prosody wrote them: those that jid.Parse refuses are in rooms as well.
+// localpart and host split addresses as Prosody wrote them, because rooms also contain addresses that jid.Parse rejects.
 func localpart(address string) string {
 	bare, _, _ := strings.Cut(address, "/")
 	local, _, ok := strings.Cut(bare, "@")

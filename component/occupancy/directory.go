@@ -13,51 +13,51 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Directory holds who is in which room of the watched MUC domains, and whether that is current.
+// Directory holds the rooms and occupants of the watched MUC domains, and whether they are current.
 //
-// Every read looks at the status of a domain, at the age of its replica and at its data under one lock,
-// and returns either a value that was true at its AsOf or an error: an [UnknownError], or [ErrNotWatched].
-// Nobody has to ask elsewhere whether to believe it, and what comes between two questions can't make the answer a false one.
+// Every read checks a domain's status, the age of its replica and its data under one lock.
+// It returns either a value that was true at its AsOf or an error: an [UnknownError], or [ErrNotWatched].
+// Callers need no other check, so no change between two calls can make an answer false.
 //
-// All that it gives away is a copy. It is safe for concurrent use.
+// It returns copies and is safe for concurrent use.
 type Directory struct {
-	// MaxStaleness is how long after it was last confirmed a replica may answer. It may be set before the first use.
+	// MaxStaleness is how long a replica may answer reads after its last confirmation. Set it before the first use.
 	MaxStaleness time.Duration
 
-	// watched never changes; main domain first.
+	// domains never changes; the main domain is first.
 	domains []*mucDomain
 
 	statusChanged chan struct{} // wakes Run
 	unanswered    chan struct{}
 
-	// writing is held by whoever changes anything, from the beginning to the end of a change.
-	// Its holder may read everything without mu, and may write to the copies that aren't served yet.
+	// writeMu is held for the whole of a change.
+	// Its holder may read everything without mu, and may write to replicas that are still loading.
 	writeMu sync.Mutex
 
-	// mu protects what readers see: served copies, their times, statuses, the sequence of events, and the subscriptions.
-	// Writers take it, for the time of one batch, after writing.
+	// mu protects what readers see: current replicas, their times, statuses, event numbers and subscriptions.
+	// Writers take it after writeMu, for the time of one batch.
 	mu             sync.RWMutex
 	lastEvent      uint64
-	roomSetVersion uint64 // how often rooms came, went, or changed their facts
+	roomSetVersion uint64 // increases when rooms start, end, or change their facts
 	subs           map[*Subscription]struct{}
 	dropped        uint64
 
-	// listings are the last that were made.
+	// indexes caches the last index of each order.
 	indexes [orders]atomic.Pointer[index]
 }
 
-// watched is one MUC domain.
+// mucDomain is one watched MUC domain.
 type mucDomain struct {
 	jid  jid.JID
 	name string
-	base string // name without its first label, which the domains of one Jitsi share
+	base string // name without its first label; the same for all domains of one Jitsi
 
-	nameType RoomType // by the first label
-	typ      RoomType // by what the module says, else named
+	nameType RoomType // from the first label of name
+	typ      RoomType // from the module, else nameType
 
 	trust          Trust
-	loading        *replica // the copy that is being built, or nil
-	replica        *replica // nil while nothing is known
+	loading        *replica // a snapshot that isn't complete yet, or nil
+	replica        *replica // nil until a snapshot is complete
 	asOf           time.Time
 	joinsAndLeaves joinsAndLeaves
 
@@ -65,7 +65,7 @@ type mucDomain struct {
 	published statusSummary // of the last EventStatus
 }
 
-// NewDirectory returns an empty Directory of the watched MUC domains, main one first.
+// NewDirectory returns an empty Directory of the watched MUC domains, the main one first.
 func NewDirectory(domains ...jid.JID) *Directory {
 	d := &Directory{
 		MaxStaleness:  defaultMaxStaleness,
@@ -94,9 +94,9 @@ func (d *Directory) domain(name string) *mucDomain {
 	return nil
 }
 
-// Begin says that a snapshot of domain follows.
-// It grows beside the copy that is served, which stands still until Apply has completed the new one.
-// A snapshot that has been begun before is forgotten, and so is a replica of rooms of another type.
+// Begin starts loading a snapshot of domain.
+// Readers see the old replica, unchanged, until Apply completes the snapshot.
+// Begin discards an unfinished snapshot, and also the old replica if the domain's room type changes.
 func (d *Directory) Begin(domain jid.JID, t Trust) {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
@@ -111,7 +111,7 @@ func (d *Directory) Begin(domain jid.JID, t Trust) {
 	}
 }
 
-// setType sets what the rooms of a domain are for. The caller holds writing.
+// setType sets the type of a domain's rooms. The caller holds writeMu.
 func (d *Directory) setType(m *mucDomain, t RoomType) {
 	if m.typ == t {
 		return
@@ -124,11 +124,10 @@ func (d *Directory) setType(m *mucDomain, t RoomType) {
 	m.typ = t
 }
 
-// Apply takes in a batch that was true at that time. It keeps nothing of b but strings of rooms and their facts.
+// Apply applies a batch that was true at time at. Of b it keeps only strings of rooms and their facts.
 //
-// The batch that completes a snapshot replaces the served copy and tells subscribers no more than the differences.
-// With ErrTotals and what else it returns, the AsOf of the domain stays as it was:
-// the replica is no longer confirmed, and the caller has to begin another.
+// The batch that completes a snapshot replaces the replica and sends only the differences to subscribers.
+// After an error the AsOf of the domain stays as it was, and the caller has to begin a new snapshot.
 func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	m := d.domain(domain.Domainpart())
 	if m == nil {
@@ -136,7 +135,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	}
 	for i := range b.Deltas {
 		if local, host, _ := strings.Cut(b.Deltas[i].Room, "@"); local == "" || host != m.name {
-			return fmt.Errorf("%w: %q told by %s", ErrForeign, b.Deltas[i].Room, m.name)
+			return fmt.Errorf("%w: %s reported %q", ErrForeign, m.name, b.Deltas[i].Room)
 		}
 	}
 	d.writeMu.Lock()
@@ -162,8 +161,8 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	return nil
 }
 
-// load applies a batch to the copy that grows, and has it served once it is complete.
-// The caller holds writing.
+// load applies a batch to the loading replica, which takes effect once it is complete.
+// The caller holds writeMu.
 func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	for i := range b.Deltas {
 		m.loading.apply(&b.Deltas[i], m.trust, m.replica, func(change) {})
@@ -181,7 +180,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 		d.reset(m, next, at)
 		return nil
 	}
-	// To compare the copies takes the longest, so readers don't wait for it.
+	// The comparison takes longest, so it runs without blocking readers.
 	var changes []change
 	addresses := maps.Clone(next.rooms)
 	maps.Copy(addresses, m.replica.rooms)
@@ -202,7 +201,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	return nil
 }
 
-// reset serves another copy, or none, to which no events lead. The caller holds writing.
+// reset installs a replica, or none, without events for the differences. The caller holds writeMu.
 func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -218,7 +217,7 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	d.publishStatus(m, time.Now())
 }
 
-// Forget says that nothing is known of domain any more.
+// Forget discards everything about the rooms of domain.
 func (d *Directory) Forget(domain jid.JID) {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()

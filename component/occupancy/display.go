@@ -9,9 +9,9 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Readable returns a name of [Names.Name] as people write it: with as little percent-encoded as can be
-// for [Names.Room] to read it as the same room, and for everything in it to be seen.
-// A name that Names refuses, and what is not encoded in the first place, it returns as it is.
+// Readable returns a name from [Names.Name] as people write it. It decodes as much as possible,
+// as long as [Names.Room] reads the result as the same room and all of it is visible.
+// It returns names that Names rejects, and names without encoding, unchanged.
 func Readable(name string) string {
 	node, domain := name, ""
 	if i := strings.IndexByte(name, '@'); i >= 0 {
@@ -40,7 +40,7 @@ func localpartOf(node, domain string) (string, error) {
 	return linkNode(node)
 }
 
-// candidates returns how node may be written, best first. Whether all of them mean the same is to be seen.
+// candidates returns ways to write node, best first. The caller checks that they mean the same room.
 func candidates(node, domain string) []string {
 	before, name := "", node
 	if group, rest, grouped := strings.Cut(node, "/"); grouped {
@@ -62,7 +62,7 @@ func candidates(node, domain string) []string {
 	return []string{before + decodeVisible(name, ""), before + decodeVisible(name, "%")}
 }
 
-// decodeVisible decodes part of a link but for the characters that would mean something else then, those in keep, and those that can't be seen.
+// decodeVisible decodes part of a link, except characters that would change its meaning, those in keep, and invisible ones.
 func decodeVisible(part, keep string) string {
 	text := decodeURIComponent(part)
 	var b strings.Builder
@@ -85,8 +85,8 @@ func decodeVisible(part, keep string) string {
 	return b.String()
 }
 
-// isVisible reports whether people see r, which stands between two others: a space where there is one only, and inside of a name,
-// and what joins the parts of an emoji or letters where there are such.
+// isVisible reports whether people see r between its neighbours. A single space inside a name is visible,
+// and so is a joiner between letters or parts of an emoji.
 func isVisible(r, last, next rune) bool {
 	switch r {
 	case ' ':
@@ -94,13 +94,13 @@ func isVisible(r, last, next rune) bool {
 	case '\u200c', '\u200d':
 		return last > unicode.MaxASCII && next > unicode.MaxASCII
 	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0', utf8.RuneError:
-		return false // drawn as a space, or for what isn't there
+		return false // drawn as a space, or stands for a broken character
 	}
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Zs, r)
 }
 
-// Tenant returns a tenant as [Room] has it, given how people write it: Täst and t%c3%a4st are täst.
-// It returns text that can't be a tenant as it is.
+// Tenant normalises a tenant to the form in [Room]: Täst and t%c3%a4st become täst.
+// It returns text that can't be a tenant unchanged.
 func Tenant(written string) string {
 	group, err := linkTenant(written)
 	if err != nil {
@@ -109,15 +109,15 @@ func Tenant(written string) string {
 	return group[1 : len(group)-1]
 }
 
-// Search returns which rooms, by their addresses, a search for text finds: those with text in their name, encoded or not,
-// and the one that is shown as text, or has it for a JID. Case doesn't matter. An empty text finds all.
+// Search returns a filter of room addresses for text. It finds rooms with text in their name, encoded or not,
+// and the room whose shown name or JID is text. It ignores case. Empty text finds all rooms.
 func (n *Names) Search(text string) func(address string) bool {
 	if text == "" {
 		return func(string) bool { return true }
 	}
 	shown := ""
 	if j, err := n.Room(text); err == nil {
-		// C++ is the room c, but who looks for C++ isn't looking for that.
+		// C++ leads to the room c, but a search for C++ shouldn't find that.
 		if name := n.Name(j); strings.Contains(text, "@") || strings.EqualFold(text, name) || strings.EqualFold(text, Readable(name)) {
 			shown = j.String()
 		}
@@ -134,7 +134,7 @@ func (n *Names) Search(text string) func(address string) bool {
 	}
 }
 
-// tenantPath returns [tenant]room as it stands in a link, and any other name as it is.
+// tenantPath returns [tenant]room as written in a link, and any other name unchanged.
 func tenantPath(name string) string {
 	if t := tenantOf(name); t != "" {
 		return t + "/" + name[len(t)+2:]
@@ -142,9 +142,9 @@ func tenantPath(name string) string {
 	return name
 }
 
-// Remark returns what people should know about how [Names.Room] read a name as room, or an empty string:
-// that the client deletes part of a link as it is typed, which the encoded link keeps for another room;
-// or, where there is no such room, that Jitsi gives no room a JID like this one.
+// Remark returns a note about how [Names.Room] read a name, or an empty string.
+// It notes that the client deletes characters of a typed link, while the encoded link leads to another room,
+// and, if the room doesn't exist, that Jitsi creates no room with such a JID.
 func (n *Names) Remark(written string, room jid.JID, exists bool) string {
 	node, host, at := strings.Cut(written, "@")
 	if at {
@@ -161,7 +161,7 @@ func (n *Names) Remark(written string, room jid.JID, exists bool) string {
 	return ""
 }
 
-// linkRemark is about what follows the host in a link.
+// linkRemark returns the note for the part of a link after the host.
 func linkRemark(written string) string {
 	l, err := cutLink(written)
 	if err != nil || !strings.ContainsAny(l.name, deletedChars) {
@@ -183,10 +183,10 @@ func linkRemark(written string) string {
 	if err != nil || otherErr != nil || other == read || strings.Contains(other, "'") {
 		return ""
 	}
-	return fmt.Sprintf("Jitsi deletes %s from a name that is typed: this is the room %s. The link %s leads to another room.", gone, read, kept.String())
+	return fmt.Sprintf("Jitsi deletes %s from a typed name, so this is the room %s. The link %s leads to another room.", gone, read, kept.String())
 }
 
-// jidRemark is about a JID, which is taken as it is.
+// jidRemark returns the note for a JID, which Names takes unchanged.
 func jidRemark(at jid.JID) string {
 	group, name := "", at.Localpart()
 	if t := tenantOf(name); t != "" {
@@ -196,5 +196,5 @@ func jidRemark(at jid.JID) string {
 	if err != nil || strings.ToLower(encodeURIComponent(decodeURIComponent(name))) == name || strings.Contains(other, "'") {
 		return ""
 	}
-	return fmt.Sprintf("A JID is taken as it is, and Jitsi's clients make none like this one: their room of this name is %s@%s.", group+other, at.Domainpart())
+	return fmt.Sprintf("Jitsi's clients create no room with this JID: their room of this name is %s@%s.", group+other, at.Domainpart())
 }

@@ -129,15 +129,15 @@ func TestRemark_OnlyWhereItHelps(t *testing.T) {
 		exists  bool
 		want    string
 	}{
-		{"C++", true, "Jitsi deletes + from a name that is typed: this is the room c. The link C%2B%2B leads to another room."},
-		{"acme/Q&A?", false, "Jitsi deletes & from a name that is typed: this is the room qa. The link Q%26A leads to another room."},
+		{"C++", true, "Jitsi deletes + from a typed name, so this is the room c. The link C%2B%2B leads to another room."},
+		{"acme/Q&A?", false, "Jitsi deletes & from a typed name, so this is the room qa. The link Q%26A leads to another room."},
 		{"/C++@conference.b.example", false, "Jitsi deletes + from"},
-		{"standup [team A]", false, "Jitsi deletes [] from a name that is typed: this is the room standup%20team%20a. The link standup%20%5Bteam%20A%5D leads to another room."},
+		{"standup [team A]", false, "Jitsi deletes [] from a typed name, so this is the room standup%20team%20a. The link standup%20%5Bteam%20A%5D leads to another room."},
 		{"C%2B%2B", true, ""},
 		{"a>b", false, ""},
 		{"Bob's room", false, ""}, // XMPP has no address for the other one
 		{"Planning#userInfo.email=ada@example.org", false, ""},
-		{"Café@muc.meet.jitsi", false, "A JID is taken as it is, and Jitsi's clients make none like this one: their room of this name is caf%c3%a9@muc.meet.jitsi."},
+		{"Café@muc.meet.jitsi", false, "Jitsi's clients create no room with this JID: their room of this name is caf%c3%a9@muc.meet.jitsi."},
 		{"a+b@muc.acme.meet.jitsi", false, "their room of this name is [acme]a%2bb@muc.meet.jitsi."},
 		{"café@muc.meet.jitsi", true, ""},
 		{"[täst]daily@muc.meet.jitsi", false, ""},

@@ -6,30 +6,30 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// EventKind is what has happened.
+// EventKind is the kind of a change.
 type EventKind string
 
 // The kinds of events.
 const (
 	EventRoomStarted EventKind = "room-started"
-	EventRoomUpdated EventKind = "room-updated" // its facts: subject, lobby and so on
-	EventRoomEnded   EventKind = "room-ended"   // after everybody in it has left
+	EventRoomUpdated EventKind = "room-updated" // its facts, such as subject and lobby
+	EventRoomEnded   EventKind = "room-ended"   // after its last occupant's EventLeft
 	EventJoined      EventKind = "joined"
 	EventUpdated     EventKind = "updated" // an occupant's record
 	EventLeft        EventKind = "left"
 
-	// EventReset says that a domain, whose JID stands in Room, is known for the first time or not at all any more:
-	// no other events lead there.
+	// EventReset means that the replica of a domain was loaded or discarded, without events for its rooms.
+	// Room is the domain's JID.
 	EventReset EventKind = "reset"
 
-	// EventStatus says that a domain, whose JID stands in Room, can be read, asked or followed otherwise than before.
-	// It comes behind the events that made it so, and has no Seq: it changes no room.
+	// EventStatus means that the status of a domain changed, or a problem of its reads or events. Room is the domain's JID.
+	// It follows the events that caused it and has no Seq because it changes no room.
 	EventStatus EventKind = "status"
 )
 
-// Event is one change, in the order in which the Directory took it in.
+// Event is one change. Events arrive in the order in which the Directory applied them.
 type Event struct {
-	// Seq numbers the events of a Directory. Compare it with the Version of a [Room].
+	// Seq numbers the events of a Directory, like the Version of a [Room].
 	Seq  uint64
 	Kind EventKind
 	Room jid.JID
@@ -37,27 +37,27 @@ type Event struct {
 	Type   RoomType
 	Tenant string // as in Room
 
-	// Parent is the room to which a breakout or lobby room belongs, or zero: that tells of Room too.
+	// Parent is the room to which a breakout or lobby room belongs, or zero. Its [Room] also shows this one.
 	Parent jid.JID
 
-	// Occupant is as it is now, or was last; zero for events of a room.
+	// Occupant is the occupant after the change, or before leaving; zero for events of a room.
 	Occupant Occupant
 
-	// Tally is who is in the room after this.
+	// Tally counts the occupants of the room after the change.
 	Tally Tally
 
-	// Facts are what is true of the room now, with EventRoomStarted and EventRoomUpdated; nil with all others.
-	// Whoever else gets the event has the same, so they must not be changed.
+	// Facts are the room's facts after EventRoomStarted and EventRoomUpdated; nil for other kinds.
+	// All subscribers share them: don't modify.
 	Facts *RoomFacts
 
-	// Domain is how the domain is now, with EventStatus; nil with all others. It must not be changed either.
+	// Domain is the domain after EventStatus; nil for other kinds. Don't modify it.
 	Domain *Domain
 
-	// At is when Prosody told it.
+	// At is when Prosody reported it.
 	At time.Time
 }
 
-// emit numbers a change of a domain, counts it and tells it. The caller holds mu.
+// emit numbers, counts and publishes a change of a domain. The caller holds mu.
 func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if c.room.hidden {
 		return
@@ -90,7 +90,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	d.publish(e)
 }
 
-// publish gives an event to all who want it. It never blocks. The caller holds mu.
+// publish sends an event to all subscriptions that match it. It never blocks. The caller holds mu.
 func (d *Directory) publish(e Event) {
 	for s := range d.subs {
 		if !s.matches(e) {
@@ -111,19 +111,19 @@ type Subscription struct {
 	directory *Directory
 	events    chan Event
 
-	// rooms and domains are what it is about; both nil for everything.
+	// rooms and domains are what it matches; both nil for everything.
 	rooms   map[string]bool
 	domains map[string]bool
 
 	missed bool // protected by the mu of the Directory
 }
 
-// Subscribe returns a stream of the events of rooms, or of all rooms if none is given, that happen from now on.
-// To know what was before, read it after subscribing, and pass over events up to the Version of what was read,
-// or up to the next EventReset where nothing is known.
+// Subscribe returns a stream of future events of the given rooms, or of all rooms if none is given.
+// For the state before, read after subscribing and skip events up to the Version of what you read,
+// or up to the next EventReset if the read failed.
 //
-// The stream holds up to buffer events, at least one. If one more comes, it is ended: see [Subscription.Missed].
-// Whoever subscribes closes it.
+// The stream buffers up to buffer events, at least one. One more event ends it: see [Subscription.Missed].
+// The caller closes it.
 func (d *Directory) Subscribe(buffer int, rooms ...jid.JID) *Subscription {
 	s := &Subscription{directory: d, events: make(chan Event, max(buffer, 1))}
 	if len(rooms) > 0 {
@@ -139,7 +139,7 @@ func (d *Directory) Subscribe(buffer int, rooms ...jid.JID) *Subscription {
 	return s
 }
 
-// matches reports whether e is of what the subscription is about.
+// matches reports whether the subscription includes e.
 func (s *Subscription) matches(e Event) bool {
 	switch {
 	case s.rooms == nil:
@@ -150,25 +150,25 @@ func (s *Subscription) matches(e Event) bool {
 	return s.rooms[e.Room.String()]
 }
 
-// Events returns the stream. It ends after Close, and when an event found no room in it.
+// Events returns the stream. It ends after Close, and when its buffer overflows.
 func (s *Subscription) Events() <-chan Event { return s.events }
 
-// Missed reports whether the stream has ended because its reader was too slow.
-// What is still in the stream is as true as ever, what came after has to be read from the [Directory].
+// Missed reports whether the stream ended because its reader was too slow.
+// Events still in the stream are valid; read later changes from the [Directory].
 func (s *Subscription) Missed() bool {
 	s.directory.mu.RLock()
 	defer s.directory.mu.RUnlock()
 	return s.missed
 }
 
-// Close ends the stream. To close it twice does no harm.
+// Close ends the stream. Closing it twice does no harm.
 func (s *Subscription) Close() {
 	s.directory.mu.Lock()
 	defer s.directory.mu.Unlock()
 	s.directory.endSubscription(s)
 }
 
-// endSubscription closes a subscription that hasn't ended before. The caller holds mu.
+// endSubscription closes a subscription unless it has already ended. The caller holds mu.
 func (d *Directory) endSubscription(s *Subscription) {
 	if _, ok := d.subs[s]; ok {
 		delete(d.subs, s)
@@ -176,7 +176,7 @@ func (d *Directory) endSubscription(s *Subscription) {
 	}
 }
 
-// Dropped returns how many subscriptions were ended because their readers were too slow.
+// Dropped returns how many subscriptions ended because their readers were too slow.
 func (d *Directory) Dropped() uint64 {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// browserEncode is what a browser makes of part of a path before the client sees it:
-// the path percent-encode set of WHATWG URL §1.3, and the | that Chromium also encodes.
+// browserEncode encodes part of a path as a browser does before the client sees it:
+// the path percent-encode set of WHATWG URL §1.3, plus |, which Chromium also encodes.
 func browserEncode(part string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -25,10 +25,10 @@ func browserEncode(part string) string {
 	return b.String()
 }
 
-// deletedChars are the characters that the client deletes from each part of a path before it decodes it: _fixPathPart in uri.ts.
+// deletedChars are the characters that the client deletes from each part of a path before decoding it (_fixPathPart in uri.ts).
 const deletedChars = `:?#[]@!$&'()*+,;=></"`
 
-// stripDeleted deletes what the client deletes.
+// stripDeleted deletes deletedChars.
 func stripDeleted(part string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(deletedChars, r) {
@@ -38,7 +38,7 @@ func stripDeleted(part string) string {
 	}, part)
 }
 
-// decodeURIComponent is JavaScript's decodeURIComponent where that succeeds, and leaves alone what isn't encoded.
+// decodeURIComponent is JavaScript's, but returns s where that would fail.
 func decodeURIComponent(s string) string {
 	d, err := url.PathUnescape(s)
 	if err != nil || !utf8.ValidString(d) {
@@ -47,7 +47,7 @@ func decodeURIComponent(s string) string {
 	return d
 }
 
-// encodeURIComponent is JavaScript's encodeURIComponent, but with lower-case digits.
+// encodeURIComponent is JavaScript's, but with lower-case digits.
 func encodeURIComponent(s string) string {
 	const hex = "0123456789abcdef"
 	var b strings.Builder
@@ -62,9 +62,9 @@ func encodeURIComponent(s string) string {
 	return b.String()
 }
 
-// toLowerCase is JavaScript's toLowerCase: Unicode's mapping without a language (ECMA-262 §22.1.3.28).
-// It isn't cases.Lower, which in x/text v0.18.0 forgets what stands before a Σ
-// at each 128th byte, and what comes behind it beyond 30 dots.
+// toLowerCase is JavaScript's: Unicode's mapping without a language (ECMA-262 §22.1.3.28).
+// cases.Lower won't do: in x/text v0.18.0 it loses the text before a Σ
+// at each 128th byte, and the text after it beyond 30 dots.
 func toLowerCase(s string) string {
 	if !strings.ContainsAny(s, "İΣ") {
 		return strings.ToLower(s)
@@ -83,7 +83,7 @@ func toLowerCase(s string) string {
 	return b.String()
 }
 
-// isFinalSigma is the condition Final_Sigma of The Unicode Standard §3.13, for what NFKC leaves of Case_Ignorable.
+// isFinalSigma is the condition Final_Sigma of The Unicode Standard §3.13, for the Case_Ignorable characters that NFKC keeps.
 func isFinalSigma(before, after string) bool {
 	ignored := func(r rune) bool {
 		return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) || strings.ContainsRune("'.:\u00b7\u055f\u05f4\u2027\u2018\u2019", r)
@@ -96,8 +96,8 @@ func isFinalSigma(before, after string) bool {
 	return cased(last) && !cased(first)
 }
 
-// nameprep is about what Prosody makes of a label of a host name (RFC 3491 §3 and §4).
-// It differs for characters that Unicode 3.2 didn't have, which Prosody refuses.
+// nameprep prepares a label of a host name nearly as Prosody does (RFC 3491 §3 and §4).
+// It differs only for characters that are newer than Unicode 3.2, which Prosody rejects.
 func nameprep(s string) string {
 	s = strings.Map(func(r rune) rune {
 		// RFC 3454 §B.1.

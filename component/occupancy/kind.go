@@ -2,12 +2,11 @@ package occupancy
 
 import "slices"
 
-// Kind tells what an occupant of a room is.
+// Kind is the kind of an occupant: a person or one of Jitsi's services.
 type Kind string
 
-// The kinds that a room of Jitsi Meet holds.
-// Who counts as a person follows from what people see in the meeting:
-// callers and room systems are heard there, the conference's own machinery is not.
+// The kinds of occupants in a Jitsi Meet room.
+// Callers and room systems count as people because participants see and hear them; Jitsi's own services don't.
 const (
 	KindUser        Kind = "user"        // a person in a browser or app
 	KindSIP         Kind = "sip"         // a telephone caller, through Jigasi
@@ -16,7 +15,7 @@ const (
 	KindRecorder    Kind = "recorder"    // Jibri
 	KindTranscriber Kind = "transcriber" // Jigasi as transcriber
 	KindHidden      Kind = "hidden"      // anything else that Jitsi's clients don't show
-	KindVisitor     Kind = "visitor"     // an onlooker, has a number of its own
+	KindVisitor     Kind = "visitor"     // a visitor, counted separately
 )
 
 // Person reports whether an occupant of this kind counts as a participant.
@@ -24,7 +23,7 @@ func (k Kind) Person() bool {
 	return k == KindUser || k == KindSIP || k == KindSIPVideo
 }
 
-// kinds are all kinds, in the order in which a Tally holds their numbers.
+// kinds are all kinds, in the order of a Tally.
 var kinds = [...]Kind{
 	KindUser, KindSIP, KindSIPVideo, KindFocus, KindRecorder, KindTranscriber, KindHidden, KindVisitor,
 }
@@ -32,8 +31,7 @@ var kinds = [...]Kind{
 // Kinds returns all kinds, in an order that never changes.
 func Kinds() []Kind { return slices.Clone(kinds[:]) }
 
-// Tally is how many occupants there are of each kind.
-// It is a value: a copy is owned by whoever has it, and two of them can be compared.
+// Tally is the number of occupants of each kind. It is a comparable value.
 type Tally [len(kinds)]int32
 
 // Of returns the number of occupants of kind k.
@@ -45,17 +43,17 @@ func (t Tally) Of(k Kind) int {
 	return int(t[i])
 }
 
-// People returns the number of those who count as participants.
+// People returns the number of participants.
 func (t Tally) People() int {
 	return t.sum(Kind.Person)
 }
 
-// All returns the number of occupants, machinery and visitors included.
+// All returns the number of occupants, services and visitors included.
 func (t Tally) All() int {
 	return t.sum(func(Kind) bool { return true })
 }
 
-// Map returns the numbers by kind, without the kinds that aren't there.
+// Map returns the numbers by kind, without zeros.
 func (t Tally) Map() map[Kind]int {
 	m := make(map[Kind]int)
 	for i, n := range t {
@@ -76,14 +74,14 @@ func (t Tally) sum(counts func(Kind) bool) int {
 	return n
 }
 
-// add counts n occupants of kind k more.
+// add adds n occupants of kind k.
 func (t *Tally) add(k Kind, n int32) {
 	if i := slices.Index(kinds[:], k); i >= 0 {
 		t[i] += n
 	}
 }
 
-// addAll counts the occupants of other, sign times.
+// addAll adds other, multiplied by sign.
 func (t *Tally) addAll(other Tally, sign int32) {
 	for i, n := range other {
 		t[i] += sign * n

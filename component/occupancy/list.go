@@ -12,21 +12,20 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Order is how rooms are sorted. Rooms that are equal in it follow each other by address.
+// Order is how rooms are sorted. Rooms that compare equal are sorted by address.
 type Order int
 
-// The orders, each in the direction that people want to read it.
+// The orders, each in the direction that readers expect.
 const (
 	ByName         Order = iota // by address
 	ByParticipants              // most people first
-	ByCreation                  // youngest first, and last those of unknown age
+	ByCreation                  // newest first, those of unknown age last
 	orders
 )
 
-// index is the rooms of all watched MUC domains in one order, as they were at one moment.
-// It never changes.
+// index lists the rooms of all watched MUC domains in one order, at one moment. It never changes.
 type index struct {
-	version uint64 // of the directory when this was made
+	version uint64 // of the Directory when this was made
 	entries []entry
 }
 
@@ -35,7 +34,7 @@ type entry struct {
 	key     int64 // ascending
 }
 
-// Position is where a room stands in lists of one order, whether or not it is in them.
+// Position is a place in an order of rooms. A room need not be there.
 type Position struct {
 	Key     int64 // 0 in an order by name
 	Address string
@@ -45,7 +44,7 @@ func (e entry) compare(p Position) int {
 	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.address, p.Address))
 }
 
-// after returns the index of the first room after p, or backwards of the first before it.
+// after returns the position of the first room after p, or backwards of the first before it.
 func (l *index) after(p Position, backwards bool) int {
 	if backwards {
 		return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) >= 0 }) - 1
@@ -53,8 +52,8 @@ func (l *index) after(p Position, backwards bool) int {
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) > 0 })
 }
 
-// index returns the rooms of all domains that have a replica. The caller holds mu.
-// A listing is made where the last no longer holds, so that an order costs nothing until a list is read.
+// index returns the rooms of all domains that have a replica, in an order. The caller holds mu.
+// It sorts them only when they have changed since the last call, so unused orders cost nothing.
 func (d *Directory) index(by Order) *index {
 	names := d.cachedIndex(ByName, d.roomSetVersion, d.entriesByName)
 	switch by {
@@ -66,13 +65,13 @@ func (d *Directory) index(by Order) *index {
 	return names
 }
 
-// listing returns the last listing if the directory hasn't aged since, or makes one. The caller holds mu.
+// cachedIndex returns the last index if its version is current, or makes another. The caller holds mu.
 func (d *Directory) cachedIndex(by Order, age uint64, entries func() []entry) *index {
 	if l := d.indexes[by].Load(); l != nil && l.version == age {
 		return l
 	}
 	l := &index{version: age, entries: entries()}
-	d.indexes[by].Store(l) // readers share mu, but all of them store the same
+	d.indexes[by].Store(l) // readers share mu, but all store the same
 	return l
 }
 
@@ -93,7 +92,7 @@ func (d *Directory) entriesByName() []entry {
 	return entries
 }
 
-// entriesByKey sorts rooms whose order by name is known by their keys, of which most have one in common with many others.
+// entriesByKey sorts rooms by their keys, and by name where keys are equal. It groups them by key first because many share one.
 func (d *Directory) entriesByKey(names *index, by Order) []entry {
 	alike := make(map[int64][]entry)
 	for _, e := range names.entries {
@@ -109,7 +108,7 @@ func (d *Directory) entriesByKey(names *index, by Order) []entry {
 	return entries
 }
 
-// key is what the room is sorted by besides its address.
+// key returns the room's sort key in an order.
 func (r *replicaRoom) key(by Order) int64 {
 	switch {
 	case by == ByParticipants:
@@ -120,9 +119,9 @@ func (r *replicaRoom) key(by Order) int64 {
 	return 0
 }
 
-// Query is which rooms are wanted, and in which order.
+// Query selects and orders rooms.
 type Query struct {
-	// Domain is a watched MUC domain and Type the type of rooms; empty ones stand for all.
+	// Domain is a watched MUC domain and Type a type of rooms; empty means all.
 	Domain string
 	Type   RoomType
 
@@ -130,30 +129,30 @@ type Query struct {
 	By        Order
 	Backwards bool
 
-	// After is the Last of the page before; nil begins with the first room.
+	// After is the Last of the previous page; nil begins with the first room.
 	After *Position
 
-	// Limit is how many rooms are wanted at most; 0 is no limit.
+	// Limit is the maximum number of rooms; 0 means no limit.
 	Limit int
 
-	// Keep says which rooms are wanted; nil wants all. It has to be quick, and must not call the Directory.
+	// Keep filters rooms; nil keeps all. It must be fast and must not call the Directory.
 	Keep func(Glance) bool
 }
 
-// Page is rooms as they were at one moment.
+// Page is a page of rooms at one moment.
 type Page struct {
 	Rooms []Glance
 
-	// AsOf is when all rooms of the domains that were asked for were last known: that of the oldest replica.
+	// AsOf is when the oldest replica of the selected domains was last confirmed.
 	AsOf time.Time
 
-	// Last is where Rooms end if other rooms that are wanted follow, nil if there are none.
+	// Last is the position of the last room if more follow, else nil.
 	Last *Position
 }
 
-// Rooms returns the rooms that q asks for.
+// Rooms returns the rooms that q selects.
 //
-// All rooms of all domains that q is about have to be readable as [Directory.Room] has it; otherwise the error says why they aren't.
+// It returns an error unless all selected domains are readable, with the errors of [Directory.Room].
 // So an empty page means that there are no such rooms.
 func (d *Directory) Rooms(q Query) (Page, error) {
 	d.mu.RLock()
@@ -201,7 +200,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 	return p, nil
 }
 
-// oldestAsOf returns when the oldest of these replicas was confirmed, or why one of them can't be read. The caller holds mu.
+// oldestAsOf returns when the oldest of these replicas was confirmed, or an error if one can't be read. The caller holds mu.
 func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.Time, err error) {
 	for i, m := range domains {
 		if err := d.readError(m, nil, now); err != nil {
@@ -214,7 +213,7 @@ func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.T
 	return asOf, nil
 }
 
-// Glance is the little of a room that it takes to sort it, to pass over it, or to see that it hasn't changed.
+// Glance is a summary of a room: enough to sort and filter it and to detect changes.
 type Glance struct {
 	// Address is the bare JID of the room as Prosody knows it.
 	Address      string
@@ -223,7 +222,7 @@ type Glance struct {
 	Exists       bool
 	Participants int
 
-	// AsOf is when this was last known to be true.
+	// AsOf is when Prosody last confirmed this.
 	AsOf time.Time
 
 	// State and Numbers are those of the [Room].
@@ -233,14 +232,14 @@ type Glance struct {
 // JID returns the JID of the room.
 func (g Glance) JID() jid.JID { return unsafeJID(g.Address) }
 
-// State stands for everything that a [Room] tells but its AsOf: two readings of a room with the same State are the same.
-// It means nothing to another process.
+// State is a fingerprint of everything in a [Room] but its AsOf: two reads of a room with the same State are equal.
+// It is meaningless to another process.
 type State uint64
 
-// seed makes states of one process differ from those of every other.
+// seed makes the states of each process different.
 var seed = maphash.MakeSeed()
 
-// StateOf returns the State of a room that no directory tells of.
+// StateOf returns the State of a room that isn't from a Directory.
 func StateOf(r Room) State {
 	return State(maphash.Comparable(seed, struct {
 		exists bool
@@ -249,7 +248,7 @@ func StateOf(r Room) State {
 	}{r.Exists, r.Participants, r.Source}))
 }
 
-// Glance returns r in short.
+// Glance returns a summary of r.
 func (r Room) Glance() Glance {
 	return Glance{
 		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf,
@@ -257,7 +256,7 @@ func (r Room) Glance() Glance {
 	}
 }
 
-// Glance returns what [Directory.Room] would, at a fraction of its cost.
+// Glance returns a summary of what [Directory.Room] returns, at a fraction of its cost.
 func (d *Directory) Glance(room jid.JID) (Glance, error) {
 	if room.Resourcepart() != "" {
 		room = room.Bare()
@@ -282,20 +281,20 @@ func (d *Directory) Glance(room jid.JID) (Glance, error) {
 	return g, nil
 }
 
-// summarize returns a Glance that lacks its states. The caller holds mu.
+// summarize returns a Glance without its states. The caller holds mu.
 func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) Glance {
 	return Glance{
 		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.tally.People(), AsOf: m.asOf,
 	}
 }
 
-// stateOfVersion is the State of a room that tells of no other, 0 being the version of one that doesn't exist.
+// stateOfVersion returns the State of a room without related rooms; version 0 is a room that doesn't exist.
 func stateOfVersion(version uint64) State {
 	return State(maphash.Comparable(seed, version))
 }
 
-// states returns the State of a room, and its Numbers. The caller holds mu.
-// What a room tells of others changes without any event of its own, so their numbers are part of both.
+// states returns the State and Numbers of a room. The caller holds mu.
+// Related rooms change without an event of this room, so their numbers are part of both.
 func (d *Directory) states(m *mucDomain, address string, r *replicaRoom, now time.Time) (state, numbers State) {
 	var others State
 	if parent := d.parentAddress(m, address); parent != "" {
@@ -311,7 +310,7 @@ func (d *Directory) states(m *mucDomain, address string, r *replicaRoom, now tim
 	return others + 31*stateOfVersion(r.version), others + 31*stateOfVersion(r.numbersVersion)
 }
 
-// lookup returns the room at an address if it is shown, and its domain. The caller holds mu.
+// lookup returns the room at an address and its domain, unless the room is hidden. The caller holds mu.
 func (d *Directory) lookup(address string) (*mucDomain, *replicaRoom) {
 	_, domain, _ := strings.Cut(address, "@")
 	m := d.domain(domain)

@@ -10,19 +10,19 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// unpairedBracket is the reason for refusing what looks like [tenant]room but isn't.
+// unpairedBracket is the reason for rejecting what looks like [tenant]room but isn't.
 const unpairedBracket = "a bracket has no partner; a tenant's room is [tenant]room"
 
-// NameError says why what a caller wrote can't be the name of a room.
+// NameError is the error for text that can't be the name of a room.
 type NameError struct {
-	// Reason is for the caller: words without a prefix, and without the name, which may be hostile.
+	// Reason is for the caller. It has no prefix and doesn't contain the name, which may be hostile.
 	Reason string
 
-	// err is ErrNotWatched where that is the reason, or nil.
+	// err is ErrNotWatched if that is the reason, else nil.
 	err error
 }
 
-func (e *NameError) Error() string { return "occupancy: not a room: " + e.Reason }
+func (e *NameError) Error() string { return "occupancy: invalid room name: " + e.Reason }
 
 // Unwrap returns ErrNotWatched for a JID on a domain that isn't watched, otherwise nil.
 func (e *NameError) Unwrap() error { return e.err }
@@ -31,21 +31,21 @@ func refuse(format string, args ...any) error {
 	return &NameError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Names turns what a caller wrote into the JID of the room that Jitsi's own client would enter.
+// Names parses what people write into the JID of the room that Jitsi's own client would enter.
 // It is immutable and safe for concurrent use.
 type Names struct{ domains []domainPattern }
 
-// domainPattern is a watched MUC domain.
+// domainPattern is a watched MUC domain and how clients of tenants address it.
 type domainPattern struct {
 	name string
 
-	// A client addresses a tenant's room at before + tenant + after, and Jitsi's
-	// mod_muc_domain_mapper maps that to name; both are empty where that can't be.
+	// A client addresses a tenant's room at prefix + tenant + suffix, and Jitsi's
+	// mod_muc_domain_mapper maps that to name. Both are empty on domains without tenants.
 	prefix, suffix string
 }
 
-// NewNames returns the Names for the watched MUC domains, main one first.
-// Without any domain every name is refused.
+// NewNames returns the Names for the watched MUC domains, the main one first.
+// Without any domain it rejects every name.
 func NewNames(domains ...jid.JID) *Names {
 	n := &Names{}
 	for i, j := range domains {
@@ -61,18 +61,18 @@ func NewNames(domains ...jid.JID) *Names {
 	return n
 }
 
-// Room returns the bare JID of the room that is written as
+// Room returns the bare JID of a room. It accepts
 //
-//   - what follows the host in a link, typed or encoded: "My Room", "my%20room", "tenant/room", "room?jwt=…",
-//   - a tenant's room as Prosody has it: "[tenant]room",
+//   - the part of a link after the host, typed or encoded: "My Room", "my%20room", "tenant/room", "room?jwt=…",
+//   - a tenant's room as Prosody names it: "[tenant]room",
 //   - the JID of a room on a watched domain: "room@muc.meet.jitsi", "[tenant]room@muc.meet.jitsi",
-//   - a JID as a tenant's client knows it: "room@muc.tenant.meet.jitsi",
+//   - a JID as a tenant's client addresses it: "room@muc.tenant.meet.jitsi",
 //   - a link on a given domain: "/My Room@muc.meet.jitsi", "tenant/My Room@muc.meet.jitsi".
 //
-// A JID is the address itself: the JID of every room that Prosody has is read as that room.
-// The last form can't be a JID, because no JID has a / before its @.
+// A JID stands for itself, so the JID of each of Prosody's rooms is read as that room.
+// The last form is unambiguous because no JID has a / before its @.
 //
-// The error is always a [*NameError]: what can't be read is refused, never guessed at.
+// The error is always a [*NameError]: Room never guesses.
 func (n *Names) Room(written string) (jid.JID, error) {
 	local, domain, err := n.parse(written)
 	if err != nil {
@@ -80,17 +80,17 @@ func (n *Names) Room(written string) (jid.JID, error) {
 	}
 	// RFC 7622 §3.3.
 	if len(local) > 1023 {
-		return jid.JID{}, refuse("a room name can't be longer than 1023 bytes; this one has %d when it is percent-encoded", len(local))
+		return jid.JID{}, refuse("a room name can't be longer than 1023 bytes; this one has %d when percent-encoded", len(local))
 	}
 	if strings.Contains(local, "'") {
-		// The client deletes an apostrophe only where it isn't encoded.
+		// The client deletes an apostrophe only if it isn't encoded.
 		return jid.JID{}, refuse("XMPP has no address for a name with an apostrophe")
 	}
-	// PRECIS refuses some of the rooms that Prosody's stringprep lets pass, such as [täst]room.
+	// PRECIS rejects some rooms that Prosody's stringprep accepts, such as [täst]room.
 	return jid.NewUnsafe(local, domain, "").JID, nil
 }
 
-// Name returns the shortest writing that [Names.Room] reads as room: its localpart on the main domain, or else its JID.
+// Name returns the shortest text that [Names.Room] reads as room: the localpart on the main domain, else the JID.
 func (n *Names) Name(room jid.JID) string {
 	if len(n.domains) > 0 && room.Domainpart() == n.domains[0].name {
 		if same, err := n.Room(room.Localpart()); err == nil && same.Equal(room) {
@@ -100,15 +100,15 @@ func (n *Names) Name(room jid.JID) string {
 	return room.String()
 }
 
-// parse returns the localpart and the watched domain of the room that is written so.
+// parse returns the localpart and the watched domain of a room.
 func (n *Names) parse(written string) (local, domain string, err error) {
 	switch {
 	case len(n.domains) == 0:
 		return "", "", refuse("no MUC domain is watched")
 	case !utf8.ValidString(written):
-		return "", "", refuse("a room name has to be UTF-8")
+		return "", "", refuse("a room name must be UTF-8")
 	case strings.ContainsFunc(written, isControl):
-		return "", "", refuse("a room name can't hold control characters")
+		return "", "", refuse("a room name can't contain control characters")
 	}
 	node, host, at := strings.Cut(written, "@")
 	if !at {
@@ -124,10 +124,10 @@ func (n *Names) parse(written string) (local, domain string, err error) {
 		return local, n.domains[0].name, err
 	case !ok:
 		return "", "", &NameError{
-			Reason: "the domain behind the first @ isn't watched; watched are: " + strings.Join(n.domainNames(), ", "), err: ErrNotWatched,
+			Reason: "the domain after the first @ isn't watched; watched domains: " + strings.Join(n.domainNames(), ", "), err: ErrNotWatched,
 		}
 	case full:
-		return "", "", refuse("a room's JID has no resource: nothing can stand behind the domain")
+		return "", "", refuse("a room's JID has no resource: remove the part after the domain")
 	case strings.Contains(node, "/"):
 		local, err = linkNode(node)
 	default:
@@ -137,13 +137,13 @@ func (n *Names) parse(written string) (local, domain string, err error) {
 		return local, domain, err
 	}
 	if strings.HasPrefix(local, "[") {
-		return "", "", refuse("a room has one tenant, either in front of it or in the domain")
+		return "", "", refuse("a room has one tenant, either before it or in the domain")
 	}
 	group, err = tenantLabel(group)
 	return group + local, domain, err
 }
 
-// watched returns the names of the watched domains.
+// domainNames returns the names of the watched domains.
 func (n *Names) domainNames() (names []string) {
 	for _, d := range n.domains {
 		names = append(names, d.name)
@@ -151,8 +151,8 @@ func (n *Names) domainNames() (names []string) {
 	return names
 }
 
-// link returns the localpart for what follows the host in a link.
-// The steps and their order are those of a browser, and then of parseURIString in jitsi-meet's react/features/base/util/uri.ts.
+// linkNode returns the localpart for the part of a link after the host.
+// It takes the steps of a browser, then those of parseURIString in jitsi-meet's react/features/base/util/uri.ts.
 func linkNode(written string) (string, error) {
 	l, err := cutLink(written)
 	if err != nil {
@@ -166,13 +166,13 @@ func linkNode(written string) (string, error) {
 	return group + name, err
 }
 
-// linkPath is the part of a link that names a room, as a browser hands it to the client.
+// linkPath is the part of a link that names a room, as a browser passes it to the client.
 type linkPath struct {
 	tenant, name string
 	hasTenant    bool
 }
 
-// cutLink takes a link apart as a browser does (WHATWG URL §4.4), and [tenant]room, which is no link.
+// cutLink splits a link as a browser does (WHATWG URL §4.4), and also [tenant]room, which isn't a link.
 func cutLink(written string) (l linkPath, err error) {
 	if end := strings.IndexAny(written, "?#"); end >= 0 {
 		written = written[:end]
@@ -192,24 +192,24 @@ func cutLink(written string) (l linkPath, err error) {
 	case !l.hasTenant:
 		l.tenant, l.name = "", written
 	case strings.Contains(l.name, "/"):
-		// nginx and the domain mapper know of one level only, see [Names.domain].
-		return linkPath{}, refuse("a room has one tenant at most, as in tenant/room; of a whole link, write what follows the host")
+		// nginx and the domain mapper support one level only, see [Names.match].
+		return linkPath{}, refuse("a room has one tenant at most, as in tenant/room; from a full link, write only the part after the host")
 	}
 	for _, part := range []string{l.tenant, l.name} {
 		if d := decodeURIComponent(part); d == "." || d == ".." {
 			// WHATWG URL §4.1, dot-segments.
-			return linkPath{}, refuse("no room is called %s: browsers take that out of an address", d)
+			return linkPath{}, refuse("a room can't be called %s: browsers remove it from an address", d)
 		}
 	}
 	l.tenant, l.name = browserEncode(l.tenant), browserEncode(l.name)
 	return l, nil
 }
 
-// jidNode returns the localpart for that of a JID as it was written.
+// jidNode returns the localpart of a room for the localpart of a JID as written.
 //
-// It stays as it is but for the case of ASCII, which Prosody never keeps: two rooms can differ in anything else.
-// What no JID can hold (RFC 3920 §A.5) is only text, which is encoded as the client would encode it;
-// nothing is deleted from it, for the client does that to links only.
+// It lower-cases ASCII, as Prosody always does, and keeps the rest, because two rooms can differ in it.
+// A localpart that no JID can have (RFC 3920 §A.5) is encoded as the client would encode it,
+// but without deleting characters, which the client does for links only.
 func jidNode(node string) (string, error) {
 	if node != "" && !strings.ContainsAny(node, `"&':<>`) && !strings.ContainsFunc(node, unicode.IsSpace) {
 		return lowerASCII(node), nil
@@ -228,10 +228,10 @@ func jidNode(node string) (string, error) {
 	return group + name, err
 }
 
-// match returns the watched domain that host means, and the tenant if host is a client's address of one.
+// match returns the watched domain for host, and the tenant if host is an address that tenants' clients use.
 func (n *Names) match(host string) (group, domain string, ok bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	// This fails for a tenant with an underscore, which Jitsi allows and IDNA doesn't.
+	// This fails for a tenant with an underscore, which Jitsi allows but IDNA doesn't.
 	if j, err := jid.New("", host, ""); err == nil {
 		host = j.Domainpart()
 	}
@@ -243,7 +243,7 @@ func (n *Names) match(host string) (group, domain string, ok bool) {
 	for _, d := range n.domains {
 		group, before := strings.CutPrefix(host, d.prefix)
 		group, after := strings.CutSuffix(group, d.suffix)
-		// One label, as target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua has it.
+		// One label, like target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua.
 		if d.prefix != "" && before && after && group != "" && !strings.Contains(group, ".") {
 			return group, d.name, true
 		}
@@ -251,7 +251,7 @@ func (n *Names) match(host string) (group, domain string, ok bool) {
 	return "", "", false
 }
 
-// cutTenant takes [tenant]room apart.
+// cutTenant splits [tenant]room.
 func cutTenant(s string) (group, name string, err error) {
 	group, name, ok := strings.Cut(s[1:], "]")
 	if !ok || strings.ContainsAny(group, "[/") {
@@ -260,18 +260,18 @@ func cutTenant(s string) (group, name string, err error) {
 	return group, name, nil
 }
 
-// linkTenant returns the bracketed tenant that stands before a room: on the web it is what nginx has decoded of a link.
+// linkTenant returns the bracketed tenant for a tenant in a link, which nginx decodes on the web.
 func linkTenant(part string) (string, error) {
 	name := decodeURIComponent(part)
 	if strings.Contains(part, "%") && name == part {
-		return "", refuse("a tenant can't hold a %% that encodes nothing: a web server refuses such a link")
+		return "", refuse("a tenant can't contain a %% that encodes nothing: web servers reject such a link")
 	}
 	return tenantLabel(name)
 }
 
-// tenantLabel returns the bracketed tenant for one that isn't encoded. The client makes it a label of a host name, each dot an underscore
-// (docker-jitsi-meet's web/rootfs/defaults/meet.conf and system-config.js), which Prosody prepares as one.
-// Nothing is encoded: täst/room is [täst]room on the server.
+// tenantLabel returns the bracketed tenant for a decoded one. The client turns it into a label of a host name, dots into underscores
+// (docker-jitsi-meet's web/rootfs/defaults/meet.conf and system-config.js), and Prosody applies nameprep to it.
+// Nothing is percent-encoded: täst/room is [täst]room on the server.
 func tenantLabel(name string) (string, error) {
 	if err := checkName(name, "a tenant"); err != nil {
 		return "", err
@@ -281,17 +281,17 @@ func tenantLabel(name string) (string, error) {
 	}
 	if i := strings.IndexFunc(name, forbiddenInTenant); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(name[i:])
-		return "", refuse("a tenant is part of a host name: it can't hold %q", c)
+		return "", refuse("a tenant is part of a host name: it can't contain %q", c)
 	}
 	return "[" + name + "]", nil
 }
 
-// forbiddenInTenant reports whether r can't be in a tenant: Prosody, or nginx before it, refuses such an address.
+// forbiddenInTenant reports whether nginx or Prosody rejects a tenant with r.
 func forbiddenInTenant(r rune) bool {
 	return strings.ContainsRune(`"&':<>@/.[]`, r) || unicode.IsSpace(r)
 }
 
-// roomNode returns the localpart for a room, tenant aside: getBackendSafeRoomName in uri.ts.
+// roomNode returns the localpart of a room without its tenant, like getBackendSafeRoomName in uri.ts.
 func roomNode(part string) (string, error) {
 	name := decodeURIComponent(part)
 	if err := checkName(name, "a room name"); err != nil {
@@ -300,20 +300,20 @@ func roomNode(part string) (string, error) {
 	return encodeURIComponent(toLowerCase(norm.NFKC.String(name))), nil
 }
 
-// checkName returns why nothing can be called name, which is decoded, and which the error calls what.
+// checkName returns an error if name, which is decoded, can't be a name. The error calls it what.
 func checkName(name, what string) error {
 	if name == "" {
 		return refuse("%s can't be empty", what)
 	}
 	if strings.ContainsFunc(name, isControl) {
-		return refuse("%s can't hold control characters", what)
+		return refuse("%s can't contain control characters", what)
 	}
-	// NFKC of x/text puts a U+034F behind each 30th combining mark (UAX #15 §13); JavaScript's doesn't.
+	// NFKC of x/text inserts a U+034F after each 30th combining mark (UAX #15 §13); JavaScript's doesn't.
 	if strings.Count(norm.NFKC.String(name), "\u034f") != strings.Count(name, "\u034f") {
 		return refuse("%s can't have more than 30 combining marks in a row", what)
 	}
 	return nil
 }
 
-// isControl reports whether r is one of C0, DEL and C1, or else no Char of XML 1.0 §2.2.
+// isControl reports whether r is in C0, DEL or C1, or isn't a Char of XML 1.0 §2.2.
 func isControl(r rune) bool { return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF }

@@ -44,11 +44,11 @@ func randomLinks(n int) (all []string) {
 
 // refusals are the reasons for which a link is refused although a browser would enter something, in words of the reason.
 var refusals = []string{
-	"browsers take that out",  // dot segments
+	"browsers remove it",      // dot segments
 	"no partner",              // brackets are a tenant here, so one alone is a mistake
 	"one tenant at most",      // "[a]b/c"
 	"apostrophe",              // Prosody refuses its address
-	"can't hold control",      // as does XML
+	"can't contain control",   // as does XML
 	"30 combining marks",      // NFKC of x/text
 	"a tenant can't be empty", // "//room", which nginx makes one slash
 	"part of a host name",     // "a/[b", or a tenant that Prosody refuses

@@ -7,12 +7,12 @@ import (
 	"unicode"
 )
 
-// Occupant is one nick in a room: a person, or part of the conference's machinery.
+// Occupant is one nick in a room: a person or one of Jitsi's services.
 type Occupant struct {
 	// ID is the resource of the occupant JID, the MUC nick; Jitsi calls it the endpoint id.
 	ID string
 
-	// Name is the display name that the occupant chose, or empty: also where nothing of it could be seen.
+	// Name is the display name that the occupant chose; empty also if it is invisible.
 	Name string
 
 	Kind Kind
@@ -21,29 +21,29 @@ type Occupant struct {
 	Role        string
 	Affiliation string
 
-	// JoinedAt is by our clock, and zero where the source can't know it.
+	// JoinedAt is by PPCH's clock, and zero if the source can't know it.
 	JoinedAt time.Time
 
-	// Stamp is JoinedAt as Prosody's own clock had it, which is the same for all who ask: it tells one stay from the next.
-	// Where it is zero JoinedAt stands for it.
+	// Stamp is JoinedAt by Prosody's clock. It is the same in every report, so it distinguishes one stay from the next.
+	// If zero, JoinedAt is used instead.
 	Stamp time.Time
 
-	// RealJID is the full JID behind the nick, for which Prosody vouches.
-	// Like all that follows it is known from SourceModule only.
+	// RealJID is the full JID of the occupant, which Prosody guarantees.
+	// This and the following fields come from SourceModule only.
 	RealJID string
 
-	// These the server has from an authenticated user's token; empty for guests.
+	// These come from the token of an authenticated user; empty for guests.
 	UserID    string
 	UserName  string
 	UserGroup string
 	UserEmail string
 
-	// AvatarURL and Marks are what the client says, as Name is.
+	// AvatarURL and Marks come from the client, like Name.
 	AvatarURL string
 	Marks     Marks
 }
 
-// stamp returns what tells this stay from others under the same nick.
+// stamp returns the time that distinguishes this stay from others under the same nick.
 func (o *Occupant) stamp() time.Time {
 	if o.Stamp.IsZero() {
 		return o.JoinedAt
@@ -51,11 +51,11 @@ func (o *Occupant) stamp() time.Time {
 	return o.Stamp
 }
 
-// Marks are what an occupant's own client says of it: a set of bits.
-// Anybody can write them, so they never make an occupant of another kind than its address allows; see [Classify].
+// Marks are flags that an occupant's own client sets in its presence.
+// Any client can set them, so they never change the kind beyond what the real JID allows; see [Classify].
 type Marks uint16
 
-// The marks. The kinds of Jitsi's machinery come first, then what people see of each other.
+// The marks: first those of Jitsi's services, then those that people see of each other.
 const (
 	MarkJigasi Marks = 1 << iota
 	MarkTranscriber
@@ -71,13 +71,13 @@ const (
 	MarkScreenOn
 )
 
-// markWords are the words for the marks in the protocol, in the order of the bits.
+// markWords are the protocol's words for the marks, in the order of the bits.
 var markWords = []string{
 	"jigasi", "transcriber", "jibri", "initiator", "sip-jibri",
 	"hand", "audio-muted", "audio-on", "video-muted", "video-on", "screen-off", "screen-on",
 }
 
-// ParseMarks returns the marks for words separated by blanks. Words that it doesn't know mean nothing.
+// ParseMarks returns the marks for words separated by spaces. It ignores unknown words.
 func ParseMarks(words string) Marks {
 	var m Marks
 	for w := range strings.SplitSeq(words, " ") {
@@ -88,7 +88,7 @@ func ParseMarks(words string) Marks {
 	return m
 }
 
-// String returns the words for m, separated by blanks: what ParseMarks reads.
+// String returns the words for m, separated by spaces, as ParseMarks reads them.
 func (m Marks) String() string {
 	var words []string
 	for i, w := range markWords {
@@ -99,19 +99,19 @@ func (m Marks) String() string {
 	return strings.Join(words, " ")
 }
 
-// Has reports whether all the marks of all are among m.
+// Has reports whether m contains all the given marks.
 func (m Marks) Has(all Marks) bool { return m&all == all }
 
 // HandRaised reports whether the occupant has raised its hand.
 func (m Marks) HandRaised() bool { return m.Has(MarkHandRaised) }
 
-// Audio tells whether the occupant can be heard.
+// Audio reports whether the occupant sends audio.
 func (m Marks) Audio() Sending { return m.sending(MarkAudioMuted, MarkAudioOn) }
 
-// Video tells whether the occupant's camera can be seen.
+// Video reports whether the occupant sends its camera.
 func (m Marks) Video() Sending { return m.sending(MarkVideoMuted, MarkVideoOn) }
 
-// Screen tells whether the occupant shares a screen.
+// Screen reports whether the occupant shares a screen.
 func (m Marks) Screen() Sending { return m.sending(MarkScreenOff, MarkScreenOn) }
 
 func (m Marks) sending(muted, on Marks) Sending {
@@ -124,17 +124,17 @@ func (m Marks) sending(muted, on Marks) Sending {
 	return SendingUnknown
 }
 
-// Sending is whether an occupant sends audio, its camera, or a screen.
+// Sending is the state of an occupant's audio, camera or screen.
 type Sending string
 
-// What is known of an occupant's audio, camera or screen.
+// The states of audio, camera and screen.
 const (
 	SendingUnknown Sending = ""
 	SendingMuted   Sending = "muted"
 	SendingOn      Sending = "on"
 )
 
-// isBlank reports whether nothing of a display name can be seen. Jitsi's clients show such a name as none.
+// isBlank reports whether a display name is entirely invisible. Jitsi's clients treat such a name as empty.
 func isBlank(name string) bool {
 	for _, r := range name {
 		if !isInvisible(r) {
@@ -144,8 +144,8 @@ func isBlank(name string) bool {
 	return true
 }
 
-// invisible are the characters that Unicode has programs draw as nothing (UAX #44, Default_Ignorable_Code_Point),
-// among them letters such as the Hangul filler.
+// invisible are the characters that programs draw as nothing (UAX #44, Default_Ignorable_Code_Point),
+// including letters such as the Hangul filler.
 var invisible = []*unicode.RangeTable{unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
 
 func isInvisible(r rune) bool {

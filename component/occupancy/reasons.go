@@ -9,7 +9,7 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Reason is why something can't be known now, as one word for programs.
+// Reason is the code of a problem, for programs.
 type Reason string
 
 // The reasons, from the far end of the connection to the near one.
@@ -32,26 +32,26 @@ const (
 	ReasonRejected      Reason = "rejected"
 )
 
-// Problem is what people read about one case of a reason.
-// Its texts name facts in braces: {prosody} is host:port of the component port, {host} the host alone, {component} our own JID,
-// {domain} a MUC domain, and the others are of a single problem.
+// Problem is the text that people read for one case of a reason.
+// It names facts in braces: {prosody} is the host:port of the component port, {host} the host alone, {component} PPCH's own JID,
+// and {domain} a MUC domain. The other facts belong to a single problem.
 type Problem struct {
 	Reason Reason
 	Title  string // what is wrong
 	Remedy string // how to fix it
 
-	// Retry is when asking again may help; zero means that only the remedy does.
+	// Retry is when a retry may help; zero means that only the remedy does.
 	Retry time.Duration
 }
 
-// howToLoad is the remedy wherever the Lua module is missing.
+// howToLoad is the remedy for a missing Lua module.
 const howToLoad = "load the Lua module mod_room_participants_api there " +
 	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody"
 
-// discoverAgain is how soon a MUC domain that can't be used is looked at again.
+// discoverAgain is how soon PPCH checks an unusable MUC domain again.
 const discoverAgain = 15 * time.Second
 
-// Every problem there is.
+// The problems.
 var (
 	ProblemConnecting = Problem{
 		Reason: ReasonConnecting, Retry: time.Second,
@@ -164,7 +164,7 @@ var (
 		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
 		Remedy: "update PPCH to the module's release, or replace the module's file with the one from this PPCH and restart Prosody",
 	}
-	// ProblemHidden is of a room that exists. Every current Jitsi hides it: mod_muc_hide_all answers forbidden to anyone who isn't in the room.
+	// ProblemHidden is for rooms that exist. Every current Jitsi hides them: mod_muc_hide_all answers forbidden to non-occupants.
 	ProblemHidden = Problem{
 		Reason: ReasonModuleMissing,
 		Title:  "Prosody hides the occupants of rooms on {domain}",
@@ -182,7 +182,7 @@ var (
 	}
 )
 
-// Problems returns all of them, in the order in which an operator meets them.
+// Problems returns all problems, in the order in which an operator meets them.
 func Problems() []Problem {
 	return []Problem{
 		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
@@ -190,10 +190,10 @@ func Problems() []Problem {
 	}
 }
 
-// Fact is what a text has for a name in braces.
+// Fact is the value for a name in braces.
 type Fact struct{ Name, Value string }
 
-// With returns p with facts.
+// With returns p with facts filled in.
 func (p Problem) With(facts ...Fact) Problem {
 	var names []string
 	for _, f := range facts {
@@ -204,7 +204,7 @@ func (p Problem) With(facts ...Fact) Problem {
 	return p
 }
 
-// About returns p with the fact that it is about a MUC domain.
+// About returns p for a MUC domain.
 func (p Problem) About(domain jid.JID) Problem { return p.With(Fact{"domain", domain.String()}) }
 
 // Err returns p as an error with a cause, which may be nil.
@@ -212,33 +212,32 @@ func (p Problem) Err(cause error) *UnknownError {
 	return &UnknownError{Reason: p.Reason, Mend: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
 }
 
-// ErrNotWatched is returned for a room on a domain that is not among the watched MUC domains.
+// ErrNotWatched means that a domain is not one of the watched MUC domains.
 var ErrNotWatched = errors.New("occupancy: the room's domain is not watched")
 
-// ErrNoModule is the cause of the error for rooms of a domain without the Lua module.
-// There is no replica of these, but Prosody can be asked about one room at a time.
+// ErrNoModule means that a domain doesn't have the Lua module.
+// It has no replica, but PPCH can ask Prosody about one room at a time.
 var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
 
-// UnknownError says that something isn't known now, why, and how to fix that. It stands wherever a false number could.
-// A [Problem] makes one.
+// UnknownError means that a value is unknown at present. It has the reason and the remedy. [Problem.Err] creates one.
 type UnknownError struct {
 	Reason Reason
 
-	// Mend says what is wrong and how to fix it; it never holds a secret.
+	// Mend is what is wrong and how to fix it. It never contains a secret.
 	Mend string
 
-	// RetryAfter is when asking again may help; zero means that it won't before the problem is fixed.
+	// RetryAfter is when a retry may help; zero means not before the problem is fixed.
 	RetryAfter time.Duration
 
-	// Err is the cause, for the log; nil where there is none beyond Reason.
+	// Err is the cause, for the log, or nil.
 	Err error
 }
 
 func (e *UnknownError) Error() string {
 	if e.Err == nil {
-		return fmt.Sprintf("occupancy: not known now: %s", e.Reason)
+		return fmt.Sprintf("occupancy: unavailable: %s", e.Reason)
 	}
-	return fmt.Sprintf("occupancy: not known now: %s: %v", e.Reason, e.Err)
+	return fmt.Sprintf("occupancy: unavailable: %s: %v", e.Reason, e.Err)
 }
 
 // Unwrap returns the cause.

@@ -12,19 +12,19 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// replica is one copy of what a MUC domain holds.
+// replica is a copy of the rooms of a MUC domain.
 type replica struct {
 	rooms map[string]*replicaRoom
 
-	// parents are, for lobby and breakout rooms, the rooms whose facts name them.
+	// parents maps lobby and breakout rooms to the rooms whose facts name them.
 	parents map[string]string
 
-	// occupants counts everybody, as told totals do: those of health checks as well.
-	// shown, tally and sizes count the rooms that are shown, and who is in them.
+	// occupants counts all occupants, including those of health checks, as the totals in batches do.
+	// shown, tally and sizes leave health checks out.
 	occupants int
 	shown     int
 
-	// visitorNode is whether visitors are occupants; it never changes.
+	// visitorNode is whether visitors are occupants. It never changes.
 	visitorNode bool
 
 	// unseen is whether there may be rooms that aren't in rooms: a room that isn't there need not be missing.
@@ -38,9 +38,9 @@ func newReplica() *replica {
 	return &replica{rooms: make(map[string]*replicaRoom), parents: make(map[string]string)}
 }
 
-// apply takes in one delta and notes what it changes.
-// Records of served, which may be nil, are shared where they are equal.
-func (c *replica) apply(delta *Delta, t Trust, served *replica, emit func(change)) {
+// apply applies one delta and emits the changes.
+// It shares equal records with current, which may be nil.
+func (c *replica) apply(delta *Delta, t Trust, current *replica, emit func(change)) {
 	old := c.rooms[delta.Room]
 	switch {
 	case delta.Gone:
@@ -48,7 +48,7 @@ func (c *replica) apply(delta *Delta, t Trust, served *replica, emit func(change
 		diff(old, nil, emit)
 	case delta.New || old == nil:
 		fresh := newReplicaRoom(delta.Room, old)
-		fresh.update(delta, t, served.room(delta.Room), func(change) {})
+		fresh.update(delta, t, current.room(delta.Room), func(change) {})
 		c.replace(delta.Room, old, fresh)
 		diff(old, fresh, emit)
 	default:
@@ -56,7 +56,7 @@ func (c *replica) apply(delta *Delta, t Trust, served *replica, emit func(change
 		if delta.Facts != nil {
 			c.unlinkChildren(delta.Room, old)
 		}
-		old.update(delta, t, served.room(delta.Room), emit)
+		old.update(delta, t, current.room(delta.Room), emit)
 		if delta.Facts != nil {
 			c.linkChildren(delta.Room, old)
 		}
@@ -64,7 +64,7 @@ func (c *replica) apply(delta *Delta, t Trust, served *replica, emit func(change
 	}
 }
 
-// replace has fresh take the place of old at an address. Either may be nil.
+// replace replaces old by fresh at an address. Either may be nil.
 func (c *replica) replace(address string, old, fresh *replicaRoom) {
 	if old != nil {
 		c.addToTotals(old, -1)
@@ -79,7 +79,7 @@ func (c *replica) replace(address string, old, fresh *replicaRoom) {
 	}
 }
 
-// addToTotals adds what a room adds to the totals, sign times.
+// addToTotals adds a room to the totals, multiplied by sign.
 func (c *replica) addToTotals(r *replicaRoom, sign int32) {
 	c.occupants += int(sign) * len(r.occupants)
 	if !r.hidden {
@@ -103,16 +103,16 @@ func (c *replica) unlinkChildren(address string, r *replicaRoom) {
 	}
 }
 
-// checkTotals compares the totals of c with those that were told.
+// checkTotals compares the totals of c with those in the batch.
 func (c *replica) checkTotals(b Batch) error {
 	if len(c.rooms) != b.Rooms || c.occupants != b.Occupants {
-		return fmt.Errorf("%w: %d rooms and %d occupants were told, %d and %d are known",
+		return fmt.Errorf("%w: Prosody reports %d rooms with %d occupants, the replica has %d with %d",
 			ErrTotals, b.Rooms, b.Occupants, len(c.rooms), c.occupants)
 	}
 	return nil
 }
 
-// room returns the room at an address, or nil. A nil replica has none.
+// room returns the room at an address, or nil. A nil replica has no rooms.
 func (c *replica) room(address string) *replicaRoom {
 	if c == nil {
 		return nil
@@ -120,19 +120,19 @@ func (c *replica) room(address string) *replicaRoom {
 	return c.rooms[address]
 }
 
-// replicaRoom is a room in a copy of a domain.
+// replicaRoom is a room in a replica.
 type replicaRoom struct {
 	jid            jid.JID
-	hidden         bool // one of Jicofo's health checks: counted in told totals, shown nowhere
+	hidden         bool // one of Jicofo's health checks: in the totals of batches, but never shown
 	facts          RoomFacts
-	focusDomain    string               // the domain of Jicofo's account, empty until Jicofo was seen; it stays when Jicofo leaves
-	occupants      map[string]*Occupant // by nick; what they point to never changes, so copies share it
+	focusDomain    string               // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
+	occupants      map[string]*Occupant // by nick; records never change, so replicas share them
 	tally          Tally
 	version        uint64 // the number of the last event
-	numbersVersion uint64 // the number of the last event that changed more than names and what people do
+	numbersVersion uint64 // the number of the last event that changed more than names and media
 }
 
-// newReplicaRoom returns an empty room that follows old, which may be nil.
+// newReplicaRoom returns a room without occupants that succeeds old, which may be nil.
 func newReplicaRoom(address string, old *replicaRoom) *replicaRoom {
 	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Occupant)}
 	r.hidden = HealthCheck(r.jid)
@@ -142,7 +142,7 @@ func newReplicaRoom(address string, old *replicaRoom) *replicaRoom {
 	return r
 }
 
-// unsafeJID returns the JID for an address of Prosody's, which PRECIS need not allow.
+// unsafeJID returns the JID for an address from Prosody, which PRECIS may reject.
 func unsafeJID(address string) jid.JID {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok {
@@ -165,19 +165,19 @@ func (r *replicaRoom) children() iter.Seq[string] {
 	}
 }
 
-// change is an Event that has no number yet.
+// change is an Event without a number.
 type change struct {
 	kind     EventKind
 	room     *replicaRoom
-	occupant *Occupant // nil where the room itself has changed
+	occupant *Occupant // nil if the room itself changed
 	tally    Tally     // afterwards
 
-	// uncounted is whether nothing has changed that is shown without names.
+	// namesOnly is whether readers without names see no change.
 	namesOnly bool
 }
 
-// update takes in what delta says besides New and Gone, and notes what it changes.
-// Records of twin, the same room in another copy or nil, are shared where they are equal.
+// update applies delta, apart from New and Gone, and emits the changes.
+// It shares equal records with twin, the same room in another replica, or nil.
 func (r *replicaRoom) update(delta *Delta, t Trust, twin *replicaRoom, emit func(change)) {
 	if delta.Facts != nil {
 		r.applyFacts(delta.Facts.clone(), twin, emit)
@@ -194,7 +194,7 @@ func (r *replicaRoom) update(delta *Delta, t Trust, twin *replicaRoom, emit func
 	t.Focus = r.focusDomain
 	for i := range delta.Present {
 		o := delta.Present[i]
-		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times are the same
+		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times compare equal with ==
 		o.Kind = Classify(&o, t)
 		if isBlank(o.Name) {
 			o.Name = ""
@@ -215,8 +215,8 @@ func (r *replicaRoom) update(delta *Delta, t Trust, twin *replicaRoom, emit func
 	}
 }
 
-// nextFocusDomain returns the domain of Jicofo's account as it is known after a delta.
-// Jicofo owns every room; a person who takes its name doesn't. On Jitsi's main domain Jicofo is among guests, and proves nothing.
+// nextFocusDomain returns the domain of Jicofo's account after a delta.
+// Jicofo owns every room, unlike a person who takes its name. On Jitsi's main domain, where guests have accounts too, it proves nothing.
 func (r *replicaRoom) nextFocusDomain(delta *Delta, t Trust, twin *replicaRoom) string {
 	for i := range delta.Present {
 		if o := &delta.Present[i]; t.isFocus(o) && o.Affiliation == "owner" {
@@ -233,7 +233,7 @@ func (r *replicaRoom) nextFocusDomain(delta *Delta, t Trust, twin *replicaRoom) 
 	return r.focusDomain
 }
 
-// reclassify notes the occupants whose kind changes now that Jicofo's domain is known, or is another one.
+// reclassify emits the occupants whose kind changes with Jicofo's domain.
 func (r *replicaRoom) reclassify(t Trust, emit func(change)) {
 	t.Focus = r.focusDomain
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
@@ -246,7 +246,7 @@ func (r *replicaRoom) reclassify(t Trust, emit func(change)) {
 	}
 }
 
-// diff notes what has happened to a room between two copies. Each is nil where there is no such room.
+// diff emits the changes of a room between two replicas. Each is nil if there is no such room.
 func diff(was, is *replicaRoom, emit func(change)) {
 	var before, after map[string]*Occupant
 	var tally Tally
@@ -279,7 +279,7 @@ func diff(was, is *replicaRoom, emit func(change)) {
 	}
 }
 
-// changedNicks returns, in order, the nicks of records that aren't the same in other, where what is there fits.
+// changedNicks returns, in order, the nicks of records that differ from those in other and whose counterpart there fits.
 func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool) (nicks []string) {
 	for nick, o := range records {
 		if there := other[nick]; there != o && fits(there) {
@@ -290,7 +290,7 @@ func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool
 	return nicks
 }
 
-// applyOccupant counts and notes what has happened to one occupant. Each record is nil where there is none.
+// applyOccupant counts and emits the change of one occupant. Each record is nil if there is none.
 func applyOccupant(r *replicaRoom, tally *Tally, was, is *Occupant, emit func(change)) {
 	if was == is || was != nil && is != nil && *was == *is {
 		return
@@ -312,7 +312,7 @@ func applyOccupant(r *replicaRoom, tally *Tally, was, is *Occupant, emit func(ch
 	}
 }
 
-// applyFacts takes in the facts of a room.
+// applyFacts applies the facts of a room.
 func (r *replicaRoom) applyFacts(facts RoomFacts, twin *replicaRoom, emit func(change)) {
 	was := r.facts
 	facts.CreatedAt = stableTime(facts.CreatedAt, facts.Stamp, was.CreatedAt, was.Stamp)
@@ -325,8 +325,8 @@ func (r *replicaRoom) applyFacts(facts RoomFacts, twin *replicaRoom, emit func(c
 	}
 }
 
-// stableTime returns a time by our clock, or the one that was shown before for the same time by Prosody's:
-// how the two clocks stand to each other may have changed since, or be measured otherwise.
+// stableTime returns at, a time by PPCH's clock, or the time shown before for the same stamp by Prosody's clock.
+// It keeps times stable when the measured difference of the clocks changes.
 func stableTime(at, stamp, was, wasStamp time.Time) time.Time {
 	if !stamp.IsZero() && stamp.Equal(wasStamp) {
 		return was
@@ -334,14 +334,14 @@ func stableTime(at, stamp, was, wasStamp time.Time) time.Time {
 	return at
 }
 
-// rejoined reports whether an occupant who joined at these times has left and come back.
-// A time that isn't known any more proves nothing: the module has been loaded anew.
+// rejoined reports whether an occupant with these joining times has left and rejoined.
+// A missing time proves nothing: the module forgets times when it is reloaded.
 func rejoined(was, is time.Time) bool {
 	return !is.Equal(was) && !is.IsZero()
 }
 
-// intern returns a record that shares no memory with the text that o was read from.
-// One allocation holds all its strings, besides those that most occupants have in common.
+// intern returns a record that shares no memory with the text that o was decoded from.
+// One allocation holds all its strings, except those that most occupants have in common.
 func intern(o Occupant) *Occupant {
 	o.Role = unique.Make(o.Role).Value()
 	o.Affiliation = unique.Make(o.Affiliation).Value()

@@ -10,53 +10,52 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Source is the way in which a fact was learnt.
+// Source is where the data of a room comes from.
 type Source string
 
-// The ways of knowing, best first.
+// The sources, best first.
 const (
-	SourceModule    Source = "module"    // told by the Lua module: exact and live
-	SourceDisco     Source = "disco"     // XEP-0045 §6.4: a raw number of occupants, focus included
+	SourceModule    Source = "module"    // the Lua module: exact and live
+	SourceDisco     Source = "disco"     // XEP-0045 §6.4: the number of all occupants, focus included
 	SourceExistence Source = "existence" // only whether the room exists
 )
 
-// Room is what is known of one room at one moment.
-// The receiver of a Room owns it, slices and maps included, but for what Occupants point to.
+// Room is a room at one moment.
+// The caller owns it, slices and maps included, but not the records that Occupants point to.
 type Room struct {
-	// JID is the bare JID of the room, also of one that doesn't exist.
+	// JID is the bare JID of the room, whether or not it exists.
 	JID jid.JID
 
 	// Exists is whether the MUC service has such a room.
-	// A room exists while anybody, be it only focus, is in it.
+	// A room exists while it has occupants, even if focus is the only one.
 	Exists bool
 
-	// Participants is the number of people if Exact is set,
-	// and the number of all occupants, which is at least that of people, otherwise.
+	// Participants is the number of people if Exact is set.
+	// Otherwise it is the number of all occupants, an upper bound.
 	Participants int
 
-	// Exact is whether Participants is the number of people and nothing else.
+	// Exact is whether Participants is exactly the number of people.
 	Exact bool
 
-	// Source is where this came from, AsOf when it was last known to be true.
+	// Source is where this comes from, AsOf when it was last confirmed.
 	Source Source
 	AsOf   time.Time
 
-	// Counts and Occupants are nil where the source can't know them.
-	// Occupants are nil in lists of rooms as well, and come in no order.
-	// What they point to is shared by all readers, and never changes: a Room that a slow reader keeps takes little memory.
+	// Counts and Occupants are nil if the source can't know them. Occupants are unordered.
+	// All readers share the records, which never change, so a Room in the hands of a slow reader takes little memory.
 	Counts    map[Kind]int
 	Occupants []*Occupant
 
-	// CreatedAt is zero where the source can't know it.
+	// CreatedAt is zero if the source can't know it.
 	CreatedAt time.Time
 
-	// What follows is known from SourceModule only.
+	// The following fields come from SourceModule only.
 
-	// Type is what the room's domain is for. Parent is the room to which a breakout or lobby room belongs, or zero.
+	// Type is the type of the room's domain. Parent is the room to which a breakout or lobby room belongs, or zero.
 	Type   RoomType
 	Parent jid.JID
 
-	// Tenant is the one of [tenant]room, or empty.
+	// Tenant is the tenant in [tenant]room, or empty.
 	Tenant string
 
 	Subject     string
@@ -64,20 +63,20 @@ type Room struct {
 	Password    bool // a password is needed to enter
 	MembersOnly bool
 
-	// Visitors is the number of visitors: on other servers as focus counts them, or on a visitor node those in the room.
-	// It is nil where it isn't known, as before focus has said anything. What it points to never changes.
+	// Visitors is the number of visitors: on other servers as focus reports them, or in the room on a visitor node.
+	// It is nil if unknown, for instance until focus reports it. The number that it points to never changes.
 	Visitors *int
 
-	// Lobby is where people wait to be let in, nil if there is none. Breakouts are in the order of Prosody.
-	// Who is in one of these isn't in the room, and has a number there.
+	// Lobby is the room where people wait to be admitted, or nil. Breakouts are in Prosody's order.
+	// Their occupants don't count in this room.
 	Lobby     *RoomRef
 	Breakouts []RoomRef
 
-	// Version is the Seq of the last [Event] that this includes: earlier ones are old news.
+	// Version is the Seq of the last [Event] that this includes.
 	Version uint64
 
-	// State is the same for as long as all of this is, AsOf aside.
-	// Numbers is the same for as long as all that is shown without names is: neither a new name nor a hand raised changes it.
+	// State changes with everything in this Room but AsOf.
+	// Numbers changes only with what readers without names see, so not with a new name or a raised hand.
 	State, Numbers State
 }
 
@@ -93,17 +92,17 @@ func (r Room) Clone() Room {
 	return r
 }
 
-// RoomType is what the rooms of a MUC domain are for.
+// RoomType is the type of the rooms of a MUC domain.
 type RoomType string
 
-// The types of rooms that Jitsi has a MUC domain for each.
+// The types of rooms. Jitsi has a MUC domain for each.
 const (
 	RoomMain     RoomType = "main"
 	RoomBreakout RoomType = "breakout"
 	RoomLobby    RoomType = "lobby"
 )
 
-// roomType returns what the rooms of the i-th watched domain are for. The first is always the main one.
+// roomType returns the type of rooms on the i-th watched domain. The first is always the main one.
 func roomType(i int, domain string) RoomType {
 	first, _, _ := strings.Cut(domain, ".")
 	if t := RoomType(first); i > 0 && (t == RoomBreakout || t == RoomLobby) {
@@ -112,18 +111,18 @@ func roomType(i int, domain string) RoomType {
 	return RoomMain
 }
 
-// RoomRef is a room as another one tells of it.
+// RoomRef is a lobby or breakout room as its main room shows it.
 type RoomRef struct {
 	JID  jid.JID
 	Name string // of a breakout room; hostile text like every name
 
-	// Known is whether the room could be read itself. If not, what follows means nothing.
+	// Known is whether the room itself could be read. If not, the following fields are meaningless.
 	Known        bool
 	Exists       bool
 	Participants int
 }
 
-// HealthCheck reports whether room is one that Jicofo makes for a moment to see whether Prosody works.
+// HealthCheck reports whether room is one that Jicofo creates briefly to check Prosody.
 // It is never a meeting (jitsi-meet resources/prosody-plugins/util.lib.lua, is_healthcheck_room).
 func HealthCheck(room jid.JID) bool {
 	return strings.HasPrefix(room.Localpart(), "__jicofo-health-check")
@@ -131,10 +130,10 @@ func HealthCheck(room jid.JID) bool {
 
 // Room returns a room, which need not exist.
 //
-// A replica answers while it was confirmed within MaxStaleness, even if the connection to Prosody was lost meanwhile:
-// the AsOf of the room says how old it is. Otherwise the error is an [UnknownError], or [ErrNotWatched].
-// Where nothing is wrong but that the domain has no Lua module it is also [ErrNoModule]: Prosody can be asked about single rooms.
-// A room that isn't there is an error as well where Prosody may have rooms that it couldn't look at (ReasonStorage).
+// It reads the replica if that was confirmed within MaxStaleness, even if the connection to Prosody was lost since:
+// AsOf shows the age. Otherwise the error is an [UnknownError], or [ErrNotWatched].
+// It is also [ErrNoModule] if the only problem is the missing Lua module: the caller can then ask Prosody about single rooms.
+// A room that isn't in the replica is an error, too, if Prosody couldn't read all rooms (ReasonStorage).
 func (d *Directory) Room(room jid.JID) (Room, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -194,8 +193,8 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 	return view
 }
 
-// visitors returns the number of visitors of a room. On a visitor node they are those in it,
-// while focus would tell the number on all nodes, some seconds late.
+// visitors returns the number of visitors of a room. On a visitor node it counts those in the room,
+// because focus would report the number on all nodes, some seconds late.
 func (c *replica) visitors(f RoomFacts, t Tally) *int {
 	if c.visitorNode {
 		return new(t.Of(KindVisitor))
@@ -203,7 +202,7 @@ func (c *replica) visitors(f RoomFacts, t Tally) *int {
 	return f.Visitors
 }
 
-// relatedRooms yields the rooms that r shows as they are, and whether each is its lobby. The caller holds mu.
+// relatedRooms yields the lobby and breakout rooms of r, and whether each is the lobby. The caller holds mu.
 func (d *Directory) relatedRooms(m *mucDomain, r *replicaRoom, now time.Time) iter.Seq2[RoomRef, bool] {
 	return func(yield func(RoomRef, bool) bool) {
 		if ref, ok := d.lobbyOf(m, r, now); ok && !yield(ref, true) {
@@ -247,8 +246,8 @@ func parentJID(address string) jid.JID {
 	return unsafeJID(address)
 }
 
-// lobbyOf returns the lobby room that Prosody names, or else the one that Jitsi would make:
-// the same node on the lobby domain (mod_muc_lobby_rooms).
+// lobbyOf returns the lobby room that Prosody names, or else the room with the same node on the lobby domain,
+// where Jitsi creates lobbies (mod_muc_lobby_rooms).
 func (d *Directory) lobbyOf(m *mucDomain, r *replicaRoom, now time.Time) (RoomRef, bool) {
 	if r.facts.Lobby != "" {
 		return d.roomRef(r.facts.Lobby, now), true
@@ -264,7 +263,7 @@ func (d *Directory) lobbyOf(m *mucDomain, r *replicaRoom, now time.Time) (RoomRe
 	return RoomRef{}, false
 }
 
-// roomRef returns the room at an address, as another one shows it: not known where it couldn't be read itself.
+// roomRef returns the room at an address as another room shows it. It is not Known if it can't be read.
 func (d *Directory) roomRef(address string, now time.Time) RoomRef {
 	ref := RoomRef{JID: unsafeJID(address)}
 	m := d.domain(ref.JID.Domainpart())

@@ -10,24 +10,24 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Snapshot is all that a Directory knows at one moment.
-// It never changes, and is safe for concurrent use.
+// Snapshot is the state of a Directory at one moment.
+// It never changes and is safe for concurrent use.
 type Snapshot struct {
-	// Seq is that of the last [Event] which this includes.
+	// Seq is the Seq of the last [Event] that this includes.
 	Seq uint64
 
 	domains []DomainSnapshot
-	rooms   []*pinnedRoom // in the order of their addresses
+	rooms   []*pinnedRoom // ordered by address
 }
 
-// DomainSnapshot is how well a watched MUC domain is known.
+// DomainSnapshot is a watched MUC domain in a Snapshot.
 type DomainSnapshot struct {
 	JID   jid.JID
-	Known bool      // whether no room is missing
-	AsOf  time.Time // zero where nothing is known
+	Known bool      // whether all its rooms are known
+	AsOf  time.Time // zero without a replica
 }
 
-// RoomSnapshot is a room as it was. Occupants are shared by all readers, and never change.
+// RoomSnapshot is a room in a Snapshot. All readers share Occupants, which never change.
 type RoomSnapshot struct {
 	JID       jid.JID
 	Type      RoomType
@@ -35,10 +35,10 @@ type RoomSnapshot struct {
 	Parent    jid.JID // as in Room
 	Facts     RoomFacts
 	Tally     Tally
-	Occupants []*Occupant // in the order of their nicks
+	Occupants []*Occupant // ordered by nick
 }
 
-// pinnedRoom is a room whose parts are those of the Directory, none of which is ever changed in place.
+// pinnedRoom is a room that shares its parts with the Directory, which never changes them in place.
 type pinnedRoom struct {
 	address, parent string
 	jid             jid.JID
@@ -49,9 +49,9 @@ type pinnedRoom struct {
 	occupants       []*Occupant
 }
 
-// Snapshot returns all rooms as they are now. Those of a replica that is too old for a read are among them:
-// the events that follow build on them, and the status of the domain says that it isn't live.
-// Sorting is left to its readers, so that nobody has to wait for that.
+// Snapshot returns all rooms at present, including those of replicas that are too old for reads:
+// the events that follow build on them, and the status of the domain shows that it isn't live.
+// It sorts occupants only when they are read, to hold the lock briefly.
 func (d *Directory) Snapshot() *Snapshot {
 	s := d.pinRooms()
 	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int { return strings.Compare(a.address, b.address) })
@@ -77,7 +77,7 @@ func (d *Directory) pinRooms() *Snapshot {
 	return s
 }
 
-// SnapshotOf returns what is known now of one room, which need not exist, and of its domain.
+// SnapshotOf returns one room, which need not exist, and its domain.
 func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -95,7 +95,7 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	return s
 }
 
-// pinRoom keeps a room as it is. The caller holds mu.
+// pinRoom captures a room at present. The caller holds mu.
 func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinnedRoom {
 	p := &pinnedRoom{address: address, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, tally: r.tally}
 	p.facts.Visitors = m.replica.visitors(r.facts, r.tally)
@@ -106,10 +106,10 @@ func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinne
 	return p
 }
 
-// Domains returns the domains that this tells of, main one first.
+// Domains returns the domains in s, the main one first.
 func (s *Snapshot) Domains() []DomainSnapshot { return slices.Clone(s.domains) }
 
-// Rooms yields the rooms in the order of their addresses, but for so many at the beginning.
+// Rooms yields the rooms ordered by address, without the first after of them.
 func (s *Snapshot) Rooms(after int) iter.Seq[RoomSnapshot] {
 	return func(yield func(RoomSnapshot) bool) {
 		for _, p := range s.rooms[min(after, len(s.rooms)):] {

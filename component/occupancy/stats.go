@@ -8,12 +8,12 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Totals is who is in all the rooms of a domain at one moment.
+// Totals are the numbers of rooms and occupants of a domain at one moment.
 type Totals struct {
 	JID  jid.JID
 	Type RoomType
 
-	// AsOf is when this was last known to be true.
+	// AsOf is when this was last confirmed.
 	AsOf time.Time
 
 	Rooms int
@@ -23,15 +23,14 @@ type Totals struct {
 	moves joinsAndLeaves
 }
 
-// Joins returns how many occupants of kind k have joined rooms of the domain since the Directory was made.
-// Occupants who were there when the domain was loaded first haven't joined. A change that came late counts once it is there.
+// Joins returns how many occupants of kind k have joined rooms of the domain since the Directory was created.
+// Occupants in the first snapshot don't count. Changes count when they arrive, even late.
 func (t Totals) Joins(k Kind) uint64 { return countOf(t.moves.joins, k) }
 
-// Leaves is like Joins for those who left.
+// Leaves is like Joins, for occupants who left.
 func (t Totals) Leaves(k Kind) uint64 { return countOf(t.moves.leaves, k) }
 
-// Totals returns the totals of domain. Its errors are those of [Directory.Room], but it is no question that somebody waits for:
-// it hurries no connection.
+// Totals returns the totals of domain, with the errors of [Directory.Room]. No client waits for it, so it doesn't signal [Directory.Unanswered].
 func (d *Directory) Totals(domain jid.JID) (Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -45,10 +44,9 @@ func (d *Directory) Totals(domain jid.JID) (Totals, error) {
 	return m.totals(), nil
 }
 
-// LiveTotals returns the totals of all watched domains, main one first.
+// LiveTotals returns the present totals of all watched domains, the main one first.
 //
-// It is of this moment: each domain has to be live, its replica confirmed on the present connection.
-// What [Directory.Totals] may still return with its age is an error here.
+// Unlike [Directory.Totals] it returns an error unless each domain is live, its replica confirmed on the present connection.
 func (d *Directory) LiveTotals() ([]Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -70,19 +68,19 @@ func (m *mucDomain) totals() Totals {
 	}
 }
 
-// Survey is the totals of a domain, and how they are spread.
+// Survey is the totals of a domain and their distribution.
 type Survey struct {
 	Totals
 
-	// Sizes is how many rooms have how many people in them.
+	// Sizes maps a number of people to the number of rooms with so many.
 	Sizes map[int]int
 
-	// Largest is the room with the most people in it, the first by address if there are several; zero if there are no rooms.
+	// Largest is the room with the most people, the first by address among equals; zero without rooms.
 	Largest Glance
 }
 
-// Survey goes through all rooms of a watched domain, or of all if that is empty, main one first.
-// Its errors are those of [Directory.Rooms].
+// Survey returns the distribution of a watched domain, or of all if domain is empty, the main one first.
+// It visits every room. Its errors are those of [Directory.Rooms].
 func (d *Directory) Survey(domain string) ([]Survey, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -114,14 +112,14 @@ func (d *Directory) Survey(domain string) ([]Survey, error) {
 	return surveys, nil
 }
 
-// sizeBounds are the sizes up to which rooms are told apart, finest where most meetings are.
+// sizeBounds are the upper bounds of the size classes, finest where most meetings are.
 var sizeBounds = [...]int{0, 1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500}
 
-// Sizes is how many rooms there are of which size, which is the number of people in a room.
-// It is kept as rooms change, since to walk through all of them would hold up the changes. Like a Tally it is a value.
+// Sizes counts rooms by size class, the size of a room being its number of people.
+// It is updated with each change, because visiting all rooms would delay the changes. Like a Tally it is a value.
 type Sizes [len(sizeBounds) + 1]int32
 
-// AtMost yields sizes in growing order, and to each how many rooms are at most that large.
+// AtMost yields the bounds in ascending order, each with the number of rooms of at most that size.
 func (s Sizes) AtMost() iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		n := 0
@@ -134,16 +132,16 @@ func (s Sizes) AtMost() iter.Seq2[int, int] {
 	}
 }
 
-// add counts n rooms of a size more.
+// add adds n rooms of a size.
 func (s *Sizes) add(people int, n int32) {
 	i, _ := slices.BinarySearch(sizeBounds[:], people)
 	s[i] += n
 }
 
-// joinsAndLeaves counts who has joined and left the rooms of a domain, by kind in the order of kinds.
+// joinsAndLeaves counts the occupants who joined and left rooms of a domain, by kind in the order of kinds.
 type joinsAndLeaves struct{ joins, leaves [len(kinds)]uint64 }
 
-// count takes in a change. The caller holds the mu of the Directory.
+// count counts a change. The caller holds the mu of the Directory.
 func (m *joinsAndLeaves) count(c change) {
 	counts := &m.joins
 	switch c.kind {

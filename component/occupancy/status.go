@@ -8,76 +8,75 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// A Directory knows two measures of how current the replica of a domain is.
+// A Directory has two limits for the age of a replica.
 const (
-	// defaultMaxStaleness bounds a read: a replica may answer for so long after it was last confirmed,
-	// even if the connection to Prosody was lost meanwhile, because the answer carries its age.
+	// defaultMaxStaleness limits reads: a replica may answer for so long after its last confirmation,
+	// even if the connection to Prosody was lost since, because the answer carries its age.
 	defaultMaxStaleness = 30 * time.Second
 
-	// liveFor bounds a stream, which shows changes as they happen: its domain counts as live only if the replica was confirmed
-	// on the present connection and not longer ago than this. The Lua module sends something every 10 s at least.
+	// liveFor limits streams, which show changes as they happen: a domain is live only if its replica was confirmed
+	// on the present connection and within this time. The Lua module sends a batch at least every 10 s.
 	liveFor = 15 * time.Second
 )
 
-// Mode is what Prosody can be asked about the rooms of a MUC domain.
+// Mode is what Prosody reveals about the rooms of a MUC domain.
 type Mode string
 
 // The modes of a MUC domain.
 const (
-	// ModeUndecided is the mode of a MUC domain without the Lua module
-	// that has not yet been asked about a room which exists:
-	// only then does Prosody show whether it tells numbers to non-occupants.
+	// ModeUndecided is the mode of a MUC domain without the Lua module until the first query for an existing room:
+	// only its answer shows whether Prosody reveals numbers to non-occupants.
 	ModeUndecided Mode = "undecided"
 	ModeModule    Mode = "module"
 	ModeDisco     Mode = "disco"
 	ModeExistence Mode = "existence"
 )
 
-// Status is how a MUC domain can be followed or asked at present, as its owner reports it with [Directory.SetStatus].
-// The zero Status says that no connection has been tried yet.
+// Status is whether PPCH can follow or query a MUC domain at present. The owner of the connection reports it with [Directory.SetStatus].
+// The zero Status means that no connection has been tried yet.
 type Status struct {
-	// Connected is whether there is a connection to Prosody,
-	// Since when it was established or, while there is none, when it was lost.
+	// Connected is whether there is a connection to Prosody.
+	// Since is when it was established or, without one, when it was lost.
 	Connected bool
 	Since     time.Time
 
-	// Mode means nothing while Problem is set.
+	// Mode is meaningless while Problem is set.
 	Mode Mode
 
-	// Problem is why the domain can't be followed or asked; nil if it can.
+	// Problem is why PPCH can't follow or query the domain, or nil.
 	Problem *UnknownError
 
-	// RetryAt is when the owner tries again. It replaces the RetryAfter of Problem unless it is zero.
+	// RetryAt is when the owner retries. Unless zero, it replaces the RetryAfter of Problem.
 	RetryAt time.Time
 }
 
-// Domain is a watched MUC domain at one moment. Its problems are nil where there are none.
+// Domain is a watched MUC domain at one moment. A problem is nil if there is none.
 type Domain struct {
 	JID  jid.JID
 	Type RoomType
 
-	// Connected, Since and Mode are those of its [Status].
+	// Connected, Since and Mode are as in [Status].
 	Connected bool
 	Since     time.Time
 	Mode      Mode
 
-	// AsOf is when the replica of its rooms was last confirmed; zero without a replica.
-	// Rooms is how many rooms are in it.
+	// AsOf is when its replica was last confirmed; zero without a replica.
+	// Rooms is the number of rooms in the replica.
 	AsOf  time.Time
 	Rooms int
 
-	// Problem is why questions about its rooms can't be answered by Prosody:
-	// there is no connection, no such MUC service, or the module's rooms are loading, too old or incomplete.
+	// Problem is why Prosody can't answer queries about its rooms:
+	// there is no connection, no such MUC service, or the replica is loading, too old or incomplete.
 	Problem *UnknownError
 
-	// ReadProblem is the error of reads of all its rooms, and of a room that isn't there: see [Directory.Room].
+	// ReadProblem is the error of reading all its rooms, or a room that isn't in the replica; see [Directory.Room].
 	ReadProblem *UnknownError
 
-	// EventProblem is why its events don't come as they happen; nil while it is live.
+	// EventProblem is why its events don't arrive as they happen; nil while it is live.
 	EventProblem *UnknownError
 }
 
-// CountProblem returns why people in its rooms can't be counted, nil if they can or if that hasn't shown yet.
+// CountProblem returns why PPCH can't count people in its rooms; nil if it can, or if that isn't clear yet.
 func (d Domain) CountProblem() *UnknownError {
 	if d.Problem == nil && d.Mode == ModeExistence {
 		return ProblemHidden.About(d.JID).Err(nil)
@@ -85,14 +84,14 @@ func (d Domain) CountProblem() *UnknownError {
 	return d.Problem
 }
 
-// statusSummary is what makes a change of a Domain an event.
+// statusSummary is the part of a Domain whose change is an event.
 type statusSummary struct {
 	connected            bool
 	mode                 Mode
 	problem, read, event Reason
 }
 
-// SetStatus takes in how a domain can be followed or asked from now on.
+// SetStatus replaces the status of a domain.
 func (d *Directory) SetStatus(domain jid.JID, s Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,7 +101,7 @@ func (d *Directory) SetStatus(domain jid.JID, s Status) {
 	}
 }
 
-// Domains returns the watched MUC domains, main one first.
+// Domains returns the watched MUC domains, the main one first.
 func (d *Directory) Domains() []Domain {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -125,8 +124,8 @@ func (d *Directory) Domain(domain jid.JID) (Domain, error) {
 	return d.domainAt(m, time.Now()), nil
 }
 
-// Run publishes the changes of status that come with age alone, until ctx ends; then it returns nil.
-// Reads don't depend on it: they look at the clock themselves.
+// Run publishes status changes that result from age alone. It returns nil when ctx ends.
+// Reads don't depend on it: they check the clock themselves.
 func (d *Directory) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -141,7 +140,7 @@ func (d *Directory) Run(ctx context.Context) error {
 	}
 }
 
-// expire publishes what has changed by age, and returns how long nothing else can.
+// expire publishes status changes by age and returns the time until the next one is possible.
 func (d *Directory) expire(now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -160,11 +159,11 @@ func (d *Directory) expire(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// Unanswered receives after reads for which a connection to Prosody was missing, so that its owner may hurry.
-// Only one receiver gets each signal.
+// Unanswered receives a signal after a read failed without a connection to Prosody, so that the owner can reconnect sooner.
+// Each signal goes to one receiver.
 func (d *Directory) Unanswered() <-chan struct{} { return d.unanswered }
 
-// publishStatus publishes how w is, if that has changed. The caller holds mu.
+// publishStatus publishes the status of m if it has changed. The caller holds mu.
 func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 	s := statusSummary{m.status.Connected, m.status.Mode, d.reason(m, now), d.readReason(m, now), d.eventReason(m, now)}
 	if s == m.published {
@@ -182,7 +181,7 @@ func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 	d.publish(Event{Kind: EventStatus, Room: domain.JID, Type: m.typ, Domain: &domain, At: now})
 }
 
-// domainAt returns how w is. The caller holds mu.
+// domainAt returns m at a time. The caller holds mu.
 func (d *Directory) domainAt(m *mucDomain, now time.Time) Domain {
 	rooms := 0
 	if m.replica != nil {
@@ -196,12 +195,12 @@ func (d *Directory) domainAt(m *mucDomain, now time.Time) Domain {
 	}
 }
 
-// readable reports whether the replica of w may answer: it was confirmed within MaxStaleness, be it on an earlier connection.
+// readable reports whether the replica of m may answer: it was confirmed within MaxStaleness, on any connection.
 func (d *Directory) readable(m *mucDomain, now time.Time) bool {
 	return m.replica != nil && now.Sub(m.asOf) <= d.MaxStaleness
 }
 
-// reason returns why Prosody can't answer questions about rooms of w, or nothing.
+// reason returns why Prosody can't answer queries about rooms of m, or an empty string.
 func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 	switch s := &m.status; {
 	case s.Problem != nil:
@@ -218,7 +217,7 @@ func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 	return ""
 }
 
-// readReason returns why all rooms of w can't be read, or nothing.
+// readReason returns why reading all rooms of m fails, or an empty string.
 func (d *Directory) readReason(m *mucDomain, now time.Time) Reason {
 	if d.readable(m, now) && !m.replica.incomplete {
 		return ""
@@ -229,7 +228,7 @@ func (d *Directory) readReason(m *mucDomain, now time.Time) Reason {
 	return ReasonModuleMissing
 }
 
-// eventReason returns why events of w don't come as they happen, or nothing.
+// eventReason returns why events of m don't arrive as they happen, or an empty string.
 func (d *Directory) eventReason(m *mucDomain, now time.Time) Reason {
 	if r := d.reason(m, now); r != "" {
 		return r
@@ -243,7 +242,7 @@ func (d *Directory) eventReason(m *mucDomain, now time.Time) Reason {
 	return ""
 }
 
-// problem returns the error for a reason of w, nil for none.
+// problem returns the error for a reason of m, nil for an empty one.
 func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnknownError {
 	switch s := &m.status; {
 	case r == "":
@@ -265,7 +264,7 @@ func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnknownError
 	return ProblemSyncing.About(m.jid).Err(nil)
 }
 
-// readProblem returns the error of reads of w, nil for none.
+// readProblem returns the error for reads of m, or nil.
 func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnknownError {
 	switch {
 	case d.readReason(m, now) == "":
@@ -276,7 +275,7 @@ func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnknownError {
 	return d.problem(m, now, d.reason(m, now))
 }
 
-// eventProblem returns the error for events of w, nil while they come as they happen.
+// eventProblem returns the error for events of m, nil while m is live.
 func (d *Directory) eventProblem(m *mucDomain, now time.Time) *UnknownError {
 	r := d.eventReason(m, now)
 	if r == ReasonModuleMissing && d.reason(m, now) == "" {
@@ -285,8 +284,8 @@ func (d *Directory) eventProblem(m *mucDomain, now time.Time) *UnknownError {
 	return d.problem(m, now, r)
 }
 
-// readError returns why r, a room of w, or all rooms if that is nil, can't be read.
-// It is for reads that a client waits for: it signals where a connection is missing.
+// readError returns the error for reading r, a room of m, or all rooms if r is nil.
+// It is for reads that a client waits for: it signals Unanswered if there is no connection.
 func (d *Directory) readError(m *mucDomain, r *replicaRoom, now time.Time) error {
 	if r != nil && d.readable(m, now) {
 		return nil
@@ -304,7 +303,7 @@ func (d *Directory) readError(m *mucDomain, r *replicaRoom, now time.Time) error
 	return p
 }
 
-// selectDomains returns the watched domains that a read is about, or ErrNotWatched if that is none.
+// selectDomains returns the watched domains that match, or ErrNotWatched if none does.
 func (d *Directory) selectDomains(domain string, typ RoomType) ([]*mucDomain, error) {
 	if domain == "" && typ == "" && len(d.domains) > 0 {
 		return d.domains, nil
@@ -318,75 +317,75 @@ func (d *Directory) selectDomains(domain string, typ RoomType) ([]*mucDomain, er
 	return selected, nil
 }
 
-// Wiring is how the service hangs together with Prosody at one moment, for whoever has to mend it. The caller owns it.
+// Wiring is the state of the connection to Prosody and its domains at one moment, for diagnosis. The caller owns it.
 type Wiring struct {
-	// Component is our own JID, Prosody the host:port that it is connected to.
+	// Component is PPCH's own JID, Prosody the host:port that it connects to.
 	Component jid.JID
 	Prosody   string
 
-	// LastAnswer is when Prosody last answered a question, or zero.
+	// LastAnswer is when Prosody last answered a query, or zero.
 	LastAnswer time.Time
 
-	// Domains are the watched MUC domains, main one first.
+	// Domains are the watched MUC domains, the main one first.
 	Domains []DomainWiring
 
 	// Admins are the entries of the list of admins.
 	Admins []AdminWiring
 
-	// Refused counts stanzas of admins that came faster than they could be answered.
+	// Refused counts stanzas of admins that arrived faster than PPCH could answer.
 	Refused uint64
 }
 
-// DomainWiring is how one watched MUC domain is known.
+// DomainWiring is the state of one watched MUC domain.
 type DomainWiring struct {
 	Domain
 
-	// Resyncs is how often its copy had to be made anew.
+	// Resyncs counts the resyncs of its replica.
 	Resyncs uint64
 
-	// Sync is what is known of the subscription to the Lua module, nil while there is none.
+	// Sync is the subscription to the Lua module, or nil.
 	Sync *Sync
 }
 
 // Sync is the state of a subscription to the Lua module.
 type Sync struct {
-	// Version is that of the module.
+	// Version is the module's version.
 	Version string
 
 	// Epoch names the subscription and Seq counts its batches.
 	Epoch string
 	Seq   uint64
 
-	// Heartbeat is how often the module speaks at least, LastBatch when it last did by our clock.
+	// Heartbeat is the longest time between batches, LastBatch when the last one arrived by PPCH's clock.
 	Heartbeat time.Duration
 	LastBatch time.Time
 
-	// Lag is how long before LastBatch what it told was known to be true: the time that it took to come.
+	// Lag is how long the last batch took to arrive.
 	Lag time.Duration
 
-	// Ahead is by how much Prosody's clock was ahead of ours, at least, when the subscription began; below zero it was behind.
-	// Nil where the module doesn't tell.
+	// Ahead is by how much, at least, Prosody's clock was ahead of PPCH's when the subscription began; negative if it was behind.
+	// It is nil if the module doesn't report it.
 	Ahead *time.Duration
 
-	// RoomCache is how many rooms of the domain Prosody keeps in memory (muc_room_cache_size), zero where the module doesn't say.
-	// With more in use it swaps rooms out and in.
+	// RoomCache is how many rooms of the domain Prosody keeps in memory (muc_room_cache_size), zero if the module doesn't report it.
+	// Prosody swaps further rooms out and in.
 	RoomCache int
 }
 
-// Service is a MUC service that Prosody shows.
+// Service is a MUC service that PPCH discovered on Prosody.
 type Service struct {
 	JID jid.JID
 
-	// Protocols are the namespaces of the Lua module there, whatever their version; empty where it isn't loaded.
+	// Protocols are the namespaces of the Lua module there, of any version; empty if it isn't loaded.
 	Protocols []string
 }
 
-// AdminWiring is one entry of the list of admins.
+// AdminWiring is an entry of the list of admins.
 type AdminWiring struct {
-	// JID is a bare JID, or a domain all of whose accounts are meant.
+	// JID is a bare JID, or a domain for all its accounts.
 	JID jid.JID
 
-	// Local is whether Prosody has shown the domain to be a host of its own where people log in.
-	// Otherwise the entry counts for nobody.
+	// Local is whether Prosody has proven that the domain is one of its own hosts where people log in.
+	// Otherwise the entry has no effect.
 	Local bool
 }
