@@ -46,7 +46,7 @@ func TestTheDashboardIsServedWithoutAKeyAndLoadsOnlyItsFiles(t *testing.T) {
 
 func TestEveryFileOfTheDashboardIsServedAsWhatItIs(t *testing.T) {
 	s := start(t)
-	files, err := os.ReadDir("dashboard")
+	files, err := os.ReadDir("web/dashboard")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestEveryFileOfTheDashboardIsServedAsWhatItIs(t *testing.T) {
 	elsewhere := regexp.MustCompile(`https?://[^\s"'()]+`)
 	weight := 0
 	for _, file := range files {
-		data, err := os.ReadFile("dashboard/" + file.Name())
+		data, err := os.ReadFile("web/dashboard/" + file.Name())
 		if err != nil {
 			t.Fatal(err)
 		}

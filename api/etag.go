@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/web"
 	"ppch/component/occupancy"
 )
 
@@ -52,7 +53,7 @@ func newValidators(e etag, asOf time.Time) validators {
 // hold reports whether the client has what these are of.
 func (v validators) hold(r *http.Request) bool {
 	header := r.Header.Get("If-None-Match")
-	return header != "" && matches(header, v.tag)
+	return header != "" && web.MatchesETag(header, v.tag)
 }
 
 // writeUnchanged answers that what the client has still holds.

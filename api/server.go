@@ -20,6 +20,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
+	"ppch/api/web"
 	"ppch/component/occupancy"
 )
 
@@ -140,8 +141,8 @@ type Server struct {
 	origins   []string
 	hosts     Hosts
 	log       *slog.Logger
-	docs      docsFiles
-	dashboard map[string]asset // by name
+	docs      web.Docs
+	dashboard map[string]web.Asset // by name
 	encoder   *encoder
 	unread    *budget
 	turns     turns
@@ -180,11 +181,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Directory == nil || len(cfg.Directory.Domains()) == 0 {
 		return nil, errors.New("api: no directory, or one that watches no MUC domain")
 	}
-	docs, err := loadDocs()
+	docs, err := web.LoadDocs()
 	if err != nil {
 		return nil, err
 	}
-	dashboard, err := loadDashboard()
+	dashboard, err := web.LoadDashboard()
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// dashboard is the page at /dashboard/ in a tab; api/dashboard defines the names of its parts.
+// dashboard is the page at /dashboard/ in a tab; api/web/dashboard defines the names of its parts.
 type dashboard struct{ *tab }
 
 // openDashboard opens the page, which asks for a key.

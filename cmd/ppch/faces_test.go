@@ -250,7 +250,7 @@ func (f faces) form() (rows [][2]string) {
 func (f faces) dashboard(names ...string) map[string]string {
 	f.t.Helper()
 	dir := f.t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../../api/dashboard")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("../../api/web/dashboard")); err != nil {
 		f.t.Fatal(err)
 	}
 	script := `import {roomTitle} from "./format.js"; import {readFileSync, writeSync} from "node:fs";

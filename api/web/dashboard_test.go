@@ -1,4 +1,4 @@
-package api_test
+package web_test
 
 import (
 	"os"
@@ -9,9 +9,9 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// What the dashboard makes of events is right whatever happens. Its modules are tested by Node.js, which takes them for
-// modules in a folder that says so.
-func TestTheDashboardMakesOfEventsWhatTheyTell(t *testing.T) {
+// The dashboard stays right through any sequence of events. Node.js tests its modules, which it reads as
+// modules in a folder whose package.json says so.
+func TestDashboard_FollowsEvents(t *testing.T) {
 	t.Parallel()
 	node := prosodytest.Installed(t, "node")
 	dir := t.TempDir()

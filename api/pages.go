@@ -1,0 +1,76 @@
+package api
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"sigs.k8s.io/yaml"
+
+	"ppch/api/web"
+)
+
+//go:embed openapi.yaml
+var openapiYAML []byte
+
+// loadDocument returns the contract as JSON. The conversion takes longer than the rest of the service's start,
+// so it is left to the first request.
+var loadDocument = sync.OnceValues(func() (web.Asset, error) {
+	document, err := yaml.YAMLToJSON(openapiYAML)
+	if err != nil {
+		return web.Asset{}, fmt.Errorf("api: openapi.yaml: %w", err)
+	}
+	return web.NewAsset("openapi.json", document), nil
+})
+
+// getDocument handles "GET /openapi.json".
+func (s *Server) getDocument(w http.ResponseWriter, r *http.Request) error {
+	document, err := loadDocument()
+	if err != nil {
+		return err
+	}
+	return document.Write(w, r)
+}
+
+// getDocs handles "GET /docs" and "GET /docs/".
+func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
+	if strings.HasSuffix(r.URL.Path, "/") {
+		return s.docs.PageBelow.Write(w, r)
+	}
+	return s.docs.Page.Write(w, r)
+}
+
+// getDocsAsset handles "GET /docs/{asset}".
+func (s *Server) getDocsAsset(w http.ResponseWriter, r *http.Request) error {
+	return writeAsset(w, r, s.docs.Files, exchangeOf(w).asset)
+}
+
+// redirectToDashboard handles "GET /dashboard".
+// The page loads its files from one folder below. The location is relative, because a proxy may serve us below a path of its own;
+// [http.Redirect] would make it absolute.
+func (s *Server) redirectToDashboard(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Location", "dashboard/")
+	w.WriteHeader(http.StatusPermanentRedirect)
+	return nil
+}
+
+// getDashboard handles "GET /dashboard/".
+// It needs no key, since the page itself holds no data: it reads them with the key of the person in front of it.
+func (s *Server) getDashboard(w http.ResponseWriter, r *http.Request) error {
+	return writeAsset(w, r, s.dashboard, "index.html")
+}
+
+// getDashboardAsset handles "GET /dashboard/{asset}".
+func (s *Server) getDashboardAsset(w http.ResponseWriter, r *http.Request) error {
+	return writeAsset(w, r, s.dashboard, exchangeOf(w).asset)
+}
+
+func writeAsset(w http.ResponseWriter, r *http.Request, files map[string]web.Asset, name string) error {
+	file, ok := files[name]
+	if !ok {
+		return notFound(w, r)
+	}
+	return file.Write(w, r)
+}

@@ -1,0 +1,2 @@
+// Package web holds the pages that the service serves to browsers: the dashboard and the documentation.
+package web
