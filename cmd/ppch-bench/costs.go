@@ -37,13 +37,6 @@ var (
 	costSubscribers = []int{1, 0, 2}
 )
 
-var trafficNames = map[string]string{
-	"rooms":    "joins and leaves in rooms that come and go",
-	"standing": "joins and leaves in rooms that stay",
-	"presence": "changes of hand and microphone",
-	"renames":  "changes of nick",
-}
-
 func (c cell) name(versions []string) string {
 	rate := "saturation"
 	if c.rate > 0 {
@@ -248,7 +241,7 @@ func newCostWorld(t *trial, c cell) *costWorld {
 		if c.standing > 0 {
 			t.check(srv.PopulateDomain(t.ctx, domain, c.standing, 10))
 		}
-		s := &costSide{domain: domain, traffic: c.traffic, random: rand.New(rand.NewPCG(1, 2)), rooms: 600, least: 150}
+		s := &costSide{domain: domain, traffic: c.traffic, random: rand.New(rand.NewPCG(1, 2)), rooms: 600, least: 150} // #nosec G404 -- traffic is the same in each run
 		if c.traffic != "rooms" {
 			s.rooms, s.least = 200, 600
 		}
