@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ppch/api/keys"
+
+	"ppch/api/view"
 )
 
 // streamCounts counts what becomes of event streams. It is safe for concurrent use.
@@ -149,5 +151,5 @@ type ticketView struct {
 // postTicket handles "POST /api/events/ticket".
 func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
 	text, expires := s.tickets.Issue(exchangeOf(w).grant.Key.Sum(), time.Now())
-	return writeJSON(w, http.StatusOK, ticketView{Ticket: text, ExpiresAt: expires.UTC().Format(timestamp)})
+	return writeJSON(w, http.StatusOK, ticketView{Ticket: text, ExpiresAt: expires.UTC().Format(view.Timestamp)})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -52,50 +53,50 @@ type eventBreakoutView struct {
 
 // newEventView returns e as it is told, with or without what names people or what they write.
 func newEventView(names *occupancy.Names, name string, e occupancy.Event, named bool) eventView {
-	view := eventView{
+	doc := eventView{
 		Event:            name,
-		Time:             e.At.UTC().Format(timestamp),
+		Time:             e.At.UTC().Format(view.Timestamp),
 		RoomJID:          e.Room.String(),
 		RoomName:         names.Name(e.Room),
-		ParentRoomJID:    orNull(e.Parent.String()),
+		ParentRoomJID:    view.OrNull(e.Parent.String()),
 		ParticipantCount: e.Tally.People(),
 		Counts:           e.Tally.Map(),
 	}
 	switch e.Kind {
 	case occupancy.EventJoined, occupancy.EventUpdated, occupancy.EventLeft:
 		if named {
-			view.Occupant = new(newOccupantView(e.Occupant, occupancy.SourceModule))
+			doc.Occupant = new(newOccupantView(e.Occupant, occupancy.SourceModule))
 		}
 	}
 	if e.Facts != nil {
-		view.Facts = new(newEventFactsView(e.Type, e.Tenant, *e.Facts, named))
+		doc.Facts = new(newEventFactsView(e.Type, e.Tenant, *e.Facts, named))
 	}
-	return view
+	return doc
 }
 
 func newEventFactsView(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) eventFactsView {
-	view := eventFactsView{
+	doc := eventFactsView{
 		Type:              typ,
-		Tenant:            orNull(tenant),
-		CreatedAt:         stamp(f.CreatedAt),
-		MeetingID:         orNull(f.MeetingID),
+		Tenant:            view.OrNull(tenant),
+		CreatedAt:         view.Stamp(f.CreatedAt),
+		MeetingID:         view.OrNull(f.MeetingID),
 		PasswordProtected: f.Password,
 		MembersOnly:       f.MembersOnly,
 		Visitors:          f.Visitors,
-		LobbyJID:          orNull(f.Lobby),
+		LobbyJID:          view.OrNull(f.Lobby),
 		BreakoutRooms:     make([]eventBreakoutView, 0, len(f.Breakouts)),
 	}
 	if named {
-		view.Subject = orNull(f.Subject)
+		doc.Subject = view.OrNull(f.Subject)
 	}
 	for _, b := range f.Breakouts {
 		child := eventBreakoutView{RoomJID: b.JID}
 		if named {
 			child.Name = &b.Name
 		}
-		view.BreakoutRooms = append(view.BreakoutRooms, child)
+		doc.BreakoutRooms = append(doc.BreakoutRooms, child)
 	}
-	return view
+	return doc
 }
 
 // resetReason says why no events lead on from what a subscriber knew.
@@ -123,7 +124,7 @@ type resetView struct {
 
 // newResetView returns a reset of one domain, or of everything if domain is empty.
 func newResetView(reason resetReason, domain string) resetView {
-	return resetView{Event: "reset", Reason: reason, Domain: orNull(domain), Time: time.Now().UTC().Format(timestamp)}
+	return resetView{Event: "reset", Reason: reason, Domain: view.OrNull(domain), Time: time.Now().UTC().Format(view.Timestamp)}
 }
 
 // encode returns an event as the HTML standard's section 9.2, Server-sent events, has it; id may be empty.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -48,28 +49,28 @@ func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
 }
 
 func newHistoryView(steps []step, over time.Time, domains []occupancy.Domain) historyView {
-	view := historyView{
+	doc := historyView{
 		StepSeconds:      int(historyStep / time.Second),
 		Rooms:            perStepOf(steps, func(s step) int { return s.main.rooms }),
 		ParticipantCount: perStepOf(steps, func(s step) int { return s.main.people }),
 		Counts:           map[occupancy.Kind]perStep{},
-		From:             over.Add(-time.Duration(len(steps)) * historyStep).UTC().Format(timestamp),
-		AsOf:             over.UTC().Format(timestamp),
+		From:             over.Add(-time.Duration(len(steps)) * historyStep).UTC().Format(view.Timestamp),
+		AsOf:             over.UTC().Format(view.Timestamp),
 	}
 	for _, kind := range occupancy.Kinds() {
 		if slices.ContainsFunc(steps, func(s step) bool { return s.known && s.main.tally.Of(kind) > 0 }) {
-			view.Counts[kind] = perStepOf(steps, func(s step) int { return s.main.tally.Of(kind) })
+			doc.Counts[kind] = perStepOf(steps, func(s step) int { return s.main.tally.Of(kind) })
 		}
 	}
 	for _, domain := range domains {
 		switch domain.Type {
 		case occupancy.RoomBreakout:
-			view.Breakout = new(newTotalHistoryView(steps, func(s step) most { return s.breakout }))
+			doc.Breakout = new(newTotalHistoryView(steps, func(s step) most { return s.breakout }))
 		case occupancy.RoomLobby:
-			view.Lobby = new(newTotalHistoryView(steps, func(s step) most { return s.lobby }))
+			doc.Lobby = new(newTotalHistoryView(steps, func(s step) most { return s.lobby }))
 		}
 	}
-	return view
+	return doc
 }
 
 func newTotalHistoryView(steps []step, of func(step) most) totalHistoryView {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -119,7 +120,7 @@ func (h *hub) snapshot(n *interest, after uint64) *roomSnapshot {
 	}
 	snap.seq = snap.rooms.Seq
 	for _, d := range snap.rooms.Domains() {
-		snap.domains = append(snap.domains, snapshotDomainView{d.JID.String(), d.Known, stamp(d.AsOf)})
+		snap.domains = append(snap.domains, snapshotDomainView{d.JID.String(), d.Known, view.Stamp(d.AsOf)})
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,17 +178,17 @@ func (h *hub) encodeChunk(snap *roomSnapshot, at snapshotPlace) (c *snapshotChun
 
 // piece returns a room with about maxPiece of its occupants, and the index of the next of them.
 func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
-	view := snapshotRoomView{
+	doc := snapshotRoomView{
 		RoomJID:          r.JID.String(),
 		RoomName:         h.names.Name(r.JID),
-		ParentRoomJID:    orNull(r.Parent.String()),
+		ParentRoomJID:    view.OrNull(r.Parent.String()),
 		ParticipantCount: r.Tally.People(),
 		Counts:           r.Tally.Map(),
 		Facts:            newEventFactsView(r.Type, r.Tenant, r.Facts, true),
 	}
-	p.room = view.RoomJID
+	p.room = doc.RoomJID
 	w := newJSONWriter()
-	w.open(view)
+	w.open(doc)
 	w.text(`,"occupants":[`)
 	for next = from; next < len(r.Occupants) && (next == from || w.Len() < maxPiece); next++ {
 		w.comma(next > from)
@@ -196,9 +197,9 @@ func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
 	fmt.Fprintf(w, `],"continues":%t}`, next < len(r.Occupants))
 	p.named = w.Bytes()
 	if from == 0 {
-		view.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, false)
+		doc.Facts = newEventFactsView(r.Type, r.Tenant, r.Facts, false)
 		w := newJSONWriter()
-		w.open(view)
+		w.open(doc)
 		w.text(`,"occupants":null,"continues":false}`)
 		p.counted = w.Bytes()
 	}
@@ -230,12 +231,12 @@ func (h *hub) part(snap *roomSnapshot, n *interest, number int, from snapshotPla
 		}
 		next, last = c.next, c.last
 	}
-	view := snapshotView{"snapshot", snap.at.UTC().Format(timestamp), number, last, snap.domains}
+	doc := snapshotView{"snapshot", snap.at.UTC().Format(view.Timestamp), number, last, snap.domains}
 	id := ""
 	if last {
 		id = h.idBeyond(snap.pos, snap.seq)
 	}
-	head, _ := bytes.CutSuffix(encode(id, "snapshot", view), []byte("}\n\n"))
+	head, _ := bytes.CutSuffix(encode(id, "snapshot", doc), []byte("}\n\n"))
 	part[0] = append(head, `,"rooms":[`...)
 	return append(part, []byte("]}\n\n")), next, last
 }

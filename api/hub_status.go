@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -29,17 +30,17 @@ type statusView struct {
 }
 
 func (h *hub) newStatusView(d occupancy.Domain) statusView {
-	view := statusView{
+	doc := statusView{
 		Event:  "status",
 		Domain: d.JID.String(),
 		Live:   d.EventProblem == nil,
-		Status: statusOf(d.EventProblem),
-		AsOf:   stamp(d.AsOf),
+		Status: view.Status(d.EventProblem),
+		AsOf:   view.Stamp(d.AsOf),
 		MaxAge: h.directory.MaxStaleness.Seconds(),
-		Time:   time.Now().UTC().Format(timestamp),
+		Time:   time.Now().UTC().Format(view.Timestamp),
 	}
-	view.Reason, _ = why(d.EventProblem)
-	return view
+	doc.Reason, _ = view.Problem(d.EventProblem)
+	return doc
 }
 
 // setStatuses takes statuses to be those that streams know.

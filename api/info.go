@@ -1,9 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
 
-// service is what this service has called itself since its first version; monitors look for it.
-const service = "Prosody Participant Count Hook"
+	"ppch/api/view"
+)
 
 // infoView is where to go from "/".
 type infoView struct {
@@ -20,7 +21,7 @@ type infoView struct {
 // getInfo handles "GET /".
 func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, infoView{
-		Service:        service,
+		Service:        view.ServiceName,
 		Version:        s.version,
 		Docs:           "/docs",
 		Dashboard:      "/dashboard/",

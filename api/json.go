@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ppch/api/view"
 )
 
 const mediaJSON = "application/json"
@@ -96,16 +98,13 @@ func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte
 	return nil
 }
 
-// timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
-const timestamp = "2006-01-02T15:04:05.000Z"
-
 // timestampOf returns t as text.
 // Most answers, and most rooms of a list, were last known to be true at the same time, so that the last one is kept.
 func timestampOf(t time.Time) string {
 	if last := lastTimestamp.Load(); last != nil && last.at.Equal(t) {
 		return last.text
 	}
-	now := &instant{t, t.UTC().Format(timestamp)}
+	now := &instant{t, t.UTC().Format(view.Timestamp)}
 	lastTimestamp.Store(now)
 	return now.text
 }
@@ -116,23 +115,6 @@ type instant struct {
 }
 
 var lastTimestamp atomic.Pointer[instant]
-
-// stamp returns t for a document, nil (null) for the zero time.
-func stamp(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	text := t.UTC().Format(timestamp)
-	return &text
-}
-
-// orNull returns s for a document, nil (null) for the empty string.
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
 
 // buffers lends memory in which an answer grows, since most of what requests would leave behind is that.
 var buffers bufferPool

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ppch/api/keys"
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -274,7 +275,7 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 	end.value(struct {
 		Next *string `json:"next_cursor"`
 		AsOf string  `json:"as_of"`
-	}{orNull(l.next), timestampOf(l.asOf)})
+	}{view.OrNull(l.next), timestampOf(l.asOf)})
 	a.text("]," + end.String()[1:] + "\n")
 	return a.write(w, r, l.validators())
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -37,28 +38,28 @@ type userView struct {
 
 // newOccupantView returns o as source knows it.
 func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView {
-	view := occupantView{
+	doc := occupantView{
 		ID:          o.ID,
 		Name:        o.Name,
 		Kind:        o.Kind,
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
-		JoinedAt:    stamp(o.JoinedAt),
+		JoinedAt:    view.Stamp(o.JoinedAt),
 	}
 	if source != occupancy.SourceModule {
-		return view
+		return doc
 	}
 	if o.UserID != "" || o.UserName != "" || o.UserGroup != "" {
-		view.User = &userView{ID: orNull(o.UserID), Name: orNull(o.UserName), Group: orNull(o.UserGroup)}
+		doc.User = &userView{ID: view.OrNull(o.UserID), Name: view.OrNull(o.UserName), Group: view.OrNull(o.UserGroup)}
 	}
 	if isWebURL(o.AvatarURL) {
-		view.AvatarURL = &o.AvatarURL
+		doc.AvatarURL = &o.AvatarURL
 	}
-	view.HandRaised = new(o.Marks.HandRaised())
-	view.AudioMuted = is(occupancy.SendingMuted, o.Marks.Audio())
-	view.VideoMuted = is(occupancy.SendingMuted, o.Marks.Video())
-	view.ScreenSharing = is(occupancy.SendingOn, o.Marks.Screen())
-	return view
+	doc.HandRaised = new(o.Marks.HandRaised())
+	doc.AudioMuted = is(occupancy.SendingMuted, o.Marks.Audio())
+	doc.VideoMuted = is(occupancy.SendingMuted, o.Marks.Video())
+	doc.ScreenSharing = is(occupancy.SendingOn, o.Marks.Screen())
+	return doc
 }
 
 // is returns whether s is want, nil (null) where s isn't known.

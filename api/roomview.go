@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -58,26 +59,26 @@ type breakoutView struct {
 
 // newCountsView returns the numbers of a room, of breakout rooms with their names only if they may be told.
 func newCountsView(room occupancy.Room, names bool) countsView {
-	view := countsView{Source: room.Source}
+	doc := countsView{Source: room.Source}
 	if !room.Exists {
 		// However this was learnt: in a room that doesn't exist there is exactly nobody.
-		view.Exact = true
-		view.Counts = map[occupancy.Kind]int{}
-		view.Visitors = new(0)
-		view.BreakoutRooms = []breakoutView{}
-		return view
+		doc.Exact = true
+		doc.Counts = map[occupancy.Kind]int{}
+		doc.Visitors = new(0)
+		doc.BreakoutRooms = []breakoutView{}
+		return doc
 	}
-	view.RoomJID = new(room.JID.String())
-	view.Counts = room.Counts
-	view.CreatedAt = stamp(room.CreatedAt)
-	view.Exact = room.Exact
+	doc.RoomJID = new(room.JID.String())
+	doc.Counts = room.Counts
+	doc.CreatedAt = view.Stamp(room.CreatedAt)
+	doc.Exact = room.Exact
 	if !room.Exact {
-		view.Note = inexactNote
+		doc.Note = inexactNote
 	}
 	if room.Source == occupancy.SourceModule {
-		view.addRelated(room, names)
+		doc.addRelated(room, names)
 	}
-	return view
+	return doc
 }
 
 // addRelated tells who belongs to the meeting without being in the room. None of them is added to any other number.
@@ -88,21 +89,21 @@ func (v *countsView) addRelated(room occupancy.Room, names bool) {
 	}
 	v.BreakoutRooms = make([]breakoutView, 0, len(room.Breakouts))
 	for _, b := range room.Breakouts {
-		view := breakoutView{relatedView: newRelatedView(b)}
+		doc := breakoutView{relatedView: newRelatedView(b)}
 		if names {
-			view.Name = &b.Name
+			doc.Name = &b.Name
 		}
-		v.BreakoutRooms = append(v.BreakoutRooms, view)
+		v.BreakoutRooms = append(v.BreakoutRooms, doc)
 	}
 }
 
 // newRelatedView returns ref with nulls for what isn't known of it.
 func newRelatedView(ref occupancy.RoomRef) relatedView {
-	view := relatedView{RoomJID: ref.JID.String()}
+	doc := relatedView{RoomJID: ref.JID.String()}
 	if ref.Known {
-		view.Exists, view.ParticipantCount = &ref.Exists, &ref.Participants
+		doc.Exists, doc.ParticipantCount = &ref.Exists, &ref.Participants
 	}
-	return view
+	return doc
 }
 
 // factsView is what is known of a room besides who is in it, null where it isn't known or there is none.
@@ -121,18 +122,18 @@ func newFactsView(room occupancy.Room, names bool) factsView {
 	if room.Source != occupancy.SourceModule {
 		return factsView{}
 	}
-	view := factsView{Type: &room.Type}
+	doc := factsView{Type: &room.Type}
 	if !room.Exists {
-		return view
+		return doc
 	}
-	view.Tenant = orNull(room.Tenant)
-	view.ParentRoomJID = orNull(room.Parent.String())
-	view.MeetingID = orNull(room.MeetingID)
-	view.PasswordProtected, view.MembersOnly = &room.Password, &room.MembersOnly
+	doc.Tenant = view.OrNull(room.Tenant)
+	doc.ParentRoomJID = view.OrNull(room.Parent.String())
+	doc.MeetingID = view.OrNull(room.MeetingID)
+	doc.PasswordProtected, doc.MembersOnly = &room.Password, &room.MembersOnly
 	if names {
-		view.Subject = orNull(room.Subject)
+		doc.Subject = view.OrNull(room.Subject)
 	}
-	return view
+	return doc
 }
 
 // listedView is what is known of a room besides who is in it, and how many these are.
@@ -170,11 +171,11 @@ func (s shape) restView(room occupancy.Room) any {
 
 // occupantView returns what an answer of that shape says of an occupant.
 func (s shape) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
-	view := newOccupantView(*o, room.Source)
+	doc := newOccupantView(*o, room.Source)
 	if s.place == inDetail {
-		return detailOccupantView{view, age(*room, o.JoinedAt)}
+		return detailOccupantView{doc, age(*room, o.JoinedAt)}
 	}
-	return view
+	return doc
 }
 
 // age returns for how many whole seconds something had been so when the room was last known to be true,

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -54,15 +55,15 @@ func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 	if exchangeOf(w).grant.Limited() {
 		return errTotalsNotAllowed
 	}
-	view, err := s.newStatsView()
+	doc, err := s.newStatsView()
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view)
+	return writeJSON(w, http.StatusOK, doc)
 }
 
 func (s *Server) newStatsView() (statsView, error) {
-	view := statsView{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
+	doc := statsView{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
 	surveys, err := s.directory.Survey("")
 	if err != nil {
 		return statsView{}, err
@@ -75,21 +76,21 @@ func (s *Server) newStatsView() (statsView, error) {
 		}
 		switch survey.Type {
 		case occupancy.RoomBreakout:
-			view.Breakout = view.Breakout.plus(survey.Totals)
+			doc.Breakout = doc.Breakout.plus(survey.Totals)
 		case occupancy.RoomLobby:
-			view.Lobby = view.Lobby.plus(survey.Totals)
+			doc.Lobby = doc.Lobby.plus(survey.Totals)
 		default:
-			view.add(survey)
+			doc.add(survey)
 			if l := survey.Largest; largest == none || l != none && l.Participants > largest.Participants {
 				largest = l
 			}
 		}
 	}
 	if largest != none {
-		view.LargestRoom = &largestView{s.names.Name(largest.JID()), largest.Address, largest.Participants}
+		doc.LargestRoom = &largestView{s.names.Name(largest.JID()), largest.Address, largest.Participants}
 	}
-	view.AsOf = asOf.UTC().Format(timestamp)
-	return view, nil
+	doc.AsOf = asOf.UTC().Format(view.Timestamp)
+	return doc, nil
 }
 
 // add counts the meetings of a domain.

@@ -1,0 +1,26 @@
+package api
+
+import (
+	"net/http"
+
+	"ppch/api/view"
+)
+
+// getWiring handles "GET /api/wiring".
+// It asks Prosody which MUC services there are, unless it has answered a moment ago.
+func (s *Server) getWiring(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	// Asked first, so that the rest is as recent as possible.
+	services, err := s.prosody.Services()
+	doc := view.NewDiagnostics(s.prosody.Wiring())
+	doc.Version = s.version
+	if err == nil {
+		doc.Services = []view.Service{}
+	}
+	for _, service := range services {
+		doc.Services = append(doc.Services, view.Service{Domain: service.JID.String(), Protocols: append([]string{}, service.Protocols...)})
+	}
+	return writeJSON(w, http.StatusOK, doc)
+}

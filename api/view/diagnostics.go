@@ -1,0 +1,110 @@
+package view
+
+import (
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// Diagnostics is the state of the connection to Prosody: "GET /api/wiring".
+type Diagnostics struct {
+	Version    string              `json:"version"`
+	Component  string              `json:"component"`
+	Prosody    string              `json:"prosody"`
+	Connected  bool                `json:"connected"`
+	Since      *string             `json:"since"`
+	LastAnswer *string             `json:"last_answer"`
+	Reason     *occupancy.Reason   `json:"reason"`
+	Mend       *string             `json:"mend"`
+	Domains    []DomainDiagnostics `json:"domains"`
+	Services   []Service           `json:"services"`
+	Admins     []AdminDomain       `json:"admin_domains"`
+}
+
+// DomainDiagnostics is the state of one watched MUC domain.
+type DomainDiagnostics struct {
+	Domain  string            `json:"domain"`
+	Mode    *occupancy.Mode   `json:"mode"`
+	Reason  *occupancy.Reason `json:"reason"`
+	Mend    *string           `json:"mend"`
+	AsOf    *string           `json:"as_of"`
+	Resyncs uint64            `json:"resyncs"`
+	Module  *Module           `json:"module"`
+}
+
+// Module is the subscription to the Lua module.
+type Module struct {
+	Version    string   `json:"version"`
+	Heartbeat  float64  `json:"heartbeat_seconds"`
+	LastBatch  *string  `json:"last_batch"`
+	Lag        float64  `json:"lag_seconds"`
+	ClockAhead *float64 `json:"clock_ahead_seconds"`
+	Rooms      int      `json:"rooms"`
+	RoomCache  *int     `json:"room_cache"`
+}
+
+// Service is a MUC service that Prosody shows.
+type Service struct {
+	Domain    string   `json:"domain"`
+	Protocols []string `json:"protocols"`
+}
+
+// AdminDomain is a domain of admins. Their accounts stay private.
+type AdminDomain struct {
+	Domain string `json:"domain"`
+	Local  bool   `json:"local"`
+}
+
+// NewDiagnostics returns the document without Version and Services, which the caller adds.
+func NewDiagnostics(wiring occupancy.Wiring) Diagnostics {
+	main := wiring.Domains[0]
+	doc := Diagnostics{
+		Component:  wiring.Component.String(),
+		Prosody:    wiring.Prosody,
+		Connected:  main.Connected,
+		Since:      Stamp(main.Since),
+		LastAnswer: Stamp(wiring.LastAnswer),
+		Domains:    []DomainDiagnostics{},
+		Admins:     []AdminDomain{},
+	}
+	if !main.Connected {
+		doc.Reason, doc.Mend = Problem(main.Problem)
+	}
+	for _, domain := range wiring.Domains {
+		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
+		d.Reason, d.Mend = Problem(domain.CountProblem())
+		if domain.Problem == nil {
+			d.Mode = &domain.Mode
+		}
+		doc.Domains = append(doc.Domains, d)
+	}
+	listed := map[string]bool{}
+	for _, admin := range wiring.Admins {
+		if domain := admin.JID.Domainpart(); !listed[domain] {
+			listed[domain] = true
+			doc.Admins = append(doc.Admins, AdminDomain{domain, admin.Local})
+		}
+	}
+	return doc
+}
+
+func newModule(domain occupancy.DomainWiring) *Module {
+	sync := domain.Sync
+	if sync == nil {
+		return nil
+	}
+	doc := &Module{
+		Version:   sync.Version,
+		Heartbeat: sync.Heartbeat.Seconds(),
+		LastBatch: Stamp(sync.LastBatch),
+		Lag:       sync.Lag.Round(time.Millisecond).Seconds(),
+		Rooms:     domain.Rooms,
+	}
+	if sync.RoomCache > 0 {
+		doc.RoomCache = &sync.RoomCache
+	}
+	if sync.Ahead != nil {
+		doc.ClockAhead = new(sync.Ahead.Round(time.Millisecond).Seconds())
+	}
+	return doc
+}

@@ -1,0 +1,66 @@
+package view
+
+import "ppch/component/occupancy"
+
+// ServiceName is the name of this service since its first version; monitors look for it.
+const ServiceName = "Prosody Participant Count Hook"
+
+// Health says whether counts are available, and how to fix it if not: "GET /health".
+// The first four fields are those of the first version of this service.
+type Health struct {
+	Status        string            `json:"status"`
+	Service       string            `json:"service"`
+	Version       string            `json:"version"`
+	ProsodyStatus string            `json:"prosody_status"`
+	Commit        *string           `json:"commit"`
+	Built         *string           `json:"built"`
+	Reason        *occupancy.Reason `json:"reason"`
+	Connected     bool              `json:"connected"`
+	Since         *string           `json:"since"`
+	LastAnswer    *string           `json:"last_answer"`
+	Domains       []DomainHealth    `json:"domains"`
+}
+
+// DomainHealth is the status of one watched MUC domain.
+type DomainHealth struct {
+	Domain string          `json:"domain"`
+	Mode   *occupancy.Mode `json:"mode"`
+	Status string          `json:"status"`
+}
+
+// NewHealth returns the document without version and last answer, which the caller adds. The first domain decides.
+func NewHealth(domains []occupancy.Domain) Health {
+	main := domains[0]
+	doc := Health{
+		Status:        "ok",
+		Service:       ServiceName,
+		ProsodyStatus: Status(main.CountProblem()),
+		Connected:     main.Connected,
+		Since:         Stamp(main.Since),
+		Domains:       []DomainHealth{},
+	}
+	if p := main.CountProblem(); p != nil {
+		doc.Status = "error"
+		doc.Reason = &p.Reason
+	}
+	for _, domain := range domains {
+		d := DomainHealth{Domain: domain.JID.String(), Status: Status(domain.CountProblem())}
+		if domain.Problem == nil {
+			d.Mode = &domain.Mode
+		}
+		doc.Domains = append(doc.Domains, d)
+	}
+	return doc
+}
+
+// Status returns "ok", or "error: " and how to fix it; clients look at how it begins.
+// While rooms are loading there is nothing to fix, so "syncing" is neither.
+func Status(problem *occupancy.UnknownError) string {
+	switch {
+	case problem == nil:
+		return "ok"
+	case problem.Reason == occupancy.ReasonSyncing:
+		return "syncing"
+	}
+	return "error: " + problem.Mend
+}

@@ -1,0 +1,35 @@
+package view
+
+import (
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// Timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
+const Timestamp = "2006-01-02T15:04:05.000Z"
+
+// Stamp returns t for a document, nil (null) for the zero time.
+func Stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(Timestamp)
+	return &text
+}
+
+// OrNull returns s for a document, nil (null) for the empty string.
+func OrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// Problem returns the reason and the remedy of a problem for a document, both nil (null) without one.
+func Problem(problem *occupancy.UnknownError) (*occupancy.Reason, *string) {
+	if problem == nil {
+		return nil, nil
+	}
+	return &problem.Reason, &problem.Mend
+}
