@@ -13,7 +13,7 @@ import (
 // perStep is one number for each step, null where that isn't known.
 type perStep []*int
 
-// historyView is a statsView of each step of the last hour.
+// historyView has the statistics of each step of the last hour.
 type historyView struct {
 	StepSeconds      int                        `json:"step_seconds"`
 	Rooms            perStep                    `json:"rooms"`
@@ -25,7 +25,7 @@ type historyView struct {
 	AsOf             string                     `json:"as_of"`
 }
 
-// totalHistoryView is a totalView of each step.
+// totalHistoryView has the totals of each step.
 type totalHistoryView struct {
 	Rooms            perStep `json:"rooms"`
 	ParticipantCount perStep `json:"participant_count"`

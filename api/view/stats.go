@@ -1,0 +1,108 @@
+package view
+
+import (
+	"slices"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// Stats is how many people are in all meetings: "GET /api/stats". Breakout rooms and lobbies have totals of their own.
+type Stats struct {
+	Rooms            int                    `json:"rooms"`
+	ParticipantCount int                    `json:"participant_count"`
+	Counts           map[occupancy.Kind]int `json:"counts"`
+	LargestRoom      *LargestRoom           `json:"largest_room"`
+	RoomsBySize      []RoomsOfSize          `json:"rooms_by_size"`
+	Breakout         *Total                 `json:"breakout"`
+	Lobby            *Total                 `json:"lobby"`
+	AsOf             string                 `json:"as_of"`
+}
+
+// LargestRoom is the room with the most people in it.
+type LargestRoom struct {
+	RoomName         string `json:"room_name"`
+	RoomJID          string `json:"room_jid"`
+	ParticipantCount int    `json:"participant_count"`
+}
+
+// RoomsOfSize is how many rooms have From to To people in them; the last row has no upper end.
+type RoomsOfSize struct {
+	From  int  `json:"from"`
+	To    *int `json:"to"`
+	Rooms int  `json:"rooms"`
+}
+
+// Total is how many people are in all rooms of one type; nil (null) if no domain of that type is watched.
+type Total struct {
+	Rooms            int `json:"rooms"`
+	ParticipantCount int `json:"participant_count"`
+}
+
+// sizes are where the rows of rooms_by_size begin.
+var sizes = []int{0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500}
+
+// NewStats returns the document for the rooms of all watched domains.
+func NewStats(surveys []occupancy.Survey, names *occupancy.Names) Stats {
+	doc := Stats{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
+	var largest, none occupancy.Glance
+	var asOf time.Time
+	for _, survey := range surveys {
+		if asOf.IsZero() || survey.AsOf.Before(asOf) {
+			asOf = survey.AsOf
+		}
+		switch survey.Type {
+		case occupancy.RoomBreakout:
+			doc.Breakout = doc.Breakout.plus(survey.Totals)
+		case occupancy.RoomLobby:
+			doc.Lobby = doc.Lobby.plus(survey.Totals)
+		default:
+			doc.add(survey)
+			if l := survey.Largest; largest == none || l != none && l.Participants > largest.Participants {
+				largest = l
+			}
+		}
+	}
+	if largest != none {
+		doc.LargestRoom = &LargestRoom{names.Name(largest.JID()), largest.Address, largest.Participants}
+	}
+	doc.AsOf = asOf.UTC().Format(Timestamp)
+	return doc
+}
+
+// add counts the meetings of a domain.
+func (v *Stats) add(survey occupancy.Survey) {
+	v.Rooms += survey.Rooms
+	v.ParticipantCount += survey.Tally.People()
+	for kind, n := range survey.Tally.Map() {
+		v.Counts[kind] += n
+	}
+	for people, n := range survey.Sizes {
+		row, found := slices.BinarySearch(sizes, people)
+		if !found {
+			row--
+		}
+		v.RoomsBySize[row].Rooms += n
+	}
+}
+
+// plus returns the total of v, which may be nil, and another domain.
+func (v *Total) plus(totals occupancy.Totals) *Total {
+	if v == nil {
+		v = &Total{}
+	}
+	v.Rooms += totals.Rooms
+	v.ParticipantCount += totals.Tally.People()
+	return v
+}
+
+func newSizes() []RoomsOfSize {
+	rows := make([]RoomsOfSize, len(sizes))
+	for i, from := range sizes {
+		rows[i].From = from
+		if i+1 < len(sizes) {
+			rows[i].To = new(sizes[i+1] - 1)
+		}
+	}
+	return rows
+}
