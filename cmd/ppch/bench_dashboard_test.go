@@ -59,12 +59,12 @@ func BenchmarkDashboard(b *testing.B) {
 		tasks("opening")
 
 		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
-		came := c.Came()
+		came := c.Joins()
 		if err := c.Run(ctx, rate, math.MaxInt/2); err != nil {
 			b.Error(err)
 		}
 		stop()
-		b.ReportMetric(float64(c.Came()-came)/10, "joins/s")
+		b.ReportMetric(float64(c.Joins()-came)/10, "joins/s")
 		time.Sleep(time.Second)
 		tasks("joins")
 		b.ReportMetric(evaluate[float64](p, "performance.memory.usedJSHeapSize")/1e6, "MB")

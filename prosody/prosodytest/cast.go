@@ -10,29 +10,29 @@ import (
 	"sync"
 )
 
-// The features by which Jitsi's programs tell each other what they are.
+// Features that identify Jitsi's programs.
 const (
 	featureJigasi      = "http://jitsi.org/protocol/jigasi"
 	featureTranscriber = "http://jitsi.org/protocol/transcriber"
 	featureJibri       = "http://jitsi.org/protocol/jibri"
 )
 
-// Cast is everybody who takes part in the meetings of one server, with the
-// addresses and presence that Jitsi's programs have.
-// Each of its methods puts one more person into a room and blocks until the
-// server confirms that. Safe for concurrent use. The caller must Close it.
+// Cast adds participants of all kinds to the meetings of a server, with the
+// addresses and presence of Jitsi's clients and programs.
+// Each of its methods adds an occupant to a room and blocks until the server
+// confirms it. Safe for concurrent use. The caller must Close it.
 type Cast struct {
-	// Focus is the program that opens every room, and an owner of each.
+	// Focus is the program that opens and owns every room.
 	Focus *Client
 
 	srv *Server
 
-	// mu guards clients, and is held for appending alone.
+	// mu protects clients.
 	mu      sync.Mutex
 	clients []*Client
 }
 
-// Cast logs in the focus, so that rooms can be opened.
+// Cast logs in the focus, which opens rooms.
 func (s *Server) Cast(ctx context.Context) (*Cast, error) {
 	focus, err := s.Login(ctx, "focus@"+s.Domains.Auth+"/focus")
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Server) Cast(ctx context.Context) (*Cast, error) {
 	return &Cast{Focus: focus, srv: s, clients: []*Client{focus}}, nil
 }
 
-// Close logs everybody out. It may be called when the server is already gone.
+// Close disconnects all clients. It works even after the server has ended.
 func (c *Cast) Close() error {
 	c.mu.Lock()
 	clients := slices.Clone(c.clients)
@@ -54,14 +54,14 @@ func (c *Cast) Close() error {
 	return err
 }
 
-// Open lets the focus open a room, as it does before anybody else may come in.
+// Open opens a room by letting the focus join first.
 // room is a bare JID; see Server.Room.
-// Like Jicofo it says at once what its conference supports, and nothing of visitors before the first has come.
+// Like Jicofo the focus announces conference properties, without visitors until the first has joined.
 func (c *Cast) Open(ctx context.Context, room string) (*Occupant, error) {
 	return c.Focus.Join(ctx, room, "focus", features("http://jitsi.org/protocol/focus"), ConferenceProperties())
 }
 
-// ConferenceProperties is what Jicofo tells of its conference: keys and values, besides those that it always has.
+// ConferenceProperties renders Jicofo's conference properties: the constant ones, then these keys and values.
 func ConferenceProperties(keysAndValues ...string) string {
 	var b strings.Builder
 	b.WriteString("<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='support-terminate-restart' value='true'/>")
@@ -72,57 +72,57 @@ func ConferenceProperties(keysAndValues ...string) string {
 	return b.String()
 }
 
-// User is a person with a browser: anonymous, under a nick of eight hex digits
-// that nobody sees, with a display name that all see.
+// User is a person with a browser: logged in anonymously, with a nick of eight
+// hex digits, which clients don't show, and a display name, which they do.
 func (c *Cast) User(ctx context.Context, room, name string, extra ...string) (*Occupant, error) {
 	return c.guest(ctx, room, append([]string{DisplayName(name)}, extra...)...)
 }
 
-// Caller is a person on the telephone, whose gateway logs in anonymously.
+// Caller is a person on the phone, whose gateway logs in anonymously.
 func (c *Cast) Caller(ctx context.Context, room, name string) (*Occupant, error) {
 	return c.guest(ctx, room, DisplayName(name), initiator, features(featureJigasi))
 }
 
-// TrustedCaller is a person on the telephone where guests are not let in: the
-// gateway logs in as jigasi@auth, which is an owner of every room, and shares
-// that address between all callers.
+// TrustedCaller is a person on the phone if anonymous login is off: the gateway
+// logs in as jigasi@auth, an owner of every room, and all callers share that
+// address.
 func (c *Cast) TrustedCaller(ctx context.Context, room, name string) (*Occupant, error) {
 	return c.account(ctx, "jigasi@"+c.srv.Domains.Auth, room, DisplayName(name), initiator, features(featureJigasi))
 }
 
-// Recorder records or streams the meeting. By its nick it is like any browser.
+// Recorder records or streams the meeting. Its nick looks like a browser's.
 func (c *Cast) Recorder(ctx context.Context, room string) (*Occupant, error) {
 	return c.account(ctx, "recorder@"+c.srv.Domains.Hidden, room, features(featureJibri))
 }
 
-// Transcriber writes down what is said.
+// Transcriber transcribes the meeting.
 func (c *Cast) Transcriber(ctx context.Context, room string) (*Occupant, error) {
 	return c.account(ctx, "transcriber@"+c.srv.Domains.Hidden, room,
 		DisplayName("Transcriber"), features(featureJigasi, featureTranscriber))
 }
 
-// TrustedTranscriber is a Jigasi that transcribes under the login it has for
-// calls, as where only one Jigasi account was made.
+// TrustedTranscriber is a Jigasi that transcribes with its login for calls, as
+// in installations with a single Jigasi account.
 func (c *Cast) TrustedTranscriber(ctx context.Context, room string) (*Occupant, error) {
 	return c.account(ctx, "jigasi@"+c.srv.Domains.Auth, room,
 		DisplayName("Transcriber"), features(featureJigasi, featureTranscriber))
 }
 
-// Hidden is somebody else of the hidden domain, whom clients do not show.
+// Hidden is any other user of the hidden domain, whose users clients don't show.
 func (c *Cast) Hidden(ctx context.Context, room string) (*Occupant, error) {
 	return c.account(ctx, "hidden@"+c.srv.Domains.Hidden, room)
 }
 
-// RoomSystem is people in front of a SIP video system, brought in by a Jibri.
-// Jibri has one login for all that it does (XmppApi.kt hands callLogin to
-// recordings and to SIP gateways alike), so this bears a recorder's real JID.
+// RoomSystem is a SIP video system connected by a Jibri. It has a recorder's
+// real JID, because Jibri uses one login for everything (XmppApi.kt passes
+// callLogin to recordings and to SIP gateways).
 func (c *Cast) RoomSystem(ctx context.Context, room, name string) (*Occupant, error) {
 	return c.account(ctx, "recorder@"+c.srv.Domains.Hidden, room,
 		DisplayName(name), "<email>inbound-sip-jibri@"+Escape(c.srv.Domains.Main)+"</email>", features(featureJibri))
 }
 
-// Visitor is a person who may only watch: the focus takes their voice.
-// The room must have been opened by this cast.
+// Visitor is a person who may only watch: the focus sets the role to visitor.
+// This cast must have opened the room.
 func (c *Cast) Visitor(ctx context.Context, room, name string) (*Occupant, error) {
 	o, err := c.User(ctx, room, name)
 	if err != nil {
@@ -163,21 +163,21 @@ func (c *Cast) enter(ctx context.Context, client *Client, room string, extra []s
 	return o, nil
 }
 
-// Nick returns a new nick as browsers choose them: eight hex digits.
+// Nick returns a new nick like a browser's: eight hex digits.
 func Nick() string {
 	var b [4]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
 
-// DisplayName is presence XML: the name that others see (XEP-0172).
+// DisplayName is presence XML with a display name (XEP-0172).
 func DisplayName(name string) string {
 	return "<nick xmlns='http://jabber.org/protocol/nick'>" + Escape(name) + "</nick>"
 }
 
 const initiator = "<initiator xmlns='http://jitsi.org/protocol/jigasi'/>"
 
-// features is presence XML: what the client says it can do.
+// features is presence XML with a client's features.
 func features(all ...string) string {
 	raw := "<features>"
 	for _, f := range all {

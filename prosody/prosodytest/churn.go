@@ -11,25 +11,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Churn is people who come to rooms and go, so that about as many stay in each.
-// The caller must Close it.
+// Churn is people who join and leave rooms, while their number stays about the
+// same. The caller must Close it.
 type Churn struct {
-	// Rooms are their bare JIDs: busy0, busy1 and so on. Not to be changed.
+	// Rooms are the rooms' bare JIDs: busy0, busy1 and so on. Read-only.
 	Rooms []string
 
-	// Joined, if it is set before Run, is called with each who came, and when that
-	// was asked for, by several goroutines.
+	// Joined, if set before Run, is called after each join with the time when it
+	// was requested, from several goroutines.
 	Joined func(m Member, asked time.Time)
 
-	crowd *Crowd
-	here  chan Member // in the order in which they came
-	came  atomic.Int64
+	crowd   *Crowd
+	members chan Member // in the order of joining
+	joins   atomic.Int64
 }
 
-// Churn opens rooms, and fills each with the focus and so many people.
-// They are a Crowd, of which there can be one at a time.
+// Churn opens rooms and fills each with the focus and this many people.
+// They are a Crowd. There can be one at a time.
 func (s *Server) Churn(ctx context.Context, cast *Cast, rooms, people int) (*Churn, error) {
-	c := &Churn{here: make(chan Member, 2*rooms*max(1, people))}
+	c := &Churn{members: make(chan Member, 2*rooms*max(1, people))}
 	for r := range rooms {
 		c.Rooms = append(c.Rooms, s.Room("busy"+strconv.Itoa(r)))
 		if _, err := cast.Open(ctx, c.Rooms[r]); err != nil {
@@ -46,26 +46,26 @@ func (s *Server) Churn(ctx context.Context, cast *Cast, rooms, people int) (*Chu
 		return nil, errors.Join(err, crowd.Close())
 	}
 	for _, m := range members {
-		c.here <- m
+		c.members <- m
 	}
 	return c, nil
 }
 
-// Crowd is who they are. Others of it may join other rooms.
+// Crowd returns the people's crowd, which can also join other rooms.
 func (c *Churn) Crowd() *Crowd { return c.crowd }
 
-// Came is how many have come in all runs. It may be asked while they do.
-func (c *Churn) Came() int64 { return c.came.Load() }
+// Joins counts the joins of all runs. It may be called during Run.
+func (c *Churn) Joins() int64 { return c.joins.Load() }
 
 // Close disconnects the crowd.
 func (c *Churn) Close() error { return c.crowd.Close() }
 
-// Run lets somebody come and the one go who was there for longest, at random
-// moments, each rate times a second, until that many came or ctx ends; the end
-// of ctx is no error. Nobody waits for the one before, until fifty are on their way.
+// Run makes a person join, or the longest-present one leave, each at random
+// moments, rate times a second on average, until there were this many joins or
+// ctx ends, which is no error. Up to 50 joins and leaves run concurrently.
 func (c *Churn) Run(ctx context.Context, rate float64, joins int) error {
-	acting, within := errgroup.WithContext(ctx)
-	acting.SetLimit(50)
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(50)
 	due := time.Now()
 	for n := 0; n < 2*joins && within.Err() == nil; n++ {
 		due = due.Add(time.Duration(rand.ExpFloat64() / (2 * rate) * float64(time.Second))) // #nosec G404 -- it needn't be secret
@@ -73,14 +73,14 @@ func (c *Churn) Run(ctx context.Context, rate float64, joins int) error {
 		case <-within.Done():
 		case <-time.After(time.Until(due)):
 		}
-		acting.Go(func() error {
+		group.Go(func() error {
 			if n%2 == 0 {
 				return c.join(within, c.Rooms[n/2%len(c.Rooms)])
 			}
 			return c.leave(within)
 		})
 	}
-	err := acting.Wait()
+	err := group.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -93,12 +93,12 @@ func (c *Churn) join(ctx context.Context, room string) error {
 	if err != nil {
 		return err
 	}
-	c.came.Add(1)
+	c.joins.Add(1)
 	if c.Joined != nil {
 		c.Joined(members[0], asked)
 	}
 	select {
-	case c.here <- members[0]:
+	case c.members <- members[0]:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -107,7 +107,7 @@ func (c *Churn) join(ctx context.Context, room string) error {
 
 func (c *Churn) leave(ctx context.Context) error {
 	select {
-	case m := <-c.here:
+	case m := <-c.members:
 		return c.crowd.Leave(ctx, m)
 	case <-ctx.Done():
 		return ctx.Err()

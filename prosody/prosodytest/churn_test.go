@@ -14,17 +14,17 @@ func TestChurn_KeepsNumberOfOccupants(t *testing.T) {
 	ctx := within(t)
 	c := must(s.Churn(ctx, newCast(t, s), 2, 3))(t)
 	defer c.Close()
-	var told atomic.Int64
+	var calls atomic.Int64
 	c.Joined = func(m prosodytest.Member, asked time.Time) {
 		if time.Since(asked) > 0 && (m.Room == c.Rooms[0] || m.Room == c.Rooms[1]) {
-			told.Add(1)
+			calls.Add(1)
 		}
 	}
 	if err := c.Run(ctx, 500, 20); err != nil {
 		t.Fatal(err)
 	}
-	if c.Came() != 20 || told.Load() != 20 {
-		t.Errorf("%d came, and %d were told, want 20", c.Came(), told.Load())
+	if c.Joins() != 20 || calls.Load() != 20 {
+		t.Errorf("got %d joins and %d calls of Joined, want 20", c.Joins(), calls.Load())
 	}
 	component, occupants := newComponent(t, s), 0
 	for _, room := range c.Rooms {
@@ -45,6 +45,6 @@ func TestChurn_KeepsNumberOfOccupants(t *testing.T) {
 		}
 	}
 	if want := 2 * (3 + 1); occupants != want {
-		t.Errorf("%d are in the rooms, with the focus, want %d", occupants, want)
+		t.Errorf("got %d occupants, want %d", occupants, want)
 	}
 }

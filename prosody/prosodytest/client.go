@@ -10,41 +10,40 @@ import (
 	"sync"
 )
 
-// inboxSize bounds what a client remembers of what nobody waited for.
+// inboxSize bounds a client's inbox.
 const inboxSize = 4096
 
-// Client is one stream to the server: a person's, a program's, or a component's.
+// Client is a stream to the server: a person's, a program's, or a component's.
 //
-// It reads all the time, whether somebody waits or not, so that Prosody never
-// has to queue for it. What came in stays in a bounded inbox until it is
-// expected; the oldest is forgotten first.
+// It always reads, so that Prosody never has to queue stanzas for it. They stay
+// in a bounded inbox until Expect takes them; the oldest are dropped first.
 // All methods are safe for concurrent use. The caller must Close or Drop it.
 type Client struct {
 	jid  string
-	from string // put on stanzas: components must, clients need not
+	from string // set on stanzas; required for components
 	s    *stream
 
-	// mu guards the fields below and is held for moments only.
-	// Match functions run under it, and so must not call the client.
-	mu      sync.Mutex
-	inbox   []Stanza
-	lost    int
-	waiters []*waiter
-	tap     func(Stanza) (taken bool)
-	err     error // why reading ended; set before ended is closed
+	// mu protects the fields below. It is held for short times only.
+	// Match functions run with mu held, so they must not call the client.
+	mu        sync.Mutex
+	inbox     []Stanza
+	lost      int
+	waiters   []*waiter
+	intercept func(Stanza) (taken bool)
+	err       error // why reading ended; set before ended is closed
 
 	ended chan struct{} // closed when the read loop is over
 }
 
 type waiter struct {
 	match func(Stanza) bool
-	got   chan Stanza // holds one, so that the read loop never blocks
+	got   chan Stanza // buffered, so that the read loop never blocks
 }
 
-// newClient takes over an authenticated stream and begins to read.
+// newClient starts reading an authenticated stream.
 func newClient(s *stream, jid, from string) *Client {
 	c := &Client{jid: jid, from: from, s: s, ended: make(chan struct{})}
-	// The loop is owned by the client: Close and Drop close the socket and wait for it.
+	// Close and Drop close the socket and wait for the loop.
 	go c.read()
 	return c
 }
@@ -63,11 +62,11 @@ func (c *Client) read() {
 	}
 }
 
-// deliver hands a stanza to the first that waits for it, or else to the inbox.
+// deliver passes a stanza to the first waiter that matches, else to the inbox.
 func (c *Client) deliver(st Stanza) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tap != nil && c.tap(st) {
+	if c.intercept != nil && c.intercept(st) {
 		return
 	}
 	for i, w := range c.waiters {
@@ -78,7 +77,7 @@ func (c *Client) deliver(st Stanza) {
 		}
 	}
 	if len(c.inbox) == inboxSize {
-		// A quarter at a time: moving all the rest for each one would be what a crowd costs.
+		// Drop a quarter at once, because dropping moves all the others.
 		c.inbox = slices.Delete(c.inbox, 0, inboxSize/4)
 		c.lost += inboxSize / 4
 	}
@@ -88,7 +87,7 @@ func (c *Client) deliver(st Stanza) {
 // JID returns the full JID that the server bound, or a component's domain.
 func (c *Client) JID() string { return c.jid }
 
-// Send writes raw to the socket as it is, well-formed or not.
+// Send writes raw to the socket unchanged, well-formed or not.
 // It blocks while the socket's buffer is full, for at most ten seconds.
 func (c *Client) Send(raw string) error {
 	if err := c.s.send(raw); err != nil {
@@ -97,22 +96,22 @@ func (c *Client) Send(raw string) error {
 	return nil
 }
 
-// Expect returns the first stanza that matches, of those in the inbox and then
-// of those to come, and takes it out. It blocks until there is one, ctx is done
-// or the stream has ended. Of several that wait for the same, the first gets it.
+// Expect removes and returns the first stanza that matches, from the inbox or
+// later. It blocks until there is one, ctx is done or the stream has ended. Of
+// several callers that match the same stanza, the first gets it.
 // match must not call the client.
 func (c *Client) Expect(ctx context.Context, match func(Stanza) bool) (Stanza, error) {
 	return c.wait(ctx, c.await(match, true))
 }
 
-// Received is Expect without waiting: ok tells whether there was one.
+// Received is Expect without waiting; ok reports whether there was one.
 func (c *Client) Received(match func(Stanza) bool) (st Stanza, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.take(match)
 }
 
-// Lost counts the stanzas that a full inbox has forgotten.
+// Lost counts the stanzas dropped from a full inbox.
 func (c *Client) Lost() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,8 +136,8 @@ func (c *Client) take(match func(Stanza) bool) (Stanza, bool) {
 	return st, true
 }
 
-// await begins to wait. A request begins before it is sent, so that its answer
-// can't be missed; backlog says whether the inbox counts.
+// await registers a waiter. A request registers before it is sent, so that its
+// answer isn't missed; backlog reports whether to search the inbox.
 func (c *Client) await(match func(Stanza) bool, backlog bool) *waiter {
 	w := &waiter{match: match, got: make(chan Stanza, 1)}
 	c.mu.Lock()
@@ -167,15 +166,15 @@ func (c *Client) wait(ctx context.Context, w *waiter) (Stanza, error) {
 	c.waiters = slices.DeleteFunc(c.waiters, func(o *waiter) bool { return o == w })
 	c.mu.Unlock()
 	select {
-	case st := <-w.got: // it came in at the last moment
+	case st := <-w.got: // it arrived just before removal
 		return st, nil
 	default:
 		return Stanza{}, fmt.Errorf("prosodytest: wait as %s: %w", c.jid, err)
 	}
 }
 
-// request sends raw and returns the first stanza to come in that matches.
-// An error stanza is returned together with its *StanzaError.
+// request sends raw and returns the next stanza that matches.
+// It returns an error stanza together with its *StanzaError.
 func (c *Client) request(ctx context.Context, raw string, match func(Stanza) bool) (Stanza, error) {
 	w := c.await(match, false)
 	if err := c.Send(raw); err != nil {
@@ -191,13 +190,13 @@ func (c *Client) request(ctx context.Context, raw string, match func(Stanza) boo
 	return st, st.Err()
 }
 
-// IQ sends a request of type get or set with a payload of raw XML, and blocks
-// for the answer. An error answer is returned with its *StanzaError.
+// IQ sends a request of type get or set with a payload of raw XML, and waits for
+// the answer. It returns an error answer with its *StanzaError.
 func (c *Client) IQ(ctx context.Context, to, typ, payload string) (Stanza, error) {
 	return c.IQFrom(ctx, c.from, to, typ, payload)
 }
 
-// IQFrom is IQ with a sender of choice: a component may speak as any of its users.
+// IQFrom is IQ with a chosen sender: a component can send as any of its users.
 func (c *Client) IQFrom(ctx context.Context, from, to, typ, payload string) (Stanza, error) {
 	id := rand.Text()
 	raw := "<iq" + attr("from", from) + attr("to", to) + attr("type", typ) + attr("id", id) + ">" + payload + "</iq>"
@@ -206,26 +205,26 @@ func (c *Client) IQFrom(ctx context.Context, from, to, typ, payload string) (Sta
 	})
 }
 
-// Ended is closed when the stream is over, whoever ended it.
+// Ended is closed when either side has ended the stream.
 func (c *Client) Ended() <-chan struct{} { return c.ended }
 
-// Err tells why the stream is over: a *StreamError, or io.EOF for a plain end.
-// It is nil while the stream lives.
+// Err returns why the stream ended: a *StreamError, or io.EOF for a normal end.
+// It is nil while the stream is open.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// Close says goodbye, closes the socket and waits for the read loop.
+// Close closes the stream and the socket, and waits for the read loop.
 func (c *Client) Close() error {
-	// The server may be gone or frozen; then the goodbye is not heard, which is fine.
+	// Best effort: the server may have ended or be frozen.
 	_ = c.s.send("</stream:stream>")
 	return c.Drop()
 }
 
-// Drop closes the socket without a goodbye, as a lost network does, and waits
-// for the read loop. Another call does nothing.
+// Drop closes the socket without closing the stream, like a network failure, and
+// waits for the read loop. It may be called several times.
 func (c *Client) Drop() error {
 	err := c.s.conn.Close()
 	<-c.ended
@@ -235,7 +234,7 @@ func (c *Client) Drop() error {
 	return nil
 }
 
-// attr renders one attribute, or nothing when the value is empty.
+// attr renders an attribute, or nothing if value is empty.
 func attr(name, value string) string {
 	if value == "" {
 		return ""

@@ -59,8 +59,8 @@ func TestClient_GuestDomainAndResource(t *testing.T) {
 
 func TestClient_LoginNeedsAnAccount(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{Accounts: map[string]string{"joe@auth.meet.jitsi": `o"\ü&`}})
-	if _, err := s.Login(within(t), "nobody@auth.meet.jitsi"); err == nil {
-		t.Error("a person without an account was let in")
+	if _, err := s.Login(within(t), "unknown@auth.meet.jitsi"); err == nil {
+		t.Error("a login without an account succeeded")
 	}
 	c := closing(t, must(s.Login(within(t), "joe@auth.meet.jitsi/desk"))(t))
 	if got, want := c.JID(), "joe@auth.meet.jitsi/desk"; got != want {
@@ -96,7 +96,7 @@ func TestClient_Moderation(t *testing.T) {
 
 	check(t, cast.Focus.Destroy(ctx, room, "over"))
 	if st := must(rest.Expect(ctx, presenceOf(rest.JIDInRoom(), "unavailable")))(t); !st.Has("<destroy") {
-		t.Errorf("got %s, want word of the end", st.XML)
+		t.Errorf("got %s, want <destroy>", st.XML)
 	}
 	_, err = rest.IQ(ctx, room, "get", discoInfo)
 	wantCondition(t, err, "item-not-found")
@@ -110,7 +110,7 @@ func TestClient_RawBytesReachComponent(t *testing.T) {
 		"text before the payload": {
 			"<iq type='get' id='a1' to='ppch.meet.jitsi'>rude<query xmlns='urn:x'/></iq>", ">rude<query xmlns='urn:x'/></iq>",
 		},
-		"result with nothing but text": {
+		"result with only text": {
 			"<iq type='result' id='a2' to='ppch.meet.jitsi'>rude</iq>", ">rude</iq>",
 		},
 		"quotes of both kinds around tag ends": {
@@ -138,9 +138,9 @@ func TestComponent_ReportsRefusal(t *testing.T) {
 		resolve           string
 		first, second, by string
 	}{
-		"the second one, as Prosody has it by default": {"", "", "conflict", "ppch.meet.jitsi"},
-		"the first one, where the old is kicked":       {"kick_old", "conflict", "", "ppch.meet.jitsi"},
-		"one without a host":                           {"", "", "host-unknown", "nowhere.meet.jitsi"},
+		"the second one, Prosody's default": {"", "", "conflict", "ppch.meet.jitsi"},
+		"the first one, with kick_old":      {"kick_old", "conflict", "", "ppch.meet.jitsi"},
+		"one without a host":                {"", "", "host-unknown", "nowhere.meet.jitsi"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,10 +212,10 @@ func TestClient_InboxDropsOldest(t *testing.T) {
 	check(t, component.Send(strings.Replace(one, "<body>", "<first/><body>", 1)+strings.Repeat(one, 5000)+strings.Replace(one, "<body>", "<last/><body>", 1)))
 	must(guest.Expect(ctx, func(st prosodytest.Stanza) bool { return st.Has("<last") }))(t)
 	if got := guest.Lost(); got != 1024 {
-		t.Errorf("got %d forgotten, want a quarter of 4096", got)
+		t.Errorf("got %d dropped, want a quarter of 4096", got)
 	}
 	if st, ok := guest.Received(func(st prosodytest.Stanza) bool { return st.Has("<first") }); ok {
-		t.Errorf("got %s, want the oldest forgotten", st.XML)
+		t.Errorf("got %s, want it dropped", st.XML)
 	}
 	guest.Forget()
 	if st, ok := guest.Received(func(prosodytest.Stanza) bool { return true }); ok {

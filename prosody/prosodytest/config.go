@@ -18,7 +18,7 @@ var configText string
 //go:embed plugins/*.lua
 var plugins embed.FS
 
-// site is what the template sees: one server's options, addresses and folders.
+// site is the template's data: options, domains, ports and folder of a server.
 type site struct {
 	Options
 	Domains
@@ -26,7 +26,7 @@ type site struct {
 	ClientPort, ComponentPort, HTTPPort int
 }
 
-// Admins are the programs that Jitsi trusts with every room.
+// Admins are the programs that own every room in Jitsi.
 func (s site) Admins() []string {
 	return []string{"focus@" + s.Auth, "jigasi@" + s.Auth}
 }
@@ -36,8 +36,8 @@ func (s site) Externals() []string {
 	return append([]string{s.Component, s.Cast}, s.Components...)
 }
 
-// GlobalModules are Prosody's own that the cast needs, then the caller's.
-// "posix" is what makes Prosody 0.12 leave in order at SIGTERM.
+// GlobalModules are Prosody's modules that Cast needs, then the caller's.
+// Prosody 0.12 needs "posix" to shut down cleanly on SIGTERM.
 func (s site) GlobalModules() []string {
 	all := []string{"admin_shell", "disco", "ping", "posix", "roster", "saslauth", "version"}
 	if s.DomainMapper {
@@ -46,13 +46,13 @@ func (s site) GlobalModules() []string {
 	return append(all, s.Modules...)
 }
 
-// PluginPaths are the caller's, then ours: the stand-ins and the module.
+// PluginPaths are the caller's, then ours with the stand-in plugins and the module.
 func (s site) PluginPaths() []string {
 	return append(append([]string{}, s.Options.PluginPaths...), filepath.Join(s.Dir, "plugins"))
 }
 
-// host renders what a host's section holds beyond the template: modules, then
-// the caller's own lines.
+// host renders the variable part of a host's section: modules, then the
+// caller's lines.
 func (s site) host(domain string) string {
 	var modules []string
 	switch domain {
@@ -74,7 +74,7 @@ func (s site) host(domain string) string {
 	return b.String()
 }
 
-// write fills s.Dir with the configuration, the stand-in plugins and the accounts.
+// write writes the configuration, the stand-in plugins and the accounts to s.Dir.
 func (s site) write() error {
 	t, err := template.New("prosody.cfg.lua").Funcs(template.FuncMap{
 		"lua":  prosody.LuaString,
@@ -107,7 +107,7 @@ func (s site) writePlugins() error {
 	if err != nil {
 		return err
 	}
-	// CopyFS refuses to overwrite, and a second attempt at a start writes again.
+	// CopyFS doesn't overwrite, but a second attempt to start writes again.
 	dir := filepath.Join(s.Dir, "plugins")
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -118,8 +118,8 @@ func (s site) writePlugins() error {
 	return os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), prosody.Module, 0o600)
 }
 
-// writeAccounts puts accounts where mod_storage_internal looks for them:
-// data/<host>/accounts/<user>.dat, names escaped as util.datamanager does.
+// writeAccounts writes accounts for mod_storage_internal:
+// data/<host>/accounts/<user>.dat, with names escaped as in util.datamanager.
 func (s site) writeAccounts() error {
 	for account, password := range s.Accounts {
 		user, domain, _ := strings.Cut(account, "@")
@@ -135,7 +135,7 @@ func (s site) writeAccounts() error {
 	return nil
 }
 
-// dataName escapes a name for the file system: everything but letters and digits.
+// dataName escapes all characters of a file name except letters and digits.
 func dataName(name string) string {
 	var b strings.Builder
 	for _, c := range []byte(name) {

@@ -2,7 +2,7 @@ package prosodytest
 
 import (
 	"context"
-	"crypto/sha1" // #nosec G505 -- XEP-0114 knows no other hash
+	"crypto/sha1" // #nosec G505 -- XEP-0114 requires SHA-1
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -17,22 +17,22 @@ const (
 	nsBind      = "urn:ietf:params:xml:ns:xmpp-bind"
 )
 
-// Guest logs in anonymously on the main host, as every web user does.
+// Guest logs in anonymously on the main host, as web users do.
 // ctx bounds the login alone.
 func (s *Server) Guest(ctx context.Context) (*Client, error) {
 	return s.GuestAt(ctx, s.Domains.Main)
 }
 
-// GuestAt is Guest on another host that lets anybody in, such as Domains.Guest.
-// A resource may follow the domain, after a slash, and is then asked for.
+// GuestAt is Guest on another host with anonymous login, such as Domains.Guest.
+// A resource may follow the domain after a slash.
 func (s *Server) GuestAt(ctx context.Context, jid string) (*Client, error) {
 	domain, resource, _ := strings.Cut(jid, "/")
 	return s.login(ctx, domain, resource, "<auth xmlns='"+nsSASL+"' mechanism='ANONYMOUS'/>")
 }
 
-// Login logs in with an account, such as "focus@auth.meet.jitsi". A resource in
-// the JID is asked for; without one the server chooses.
-// ctx bounds the login alone.
+// Login logs in with an account, such as "focus@auth.meet.jitsi". Without a
+// resource in the JID the server chooses one.
+// ctx bounds only the login.
 func (s *Server) Login(ctx context.Context, jid string) (*Client, error) {
 	bare, resource, _ := strings.Cut(jid, "/")
 	user, domain, _ := strings.Cut(bare, "@")
@@ -65,7 +65,7 @@ func (s *stream) bind(domain, resource, auth string) (jid string, err error) {
 	if _, err := s.open(domain, nsClient); err != nil {
 		return "", err
 	}
-	if _, err := s.next(); err != nil { // the features: what Prosody offers is known
+	if _, err := s.next(); err != nil { // the stream features
 		return "", err
 	}
 	if err := s.send(auth); err != nil {
@@ -76,7 +76,7 @@ func (s *stream) bind(domain, resource, auth string) (jid string, err error) {
 		return "", err
 	}
 	if reply.Name != "success" {
-		return "", fmt.Errorf("not let in: %s", reply.XML)
+		return "", fmt.Errorf("authentication failed: %s", reply.XML)
 	}
 	if _, err := s.open(domain, nsClient); err != nil {
 		return "", err
@@ -106,8 +106,8 @@ func (s *stream) bind(domain, resource, auth string) (jid string, err error) {
 	return bound.JID, nil
 }
 
-// Component connects as an external component (XEP-0114), on one of the
-// domains that the server has one for. ctx bounds the handshake alone.
+// Component connects as an external component (XEP-0114) on one of the server's
+// component domains. ctx bounds only the handshake.
 // A refusal is a *StreamError, such as "conflict" or "not-authorized".
 func (s *Server) Component(ctx context.Context, domain string) (*Client, error) {
 	st, done, err := dial(ctx, "tcp", s.ComponentAddr())

@@ -8,20 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// Network lies between a component and Prosody and can fail in the ways that
-// networks do. Safe for concurrent use. The caller must Close it.
+// Network is a proxy between a component and Prosody that simulates network
+// failures. Safe for concurrent use. The caller must Close it.
 type Network struct {
 	listener net.Listener
 	to       string
 	running  sync.WaitGroup
 	cut      atomic.Bool
 
-	// mu guards conns.
+	// mu protects conns.
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 }
 
-// NewNetwork forwards connections on a free loopback port to an address.
+// NewNetwork forwards connections from a free loopback port to an address.
 func NewNetwork(to string) (*Network, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,17 +32,17 @@ func NewNetwork(to string) (*Network, error) {
 	return n, nil
 }
 
-// Addr is where to connect.
+// Addr is the address to connect to.
 func (n *Network) Addr() string { return n.listener.Addr().String() }
 
-// Cut drops everything that is sent from now on, unnoticed by both ends,
-// until Restore. Connections that live through a cut stay dead; new ones work again.
+// Cut silently drops everything sent, until Restore. Connections that were open
+// during a cut stay dead; new ones work again after Restore.
 func (n *Network) Cut() { n.cut.Store(true) }
 
 // Restore ends a Cut.
 func (n *Network) Restore() { n.cut.Store(false) }
 
-// Break closes all connections, as a router does that was restarted.
+// Break closes all connections, like a router restart.
 func (n *Network) Break() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -51,7 +51,7 @@ func (n *Network) Break() {
 	}
 }
 
-// Close ends everything and waits until it has.
+// Close closes the listener and all connections, and waits until they have ended.
 func (n *Network) Close() error {
 	err := n.listener.Close()
 	n.Break()
@@ -79,7 +79,7 @@ func (n *Network) accept() {
 	}
 }
 
-// copy forwards until the connection ends. lost is shared by both directions.
+// copy forwards until the connection ends. Both directions share lost.
 func (n *Network) copy(to, from net.Conn, lost *atomic.Bool) {
 	defer func() {
 		n.mu.Lock()

@@ -9,7 +9,7 @@ import (
 )
 
 // New starts a server for one test and closes it when the test ends.
-// It skips the test with -short, and where the machine has no Prosody, see [Missing].
+// It skips the test with -short, or if the machine has no Prosody, see [Missing].
 // If the test fails, New logs the end of Prosody's log.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
@@ -34,9 +34,9 @@ func New(t testing.TB, o Options) *Server {
 	return s
 }
 
-// Installed returns the path of a program that a test runs.
-// It also looks in /usr/sbin, which Debian puts only in root's PATH.
-// It skips the test with -short, and where the program is missing, see [Missing].
+// Installed returns the path of a program for a test.
+// It also searches /usr/sbin, which Debian has only in root's PATH.
+// It skips the test with -short, or if the program is missing, see [Missing].
 func Installed(t testing.TB, program string) string {
 	t.Helper()
 	if testing.Short() {
@@ -51,9 +51,9 @@ func Installed(t testing.TB, program string) string {
 	return ""
 }
 
-// Missing skips a test because the machine lacks something, for the reason why.
-// Where the environment has CI or PPCH_REQUIRE_PROSODY it fails the test instead,
-// so that no test goes missing unseen.
+// Missing skips a test because the machine lacks something; why is the reason.
+// If CI or PPCH_REQUIRE_PROSODY is set it fails the test instead, so that no
+// test is skipped unnoticed.
 func Missing(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("CI") != "" || os.Getenv("PPCH_REQUIRE_PROSODY") != "" {

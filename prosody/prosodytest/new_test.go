@@ -7,29 +7,29 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// verdict is what New made of a test, raised in place of ending it.
-type verdict string
+// outcome is how New ended a test. The test panics with it.
+type outcome string
 
-// judged is a test that tells how it ends.
-type judged struct{ testing.TB }
+// recordedTest is a test that panics with its outcome.
+type recordedTest struct{ testing.TB }
 
-func (judged) Helper()           {}
-func (judged) Skip(args ...any)  { panic(verdict("skipped: " + fmt.Sprint(args...))) }
-func (judged) Fatal(args ...any) { panic(verdict("failed: " + fmt.Sprint(args...))) }
+func (recordedTest) Helper()           {}
+func (recordedTest) Skip(args ...any)  { panic(outcome("skipped: " + fmt.Sprint(args...))) }
+func (recordedTest) Fatal(args ...any) { panic(outcome("failed: " + fmt.Sprint(args...))) }
 
 func TestNew_SkipsOnlyOutsideCI(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short always skips")
 	}
-	const missing = `: prosodytest: no prosody found: install it, or name it in PPCH_TEST_PROSODY: exec: "prosody": executable file not found in $PATH`
+	const missing = `: prosodytest: no prosody found: install it, or set PPCH_TEST_PROSODY to its path: exec: "prosody": executable file not found in $PATH`
 	for name, tc := range map[string]struct {
 		env  map[string]string
-		want verdict
+		want outcome
 	}{
-		"without Prosody":                  {nil, "skipped" + missing},
-		"without Prosody in CI":            {map[string]string{"CI": "true"}, "failed" + missing},
-		"without Prosody that is required": {map[string]string{"PPCH_REQUIRE_PROSODY": "1"}, "failed" + missing},
-		"without the Prosody that was named": {
+		"without Prosody":            {nil, "skipped" + missing},
+		"without Prosody in CI":      {map[string]string{"CI": "true"}, "failed" + missing},
+		"without a required Prosody": {map[string]string{"PPCH_REQUIRE_PROSODY": "1"}, "failed" + missing},
+		"without the Prosody in PPCH_TEST_PROSODY": {
 			map[string]string{"PPCH_TEST_PROSODY": "/nowhere/prosody"},
 			`failed: prosodytest: find prosody: exec: "/nowhere/prosody": stat /nowhere/prosody: no such file or directory`,
 		},
@@ -43,7 +43,7 @@ func TestNew_SkipsOnlyOutsideCI(t *testing.T) {
 					t.Errorf("got %v, want %v", got, tc.want)
 				}
 			}()
-			prosodytest.New(judged{t}, prosodytest.Options{})
+			prosodytest.New(recordedTest{t}, prosodytest.Options{})
 		})
 	}
 }

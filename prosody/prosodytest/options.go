@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Options says how the server differs from the plain one.
-// The zero value is a Jitsi-like Prosody whose rooms are open to disco.
+// Options configure a server.
+// The zero value is a Jitsi-like Prosody whose rooms answer service discovery.
 type Options struct {
 	// Executable is the Prosody to run.
 	// Empty means PPCH_TEST_PROSODY from the environment, then "prosody" from PATH.
@@ -19,50 +19,50 @@ type Options struct {
 	// Empty means "meet.jitsi" and "muc".
 	Base, MUCPrefix string
 
-	// Secret is shared by every external component. Empty means a random one.
+	// Secret is the secret of all external components. Empty means a random one.
 	Secret string
 
 	// LogLevel is Prosody's: "debug", "info" (the default), "warn" or "error".
-	// Warn and error still log at info, because the start is followed in the log.
+	// Warn and error still log at info, because Start reads the log.
 	LogLevel string
 
-	// HideRooms makes rooms as secret as current Jitsi does: absent from
-	// disco#items, and disco#info is forbidden to all who are not inside.
+	// HideRooms hides rooms as current Jitsi does: they are absent from
+	// disco#items, and only their occupants may query disco#info.
 	HideRooms bool
 
 	// Module loads our Lua module on the main, breakout and lobby room domains.
-	// Where it isn't set the module can still be loaded by name, or from PluginPaths.
+	// Without it the module can still be loaded by name or from PluginPaths.
 	Module bool
 
 	// DomainMapper maps room@muc.tenant.meet.jitsi to [tenant]room@muc.meet.jitsi
 	// and back, as Jitsi does for tenants.
 	DomainMapper bool
 
-	// GuestDomain adds the host guest.<Base>, where anybody may log in.
+	// GuestDomain adds the host guest.<Base> with anonymous login.
 	GuestDomain bool
 
 	// JitsiDefaults leaves recorder_prefixes and transcriber_prefixes unset, as
 	// Debian's Jitsi packages do, and docker-jitsi-meet before December 2024.
-	// Recorders and transcribers are on recorder.<Base> then, where Jitsi's
-	// own defaults expect them.
+	// Recorders and transcribers are then on recorder.<Base>, as Jitsi's
+	// defaults expect.
 	JitsiDefaults bool
 
 	// ConflictResolve is component_conflict_resolve: "kick_new" (Prosody's
 	// default when empty) or "kick_old".
 	ConflictResolve string
 
-	// NoComponentPort closes the component port, as docker-jitsi-meet comes.
+	// NoComponentPort closes the component port, docker-jitsi-meet's default.
 	NoComponentPort bool
 
-	// Components are further external component domains, beside ppch.<Base> and
-	// cast.<Base>. They share Secret.
+	// Components are additional external component domains, next to ppch.<Base>
+	// and cast.<Base>.
 	Components []string
 
 	// PluginPaths are searched before Prosody's own plugins.
 	PluginPaths []string
 
-	// Modules are loaded globally, as GLOBAL_MODULES of docker-jitsi-meet does:
-	// on every virtual host, and not on components.
+	// Modules are loaded globally, as docker-jitsi-meet's GLOBAL_MODULES are:
+	// on every virtual host, but not on components.
 	Modules []string
 
 	// MUCModules are loaded on the main, breakout and lobby room domains.
@@ -71,33 +71,32 @@ type Options struct {
 	// HostModules are loaded on one host each, keyed by its domain.
 	HostModules map[string][]string
 
-	// GlobalConfig is put at the end of the global section, word for word.
+	// GlobalConfig is appended to the global section.
 	GlobalConfig string
 
-	// HostConfig is put at the end of one host's section, keyed by its domain.
-	// A domain that the server does not have is an error.
+	// HostConfig is appended to a host's section, keyed by its domain.
+	// Unknown domains are an error.
 	HostConfig map[string]string
 
-	// Accounts are further logins, bare JID to password, on the auth or hidden domain.
+	// Accounts are additional logins on the auth or hidden domain: passwords by bare JID.
 	Accounts map[string]string
 }
 
-// Domains are the hosts of one server, under the names that Jitsi's
-// configuration has for them.
+// Domains are the hosts of a server, named as in Jitsi's configuration.
 type Domains struct {
-	Main        string // people log in here anonymously
+	Main        string // anonymous login of people
 	Guest       string // empty unless Options.GuestDomain
 	Auth        string // focus, bridge, SIP gateway
 	Hidden      string // recorders and transcribers
 	MUC         string // rooms
 	Breakout    string // breakout rooms
 	Lobby       string // waiting rooms
-	InternalMUC string // where bridges and recorders report for duty; no people
+	InternalMUC string // availability of bridges and recorders; no people
 	Component   string // the service under test
-	Cast        string // the component that crowds join through
+	Cast        string // the component whose users are the crowds
 }
 
-func domainsOf(o Options) Domains {
+func newDomains(o Options) Domains {
 	d := Domains{
 		Main:        o.Base,
 		Auth:        "auth." + o.Base,
@@ -118,7 +117,7 @@ func domainsOf(o Options) Domains {
 	return d
 }
 
-// all returns the domains of the configuration's sections.
+// all returns the domains of all sections of the configuration.
 func (d Domains) all(extra []string) []string {
 	all := append([]string{
 		d.Main, d.Auth, d.Hidden, d.MUC, d.Breakout, d.Lobby, d.InternalMUC, d.Component, d.Cast,
@@ -129,8 +128,7 @@ func (d Domains) all(extra []string) []string {
 	return all
 }
 
-// complete fills in defaults and refuses what the template could only turn
-// into a configuration that Prosody ignores in silence.
+// complete sets defaults and refuses options that Prosody would silently ignore.
 func (o Options) complete() (Options, error) {
 	if o.Base == "" {
 		o.Base = "meet.jitsi"
@@ -146,18 +144,18 @@ func (o Options) complete() (Options, error) {
 	case "", "info", "warn", "error":
 		o.LogLevel = "info"
 	default:
-		return o, fmt.Errorf("prosodytest: no such log level: %q", o.LogLevel)
+		return o, fmt.Errorf("prosodytest: LogLevel: %q is none of debug, info, warn, error", o.LogLevel)
 	}
-	d := domainsOf(o)
+	d := newDomains(o)
 	known := d.all(o.Components)
 	for _, domain := range slices.Sorted(maps.Keys(o.HostConfig)) {
 		if !slices.Contains(known, domain) {
-			return o, fmt.Errorf("prosodytest: configuration for unknown host %q", domain)
+			return o, fmt.Errorf("prosodytest: HostConfig: unknown host %q", domain)
 		}
 	}
 	for _, domain := range slices.Sorted(maps.Keys(o.HostModules)) {
 		if !slices.Contains(known, domain) {
-			return o, fmt.Errorf("prosodytest: modules for unknown host %q", domain)
+			return o, fmt.Errorf("prosodytest: HostModules: unknown host %q", domain)
 		}
 	}
 	accounts := map[string]string{
@@ -172,7 +170,7 @@ func (o Options) complete() (Options, error) {
 	for account, password := range o.Accounts {
 		_, domain, ok := strings.Cut(account, "@")
 		if !ok || (domain != d.Auth && domain != d.Hidden) {
-			return o, fmt.Errorf("prosodytest: account %q is on neither %s nor %s", account, d.Auth, d.Hidden)
+			return o, fmt.Errorf("prosodytest: Accounts: %q is on neither %s nor %s", account, d.Auth, d.Hidden)
 		}
 		accounts[account] = password
 	}

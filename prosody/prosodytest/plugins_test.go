@@ -28,7 +28,7 @@ func TestHideRooms_RefusesOutsiders(t *testing.T) {
 		must(c.IQ(ctx, s.Domains.MUC, "get", discoInfo))(t)
 	}
 	if st := must(inside.IQ(ctx, room, "get", discoInfo))(t); !st.Has("muc#roominfo_occupants") {
-		t.Errorf("an occupant is told too little: %s", st.XML)
+		t.Errorf("an occupant got no number of occupants: %s", st.XML)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestDomainMapper_TranslatesTenants(t *testing.T) {
 	_, err := component.IQ(ctx, public, "get", discoInfo)
 	wantCondition(t, err, "not-allowed")
 
-	// What is routed to the component comes from the public one.
+	// Stanzas routed to the component come from the public name.
 	must(component.JoinAs(ctx, "spy@ppch.meet.jitsi/x", internal, "spy"))(t)
 	user := must(cast.User(ctx, public, "Ada"))(t)
 	must(component.Expect(ctx, presenceOf(public+"/"+user.Nick(), "")))(t)
@@ -72,7 +72,7 @@ func TestDomainMapper_TranslatesTenants(t *testing.T) {
 		t.Error("a client was shown the internal name")
 	}
 
-	// Rooms without a tenant are left alone.
+	// Rooms without a tenant are not mapped.
 	must(cast.Open(ctx, s.Room("beta")))(t)
 	plain := must(cast.User(ctx, s.Room("beta"), "Bo"))(t)
 	must(cast.Focus.Expect(ctx, presenceOf(s.Room("beta")+"/"+plain.Nick(), "")))(t)
@@ -83,7 +83,7 @@ func TestDomainMapper_AnswersForTenantDomain(t *testing.T) {
 	ctx := within(t)
 	guest, component := newGuest(t, s), newComponent(t, s)
 	const tenant = "muc.ten.meet.jitsi"
-	for range 2 { // what is on record for an id must be used up by the answer
+	for range 2 { // the answer must remove the record of its id
 		st := must(guest.IQ(ctx, tenant, "get", discoInfo))(t)
 		if st.From != tenant {
 			t.Errorf("got from %s, want %s", st.From, tenant)
@@ -116,6 +116,6 @@ func TestRoomSize_HTTP(t *testing.T) {
 	}
 	resp := must(http.Get("http://" + s.HTTPAddr() + "/room-size?room=beta&domain=meet.jitsi"))(t)
 	if _ = resp.Body.Close(); resp.StatusCode != http.StatusNotFound {
-		t.Errorf("a room that isn't: got %s", resp.Status)
+		t.Errorf("a missing room: got %s", resp.Status)
 	}
 }

@@ -10,40 +10,40 @@ import (
 	"syscall"
 )
 
-// The ports that FreePort picks from: below those that a kernel gives to whoever names none (32768 and up on Linux),
-// and above those of well-known servers. They are taken by the block.
+// FreePort picks ports in blocks, below the kernel's ephemeral ports (32768 and up on Linux) and above those of
+// well-known servers.
 const (
 	firstPort = 10000
 	blockSize = 64
 	blocks    = (32768 - firstPort) / blockSize
 )
 
-// owned is the block that this process picks from at present.
-var owned struct {
+// ports is the block that this process currently picks from.
+var ports struct {
 	// mu protects what follows.
 	mu        sync.Mutex
 	next, end int
 
-	// stakes listen at the first port of each block that the process has taken, until it ends. Nobody connects to them.
-	stakes []net.Listener
+	// reservations listen on the first port of each block that the process has reserved, until it ends.
+	reservations []net.Listener
 }
 
-// FreePort returns a port of 127.0.0.1 at which nothing listens, for a server that binds it later, perhaps several times,
-// or never. A port that the kernel picks is no good for that: while the server is down for a restart,
-// the kernel may give it to anybody who connects or listens anywhere.
-// Nobody else who asks FreePort gets it, neither in this process nor in one that runs beside it: go test has several.
-// It is safe for concurrent use.
+// FreePort returns an unused port of 127.0.0.1 for a server that binds it later, perhaps several times.
+// A port picked by the kernel would not do: while the server is down for a restart, the kernel may give it to any
+// other socket.
+// No other call of FreePort returns the same port, in this process or in a concurrent one: go test runs several.
+// FreePort is safe for concurrent use.
 func FreePort() (int, error) {
-	owned.mu.Lock()
-	defer owned.mu.Unlock()
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
 	for {
-		if owned.next == owned.end {
+		if ports.next == ports.end {
 			if err := takeBlock(); err != nil {
 				return 0, err
 			}
 		}
-		port := owned.next
-		owned.next++
+		port := ports.next
+		ports.next++
 		l, err := listen(port)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
@@ -55,23 +55,23 @@ func FreePort() (int, error) {
 	}
 }
 
-// takeBlock takes a block of ports that nobody has taken. The kernel sees to it that only one process can,
-// and that what it took is free again when it has ended, however it does.
+// takeBlock reserves a free block of ports by listening on its first port. The kernel ensures that only one process can,
+// and frees the block when that process ends.
 func takeBlock() error {
 	for _, i := range rand.Perm(blocks) { // #nosec G404 -- it needn't be secret
 		first := firstPort + i*blockSize
-		stake, err := listen(first)
+		reservation, err := listen(first)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("prosodytest: take some ports: %w", err)
+			return fmt.Errorf("prosodytest: reserve ports: %w", err)
 		}
-		owned.stakes = append(owned.stakes, stake)
-		owned.next, owned.end = first+1, first+blockSize
+		ports.reservations = append(ports.reservations, reservation)
+		ports.next, ports.end = first+1, first+blockSize
 		return nil
 	}
-	return fmt.Errorf("prosodytest: all ports from %d to %d are taken", firstPort, firstPort+blocks*blockSize-1)
+	return fmt.Errorf("prosodytest: all ports from %d to %d are reserved", firstPort, firstPort+blocks*blockSize-1)
 }
 
 func listen(port int) (net.Listener, error) {

@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// manyPorts are so many that two processes which know nothing of each other pick some twice: eleven on average.
+// manyPorts is so large that two processes picking at random would share 11 ports on average.
 const manyPorts = 500
 
 func TestFreePort_IsUniqueAcrossProcesses(t *testing.T) {
@@ -45,7 +45,7 @@ func TestFreePort_IsUniqueAcrossProcesses(t *testing.T) {
 	}
 }
 
-// A server that is to come, or never comes, finds its port as it was: nothing listens there, and it can listen.
+// Nothing listens on a port until its server starts.
 func TestFreePort_CanBeListenedOn(t *testing.T) {
 	port, err := prosodytest.FreePort()
 	if err != nil {

@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// process is one run of Prosody in a process group of its own.
+// process is a run of Prosody in its own process group.
 // Safe for concurrent use once start has returned.
 type process struct {
 	cmd  *exec.Cmd
-	done <-chan struct{} // closed when the process is gone and reaped
+	done <-chan struct{} // closed when the process has ended and is reaped
 }
 
-// start runs the command and returns when it is running.
+// start starts the command.
 func (p *process) start() (err error) {
 	p.done, err = Tie(p.cmd)
 	return err
 }
 
-// Tie starts cmd in a process group of its own, which Ctrl-C in a terminal does
-// not reach, and on Linux ties its life to ours: it dies with us, however we do.
-// gone is closed when the process has ended and cmd.ProcessState says how.
+// Tie starts cmd in its own process group, which Ctrl-C in a terminal does not
+// reach. On Linux the kernel kills it when our process ends for any reason.
+// gone is closed when the process has ended and cmd.ProcessState is set.
 func Tie(cmd *exec.Cmd) (gone <-chan struct{}, err error) {
 	cmd.SysProcAttr = procAttr()
 	done, started := make(chan struct{}), make(chan error, 1)
 	// This goroutine ends with the process.
 	go func() {
 		defer close(done)
-		// The kernel ties the death signal of procAttr to the parent's thread, not to
-		// its process. A thread locked here until the child is gone cannot end sooner.
+		// The kernel sends the death signal of procAttr when the parent's thread ends,
+		// not its process. Locking the thread keeps it alive until the child ends.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -50,7 +50,7 @@ func Tie(cmd *exec.Cmd) (gone <-chan struct{}, err error) {
 	return done, nil
 }
 
-// alive tells whether the process has not been reaped yet.
+// alive reports whether the process has not been reaped yet.
 func (p *process) alive() bool {
 	select {
 	case <-p.done:
@@ -60,7 +60,7 @@ func (p *process) alive() bool {
 	}
 }
 
-// signal sends sig to the whole group. A group that is gone is no error.
+// signal sends sig to the process group. A missing group is no error.
 func (p *process) signal(sig syscall.Signal) error {
 	if !p.alive() {
 		return nil
@@ -73,7 +73,7 @@ func (p *process) signal(sig syscall.Signal) error {
 }
 
 // kill ends the process at once and blocks until it is reaped.
-// SIGKILL works on a stopped process too, so this does not hang.
+// It does not hang, because SIGKILL also works on a paused process.
 func (p *process) kill() error {
 	if err := p.signal(syscall.SIGKILL); err != nil {
 		return err
@@ -82,9 +82,9 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop asks the process to leave, kills it after grace, and blocks until it is reaped.
+// stop asks the process to end, kills it after grace, and blocks until it is reaped.
 func (p *process) stop(grace time.Duration) error {
-	// A paused process would take the request only when resumed.
+	// A paused process handles SIGTERM only after SIGCONT.
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
 		if err := p.signal(sig); err != nil {
 			return err

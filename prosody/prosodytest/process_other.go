@@ -4,8 +4,8 @@ package prosodytest
 
 import "syscall"
 
-// procAttr gives the child its own process group. Only Linux can also tie its
-// life to ours; elsewhere Close must be reached.
+// procAttr gives the child its own process group. Only Linux also kills it with
+// its parent; elsewhere Close must be called.
 func procAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// Everything that a server or a client starts must have ended with it.
+// Servers and clients must not leak goroutines.
 func TestMain(m *testing.M) {
 	hostIfAsked()
 	goleak.VerifyTestMain(m)
@@ -24,7 +24,7 @@ const (
 	ping       = "<ping xmlns='urn:xmpp:ping'/>"
 )
 
-// within bounds a whole test: nothing here takes longer unless it hangs.
+// within bounds a test. It takes longer only if it hangs.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -32,7 +32,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// must unwraps what has no business failing.
+// must returns v, or ends the test if there is an error.
 func must[T any](v T, err error) func(t *testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -81,7 +81,7 @@ func newComponent(t *testing.T, s *prosodytest.Server) *prosodytest.Client {
 	return closing(t, must(s.Component(within(t), s.Domains.Component))(t))
 }
 
-// wantCondition checks that err is a stanza error of a condition.
+// wantCondition checks that err is a stanza error with this condition.
 func wantCondition(t *testing.T, err error, want string) {
 	t.Helper()
 	var refused *prosodytest.StanzaError

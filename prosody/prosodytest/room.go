@@ -12,25 +12,24 @@ const (
 	nsMUCOwner = "http://jabber.org/protocol/muc#owner"
 )
 
-// Occupant is a client's place in one room.
-// Its own methods are for one goroutine at a time; those of the client are safe
-// for concurrent use.
+// Occupant is a client in one room.
+// Its own methods are not safe for concurrent use; those of the client are.
 type Occupant struct {
 	*Client
 	Room  string // bare JID
 	as    string // sender of its stanzas; empty for a person's own client
-	extra string // what the presence holds beyond the bare minimum
+	extra string // additional XML of the presence
 	nick  string
 }
 
-// Join enters a room and blocks until the server confirms it (status 110), or
+// Join joins a room and blocks until the server confirms it (status 110), or
 // returns the refusal as a *StanzaError.
 // extra is raw XML for the presence: a display name, features and so on.
 func (c *Client) Join(ctx context.Context, room, nick string, extra ...string) (*Occupant, error) {
 	return c.JoinAs(ctx, c.from, room, nick, extra...)
 }
 
-// JoinAs is Join with a sender of choice: a component may play any of its users.
+// JoinAs is Join with a chosen sender: a component can join as any of its users.
 func (c *Client) JoinAs(ctx context.Context, from, room, nick string, extra ...string) (*Occupant, error) {
 	o := &Occupant{Client: c, Room: room, as: from, nick: nick, extra: strings.Join(extra, "")}
 	raw := "<presence" + attr("from", from) + attr("to", o.JIDInRoom()) + "><x xmlns='" + nsMUC + "'/>" + o.extra + "</presence>"
@@ -43,7 +42,7 @@ func (c *Client) JoinAs(ctx context.Context, from, room, nick string, extra ...s
 	return o, nil
 }
 
-// self matches the occupant's own presence of a type, or a refusal.
+// self matches the occupant's own presence of a type, or an error.
 func (o *Occupant) self(typ string) func(Stanza) bool {
 	return func(st Stanza) bool {
 		room, _, _ := strings.Cut(st.From, "/")
@@ -52,9 +51,9 @@ func (o *Occupant) self(typ string) func(Stanza) bool {
 	}
 }
 
-// sameRoom compares two bare room JIDs. [tenant]room@muc.base and
-// room@muc.tenant.base are the same: with Options.DomainMapper a room that is
-// entered by the one name may answer by the other.
+// sameRoom compares two bare room JIDs. [tenant]room@muc.base equals
+// room@muc.tenant.base: with Options.DomainMapper a room joined by one name may
+// answer with the other.
 func sameRoom(a, b string) bool { return strings.EqualFold(publicName(a), publicName(b)) }
 
 func publicName(room string) string {
@@ -67,13 +66,13 @@ func publicName(room string) string {
 	return name + "@" + prefix + "." + tenant + "." + base
 }
 
-// Nick returns the nick that the server confirmed last.
+// Nick returns the last nick that the server confirmed.
 func (o *Occupant) Nick() string { return o.nick }
 
 // JIDInRoom returns the occupant's address, room and nick.
 func (o *Occupant) JIDInRoom() string { return o.Room + "/" + o.nick }
 
-// Update sends a new presence with extra in it, in place of what there was, and
+// Update sends a new presence with extra in place of the previous one, and
 // blocks until the server has broadcast it.
 func (o *Occupant) Update(ctx context.Context, extra ...string) error {
 	o.extra = strings.Join(extra, "")
@@ -106,7 +105,7 @@ func (o *Occupant) Leave(ctx context.Context) error {
 }
 
 // SetRole gives an occupant a role: "moderator", "participant", "visitor", or
-// "none", which throws them out. The client must be a moderator of the room.
+// "none", which kicks them. The client must be a moderator of the room.
 func (c *Client) SetRole(ctx context.Context, room, nick, role, reason string) error {
 	return c.admin(ctx, room, attr("nick", nick)+attr("role", role), reason)
 }
@@ -117,12 +116,12 @@ func (c *Client) SetAffiliation(ctx context.Context, room, jid, affiliation, rea
 	return c.admin(ctx, room, attr("jid", jid)+attr("affiliation", affiliation), reason)
 }
 
-// Kick throws an occupant out.
+// Kick removes an occupant.
 func (c *Client) Kick(ctx context.Context, room, nick, reason string) error {
 	return c.SetRole(ctx, room, nick, "none", reason)
 }
 
-// Ban throws a person out, by bare JID, and keeps them out.
+// Ban removes a bare JID and prevents it from joining.
 func (c *Client) Ban(ctx context.Context, room, jid, reason string) error {
 	return c.SetAffiliation(ctx, room, jid, "outcast", reason)
 }
@@ -135,7 +134,7 @@ func (c *Client) admin(ctx context.Context, room, item, reason string) error {
 	return nil
 }
 
-// Destroy ends a room. The client must be an owner of it.
+// Destroy destroys a room. The client must be an owner of it.
 func (c *Client) Destroy(ctx context.Context, room, reason string) error {
 	payload := "<query xmlns='" + nsMUCOwner + "'><destroy><reason>" + Escape(reason) + "</reason></destroy></query>"
 	if _, err := c.IQ(ctx, room, "set", payload); err != nil {

@@ -16,38 +16,37 @@ import (
 	"time"
 )
 
-// ErrNoProsody means that no Prosody could be found to run.
-var ErrNoProsody = errors.New("prosodytest: no prosody found: install it, or name it in PPCH_TEST_PROSODY")
+// ErrNoProsody means that there is no Prosody to run.
+var ErrNoProsody = errors.New("prosodytest: no prosody found: install it, or set PPCH_TEST_PROSODY to its path")
 
-// startTimeout bounds every start. Prosody needs a quarter of a second; the rest
-// is for machines with much else to do.
+// startTimeout bounds every start. Prosody needs 250 ms; the rest is for busy
+// machines.
 const startTimeout = 30 * time.Second
 
-// Server is a running, or for a while stopped, Prosody.
-// It belongs to whoever called Start, who must call Close.
+// Server is a Prosody, running or temporarily stopped.
+// The caller of Start must call Close.
 // All methods are safe for concurrent use.
 type Server struct {
-	// Domains are the hosts served. Not to be changed.
+	// Domains are the hosts served. Read-only.
 	Domains Domains
 
 	site site
 	exe  string
 
-	// clients and components are where these connect to a server that somebody else runs; empty for one of our own.
+	// clients and components are the addresses of a server from Attach, else empty.
 	clients, components string
 
-	// mu guards the fields below. It is held while Prosody starts or ends, never
-	// while it runs.
+	// mu protects the fields below. It is held while Prosody starts or stops.
 	mu      sync.Mutex
 	proc    *process
 	closed  bool
-	logFrom int64 // where the present run's log begins
+	logFrom int64 // offset of the current run in the log
 }
 
 // Start runs a Prosody in a temporary folder and returns when its client and
 // component ports answer.
-// ctx bounds the start alone: to end the server call Close.
-// An error holds the end of Prosody's log; ErrNoProsody is its kind where none is installed.
+// ctx bounds only the start; Close ends the server.
+// An error contains the end of Prosody's log. It is ErrNoProsody if none is installed.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -61,15 +60,15 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prosodytest: make a folder: %w", err)
 	}
-	s := &Server{Domains: domainsOf(o), exe: exe}
+	s := &Server{Domains: newDomains(o), exe: exe}
 	s.site = site{Options: o, Domains: s.Domains, Dir: dir}
 
-	// A port that was free when asked for may be taken by the time Prosody binds it.
+	// Another process may take a free port before Prosody binds it.
 	for range 5 {
 		if err = s.configure(); err != nil {
 			break
 		}
-		if err = s.run(ctx); !errors.Is(err, errPortTaken) {
+		if err = s.run(ctx); !errors.Is(err, errPortInUse) {
 			break
 		}
 	}
@@ -79,21 +78,21 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Attach returns a Server for a Prosody that somebody else runs, laid out as Jitsi's, whose clients and components
-// connect at these addresses; one of them may be empty where nobody is to connect.
-// o says its base domain, the passwords of its accounts and the secret of its components. People can come and go;
-// what has to do with its process and its files cannot be done. Any XMPP server with rooms will do for that.
+// Attach returns a Server for an existing Prosody with Jitsi's domains, or any other XMPP server with rooms.
+// clients and components are the addresses to connect to; an unused one may be empty.
+// o has the base domain, passwords of accounts and the components' secret. Clients can connect and join;
+// methods that need the process or its files don't work.
 func Attach(clients, components string, o Options) (*Server, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	domains := domainsOf(o)
+	domains := newDomains(o)
 	return &Server{Domains: domains, site: site{Options: o, Domains: domains}, clients: clients, components: components}, nil
 }
 
-// findProsody looks for the one that was named, or else for an installed one.
-// To miss the former is not ErrNoProsody: a choice must not be skipped over.
+// findProsody returns the path of the named Prosody, else of an installed one.
+// A missing named one is not ErrNoProsody, so that tests aren't skipped.
 func findProsody(name string) (string, error) {
 	if name == "" {
 		name = os.Getenv("PPCH_TEST_PROSODY")
@@ -109,14 +108,14 @@ func findProsody(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prosodytest: find prosody: %w", err)
 	}
-	// Prosody is started in its own folder, where a relative path would not be found.
+	// Prosody starts in its own folder, so the path must be absolute.
 	if exe, err = filepath.Abs(exe); err != nil {
 		return "", fmt.Errorf("prosodytest: find prosody: %w", err)
 	}
 	return exe, nil
 }
 
-// configure picks ports and writes everything that Prosody reads.
+// configure picks ports and writes Prosody's files.
 func (s *Server) configure() error {
 	for _, port := range []*int{&s.site.ClientPort, &s.site.ComponentPort, &s.site.HTTPPort} {
 		var err error
@@ -127,9 +126,9 @@ func (s *Server) configure() error {
 	return s.site.write()
 }
 
-// Restart starts Prosody again on the same ports with the same configuration.
-// A Prosody that still runs is stopped first. All rooms are gone then: Jitsi
-// keeps them in memory, and so does this server.
+// Restart starts Prosody again on the same ports with the same configuration,
+// after stopping one that runs. All rooms are lost: like Jitsi this server
+// keeps them in memory.
 // It blocks until the ports answer, or ctx is done.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
@@ -141,14 +140,14 @@ func (s *Server) Restart(ctx context.Context) error {
 	for {
 		err := s.run(ctx)
 		switch {
-		case errors.Is(err, errPortTaken):
+		case errors.Is(err, errPortInUse):
 			taken = err
 		case err != nil && taken != nil:
 			return errors.Join(taken, err)
 		default:
 			return err
 		}
-		// Whoever took the port may be gone soon.
+		// The port may become free soon.
 		select {
 		case <-ctx.Done():
 			return errors.Join(taken, ctx.Err())
@@ -157,7 +156,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 }
 
-// Stop ends Prosody in order (SIGTERM), and by force if that takes over five seconds.
+// Stop ends Prosody (SIGTERM), and kills it after five seconds.
 // It blocks until the process is gone. A stopped server may be restarted.
 func (s *Server) Stop() error {
 	s.mu.Lock()
@@ -165,7 +164,7 @@ func (s *Server) Stop() error {
 	return s.end(func(p *process) error { return p.stop(5 * time.Second) })
 }
 
-// Kill ends Prosody at once (SIGKILL): no stream is closed, no goodbye is said.
+// Kill ends Prosody at once (SIGKILL), without closing any stream.
 // It blocks until the process is gone. A killed server may be restarted.
 func (s *Server) Kill() error {
 	s.mu.Lock()
@@ -173,7 +172,7 @@ func (s *Server) Kill() error {
 	return s.end((*process).kill)
 }
 
-// Close kills Prosody and removes its folder. It may be called again.
+// Close kills Prosody and removes its folder. It may be called several times.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +181,7 @@ func (s *Server) Close() error {
 	return errors.Join(err, os.RemoveAll(s.site.Dir))
 }
 
-// end ends the present process, if any. mu must be held.
+// end ends the current process, if any. mu must be held.
 func (s *Server) end(how func(*process) error) error {
 	if s.proc == nil {
 		return nil
@@ -194,15 +193,15 @@ func (s *Server) end(how func(*process) error) error {
 	return err
 }
 
-// Pause freezes Prosody (SIGSTOP): its sockets stay open and take bytes, and
-// nothing is answered.
+// Pause freezes Prosody (SIGSTOP): its sockets stay open and accept bytes, but
+// it doesn't answer.
 func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused Prosody go on (SIGCONT).
+// Resume continues a paused Prosody (SIGCONT).
 func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
 
 // Reload makes Prosody read its configuration again (SIGHUP).
-// It does not wait for that: follow the log.
+// It does not wait for that; use AwaitLog.
 func (s *Server) Reload() error { return s.signal(syscall.SIGHUP) }
 
 func (s *Server) signal(sig syscall.Signal) error {
@@ -224,39 +223,38 @@ func (s *Server) PID() int {
 	return s.proc.cmd.Process.Pid
 }
 
-// ClientAddr is the host:port where clients connect. It never changes.
+// ClientAddr is the host:port for clients. It never changes.
 func (s *Server) ClientAddr() string { return cmp.Or(s.clients, loopback(s.site.ClientPort)) }
 
-// ComponentAddr is the host:port where components connect. It never changes.
+// ComponentAddr is the host:port for components. It never changes.
 func (s *Server) ComponentAddr() string {
 	return cmp.Or(s.components, loopback(s.site.ComponentPort))
 }
 
 // HTTPAddr is the host:port of Prosody's HTTP server.
-// It answers only when a module that serves HTTP is loaded.
+// It answers only if a module serves HTTP.
 func (s *Server) HTTPAddr() string { return loopback(s.site.HTTPPort) }
 
-// Secret is what external components authenticate with.
+// Secret is the secret of external components.
 func (s *Server) Secret() string { return s.site.Secret }
 
 // Password returns the password of an account, given its bare JID; empty if there is none.
 func (s *Server) Password(account string) string { return s.site.Accounts[account] }
 
-// Dir is the server's own folder. It holds prosody.cfg.lua and the data, and is
-// removed by Close.
+// Dir is the server's folder with prosody.cfg.lua and data. Close removes it.
 func (s *Server) Dir() string { return s.site.Dir }
 
 // Room returns the JID of a room on the main room domain.
 func (s *Server) Room(name string) string { return name + "@" + s.Domains.MUC }
 
-// TenantRoom returns the JID by which a tenant's people know a room. Prosody
-// itself knows it as [tenant]name on the main room domain, which is what a
-// component must say. It takes Options.DomainMapper.
+// TenantRoom returns the JID of a room for a tenant's clients. Prosody and
+// components use [tenant]name on the main room domain. It needs
+// Options.DomainMapper.
 func (s *Server) TenantRoom(tenant, name string) string {
 	return name + "@" + s.site.MUCPrefix + "." + tenant + "." + s.site.Base
 }
 
-// Version returns what Prosody calls itself in its log, such as "0.12.3".
+// Version returns Prosody's version from its log, such as "0.12.3".
 func (s *Server) Version() string {
 	_, rest, _ := strings.Cut(s.Log(), "welcome to Prosody version ")
 	version, _, _ := strings.Cut(rest, "\n")

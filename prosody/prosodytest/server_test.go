@@ -102,7 +102,7 @@ func TestServer_Freeze(t *testing.T) {
 	check(t, s.Resume())
 	must(c.IQ(within(t), s.Domains.Main, "get", ping))(t)
 	check(t, s.Pause())
-	check(t, s.Stop()) // must not wait for one who cannot hear
+	check(t, s.Stop()) // must not wait for a paused process
 	if err := s.Pause(); err == nil {
 		t.Error("a stopped server was paused")
 	}
@@ -112,7 +112,7 @@ func TestServer_Shell(t *testing.T) {
 	s := prosodytest.New(t, prosodytest.Options{})
 	out := must(s.Shell(within(t), `module:reload("muc", "muc.meet.jitsi")`))(t)
 	if !strings.Contains(out, "Reloaded on muc.meet.jitsi") {
-		t.Errorf("got %q, want word of a reload", out)
+		t.Errorf("got %q, want a message about the reload", out)
 	}
 	if out := must(s.Shell(within(t), "> 6 * 7"))(t); out != "Result: 42" {
 		t.Errorf("got %q, want 42", out)
@@ -151,7 +151,7 @@ func TestServer_LoadsCallersModules(t *testing.T) {
 		"lobby.meet.jitsi:here info here, with in the lobby",
 		"auth.meet.jitsi:here info here, with everywhere",
 	} {
-		// Columns are set apart by as much white space as the widest name needs.
+		// The white space between columns varies.
 		if !strings.Contains(strings.Join(strings.Fields(s.Log()), " "), want) {
 			t.Errorf("log has no %q", want)
 		}
@@ -173,11 +173,11 @@ func TestOptions_RefusesInvalid(t *testing.T) {
 		in   prosodytest.Options
 		want string
 	}{
-		"configuration of a host that is not served": {prosodytest.Options{HostConfig: map[string]string{"x.test": ""}}, `unknown host "x.test"`},
-		"modules for a host that is not served":      {prosodytest.Options{HostModules: map[string][]string{"x.test": nil}}, `unknown host "x.test"`},
-		"account where everybody is anonymous":       {prosodytest.Options{Accounts: map[string]string{"joe@meet.jitsi": "x"}}, `account "joe@meet.jitsi"`},
-		"level that Prosody does not know":           {prosodytest.Options{LogLevel: "loud"}, `log level: "loud"`},
-		"program that is not there":                  {prosodytest.Options{Executable: "/nowhere/prosody"}, "find prosody"},
+		"configuration of an unknown host": {prosodytest.Options{HostConfig: map[string]string{"x.test": ""}}, `unknown host "x.test"`},
+		"modules of an unknown host":       {prosodytest.Options{HostModules: map[string][]string{"x.test": nil}}, `unknown host "x.test"`},
+		"account on an anonymous host":     {prosodytest.Options{Accounts: map[string]string{"joe@meet.jitsi": "x"}}, `Accounts: "joe@meet.jitsi"`},
+		"unknown log level":                {prosodytest.Options{LogLevel: "loud"}, `LogLevel: "loud"`},
+		"missing program":                  {prosodytest.Options{Executable: "/nowhere/prosody"}, "find prosody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := prosodytest.Start(within(t), tc.in)
@@ -192,14 +192,14 @@ func TestOptions_RefusesInvalid(t *testing.T) {
 }
 
 func TestStart_ErrorContainsLog(t *testing.T) {
-	prosodytest.New(t, prosodytest.Options{}) // skips where there is no Prosody
+	prosodytest.New(t, prosodytest.Options{}) // skips without Prosody
 	_, err := prosodytest.Start(within(t), prosodytest.Options{GlobalConfig: "this is not Lua"})
 	if err == nil || !strings.Contains(err.Error(), "ended while starting") || !strings.Contains(err.Error(), "prosody.cfg.lua") {
-		t.Errorf("got %v, want what Prosody said of its configuration", err)
+		t.Errorf("got %v, want Prosody's own error", err)
 	}
 }
 
-// hostEnv makes this test binary a program that starts a server and waits.
+// hostEnv makes this test binary start a server and wait.
 const hostEnv = "PROSODYTEST_HOST"
 
 func hostIfAsked() {
@@ -212,7 +212,7 @@ func hostIfAsked() {
 		os.Exit(1)
 	}
 	fmt.Println(s.PID(), s.Dir())
-	// Threads come and go; the server must not go with one of them.
+	// The end of a thread must not end the server.
 	for range 10 {
 		go runtime.LockOSThread()
 	}
@@ -221,9 +221,9 @@ func hostIfAsked() {
 
 func TestServer_DiesWithItsParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux ties a child's life to its parent's")
+		t.Skip("only Linux kills a child with its parent")
 	}
-	prosodytest.New(t, prosodytest.Options{}) // skips where there is no Prosody
+	prosodytest.New(t, prosodytest.Options{}) // skips without Prosody
 	host := exec.CommandContext(within(t), os.Args[0])
 	host.Env = append(os.Environ(), hostEnv+"=1")
 	out := must(host.StdoutPipe())(t)
@@ -237,10 +237,10 @@ func TestServer_DiesWithItsParent(t *testing.T) {
 	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	time.Sleep(100 * time.Millisecond)
 	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("the server has gone before the program: %v", err)
+		t.Fatalf("the server ended before the program: %v", err)
 	}
 	check(t, host.Process.Kill())
-	_ = host.Wait() // it was killed, and says so
+	_ = host.Wait() // reports that it was killed
 	for ctx := within(t); !gone(pid); {
 		select {
 		case <-ctx.Done():
@@ -250,8 +250,8 @@ func TestServer_DiesWithItsParent(t *testing.T) {
 	}
 }
 
-// gone tells whether a process has ended. One that nobody has reaped yet counts:
-// who inherits it depends on the machine.
+// gone reports whether a process has ended. It may not be reaped yet, because its
+// new parent depends on the machine.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")

@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// nsShell is the stream that prosodyctl shell speaks; see util/adminstream.lua.
+// nsShell is the namespace of prosodyctl shell's stream; see util/adminstream.lua.
 const nsShell = "xmpp:prosody.im/admin"
 
-// Shell runs one line in Prosody's admin shell and returns what it printed and
-// answered, as lines. Examples:
+// Shell runs a line in Prosody's admin shell and returns its output and result,
+// as lines. Examples:
 //
 //	module:reload("muc", "muc.meet.jitsi")
 //	> collectgarbage("count")
 //
 // A line that begins with ">" is Lua in Prosody's own global environment.
-// An answer that Prosody calls an error is returned as one.
-// Each call has a session of its own, so calls may be concurrent.
+// It returns an error result as an error.
+// Each call has its own session, so calls may be concurrent.
 func (s *Server) Shell(ctx context.Context, line string) (string, error) {
 	st, done, err := dial(ctx, "unix", s.socketPath())
 	if err != nil {
@@ -37,8 +37,8 @@ func (s *Server) Shell(ctx context.Context, line string) (string, error) {
 	return out, nil
 }
 
-// socketPath is outside of the data folder to keep it short: the kernel allows
-// about a hundred bytes.
+// socketPath is outside the data folder to keep it short: the kernel's limit is
+// about 100 bytes.
 func (s *Server) socketPath() string { return filepath.Join(s.site.Dir, "shell") }
 
 func (s *stream) ask(line string) (string, error) {

@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// Stanza is one element that came in over a stream.
-// It is a value: the caller may keep it.
+// Stanza is an element received on a stream. The caller may keep it.
 type Stanza struct {
 	Name, From, To, ID, Type string
 
-	// XML is the whole element as it came in, byte for byte.
+	// XML is the whole element as received.
 	XML string
 }
 
-// parseStanza reads the start tag alone; the rest is looked at on demand.
+// parseStanza parses only the start tag; the rest is parsed on demand.
 func parseStanza(raw string) Stanza {
 	st := Stanza{XML: raw}
 	d := xml.NewDecoder(strings.NewReader(raw))
@@ -43,11 +42,11 @@ func parseStanza(raw string) Stanza {
 	return st
 }
 
-// Has tells whether the raw XML has text in it. Prosody writes attributes in
-// single quotes and in no fixed order, so look for one attribute at a time.
+// Has reports whether the raw XML contains text. Prosody writes attributes in
+// single quotes and in no fixed order, so search for one attribute at a time.
 func (st Stanza) Has(text string) bool { return strings.Contains(st.XML, text) }
 
-// HasStatus tells whether a presence or message bears a MUC status code (XEP-0045, 15.6).
+// HasStatus reports whether a presence or message has a MUC status code (XEP-0045, 15.6).
 func (st Stanza) HasStatus(code int) bool {
 	for _, status := range st.muc().Status {
 		if status.Code == code {
@@ -57,9 +56,9 @@ func (st Stanza) HasStatus(code int) bool {
 	return false
 }
 
-// Item is what a MUC says of one occupant.
+// Item is a MUC's data of one occupant.
 type Item struct {
-	JID         string `xml:"jid,attr"` // real full JID, where the asker may see it
+	JID         string `xml:"jid,attr"` // real full JID, if visible to the receiver
 	Nick        string `xml:"nick,attr"`
 	Role        string `xml:"role,attr"`
 	Affiliation string `xml:"affiliation,attr"`
@@ -83,7 +82,7 @@ func (st Stanza) muc() mucUser {
 	var p struct {
 		X mucUser `xml:"http://jabber.org/protocol/muc#user x"`
 	}
-	_ = st.Decode(&p) // what cannot be parsed has no item
+	_ = st.Decode(&p) // an invalid stanza has no item
 	return p.X
 }
 
@@ -114,7 +113,7 @@ func (st Stanza) Err() error {
 	return e
 }
 
-// StanzaError is an error stanza, such as the answer to a join that was refused.
+// StanzaError is an error stanza, such as the answer to a refused join.
 type StanzaError struct {
 	Type      string // "auth", "cancel", "modify", "wait"
 	Condition string // "forbidden", "item-not-found", …
@@ -122,20 +121,20 @@ type StanzaError struct {
 	Stanza    Stanza
 }
 
-// Error names the condition first: it is what tests compare.
+// Error begins with the condition, which tests compare.
 func (e *StanzaError) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("%s (%s) from %s: %s", e.Condition, e.Type, e.Stanza.From, e.Text), ": ")
 }
 
-// StreamError is the stream error with which Prosody ended a stream.
+// StreamError is a stream error from Prosody, which ends the stream.
 type StreamError struct{ Stanza Stanza }
 
-// Condition names the error, such as "conflict" or "invalid-from".
+// Condition returns the error's condition, such as "conflict" or "invalid-from".
 func (e *StreamError) Condition() string {
 	var body struct {
 		Conditions []condition `xml:",any"`
 	}
-	// The prefix "stream" is declared on the stream header, outside of the element.
+	// The prefix "stream" is declared in the stream header, outside the element.
 	raw := strings.ReplaceAll(strings.ReplaceAll(e.Stanza.XML, "<stream:", "<"), "</stream:", "</")
 	if xml.Unmarshal([]byte(raw), &body) != nil {
 		return ""
@@ -164,9 +163,9 @@ func conditions(all []condition) (name, text string) {
 	return name, text
 }
 
-// Escape makes text safe within XML, also within quoted attributes.
+// Escape escapes text for XML, including quoted attributes.
 func Escape(text string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a strings.Builder takes everything
+	_ = xml.EscapeText(&b, []byte(text)) // a strings.Builder never fails
 	return b.String()
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// errPortTaken means that Prosody runs but could not bind one of its ports.
-var errPortTaken = errors.New("prosodytest: a port is taken")
+// errPortInUse means that Prosody runs but could not bind one of its ports.
+var errPortInUse = errors.New("prosodytest: a port is in use")
 
 // run starts the process and blocks until its ports answer.
 func (s *Server) run(ctx context.Context) error {
@@ -25,50 +25,50 @@ func (s *Server) run(ctx context.Context) error {
 		return errors.New("prosodytest: start: the server is closed")
 	}
 	if s.proc != nil {
-		return errors.New("prosodytest: start: prosody is running")
+		return errors.New("prosodytest: start: prosody is already running")
 	}
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("prosodytest: open the log: %w", err)
 	}
-	// The child has its own copy of the descriptor from the moment it runs.
+	// The child has its own copy of the descriptor.
 	defer log.Close()
 	if s.logFrom, err = log.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("prosodytest: open the log: %w", err)
 	}
-	cmd := exec.Command(s.exe, "-F", "--config", s.site.configPath()) // #nosec G204 -- the caller chooses which Prosody it tests
+	cmd := exec.Command(s.exe, "-F", "--config", s.site.configPath()) // #nosec G204 -- the caller chooses the Prosody to test
 	cmd.Dir = s.site.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	p := &process{cmd: cmd}
 	if err := p.start(); err != nil {
 		return err
 	}
-	if err := s.await(ctx, p); err != nil {
+	if err := s.awaitStart(ctx, p); err != nil {
 		return errors.Join(fmt.Errorf("%w\n%s", err, tail(s.logSince(s.logFrom), 40)), p.kill())
 	}
 	s.proc = p
 	return nil
 }
 
-// await polls until p serves both ports.
-func (s *Server) await(ctx context.Context, p *process) error {
+// awaitStart polls until p serves both ports.
+func (s *Server) awaitStart(ctx context.Context, p *process) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for greeted := false; ; {
+	for ready := false; ; {
 		log := s.logSince(s.logFrom)
-		// That somebody answers on a port doesn't prove that it is Prosody: a taken
-		// port is only logged. See activate() in core/portmanager.lua.
+		// An answer on a port doesn't prove that it comes from Prosody, which only
+		// logs a port in use. See activate() in core/portmanager.lua.
 		if strings.Contains(log, "Failed to open server port") {
-			return errPortTaken
+			return errPortInUse
 		}
-		if greeted {
+		if ready {
 			return nil
 		}
 		if active(log, "c2s", s.site.ClientPort) && (s.site.NoComponentPort || active(log, "component", s.site.ComponentPort)) {
-			if err := s.greet(ctx); err != nil {
+			if err := s.awaitReady(ctx); err != nil {
 				return err
 			}
-			greeted = true // once more: the HTTP port may have been bound since
+			ready = true // check the log again: the HTTP port may have been bound since
 			continue
 		}
 		select {
@@ -81,7 +81,7 @@ func (s *Server) await(ctx context.Context, p *process) error {
 	}
 }
 
-// active finds portmanager's message that a service has its port. It names all ports of the service, in any order.
+// active finds portmanager's message that a service has its port. It lists all ports of the service, in any order.
 func active(log, service string, port int) bool {
 	for line := range strings.Lines(log) {
 		if _, addresses, ok := strings.Cut(line, "Activated service '"+service+"' on "); ok && strings.Contains(addresses, fmt.Sprintf("[127.0.0.1]:%d", port)) {
@@ -91,9 +91,9 @@ func active(log, service string, port int) bool {
 	return false
 }
 
-// greet opens a stream and blocks until it is answered. Prosody binds its ports
-// in the midst of its start and answers only when all hosts and modules are up.
-func (s *Server) greet(ctx context.Context) error {
+// awaitReady opens a stream and blocks until Prosody answers. It binds its ports
+// early and answers only when all hosts and modules are loaded.
+func (s *Server) awaitReady(ctx context.Context) error {
 	st, done, err := dial(ctx, "tcp", s.ClientAddr())
 	if err != nil {
 		return fmt.Errorf("prosodytest: connect to prosody: %w", err)
@@ -116,10 +116,10 @@ func (s *Server) logPath() string { return filepath.Join(s.site.Dir, "prosody.lo
 // Log returns Prosody's log so far, of all runs.
 func (s *Server) Log() string { return s.logSince(0) }
 
-// LogContains tells whether the log has text in it by now.
+// LogContains reports whether the log contains text.
 func (s *Server) LogContains(text string) bool { return strings.Contains(s.Log(), text) }
 
-// AwaitLog blocks until the log has text in it, or ctx is done.
+// AwaitLog blocks until the log contains text, or ctx is done.
 func (s *Server) AwaitLog(ctx context.Context, text string) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -133,7 +133,7 @@ func (s *Server) AwaitLog(ctx context.Context, text string) error {
 	return nil
 }
 
-// logSince returns the log from an offset on. A log that cannot be read is empty.
+// logSince returns the log from an offset on, nothing if it cannot be read.
 func (s *Server) logSince(from int64) string {
 	log, err := os.ReadFile(s.logPath())
 	if err != nil || from > int64(len(log)) {

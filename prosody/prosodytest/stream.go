@@ -12,24 +12,23 @@ import (
 )
 
 const (
-	// writeTimeout bounds one write: a paused Prosody stops reading at some point.
+	// writeTimeout bounds a write: a paused Prosody stops reading.
 	writeTimeout = 10 * time.Second
-	// maxElement bounds what one stanza may hold in memory. Prosody itself refuses
-	// to read far smaller ones.
+	// maxElement bounds the size of a stanza. Prosody's own limit is far smaller.
 	maxElement = 8 << 20
 )
 
-// stream is one XML stream over a socket: elements come out whole and as they
-// were sent, bytes go in as they are given.
-// Writing is safe for concurrent use; reading is for one goroutine at a time.
+// stream is an XML stream over a socket. It reads whole elements, unchanged, and
+// writes bytes as given.
+// Writing is safe for concurrent use; reading is not.
 type stream struct {
 	conn net.Conn
 	r    *bufio.Reader
-	mu   sync.Mutex // held for one write, so that two never mix
+	mu   sync.Mutex // held during a write
 }
 
-// dial connects to addr. Until done is called the socket is closed as soon as
-// ctx ends, which bounds a handshake with a server that does not answer.
+// dial connects to addr. Until done is called, the end of ctx closes the socket,
+// which bounds a handshake with a server that does not answer.
 func dial(ctx context.Context, network, addr string) (s *stream, done func() bool, err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
@@ -49,7 +48,7 @@ func (s *stream) send(raw string) error {
 	return err
 }
 
-// open sends a stream header and returns the header that answers it.
+// open sends a stream header and returns the server's.
 func (s *stream) open(to, ns string) (Stanza, error) {
 	err := s.send("<?xml version='1.0'?><stream:stream to='" + Escape(to) +
 		"' version='1.0' xmlns='" + ns + "' xmlns:stream='http://etherx.jabber.org/streams'>")
@@ -67,9 +66,9 @@ func (s *stream) open(to, ns string) (Stanza, error) {
 	}
 }
 
-// next returns the next whole element of the stream.
-// The end of the stream is io.EOF, whether the other end said goodbye or just
-// hung up; a stream error is a *StreamError.
+// next returns the next element of the stream.
+// The end of the stream is io.EOF, with or without a closing tag; a stream error
+// is a *StreamError.
 func (s *stream) next() (Stanza, error) {
 	var raw []byte
 	for depth := 0; ; {
@@ -79,7 +78,7 @@ func (s *stream) next() (Stanza, error) {
 			return Stanza{}, err
 		}
 		if depth == 0 {
-			raw, at = raw[at:], 0 // white space between stanzas keeps a stream alive
+			raw, at = raw[at:], 0 // white space between stanzas is a keepalive
 		}
 		switch tag := raw[at:]; {
 		case bytes.HasPrefix(tag, []byte("</")):
@@ -103,7 +102,7 @@ func (s *stream) next() (Stanza, error) {
 
 // tag appends to buf the text up to the next tag and the tag itself, which
 // begins at index at. XMPP has no comments, CDATA or DTDs, so a tag ends at the
-// first ">" that is not quoted (RFC 6120, 11.1).
+// first unquoted ">" (RFC 6120, 11.1).
 func (s *stream) tag(buf []byte) (out []byte, at int, err error) {
 	at = -1
 	var quote byte

@@ -1,6 +1,6 @@
--- The hosts as docker-jitsi-meet has them, as far as they matter here.
+-- The relevant hosts of docker-jitsi-meet.
 local function with(names)
-	local all = { "prosodytest_hide_rooms" }; -- stands in for muc_hide_all
+	local all = { "prosodytest_hide_rooms" }; -- replaces muc_hide_all
 	for name in (names or ""):gmatch("[^,%s]+") do all[#all + 1] = name; end
 	return all;
 end

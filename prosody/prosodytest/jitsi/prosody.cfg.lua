@@ -1,4 +1,4 @@
--- The global section as docker-jitsi-meet has it, as far as it matters here.
+-- The relevant part of docker-jitsi-meet's global section.
 local modules = { "roster", "saslauth", "disco", "ping", "posix", "version", "admin_shell", "prosodytest_domain_mapper" };
 for name in (ENV_GLOBAL_MODULES or ""):gmatch("[^,%s]+") do modules[#modules + 1] = name; end
 

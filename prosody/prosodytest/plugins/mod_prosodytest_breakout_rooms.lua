@@ -1,7 +1,7 @@
--- Stands in for Jitsi's mod_muc_breakout_rooms and mod_jitsi_session, for tests.
+-- Replaces Jitsi's mod_muc_breakout_rooms and mod_jitsi_session in tests.
 -- A moderator adds, renames and removes breakout rooms by messages to their domain:
--- <breakout_rooms type='features/breakout-rooms/add' subject='…'/>. As with Jitsi's, the list of a meeting's breakout
--- rooms is in its _data, the meeting is that of the session's URL, and no event shows a change.
+-- <breakout_rooms type='features/breakout-rooms/add' subject='…'/>. As in Jitsi's, a meeting's list of breakout rooms is
+-- in its _data, the session's URL determines the meeting, and changes fire no event.
 -- Load it on the main host, where main_muc is set.
 
 local jid = require "util.jid";
@@ -14,7 +14,7 @@ local function muc_of(host)
 	return prosody.hosts[host].modules.muc;
 end
 
--- Jitsi's client has the meeting in the URL by which it connects; a client of tests joins it first.
+-- Jitsi's client has the meeting in its connection URL; a test client joins it first.
 local function note_meeting(event)
 	if not event.origin then return; end
 	local node = jid.node(event.room.jid);

@@ -1,7 +1,7 @@
--- Stands in for Jitsi's mapping of tenant domains, for tests.
--- A client says room@muc.tenant.base and Prosody means [tenant]room@muc.base.
--- What clients send is mapped on the way in. What they are sent, and what is
--- routed to any host, components included, has its sender mapped back.
+-- Replaces Jitsi's mapping of tenant domains in tests.
+-- Clients use room@muc.tenant.base, and Prosody uses [tenant]room@muc.base.
+-- The plugin maps addresses of stanzas from clients. In stanzas to clients and to
+-- any host, components included, it maps the sender back.
 -- Load it globally.
 
 module:set_global();
@@ -16,9 +16,9 @@ if not base then
 end
 local muc = prefix .. "." .. base;
 
--- What was sent to a tenant's room domain itself: id -> that address.
--- Keyed by the bare id, as Jitsi's is, so whatever bears the id next is taken for
--- the answer.
+-- Requests to a tenant's room domain itself: id -> that address.
+-- As in Jitsi's, the key is the bare id, so the next stanza with this id counts
+-- as the answer.
 local roomless = {};
 
 -- "muc.tenant.base" -> "tenant"; a tenant is one label, never more.
@@ -69,17 +69,17 @@ local function on_routed(event)
 	map_from(event.stanza);
 end
 
--- Jitsi hooks at 0, where mod_iq does, and util.events calls equals in no order.
--- After mod_iq and before mod_component, at -1, is one of the orders that occur.
+-- Jitsi hooks at priority 0 like mod_iq, and util.events doesn't order equals.
+-- After mod_iq and before mod_component (-1) is one of the possible orders.
 local after_iq = -0.5;
 
--- Components do not load global modules, so every host is taken as it comes up.
+-- Components don't load global modules, so map every host when it is activated.
 local function map_host(host)
 	local context = module:context(host);
 	for _, name in ipairs { "iq", "message", "presence" } do
 		for _, kind in ipairs { "host", "bare", "full" } do
-			-- Pre events are fired for clients alone, so what a component addresses is
-			-- taken as it is. See core_post_stanza in core/stanza_router.lua.
+			-- Only clients fire pre events, so addresses from components are not
+			-- mapped. See core_post_stanza in core/stanza_router.lua.
 			context:hook("pre-" .. name .. "/" .. kind, on_sent, 100);
 			context:hook(name .. "/" .. kind, on_routed, after_iq);
 		end
@@ -91,8 +91,8 @@ for host in pairs(prosody.hosts) do
 end
 module:hook("host-activated", map_host);
 
--- An answer goes straight to the session that asked. Sessions of clients have
--- filters, those of components have none: see mod_component.lua.
+-- Answers go directly to the session. Client sessions have filters, component
+-- sessions don't: see mod_component.lua.
 local function map_sent(stanza)
 	if stanza.attr then -- not white space
 		map_from(stanza);

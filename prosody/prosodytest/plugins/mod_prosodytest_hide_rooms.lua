@@ -1,6 +1,6 @@
--- Stands in for Jitsi's way of keeping rooms secret, for tests.
--- Rooms are hidden from the list of rooms, and tell about themselves only to
--- those who are inside. Load it on a room domain.
+-- Replaces Jitsi's hiding of rooms in tests.
+-- Rooms are absent from the list of rooms and answer only their occupants.
+-- Load it on a room domain.
 
 local st = require "util.stanza";
 

@@ -1,6 +1,6 @@
--- Stands in for Jitsi's mod_muc_size and mod_muc_census, the HTTP routes by which it is commonly asked who is in a room, for benchmarks.
--- Written from what they answer: GET /room-size?room&domain and GET /room?room&domain tell of one room, GET /room-census of all.
--- As theirs do, each answer walks the occupants, of whom each_occupant makes copies. Load it on the main host.
+-- Replaces Jitsi's mod_muc_size and mod_muc_census, which report participants over HTTP, in benchmarks.
+-- Written from their answers: GET /room-size?room&domain and GET /room?room&domain report one room, GET /room-census all.
+-- As theirs do, each answer iterates over the occupants, and each_occupant copies each. Load it on the main host.
 
 local formdecode = require "util.http".formdecode;
 local jid_resource = require "util.jid".resource;
@@ -27,7 +27,7 @@ local function answer(event, value)
 	return json.encode(value);
 end
 
--- The focus is not counted, but somebody alone is, whoever it is.
+-- Subtracts the focus, but counts a single occupant of any kind.
 local function size(event)
 	local room = asked_room(event);
 	if not room then return 404; end
@@ -55,7 +55,7 @@ local function list(event)
 	return answer(event, people);
 end
 
--- A room has leaked if nobody in it is connected any more.
+-- A room has leaked if none of its occupants is connected.
 local function census(event)
 	local rooms = {};
 	for room in muc_of(module.host).live_rooms() do
