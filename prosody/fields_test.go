@@ -158,8 +158,8 @@ func TestModule_HostilePresence(t *testing.T) {
 	f.matches(srv)
 }
 
-// What Jitsi's token verification writes into a session, and only that, is told as
-// the identity; the issuer of the token may have put anything there.
+// The identity is only what Jitsi's token verification writes into a session. It
+// may have any content, because the token's issuer chooses it.
 func TestModule_IdentityFromSession(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: map[string]string{"muc.meet.jitsi": "room_participants_email = true"}})

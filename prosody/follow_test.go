@@ -8,7 +8,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// meeting is a room with focus in it, and a subscriber that knows of both.
+// meeting returns a room with focus in it, and a subscriber with a complete replica.
 func meeting(t *testing.T, o prosodytest.Options) (*prosodytest.Server, *prosodytest.Cast, *follower, string) {
 	t.Helper()
 	srv := start(t, o)
@@ -187,31 +187,20 @@ func TestModule_RolesAndAffiliations(t *testing.T) {
 	srv, cast, f, room := meeting(t, prosodytest.Options{})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	bare, _, _ := strings.Cut(ada.JID(), "/")
-	steps := []struct {
-		do   error
+	for _, step := range []struct {
+		do   func() error
 		want [2]string
 	}{
-		{cast.Focus.SetRole(within(t), room, ada.Nick(), "visitor", ""), [2]string{"visitor", "none"}},
-		{cast.Focus.SetRole(within(t), room, ada.Nick(), "moderator", ""), [2]string{"moderator", "none"}},
-		{cast.Focus.SetAffiliation(within(t), room, bare, "owner", ""), [2]string{"moderator", "owner"}},
-		{cast.Focus.SetAffiliation(within(t), room, bare, "member", ""), [2]string{"participant", "member"}},
+		{func() error { return cast.Focus.SetRole(within(t), room, ada.Nick(), "visitor", "") }, [2]string{"visitor", "none"}},
+		{func() error { return cast.Focus.SetRole(within(t), room, ada.Nick(), "moderator", "") }, [2]string{"moderator", "none"}},
+		{func() error { return cast.Focus.SetRole(within(t), room, ada.Nick(), "participant", "") }, [2]string{"participant", "none"}},
+		{func() error { return cast.Focus.SetAffiliation(within(t), room, bare, "owner", "") }, [2]string{"moderator", "owner"}},
+		{func() error { return cast.Focus.SetAffiliation(within(t), room, bare, "member", "") }, [2]string{"participant", "member"}},
+	} {
+		check(t, step.do())
+		f.occupant(room, ada.Nick(), func(o occupant) bool { return [2]string{o.role(), o.affiliation()} == step.want })
 	}
-	for _, step := range steps {
-		check(t, step.do)
-	}
-	last := steps[len(steps)-1].want
-	f.occupant(room, ada.Nick(), func(o occupant) bool { return [2]string{o.role(), o.affiliation()} == last })
 	f.matches(srv)
-}
-
-func TestModule_EachRole(t *testing.T) {
-	t.Parallel()
-	_, cast, f, room := meeting(t, prosodytest.Options{})
-	ada := must(cast.User(within(t), room, "Ada"))(t)
-	for _, role := range []string{"visitor", "moderator", "participant"} {
-		check(t, cast.Focus.SetRole(within(t), room, ada.Nick(), role, ""))
-		f.occupant(room, ada.Nick(), func(o occupant) bool { return o.role() == role })
-	}
 }
 
 func TestModule_RoomFacts(t *testing.T) {
@@ -230,7 +219,7 @@ func TestModule_RoomFacts(t *testing.T) {
 	configure(t, cast.Focus, room, "muc#roomconfig_roomsecret", "")
 	fact("password", "")
 
-	// The number of visitors is focus' to tell, and nobody else's.
+	// Only focus reports the number of visitors.
 	visitors := "<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='visitor-count' value='%d'/></conference-properties>"
 	ada := must(cast.User(within(t), room, "Ada", strings.Replace(visitors, "%d", "9999", 1)))(t)
 	focus := must(cast.Focus.Join(within(t), room, "focus"))(t)
@@ -334,9 +323,9 @@ func TestSwappedRoom_StaysInReplica(t *testing.T) {
 		t.Fatal("the room is still in memory")
 	}
 	if f.occupant(room, ada.Nick(), nil).joined() != joined {
-		t.Error("nobody has left")
+		t.Error("the join time changed, but no occupant has left")
 	}
-	// Another subscriber is told of it as well.
+	// Another subscriber receives the room as well.
 	f.subscribe()
 	f.untilSynced()
 	f.occupant(room, ada.Nick(), nil)

@@ -63,7 +63,7 @@ func TestSubscribe_HiddenFromStrangers(t *testing.T) {
 	}
 	for who, c := range map[string]*prosodytest.Client{"guest": guest, "other": other, "component": component} {
 		if st, ok := c.Received(func(st prosodytest.Stanza) bool { return st.Has(namespace) && st.Type == "set" }); ok {
-			t.Errorf("%s was told: %s", who, st.XML)
+			t.Errorf("%s received %s", who, st.XML)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (f *follower) silent(d time.Duration) {
 	f.t.Helper()
 	time.Sleep(d)
 	if st, ok := f.client.Received(func(st prosodytest.Stanza) bool { return st.Has("<batch") }); ok {
-		f.t.Fatalf("was told: %s", st.XML)
+		f.t.Fatalf("got %s, want no batch", st.XML)
 	}
 }
 

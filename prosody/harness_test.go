@@ -25,15 +25,14 @@ const (
 	focusAccount = "focus@auth.meet.jitsi/focus"
 )
 
-// within bounds a test. It is far above what any step takes, and below what a
-// person would wait for.
+// within bounds a step of a test, far above its usual time.
 func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// plugins is a folder with the module alone in it, as people install it by cp.
+// plugins returns a folder with only the module, as installed by cp.
 func plugins(t testing.TB) string {
 	t.Helper()
 	source, err := os.ReadFile("mod_" + name + ".lua")
@@ -47,9 +46,9 @@ func plugins(t testing.TB) string {
 	return dir
 }
 
-// start runs a Prosody with the module on its room domains, as XMPP_MUC_MODULES
-// of docker-jitsi-meet does, unless o loads it otherwise.
-// When the test ends, Prosody must not have logged an error.
+// start runs a Prosody with the module on its room domains, like docker-jitsi-meet's
+// XMPP_MUC_MODULES, unless o loads it otherwise.
+// At the end of the test, it fails if Prosody has logged an error.
 func start(t testing.TB, o prosodytest.Options) *prosodytest.Server {
 	t.Helper()
 	o.PluginPaths = append(o.PluginPaths, plugins(t))
@@ -118,7 +117,7 @@ type follower struct {
 	domain string
 	copied *replica
 	last   batch
-	others map[string]int // batches of other epochs, which were left alone
+	others map[string]int // number of ignored batches of other epochs
 }
 
 // follow connects the component and subscribes. The snapshot is not read yet.
@@ -171,7 +170,7 @@ func (f *follower) next() batch {
 	f.t.Helper()
 	st, b, err := f.take(within(f.t))
 	if err != nil {
-		f.t.Fatalf("no batch: %v\nknown by now:\n%s", err, f.copied)
+		f.t.Fatalf("no batch: %v\nreplica:\n%s", err, f.copied)
 	}
 	f.apply(b)
 	f.ack(st)
@@ -194,13 +193,13 @@ func (f *follower) ack(st prosodytest.Stanza) {
 	check(f.t, f.client.Send("<iq type='result' id='"+st.ID+"' from='"+st.To+"' to='"+st.From+"'/>"))
 }
 
-// until reads batches until what is known satisfies.
+// until reads batches until the replica satisfies.
 func (f *follower) until(what string, satisfied func(*replica) bool) {
 	f.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !satisfied(f.copied) {
 		if time.Now().After(deadline) {
-			f.t.Fatalf("never: %s\nknown by now:\n%s", what, f.copied)
+			f.t.Fatalf("never: %s\nreplica:\n%s", what, f.copied)
 		}
 		f.next()
 	}
@@ -225,13 +224,13 @@ func (f *follower) occupant(room, nick string, ok func(occupant) bool) occupant 
 // gone reads until the occupant is not there.
 func (f *follower) gone(room, nick string) {
 	f.t.Helper()
-	f.until("nobody as "+nick+" in "+room, func(r *replica) bool {
+	f.until("no occupant "+nick+" of "+room, func(r *replica) bool {
 		_, there := r.occupant(room, nick)
 		return !there
 	})
 }
 
-// quiet fails if anything but heartbeats comes within d.
+// quiet fails on any batch except heartbeats within d.
 func (f *follower) quiet(d time.Duration) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -245,12 +244,12 @@ func (f *follower) quiet(d time.Duration) {
 		f.apply(b)
 		f.ack(st)
 		if len(b.Rooms)+len(b.Gone) > 0 {
-			f.t.Errorf("sent without need: %s", st.XML)
+			f.t.Errorf("got %s, want only heartbeats", st.XML)
 		}
 	}
 }
 
-// matches reads until what is known is what Prosody holds, by its own memory.
+// matches reads until the replica equals the rooms in Prosody's memory.
 func (f *follower) matches(srv *prosodytest.Server) {
 	f.t.Helper()
 	var want []string
@@ -262,13 +261,13 @@ func (f *follower) matches(srv *prosodytest.Server) {
 			return
 		}
 		if time.Now().After(deadline) {
-			f.t.Fatalf("known:\n%s\nbut Prosody holds:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			f.t.Fatalf("got replica:\n%s\nwant Prosody's rooms:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 		f.next()
 	}
 }
 
-// held asks Prosody for its rooms and their occupants.
+// held returns Prosody's rooms and their occupants.
 func held(t testing.TB, srv *prosodytest.Server, domain string) []string {
 	t.Helper()
 	out := lua(t, srv, `
@@ -303,7 +302,7 @@ const muc = `prosody.hosts["muc.meet.jitsi"].modules.muc`
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// eventually waits for something that no stanza tells of.
+// eventually polls a condition that no stanza reports.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)

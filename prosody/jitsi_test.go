@@ -13,7 +13,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// Whoever takes another name is there all the time: under the old one until that is told as left, and then under the new.
+// During a rename the replica always has the occupant: under the old nick until that leaves, then under the new one.
 func TestModule_RenameStorm(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{GlobalConfig: "room_participants_tick = 0.001"})
@@ -31,7 +31,7 @@ func TestModule_RenameStorm(t *testing.T) {
 	go func() { _ = ada.Send(storm.String()) }()
 	for done := false; !done; _, done = f.copied.occupant(room, fmt.Sprintf("n%d", renames-1)) {
 		if b := f.next(); len(b.Rooms) > 0 && f.copied.count() != 2 {
-			t.Fatalf("at %v focus and one person are told as:\n%s", b.At, f.copied)
+			t.Fatalf("at %v want focus and one person, got:\n%s", b.At, f.copied)
 		}
 	}
 }
@@ -46,23 +46,23 @@ func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	f := follow(t, srv)
 	f.untilSynced()
-	is := func(breakouts string) {
+	set := func(breakouts string) {
 		lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = `+breakouts+`; return "";`)
 	}
-	is(`{ ["b@breakout.meet.jitsi"] = "One" }`)
+	set(`{ ["b@breakout.meet.jitsi"] = "One" }`)
 	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L."))) // any change of the room shows them
-	told := func(name string) {
+	wantName := func(name string) {
 		began := time.Now()
 		f.until("the breakout room called "+name, func(r *replica) bool { return r.rooms[room].breakouts["b@breakout.meet.jitsi"] == name })
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("%q was told after %s", name, took)
+			t.Errorf("got %q after %s, want 10 s at most", name, took)
 		}
 	}
-	told("One")
-	is(`{ ["b@breakout.meet.jitsi"] = "Two" }`)
-	told("Two")
-	is("nil")
-	told("")
+	wantName("One")
+	set(`{ ["b@breakout.meet.jitsi"] = "Two" }`)
+	wantName("Two")
+	set("nil")
+	wantName("")
 }
 
 // withBreakouts is a Prosody whose meetings have breakout rooms as Jitsi's do.
@@ -77,7 +77,7 @@ func withBreakouts(o prosodytest.Options) prosodytest.Options {
 	return o
 }
 
-// Adding, renaming and removing a breakout room fires no event in Prosody, only the message that asks for it can be seen.
+// Adding, renaming and removing a breakout room fires no event in Prosody. Only the request's message is visible.
 func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 	t.Parallel()
 	for how, c := range map[string]struct {
@@ -98,7 +98,7 @@ func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 			f := follow(t, srv)
 			f.untilSynced()
 			room := sortedKeys(f.copied.rooms)[0]
-			f.quiet(2 * time.Second) // so that nothing but the message makes the module look
+			f.quiet(2 * time.Second) // so that only the message triggers a check
 			ask := func(attrs string) {
 				check(t, ada.Send("<message to='breakout.meet.jitsi'><breakout_rooms type='features/breakout-rooms/"+attrs+"/></message>"))
 			}
@@ -125,7 +125,7 @@ func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 	}
 }
 
-// Messages to the breakout domain are anybody's to send: they cost a look at one room, and reach whom they are for.
+// Anyone can send messages to the breakout domain. They cost a check of one room, and still reach their handler.
 func TestBreakoutRooms_MessagesOfStrangersChangeNothing(t *testing.T) {
 	t.Parallel()
 	srv := start(t, withBreakouts(prosodytest.Options{}))
@@ -189,7 +189,7 @@ func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
 					properties = []string{"visitor-count", value}
 				}
 				check(t, focus.Update(within(t), prosodytest.ConferenceProperties(properties...)))
-				// Something that is sent after it shows that it was taken in.
+				// A later join shows that focus' presence was processed.
 				ada := must(cast.User(within(t), room, "Ada"))(t)
 				f.occupant(room, ada.Nick(), nil)
 				if got := f.copied.fact(room, "visitors"); got != c.want[value] {

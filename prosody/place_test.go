@@ -33,7 +33,7 @@ func TestLoad_Globally(t *testing.T) {
 		ada := must(guest.Join(within(t), room, "ada"))(t)
 		f.occupant(room, "ada", nil)
 		check(t, ada.Leave(within(t)))
-		f.gone(room, "ada") // and the sequence would show it if two were at work
+		f.gone(room, "ada") // a second active instance would break the sequence
 		f.matches(srv)
 	}
 	if st := must(component.IQ(within(t), srv.Domains.Main, "get", discoInfo))(t); st.Has(namespace) {
@@ -114,7 +114,7 @@ func TestLoad_DuringAMeeting(t *testing.T) {
 	must(srv.Shell(within(t), `module:load("`+name+`", "muc.meet.jitsi")`))(t)
 	f := follow(t, srv)
 	if o := f.occupant(room, "focus", nil); o.joined() != "" || f.copied.fact(room, "created") != "" {
-		t.Errorf("got %q in a room of %q, but nobody can know", o, f.copied.fact(room, "created"))
+		t.Errorf("got %q in a room of %q, want unknown times", o, f.copied.fact(room, "created"))
 	}
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	if o := f.occupant(room, ada.Nick(), nil); o.joined() == "" {
@@ -147,7 +147,7 @@ func TestReload_KeepsJoinTimes(t *testing.T) {
 				if !st.Has(namespace) {
 					t.Errorf("after a reload of %s: no feature: %s", module, st.XML)
 				}
-				// Nobody has left a room that mod_muc swapped out: here it comes back.
+				// Restore the room that mod_muc swapped out. Its occupants are still in it.
 				lua(t, srv, muc+`.get_room_from_jid("`+room+`"); return "";`)
 				f.matches(srv)
 			}

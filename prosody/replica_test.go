@@ -10,8 +10,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// What README.md says, in Go, for tests alone: it shares no code with the service,
-// so a fault can't hide by being made twice.
+// README.md's protocol in Go, for tests only. It shares no code with the service,
+// so that the same bug can't hide in both.
 
 type subscribed struct {
 	Epoch        string `xml:"epoch,attr"`
@@ -106,7 +106,7 @@ type room struct {
 	occupants map[string]occupant
 }
 
-// replica is what a subscriber knows.
+// replica is a subscriber's copy of the rooms.
 type replica struct {
 	epoch  string
 	seq    int
@@ -119,7 +119,7 @@ func newReplica(s subscribed) *replica {
 	return &replica{epoch: s.Epoch, at: s.At, rooms: map[string]*room{}}
 }
 
-// apply holds a batch against every rule that one batch can break.
+// apply checks a batch against every rule of the protocol and applies it.
 func (r *replica) apply(b batch) error {
 	if b.Epoch != r.epoch || b.Seq != r.seq+1 {
 		return fmt.Errorf("batch %d of %s after %d of %s", b.Seq, b.Epoch, r.seq, r.epoch)
@@ -218,7 +218,7 @@ func (r *replica) fact(jid, name string) string {
 	return ""
 }
 
-// held is what Prosody would say, in the form of the function held.
+// held lists rooms and occupants in the format of the function held.
 func (r *replica) held() []string {
 	var all []string
 	for jid, room := range r.rooms {

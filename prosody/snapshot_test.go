@@ -35,7 +35,7 @@ func TestSnapshot_Pages(t *testing.T) {
 	if got := f.copied.rooms["room1@muc.meet.jitsi"]; len(got.occupants) != 340 {
 		t.Errorf("got %d occupants", len(got.occupants))
 	}
-	// Who was there before the module knows nothing of: no time is told.
+	// Occupants from before the module was loaded have no join time.
 	if o, _ := f.copied.occupant("room1@muc.meet.jitsi", "big1"); o.joined() != "" || o[1] != "+" {
 		t.Errorf("got %q", o)
 	}
@@ -76,8 +76,8 @@ func TestBatch_BoundedInBytes(t *testing.T) {
 	f.matches(srv)
 }
 
-// People come, go and change while the pages are under way: nothing is lost, nothing
-// told twice, and the totals of each batch hold.
+// People join, leave and change between the pages: nothing is lost or sent
+// twice, and the totals of each batch are right.
 func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
@@ -90,7 +90,7 @@ func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 		if i > 50 || i%4 != 0 {
 			continue
 		}
-		// One of a room that was told, or wasn't; a whole room; and a new one.
+		// Change an occupant of a room sent or not sent yet; destroy a room; open a new one.
 		lua(t, srv, `
 			local muc = `+muc+`;
 			local room = muc.get_room_from_jid("room`+sprint(i)+`@muc.meet.jitsi");
@@ -103,7 +103,7 @@ func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 	f.matches(srv)
 }
 
-// Each change alone must be told, whatever the others do.
+// Each change must arrive, independent of the others.
 func TestModule_RandomChanges(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 3\nroom_participants_tick = 0.005")})

@@ -41,7 +41,7 @@ func TestStoredRooms_SentAfterRestart(t *testing.T) {
 
 	f := follow(t, srv)
 	f.untilSynced()
-	// Nobody sees to it that a component's users leave a server that stops: Prosody still has them in the room.
+	// A component's users don't leave when the server stops: Prosody still has them in the room.
 	if got, want := sortedKeys(f.copied.rooms), []string{srv.Room("planning"), srv.Room("standing")}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
@@ -66,7 +66,7 @@ func TestStoredRooms_SentAfterRestart(t *testing.T) {
 	f.matches(srv)
 }
 
-// Reloaded with mod_muc and loaded anew, the module knows nothing; people are in rooms that mod_muc has put into storage.
+// After mod_muc is reloaded and the module is loaded again, people are in rooms that mod_muc has moved to storage.
 func TestStoredRooms_SentAfterReload(t *testing.T) {
 	t.Parallel()
 	for how, config := range map[string]string{"in memory": "", "on disk": onDisk, "on disk, as earlier versions did": onDisk + "new_muc_storage_format = false"} {
@@ -181,7 +181,7 @@ func TestStoredRooms_UnreadableAreUnseen(t *testing.T) {
 	}
 }
 
-// A server may have thousands: none is read before it is told, and each turn ends in time.
+// A server may have thousands of stored rooms: the module reads them as it sends them, in short turns.
 func TestStoredRooms_ManyAreReadInTurns(t *testing.T) {
 	t.Parallel()
 	const rooms = 2000

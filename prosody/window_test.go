@@ -34,7 +34,7 @@ func TestWindow_EndsWithoutAcknowledgement(t *testing.T) {
 	for i := range 10 {
 		must(cast.Open(within(t), srv.Room(sprint("r", i))))(t)
 	}
-	f.silent(700 * time.Millisecond) // not even a heartbeat: that is what the end is known by
+	f.silent(700 * time.Millisecond) // not even a heartbeat, so that the component notices
 	eventually(t, "subscription dropped", func() bool { return srv.LogContains("no acknowledgement in time") })
 	if got := status(t, srv, f.domain); got != "muc.meet.jitsi: 0 subscribers" {
 		t.Errorf("status: %s", got)
@@ -132,7 +132,7 @@ func TestSubscription_EndsOnDisconnect(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	must(cast.User(within(t), room, "Ada"))(t)
-	// Whoever connects next is told nothing until it asks.
+	// The next connection receives nothing before it subscribes.
 	next := newComponent(t, srv, srv.Domains.Component)
 	must(cast.User(within(t), room, "Bo"))(t)
 	time.Sleep(200 * time.Millisecond)
@@ -164,7 +164,7 @@ func TestHeartbeat_Interval(t *testing.T) {
 	}
 }
 
-// A component that stops to read altogether: its socket fills, and nobody else notices.
+// A component that stops reading fills its own socket only.
 func TestWindow_FrozenComponent(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 4\nroom_participants_ack_timeout = 1")})
@@ -200,8 +200,8 @@ func readUntil(t testing.TB, r *bufio.Reader, text string, delim byte) string {
 	}
 }
 
-// Nicks that come and go while nobody acknowledges must not pile up.
-// Prosody 13 would ask each for a vCard and remember that; it is told not to.
+// Without acknowledgements, nicks that come and go must not accumulate.
+// muc_vcard is off, because Prosody 13 would query each for a vCard and keep that.
 func TestQueue_BoundedWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
 	srv, _, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_ack_timeout = 60\nmuc_vcard = false")})
