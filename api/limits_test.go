@@ -160,7 +160,7 @@ func TestForwardedAddressesAreNotBelieved(t *testing.T) {
 
 // BenchmarkAuthorize measures what a key costs a request.
 func BenchmarkAuthorize(b *testing.B) {
-	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, Rate: 1e9})})
+	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, Rate: 1e9}), Directory: healthyConnection().directory()})
 	if err != nil {
 		b.Fatal(err)
 	}
