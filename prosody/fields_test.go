@@ -121,7 +121,7 @@ func TestModule_HostileNicks(t *testing.T) {
 		o := must(people.JoinAs(within(t), jid, room, nick))(t)
 		f.occupant(room, o.Nick(), nil)
 	}
-	// Prosody knows no emoji in nicks; were that to change, these must arrive as well.
+	// Prosody refuses emoji in nicks. If that changes, they must arrive as well.
 	if o, err := people.JoinAs(within(t), "robot@cast.meet.jitsi/x", room, "🤖"); err == nil {
 		f.occupant(room, o.Nick(), nil)
 	}

@@ -35,14 +35,14 @@ func TestModule_JoinAndLeave(t *testing.T) {
 	if focus := f.occupant(room, "focus", nil); focus.affiliation() != "owner" || focus.jid() != focusAccount {
 		t.Errorf("got %q", focus)
 	}
-	if created := number(t, f.copied.fact(room, "created")); created > before || created < before-60_000 {
+	if created := number(t, f.replica.fact(room, "created")); created > before || created < before-60_000 {
 		t.Errorf("created %d, but it was before %d", created, before)
 	}
 	check(t, ada.Leave(within(t)))
 	f.gone(room, ada.Nick())
 	must(ada.Join(within(t), room, ada.Nick()))(t)
 	if again := f.occupant(room, ada.Nick(), nil); again.joined() <= o.joined() {
-		t.Errorf("came back at %s, came at %s", again.joined(), o.joined())
+		t.Errorf("rejoined at %s, want later than %s", again.joined(), o.joined())
 	}
 	check(t, ada.Drop())
 	f.gone(room, ada.Nick())
@@ -55,12 +55,12 @@ func TestModule_RoomEndsWithLastOccupant(t *testing.T) {
 	room := srv.Room("beta")
 	focus := must(cast.Open(within(t), room))(t)
 	f.occupant(room, "focus", nil)
-	created := f.copied.fact(room, "created")
+	created := f.replica.fact(room, "created")
 	check(t, focus.Leave(within(t)))
 	f.until("room gone", func(r *replica) bool { return r.rooms[room] == nil })
 	must(cast.Open(within(t), room))(t)
 	f.occupant(room, "focus", nil)
-	if again := f.copied.fact(room, "created"); again <= created {
+	if again := f.replica.fact(room, "created"); again <= created {
 		t.Errorf("created %s, and before that %s", again, created)
 	}
 }
@@ -70,13 +70,13 @@ func TestModule_RoomRecreatedWithinTick(t *testing.T) {
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	f.occupant(room, ada.Nick(), nil)
-	created := f.copied.fact(room, "created")
+	created := f.replica.fact(room, "created")
 	check(t, cast.Focus.Destroy(within(t), room, ""))
 	must(cast.Open(within(t), room))(t)
 	f.until("the other room", func(r *replica) bool { return r.fact(room, "created") != created })
 	f.matches(srv)
 	if len(f.last.Gone) > 0 {
-		t.Errorf("gone and there in one batch: %+v", f.last)
+		t.Errorf("got %+v, want the new room without <gone>", f.last)
 	}
 }
 
@@ -114,14 +114,14 @@ func TestModule_TwoSessionsUnderOneNick(t *testing.T) {
 	second := must(people.JoinAs(within(t), "ada@cast.meet.jitsi/two", room, "ada", prosodytest.DisplayName("Two")))(t)
 	f.matches(srv)
 
-	// The first is the primary one; when it goes the other takes its place.
+	// The first session is the primary one. When it leaves, the second replaces it.
 	check(t, first.Leave(within(t)))
 	left := f.occupant(room, "ada", func(o occupant) bool { return o.jid() == "ada@cast.meet.jitsi/two" && o.name() == "Two" })
 	if left.joined() != o.joined() {
 		t.Errorf("joined %s, before that %s", left.joined(), o.joined())
 	}
 
-	// One of two sessions takes a name of its own: an occupant that nothing announces as joined.
+	// One of two sessions changes its nick: a new occupant without a join event.
 	third := must(people.JoinAs(within(t), "ada@cast.meet.jitsi/three", room, "ada"))(t)
 	check(t, third.Rename(within(t), "third"))
 	if o := f.occupant(room, "third", nil); o.joined() < left.joined() {
@@ -154,7 +154,7 @@ func TestModule_KickAndBan(t *testing.T) {
 	check(t, cast.Focus.Ban(within(t), room, bare(banned), "x"))
 	f.gone(room, banned.Nick())
 
-	// A whole domain.
+	// Ban a whole domain.
 	must(people.JoinAs(within(t), "a@cast.meet.jitsi/x", room, "a"))(t)
 	must(people.JoinAs(within(t), "b@cast.meet.jitsi/x", room, "b"))(t)
 	f.occupant(room, "b", nil)
@@ -162,12 +162,12 @@ func TestModule_KickAndBan(t *testing.T) {
 	f.gone(room, "a")
 	f.gone(room, "b")
 
-	// An error in answer to what the room sent.
+	// An error answer to a stanza from the room.
 	failing := enter()
 	check(t, failing.Send("<presence type='error' to='"+failing.JIDInRoom()+"'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"))
 	f.gone(room, failing.Nick())
 
-	// Members only, from now on.
+	// Make the room members-only.
 	outsider, member := enter(), enter()
 	check(t, cast.Focus.SetAffiliation(within(t), room, bare(member), "member", ""))
 	configure(t, cast.Focus, room, "muc#roomconfig_membersonly", "1")
@@ -244,9 +244,9 @@ func TestModule_RoomFactsWithoutEvents(t *testing.T) {
 		room._data.breakout_rooms = { ["b@breakout.meet.jitsi"] = "Group <1>", ["c@breakout.meet.jitsi"] = { "odd" }, [1] = true };
 		room.created_timestamp = "1790000000";
 		return "";`)
-	ada := must(cast.User(within(t), room, "Ada"))(t) // now it is looked at
+	ada := must(cast.User(within(t), room, "Ada"))(t) // makes the module check the room
 	f.occupant(room, ada.Nick(), nil)
-	known := f.copied.rooms[room]
+	known := f.replica.rooms[room]
 	for name, want := range map[string]string{"meeting": "m-1", "lobby": "alpha@lobby.meet.jitsi", "created": "1790000000000"} {
 		if known.facts[name] != want {
 			t.Errorf("%s: got %q, want %q", name, known.facts[name], want)
@@ -255,7 +255,7 @@ func TestModule_RoomFactsWithoutEvents(t *testing.T) {
 	if len(known.breakouts) != 3 || known.breakouts["b@breakout.meet.jitsi"] != "Group <1>" {
 		t.Errorf("got %v", known.breakouts)
 	}
-	// A configuration that changes nothing of mod_muc's own, and so isn't announced.
+	// A configuration form that changes none of mod_muc's options fires no event.
 	lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.meetingId = "m-3"; return "";`)
 	must(cast.Focus.IQ(within(t), room, "set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>"))(t)
 	at := time.Now()
@@ -263,7 +263,7 @@ func TestModule_RoomFactsWithoutEvents(t *testing.T) {
 	lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = nil; return "";`)
 	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
 	f.until("no breakout rooms", func(r *replica) bool { return len(r.rooms[room].breakouts) == 0 })
-	if took := time.Since(at); took > 30*time.Second { // else the audit, once a minute, has found it
+	if took := time.Since(at); took > 30*time.Second { // else the audit, once a minute, found it
 		t.Errorf("took %v", took)
 	}
 }
@@ -275,7 +275,7 @@ func TestModule_Lobby(t *testing.T) {
 	f := followAs(t, component, srv.Domains.Lobby)
 	f.untilSynced()
 	lobby := "alpha@" + srv.Domains.Lobby
-	// As Jitsi's lobby does: no occupants, and it stays when empty.
+	// Like Jitsi's lobby it begins without occupants and stays when empty.
 	lua(t, srv, `prosody.hosts["lobby.meet.jitsi"].modules.muc.create_room("`+lobby+`"):set_persistent(true); return "";`)
 	f.until("lobby", func(r *replica) bool { return r.rooms[lobby] != nil && len(r.rooms[lobby].occupants) == 0 })
 	ada := must(srv.Guest(within(t)))(t)
@@ -283,8 +283,8 @@ func TestModule_Lobby(t *testing.T) {
 	f.occupant(lobby, "ada", nil)
 	check(t, waiting.Leave(within(t)))
 	f.gone(lobby, "ada")
-	if f.copied.rooms[lobby] == nil {
-		t.Error("the lobby is said to be gone when it is empty")
+	if f.replica.rooms[lobby] == nil {
+		t.Error("the empty lobby is gone, want it kept")
 	}
 	lua(t, srv, `prosody.hosts["lobby.meet.jitsi"].modules.muc.get_room_from_jid("`+lobby+`"):destroy(); return "";`)
 	f.until("lobby gone", func(r *replica) bool { return r.rooms[lobby] == nil })
@@ -296,8 +296,8 @@ func TestModule_SkipsHealthCheckRooms(t *testing.T) {
 	must(cast.Open(within(t), srv.Room("__jicofo-health-check-1")))(t)
 	must(cast.Open(within(t), srv.Room("beta")))(t)
 	f.occupant(srv.Room("beta"), "focus", nil)
-	if len(f.copied.rooms) != 2 {
-		t.Errorf("got %v", sortedKeys(f.copied.rooms))
+	if len(f.replica.rooms) != 2 {
+		t.Errorf("got %v", sortedKeys(f.replica.rooms))
 	}
 	f.matches(srv)
 }
@@ -329,7 +329,7 @@ func TestSwappedRoom_StaysInReplica(t *testing.T) {
 	f.subscribe()
 	f.untilSynced()
 	f.occupant(room, ada.Nick(), nil)
-	// It comes back as another object.
+	// Prosody restores it as a new object.
 	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
 	if o := f.occupant(room, ada.Nick(), func(o occupant) bool { return o.name() == "Ada L." }); o.joined() != joined {
 		t.Errorf("joined %s, before that %s", o.joined(), joined)

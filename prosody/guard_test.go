@@ -86,7 +86,7 @@ func TestSubscription_IgnoresStrangers(t *testing.T) {
 	}
 	_, err = other.IQ(within(t), f.domain, "set", unsubscribe)
 	wantCondition(t, err, "service-unavailable")
-	// One more fits into the window of two; the third has to wait for the true acknowledgement.
+	// The window of two has room for one more; the third waits for the real acknowledgement.
 	must(cast.User(within(t), room, "Ada"))(t)
 	second, b, err := f.take(within(t))
 	check(t, err)
@@ -132,9 +132,9 @@ func TestSubscribe_ReplacesEarlierSubscription(t *testing.T) {
 	room := srv.Room("alpha")
 	must(cast.Open(within(t), room))(t)
 	f := follow(t, srv)
-	f.next() // of about a hundred
-	before := f.copied.epoch
-	if f.subscribe(); f.copied.epoch == before {
+	f.next() // one of about 100
+	before := f.replica.epoch
+	if f.subscribe(); f.replica.epoch == before {
 		t.Errorf("the same epoch again: %s", before)
 	}
 	f.client.Forget()
@@ -143,7 +143,7 @@ func TestSubscribe_ReplacesEarlierSubscription(t *testing.T) {
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	f.occupant(room, ada.Nick(), nil)
 	if n := f.others[before]; n > 0 {
-		t.Errorf("the first went on for %d batches", n)
+		t.Errorf("got %d batches of the first subscription, want none", n)
 	}
 	if _, err := f.client.IQ(within(t), f.domain, "set", unsubscribe); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestBatch_IDsAreUnpredictable(t *testing.T) {
 		check(t, err)
 		f.apply(b)
 		f.ack(st)
-		if len(st.ID) < 20 || seen[st.ID] || seen[st.ID[:6]] || st.ID == f.copied.epoch {
+		if len(st.ID) < 20 || seen[st.ID] || seen[st.ID[:6]] || st.ID == f.replica.epoch {
 			t.Errorf("id %q after %v", st.ID, sortedKeys(seen))
 		}
 		seen[st.ID], seen[st.ID[:6]] = true, true

@@ -112,12 +112,12 @@ func wantCondition(t testing.TB, err error, want string) {
 
 // follower is a subscriber: a component that applies every batch and acknowledges it.
 type follower struct {
-	t      testing.TB
-	client *prosodytest.Client
-	domain string
-	copied *replica
-	last   batch
-	others map[string]int // number of ignored batches of other epochs
+	t       testing.TB
+	client  *prosodytest.Client
+	domain  string
+	replica *replica
+	last    batch
+	others  map[string]int // number of ignored batches of other epochs
 }
 
 // follow connects the component and subscribes. The snapshot is not read yet.
@@ -144,7 +144,7 @@ func (f *follower) subscribe() subscribed {
 	if answer.Subscribed.Epoch == "" {
 		f.t.Fatalf("no epoch: %s", st.XML)
 	}
-	f.copied = newReplica(answer.Subscribed)
+	f.replica = newReplica(answer.Subscribed)
 	return answer.Subscribed
 }
 
@@ -158,7 +158,7 @@ func (f *follower) take(ctx context.Context) (prosodytest.Stanza, batch, error) 
 			return st, batch{}, err
 		}
 		b, err := decodeBatch(st)
-		if err != nil || b.Epoch == f.copied.epoch {
+		if err != nil || b.Epoch == f.replica.epoch {
 			return st, b, err
 		}
 		f.others[b.Epoch]++
@@ -170,7 +170,7 @@ func (f *follower) next() batch {
 	f.t.Helper()
 	st, b, err := f.take(within(f.t))
 	if err != nil {
-		f.t.Fatalf("no batch: %v\nreplica:\n%s", err, f.copied)
+		f.t.Fatalf("no batch: %v\nreplica:\n%s", err, f.replica)
 	}
 	f.apply(b)
 	f.ack(st)
@@ -179,7 +179,7 @@ func (f *follower) next() batch {
 
 func (f *follower) apply(b batch) {
 	f.t.Helper()
-	if err := f.copied.apply(b); err != nil {
+	if err := f.replica.apply(b); err != nil {
 		f.t.Fatalf("%v\nbatch: %+v", err, b)
 	}
 	f.last = b
@@ -197,9 +197,9 @@ func (f *follower) ack(st prosodytest.Stanza) {
 func (f *follower) until(what string, satisfied func(*replica) bool) {
 	f.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for !satisfied(f.copied) {
+	for !satisfied(f.replica) {
 		if time.Now().After(deadline) {
-			f.t.Fatalf("never: %s\nreplica:\n%s", what, f.copied)
+			f.t.Fatalf("never: %s\nreplica:\n%s", what, f.replica)
 		}
 		f.next()
 	}
@@ -217,7 +217,7 @@ func (f *follower) occupant(room, nick string, ok func(occupant) bool) occupant 
 		o, there := r.occupant(room, nick)
 		return there && (ok == nil || ok(o))
 	})
-	o, _ := f.copied.occupant(room, nick)
+	o, _ := f.replica.occupant(room, nick)
 	return o
 }
 
@@ -256,7 +256,7 @@ func (f *follower) matches(srv *prosodytest.Server) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		want = held(f.t, srv, f.domain)
-		got := f.copied.held()
+		got := f.replica.held()
 		if slices.Equal(got, want) {
 			return
 		}

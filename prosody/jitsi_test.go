@@ -29,14 +29,14 @@ func TestModule_RenameStorm(t *testing.T) {
 		fmt.Fprintf(&storm, "<presence to='%s/n%d'>%s</presence>", room, i, prosodytest.DisplayName("Ada"))
 	}
 	go func() { _ = ada.Send(storm.String()) }()
-	for done := false; !done; _, done = f.copied.occupant(room, fmt.Sprintf("n%d", renames-1)) {
-		if b := f.next(); len(b.Rooms) > 0 && f.copied.count() != 2 {
-			t.Fatalf("at %v want focus and one person, got:\n%s", b.At, f.copied)
+	for done := false; !done; _, done = f.replica.occupant(room, fmt.Sprintf("n%d", renames-1)) {
+		if b := f.next(); len(b.Rooms) > 0 && f.replica.count() != 2 {
+			t.Fatalf("at %v want focus and one person, got:\n%s", b.At, f.replica)
 		}
 	}
 }
 
-// mod_muc_breakout_rooms writes into the room's data and fires nothing. The audit alone would take a minute.
+// mod_muc_breakout_rooms writes into the room's data without an event. The audit would take a minute.
 func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
@@ -50,7 +50,7 @@ func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 		lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = `+breakouts+`; return "";`)
 	}
 	set(`{ ["b@breakout.meet.jitsi"] = "One" }`)
-	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L."))) // any change of the room shows them
+	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L."))) // any change of the room makes the module read them
 	wantName := func(name string) {
 		began := time.Now()
 		f.until("the breakout room called "+name, func(r *replica) bool { return r.rooms[room].breakouts["b@breakout.meet.jitsi"] == name })
@@ -65,12 +65,12 @@ func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 	wantName("")
 }
 
-// withBreakouts is a Prosody whose meetings have breakout rooms as Jitsi's do.
+// withBreakouts adds Jitsi's breakout rooms to the options.
 func withBreakouts(o prosodytest.Options) prosodytest.Options {
 	o.DomainMapper = true
 	o.HostModules = map[string][]string{"meet.jitsi": {"prosodytest_breakout_rooms"}}
 	if o.MUCModules == nil {
-		// As XMPP_MUC_MODULES alone does, the module is on the meetings' domain and not on that of breakout rooms.
+		// Like XMPP_MUC_MODULES, load the module on the meetings' domain only.
 		o.HostModules["muc.meet.jitsi"] = []string{name}
 	}
 	o.HostConfig = map[string]string{"meet.jitsi": `main_muc = "muc.meet.jitsi"; breakout_rooms_muc = "breakout.meet.jitsi"`}
@@ -97,7 +97,7 @@ func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 			check(t, cast.Focus.SetRole(within(t), c.address, ada.Nick(), "moderator", ""))
 			f := follow(t, srv)
 			f.untilSynced()
-			room := sortedKeys(f.copied.rooms)[0]
+			room := sortedKeys(f.replica.rooms)[0]
 			f.quiet(2 * time.Second) // so that only the message triggers a check
 			ask := func(attrs string) {
 				check(t, ada.Send("<message to='breakout.meet.jitsi'><breakout_rooms type='features/breakout-rooms/"+attrs+"/></message>"))
@@ -114,7 +114,7 @@ func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 			}
 			ask("add' subject='One'")
 			shows("the first", "One")
-			first := sortedKeys(f.copied.rooms[room].breakouts)[0]
+			first := sortedKeys(f.replica.rooms[room].breakouts)[0]
 			ask("add' subject='Two'")
 			shows("the second", "One", "Two")
 			ask("rename' subject='Group 1' breakoutRoomJid='" + first + "'")
@@ -148,7 +148,7 @@ func TestBreakoutRooms_MessagesOfStrangersChangeNothing(t *testing.T) {
 	f.matches(srv)
 }
 
-// plugin returns a folder with a plugin of Jitsi's in it that does nothing but be there.
+// plugin returns a folder with an empty plugin named like one of Jitsi's.
 func plugin(t *testing.T, name string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -180,7 +180,7 @@ func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
 			client := newComponent(t, srv, srv.Domains.Component)
 			f := followAs(t, client, srv.Domains.MUC)
 			f.untilSynced()
-			if got, there := f.copied.rooms[room].facts["visitors"]; there {
+			if got, there := f.replica.rooms[room].facts["visitors"]; there {
 				t.Errorf("before focus has said anything: got %q", got)
 			}
 			for _, value := range sortedKeys(c.want) {
@@ -192,7 +192,7 @@ func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
 				// A later join shows that focus' presence was processed.
 				ada := must(cast.User(within(t), room, "Ada"))(t)
 				f.occupant(room, ada.Nick(), nil)
-				if got := f.copied.fact(room, "visitors"); got != c.want[value] {
+				if got := f.replica.fact(room, "visitors"); got != c.want[value] {
 					t.Errorf("visitor-count %q: got %q, want %q", value, got, c.want[value])
 				}
 			}
@@ -200,7 +200,7 @@ func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
 			check(t, focus.Update(within(t)))
 			ada := must(cast.User(within(t), room, "Ada"))(t)
 			f.occupant(room, ada.Nick(), nil)
-			if got, there := f.copied.rooms[room].facts["visitors"]; there {
+			if got, there := f.replica.rooms[room].facts["visitors"]; there {
 				t.Errorf("after focus has taken its properties back: got %q", got)
 			}
 			if got := f.subscribe().Visitors; (got == "here") != (c.module == "fmuc") {

@@ -22,11 +22,11 @@ func TestBatch_BurstsAreBatched(t *testing.T) {
 	f.matches(srv)
 	crowd := must(srv.Crowd(within(t)))(t)
 	defer func() { _ = crowd.Close() }()
-	first, at := f.copied.seq, time.Now()
+	first, at := f.replica.seq, time.Now()
 	members := must(crowd.Join(within(t), 60, rooms...))(t)
 	took := time.Since(at)
 	f.until("all of them", func(r *replica) bool { return r.count() == len(rooms)+len(members) })
-	batches := f.copied.seq - first
+	batches := f.replica.seq - first
 	// Ten joins may be sent at once, and 250 a second; each tick sends all others in one batch. Add a few heartbeats.
 	if most := 12 + int(250*took.Seconds()) + 2*int(took/(50*time.Millisecond)); batches > most {
 		t.Errorf("%d batches for %d joins in %v, want %d at most", batches, len(members), took, most)
@@ -80,9 +80,9 @@ func TestBatch_AtIsTimeOfLastCompleteState(t *testing.T) {
 	}
 	before := clock()
 	check(t, srv.Populate(within(t), 10, 10))
-	for f.copied.count() < 101 {
-		if b := f.next(); f.copied.count() < 101 && b.At > before {
-			t.Errorf("%d of 101 occupants, and true at %f, but all came in one turn after %f", f.copied.count(), b.At, before)
+	for f.replica.count() < 101 {
+		if b := f.next(); f.replica.count() < 101 && b.At > before {
+			t.Errorf("%d of 101 occupants, and true at %f, but all came in one turn after %f", f.replica.count(), b.At, before)
 		}
 	}
 	f.matches(srv)

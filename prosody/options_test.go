@@ -26,7 +26,7 @@ func TestOptions_InvalidFallBackToDefaults(t *testing.T) {
 		"recorder_prefixes = 7":                                    "",
 		"transcriber_prefixes = { 7, {}, \"a\\nb\", \"\", false }": "",
 	}
-	// Two servers for all: what follows in one section replaces what was before.
+	// Two servers, because in one section the last value of an option counts.
 	halves := [2]map[string]string{{}, {}}
 	for _, line := range sortedKeys(lines) {
 		option, _, _ := strings.Cut(line, " ")
@@ -45,7 +45,7 @@ func TestOptions_InvalidFallBackToDefaults(t *testing.T) {
 		})
 		for line, want := range half {
 			if !srv.LogContains(want) {
-				t.Errorf("%s: nothing in the log of %q", line, want)
+				t.Errorf("%s: the log lacks %q", line, want)
 			}
 		}
 		f := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.MUC)
@@ -57,7 +57,7 @@ func TestOptions_InSubscribed(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{
 		Components: []string{"one.example", "two.example"},
-		// The global section, as Jitsi has its own there; a domain's own section goes first.
+		// Jitsi sets its options globally; a domain's own section has precedence.
 		GlobalConfig: `recorder_prefixes = { "recorder@hidden.meet.jitsi", "other@x" }
 transcriber_prefixes = "transcriber@hidden.meet.jitsi"
 room_participants_heartbeat = 9
@@ -83,8 +83,8 @@ room_participants_heartbeat = "1.5"`},
 	}
 }
 
-// Jitsi's util.lib.lua asks for both options by get_option_inherited_set(name, defaults): where a domain has a set of its own,
-// the global set, or the default in place of a missing one, is added to it. So an empty set on the domain alone changes nothing.
+// Jitsi's util.lib.lua reads both options by get_option_inherited_set(name, defaults), which adds the global set, or else the
+// default, to a domain's own set. So an empty set on the domain changes nothing.
 func TestPrefixes_JitsiDefaultsAndMerging(t *testing.T) {
 	t.Parallel()
 	const (
@@ -120,8 +120,8 @@ func TestPrefixes_JitsiDefaultsAndMerging(t *testing.T) {
 	}
 }
 
-// Jitsi has visitors_ignore_list on its main virtual host: mod_visitors reads it there, and mod_visitors_component asks
-// module:context(muc_mapper_domain_base) for it.
+// Jitsi has visitors_ignore_list on its main virtual host, where mod_visitors reads it; mod_visitors_component reads it
+// with module:context(muc_mapper_domain_base).
 func TestHiddenDomains_FromOptionOrJitsisList(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, global, main, muc, want string }{
@@ -167,7 +167,7 @@ func TestFocus_FromJitsisProxy(t *testing.T) {
 	}
 }
 
-// Jitsi lets people choose the domains of lobbies and breakout rooms, and names them by options of a virtual host.
+// In Jitsi the domains of lobbies and breakout rooms are configurable, by options of a virtual host.
 func TestType_FromJitsisOptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, main, wantMain, wantBreakout, wantLobby string }{
@@ -211,7 +211,7 @@ func TestSubscribers_ReceiveTheSame(t *testing.T) {
 	two.matches(srv)
 }
 
-// How many rooms Prosody keeps is its own option; a domain without one has mod_muc's default.
+// Prosody's own option limits the rooms in memory; a domain without it has mod_muc's default.
 func TestRoomCache_FromMUCOptions(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: map[string]string{

@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// global is how earlier versions were installed: GLOBAL_MODULES=http,room_participants_api.
+// global loads the module as earlier versions did: GLOBAL_MODULES=http,room_participants_api.
 var global = prosodytest.Options{Modules: []string{"http", name}}
 
 func TestLoad_Globally(t *testing.T) {
@@ -62,7 +62,7 @@ func TestLoad_GloballyAndOnTheDomain(t *testing.T) {
 	if got := status(t, srv, srv.Domains.MUC); got != "muc.meet.jitsi: 1 subscriber: ppch.meet.jitsi, 0 rooms, 0 occupants" {
 		t.Errorf("status: %s", got)
 	}
-	// When it goes, one of the others steps in, and the other way round.
+	// When this instance is unloaded, another one takes over, and vice versa.
 	must(srv.Shell(within(t), `module:unload("`+name+`", "muc.meet.jitsi")`))(t)
 	f.subscribe()
 	f.untilSynced()
@@ -113,8 +113,8 @@ func TestLoad_DuringAMeeting(t *testing.T) {
 	must(cast.Open(within(t), room))(t)
 	must(srv.Shell(within(t), `module:load("`+name+`", "muc.meet.jitsi")`))(t)
 	f := follow(t, srv)
-	if o := f.occupant(room, "focus", nil); o.joined() != "" || f.copied.fact(room, "created") != "" {
-		t.Errorf("got %q in a room of %q, want unknown times", o, f.copied.fact(room, "created"))
+	if o := f.occupant(room, "focus", nil); o.joined() != "" || f.replica.fact(room, "created") != "" {
+		t.Errorf("got %q in a room of %q, want unknown times", o, f.replica.fact(room, "created"))
 	}
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	if o := f.occupant(room, ada.Nick(), nil); o.joined() == "" {
@@ -129,8 +129,8 @@ func TestReload_KeepsJoinTimes(t *testing.T) {
 			srv, cast, f, room := meeting(t, o)
 			ada := must(cast.User(within(t), room, "Ada"))(t)
 			joined := f.occupant(room, ada.Nick(), nil).joined()
-			created := f.copied.fact(room, "created")
-			// Ours, on whichever host has it; then mod_muc, which swaps out all rooms.
+			created := f.replica.fact(room, "created")
+			// Reload our module on its hosts, then mod_muc, which swaps out all rooms.
 			for _, module := range []string{name, "muc"} {
 				for _, host := range []string{srv.Domains.MUC, srv.Domains.Main, srv.Domains.Auth, srv.Domains.Hidden} {
 					if lua(t, srv, `return tostring(prosody.hosts["`+host+`"].modules["`+module+`"] ~= nil);`) != "true" {
@@ -140,8 +140,8 @@ func TestReload_KeepsJoinTimes(t *testing.T) {
 				}
 				f.subscribe()
 				f.untilSynced()
-				if o, _ := f.copied.occupant(room, ada.Nick()); o.joined() != joined || f.copied.fact(room, "created") != created {
-					t.Errorf("after a reload of %s: got %q in a room of %q, want %s and %s", module, o, f.copied.fact(room, "created"), joined, created)
+				if o, _ := f.replica.occupant(room, ada.Nick()); o.joined() != joined || f.replica.fact(room, "created") != created {
+					t.Errorf("after a reload of %s: got %q in a room of %q, want %s and %s", module, o, f.replica.fact(room, "created"), joined, created)
 				}
 				st := must(f.client.IQ(within(t), f.domain, "get", discoInfo))(t)
 				if !st.Has(namespace) {
@@ -160,7 +160,7 @@ func TestReload_KeepsJoinTimes(t *testing.T) {
 	}
 }
 
-// A reload of mod_muc under a subscription that an instance elsewhere keeps alive.
+// mod_muc is reloaded while an instance on another host keeps the subscription.
 func TestReload_ModMUCDuringASubscription(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, global)
@@ -209,9 +209,9 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 			if st := must(f.client.IQ(within(t), f.domain, "get", discoInfo))(t); st.Has(namespace) {
 				t.Errorf("the feature is still there: %s", st.XML)
 			}
-			// A timer, a hook or a table that is shared would keep it.
+			// A timer, a hook or a shared table would keep it in memory.
 			if got := lua(t, srv, `collectgarbage(); collectgarbage(); return tostring(prosody.weak[1]);`); got != "nil" {
-				t.Errorf("still held: %s", got)
+				t.Errorf("still in memory: %s", got)
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestHealth_Endpoint(t *testing.T) {
 	both := global
 	both.HostModules = map[string][]string{"muc.meet.jitsi": {name}}
 	named := global
-	named.GlobalConfig = `muc_mapper_domain = "breakout.meet.jitsi"` // before the other two options, in Jitsi's util.lib.lua
+	named.GlobalConfig = `muc_mapper_domain = "breakout.meet.jitsi"` // Jitsi's util.lib.lua prefers it to the other two options
 	for how, c := range map[string]struct {
 		o          prosodytest.Options
 		host, main string

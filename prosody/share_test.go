@@ -10,11 +10,11 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// twoComponents may both subscribe.
+// twoComponents lets both components subscribe.
 const twoComponents = `room_participants_components = { "ppch.meet.jitsi", "ppch2.meet.jitsi" }` + "\n"
 
-// Two subscribers, one of them slow, both end with what Prosody holds. The first reads at once, the second when its window has
-// long been full, and each batch is held against the rules of the protocol by itself.
+// Two subscribers, one of them slow, both end with Prosody's rooms. The first reads at once, the second long after its
+// window is full. Each batch is checked against the protocol's rules.
 func TestSubscribers_SlowOneCatchesUp(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{1, 2, 3} {
@@ -71,7 +71,7 @@ func TestSubscribers_SlowOneCatchesUp(t *testing.T) {
 	}
 }
 
-// A room that mod_muc swapped out is neither kept in memory by the module, nor sent again when it comes back as it was.
+// The module doesn't keep a swapped-out room in memory, and doesn't send it again when it is restored unchanged.
 func TestSwappedRoom_NotPinnedNorResent(t *testing.T) {
 	t.Parallel()
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("muc_room_cache_size = 2")})
@@ -89,20 +89,20 @@ func TestSwappedRoom_NotPinnedNorResent(t *testing.T) {
 		t.Errorf("restored %s, want %s", got, room)
 	}
 	f.quiet(500 * time.Millisecond)
-	// Another subscriber, while the room is in storage again, learns the same.
+	// Another subscriber gets the same while the room is in storage again.
 	for _, other := range []string{"beta", "gamma"} {
 		lua(t, srv, muc+`.get_room_from_jid("`+srv.Room(other)+`"); collectgarbage(); return "";`)
 	}
 	f.subscribe()
 	f.untilSynced()
-	if o, there := f.copied.occupant(room, ada.Nick()); !there || o.joined() != joined {
+	if o, there := f.replica.occupant(room, ada.Nick()); !there || o.joined() != joined {
 		t.Errorf("got %q, joined at %s before", o, joined)
 	}
 	check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
 	f.occupant(room, ada.Nick(), func(o occupant) bool { return o.name() == "Ada L." && o.joined() == joined })
 }
 
-// Prosody ends in the middle of a snapshot: the next one has nothing of it.
+// Prosody restarts during a snapshot: the next snapshot has nothing of the earlier one.
 func TestSnapshot_RestartOfProsodyWithin(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
@@ -113,8 +113,8 @@ func TestSnapshot_RestartOfProsodyWithin(t *testing.T) {
 		check(t, err)
 		f.apply(b)
 	}
-	if f.copied.synced || f.copied.count() == 0 {
-		t.Fatalf("%d occupants, synced: %v; want a part", f.copied.count(), f.copied.synced)
+	if f.replica.synced || f.replica.count() == 0 {
+		t.Fatalf("%d occupants, synced: %v; want a part", f.replica.count(), f.replica.synced)
 	}
 	check(t, srv.Kill())
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -123,18 +123,18 @@ func TestSnapshot_RestartOfProsodyWithin(t *testing.T) {
 		if _, b, err := f.take(ctx); err != nil {
 			break // the stream has ended
 		} else if f.apply(b); b.Synced != "" {
-			t.Error("complete, though most was never sent")
+			t.Error("got synced before the snapshot was complete")
 		}
 	}
 	check(t, srv.Restart(within(t)))
 	check(t, srv.Populate(within(t), 3, 2))
 	again := follow(t, srv)
 	again.untilSynced()
-	if again.copied.epoch == f.copied.epoch {
-		t.Error("the epoch is the one of before")
+	if again.replica.epoch == f.replica.epoch {
+		t.Error("got the same epoch, want a new one")
 	}
-	if len(again.copied.rooms) != 3 || again.copied.count() != 6 {
-		t.Errorf("got %d rooms and %d occupants, want 3 and 6", len(again.copied.rooms), again.copied.count())
+	if len(again.replica.rooms) != 3 || again.replica.count() != 6 {
+		t.Errorf("got %d rooms and %d occupants, want 3 and 6", len(again.replica.rooms), again.replica.count())
 	}
 	again.matches(srv)
 }

@@ -21,7 +21,7 @@ func TestSnapshot_Pages(t *testing.T) {
 		end return "";`)
 	f := follow(t, srv)
 	pages := 0
-	for !f.copied.synced {
+	for !f.replica.synced {
 		b := f.next()
 		if b.lines() > 20 || len(b.Rooms) > 20 {
 			t.Errorf("a page of %d occupants, %d rooms", b.lines(), len(b.Rooms))
@@ -32,11 +32,11 @@ func TestSnapshot_Pages(t *testing.T) {
 		t.Errorf("got %d pages, want %d or more", pages, least)
 	}
 	f.matches(srv)
-	if got := f.copied.rooms["room1@muc.meet.jitsi"]; len(got.occupants) != 340 {
+	if got := f.replica.rooms["room1@muc.meet.jitsi"]; len(got.occupants) != 340 {
 		t.Errorf("got %d occupants", len(got.occupants))
 	}
 	// Occupants from before the module was loaded have no join time.
-	if o, _ := f.copied.occupant("room1@muc.meet.jitsi", "big1"); o.joined() != "" || o[1] != "+" {
+	if o, _ := f.replica.occupant("room1@muc.meet.jitsi", "big1"); o.joined() != "" || o[1] != "+" {
 		t.Errorf("got %q", o)
 	}
 	f.quiet(200 * time.Millisecond)
@@ -63,7 +63,7 @@ func TestBatch_BoundedInBytes(t *testing.T) {
 	}
 	must(cast.Open(within(t), srv.Room("beta")))(t)
 	f.subscribe()
-	for !f.copied.synced {
+	for !f.replica.synced {
 		b := f.next()
 		n := 0
 		for _, room := range b.Rooms {
@@ -85,7 +85,7 @@ func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 	cast := newCast(t, srv)
 	f := follow(t, srv)
 	nick := func(r, o int) string { return fmt.Sprintf("room%d@muc.meet.jitsi/%08x", r, o) }
-	for i := 1; !f.copied.synced; i++ {
+	for i := 1; !f.replica.synced; i++ {
 		f.next()
 		if i > 50 || i%4 != 0 {
 			continue

@@ -15,7 +15,7 @@ import (
 // onDisk keeps rooms in files, which outlive Prosody; Jitsi keeps them in memory, which outlives mod_muc.
 const onDisk = "storage = \"internal\"\n"
 
-// persistent makes rooms that stay without anybody in them, as breakout rooms make their main room.
+// persistent creates rooms that stay when empty, like a meeting with breakout rooms.
 func persistent(t *testing.T, srv *prosodytest.Server, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -42,20 +42,20 @@ func TestStoredRooms_SentAfterRestart(t *testing.T) {
 	f := follow(t, srv)
 	f.untilSynced()
 	// A component's users don't leave when the server stops: Prosody still has them in the room.
-	if got, want := sortedKeys(f.copied.rooms), []string{srv.Room("planning"), srv.Room("standing")}; !slices.Equal(got, want) {
+	if got, want := sortedKeys(f.replica.rooms), []string{srv.Room("planning"), srv.Room("standing")}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
-	ada, there := f.copied.occupant(srv.Room("planning"), "ada")
+	ada, there := f.replica.occupant(srv.Room("planning"), "ada")
 	if !there || ada.name() != "Ada" || ada.jid() != "ada@cast.meet.jitsi/one" || ada.role() != "participant" || ada.marks() != "hand" || ada.joined() != "" {
 		t.Errorf("got %q", ada)
 	}
-	if got := f.copied.fact(srv.Room("standing"), "subject"); got != "About standing" {
+	if got := f.replica.fact(srv.Room("standing"), "subject"); got != "About standing" {
 		t.Errorf("subject: got %q", got)
 	}
 	if got := live(t, srv); len(got) > 0 {
-		t.Errorf("mod_muc was made to restore %q", got)
+		t.Errorf("mod_muc restored %q, want none", got)
 	}
-	// This is what Prosody tells of them, which makes it restore them, and nothing new.
+	// Prosody's own answers agree. They restore the rooms, which must send nothing new.
 	for room, want := range map[string]string{"planning": "1", "standing": "0"} {
 		st := must(f.client.IQ(within(t), srv.Room(room), "get", discoInfo))(t)
 		if !st.Has("<value>" + want + "</value>") {
@@ -81,11 +81,11 @@ func TestStoredRooms_SentAfterReload(t *testing.T) {
 			}
 			f.subscribe()
 			f.untilSynced()
-			if got := f.copied.held(); !slices.Equal(got, before) {
+			if got := f.replica.held(); !slices.Equal(got, before) {
 				t.Errorf("got %q, want %q", got, before)
 			}
 			if got := live(t, srv); len(got) > 0 {
-				t.Errorf("mod_muc was made to restore %q", got)
+				t.Errorf("mod_muc restored %q, want none", got)
 			}
 			check(t, ada.Update(within(t), prosodytest.DisplayName("Ada L.")))
 			f.occupant(room, ada.Nick(), func(o occupant) bool { return o.name() == "Ada L." })
@@ -112,15 +112,15 @@ func TestStoredRooms_DoNotEvictOthers(t *testing.T) {
 	must(cast.Open(within(t), srv.Room("beta")))(t)
 	f := follow(t, srv)
 	f.untilSynced()
-	if len(f.copied.rooms) != 14 {
-		t.Errorf("got %q", sortedKeys(f.copied.rooms))
+	if len(f.replica.rooms) != 14 {
+		t.Errorf("got %q", sortedKeys(f.replica.rooms))
 	}
-	// Beyond a whole round of the audit.
+	// Longer than a round of the audit.
 	f.quiet(13 * time.Second)
 	if got, want := live(t, srv), []string{srv.Room("alpha"), srv.Room("beta")}; !slices.Equal(got, want) {
 		t.Errorf("in memory are %q, want %q", got, want)
 	}
-	// What vanishes from storage without an event is found.
+	// The audit finds a room that is deleted from storage without an event.
 	check(t, os.Remove(storedFile(srv, "config/room7.dat")))
 	f.until("room7 gone", func(r *replica) bool { return r.rooms[srv.Room("room7")] == nil })
 }
@@ -137,11 +137,11 @@ func TestStoredRooms_SkipsNonMeetings(t *testing.T) {
 	check(t, srv.Restart(within(t)))
 	f := follow(t, srv)
 	f.untilSynced()
-	if got, want := sortedKeys(f.copied.rooms), []string{srv.Room("standing")}; !slices.Equal(got, want) {
+	if got, want := sortedKeys(f.replica.rooms), []string{srv.Room("standing")}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if f.last.Unseen != "" {
-		t.Error("nothing was left out")
+		t.Error("got unseen, want complete")
 	}
 }
 
@@ -149,7 +149,7 @@ func storedFile(srv *prosodytest.Server, name string) string {
 	return filepath.Join(srv.Dir(), "data", "muc%2emeet%2ejitsi", name)
 }
 
-// What can't be read may be a room with people in it: the module says so until it can.
+// An unreadable file may be a room with people in it: batches have unseen until it can be read.
 func TestStoredRooms_UnreadableAreUnseen(t *testing.T) {
 	t.Parallel()
 	for file, rooms := range map[string]int{"persistent.dat": 0, "config/room1.dat": 2, "state/room1.dat": 2} {
@@ -166,16 +166,16 @@ func TestStoredRooms_UnreadableAreUnseen(t *testing.T) {
 			check(t, srv.Restart(within(t)))
 			f := follow(t, srv)
 			f.untilSynced()
-			if f.last.Unseen != "1" || len(f.copied.rooms) != rooms {
-				t.Errorf("got unseen=%q and %q", f.last.Unseen, sortedKeys(f.copied.rooms))
+			if f.last.Unseen != "1" || len(f.replica.rooms) != rooms {
+				t.Errorf("got unseen=%q and %q", f.last.Unseen, sortedKeys(f.replica.rooms))
 			}
 			check(t, os.WriteFile(path, good, 0o600))
 			f.until("all rooms", func(r *replica) bool { return len(r.rooms) == 3 })
 			if f.next(); f.last.Unseen != "" {
 				t.Error("still unseen")
 			}
-			if _, there := f.copied.occupant(srv.Room("room1"), "ada"); !there {
-				t.Errorf("got\n%s", f.copied)
+			if _, there := f.replica.occupant(srv.Room("room1"), "ada"); !there {
+				t.Errorf("got\n%s", f.replica)
 			}
 		})
 	}
@@ -198,14 +198,14 @@ func TestStoredRooms_ManyAreReadInTurns(t *testing.T) {
 	must(srv.Shell(within(t), `module:reload("`+name+`", "muc.meet.jitsi")`))(t)
 	f := follow(t, srv)
 	batches := 0
-	for began := time.Now(); !f.copied.synced; batches++ {
+	for began := time.Now(); !f.replica.synced; batches++ {
 		f.next()
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("not all in %s", time.Since(began))
 		}
 	}
-	if len(f.copied.rooms) != rooms || batches < rooms/200 {
-		t.Errorf("got %d rooms in %d batches", len(f.copied.rooms), batches)
+	if len(f.replica.rooms) != rooms || batches < rooms/200 {
+		t.Errorf("got %d rooms in %d batches", len(f.replica.rooms), batches)
 	}
 	if got := lua(t, srv, `return tostring(#require "util.iterators".to_array(`+muc+`.live_rooms()));`); got != "0" {
 		t.Errorf("%s rooms were restored", got)

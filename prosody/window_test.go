@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// status is what the module says of itself at the shell.
+// status returns the module's status message.
 func status(t testing.TB, srv *prosodytest.Server, host string) string {
 	t.Helper()
 	return lua(t, srv, `local _, text = prosody.hosts["`+host+`"].modules.`+name+`.module:get_status(); return text;`)
@@ -63,14 +63,14 @@ func TestWindow_OpensWithEachAcknowledgement(t *testing.T) {
 	take()
 	take()
 	f.silent(100 * time.Millisecond)
-	// What was never sent, or was acknowledged before, opens nothing.
+	// An unknown id, or one acknowledged before, doesn't open the window.
 	check(t, f.client.Send("<iq type='result' id='future' from='"+f.client.JID()+"' to='"+f.domain+"'/>"))
 	f.silent(100 * time.Millisecond)
 	f.ack(stanzas[0])
 	take()
 	f.ack(stanzas[0])
 	f.silent(100 * time.Millisecond)
-	f.ack(stanzas[2]) // and thereby the one before
+	f.ack(stanzas[2]) // also acknowledges the one before
 	take()
 	take()
 	f.ack(stanzas[1])
@@ -87,7 +87,7 @@ func TestWindow_AcknowledgementsAreFew(t *testing.T) {
 	check(t, srv.Populate(within(t), 20, 10))
 	f := follow(t, srv)
 	var got []string
-	for !f.copied.synced {
+	for !f.replica.synced {
 		st, b, err := f.take(within(t))
 		check(t, err)
 		f.apply(b)
@@ -128,7 +128,7 @@ func TestSubscription_EndsOnDisconnect(t *testing.T) {
 	check(t, f.client.Drop())
 	at := time.Now()
 	eventually(t, "subscription dropped", func() bool { return srv.LogContains("is over: disconnected") })
-	if took := time.Since(at); took > 2*time.Second { // else it was found by the clock
+	if took := time.Since(at); took > 2*time.Second { // else a timeout found it
 		t.Errorf("took %v", took)
 	}
 	must(cast.User(within(t), room, "Ada"))(t)
@@ -142,9 +142,9 @@ func TestSubscription_EndsOnDisconnect(t *testing.T) {
 	g := followAs(t, next, srv.Domains.MUC)
 	g.untilSynced()
 	g.matches(srv)
-	// A connection that is refused is no disconnect of ours.
+	// A refused connection must not end the subscription.
 	if _, err := srv.Component(within(t), srv.Domains.Component); err == nil {
-		t.Fatal("two components of one name")
+		t.Fatal("a second component of the same name was accepted")
 	}
 	cy := must(cast.User(within(t), room, "Cy"))(t)
 	g.occupant(room, cy.Nick(), nil)
@@ -189,7 +189,7 @@ func TestWindow_FrozenComponent(t *testing.T) {
 	eventually(t, "subscription dropped", func() bool { return srv.LogContains("no acknowledgement in time") })
 }
 
-// readUntil reads up to delim until what was read has text in it.
+// readUntil reads parts up to delim until one contains text.
 func readUntil(t testing.TB, r *bufio.Reader, text string, delim byte) string {
 	t.Helper()
 	for {
