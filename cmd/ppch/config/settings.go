@@ -34,7 +34,7 @@ type Settings struct {
 	ProsodyURL string `env:"PROSODY_URL, default=xmpp://prosody:5347" help:"Prosody's component port; for an http:// address, only its host is used"`
 
 	ComponentDomain     string `env:"PPCH_COMPONENT_DOMAIN, default=ppch.meet.jitsi" help:"the component's name in Prosody's configuration"`
-	ComponentSecret     Secret `env:"PPCH_COMPONENT_SECRET" help:"its component_secret; required"`
+	ComponentSecret     Secret `env:"PPCH_COMPONENT_SECRET" help:"component_secret of the component in Prosody's configuration; required"`
 	ComponentSecretFile string `env:"PPCH_COMPONENT_SECRET_FILE" help:"file that holds the secret, instead of PPCH_COMPONENT_SECRET"`
 
 	ClusterSecret     Secret `env:"PPCH_CLUSTER_SECRET" help:"secret that seals tickets and cursors, the same for all nodes behind one address; PPCH_COMPONENT_SECRET unless set"`
