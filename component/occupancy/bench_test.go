@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// page returns 200 occupants of a room, as the wire gives them: their strings share one text.
+// page returns a room of size occupants as decoded from a batch: their strings share one text.
 func page(room, size int) occupancy.Delta {
 	var text strings.Builder
 	for i := range size {
@@ -30,7 +30,7 @@ func page(room, size int) occupancy.Delta {
 	return d
 }
 
-// fill has d learn rooms of so many occupants each.
+// fill loads rooms of size occupants each into d.
 func fill(tb testing.TB, d *occupancy.Directory, rooms, size int) {
 	d.Begin(muc, jitsi)
 	for i := range rooms {
@@ -51,7 +51,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// BenchmarkMemory holds 100,000 occupants in rooms of several sizes, then a second copy beside them as a resync does.
+// BenchmarkMemory holds 100,000 occupants in rooms of several sizes, then loads a second replica as a resync does.
 func BenchmarkMemory(b *testing.B) {
 	const occupants = 100_000
 	for _, size := range []int{5, 20, 500} {
@@ -74,7 +74,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkApply changes one occupant: of few, and of very many.
+// BenchmarkApply changes one occupant, of few and of many.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []struct{ rooms, size int }{{1, 10}, {10_000, 10}, {1, 1000}, {200, 500}} {
 		b.Run(fmt.Sprintf("%d rooms of %d", n.rooms, n.size), func(b *testing.B) {
@@ -101,8 +101,8 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkJoin lets somebody join and leave a room, of 100 rooms and of 10,000 by turns, with a subscriber who is told.
-// It reports the shortest time for each number of rooms, in which nothing else came between, and how many times as long the second is.
+// BenchmarkJoin lets an occupant join and leave a room, in turn one of 100 and one of 10,000, with one subscriber.
+// It reports the shortest time for each number of rooms, which excludes interruptions, and the ratio of the two.
 func BenchmarkJoin(b *testing.B) {
 	const turns = 1000
 	crowd := []int{100, 10_000}
@@ -137,7 +137,7 @@ func BenchmarkJoin(b *testing.B) {
 	b.ReportMetric(float64(shortest[1])/float64(shortest[0]), "ratio")
 }
 
-// BenchmarkResync compares two copies of 100,000 occupants that are the same, and measures what readers wait meanwhile.
+// BenchmarkResync compares two equal replicas of 100,000 occupants and measures the swap.
 func BenchmarkResync(b *testing.B) {
 	const rooms, size = 5_000, 20
 	d := newDirectory(muc)
@@ -174,7 +174,7 @@ func BenchmarkRoom(b *testing.B) {
 	})
 }
 
-// BenchmarkPage reads the first 100 of 10,000 rooms: as nothing has changed since, and after somebody came or left.
+// BenchmarkPage reads the first 100 of 10,000 rooms: without a change, and after each join or leave.
 func BenchmarkPage(b *testing.B) {
 	d := newDirectory(muc)
 	fill(b, d, 10_000, 10)

@@ -20,10 +20,10 @@ func TestClassify_RealJIDBeforeMarks(t *testing.T) {
 		want  occupancy.Kind
 	}{
 		{name: "a guest", nick: "1a2b3c4d", jid: "q1@meet.jitsi/web", trust: jitsi, want: occupancy.KindUser},
-		{name: "nobody knows who", nick: "1a2b3c4d", trust: jitsi, want: occupancy.KindUser},
+		{name: "an unknown real JID", nick: "1a2b3c4d", trust: jitsi, want: occupancy.KindUser},
 		{name: "Jicofo", nick: "focus", jid: "focus@auth.meet.jitsi/focus", trust: jitsi, want: occupancy.KindFocus},
 		{name: "Jicofo where nothing is trusted", nick: "focus", jid: "focus@auth.meet.jitsi/focus", want: occupancy.KindFocus},
-		{name: "a guest who took the nick of Jicofo", nick: "focus", jid: "q1@meet.jitsi/focus", trust: jitsi, want: occupancy.KindUser},
+		{name: "a guest with the nick of Jicofo", nick: "focus", jid: "q1@meet.jitsi/focus", trust: jitsi, want: occupancy.KindUser},
 		{name: "a user called focus under another nick", nick: "1a2b3c4d", jid: "focus@meet.jitsi/web", trust: jitsi, want: occupancy.KindUser},
 		{name: "focus without a localpart", nick: "focus", jid: "focus/focus@x", trust: jitsi, want: occupancy.KindUser},
 
@@ -38,7 +38,7 @@ func TestClassify_RealJIDBeforeMarks(t *testing.T) {
 
 		{name: "a transcriber", nick: "x", jid: "transcriber@hidden.meet.jitsi/t", trust: jitsi, want: occupancy.KindTranscriber},
 		{name: "a transcriber under another hidden account", nick: "x", jid: "jigasi@hidden.meet.jitsi/t", marks: occupancy.MarkTranscriber | occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindTranscriber},
-		{name: "somebody else on the hidden domain", nick: "x", jid: "bot@hidden.meet.jitsi/b", trust: jitsi, want: occupancy.KindHidden},
+		{name: "another account on the hidden domain", nick: "x", jid: "bot@hidden.meet.jitsi/b", trust: jitsi, want: occupancy.KindHidden},
 		{name: "a hidden caller stays hidden", nick: "x", jid: "bot@hidden.meet.jitsi/b", marks: occupancy.MarkInitiator, trust: jitsi, want: occupancy.KindHidden},
 		{name: "a domain that only ends like the hidden one", nick: "x", jid: "bot@un.hidden.meet.jitsi/b", trust: jitsi, want: occupancy.KindUser},
 		{name: "a resource that looks like the hidden domain", nick: "x", jid: "q1@meet.jitsi/recorder@hidden.meet.jitsi", trust: jitsi, want: occupancy.KindUser},
@@ -48,8 +48,8 @@ func TestClassify_RealJIDBeforeMarks(t *testing.T) {
 		{name: "a caller", nick: "x", jid: "q2@meet.jitsi/j", marks: occupancy.MarkInitiator, trust: jitsi, want: occupancy.KindSIP},
 		{name: "a caller through Jigasi with an account", nick: "x", jid: "jigasi@auth.meet.jitsi/j", marks: occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindSIP},
 
-		{name: "who forges the marks of machinery stays a person", nick: "x", jid: "q1@meet.jitsi/web", marks: forged, trust: jitsi, want: occupancy.KindUser},
-		{name: "who forges those of a caller is a person as well", nick: "x", jid: "q1@meet.jitsi/web", marks: forged | occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindSIP},
+		{name: "a guest who forges marks of services is still a person", nick: "x", jid: "q1@meet.jitsi/web", marks: forged, trust: jitsi, want: occupancy.KindUser},
+		{name: "a guest who forges marks of a caller is a person, too", nick: "x", jid: "q1@meet.jitsi/web", marks: forged | occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindSIP},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := occupancy.Occupant{ID: c.nick, RealJID: c.jid, Role: c.role, Marks: c.marks}
@@ -84,13 +84,13 @@ var (
 	nothing = occupancy.Trust{}
 )
 
-// TestClassify_KindsByJitsisOwnCode holds the kind of each real JID, under each trust and with each set of marks, against what Jitsi's own code says:
+// TestClassify_AgreesWithJitsi compares the kind of each real JID, under each trust and with each set of marks, with Jitsi's own code:
 //
 //   - UTIL: jitsi-meet, resources/prosody-plugins/util.lib.lua: SIP-Jibri's e-mails :37 and :38, recorder_prefixes :39, transcriber_prefixes :40,
 //     is_jibri and is_transcriber, which compare the beginning of the real JID, and is_sip_jibri_join, which wants Jibri's feature and the e-mail.
 //   - JICOFO 7ebb13dc3: ChatRoomMemberImpl.kt:164-174, where the features count if the real JID's domain is trusted, and
 //     JitsiMeetConferenceImpl.java:1804-1812, where a transcriber isn't counted as Jigasi.
-//   - LJM 01daa07c: ChatRoom.ts:759-762, where a hidden domain is compared as a whole.
+//   - LJM 01daa07c: ChatRoom.ts:759-762, which compares the entire domain.
 func TestClassify_AgreesWithJitsi(t *testing.T) {
 	const (
 		user, sip, video  = occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo
@@ -128,7 +128,7 @@ func TestClassify_AgreesWithJitsi(t *testing.T) {
 		{"transcriberb@recorder.meet.jitsi/t", "UTIL:40 the default", &inDebian, kinds{written, written, written, written, written}},
 		{"transcriber@hidden.meet.jitsi/t", "UTIL:40 of another set", &inDebian, kinds{user, user, user, sip, sip}},
 
-		{"bot@hidden.meet.jitsi/b", "LJM:761 hidden as a whole; JICOFO:172-174 its features count, since docker-jitsi-meet trusts that domain", &inDocker, kinds{hidden, recorder, video, hidden, written}},
+		{"bot@hidden.meet.jitsi/b", "LJM:761 entirely hidden; JICOFO:172-174 its features count, since docker-jitsi-meet trusts that domain", &inDocker, kinds{hidden, recorder, video, hidden, written}},
 		{"bot@hidden.meet.jitsi/b", "nothing but a prefix names the domain, which hides no one else", &byHand, kinds{user, user, user, sip, sip}},
 		{"bot@un.hidden.meet.jitsi/b", "LJM:762 another domain", &inDocker, kinds{user, user, user, sip, sip}},
 
@@ -187,9 +187,9 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 		{"focus comes later", []occupancy.Batch{synced(1, 2, fullRoom(room, transcriber, forger)), synced(1, 3, roomUpdate(room, nil, focus))}, 1, occupancy.KindTranscriber},
 		{"focus has left", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger)), synced(1, 2, roomUpdate(room, []string{"focus"}))}, 1, occupancy.KindTranscriber},
 		{"focus has left before it came", []occupancy.Batch{synced(1, 1, fullRoom(room, focus)), synced(1, 2, roomUpdate(room, []string{"focus"}, transcriber, forger))}, 1, occupancy.KindTranscriber},
-		{"the room is stated from scratch without focus", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger)), synced(1, 2, fullRoom(room, transcriber, forger))}, 1, occupancy.KindTranscriber},
-		{"there never was focus", []occupancy.Batch{synced(1, 2, fullRoom(room, transcriber, forger))}, 2, occupancy.KindSIP},
-		{"another took the name of focus, which owns nothing", []occupancy.Batch{synced(1, 3, fullRoom(room, thief, transcriber, forger))}, 2, occupancy.KindSIP},
+		{"the room is sent whole, without focus", []occupancy.Batch{synced(1, 3, fullRoom(room, focus, transcriber, forger)), synced(1, 2, fullRoom(room, transcriber, forger))}, 1, occupancy.KindTranscriber},
+		{"focus never joined", []occupancy.Batch{synced(1, 2, fullRoom(room, transcriber, forger))}, 2, occupancy.KindSIP},
+		{"a guest without ownership has the name of focus", []occupancy.Batch{synced(1, 3, fullRoom(room, thief, transcriber, forger))}, 2, occupancy.KindSIP},
 		{"focus logs in where guests do", []occupancy.Batch{synced(1, 3, fullRoom(room, guest, transcriber, forger))}, 2, occupancy.KindSIP},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 	}
 }
 
-// Until focus is there the transcriber looks like a caller. What changes then is an event, with the right numbers.
+// The transcriber looks like a caller until focus joins. The change of kind is an event with the right numbers.
 func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	d := newDirectory(muc)
@@ -221,7 +221,7 @@ func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 	if got, want := fmt.Sprint(drain(s)), "[updated daily t 1 joined daily focus 1]"; got != want {
 		t.Errorf("got %s want %s", got, want)
 	}
-	// A snapshot that takes the place of this one, in which focus has left, forgets nothing.
+	// A resync after focus has left keeps the kind.
 	d.Begin(muc, occupancy.Trust{})
 	apply(t, d, at(12), synced(1, 2, fullRoom(room, transcriber, forger)))
 	if got, want := fmt.Sprint(drain(s)), "[left daily focus 1]"; got != want {

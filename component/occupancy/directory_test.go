@@ -25,17 +25,17 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "somebody joins",
+			name:   "an occupant joins",
 			in:     []occupancy.Batch{synced(1, 4, roomUpdate(room, nil, person("cyd", 11)))},
 			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
 		},
 		{
-			name:   "the same told twice happens once",
+			name:   "a repeated change has no effect",
 			in:     []occupancy.Batch{synced(1, 4, roomUpdate(room, nil, person("cyd", 11))), synced(1, 4, roomUpdate(room, nil, person("cyd", 11)))},
 			events: []string{"joined daily cyd 3"}, nicks: []string{"ann", "bob", "cyd", "focus"},
 		},
 		{
-			name:   "somebody leaves, and leaves again",
+			name:   "an occupant leaves, and leaves again",
 			in:     []occupancy.Batch{synced(1, 2, roomUpdate(room, []string{"bob", "bob"})), synced(1, 2, roomUpdate(room, []string{"bob"}))},
 			events: []string{"left daily bob 1"}, nicks: []string{"ann", "focus"},
 		},
@@ -45,7 +45,7 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			events: []string{"left daily ann 1", "left daily bob 0", "joined daily anne 1"}, nicks: []string{"anne", "focus"},
 		},
 		{
-			name:   "somebody chooses a name",
+			name:   "an occupant chooses a name",
 			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, withName(person("ann", 1), "Ann")))},
 			events: []string{"updated daily ann 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
@@ -55,12 +55,12 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			events: []string{"updated daily bob 1"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "who has another joining time has left and come back",
+			name:   "another joining time is a leave and a join",
 			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, person("bob", 12)))},
 			events: []string{"left daily bob 1", "joined daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "who has a joining time that isn't known any more was here all the time",
+			name:   "a missing joining time is no leave",
 			in:     []occupancy.Batch{synced(1, 3, roomUpdate(room, nil, occupancy.Occupant{ID: "bob", RealJID: "q-bob@meet.jitsi/web"}))},
 			events: []string{"updated daily bob 2"}, nicks: []string{"ann", "bob", "focus"},
 		},
@@ -70,22 +70,22 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			events: []string{"joined daily rec 2"}, nicks: []string{"ann", "bob", "focus", "rec"},
 		},
 		{
-			name:   "a room stated from scratch as it was",
+			name:   "a room sent whole, unchanged",
 			in:     []occupancy.Batch{synced(1, 3, fullRoom(room, person("bob", 2), focus, person("ann", 1)))},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "a room stated from scratch keeps the facts that aren't told",
+			name:   "a room sent whole keeps facts that are not sent",
 			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, New: true, Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}})},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "a room stated from scratch otherwise",
+			name:   "a room sent whole, changed",
 			in:     []occupancy.Batch{synced(1, 3, fullRoom(room, focus, withName(person("bob", 2), "Bob"), person("cyd", 11)))},
 			events: []string{"left daily ann 1", "updated daily bob 1", "joined daily cyd 2"}, nicks: []string{"bob", "cyd", "focus"},
 		},
 		{
-			name: "a room stated from scratch that goes on",
+			name: "a room sent whole in two deltas",
 			in: []occupancy.Batch{synced(1, 3,
 				fullRoom(room, focus, person("ann", 1)),
 				roomUpdate(room, nil, person("bob", 2)))},
@@ -97,17 +97,17 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			events: []string{"room-updated daily  2"}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "facts told again",
+			name:   "facts sent again",
 			in:     []occupancy.Batch{synced(1, 3, occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}})},
 			events: []string{}, nicks: []string{"ann", "bob", "focus"},
 		},
 		{
-			name:   "a room ends when everybody has left",
+			name:   "a room ends after all occupants have left",
 			in:     []occupancy.Batch{synced(0, 0, occupancy.Delta{Room: room, Gone: true}), synced(0, 0, occupancy.Delta{Room: room, Gone: true})},
 			events: []string{"left daily ann 1", "left daily bob 0", "left daily focus 0", "room-ended daily  0"}, nicks: []string{},
 		},
 		{
-			name: "a room ends and begins anew in one batch",
+			name: "a room ends and starts again in one batch",
 			in:   []occupancy.Batch{synced(1, 1, occupancy.Delta{Room: room, Gone: true}, fullRoom(room, person("ann", 13)))},
 			events: []string{
 				"left daily ann 1", "left daily bob 0", "left daily focus 0", "room-ended daily  0",
@@ -228,8 +228,8 @@ func TestDirectory_ApplyErrors(t *testing.T) {
 		{name: "more of a snapshot that is complete", domain: muc, in: occupancy.Batch{}, want: occupancy.ErrOutOfOrder},
 		{name: "one room too many", domain: muc, in: synced(2, 3), want: occupancy.ErrTotals},
 		{name: "one occupant too few", domain: muc, in: synced(1, 2), want: occupancy.ErrTotals},
-		{name: "somebody joins but was counted before", domain: muc, in: synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), want: occupancy.ErrTotals},
-		{name: "a snapshot that lacks somebody", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi) },
+		{name: "an occupant joins but was already counted", domain: muc, in: synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), want: occupancy.ErrTotals},
+		{name: "a snapshot that lacks an occupant", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi) },
 			in: synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus)), want: occupancy.ErrTotals},
 		{name: "a room of another domain", domain: muc, in: synced(2, 4, fullRoom("daily@lobby.meet.jitsi", focus)), want: occupancy.ErrForeign},
 		{name: "a room without a node", domain: muc, in: synced(2, 4, fullRoom("muc.meet.jitsi", focus)), want: occupancy.ErrForeign},

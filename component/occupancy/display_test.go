@@ -9,7 +9,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// addresses are localparts of rooms that a real Prosody has listed, of Jitsi's clients and of others.
+// addresses are localparts of rooms that a real Prosody has listed, from Jitsi's clients and others.
 var addresses = []string{
 	"planning", "my%20room", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82", "caf%c3%a9", "c", "c%2b%2b", "a%2fb", "q%26a", "a%3eb", "standup%20%5bteam%20a%5d",
 	"standup%20team%20a", "why%3f", "a%23b", "100%25", "100%25%20sure", "%2541", "%252b", "%2525", "a%5cb", "a%40b", "a%3ab", "a!(b)*", "a!(b)*%20c", ".", "..", "%20", "%20a%20",
@@ -20,7 +20,7 @@ var addresses = []string{
 	"[-x]daily", "[ẖ]daily", "привет", "ẖ", "a+b", "100%", "%41", "a`b", `a\b`, `a\20b`, "a{b}", "a|b^c", "a=b;c,d$e?f#g", "a?b", "#",
 }
 
-// TestNames_ListedRoomIsReadAsItself is about every address that Prosody can have: JID, name, and what people are shown find that room.
+// TestNames_RoundTrip checks that JID, name and shown name of each room lead to it.
 func TestNames_RoundTrip(t *testing.T) {
 	n := newNames("muc.meet.jitsi", "breakout.meet.jitsi", "conference.b.example")
 	for _, local := range addresses {
@@ -121,7 +121,7 @@ func TestSearch_PartsAndShownNames(t *testing.T) {
 	}
 }
 
-// TestRemark_OnlyWhereItHelps is about names that lead to another room than people may think.
+// TestRemark_OnlyWhereItHelps covers names that lead to another room than people may expect.
 func TestRemark_OnlyWhereItHelps(t *testing.T) {
 	n := newNames("muc.meet.jitsi", "conference.b.example")
 	for _, c := range []struct {

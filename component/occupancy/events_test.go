@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// joins is a batch for each of n people who join a meeting, one after the other.
+// joins returns a batch for each of n people who join a meeting.
 func joins(n int) (batches []occupancy.Batch) {
 	for i := range n {
 		batches = append(batches, synced(1, 4+i, roomUpdate("daily@muc.meet.jitsi", nil, person(fmt.Sprintf("p%d", i), 11))))
@@ -85,7 +85,7 @@ func TestEvents_Reset(t *testing.T) {
 	s := d.Subscribe(10)
 	d.Begin(muc, jitsi)
 	apply(t, d, at(10), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
-	d.Begin(muc, jitsi) // what is served stays known
+	d.Begin(muc, jitsi) // the old replica stays readable
 	apply(t, d, at(11), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
 	d.Forget(muc)
 	for i, want := range []uint64{1, 2} {
@@ -95,7 +95,7 @@ func TestEvents_Reset(t *testing.T) {
 		}
 	}
 	if got := drain(s); len(got) > 0 {
-		t.Errorf("got %q besides", got)
+		t.Errorf("got %q as well", got)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestEvents_Occupant(t *testing.T) {
 	}
 }
 
-// The race detector is what looks at this one: everything at once, and nobody waits for a reader that sleeps.
+// Everything runs at once, under the race detector, and no call waits for a reader that sleeps.
 func TestDirectory_Concurrent(t *testing.T) {
 	d := meeting(t)
 	var wg sync.WaitGroup
@@ -163,7 +163,7 @@ func TestDirectory_Concurrent(t *testing.T) {
 	}
 	wg.Wait()
 	if !asleep.Missed() {
-		t.Error("a reader that sleeps wasn't told")
+		t.Error("a subscription without a reader was not dropped")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// follower keeps a copy of a directory by events, as a client of ours would.
+// follower keeps a copy of a Directory by its events, as a client would.
 type follower struct {
 	sub      *occupancy.Subscription
 	loaded   bool
@@ -22,7 +22,7 @@ type follower struct {
 	domain   *occupancy.Domain // as the last status has it
 }
 
-// status takes in a status, which has to say something new.
+// status applies a status event, which must be a change.
 func (f *follower) status(t *rapid.T, e occupancy.Event) {
 	if d := f.domain; d != nil && d.Connected == e.Domain.Connected && d.Mode == e.Domain.Mode && problems(*d) == problems(*e.Domain) {
 		t.Fatalf("got the status %s twice", problems(*e.Domain))
@@ -38,7 +38,7 @@ func (h *simulation) subscribe(t *rapid.T) {
 	h.followers = append(h.followers, &follower{sub: h.d.Subscribe(1 << 16)})
 }
 
-// load has a follower read what is there, which may be some events after it has subscribed.
+// load has a follower read the Directory, possibly some events after subscribing.
 func (h *simulation) load(t *rapid.T) {
 	for _, f := range h.followers {
 		if !f.loaded {
@@ -67,10 +67,10 @@ func (f *follower) read(t *rapid.T, d *occupancy.Directory, address string) {
 	}
 }
 
-// replay has a follower take in the events that there are. Afterwards it knows what the directory serves.
+// replay has a follower apply the pending events. It then equals the Directory.
 func (h *simulation) replay(t *rapid.T) {
 	if len(h.followers) == 0 {
-		t.Skip("nobody follows")
+		t.Skip("no followers")
 	}
 	h.follow(t, h.followers[rapid.IntRange(0, len(h.followers)-1).Draw(t, "follower")])
 }
@@ -99,7 +99,7 @@ func (h *simulation) follow(t *rapid.T, f *follower) {
 	}
 }
 
-// take takes in one event, which has to fit what was before.
+// apply applies one event, which must fit the state before.
 func (f *follower) apply(t *rapid.T, d *occupancy.Directory, e occupancy.Event) {
 	f.log = append(f.log, e)
 	if e.Kind == occupancy.EventStatus {
@@ -147,14 +147,14 @@ func (f *follower) apply(t *rapid.T, d *occupancy.Directory, e occupancy.Event) 
 		delete(r.occupants, e.Occupant.ID)
 	}
 	if !fits {
-		t.Fatalf("got %+v, known is %+v", e, f.state)
+		t.Fatalf("got %+v, the follower has %+v", e, f.state)
 	}
 	if n := countsOf(r); n != e.Tally {
 		t.Fatalf("got %+v, counted are %v", e, n)
 	}
 }
 
-// slowReader is a subscription that nobody reads until the end.
+// slowReader is a subscription that isn't read until the end.
 type slowReader struct {
 	sub    *occupancy.Subscription
 	buffer int
@@ -168,7 +168,7 @@ func (h *simulation) subscribeSlowly(t *rapid.T) {
 	h.slow = append(h.slow, s)
 }
 
-// check wants the events that fit into the stream, and the truth about whether there were more.
+// check expects the events that fit into the buffer, and Missed if there were more.
 func (s slowReader) check(t *rapid.T, reference *follower) {
 	want := reference.log[s.after:]
 	if missed := len(want) > s.buffer; s.sub.Missed() != missed {

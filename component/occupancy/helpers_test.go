@@ -20,15 +20,15 @@ var (
 	daily    = jid.MustParse("daily@muc.meet.jitsi")
 )
 
-// at is a time, sec seconds after the first.
+// at returns a time sec seconds after the first.
 func at(sec int) time.Time { return time.Unix(1790000000+int64(sec), 0).UTC() }
 
-// somebody is an occupant who joined at that time.
+// person returns an occupant who joined at a time.
 func person(nick string, joined int) occupancy.Occupant {
 	return occupancy.Occupant{ID: nick, RealJID: "q-" + nick + "@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(joined)}
 }
 
-// named is who has chosen a name.
+// withName returns o with a display name.
 func withName(o occupancy.Occupant, name string) occupancy.Occupant {
 	o.Name = name
 	return o
@@ -36,12 +36,12 @@ func withName(o occupancy.Occupant, name string) occupancy.Occupant {
 
 var focus = occupancy.Occupant{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Role: "moderator", Affiliation: "owner", JoinedAt: at(0)}
 
-// whole is a room stated from scratch.
+// fullRoom returns a delta with all occupants of a room.
 func fullRoom(room string, present ...occupancy.Occupant) occupancy.Delta {
 	return occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: at(0)}, Present: present}
 }
 
-// more is what changes in a room that is there.
+// roomUpdate returns a delta with changes in a room.
 func roomUpdate(room string, left []string, present ...occupancy.Occupant) occupancy.Delta {
 	return occupancy.Delta{Room: room, Left: left, Present: present}
 }
@@ -50,7 +50,7 @@ func synced(rooms, occupants int, deltas ...occupancy.Delta) occupancy.Batch {
 	return occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}
 }
 
-// meeting returns a directory in which Ann and Bob, and Jicofo, are in one room.
+// meeting returns a Directory with Ann, Bob and Jicofo in one room.
 func meeting(t *testing.T) *occupancy.Directory {
 	t.Helper()
 	d := newDirectory(muc, lobby, breakout)
@@ -68,7 +68,7 @@ func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occu
 	}
 }
 
-// drain returns the events that are in a stream but those of statuses, each as "kind room nick people".
+// drain returns the pending events of a stream except status events, each as "kind room nick people".
 func drain(s *occupancy.Subscription) []string {
 	events := []string{}
 	for {
@@ -87,7 +87,7 @@ func drain(s *occupancy.Subscription) []string {
 	}
 }
 
-// nicks returns who is in a room, in order.
+// nicks returns the sorted nicks of a room.
 func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 	t.Helper()
 	r, err := d.Room(room)
@@ -102,14 +102,14 @@ func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 	return ids
 }
 
-// jitsi is what docker-jitsi-meet's configuration tells of its machinery.
+// jitsi is the configuration of docker-jitsi-meet.
 var jitsi = occupancy.Trust{
 	Recorders:    []string{"recorder@hidden.meet.jitsi"},
 	Transcribers: []string{"transcriber@hidden.meet.jitsi"},
 	Hidden:       []string{"hidden.meet.jitsi"},
 }
 
-// newDirectory returns a Directory whose replicas never get too old to be read: most tests are of days long past.
+// newDirectory returns a Directory whose replicas never get too old to read, because most tests use past dates.
 func newDirectory(domains ...jid.JID) *occupancy.Directory {
 	d := occupancy.NewDirectory(domains...)
 	d.MaxStaleness = 100 * 365 * 24 * time.Hour
@@ -137,7 +137,7 @@ func reasonOf(err error) occupancy.Reason {
 	return ""
 }
 
-// problems returns the reasons why Prosody can't be asked about a domain, its rooms can't be read, and its events don't come as they happen.
+// problems returns the reasons of a domain's Problem, ReadProblem and EventProblem.
 func problems(d occupancy.Domain) string {
 	return fmt.Sprintf("%q %q %q", reason(d.Problem), reason(d.ReadProblem), reason(d.EventProblem))
 }
@@ -152,7 +152,7 @@ func reason(p *occupancy.UnknownError) occupancy.Reason {
 // sameProblem compares problems by their reasons.
 var sameProblem = cmp.Comparer(func(a, b *occupancy.UnknownError) bool { return reason(a) == reason(b) })
 
-// sameJID compares addresses as they are written: jid.JID holds what cmp doesn't look at.
+// sameJID compares JIDs as text, because cmp can't see into jid.JID.
 var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
 
 func must(t testing.TB, err error) {
@@ -162,7 +162,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// of returns the error of a read.
+// errorOf returns the error of a read.
 func errorOf[T any](_ T, err error) error { return err }
 
 // next returns the event that has to be in a stream, and passes over those of statuses.

@@ -23,7 +23,7 @@ func nodes(rooms []occupancy.Glance) (names []string) {
 	return names
 }
 
-// three returns a Directory of b with 1, c with 2 and a with 2 people, a and b of the same age, c older, and d of none.
+// fourRooms returns a Directory of b with 1, c with 2, a with 2 and d with 1 people; a and b have the same age, c is older, that of d is unknown.
 func fourRooms(t *testing.T) *occupancy.Directory {
 	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
@@ -84,13 +84,13 @@ func TestRooms_Pages(t *testing.T) {
 	}{
 		{"the first", occupancy.Query{Limit: 2}, []string{"a", "c"}, after(2, "c")},
 		{"the last, which is full", occupancy.Query{After: after(2, "c"), Limit: 2}, []string{"b", "d"}, nil},
-		{"after a room that has gone", occupancy.Query{After: after(2, "bb"), Limit: 2}, []string{"c", "b"}, after(1, "b")},
+		{"after a room that has ended", occupancy.Query{After: after(2, "bb"), Limit: 2}, []string{"c", "b"}, after(1, "b")},
 		{"backwards", occupancy.Query{Backwards: true, Limit: 2}, []string{"d", "b"}, after(1, "b")},
 		{"backwards from the middle", occupancy.Query{Backwards: true, After: after(1, "b"), Limit: 2}, []string{"c", "a"}, nil},
 		{"no limit", occupancy.Query{}, []string{"a", "c", "b", "d"}, nil},
-		{"what isn't wanted makes no next page", occupancy.Query{Limit: 2, Keep: func(g occupancy.Glance) bool { return g.Participants == 2 }}, []string{"a", "c"}, nil},
-		{"nothing is wanted", occupancy.Query{Limit: 2, Keep: func(occupancy.Glance) bool { return false }}, nil, nil},
-		{"behind the end", occupancy.Query{After: after(1, "d"), Limit: 2}, nil, nil},
+		{"rooms that Keep excludes make no next page", occupancy.Query{Limit: 2, Keep: func(g occupancy.Glance) bool { return g.Participants == 2 }}, []string{"a", "c"}, nil},
+		{"Keep excludes all", occupancy.Query{Limit: 2, Keep: func(occupancy.Glance) bool { return false }}, nil, nil},
+		{"after the end", occupancy.Query{After: after(1, "d"), Limit: 2}, nil, nil},
 		{"before the beginning", occupancy.Query{After: after(2, "a"), Backwards: true, Limit: 2}, nil, nil},
 		{"those of a type", occupancy.Query{Type: occupancy.RoomMain}, []string{"a", "c", "b", "d"}, nil},
 	} {
@@ -107,7 +107,7 @@ func TestRooms_Pages(t *testing.T) {
 	}
 }
 
-// Rooms of several domains are all there, or the page is an error: an empty page means that there are no rooms.
+// Rooms returns an error unless all domains are readable, so an empty page means that there are no rooms.
 func TestRooms_FailUnlessAllDomainsAreReadable(t *testing.T) {
 	d := fourRooms(t)
 	for _, c := range []struct {
@@ -132,7 +132,7 @@ func TestRooms_FailUnlessAllDomainsAreReadable(t *testing.T) {
 	}
 }
 
-// Rooms come and go and change between any two pages. Those that live throughout, and keep their place, are told once each.
+// Rooms start, end and change between pages. Each room that exists throughout, in the same place, appears once.
 func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 	for _, by := range []occupancy.Order{occupancy.ByName, occupancy.ByCreation} {
 		d := newDirectory(muc)
@@ -162,12 +162,12 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 			change()
 		}
 		before := maps.Clone(rooms)
-		told := map[string]int{}
+		appeared := map[string]int{}
 		for q := (occupancy.Query{By: by, Limit: 7}); ; {
 			page, err := d.Rooms(q)
 			must(t, err)
 			for _, g := range page.Rooms {
-				told[g.Address]++
+				appeared[g.Address]++
 			}
 			if page.Last == nil {
 				break
@@ -181,8 +181,8 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 			if _, lived := before[room]; !lived {
 				continue
 			}
-			if n := told[fmt.Sprintf("r%d@muc.meet.jitsi", room)]; n != 1 {
-				t.Errorf("order %d: r%d, which lived throughout, was told %d times", by, room, n)
+			if n := appeared[fmt.Sprintf("r%d@muc.meet.jitsi", room)]; n != 1 {
+				t.Errorf("order %d: r%d, which existed throughout, appeared %d times", by, room, n)
 			}
 		}
 	}
@@ -212,7 +212,7 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	must(t, d.Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
 	see("two wait", "")
 	must(t, d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
-	see("nobody waits", "still ann")
+	see("the lobby is empty", "still ann")
 	apply(t, d, at(7), synced(0, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}))
 	see("no room any more", "no room")
 
@@ -220,19 +220,19 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	more, later := lone, lone
 	more.Participants, later.AsOf = 4, at(2)
 	if occupancy.StateOf(lone) != occupancy.StateOf(later) || occupancy.StateOf(lone) == occupancy.StateOf(more) {
-		t.Error("the state of a room that no directory tells of doesn't follow what it tells")
+		t.Error("the state of a room from elsewhere doesn't follow its content")
 	}
 }
 
-// A reader without names has nothing new to read after what only names show.
+// Numbers changes only with what a reader without names sees.
 func TestGlance_NumbersIgnoreNames(t *testing.T) {
 	d := meeting(t)
 	facts := occupancy.RoomFacts{Subject: "Plans", Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "One"}}}
-	tell := func(delta occupancy.Delta, occupants int) {
+	send := func(delta occupancy.Delta, occupants int) {
 		delta.Room = daily.String()
 		apply(t, d, at(20), synced(1, occupants, delta))
 	}
-	tell(occupancy.Delta{Facts: &facts}, 3)
+	send(occupancy.Delta{Facts: &facts}, 3)
 	named := person("ann", 1)
 	named.Name = "Ann"
 	muted := named
@@ -259,7 +259,7 @@ func TestGlance_NumbersIgnoreNames(t *testing.T) {
 		if c.what == "a leave" {
 			occupants = 2
 		}
-		tell(c.delta, occupants)
+		send(c.delta, occupants)
 		after, _ := d.Glance(daily)
 		if after.State == before.State || after.Numbers != before.Numbers != c.numbers {
 			t.Errorf("%s: state changed %t, numbers changed %t, want true and %t", c.what, after.State != before.State, after.Numbers != before.Numbers, c.numbers)

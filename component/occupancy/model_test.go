@@ -22,7 +22,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// model is who is in which room, kept in the simplest way that could work.
+// model holds rooms and occupants in the simplest way that could work.
 type model map[string]modelRoom
 
 type modelRoom struct {
@@ -30,7 +30,7 @@ type modelRoom struct {
 	occupants map[string]occupancy.Occupant
 }
 
-// take applies a delta as prosody/README.md says it.
+// apply applies a delta as prosody/README.md specifies.
 func (m model) apply(d occupancy.Delta) {
 	if d.Gone {
 		delete(m, d.Room)
@@ -70,7 +70,7 @@ func (m model) batch(deltas ...occupancy.Delta) occupancy.Batch {
 	return b
 }
 
-// whole returns a room of m from scratch, in as many elements as it takes at size occupants each.
+// fullRoom returns a room of m as deltas of at most size occupants each.
 func (m model) fullRoom(address string, size int) (deltas []occupancy.Delta) {
 	r := m[address]
 	deltas = append(deltas, occupancy.Delta{Room: address, New: true, Facts: &occupancy.RoomFacts{Subject: r.subject}})
@@ -85,21 +85,21 @@ func (m model) fullRoom(address string, size int) (deltas []occupancy.Delta) {
 	return deltas
 }
 
-// The rooms of a history. One is a health check, which counts in totals and is seen nowhere.
+// pool are the rooms of a simulation. One is a health check, which counts in totals but is never shown.
 var pool = []string{"a@muc.meet.jitsi", "b@muc.meet.jitsi", "[t]c@muc.meet.jitsi", "__jicofo-health-check@muc.meet.jitsi"}
 
 func hidden(address string) bool { return strings.HasPrefix(address, "__jicofo") }
 
-// history is what happens on a server, what its module has told of it, and what the directory should hold.
+// simulation holds what happens on a server, what its module has reported, and what the Directory should hold.
 type simulation struct {
 	d     *occupancy.Directory
 	clock int
 
 	truth    model
-	queue    []occupancy.Delta // what happened and has not been told
-	reported model             // what was told since the last snapshot began; nil where none has
-	synced   bool              // told is complete, and served
-	served   model             // nil while nothing is known
+	queue    []occupancy.Delta // changes that are not reported yet
+	reported model             // what was reported since the last snapshot began; nil without one
+	synced   bool              // reported is complete and readable
+	served   model             // nil without a replica
 
 	status    occupancy.Status
 	asOf      time.Time // when served was confirmed
@@ -109,16 +109,16 @@ type simulation struct {
 	states    map[string]string
 }
 
-// TestDirectoryIsLikeTheModel plays random histories: people come, go, change and are renamed, rooms end and begin anew,
-// batches come twice and in other orders of rooms, are lost, and snapshots are taken, broken off and taken again.
-// Meanwhile the connection is lost and made, the module comes and goes, and time passes.
+// TestDirectory_MatchesModel runs random simulations: people join, leave, change and are renamed, rooms end and start again,
+// batches arrive twice, with rooms in another order, or not at all, and snapshots are loaded, abandoned and loaded again.
+// Meanwhile the connection is lost and restored, the module comes and goes, and time passes.
 func TestDirectory_MatchesModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(noDeadline{t}, simulate)
 	})
 }
 
-// noDeadline is a test whose deadline isn't looked at, which can't be done where time is virtual.
+// noDeadline hides the deadline of a test, which can't be read in virtual time.
 type noDeadline struct{ testing.TB }
 
 func simulate(t *rapid.T) {
@@ -158,7 +158,7 @@ func (h *simulation) record(d occupancy.Delta) {
 	h.queue = append(h.queue, d)
 }
 
-// somebody draws a record of nick, who is there since that time.
+// person draws a record of nick, who joined at a time.
 func (h *simulation) person(t *rapid.T, nick string, joined int) occupancy.Occupant {
 	o := person(nick, joined)
 	o.Name = rapid.SampledFrom([]string{"", "Ann", "Bob"}).Draw(t, "name")
@@ -183,11 +183,11 @@ func (h *simulation) present(t *rapid.T, join bool) {
 	h.record(occupancy.Delta{Room: address, New: !exists, Present: []occupancy.Occupant{h.person(t, nick, joined)}})
 }
 
-// draw returns a room in which there is somebody, and who, or skips.
+// draw returns a room and one of its occupants, or skips.
 func (h *simulation) draw(t *rapid.T) (address, nick string) {
 	address = rapid.SampledFrom(pool).Draw(t, "room")
 	if len(h.truth[address].occupants) == 0 {
-		t.Skip("nobody is there")
+		t.Skip("the room is empty")
 	}
 	return address, rapid.SampledFrom(slices.Sorted(maps.Keys(h.truth[address].occupants))).Draw(t, "nick")
 }
@@ -209,7 +209,7 @@ func (h *simulation) facts(t *rapid.T) {
 	h.record(occupancy.Delta{Room: address, Facts: &occupancy.RoomFacts{Subject: rapid.SampledFrom([]string{"", "s"}).Draw(t, "subject")}})
 }
 
-// restate tells a room from scratch, as the module does where it has lost sight of what changed.
+// restate sends a room whole, as the module does after it has lost track of changes.
 func (h *simulation) restate(t *rapid.T) {
 	address, _ := h.draw(t)
 	deltas := h.truth.fullRoom(address, rapid.IntRange(1, 4).Draw(t, "page"))
@@ -226,7 +226,7 @@ func (h *simulation) destroy(t *rapid.T) {
 	h.record(occupancy.Delta{Room: address, Gone: true})
 }
 
-// flush tells what is in the queue: rooms in any order, in some batches, some of them twice.
+// flush sends the queue: rooms in any order, in several batches, some of them twice.
 func (h *simulation) flush(t *rapid.T) {
 	if h.reported == nil {
 		t.Skip("no subscription")
@@ -258,7 +258,7 @@ func (h *simulation) flush(t *rapid.T) {
 		}
 	}
 	if diff := gocmp.Diff(h.truth, h.reported, gocmp.AllowUnexported(modelRoom{})); diff != "" {
-		t.Fatalf("the history isn't told as it was: %s", diff)
+		t.Fatalf("the reports differ from what happened: %s", diff)
 	}
 }
 
@@ -276,7 +276,7 @@ func (h *simulation) apply(t *rapid.T, b occupancy.Batch) {
 	}
 }
 
-// lose forgets what is in the queue: the totals show it, unless they are the same by chance.
+// loseQueue drops the queue. The totals reveal that, unless they are equal by chance.
 func (h *simulation) loseQueue(t *rapid.T) {
 	if !h.synced || len(h.queue) == 0 {
 		t.Skip("nothing to lose")
@@ -293,7 +293,7 @@ func (h *simulation) loseQueue(t *rapid.T) {
 	h.begin(t)
 }
 
-// begin begins a snapshot of what is true now. All of it but what completes it is told at once.
+// begin begins a snapshot of the present and sends all of it except the batch that completes it.
 func (h *simulation) begin(t *rapid.T) {
 	h.d.Begin(muc, jitsi)
 	h.reported, h.synced, h.queue = model{}, false, nil
@@ -313,7 +313,7 @@ func (h *simulation) forget(t *rapid.T) {
 	h.reported, h.synced, h.served, h.queue = nil, false, nil, nil
 }
 
-// report has the owner report another status.
+// report draws and reports a status.
 func (h *simulation) report(t *rapid.T) {
 	h.status = occupancy.Status{
 		Connected: rapid.Bool().Draw(t, "connected"),
@@ -331,7 +331,7 @@ func (h *simulation) wait(t *rapid.T) {
 	time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 14, 16, 31}).Draw(t, "seconds")) * time.Second)
 }
 
-// reasons are why Prosody can't be asked, rooms can't be read, and events don't come as they happen.
+// reasons returns the expected reasons of Problem, ReadProblem and EventProblem.
 func (h *simulation) reasons() string {
 	age := time.Since(h.asOf)
 	fresh := h.served != nil && age <= 30*time.Second
@@ -359,7 +359,7 @@ func (h *simulation) reasons() string {
 	return fmt.Sprintf("%q %q %q", problem, read, event)
 }
 
-// check compares what the directory serves with the model.
+// check compares the Directory with the model.
 func (h *simulation) check(t *rapid.T) {
 	domain, err := h.d.Domain(muc)
 	if err != nil || problems(domain) != h.reasons() {
@@ -386,7 +386,7 @@ func (h *simulation) check(t *rapid.T) {
 	survey, surveyErr := h.d.Survey("")
 	if !known {
 		if err == nil || listErr == nil || surveyErr == nil {
-			t.Fatalf("got %+v, %+v, %+v of what can't be read", totals, page, survey)
+			t.Fatalf("got %+v, %+v, %+v although the domain can't be read", totals, page, survey)
 		}
 		return
 	}
@@ -429,7 +429,7 @@ func (h *simulation) check(t *rapid.T) {
 	}
 }
 
-// checkState holds that a State that has been seen before stands for what it stood for then.
+// checkState checks that equal States mean equal rooms.
 func (h *simulation) checkState(t *rapid.T, g occupancy.Glance) {
 	room, _ := h.d.Room(jid.MustParse(g.Address))
 	if alone, _ := h.d.Glance(room.JID); room.State != g.State || room.Numbers != g.Numbers || alone != g {
@@ -449,14 +449,14 @@ func (h *simulation) checkState(t *rapid.T, g occupancy.Glance) {
 	h.checkReading(t, fmt.Sprint(g.Address, " without names ", g.Numbers), fmt.Sprintf("%+v", room))
 }
 
-func (h *simulation) checkReading(t *rapid.T, state, told string) {
-	if before, ok := h.states[state]; ok && before != told {
-		t.Fatalf("one state of two readings:\n%s\n%s", before, told)
+func (h *simulation) checkReading(t *rapid.T, state, reading string) {
+	if before, ok := h.states[state]; ok && before != reading {
+		t.Fatalf("one state of two readings:\n%s\n%s", before, reading)
 	}
-	h.states[state] = told
+	h.states[state] = reading
 }
 
-// visible returns what m shows: no health checks, and occupants with their kinds.
+// visible returns m without health checks, and occupants with their kinds.
 func (m model) visible() model {
 	seen := model{}
 	for address, r := range m.clone() {
@@ -495,7 +495,7 @@ func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
 	return m
 }
 
-// tally counts the occupants of a room.
+// countsOf counts the occupants of a room.
 func countsOf(r modelRoom) (n occupancy.Tally) {
 	order := []occupancy.Kind{
 		occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo, occupancy.KindFocus,

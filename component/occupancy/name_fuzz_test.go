@@ -16,16 +16,15 @@ import (
 	"ppch/component/occupancy"
 )
 
-// producible are the localparts that Jitsi can bring about: the image of encodeURIComponent,
-// lower-cased, without the apostrophe that XMPP forbids, behind a tenant that can be part of a host name.
+// producible are the localparts that Jitsi can produce: the output of encodeURIComponent, lower-cased,
+// without the apostrophe that XMPP forbids, after a tenant that can be part of a host name.
 var producible = regexp.MustCompile(`^(\[[^\]["&'/:<>@.\sA-Z]+\])?([a-z0-9_.!~*()-]|%[0-9a-f]{2})+$`)
 
-// possible are the localparts that Prosody can have: of any other program than Jitsi, too.
+// possible are the localparts that Prosody can have, also from other programs than Jitsi.
 var checkName = regexp.MustCompile(`^[^"&'/:<>@\sA-Z]+$`)
 
-// FuzzNames holds that whatever is written, Room returns either a reason
-// or a JID that stands for itself: one that Jitsi could have made, unless a JID was written.
-// However that is shown to people, it is read as the same room.
+// FuzzNames checks that for any text Room returns either a reason or a JID that is read as itself:
+// one that Jitsi could have produced, unless the text is a JID. Each way of showing that room is read as the same room.
 func FuzzNames(f *testing.F) {
 	data, err := os.ReadFile("testdata/names.json")
 	if err != nil {
@@ -68,7 +67,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// FuzzNames_ListedRoomIsReadAsItself holds that the JID and the name of a room are read as that room, at every address that Prosody can have.
+// FuzzNames_RoundTrip checks that the JID and the name of a room are read as that room, for each address that Prosody can have.
 func FuzzNames_RoundTrip(f *testing.F) {
 	for _, local := range addresses {
 		f.Add(local)
@@ -85,7 +84,7 @@ func FuzzNames_RoundTrip(f *testing.F) {
 	})
 }
 
-// checkShown wants everything that a room is shown as to be read as that room.
+// checkShown checks that each way of showing a room is read as that room.
 func checkShown(t *testing.T, n *occupancy.Names, room jid.JID) {
 	t.Helper()
 	name := n.Name(room)

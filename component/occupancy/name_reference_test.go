@@ -13,7 +13,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// links are what stands behind the host in links, as people write them.
+// links returns the parts of links after the host, as people write them.
 func links(t testing.TB) (all []string) {
 	t.Helper()
 	data, err := os.ReadFile("testdata/links.json")
@@ -26,7 +26,7 @@ func links(t testing.TB) (all []string) {
 	return all
 }
 
-// syllables are what names are made of at random: all that means anything to a browser, the client, or Prosody.
+// syllables are the parts of random names: all that has a meaning to a browser, the client or Prosody.
 var syllables = append(strings.Split("a B 1 é É ß Σ ς İ ｔ ﬁ 会 🎉 ̱ \u200d \u00ad \u3000 \u202e . .. - _ ~ % %2 %25 %2B %2b %41 %C3%A9 %c3 %20 %2F %5B %3C", " "),
 	strings.Split(":?#[]!$&'()*+,;=></\"\\^`{|} /", "")...)
 
@@ -42,7 +42,7 @@ func randomLinks(n int) (all []string) {
 	return all
 }
 
-// refusals are the reasons for which a link is refused although a browser would enter something, in words of the reason.
+// refusals are parts of the reasons for which Names may reject a link that a browser would open.
 var refusals = []string{
 	"browsers remove it",      // dot segments
 	"no partner",              // brackets are a tenant here, so one alone is a mistake
@@ -54,11 +54,11 @@ var refusals = []string{
 	"part of a host name",     // "a/[b", or a tenant that Prosody refuses
 }
 
-// TestNames_AreReadAsJitsiReadsThem holds Room to testdata/jitsi.mjs, which works out in JavaScript, by a browser's URL, which room is entered.
+// TestNames_AgreeWithJitsi compares Room with testdata/jitsi.mjs, which computes in JavaScript, from a browser's URL, which room a link opens.
 func TestNames_AgreeWithJitsi(t *testing.T) {
 	written := append(links(t), randomLinks(5000)...)
 	for i := range written {
-		// In front, brackets are a tenant as Prosody has it, which no link has; an @ makes a JID.
+		// Leading brackets are a tenant as Prosody names it, which no link has; an @ makes a JID.
 		if strings.HasPrefix(strings.TrimLeft(written[i], `/\`), "[") {
 			written[i] = strings.TrimLeft(written[i], `/\[`)
 		}
@@ -106,13 +106,13 @@ func mayRefuse(reason string) bool {
 	return false
 }
 
-// tenants are what stands before a room in links, decoded.
+// tenants are decoded tenants from links.
 var tenants = []string{
 	"acme", "ACME", "my_tenant", "-x-", "täst", "TÄST", "Straße", "ẞ", "ΟΔΥΣΣΕΥΣ", "ς", "İst", "ıst", "ŉx", "ǰ", "և", "ẖ", "ẚ", "ﬁne", "ﬅ", "ſ", "ΐ", "ᾳ", "ｔｅｎ", "①", "Ⅷ", "ﾊﾝ", "한국", "会议", "हिन्दी", "ไทย",
 	"te\u00adnant", "te\u200bnant", "te\u200cnant", "te\u200dnant", "te\ufeffnant", "te\ufe0fnant", "e\u0301", "H\u0331", "q\u0331\u0331", "te+nant", "a%b", "a(b)c!", "a;b,c=d$e*", "a~b`c{d}|e^f", "\u212a", "\u0130\u0049",
 }
 
-// TestTenant_IsWhatProsodyMakesOfAHost asks Prosody itself what it makes of the host that a tenant's client addresses.
+// TestTenant_AgreesWithProsody compares Tenant with how Prosody prepares the host that a tenant's client addresses.
 func TestTenant_AgreesWithProsody(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{})
 	for _, tenant := range tenants {

@@ -13,7 +13,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// watched are the domains of a docker-jitsi-meet, for each case that names no others.
+// watched are the domains of docker-jitsi-meet, for cases that name no others.
 var mucDomain = []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}
 
 func newNames(domains ...string) *occupancy.Names {
@@ -24,7 +24,7 @@ func newNames(domains ...string) *occupancy.Names {
 	return occupancy.NewNames(jids...)
 }
 
-// TestNamesRoom holds Room to a table. What testdata/names.json wants for names that are no JIDs was worked out
+// TestNames_Room checks Room against a table. For names that aren't JIDs the values in testdata/names.json were computed
 // with the steps of jitsi-meet's react/features/base/util/uri.ts in Node.js 20, not with the code under test.
 func TestNames_Room(t *testing.T) {
 	data, err := os.ReadFile("testdata/names.json")
@@ -54,7 +54,7 @@ func TestNames_Room(t *testing.T) {
 	}
 }
 
-// check asks for in and wants either the JID want or an error with reason.
+// check reads in and expects either the JID want or an error with reason.
 func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
 	t.Helper()
 	got, err := n.Room(in)
@@ -70,7 +70,7 @@ func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
 			t.Errorf("%q: got error %q, want the package's prefix and the reason", in, err)
 		}
 		if !got.Equal(jid.JID{}) {
-			t.Errorf("%q: got %q besides the error", in, got)
+			t.Errorf("%q: got %q with the error", in, got)
 		}
 		return
 	}
@@ -85,7 +85,7 @@ func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
 	}
 }
 
-// What JSON can't hold, or not in a readable way.
+// Cases that JSON can't hold, or not readably.
 func TestNames_RoomLimits(t *testing.T) {
 	for _, c := range []struct{ name, in, want, reason string }{
 		{
@@ -109,7 +109,7 @@ func TestNames_RoomLimits(t *testing.T) {
 			reason: "this one has 1024",
 		},
 		{
-			name: "a JID that takes encoding is measured as well", in: strings.Repeat("я", 171) + " @muc.meet.jitsi",
+			name: "a JID that needs encoding is measured encoded", in: strings.Repeat("я", 171) + " @muc.meet.jitsi",
 			reason: "this one has 1029",
 		},
 		{
@@ -135,7 +135,7 @@ func TestNames_DomainOfFullJID(t *testing.T) {
 	check(t, newNames("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
 }
 
-// The race detector is what looks at this one.
+// This is for the race detector.
 func TestNames_Concurrent(t *testing.T) {
 	n := newNames(mucDomain...)
 	var wg sync.WaitGroup

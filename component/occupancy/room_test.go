@@ -30,7 +30,7 @@ func TestRoom_AllFields(t *testing.T) {
 		},
 		Present: []occupancy.Occupant{focus, ann, rec},
 	}), at(10)))
-	// The client of a moderator sits in the lobby as well, and waits for nothing.
+	// A moderator's client is in the lobby, too, but isn't waiting.
 	ann.Affiliation = "owner"
 	must(t, d.Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
 	ann.Affiliation = "none"
@@ -116,7 +116,7 @@ func TestRoom_Missing(t *testing.T) {
 		}
 	}
 	if got, err := d.Room(jid.MustParse("daily@lobby.meet.jitsi")); reasonOf(err) != occupancy.ReasonConnecting {
-		t.Errorf("got %+v of a domain that is not known yet", got)
+		t.Errorf("got %+v of a domain without a replica", got)
 	}
 	if got, err := d.Room(jid.MustParse("daily@muc.example.com")); !errors.Is(err, occupancy.ErrNotWatched) {
 		t.Errorf("got %+v of a domain that is not watched", got)
@@ -132,7 +132,7 @@ func TestRoom_LobbyBySameNode(t *testing.T) {
 	must(t, d.Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
 	must(t, d.Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby != nil {
-		t.Errorf("got lobby %+v before its domain is known", got.Lobby)
+		t.Errorf("got lobby %+v before its domain has a replica", got.Lobby)
 	}
 	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby == nil || got.Lobby.Participants != 1 {
@@ -157,7 +157,7 @@ func TestRoom_UnknownRelatedRooms(t *testing.T) {
 	got, _ := d.Room(daily)
 	for _, ref := range append(got.Breakouts, *got.Lobby) {
 		if ref.Known {
-			t.Errorf("got %+v, though nothing is known of its domain", ref)
+			t.Errorf("got %+v although its domain has no replica", ref)
 		}
 	}
 }
@@ -182,11 +182,11 @@ func TestRoom_ParentFollowsFacts(t *testing.T) {
 	}{
 		{"the room has no breakout rooms", occupancy.Delta{Room: room, Facts: facts()}, 1, ""},
 		{"it gets some", occupancy.Delta{Room: room, Facts: facts("a@breakout.meet.jitsi", "b@breakout.meet.jitsi")}, 1, room},
-		{"nothing is said of facts", occupancy.Delta{Room: room}, 1, room},
+		{"a delta without facts", occupancy.Delta{Room: room}, 1, room},
 		{"it keeps one", occupancy.Delta{Room: room, Facts: facts("b@breakout.meet.jitsi")}, 1, room},
 		{"it keeps the other", occupancy.Delta{Room: room, Facts: facts("a@breakout.meet.jitsi")}, 1, ""},
-		{"it is stated from scratch", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}}, 1, room},
-		{"it is gone", occupancy.Delta{Room: room, Gone: true}, 0, ""},
+		{"it is sent whole", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}}, 1, room},
+		{"it ends", occupancy.Delta{Room: room, Gone: true}, 0, ""},
 	} {
 		must(t, d.Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
 		if got, _ := d.Room(jid.MustParse("b@breakout.meet.jitsi")); got.Parent.String() != step.want {
@@ -245,26 +245,26 @@ func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 		"Room": errorOf(d.Room(other)), "Glance": errorOf(d.Glance(other)), "Totals": errorOf(d.Totals(muc)), "Survey": errorOf(d.Survey(muc.String())), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
 	} {
 		if reasonOf(err) != occupancy.ReasonStorage {
-			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't look at", name, err)
+			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't read", name, err)
 		}
 	}
 	if domain, err := d.Domain(muc); err != nil || problems(domain) != `"storage" "storage" "storage"` {
 		t.Errorf("got the problems %s", problems(domain))
 	}
 	if room, err := d.Room(daily); err != nil || room.Participants != 2 || !room.Exact {
-		t.Errorf("got %+v, %v want the room that is there", room, err)
+		t.Errorf("got %+v, %v want the room", room, err)
 	}
 	if d.Snapshot().Domains()[0].Known || d.SnapshotOf(other).Domains()[0].Known || !d.SnapshotOf(daily).Domains()[0].Known {
-		t.Error("got the domain as a whole known, or the room that is known as unknown")
+		t.Error("got the whole domain as known, or the known room as unknown")
 	}
 	d.Begin(breakout, jitsi)
 	must(t, d.Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
 	apply(t, d, at(22), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	if room, _ := d.Room(daily); room.Breakouts[0].Known {
-		t.Errorf("got %+v want a breakout room of which nothing is known", room.Breakouts[0])
+		t.Errorf("got %+v want an unknown breakout room", room.Breakouts[0])
 	}
 	if room, err := d.Room(other); err != nil || room.Exists || !room.Exact || errorOf(d.Totals(muc)) != nil {
-		t.Errorf("got %+v, %v want a room that is known not to exist", room, err)
+		t.Errorf("got %+v, %v want a room that doesn't exist", room, err)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 	s, one := d.Snapshot(), d.SnapshotOf(jid.MustParse("b@breakout.meet.jitsi"))
 	before, _ := d.Room(daily)
 
-	// What happens later is in neither.
+	// Later changes are in neither.
 	apply(t, d, at(30), synced(2, 3, roomUpdate("daily@muc.meet.jitsi", []string{"ann", "bob"}, withName(person("cyd", 30), "Cyd"))))
 	apply(t, d, at(31), synced(2, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "later"}}))
 
@@ -49,7 +49,7 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 		t.Errorf("of one room: %v, -want +got:\n%s", one.Domains(), diff)
 	}
 	for range s.Rooms(0) {
-		break // whoever stops early harms nobody
+		break // stopping early does no harm
 	}
 }
 

@@ -16,7 +16,7 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 	type kinds = map[occupancy.Kind]uint64
 	d := meeting(t)
 	if _, err := d.Totals(lobby); err == nil {
-		t.Error("got moves of a domain without a replica")
+		t.Error("got totals of a domain without a replica")
 	}
 	again := func(batches ...occupancy.Batch) func() {
 		return func() {
@@ -32,30 +32,30 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 		do            func()
 		joins, leaves kinds
 	}{
-		{"whoever was there before hasn't joined", change(synced(1, 3)), kinds{}, kinds{}},
+		{"occupants of the first snapshot haven't joined", change(synced(1, 3)), kinds{}, kinds{}},
 		{
-			"somebody joins, and the recorder too", change(synced(1, 5, roomUpdate(room, nil, person("cyd", 11), occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))),
+			"a person and a recorder join", change(synced(1, 5, roomUpdate(room, nil, person("cyd", 11), occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}))),
 			kinds{"user": 1, "recorder": 1}, kinds{},
 		},
-		{"a new name is no move", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 11), "Cyd")))), kinds{"user": 1, "recorder": 1}, kinds{}},
-		{"somebody leaves and is back", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 12), "Cyd")))), kinds{"user": 2, "recorder": 1}, kinds{"user": 1}},
+		{"a new name is neither", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 11), "Cyd")))), kinds{"user": 1, "recorder": 1}, kinds{}},
+		{"a person leaves and rejoins", change(synced(1, 5, roomUpdate(room, nil, withName(person("cyd", 12), "Cyd")))), kinds{"user": 2, "recorder": 1}, kinds{"user": 1}},
 		{
-			"a room of health checks moves nobody", change(synced(2, 6, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus))),
+			"a health check doesn't count", change(synced(2, 6, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus))),
 			kinds{"user": 2, "recorder": 1}, kinds{"user": 1},
 		},
 		{
-			"a room ends with all who are in it", change(synced(1, 1, occupancy.Delta{Room: room, Gone: true})),
+			"a room ends with its occupants", change(synced(1, 1, occupancy.Delta{Room: room, Gone: true})),
 			kinds{"user": 2, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
 		},
 		{
-			"what a new copy shows counts as it would have", again(synced(1, 1, fullRoom("zoo@muc.meet.jitsi", person("eve", 25)))),
+			"changes found by a resync count", again(synced(1, 1, fullRoom("zoo@muc.meet.jitsi", person("eve", 25)))),
 			kinds{"user": 3, "recorder": 1}, kinds{"user": 4, "recorder": 1, "focus": 1},
 		},
 		{
-			"whoever is there after nothing was known hasn't joined", func() {
+			"occupants of a first snapshot after Forget haven't joined", func() {
 				d.Forget(muc)
 				if _, err := d.Totals(muc); err == nil {
-					t.Error("got moves of a domain that was forgotten")
+					t.Error("got totals of a forgotten domain")
 				}
 				again(synced(1, 1, fullRoom("zoo@muc.meet.jitsi", person("fay", 26))))()
 			},
@@ -87,13 +87,13 @@ func TestSizes_FollowRooms(t *testing.T) {
 	}{
 		{"Jicofo's room of two people", synced(1, 3), map[int]int{0: 0, 1: 0, 2: 1, 3: 1}},
 		{"a third person comes", synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), map[int]int{0: 0, 1: 0, 2: 0, 3: 1}},
-		{"a room with nobody but machinery", synced(2, 5, fullRoom("zoo@muc.meet.jitsi", focus)), map[int]int{0: 1, 1: 1, 2: 1, 3: 2}},
+		{"a room with focus alone", synced(2, 5, fullRoom("zoo@muc.meet.jitsi", focus)), map[int]int{0: 1, 1: 1, 2: 1, 3: 2}},
 		{
 			"a health check is no room", synced(3, 6, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)),
 			map[int]int{0: 1, 1: 1, 2: 1, 3: 2},
 		},
 		{
-			"a room is gone", synced(2, 2, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}),
+			"a room ends", synced(2, 2, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}),
 			map[int]int{0: 1, 1: 1, 2: 1, 3: 1},
 		},
 	} {
@@ -152,10 +152,10 @@ func TestTotals_FollowRooms(t *testing.T) {
 	}
 	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
 	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
-		t.Errorf("after a room is gone: -want +got:\n%s", diff)
+		t.Errorf("after a room ended: -want +got:\n%s", diff)
 	}
 	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Tally.All() != 4 {
-		t.Errorf("after a room is gone: got totals %+v", got)
+		t.Errorf("after a room ended: got totals %+v", got)
 	}
 }
 

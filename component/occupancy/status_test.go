@@ -15,19 +15,19 @@ import (
 	"ppch/component/occupancy"
 )
 
-// following is a status in which the module of a domain sends what happens.
+// following returns the status of a domain whose module sends changes.
 func following() occupancy.Status {
 	return occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule}
 }
 
-// confirm has the rooms of muc be confirmed as they are in meeting.
+// confirm loads and confirms the rooms of meeting on muc.
 func confirm(t *testing.T, d *occupancy.Directory) {
 	t.Helper()
 	d.Begin(muc, jitsi)
 	must(t, d.Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
 }
 
-// statuses returns the domains whose status has changed, each as "domain live" or "domain reason", and passes over other events.
+// statuses returns the pending status events, each as "domain live" or "domain reason".
 func statuses(s *occupancy.Subscription) (all []string) {
 	for {
 		select {
@@ -50,37 +50,37 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		happen func(t *testing.T, d *occupancy.Directory)
-		// reasons why Prosody can't be asked, rooms can't be read, and events don't come as they happen
+		// reasons of Problem, ReadProblem and EventProblem
 		want string
 	}{
-		{"nothing has been tried yet", func(*testing.T, *occupancy.Directory) {}, `"connecting" "connecting" "connecting"`},
-		{"the module is there, and sends its rooms", func(_ *testing.T, d *occupancy.Directory) {
+		{"before the first connection", func(*testing.T, *occupancy.Directory) {}, `"connecting" "connecting" "connecting"`},
+		{"the module is loaded, its rooms are loading", func(_ *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 		}, `"syncing" "syncing" "syncing"`},
-		{"all rooms are there", func(t *testing.T, d *occupancy.Directory) {
+		{"all rooms are loaded", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 		}, `"" "" ""`},
-		{"the connection is lost: a read has its age, a stream has stopped", func(t *testing.T, d *occupancy.Directory) {
+		{"the connection is lost: reads show their age, streams aren't live", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			d.SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30 * time.Second)
 		}, `"lost" "" "lost"`},
-		{"it is lost for longer than a replica may answer", func(t *testing.T, d *occupancy.Directory) {
+		{"it is lost for longer than MaxStaleness", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			d.SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30*time.Second + 1)
 		}, `"lost" "lost" "lost"`},
-		{"another connection is there, and hasn't confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
+		{"a new connection hasn't confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			d.SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(time.Second)
 			d.SetStatus(muc, following())
 		}, `"" "" "syncing"`},
-		{"it has confirmed them", func(t *testing.T, d *occupancy.Directory) {
+		{"it has confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			d.SetStatus(muc, occupancy.Status{Problem: lost})
@@ -88,19 +88,19 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 		}, `"" "" ""`},
-		{"the module has been silent for so long that a stream isn't live", func(t *testing.T, d *occupancy.Directory) {
+		{"the module was silent for longer than a live domain may be", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			time.Sleep(15*time.Second + 1)
 		}, `"" "" "syncing"`},
-		{"the domain is no MUC service any more, and its rooms were known a moment ago", func(t *testing.T, d *occupancy.Directory) {
+		{"the domain is no longer a MUC service, but its replica is fresh", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			s := following()
 			s.Problem = &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC}
 			d.SetStatus(muc, s)
 		}, `"no-muc" "" "no-muc"`},
-		{"there is no module: Prosody can be asked about single rooms", func(_ *testing.T, d *occupancy.Directory) {
+		{"there is no module, so only single rooms can be queried", func(_ *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
 		}, `"" "module-missing" "module-missing"`},
 		{"rooms are hidden", func(_ *testing.T, d *occupancy.Directory) {
@@ -165,28 +165,28 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 			happen func()
 			want   []string
 		}{
-			{"the module is there", func() { d.SetStatus(muc, following()) }, []string{"muc.meet.jitsi syncing"}},
+			{"the module is loaded", func() { d.SetStatus(muc, following()) }, []string{"muc.meet.jitsi syncing"}},
 			{"the same", func() { d.SetStatus(muc, following()) }, nil},
-			{"all rooms are there", func() { confirm(t, d) }, []string{"muc.meet.jitsi live"}},
+			{"all rooms are loaded", func() { confirm(t, d) }, []string{"muc.meet.jitsi live"}},
 			{"they are confirmed again", func() { apply(t, d, time.Now(), synced(1, 3)) }, nil},
 			{"the connection is lost", func() { d.SetStatus(muc, lost) }, []string{"muc.meet.jitsi lost"}},
 			{"another try fails", func() {
 				lost.RetryAt = time.Now().Add(time.Minute)
 				d.SetStatus(muc, lost)
 			}, nil},
-			{"there is another connection", func() {
+			{"a new connection", func() {
 				time.Sleep(time.Second)
 				d.SetStatus(muc, following())
 			}, []string{"muc.meet.jitsi syncing"}},
 			{"and the rooms are confirmed", func() { apply(t, d, time.Now(), synced(1, 3)) }, []string{"muc.meet.jitsi live"}},
-			{"the module is gone", func() {
+			{"the module is unloaded", func() {
 				d.Forget(muc)
 				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeUndecided})
 			}, []string{"muc.meet.jitsi syncing", "muc.meet.jitsi module-missing"}},
 			{"a room shows what can be asked", func() {
 				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
 			}, []string{"muc.meet.jitsi module-missing"}},
-			{"another domain is there", func() { d.SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
+			{"another domain", func() { d.SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
 		} {
 			step.happen()
 			if diff := cmp.Diff(step.want, statuses(s)); diff != "" {
@@ -304,7 +304,7 @@ func TestUnanswered_SignalsFailedReads(t *testing.T) {
 	}
 }
 
-// A domain is forgotten and loaded while it is read: no read may say that nothing is there.
+// The domain is forgotten and loaded during reads: no read may return an empty result.
 func TestDirectory_ForgetDuringReads(t *testing.T) {
 	d := occupancy.NewDirectory(muc, lobby)
 	d.SetStatus(muc, following())
@@ -384,7 +384,7 @@ func TestRoom_StaleRelatedRooms(t *testing.T) {
 			apply(t, d, time.Now(), synced(1, 1)) // of muc alone
 		}
 		if room, err := d.Room(daily); err != nil || room.Breakouts[0].Known {
-			t.Errorf("got %+v, %v want a breakout room that isn't known", room.Breakouts, err)
+			t.Errorf("got %+v, %v want an unknown breakout room", room.Breakouts, err)
 		}
 		if after, err := d.Glance(daily); err != nil || after.State == before.State {
 			t.Errorf("got the state of before, %v", err)
