@@ -123,6 +123,9 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 			tr.put("jitsi/docker-compose.yml", "include:\n  - path: real.yml\n    env_file: "+victim+"/secret\n")
 			tr.put("jitsi/real.yml", "services:\n  prosody:\n    image: jitsi/prosody\n    environment:\n      - XMPP_DOMAIN=${XMPP_DOMAIN}\n    volumes: ['./cfg/prosody/config:/config','./cfg/p:/prosody-plugins-custom']\n")
 		}, "permission denied"},
+		{"a COMPOSE_FILE that only root can read", func(tr *tree, victim string) {
+			tr.put(env, tr.get(env)+"COMPOSE_FILE=docker-compose.yml:"+victim+"/secret\n")
+		}, "permission denied for user 65534, the owner of {root}/jitsi: let this user read it"},
 		{"a hard link", func(tr *tree, victim string) {
 			tr.remove(env)
 			check(os.Link(victim+"/secret", tr.at(env)))

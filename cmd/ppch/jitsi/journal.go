@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"ppch/cmd/ppch/jitsi/folder"
 )
@@ -117,6 +118,8 @@ func (j *journal) openDir(in *folder.Dir, name string) (*folder.Dir, error) {
 	d, err := in.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // that is what it says
+	} else if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%s is a link or a file, but must be a directory: move it away", filepath.Join(in.Path(), name))
 	} else if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func TestInstall_ComposeFileIsRelativeToDir(t *testing.T) {
 	}
 	tr := layOut(t, "docker-stable-9457")
 	tr.put(env, tr.get(env)+"\nCOMPOSE_FILE=docker-compose.yml:gone.yml\n")
-	tr.refused(t, "{root}/jitsi/gone.yml: no such file or directory")
+	tr.refused(t, "{root}/jitsi/gone.yml, which doesn't exist")
 }
 
 // With COMPOSE_FILE no file needs a default name.
@@ -117,6 +117,10 @@ func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 			tr.put(debconf, "component_ports = { 5275, 5280 }\n"+tr.get(debconf))
 			tr.options.Port = 5347
 		}, "prosody.cfg.lua:1 sets component_ports without 5347: add it there, or choose one of its ports with --component-port", "", nil, nil},
+		{"a port under a condition", "debian", func(_ *testing.T, tr *tree) {
+			tr.put(debconf, "if os.getenv(\"BOT\") then component_ports = { 5275 } end\n"+tr.get(debconf))
+			tr.options.Port = 5347
+		}, "prosody.cfg.lua:1 sets component_ports without 5347", "", nil, nil},
 		{"interfaces in prosody.cfg.lua", "debian", func(_ *testing.T, tr *tree) {
 			tr.put(debconf, "component_interfaces = { \"127.0.0.1\", \"10.0.0.1\" }\n"+tr.get(debconf))
 		}, "", conf, []string{"component_ports = { 5347 }"}, []string{"component_interface"}},

@@ -14,7 +14,7 @@ import (
 	"ppch/prosody"
 )
 
-// luaFile is the top level of a Prosody configuration file, which is where people write.
+// luaFile is a Prosody configuration file without its functions and loops.
 // The file is parsed as Lua and never run.
 type luaFile struct {
 	path    string
@@ -50,7 +50,14 @@ func parseLua(path string, data []byte) (*luaFile, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f, host := &luaFile{path: path}, "*"
+	f := &luaFile{path: path}
+	f.block(statements, "*")
+	return f, nil
+}
+
+// block reads statements in the section of a host, and returns the host of the section that follows.
+// Of a condition it reads both branches.
+func (f *luaFile) block(statements []ast.Stmt, host string) string {
 	for _, s := range statements {
 		switch s := s.(type) {
 		case *ast.AssignStmt:
@@ -59,9 +66,13 @@ func parseLua(path string, data []byte) (*luaFile, error) {
 			}
 		case *ast.FuncCallStmt:
 			host = f.call(s, host)
+		case *ast.IfStmt:
+			host = f.block(s.Else, f.block(s.Then, host))
+		case *ast.DoBlockStmt:
+			host = f.block(s.Stmts, host)
 		}
 	}
-	return f, nil
+	return host
 }
 
 // call reads VirtualHost "…", Component "…" "…" { … } and Include "…", and returns the host of the section that follows.

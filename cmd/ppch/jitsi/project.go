@@ -57,7 +57,10 @@ func loadProject(o Options, envFile string, env []byte) (*project, error) {
 	details := types.ConfigDetails{WorkingDir: filepath.Dir(paths[0]), Environment: values}
 	for _, path := range paths {
 		content, err := o.scope.readCompose(path)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && values["COMPOSE_FILE"] != "":
+			return nil, fmt.Errorf("COMPOSE_FILE names %s, which doesn't exist: remove it from COMPOSE_FILE or add the file", path)
+		case err != nil:
 			return nil, suggestUser(err, ownerOrRoot)
 		}
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: path, Content: content})

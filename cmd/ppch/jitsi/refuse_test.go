@@ -43,6 +43,10 @@ func TestInstall_Refuses(t *testing.T) {
 		{"a .env that never ends", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.link("/dev/zero", env) }, ".env is a pipe or a device, not a file", false},
 		{"a huge .env", "docker-stable-9457", func(tr *tree) { tr.put(env, strings.Repeat("# x\n", 5<<20)) }, ".env is too large: 20971520 bytes", false},
 		{"a compose file that is a pipe", "docker-stable-9457", func(tr *tree) { tr.remove("jitsi/docker-compose.yml"); tr.pipe("jitsi/docker-compose.yml") }, "docker-compose.yml is a pipe or a device", false},
+		{"a COMPOSE_FILE that doesn't exist", "docker-stable-9457", func(tr *tree) {
+			tr.put(env, tr.get(env)+"COMPOSE_FILE=docker-compose.yml:jibri.yml\n")
+		}, "COMPOSE_FILE names {root}/jitsi/jibri.yml, which doesn't exist: remove it from COMPOSE_FILE or add the file", false},
+		{"a .ppch that is a link", "docker-stable-9457", func(tr *tree) { tr.link("cfg", "jitsi/.ppch") }, "{root}/jitsi/.ppch is a link or a file, but must be a directory: move it away", false},
 		{"a conf.d that is a file", "docker-stable-11146", func(tr *tree) { tr.put("cfg/prosody/config/conf.d", "") }, "conf.d", false},
 		{"a missing CONFIG", "docker-stable-9457", func(tr *tree) { tr.put(env, "CONFIG=~/elsewhere\n") }, "if another user runs docker compose, run this as that user or with sudo", false},
 		{"modules that a compose file sets", "docker-stable-11031", func(tr *tree) {

@@ -141,7 +141,7 @@ func (sc *scope) readAsOwner(path string) (data []byte, err error) {
 		return nil, failed
 	}
 	if sc.ownedByAnother() && errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w for user %d, the owner of %s", err, sc.uid, sc.dir)
+		err = fmt.Errorf("%w for user %d, the owner of %s: let this user read it", err, sc.uid, sc.dir)
 	}
 	return data, err
 }
@@ -208,7 +208,7 @@ const ownerOrRoot = "root or as its owner"
 
 // suggestUser adds to a permission error which user has the permission.
 func suggestUser(err error, who string) error {
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) && !isRoot() {
 		return fmt.Errorf("%w: run this as %s", err, who)
 	}
 	return err
