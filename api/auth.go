@@ -32,7 +32,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.S
 	}
 	s.gate.know(sharedConnOf(r))
 	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
-		return &problem{kind: kindTooManyRequests, detail: "Too many requests are under way: wait for their answers, and ask again then.", retryAfter: time.Second}
+		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in all: wait for their answers, then ask again.", retryAfter: time.Second}
 	}
 	x.request = k
 	low, err := k.Use(now)
@@ -97,5 +97,5 @@ func (s *Server) identifyStream(r *http.Request) (k *keys.Key, ends time.Time, e
 			return k, t.Expires, nil
 		}
 	}
-	return nil, time.Time{}, &problem{kind: kindWrongTicket, detail: "This ticket is not good, or no longer: get another from POST /api/events/ticket."}
+	return nil, time.Time{}, &problem{kind: kindWrongTicket, detail: "This ticket is invalid or has expired: get a new one from POST /api/events/ticket."}
 }

@@ -27,12 +27,12 @@ const (
 var (
 	errUnreadOfKey = &problem{
 		kind:       kindUnreadOfKey,
-		detail:     "The answers to this API key that its clients haven't read yet take all the memory that a key may use: read them, and ask for fewer at once.",
+		detail:     "Clients of this API key have not read answers that fill the key's share of memory: read these first, and send fewer requests at once.",
 		retryAfter: unreadDelay,
 	}
 	errUnread = &problem{
 		kind:       kindUnread,
-		detail:     "The answers that clients haven't read yet take all the memory that this service may use for them.",
+		detail:     "Unread answers to all clients fill the memory reserved for them: ask again later.",
 		retryAfter: unreadDelay,
 	}
 )

@@ -62,5 +62,5 @@ func (s *Server) welcome(r *http.Request) error {
 // hostProblem is the problem of r, which has no key and a Host that isn't allowed.
 func hostProblem(r *http.Request) *problem {
 	return &problem{kind: kindHostNotAllowed, detail: fmt.Sprintf(
-		"Without an API key this service answers to names that it knows, and %q is none: add the name to PPCH_HOSTS, or send a key.", shorten(hostName(r.Host)))}
+		"A request without an API key may not use the Host %q: add the name to PPCH_HOSTS, or send a key.", shorten(hostName(r.Host)))}
 }

@@ -183,7 +183,7 @@ func TestAWalkThroughAChangingListMissesNoRoomThatLivesThroughout(t *testing.T) 
 }
 
 func TestWrongParameters(t *testing.T) {
-	const noCursor = "This is no cursor of this service; send the next_cursor of the page before as it is, or begin with the first page."
+	const noCursor = "The cursor was not issued by this service: send next_cursor of the previous page unchanged, or start with the first page."
 	s := start(t, told(several()))
 	cursor := s.get("/api/rooms?limit=1").object(t)["next_cursor"].(string)
 	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"Sort":{"By":0},"Position":{"Key":0,"Address":"a@muc.meet.jitsi"}}`))

@@ -85,7 +85,7 @@ func parseKey(line string, names *occupancy.Names) (*Key, error) {
 	for i, word := range strings.Fields(line) {
 		field, value, ok := strings.Cut(word, "=")
 		if !ok || !slices.Contains(keyFields, field) {
-			return nil, fmt.Errorf("word %d is no field: there are %s=", i+1, strings.Join(keyFields, "=, "))
+			return nil, fmt.Errorf("word %d is not a field: use %s=", i+1, strings.Join(keyFields, "=, "))
 		}
 		if seen[field] {
 			return nil, fmt.Errorf("%s: is there twice; several values have commas between them", field)

@@ -31,7 +31,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		sum        = "sha256=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 		good       = "name=a scope=count " + sum
 		other      = "sha256=ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-		noField    = " is no field: there are name=, sha256=, scope=, room=, streams=, expires="
+		noField    = " is not a field: use name=, sha256=, scope=, room=, streams=, expires="
 		badName    = "line 1: name: wants letters, digits, dots, dashes and underscores, 64 at most"
 		badSum     = `line 1: sha256: wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
 		badScope   = ": use count, participants, events, metrics or all"
@@ -108,7 +108,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 func bad(n int) string {
 	var problems []string
 	for i := range n {
-		problems = append(problems, fmt.Sprintf("line %d: word 1 is no field: there are name=, sha256=, scope=, room=, streams=, expires=", i+1))
+		problems = append(problems, fmt.Sprintf("line %d: word 1 is not a field: use name=, sha256=, scope=, room=, streams=, expires=", i+1))
 	}
 	return strings.Join(problems, "\n  ")
 }

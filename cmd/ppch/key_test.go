@@ -223,7 +223,7 @@ func TestKeys_Reload(t *testing.T) {
 
 	t.Run("a bad file at start is a failure", func(t *testing.T) {
 		for text, want := range map[string]string{
-			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: keys: file " + file + ":\n  line 1: word 1 is no field: ",
+			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: keys: file " + file + ":\n  line 1: word 1 is not a field: ",
 			"# none\n":   "ppch: PPCH_API_KEYS_FILE: keys: no API key is configured\n",
 		} {
 			write(t, text)
