@@ -1,5 +1,5 @@
 // Package prosody has what PPCH brings into Prosody: the Lua module that tells who is in which room.
-// README.md beside it is the norm for what the module and package component say to each other.
+// README.md in this folder is the norm for the protocol between the module and package component.
 package prosody
 
 import (

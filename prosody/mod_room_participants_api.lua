@@ -1,19 +1,30 @@
--- Tells PPCH who is in which room, as it happens.
+-- mod_room_participants_api sends the rooms of a MUC domain and their occupants to PPCH, as they change.
 --
--- Loaded on a MUC domain (docker-jitsi-meet: XMPP_MUC_MODULES) it serves that one.
--- Loaded on virtual hosts (GLOBAL_MODULES) it serves every MUC domain that has no
--- instance of its own. Components ask by XMPP, namespace urn:ppch:occupancy:1;
--- prosody/README.md of PPCH is the norm for what is said, here is only how.
+-- Loaded on a MUC domain (docker-jitsi-meet: XMPP_MUC_MODULES) it serves that domain. Loaded on virtual hosts
+-- (GLOBAL_MODULES) it serves every MUC domain that has no instance of its own. Components subscribe by XMPP,
+-- namespace urn:ppch:occupancy:1. PPCH's prosody/README.md is the norm for the protocol.
 --
 -- XEP-0030 (found by disco), XEP-0045 (rooms), XEP-0114 (components).
 --
--- Prosody is one thread, so the rules of this file are: a hook notes a name and
--- returns; all else happens in turns of bounded size (see "Turns" below).
+-- Prosody is one thread, so a hook notes a name and returns; everything else happens in turns of bounded size.
+--
+-- Sections:
+--   Options         read once, when the module loads
+--   Pure helpers    text, escapes, presence; tested by specs
+--   Occupants       what Prosody knows of an occupant and a room, as lines and attributes
+--   Batches         the XML of a batch, windows and acknowledgements
+--   Subscriptions   who follows, and when the next turn comes
+--   Records         rooms in memory and in storage
+--   Turns           what changed, read once and sent to each subscriber; the audit
+--   Breakout rooms  changes for which Prosody fires no event
+--   Handlers        hooks on the MUC domain
+--   Domains         which instance serves which MUC domain
+--   HTTP            the health route of earlier versions
 
 local host_type = module:get_host_type();
 
 if host_type == "component" and not prosody.hosts[module.host].modules.muc then
-	module:log_status("warn", "This is no MUC domain: load the module on those, or on virtual hosts");
+	module:log_status("warn", "mod_muc is not loaded on this host: load this module on a MUC component or a VirtualHost");
 	return;
 end
 
@@ -55,8 +66,8 @@ local max_sources = 100;
 local max_cached = 256;
 local max_breakouts = 200;
 -- Joins that may be sent on the spot one right after the other, and how many more in a second.
-local max_credit = 10;
-local credit_rate = 250;
+local max_burst = 10;
+local burst_rate = 250;
 -- Seconds after which an acknowledgement is due again; earlier where a quarter of the window was sent.
 local ask_every = 1;
 -- More changed names than this in one room that a subscriber is behind with, and the room is stated from scratch.
@@ -192,7 +203,7 @@ local function cut(text, limit)
 	return text:sub(1, at);
 end
 
--- Text that is safe to send, whoever wrote it: a string, of bounded size, in UTF-8,
+-- Text that is safe to send, from any source: a string, of bounded size, in UTF-8,
 -- of characters that XML 1.0 can hold. Anything else becomes less, or empty.
 local function clean(text, limit)
 	if type(text) == "number" then
@@ -322,7 +333,7 @@ local function text_of(element)
 	return element:get_text();
 end
 
--- Readers of the children of a presence that are told. Each gets what was found so
+-- Readers of the children of a presence that are sent. Each gets what was found so
 -- far and the child. Of several of one name the last counts, as in lib-jitsi-meet
 -- (ChatRoom.ts, onPresence), except audiomuted and videomuted (getMediaPresenceInfo).
 local readers = {
@@ -431,13 +442,13 @@ local function read_visitors(presence, default)
 	return default;
 end
 
--- Jicofo makes a room a minute to see whether Prosody lives; nobody meets there.
+-- Jicofo makes a room a minute to check that Prosody works; it is no meeting.
 -- A tombstone is what Prosody keeps of a room that was destroyed.
 local function is_meeting(room)
 	return not room.jid:find("^__jicofo%-health%-check") and not room._data.destroyed;
 end
 
---- What Prosody says of a room
+--- Occupants
 
 -- The public ways to an occupant copy it with all its sessions; these look at the
 -- original, which Prosody 0.12 and 13 both keep by occupant JID, and change nothing.
@@ -457,7 +468,7 @@ end
 -- The presence of which each line was made. They aren't kept alive for that: most of a room's memory is presence.
 local presences = setmetatable({}, { __mode = "kv" });
 
--- Roles and affiliations that nobody needs to look at.
+-- Roles and affiliations that need no escaping.
 local words = { moderator = "moderator", participant = "participant", none = "none", member = "member", owner = "owner" };
 
 -- Fields 1 to 10 of a line: what Prosody says.
@@ -752,17 +763,17 @@ local function drop(sub, why)
 	end
 	sub.has, sub.late, sub.owing, sub.queue, sub.queued, sub.ids, sub.asks = {}, {}, {}, {}, {}, {}, {};
 	if next(watch.subs) == nil then clear(watch); end
-	module:log("info", "%s: the subscription of %s is over: %s", watch.host, sub.jid, why);
+	module:log("info", "%s: subscription of %s ended: %s", watch.host, sub.jid, why);
 	show_status();
 end
 
 -- Nothing that goes wrong here may hurt a stanza that is on its way.
-local function guarded(watch, action)
+local function protect(watch, action)
 	local ok, err = xpcall(action, debug.traceback, watch);
 	if ok then return; end
 	module:log("error", "Please report this: %s", err);
 	for _, sub in pairs(watch.subs) do
-		drop(sub, "a fault in the module");
+		drop(sub, "internal error");
 	end
 end
 
@@ -776,7 +787,7 @@ end
 
 -- Sees to it that the next turn comes: now if the last one is old enough, whether or not it had something to send, else
 -- when its tick is over.
-local function arm(watch, wait)
+local function schedule_turn(watch, wait)
 	if next(watch.subs) == nil then return; end
 	if watch.timer then
 		if not wait then return; end
@@ -787,35 +798,35 @@ local function arm(watch, wait)
 	watch.due_at, watch.waiting = at + wait, 0;
 	watch.timer = module:add_timer(wait, function ()
 		watch.timer = nil;
-		if has_work(watch) then guarded(watch, run_turn); end
+		if has_work(watch) then protect(watch, run_turn); end
 	end);
 end
 
 -- Timers wait while sockets have something to read, so in a storm of stanzas a batch that is overdue goes out from the hook.
-local function hurry(watch)
-	if not watch.timer then return arm(watch); end
+local function flush_overdue(watch)
+	if not watch.timer then return schedule_turn(watch); end
 	watch.waiting = watch.waiting + 1;
 	if watch.waiting % clock_units == 0 and monotonic() > watch.due_at + watch.options.tick then
-		guarded(watch, run_turn);
+		protect(watch, run_turn);
 	end
 end
 
--- Sends a change on the spot where that is cheap, else in the next turn. A join goes at once as long as there is credit, of
+-- Sends a change on the spot where that is cheap, else in the next turn. A join goes at once while there is burst left, of
 -- which there is some more with time: so it is known as soon as to another occupant, and a storm travels in few batches all the same.
 -- All else goes at once after a tick without a turn, which saves a timer.
 local function send_soon(watch, join)
 	local tick = watch.options.tick;
-	if watch.between then return arm(watch); end
-	if not join and watch.timer then return hurry(watch); end
+	if watch.between then return schedule_turn(watch); end
+	if not join and watch.timer then return flush_overdue(watch); end
 	local at = monotonic();
 	if at < watch.turn_at + tick then
-		if not join then return arm(watch); end
-		watch.credit = min(max_credit, watch.credit + (at - watch.credit_at) * credit_rate);
-		watch.credit_at = at;
-		if watch.credit < 1 then return hurry(watch); end
-		watch.credit = watch.credit - 1;
+		if not join then return schedule_turn(watch); end
+		watch.burst = min(max_burst, watch.burst + (at - watch.burst_at) * burst_rate);
+		watch.burst_at = at;
+		if watch.burst < 1 then return flush_overdue(watch); end
+		watch.burst = watch.burst - 1;
 	end
-	guarded(watch, run_turn);
+	protect(watch, run_turn);
 end
 
 -- Notes that a room has to be shown: one that is new, or that was not sent yet.
@@ -847,7 +858,7 @@ local function mark(watch, room_jid, nick, new_nick)
 	end
 end
 
---- Records: what is known of each room beside Prosody's own memory
+--- Records: what the module keeps of each room in addition to Prosody's memory
 --
 -- watch.rooms[room JID] = { joined = { [occupant JID] = ms }, created = ms, latest = ms }, for all rooms, and while there are
 -- subscribers watch.live[room JID] = the room, if it is in memory: a weak reference, since mod_muc swaps rooms out to save
@@ -868,7 +879,7 @@ local function touch_room(watch, room_jid, fresh)
 	end
 end
 
-local function learn_room(watch, room, created)
+local function record_room(watch, room, created)
 	local room_jid = room.jid;
 	local record = watch.rooms[room_jid];
 	if not record then
@@ -888,13 +899,13 @@ local function learn_room(watch, room, created)
 end
 
 local function note_joined(record, nick)
-	-- Each later than the one before: whoever leaves and comes back differs.
+	-- Each later than the one before: an occupant that leaves and comes back differs.
 	record.latest = max(floor(now() * 1000), record.latest + 1);
 	record.joined[nick] = record.latest;
 end
 
 -- Prosody's mod_muc keeps persistent rooms, and those that it swapped out of its cache, in three stores: what there is, and
--- of each room its configuration and, where somebody is in it, its state. Rooms are read here without mod_muc: what it
+-- of each room its configuration and, where it has occupants, its state. Rooms are read here without mod_muc: what it
 -- restores takes the place of another room in its cache.
 
 local function open_stores(context)
@@ -909,7 +920,7 @@ local function load_stored(store, key)
 	return next(data) ~= nil and data or nil;
 end
 
--- A stored room as an object that only we know, or nil where there is none that counts, and why where that can't be told.
+-- A stored room as an object that only we know, or nil where there is none that counts, with the reason where that is unknown.
 local function read_stored(watch, room_jid)
 	local node = jid.split(room_jid);
 	local config, err = load_stored(watch.stores.configs, node);
@@ -957,7 +968,7 @@ local function list_stored(watch)
 		end
 	end
 	if watch.unlisted and watch.unlisted ~= was then
-		module:log("warn", "%s: The rooms in Prosody's storage can't all be listed (%s): PPCH doesn't know which other rooms exist",
+		module:log("warn", "%s: can't list all rooms in storage (%s): PPCH reports rooms that it hasn't seen as unknown",
 			watch.host, watch.unlisted);
 	end
 end
@@ -969,7 +980,7 @@ local function stored_room(watch, room_jid)
 	if not room and not err then
 		forget_room(watch, room_jid);
 	elseif err and not watch.unread[room_jid] then
-		module:log("warn", "%s: %s can't be read from Prosody's storage: %s", watch.host, room_jid, tostring(err));
+		module:log("warn", "%s: can't read room %s from storage: %s", watch.host, room_jid, tostring(err));
 	end
 	watch.unread[room_jid] = err;
 	return room;
@@ -997,13 +1008,13 @@ local function room_of(watch, page, room_jid)
 end
 
 -- Compares the records with Prosody's rooms: no occupants, so it is done in one turn.
-local function take_stock(watch)
+local function sync_rooms(watch)
 	local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
 	if not muc then return; end
 	local live = {};
 	for room in muc.live_rooms() do
 		live[room.jid] = true;
-		learn_room(watch, room);
+		record_room(watch, room);
 	end
 	if watch.swapped[1] then return; end -- some are still to be looked for
 	for room_jid in pairs(watch.rooms) do
@@ -1319,7 +1330,7 @@ function run_turn(watch)
 		late = late or not sub.waiting and sub.queue[sub.queue_at];
 		page.names = page.names or sub.waiting or sub.queue[sub.queue_at] ~= nil;
 	end
-	-- Changes, rooms that nobody was sent yet, and what a subscriber is behind with take turns at being first, so that none
+	-- Changes, rooms that were not sent yet, and what a subscriber is behind with take turns at being first, so that none
 	-- starves the others. Of a room that ended a batch has nothing else, so what is behind is alone in its turn.
 	local order = watch.turns % 3;
 	if order > 0 or not late then
@@ -1341,7 +1352,7 @@ function run_turn(watch)
 	end
 	if completed then show_status(); end
 	-- What is left of a full page needn't wait, and Prosody's other work comes in between.
-	if has_work(watch) then arm(watch, 0); end
+	if has_work(watch) then schedule_turn(watch, 0); end
 end
 
 -- Breakout rooms are added, named and removed without an event, so the few rooms that
@@ -1404,7 +1415,7 @@ local function on_beat(watch)
 		watch.beats, watch.audits = 0, {};
 		local place = place_of_visitors(watch);
 		watch.all_afresh, watch.visitors = place ~= watch.visitors, place;
-		take_stock(watch);
+		sync_rooms(watch);
 		if watch.unlisted and watch.unlisted ~= too_many then list_stored(watch); end
 	end
 	look_for_swapped(watch);
@@ -1421,7 +1432,7 @@ local function on_beat(watch)
 			send_batch(sub, {}, at);
 		end
 	end
-	if has_work(watch) then arm(watch); end
+	if has_work(watch) then schedule_turn(watch); end
 	show_status();
 	return next(watch.subs) and watch.beat_every or nil;
 end
@@ -1459,11 +1470,11 @@ local function on_breakout_message(watch, base, event)
 		for changed_jid in pairs(changed) do
 			mark(watch, changed_jid);
 		end
-		hurry(watch);
+		flush_overdue(watch);
 	end);
 end
 
---- Handlers: each is hooked on the MUC domain below
+--- Handlers: each is hooked on the MUC domain, see Domains
 
 local handlers = {};
 
@@ -1478,9 +1489,9 @@ end
 handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	local origin, stanza = event.origin, event.stanza;
 	local name = subscriber(watch, event);
-	if not name then return; end -- and so nobody answers, as for any unknown namespace
+	if not name then return; end -- Prosody answers as for any unknown namespace
 	if watch.subs[name] then
-		drop(watch.subs[name], "subscribed anew");
+		drop(watch.subs[name], "it subscribed again");
 	end
 	local first, at = next(watch.subs) == nil, monotonic();
 	local sub = {
@@ -1494,7 +1505,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	watch.subs[name] = sub;
 	if first then
 		watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
-		take_stock(watch);
+		sync_rooms(watch);
 		for room_jid in pairs(watch.rooms) do enqueue(watch, room_jid, true); end
 	else
 		for room_jid in pairs(watch.shown) do walk_of(sub, room_jid, true); end
@@ -1508,9 +1519,9 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		hidden = watch.options.hidden ~= "" and watch.options.hidden or nil;
 		focus = watch.options.focus, type = type_of_rooms(watch.host); cache = ("%d"):format(watch.options.room_cache);
 	}));
-	module:log("info", "%s: %s has subscribed", watch.host, name);
+	module:log("info", "%s: %s subscribed", watch.host, name);
 	start_beat(watch);
-	arm(watch, 0);
+	schedule_turn(watch, 0);
 	show_status();
 	return true;
 end
@@ -1532,11 +1543,11 @@ handlers["iq/host"] = { priority = 10; function (watch, event)
 	local sub = watch.awaited[attr.id];
 	if not sub or attr.from ~= sub.jid then return; end
 	if attr.type == "error" then
-		drop(sub, "a batch was refused");
+		drop(sub, "it refused a batch");
 		return true;
 	end
 	acknowledge(sub, attr.id);
-	if has_work(watch) then arm(watch); end
+	if has_work(watch) then schedule_turn(watch); end
 	return true;
 end };
 
@@ -1544,19 +1555,19 @@ end };
 handlers["muc-room-pre-create"] = { priority = -1001; function (watch, event)
 	local room = event.room;
 	if watch.rooms[room.jid] then forget_room(watch, room.jid); end
-	learn_room(watch, room, floor(now() * 1000));
+	record_room(watch, room, floor(now() * 1000));
 end };
 
--- Those that somebody entered are known by now; these are of other plugins.
+-- Rooms that a client entered are recorded by now; these are made by other plugins.
 handlers["muc-room-created"] = function (watch, event)
 	local room = event.room;
 	if watch.rooms[room.jid] then return; end
-	learn_room(watch, room, floor(now() * 1000));
-	hurry(watch);
+	record_room(watch, room, floor(now() * 1000));
+	flush_overdue(watch);
 end;
 
 handlers["muc-room-restored"] = function (watch, event)
-	learn_room(watch, event.room);
+	record_room(watch, event.room);
 end;
 
 -- Right after mod_muc's own (0), and before that of tombstones (-10) ends it.
@@ -1568,7 +1579,7 @@ end };
 -- Last of all, so that what others note of the occupant is there.
 handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	local room, nick = event.room, event.nick;
-	local record = watch.rooms[room.jid] or learn_room(watch, room);
+	local record = watch.rooms[room.jid] or record_room(watch, room);
 	if not record then return; end
 	if watch.noted == nick then
 		watch.noted = nil;
@@ -1592,7 +1603,7 @@ handlers["muc-occupant-left"] = function (watch, event)
 	if next(room._occupants) then
 		send_soon(watch);
 	else
-		arm(watch);
+		schedule_turn(watch);
 	end
 end;
 
@@ -1603,11 +1614,11 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 	if not occupant or not other and (not occupant.role or not next(watch.subs)) then return; end -- without a role: left follows
 	local room, nick = event.room, occupant.nick;
 	local room_jid = room.jid;
-	local record = watch.rooms[room_jid] or learn_room(watch, room);
+	local record = watch.rooms[room_jid] or record_room(watch, room);
 	if not record or room.destroying then return; end
 	local joined = record.joined;
 	if other then
-		-- A new name for an occupant whom we have: there is no other event for it. Nobody is there under the old name any
+		-- A new name for an occupant whom we have: there is no other event for it. There is no occupant under the old name any
 		-- more, and under the new one not yet: that comes next.
 		other = room_jid .. "/" .. other;
 		joined[other] = joined[nick];
@@ -1631,18 +1642,18 @@ handlers["muc-broadcast-message"] = function (watch, event)
 	local room, stanza = event.room, event.stanza;
 	if next(watch.subs) and (stanza.attr.from == room.jid or stanza:get_child("subject")) then
 		mark(watch, room.jid);
-		hurry(watch);
+		flush_overdue(watch);
 	end
 end;
 
 handlers["muc-config-submitted"] = function (watch, event)
 	if next(watch.subs) then
 		mark(watch, event.room.jid);
-		hurry(watch);
+		flush_overdue(watch);
 	end
 end;
 
--- All rooms were swapped out. They come back, as other objects, when somebody or the
+-- All rooms were swapped out. They come back, as other objects, when a client or the
 -- audit asks for them; until then the old ones hold what is true.
 handlers["module-reloaded"] = function (watch, event)
 	if event.module == "muc" and watch.feature_of ~= module then
@@ -1651,7 +1662,7 @@ handlers["module-reloaded"] = function (watch, event)
 	end
 end;
 
---- Which instance serves which MUC domain
+--- Domains: which instance serves which MUC domain
 --
 -- An instance on the MUC domain itself comes first. Of those on virtual hosts the
 -- first to come serves all that are left, and the others stand by.
@@ -1684,7 +1695,7 @@ local function start_watch(host)
 		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
 		subs = {}, awaited = {}, hooks = {}, changed_parents = {}, swapped = {};
 		stores = open_stores(context), unread = {};
-		turn_at = 0, due_at = 0, turns = 0, waiting = 0, rounds = 0, credit = max_credit, credit_at = 0;
+		turn_at = 0, due_at = 0, turns = 0, waiting = 0, rounds = 0, burst = max_burst, burst_at = 0;
 		-- mod_disco asks the modules of its own host, so where we aren't one of them
 		-- mod_muc has the feature for us.
 		feature_of = host == module.host and module or hosts[host].modules.muc.module;
@@ -1731,7 +1742,7 @@ local function start_watch(host)
 	watches[host] = watch;
 	registry.owners[host] = function () stop_watch(host); end;
 	watch.feature_of:add_feature(xmlns);
-	take_stock(watch);
+	sync_rooms(watch);
 	list_stored(watch);
 	module:log("info", "Serving %s to %s", host, (function ()
 		local names = {};
@@ -1796,7 +1807,7 @@ else
 	show_status();
 end
 
---- HTTP: a sign of life, for those who looked for it in earlier versions
+--- HTTP: the health route of earlier versions
 
 local function main_muc_domain()
 	local base = module:get_option_string("muc_mapper_domain_base");
@@ -1824,11 +1835,11 @@ if pcall(module.depends, module, "http") then
 		route = { ["GET /health"] = on_health };
 	});
 else
-	module:log("info", "No HTTP here, and so no /%s/health", module.name);
+	module:log("info", "mod_http is not available: /%s/health is disabled", module.name);
 end
 
 -- For the specs.
-module.pure = {
+module._spec = {
 	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
 	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;

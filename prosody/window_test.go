@@ -117,7 +117,7 @@ func TestSubscription_EndsOnError(t *testing.T) {
 	st, _, err := f.take(within(t))
 	check(t, err)
 	check(t, f.client.Send("<iq type='error' id='"+st.ID+"' from='"+st.To+"' to='"+st.From+"'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"))
-	eventually(t, "subscription dropped", func() bool { return srv.LogContains("a batch was refused") })
+	eventually(t, "subscription dropped", func() bool { return srv.LogContains("it refused a batch") })
 	check(t, ada.Leave(within(t)))
 	f.silent(200 * time.Millisecond)
 }
@@ -127,7 +127,7 @@ func TestSubscription_EndsOnDisconnect(t *testing.T) {
 	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 10")})
 	check(t, f.client.Drop())
 	at := time.Now()
-	eventually(t, "subscription dropped", func() bool { return srv.LogContains("is over: disconnected") })
+	eventually(t, "subscription dropped", func() bool { return srv.LogContains("ended: disconnected") })
 	if took := time.Since(at); took > 2*time.Second { // else a timeout found it
 		t.Errorf("took %v", took)
 	}

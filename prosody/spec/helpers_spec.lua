@@ -28,7 +28,7 @@ local function load_module()
 	};
 	local env = setmetatable({ module = fake, prosody = { hosts = {}, full_sessions = {} } }, { __index = _G });
 	assert(loadfile("mod_room_participants_api.lua", "t", env))();
-	return fake.pure;
+	return fake._spec;
 end
 
 local pure = load_module();
@@ -362,7 +362,7 @@ describe("update_known", function ()
 		assert.truthy(known[1]:find("\tadmin\t", 1, true));
 	end);
 
-	it("lets nobody out of a field", function ()
+	it("lets no text out of a field", function ()
 		occupant.jid, occupant.role = "a@b/<\n>", "\0<x/>\t";
 		assert.is_true(update());
 		assert.equal("+\tada\ta@b/&lt;\\n&gt;\t&lt;x/&gt;\\t\tnone\t1790000000000\t\t\t\t\t\t\t\n", known[1]);
