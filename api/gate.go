@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/http"
@@ -88,11 +89,9 @@ func (g *gate) enter(c *refusalConn) (in bool, closed []*refusalConn) {
 		if !full {
 			return true
 		}
-		other := g.closeOne(may, sets...)
-		if other != nil {
-			closed = append(closed, other)
-		}
-		return other != nil
+		others := g.makeRoom(may, sets...)
+		closed = append(closed, others...)
+		return len(others) > 0
 	}
 	if !room(c.from.IsValid() && g.from[c.from] >= g.ofAddress, ofAddress, g.unknown) ||
 		!room(len(g.unknown) >= g.strangers, anyOne, g.unknown) ||
@@ -113,27 +112,34 @@ func (g *gate) bounded(remote net.Addr) netip.Prefix {
 	return origin(remote.String())
 }
 
-// closeOne closes one of those connections that may be closed, and returns it, or nil if there is none. The caller holds mu.
+// makeRoom closes some of those connections that may be closed, and returns them: none if there are none. The caller holds mu.
 //
-// Idle ones come before busy ones, those of strangers before others, and then whichever has been so for longest.
+// Idle ones come before busy ones, and then whichever has been so for longest: a new one is idle until its first request is there.
 // A busy connection with a key isn't closed: how many of them each key has is bounded otherwise.
-func (g *gate) closeOne(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) *refusalConn {
-	var chosen *refusalConn
-	var least, since int64
-	for i, set := range sets {
+// Of many it closes several, lest they are all looked at for each connection that comes.
+func (g *gate) makeRoom(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) (closed []*refusalConn) {
+	type candidate struct {
+		rank int64
+		c    *refusalConn
+	}
+	var all []candidate
+	for _, set := range sets {
 		for c := range set {
-			state := c.state.Load()
-			rank := int64(i) + 2*(state&stateBusy)
-			if rank < 3 && may(c) && (chosen == nil || rank < least || rank == least && state < since) {
-				chosen, least, since = c, rank, state
+			if state := c.state.Load(); (state&stateBusy == 0 || !c.knows.Load()) && may(c) {
+				all = append(all, candidate{state&stateBusy<<62 | state>>1, c})
 			}
 		}
 	}
-	if chosen != nil {
-		g.remove(chosen)
-		_ = chosen.socket.Close() // what it could complain of is gone anyway
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
+	for i, one := range all {
+		if i > 0 && (i >= len(all)/64 || one.rank>>62 != 0) {
+			break
+		}
+		g.remove(one.c)
+		_ = one.c.socket.Close() // what it could complain of is gone anyway
+		closed = append(closed, one.c)
 	}
-	return chosen
+	return closed
 }
 
 // know notes that a valid key was sent on a connection, which is nil if it isn't one of ours.

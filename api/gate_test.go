@@ -90,6 +90,34 @@ func TestGate_ClosesTheIdleFirst(t *testing.T) {
 	wantClosed(t, "busy with a key", false, append(busy, stream)...)
 }
 
+// Connections with a key that nothing happens on are closed before a new one, whose request is still on its way.
+func TestGate_NewConnectionsOutliveIdleOnes(t *testing.T) {
+	a := arrivals{t, api.NewGate(1000)}
+	var idle []*api.GateConn
+	for i := range 998 {
+		c := a.busy(fmt.Sprintf("192.0.2.%d:%d", i/100, i+1), true)
+		c.Turn(http.StateIdle)
+		idle = append(idle, c)
+	}
+	for i := range 100 {
+		c := a.in(fmt.Sprintf("198.51.100.1:%d", i+1))
+		wantClosed(t, "a new one", false, c)
+		c.Turn(http.StateActive)
+		c.SendsKey()
+	}
+	closed := 0
+	for i, c := range idle {
+		if c.Closed {
+			closed++
+		} else if i < closed {
+			t.Errorf("number %d of the idle ones is open, but younger ones are closed", i)
+		}
+	}
+	if closed < 98 || closed > 120 {
+		t.Errorf("%d were closed for 98 that were too many", closed)
+	}
+}
+
 func TestGate_BoundsEachAddress(t *testing.T) {
 	for name, c := range map[string]struct {
 		remote  string // with a place for the number
