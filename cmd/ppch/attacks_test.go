@@ -30,6 +30,7 @@ type attackSizes struct {
 	rooms     int           // with ten people each, for snapshots of all
 	at        int           // concurrent attackers
 	streams   int           // concurrent subscribers
+	places    int           // streams, waiting requests and connections that an attacker tries to get
 	lasts     time.Duration // of each attack
 	ratio     float64       // limit for other clients' p99 with an attack / without
 	tolerance time.Duration // p99 below this is fine
@@ -38,10 +39,10 @@ type attackSizes struct {
 // sizesOfAttacks is small unless PPCH_ATTACKS is full.
 func sizesOfAttacks() attackSizes {
 	if os.Getenv("PPCH_ATTACKS") == "full" {
-		return attackSizes{full: true, room: 500, large: 40_000, rooms: 10_000, at: 50, streams: 200, lasts: 10 * time.Second, ratio: 3, tolerance: 10 * time.Millisecond}
+		return attackSizes{full: true, room: 500, large: 40_000, rooms: 10_000, at: 50, streams: 200, places: 10_000, lasts: 10 * time.Second, ratio: 3, tolerance: 10 * time.Millisecond}
 	}
 	// Next to all other tests, durations mean little.
-	return attackSizes{room: 100, large: 2000, rooms: 200, at: 20, streams: 40, lasts: 600 * time.Millisecond, ratio: 3, tolerance: time.Second}
+	return attackSizes{room: 100, large: 2000, rooms: 200, at: 20, streams: 40, places: 200, lasts: 600 * time.Millisecond, ratio: 3, tolerance: time.Second}
 }
 
 // maxResident is the memory limit in MiB for each attack. PPCH_ATTACKS_MIB raises it, to measure other builds.
@@ -146,7 +147,10 @@ func (a *attacker) end() {
 }
 
 // During each attack, the service stays within 256 MiB, in a control group with that limit, and stays fast for other clients.
-func TestAttacks_MemoryAndOtherClients(t *testing.T) {
+func TestAttacks_MemoryAndOtherClients(t *testing.T) { carryOut(t, attacks) }
+
+// carryOut runs the attacks one by one, and logs what each cost.
+func carryOut(t *testing.T, attacks []attack) {
 	sizes := sizesOfAttacks()
 	if !sizes.full {
 		t.Parallel()
@@ -193,12 +197,13 @@ func TestAttacks_MemoryAndOtherClients(t *testing.T) {
 func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, sizes attackSizes) string {
 	const othersKey = "ppch_B4AFLPN2TTFIVPCKM4NUM3MDF3"
 	keys := filepath.Join(t.TempDir(), "keys")
-	line := "name=others sha256=2e453a1c19730cc2e3bec31a4743b20eb07f464af75b3233cb73d4ea8d24756c scope=count\n"
+	line := "name=others sha256=2e453a1c19730cc2e3bec31a4743b20eb07f464af75b3233cb73d4ea8d24756c scope=count,events\n"
 	if err := os.WriteFile(keys, []byte(line), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := envFor(srv)
 	env["PPCH_API_KEYS_FILE"] = keys
+	env["PPCH_MAX_STREAMS"] = strconv.Itoa(sizes.places / 2)
 	p := startProcess(t, program, env)
 	p.ready(t)
 	p.poll(t, othersKey, 100*time.Millisecond) // warm-up
@@ -217,6 +222,7 @@ func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, s
 		return c.name + "\tkilled\t\t\t\t\t\t"
 	default:
 	}
+	p.wantPlaces(t, othersKey)
 	spent := p.cpu(t) - before
 	close(ends)
 	a.end()
