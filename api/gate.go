@@ -14,32 +14,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How many connections there may be at a time on which no valid key was sent yet, in all and from one address.
-// With few connections in all there may be fewer.
+// The limits on open connections without a valid key so far, in all and from one address. A low limit on all connections lowers them.
 const (
 	maxStrangers = 1000
 	maxOfAddress = maxStrangers / 4
 )
 
-// gate bounds how many connections there are. Each takes a file descriptor, and without one the service can't answer anybody.
-// Connections on which no valid key was sent yet, those of strangers, have bounds of their own.
+// gate limits the number of open connections. Each takes a file descriptor, and without a free one the service can't accept a client.
+// Connections of strangers, on which no valid key was sent yet, have lower limits.
 //
-// A connection beyond a bound is let in if another can be closed for it: at first one on which no request is under way,
-// and of these the one that has been idle for longest. It is safe for concurrent use.
+// At a limit, a new connection takes the place of another one: the one that has been idle longest, or else the request
+// of a stranger that has taken longest. It is safe for concurrent use.
 type gate struct {
 	most, strangers, ofAddress int
 
-	// trusted are the networks of proxies: many clients share their addresses, which therefore have no bound of their own.
+	// trusted are the networks of proxies. Many clients share their addresses, so these have no limit of their own.
 	trusted []netip.Prefix
 
 	log      *slog.Logger
 	refusals *sampler
-	cut      atomic.Uint64 // connections that were closed for others, or not let in
+	cut      atomic.Uint64 // connections that were closed to make room, or refused
 
 	// mu protects what follows.
 	mu             sync.Mutex
 	known, unknown map[*refusalConn]struct{}
-	from           map[netip.Prefix]int // how many are unknown, by address
+	from           map[netip.Prefix]int // number of unknown ones by address
 }
 
 func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampler) *gate {
@@ -57,7 +56,7 @@ func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampl
 	}
 }
 
-// admit lets a connection in, and closes another one if there are too many. It returns false if none can be closed.
+// admit accepts a connection, and closes others if there are too many. It returns false if none can be closed.
 func (g *gate) admit(c *refusalConn) bool {
 	in, closed := g.enter(c)
 	for _, other := range closed {
@@ -69,7 +68,7 @@ func (g *gate) admit(c *refusalConn) bool {
 	return in
 }
 
-// note counts a connection that was closed for others, or not let in, and logs a sample of these.
+// note counts a connection that was closed or refused, and logs a sample of these.
 func (g *gate) note(c *refusalConn, reason, message string) {
 	g.cut.Add(1)
 	if remote := c.RemoteAddr().String(); g.refusals.takes(remote, reason) {
@@ -77,7 +76,7 @@ func (g *gate) note(c *refusalConn, reason, message string) {
 	}
 }
 
-// enter is admit without a word of it. It returns what was closed.
+// enter does what admit does, but doesn't log. It returns the connections that it closed.
 func (g *gate) enter(c *refusalConn) (in bool, closed []*refusalConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -103,7 +102,7 @@ func (g *gate) enter(c *refusalConn) (in bool, closed []*refusalConn) {
 	return true, closed
 }
 
-// bounded returns the address that counts for a connection, or one that isn't valid where none does.
+// bounded returns the address whose limit applies to a connection, or an invalid one if there is no such limit.
 func (g *gate) bounded(remote net.Addr) netip.Prefix {
 	addr := addressIn(remote.String())
 	if addr.IsLoopback() || slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
@@ -112,11 +111,11 @@ func (g *gate) bounded(remote net.Addr) netip.Prefix {
 	return origin(remote.String())
 }
 
-// makeRoom closes some of those connections that may be closed, and returns them: none if there are none. The caller holds mu.
+// makeRoom closes one connection, or several of many, and returns them. The caller holds mu.
 //
-// Idle ones come before busy ones, and then whichever has been so for longest: a new one is idle until its first request is there.
-// A busy connection with a key isn't closed: how many of them each key has is bounded otherwise.
-// Of many it closes several, lest they are all looked at for each connection that comes.
+// It closes idle connections before busy ones, and the oldest first. A new connection is idle until its first request has arrived.
+// It never closes a busy connection with a key: each key's share limits their number.
+// A sixty-fourth of many are closed at once, so that an attacker can't have all of them sorted for each new connection.
 func (g *gate) makeRoom(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) (closed []*refusalConn) {
 	type candidate struct {
 		rank int64
@@ -136,13 +135,13 @@ func (g *gate) makeRoom(may func(*refusalConn) bool, sets ...map[*refusalConn]st
 			break
 		}
 		g.remove(one.c)
-		_ = one.c.socket.Close() // what it could complain of is gone anyway
+		_ = one.c.socket.Close() // an error would change nothing
 		closed = append(closed, one.c)
 	}
 	return closed
 }
 
-// know notes that a valid key was sent on a connection, which is nil if it isn't one of ours.
+// know notes that a client sent a valid key on a connection. c may be nil.
 func (g *gate) know(c *refusalConn) {
 	if c == nil || c.knows.Load() {
 		return
@@ -163,7 +162,7 @@ func (g *gate) forget(c *refusalConn) {
 	g.remove(c)
 }
 
-// remove takes a connection out. The caller holds mu.
+// remove forgets a connection. The caller holds mu.
 func (g *gate) remove(c *refusalConn) {
 	if _, there := g.unknown[c]; there {
 		if g.from[c.from]--; g.from[c.from] == 0 {
@@ -174,14 +173,14 @@ func (g *gate) remove(c *refusalConn) {
 	delete(g.known, c)
 }
 
-// count returns how many connections there are.
+// count returns the number of open connections.
 func (g *gate) count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.known) + len(g.unknown)
 }
 
-// turned is an http.Server's ConnState.
+// turned is the ConnState hook of the http.Server.
 func (g *gate) turned(conn net.Conn, to http.ConnState) {
 	c, ok := conn.(*refusalConn)
 	switch {
@@ -193,18 +192,18 @@ func (g *gate) turned(conn net.Conn, to http.ConnState) {
 	}
 }
 
-// metrics returns what there is to measure of connections.
+// metrics returns the collectors of connections.
 func (g *gate) metrics() []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "Connections of clients that are open."}, func() float64 { return float64(g.count()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "http_connections_cut_total", Help: "Connections that were closed to make room, or not let in, since there were too many."}, func() float64 { return float64(g.cut.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "http_connections_cut_total", Help: "Connections that were closed to make room, or refused, because there were too many."}, func() float64 { return float64(g.cut.Load()) }),
 	}
 }
 
-// stateBusy is the bit of a connection's state that says whether a request is under way.
+// stateBusy is the bit of a connection's state for a request under way.
 const stateBusy = 1
 
-// turn notes that a request is under way, or none any more.
+// turn notes that a request has begun or ended.
 func (c *refusalConn) turn(active bool) {
 	state := time.Now().UnixNano() << 1
 	if active {

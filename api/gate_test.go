@@ -90,7 +90,7 @@ func TestGate_ClosesTheIdleFirst(t *testing.T) {
 	wantClosed(t, "busy with a key", false, append(busy, stream)...)
 }
 
-// Connections with a key that nothing happens on are closed before a new one, whose request is still on its way.
+// Idle connections with a key are closed before a new one, whose first request has yet to arrive.
 func TestGate_NewConnectionsOutliveIdleOnes(t *testing.T) {
 	a := arrivals{t, api.NewGate(1000)}
 	var idle []*api.GateConn
@@ -153,7 +153,7 @@ func TestGate_BoundsEachAddress(t *testing.T) {
 	}
 }
 
-// What is closed by itself leaves its place.
+// A connection that its client closes leaves room for another.
 func TestGate_ForgetsWhatIsClosed(t *testing.T) {
 	a := arrivals{t, api.NewGate(1000)}
 	_, ofAddress := a.Bounds()
@@ -171,8 +171,8 @@ func TestGate_ForgetsWhatIsClosed(t *testing.T) {
 	}
 }
 
-// However many idle connections there are, the next one is answered.
-func TestGate_IdleConnectionsLockNobodyOut(t *testing.T) {
+// With any number of idle connections, the next one is answered.
+func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 	s := start(t, func(cfg *api.Config) { cfg.MaxConnections = 20 })
 	var idle []net.Conn
 	for i := range 100 {

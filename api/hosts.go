@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Hosts are the DNS names by which the service may be asked without a key. The zero Hosts have none.
+// Hosts are the DNS names that a request without a key may have as its Host. The zero Hosts have none.
 //
-// A web page may have its own name resolve to the address of a service that it can't reach itself (DNS rebinding).
-// A visitor's browser then asks that service for the page, and lets the page read the answer, but it sends the page's name as Host.
+// They protect against DNS rebinding: the owner of a web page lets the page's name resolve to the address of this service, in a network
+// that only visitors of the page can reach. Their browsers then let the page read our answers, but send the page's name as Host.
 type Hosts struct{ names map[string]bool }
 
-// NewHosts returns Hosts with those names, which are lower case.
+// NewHosts returns Hosts with those names, in lower case.
 func NewHosts(names ...string) Hosts {
 	h := Hosts{names: make(map[string]bool, len(names))}
 	for _, name := range names {
@@ -24,8 +24,8 @@ func NewHosts(names ...string) Hosts {
 	return h
 }
 
-// Allow reports whether the Host of a request is one of the names, or one that no page can have resolve to an address of its choice:
-// an IP address, localhost or another name of a single label, or none, which browsers always send.
+// Allow reports whether the Host of a request is one of the names, or can't be the name of a web page on the internet:
+// an IP address, localhost, or another name without a dot. Browsers always send a Host, so a request without one is allowed too.
 func (h Hosts) Allow(host string) bool {
 	name := hostName(host)
 	if _, err := netip.ParseAddr(name); err == nil || !strings.Contains(name, ".") {
@@ -42,12 +42,12 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-// allowsHost reports whether r may be answered without a key, by its Host. Of our certificate's names a page has none either.
+// allowsHost reports whether the Host of r is allowed without a key. The names of our certificate are allowed as well.
 func (s *Server) allowsHost(r *http.Request) bool {
 	return s.hosts.Allow(r.Host) || s.cert != nil && s.cert.current.Load().Leaf.VerifyHostname(hostName(r.Host)) == nil
 }
 
-// welcome returns nil if r may be answered where no key is needed: its Host is allowed, or it carries a key all the same.
+// welcome returns nil if a route that needs no key may answer r: its Host is allowed, or it has a valid key.
 func (s *Server) welcome(r *http.Request) error {
 	if s.allowsHost(r) {
 		return nil
@@ -59,7 +59,7 @@ func (s *Server) welcome(r *http.Request) error {
 	return k.Valid(time.Now())
 }
 
-// hostProblem is the problem of r, which has no key and a Host that isn't allowed.
+// hostProblem returns the problem for r, which has no key and a Host that isn't allowed.
 func hostProblem(r *http.Request) *problem {
 	return &problem{kind: kindHostNotAllowed, detail: fmt.Sprintf(
 		"A request without an API key may not use the Host %q: add the name to PPCH_HOSTS, or send a key.", shorten(hostName(r.Host)))}
