@@ -102,8 +102,8 @@ func TestLog_RequestID(t *testing.T) {
 		says   string
 	}{
 		"the number is kept from us": {s.room("planning"), 503, "module-missing"},
-		"an impossible name":         {s.room("a%2Fb%2Fc"), 400, "not a room"},
-		"a wrong key":                {s.get("/api/rooms/planning/participants", "X-API-Key", "wrong"), 403, "wrong-key"},
+		"an impossible name":         {s.room("a%2Fb%2Fc"), 400, "invalid room name"},
+		"a wrong key":                {s.get("/api/rooms/planning/participants", "X-API-Key", "wrong"), 403, "not an API key"},
 		"a proxy chose the id":       {s.get("/nowhere", "X-Request-ID", "from-nginx-1"), 404, "not-found"},
 	} {
 		id, _ := tt.got.data["request_id"].(string)
