@@ -10,6 +10,7 @@ import (
 // Scope is a set of things that a key may be used for.
 type Scope uint8
 
+// The scopes.
 const (
 	ScopeCount        Scope = 1 << iota // numbers, without a name
 	ScopeParticipants                   // the names of people, and everything else about each of them

@@ -116,11 +116,12 @@ func (j *journal) recordOptions(o Options) {
 // with a forged journal another user could have any file written or removed.
 func (j *journal) openDir(in *folder.Dir, name string) (*folder.Dir, error) {
 	d, err := in.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // that is what it says
-	} else if errors.Is(err, syscall.ENOTDIR) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fmt.Errorf("%s is a link or a file, but must be a directory: move it away", filepath.Join(in.Path(), name))
-	} else if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	info, err := d.Info()
