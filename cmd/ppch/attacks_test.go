@@ -63,6 +63,7 @@ type attacker struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
+	ended bool // a connection that comes later is closed at once
 	doing sync.WaitGroup
 	read  atomic.Int64 // bytes
 }
@@ -83,6 +84,9 @@ func (a *attacker) send(request string) net.Conn {
 	}
 	a.mu.Lock()
 	a.conns = append(a.conns, conn)
+	if a.ended {
+		_ = conn.Close()
+	}
 	a.mu.Unlock()
 	_, _ = io.WriteString(conn, request) // the service may close the connection
 	return conn
@@ -139,6 +143,7 @@ var attacks = []attack{
 // end closes all connections and waits for their readers.
 func (a *attacker) end() {
 	a.mu.Lock()
+	a.ended = true
 	for _, conn := range a.conns {
 		_ = conn.Close()
 	}
