@@ -11,10 +11,10 @@ import (
 )
 
 func TestHealth(t *testing.T) {
-	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Mend: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
-	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "mend MUC_DOMAIN"}
+	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Remedy: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
+	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Remedy: "fix MUC_DOMAIN"}
 	const connecting = "error: PPCH is connecting to Prosody: retry in a moment"
-	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Mend
+	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Remedy
 	domain := func(mode, status any) any {
 		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}
 	}
@@ -61,7 +61,7 @@ func TestHealth(t *testing.T) {
 		{
 			name:       "the main domain is no MUC service",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: noMUC}}},
-			wantStatus: 503, wantProsody: "error: mend MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: mend MUC_DOMAIN")},
+			wantStatus: 503, wantProsody: "error: fix MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: fix MUC_DOMAIN")},
 		},
 		{
 			name:       "the stream ended and comes again in less than a second",
@@ -115,7 +115,7 @@ func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
 	}{
 		{
 			"its rooms are hidden", domainStatus{jid: breakoutDomain, mode: occupancy.ModeExistence},
-			"existence", "error: " + occupancy.ProblemHidden.About(breakoutDomain).Err(nil).Mend,
+			"existence", "error: " + occupancy.ProblemHidden.About(breakoutDomain).Err(nil).Remedy,
 		},
 		{
 			"its rooms are being learnt", domainStatus{jid: breakoutDomain, mode: occupancy.ModeModule, problem: syncing},

@@ -26,13 +26,13 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 	main := domains[0]
 	stream := check{name: "stream", passed: main.Connected}
 	if !main.Connected {
-		stream.detail = main.Problem.Mend
+		stream.detail = main.Problem.Remedy
 	}
 	checks := []check{stream}
 	for _, domain := range domains {
 		c := check{name: domain.JID.String(), passed: domain.Problem == nil, detail: string(domain.Mode)}
 		if !c.passed {
-			c.detail = domain.Problem.Mend
+			c.detail = domain.Problem.Remedy
 		}
 		checks = append(checks, c)
 	}

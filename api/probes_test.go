@@ -18,7 +18,7 @@ func TestLiveDependsOnNothing(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	const connecting = "PPCH is connecting to Prosody: retry in a moment"
-	twoLines := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Mend: "first\r\n[+]second"}
+	twoLines := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Remedy: "first\r\n[+]second"}
 	cases := []struct {
 		name       string
 		link       connection
@@ -47,7 +47,7 @@ func TestReady(t *testing.T) {
 			link:       syncingConnection(),
 			target:     "/readyz",
 			wantStatus: 503,
-			wantBody: "[+]stream ok\n[-]muc.meet.jitsi failed: " + syncing.Mend + "\n" +
+			wantBody: "[+]stream ok\n[-]muc.meet.jitsi failed: " + syncing.Remedy + "\n" +
 				"[-]breakout.meet.jitsi failed: breakout.meet.jitsi is not a MUC service\nreadyz check failed\n",
 			wantRetry: "1",
 		},

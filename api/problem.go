@@ -148,7 +148,7 @@ func unknownProblem(unknown *occupancy.UnknownError, err error) *problem {
 	}
 	return &problem{
 		kind:       kind,
-		detail:     cmp.Or(unknown.Mend, "Prosody can't be asked now."),
+		detail:     cmp.Or(unknown.Remedy, "Prosody can't be asked now."),
 		reason:     unknown.Reason,
 		retryAfter: cmp.Or(unknown.RetryAfter, mendDelay),
 		cause:      err,

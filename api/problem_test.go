@@ -17,7 +17,7 @@ import (
 
 func TestProblems(t *testing.T) {
 	unknown := func(reason occupancy.Reason, after time.Duration) error {
-		return fmt.Errorf("component: ask: %w", &occupancy.UnknownError{Reason: reason, Mend: "mend it", RetryAfter: after, Err: errors.New("secret cause")})
+		return fmt.Errorf("component: ask: %w", &occupancy.UnknownError{Reason: reason, Remedy: "fix it", RetryAfter: after, Err: errors.New("secret cause")})
 	}
 	cases := []struct {
 		name       string
@@ -28,13 +28,13 @@ func TestProblems(t *testing.T) {
 		wantReason any
 		wantRetry  any
 	}{
-		{"Prosody is away for a while", unknown(occupancy.ReasonLost, 1500*time.Millisecond), 503, "prosody-unavailable", "mend it", "lost", 2.0},
-		{"less than a second is not at once", unknown(occupancy.ReasonConnecting, time.Millisecond), 503, "prosody-unavailable", "mend it", "connecting", 1.0},
-		{"whole seconds stay", unknown(occupancy.ReasonTimeout, 3*time.Second), 503, "prosody-unavailable", "mend it", "timeout", 3.0},
-		{"what waiting won't mend is asked for rarely", unknown(occupancy.ReasonNotAuthorized, 0), 503, "prosody-unavailable", "mend it", "not-authorized", 60.0},
-		{"the module has only begun to tell", unknown(occupancy.ReasonSyncing, time.Second), 503, "prosody-unavailable", "mend it", "syncing", 1.0},
-		{"the module is missing", unknown(occupancy.ReasonModuleMissing, 0), 503, "count-unknown", "mend it", "module-missing", 60.0},
-		{"the domain is no MUC service", unknown(occupancy.ReasonNoMUC, 0), 503, "count-unknown", "mend it", "no-muc", 60.0},
+		{"Prosody is away for a while", unknown(occupancy.ReasonLost, 1500*time.Millisecond), 503, "prosody-unavailable", "fix it", "lost", 2.0},
+		{"less than a second is not at once", unknown(occupancy.ReasonConnecting, time.Millisecond), 503, "prosody-unavailable", "fix it", "connecting", 1.0},
+		{"whole seconds stay", unknown(occupancy.ReasonTimeout, 3*time.Second), 503, "prosody-unavailable", "fix it", "timeout", 3.0},
+		{"what waiting won't mend is asked for rarely", unknown(occupancy.ReasonNotAuthorized, 0), 503, "prosody-unavailable", "fix it", "not-authorized", 60.0},
+		{"the module has only begun to tell", unknown(occupancy.ReasonSyncing, time.Second), 503, "prosody-unavailable", "fix it", "syncing", 1.0},
+		{"the module is missing", unknown(occupancy.ReasonModuleMissing, 0), 503, "count-unknown", "fix it", "module-missing", 60.0},
+		{"the domain is no MUC service", unknown(occupancy.ReasonNoMUC, 0), 503, "count-unknown", "fix it", "no-muc", 60.0},
 		{
 			"an unknown that wraps a deadline says its own reason",
 			&occupancy.UnknownError{Reason: occupancy.ReasonTimeout, Err: context.DeadlineExceeded, RetryAfter: time.Second},

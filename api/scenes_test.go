@@ -11,7 +11,7 @@ import (
 )
 
 // refused is what is wrong with a Prosody that isn't there, and how to fix it.
-var refused = occupancy.ProblemRefused.With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Mend
+var refused = occupancy.ProblemRefused.With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Remedy
 
 // healthyConnection is one whose main domain can be counted.
 func healthyConnection() connection {
@@ -22,7 +22,7 @@ func healthyConnection() connection {
 			{jid: mainDomain, mode: occupancy.ModeModule},
 			{jid: breakoutDomain, problem: &occupancy.UnknownError{
 				Reason: occupancy.ReasonNoMUC,
-				Mend:   "breakout.meet.jitsi is not a MUC service",
+				Remedy: "breakout.meet.jitsi is not a MUC service",
 			}},
 		},
 	}
@@ -32,7 +32,7 @@ func healthyConnection() connection {
 func lostConnection() connection {
 	return connection{
 		since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
-		problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2500 * time.Millisecond},
+		problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2500 * time.Millisecond},
 		domains: []domainStatus{{jid: mainDomain}},
 	}
 }
@@ -111,7 +111,7 @@ func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
 }
 
 // away is why nothing is known while Prosody isn't there.
-var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Mend: refused, RetryAfter: 2100 * time.Millisecond}
+var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2100 * time.Millisecond}
 
 // syncing is why nothing is known while the Lua module sends what there is.
 var syncing = occupancy.ProblemSyncing.About(mainDomain).Err(nil)

@@ -101,7 +101,7 @@ func (c *Component) Run(ctx context.Context) error {
 		}
 		c.down(problem, established, wait)
 		if attempts, due := downs.due(problem.Reason, established, wait); due {
-			c.cfg.Log.Warn("stream down", "reason", problem.Reason, "mend", problem.Mend, "err", err, "wait", wait, "attempts", attempts)
+			c.cfg.Log.Warn("stream down", "reason", problem.Reason, "remedy", problem.Remedy, "err", err, "wait", wait, "attempts", attempts)
 		}
 		if !c.pause(ctx, wait, operator) {
 			return nil

@@ -346,7 +346,7 @@ func TestReconnect_OperatorProblemsOnceAMinute(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
 				p := c.Main().Problem
-				if p == nil || p.Reason != tt.want || !strings.Contains(p.Mend, tt.remedy) || p.RetryAfter < time.Second {
+				if p == nil || p.Reason != tt.want || !strings.Contains(p.Remedy, tt.remedy) || p.RetryAfter < time.Second {
 					t.Errorf("problem got %+v want %s with %s", p, tt.want, tt.remedy)
 				}
 				if n := srv.Dials(); (n <= 6) != tt.operator {

@@ -145,7 +145,7 @@ func (c *Component) logChange(before, after occupancy.Domain) {
 		// Loading is no problem; follow logs when its rooms are loaded.
 		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	case after.Problem != nil && (before.Problem == nil || before.Problem.Reason != after.Problem.Reason):
-		c.cfg.Log.Warn("MUC domain unavailable", "domain", after.JID.String(), "reason", after.Problem.Reason, "mend", after.Problem.Mend, "err", after.Problem.Err)
+		c.cfg.Log.Warn("MUC domain unavailable", "domain", after.JID.String(), "reason", after.Problem.Reason, "remedy", after.Problem.Remedy, "err", after.Problem.Err)
 	case after.Problem == nil && (before.Problem != nil || before.Mode != after.Mode):
 		c.cfg.Log.Info("MUC domain seen", "domain", after.JID.String(), "mode", after.Mode)
 	}

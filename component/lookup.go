@@ -96,7 +96,7 @@ func (c *Component) noteMode(d *domain, m occupancy.Mode) {
 	case !d.setMode(m):
 	case m == occupancy.ModeExistence:
 		p := occupancy.ProblemHidden.About(d.jid).Err(nil)
-		c.cfg.Log.Warn("rooms are hidden", "domain", d.jid.String(), "mode", m, "reason", p.Reason, "mend", p.Mend)
+		c.cfg.Log.Warn("rooms are hidden", "domain", d.jid.String(), "mode", m, "reason", p.Reason, "remedy", p.Remedy)
 	default:
 		c.cfg.Log.Info("MUC domain seen", "domain", d.jid.String(), "mode", m)
 	}

@@ -352,8 +352,8 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 				_, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
 				return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonModuleVersion
 			})
-			if !strings.Contains(unknown.Mend, "urn:ppch:occupancy:"+version+", but this PPCH speaks urn:ppch:occupancy:1: "+says) {
-				t.Errorf("got %q want both versions, and %q", unknown.Mend, says)
+			if !strings.Contains(unknown.Remedy, "urn:ppch:occupancy:"+version+", but this PPCH speaks urn:ppch:occupancy:1: "+says) {
+				t.Errorf("got %q want both versions, and %q", unknown.Remedy, says)
 			}
 			if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonModuleVersion {
 				t.Errorf("got the problem %v", problem)

@@ -215,8 +215,8 @@ func TestProsody_NamesConnectionProblems(t *testing.T) {
 				return c.Main().Problem != nil && c.Main().Problem.Reason != occupancy.ReasonConnecting
 			})
 			p := c.Main().Problem
-			if p.Reason != tt.want || !strings.Contains(p.Mend, tt.says) {
-				t.Errorf("got %s (%v): %s want %s with %s", p.Reason, p.Err, p.Mend, tt.want, tt.says)
+			if p.Reason != tt.want || !strings.Contains(p.Remedy, tt.says) {
+				t.Errorf("got %s (%v): %s want %s with %s", p.Reason, p.Err, p.Remedy, tt.want, tt.says)
 			}
 			if _, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != tt.want {
 				t.Errorf("a room got %v want %s", err, tt.want)

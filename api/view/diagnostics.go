@@ -15,7 +15,7 @@ type Diagnostics struct {
 	Since      *string             `json:"since"`
 	LastAnswer *string             `json:"last_answer"`
 	Reason     *occupancy.Reason   `json:"reason"`
-	Mend       *string             `json:"mend"`
+	Remedy     *string             `json:"remedy"`
 	Domains    []DomainDiagnostics `json:"domains"`
 	Services   []Service           `json:"services"`
 	Admins     []AdminDomain       `json:"admin_domains"`
@@ -26,7 +26,7 @@ type DomainDiagnostics struct {
 	Domain  string            `json:"domain"`
 	Mode    *occupancy.Mode   `json:"mode"`
 	Reason  *occupancy.Reason `json:"reason"`
-	Mend    *string           `json:"mend"`
+	Remedy  *string           `json:"remedy"`
 	AsOf    *string           `json:"as_of"`
 	Resyncs uint64            `json:"resyncs"`
 	Module  *Module           `json:"module"`
@@ -68,11 +68,11 @@ func NewDiagnostics(wiring occupancy.Wiring) Diagnostics {
 		Admins:     []AdminDomain{},
 	}
 	if !main.Connected {
-		doc.Reason, doc.Mend = Problem(main.Problem)
+		doc.Reason, doc.Remedy = Problem(main.Problem)
 	}
 	for _, domain := range wiring.Domains {
 		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
-		d.Reason, d.Mend = Problem(domain.CountProblem())
+		d.Reason, d.Remedy = Problem(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}

@@ -62,5 +62,5 @@ func Status(problem *occupancy.UnknownError) string {
 	case problem.Reason == occupancy.ReasonSyncing:
 		return "syncing"
 	}
-	return "error: " + problem.Mend
+	return "error: " + problem.Remedy
 }

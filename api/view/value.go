@@ -31,5 +31,5 @@ func Problem(problem *occupancy.UnknownError) (*occupancy.Reason, *string) {
 	if problem == nil {
 		return nil, nil
 	}
-	return &problem.Reason, &problem.Mend
+	return &problem.Reason, &problem.Remedy
 }

@@ -44,7 +44,7 @@ PPCH_API_KEY, and connects to nothing else.
 It takes less than 15 seconds. The exit status is 0 if nothing is broken, 1 if
 something is, and 2 for an invalid command line.`,
 		Example: `  docker compose exec ppch /ppch doctor
-  ppch doctor --json | jq -r '.checks[] | select(.status == "error") | .mend'
+  ppch doctor --json | jq -r '.checks[] | select(.status == "error") | .remedy'
   ppch doctor --url https://ppch.example.com`,
 		Args: func(cmd *cobra.Command, args []string) error { return asUsageError(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -24,7 +24,7 @@ type diagnosis struct {
 	OK     bool `json:"ok"`
 	Checks []struct {
 		Name, Status, Found string
-		Remedy              *string `json:"mend"`
+		Remedy              *string `json:"remedy"`
 	} `json:"checks"`
 }
 

@@ -137,7 +137,7 @@ func errorText(err error) string {
 	var name *occupancy.NameError
 	switch {
 	case errors.As(err, &unknown):
-		return "unavailable (" + string(unknown.Reason) + "): " + unknown.Mend
+		return "unavailable (" + string(unknown.Reason) + "): " + unknown.Remedy
 	case errors.As(err, &name):
 		return name.Reason
 	case errors.Is(err, occupancy.ErrNotWatched):

@@ -65,11 +65,11 @@ func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
 func domainStatus(d occupancy.Domain) (state, remedy string) {
 	switch {
 	case d.Problem != nil:
-		return string(d.Problem.Reason), d.Problem.Mend
+		return string(d.Problem.Reason), d.Problem.Remedy
 	case d.Mode == occupancy.ModeModule:
 		return "ok", ""
 	}
-	return "without the module", occupancy.ProblemNotListed.About(d.JID).Err(nil).Mend
+	return "without the module", occupancy.ProblemNotListed.About(d.JID).Err(nil).Remedy
 }
 
 // showWiring returns all diagnostics.

@@ -209,7 +209,7 @@ func (p Problem) About(domain jid.JID) Problem { return p.With(Fact{"domain", do
 
 // Err returns p as an error with a cause, which may be nil.
 func (p Problem) Err(cause error) *UnknownError {
-	return &UnknownError{Reason: p.Reason, Mend: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
+	return &UnknownError{Reason: p.Reason, Remedy: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
 }
 
 // ErrNotWatched means that a domain is not one of the watched MUC domains.
@@ -223,8 +223,8 @@ var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
 type UnknownError struct {
 	Reason Reason
 
-	// Mend is what is wrong and how to fix it. It never contains a secret.
-	Mend string
+	// Remedy is what is wrong and how to fix it. It never contains a secret.
+	Remedy string
 
 	// RetryAfter is when a retry may help; zero means not before the problem is fixed.
 	RetryAfter time.Duration

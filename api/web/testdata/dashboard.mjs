@@ -30,7 +30,7 @@ function read(text, size) {
 
 const ago = seconds => new Date(Date.now() - seconds * 1000).toISOString();
 const facts = {type: "main", created_at: null, subject: null, password_protected: false, members_only: false, visitors: 0, lobby_jid: null, breakout_rooms: []};
-const status = (domain, live, more = {}) => ({event: "status", domain, live, status: live ? "ok" : "error: mend it", reason: null, as_of: new Date().toISOString(), ...more});
+const status = (domain, live, more = {}) => ({event: "status", domain, live, status: live ? "ok" : "error: fix it", reason: null, as_of: new Date().toISOString(), ...more});
 const room = (n, people, more = {}) => ({
 	room_jid: `room${n}@muc.x`, room_name: `room${n}`, parent_room_jid: null, participant_count: people.length, counts: {user: people.length}, facts, continues: false,
 	occupants: people.map(id => ({id, name: `Name of ${id}`, kind: "user", role: "participant", joined_at: null, hand_raised: false})), ...more,

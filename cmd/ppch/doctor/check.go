@@ -91,7 +91,7 @@ type view struct {
 	Name   string  `json:"name"`
 	Status Status  `json:"status"`
 	Found  string  `json:"found"`
-	Remedy *string `json:"mend"`
+	Remedy *string `json:"remedy"`
 }
 
 // PrintJSON writes all checks as one object.
