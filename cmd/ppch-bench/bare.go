@@ -20,13 +20,13 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// newBare returns "ppch-bench bare", the limit of what can be read over net/http: a process of its own that does nothing
-// but write answers that it was given on standard input. They stand below /0, /1 and so on, each where it was asked for,
-// so that the requests too are as long as the service's.
+// newBare returns "ppch-bench bare", the limit of reads over net/http: a separate process that only writes the answers
+// that it received on standard input. The answers' paths start with /0, /1 and so on, followed by the original path,
+// so that requests are as long as the service's.
 func newBare() *cobra.Command {
 	return &cobra.Command{
 		Use:    "bare",
-		Short:  "Write the same answers to everybody",
+		Short:  "Write fixed answers",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +44,7 @@ func newBare() *cobra.Command {
 				mux.HandleFunc("/"+strconv.Itoa(i)+path, a.serve)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), listener.Addr())
-			// Those of the service: to keep them is net/http's work, which nobody may leave out whom strangers can ask.
+			// The service's time limits: enforcing them costs net/http time, and a public server can't omit them.
 			server := &http.Server{
 				Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 			}
@@ -55,7 +55,7 @@ func newBare() *cobra.Command {
 }
 
 func (a answer) serve(w http.ResponseWriter, _ *http.Request) {
-	// The map's own slices: to have a header written costs nothing beyond its bytes.
+	// The map's own slices: a header costs nothing but its bytes.
 	maps.Copy(w.Header(), a.Header)
 	w.WriteHeader(a.Status)
 	if a.Status != http.StatusNotModified {
@@ -63,7 +63,7 @@ func (a answer) serve(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// bare starts it with answers, and returns where each is had.
+// bare starts the bare handler with answers and returns the URL of each.
 func (t *trial) bare(answers ...answer) (urls []string) {
 	raw := must(json.Marshal(answers))(t)
 	cmd := exec.Command(must(os.Executable())(t), "bare") // #nosec G204 -- this program itself
@@ -91,7 +91,7 @@ func (t *trial) bare(answers ...answer) (urls []string) {
 
 func headerNames(a answer) []string { return slices.Sorted(maps.Keys(a.Header)) }
 
-// plain is an answer with the headers alone that any handler writes: with the date, which net/http adds, that is three.
+// plain returns the answer with only the headers that any handler writes: three, with the Date that net/http adds.
 func (a answer) plain() answer {
 	a.Header = http.Header{"Content-Type": a.Header["Content-Type"], "Content-Length": {strconv.Itoa(len(a.Body))}}
 	return a

@@ -12,26 +12,26 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-func TestARowTellsMedianRangeRatioAndWhetherItsGoalIsMet(t *testing.T) {
+func TestRow_ShowsMedianRangeRatioAndGoal(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
 		in   row
 		want string
 	}{
 		"a goal that is met": {
-			row{What: "reads", Unit: "per s", PPCH: sample{1000, 1200, 1100}, Beside: "other", Other: sample{100, 100, 100}, Goal: atLeast(10)},
+			row{What: "reads", Unit: "per s", PPCH: sample{1000, 1200, 1100}, Peer: "other", Other: sample{100, 100, 100}, Goal: atLeast(10)},
 			"| reads, per s | 1,100 (1,000 to 1,200) | other: 100 (100 to 100) | 11.0 (10.0 to 12.0) | ≥ 10: met |",
 		},
-		"the ratio is of pairs, so that a slow moment for both is none": {
-			row{What: "reads", PPCH: sample{100, 10, 100}, Beside: "other", Other: sample{50, 5, 50}, Goal: atLeast(2)},
+		"the ratio compares pairs, so a moment that slows both does not count": {
+			row{What: "reads", PPCH: sample{100, 10, 100}, Peer: "other", Other: sample{50, 5, 50}, Goal: atLeast(2)},
 			"| reads | 100 (10.0 to 100) | other: 50.0 (5.00 to 50.0) | 2.00 (2.00 to 2.00) | ≥ 2: met |",
 		},
-		"the median is of the pairs' ratios, not the ratio of medians": {
-			row{What: "reads", PPCH: sample{10, 100, 30}, Beside: "other", Other: sample{1, 20, 10}, Goal: atLeast(5)},
+		"the median of the pairs' ratios, not the ratio of the medians": {
+			row{What: "reads", PPCH: sample{10, 100, 30}, Peer: "other", Other: sample{1, 20, 10}, Goal: atLeast(5)},
 			"| reads | 30.0 (10.0 to 100) | other: 10.0 (1.00 to 20.0) | 5.00 (3.00 to 10.0) | ≥ 5: met; noisy: spread 140 % |",
 		},
-		"a peer, with how far the limit is ahead of it": {
-			row{What: "reads", PPCH: sample{30, 33}, Beside: "peer", Other: sample{10, 11}, Goal: atLeast(1), Limit: sample{3.5, 3.7}},
+		"a peer, with the limit's ratio to it": {
+			row{What: "reads", PPCH: sample{30, 33}, Peer: "peer", Other: sample{10, 11}, Goal: atLeast(1), Limit: sample{3.5, 3.7}},
 			"| reads | 31.5 (30.0 to 33.0) | peer: 10.5 (10.0 to 11.0) | 3.00 (3.00 to 3.00) | ≥ 1: met; the limit is 3.60 (3.50 to 3.70) |",
 		},
 		"a goal that is missed": {
@@ -42,20 +42,20 @@ func TestARowTellsMedianRangeRatioAndWhetherItsGoalIsMet(t *testing.T) {
 			row{What: "start", Unit: "ms", PPCH: sample{100, 90, 120}, Goal: atMost("value", 150)},
 			"| start, ms | 100 (90.0 to 120) |  |  | ≤ 150: met; noisy: spread 30 % |",
 		},
-		"nothing that can be told from nothing": {
-			row{What: "cost", PPCH: sample{-0.01, 0.02, 0.01}, Beside: "other", Other: sample{200, 220, 210}, Goal: noExcess()},
+		"a cost that can't be distinguished from 0": {
+			row{What: "cost", PPCH: sample{-0.01, 0.02, 0.01}, Peer: "other", Other: sample{200, 220, 210}, Goal: noExcess()},
 			"| cost | 0.010 (-0.010 to 0.020) | other: 210 (200 to 220) |  | none measurable: met |",
 		},
 		"a cost": {
 			row{What: "cost", PPCH: sample{0.01, 0.02, 0.01}, Goal: noExcess()},
 			"| cost | 0.010 (0.010 to 0.020) |  |  | none measurable: **missed** |",
 		},
-		"over nothing there is no ratio": {
-			row{What: "cost", PPCH: sample{0, 0}, Beside: "other", Other: sample{0, 0}},
+		"no ratio to 0": {
+			row{What: "cost", PPCH: sample{0, 0}, Peer: "other", Other: sample{0, 0}},
 			"| cost | 0 (0 to 0) | other: 0 (0 to 0) |  |  |",
 		},
-		"a peer that isn't there": {
-			row{What: "reads", Unit: "per s", Beside: "ejabberd"}.missing(fmt.Errorf("%w\n| here", errNoEjabberd)),
+		"a peer that is not installed": {
+			row{What: "reads", Unit: "per s", Peer: "ejabberd"}.missing(fmt.Errorf("%w\n| here", errNoEjabberd)),
 			"| reads, per s | not measured | ejabberd |  | ejabberd is not installed / here |",
 		},
 	} {
@@ -65,7 +65,7 @@ func TestARowTellsMedianRangeRatioAndWhetherItsGoalIsMet(t *testing.T) {
 	}
 }
 
-func TestFiguresHaveThreeDigitsAndCommas(t *testing.T) {
+func TestFigure_HasThreeDigitsAndCommas(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[float64]string{
 		1234567: "1,234,567", 15776.4: "15,776", 999.6: "1,000", 12.345: "12.3", 1.2345: "1.23", 0.01234: "0.012", 0.0001: "0", -1234: "-1,234", 0: "0",
@@ -76,7 +76,7 @@ func TestFiguresHaveThreeDigitsAndCommas(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotInstalledIsNamedInTheTable(t *testing.T) {
+func TestTrial_NamesMissingToolsInTheTable(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	var out bytes.Buffer
 	s := &session{ctx: t.Context(), out: &out, plan: planFor(true), dir: t.TempDir(), versions: map[string]string{}}
@@ -91,7 +91,7 @@ func TestWhatIsNotInstalledIsNamedInTheTable(t *testing.T) {
 	}
 }
 
-func TestAChapterThatFailsIsUndoneAndTheRunGoesOn(t *testing.T) {
+func TestTrial_FailureRunsCleanups(t *testing.T) {
 	t.Parallel()
 	var undone []int
 	s := &session{ctx: t.Context(), out: t.Output()}
@@ -106,12 +106,12 @@ func TestAChapterThatFailsIsUndoneAndTheRunGoesOn(t *testing.T) {
 	}
 }
 
-func TestWhatIsComparedIsMeasuredByTurns(t *testing.T) {
+func TestTrial_ComparisonsAlternate(t *testing.T) {
 	t.Parallel()
 	order := ""
 	s := &session{ctx: t.Context()}
 	err := s.run(func(t *trial) {
-		a, b := t.byTurns(3, func() []float64 { order += "A"; return []float64{1, 2} }, func() []float64 { order += "B"; return []float64{3, 4} })
+		a, b := t.alternate(3, func() []float64 { order += "A"; return []float64{1, 2} }, func() []float64 { order += "B"; return []float64{3, 4} })
 		if len(a) != 2 || len(b[1]) != 3 || b[1][2] != 4 {
 			order += "?"
 		}
@@ -121,10 +121,10 @@ func TestWhatIsComparedIsMeasuredByTurns(t *testing.T) {
 	}
 }
 
-// The shortest chapter is measured as make bench does: it builds the service and starts it beside a real Prosody.
-func TestAStartIsMeasuredOnARealProsody(t *testing.T) {
+// The shortest benchmark runs as in make bench: it builds the service and starts it with a real Prosody.
+func TestCommand_MeasuresStartsWithARealProsody(t *testing.T) {
 	t.Parallel()
-	prosodytest.New(t, prosodytest.Options{}) // skips, or fails, where there is no Prosody
+	prosodytest.New(t, prosodytest.Options{}) // skips or fails without a Prosody
 	var out bytes.Buffer
 	cmd := newCommand()
 	cmd.SetArgs([]string{"--quick", "--only", "start"})
@@ -132,18 +132,18 @@ func TestAStartIsMeasuredOnARealProsody(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{"| from its start until it is ready", "≤ 150", "| its size", "of 1 goals are met"} {
+	for _, want := range []string{"| from its start until it is ready", "≤ 150", "| its size", "of 1 goals met"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got no %s in\n%s", want, out.String())
 		}
 	}
 }
 
-func TestAChapterThatIsNotThereIsNotMeasuredAsNothing(t *testing.T) {
+func TestCommand_RefusesUnknownBenchmarks(t *testing.T) {
 	t.Parallel()
 	cmd := newCommand()
 	cmd.SetArgs([]string{"--quick", "--only", "raeds"})
-	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), `no chapter begins like "raeds": there are reads, joins, `) {
-		t.Errorf("got %v want the chapters that there are", err)
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), `no benchmark matches "raeds"; available: reads, joins, `) {
+		t.Errorf("got %v want a list of the benchmarks", err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// chapters are what can be measured, in this order.
-var chapters = []struct {
+// benchmarks lists all benchmarks in the order in which they run.
+var benchmarks = []struct {
 	name    string
 	measure func(*trial)
 }{
@@ -61,11 +61,11 @@ func newCommand() *cobra.Command {
 				p.cells = cells
 			}
 			var names []string
-			for _, c := range chapters {
+			for _, c := range benchmarks {
 				names = append(names, c.name)
 			}
 			if !slices.ContainsFunc(names, wanted.MatchString) {
-				return fmt.Errorf("--only: no chapter begins like %q: there are %s", only, strings.Join(names, ", "))
+				return fmt.Errorf("--only: no benchmark matches %q; available: %s", only, strings.Join(names, ", "))
 			}
 			r, err := measure(cmd.Context(), cmd.OutOrStdout(), p, wanted)
 			if write && r.Tables != nil {
@@ -74,19 +74,19 @@ func newCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&quick, "quick", false, "two minutes: fewer pairs, less people")
-	cmd.Flags().BoolVar(&write, "write", false, "write "+readmeFile+"'s table and "+resultsFile+", from the project's folder")
-	cmd.Flags().StringVar(&only, "only", "", "only the chapters whose names begin like this, a regular expression")
-	cmd.Flags().StringVar(&cell, "cell", "", "only the cells of the chapter costs whose names match this regular expression, of all there are")
-	cmd.Flags().StringArrayVar(&prosodies, "prosody", []string{""}, "a Prosody's executable that the chapter costs measures, may be repeated; empty is the one that is installed")
+	cmd.Flags().BoolVar(&quick, "quick", false, "two minutes: fewer pairs and people")
+	cmd.Flags().BoolVar(&write, "write", false, "write the table of "+readmeFile+" and "+resultsFile+"; run it in the project's folder")
+	cmd.Flags().StringVar(&only, "only", "", "only benchmarks whose names start with this regular expression")
+	cmd.Flags().StringVar(&cell, "cell", "", "only the cells of the benchmark costs whose names match this regular expression, out of all combinations")
+	cmd.Flags().StringArrayVar(&prosodies, "prosody", []string{""}, "a Prosody executable for the benchmark costs; may be repeated; empty selects the installed one")
 	cmd.MarkFlagsMutuallyExclusive("quick", "write")
 	cmd.MarkFlagsMutuallyExclusive("only", "write")
 	cmd.AddCommand(newBare())
 	return cmd
 }
 
-// measure runs the chapters. One that fails is a row that says why, and an error in the end, and the others are measured all the same.
-// Without results the run was stopped, or could not begin.
+// measure runs the benchmarks whose names match wanted. A failed one becomes a row with the reason and an error at the end; the others still run.
+// The results are empty if the run was stopped or could not start.
 func measure(ctx context.Context, out io.Writer, p plan, wanted *regexp.Regexp) (results, error) {
 	dir, err := os.MkdirTemp("", "ppch-bench-")
 	if err != nil {
@@ -99,7 +99,7 @@ func measure(ctx context.Context, out io.Writer, p plan, wanted *regexp.Regexp) 
 		return results{}, err
 	}
 	var failed []string
-	for _, c := range chapters {
+	for _, c := range benchmarks {
 		if !wanted.MatchString(c.name) {
 			continue
 		}
@@ -115,16 +115,16 @@ func measure(ctx context.Context, out io.Writer, p plan, wanted *regexp.Regexp) 
 		Date: began.Format(time.DateOnly), Cores: runtime.NumCPU(), Processor: processor(), Versions: s.measured(), Tables: s.tables,
 	}
 	missed, all := r.missed()
-	fmt.Fprintf(out, "\n%d of %d goals are met. Measured in %s.\n", all-missed, all, time.Since(began).Round(time.Second))
+	fmt.Fprintf(out, "\n%d of %d goals met. Measured in %s.\n", all-missed, all, time.Since(began).Round(time.Second))
 	if len(failed) > 0 {
 		return r, fmt.Errorf("not measured: %s", strings.Join(failed, ", "))
 	}
 	return r, nil
 }
 
-// build builds the service as the image has it (Dockerfile).
+// build builds the service with the flags of the Dockerfile.
 func (s *session) build() error {
-	cmd := exec.CommandContext(s.ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", s.program, "ppch/cmd/ppch") // #nosec G204 -- the path is one of ours
+	cmd := exec.CommandContext(s.ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", s.program, "ppch/cmd/ppch") // #nosec G204 -- the path is ours
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
@@ -132,7 +132,7 @@ func (s *session) build() error {
 	return nil
 }
 
-// processor is what the machine calls its processor.
+// processor returns the name of the machine's processor.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

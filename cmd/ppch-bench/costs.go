@@ -18,17 +18,17 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// cell is one thing that the chapter measures.
+// cell is one combination of conditions.
 type cell struct {
 	prosody     int // index of the executable
 	traffic     string
-	rate        int // operations a second; 0 is as many as Prosody takes
-	standing    int // rooms of ten people each, in which nothing happens
+	rate        int // operations per second; 0 is as many as Prosody accepts
+	standing    int // idle rooms of ten people each
 	cache       int // muc_room_cache_size
 	subscribers int
 }
 
-// What a cell may vary. The first of each list is what the others are compared with.
+// Values of each condition. The first is the default.
 var (
 	costTraffic     = []string{"rooms", "standing", "presence", "renames"}
 	costRates       = []int{200, 50, 20, 0}
@@ -45,7 +45,7 @@ func (c cell) name(versions []string) string {
 	return fmt.Sprintf("Prosody %s, %s, %s, %d standing rooms, cache %d, %d subscribers", versions[c.prosody], c.traffic, rate, c.standing, c.cache, c.subscribers)
 }
 
-// goal is what the project wants of the ratio.
+// goal returns the target for the ratio.
 func (c cell) goal() *goal {
 	switch {
 	case c.subscribers == 0:
@@ -59,8 +59,7 @@ func (c cell) goal() *goal {
 	}
 }
 
-// chosen says whether the cell is measured without being asked for: those that differ in one thing from rooms that come and go 200 times a
-// second, within the cache, beside some standing rooms, with one subscriber.
+// chosen reports whether a run without --cell measures the cell: it differs from the defaults in at most one condition.
 func (c cell) chosen() bool {
 	differs := 0
 	for _, other := range []bool{
@@ -73,11 +72,11 @@ func (c cell) chosen() bool {
 	return differs <= 1
 }
 
-// costs is what the module takes of Prosody's processor time, at the rates of every day and at the most that Prosody does, with and without
+// costs measures the module's share of Prosody's processor time, at everyday rates and at saturation, with and without
 // subscribers, in rooms that stay or come and go, within the room cache and beyond.
 //
-// One Prosody has two room domains, the module is on one of them, and the same happens on both by turns, A B B A.
-// Garbage is collected after each turn, and what that takes more than collecting nothing is part of the turn.
+// One Prosody has two MUC domains, of which one has the module, and the same traffic alternates between them, A B B A.
+// Each turn ends with a garbage collection, and includes its time beyond that of a collection without garbage.
 // Half-way the module moves to the other domain.
 func costs(t *trial) {
 	t.title("Cost of the module: Prosody's processor time per operation")
@@ -134,7 +133,7 @@ func (t *trial) cost(c cell, name string) {
 		}
 	}()
 	w := newCostWorld(inner, c)
-	sides := []int{-1, c.subscribers} // without the module, and with so many subscribers
+	sides := []int{-1, c.subscribers} // -1 is without the module, others are numbers of subscribers
 	if c.subscribers == 2 {
 		sides = []int{-1, 1, 2}
 	}
@@ -150,7 +149,7 @@ func (t *trial) cost(c cell, name string) {
 			without := w.memory()
 			w.place(w.domains[half])
 			for _, s := range w.sides {
-				w.turn(s, min(operations, 300), 0) // the first is never like the others
+				w.turn(s, min(operations, 300), 0) // the first turn is slower
 			}
 			w.subscribe(c.subscribers)
 			memory[0], memory[1] = append(memory[0], w.memory()), append(memory[1], without)
@@ -173,20 +172,20 @@ func (t *trial) cost(c cell, name string) {
 		}
 	}
 	last := len(sides) - 1
-	t.row(row{What: name, Unit: "ms", PPCH: spent[last], Beside: "without", Other: spent[0], Goal: c.goal()})
+	t.row(row{What: name, Unit: "ms", PPCH: spent[last], Peer: "without", Other: spent[0], Goal: c.goal()})
 	if c.subscribers == 2 {
 		t.row(row{
-			What: name + ": the second", Unit: "ms", PPCH: differences(spent[2], spent[1]), Beside: "the first", Other: differences(spent[1], spent[0]),
+			What: name + ": the second", Unit: "ms", PPCH: differences(spent[2], spent[1]), Peer: "the first", Other: differences(spent[1], spent[0]),
 			Goal: atMost("ratio", 0.5),
 		})
 	}
 	if c.rate == 0 && c.subscribers > 0 {
-		// One guest who does all it can takes what Prosody's one thread has.
+		// At saturation one guest keeps Prosody's single thread busy.
 		perSecond := func(s sample) sample { return each(s, func(ms float64) float64 { return 1000 / ms }) }
-		t.row(row{What: name + ": operations", Unit: "per s", PPCH: perSecond(spent[last]), Beside: "without", Other: perSecond(spent[0]), Goal: atLeast(0.9)})
+		t.row(row{What: name + ": operations", Unit: "per s", PPCH: perSecond(spent[last]), Peer: "without", Other: perSecond(spent[0]), Goal: atLeast(0.9)})
 	}
 	if c.traffic == costTraffic[0] && c.rate == costRates[0] {
-		t.row(row{What: name + ": Lua's memory", Unit: "KiB", PPCH: memory[0], Beside: "without", Other: memory[1], Goal: atMost("ratio", 1.1)})
+		t.row(row{What: name + ": Lua's memory", Unit: "KiB", PPCH: memory[0], Peer: "without", Other: memory[1], Goal: atMost("ratio", 1.1)})
 	}
 }
 
@@ -198,7 +197,7 @@ func each(s sample, of func(float64) float64) sample {
 	return all
 }
 
-// costWorld is a Prosody with two room domains on which the same happens.
+// costWorld is a Prosody with two MUC domains that receive the same traffic.
 type costWorld struct {
 	*trial
 	srv           *prosodytest.Server
@@ -210,14 +209,14 @@ type costWorld struct {
 	subscribers   []func()
 }
 
-// costSide is the people of one domain, who do the same as those of the other.
+// costSide is the traffic of one domain.
 type costSide struct {
 	domain  string
 	traffic string
 	random  *rand.Rand
 	rooms   int
-	least   int // people at any time
-	came    int
+	least   int // minimum number of people
+	came    int // joins so far
 	here    []costMember
 }
 
@@ -259,7 +258,7 @@ func newCostWorld(t *trial, c cell) *costWorld {
 	return w
 }
 
-// confirm waits until Prosody has handled all that was sent.
+// confirm waits until Prosody has handled all stanzas sent so far.
 func (w *costWorld) confirm(domain string) {
 	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
 	defer cancel()
@@ -280,7 +279,7 @@ func (w *costWorld) remove() {
 	must(w.srv.Shell(w.ctx, fmt.Sprintf(`module:unload(%q, %q)`, prosody.ModuleName, w.with)))(w.trial)
 }
 
-// subscribe sees to it that there are so many subscribers.
+// subscribe starts or stops subscribers until there are n.
 func (w *costWorld) subscribe(n int) {
 	for len(w.subscribers) > n {
 		w.subscribers[len(w.subscribers)-1]()
@@ -291,7 +290,7 @@ func (w *costWorld) subscribe(n int) {
 	}
 }
 
-// subscriber follows the module, in this process.
+// subscriber follows the module in this process until stop is called.
 func (w *costWorld) subscriber(domain string) (stop func()) {
 	muc := jid.MustParse(w.with)
 	directory := occupancy.NewDirectory(muc)
@@ -309,11 +308,11 @@ func (w *costWorld) subscriber(domain string) (stop func()) {
 	return func() {
 		cancel()
 		_ = running.Wait()
-		w.sleep(50 * time.Millisecond) // for Prosody to see it
+		w.sleep(50 * time.Millisecond) // until Prosody has noticed
 	}
 }
 
-// turn lets so much happen, and returns what it took Prosody until it was idle again, with the garbage.
+// turn sends operations and returns Prosody's processor time until it is idle again, garbage collection included.
 func (w *costWorld) turn(s *costSide, operations int, rate float64) time.Duration {
 	w.collected(w.srv)
 	before := w.cpu(w.srv.PID())
@@ -333,7 +332,7 @@ func (w *costWorld) turn(s *costSide, operations int, rate float64) time.Duratio
 	return worked - before + collected - worked - nothing
 }
 
-// memory is how many KiB Lua uses when all garbage is collected.
+// memory returns the KiB that Lua uses after a garbage collection.
 func (w *costWorld) memory() float64 {
 	out := must(w.srv.Shell(w.ctx, `> (function () collectgarbage(); collectgarbage(); return ("%.0f"):format(collectgarbage("count")) end)()`))(w.trial)
 	var kib float64
@@ -341,7 +340,7 @@ func (w *costWorld) memory() float64 {
 	return kib
 }
 
-// next is the stanza of the next operation.
+// next returns the stanza of the next operation.
 func (s *costSide) next() string {
 	i := s.random.IntN(len(s.here))
 	m := &s.here[i]

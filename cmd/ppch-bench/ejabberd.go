@@ -20,12 +20,12 @@ import (
 //go:embed ejabberd.yml
 var ejabberdConfig string
 
-// errNoEjabberd is told in the table.
+// errNoEjabberd appears in the table.
 var errNoEjabberd = errors.New("ejabberd is not installed")
 
-// ejabberd starts Debian's ejabberd and lets people into its rooms, room1 and so on. It returns the address of its API.
+// ejabberd starts Debian's ejabberd, fills its rooms (room1 and so on), and returns the URL of its API.
 //
-// Without a node's name Erlang listens for no other node, and starts none of its daemons.
+// Without a node name Erlang doesn't listen for other nodes and starts no daemons.
 func (t *trial) ejabberd(rooms, each int) (api string, err error) {
 	// Debian has ejabberd in a folder with its version, /usr/lib/TRIPLET/ejabberd-23.01-1/ebin.
 	libraries, err := filepath.Glob("/usr/lib/*/ejabberd-*/ebin/ejabberd.app")
@@ -55,7 +55,7 @@ func (t *trial) ejabberd(rooms, each int) (api string, err error) {
 	t.check(listens(t.ctx, "127.0.0.1:"+components, gone))
 	t.check(listens(t.ctx, "127.0.0.1:"+http, gone))
 
-	// Whoever comes first opens the room.
+	// The first to join opens the room.
 	srv := must(prosodytest.Attach("", "127.0.0.1:"+components, prosodytest.Options{Secret: secret}))(t)
 	crowd := must(srv.Crowd(t.ctx))(t)
 	t.cleanup(func() { _ = crowd.Close() })
@@ -67,7 +67,7 @@ func (t *trial) ejabberd(rooms, each int) (api string, err error) {
 	return "http://127.0.0.1:" + http + "/api", nil
 }
 
-// listens waits until somebody listens at an address.
+// listens waits until a server accepts connections at an address.
 func listens(ctx context.Context, addr string, gone <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -78,7 +78,7 @@ func listens(ctx context.Context, addr string, gone <-chan struct{}) error {
 		}
 		select {
 		case <-gone:
-			return fmt.Errorf("what should listen at %s has ended", addr)
+			return fmt.Errorf("the server for %s has ended", addr)
 		case <-ctx.Done():
 			return fmt.Errorf("nothing listens at %s: %w", addr, err)
 		case <-time.After(50 * time.Millisecond):

@@ -23,9 +23,9 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// freshness is how long it takes from somebody's coming until PPCH knows, so that an answer tells of it, and until a client of its
-// event stream is told, both against until another occupant of the room sees it, of the same joins.
-// Pauses of Prosody's make the 99th percentile, with PPCH and without: of tens of ms, by all signs to collect garbage.
+// freshness measures the time from a join until PPCH's answers show it, and until a client of the event stream receives it.
+// Both are compared with the time until another occupant of the room sees the same join.
+// Pauses of Prosody dominate the 99th percentile, with PPCH and without: tens of ms, probably for garbage collection.
 func freshness(t *trial) {
 	t.title("Latency of a join, for PPCH and for another occupant of the room")
 	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
@@ -43,12 +43,12 @@ func freshness(t *trial) {
 		watching.Go(func() { seen.watch(watcher) })
 	}
 	for _, way := range []struct {
-		what string
-		tell func(*trial, *prosodytest.Server) (told *sightings, stop func())
+		what  string
+		start func(*trial, *prosodytest.Server) (known *sightings, stop func())
 	}{{"from a join until an answer shows it", byDirectory}, {"from a join until an event stream shows it", byStream}} {
-		told, stop := way.tell(t, srv)
+		known, stop := way.start(t, srv)
 		for _, rate := range t.plan.rates {
-			t.fresh(fmt.Sprintf("%s, %v joins a second", way.what, rate), asked, seen, told, func() error {
+			t.fresh(fmt.Sprintf("%s, %v joins a second", way.what, rate), asked, seen, known, func() error {
 				return c.Run(t.ctx, float64(rate), t.plan.joins)
 			})
 		}
@@ -56,17 +56,17 @@ func freshness(t *trial) {
 	}
 }
 
-// fresh lets people come again and again, and compares when it was told with when it was seen.
-func (t *trial) fresh(what string, asked, seen, told *sightings, come func() error) {
+// fresh lets people join repeatedly, and compares when PPCH and the occupant received each join.
+func (t *trial) fresh(what string, asked, seen, known *sightings, come func() error) {
 	var figures [5]sample
 	for range t.plan.pairs {
 		asked.forget()
 		t.check(come())
-		t.sleep(500 * time.Millisecond) // for the last to be told
-		came, occupant, client := asked.all(), seen.all(), told.all()
+		t.sleep(500 * time.Millisecond) // until the last join has arrived
+		came, occupant, client := asked.all(), seen.all(), known.all()
 		sees, knows := waits(came, came, occupant), waits(came, came, client)
 		if len(sees) < len(came) || len(knows) < len(came) {
-			t.check(fmt.Errorf("of %d who came an occupant saw %d, and PPCH told %d", len(came), len(sees), len(knows)))
+			t.check(fmt.Errorf("of %d joins, an occupant saw %d and PPCH showed %d", len(came), len(sees), len(knows)))
 		}
 		for i, v := range []float64{
 			percentile(knows, 50), percentile(sees, 50), percentile(knows, 99), percentile(sees, 99), percentile(waits(came, occupant, client), 50),
@@ -74,13 +74,13 @@ func (t *trial) fresh(what string, asked, seen, told *sightings, come func() err
 			figures[i] = append(figures[i], v)
 		}
 	}
-	t.row(row{What: what + ", median", Unit: "ms", PPCH: figures[0], Beside: "occupant", Other: figures[1], Goal: atMost("ratio", 3)})
-	t.row(row{What: what + ", p99", Unit: "ms", PPCH: figures[2], Beside: "occupant", Other: figures[3], Goal: atMost("ratio", 1.1)})
+	t.row(row{What: what + ", median", Unit: "ms", PPCH: figures[0], Peer: "occupant", Other: figures[1], Goal: atMost("ratio", 3)})
+	t.row(row{What: what + ", p99", Unit: "ms", PPCH: figures[2], Peer: "occupant", Other: figures[3], Goal: atMost("ratio", 1.1)})
 	t.row(row{What: "how much later than the occupant, median", Unit: "ms", PPCH: figures[4]})
 }
 
-// byDirectory notes when the directory knows, of which all answers are made: in this process, as nothing but its own events tells that.
-func byDirectory(t *trial, srv *prosodytest.Server) (told *sightings, stop func()) {
+// byDirectory notes when a join reaches the directory, from which all answers are made. It runs in this process because only the directory's events show the moment.
+func byDirectory(t *trial, srv *prosodytest.Server) (known *sightings, stop func()) {
 	muc := jid.MustParse(srv.Domains.MUC)
 	directory := occupancy.NewDirectory(muc)
 	c := must(component.New(component.Config{
@@ -91,12 +91,12 @@ func byDirectory(t *trial, srv *prosodytest.Server) (told *sightings, stop func(
 	ctx, cancel := context.WithCancel(t.ctx)
 	var running errgroup.Group
 	running.Go(func() error { return c.Run(ctx) })
-	told = newSightings()
+	known = newSightings()
 	running.Go(func() error {
 		for e := range events.Events() {
 			at := time.Now()
 			if e.Kind == occupancy.EventJoined {
-				told.note(e.Occupant.ID, at)
+				known.note(e.Occupant.ID, at)
 			}
 		}
 		return nil
@@ -104,34 +104,34 @@ func byDirectory(t *trial, srv *prosodytest.Server) (told *sightings, stop func(
 	stop = sync.OnceFunc(func() {
 		cancel()
 		events.Close()
-		_ = running.Wait() // whoever is stopped has no errors to tell
+		_ = running.Wait() // it was stopped on purpose
 	})
 	t.cleanup(stop)
 	for _, err := directory.Totals(muc); err != nil; _, err = directory.Totals(muc) {
 		t.sleep(10 * time.Millisecond)
 	}
-	return told, stop
+	return known, stop
 }
 
-// byStream notes when a client of the service's event stream has been told.
-func byStream(t *trial, srv *prosodytest.Server) (told *sightings, stop func()) {
+// byStream notes when a client of the service's event stream receives a join.
+func byStream(t *trial, srv *prosodytest.Server) (known *sightings, stop func()) {
 	s := t.service(srv)
 	t.ready(s)
 	ctx, cancel := context.WithCancel(t.ctx)
-	told = newSightings()
+	known = newSightings()
 	events := must(subscribe(ctx, s.url))(t)
 	var following sync.WaitGroup
-	following.Go(func() { told.follow(events) })
+	following.Go(func() { known.follow(events) })
 	stop = sync.OnceFunc(func() {
 		cancel()
 		following.Wait()
 		s.stop()
 	})
 	t.cleanup(stop)
-	return told, stop
+	return known, stop
 }
 
-// subscribe opens an event stream of all rooms, which ends with ctx. The caller must close it.
+// subscribe opens the event stream of all rooms, which ends with ctx. The caller must close it.
 func subscribe(ctx context.Context, url string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/events", nil)
 	if err != nil {
@@ -148,7 +148,7 @@ func subscribe(ctx context.Context, url string) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
-// sightings is when something about somebody happened, by nick.
+// sightings holds a time for each nick. It is safe for concurrent use.
 type sightings struct {
 	// mu protects at.
 	mu sync.Mutex
@@ -175,7 +175,7 @@ func (s *sightings) all() map[string]time.Time {
 	return maps.Clone(s.at)
 }
 
-// watch notes who comes to the room of an occupant, until that logs out.
+// watch notes each join that an occupant sees, until the occupant logs out.
 func (s *sightings) watch(o *prosodytest.Occupant) {
 	for {
 		st, err := o.Expect(context.Background(), func(prosodytest.Stanza) bool { return true })
@@ -189,7 +189,7 @@ func (s *sightings) watch(o *prosodytest.Occupant) {
 	}
 }
 
-// follow notes who comes to any room, until the stream ends.
+// follow notes each join in an event stream, until the stream ends.
 func (s *sightings) follow(stream io.ReadCloser) {
 	defer stream.Close()
 	lines := bufio.NewReaderSize(stream, 1<<20)
@@ -211,8 +211,7 @@ func (s *sightings) follow(stream io.ReadCloser) {
 	}
 }
 
-// waits returns for each of who how long it took from the one sighting to the other, in order of length; below 0 if that was before.
-// Whoever was not sighted is left out.
+// waits returns the sorted times from one sighting to the other, for each nick in who that has the other; negative if the other came first.
 func waits(who, one, other map[string]time.Time) (all []time.Duration) {
 	for nick := range who {
 		if !other[nick].IsZero() {
@@ -223,5 +222,5 @@ func waits(who, one, other map[string]time.Time) (all []time.Duration) {
 	return all
 }
 
-// percentile returns one of waits in order of length, in ms.
+// percentile returns percentile p of sorted waits, in ms.
 func percentile(waits []time.Duration, p int) float64 { return milliseconds(waits[len(waits)*p/100]) }

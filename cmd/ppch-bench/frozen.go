@@ -14,17 +14,17 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// frozen is what a service that stands still costs Prosody: it freezes the service while 200 people a second come to a hundred rooms of five,
-// and 200 go; fewer where the machine is too slow. A second Prosody has as many come and go at the same time, and nobody who has subscribed.
-// It tells what memory both take at most meanwhile, and how long after it went on the service is right again.
+// frozen measures what a frozen service costs Prosody: it stops the service while 200 people per second join a hundred rooms of five
+// and 200 leave, or fewer on a slow machine. A second Prosody has the same traffic and no subscriber.
+// It reports the peak memory of both, and how long the service takes to be current after it resumes.
 func frozen(t *trial) {
 	t.title(fmt.Sprintf("A service frozen for %s, with 200 joins and 200 leaves per second", t.plan.frozen))
 	watched, unwatched := t.busy(), t.busy()
 	s := t.service(watched.srv)
 	t.ready(s)
 	stop := t.begin(watched, unwatched)
-	t.sleep(t.plan.frozen) // until garbage is collected at the pace of the load
-	var most, other, again sample
+	t.sleep(t.plan.frozen) // until garbage collection keeps pace with the load
+	var peak, other, again sample
 	for n := range t.plan.pairs {
 		t.check(s.signal(syscall.SIGSTOP))
 		t.resetPeak(watched.srv)
@@ -32,21 +32,21 @@ func frozen(t *trial) {
 		t.sleep(t.plan.frozen)
 		_, with := t.memory(watched.srv.PID())
 		_, without := t.memory(unwatched.srv.PID())
-		most, other = append(most, with/1024), append(other, without/1024)
+		peak, other = append(peak, with/1024), append(other, without/1024)
 
 		must(watched.Crowd().Join(t.ctx, 1, watched.quiet))(t)
 		began := time.Now()
 		t.check(s.signal(syscall.SIGCONT))
 		t.awaitPeople(s, "quiet", n+1)
 		again = append(again, time.Since(began).Seconds())
-		t.sleep(t.plan.turn) // for what was kept back to be forgotten
+		t.sleep(t.plan.turn) // until the module's buffer is empty
 	}
 	stop()
-	t.row(row{What: "Prosody's peak memory meanwhile", Unit: "MiB", PPCH: most, Beside: "unwatched", Other: other})
+	t.row(row{What: "Prosody's peak memory meanwhile", Unit: "MiB", PPCH: peak, Peer: "unwatched", Other: other})
 	t.row(row{What: "until all data is current again", Unit: "s", PPCH: again})
 }
 
-// busyServer is a Prosody whose rooms are never at rest, but for a quiet one.
+// busyServer is a Prosody with busy rooms and a quiet one.
 type busyServer struct {
 	*prosodytest.Churn
 	srv   *prosodytest.Server
@@ -62,7 +62,7 @@ func (t *trial) busy() *busyServer {
 	return s
 }
 
-// begin lets people come and go on servers until stop is called.
+// begin lets people join and leave on servers until stop is called.
 func (t *trial) begin(servers ...*busyServer) (stop func()) {
 	ctx, cancel := context.WithCancel(t.ctx)
 	var busy errgroup.Group
@@ -79,12 +79,12 @@ func (t *trial) begin(servers ...*busyServer) (stop func()) {
 	}
 }
 
-// resetPeak lets the peak be counted from now on (proc(5), clear_refs).
+// resetPeak restarts the peak of resident memory from its present value (proc(5), clear_refs).
 func (t *trial) resetPeak(srv *prosodytest.Server) {
 	t.check(os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", srv.PID()), []byte("5"), 0))
 }
 
-// awaitPeople waits until the service says that there are so many people in the room, of its own knowledge.
+// awaitPeople waits until the service reports this number of people in the room as exact.
 func (t *trial) awaitPeople(s *service, room string, people int) {
 	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
 	defer cancel()
@@ -95,7 +95,7 @@ func (t *trial) awaitPeople(s *service, room string, people int) {
 			return
 		}
 		if ctx.Err() != nil {
-			t.check(fmt.Errorf("the service never told of %d in %s: %w\n%s", people, room, ctx.Err(), a.Body))
+			t.check(fmt.Errorf("the service did not report %d people in %s: %w\n%s", people, room, ctx.Err(), a.Body))
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -10,25 +10,23 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// jitsiPresence is what a browser in a meeting says of itself in every presence, beside
-// its display name and whether it is muted.
+// jitsiPresence is the part of a browser's presence that never changes: without display name and mute state.
 const jitsiPresence = "<stats-id>Keshaun-Qx1</stats-id><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='TrTk8qBlKMhjBJPxDsSFF8gJFzM='/>" +
 	"<avatar-url>https://example.com/avatars/9b8c1f.png</avatar-url><avatar-id>3a4fb2d8</avatar-id><jitsi_participant_codecList>av1,vp9,vp8,h264</jitsi_participant_codecList>" +
 	"<jitsi_participant_region>eu-central-1</jitsi_participant_region><jitsi_participant_e2ee.idKey>x</jitsi_participant_e2ee.idKey>"
 
-// sourceInfo is Jitsi's word of who is muted.
+// sourceInfo returns Jitsi's element for the mute state.
 func sourceInfo(nick string, muted bool) string {
 	return fmt.Sprintf(`<SourceInfo>{"%s-a0":{"muted":%t},"%s-v0":{"muted":true}}</SourceInfo>`, nick, muted, nick)
 }
 
-// joins is what the module and the service add to Prosody's work: how many join in a second, at most, with and without,
-// and the processor time for joins, for presence that changes what is told, and for presence that doesn't.
+// joins measures what module and service add to Prosody's work: the maximum joins per second with and without them,
+// and the processor time for joins, for presence that the module sends on, and for presence that it doesn't.
 //
-// One Prosody has two room domains, the module is on one of them, and the same crowd does the same on both by turns,
-// in the order A B B A, as no machine ever holds still. Garbage is collected when a crowd has done its work, and counts as
-// part of it: by itself Lua collects about once in a thousand joins, a quarter of a second's work, and chance would say
-// in whose. Half-way the module, and with it the service, moves to the other
-// domain: two of a kind are never quite alike, whichever they are.
+// One Prosody has two MUC domains, of which one has the module, and the same crowd does the same on both alternately, A B B A.
+// Each turn ends with a garbage collection, which counts as part of it: by itself Lua collects about once in a thousand joins
+// for a quarter of a second, and chance would decide in whose turn. Half-way the module and the service move to the other
+// domain, because no two domains are exactly equal.
 func joins(t *trial) {
 	const each = 10
 	rooms := t.plan.joined / each
@@ -64,9 +62,9 @@ func joins(t *trial) {
 		update("<jitsi_participant_connectionStatus>x</jitsi_participant_connectionStatus>"),
 	}
 
-	var spent [3][2]sample // of each work, without and with
+	var spent [3][2]sample // by work; index 0 is without, 1 with
 	var rate [2]sample
-	blocks := t.plan.pairs + t.plan.pairs%2 // as many in both halves
+	blocks := t.plan.pairs + t.plan.pairs%2 // both halves are equal
 	for block := range blocks {
 		half := 2 * block / blocks
 		unwatch := t.watch(srv, domains[half])
@@ -81,9 +79,9 @@ func joins(t *trial) {
 					before, began := t.collected(srv), time.Now()
 					members[with] = do(domain, members[with])
 					worked := time.Since(began)
-					// When these are confirmed, all before them were seen.
+					// Once Prosody confirms these, it has handled all before them.
 					t.check(crowd.Leave(t.ctx, must(crowd.Join(t.ctx, 1, opened[domain][0]))(t)...))
-					t.sleep(100 * time.Millisecond) // and told
+					t.sleep(100 * time.Millisecond) // until the module has sent its batch
 					began = time.Now()
 					cpu[w][with] += milliseconds(t.collected(srv)-before) / float64(t.plan.turns*rooms*each)
 					if w == 0 {
@@ -101,13 +99,13 @@ func joins(t *trial) {
 			}
 		}
 	}
-	t.row(row{What: "joins that Prosody sustains", Unit: "per s", PPCH: rate[1], Beside: "without", Other: rate[0], Goal: atLeast(0.97)})
+	t.row(row{What: "joins that Prosody sustains", Unit: "per s", PPCH: rate[1], Peer: "without", Other: rate[0], Goal: atLeast(0.97)})
 	for w, what := range []string{"a join", "a change of presence that is sent", "a change of presence that is not sent"} {
-		t.row(row{What: "Prosody's processor time for " + what, Unit: "ms", PPCH: spent[w][1], Beside: "without", Other: spent[w][0]})
+		t.row(row{What: "Prosody's processor time for " + what, Unit: "ms", PPCH: spent[w][1], Peer: "without", Other: spent[w][0]})
 	}
 }
 
-// watch has the service watch a room domain, until stop is called.
+// watch loads the module on a MUC domain and starts the service for it, until stop is called.
 func (t *trial) watch(srv *prosodytest.Server, domain string) (stop func()) {
 	must(srv.Shell(t.ctx, fmt.Sprintf(`module:load(%q, %q)`, prosody.ModuleName, domain)))(t)
 	s := t.service(srv, domain)
@@ -118,7 +116,7 @@ func (t *trial) watch(srv *prosodytest.Server, domain string) (stop func()) {
 	}
 }
 
-// collected is the processor time that Prosody has taken when all its garbage is collected, so that whoever left it pays for it.
+// collected collects Prosody's garbage and returns its processor time, so that each turn pays for its own garbage.
 func (t *trial) collected(srv *prosodytest.Server) time.Duration {
 	must(srv.Shell(t.ctx, "> collectgarbage()"))(t)
 	return t.cpu(srv.PID())

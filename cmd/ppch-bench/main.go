@@ -1,12 +1,12 @@
-// Command ppch-bench measures PPCH on this machine, beside what else can be asked who is in a room, and says which of its goals are met.
+// Command ppch-bench compares PPCH with its peers on this machine and reports which goals it meets.
 //
 //	make bench          # half an hour; writes the table in README.md
 //	make bench-quick    # two minutes, fewer pairs, writes nothing
 //
-// It starts real Prosodys with rooms full of people, the service as it is shipped, and its peers, and stops them again.
-// What is compared is measured by turns, A B A B, in one run: other work on the machine then meets both alike,
-// so that their ratio holds where the figures themselves don't. HTTP is loaded by wrk.
-// A peer or a tool that isn't installed is named as missing in the table. All listens on 127.0.0.1 alone.
+// It starts real Prosodys with full rooms, the service as released, and its peers, and stops them again.
+// Both sides of a comparison alternate, A B A B, in one run: other work on the machine then affects both,
+// so the ratio holds where the figures themselves don't. wrk sends the HTTP requests.
+// The table names a peer or tool that isn't installed. Every server listens on 127.0.0.1 only.
 package main
 
 import (

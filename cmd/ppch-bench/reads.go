@@ -13,22 +13,22 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The rooms that are read about, in every server alike.
+// Size of the rooms to read, equal on every server.
 const (
 	readRooms  = 100
 	readPeople = 20
 )
 
-// kind is something that can be read.
+// kind is a type of read.
 type kind struct {
 	name  string
 	ours  target
-	bare  target   // the limit: the same answer, written by a handler that does nothing else
-	plain target   // of the first kind, the same body with few headers
-	peers []target // who else can be asked for it
+	bare  target   // the limit: the same answer from a handler that does nothing else
+	plain target   // for the first kind: the same body with few headers
+	peers []target // other servers with the same information
 }
 
-// site is all who can be asked about the same rooms.
+// site is all servers, with the same rooms.
 type site struct {
 	prosody *prosodytest.Server // with the module
 	disco   *prosodytest.Server // without
@@ -38,7 +38,7 @@ type site struct {
 	list    *kind
 }
 
-// site starts all of them.
+// site starts all servers.
 func (t *trial) site() (s site) {
 	s.prosody = t.fullProsody(readRooms, readPeople, prosodytest.Options{
 		Module: true, HideRooms: true, HostModules: map[string][]string{"meet.jitsi": {"prosodytest_room_size"}},
@@ -46,7 +46,7 @@ func (t *trial) site() (s site) {
 	ours := t.service(s.prosody)
 	t.ready(ours)
 
-	// Without the module there are numbers alone, which have to be asked of Prosody.
+	// Without the module PPCH asks Prosody for each room, and knows only numbers.
 	s.disco = t.fullProsody(readRooms, readPeople, prosodytest.Options{})
 	disco := t.service(s.disco)
 	t.ready(disco)
@@ -56,35 +56,35 @@ func (t *trial) site() (s site) {
 		names.Add("name", "room"+strconv.Itoa(1+i))
 	}
 	withKey, withCountKey := []string{"X-API-Key: " + key}, []string{"X-API-Key: " + countKey}
-	everybody, last := fmt.Sprintf("User %d", readPeople), fmt.Sprintf("room%d@", readRooms)
+	everyone, last := fmt.Sprintf("User %d", readPeople), fmt.Sprintf("room%d@", readRooms)
 	s.kinds = []kind{
-		{name: "a room of 20", ours: target{url: ours.room("room1"), headers: withKey, tells: everybody}},
-		{name: "the number of a room", ours: target{url: ours.room("room1"), headers: withCountKey, tells: `"participant_count":20`}},
-		{name: "a list of 100 rooms", ours: target{url: ours.url + "/api/rooms?limit=100", headers: withKey, tells: last}},
-		{name: "100 rooms by name", ours: target{url: ours.url + "/api/rooms?" + names.Encode(), headers: withKey, tells: last}},
-		{name: "a room that hasn't changed (304)", ours: target{url: ours.room("room1"), headers: withKey, tells: everybody}},
+		{name: "a room of 20", ours: target{url: ours.room("room1"), headers: withKey, want: everyone}},
+		{name: "the number of a room", ours: target{url: ours.room("room1"), headers: withCountKey, want: `"participant_count":20`}},
+		{name: "a list of 100 rooms", ours: target{url: ours.url + "/api/rooms?limit=100", headers: withKey, want: last}},
+		{name: "100 rooms by name", ours: target{url: ours.url + "/api/rooms?" + names.Encode(), headers: withKey, want: last}},
+		{name: "a room that hasn't changed (304)", ours: target{url: ours.room("room1"), headers: withKey, want: everyone}},
 	}
 	s.room, s.count, s.list = &s.kinds[0], &s.kinds[1], &s.kinds[2]
 	lua, asked := "http://"+s.prosody.HTTPAddr(), "?room=room1&domain="+s.prosody.Domains.Main
-	s.room.peers = []target{{name: "Lua route in Prosody", url: lua + "/room" + asked, slow: true, tells: everybody}}
+	s.room.peers = []target{{name: "Lua route in Prosody", url: lua + "/room" + asked, slow: true, want: everyone}}
 	s.count.peers = []target{
-		// One of them is taken for the focus.
-		{name: "Lua route in Prosody", url: lua + "/room-size" + asked, slow: true, tells: `"participants":19`},
-		{name: "PPCH by disco, without its module, up to a second old", ours: true, url: disco.room("room1"), headers: withKey, tells: `"participant_count":20`},
+		// The Lua route subtracts one occupant as the focus.
+		{name: "Lua route in Prosody", url: lua + "/room-size" + asked, slow: true, want: `"participants":19`},
+		{name: "PPCH by disco, without its module, up to a second old", ours: true, url: disco.room("room1"), headers: withKey, want: `"participant_count":20`},
 	}
-	s.list.peers = []target{{name: "Lua census in Prosody", url: lua + "/room-census", slow: true, tells: last}}
+	s.list.peers = []target{{name: "Lua census in Prosody", url: lua + "/room-census", slow: true, want: last}}
 	var api string
 	missing := t.try(func() { api = must(t.ejabberd(readRooms, readPeople))(t) })
 	muc := "?service=" + s.prosody.Domains.MUC
-	s.room.peers = append(s.room.peers, target{name: "ejabberd", url: api + "/get_room_occupants" + muc + "&name=room1", tells: "participant", missing: missing})
-	s.count.peers = append(s.count.peers, target{name: "ejabberd", url: api + "/get_room_occupants_number" + muc + "&name=room1", tells: `"occupants":20`, missing: missing})
-	s.list.peers = append(s.list.peers, target{name: "ejabberd", url: api + "/muc_online_rooms_by_regex" + muc + "&regex=.*", tells: last, missing: missing})
+	s.room.peers = append(s.room.peers, target{name: "ejabberd", url: api + "/get_room_occupants" + muc + "&name=room1", want: "participant", missing: missing})
+	s.count.peers = append(s.count.peers, target{name: "ejabberd", url: api + "/get_room_occupants_number" + muc + "&name=room1", want: `"occupants":20`, missing: missing})
+	s.list.peers = append(s.list.peers, target{name: "ejabberd", url: api + "/muc_online_rooms_by_regex" + muc + "&regex=.*", want: last, missing: missing})
 	for i := range s.kinds {
 		k := &s.kinds[i]
-		t.tells(k.ours)
+		t.verify(k.ours)
 		for j := range k.peers {
 			if p := &k.peers[j]; p.missing == nil {
-				p.missing = t.try(func() { t.tells(*p) })
+				p.missing = t.try(func() { t.verify(*p) })
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func (t *trial) site() (s site) {
 	return s
 }
 
-// bareOnes gives each kind its limit.
+// bareOnes starts the bare handler and sets each kind's limit.
 func (t *trial) bareOnes(kinds []kind) {
 	var answers []answer
 	for i := range kinds {
@@ -113,14 +113,14 @@ func (t *trial) bareOnes(kinds []kind) {
 	kinds[0].plain = target{name: "bare handler, three headers", url: urls[len(kinds)], headers: kinds[0].ours.headers}
 }
 
-// tells makes sure that a target tells the truth: what tells something else needn't be quick.
-func (t *trial) tells(to target) {
-	if a := t.ask(to); !bytes.Contains(a.Body, []byte(to.tells)) {
-		t.check(fmt.Errorf("%s: got no %s but %s", to.url, to.tells, a.Body))
+// verify ends the trial unless the target's answer is correct: the speed of wrong answers is meaningless.
+func (t *trial) verify(to target) {
+	if a := t.ask(to); !bytes.Contains(a.Body, []byte(to.want)) {
+		t.check(fmt.Errorf("%s: the answer lacks %s:\n%s", to.url, to.want, a.Body))
 	}
 }
 
-// ask asks a target once.
+// ask requests a target once.
 func (t *trial) ask(to target) answer {
 	var headers []string
 	for _, h := range to.headers {
@@ -134,7 +134,7 @@ func (t *trial) ask(to target) answer {
 	return a
 }
 
-// reads is how many answers a second are had over HTTP, how long they take, and what they cost Prosody.
+// reads measures reads over HTTP: answers per second, response times, and Prosody's processor time.
 func reads(t *trial) {
 	t.title("Reading over HTTP")
 	if err := hasWrk(); err != nil {
@@ -142,7 +142,7 @@ func reads(t *trial) {
 		return
 	}
 	s := t.site()
-	t.sleep(t.plan.rest) // the snapshot made garbage
+	t.sleep(t.plan.rest) // until Prosody has collected the garbage of the snapshot
 	for _, connections := range t.plan.connections {
 		for i := range s.kinds {
 			k := &s.kinds[i]
@@ -152,7 +152,7 @@ func reads(t *trial) {
 			}
 			for _, p := range k.peers {
 				if k == s.list && connections > 16 {
-					continue // they tell of all rooms anew each time, and keep so many waiting for seconds
+					continue // each answer lists all rooms from scratch, so 256 connections would wait for seconds
 				}
 				t.row(t.peer(k, p, connections))
 			}
@@ -161,7 +161,7 @@ func reads(t *trial) {
 	t.burden(s)
 }
 
-// shareOfLimit is the goal for reads, as a share of the bare handler.
+// shareOfLimit returns the goal for reads, as a share of the bare handler.
 func shareOfLimit(connections int) float64 {
 	if connections < 100 {
 		return 0.8
@@ -169,7 +169,7 @@ func shareOfLimit(connections int) float64 {
 	return 0.9
 }
 
-// peer compares PPCH with a peer, which it has to be ahead of, and shows how far the limit is ahead of the same peer.
+// peer compares PPCH with a peer, which PPCH has to beat, and adds how far the limit is ahead of that peer.
 func (t *trial) peer(k *kind, p target, connections int) row {
 	if p.ours {
 		return t.against(k.name, k.ours, p, connections, t.plan.peers, nil)
@@ -181,7 +181,7 @@ func (t *trial) peer(k *kind, p target, connections int) row {
 	return r
 }
 
-// burden is the processor time that reads take of Prosody, whose one thread serves the meetings.
+// burden measures the processor time that reads cost Prosody, whose single thread serves the meetings.
 func (t *trial) burden(s site) {
 	t.title("Cost of reads for Prosody")
 	spent := func(of *prosodytest.Server, to target) func() []float64 {
@@ -192,8 +192,8 @@ func (t *trial) burden(s site) {
 			return []float64{cpu / time.Since(began).Seconds(), l.rate / 1000}
 		}
 	}
-	// A bare handler has nothing to do with Prosody, but as much as PPCH keeps the machine busy, where all takes longer.
-	ours, bare := t.byTurns(t.plan.pairs, spent(s.prosody, s.room.ours), spent(s.prosody, s.room.bare))
+	// The bare handler never talks to Prosody but loads the machine as much as PPCH, and a loaded machine makes Prosody's work take longer.
+	ours, bare := t.alternate(t.plan.pairs, spent(s.prosody, s.room.ours), spent(s.prosody, s.room.bare))
 	excess := ratios(differences(ours[0], bare[0]), ours[1])
 	for _, peer := range []struct {
 		name string
@@ -204,10 +204,10 @@ func (t *trial) burden(s site) {
 		{"Lua route, the number", s.prosody, s.count.peers[0]},
 		{"PPCH by disco, without its module", s.disco, s.count.peers[1]},
 	} {
-		_, cost := t.byTurns(t.plan.peers, func() []float64 { return nil }, spent(peer.of, peer.to))
+		_, cost := t.alternate(t.plan.peers, func() []float64 { return nil }, spent(peer.of, peer.to))
 		t.row(row{
 			What: "Prosody's processor time for 1,000 reads, beyond idle", Unit: "ms",
-			PPCH: excess, Beside: peer.name, Other: ratios(cost[0], cost[1]), Goal: noExcess(),
+			PPCH: excess, Peer: peer.name, Other: ratios(cost[0], cost[1]), Goal: noExcess(),
 		})
 	}
 }

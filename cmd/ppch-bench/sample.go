@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// sample is what was measured again and again, in the order of time.
+// sample holds repeated measurements in order of time.
 type sample []float64
 
-// noisy is how far what was measured may lie apart, as a share of its median, before the table says that it did.
+// noisy is the spread, as a share of the median, above which the table calls a row noisy.
 const noisy = 0.25
 
 func (s sample) median() float64 {
@@ -25,12 +25,12 @@ func (s sample) median() float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// spread is the distance between the least and the most, as a share of the median.
+// spread is the distance between minimum and maximum, as a share of the median.
 func (s sample) spread() float64 {
 	return (slices.Max(s) - slices.Min(s)) / math.Abs(s.median())
 }
 
-// pairs computes something of each pair of two samples that were taken by turns.
+// pairs applies of to each pair of two samples that were measured alternately.
 func pairs(a, b sample, of func(a, b float64) float64) sample {
 	all := make(sample, min(len(a), len(b)))
 	for i := range all {
@@ -39,12 +39,12 @@ func pairs(a, b sample, of func(a, b float64) float64) sample {
 	return all
 }
 
-// ratios says how many times the other each is, pair by pair: what slowed a machine down for a while is in both.
+// ratios divides a by b, pair by pair: a machine that is slow for a moment slows both sides.
 func ratios(a, b sample) sample { return pairs(a, b, func(a, b float64) float64 { return a / b }) }
 
 func differences(a, b sample) sample { return pairs(a, b, func(a, b float64) float64 { return a - b }) }
 
-// String tells the median, and between which values it lies.
+// String returns the median with minimum and maximum.
 func (s sample) String() string {
 	switch {
 	case len(s) == 0:
@@ -55,7 +55,7 @@ func (s sample) String() string {
 	return figure(s.median()) + " (" + figure(slices.Min(s)) + " to " + figure(slices.Max(s)) + ")"
 }
 
-// figure has three significant digits, and commas between thousands.
+// figure formats v with three significant digits and commas between thousands.
 func figure(v float64) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "?"
@@ -82,21 +82,21 @@ func figure(v float64) string {
 	return sign + whole
 }
 
-// goal is what the project wants of a row. It is judged by the median.
+// goal is the target for a row, judged by the median.
 type goal struct {
-	// Of is what is judged: "value", which is PPCH's own, "ratio" to the other's,
-	// or "excess", which is PPCH's own over nothing: met if that can't be told from 0, since the least of it isn't above.
+	// Of is the judged quantity: "value" is PPCH's own figure, "ratio" its ratio to the peer's,
+	// and "excess" its cost above idle, which meets the goal if its minimum is not above 0: it then can't be distinguished from 0.
 	Of      string   `json:"of"`
 	AtLeast *float64 `json:"at_least,omitempty"`
 	AtMost  *float64 `json:"at_most,omitempty"`
 }
 
-// atLeast is of the ratio, the only one of which there is more to be wanted.
+// atLeast applies to the ratio: a value or an excess has no lower target.
 func atLeast(v float64) *goal           { return &goal{Of: "ratio", AtLeast: &v} }
 func atMost(of string, v float64) *goal { return &goal{Of: of, AtMost: &v} }
 func noExcess() *goal                   { return &goal{Of: "excess"} }
 
-// judge says whether the goal is met.
+// judge reports whether r meets the goal.
 func (g *goal) judge(r row) bool {
 	v := r.PPCH.median()
 	switch g.Of {
@@ -122,5 +122,5 @@ func (g *goal) String() string {
 	}
 }
 
-// figureShort is a figure that somebody wrote, not one that was measured.
+// figureShort formats a figure from the source code, such as a goal, with all its digits.
 func figureShort(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

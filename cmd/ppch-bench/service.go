@@ -16,7 +16,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The keys of every service: one for everything, one for numbers alone.
+// The API keys of every service: one with all scopes, one with the scope count.
 const (
 	key      = "Correct-Horse-Battery-Staple"
 	countKey = "ppch_B4AFLPN2TTFIVPCKM4NUM3MDF3"
@@ -31,12 +31,12 @@ type service struct {
 	gone <-chan struct{}
 }
 
-// service starts PPCH beside a Prosody, to watch these domains, and returns at once.
+// service starts PPCH for srv, watching domains (by default the main MUC domain), and returns at once.
 func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
 	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	keys := filepath.Join(t.dir, "keys")
 	t.check(os.WriteFile(keys, []byte(keysLine), 0o600))
-	s := &service{url: "http://127.0.0.1:" + port, cmd: exec.Command(t.program), log: filepath.Join(t.dir, "ppch-"+port+".log")} // #nosec G204 -- the program that was built for this
+	s := &service{url: "http://127.0.0.1:" + port, cmd: exec.Command(t.program), log: filepath.Join(t.dir, "ppch-"+port+".log")} // #nosec G204 -- the program built by this run
 	log := must(os.Create(s.log))(t)
 	defer log.Close() // the process has its own copy
 	watched := srv.Domains.MUC
@@ -59,7 +59,7 @@ func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
 	return s
 }
 
-// ready waits until questions are answered, which is looked at every millisecond.
+// ready waits until the service is ready, polling every millisecond.
 func (t *trial) ready(s *service) {
 	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
 	defer cancel()
@@ -74,7 +74,7 @@ func (t *trial) ready(s *service) {
 			t.check(fmt.Errorf("the service ended: %s\n%s", s.cmd.ProcessState, log))
 		case <-ctx.Done():
 			log, _ := os.ReadFile(s.log)
-			t.check(fmt.Errorf("the service isn't ready: %w\n%s", ctx.Err(), log))
+			t.check(fmt.Errorf("the service is not ready: %w\n%s", ctx.Err(), log))
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -82,7 +82,7 @@ func (t *trial) ready(s *service) {
 
 func (s *service) pid() int { return s.cmd.Process.Pid }
 
-// stop ends it, however it is.
+// stop kills the service, even if it is frozen.
 func (s *service) stop() {
 	_ = s.cmd.Process.Kill()
 	<-s.gone
@@ -90,21 +90,21 @@ func (s *service) stop() {
 
 func (s *service) signal(sig syscall.Signal) error { return s.cmd.Process.Signal(sig) }
 
-// room is the address of the answer about a room.
+// room returns the URL of a room's participants.
 func (s *service) room(name string) string { return s.url + "/api/rooms/" + name + "/participants" }
 
 // answer is an HTTP answer.
 type answer struct {
-	Asked  string      `json:"asked"` // the path, and the query
+	Asked  string      `json:"asked"` // path and query
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body"`
 }
 
-// client asks as wrk does: for no compression, on connections that stay.
+// client sends requests like wrk: without compression, on persistent connections.
 var client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 4}, Timeout: time.Minute}
 
-// get asks for an address, with headers given by name and value behind the key.
+// get requests a URL with apiKey, unless that is empty, and headers as pairs of name and value.
 func get(ctx context.Context, url, apiKey string, headers ...string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -121,6 +121,6 @@ func get(ctx context.Context, url, apiKey string, headers ...string) (answer, er
 		return answer{}, err
 	}
 	body, err := io.ReadAll(resp.Body)
-	resp.Header.Del("Date") // whoever writes an answer dates it
+	resp.Header.Del("Date") // the bare handler sets its own
 	return answer{req.URL.RequestURI(), resp.StatusCode, resp.Header, body}, errors.Join(err, resp.Body.Close())
 }

@@ -13,9 +13,9 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// snapshots is what it costs to start beside a Prosody full of people, in rooms of ten: how long that takes until every room is known,
-// how long somebody else waits at most who pings Prosody every 20 ms meanwhile, and what memory the service has then.
-// It ends with what a change costs the service beside few rooms and beside many.
+// snapshots measures a start of the service on a Prosody full of people, in rooms of ten: the time until all rooms are loaded,
+// the longest wait of a client that pings Prosody every 20 ms meanwhile, and the service's memory afterwards.
+// It ends with the cost of a change with few rooms and with many.
 func snapshots(t *trial) {
 	t.title("Loading all rooms at a start, ten people in each")
 	var all []*starter
@@ -30,14 +30,14 @@ func snapshots(t *trial) {
 		s.measure(all[0])
 	}
 	few, many := all[0], all[len(all)-1]
-	a, b := t.byTurns(t.plan.pairs, many.changes(), few.changes())
+	a, b := t.alternate(t.plan.pairs, many.changes(), few.changes())
 	t.row(row{
 		What: fmt.Sprintf("the service's processor time for a join or leave, with %s rooms", figure(float64(many.occupants)/10)), Unit: "µs",
-		PPCH: a[0], Beside: fmt.Sprintf("with %s", figure(float64(few.occupants)/10)), Other: b[0], Goal: atMost("ratio", 1.25),
+		PPCH: a[0], Peer: fmt.Sprintf("with %s", figure(float64(few.occupants)/10)), Other: b[0], Goal: atMost("ratio", 1.25),
 	})
 }
 
-// starter starts the service beside a full server.
+// starter starts the service on a full server.
 type starter struct {
 	t         *trial
 	srv       *prosodytest.Server
@@ -47,13 +47,13 @@ type starter struct {
 	memory    sample // of the service, in KiB
 }
 
-// measure starts the service again and again, and leaves it running.
+// measure starts the service repeatedly, and leaves it running.
 func (s *starter) measure(least *starter) {
 	t := s.t
 	// Both sides are measured for as long as a start may take.
 	window := min(t.plan.turn, 2*time.Second) + time.Duration(s.occupants/30_000)*time.Second
 	var took sample
-	alone, beside := t.byTurns(t.plan.pairs, func() []float64 {
+	alone, during := t.alternate(t.plan.pairs, func() []float64 {
 		s.collect()
 		return []float64{milliseconds(s.longestPing(window, func() { t.look(window / 2) }))}
 	}, func() []float64 {
@@ -68,7 +68,7 @@ func (s *starter) measure(least *starter) {
 		s.memory = append(s.memory, now)
 		s.right()
 		s.service.stop()
-		t.sleep(time.Second) // for Prosody to forget it
+		t.sleep(time.Second) // until Prosody has closed its connection
 		return []float64{milliseconds(ping)}
 	})
 	s.service = t.service(s.srv)
@@ -80,7 +80,7 @@ func (s *starter) measure(least *starter) {
 		wantTime, wantPing, wantMemory = atMost("value", 3), atMost("value", 20), atMost("value", 1)
 	}
 	t.row(row{What: who + "until all are loaded", Unit: "s", PPCH: took, Goal: wantTime})
-	t.row(row{What: who + "longest ping of Prosody meanwhile", Unit: "ms", PPCH: beside[0], Beside: "without a start", Other: alone[0], Goal: wantPing})
+	t.row(row{What: who + "longest ping of Prosody meanwhile", Unit: "ms", PPCH: during[0], Peer: "without a start", Other: alone[0], Goal: wantPing})
 	t.row(row{What: who + "memory of the service", Unit: "MiB", PPCH: pairs(s.memory, s.memory, func(kib, _ float64) float64 { return kib / 1024 })})
 	if s != least {
 		more := float64(s.occupants - least.occupants)
@@ -90,37 +90,37 @@ func (s *starter) measure(least *starter) {
 	}
 }
 
-// look asks for a service that isn't there as often as a start does for one that isn't ready.
-// That keeps this process awake, which makes pings quicker, so both sides need it.
+// look polls a port where nothing listens as often as a start polls the service.
+// Polling keeps this process awake, which makes pings faster, so both sides need it.
 func (t *trial) look(lasts time.Duration) {
 	for until := time.Now().Add(lasts); time.Now().Before(until); t.sleep(time.Millisecond) {
 		_, _ = get(t.ctx, "http://127.0.0.1:1/readyz", "")
 	}
 }
 
-// right makes sure that what is told is true: of the last room, and of their number.
+// right ends the trial unless the service reports the right counts for the first and last room and in total.
 func (s *starter) right() {
 	for room, people := range map[string]int{"room" + strconv.Itoa(s.occupants/10): 10, "room1": 10} {
 		a := s.t.ask(target{url: s.service.room(room), headers: []string{"X-API-Key: " + key}})
 		if want := fmt.Sprintf(`"participant_count":%d`, people); !bytes.Contains(a.Body, []byte(want)) {
-			s.t.check(fmt.Errorf("%s: got no %s\n%s", room, want, a.Body))
+			s.t.check(fmt.Errorf("%s: the answer lacks %s:\n%s", room, want, a.Body))
 		}
 	}
 	a := s.t.ask(target{url: s.service.url + "/api/stats", headers: []string{"X-API-Key: " + key}})
 	if want := fmt.Sprintf(`:%d`, s.occupants); !bytes.Contains(a.Body, []byte(want)) {
-		s.t.check(fmt.Errorf("the totals have no %s\n%s", want, a.Body))
+		s.t.check(fmt.Errorf("the totals lack %s:\n%s", want, a.Body))
 	}
 }
 
-// collect collects all garbage, and has the next time begin when the memory in use has grown to four times of that, as Jitsi has it:
-// with so many people everybody waits whenever Prosody collects its garbage, which a start may bring on as all other work does.
+// collect collects Prosody's garbage. With Jitsi's settings the next collection starts when memory has grown fourfold.
+// With so many people a collection delays everyone, and a start of the service brings it closer, like any other work.
 func (s *starter) collect() {
 	must(s.srv.Shell(s.t.ctx, "> collectgarbage(); collectgarbage()"))(s.t)
-	s.t.sleep(500 * time.Millisecond) // for the machine to come to rest
+	s.t.sleep(500 * time.Millisecond) // until the machine is idle
 }
 
-// longestPing pings every 20 ms while something happens, and for so long at least.
-// A ping that was due while another was waited for has waited since it was due.
+// longestPing pings every 20 ms while happens runs, and for at least window, and returns the longest wait.
+// A ping that is late because the one before is unanswered counts from when it was due.
 func (s *starter) longestPing(window time.Duration, happens func()) (longest time.Duration) {
 	ctx, cancel := context.WithCancel(s.t.ctx)
 	defer cancel()
@@ -147,8 +147,8 @@ func (s *starter) longestPing(window time.Duration, happens func()) (longest tim
 	return longest
 }
 
-// changes returns what measures the service's processor time for a join or a leave, in µs,
-// in rooms that are opened for that and have nothing to do with all the others.
+// changes returns a function that measures the service's processor time for a join or leave, in µs,
+// in rooms of its own.
 func (s *starter) changes() func() []float64 {
 	const rooms, each = 20, 10
 	t := s.t
@@ -168,7 +168,7 @@ func (s *starter) changes() func() []float64 {
 			slices.Reverse(members)
 			t.check(c.Crowd().Leave(t.ctx, members...))
 		}
-		t.sleep(200 * time.Millisecond) // until all is told
+		t.sleep(200 * time.Millisecond) // until the service has applied all changes
 		spent := t.cpu(s.service.pid()) - before
 		spent -= time.Duration(float64(idle) * float64(time.Since(began)) / float64(settled))
 		return []float64{milliseconds(spent) * 1000 / (2 * 2 * rooms * each)}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +17,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// subscribers is what many event streams cost, and how soon all of them are told of one join.
-// They are clients of this process, which the same machine has to serve.
+// subscribers measures the cost of many event streams, and how soon all of them receive a join.
+// The clients run in this process, so they use the same machine.
 func subscribers(t *trial) {
 	t.title("Event streams")
 	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})
@@ -49,7 +48,7 @@ func subscribers(t *trial) {
 			for range 3 {
 				began := time.Now()
 				members := must(crowd.Join(t.ctx, 1, daily))(t)
-				first, last := a.told(t)
+				first, last := a.received(t)
 				all, spread = append(all, milliseconds(last.Sub(began))), append(spread, milliseconds(last.Sub(first)))
 				t.check(crowd.Leave(t.ctx, members...))
 			}
@@ -66,16 +65,16 @@ func subscribers(t *trial) {
 // audience is many subscribers.
 type audience struct {
 	n     int
-	came  chan time.Time // of one event, from each
+	came  chan time.Time // when each subscriber received the event
 	close func()
 }
 
-// audience subscribes so many, and returns when all have been told that they are.
+// audience opens n event streams and returns when all are confirmed.
 func (t *trial) audience(s *service, n int) *audience {
 	ctx, cancel := context.WithCancel(t.ctx)
 	a := &audience{n: n, came: make(chan time.Time, n)}
 	ready := make(chan error, n)
-	places := make(chan struct{}, 100) // on their way at a time
+	places := make(chan struct{}, 100) // concurrent connection attempts
 	var listening errgroup.Group
 	for range n {
 		listening.Go(func() error {
@@ -95,7 +94,7 @@ func (t *trial) audience(s *service, n int) *audience {
 	}
 	a.close = func() {
 		cancel()
-		_ = listening.Wait() // all of them were hung up
+		_ = listening.Wait() // all were closed on purpose
 	}
 	t.cleanup(a.close)
 	for range n {
@@ -127,8 +126,8 @@ func (a *audience) listen(conn net.Conn, ready chan<- error) error {
 	}
 }
 
-// told waits until everybody was told of an event, and returns when the first was, and when the last.
-func (a *audience) told(t *trial) (first, last time.Time) {
+// received waits until all subscribers have received an event, and returns the first and the last time.
+func (a *audience) received(t *trial) (first, last time.Time) {
 	var all []time.Time
 	late := time.After(30 * time.Second)
 	for range a.n {
@@ -136,13 +135,13 @@ func (a *audience) told(t *trial) (first, last time.Time) {
 		case at := <-a.came:
 			all = append(all, at)
 		case <-late:
-			t.check(errors.New("of " + strconv.Itoa(a.n) + " subscribers " + strconv.Itoa(len(all)) + " were told"))
+			t.check(fmt.Errorf("%d of %d subscribers received the event", len(all), a.n))
 		}
 	}
 	return slices.MinFunc(all, time.Time.Compare), slices.MaxFunc(all, time.Time.Compare)
 }
 
-// starts is how soon the service answers that was started beside a Prosody where nobody is, and how large it is.
+// starts measures how soon the service is ready with an empty Prosody, and its size.
 func starts(t *trial) {
 	t.title("The program")
 	srv := t.prosody(prosodytest.Options{Module: true, HideRooms: true})

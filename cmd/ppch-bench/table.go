@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Where the repository keeps what was measured last: the figures, and the table that people read.
+// Files with the results of the last full run: the figures, and the table for people.
 const (
 	resultsFile = "cmd/ppch-bench/results.json"
 	readmeFile  = "cmd/ppch-bench/README.md"
 )
 
-// Between these lines README has the generated table.
+// README has the generated table between these lines.
 const (
-	tableBegins = "<!-- The table between these two lines is written by make bench. -->\n"
-	tableEnds   = "<!-- Until here. -->\n"
+	tableBegins = "<!-- make bench writes the table between these two lines. -->\n"
+	tableEnds   = "<!-- End of the table. -->\n"
 )
 
-// results are what one run measured, and on what.
+// results holds the figures of one run and the machine it ran on.
 type results struct {
 	Date      string  `json:"date"` // YYYY-MM-DD
 	Cores     int     `json:"cores"`
@@ -34,30 +34,30 @@ type table struct {
 	Rows  []row  `json:"rows"`
 }
 
-// row is something measured of PPCH, and mostly the same of something else, by turns.
+// row is one measurement of PPCH, usually alternating with the same measurement of a peer.
 type row struct {
 	What string `json:"what"`
 	Unit string `json:"unit,omitempty"`
 	PPCH sample `json:"ppch,omitempty"`
 
-	// Beside names what else was measured; its sample is as long as PPCH's, pair by pair. Empty where there was nothing else.
-	Beside string `json:"beside,omitempty"`
-	Other  sample `json:"other,omitempty"`
+	// Peer names the other side, whose sample Other has one figure for each of PPCH's. It is empty if PPCH was measured alone.
+	Peer  string `json:"peer,omitempty"`
+	Other sample `json:"other,omitempty"`
 
-	// Took and OtherTook are how long answers took, in ms, where PPCH and Other are how many there were.
+	// Took and OtherTook are response times, in ms, where PPCH and Other are answers per second.
 	Took      *took `json:"took,omitempty"`
 	OtherTook *took `json:"other_took,omitempty"`
 
 	Goal *goal `json:"goal,omitempty"`
 
-	// Limit is how far the bare handler is ahead of Other; no handler on net/http can do better.
+	// Limit is the ratio of the bare handler to Other; no handler on net/http can do better.
 	Limit sample `json:"limit,omitempty"`
 
-	// Missing says why the row could not be measured.
+	// Missing is the reason why the row could not be measured.
 	Missing string `json:"missing,omitempty"`
 }
 
-// took is how long answers took, in ms.
+// took holds response times in ms.
 type took struct {
 	Median sample `json:"median"`
 	P99    sample `json:"p99"`
@@ -77,7 +77,7 @@ func (r row) ratios() sample {
 	return ratios(r.PPCH, r.Other)
 }
 
-// remark says whether the goal is met, and whether the figures can be relied on.
+// remark says whether the goal is met and whether the figures are noisy.
 func (r row) remark() string {
 	var said []string
 	if r.Goal != nil {
@@ -94,7 +94,7 @@ func (r row) remark() string {
 	if r.Other != nil && (r.Goal == nil || r.Goal.Of == "ratio") {
 		judged = r.ratios()
 	}
-	// What can't be told from nothing has no spread that means something.
+	// An excess around 0 has no meaningful relative spread.
 	if nothing := r.Goal != nil && r.Goal.Of == "excess"; !nothing && judged.spread() > noisy {
 		said = append(said, fmt.Sprintf("noisy: spread %.0f %%", 100*judged.spread()))
 	}
@@ -109,7 +109,7 @@ func (r row) cells() [5]string {
 	}
 	switch {
 	case r.Missing != "":
-		return [5]string{what, "not measured", r.Beside, "", r.Missing}
+		return [5]string{what, "not measured", r.Peer, "", r.Missing}
 	case r.Other == nil:
 		return [5]string{what, r.PPCH.String() + r.Took.String(), "", "", r.remark()}
 	}
@@ -117,24 +117,24 @@ func (r row) cells() [5]string {
 	if strings.Contains(ratio, "?") || r.Goal != nil && r.Goal.Of == "excess" {
 		ratio = "" // over nothing
 	}
-	return [5]string{what, r.PPCH.String() + r.Took.String(), r.Beside + ": " + r.Other.String() + r.OtherTook.String(), ratio, r.remark()}
+	return [5]string{what, r.PPCH.String() + r.Took.String(), r.Peer + ": " + r.Other.String() + r.OtherTook.String(), ratio, r.remark()}
 }
 
-// missing is the row with the reason why it could not be measured, in one line that a cell can hold.
+// missing returns the row with the reason why it could not be measured, on one line without "|", for a table cell.
 func (r row) missing(why error) row {
 	r.Missing = strings.Join(strings.Fields(strings.ReplaceAll(why.Error(), "|", "/")), " ")
 	return r
 }
 
-// line is a row as Markdown.
+// line returns the row as Markdown.
 func (r row) line() string { c := r.cells(); return "| " + strings.Join(c[:], " | ") + " |" }
 
-// head is how a table begins.
+// head returns the table's heading as Markdown.
 func (t table) head() string {
 	return "| " + t.Title + " | PPCH | compared with | ratio | goal |\n| --- | --- | --- | --- | --- |"
 }
 
-// markdown is what README has between its markers.
+// markdown returns the text between README's markers.
 func (r results) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMeasured on %s, on %d cores of %s: %s.\n", r.Date, r.Cores, r.Processor, r.Versions)
@@ -148,7 +148,7 @@ func (r results) markdown() string {
 	return b.String()
 }
 
-// missed counts the goals that were not reached, and all that there were.
+// missed counts the missed goals and all goals.
 func (r results) missed() (missed, all int) {
 	for _, t := range r.Tables {
 		for _, row := range t.Rows {
@@ -163,21 +163,21 @@ func (r results) missed() (missed, all int) {
 	return missed, all
 }
 
-// into returns a README that has this table.
+// into returns readme with this table.
 func (r results) into(readme string) (string, error) {
 	before, rest, ok := strings.Cut(readme, tableBegins)
 	_, after, ends := strings.Cut(rest, tableEnds)
 	if !ok || !ends {
-		return "", errors.New(readmeFile + " lacks the lines between which the table belongs")
+		return "", errors.New(readmeFile + " lacks the two comment lines that enclose the table")
 	}
 	return before + tableBegins + r.markdown() + tableEnds + after, nil
 }
 
-// write replaces what the repository, which is the working folder, has of the run before.
+// write replaces the results of the previous run in the repository, which must be the working folder.
 func (r results) write() error {
 	readme, err := os.ReadFile(readmeFile)
 	if err != nil {
-		return fmt.Errorf("the table is written in the project's folder: %w", err)
+		return fmt.Errorf("run this in the project's folder: %w", err)
 	}
 	text, err := r.into(string(readme))
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write README's table again, from the stored results")
+var update = flag.Bool("update", false, "write README's table from the stored results")
 
-// stored is what the repository has of the last run.
+// stored returns the repository's results of the last run and changes to its top folder.
 func stored(t *testing.T) (r results) {
 	t.Helper()
 	t.Chdir(filepath.Join("..", ".."))
@@ -31,7 +31,7 @@ func stored(t *testing.T) (r results) {
 	return r
 }
 
-func TestREADMEHasTheTableThatWasMeasuredLast(t *testing.T) {
+func TestREADME_HasTheLastResults(t *testing.T) {
 	r := stored(t)
 	if *update {
 		if err := r.write(); err != nil {
@@ -47,27 +47,27 @@ func TestREADMEHasTheTableThatWasMeasuredLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, string(readme)); diff != "" {
-		t.Errorf("make bench did not write this table; after a change of the tool go test ./cmd/ppch-bench -update does (-tool +README):\n%s", diff)
+		t.Errorf("README does not match results.json; fix it with go test ./cmd/ppch-bench -update (-results +README):\n%s", diff)
 	}
 }
 
-func TestWhatWasMeasuredLastSaysWhenAndOnWhat(t *testing.T) {
+func TestResults_NameDateAndMachine(t *testing.T) {
 	r := stored(t)
 	day, err := time.Parse(time.DateOnly, r.Date)
 	if err != nil || day.After(time.Now().AddDate(0, 0, 1)) || r.Cores < 1 || r.Processor == "" || !strings.Contains(r.Versions, "Prosody ") {
 		t.Errorf("got %s, %d cores of %q, %s: %v", r.Date, r.Cores, r.Processor, r.Versions, err)
 	}
-	if len(r.Tables) < len(chapters) {
-		t.Errorf("got %d tables of %d chapters", len(r.Tables), len(chapters))
+	if len(r.Tables) < len(benchmarks) {
+		t.Errorf("got %d tables of %d benchmarks", len(r.Tables), len(benchmarks))
 	}
 	compared := 0
 	for _, table := range r.Tables {
 		for _, row := range table.Rows {
 			if len(row.PPCH) == 0 && row.Missing == "" {
-				t.Errorf("%s has neither figures nor a reason why", row.What)
+				t.Errorf("%s has neither figures nor a reason", row.What)
 			}
 			if row.Other != nil && len(row.Other) != len(row.PPCH) {
-				t.Errorf("%s: %d beside %d", row.What, len(row.PPCH), len(row.Other))
+				t.Errorf("%s: %d figures, but %d of the peer", row.What, len(row.PPCH), len(row.Other))
 			}
 			if len(row.Other) >= planFor(false).pairs {
 				compared++
@@ -75,6 +75,6 @@ func TestWhatWasMeasuredLastSaysWhenAndOnWhat(t *testing.T) {
 		}
 	}
 	if compared < 10 {
-		t.Errorf("%d rows compare %d pairs or more, which is no whole run", compared, planFor(false).pairs)
+		t.Errorf("only %d rows compare %d pairs or more; run make bench completely", compared, planFor(false).pairs)
 	}
 }

@@ -15,23 +15,23 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// plan says how much is measured.
+// plan sets how much to measure.
 type plan struct {
 	pairs       int
-	peers       int           // pairs of peers that are far from the goal, or far beyond
-	turns       int           // of what goes into one figure of joins
-	joined      int           // people who join in one such turn, ten to a room
-	turn        time.Duration // of what goes on by itself; whole seconds, as wrk knows no others
-	rest        time.Duration // for garbage to be collected
+	peers       int           // pairs in comparisons with peers
+	turns       int           // turns for each figure of joins
+	joined      int           // people who join in each of those turns, ten to a room
+	turn        time.Duration // length of a turn with continuous load; whole seconds, for wrk
+	rest        time.Duration // pause for garbage collection
 	connections []int
-	occupants   []int // of whole servers, ten in each room
-	rates       []int // of joins a second
-	joins       int   // for each figure of freshness
+	occupants   []int // on each server, ten to a room
+	rates       []int // joins per second
+	joins       int   // joins for each figure of freshness
 	streams     []int
 	frozen      time.Duration
-	prosodies   []string       // executables that the chapter costs measures
-	cells       *regexp.Regexp // which of its cells; nil means a choice of them
-	operations  int            // at most, for each figure of it
+	prosodies   []string       // executables for the benchmark costs
+	cells       *regexp.Regexp // selects cells of costs; nil selects the default ones
+	operations  int            // maximum for each figure of costs
 }
 
 func planFor(quick bool) plan {
@@ -49,18 +49,18 @@ func planFor(quick bool) plan {
 	}
 }
 
-// session is one run of the benchmark.
+// session is one run of the program.
 type session struct {
 	ctx      context.Context
 	out      io.Writer
 	plan     plan
 	dir      string
-	program  string            // the service's
-	versions map[string]string // of what was measured, by name
+	program  string            // the service's executable
+	versions map[string]string // by name of the measured program
 	tables   []table
 }
 
-// measured lists what was measured, with versions.
+// measured lists the measured programs with their versions.
 func (s *session) measured() string {
 	all := []string{strings.Replace(runtime.Version(), "go", "Go ", 1)}
 	for _, name := range slices.Sorted(maps.Keys(s.versions)) {
@@ -69,17 +69,17 @@ func (s *session) measured() string {
 	return strings.Join(all, ", ")
 }
 
-// trial is a chapter that is being measured. As in a test, what fails ends the chapter, and what was begun is undone.
-// Its methods are for the chapter's own goroutine.
+// trial is one run of a benchmark. As in a test, a failure ends it and runs its cleanups.
+// Only the goroutine of the benchmark may call its methods.
 type trial struct {
 	*session
 	undo []func()
 }
 
-// failure is what ends a trial.
+// failure is the panic value that ends a trial.
 type failure struct{ error }
 
-// run measures one chapter.
+// run runs one benchmark.
 func (s *session) run(measure func(*trial)) error {
 	t := &trial{session: s}
 	defer func() {
@@ -93,7 +93,7 @@ func (s *session) run(measure func(*trial)) error {
 	return s.ctx.Err()
 }
 
-// try does something without which the trial can go on, and returns what failed.
+// try calls do and returns its failure instead of ending the trial.
 func (t *trial) try(do func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -134,15 +134,15 @@ func (t *trial) title(title string) {
 	fmt.Fprintf(t.out, "\n%s\n", t.tables[len(t.tables)-1].head())
 }
 
-// row adds to the table, and shows, what was measured.
+// row adds a row to the table and prints it.
 func (t *trial) row(r row) {
 	last := &t.tables[len(t.tables)-1]
 	last.Rows = append(last.Rows, r)
 	fmt.Fprintln(t.out, r.line())
 }
 
-// byTurns measures two things so many times, A B A B. Each returns some figures; what is returned has a sample of each.
-func (t *trial) byTurns(times int, a, b func() []float64) (ours, others []sample) {
+// alternate calls a and b in turn, A B A B, the given number of times. Each call returns one or more figures; the results have a sample for each figure.
+func (t *trial) alternate(times int, a, b func() []float64) (ours, others []sample) {
 	add := func(to []sample, figures []float64) []sample {
 		if to == nil {
 			to = make([]sample, len(figures))
@@ -169,7 +169,7 @@ func (t *trial) sleep(d time.Duration) {
 	}
 }
 
-// prosody starts a Prosody, which lasts until the chapter's end.
+// prosody starts a Prosody that runs until the end of the benchmark.
 func (t *trial) prosody(o prosodytest.Options) *prosodytest.Server {
 	srv := must(prosodytest.Start(t.ctx, o))(t)
 	t.cleanup(func() { _ = srv.Close() })
@@ -177,7 +177,7 @@ func (t *trial) prosody(o prosodytest.Options) *prosodytest.Server {
 	return srv
 }
 
-// fullProsody has so many rooms of so many people each.
+// fullProsody starts a Prosody with rooms of each people.
 func (t *trial) fullProsody(rooms, each int, o prosodytest.Options) *prosodytest.Server {
 	srv := t.prosody(o)
 	ctx, cancel := context.WithTimeout(t.ctx, 2*time.Minute)
@@ -186,14 +186,14 @@ func (t *trial) fullProsody(rooms, each int, o prosodytest.Options) *prosodytest
 	return srv
 }
 
-// churn is people who can come and go on a server, in so many rooms of so many each.
+// churn prepares people who join and leave rooms on a server.
 func (t *trial) churn(srv *prosodytest.Server, cast *prosodytest.Cast, rooms, people int) *prosodytest.Churn {
 	c := must(srv.Churn(t.ctx, cast, rooms, people))(t)
 	t.cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// megabytes is how large a file is.
+// megabytes returns the size of a file.
 func (t *trial) megabytes(file string) float64 {
 	return float64(must(os.Stat(file))(t).Size()) / 1e6
 }

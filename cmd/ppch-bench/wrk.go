@@ -15,31 +15,31 @@ import (
 //go:embed report.lua
 var report []byte
 
-// errNoWrk is told in the table.
+// errNoWrk appears in the table.
 var errNoWrk = errors.New("wrk is not installed")
 
-// target is an address that is asked with headers, each a name, a colon and a value.
+// target is a URL to load, with headers of the form "Name: value".
 type target struct {
 	name    string
 	url     string
 	headers []string
-	tells   string // what a right answer has in it
-	ours    bool   // it is PPCH itself in another way
-	missing error  // why it can't be asked
+	want    string // text in every correct answer
+	ours    bool   // PPCH itself, in another mode
+	missing error  // reason why it can't be measured
 
-	// slow is for those that answer the next question only when all that wrk has left behind are answered.
+	// slow marks a server that answers the next request only after all requests that wrk left unanswered.
 	slow bool
 }
 
-// load is what wrk measured.
+// load is wrk's result.
 type load struct {
-	rate     float64 // answers a second
+	rate     float64 // answers per second
 	p50, p99 float64 // ms
 	answers  float64
 }
 
-// wrk asks over and over again on so many connections, for whole seconds.
-// An answer that isn't a good one ends the trial: nothing that fails is quick.
+// wrk loads a target on this number of connections, for length rounded down to seconds.
+// An answer that is not a success ends the trial: a failure must not count as a fast answer.
 func (t *trial) wrk(to target, connections int, length time.Duration) load {
 	script := filepath.Join(t.dir, "report.lua")
 	t.check(os.WriteFile(script, report, 0o600))
@@ -50,7 +50,7 @@ func (t *trial) wrk(to target, connections int, length time.Duration) load {
 	for _, h := range to.headers {
 		args = append(args, "--header="+h)
 	}
-	cmd := exec.CommandContext(t.ctx, "wrk", append(args, to.url)...) // #nosec G204 -- an address of ours
+	cmd := exec.CommandContext(t.ctx, "wrk", append(args, to.url)...) // #nosec G204 -- our own URL
 	var out bytes.Buffer
 	cmd.Stderr = &out
 	if err := cmd.Run(); err != nil {
@@ -62,7 +62,7 @@ func (t *trial) wrk(to target, connections int, length time.Duration) load {
 		t.check(fmt.Errorf("wrk %s: %w\n%s", to.url, err, out.Bytes()))
 	}
 	if bad+broken > 0 || l.answers == 0 {
-		t.check(fmt.Errorf("wrk %s: of %.0f answers %.0f were no good ones, %.0f failed", to.url, l.answers, bad, broken))
+		t.check(fmt.Errorf("wrk %s: of %.0f answers, %.0f were not successful; %.0f requests failed", to.url, l.answers, bad, broken))
 	}
 	l.rate, l.p50, l.p99 = l.answers/(took/1e6), l.p50/1e3, l.p99/1e3
 	if to.slow {
@@ -71,7 +71,7 @@ func (t *trial) wrk(to target, connections int, length time.Duration) load {
 	return l
 }
 
-// hasWrk says why nothing can be loaded.
+// hasWrk returns an error if wrk is not installed.
 func hasWrk() error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return errNoWrk
@@ -79,22 +79,22 @@ func hasWrk() error {
 	return nil
 }
 
-// against loads two targets by turns, and returns how many answers they give per second, and how long those take.
-// If the other one fails, the row says so, and the trial goes on.
+// against alternately loads two targets and returns their answers per second and response times.
+// If the other target fails, the row says so and the trial goes on.
 func (t *trial) against(what string, ours, other target, connections, times int, want *goal) row {
 	run := func(to target) []float64 {
 		l := t.wrk(to, connections, time.Second)
 		return []float64{l.rate, l.p50, l.p99}
 	}
-	r := row{What: fmt.Sprintf("%s, %d connections", what, connections), Unit: "answers/s", Beside: other.name}
+	r := row{What: fmt.Sprintf("%s, %d connections", what, connections), Unit: "answers/s", Peer: other.name}
 	err := other.missing
 	if err == nil && times > 2 {
-		err = t.try(func() { run(other) }) // unmeasured, since who was not asked yet is slower
+		err = t.try(func() { run(other) }) // not measured: the first run is slower
 	}
 	if err != nil {
 		return r.missing(err)
 	}
-	a, b := t.byTurns(times, func() []float64 { return run(ours) }, func() (figures []float64) {
+	a, b := t.alternate(times, func() []float64 { return run(ours) }, func() (figures []float64) {
 		if failed := t.try(func() { figures = run(other) }); failed != nil {
 			err, figures = failed, make([]float64, 3)
 		}
