@@ -73,12 +73,10 @@ var examples = map[string]struct {
 	"not-ready":          {given: linked(lostConnection()), asked: ask{target: "/readyz"}},
 	"metrics":            {given: measured, asked: ask{target: "/metrics"}},
 	"not-found":          {asked: ask{target: "/api/room/MyRoom"}},
-	"malformed-request":  {raw: "GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n"},
 	"method-not-allowed": {asked: ask{method: http.MethodPost, target: "/health"}},
 	"body-too-large":     {asked: ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}},
 	"uri-too-long":       {asked: ask{target: "/health" + tooLong}},
 	"host-not-allowed":   {raw: "GET / HTTP/1.1\r\nHost: ppch.example.com\r\n\r\n"},
-	"header-too-large":   {raw: "GET /health HTTP/1.1\r\nHost: ppch\r\nX-Junk: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"},
 	"internal":           {given: with(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 }
 

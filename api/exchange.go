@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -21,7 +20,7 @@ const statusClientGone = 499
 // It is the ResponseWriter too, for only so can the status be known.
 type exchange struct {
 	http.ResponseWriter
-	conn      *refusalConn // nil where requests share it
+	conn      *clientConn // nil where requests share it
 	requestID string
 	route     string     // the template of the route
 	room      string     // what the path has in its place of the template, escaped
@@ -83,27 +82,6 @@ func (x *exchange) writeWhole(body []byte) (int, error) {
 		defer func() { x.conn.gather.expect = false }()
 	}
 	return x.Write(body)
-}
-
-// connKey is where the context of a request has its connection.
-type connKey struct{}
-
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// sharedConnOf returns the connection of r, or nil where there is none of ours.
-func sharedConnOf(r *http.Request) *refusalConn {
-	c, _ := r.Context().Value(connKey{}).(*refusalConn)
-	return c
-}
-
-// connOf returns the connection that r has to itself until it is answered, or nil.
-func connOf(r *http.Request) *refusalConn {
-	if r.ProtoMajor != 1 {
-		return nil
-	}
-	return sharedConnOf(r)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

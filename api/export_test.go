@@ -42,7 +42,8 @@ func (s *Server) CountWrites() *atomic.Int64 {
 	var writes atomic.Int64
 	connContext := s.http.ConnContext
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		c.(*refusalConn).gather.to = countingConn{c.(*refusalConn).duplex, &writes}
+		own := clientConnOf(c)
+		own.gather.to = countingConn{own.duplex, &writes}
 		return connContext(ctx, c)
 	}
 	return &writes
@@ -68,7 +69,7 @@ func (s *Server) Tight() {
 	connContext := s.http.ConnContext
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		ctx = connContext(ctx, c)
-		_ = c.(*refusalConn).duplex.(*net.TCPConn).SetWriteBuffer(4096)
+		_ = clientConnOf(c).duplex.(*net.TCPConn).SetWriteBuffer(4096)
 		return ctx
 	}
 }
@@ -240,7 +241,7 @@ func (g Gate) Bounds() (strangers, ofAddress int) { return g.strangers, g.ofAddr
 // GateConn is a connection that came to a gate.
 type GateConn struct {
 	net.Conn // nil
-	c        *refusalConn
+	c        *clientConn
 	gate     *gate
 	remote   netip.AddrPort
 	Closed   bool
@@ -249,7 +250,7 @@ type GateConn struct {
 // Arrive has a connection from an address come to the gate, and reports whether it was let in.
 func (g Gate) Arrive(remote string) (conn *GateConn, in bool) {
 	conn = &GateConn{gate: g.gate, remote: netip.MustParseAddrPort(remote)}
-	conn.c = &refusalConn{duplex: conn, socket: conn}
+	conn.c = newClientConn(conn)
 	return conn, g.admit(conn.c)
 }
 

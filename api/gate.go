@@ -37,7 +37,7 @@ type gate struct {
 
 	// mu protects what follows.
 	mu             sync.Mutex
-	known, unknown map[*refusalConn]struct{}
+	known, unknown map[*clientConn]struct{}
 	from           map[netip.Prefix]int // number of unknown ones by address
 }
 
@@ -50,14 +50,14 @@ func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampl
 		trusted:   trusted,
 		log:       log,
 		refusals:  refusals,
-		known:     map[*refusalConn]struct{}{},
-		unknown:   map[*refusalConn]struct{}{},
+		known:     map[*clientConn]struct{}{},
+		unknown:   map[*clientConn]struct{}{},
 		from:      map[netip.Prefix]int{},
 	}
 }
 
 // admit accepts a connection, and closes others if there are too many. It returns false if none can be closed.
-func (g *gate) admit(c *refusalConn) bool {
+func (g *gate) admit(c *clientConn) bool {
 	in, closed := g.enter(c)
 	for _, other := range closed {
 		g.note(other, "connection-closed", "connection closed to make room: there are too many")
@@ -69,7 +69,7 @@ func (g *gate) admit(c *refusalConn) bool {
 }
 
 // note counts a connection that was closed or refused, and logs a sample of these.
-func (g *gate) note(c *refusalConn, reason, message string) {
+func (g *gate) note(c *clientConn, reason, message string) {
 	g.cut.Add(1)
 	if remote := c.RemoteAddr().String(); g.refusals.takes(remote, reason) {
 		g.log.Info(message, "remote", remote)
@@ -77,14 +77,14 @@ func (g *gate) note(c *refusalConn, reason, message string) {
 }
 
 // enter does what admit does, but doesn't log. It returns the connections that it closed.
-func (g *gate) enter(c *refusalConn) (in bool, closed []*refusalConn) {
+func (g *gate) enter(c *clientConn) (in bool, closed []*clientConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.from = g.bounded(c.RemoteAddr())
 	c.turn(false)
-	ofAddress := func(other *refusalConn) bool { return other.from == c.from }
-	anyOne := func(*refusalConn) bool { return true }
-	room := func(full bool, may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) bool {
+	ofAddress := func(other *clientConn) bool { return other.from == c.from }
+	anyOne := func(*clientConn) bool { return true }
+	room := func(full bool, may func(*clientConn) bool, sets ...map[*clientConn]struct{}) bool {
 		if !full {
 			return true
 		}
@@ -116,15 +116,15 @@ func (g *gate) bounded(remote net.Addr) netip.Prefix {
 // It closes idle connections before busy ones, and the oldest first. A new connection is idle until its first request has arrived.
 // It never closes a busy connection with a key: each key's share limits their number.
 // A sixty-fourth of many are closed at once, so that an attacker can't have all of them sorted for each new connection.
-func (g *gate) makeRoom(may func(*refusalConn) bool, sets ...map[*refusalConn]struct{}) (closed []*refusalConn) {
+func (g *gate) makeRoom(may func(*clientConn) bool, sets ...map[*clientConn]struct{}) (closed []*clientConn) {
 	type candidate struct {
 		rank int64
-		c    *refusalConn
+		c    *clientConn
 	}
 	var all []candidate
 	for _, set := range sets {
 		for c := range set {
-			if state := c.state.Load(); (state&stateBusy == 0 || !c.knows.Load()) && may(c) {
+			if state := c.state.Load(); (state&stateBusy == 0 || !c.hasKey.Load()) && may(c) {
 				all = append(all, candidate{state&stateBusy<<62 | state>>1, c})
 			}
 		}
@@ -135,15 +135,15 @@ func (g *gate) makeRoom(may func(*refusalConn) bool, sets ...map[*refusalConn]st
 			break
 		}
 		g.remove(one.c)
-		_ = one.c.socket.Close() // an error would change nothing
+		_ = one.c.Close() // an error would change nothing
 		closed = append(closed, one.c)
 	}
 	return closed
 }
 
 // know notes that a client sent a valid key on a connection. c may be nil.
-func (g *gate) know(c *refusalConn) {
-	if c == nil || c.knows.Load() {
+func (g *gate) know(c *clientConn) {
+	if c == nil || c.hasKey.Load() {
 		return
 	}
 	g.mu.Lock()
@@ -151,19 +151,19 @@ func (g *gate) know(c *refusalConn) {
 	if _, there := g.unknown[c]; there {
 		g.remove(c)
 		g.known[c] = struct{}{}
-		c.knows.Store(true)
+		c.hasKey.Store(true)
 	}
 }
 
 // forget notes that a connection is closed.
-func (g *gate) forget(c *refusalConn) {
+func (g *gate) forget(c *clientConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.remove(c)
 }
 
 // remove forgets a connection. The caller holds mu.
-func (g *gate) remove(c *refusalConn) {
+func (g *gate) remove(c *clientConn) {
 	if _, there := g.unknown[c]; there {
 		if g.from[c.from]--; g.from[c.from] == 0 {
 			delete(g.from, c.from)
@@ -182,9 +182,9 @@ func (g *gate) count() int {
 
 // turned is the ConnState hook of the http.Server.
 func (g *gate) turned(conn net.Conn, to http.ConnState) {
-	c, ok := conn.(*refusalConn)
+	c := clientConnOf(conn)
 	switch {
-	case !ok:
+	case c == nil:
 	case to == http.StateClosed:
 		g.forget(c)
 	default:
@@ -204,7 +204,7 @@ func (g *gate) metrics() []prometheus.Collector {
 const stateBusy = 1
 
 // turn notes that a request has begun or ended.
-func (c *refusalConn) turn(active bool) {
+func (c *clientConn) turn(active bool) {
 	state := time.Now().UnixNano() << 1
 	if active {
 		state |= stateBusy

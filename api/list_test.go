@@ -216,7 +216,7 @@ func TestWrongParameters(t *testing.T) {
 		}
 	}
 	for query, code := range map[string]string{
-		"q=%zz": "malformed-request", "q=a;b": "malformed-request",
+		"q=%zz": "bad-parameter", "q=a;b": "bad-parameter",
 		"name=a%5Bb": "bad-room-name", "name=": "bad-room-name", "name=a@example.com": "domain-not-watched",
 	} {
 		s.get("/api/rooms?"+query).wantProblem(t, http.StatusBadRequest, code)

@@ -10,7 +10,7 @@ import (
 
 // Metrics returns what there is to measure of requests and event streams.
 func (s *Server) Metrics() []prometheus.Collector {
-	metrics := []prometheus.Collector{s.traffic.durations, s.traffic.refusals}
+	metrics := []prometheus.Collector{s.traffic.durations}
 	metrics = append(metrics, s.streams.metrics(s.hub)...)
 	metrics = append(metrics, s.unread.metrics()...)
 	metrics = append(metrics, s.gate.metrics()...)

@@ -66,7 +66,6 @@ func TestRequestsAreCountedByRouteMethodAndStatus(t *testing.T) {
 	s.get("/nothing/here")
 	s.do(ask{method: http.MethodPost, target: "/health"})
 	s.do(ask{method: "INVENTED", target: "/health"})
-	s.raw("GET /api/rooms/100%/participants HTTP/1.1\r\nHost: ppch\r\n\r\n")
 
 	const durations, participants = "http_request_duration_seconds_count", `route="/api/rooms/{room_name}/participants"`
 	page := s.wantSeries(
@@ -76,9 +75,8 @@ func TestRequestsAreCountedByRouteMethodAndStatus(t *testing.T) {
 		durations+`{code="404",method="GET",route="unmatched"} 1`,
 		durations+`{code="405",method="POST",route="unmatched"} 1`,
 		durations+`{code="405",method="other",route="unmatched"} 1`,
-		`http_refused_total{code="400"} 1`,
 	)
-	for _, name := range []string{"planning", "other", "nothing", "invented", "100%"} {
+	for _, name := range []string{"planning", "other", "nothing", "invented"} {
 		if strings.Contains(strings.ToLower(strings.ReplaceAll(page, `method="other"`, "")), name) {
 			t.Errorf("got %q, which a client made up, in\n%s", name, page)
 		}

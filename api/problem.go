@@ -25,7 +25,6 @@ type problemKind struct {
 
 // The closed list of problem types; openapi.yaml describes each.
 var (
-	kindMalformed        = problemKind{"malformed-request", http.StatusBadRequest, "Malformed request"}
 	kindBadRoomName      = problemKind{"bad-room-name", http.StatusBadRequest, "Impossible room name"}
 	kindNotWatched       = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
 	kindBadParameter     = problemKind{"bad-parameter", http.StatusBadRequest, "Bad parameter"}
@@ -40,7 +39,6 @@ var (
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
 	kindHostNotAllowed   = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
 	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
-	kindHeaderTooLarge   = problemKind{"header-too-large", http.StatusRequestHeaderFieldsTooLarge, "Header too large"}
 	kindRateLimited      = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
 	kindUnreadOfKey      = problemKind{"too-much-unread", http.StatusTooManyRequests, "Too many unread answers"}
 	kindUnread           = problemKind{"overloaded", http.StatusServiceUnavailable, "Overloaded"}

@@ -29,7 +29,7 @@ func parseQuery(r *http.Request, known ...string) (*query, error) {
 func readQuery(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, &problem{kind: kindMalformed, detail: "The query has a bad percent-escape, or a semicolon.", cause: err}
+		return nil, &problem{kind: kindBadParameter, detail: "The query has a bad percent-escape, or a semicolon.", cause: err}
 	}
 	return &query{values: values}, nil
 }

@@ -150,7 +150,7 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 func (x *exchange) roomName() (string, error) {
 	name, err := url.PathUnescape(x.room)
 	if err != nil {
-		return "", &problem{kind: kindMalformed, detail: "The path has a bad percent-escape.", cause: err}
+		return "", &problem{kind: kindBadRoomName, detail: "The path has a bad percent-escape.", cause: err}
 	}
 	return name, nil
 }

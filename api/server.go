@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -258,21 +257,17 @@ func New(cfg Config) (*Server, error) {
 		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}
-	var encrypted *tls.Config
 	if cfg.ChainFile != "" || cfg.KeyFile != "" {
 		if s.cert, err = loadCertificate(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
 			return nil, err
 		}
-		encrypted = s.cert.config()
-		s.http.Protocols = new(http.Protocols)
-		s.http.Protocols.SetHTTP1(true)
-		s.http.Protocols.SetUnencryptedHTTP2(true) // see refusalListener: encrypted it is
+		s.http.TLSConfig = s.cert.config()
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	s.listener = refusalListener{Listener: listener, server: s, tls: encrypted}
+	s.listener = gateListener{listener, s.gate}
 	return s, nil
 }
 
@@ -288,7 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.refusals.flush()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.serve(); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("api: serve: %w", err)
 		}
 		return nil
@@ -308,6 +303,14 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// serve answers requests until the server is shut down.
+func (s *Server) serve() error {
+	if s.cert != nil {
+		return s.http.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
+	}
+	return s.http.Serve(s.listener)
 }
 
 // drain lets the requests under way finish and closes what is left after drainFor.

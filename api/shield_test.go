@@ -61,7 +61,6 @@ func TestLongPaths(t *testing.T) {
 		{"the longest name that XMPP has is one", strings.Repeat("a", 1023), 200, ""},
 		{"a longer name is impossible", strings.Repeat("a", 1024), 400, "bad-room-name"},
 		{"a path of 9 kB is too long", strings.Repeat("a", 9000), 414, "uri-too-long"},
-		{"a path of 100 kB is too long even to be read", strings.Repeat("a", 100_000), 431, "header-too-large"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -93,7 +92,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 	for _, got := range []answer{
 		s.get("/health"), s.get("/api/rooms/r/participants"), s.get("/nowhere"),
-		s.raw("GET / HTTP/9.9\r\n\r\n"), s.do(ask{method: http.MethodPost, target: "/"}),
+		s.do(ask{method: http.MethodPost, target: "/"}),
 	} {
 		for name, value := range want {
 			if name == "Cache-Control" && got.header.Get("ETag") != "" {

@@ -72,7 +72,7 @@ func TestWhatOpensNoStream(t *testing.T) {
 		{"an unknown parameter", "?ticket=" + ticket + "&since=1", noKey, 400, "bad-parameter"},
 		{"a snapshot that is neither", "?snapshot=maybe", nil, 400, "bad-parameter"},
 		{"two snapshots", "?snapshot=true&snapshot=false", nil, 400, "bad-parameter"},
-		{"a bad escape", "?snapshot=%zz", nil, 400, "malformed-request"},
+		{"a bad escape", "?snapshot=%zz", nil, 400, "bad-parameter"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.do(ask{target: "/api/events" + c.query, header: c.header}).wantProblem(t, c.status, c.code)

@@ -14,7 +14,6 @@ import (
 // traffic measures requests by route, method and status. It is safe for concurrent use.
 type traffic struct {
 	durations *prometheus.HistogramVec
-	refusals  *prometheus.CounterVec
 
 	// known are the series that there have been. It is replaced, never changed, so that a request waits for nobody.
 	known atomic.Pointer[map[series]prometheus.Observer]
@@ -37,10 +36,6 @@ func newTraffic() *traffic {
 			// An answer out of memory takes some 0.1 ms, a question to Prosody some ms, and 5 s at most.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method", "code"}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "http_refused_total",
-			Help: "Requests that were refused before they had a route, since they are no well-formed HTTP.",
-		}, []string{"code"}),
 	}
 	t.known.Store(&map[series]prometheus.Observer{})
 	return t
@@ -65,11 +60,6 @@ func (t *traffic) add(at series) prometheus.Observer {
 	known[at] = observer
 	t.known.Store(&known)
 	return observer
-}
-
-// refuse counts a request that net/http refused.
-func (t *traffic) refuse(status int) {
-	t.refusals.WithLabelValues(strconv.Itoa(status)).Inc()
 }
 
 // methodLabel returns the method, or "other" for one that no route has: clients may make up as many as they like.

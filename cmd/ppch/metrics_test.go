@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -116,7 +115,6 @@ func TestMetrics_LintAndReadme(t *testing.T) {
 	env["PPCH_TLS_CERT"], env["PPCH_TLS_KEY"] = cert, key
 	s := runService(t, env).trust(cert).ready()
 	s.room("planning")
-	malformed(t, s)
 	page := s.get("/metrics", "X-API-Key", testKey)
 	promtool(t, page.body, "check", "metrics")
 
@@ -156,15 +154,6 @@ func TestMetrics_LintAndReadme(t *testing.T) {
 			t.Errorf("got %s in a metric", name)
 		}
 	}
-}
-
-// malformed sends HTTP to a TLS port.
-func malformed(t *testing.T, s *service) {
-	t.Helper()
-	conn := must(net.Dial("tcp", strings.TrimPrefix(s.url, "https://")))(t)
-	defer conn.Close()
-	must(fmt.Fprint(conn, "GET /100% HTTP/1.1\r\nHost: ppch\r\n\r\n"))(t)
-	must(conn.Read(make([]byte, 1)))(t)
 }
 
 func TestMetrics_NeedKey(t *testing.T) {
