@@ -16,11 +16,11 @@ const forever = 100 * 365 * 24 * time.Hour
 
 // fakeProsody is a Prosody that answers as a test likes.
 type fakeProsody struct {
-	directory *occupancy.Directory
-	rooms     fakeRooms
-	wiring    occupancy.Wiring
-	services  []occupancy.Service
-	err       error // of Services
+	directory   *occupancy.Directory
+	rooms       fakeRooms
+	diagnostics occupancy.Diagnostics
+	services    []occupancy.Service
+	err         error // of Services
 
 	// mu protects what follows.
 	mu    sync.Mutex
@@ -52,13 +52,13 @@ func (p *fakeProsody) Room(ctx context.Context, room jid.JID) (occupancy.Room, e
 	return r, err
 }
 
-func (p *fakeProsody) Wiring() occupancy.Wiring {
-	w := p.wiring
+func (p *fakeProsody) Diagnostics() occupancy.Diagnostics {
+	w := p.diagnostics
 	w.Domains = nil
 	for i, d := range p.directory.Domains() {
-		var wired occupancy.DomainWiring
-		if i < len(p.wiring.Domains) {
-			wired = p.wiring.Domains[i]
+		var wired occupancy.DomainDiagnostics
+		if i < len(p.diagnostics.Domains) {
+			wired = p.diagnostics.Domains[i]
 		}
 		wired.Domain = d
 		w.Domains = append(w.Domains, wired)
@@ -125,15 +125,15 @@ func follow(d *occupancy.Directory) {
 
 // linked adjusts the connection to Prosody.
 func linked(c connection) func(*api.Config) {
-	w := healthyWiring()
+	w := healthyDiagnostics()
 	if !c.up {
-		w = wiringOf()
+		w = diagnosticsOf()
 	}
-	return wired(c, w)
+	return withDiagnostics(c, w)
 }
 
-// wired adjusts the connection to Prosody, and what else is known of it.
-func wired(c connection, w occupancy.Wiring) func(*api.Config) {
+// withDiagnostics adjusts the connection to Prosody, and what else is known of it.
+func withDiagnostics(c connection, w occupancy.Diagnostics) func(*api.Config) {
 	return func(cfg *api.Config) {
 		p := newProsody(absent, w)
 		p.services = []occupancy.Service{
@@ -146,8 +146,8 @@ func wired(c connection, w occupancy.Wiring) func(*api.Config) {
 	}
 }
 
-func newProsody(rooms fakeRooms, w occupancy.Wiring) *fakeProsody {
-	return &fakeProsody{rooms: rooms, wiring: w, asked: make(map[string]askedRoom)}
+func newProsody(rooms fakeRooms, w occupancy.Diagnostics) *fakeProsody {
+	return &fakeProsody{rooms: rooms, diagnostics: w, asked: make(map[string]askedRoom)}
 }
 
 // with adjusts which rooms Prosody has, where there is no Lua module.
@@ -157,6 +157,6 @@ func with(rooms fakeRooms) func(*api.Config) {
 		for i := range c.domains {
 			c.domains[i] = domainStatus{jid: c.domains[i].jid, mode: occupancy.ModeDisco}
 		}
-		cfg.Directory, cfg.Prosody = c.directory(), newProsody(rooms, healthyWiring())
+		cfg.Directory, cfg.Prosody = c.directory(), newProsody(rooms, healthyDiagnostics())
 	}
 }

@@ -78,7 +78,7 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 		Built:   time.Date(2026, 11, 21, 18, 0, 0, 0, time.FixedZone("CET", 3600)),
 		Log:     slog.New(slog.NewJSONHandler(log, nil)),
 	}
-	wired(healthyConnection(), healthyWiring())(&cfg)
+	withDiagnostics(healthyConnection(), healthyDiagnostics())(&cfg)
 	for _, f := range adjust {
 		if f != nil {
 			f(&cfg)

@@ -13,7 +13,7 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 	domains := s.directory.Domains()
 	doc := view.NewHealth(domains)
 	doc.Version, doc.Commit, doc.Built = s.version, view.OrNull(s.commit), view.Stamp(s.built)
-	doc.LastAnswer = view.Stamp(s.prosody.Wiring().LastAnswer)
+	doc.LastAnswer = view.Stamp(s.prosody.Diagnostics().LastAnswer)
 	p := domains[0].CountProblem()
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)

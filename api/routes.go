@@ -39,7 +39,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api/events/ticket", keys.ScopeEvents, s.postTicket},
 		{http.MethodGet, "/api/stats", keys.ScopeCount, s.getStats},
 		{http.MethodGet, "/api/stats/history", keys.ScopeCount, s.getStatsHistory},
-		{http.MethodGet, "/api/wiring", keys.ScopeMetrics, s.getWiring},
+		{http.MethodGet, "/api/diagnostics", keys.ScopeMetrics, s.getDiagnostics},
 		{http.MethodGet, "/health", public, s.getHealth},
 		{http.MethodGet, "/livez", public, s.getLive},
 		{http.MethodGet, "/readyz", public, s.getReady},

@@ -44,23 +44,23 @@ func syncingConnection() connection {
 	return c
 }
 
-// wiringOf returns the wiring of domains.
-func wiringOf(domains ...occupancy.DomainWiring) occupancy.Wiring {
-	return occupancy.Wiring{Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: domains}
+// diagnosticsOf returns the diagnostics of domains.
+func diagnosticsOf(domains ...occupancy.DomainDiagnostics) occupancy.Diagnostics {
+	return occupancy.Diagnostics{Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: domains}
 }
 
-// healthyWiring is that of healthyConnection.
-func healthyWiring() occupancy.Wiring {
-	w := wiringOf(occupancy.DomainWiring{
+// healthyDiagnostics is that of healthyConnection.
+func healthyDiagnostics() occupancy.Diagnostics {
+	w := diagnosticsOf(occupancy.DomainDiagnostics{
 		Resyncs: 1,
 		Sync: &occupancy.Sync{
 			Version: "2.0.0", Epoch: "e1", Seq: 7, Heartbeat: 5 * time.Second,
 			LastBatch: now.Add(-2 * time.Second), Lag: 12 * time.Millisecond, Ahead: new(-250 * time.Millisecond),
 			RoomCache: 10000,
 		},
-	}, occupancy.DomainWiring{})
+	}, occupancy.DomainDiagnostics{})
 	w.LastAnswer = now.Add(-625 * time.Millisecond)
-	w.Admins = []occupancy.AdminWiring{{JID: jid.MustParse("boss@auth.meet.jitsi"), Local: true}, {JID: jid.MustParse("ada@auth.meet.jitsi"), Local: true}}
+	w.Admins = []occupancy.AdminDiagnostics{{JID: jid.MustParse("boss@auth.meet.jitsi"), Local: true}, {JID: jid.MustParse("ada@auth.meet.jitsi"), Local: true}}
 	return w
 }
 

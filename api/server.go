@@ -61,8 +61,8 @@ type Prosody interface {
 	// It is for rooms that can't be read because of occupancy.ErrNoModule; the errors are those of Directory.Room.
 	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
-	// Wiring returns how the service is connected to Prosody. The caller owns it. It must not block, since probes wait for it.
-	Wiring() occupancy.Wiring
+	// Diagnostics returns how the service is connected to Prosody. The caller owns it. It must not block, since probes wait for it.
+	Diagnostics() occupancy.Diagnostics
 
 	// Services returns the MUC services that Prosody shows, or why it can't be asked.
 	Services() ([]occupancy.Service, error)

@@ -39,10 +39,10 @@ func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
 	c := on(t, srv, adminIs(entries...))
 	ready(t, c)
 	eventually(t, 30*time.Second, "the last entry is verified", func() bool {
-		all := c.Wiring().Admins
+		all := c.Diagnostics().Admins
 		return all[len(all)-1].Local
 	})
-	for i, a := range c.Wiring().Admins {
+	for i, a := range c.Diagnostics().Admins {
 		if want := i >= 6; a.Local != want || a.JID.String() != entries[i] {
 			t.Errorf("%s: got %+v want it to count: %t", entries[i], a, want)
 		}
@@ -85,7 +85,7 @@ func TestAdmin_VerifiedAgainAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, "the admin is verified again", func() bool {
-		if !s.c.Wiring().Admins[0].Local {
+		if !s.c.Diagnostics().Admins[0].Local {
 			return false
 		}
 		boss, err := s.srv.Login(s.ctx, bossJID+"/desk")

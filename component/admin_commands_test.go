@@ -76,8 +76,8 @@ func TestAdmin_RunsEachCommand(t *testing.T) {
 	has(t, "statistics", answer, "completed", "muc.meet.jitsi", "<value>3<", "<value>4<", "focus 3, recorder 1, user 4", "lobby.meet.jitsi")
 	answer, _ = s.step(t, "domains", "", "")
 	has(t, "domains", answer, "completed", "connected to", "muc.meet.jitsi", "<value>ok<", "<value>module<", "breakout.meet.jitsi", "lobby.meet.jitsi")
-	answer, _ = s.step(t, "wiring", "", "")
-	has(t, "wiring", answer, "completed", "component ppch.meet.jitsi", "<value>up<", "MUC domain muc.meet.jitsi", "version 2.", "epoch ", "batch ", "lag ", "heartbeat", "admin boss@auth.meet.jitsi", "<value>ok<", "PPCH 2.0.0-test")
+	answer, _ = s.step(t, "diagnostics", "", "")
+	has(t, "diagnostics", answer, "completed", "component ppch.meet.jitsi", "<value>up<", "MUC domain muc.meet.jitsi", "version 2.", "epoch ", "batch ", "lag ", "heartbeat", "admin boss@auth.meet.jitsi", "<value>ok<", "PPCH 2.0.0-test")
 
 	_, sid = s.step(t, "rooms", "", "")
 	answer, _ = s.step(t, "rooms", sid, "cancel")
@@ -87,7 +87,7 @@ func TestAdmin_RunsEachCommand(t *testing.T) {
 func TestAdmin_CommandSessionIsOfItsOwner(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule, adminIs(clerkJID))
-	eventually(t, 10*time.Second, "both are verified", func() bool { return s.c.Wiring().Admins[1].Local })
+	eventually(t, 10*time.Second, "both are verified", func() bool { return s.c.Diagnostics().Admins[1].Local })
 	_, sid := s.step(t, "rooms", "", "")
 	thief := &scene{ctx: s.ctx, srv: s.srv, boss: s.login(t, clerkJID+"/desk")}
 	for _, action := range []string{"complete", "cancel", "prev", "execute"} {
@@ -132,10 +132,10 @@ func TestAdmin_ResyncOnceAMinute(t *testing.T) {
 		answer, _ := s.step(t, "resync", sid, "complete", "domain", domain)
 		return answer
 	}
-	before := s.c.Wiring().Domains[0]
+	before := s.c.Diagnostics().Domains[0]
 	has(t, "a resync", resync("muc.meet.jitsi"), "completed", "resyncing ")
 	eventually(t, 10*time.Second, "the resync is complete", func() bool {
-		d := s.c.Wiring().Domains[0]
+		d := s.c.Diagnostics().Domains[0]
 		// Present data stays available meanwhile.
 		if r, err := s.c.Room(s.ctx, room("planning")); err != nil || r.Participants != 2 {
 			t.Fatalf("got %+v, %v meanwhile", r, err)
@@ -147,7 +147,7 @@ func TestAdmin_ResyncOnceAMinute(t *testing.T) {
 	}
 	has(t, "another domain", resync("lobby.meet.jitsi"), "resyncing ")
 	has(t, "a domain that isn't watched", resync("auth.meet.jitsi"), "bad-request", "bad-payload")
-	if n := s.c.Wiring().Domains[0].Resyncs; n != before.Resyncs+1 {
+	if n := s.c.Diagnostics().Domains[0].Resyncs; n != before.Resyncs+1 {
 		t.Errorf("got %d resyncs want one", n-before.Resyncs)
 	}
 }
@@ -342,11 +342,11 @@ func TestAdmin_WatchEndsOffline(t *testing.T) {
 	must(phone.Expect(s.ctx, func(st prosodytest.Stanza) bool { return st.Has("watching") }))(t)
 	s.boss.Send("<presence/>") // so that Prosody would deliver messages for the phone to the desk
 	phone.Close()
-	wiring := func() string {
-		answer, _ := s.step(t, "wiring", "", "")
+	diagnostics := func() string {
+		answer, _ := s.step(t, "diagnostics", "", "")
 		return answer
 	}
-	eventually(t, 10*time.Second, "there are no watchers", func() bool { return strings.Contains(wiring(), "0 watchers") })
+	eventually(t, 10*time.Second, "there are no watchers", func() bool { return strings.Contains(diagnostics(), "0 watchers") })
 	must(s.cast.User(s.ctx, planning, "Ada"))(t)
 	time.Sleep(1500 * time.Millisecond)
 	if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {

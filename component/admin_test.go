@@ -55,7 +55,7 @@ func newScene(t *testing.T, o prosodytest.Options, adjust ...func(*component.Con
 	t.Cleanup(func() { s.cast.Close() })
 	s.c = on(t, s.srv, append([]func(*component.Config){watchAll, adminIs(bossJID)}, adjust...)...)
 	ready(t, s.c)
-	eventually(t, 20*time.Second, "the admin is verified", func() bool { return s.c.Wiring().Admins[0].Local })
+	eventually(t, 20*time.Second, "the admin is verified", func() bool { return s.c.Diagnostics().Admins[0].Local })
 	s.boss = s.login(t, bossJID+"/desk")
 	s.guest = must(s.srv.Guest(s.ctx))(t)
 	t.Cleanup(func() { s.guest.Close() })
@@ -193,7 +193,7 @@ func TestAdmin_InvisibleToOthers(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
-	if n := s.c.Wiring().Refused; n != 0 {
+	if n := s.c.Diagnostics().Refused; n != 0 {
 		t.Errorf("%d stanzas of others counted as those of an admin", n)
 	}
 }
@@ -219,7 +219,7 @@ func TestAdmin_Browses(t *testing.T) {
 		{"a room", fmt.Sprintf(discoInfo, node("planning@muc.meet.jitsi")), []string{"var='participants'", "<value>2<", "var='exact'", "<value>true<", "focus 1, recorder 1, user 2"}},
 		{"an occupant", fmt.Sprintf(discoInfo, node("planning@muc.meet.jitsi/focus")), []string{"type='leaf'", "<value>focus<", "focus@auth.meet.jitsi/focus"}},
 		{"inside an occupant", fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/focus")), []string{"type='result'"}},
-		{"the commands", fmt.Sprintf(discoItems, node("http://jabber.org/protocol/commands")), []string{"node='domains'", "node='resync'", "node='room'", "node='rooms'", "node='statistics'", "node='unwatch'", "node='watch'", "node='wiring'"}},
+		{"the commands", fmt.Sprintf(discoItems, node("http://jabber.org/protocol/commands")), []string{"node='diagnostics'", "node='domains'", "node='resync'", "node='room'", "node='rooms'", "node='statistics'", "node='unwatch'", "node='watch'"}},
 		{"a node that isn't there", fmt.Sprintf(discoItems, node("planning@muc.meet.jitsi/nowhere")), []string{"item-not-found"}},
 		{"a domain that isn't watched", fmt.Sprintf(discoInfo, node("auth.meet.jitsi")), []string{"item-not-found"}},
 		{"a tenant that isn't there", fmt.Sprintf(discoInfo, node("muc.meet.jitsi/[nowhere]")), []string{"item-not-found"}},

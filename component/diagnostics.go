@@ -17,9 +17,9 @@ const resyncPause = time.Minute
 
 var errResync = errors.New("component: resync requested")
 
-// Wiring returns the state of the connection to Prosody and of the MUC domains. The caller owns it.
-func (c *Component) Wiring() occupancy.Wiring {
-	w := occupancy.Wiring{
+// Diagnostics returns the state of the connection to Prosody and of the MUC domains. The caller owns it.
+func (c *Component) Diagnostics() occupancy.Diagnostics {
+	w := occupancy.Diagnostics{
 		Component:  c.cfg.Domain,
 		Prosody:    c.cfg.Address,
 		LastAnswer: c.answered(),
@@ -28,7 +28,7 @@ func (c *Component) Wiring() occupancy.Wiring {
 	}
 	for _, d := range c.domains {
 		state := d.state()
-		w.Domains = append(w.Domains, occupancy.DomainWiring{
+		w.Domains = append(w.Domains, occupancy.DomainDiagnostics{
 			Domain: state, Resyncs: d.follower.resyncs.Load(), Sync: d.follower.sync(state.AsOf),
 		})
 	}

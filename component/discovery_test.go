@@ -74,7 +74,7 @@ func TestClockOffset_IsMeasured(t *testing.T) {
 	srv := prosodytest.New(t, withModule)
 	c := on(t, srv)
 	var sync *occupancy.Sync
-	eventually(t, 20*time.Second, "the component has subscribed", func() bool { sync = c.Wiring().Domains[0].Sync; return sync != nil })
+	eventually(t, 20*time.Second, "the component has subscribed", func() bool { sync = c.Diagnostics().Domains[0].Sync; return sync != nil })
 	if sync.Ahead == nil || sync.Ahead.Abs() > 50*time.Millisecond {
 		t.Errorf("got %v want the same clock", sync.Ahead)
 	}

@@ -109,7 +109,7 @@ func TestClockOffset_UpperBound(t *testing.T) {
 				time.Sleep(c.slow)
 				synctest.Wait()
 				got := "<nil>"
-				if ahead := component.Wiring().Domains[0].Sync.Ahead; ahead != nil {
+				if ahead := component.Diagnostics().Domains[0].Sync.Ahead; ahead != nil {
 					got = ahead.String()
 				}
 				if got != c.want {

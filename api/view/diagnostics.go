@@ -6,7 +6,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Diagnostics is the state of the connection to Prosody: "GET /api/wiring".
+// Diagnostics is the state of the connection to Prosody: "GET /api/diagnostics".
 type Diagnostics struct {
 	Version    string              `json:"version"`
 	Component  string              `json:"component"`
@@ -56,21 +56,21 @@ type AdminDomain struct {
 }
 
 // NewDiagnostics returns the document without Version and Services, which the caller adds.
-func NewDiagnostics(wiring occupancy.Wiring) Diagnostics {
-	main := wiring.Domains[0]
+func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
+	main := diagnostics.Domains[0]
 	doc := Diagnostics{
-		Component:  wiring.Component.String(),
-		Prosody:    wiring.Prosody,
+		Component:  diagnostics.Component.String(),
+		Prosody:    diagnostics.Prosody,
 		Connected:  main.Connected,
 		Since:      Stamp(main.Since),
-		LastAnswer: Stamp(wiring.LastAnswer),
+		LastAnswer: Stamp(diagnostics.LastAnswer),
 		Domains:    []DomainDiagnostics{},
 		Admins:     []AdminDomain{},
 	}
 	if !main.Connected {
 		doc.Reason, doc.Remedy = Problem(main.Problem)
 	}
-	for _, domain := range wiring.Domains {
+	for _, domain := range diagnostics.Domains {
 		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
 		d.Reason, d.Remedy = Problem(domain.CountProblem())
 		if domain.Problem == nil {
@@ -79,7 +79,7 @@ func NewDiagnostics(wiring occupancy.Wiring) Diagnostics {
 		doc.Domains = append(doc.Domains, d)
 	}
 	listed := map[string]bool{}
-	for _, admin := range wiring.Admins {
+	for _, admin := range diagnostics.Admins {
 		if domain := admin.JID.Domainpart(); !listed[domain] {
 			listed[domain] = true
 			doc.Admins = append(doc.Admins, AdminDomain{domain, admin.Local})
@@ -88,7 +88,7 @@ func NewDiagnostics(wiring occupancy.Wiring) Diagnostics {
 	return doc
 }
 
-func newModule(domain occupancy.DomainWiring) *Module {
+func newModule(domain occupancy.DomainDiagnostics) *Module {
 	sync := domain.Sync
 	if sync == nil {
 		return nil

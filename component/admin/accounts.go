@@ -103,12 +103,12 @@ func (a *accounts) logChange(domain jid.JID, local bool, err error) {
 	a.log.Warn("admins ignored: domain is not a VirtualHost of this Prosody", "domain", domain.String(), "err", err)
 }
 
-// wiring returns the state of each entry. The caller owns it.
-func (a *accounts) wiring() (all []occupancy.AdminWiring) {
+// diagnostics returns the state of each entry. The caller owns it.
+func (a *accounts) diagnostics() (all []occupancy.AdminDiagnostics) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range a.entries {
-		all = append(all, occupancy.AdminWiring{JID: e, Local: a.verified[e.Domain().String()]})
+		all = append(all, occupancy.AdminDiagnostics{JID: e, Local: a.verified[e.Domain().String()]})
 	}
 	return all
 }

@@ -28,8 +28,8 @@ type Prosody interface {
 	// Room returns a room as it is now. It may block for one question.
 	Room(context.Context, jid.JID) (occupancy.Room, error)
 
-	// Wiring returns the state of the connection to Prosody and of the MUC domains.
-	Wiring() occupancy.Wiring
+	// Diagnostics returns the state of the connection to Prosody and of the MUC domains.
+	Diagnostics() occupancy.Diagnostics
 
 	// Resync loads the rooms of a domain again. Its error is for people.
 	Resync(domain jid.JID) error
@@ -79,7 +79,7 @@ func New(cfg Config) *Handler {
 }
 
 // Accounts returns the state of each admin entry. The caller owns it.
-func (h *Handler) Accounts() []occupancy.AdminWiring { return h.accounts.Load().wiring() }
+func (h *Handler) Accounts() []occupancy.AdminDiagnostics { return h.accounts.Load().diagnostics() }
 
 // Refused returns how many stanzas of admins were refused because too many waited.
 func (h *Handler) Refused() uint64 { return h.refused.Load() }

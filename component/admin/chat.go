@@ -196,7 +196,7 @@ func (h *Handler) unwatchText(from jid.JID, name string) string {
 
 func (h *Handler) statusText() string {
 	domains := h.Directory.Domains()
-	lines := []string{"PPCH " + h.Version + ", connected to " + h.Prosody.Wiring().Prosody + " for " + ago(domains[0].Since)}
+	lines := []string{"PPCH " + h.Version + ", connected to " + h.Prosody.Diagnostics().Prosody + " for " + ago(domains[0].Since)}
 	for _, d := range domains {
 		lines = append(lines, h.domainLine(d))
 	}

@@ -24,7 +24,7 @@ func (h *Handler) commands() []adhoc.Command {
 		{Node: "statistics", Name: "Statistics", Start: h.showStatistics},
 		{Node: "domains", Name: "Connection and MUC domains", Start: h.showDomains},
 		{Node: "resync", Name: "Resync a MUC domain", Start: h.askResync},
-		{Node: "wiring", Name: "Diagnostics", Start: h.showWiring},
+		{Node: "diagnostics", Name: "Diagnostics", Start: h.showDiagnostics},
 		{Node: "watch", Name: "Watch a room", Start: h.askRoom(h.subscribe, true)},
 		{Node: "unwatch", Name: "Stop watching", Start: h.unsubscribe},
 	}

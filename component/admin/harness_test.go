@@ -42,12 +42,12 @@ func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	return r, err
 }
 
-// Wiring implements admin.Prosody.
-func (s *stage) Wiring() occupancy.Wiring {
+// Diagnostics implements admin.Prosody.
+func (s *stage) Diagnostics() occupancy.Diagnostics {
 	domains := s.directory.Domains()
-	return occupancy.Wiring{
+	return occupancy.Diagnostics{
 		Component: jid.MustParse(own), Prosody: "prosody:5347",
-		Domains: []occupancy.DomainWiring{{Domain: domains[0], Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
+		Domains: []occupancy.DomainDiagnostics{{Domain: domains[0], Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
 	}
 }
 

@@ -40,7 +40,7 @@ func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 
 // showDomains returns the state of the connection and of each domain.
 func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
-	w := h.Prosody.Wiring()
+	w := h.Prosody.Diagnostics()
 	table := &adhoc.Table{Title: "MUC domains", Columns: []adhoc.Column{
 		{Var: "domain", Label: "MUC domain"}, {Var: "state", Label: "State"}, {Var: "mode", Label: "Mode"},
 		{Var: "as_of", Label: "Last update"}, {Var: "age", Label: "Age"}, {Var: "resyncs", Label: "Resyncs"},
@@ -72,8 +72,8 @@ func domainStatus(d occupancy.Domain) (state, remedy string) {
 	return "without the module", occupancy.ProblemNotListed.About(d.JID).Err(nil).Remedy
 }
 
-// showWiring returns all diagnostics.
-func (h *Handler) showWiring(adhoc.Request) (adhoc.Reply, error) {
+// showDiagnostics returns all diagnostics.
+func (h *Handler) showDiagnostics(adhoc.Request) (adhoc.Reply, error) {
 	table := &adhoc.Table{Title: "Diagnostics", Columns: []adhoc.Column{
 		{Var: "what", Label: "What"}, {Var: "state", Label: "State"}, {Var: "detail", Label: "Detail"},
 	}}
@@ -83,7 +83,7 @@ func (h *Handler) showWiring(adhoc.Request) (adhoc.Reply, error) {
 		table.Rows = append(table.Rows, []string{what, state, strings.Join(detail, "; ")})
 		lines = append(lines, what+": "+strings.Join(append([]string{state}, detail...), "; "))
 	}
-	w := h.Prosody.Wiring()
+	w := h.Prosody.Diagnostics()
 	main := w.Domains[0]
 	state := "up"
 	if !main.Connected {

@@ -20,7 +20,7 @@ func AdminQuestions() (all []string) {
 	} {
 		add("get", payload)
 	}
-	for _, command := range []string{"rooms", "room", "statistics", "domains", "resync", "wiring", "watch", "unwatch", "nothing"} {
+	for _, command := range []string{"rooms", "room", "statistics", "domains", "resync", "diagnostics", "watch", "unwatch", "nothing"} {
 		add("set", "<command xmlns='http://jabber.org/protocol/commands' node='"+command+"'/>")
 	}
 	return all

@@ -317,8 +317,8 @@ func (d *Directory) selectDomains(domain string, typ RoomType) ([]*mucDomain, er
 	return selected, nil
 }
 
-// Wiring is the state of the connection to Prosody and its domains at one moment, for diagnosis. The caller owns it.
-type Wiring struct {
+// Diagnostics is the state of the connection to Prosody and its domains at one moment, for diagnosis. The caller owns it.
+type Diagnostics struct {
 	// Component is PPCH's own JID, Prosody the host:port that it connects to.
 	Component jid.JID
 	Prosody   string
@@ -327,17 +327,17 @@ type Wiring struct {
 	LastAnswer time.Time
 
 	// Domains are the watched MUC domains, the main one first.
-	Domains []DomainWiring
+	Domains []DomainDiagnostics
 
 	// Admins are the entries of the list of admins.
-	Admins []AdminWiring
+	Admins []AdminDiagnostics
 
 	// Refused counts stanzas of admins that arrived faster than PPCH could answer.
 	Refused uint64
 }
 
-// DomainWiring is the state of one watched MUC domain.
-type DomainWiring struct {
+// DomainDiagnostics is the state of one watched MUC domain.
+type DomainDiagnostics struct {
 	Domain
 
 	// Resyncs counts the resyncs of its replica.
@@ -380,8 +380,8 @@ type Service struct {
 	Protocols []string
 }
 
-// AdminWiring is an entry of the list of admins.
-type AdminWiring struct {
+// AdminDiagnostics is an entry of the list of admins.
+type AdminDiagnostics struct {
 	// JID is a bare JID, or a domain for all its accounts.
 	JID jid.JID
 

@@ -77,7 +77,7 @@ class Admin(slixmpp.ClientXMPP):
         await self.run("room", {"text": "plan"}, {"room": "planning@muc.meet.jitsi"})
         await self.run("statistics")
         await self.run("domains")
-        await self.run("wiring")
+        await self.run("diagnostics")
         await self.run("watch", {"text": "planning"}, {"room": "planning@muc.meet.jitsi"})
         await self.run("unwatch")
         await self.run("resync", {"domain": "lobby.meet.jitsi"})

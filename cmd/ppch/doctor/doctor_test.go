@@ -248,7 +248,7 @@ func TestDoctor_ReportsServiceLostMeanwhile(t *testing.T) {
 
 func TestDoctor_RetriesWhenRateLimited(t *testing.T) {
 	t.Parallel()
-	const wiring = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":true,
+	const diagnostics = `{"component":"ppch.meet.jitsi","prosody":"127.0.0.1:5347","connected":true,
 		"domains":[{"domain":"muc.meet.jitsi","mode":"module","as_of":"2026-11-22T10:00:00Z","module":{"version":"2.0.0"}}],
 		"admin_domains":[{"domain":"auth.meet.jitsi","local":true}]}`
 	var asked atomic.Int32
@@ -257,7 +257,7 @@ func TestDoctor_RetriesWhenRateLimited(t *testing.T) {
 		case r.URL.Path == "/health":
 			_, _ = io.WriteString(w, `{"service":"Prosody Participant Count Hook","version":"2.0.0","status":"ok"}`)
 		case asked.Add(1)%2 == 1:
-			_, _ = io.WriteString(w, wiring)
+			_, _ = io.WriteString(w, diagnostics)
 		default:
 			w.WriteHeader(http.StatusTooManyRequests)
 			_, _ = io.WriteString(w, `{"code":"rate-limited","detail":"This API key is used too often."}`)

@@ -12,7 +12,7 @@ import (
 	"ppch/component/protocol"
 )
 
-// facts are the state of the connection, as in GET /api/wiring.
+// facts are the state of the connection, as in GET /api/diagnostics.
 type facts struct {
 	Version   string           `json:"version"`
 	Component string           `json:"component"`
@@ -54,7 +54,7 @@ type adminFacts struct {
 }
 
 // factsOf returns the facts of the doctor's own connection.
-func factsOf(w occupancy.Wiring, services []occupancy.Service, version string) facts {
+func factsOf(w occupancy.Diagnostics, services []occupancy.Service, version string) facts {
 	main := w.Domains[0]
 	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: main.Connected}
 	if !main.Connected {

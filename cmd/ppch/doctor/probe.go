@@ -39,7 +39,7 @@ func (e *run) probe() (inspect func(context.Context) (facts, error), end func())
 			started = true
 			g.Go(func() error { return c.Run(ctx) })
 		}
-		w := c.Wiring()
+		w := c.Diagnostics()
 		var services []occupancy.Service
 		if w.Domains[0].Connected {
 			services, _ = c.Services() // optional: they make remedies clearer

@@ -66,7 +66,7 @@ func (e *run) service(ctx context.Context) (inspect func(context.Context) (facts
 			facts
 			problem
 		}
-		status, err := e.get(ctx, client, "/api/wiring", e.Key, &response)
+		status, err := e.get(ctx, client, "/api/diagnostics", e.Key, &response)
 		switch {
 		case err == nil && status != http.StatusOK:
 			response.status = status
