@@ -108,7 +108,7 @@ func TestWhoLagsIsReset(t *testing.T) {
 	}
 	f := &follower{t: t, events: make(chan event, 1<<16)}
 	go f.read(resp.Body)
-	if got := f.until("reset"); got.text("reason") != "lagged" {
+	if got := f.until("reset"); got.text("reason") != "slow-consumer" {
 		t.Errorf("got %v", got)
 	}
 	got := f.until("snapshot")
@@ -116,7 +116,7 @@ func TestWhoLagsIsReset(t *testing.T) {
 	if name := room["occupants"].([]any)[0].(map[string]any)["name"].(string); !strings.HasPrefix(name, fmt.Sprintf("%d ", turns-1)) {
 		t.Errorf("got %.10s, want the last", name)
 	}
-	if stats := s.Streams(); stats.Resets["lagged"] != 1 {
+	if stats := s.Streams(); stats.Resets["slow-consumer"] != 1 {
 		t.Errorf("got %+v", stats)
 	}
 	_ = conn.Close()

@@ -117,7 +117,7 @@ func TestWhatTheDirectoryForgetsAndLearnsIsAReset(t *testing.T) {
 	}
 	d.Forget(mainDomain)
 	for _, f := range []*follower{plain, whole} {
-		if got := f.until("reset"); got.text("reason") != "forgotten" || got.text("domain") != "muc.meet.jitsi" {
+		if got := f.until("reset"); got.text("reason") != "unloaded" || got.text("domain") != "muc.meet.jitsi" {
 			t.Errorf("got %v", got)
 		}
 	}
@@ -130,7 +130,7 @@ func TestWhatTheDirectoryForgetsAndLearnsIsAReset(t *testing.T) {
 	}
 	d.learn()
 	for _, f := range []*follower{plain, whole} {
-		if got := f.until("reset"); got.text("reason") != "learnt" {
+		if got := f.until("reset"); got.text("reason") != "loaded" {
 			t.Errorf("got %v", got)
 		}
 	}

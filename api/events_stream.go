@@ -223,7 +223,7 @@ func (st *stream) catchUp(ctx context.Context) error {
 		var frames [8]*frame
 		found, upTo, whole := st.hub.ring.after(st.pos, st, frames[:0])
 		if !whole {
-			if err := st.start(resetLagged); err != nil {
+			if err := st.start(resetSlow); err != nil {
 				return err
 			}
 			continue

@@ -99,20 +99,20 @@ func newEventFactsView(typ occupancy.RoomType, tenant string, f occupancy.RoomFa
 	return doc
 }
 
-// resetReason says why no events lead on from what a subscriber knew.
+// resetReason is why a client has to discard its state.
 type resetReason string
 
 // The reasons for a reset.
 const (
-	resetUnknown   resetReason = "unknown-id" // Last-Event-ID is not one of this process: most likely it was restarted
-	resetExpired   resetReason = "expired"    // Last-Event-ID is too old
-	resetLagged    resetReason = "lagged"     // events came faster than they were read
-	resetLearnt    resetReason = "learnt"     // the rooms of a domain are known, and weren't before
-	resetForgotten resetReason = "forgotten"  // nothing is known of a domain any more
+	resetUnknown  resetReason = "unknown-id"    // Last-Event-ID is not one of this process: mostly because of a restart
+	resetExpired  resetReason = "expired"       // Last-Event-ID is too old
+	resetSlow     resetReason = "slow-consumer" // the client read more slowly than events came
+	resetLoaded   resetReason = "loaded"        // the rooms of a domain have been loaded
+	resetUnloaded resetReason = "unloaded"      // the rooms of a domain have become unavailable
 )
 
-// resetReasons are all of them.
-var resetReasons = [...]resetReason{resetUnknown, resetExpired, resetLagged, resetLearnt, resetForgotten}
+// resetReasons are all reasons, in the order of their metrics.
+var resetReasons = [...]resetReason{resetUnknown, resetExpired, resetSlow, resetLoaded, resetUnloaded}
 
 // resetView says that what was told before is not to be built on.
 type resetView struct {

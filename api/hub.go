@@ -120,14 +120,14 @@ func (h *hub) take(e occupancy.Event, ok bool) {
 	case !ok:
 		h.sub.Close()
 		h.sub = h.directory.Subscribe(hubBuffer)
-		h.add(&frame{reset: resetLagged}, "reset", newResetView(resetLagged, ""))
+		h.add(&frame{reset: resetSlow}, "reset", newResetView(resetSlow, ""))
 		for _, d := range h.directory.Domains() {
 			h.takeStatus(d)
 		}
 	case e.Kind == occupancy.EventReset:
-		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: resetLearnt}
+		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: resetLoaded}
 		if e.At.IsZero() {
-			f.reset = resetForgotten
+			f.reset = resetUnloaded
 		}
 		h.add(f, "reset", newResetView(f.reset, f.domain))
 	case e.Kind == occupancy.EventStatus:

@@ -148,7 +148,7 @@ func TestEventStreamsAreMeasured(t *testing.T) {
 	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
 	d.join("daily", "ann")
 	f.until("participant.joined")
-	s.wantSeries("event_streams 1", "event_streams_refused_total 1", "event_streams_cut_total 0", `event_resets_total{reason="unknown-id"} 1`, `event_resets_total{reason="lagged"} 0`)
+	s.wantSeries("event_streams 1", "event_streams_refused_total 1", "event_streams_cut_total 0", `event_resets_total{reason="unknown-id"} 1`, `event_resets_total{reason="slow-consumer"} 0`)
 	time.Sleep(1100 * time.Millisecond)
 	f.leave()
 	s.wantSeries("event_streams 0", `http_request_duration_seconds_bucket{code="200",method="GET",route="/api/events",le="1"} 1`)
