@@ -133,14 +133,14 @@ func (b *budget) metrics() []prometheus.Collector {
 	refused := func(reason string, count *atomic.Uint64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "answers_refused_total",
-			Help:        "Answers that were refused because too many bytes waited for their readers, of one key or in all.",
+			Help:        "Answers refused because clients had too many bytes still to read, per key or in total.",
 			ConstLabels: prometheus.Labels{"reason": reason},
 		}, func() float64 { return float64(count.Load()) })
 	}
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "answer_bytes_unread",
-			Help: "Bytes of answers that wait for their readers.",
+			Help: "Bytes of answers that clients have not read yet.",
 		}, func() float64 { return float64(b.taken()) }),
 		refused(kindUnreadOfKey.code, &b.refusedOfKey),
 		refused(kindUnread.code, &b.refused),

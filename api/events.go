@@ -46,19 +46,19 @@ func (c *streamCounts) enter(k *keys.Key, count int) error {
 
 func (c *streamCounts) leave(k *keys.Key) { c.open.Leave(k) }
 
-// metrics returns what there is to measure of event streams.
+// metrics returns the metrics of event streams.
 func (c *streamCounts) metrics(h *hub) []prometheus.Collector {
 	counter := func(name, help string, labels prometheus.Labels, value func() uint64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(value()) })
 	}
 	all := []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Event streams that are open, and requests that wait for a change."}, func() float64 { return float64(c.open.Taken()) }),
-		counter("events_total", "Events that were put where streams read them, once for all streams.", nil, h.ring.last),
-		counter("event_streams_refused_total", "Event streams for which there was no place.", nil, c.refused.Load),
-		counter("event_streams_cut_total", "Event streams that ended because the client stopped reading.", nil, c.cut.Load),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "event_streams", Help: "Open event streams and waiting requests."}, func() float64 { return float64(c.open.Taken()) }),
+		counter("events_total", "Events published to streams, each counted once.", nil, h.ring.last),
+		counter("event_streams_refused_total", "Event streams refused because too many were open.", nil, c.refused.Load),
+		counter("event_streams_cut_total", "Event streams closed because the client stopped reading.", nil, c.cut.Load),
 	}
 	for i, reason := range resetReasons {
-		all = append(all, counter("event_resets_total", "Resets that subscribers were told, by reason.", prometheus.Labels{"reason": string(reason)}, c.resets[i].Load))
+		all = append(all, counter("event_resets_total", "Resets sent to clients, by reason.", prometheus.Labels{"reason": string(reason)}, c.resets[i].Load))
 	}
 	return all
 }

@@ -195,8 +195,8 @@ func (g *gate) turned(conn net.Conn, to http.ConnState) {
 // metrics returns the collectors of connections.
 func (g *gate) metrics() []prometheus.Collector {
 	return []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "Connections of clients that are open."}, func() float64 { return float64(g.count()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "http_connections_cut_total", Help: "Connections that were closed to make room, or refused, because there were too many."}, func() float64 { return float64(g.cut.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "Open client connections."}, func() float64 { return float64(g.count()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "http_connections_cut_total", Help: "Client connections closed or refused because too many were open."}, func() float64 { return float64(g.cut.Load()) }),
 	}
 }
 

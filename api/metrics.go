@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics returns what there is to measure of requests and event streams.
+// Metrics returns the metrics of requests, connections and event streams.
 func (s *Server) Metrics() []prometheus.Collector {
 	metrics := []prometheus.Collector{s.traffic.durations}
 	metrics = append(metrics, s.streams.metrics(s.hub)...)
@@ -17,19 +17,19 @@ func (s *Server) Metrics() []prometheus.Collector {
 	if s.cert != nil {
 		metrics = append(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tls_certificate_expiry_timestamp_seconds",
-			Help: "When the certificate expires that clients are shown, in seconds since 1970.",
+			Help: "Expiry of the TLS certificate in use, in seconds since 1970.",
 		}, func() float64 { return float64(s.cert.expires().Unix()) }))
 	}
 	return metrics
 }
 
-// newScrape returns what tells metrics in Prometheus' formats.
-// Where some can't be gathered it tells the others: a fault in one must not blind somebody to all.
+// newScrape returns a handler that serves metrics in Prometheus' formats.
+// If one collector fails, it serves the others.
 func newScrape(metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ErrorHandling:  promhttp.ContinueOnError,
-		CoalesceGather: true, // however many scrape at once
+		CoalesceGather: true, // concurrent scrapes share one
 	})
 }
 

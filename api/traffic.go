@@ -32,7 +32,7 @@ func newTraffic() *traffic {
 	t := &traffic{
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_request_duration_seconds",
-			Help: "How long requests took to be answered, by the template of their route.",
+			Help: "Time until requests were answered, by route template.",
 			// An answer out of memory takes some 0.1 ms, a question to Prosody some ms, and 5 s at most.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method", "code"}),

@@ -101,6 +101,6 @@ func (q *lineQueue) lost() uint64 {
 func (q *lineQueue) metrics() []prometheus.Collector {
 	return []prometheus.Collector{prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "log_lines_dropped_total",
-		Help: "Log lines that were dropped because the reader of the log was too slow.",
+		Help: "Log lines dropped because the log's reader was too slow.",
 	}, func() float64 { return float64(q.lost()) })}
 }
