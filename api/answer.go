@@ -53,9 +53,9 @@ func (a *answer) text(text string) {
 
 // room adds a room as an object. Name is what the client calls it, as members, nil for its own name.
 // What it adds may be newer than g; it returns the glance that fits.
-func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occupancy.Glance, error) {
+func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary) (occupancy.RoomSummary, error) {
 	key := chunkKey{g.Address, a.shape, 0}
-	if c := a.server.encoder.cached(key, a.shape.state(g.State, g.Numbers), g.AsOf); c != nil && a.fits(c) {
+	if c := a.server.encoder.cached(key, a.shape.state(g.Fingerprint, g.AnonymousFingerprint), g.AsOf); c != nil && a.fits(c) {
 		a.whole(name, c, g.AsOf)
 		return g, nil
 	}
@@ -63,7 +63,7 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.Glance) (occ
 	if err != nil {
 		return g, err
 	}
-	g.State, g.Numbers, g.AsOf = room.State, room.Numbers, room.AsOf
+	g.Fingerprint, g.AnonymousFingerprint, g.AsOf = room.Fingerprint, room.AnonymousFingerprint, room.AsOf
 	if len(a.later) == 0 {
 		if c := a.server.encoder.chunk(&room, a.shape, 0); a.fits(c) {
 			a.whole(name, c, g.AsOf)

@@ -41,7 +41,7 @@ func (d *county) settle(domain jid.JID, people ...int) {
 		batch.Deltas = append(batch.Deltas, room)
 		batch.Occupants += n
 	}
-	d.Begin(domain, occupancy.Trust{})
+	d.Begin(domain, occupancy.SystemAccounts{})
 	if err := d.Apply(domain, batch, time.Now()); err != nil {
 		d.t.Error(err)
 	}
@@ -54,7 +54,7 @@ func (d *county) beat() {
 		if err != nil {
 			d.t.Error(err)
 		}
-		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: totals.Rooms, Occupants: totals.Tally.All()}, time.Now()); err != nil {
+		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: totals.Rooms, Occupants: totals.Counts.All()}, time.Now()); err != nil {
 			d.t.Error(err)
 		}
 	}

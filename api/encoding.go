@@ -32,7 +32,7 @@ const (
 )
 
 // state returns which of a room's two states an answer depends on.
-func (s shape) state(all, numbers occupancy.State) occupancy.State {
+func (s shape) state(all, numbers occupancy.Fingerprint) occupancy.Fingerprint {
 	if s.names {
 		return all
 	}
@@ -41,7 +41,7 @@ func (s shape) state(all, numbers occupancy.State) occupancy.State {
 
 // chunk is some of a room's members as JSON: all of them where the room is small. It never changes.
 type chunk struct {
-	state occupancy.State
+	state occupancy.Fingerprint
 	asOf  time.Time // of the room if the chunk tells durations, else zero
 	name  []byte    // the shortest name of the room, as JSON; nil in all chunks but the first
 	data  []byte
@@ -59,16 +59,16 @@ type chunkKey struct {
 // What it encodes of a room depends on nothing but the room, so that a chunk which is no longer cached can be encoded again.
 // It is safe for concurrent use.
 type encoder struct {
-	names  *occupancy.Names
+	names  *occupancy.NameResolver
 	chunks *cache[chunkKey, *chunk]
 }
 
-func newEncoder(names *occupancy.Names) *encoder {
+func newEncoder(names *occupancy.NameResolver) *encoder {
 	return &encoder{names, newCache[chunkKey, *chunk](maxEncoded)}
 }
 
 // cached returns the chunk of a room in that state, or nil.
-func (e *encoder) cached(key chunkKey, state occupancy.State, asOf time.Time) *chunk {
+func (e *encoder) cached(key chunkKey, state occupancy.Fingerprint, asOf time.Time) *chunk {
 	c, ok := e.chunks.get(key)
 	if !ok || c.state != state || key.shape.place == inDetail && !c.asOf.Equal(asOf) {
 		return nil
@@ -79,7 +79,7 @@ func (e *encoder) cached(key chunkKey, state occupancy.State, asOf time.Time) *c
 // chunk returns a chunk of a room, whose occupants have to be in order.
 func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 	key := chunkKey{room.JID.String(), s, from}
-	state := s.state(room.State, room.Numbers)
+	state := s.state(room.Fingerprint, room.AnonymousFingerprint)
 	if c := e.cached(key, state, room.AsOf); c != nil {
 		return c
 	}

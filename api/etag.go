@@ -21,8 +21,8 @@ var etagSeed = maphash.MakeSeed()
 
 // etagOf returns the tag of a room's answer.
 // A state is a hash already, and another one in each process, so that to multiply it is enough to tell answers apart.
-func etagOf(g occupancy.Glance, s shape) etag {
-	e := etag(s.state(g.State, g.Numbers)).and(etag(s.place))
+func etagOf(g occupancy.RoomSummary, s shape) etag {
+	e := etag(s.state(g.Fingerprint, g.AnonymousFingerprint)).and(etag(s.place))
 	if s.names {
 		e++
 	}

@@ -79,7 +79,7 @@ func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
 		}
 	}
 	ann := person("ann")
-	ann.Name, ann.Marks = "Another", occupancy.MarkHandRaised|occupancy.MarkAudioMuted
+	ann.Name, ann.Flags = "Another", occupancy.FlagHandRaised|occupancy.FlagAudioMuted
 	d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{ann}, Facts: &occupancy.RoomFacts{Subject: "Plans"}})
 	for i, target := range targets {
 		if got := named.do(ask{target: target, header: has(before[named][i])}); got.status != http.StatusOK {

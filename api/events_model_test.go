@@ -236,6 +236,6 @@ func (d *site) again() {
 		}
 		deltas = append(deltas, delta)
 	}
-	d.Begin(mainDomain, occupancy.Trust{})
+	d.Begin(mainDomain, occupancy.SystemAccounts{})
 	d.tell(deltas...)
 }

@@ -52,15 +52,15 @@ type eventBreakoutView struct {
 }
 
 // newEventView returns e as it is told, with or without what names people or what they write.
-func newEventView(names *occupancy.Names, name string, e occupancy.Event, named bool) eventView {
+func newEventView(names *occupancy.NameResolver, name string, e occupancy.Event, named bool) eventView {
 	doc := eventView{
 		Event:            name,
 		Time:             e.At.UTC().Format(view.Timestamp),
 		RoomJID:          e.Room.String(),
 		RoomName:         names.Name(e.Room),
 		ParentRoomJID:    view.OrNull(e.Parent.String()),
-		ParticipantCount: e.Tally.People(),
-		Counts:           e.Tally.Map(),
+		ParticipantCount: e.Counts.People(),
+		Counts:           e.Counts.Map(),
 	}
 	switch e.Kind {
 	case occupancy.EventJoined, occupancy.EventUpdated, occupancy.EventLeft:

@@ -45,8 +45,8 @@ func (p *fakeProsody) Room(ctx context.Context, room jid.JID) (occupancy.Room, e
 	}
 	r, err := p.rooms(ctx, room)
 	if err == nil {
-		r.State = occupancy.StateOf(r)
-		r.Numbers = r.State
+		r.Fingerprint = occupancy.FingerprintOf(r)
+		r.AnonymousFingerprint = r.Fingerprint
 		p.asked[room.String()] = askedRoom{r, time.Now()}
 	}
 	return r, err
@@ -82,14 +82,14 @@ func absent(_ context.Context, room jid.JID) (occupancy.Room, error) {
 type connection struct {
 	up      bool
 	since   time.Time
-	problem *occupancy.UnknownError
+	problem *occupancy.UnavailableError
 	domains []domainStatus // main one first
 }
 
 type domainStatus struct {
 	jid     jid.JID
 	mode    occupancy.Mode
-	problem *occupancy.UnknownError
+	problem *occupancy.UnavailableError
 }
 
 // directory returns the Directory of c. Domains that are followed have no rooms.
@@ -107,7 +107,7 @@ func (c connection) directory() *occupancy.Directory {
 		}
 		directory.SetStatus(d.jid, s)
 		if s.Problem == nil && d.mode == occupancy.ModeModule {
-			directory.Begin(d.jid, occupancy.Trust{})
+			directory.Begin(d.jid, occupancy.SystemAccounts{})
 			if err := directory.Apply(d.jid, occupancy.Batch{Synced: true}, now); err != nil {
 				panic(err)
 			}

@@ -21,7 +21,7 @@ func TestReads_ForgottenIsNeverEmpty(t *testing.T) {
 	load := func() {
 		people := []occupancy.Occupant{{ID: "a", RealJID: "a@meet.jitsi/x"}, {ID: "b", RealJID: "b@meet.jitsi/x"}}
 		room := occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: people}
-		d.Begin(mainDomain, occupancy.Trust{})
+		d.Begin(mainDomain, occupancy.SystemAccounts{})
 		if err := d.Apply(mainDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 2, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
 			t.Error(err)
 		}
@@ -88,7 +88,7 @@ func TestSnapshots_ForgottenIsNeverEmpty(t *testing.T) {
 	forgetting.Go(func() {
 		for ctx.Err() == nil {
 			d.Forget(mainDomain)
-			d.Begin(mainDomain, occupancy.Trust{})
+			d.Begin(mainDomain, occupancy.SystemAccounts{})
 			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann")}})
 		}
 	})

@@ -11,8 +11,8 @@ import (
 )
 
 func TestHealth(t *testing.T) {
-	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, Remedy: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
-	noMUC := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Remedy: "fix MUC_DOMAIN"}
+	lost := &occupancy.UnavailableError{Reason: occupancy.ReasonLost, Remedy: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
+	noMUC := &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC, Remedy: "fix MUC_DOMAIN"}
 	const connecting = "error: PPCH is connecting to Prosody: retry in a moment"
 	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Remedy
 	domain := func(mode, status any) any {

@@ -50,7 +50,7 @@ type step struct {
 // most is the most that there was in all rooms of one type.
 type most struct {
 	rooms, people int
-	tally         occupancy.Tally
+	counts        occupancy.Counts
 }
 
 // newHistory returns one that begins with the first step after Run does.
@@ -146,17 +146,17 @@ func (s *step) of(t occupancy.RoomType) *most {
 
 func (m *most) add(totals occupancy.Totals) {
 	m.rooms += totals.Rooms
-	m.people += totals.Tally.People()
-	for i, n := range totals.Tally {
-		m.tally[i] += n
+	m.people += totals.Counts.People()
+	for i, n := range totals.Counts {
+		m.counts[i] += n
 	}
 }
 
 func (m *most) raise(now most) {
 	m.rooms = max(m.rooms, now.rooms)
 	m.people = max(m.people, now.people)
-	for i, n := range now.tally {
-		m.tally[i] = max(m.tally[i], n)
+	for i, n := range now.counts {
+		m.counts[i] = max(m.counts[i], n)
 	}
 }
 

@@ -58,8 +58,8 @@ func newHistoryView(steps []step, over time.Time, domains []occupancy.Domain) hi
 		AsOf:             over.UTC().Format(view.Timestamp),
 	}
 	for _, kind := range occupancy.Kinds() {
-		if slices.ContainsFunc(steps, func(s step) bool { return s.known && s.main.tally.Of(kind) > 0 }) {
-			doc.Counts[kind] = perStepOf(steps, func(s step) int { return s.main.tally.Of(kind) })
+		if slices.ContainsFunc(steps, func(s step) bool { return s.known && s.main.counts.Of(kind) > 0 }) {
+			doc.Counts[kind] = perStepOf(steps, func(s step) int { return s.main.counts.Of(kind) })
 		}
 	}
 	for _, domain := range domains {

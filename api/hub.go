@@ -38,7 +38,7 @@ const (
 // Who is too slow finds its position gone from the ring, and is told so. Nobody waits for anybody.
 type hub struct {
 	directory *occupancy.Directory
-	names     *occupancy.Names
+	names     *occupancy.NameResolver
 
 	// instance begins every id: positions of another process mean nothing here.
 	instance string
@@ -68,7 +68,7 @@ type hub struct {
 }
 
 // newHub returns a hub that has missed nothing once Run begins: events wait for it from now on.
-func newHub(directory *occupancy.Directory, names *occupancy.Names) *hub {
+func newHub(directory *occupancy.Directory, names *occupancy.NameResolver) *hub {
 	h := &hub{
 		directory: directory,
 		names:     names,

@@ -182,8 +182,8 @@ func (h *hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
 		RoomJID:          r.JID.String(),
 		RoomName:         h.names.Name(r.JID),
 		ParentRoomJID:    view.OrNull(r.Parent.String()),
-		ParticipantCount: r.Tally.People(),
-		Counts:           r.Tally.Map(),
+		ParticipantCount: r.Counts.People(),
+		Counts:           r.Counts.Map(),
 		Facts:            newEventFactsView(r.Type, r.Tenant, r.Facts, true),
 	}
 	p.room = doc.RoomJID

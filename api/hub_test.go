@@ -26,7 +26,7 @@ func TestOnlyWhoIsConcernedIsWoken(t *testing.T) {
 	d := newSite(t, breakoutDomain, lobbyDomain)
 	s := start(t, telling(d.Directory))
 	d.join("daily", "ann")
-	d.Begin(breakoutDomain, occupancy.Trust{})
+	d.Begin(breakoutDomain, occupancy.SystemAccounts{})
 	b := occupancy.Batch{Synced: true}
 	if err := d.Apply(breakoutDomain, b, time.Now()); err != nil {
 		t.Fatal(err)

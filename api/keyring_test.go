@@ -57,7 +57,7 @@ func opens(d *occupancy.Directory, domain jid.JID, rooms ...string) {
 	for _, room := range rooms {
 		deltas = append(deltas, occupancy.Delta{Room: room + "@" + domain.String(), New: true})
 	}
-	d.Begin(domain, occupancy.Trust{})
+	d.Begin(domain, occupancy.SystemAccounts{})
 	if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Deltas: deltas}, now); err != nil {
 		panic(err)
 	}

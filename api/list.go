@@ -73,7 +73,7 @@ func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) er
 }
 
 // parseListQuery returns what q asks for.
-func parseListQuery(q *query, names *occupancy.Names, grant keys.Grant) (listQuery, error) {
+func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (listQuery, error) {
 	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
 		return listQuery{}, err
 	}
@@ -143,9 +143,9 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 }
 
 // keep returns which rooms are wanted.
-func (q listQuery) keep() func(occupancy.Glance) bool {
+func (q listQuery) keep() func(occupancy.RoomSummary) bool {
 	f := q.filter
-	return func(g occupancy.Glance) bool {
+	return func(g occupancy.RoomSummary) bool {
 		switch {
 		case g.Participants < f.least:
 			return false
@@ -175,7 +175,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{shape: as, rooms: make([]occupancy.Glance, 0, len(names)), names: make([][]byte, 0, len(names))}
+	l := list{shape: as, rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
 	index := make(map[string]int, len(names)) // in l, by address
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
@@ -221,7 +221,7 @@ func nameProblem(name string, err error) error {
 
 // list is rooms that are told together.
 type list struct {
-	rooms []occupancy.Glance
+	rooms []occupancy.RoomSummary
 	names [][]byte // what they were asked for as, as members; nil where they were not
 	next  string
 	link  string // to the next page, as a header has it

@@ -36,7 +36,7 @@ type village struct {
 func newVillage(t testing.TB, rooms map[string]int) *village {
 	v := &village{Directory: occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain), t: t, rooms: map[string]int{}}
 	for _, d := range v.Domains() {
-		v.Begin(d.JID, occupancy.Trust{})
+		v.Begin(d.JID, occupancy.SystemAccounts{})
 		if err := v.Apply(d.JID, occupancy.Batch{Synced: true}, now); err != nil {
 			t.Fatal(err)
 		}

@@ -55,16 +55,16 @@ func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView
 	if isWebURL(o.AvatarURL) {
 		doc.AvatarURL = &o.AvatarURL
 	}
-	doc.HandRaised = new(o.Marks.HandRaised())
-	doc.AudioMuted = is(occupancy.SendingMuted, o.Marks.Audio())
-	doc.VideoMuted = is(occupancy.SendingMuted, o.Marks.Video())
-	doc.ScreenSharing = is(occupancy.SendingOn, o.Marks.Screen())
+	doc.HandRaised = new(o.Flags.HandRaised())
+	doc.AudioMuted = is(occupancy.MediaMuted, o.Flags.Audio())
+	doc.VideoMuted = is(occupancy.MediaMuted, o.Flags.Video())
+	doc.ScreenSharing = is(occupancy.MediaOn, o.Flags.Screen())
 	return doc
 }
 
 // is returns whether s is want, nil (null) where s isn't known.
-func is(want, s occupancy.Sending) *bool {
-	if s == occupancy.SendingUnknown {
+func is(want, s occupancy.MediaState) *bool {
+	if s == occupancy.MediaUnknown {
 		return nil
 	}
 	return new(s == want)

@@ -18,7 +18,7 @@ func TestLiveDependsOnNothing(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	const connecting = "PPCH is connecting to Prosody: retry in a moment"
-	twoLines := &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC, Remedy: "first\r\n[+]second"}
+	twoLines := &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC, Remedy: "first\r\n[+]second"}
 	cases := []struct {
 		name       string
 		link       connection

@@ -83,7 +83,7 @@ func problemFor(err error) *problem {
 	var (
 		p        *problem
 		name     *occupancy.NameError
-		unknown  *occupancy.UnknownError
+		unknown  *occupancy.UnavailableError
 		expired  *keys.ExpiredError
 		scope    *keys.ScopeError
 		exceeded *keys.RateLimitError
@@ -139,7 +139,7 @@ func setRateLimit(h http.Header, q keys.Quota) {
 
 // unknownProblem returns the problem for what can't be known now.
 // A count that Prosody keeps to itself is another thing than a Prosody that can't be reached: only the latter passes.
-func unknownProblem(unknown *occupancy.UnknownError, err error) *problem {
+func unknownProblem(unknown *occupancy.UnavailableError, err error) *problem {
 	kind := kindUnavailable
 	if unknown.Reason == occupancy.ReasonModuleMissing || unknown.Reason == occupancy.ReasonNoMUC {
 		kind = kindCountUnknown

@@ -17,7 +17,7 @@ import (
 
 func TestProblems(t *testing.T) {
 	unknown := func(reason occupancy.Reason, after time.Duration) error {
-		return fmt.Errorf("component: ask: %w", &occupancy.UnknownError{Reason: reason, Remedy: "fix it", RetryAfter: after, Err: errors.New("secret cause")})
+		return fmt.Errorf("component: ask: %w", &occupancy.UnavailableError{Reason: reason, Remedy: "fix it", RetryAfter: after, Err: errors.New("secret cause")})
 	}
 	cases := []struct {
 		name       string
@@ -37,7 +37,7 @@ func TestProblems(t *testing.T) {
 		{"the domain is no MUC service", unknown(occupancy.ReasonNoMUC, 0), 503, "count-unknown", "fix it", "no-muc", 60.0},
 		{
 			"an unknown that wraps a deadline says its own reason",
-			&occupancy.UnknownError{Reason: occupancy.ReasonTimeout, Err: context.DeadlineExceeded, RetryAfter: time.Second},
+			&occupancy.UnavailableError{Reason: occupancy.ReasonTimeout, Err: context.DeadlineExceeded, RetryAfter: time.Second},
 			503, "prosody-unavailable", "Prosody can't be asked now.", "timeout", 1.0,
 		},
 		{"a name that only the directory refuses", fmt.Errorf("ask: %w", &occupancy.NameError{Reason: "too odd"}), 400, "bad-room-name", "too odd", nil, nil},

@@ -87,13 +87,13 @@ func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 }
 
 // glance returns room in short.
-func (s *Server) glance(ctx context.Context, room jid.JID) (occupancy.Glance, error) {
-	g, err := s.directory.Glance(room)
+func (s *Server) glance(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
+	g, err := s.directory.RoomSummary(room)
 	if !errors.Is(err, occupancy.ErrNoModule) {
 		return g, err
 	}
 	found, err := s.prosody.Room(ctx, room)
-	return found.Glance(), err
+	return found.Summary(), err
 }
 
 // How many names of rooms are remembered, and how long one may be for that.

@@ -20,7 +20,7 @@ func healthyConnection() connection {
 		since: now.Add(-90 * time.Minute).Truncate(time.Hour),
 		domains: []domainStatus{
 			{jid: mainDomain, mode: occupancy.ModeModule},
-			{jid: breakoutDomain, problem: &occupancy.UnknownError{
+			{jid: breakoutDomain, problem: &occupancy.UnavailableError{
 				Reason: occupancy.ReasonNoMUC,
 				Remedy: "breakout.meet.jitsi is not a MUC service",
 			}},
@@ -32,7 +32,7 @@ func healthyConnection() connection {
 func lostConnection() connection {
 	return connection{
 		since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
-		problem: &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2500 * time.Millisecond},
+		problem: &occupancy.UnavailableError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2500 * time.Millisecond},
 		domains: []domainStatus{{jid: mainDomain}},
 	}
 }
@@ -87,19 +87,19 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 			{ID: "d15c0000", Kind: occupancy.KindRecorder, Role: "participant", Affiliation: "none", JoinedAt: began.Add(3 * time.Minute)},
 			{
 				ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none",
-				JoinedAt: began.Add(2 * time.Minute), Marks: occupancy.MarkJigasi | occupancy.MarkAudioOn,
+				JoinedAt: began.Add(2 * time.Minute), Flags: occupancy.FlagJigasi | occupancy.FlagAudioOn,
 			},
 			{
 				ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner",
 				JoinedAt: began.Add(1250 * time.Millisecond),
 				RealJID:  "a17c@meet.jitsi/PcVx", UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff", UserEmail: "ada@example.com",
 				AvatarURL: "https://example.com/ada.png",
-				Marks:     occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn | occupancy.MarkScreenOff,
+				Flags:     occupancy.FlagHandRaised | occupancy.FlagAudioMuted | occupancy.FlagVideoOn | occupancy.FlagScreenOff,
 			},
 			{ID: "focus", Kind: occupancy.KindFocus, Role: "moderator", Affiliation: "owner", JoinedAt: began},
 			{
 				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none",
-				JoinedAt: began.Add(time.Minute), Marks: occupancy.MarkAudioOn | occupancy.MarkVideoMuted | occupancy.MarkScreenOn,
+				JoinedAt: began.Add(time.Minute), Flags: occupancy.FlagAudioOn | occupancy.FlagVideoMuted | occupancy.FlagScreenOn,
 			},
 		},
 	}, nil
@@ -111,7 +111,7 @@ func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
 }
 
 // away is why nothing is known while Prosody isn't there.
-var away = &occupancy.UnknownError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2100 * time.Millisecond}
+var away = &occupancy.UnavailableError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2100 * time.Millisecond}
 
 // syncing is why nothing is known while the Lua module sends what there is.
 var syncing = occupancy.ProblemSyncing.About(mainDomain).Err(nil)
@@ -136,7 +136,7 @@ func several() *occupancy.Directory {
 			deltas[i].New = true
 			people += len(deltas[i].Present)
 		}
-		d.Begin(domain, occupancy.Trust{})
+		d.Begin(domain, occupancy.SystemAccounts{})
 		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Occupants: people, Deltas: deltas}, now); err != nil {
 			panic(err)
 		}

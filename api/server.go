@@ -81,7 +81,7 @@ type Config struct {
 	Keys *keys.Keyring
 
 	// Names makes a room's JID of what a client calls it.
-	Names *occupancy.Names
+	Names *occupancy.NameResolver
 
 	// Directory has all rooms, whether they are current, and what happens. Prosody has the rest.
 	Directory *occupancy.Directory
@@ -130,7 +130,7 @@ type Config struct {
 // Its methods are safe for concurrent use, but Run may be called only once.
 type Server struct {
 	keys      *keys.Keyring
-	names     *occupancy.Names
+	names     *occupancy.NameResolver
 	named     *lru.Cache[string, namedRoom] // what names has said
 	directory *occupancy.Directory
 	prosody   Prosody

@@ -17,7 +17,7 @@ func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
 	if exchangeOf(w).grant.Limited() {
 		return errTotalsNotAllowed
 	}
-	surveys, err := s.directory.Survey("")
+	surveys, err := s.directory.Stats("")
 	if err != nil {
 		return err
 	}

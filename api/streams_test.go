@@ -234,7 +234,7 @@ func perform() {
 	facts := occupancy.RoomFacts{CreatedAt: now, MeetingID: "m-1"}
 	stage.tell(occupancy.Delta{Room: room, New: true, Facts: &facts})
 	stage.join("[acme]stand%20up", "grace")
-	grace.Marks = occupancy.MarkHandRaised
+	grace.Flags = occupancy.FlagHandRaised
 	stage.tell(occupancy.Delta{Room: room, Present: []occupancy.Occupant{grace}})
 	facts.Subject, facts.Visitors, facts.Breakouts = "Plans", new(0), []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}}
 	stage.tell(occupancy.Delta{Room: room, Facts: &facts})
@@ -298,7 +298,7 @@ func (s *site) connect(since time.Time) {
 // learn has it told from scratch that there is nobody.
 func (s *site) learn() {
 	s.rooms = map[string]map[string]bool{}
-	s.Begin(mainDomain, occupancy.Trust{Recorders: []string{"recorder@hidden.meet.jitsi"}})
+	s.Begin(mainDomain, occupancy.SystemAccounts{Recorders: []string{"recorder@hidden.meet.jitsi"}})
 	s.tell()
 }
 

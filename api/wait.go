@@ -38,7 +38,7 @@ func waitFor(q *query) time.Duration {
 // changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
 // The key may have been withdrawn by then, or allow other things: the exchange has what it allows.
 // Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
-func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.Glance, as shape, wait time.Duration) (occupancy.Glance, error) {
+func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.RoomSummary, as shape, wait time.Duration) (occupancy.RoomSummary, error) {
 	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
 		return g, nil
 	}
@@ -63,11 +63,11 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 			return g, err
 		}
 		now, err := s.glance(r.Context(), room)
-		if err != nil || over || as.state(now.State, now.Numbers) != as.state(g.State, g.Numbers) {
+		if err != nil || over || as.state(now.Fingerprint, now.AnonymousFingerprint) != as.state(g.Fingerprint, g.AnonymousFingerprint) {
 			return now, err
 		}
 		var again, expired <-chan time.Time
-		if _, err := s.directory.Glance(room); err != nil {
+		if _, err := s.directory.RoomSummary(room); err != nil {
 			again = time.After(askAgain)
 		}
 		if ends := x.grant.Key.Expires(); !ends.IsZero() {

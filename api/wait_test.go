@@ -178,7 +178,7 @@ func TestWait_RoomsThatBelongToOthers(t *testing.T) {
 		d := newSite(t, breakoutDomain)
 		d.join("daily", "ann")
 		d.SetStatus(breakoutDomain, occupancy.Status{Connected: true, Mode: occupancy.ModeModule})
-		d.Begin(breakoutDomain, occupancy.Trust{})
+		d.Begin(breakoutDomain, occupancy.SystemAccounts{})
 		room := occupancy.Delta{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{person("bob")}}
 		if err := d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
 			t.Fatal(err)

@@ -197,7 +197,7 @@ func (c *Component) up(l *connection) {
 	}
 }
 
-func (c *Component) down(p *occupancy.UnknownError, established bool, wait time.Duration) {
+func (c *Component) down(p *occupancy.UnavailableError, established bool, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = nil
@@ -241,7 +241,7 @@ func (c *Component) session() (*connection, error) {
 }
 
 // lost returns the error of a question whose stream ended.
-func lost(cfg Config, err error) *occupancy.UnknownError {
+func lost(cfg Config, err error) *occupancy.UnavailableError {
 	p := explain(cfg, true, err)
 	p.RetryAfter = time.Second
 	return p

@@ -18,7 +18,7 @@ import (
 const operatorWait = time.Minute
 
 // explain returns why there is no stream, from the error of a connection or of an attempt to connect.
-func explain(cfg Config, established bool, err error) *occupancy.UnknownError {
+func explain(cfg Config, established bool, err error) *occupancy.UnavailableError {
 	host, _, splitErr := net.SplitHostPort(cfg.Address)
 	if splitErr != nil {
 		host = cfg.Address

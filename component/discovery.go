@@ -114,7 +114,7 @@ func occupants(answer disco.Info) (int, error) {
 }
 
 // rejected returns the error for an unusable answer to a question about domain.
-func rejected(domain jid.JID, err error) *occupancy.UnknownError {
+func rejected(domain jid.JID, err error) *occupancy.UnavailableError {
 	return occupancy.ProblemRejected.About(domain).With(occupancy.Fact{Name: "answer", Value: err.Error()}).Err(err)
 }
 
@@ -142,7 +142,7 @@ type serviceCache struct {
 
 // Services lists the MUC services that Prosody shows next to the component and the watched domains, sorted by JID.
 // It is for diagnostics, since Prosody may not show all of them. A result serves all callers for ten seconds.
-// A search blocks for at most two seconds. An error is an *occupancy.UnknownError.
+// A search blocks for at most two seconds. An error is an *occupancy.UnavailableError.
 func (c *Component) Services() ([]occupancy.Service, error) {
 	l, err := c.session()
 	if err != nil {

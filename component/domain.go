@@ -68,7 +68,7 @@ func (d *domain) connected(since time.Time) {
 }
 
 // disconnected reports that the stream ended, or that an attempt failed.
-func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, retryAt time.Time) {
+func (d *domain) disconnected(p *occupancy.UnavailableError, established bool, now, retryAt time.Time) {
 	d.report(func(s *occupancy.Status) {
 		if established {
 			s.Since = now
@@ -78,7 +78,7 @@ func (d *domain) disconnected(p *occupancy.UnknownError, established bool, now, 
 }
 
 // set reports the mode or problem of the domain on this stream.
-func (d *domain) set(m occupancy.Mode, p *occupancy.UnknownError) {
+func (d *domain) set(m occupancy.Mode, p *occupancy.UnavailableError) {
 	if p == nil && m == occupancy.ModeModule && d.follower.refused() {
 		p = occupancy.ProblemNotAllowed.About(d.jid).With(occupancy.Fact{Name: "component", Value: d.own.String()}).Err(nil)
 	}
@@ -192,12 +192,12 @@ func (d *domain) modeByRoom(ctx context.Context, l *connection) occupancy.Mode {
 }
 
 // unanswered returns the error for a question without an answer.
-func unanswered(domain jid.JID, err error) *occupancy.UnknownError {
+func unanswered(domain jid.JID, err error) *occupancy.UnavailableError {
 	return occupancy.ProblemUnanswered.About(domain).Err(err)
 }
 
 // otherVersion returns the error for a domain whose Lua module has other versions of the protocol.
-func otherVersion(domain jid.JID, theirs []string) *occupancy.UnknownError {
+func otherVersion(domain jid.JID, theirs []string) *occupancy.UnavailableError {
 	p := occupancy.ProblemModuleTooOld
 	if slices.ContainsFunc(theirs, protocol.IsNewer) {
 		p = occupancy.ProblemModuleTooNew

@@ -125,7 +125,7 @@ func (f *follower) subscribe(ctx context.Context, l *connection) error {
 func (f *follower) begin(answer protocol.Subscribed, asked time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.directory.Begin(f.domain, answer.Trust)
+	f.directory.Begin(f.domain, answer.Accounts)
 	f.refusals, f.clockOffset = 0, offset(answer.Time, asked, time.Now())
 	f.epoch, f.version, f.seq, f.heartbeat, f.lastBatchAt = answer.Epoch, answer.Version, 0, answer.Heartbeat, time.Now()
 	f.roomCache = answer.RoomCache

@@ -29,7 +29,7 @@ var errNoNumber = errors.New("component: answer without a number of occupants")
 // That takes at most 15 s, and usually a moment. A ctx that ends sooner ends the wait, but not the question, whose answer serves other callers.
 //
 // A room that doesn't exist is no error.
-// Otherwise the error is an *occupancy.UnknownError, occupancy.ErrNotWatched, or the cause of a ctx that was canceled.
+// Otherwise the error is an *occupancy.UnavailableError, occupancy.ErrNotWatched, or the cause of a ctx that was canceled.
 func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	room = room.Bare()
 	found, err := c.cfg.Directory.Room(room)
@@ -74,8 +74,8 @@ func (c *Component) askRoom(l *connection, d *domain, room jid.JID) (occupancy.R
 		}
 		c.noteMode(d, occupancy.ModeDisco)
 		found := occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}
-		found.State = occupancy.StateOf(found)
-		found.Numbers = found.State
+		found.Fingerprint = occupancy.FingerprintOf(found)
+		found.AnonymousFingerprint = found.Fingerprint
 		return found, nil
 	case !errors.As(err, &refusal):
 		return occupancy.Room{}, unanswered(d.jid, err)
@@ -112,8 +112,8 @@ func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 		JID: room, Exact: true, Source: source, AsOf: asOf,
 		Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{},
 	}
-	none.State = occupancy.StateOf(none)
-	none.Numbers = none.State
+	none.Fingerprint = occupancy.FingerprintOf(none)
+	none.AnonymousFingerprint = none.Fingerprint
 	return none
 }
 

@@ -81,9 +81,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 
 func collectTotals(to chan<- prometheus.Metric, name string, totals occupancy.Totals) {
 	gauge(to, descRooms, float64(totals.Rooms), name)
-	gauge(to, descPeople, float64(totals.Tally.People()), name)
+	gauge(to, descPeople, float64(totals.Counts.People()), name)
 	for _, kind := range occupancy.Kinds() {
-		gauge(to, descKinds, float64(totals.Tally.Of(kind)), name, string(kind))
+		gauge(to, descKinds, float64(totals.Counts.Of(kind)), name, string(kind))
 		counter(to, descJoins, totals.Joins(kind), name, string(kind))
 		counter(to, descLeaves, totals.Leaves(kind), name, string(kind))
 	}
@@ -91,7 +91,7 @@ func collectTotals(to chan<- prometheus.Metric, name string, totals occupancy.To
 	for size, rooms := range totals.Sizes.AtMost() {
 		buckets[float64(size)] = uint64(rooms) // #nosec G115 -- a number of rooms is not negative
 	}
-	to <- prometheus.MustNewConstHistogram(descSizes, uint64(totals.Rooms), float64(totals.Tally.People()), buckets, name) // #nosec G115 -- nor is this one
+	to <- prometheus.MustNewConstHistogram(descSizes, uint64(totals.Rooms), float64(totals.Counts.People()), buckets, name) // #nosec G115 -- nor is this one
 }
 
 func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {

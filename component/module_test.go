@@ -68,9 +68,9 @@ func TestRoom_ModuleCountsPeople(t *testing.T) {
 		got, err := c.Room(ctx, jid.MustParse(planning))
 		return err == nil && got.Participants == 2
 	})
-	glance, err := c.Directory().Glance(jid.MustParse(planning))
-	if room, _ := c.Room(ctx, jid.MustParse(planning)); err != nil || glance.State != room.State || glance.Participants != 2 || glance.Address != planning {
-		t.Errorf("got the glance %+v, %v of %+v", glance, err, room)
+	summary, err := c.Directory().RoomSummary(jid.MustParse(planning))
+	if room, _ := c.Room(ctx, jid.MustParse(planning)); err != nil || summary.Fingerprint != room.Fingerprint || summary.Participants != 2 || summary.Address != planning {
+		t.Errorf("got the summary %+v, %v of %+v", summary, err, room)
 	}
 	for _, domain := range []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"} {
 		if page, err := c.Directory().Rooms(occupancy.Query{Domain: domain}); err != nil || time.Since(page.AsOf) > 10*time.Second {
@@ -304,7 +304,7 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := on(t, srv, watchAll)
-	var unknown *occupancy.UnknownError
+	var unknown *occupancy.UnavailableError
 	eventually(t, 20*time.Second, "one room is unknown", func() bool {
 		_, err := c.Room(ctx, jid.MustParse(srv.Room("other")))
 		return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonStorage
@@ -347,7 +347,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 			defer cast.Close()
 			must(cast.Open(ctx, srv.Room("planning")))(t)
 			c := on(t, srv)
-			var unknown *occupancy.UnknownError
+			var unknown *occupancy.UnavailableError
 			eventually(t, 20*time.Second, "the other version is found", func() bool {
 				_, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
 				return errors.As(err, &unknown) && unknown.Reason == occupancy.ReasonModuleVersion

@@ -112,8 +112,8 @@ func TestRoom_OpenRoomOnProsody(t *testing.T) {
 		t.Errorf("mode got %s want disco", mode)
 	}
 	asked, err := c.Room(ctx, jid.MustParse(srv.Room("planning")))
-	if glance := asked.Glance(); err != nil || !glance.Exists || glance.Participants != 3 {
-		t.Errorf("got the glance %+v, %v want three occupants", glance, err)
+	if summary := asked.Summary(); err != nil || !summary.Exists || summary.Participants != 3 {
+		t.Errorf("got the summary %+v, %v want three occupants", summary, err)
 	}
 	if _, err := c.Directory().Rooms(occupancy.Query{}); reasonOf(err) != occupancy.ReasonModuleMissing {
 		t.Errorf("got %v want module-missing", err)

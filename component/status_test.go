@@ -14,7 +14,7 @@ import (
 
 // reported returns the statuses that s received, each as the problem of reads and that of events.
 func reported(s *occupancy.Subscription) (all []string) {
-	reason := func(p *occupancy.UnknownError) string {
+	reason := func(p *occupancy.UnavailableError) string {
 		if p == nil {
 			return "ok"
 		}

@@ -9,7 +9,7 @@ const MaxGuessers = maxGuessers
 func (k *Keyring) Guessers() int { return k.wrong.limiters.Len() }
 
 // Rewrite returns the keys of a file, each as the line that means it.
-func Rewrite(text string, names *occupancy.Names) (lines []string, err error) {
+func Rewrite(text string, names *occupancy.NameResolver) (lines []string, err error) {
 	all, err := parseKeys(text, names)
 	for _, key := range all {
 		lines = append(lines, key.line(names))

@@ -31,7 +31,7 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // The keys that are known beforehand must not be among them.
 //
 // The error names each line that is wrong. It shows no value in whose place the key itself might stand.
-func parseKeys(text string, names *occupancy.Names, known ...*Key) ([]*Key, error) {
+func parseKeys(text string, names *occupancy.NameResolver, known ...*Key) ([]*Key, error) {
 	var keys []*Key
 	var problems []string
 	where := map[any]string{} // where each name and each sum was seen
@@ -79,7 +79,7 @@ func checkUnique(where map[any]string, k *Key) error {
 }
 
 // parseKey reads one line.
-func parseKey(line string, names *occupancy.Names) (*Key, error) {
+func parseKey(line string, names *occupancy.NameResolver) (*Key, error) {
 	k := &Key{}
 	seen := map[string]bool{}
 	for i, word := range strings.Fields(line) {
@@ -104,7 +104,7 @@ func parseKey(line string, names *occupancy.Names) (*Key, error) {
 }
 
 // set takes over the value of a field.
-func (k *Key) set(field, value string, names *occupancy.Names) (err error) {
+func (k *Key) set(field, value string, names *occupancy.NameResolver) (err error) {
 	switch field {
 	case "name":
 		k.name = value
@@ -156,7 +156,7 @@ func parseExpiry(value string) (time.Time, error) {
 }
 
 // line returns the line for k, which parseKey reads as k again.
-func (k *Key) line(names *occupancy.Names) string {
+func (k *Key) line(names *occupancy.NameResolver) string {
 	fields := []string{"name=" + k.name, "sha256=" + hex.EncodeToString(k.sum[:]), "scope=" + strings.Join(k.scopes.words(), ",")}
 	if k.rooms != nil {
 		var rooms []string

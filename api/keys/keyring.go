@@ -43,7 +43,7 @@ type KeyringConfig struct {
 	Rate int
 
 	// Names reads the rooms that keys of the file are limited to. It may be nil without a file.
-	Names *occupancy.Names
+	Names *occupancy.NameResolver
 
 	// Log receives what becomes of the file; nil discards it.
 	Log *slog.Logger
@@ -54,7 +54,7 @@ type Keyring struct {
 	own   *Key // nil if there is none; what counts is a copy of it
 	file  string
 	rate  int
-	names *occupancy.Names
+	names *occupancy.NameResolver
 	log   *slog.Logger
 	wrong *wrongKeyLimiter
 

@@ -22,7 +22,7 @@ type Request struct {
 
 // New returns a new key and the line for the file of keys that makes it count, which has only the key's sum.
 // The key has 130 random bits, behind letters by which programs that look for leaked secrets can tell what it is.
-func New(req Request, names *occupancy.Names) (text, line string, err error) {
+func New(req Request, names *occupancy.NameResolver) (text, line string, err error) {
 	text = "ppch_" + rand.Text()
 	k := &Key{sum: SumOf(text)}
 	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}}

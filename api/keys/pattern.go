@@ -27,7 +27,7 @@ const end = "x"
 // parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for any continuation:
 // Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. Without a domain it is the main one.
 // It is read as requests are, so that a key is good for a room by whichever name that is asked for.
-func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, error) {
+func parseRoomPattern(written string, names *occupancy.NameResolver) (roomPattern, error) {
 	name, rest, prefix := strings.Cut(written, "*")
 	switch {
 	case prefix && (strings.Contains(name, "@") || rest != "" && rest[0] != '@' || strings.Contains(rest, "*")):
@@ -56,7 +56,7 @@ func parseRoomPattern(written string, names *occupancy.Names) (roomPattern, erro
 
 // write returns p so that it is one word in a file of keys and is read as p again: the room's own address,
 // without its domain if that says nothing.
-func (p roomPattern) write(names *occupancy.Names) string {
+func (p roomPattern) write(names *occupancy.NameResolver) string {
 	local, star := p.local, ""
 	if p.prefix {
 		star = "*"

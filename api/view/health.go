@@ -55,7 +55,7 @@ func NewHealth(domains []occupancy.Domain) Health {
 
 // Status returns "ok", or "error: " and how to fix it; clients look at how it begins.
 // While rooms are loading there is nothing to fix, so "syncing" is neither.
-func Status(problem *occupancy.UnknownError) string {
+func Status(problem *occupancy.UnavailableError) string {
 	switch {
 	case problem == nil:
 		return "ok"

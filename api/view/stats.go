@@ -43,9 +43,9 @@ type Total struct {
 var sizes = []int{0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500}
 
 // NewStats returns the document for the rooms of all watched domains.
-func NewStats(surveys []occupancy.Survey, names *occupancy.Names) Stats {
+func NewStats(surveys []occupancy.Stats, names *occupancy.NameResolver) Stats {
 	doc := Stats{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
-	var largest, none occupancy.Glance
+	var largest, none occupancy.RoomSummary
 	var asOf time.Time
 	for _, survey := range surveys {
 		if asOf.IsZero() || survey.AsOf.Before(asOf) {
@@ -71,10 +71,10 @@ func NewStats(surveys []occupancy.Survey, names *occupancy.Names) Stats {
 }
 
 // add counts the meetings of a domain.
-func (v *Stats) add(survey occupancy.Survey) {
+func (v *Stats) add(survey occupancy.Stats) {
 	v.Rooms += survey.Rooms
-	v.ParticipantCount += survey.Tally.People()
-	for kind, n := range survey.Tally.Map() {
+	v.ParticipantCount += survey.Counts.People()
+	for kind, n := range survey.Counts.Map() {
 		v.Counts[kind] += n
 	}
 	for people, n := range survey.Sizes {
@@ -92,7 +92,7 @@ func (v *Total) plus(totals occupancy.Totals) *Total {
 		v = &Total{}
 	}
 	v.Rooms += totals.Rooms
-	v.ParticipantCount += totals.Tally.People()
+	v.ParticipantCount += totals.Counts.People()
 	return v
 }
 

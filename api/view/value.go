@@ -27,7 +27,7 @@ func OrNull(s string) *string {
 }
 
 // Problem returns the reason and the remedy of a problem for a document, both nil (null) without one.
-func Problem(problem *occupancy.UnknownError) (*occupancy.Reason, *string) {
+func Problem(problem *occupancy.UnavailableError) (*occupancy.Reason, *string) {
 	if problem == nil {
 		return nil, nil
 	}

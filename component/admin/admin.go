@@ -46,7 +46,7 @@ type Config struct {
 
 	Prosody   Prosody
 	Directory *occupancy.Directory
-	Names     *occupancy.Names
+	Names     *occupancy.NameResolver
 	Log       *slog.Logger
 }
 
@@ -133,7 +133,7 @@ func find(all []text, name string) (string, bool) {
 
 // errorText returns the text of an error for people.
 func errorText(err error) string {
-	var unknown *occupancy.UnknownError
+	var unknown *occupancy.UnavailableError
 	var name *occupancy.NameError
 	switch {
 	case errors.As(err, &unknown):

@@ -99,7 +99,7 @@ func (h *Handler) listText(text string) string {
 	return strings.Join(append(lines, unknown...), "\n")
 }
 
-func (h *Handler) roomLine(g occupancy.Glance) string {
+func (h *Handler) roomLine(g occupancy.RoomSummary) string {
 	_, domain, _ := strings.Cut(g.Address, "@")
 	line := h.roomName(g.Address) + " — " + people(g.Participants)
 	if strings.Contains(line, "@") {

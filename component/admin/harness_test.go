@@ -83,7 +83,7 @@ func (s *stage) set(t testing.TB, rooms ...string) {
 		b.Deltas = append(b.Deltas, occupancy.Delta{Room: r + "@muc.meet.jitsi", New: true, Present: all})
 		b.Occupants += len(all)
 	}
-	s.directory.Begin(muc, occupancy.Trust{})
+	s.directory.Begin(muc, occupancy.SystemAccounts{})
 	if err := s.directory.Apply(muc, b, time.Now()); err != nil {
 		t.Fatal(err)
 	}

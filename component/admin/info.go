@@ -12,23 +12,23 @@ import (
 	"ppch/component/occupancy"
 )
 
-// survey returns the totals of a domain.
-func (h *Handler) survey(domain jid.JID) (occupancy.Survey, error) {
-	surveys, err := h.Directory.Survey(domain.String())
+// stats returns the totals of a domain.
+func (h *Handler) stats(domain jid.JID) (occupancy.Stats, error) {
+	stats, err := h.Directory.Stats(domain.String())
 	if err != nil {
-		return occupancy.Survey{}, err
+		return occupancy.Stats{}, err
 	}
-	return surveys[0], nil
+	return stats[0], nil
 }
 
 // summary describes a domain in a few words.
 func (h *Handler) summary(d occupancy.Domain) string {
-	survey, err := h.survey(d.JID)
+	stats, err := h.stats(d.JID)
 	if err != nil {
 		state, _ := domainStatus(d)
 		return state
 	}
-	return count(survey.Rooms, "room", "rooms") + ", " + people(survey.Tally.People())
+	return count(stats.Rooms, "room", "rooms") + ", " + people(stats.Counts.People())
 }
 
 // totalsForm returns the totals of all meetings, without lobbies and breakout rooms.
@@ -41,12 +41,12 @@ func (h *Handler) totalsForm() *form.Data {
 		if d.Type != occupancy.RoomMain {
 			continue
 		}
-		survey, err := h.survey(d.JID)
+		stats, err := h.stats(d.JID)
 		if err != nil {
 			return resultForm("PPCH", append(fields, field{"problem", "Problem", errorText(err)}))
 		}
-		rooms += survey.Rooms
-		inRooms += survey.Tally.People()
+		rooms += stats.Rooms
+		inRooms += stats.Counts.People()
 	}
 	return resultForm("PPCH", append(fields,
 		field{"rooms", "Rooms", strconv.Itoa(rooms)}, field{"participants", "People", strconv.Itoa(inRooms)}))

@@ -19,12 +19,12 @@ type selection struct {
 }
 
 // match returns a function that reports whether a room of a domain is selected.
-func (h *Handler) match(s selection) func(occupancy.Glance) bool {
+func (h *Handler) match(s selection) func(occupancy.RoomSummary) bool {
 	text, found, tenant := strings.ToLower(s.text), h.Names.Search(s.text), ""
 	if s.tenant != "" {
 		tenant = occupancy.Tenant(s.tenant)
 	}
-	return func(g occupancy.Glance) bool {
+	return func(g occupancy.RoomSummary) bool {
 		switch {
 		case g.Participants < s.people:
 			return false
@@ -36,7 +36,7 @@ func (h *Handler) match(s selection) func(occupancy.Glance) bool {
 }
 
 // rooms returns the selected rooms by address, and a problem for each domain whose rooms are unknown.
-func (h *Handler) rooms(s selection) (rooms []occupancy.Glance, unknown []string) {
+func (h *Handler) rooms(s selection) (rooms []occupancy.RoomSummary, unknown []string) {
 	match := h.match(s)
 	for _, d := range h.Directory.Domains() {
 		name := d.JID.String()
@@ -49,7 +49,7 @@ func (h *Handler) rooms(s selection) (rooms []occupancy.Glance, unknown []string
 		}
 		rooms = append(rooms, page.Rooms...)
 	}
-	slices.SortFunc(rooms, func(a, b occupancy.Glance) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortFunc(rooms, func(a, b occupancy.RoomSummary) int { return strings.Compare(a.Address, b.Address) })
 	return rooms, unknown
 }
 

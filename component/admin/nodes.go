@@ -111,7 +111,7 @@ func (h *Handler) domainPlace(domain, tenant string) (place, error) {
 }
 
 // roomItems lists the rooms without a tenant and the tenants of a domain; or the rooms of one tenant.
-func (h *Handler) roomItems(rooms []occupancy.Glance, domain, tenant string) (all []items.Item) {
+func (h *Handler) roomItems(rooms []occupancy.RoomSummary, domain, tenant string) (all []items.Item) {
 	type sum struct{ rooms, people int }
 	tenants := make(map[string]sum)
 	for _, g := range rooms {

@@ -59,7 +59,7 @@ type option struct{ label, value string }
 
 // options returns the matching rooms, as many as one form can hold, with the exact name first.
 // An exact name without a match comes last: the room may not exist, or not be listed.
-func (h *Handler) options(text string, rooms []occupancy.Glance) (all []option, more bool) {
+func (h *Handler) options(text string, rooms []occupancy.RoomSummary) (all []option, more bool) {
 	exact := ""
 	if j, err := h.Names.Room(text); err == nil {
 		exact = j.String()

@@ -21,15 +21,15 @@ func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 	var reply adhoc.Reply
 	var lines []string
 	for _, d := range h.Directory.Domains() {
-		survey, err := h.survey(d.JID)
+		stats, err := h.stats(d.JID)
 		if err != nil {
 			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + errorText(err)})...)
 			continue
 		}
-		largest := survey.Largest.Participants
+		largest := stats.Largest.Participants
 		table.Rows = append(table.Rows, []string{
-			d.JID.String(), strconv.Itoa(survey.Rooms), strconv.Itoa(survey.Tally.People()),
-			strconv.Itoa(survey.Tally.All()), kinds(survey.Tally.Map()), strconv.Itoa(largest),
+			d.JID.String(), strconv.Itoa(stats.Rooms), strconv.Itoa(stats.Counts.People()),
+			strconv.Itoa(stats.Counts.All()), kinds(stats.Counts.Map()), strconv.Itoa(largest),
 		})
 		lines = append(lines, d.JID.String()+": "+h.summary(d)+", "+people(largest)+" in the largest room")
 	}

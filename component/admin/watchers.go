@@ -163,5 +163,5 @@ func (h *Handler) line(e occupancy.Event) string {
 	if e.Occupant.Kind != occupancy.KindUser {
 		who += " (" + string(e.Occupant.Kind) + ")"
 	}
-	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Tally.People())
+	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Counts.People())
 }

@@ -24,7 +24,7 @@ func page(room, size int) occupancy.Delta {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		d.Present = append(d.Present, occupancy.Occupant{
 			ID: f[0], RealJID: f[1], Role: f[2], Affiliation: f[3], Name: f[4], AvatarURL: f[5],
-			JoinedAt: at(room), Marks: occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+			JoinedAt: at(room), Flags: occupancy.FlagAudioMuted | occupancy.FlagVideoOn,
 		})
 	}
 	return d
@@ -87,7 +87,7 @@ func BenchmarkApply(b *testing.B) {
 			total := n.rooms * n.size
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				person.Marks ^= occupancy.MarkHandRaised
+				person.Flags ^= occupancy.FlagHandRaised
 				if err := d.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)); err != nil {
 					b.Fatal(err)
 				}

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Trust is the configuration that identifies Jitsi's own services among the occupants of a MUC domain.
+// SystemAccounts is the configuration that identifies Jitsi's own services among the occupants of a MUC domain.
 // The zero value recognises Jicofo alone.
-type Trust struct {
+type SystemAccounts struct {
 	// Recorders and Transcribers are prefixes of real JIDs that only such services can have.
 	Recorders, Transcribers []string
 
@@ -27,14 +27,14 @@ type Trust struct {
 	Type RoomType
 }
 
-// Classify returns the kind of an occupant from its real JID, nick, role and marks.
+// Classify returns the kind of an occupant from its real JID, nick, role and flags.
 //
-// The real JID comes first because Prosody guarantees it, while a client can send any marks.
-// Marks of services count only on domains where only services have accounts, so a guest who forges them is still a person.
-func Classify(o *Occupant, t Trust) Kind {
+// The real JID comes first because Prosody guarantees it, while a client can send any flags.
+// Flags of services count only on domains where only services have accounts, so a guest who forges them is still a person.
+func Classify(o *Occupant, t SystemAccounts) Kind {
 	domain := host(o.RealJID)
 	hidden := slices.Contains(t.Hidden, domain)
-	machine, marked := claimedKind(o.Marks)
+	machine, marked := claimedKind(o.Flags)
 	switch {
 	case t.isFocus(o):
 		return KindFocus
@@ -55,28 +55,28 @@ func Classify(o *Occupant, t Trust) Kind {
 		return KindHidden
 	case o.Role == "visitor":
 		return KindVisitor
-	case o.Marks.Has(MarkInitiator), o.Marks.Has(MarkJigasi):
+	case o.Flags.Has(FlagInitiator), o.Flags.Has(FlagJigasi):
 		return KindSIP
 	}
 	return KindUser
 }
 
 // claimedKind returns the kind of service that an occupant claims to be, and false if it claims none.
-// A transcribing Jigasi also sets MarkJigasi, so transcribers are checked first, as in Jicofo (JitsiMeetConferenceImpl, getDebugState).
-func claimedKind(m Marks) (Kind, bool) {
+// A transcribing Jigasi also sets FlagJigasi, so transcribers are checked first, as in Jicofo (JitsiMeetConferenceImpl, getDebugState).
+func claimedKind(m PresenceFlags) (Kind, bool) {
 	switch {
-	case m.Has(MarkTranscriber):
+	case m.Has(FlagTranscriber):
 		return KindTranscriber, true
-	case m.Has(MarkJibri | MarkSIPJibri):
+	case m.Has(FlagJibri | FlagSIPJibri):
 		return KindSIPVideo, true
-	case m.Has(MarkJibri):
+	case m.Has(FlagJibri):
 		return KindRecorder, true
 	}
 	return "", false
 }
 
 // isFocus reports whether an occupant is Jicofo, which uses its account's name as nick.
-func (t Trust) isFocus(o *Occupant) bool {
+func (t SystemAccounts) isFocus(o *Occupant) bool {
 	bare, _, _ := strings.Cut(o.RealJID, "/")
 	return t.Jicofo != "" && bare == t.Jicofo || o.ID == "focus" && localpart(o.RealJID) == "focus"
 }

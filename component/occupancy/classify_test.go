@@ -8,83 +8,83 @@ import (
 )
 
 func TestClassify_RealJIDBeforeMarks(t *testing.T) {
-	const gateway = occupancy.MarkJibri | occupancy.MarkSIPJibri
-	forged := occupancy.ParseMarks("transcriber jibri sip-jibri")
+	const gateway = occupancy.FlagJibri | occupancy.FlagSIPJibri
+	forged := occupancy.ParsePresenceFlags("transcriber jibri sip-jibri")
 	for _, c := range []struct {
-		name  string
-		nick  string
-		jid   string
-		role  string
-		marks occupancy.Marks
-		trust occupancy.Trust
-		want  occupancy.Kind
+		name     string
+		nick     string
+		jid      string
+		role     string
+		flags    occupancy.PresenceFlags
+		accounts occupancy.SystemAccounts
+		want     occupancy.Kind
 	}{
-		{name: "a guest", nick: "1a2b3c4d", jid: "q1@meet.jitsi/web", trust: jitsi, want: occupancy.KindUser},
-		{name: "an unknown real JID", nick: "1a2b3c4d", trust: jitsi, want: occupancy.KindUser},
-		{name: "Jicofo", nick: "focus", jid: "focus@auth.meet.jitsi/focus", trust: jitsi, want: occupancy.KindFocus},
-		{name: "Jicofo where nothing is trusted", nick: "focus", jid: "focus@auth.meet.jitsi/focus", want: occupancy.KindFocus},
-		{name: "a guest with the nick of Jicofo", nick: "focus", jid: "q1@meet.jitsi/focus", trust: jitsi, want: occupancy.KindUser},
-		{name: "a user called focus under another nick", nick: "1a2b3c4d", jid: "focus@meet.jitsi/web", trust: jitsi, want: occupancy.KindUser},
-		{name: "focus without a localpart", nick: "focus", jid: "focus/focus@x", trust: jitsi, want: occupancy.KindUser},
+		{name: "a guest", nick: "1a2b3c4d", jid: "q1@meet.jitsi/web", accounts: jitsi, want: occupancy.KindUser},
+		{name: "an unknown real JID", nick: "1a2b3c4d", accounts: jitsi, want: occupancy.KindUser},
+		{name: "Jicofo", nick: "focus", jid: "focus@auth.meet.jitsi/focus", accounts: jitsi, want: occupancy.KindFocus},
+		{name: "Jicofo without configuration", nick: "focus", jid: "focus@auth.meet.jitsi/focus", want: occupancy.KindFocus},
+		{name: "a guest with the nick of Jicofo", nick: "focus", jid: "q1@meet.jitsi/focus", accounts: jitsi, want: occupancy.KindUser},
+		{name: "a user called focus under another nick", nick: "1a2b3c4d", jid: "focus@meet.jitsi/web", accounts: jitsi, want: occupancy.KindUser},
+		{name: "focus without a localpart", nick: "focus", jid: "focus/focus@x", accounts: jitsi, want: occupancy.KindUser},
 
-		{name: "Jibri", nick: "5e6f7a8b", jid: "recorder@hidden.meet.jitsi/j", marks: occupancy.MarkJibri, trust: jitsi, want: occupancy.KindRecorder},
-		{name: "Jibri without marks", nick: "5e6f7a8b", jid: "recorder@hidden.meet.jitsi/j", trust: jitsi, want: occupancy.KindRecorder},
-		{name: "one of several recorders", nick: "x", jid: "jibria@recorder.b/j", trust: occupancy.Trust{Recorders: []string{"jibria@recorder.a", "jibria@recorder."}}, want: occupancy.KindRecorder},
-		{name: "SIP-Jibri under the recorder's account", nick: "x", jid: "recorder@hidden.meet.jitsi/j", marks: gateway, trust: jitsi, want: occupancy.KindSIPVideo},
-		{name: "SIP-Jibri under an account of its own", nick: "x", jid: "sip@hidden.meet.jitsi/j", marks: gateway, trust: jitsi, want: occupancy.KindSIPVideo},
-		{name: "half the marks of SIP-Jibri", nick: "x", jid: "recorder@hidden.meet.jitsi/j", marks: occupancy.MarkSIPJibri, trust: jitsi, want: occupancy.KindRecorder},
-		{name: "a recorder where nothing is trusted", nick: "x", jid: "recorder@hidden.meet.jitsi/j", marks: occupancy.MarkJibri, want: occupancy.KindUser},
-		{name: "an empty prefix is no prefix", nick: "x", jid: "q1@meet.jitsi/web", trust: occupancy.Trust{Recorders: []string{""}, Transcribers: []string{""}}, want: occupancy.KindUser},
+		{name: "Jibri", nick: "5e6f7a8b", jid: "recorder@hidden.meet.jitsi/j", flags: occupancy.FlagJibri, accounts: jitsi, want: occupancy.KindRecorder},
+		{name: "Jibri without flags", nick: "5e6f7a8b", jid: "recorder@hidden.meet.jitsi/j", accounts: jitsi, want: occupancy.KindRecorder},
+		{name: "one of several recorders", nick: "x", jid: "jibria@recorder.b/j", accounts: occupancy.SystemAccounts{Recorders: []string{"jibria@recorder.a", "jibria@recorder."}}, want: occupancy.KindRecorder},
+		{name: "SIP-Jibri under the recorder's account", nick: "x", jid: "recorder@hidden.meet.jitsi/j", flags: gateway, accounts: jitsi, want: occupancy.KindSIPVideo},
+		{name: "SIP-Jibri under an account of its own", nick: "x", jid: "sip@hidden.meet.jitsi/j", flags: gateway, accounts: jitsi, want: occupancy.KindSIPVideo},
+		{name: "half the flags of SIP-Jibri", nick: "x", jid: "recorder@hidden.meet.jitsi/j", flags: occupancy.FlagSIPJibri, accounts: jitsi, want: occupancy.KindRecorder},
+		{name: "a recorder without configuration", nick: "x", jid: "recorder@hidden.meet.jitsi/j", flags: occupancy.FlagJibri, want: occupancy.KindUser},
+		{name: "an empty prefix is no prefix", nick: "x", jid: "q1@meet.jitsi/web", accounts: occupancy.SystemAccounts{Recorders: []string{""}, Transcribers: []string{""}}, want: occupancy.KindUser},
 
-		{name: "a transcriber", nick: "x", jid: "transcriber@hidden.meet.jitsi/t", trust: jitsi, want: occupancy.KindTranscriber},
-		{name: "a transcriber under another hidden account", nick: "x", jid: "jigasi@hidden.meet.jitsi/t", marks: occupancy.MarkTranscriber | occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindTranscriber},
-		{name: "another account on the hidden domain", nick: "x", jid: "bot@hidden.meet.jitsi/b", trust: jitsi, want: occupancy.KindHidden},
-		{name: "a hidden caller stays hidden", nick: "x", jid: "bot@hidden.meet.jitsi/b", marks: occupancy.MarkInitiator, trust: jitsi, want: occupancy.KindHidden},
-		{name: "a domain that only ends like the hidden one", nick: "x", jid: "bot@un.hidden.meet.jitsi/b", trust: jitsi, want: occupancy.KindUser},
-		{name: "a resource that looks like the hidden domain", nick: "x", jid: "q1@meet.jitsi/recorder@hidden.meet.jitsi", trust: jitsi, want: occupancy.KindUser},
+		{name: "a transcriber", nick: "x", jid: "transcriber@hidden.meet.jitsi/t", accounts: jitsi, want: occupancy.KindTranscriber},
+		{name: "a transcriber under another hidden account", nick: "x", jid: "jigasi@hidden.meet.jitsi/t", flags: occupancy.FlagTranscriber | occupancy.FlagJigasi, accounts: jitsi, want: occupancy.KindTranscriber},
+		{name: "another account on the hidden domain", nick: "x", jid: "bot@hidden.meet.jitsi/b", accounts: jitsi, want: occupancy.KindHidden},
+		{name: "a hidden caller stays hidden", nick: "x", jid: "bot@hidden.meet.jitsi/b", flags: occupancy.FlagInitiator, accounts: jitsi, want: occupancy.KindHidden},
+		{name: "a domain that only ends like the hidden one", nick: "x", jid: "bot@un.hidden.meet.jitsi/b", accounts: jitsi, want: occupancy.KindUser},
+		{name: "a resource that looks like the hidden domain", nick: "x", jid: "q1@meet.jitsi/recorder@hidden.meet.jitsi", accounts: jitsi, want: occupancy.KindUser},
 
-		{name: "a visitor", nick: "x", jid: "q1@meet.jitsi/web", role: "visitor", trust: jitsi, want: occupancy.KindVisitor},
-		{name: "a visitor with a telephone", nick: "x", jid: "q1@meet.jitsi/web", role: "visitor", marks: occupancy.MarkInitiator, trust: jitsi, want: occupancy.KindVisitor},
-		{name: "a caller", nick: "x", jid: "q2@meet.jitsi/j", marks: occupancy.MarkInitiator, trust: jitsi, want: occupancy.KindSIP},
-		{name: "a caller through Jigasi with an account", nick: "x", jid: "jigasi@auth.meet.jitsi/j", marks: occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindSIP},
+		{name: "a visitor", nick: "x", jid: "q1@meet.jitsi/web", role: "visitor", accounts: jitsi, want: occupancy.KindVisitor},
+		{name: "a visitor with a telephone", nick: "x", jid: "q1@meet.jitsi/web", role: "visitor", flags: occupancy.FlagInitiator, accounts: jitsi, want: occupancy.KindVisitor},
+		{name: "a caller", nick: "x", jid: "q2@meet.jitsi/j", flags: occupancy.FlagInitiator, accounts: jitsi, want: occupancy.KindSIP},
+		{name: "a caller through Jigasi with an account", nick: "x", jid: "jigasi@auth.meet.jitsi/j", flags: occupancy.FlagJigasi, accounts: jitsi, want: occupancy.KindSIP},
 
-		{name: "a guest who forges marks of services is still a person", nick: "x", jid: "q1@meet.jitsi/web", marks: forged, trust: jitsi, want: occupancy.KindUser},
-		{name: "a guest who forges marks of a caller is a person, too", nick: "x", jid: "q1@meet.jitsi/web", marks: forged | occupancy.MarkJigasi, trust: jitsi, want: occupancy.KindSIP},
+		{name: "a guest who forges flags of services is still a person", nick: "x", jid: "q1@meet.jitsi/web", flags: forged, accounts: jitsi, want: occupancy.KindUser},
+		{name: "a guest who forges flags of a caller is a person, too", nick: "x", jid: "q1@meet.jitsi/web", flags: forged | occupancy.FlagJigasi, accounts: jitsi, want: occupancy.KindSIP},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := occupancy.Occupant{ID: c.nick, RealJID: c.jid, Role: c.role, Marks: c.marks}
-			if got := occupancy.Classify(&o, c.trust); got != c.want {
+			o := occupancy.Occupant{ID: c.nick, RealJID: c.jid, Role: c.role, Flags: c.flags}
+			if got := occupancy.Classify(&o, c.accounts); got != c.want {
 				t.Errorf("%s as %s: got %s want %s", c.jid, c.nick, got, c.want)
 			}
 		})
 	}
 }
 
-// Trust as installations have it. Focus is focus@auth.meet.jitsi in all of them.
+// System accounts as installations configure them. Focus is focus@auth.meet.jitsi in all of them.
 var (
 	// docker-jitsi-meet 2e6b31d8, prosody/rootfs/defaults/conf.d/jitsi-meet.cfg.lua:79 and :81, with its visitors_ignore_list of :231.
-	inDocker = occupancy.Trust{
+	inDocker = occupancy.SystemAccounts{
 		Recorders:    []string{"recorder@hidden.meet.jitsi"},
 		Transcribers: []string{"transcriber@hidden.meet.jitsi"},
 		Hidden:       []string{"hidden.meet.jitsi"},
 		Focus:        "auth.meet.jitsi",
 	}
 	// Debian's packages set neither option, so that jitsi-meet's resources/prosody-plugins/util.lib.lua:39 and :40 apply.
-	inDebian = occupancy.Trust{
+	inDebian = occupancy.SystemAccounts{
 		Recorders:    []string{"jibria@recorder.", "jibrib@recorder.", "recorder@recorder."},
 		Transcribers: []string{"transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder."},
 		Focus:        "auth.meet.jitsi",
 	}
 	// A configuration by hand: Jibri enters rooms by its control login, and a recorder has an account among guests.
-	byHand = occupancy.Trust{
+	byHand = occupancy.SystemAccounts{
 		Recorders: []string{"recorder@hidden.meet.jitsi", "jibri@auth.meet.jitsi", "recorder@meet.jitsi"},
 		Focus:     "auth.meet.jitsi",
 	}
 	// Both options are empty sets, and focus hasn't been seen.
-	nothing = occupancy.Trust{}
+	nothing = occupancy.SystemAccounts{}
 )
 
-// TestClassify_AgreesWithJitsi compares the kind of each real JID, under each trust and with each set of marks, with Jitsi's own code:
+// TestClassify_AgreesWithJitsi compares the kind of each real JID, under each accounts and with each set of flags, with Jitsi's own code:
 //
 //   - UTIL: jitsi-meet, resources/prosody-plugins/util.lib.lua: SIP-Jibri's e-mails :37 and :38, recorder_prefixes :39, transcriber_prefixes :40,
 //     is_jibri and is_transcriber, which compare the beginning of the real JID, and is_sip_jibri_join, which wants Jibri's feature and the e-mail.
@@ -97,13 +97,13 @@ func TestClassify_AgreesWithJitsi(t *testing.T) {
 		recorder, written = occupancy.KindRecorder, occupancy.KindTranscriber
 		hidden, focus     = occupancy.KindHidden, occupancy.KindFocus
 	)
-	marks := []string{"", "jibri", "jibri sip-jibri", "jigasi initiator", "jigasi transcriber"}
-	type kinds [5]occupancy.Kind // one for each of marks
+	flags := []string{"", "jibri", "jibri sip-jibri", "jigasi initiator", "jigasi transcriber"}
+	type kinds [5]occupancy.Kind // one for each of flags
 	for _, c := range []struct {
-		jid   string
-		why   string
-		trust *occupancy.Trust
-		want  kinds
+		jid      string
+		why      string
+		accounts *occupancy.SystemAccounts
+		want     kinds
 	}{
 		{"q1@meet.jitsi/web", "JICOFO:165 an untrusted domain: no feature counts but what makes a caller of a person", &inDocker, kinds{user, user, user, sip, sip}},
 		{"q1@meet.jitsi/web", "the same", &inDebian, kinds{user, user, user, sip, sip}},
@@ -143,16 +143,16 @@ func TestClassify_AgreesWithJitsi(t *testing.T) {
 		{"", "Prosody always knows the real JID; an occupant without one proves nothing", &inDocker, kinds{user, user, user, sip, sip}},
 		{"", "nor is an empty domain that of focus", &nothing, kinds{user, user, user, sip, sip}},
 	} {
-		for i, words := range marks {
-			o := occupancy.Occupant{ID: "1a2b3c4d", RealJID: c.jid, Marks: occupancy.ParseMarks(words)}
-			if got := occupancy.Classify(&o, *c.trust); got != c.want[i] {
-				t.Errorf("%s with marks %q (%s): got %s want %s", c.jid, words, c.why, got, c.want[i])
+		for i, words := range flags {
+			o := occupancy.Occupant{ID: "1a2b3c4d", RealJID: c.jid, Flags: occupancy.ParsePresenceFlags(words)}
+			if got := occupancy.Classify(&o, *c.accounts); got != c.want[i] {
+				t.Errorf("%s with flags %q (%s): got %s want %s", c.jid, words, c.why, got, c.want[i])
 			}
 		}
 	}
 	for jid, want := range map[string]occupancy.Kind{"jicofo@auth.meet.jitsi/x": focus, "jicofo@auth.meet.jitsi.example/x": user, "focus@auth.meet.jitsi/x": user} {
 		o := occupancy.Occupant{ID: "jicofo", RealJID: jid} // debian/jitsi-meet-prosody.postinst has the operator name the account
-		if got := occupancy.Classify(&o, occupancy.Trust{Jicofo: "jicofo@auth.meet.jitsi"}); got != want {
+		if got := occupancy.Classify(&o, occupancy.SystemAccounts{Jicofo: "jicofo@auth.meet.jitsi"}); got != want {
 			t.Errorf("%s as jicofo: got %s want %s", jid, got, want)
 		}
 	}
@@ -163,10 +163,10 @@ func TestClassify_AgreesWithJitsi(t *testing.T) {
 }
 
 // written is Jigasi as a transcriber, under the login that it has for calls.
-var transcriber = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", Role: "moderator", Affiliation: "owner", JoinedAt: at(3), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
+var transcriber = occupancy.Occupant{ID: "t", RealJID: "jigasi@auth.meet.jitsi/t", Role: "moderator", Affiliation: "owner", JoinedAt: at(3), Flags: occupancy.FlagJigasi | occupancy.FlagTranscriber}
 
 // forger is a guest whose client says that it transcribes.
-var forger = occupancy.Occupant{ID: "f", RealJID: "q-f@meet.jitsi/web", JoinedAt: at(4), Marks: occupancy.MarkJigasi | occupancy.MarkTranscriber}
+var forger = occupancy.Occupant{ID: "f", RealJID: "q-f@meet.jitsi/web", JoinedAt: at(4), Flags: occupancy.FlagJigasi | occupancy.FlagTranscriber}
 
 func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
@@ -194,7 +194,7 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDirectory(muc)
-			d.Begin(muc, occupancy.Trust{})
+			d.Begin(muc, occupancy.SystemAccounts{})
 			apply(t, d, at(10), c.in...)
 			r, _ := d.Room(daily)
 			for _, o := range r.Occupants {
@@ -203,8 +203,8 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 				}
 			}
 			totals, _ := d.Totals(muc)
-			if r.Participants != c.people || totals.Tally.People() != c.people || totals.Tally.All() != len(r.Occupants) {
-				t.Errorf("got %d people in the room and %+v, want %d", r.Participants, totals.Tally, c.people)
+			if r.Participants != c.people || totals.Counts.People() != c.people || totals.Counts.All() != len(r.Occupants) {
+				t.Errorf("got %d people in the room and %+v, want %d", r.Participants, totals.Counts, c.people)
 			}
 		})
 	}
@@ -214,7 +214,7 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	d := newDirectory(muc)
-	d.Begin(muc, occupancy.Trust{})
+	d.Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(10), synced(1, 2, fullRoom(room, transcriber, forger)))
 	s := d.Subscribe(10)
 	apply(t, d, at(11), synced(1, 3, roomUpdate(room, nil, focus)))
@@ -222,7 +222,7 @@ func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 		t.Errorf("got %s want %s", got, want)
 	}
 	// A resync after focus has left keeps the kind.
-	d.Begin(muc, occupancy.Trust{})
+	d.Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(12), synced(1, 2, fullRoom(room, transcriber, forger)))
 	if got, want := fmt.Sprint(drain(s)), "[left daily focus 1]"; got != want {
 		t.Errorf("got %s want %s", got, want)

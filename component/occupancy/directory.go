@@ -16,7 +16,7 @@ import (
 // Directory holds the rooms and occupants of the watched MUC domains, and whether they are current.
 //
 // Every read checks a domain's status, the age of its replica and its data under one lock.
-// It returns either a value that was true at its AsOf or an error: an [UnknownError], or [ErrNotWatched].
+// It returns either a value that was true at its AsOf or an error: an [UnavailableError], or [ErrNotWatched].
 // Callers need no other check, so no change between two calls can make an answer false.
 //
 // It returns copies and is safe for concurrent use.
@@ -55,7 +55,7 @@ type mucDomain struct {
 	nameType RoomType // from the first label of name
 	typ      RoomType // from the module, else nameType
 
-	trust          Trust
+	accounts       SystemAccounts
 	loading        *replica // a snapshot that isn't complete yet, or nil
 	replica        *replica // nil until a snapshot is complete
 	asOf           time.Time
@@ -97,15 +97,15 @@ func (d *Directory) domain(name string) *mucDomain {
 // Begin starts loading a snapshot of domain.
 // Readers see the old replica, unchanged, until Apply completes the snapshot.
 // Begin discards an unfinished snapshot, and also the old replica if the domain's room type changes.
-func (d *Directory) Begin(domain jid.JID, t Trust) {
+func (d *Directory) Begin(domain jid.JID, t SystemAccounts) {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
 	if m := d.domain(domain.Domainpart()); m != nil {
-		m.trust = Trust{
+		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
 			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType),
 		}
-		d.setType(m, m.trust.Type)
+		d.setType(m, m.accounts.Type)
 		m.loading = newReplica()
 		m.loading.visitorNode = t.VisitorNode
 	}
@@ -151,7 +151,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range b.Deltas {
-		m.replica.apply(&b.Deltas[i], m.trust, m.replica, func(c change) { d.emit(m, c, at) })
+		m.replica.apply(&b.Deltas[i], m.accounts, m.replica, func(c change) { d.emit(m, c, at) })
 	}
 	if err := m.replica.checkTotals(b); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 // The caller holds writeMu.
 func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	for i := range b.Deltas {
-		m.loading.apply(&b.Deltas[i], m.trust, m.replica, func(change) {})
+		m.loading.apply(&b.Deltas[i], m.accounts, m.replica, func(change) {})
 	}
 	if !b.Synced {
 		return nil

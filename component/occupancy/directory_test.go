@@ -191,7 +191,7 @@ func TestDirectory_UnchangedResyncHasNoEvents(t *testing.T) {
 func TestDirectory_ReclassifiesOnPrefixChange(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(100)
-	d.Begin(muc, occupancy.Trust{Recorders: []string{"q-bob@"}})
+	d.Begin(muc, occupancy.SystemAccounts{Recorders: []string{"q-bob@"}})
 	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
 	if diff := cmp.Diff([]string{"updated daily bob 1"}, drain(s)); diff != "" {
 		t.Errorf("events: -want +got:\n%s", diff)
@@ -259,10 +259,10 @@ func TestDirectory_ForgetMakesReadsFail(t *testing.T) {
 	if r, err := d.Room(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", r)
 	}
-	if g, err := d.Glance(daily); err == nil {
+	if g, err := d.RoomSummary(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", g)
 	}
-	if got, err := d.Survey(muc.String()); err == nil {
+	if got, err := d.Stats(muc.String()); err == nil {
 		t.Errorf("got %v of a domain that was forgotten", got)
 	}
 	if page, err := d.Rooms(occupancy.Query{}); err == nil {
@@ -281,7 +281,7 @@ func TestDirectory_ModuleTypeOverridesName(t *testing.T) {
 	d := meeting(t)
 	events := d.Subscribe(10)
 	defer events.Close()
-	d.Begin(muc, occupancy.Trust{Type: occupancy.RoomLobby})
+	d.Begin(muc, occupancy.SystemAccounts{Type: occupancy.RoomLobby})
 	if _, err := d.Room(daily); err == nil {
 		t.Error("the rooms of the other type are still there")
 	}
@@ -295,7 +295,7 @@ func TestDirectory_ModuleTypeOverridesName(t *testing.T) {
 	if diff := cmp.Diff([]string{"reset   0", "reset   0"}, drain(events)); diff != "" {
 		t.Error(diff)
 	}
-	d.Begin(muc, occupancy.Trust{})
+	d.Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(30), synced(1, 1, fullRoom("daily@muc.meet.jitsi", waiting)))
 	if got, err := d.Room(daily); err != nil || got.Type != occupancy.RoomMain {
 		t.Errorf("got %+v, %v want the type by the name", got, err)

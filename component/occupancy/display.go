@@ -9,8 +9,8 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Readable returns a name from [Names.Name] as people write it. It decodes as much as possible,
-// as long as [Names.Room] reads the result as the same room and all of it is visible.
+// Readable returns a name from [NameResolver.Name] as people write it. It decodes as much as possible,
+// as long as [NameResolver.Room] reads the result as the same room and all of it is visible.
 // It returns names that Names rejects, and names without encoding, unchanged.
 func Readable(name string) string {
 	node, domain := name, ""
@@ -111,7 +111,7 @@ func Tenant(written string) string {
 
 // Search returns a filter of room addresses for text. It finds rooms with text in their name, encoded or not,
 // and the room whose shown name or JID is text. It ignores case. Empty text finds all rooms.
-func (n *Names) Search(text string) func(address string) bool {
+func (n *NameResolver) Search(text string) func(address string) bool {
 	if text == "" {
 		return func(string) bool { return true }
 	}
@@ -142,10 +142,10 @@ func tenantPath(name string) string {
 	return name
 }
 
-// Remark returns a note about how [Names.Room] read a name, or an empty string.
+// Remark returns a note about how [NameResolver.Room] read a name, or an empty string.
 // It notes that the client deletes characters of a typed link, while the encoded link leads to another room,
 // and, if the room doesn't exist, that Jitsi creates no room with such a JID.
-func (n *Names) Remark(written string, room jid.JID, exists bool) string {
+func (n *NameResolver) Remark(written string, room jid.JID, exists bool) string {
 	node, host, at := strings.Cut(written, "@")
 	if at {
 		if _, _, watched := n.match(host); !watched {

@@ -6,7 +6,7 @@
 // # No false numbers
 //
 // A [Room] says which [Source] it comes from, whether its count is exact, and when Prosody last confirmed it.
-// An unknown value is never a zero that could pass for a number: a read that can't answer returns an [UnknownError]
+// An unknown value is never a zero that could pass for a number: a read that can't answer returns an [UnavailableError]
 // with a remedy, and an unknown slice or map is nil while an empty one is not.
 //
 // # The replica

@@ -43,8 +43,8 @@ type Event struct {
 	// Occupant is the occupant after the change, or before leaving; zero for events of a room.
 	Occupant Occupant
 
-	// Tally counts the occupants of the room after the change.
-	Tally Tally
+	// Counts counts the occupants of the room after the change.
+	Counts Counts
 
 	// Facts are the room's facts after EventRoomStarted and EventRoomUpdated; nil for other kinds.
 	// All subscribers share them: don't modify.
@@ -75,7 +75,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Tally: c.tally, At: at}
+	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Counts: c.counts, At: at}
 	if m := d.domain(e.Room.Domainpart()); m != nil {
 		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	}
@@ -84,7 +84,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
-		facts.Visitors = m.replica.visitors(facts, c.tally)
+		facts.Visitors = m.replica.visitors(facts, c.counts)
 		e.Facts = &facts
 	}
 	d.publish(e)

@@ -104,13 +104,13 @@ func TestEvents_Occupant(t *testing.T) {
 	s := d.Subscribe(10)
 	ann := person("ann", 1)
 	ann.Name, ann.UserID, ann.UserName, ann.UserGroup, ann.UserEmail = "Ann", "42", "Ann L.", "staff", "ann@example.com"
-	ann.AvatarURL, ann.Marks = "https://example.com/a.png", occupancy.MarkHandRaised
+	ann.AvatarURL, ann.Flags = "https://example.com/a.png", occupancy.FlagHandRaised
 	apply(t, d, at(20), synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, ann)))
 	ann.Kind = occupancy.KindUser
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
 		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
-		Tally: occupancy.Tally{2, 0, 0, 1},
+		Counts: occupancy.Counts{2, 0, 0, 1},
 	}
 	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -129,8 +129,8 @@ func TestDirectory_Concurrent(t *testing.T) {
 					t.Errorf("got %+v", r)
 				}
 				_ = listed(d, occupancy.ByParticipants)
-				_, _ = d.Glance(daily)
-				_, _ = d.Survey(muc.String())
+				_, _ = d.RoomSummary(daily)
+				_, _ = d.Stats(muc.String())
 				_, _ = d.Totals(muc)
 				_ = d.Domains()
 				select {

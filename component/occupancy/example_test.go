@@ -19,7 +19,7 @@ func ExampleDirectory() {
 	fmt.Println(err)
 
 	// The first snapshot: Ann and Jicofo are in one room.
-	d.Begin(muc, occupancy.Trust{})
+	d.Begin(muc, occupancy.SystemAccounts{})
 	err = d.Apply(muc, occupancy.Batch{
 		Deltas: []occupancy.Delta{{
 			Room: room.String(), New: true, Facts: &occupancy.RoomFacts{},
@@ -49,7 +49,7 @@ func ExampleDirectory() {
 		return
 	}
 	e := <-events.Events()
-	fmt.Println(e.Kind, e.Occupant.Name, e.Tally.People())
+	fmt.Println(e.Kind, e.Occupant.Name, e.Counts.People())
 
 	// Output:
 	// occupancy: unavailable: connecting
@@ -57,7 +57,7 @@ func ExampleDirectory() {
 	// joined Bob 2
 }
 
-func ExampleNames() {
+func ExampleNameResolver() {
 	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
 	for _, written := range []string{"My Room", "acme/Planning", "[acme]planning@muc.meet.jitsi", "a@example.com"} {
 		room, err := names.Room(written)

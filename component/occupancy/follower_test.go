@@ -149,7 +149,7 @@ func (f *follower) apply(t *rapid.T, d *occupancy.Directory, e occupancy.Event) 
 	if !fits {
 		t.Fatalf("got %+v, the follower has %+v", e, f.state)
 	}
-	if n := countsOf(r); n != e.Tally {
+	if n := countsOf(r); n != e.Counts {
 		t.Fatalf("got %+v, counted are %v", e, n)
 	}
 }

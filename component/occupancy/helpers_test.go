@@ -80,7 +80,7 @@ func drain(s *occupancy.Subscription) []string {
 			if e.Kind == occupancy.EventStatus {
 				continue
 			}
-			events = append(events, fmt.Sprintf("%s %s %s %d", e.Kind, e.Room.Localpart(), e.Occupant.ID, e.Tally.People()))
+			events = append(events, fmt.Sprintf("%s %s %s %d", e.Kind, e.Room.Localpart(), e.Occupant.ID, e.Counts.People()))
 		default:
 			return events
 		}
@@ -103,7 +103,7 @@ func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 }
 
 // jitsi is the configuration of docker-jitsi-meet.
-var jitsi = occupancy.Trust{
+var jitsi = occupancy.SystemAccounts{
 	Recorders:    []string{"recorder@hidden.meet.jitsi"},
 	Transcribers: []string{"transcriber@hidden.meet.jitsi"},
 	Hidden:       []string{"hidden.meet.jitsi"},
@@ -123,14 +123,14 @@ func confirmed(d *occupancy.Directory, domain jid.JID) (time.Time, bool) {
 }
 
 // listed returns all rooms in an order, none if they can't be read.
-func listed(d *occupancy.Directory, by occupancy.Order) []occupancy.Glance {
+func listed(d *occupancy.Directory, by occupancy.Order) []occupancy.RoomSummary {
 	page, _ := d.Rooms(occupancy.Query{By: by, Domain: muc.String()})
 	return page.Rooms
 }
 
-// reasonOf returns the reason of an UnknownError, nothing for any other.
+// reasonOf returns the reason of an UnavailableError, nothing for any other.
 func reasonOf(err error) occupancy.Reason {
-	var unknown *occupancy.UnknownError
+	var unknown *occupancy.UnavailableError
 	if errors.As(err, &unknown) {
 		return unknown.Reason
 	}
@@ -142,7 +142,7 @@ func problems(d occupancy.Domain) string {
 	return fmt.Sprintf("%q %q %q", reason(d.Problem), reason(d.ReadProblem), reason(d.EventProblem))
 }
 
-func reason(p *occupancy.UnknownError) occupancy.Reason {
+func reason(p *occupancy.UnavailableError) occupancy.Reason {
 	if p == nil {
 		return ""
 	}
@@ -150,7 +150,7 @@ func reason(p *occupancy.UnknownError) occupancy.Reason {
 }
 
 // sameProblem compares problems by their reasons.
-var sameProblem = cmp.Comparer(func(a, b *occupancy.UnknownError) bool { return reason(a) == reason(b) })
+var sameProblem = cmp.Comparer(func(a, b *occupancy.UnavailableError) bool { return reason(a) == reason(b) })
 
 // sameJID compares JIDs as text, because cmp can't see into jid.JID.
 var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })

@@ -23,7 +23,7 @@ func (k Kind) Person() bool {
 	return k == KindUser || k == KindSIP || k == KindSIPVideo
 }
 
-// kinds are all kinds, in the order of a Tally.
+// kinds are all kinds, in the order of a Counts.
 var kinds = [...]Kind{
 	KindUser, KindSIP, KindSIPVideo, KindFocus, KindRecorder, KindTranscriber, KindHidden, KindVisitor,
 }
@@ -31,11 +31,11 @@ var kinds = [...]Kind{
 // Kinds returns all kinds, in an order that never changes.
 func Kinds() []Kind { return slices.Clone(kinds[:]) }
 
-// Tally is the number of occupants of each kind. It is a comparable value.
-type Tally [len(kinds)]int32
+// Counts is the number of occupants of each kind. It is a comparable value.
+type Counts [len(kinds)]int32
 
 // Of returns the number of occupants of kind k.
-func (t Tally) Of(k Kind) int {
+func (t Counts) Of(k Kind) int {
 	i := slices.Index(kinds[:], k)
 	if i < 0 {
 		return 0
@@ -44,17 +44,17 @@ func (t Tally) Of(k Kind) int {
 }
 
 // People returns the number of participants.
-func (t Tally) People() int {
+func (t Counts) People() int {
 	return t.sum(Kind.Person)
 }
 
 // All returns the number of occupants, services and visitors included.
-func (t Tally) All() int {
+func (t Counts) All() int {
 	return t.sum(func(Kind) bool { return true })
 }
 
 // Map returns the numbers by kind, without zeros.
-func (t Tally) Map() map[Kind]int {
+func (t Counts) Map() map[Kind]int {
 	m := make(map[Kind]int)
 	for i, n := range t {
 		if n != 0 {
@@ -64,7 +64,7 @@ func (t Tally) Map() map[Kind]int {
 	return m
 }
 
-func (t Tally) sum(counts func(Kind) bool) int {
+func (t Counts) sum(counts func(Kind) bool) int {
 	n := 0
 	for i, k := range kinds {
 		if counts(k) {
@@ -75,14 +75,14 @@ func (t Tally) sum(counts func(Kind) bool) int {
 }
 
 // add adds n occupants of kind k.
-func (t *Tally) add(k Kind, n int32) {
+func (t *Counts) add(k Kind, n int32) {
 	if i := slices.Index(kinds[:], k); i >= 0 {
 		t[i] += n
 	}
 }
 
 // addAll adds other, multiplied by sign.
-func (t *Tally) addAll(other Tally, sign int32) {
+func (t *Counts) addAll(other Counts, sign int32) {
 	for i, n := range other {
 		t[i] += sign * n
 	}

@@ -112,7 +112,7 @@ func (d *Directory) entriesByKey(names *index, by Order) []entry {
 func (r *replicaRoom) key(by Order) int64 {
 	switch {
 	case by == ByParticipants:
-		return -int64(r.tally.People())
+		return -int64(r.counts.People())
 	case by == ByCreation && !r.facts.CreatedAt.IsZero():
 		return -r.facts.CreatedAt.UnixMilli()
 	}
@@ -136,12 +136,12 @@ type Query struct {
 	Limit int
 
 	// Keep filters rooms; nil keeps all. It must be fast and must not call the Directory.
-	Keep func(Glance) bool
+	Keep func(RoomSummary) bool
 }
 
 // Page is a page of rooms at one moment.
 type Page struct {
-	Rooms []Glance
+	Rooms []RoomSummary
 
 	// AsOf is when the oldest replica of the selected domains was last confirmed.
 	AsOf time.Time
@@ -178,7 +178,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 	if limit == 0 {
 		limit = len(l.entries)
 	}
-	p.Rooms = make([]Glance, 0, min(limit, len(l.entries)))
+	p.Rooms = make([]RoomSummary, 0, min(limit, len(l.entries)))
 	var last entry
 	for i := from; i >= 0 && i < len(l.entries); i += step {
 		e := l.entries[i]
@@ -194,7 +194,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 			p.Last = &Position{Key: last.key, Address: last.address}
 			break
 		}
-		g.State, g.Numbers = d.states(m, g.Address, r, now)
+		g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, g.Address, r, now)
 		p.Rooms, last = append(p.Rooms, g), e
 	}
 	return p, nil
@@ -213,8 +213,8 @@ func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.T
 	return asOf, nil
 }
 
-// Glance is a summary of a room: enough to sort and filter it and to detect changes.
-type Glance struct {
+// RoomSummary is a summary of a room: enough to sort and filter it and to detect changes.
+type RoomSummary struct {
 	// Address is the bare JID of the room as Prosody knows it.
 	Address      string
 	Type         RoomType
@@ -225,39 +225,39 @@ type Glance struct {
 	// AsOf is when Prosody last confirmed this.
 	AsOf time.Time
 
-	// State and Numbers are those of the [Room].
-	State, Numbers State
+	// Fingerprint and AnonymousFingerprint are those of the [Room].
+	Fingerprint, AnonymousFingerprint Fingerprint
 }
 
 // JID returns the JID of the room.
-func (g Glance) JID() jid.JID { return unsafeJID(g.Address) }
+func (g RoomSummary) JID() jid.JID { return unsafeJID(g.Address) }
 
-// State is a fingerprint of everything in a [Room] but its AsOf: two reads of a room with the same State are equal.
+// Fingerprint is a fingerprint of everything in a [Room] but its AsOf: two reads of a room with the same Fingerprint are equal.
 // It is meaningless to another process.
-type State uint64
+type Fingerprint uint64
 
-// seed makes the states of each process different.
+// seed makes the fingerprints of each process different.
 var seed = maphash.MakeSeed()
 
-// StateOf returns the State of a room that isn't from a Directory.
-func StateOf(r Room) State {
-	return State(maphash.Comparable(seed, struct {
+// FingerprintOf returns the Fingerprint of a room that isn't from a Directory.
+func FingerprintOf(r Room) Fingerprint {
+	return Fingerprint(maphash.Comparable(seed, struct {
 		exists bool
 		people int
 		source Source
 	}{r.Exists, r.Participants, r.Source}))
 }
 
-// Glance returns a summary of r.
-func (r Room) Glance() Glance {
-	return Glance{
+// Summary returns a summary of r.
+func (r Room) Summary() RoomSummary {
+	return RoomSummary{
 		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf,
-		State: r.State, Numbers: r.Numbers,
+		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint,
 	}
 }
 
-// Glance returns a summary of what [Directory.Room] returns, at a fraction of its cost.
-func (d *Directory) Glance(room jid.JID) (Glance, error) {
+// RoomSummary returns a summary of what [Directory.Room] returns, at a fraction of its cost.
+func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 	if room.Resourcepart() != "" {
 		room = room.Bare()
 	}
@@ -266,48 +266,48 @@ func (d *Directory) Glance(room jid.JID) (Glance, error) {
 	defer d.mu.RUnlock()
 	m := d.domain(room.Domainpart())
 	if m == nil {
-		return Glance{}, ErrNotWatched
+		return RoomSummary{}, ErrNotWatched
 	}
 	r := m.replica.room(address)
 	now := time.Now()
 	if err := d.readError(m, r, now); err != nil {
-		return Glance{}, err
+		return RoomSummary{}, err
 	}
 	if r == nil || r.hidden {
-		return Glance{Address: address, Type: m.typ, AsOf: m.asOf, State: stateOfVersion(0), Numbers: stateOfVersion(0)}, nil
+		return RoomSummary{Address: address, Type: m.typ, AsOf: m.asOf, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0)}, nil
 	}
 	g := d.summarize(m, address, r)
-	g.State, g.Numbers = d.states(m, address, r, now)
+	g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, address, r, now)
 	return g, nil
 }
 
-// summarize returns a Glance without its states. The caller holds mu.
-func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) Glance {
-	return Glance{
-		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.tally.People(), AsOf: m.asOf,
+// summarize returns a RoomSummary without its fingerprints. The caller holds mu.
+func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) RoomSummary {
+	return RoomSummary{
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), AsOf: m.asOf,
 	}
 }
 
-// stateOfVersion returns the State of a room without related rooms; version 0 is a room that doesn't exist.
-func stateOfVersion(version uint64) State {
-	return State(maphash.Comparable(seed, version))
+// fingerprintOfVersion returns the Fingerprint of a room without related rooms; version 0 is a room that doesn't exist.
+func fingerprintOfVersion(version uint64) Fingerprint {
+	return Fingerprint(maphash.Comparable(seed, version))
 }
 
-// states returns the State and Numbers of a room. The caller holds mu.
+// fingerprints returns the State and Numbers of a room. The caller holds mu.
 // Related rooms change without an event of this room, so their numbers are part of both.
-func (d *Directory) states(m *mucDomain, address string, r *replicaRoom, now time.Time) (state, numbers State) {
-	var others State
+func (d *Directory) fingerprints(m *mucDomain, address string, r *replicaRoom, now time.Time) (all, anonymous Fingerprint) {
+	var others Fingerprint
 	if parent := d.parentAddress(m, address); parent != "" {
-		others = State(maphash.String(seed, parent))
+		others = Fingerprint(maphash.String(seed, parent))
 	}
 	for other := range d.relatedRooms(m, r, now) {
-		others = State(maphash.Comparable(seed, struct {
-			State
+		others = Fingerprint(maphash.Comparable(seed, struct {
+			Fingerprint
 			known, exists bool
 			people        int
 		}{others, other.Known, other.Exists, other.Participants}))
 	}
-	return others + 31*stateOfVersion(r.version), others + 31*stateOfVersion(r.numbersVersion)
+	return others + 31*fingerprintOfVersion(r.version), others + 31*fingerprintOfVersion(r.numbersVersion)
 }
 
 // lookup returns the room at an address and its domain, unless the room is hidden. The caller holds mu.

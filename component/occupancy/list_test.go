@@ -15,7 +15,7 @@ import (
 )
 
 // nodes returns the localparts of rooms.
-func nodes(rooms []occupancy.Glance) (names []string) {
+func nodes(rooms []occupancy.RoomSummary) (names []string) {
 	for _, g := range rooms {
 		name, _, _ := strings.Cut(g.Address, "@")
 		names = append(names, name)
@@ -88,8 +88,8 @@ func TestRooms_Pages(t *testing.T) {
 		{"backwards", occupancy.Query{Backwards: true, Limit: 2}, []string{"d", "b"}, after(1, "b")},
 		{"backwards from the middle", occupancy.Query{Backwards: true, After: after(1, "b"), Limit: 2}, []string{"c", "a"}, nil},
 		{"no limit", occupancy.Query{}, []string{"a", "c", "b", "d"}, nil},
-		{"rooms that Keep excludes make no next page", occupancy.Query{Limit: 2, Keep: func(g occupancy.Glance) bool { return g.Participants == 2 }}, []string{"a", "c"}, nil},
-		{"Keep excludes all", occupancy.Query{Limit: 2, Keep: func(occupancy.Glance) bool { return false }}, nil, nil},
+		{"rooms that Keep excludes make no next page", occupancy.Query{Limit: 2, Keep: func(g occupancy.RoomSummary) bool { return g.Participants == 2 }}, []string{"a", "c"}, nil},
+		{"Keep excludes all", occupancy.Query{Limit: 2, Keep: func(occupancy.RoomSummary) bool { return false }}, nil, nil},
 		{"after the end", occupancy.Query{After: after(1, "d"), Limit: 2}, nil, nil},
 		{"before the beginning", occupancy.Query{After: after(2, "a"), Backwards: true, Limit: 2}, nil, nil},
 		{"those of a type", occupancy.Query{Type: occupancy.RoomMain}, []string{"a", "c", "b", "d"}, nil},
@@ -192,14 +192,14 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	d := newDirectory(muc, lobby)
 	d.Begin(muc, jitsi)
 	d.Begin(lobby, jitsi)
-	states := map[occupancy.State]string{}
+	states := map[occupancy.Fingerprint]string{}
 	see := func(what string, again string) {
 		t.Helper()
-		g, _ := d.Glance(daily)
-		if before := states[g.State]; before != again {
+		g, _ := d.RoomSummary(daily)
+		if before := states[g.Fingerprint]; before != again {
 			t.Errorf("%s: got the state of %q want that of %q", what, before, again)
 		}
-		states[g.State] = what
+		states[g.Fingerprint] = what
 	}
 	apply(t, d, at(1), synced(0, 0))
 	see("no room", "")
@@ -219,7 +219,7 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	lone := occupancy.Room{JID: daily, Exists: true, Participants: 3, Source: occupancy.SourceDisco, AsOf: at(1)}
 	more, later := lone, lone
 	more.Participants, later.AsOf = 4, at(2)
-	if occupancy.StateOf(lone) != occupancy.StateOf(later) || occupancy.StateOf(lone) == occupancy.StateOf(more) {
+	if occupancy.FingerprintOf(lone) != occupancy.FingerprintOf(later) || occupancy.FingerprintOf(lone) == occupancy.FingerprintOf(more) {
 		t.Error("the state of a room from elsewhere doesn't follow its content")
 	}
 }
@@ -236,7 +236,7 @@ func TestGlance_NumbersIgnoreNames(t *testing.T) {
 	named := person("ann", 1)
 	named.Name = "Ann"
 	muted := named
-	muted.Marks = occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoMuted
+	muted.Flags = occupancy.FlagHandRaised | occupancy.FlagAudioMuted | occupancy.FlagVideoMuted
 	renamed, wordier := facts, facts
 	renamed.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "Two"}}
 	wordier.Subject = "Other plans"
@@ -254,18 +254,18 @@ func TestGlance_NumbersIgnoreNames(t *testing.T) {
 		{"the password", occupancy.Delta{Facts: &locked}, true},
 		{"a leave", occupancy.Delta{Left: []string{named.ID}}, true},
 	} {
-		before, _ := d.Glance(daily)
+		before, _ := d.RoomSummary(daily)
 		occupants := 3
 		if c.what == "a leave" {
 			occupants = 2
 		}
 		send(c.delta, occupants)
-		after, _ := d.Glance(daily)
-		if after.State == before.State || after.Numbers != before.Numbers != c.numbers {
-			t.Errorf("%s: state changed %t, numbers changed %t, want true and %t", c.what, after.State != before.State, after.Numbers != before.Numbers, c.numbers)
+		after, _ := d.RoomSummary(daily)
+		if after.Fingerprint == before.Fingerprint || after.AnonymousFingerprint != before.AnonymousFingerprint != c.numbers {
+			t.Errorf("%s: state changed %t, numbers changed %t, want true and %t", c.what, after.Fingerprint != before.Fingerprint, after.AnonymousFingerprint != before.AnonymousFingerprint, c.numbers)
 		}
-		if room, _ := d.Room(daily); room.Numbers != after.Numbers || room.State != after.State {
-			t.Errorf("%s: the room and its glance differ", c.what)
+		if room, _ := d.Room(daily); room.AnonymousFingerprint != after.AnonymousFingerprint || room.Fingerprint != after.Fingerprint {
+			t.Errorf("%s: the room and its summary differ", c.what)
 		}
 	}
 }

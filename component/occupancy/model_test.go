@@ -163,7 +163,7 @@ func (h *simulation) person(t *rapid.T, nick string, joined int) occupancy.Occup
 	o := person(nick, joined)
 	o.Name = rapid.SampledFrom([]string{"", "Ann", "Bob"}).Draw(t, "name")
 	o.Role = rapid.SampledFrom([]string{"participant", "moderator", "visitor"}).Draw(t, "role")
-	o.Marks = rapid.SampledFrom([]occupancy.Marks{0, occupancy.MarkHandRaised, occupancy.MarkInitiator}).Draw(t, "marks")
+	o.Flags = rapid.SampledFrom([]occupancy.PresenceFlags{0, occupancy.FlagHandRaised, occupancy.FlagInitiator}).Draw(t, "flags")
 	if rapid.IntRange(0, 4).Draw(t, "machine") == 0 {
 		o.RealJID = "recorder@hidden.meet.jitsi/j"
 	}
@@ -321,7 +321,7 @@ func (h *simulation) report(t *rapid.T) {
 		Mode:      rapid.SampledFrom([]occupancy.Mode{occupancy.ModeUndecided, occupancy.ModeModule, occupancy.ModeModule, occupancy.ModeExistence}).Draw(t, "mode"),
 	}
 	if !h.status.Connected || rapid.IntRange(0, 3).Draw(t, "problem") == 0 {
-		h.status.Problem = &occupancy.UnknownError{Reason: rapid.SampledFrom([]occupancy.Reason{occupancy.ReasonLost, occupancy.ReasonNoMUC}).Draw(t, "reason")}
+		h.status.Problem = &occupancy.UnavailableError{Reason: rapid.SampledFrom([]occupancy.Reason{occupancy.ReasonLost, occupancy.ReasonNoMUC}).Draw(t, "reason")}
 	}
 	h.d.SetStatus(muc, h.status)
 }
@@ -383,17 +383,17 @@ func (h *simulation) check(t *rapid.T) {
 	}
 	totals, err := h.d.Totals(muc)
 	page, listErr := h.d.Rooms(occupancy.Query{})
-	survey, surveyErr := h.d.Survey("")
+	stats, statsErr := h.d.Stats("")
 	if !known {
-		if err == nil || listErr == nil || surveyErr == nil {
-			t.Fatalf("got %+v, %+v, %+v although the domain can't be read", totals, page, survey)
+		if err == nil || listErr == nil || statsErr == nil {
+			t.Fatalf("got %+v, %+v, %+v although the domain can't be read", totals, page, stats)
 		}
 		return
 	}
-	if err != nil || listErr != nil || surveyErr != nil || survey[0].Rooms != len(page.Rooms) {
-		t.Fatalf("got %v, %v, %v, and %+v of what can be read", err, listErr, surveyErr, survey)
+	if err != nil || listErr != nil || statsErr != nil || stats[0].Rooms != len(page.Rooms) {
+		t.Fatalf("got %v, %v, %v, and %+v of what can be read", err, listErr, statsErr, stats)
 	}
-	var all occupancy.Tally
+	var all occupancy.Counts
 	most := math.MaxInt
 	for _, g := range listed(h.d, occupancy.ByParticipants) {
 		if people := countsOf(want[g.Address]).People(); g.Participants != people || people > most {
@@ -424,29 +424,29 @@ func (h *simulation) check(t *rapid.T) {
 			t.Fatalf("got %d rooms of at most %d people, want %d", got, bound, fit)
 		}
 	}
-	if wanted := slices.Sorted(maps.Keys(want)); !slices.Equal(names, wanted) || totals.Rooms != len(want) || totals.Tally != all {
+	if wanted := slices.Sorted(maps.Keys(want)); !slices.Equal(names, wanted) || totals.Rooms != len(want) || totals.Counts != all {
 		t.Fatalf("got rooms %q and totals %+v, want %q and %v", names, totals, wanted, all)
 	}
 }
 
 // checkState checks that equal States mean equal rooms.
-func (h *simulation) checkState(t *rapid.T, g occupancy.Glance) {
+func (h *simulation) checkState(t *rapid.T, g occupancy.RoomSummary) {
 	room, _ := h.d.Room(jid.MustParse(g.Address))
-	if alone, _ := h.d.Glance(room.JID); room.State != g.State || room.Numbers != g.Numbers || alone != g {
-		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.State)
+	if alone, _ := h.d.RoomSummary(room.JID); room.Fingerprint != g.Fingerprint || room.AnonymousFingerprint != g.AnonymousFingerprint || alone != g {
+		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.Fingerprint)
 	}
 	occupants := make([]occupancy.Occupant, 0, len(room.Occupants))
 	for _, o := range room.Occupants {
 		occupants = append(occupants, *o)
 	}
 	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int { return strings.Compare(a.ID, b.ID) })
-	room.AsOf, room.Version, room.Occupants, room.State, room.Numbers = time.Time{}, 0, nil, 0, 0
-	h.checkReading(t, fmt.Sprint(g.Address, " ", g.State), fmt.Sprintf("%+v of %+v", occupants, room))
+	room.AsOf, room.Version, room.Occupants, room.Fingerprint, room.AnonymousFingerprint = time.Time{}, 0, nil, 0, 0
+	h.checkReading(t, fmt.Sprint(g.Address, " ", g.Fingerprint), fmt.Sprintf("%+v of %+v", occupants, room))
 	room.Subject = ""
 	for i := range room.Breakouts {
 		room.Breakouts[i].Name = ""
 	}
-	h.checkReading(t, fmt.Sprint(g.Address, " without names ", g.Numbers), fmt.Sprintf("%+v", room))
+	h.checkReading(t, fmt.Sprint(g.Address, " without names ", g.AnonymousFingerprint), fmt.Sprintf("%+v", room))
 }
 
 func (h *simulation) checkReading(t *rapid.T, state, reading string) {
@@ -496,7 +496,7 @@ func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
 }
 
 // countsOf counts the occupants of a room.
-func countsOf(r modelRoom) (n occupancy.Tally) {
+func countsOf(r modelRoom) (n occupancy.Counts) {
 	order := []occupancy.Kind{
 		occupancy.KindUser, occupancy.KindSIP, occupancy.KindSIPVideo, occupancy.KindFocus,
 		occupancy.KindRecorder, occupancy.KindTranscriber, occupancy.KindHidden, occupancy.KindVisitor,

@@ -31,9 +31,9 @@ func refuse(format string, args ...any) error {
 	return &NameError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Names parses what people write into the JID of the room that Jitsi's own client would enter.
+// NameResolver parses what people write into the JID of the room that Jitsi's own client would enter.
 // It is immutable and safe for concurrent use.
-type Names struct{ domains []domainPattern }
+type NameResolver struct{ domains []domainPattern }
 
 // domainPattern is a watched MUC domain and how clients of tenants address it.
 type domainPattern struct {
@@ -46,8 +46,8 @@ type domainPattern struct {
 
 // NewNames returns the Names for the watched MUC domains, the main one first.
 // Without any domain it rejects every name.
-func NewNames(domains ...jid.JID) *Names {
-	n := &Names{}
+func NewNames(domains ...jid.JID) *NameResolver {
+	n := &NameResolver{}
 	for i, j := range domains {
 		d := domainPattern{name: j.Domainpart()}
 		if d.name == "" {
@@ -73,7 +73,7 @@ func NewNames(domains ...jid.JID) *Names {
 // The last form is unambiguous because no JID has a / before its @.
 //
 // The error is always a [*NameError]: Room never guesses.
-func (n *Names) Room(written string) (jid.JID, error) {
+func (n *NameResolver) Room(written string) (jid.JID, error) {
 	local, domain, err := n.parse(written)
 	if err != nil {
 		return jid.JID{}, err
@@ -90,8 +90,8 @@ func (n *Names) Room(written string) (jid.JID, error) {
 	return jid.NewUnsafe(local, domain, "").JID, nil
 }
 
-// Name returns the shortest text that [Names.Room] reads as room: the localpart on the main domain, else the JID.
-func (n *Names) Name(room jid.JID) string {
+// Name returns the shortest text that [NameResolver.Room] reads as room: the localpart on the main domain, else the JID.
+func (n *NameResolver) Name(room jid.JID) string {
 	if len(n.domains) > 0 && room.Domainpart() == n.domains[0].name {
 		if same, err := n.Room(room.Localpart()); err == nil && same.Equal(room) {
 			return room.Localpart()
@@ -101,7 +101,7 @@ func (n *Names) Name(room jid.JID) string {
 }
 
 // parse returns the localpart and the watched domain of a room.
-func (n *Names) parse(written string) (local, domain string, err error) {
+func (n *NameResolver) parse(written string) (local, domain string, err error) {
 	switch {
 	case len(n.domains) == 0:
 		return "", "", refuse("no MUC domain is watched")
@@ -144,7 +144,7 @@ func (n *Names) parse(written string) (local, domain string, err error) {
 }
 
 // domainNames returns the names of the watched domains.
-func (n *Names) domainNames() (names []string) {
+func (n *NameResolver) domainNames() (names []string) {
 	for _, d := range n.domains {
 		names = append(names, d.name)
 	}
@@ -229,7 +229,7 @@ func jidNode(node string) (string, error) {
 }
 
 // match returns the watched domain for host, and the tenant if host is an address that tenants' clients use.
-func (n *Names) match(host string) (group, domain string, ok bool) {
+func (n *NameResolver) match(host string) (group, domain string, ok bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	// This fails for a tenant with an underscore, which Jitsi allows but IDNA doesn't.
 	if j, err := jid.New("", host, ""); err == nil {

@@ -85,7 +85,7 @@ func FuzzNames_RoundTrip(f *testing.F) {
 }
 
 // checkShown checks that each way of showing a room is read as that room.
-func checkShown(t *testing.T, n *occupancy.Names, room jid.JID) {
+func checkShown(t *testing.T, n *occupancy.NameResolver, room jid.JID) {
 	t.Helper()
 	name := n.Name(room)
 	for _, written := range []string{room.String(), name, occupancy.Readable(name), occupancy.Readable(room.String())} {

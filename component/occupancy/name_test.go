@@ -16,7 +16,7 @@ import (
 // watched are the domains of docker-jitsi-meet, for cases that name no others.
 var mucDomain = []string{"muc.meet.jitsi", "breakout.meet.jitsi", "lobby.meet.jitsi"}
 
-func newNames(domains ...string) *occupancy.Names {
+func newNames(domains ...string) *occupancy.NameResolver {
 	var jids []jid.JID
 	for _, d := range domains {
 		jids = append(jids, jid.MustParse(d))
@@ -55,7 +55,7 @@ func TestNames_Room(t *testing.T) {
 }
 
 // check reads in and expects either the JID want or an error with reason.
-func check(t *testing.T, n *occupancy.Names, in, want, reason string) {
+func check(t *testing.T, n *occupancy.NameResolver, in, want, reason string) {
 	t.Helper()
 	got, err := n.Room(in)
 	if reason != "" {

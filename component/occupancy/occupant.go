@@ -38,9 +38,9 @@ type Occupant struct {
 	UserGroup string
 	UserEmail string
 
-	// AvatarURL and Marks come from the client, like Name.
+	// AvatarURL and Flags come from the client, like Name.
 	AvatarURL string
-	Marks     Marks
+	Flags     PresenceFlags
 }
 
 // stamp returns the time that distinguishes this stay from others under the same nick.
@@ -51,37 +51,37 @@ func (o *Occupant) stamp() time.Time {
 	return o.Stamp
 }
 
-// Marks are flags that an occupant's own client sets in its presence.
+// PresenceFlags are flags that an occupant's own client sets in its presence.
 // Any client can set them, so they never change the kind beyond what the real JID allows; see [Classify].
-type Marks uint16
+type PresenceFlags uint16
 
-// The marks: first those of Jitsi's services, then those that people see of each other.
+// The flags: first those of Jitsi's services, then those that people see of each other.
 const (
-	MarkJigasi Marks = 1 << iota
-	MarkTranscriber
-	MarkJibri
-	MarkInitiator // Jigasi's, for a call
-	MarkSIPJibri
-	MarkHandRaised
-	MarkAudioMuted
-	MarkAudioOn
-	MarkVideoMuted
-	MarkVideoOn
-	MarkScreenOff
-	MarkScreenOn
+	FlagJigasi PresenceFlags = 1 << iota
+	FlagTranscriber
+	FlagJibri
+	FlagInitiator // Jigasi's, for a call
+	FlagSIPJibri
+	FlagHandRaised
+	FlagAudioMuted
+	FlagAudioOn
+	FlagVideoMuted
+	FlagVideoOn
+	FlagScreenOff
+	FlagScreenOn
 )
 
-// markWords are the protocol's words for the marks, in the order of the bits.
-var markWords = []string{
+// flagWords are the protocol's words for the flags, in the order of the bits.
+var flagWords = []string{
 	"jigasi", "transcriber", "jibri", "initiator", "sip-jibri",
 	"hand", "audio-muted", "audio-on", "video-muted", "video-on", "screen-off", "screen-on",
 }
 
-// ParseMarks returns the marks for words separated by spaces. It ignores unknown words.
-func ParseMarks(words string) Marks {
-	var m Marks
+// ParsePresenceFlags returns the flags for words separated by spaces. It ignores unknown words.
+func ParsePresenceFlags(words string) PresenceFlags {
+	var m PresenceFlags
 	for w := range strings.SplitSeq(words, " ") {
-		if i := slices.Index(markWords, w); i >= 0 {
+		if i := slices.Index(flagWords, w); i >= 0 {
 			m |= 1 << i
 		}
 	}
@@ -89,9 +89,9 @@ func ParseMarks(words string) Marks {
 }
 
 // String returns the words for m, separated by spaces, as ParseMarks reads them.
-func (m Marks) String() string {
+func (m PresenceFlags) String() string {
 	var words []string
-	for i, w := range markWords {
+	for i, w := range flagWords {
 		if m.Has(1 << i) {
 			words = append(words, w)
 		}
@@ -99,39 +99,39 @@ func (m Marks) String() string {
 	return strings.Join(words, " ")
 }
 
-// Has reports whether m contains all the given marks.
-func (m Marks) Has(all Marks) bool { return m&all == all }
+// Has reports whether m contains all the given flags.
+func (m PresenceFlags) Has(all PresenceFlags) bool { return m&all == all }
 
 // HandRaised reports whether the occupant has raised its hand.
-func (m Marks) HandRaised() bool { return m.Has(MarkHandRaised) }
+func (m PresenceFlags) HandRaised() bool { return m.Has(FlagHandRaised) }
 
 // Audio reports whether the occupant sends audio.
-func (m Marks) Audio() Sending { return m.sending(MarkAudioMuted, MarkAudioOn) }
+func (m PresenceFlags) Audio() MediaState { return m.mediaState(FlagAudioMuted, FlagAudioOn) }
 
 // Video reports whether the occupant sends its camera.
-func (m Marks) Video() Sending { return m.sending(MarkVideoMuted, MarkVideoOn) }
+func (m PresenceFlags) Video() MediaState { return m.mediaState(FlagVideoMuted, FlagVideoOn) }
 
 // Screen reports whether the occupant shares a screen.
-func (m Marks) Screen() Sending { return m.sending(MarkScreenOff, MarkScreenOn) }
+func (m PresenceFlags) Screen() MediaState { return m.mediaState(FlagScreenOff, FlagScreenOn) }
 
-func (m Marks) sending(muted, on Marks) Sending {
+func (m PresenceFlags) mediaState(muted, on PresenceFlags) MediaState {
 	switch {
 	case m.Has(muted):
-		return SendingMuted
+		return MediaMuted
 	case m.Has(on):
-		return SendingOn
+		return MediaOn
 	}
-	return SendingUnknown
+	return MediaUnknown
 }
 
-// Sending is the state of an occupant's audio, camera or screen.
-type Sending string
+// MediaState is the state of an occupant's audio, camera or screen.
+type MediaState string
 
 // The states of audio, camera and screen.
 const (
-	SendingUnknown Sending = ""
-	SendingMuted   Sending = "muted"
-	SendingOn      Sending = "on"
+	MediaUnknown MediaState = ""
+	MediaMuted   MediaState = "muted"
+	MediaOn      MediaState = "on"
 )
 
 // isBlank reports whether a display name is entirely invisible. Jitsi's clients treat such a name as empty.

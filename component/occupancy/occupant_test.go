@@ -27,7 +27,7 @@ func TestOccupant_InvisibleNameIsEmpty(t *testing.T) {
 		"\U000e0041\x7f": "", // TAG LATIN CAPITAL LETTER A, DELETE
 	} {
 		d := newDirectory(jid.MustParse(muc))
-		d.Begin(jid.MustParse(muc), occupancy.Trust{})
+		d.Begin(jid.MustParse(muc), occupancy.SystemAccounts{})
 		err := d.Apply(jid.MustParse(muc), occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{
 			Room: "r@" + muc, New: true, Present: []occupancy.Occupant{{ID: "1a2b3c4d", Name: name}},
 		}}}, at(0))
@@ -45,23 +45,23 @@ func TestMarks_ParseAndString(t *testing.T) {
 	for _, c := range []struct {
 		in, want             string
 		hand                 bool
-		audio, video, screen occupancy.Sending
+		audio, video, screen occupancy.MediaState
 	}{
 		{in: "", want: ""},
-		{in: "hand audio-muted video-on", want: "hand audio-muted video-on", hand: true, audio: occupancy.SendingMuted, video: occupancy.SendingOn},
-		{in: "video-muted jigasi", want: "jigasi video-muted", video: occupancy.SendingMuted},
-		{in: "screen-on video-muted", want: "video-muted screen-on", video: occupancy.SendingMuted, screen: occupancy.SendingOn},
-		{in: "screen-off", want: "screen-off", screen: occupancy.SendingMuted},
-		{in: "audio-on audio-on", want: "audio-on", audio: occupancy.SendingOn},
-		{in: "audio-on audio-muted", want: "audio-muted audio-on", audio: occupancy.SendingMuted},
+		{in: "hand audio-muted video-on", want: "hand audio-muted video-on", hand: true, audio: occupancy.MediaMuted, video: occupancy.MediaOn},
+		{in: "video-muted jigasi", want: "jigasi video-muted", video: occupancy.MediaMuted},
+		{in: "screen-on video-muted", want: "video-muted screen-on", video: occupancy.MediaMuted, screen: occupancy.MediaOn},
+		{in: "screen-off", want: "screen-off", screen: occupancy.MediaMuted},
+		{in: "audio-on audio-on", want: "audio-on", audio: occupancy.MediaOn},
+		{in: "audio-on audio-muted", want: "audio-muted audio-on", audio: occupancy.MediaMuted},
 		{in: "  sip-jibri  Hand waving ", want: "sip-jibri"},
 		{in: "transcriber jibri initiator", want: "transcriber jibri initiator"},
 	} {
-		m := occupancy.ParseMarks(c.in)
+		m := occupancy.ParsePresenceFlags(c.in)
 		if m.String() != c.want || m.HandRaised() != c.hand || m.Audio() != c.audio || m.Video() != c.video || m.Screen() != c.screen {
 			t.Errorf("%q: got %q, hand %t, audio %q, video %q, screen %q; want %+v", c.in, m, m.HandRaised(), m.Audio(), m.Video(), m.Screen(), c)
 		}
-		if again := occupancy.ParseMarks(m.String()); again != m {
+		if again := occupancy.ParsePresenceFlags(m.String()); again != m {
 			t.Errorf("%q: got %b, which reads as %b", c.in, m, again)
 		}
 	}

@@ -208,8 +208,8 @@ func (p Problem) With(facts ...Fact) Problem {
 func (p Problem) About(domain jid.JID) Problem { return p.With(Fact{"domain", domain.String()}) }
 
 // Err returns p as an error with a cause, which may be nil.
-func (p Problem) Err(cause error) *UnknownError {
-	return &UnknownError{Reason: p.Reason, Remedy: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
+func (p Problem) Err(cause error) *UnavailableError {
+	return &UnavailableError{Reason: p.Reason, Remedy: p.Title + ": " + p.Remedy, RetryAfter: p.Retry, Err: cause}
 }
 
 // ErrNotWatched means that a domain is not one of the watched MUC domains.
@@ -219,8 +219,8 @@ var ErrNotWatched = errors.New("occupancy: the room's domain is not watched")
 // It has no replica, but PPCH can ask Prosody about one room at a time.
 var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
 
-// UnknownError means that a value is unknown at present. It has the reason and the remedy. [Problem.Err] creates one.
-type UnknownError struct {
+// UnavailableError means that a value is unknown at present. It has the reason and the remedy. [Problem.Err] creates one.
+type UnavailableError struct {
 	Reason Reason
 
 	// Remedy is what is wrong and how to fix it. It never contains a secret.
@@ -233,7 +233,7 @@ type UnknownError struct {
 	Err error
 }
 
-func (e *UnknownError) Error() string {
+func (e *UnavailableError) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("occupancy: unavailable: %s", e.Reason)
 	}
@@ -241,4 +241,4 @@ func (e *UnknownError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *UnknownError) Unwrap() error { return e.Err }
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -20,7 +20,7 @@ type replica struct {
 	parents map[string]string
 
 	// occupants counts all occupants, including those of health checks, as the totals in batches do.
-	// shown, tally and sizes leave health checks out.
+	// shown, counts and sizes leave health checks out.
 	occupants int
 	shown     int
 
@@ -30,8 +30,8 @@ type replica struct {
 	// unseen is whether there may be rooms that aren't in rooms: a room that isn't there need not be missing.
 	incomplete bool
 
-	tally Tally
-	sizes Sizes
+	counts Counts
+	sizes  Sizes
 }
 
 func newReplica() *replica {
@@ -40,7 +40,7 @@ func newReplica() *replica {
 
 // apply applies one delta and emits the changes.
 // It shares equal records with current, which may be nil.
-func (c *replica) apply(delta *Delta, t Trust, current *replica, emit func(change)) {
+func (c *replica) apply(delta *Delta, t SystemAccounts, current *replica, emit func(change)) {
 	old := c.rooms[delta.Room]
 	switch {
 	case delta.Gone:
@@ -84,8 +84,8 @@ func (c *replica) addToTotals(r *replicaRoom, sign int32) {
 	c.occupants += int(sign) * len(r.occupants)
 	if !r.hidden {
 		c.shown += int(sign)
-		c.tally.addAll(r.tally, sign)
-		c.sizes.add(r.tally.People(), sign)
+		c.counts.addAll(r.counts, sign)
+		c.sizes.add(r.counts.People(), sign)
 	}
 }
 
@@ -127,7 +127,7 @@ type replicaRoom struct {
 	facts          RoomFacts
 	focusDomain    string               // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
 	occupants      map[string]*Occupant // by nick; records never change, so replicas share them
-	tally          Tally
+	counts         Counts
 	version        uint64 // the number of the last event
 	numbersVersion uint64 // the number of the last event that changed more than names and media
 }
@@ -170,7 +170,7 @@ type change struct {
 	kind     EventKind
 	room     *replicaRoom
 	occupant *Occupant // nil if the room itself changed
-	tally    Tally     // afterwards
+	counts   Counts    // afterwards
 
 	// namesOnly is whether readers without names see no change.
 	namesOnly bool
@@ -178,14 +178,14 @@ type change struct {
 
 // update applies delta, apart from New and Gone, and emits the changes.
 // It shares equal records with twin, the same room in another replica, or nil.
-func (r *replicaRoom) update(delta *Delta, t Trust, twin *replicaRoom, emit func(change)) {
+func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, emit func(change)) {
 	if delta.Facts != nil {
 		r.applyFacts(delta.Facts.clone(), twin, emit)
 	}
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
 		delete(r.occupants, nick)
-		applyOccupant(r, &r.tally, was, nil, emit)
+		applyOccupant(r, &r.counts, was, nil, emit)
 	}
 	if focus := r.nextFocusDomain(delta, t, twin); focus != r.focusDomain {
 		r.focusDomain = focus
@@ -211,13 +211,13 @@ func (r *replicaRoom) update(delta *Delta, t Trust, twin *replicaRoom, emit func
 			is = intern(o)
 		}
 		r.occupants[is.ID] = is
-		applyOccupant(r, &r.tally, was, is, emit)
+		applyOccupant(r, &r.counts, was, is, emit)
 	}
 }
 
 // nextFocusDomain returns the domain of Jicofo's account after a delta.
 // Jicofo owns every room, unlike a person who takes its name. On Jitsi's main domain, where guests have accounts too, it proves nothing.
-func (r *replicaRoom) nextFocusDomain(delta *Delta, t Trust, twin *replicaRoom) string {
+func (r *replicaRoom) nextFocusDomain(delta *Delta, t SystemAccounts, twin *replicaRoom) string {
 	for i := range delta.Present {
 		if o := &delta.Present[i]; t.isFocus(o) && o.Affiliation == "owner" {
 			domain := host(o.RealJID)
@@ -234,14 +234,14 @@ func (r *replicaRoom) nextFocusDomain(delta *Delta, t Trust, twin *replicaRoom) 
 }
 
 // reclassify emits the occupants whose kind changes with Jicofo's domain.
-func (r *replicaRoom) reclassify(t Trust, emit func(change)) {
+func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 	t.Focus = r.focusDomain
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
 		was := r.occupants[nick]
 		is := *was
 		if is.Kind = Classify(was, t); is.Kind != was.Kind {
 			r.occupants[nick] = &is
-			applyOccupant(r, &r.tally, was, &is, emit)
+			applyOccupant(r, &r.counts, was, &is, emit)
 		}
 	}
 }
@@ -249,10 +249,10 @@ func (r *replicaRoom) reclassify(t Trust, emit func(change)) {
 // diff emits the changes of a room between two replicas. Each is nil if there is no such room.
 func diff(was, is *replicaRoom, emit func(change)) {
 	var before, after map[string]*Occupant
-	var tally Tally
+	var counts Counts
 	r := is
 	if was != nil {
-		before, tally = was.occupants, was.tally
+		before, counts = was.occupants, was.counts
 	}
 	switch {
 	case is != nil:
@@ -264,18 +264,18 @@ func diff(was, is *replicaRoom, emit func(change)) {
 	}
 	switch {
 	case was == nil:
-		emit(change{kind: EventRoomStarted, room: r, tally: tally})
+		emit(change{kind: EventRoomStarted, room: r, counts: counts})
 	case is != nil && !was.facts.equal(is.facts):
-		emit(change{kind: EventRoomUpdated, room: r, tally: tally, namesOnly: was.facts.withoutNames().equal(is.facts.withoutNames())})
+		emit(change{kind: EventRoomUpdated, room: r, counts: counts, namesOnly: was.facts.withoutNames().equal(is.facts.withoutNames())})
 	}
 	for _, nick := range changedNicks(before, after, func(is *Occupant) bool { return is == nil }) {
-		applyOccupant(r, &tally, before[nick], nil, emit)
+		applyOccupant(r, &counts, before[nick], nil, emit)
 	}
 	for _, nick := range changedNicks(after, before, func(*Occupant) bool { return true }) {
-		applyOccupant(r, &tally, before[nick], after[nick], emit)
+		applyOccupant(r, &counts, before[nick], after[nick], emit)
 	}
 	if is == nil {
-		emit(change{kind: EventRoomEnded, room: r, tally: tally})
+		emit(change{kind: EventRoomEnded, room: r, counts: counts})
 	}
 }
 
@@ -291,24 +291,24 @@ func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool
 }
 
 // applyOccupant counts and emits the change of one occupant. Each record is nil if there is none.
-func applyOccupant(r *replicaRoom, tally *Tally, was, is *Occupant, emit func(change)) {
+func applyOccupant(r *replicaRoom, counts *Counts, was, is *Occupant, emit func(change)) {
 	if was == is || was != nil && is != nil && *was == *is {
 		return
 	}
 	if was != nil && (is == nil || rejoined(was.stamp(), is.stamp())) {
-		tally.add(was.Kind, -1)
-		emit(change{kind: EventLeft, room: r, occupant: was, tally: *tally})
+		counts.add(was.Kind, -1)
+		emit(change{kind: EventLeft, room: r, occupant: was, counts: *counts})
 		was = nil
 	}
 	switch {
 	case is == nil:
 	case was == nil:
-		tally.add(is.Kind, +1)
-		emit(change{kind: EventJoined, room: r, occupant: is, tally: *tally})
+		counts.add(is.Kind, +1)
+		emit(change{kind: EventJoined, room: r, occupant: is, counts: *counts})
 	default:
-		tally.add(was.Kind, -1)
-		tally.add(is.Kind, +1)
-		emit(change{kind: EventUpdated, room: r, occupant: is, tally: *tally, namesOnly: was.Kind == is.Kind})
+		counts.add(was.Kind, -1)
+		counts.add(is.Kind, +1)
+		emit(change{kind: EventUpdated, room: r, occupant: is, counts: *counts, namesOnly: was.Kind == is.Kind})
 	}
 }
 
@@ -321,7 +321,7 @@ func (r *replicaRoom) applyFacts(facts RoomFacts, twin *replicaRoom, emit func(c
 	}
 	if !was.equal(facts) {
 		r.facts = facts
-		emit(change{kind: EventRoomUpdated, room: r, tally: r.tally, namesOnly: was.withoutNames().equal(facts.withoutNames())})
+		emit(change{kind: EventRoomUpdated, room: r, counts: r.counts, namesOnly: was.withoutNames().equal(facts.withoutNames())})
 	}
 }
 

@@ -75,9 +75,9 @@ type Room struct {
 	// Version is the Seq of the last [Event] that this includes.
 	Version uint64
 
-	// State changes with everything in this Room but AsOf.
-	// Numbers changes only with what readers without names see, so not with a new name or a raised hand.
-	State, Numbers State
+	// Fingerprint changes with everything in this Room but AsOf.
+	// AnonymousFingerprint changes only with what readers without names see, so not with a new name or a raised hand.
+	Fingerprint, AnonymousFingerprint Fingerprint
 }
 
 // Clone returns a copy that the caller owns.
@@ -131,7 +131,7 @@ func HealthCheck(room jid.JID) bool {
 // Room returns a room, which need not exist.
 //
 // It reads the replica if that was confirmed within MaxStaleness, even if the connection to Prosody was lost since:
-// AsOf shows the age. Otherwise the error is an [UnknownError], or [ErrNotWatched].
+// AsOf shows the age. Otherwise the error is an [UnavailableError], or [ErrNotWatched].
 // It is also [ErrNoModule] if the only problem is the missing Lua module: the caller can then ask Prosody about single rooms.
 // A room that isn't in the replica is an error, too, if Prosody couldn't read all rooms (ReasonStorage).
 func (d *Directory) Room(room jid.JID) (Room, error) {
@@ -149,7 +149,7 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 	}
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent, State: stateOfVersion(0), Numbers: stateOfVersion(0),
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0),
 			Counts: map[Kind]int{}, Occupants: []*Occupant{},
 		}, nil
 	}
@@ -166,11 +166,11 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 	view := Room{
 		JID:          r.jid,
 		Exists:       true,
-		Participants: r.tally.People(),
+		Participants: r.counts.People(),
 		Exact:        true,
 		Source:       SourceModule,
 		AsOf:         m.asOf,
-		Counts:       r.tally.Map(),
+		Counts:       r.counts.Map(),
 		CreatedAt:    r.facts.CreatedAt,
 		Type:         m.typ,
 		Parent:       parentJID(d.parentAddress(m, address)),
@@ -179,10 +179,10 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
-		Visitors:     m.replica.visitors(r.facts, r.tally),
+		Visitors:     m.replica.visitors(r.facts, r.counts),
 		Version:      r.version,
 	}
-	view.State, view.Numbers = d.states(m, address, r, now)
+	view.Fingerprint, view.AnonymousFingerprint = d.fingerprints(m, address, r, now)
 	for ref, lobby := range d.relatedRooms(m, r, now) {
 		if lobby {
 			view.Lobby = &ref
@@ -195,7 +195,7 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 
 // visitors returns the number of visitors of a room. On a visitor node it counts those in the room,
 // because focus would report the number on all nodes, some seconds late.
-func (c *replica) visitors(f RoomFacts, t Tally) *int {
+func (c *replica) visitors(f RoomFacts, t Counts) *int {
 	if c.visitorNode {
 		return new(t.Of(KindVisitor))
 	}
@@ -274,7 +274,7 @@ func (d *Directory) roomRef(address string, now time.Time) RoomRef {
 	ref.Known = r != nil || !m.replica.incomplete
 	if r != nil {
 		ref.Exists = true
-		ref.Participants = r.tally.People()
+		ref.Participants = r.counts.People()
 	}
 	return ref
 }

@@ -52,7 +52,7 @@ func TestRoom_AllFields(t *testing.T) {
 			{JID: jid.MustParse("b2@breakout.meet.jitsi"), Name: "Two", Known: true},
 			{JID: jid.MustParse("b1@breakout.meet.jitsi"), Name: "One", Known: true, Exists: true, Participants: 1},
 		},
-		Version: 1, State: got.State, Numbers: got.Numbers,
+		Version: 1, Fingerprint: got.Fingerprint, AnonymousFingerprint: got.AnonymousFingerprint,
 	}
 	byNick := cmp.Transformer("byNick", func(all []*occupancy.Occupant) map[string]occupancy.Occupant {
 		m := make(map[string]occupancy.Occupant)
@@ -108,7 +108,7 @@ func TestRoom_Missing(t *testing.T) {
 	for _, name := range []string{"none@muc.meet.jitsi", "__jicofo-health-check-1@muc.meet.jitsi"} {
 		got, err := d.Room(jid.MustParse(name))
 		want := occupancy.Room{
-			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain, State: got.State, Numbers: got.Numbers,
+			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain, Fingerprint: got.Fingerprint, AnonymousFingerprint: got.AnonymousFingerprint,
 			Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}, Version: got.Version,
 		}
 		if diff := cmp.Diff(want, got, sameJID); diff != "" || err != nil {
@@ -242,7 +242,7 @@ func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 	apply(t, d, at(20), batch)
 	d.SetStatus(muc, following())
 	for name, err := range map[string]error{
-		"Room": errorOf(d.Room(other)), "Glance": errorOf(d.Glance(other)), "Totals": errorOf(d.Totals(muc)), "Survey": errorOf(d.Survey(muc.String())), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
+		"Room": errorOf(d.Room(other)), "RoomSummary": errorOf(d.RoomSummary(other)), "Totals": errorOf(d.Totals(muc)), "Stats": errorOf(d.Stats(muc.String())), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
 	} {
 		if reasonOf(err) != occupancy.ReasonStorage {
 			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't read", name, err)
@@ -275,7 +275,7 @@ func TestDirectory_VisitorNodeCountsOccupants(t *testing.T) {
 		return o
 	}
 	d := newDirectory(muc)
-	d.Begin(muc, occupancy.Trust{VisitorNode: true})
+	d.Begin(muc, occupancy.SystemAccounts{VisitorNode: true})
 	apply(t, d, at(10), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), visitor("v1"))))
 	s := d.Subscribe(10)
 	apply(t, d, at(20), synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, visitor("v2"))))
@@ -291,8 +291,8 @@ func TestDirectory_VisitorNodeCountsOccupants(t *testing.T) {
 	}
 	s.Close()
 	for e := range s.Events() {
-		if e.Facts != nil && (e.Facts.Visitors == nil || *e.Facts.Visitors != e.Tally.Of(occupancy.KindVisitor)) {
-			t.Errorf("got %v with %v want what its counts say", e.Facts.Visitors, e.Tally)
+		if e.Facts != nil && (e.Facts.Visitors == nil || *e.Facts.Visitors != e.Counts.Of(occupancy.KindVisitor)) {
+			t.Errorf("got %v with %v want what its counts say", e.Facts.Visitors, e.Counts)
 		}
 	}
 }

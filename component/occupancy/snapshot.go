@@ -34,7 +34,7 @@ type RoomSnapshot struct {
 	Tenant    string  // as in Room
 	Parent    jid.JID // as in Room
 	Facts     RoomFacts
-	Tally     Tally
+	Counts    Counts
 	Occupants []*Occupant // ordered by nick
 }
 
@@ -44,7 +44,7 @@ type pinnedRoom struct {
 	jid             jid.JID
 	typ             RoomType
 	facts           RoomFacts
-	tally           Tally
+	counts          Counts
 	sortOnce        sync.Once
 	occupants       []*Occupant
 }
@@ -97,8 +97,8 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 
 // pinRoom captures a room at present. The caller holds mu.
 func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinnedRoom {
-	p := &pinnedRoom{address: address, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, tally: r.tally}
-	p.facts.Visitors = m.replica.visitors(r.facts, r.tally)
+	p := &pinnedRoom{address: address, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, counts: r.counts}
+	p.facts.Visitors = m.replica.visitors(r.facts, r.counts)
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
@@ -125,7 +125,7 @@ func (p *pinnedRoom) snapshot() RoomSnapshot {
 		slices.SortFunc(p.occupants, func(a, b *Occupant) int { return strings.Compare(a.ID, b.ID) })
 	})
 	return RoomSnapshot{
-		JID: p.jid, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Tally: p.tally,
+		JID: p.jid, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Counts: p.counts,
 		Occupants: p.occupants,
 	}
 }

@@ -36,11 +36,11 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 	}
 	b := occupancy.RoomSnapshot{
 		JID: jid.MustParse("b@breakout.meet.jitsi"), Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
-		Tally: occupancy.Tally{1}, Occupants: people[2:],
+		Counts: occupancy.Counts{1}, Occupants: people[2:],
 	}
 	want := []occupancy.RoomSnapshot{b, {
 		JID: daily, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
-		Tally: occupancy.Tally{2, 0, 0, 1}, Occupants: append(people[:2:2], &focus),
+		Counts: occupancy.Counts{2, 0, 0, 1}, Occupants: append(people[:2:2], &focus),
 	}}
 	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID); diff != "" || s.Seq != before.Version {
 		t.Errorf("seq %d want %d, -want +got:\n%s", s.Seq, before.Version, diff)

@@ -16,9 +16,9 @@ type Totals struct {
 	// AsOf is when this was last confirmed.
 	AsOf time.Time
 
-	Rooms int
-	Tally Tally
-	Sizes Sizes
+	Rooms  int
+	Counts Counts
+	Sizes  Sizes
 
 	moves joinsAndLeaves
 }
@@ -64,24 +64,24 @@ func (d *Directory) LiveTotals() ([]Totals, error) {
 // totals returns the totals of a domain that has a replica. The caller holds mu.
 func (m *mucDomain) totals() Totals {
 	return Totals{
-		JID: m.jid, Type: m.typ, AsOf: m.asOf, Rooms: m.replica.shown, Tally: m.replica.tally, Sizes: m.replica.sizes, moves: m.joinsAndLeaves,
+		JID: m.jid, Type: m.typ, AsOf: m.asOf, Rooms: m.replica.shown, Counts: m.replica.counts, Sizes: m.replica.sizes, moves: m.joinsAndLeaves,
 	}
 }
 
-// Survey is the totals of a domain and their distribution.
-type Survey struct {
+// Stats is the totals of a domain and their distribution.
+type Stats struct {
 	Totals
 
 	// Sizes maps a number of people to the number of rooms with so many.
 	Sizes map[int]int
 
 	// Largest is the room with the most people, the first by address among equals; zero without rooms.
-	Largest Glance
+	Largest RoomSummary
 }
 
-// Survey returns the distribution of a watched domain, or of all if domain is empty, the main one first.
+// Stats returns the distribution of a watched domain, or of all if domain is empty, the main one first.
 // It visits every room. Its errors are those of [Directory.Rooms].
-func (d *Directory) Survey(domain string) ([]Survey, error) {
+func (d *Directory) Stats(domain string) ([]Stats, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	domains, err := d.selectDomains(domain, "")
@@ -91,32 +91,32 @@ func (d *Directory) Survey(domain string) ([]Survey, error) {
 	if _, err := d.oldestAsOf(domains, time.Now()); err != nil {
 		return nil, err
 	}
-	surveys := make([]Survey, 0, len(domains))
+	stats := make([]Stats, 0, len(domains))
 	for _, m := range domains {
-		s := Survey{Totals: m.totals(), Sizes: make(map[int]int)}
+		s := Stats{Totals: m.totals(), Sizes: make(map[int]int)}
 		for address, r := range m.replica.rooms {
 			if r.hidden {
 				continue
 			}
-			people := r.tally.People()
+			people := r.counts.People()
 			s.Sizes[people]++
 			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && address < l.Address {
-				s.Largest = Glance{Address: address, Participants: people}
+				s.Largest = RoomSummary{Address: address, Participants: people}
 			}
 		}
 		if l := &s.Largest; l.Address != "" {
 			*l = d.summarize(m, l.Address, m.replica.rooms[l.Address])
 		}
-		surveys = append(surveys, s)
+		stats = append(stats, s)
 	}
-	return surveys, nil
+	return stats, nil
 }
 
 // sizeBounds are the upper bounds of the size classes, finest where most meetings are.
 var sizeBounds = [...]int{0, 1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500}
 
 // Sizes counts rooms by size class, the size of a room being its number of people.
-// It is updated with each change, because visiting all rooms would delay the changes. Like a Tally it is a value.
+// It is updated with each change, because visiting all rooms would delay the changes. Like a Counts it is a value.
 type Sizes [len(sizeBounds) + 1]int32
 
 // AtMost yields the bounds in ascending order, each with the number of rooms of at most that size.

@@ -147,14 +147,14 @@ func TestTotals_FollowRooms(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	got, err := d.Totals(muc)
-	if err != nil || got.Rooms != 3 || got.Tally.People() != 3 || got.Tally.All() != 5 || got.Tally.Of(occupancy.KindRecorder) != 1 || got.Tally.Of("other") != 0 {
+	if err != nil || got.Rooms != 3 || got.Counts.People() != 3 || got.Counts.All() != 5 || got.Counts.Of(occupancy.KindRecorder) != 1 || got.Counts.Of("other") != 0 {
 		t.Errorf("got totals %+v, %v", got, err)
 	}
 	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
 	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
 		t.Errorf("after a room ended: -want +got:\n%s", diff)
 	}
-	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Tally.All() != 4 {
+	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Counts.All() != 4 {
 		t.Errorf("after a room ended: got totals %+v", got)
 	}
 }
@@ -162,7 +162,7 @@ func TestTotals_FollowRooms(t *testing.T) {
 func TestSurvey_SizesAndLargest(t *testing.T) {
 	d := fourRooms(t)
 	apply(t, d, at(20), synced(6, 8, fullRoom("e@muc.meet.jitsi", focus), fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	got, err := d.Survey(muc.String())
+	got, err := d.Stats(muc.String())
 	must(t, err)
 	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -170,7 +170,7 @@ func TestSurvey_SizesAndLargest(t *testing.T) {
 	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
 		t.Errorf("got the largest room %+v, want the first of those with two people", g)
 	}
-	if got, err := d.Survey(""); reasonOf(err) != occupancy.ReasonConnecting {
+	if got, err := d.Stats(""); reasonOf(err) != occupancy.ReasonConnecting {
 		t.Errorf("got %+v, %v although one of the domains can't be read", got, err)
 	}
 	want := []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomLobby}

@@ -44,7 +44,7 @@ type Status struct {
 	Mode Mode
 
 	// Problem is why PPCH can't follow or query the domain, or nil.
-	Problem *UnknownError
+	Problem *UnavailableError
 
 	// RetryAt is when the owner retries. Unless zero, it replaces the RetryAfter of Problem.
 	RetryAt time.Time
@@ -67,17 +67,17 @@ type Domain struct {
 
 	// Problem is why Prosody can't answer queries about its rooms:
 	// there is no connection, no such MUC service, or the replica is loading, too old or incomplete.
-	Problem *UnknownError
+	Problem *UnavailableError
 
 	// ReadProblem is the error of reading all its rooms, or a room that isn't in the replica; see [Directory.Room].
-	ReadProblem *UnknownError
+	ReadProblem *UnavailableError
 
 	// EventProblem is why its events don't arrive as they happen; nil while it is live.
-	EventProblem *UnknownError
+	EventProblem *UnavailableError
 }
 
 // CountProblem returns why PPCH can't count people in its rooms; nil if it can, or if that isn't clear yet.
-func (d Domain) CountProblem() *UnknownError {
+func (d Domain) CountProblem() *UnavailableError {
 	if d.Problem == nil && d.Mode == ModeExistence {
 		return ProblemHidden.About(d.JID).Err(nil)
 	}
@@ -243,7 +243,7 @@ func (d *Directory) eventReason(m *mucDomain, now time.Time) Reason {
 }
 
 // problem returns the error for a reason of m, nil for an empty one.
-func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnknownError {
+func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnavailableError {
 	switch s := &m.status; {
 	case r == "":
 		return nil
@@ -265,7 +265,7 @@ func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnknownError
 }
 
 // readProblem returns the error for reads of m, or nil.
-func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnknownError {
+func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnavailableError {
 	switch {
 	case d.readReason(m, now) == "":
 		return nil
@@ -276,7 +276,7 @@ func (d *Directory) readProblem(m *mucDomain, now time.Time) *UnknownError {
 }
 
 // eventProblem returns the error for events of m, nil while m is live.
-func (d *Directory) eventProblem(m *mucDomain, now time.Time) *UnknownError {
+func (d *Directory) eventProblem(m *mucDomain, now time.Time) *UnavailableError {
 	r := d.eventReason(m, now)
 	if r == ReasonModuleMissing && d.reason(m, now) == "" {
 		return ProblemNoEvents.About(m.jid).Err(ErrNoModule)

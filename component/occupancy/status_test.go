@@ -46,7 +46,7 @@ func statuses(s *occupancy.Subscription) (all []string) {
 }
 
 func TestStatus_ReadsAndEvents(t *testing.T) {
-	lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost}
+	lost := &occupancy.UnavailableError{Reason: occupancy.ReasonLost}
 	for _, c := range []struct {
 		name   string
 		happen func(t *testing.T, d *occupancy.Directory)
@@ -97,7 +97,7 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			s := following()
-			s.Problem = &occupancy.UnknownError{Reason: occupancy.ReasonNoMUC}
+			s.Problem = &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC}
 			d.SetStatus(muc, s)
 		}, `"no-muc" "" "no-muc"`},
 		{"there is no module, so only single rooms can be queried", func(_ *testing.T, d *occupancy.Directory) {
@@ -140,10 +140,10 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 func TestStatus_RetryAtReplacesRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc)
-		lost := &occupancy.UnknownError{Reason: occupancy.ReasonLost, RetryAfter: time.Hour}
+		lost := &occupancy.UnavailableError{Reason: occupancy.ReasonLost, RetryAfter: time.Hour}
 		d.SetStatus(muc, occupancy.Status{Problem: lost, RetryAt: time.Now().Add(10 * time.Second)})
 		for _, want := range []time.Duration{10 * time.Second, 4 * time.Second, time.Second} {
-			var unknown *occupancy.UnknownError
+			var unknown *occupancy.UnavailableError
 			if _, err := d.Room(daily); !errors.As(err, &unknown) || unknown.RetryAfter != want {
 				t.Errorf("got %+v, want to ask again after %s", unknown, want)
 			}
@@ -159,7 +159,7 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc, lobby)
 		s, ofLobby := d.Subscribe(100), d.Subscribe(100, jid.MustParse("daily@lobby.meet.jitsi"))
-		lost := occupancy.Status{Problem: &occupancy.UnknownError{Reason: occupancy.ReasonLost}}
+		lost := occupancy.Status{Problem: &occupancy.UnavailableError{Reason: occupancy.ReasonLost}}
 		for _, step := range []struct {
 			name   string
 			happen func()
@@ -285,9 +285,9 @@ func TestUnanswered_SignalsFailedReads(t *testing.T) {
 		want bool
 	}{
 		{"a room", func() { _, _ = d.Room(daily) }, true},
-		{"a room in short", func() { _, _ = d.Glance(daily) }, true},
+		{"a room in short", func() { _, _ = d.RoomSummary(daily) }, true},
 		{"a list", func() { _, _ = d.Rooms(occupancy.Query{}) }, true},
-		{"statistics", func() { _, _ = d.Survey("") }, true},
+		{"statistics", func() { _, _ = d.Stats("") }, true},
 		{"a domain that isn't watched", func() { _, _ = d.Room(jid.MustParse("a@muc.example.com")) }, false},
 		{"the status", func() { d.Domains() }, false},
 		{"metrics", func() { _, _ = d.Totals(muc) }, false},
@@ -325,7 +325,7 @@ func TestDirectory_ForgetDuringReads(t *testing.T) {
 						return
 					}
 				}
-				if s, err := d.Survey(muc.String()); err == nil && (s[0].Rooms != 1 || s[0].Largest.Participants != 2) {
+				if s, err := d.Stats(muc.String()); err == nil && (s[0].Rooms != 1 || s[0].Largest.Participants != 2) {
 					t.Errorf("got %+v", s)
 					return
 				}
@@ -337,7 +337,7 @@ func TestDirectory_ForgetDuringReads(t *testing.T) {
 					t.Errorf("got %+v", room)
 					return
 				}
-				if g, err := d.Glance(daily); err == nil && g.Participants != 2 {
+				if g, err := d.RoomSummary(daily); err == nil && g.Participants != 2 {
 					t.Errorf("got %+v", g)
 					return
 				}
@@ -374,7 +374,7 @@ func TestRoom_StaleRelatedRooms(t *testing.T) {
 			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann", 1)},
 			Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		}))
-		before, err := d.Glance(daily)
+		before, err := d.RoomSummary(daily)
 		must(t, err)
 		if room, err := d.Room(daily); err != nil || !room.Breakouts[0].Known || room.Breakouts[0].Participants != 1 {
 			t.Errorf("got %+v, %v want a breakout room of one", room.Breakouts, err)
@@ -386,7 +386,7 @@ func TestRoom_StaleRelatedRooms(t *testing.T) {
 		if room, err := d.Room(daily); err != nil || room.Breakouts[0].Known {
 			t.Errorf("got %+v, %v want an unknown breakout room", room.Breakouts, err)
 		}
-		if after, err := d.Glance(daily); err != nil || after.State == before.State {
+		if after, err := d.RoomSummary(daily); err != nil || after.Fingerprint == before.Fingerprint {
 			t.Errorf("got the state of before, %v", err)
 		}
 	})

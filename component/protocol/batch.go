@@ -42,7 +42,7 @@ type Subscribed struct {
 	Heartbeat time.Duration
 	At        time.Duration // by Prosody's monotonic clock
 	Time      time.Time     // by Prosody's wall clock, zero from an older module
-	Trust     occupancy.Trust
+	Accounts  occupancy.SystemAccounts
 	RoomCache int // how many rooms Prosody keeps in memory, zero from an older module
 }
 
@@ -59,7 +59,7 @@ func (s *Subscribed) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error 
 	*s = Subscribed{
 		Epoch:   attribute(start, "epoch"),
 		Version: attribute(start, "version"),
-		Trust: occupancy.Trust{
+		Accounts: occupancy.SystemAccounts{
 			Recorders:    strings.Fields(attribute(start, "recorders")),
 			Transcribers: strings.Fields(attribute(start, "transcribers")),
 			Hidden:       strings.Fields(attribute(start, "hidden")),

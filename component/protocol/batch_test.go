@@ -30,7 +30,7 @@ var samples = []struct {
 	{"unsubscribe.xml", xml.StartElement{Name: xml.Name{Space: protocol.Namespace, Local: "unsubscribe"}}},
 	{"subscribed.xml", protocol.Subscribed{
 		Epoch: "e1", Version: "2.0.0", Heartbeat: 5 * time.Second, At: 1000500 * time.Millisecond, Time: time.UnixMilli(1795339800125).UTC(),
-		Trust: occupancy.Trust{
+		Accounts: occupancy.SystemAccounts{
 			Recorders: []string{"recorder@hidden.meet.jitsi"}, Transcribers: []string{"transcriber@hidden.meet.jitsi"}, Hidden: []string{"hidden.meet.jitsi"},
 			Jicofo: "focus@auth.meet.jitsi", Type: occupancy.RoomMain,
 		},
@@ -47,11 +47,11 @@ var samples = []struct {
 			{
 				ID: "1a2b3c4d", RealJID: "u1@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(1),
 				UserID: "42", UserName: "Ada L.", UserGroup: "staff", Name: "Ada <3", AvatarURL: "https://example.com/a.png",
-				Marks: occupancy.MarkHandRaised | occupancy.MarkAudioMuted | occupancy.MarkVideoOn | occupancy.MarkScreenOff,
+				Flags: occupancy.FlagHandRaised | occupancy.FlagAudioMuted | occupancy.FlagVideoOn | occupancy.FlagScreenOff,
 			},
 			{
 				ID: "5e6f7a8b", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none", JoinedAt: at(2),
-				Marks: occupancy.MarkJibri,
+				Flags: occupancy.FlagJibri,
 			},
 		},
 	}}}}},

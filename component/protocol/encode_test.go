@@ -43,7 +43,7 @@ func encodeRoom(d occupancy.Delta) string {
 	}
 	for _, o := range d.Present {
 		inner.WriteString(escaped(line("+", o.ID, o.RealJID, o.Role, o.Affiliation, milli(o.JoinedAt),
-			o.UserID, o.UserName, o.UserGroup, o.UserEmail, o.Name, o.AvatarURL, o.Marks.String())))
+			o.UserID, o.UserName, o.UserGroup, o.UserEmail, o.Name, o.AvatarURL, o.Flags.String())))
 	}
 	for _, nick := range d.Left {
 		inner.WriteString(escaped(line("-", nick)))
@@ -55,8 +55,8 @@ func encodeRoom(d occupancy.Delta) string {
 func encodeSubscribed(s protocol.Subscribed) string {
 	return element("subscribed", "", "xmlns", protocol.Namespace, "epoch", s.Epoch, "version", s.Version,
 		"at", clock(s.At), "time", milli(s.Time), "heartbeat", strconv.FormatFloat(s.Heartbeat.Seconds(), 'f', -1, 64),
-		"recorders", strings.Join(s.Trust.Recorders, " "), "transcribers", strings.Join(s.Trust.Transcribers, " "),
-		"hidden", strings.Join(s.Trust.Hidden, " "), "focus", s.Trust.Jicofo, "type", string(s.Trust.Type), "cache", strconv.Itoa(s.RoomCache))
+		"recorders", strings.Join(s.Accounts.Recorders, " "), "transcribers", strings.Join(s.Accounts.Transcribers, " "),
+		"hidden", strings.Join(s.Accounts.Hidden, " "), "focus", s.Accounts.Jicofo, "type", string(s.Accounts.Type), "cache", strconv.Itoa(s.RoomCache))
 }
 
 func clock(at time.Duration) string { return strconv.FormatFloat(at.Seconds(), 'f', 3, 64) }

@@ -105,7 +105,7 @@ func BenchmarkBatch(b *testing.B) {
 			delta.Present = append(delta.Present, occupancy.Occupant{
 				ID: fmt.Sprintf("%08x", p*page+i), RealJID: fmt.Sprintf("%032x@meet.jitsi/Abcdefgh_%08x", i, p),
 				Role: "participant", Affiliation: "none", JoinedAt: at(int64(i)), Name: fmt.Sprintf("Person %d & Co.", i),
-				Marks: occupancy.MarkAudioMuted | occupancy.MarkVideoOn,
+				Flags: occupancy.FlagAudioMuted | occupancy.FlagVideoOn,
 			})
 		}
 		snapshot[p] = encodeBatch(protocol.Batch{Epoch: "e", Seq: uint64(p) + 1, Batch: occupancy.Batch{Deltas: []occupancy.Delta{delta}}})

@@ -90,7 +90,7 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 		UserEmail:   field[fieldUserEmail],
 		Name:        field[fieldName],
 		AvatarURL:   field[fieldAvatar],
-		Marks:       occupancy.ParseMarks(field[fieldMarks]),
+		Flags:       occupancy.ParsePresenceFlags(field[fieldMarks]),
 	})
 	return nil
 }
