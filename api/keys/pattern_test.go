@@ -128,3 +128,22 @@ func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
 		t.Errorf("got %v, but the line would be one of two rooms", err)
 	}
 }
+
+func TestRoomFilter_Includes(t *testing.T) {
+	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
+	f, err := keys.ParseRooms([]string{"acme/*", "Stand up"}, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room, want := range map[string]bool{"[acme]a@muc.meet.jitsi": true, "stand%20up@muc.meet.jitsi": true, "a@muc.meet.jitsi": false, "[acme]a@other": false, "": false} {
+		if got := f.Includes(room); got != want {
+			t.Errorf("%q: got %t", room, got)
+		}
+	}
+	if f, err = keys.ParseRooms(nil, names); err != nil || !f.Includes("a@muc.meet.jitsi") {
+		t.Errorf("without patterns: got %v, %v", f, err)
+	}
+	if _, err := keys.ParseRooms([]string{"a*b"}, names); err == nil {
+		t.Error("a * in the middle was accepted")
+	}
+}
