@@ -88,6 +88,8 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzHandler -fuzztime $(FUZZTIME) ./component/admin
 	$(GO) test -run '^$$' -fuzz FuzzListQuery -fuzztime $(FUZZTIME) ./api
 	$(GO) test -run '^$$' -fuzz FuzzKeys -fuzztime $(FUZZTIME) ./api/keys
+	$(GO) test -run '^$$' -fuzz FuzzTemplate -fuzztime $(FUZZTIME) ./api/webhook
+	$(GO) test -run '^$$' -fuzz FuzzURL -fuzztime $(FUZZTIME) ./api/webhook
 	$(GO) test -run '^$$' -fuzz FuzzEnvFile -fuzztime $(FUZZTIME) ./cmd/ppch/jitsi
 	$(GO) test -run RootRaces -count=1 ./cmd/ppch/jitsi -races 200
 	$(GO) test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./cmd/ppch/terminal
