@@ -8,6 +8,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -80,17 +81,17 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary)
 func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	if len(a.later) > 0 {
 		turn := a.server.turns.take()
-		defer turn.over()
-		turn.waits()
+		defer turn.Over()
+		turn.Waits()
 	}
 	found, err := a.server.room(ctx, room)
 	if err != nil || !a.shape.names || a.shape.place == inList {
 		return found, err
 	}
 	if len(a.later) == 0 && len(found.Occupants) > manyPeople {
-		defer a.server.turns.take().over()
+		defer a.server.turns.take().Over()
 	}
-	sortOccupants(found.Occupants)
+	view.SortOccupants(found.Occupants)
 	return found, nil
 }
 
@@ -142,7 +143,7 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) err
 	if err := a.server.unread.take(key, bytes); err != nil {
 		return err
 	}
-	defer a.server.unread.give(key, bytes)
+	defer a.server.unread.Give(key, bytes)
 	v.set(w)
 	setLink(w, a.link)
 	if len(a.later) == 0 {
@@ -176,12 +177,12 @@ func (a *answer) stream(w http.ResponseWriter) error {
 // sendChunk sends a chunk of a room, and returns where the next begins, 0 if there is none.
 func (a *answer) sendChunk(w http.ResponseWriter, l laterRoom, from int) (next int, err error) {
 	turn := a.server.turns.take()
-	defer turn.over()
+	defer turn.Over()
 	c := a.server.encoder.chunk(l.room, a.shape, from)
 	if from == 0 {
 		*a.buffer = appendName(*a.buffer, l.name, c)
 	}
-	turn.waits()
+	turn.Waits()
 	return c.next, a.send(w, c.data)
 }
 

@@ -83,8 +83,8 @@ func (b *budget) tryTake(key keys.Sum, bytes int) *problem {
 	return nil
 }
 
-// wait is take that waits for enough bytes, for d at most or until done is closed, and reports whether it has taken them.
-func (b *budget) wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool {
+// Wait is take that waits for enough bytes, for d at most or until done is closed, and reports whether it has taken them.
+func (b *budget) Wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool {
 	end := time.NewTimer(d)
 	defer end.Stop()
 	for {
@@ -108,8 +108,8 @@ func (b *budget) wait(key keys.Sum, bytes int, d time.Duration, done <-chan stru
 	}
 }
 
-// give gives back bytes that were taken.
-func (b *budget) give(key keys.Sum, bytes int) {
+// Give gives back bytes that were taken.
+func (b *budget) Give(key keys.Sum, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.all -= bytes

@@ -8,6 +8,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -36,7 +37,7 @@ func (d *county) settle(domain jid.JID, people ...int) {
 	for i, n := range people {
 		room := occupancy.Delta{Room: fmt.Sprintf("room%d@%s", i, domain), New: true, Facts: &occupancy.RoomFacts{CreatedAt: now}}
 		for j := range n {
-			room.Present = append(room.Present, person(fmt.Sprintf("p%d", j)))
+			room.Present = append(room.Present, apitest.Person(fmt.Sprintf("p%d", j)))
 		}
 		batch.Deltas = append(batch.Deltas, room)
 		batch.Occupants += n

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"ppch/api/keys"
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -21,7 +22,7 @@ type sorting struct {
 }
 
 // seal returns c as clients get it.
-func (c cursor) seal(s *keys.Sealer) string { return s.Seal(marshal(c)) }
+func (c cursor) seal(s *keys.Sealer) string { return s.Seal(view.Marshal(c)) }
 
 // openCursor returns the cursor that seal has sealed, for a list of that sorting.
 func openCursor(text string, by sorting, s *keys.Sealer) (cursor, error) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -60,16 +61,16 @@ type chunkKey struct {
 // It is safe for concurrent use.
 type encoder struct {
 	names  *occupancy.NameResolver
-	chunks *cache[chunkKey, *chunk]
+	chunks *view.Cache[chunkKey, *chunk]
 }
 
 func newEncoder(names *occupancy.NameResolver) *encoder {
-	return &encoder{names, newCache[chunkKey, *chunk](maxEncoded)}
+	return &encoder{names, view.NewCache[chunkKey, *chunk](maxEncoded)}
 }
 
 // cached returns the chunk of a room in that state, or nil.
 func (e *encoder) cached(key chunkKey, state occupancy.Fingerprint, asOf time.Time) *chunk {
-	c, ok := e.chunks.get(key)
+	c, ok := e.chunks.Get(key)
 	if !ok || c.state != state || key.shape.place == inDetail && !c.asOf.Equal(asOf) {
 		return nil
 	}
@@ -89,10 +90,10 @@ func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 		c.asOf = room.AsOf
 	}
 	if from == 0 {
-		c.name = marshal(e.names.Name(room.JID))
+		c.name = view.Marshal(e.names.Name(room.JID))
 	}
 	if room.Exists { // of rooms that don't there is no end
-		e.chunks.add(key, c, len(c.data))
+		e.chunks.Add(key, c, len(c.data))
 	}
 	return c
 }
@@ -102,10 +103,10 @@ func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 // The steps are: what stands before the names, a name for each occupant, what stands between, each occupant, the end.
 // A hundred thousand occupants, of whom each writes about itself what it likes, thus take no more memory than one chunk.
 func (s shape) encode(room *occupancy.Room, from int) *chunk {
-	w := newJSONWriter()
+	w := view.NewWriter()
 	if s.place == inList {
-		w.members(newPresenceView(*room))
-		w.members(newListedView(*room, s.names))
+		w.Members(newPresenceView(*room))
+		w.Members(newListedView(*room, s.names))
 		return &chunk{data: w.Bytes()}
 	}
 	var all []*occupancy.Occupant
@@ -120,27 +121,27 @@ func (s shape) encode(room *occupancy.Room, from int) *chunk {
 		}
 		switch {
 		case step == 0:
-			w.members(newPresenceView(*room))
-			w.text(`,"participants":[`)
+			w.Members(newPresenceView(*room))
+			w.Text(`,"participants":[`)
 		case step < between:
 			if o := all[step-1]; o.Kind.Person() {
-				w.comma(step-1 > person)
-				w.value(cmp.Or(o.Name, o.ID))
+				w.Comma(step-1 > person)
+				w.Value(cmp.Or(o.Name, o.ID))
 			}
 		case step == between:
-			w.text("]")
-			w.members(s.restView(*room))
-			w.text(`,"occupants":`)
+			w.Text("]")
+			w.Members(s.restView(*room))
+			w.Text(`,"occupants":`)
 			if all == nil && room.Exists {
-				w.text("null")
+				w.Text("null")
 				return &chunk{data: w.Bytes()}
 			}
-			w.text("[")
+			w.Text("[")
 		case step < end:
-			w.comma(step > between+1)
-			w.value(s.occupantView(room, all[step-between-1]))
+			w.Comma(step > between+1)
+			w.Value(s.occupantView(room, all[step-between-1]))
 		default:
-			w.text("]")
+			w.Text("]")
 		}
 	}
 	return &chunk{data: w.Bytes()}

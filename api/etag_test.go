@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -67,8 +68,8 @@ func TestTheSameRoomIsToldUnderEachNameItIsCalledBy(t *testing.T) {
 }
 
 func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
-	d := newSite(t)
-	d.join("daily", "ann", "bob")
+	d := apitest.NewDirectory(t)
+	d.Join("daily", "ann", "bob")
 	given := told(d.Directory)
 	named, numbers := start(t, given), start(t, given, keyed("scope=count"))
 	targets := []string{"/api/rooms/daily/participants", "/api/rooms/daily", "/api/rooms", "/api/rooms?name=daily"}
@@ -78,9 +79,9 @@ func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
 			before[s] = append(before[s], s.get(target))
 		}
 	}
-	ann := person("ann")
+	ann := apitest.Person("ann")
 	ann.Name, ann.Flags = "Another", occupancy.FlagHandRaised|occupancy.FlagAudioMuted
-	d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{ann}, Facts: &occupancy.RoomFacts{Subject: "Plans"}})
+	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{ann}, Facts: &occupancy.RoomFacts{Subject: "Plans"}})
 	for i, target := range targets {
 		if got := named.do(ask{target: target, header: has(before[named][i])}); got.status != http.StatusOK {
 			t.Errorf("%s with names: got %d want 200", target, got.status)
@@ -90,7 +91,7 @@ func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
 			t.Errorf("%s without names: got %d want 304", target, got.status)
 		}
 	}
-	d.leave("daily", "bob")
+	d.Leave("daily", "bob")
 	for i, target := range targets {
 		if got := numbers.do(ask{target: target, header: has(before[numbers][i])}); got.status != http.StatusOK {
 			t.Errorf("%s without names, after a leave: got %d want 200", target, got.status)

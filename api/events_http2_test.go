@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -98,7 +99,7 @@ func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()
 
 // A browser that is told HTTP/2 by TLS has all its streams on one connection: each ends by itself, and at once with the service.
 func TestEventsAreToldOverHTTP2(t *testing.T) {
-	d := newSite(t)
+	d := apitest.NewDirectory(t)
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, telling(d.Directory))
 	resp, err := s.client.Get(s.url("/livez"))
@@ -107,30 +108,30 @@ func TestEventsAreToldOverHTTP2(t *testing.T) {
 	}
 	resp.Body.Close()
 	stays, leaves := s.follow("/api/events"), s.follow("/api/rooms/daily/events")
-	stays.until("status")
-	leaves.until("status")
-	d.join("daily", "ann")
-	for _, f := range []*follower{stays, leaves} {
-		if got := f.until("participant.joined"); got.nick() != "ann" {
+	stays.Until("status")
+	leaves.Until("status")
+	d.Join("daily", "ann")
+	for _, f := range []*apitest.Stream{stays, leaves} {
+		if got := f.Until("participant.joined"); got.Nick() != "ann" {
 			t.Errorf("got %v", got)
 		}
 	}
-	since := leaves.id()
-	leaves.leave()
+	since := leaves.ID()
+	leaves.Leave()
 	for deadline := time.Now().Add(5 * time.Second); s.Streams().Open > 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %+v after one has left", s.Streams())
 		}
 	}
-	d.join("daily", "bob")
-	if got := s.follow("/api/rooms/daily/events", "Last-Event-ID", since).until("participant.joined"); got.nick() != "bob" {
+	d.Join("daily", "bob")
+	if got := s.follow("/api/rooms/daily/events", "Last-Event-ID", since).Until("participant.joined"); got.Nick() != "bob" {
 		t.Errorf("got %v, want what was missed and nothing before", got)
 	}
 	began := time.Now()
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	if err := stays.ended(); err != nil {
+	if err := stays.Ended(); err != nil {
 		t.Errorf("the stream ended with %v", err)
 	}
 	if took := time.Since(began); took > 4*time.Second || strings.Contains(s.log.String(), "connections cut") {
@@ -141,44 +142,44 @@ func TestEventsAreToldOverHTTP2(t *testing.T) {
 // On a connection that streams share, a deadline doesn't wait for somebody to write.
 func TestASilentStreamOverHTTP2Stays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSite(t)
+		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))
 		defer overHTTP2(t, s)()
 		f := s.follow("/api/rooms/daily/events")
-		f.until("status")
-		first := f.id()
+		f.Until("status")
+		first := f.ID()
 		time.Sleep(time.Minute)
-		d.join("other", "bob")
+		d.Join("other", "bob")
 		time.Sleep(20 * time.Second)
-		if got := f.id(); got == first {
+		if got := f.ID(); got == first {
 			t.Errorf("the id is %s still: no keep-alive came", got)
 		}
-		d.join("daily", "ann")
-		if got := f.until("participant.joined"); got.nick() != "ann" {
+		d.Join("daily", "ann")
+		if got := f.Until("participant.joined"); got.Nick() != "ann" {
 			t.Errorf("got %v", got)
 		}
-		since := f.id()
-		f.leave()
-		_ = f.ended()
+		since := f.ID()
+		f.Leave()
+		_ = f.Ended()
 		synctest.Wait()
 		if got := s.Streams(); got.Open != 0 || got.Cut != 0 {
 			t.Errorf("got %+v after the client left", got)
 		}
-		d.join("daily", "cyd")
+		d.Join("daily", "cyd")
 		time.Sleep(time.Second)
 		again := s.follow("/api/rooms/daily/events", "Last-Event-ID", since)
-		if got := again.until("participant.joined"); got.nick() != "cyd" {
+		if got := again.Until("participant.joined"); got.Nick() != "cyd" {
 			t.Errorf("got %v, want what was missed and nothing before", got)
 		}
-		again.leave()
-		_ = again.ended()
+		again.Leave()
+		_ = again.Ended()
 	})
 }
 
 // Who doesn't read what is told is cut.
 func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSite(t)
+		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))
 		defer overHTTP2(t, s)()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/api/events"), nil)
@@ -192,9 +193,9 @@ func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		healthy := s.follow("/api/events")
-		healthy.until("status")
+		healthy.Until("status")
 		for i := range 6000 { // more than a client of Go's takes in without being read
-			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
+			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
 			if i%100 == 0 {
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -206,15 +207,15 @@ func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
 		if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 			t.Error("the stream ended as if all were told")
 		}
-		healthy.leave()
-		_ = healthy.ended()
+		healthy.Leave()
+		_ = healthy.Ended()
 	})
 }
 
 // Streams of a connection on which nobody reads end as well, although nothing can be said about it there.
 func TestWhoDoesNotReadTheConnectionOverHTTP2IsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSite(t)
+		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))
 		defer overHTTP2(t, s)()
 		deaf := make(chan struct{})
@@ -226,14 +227,14 @@ func TestWhoDoesNotReadTheConnectionOverHTTP2IsCut(t *testing.T) {
 			return deafConn{conn, deaf, closed, closing}, err
 		}
 		f := s.follow("/api/events")
-		f.until("status")
+		f.Until("status")
 		close(deaf)
-		d.join("daily", "ann", "bob", "cyd")
+		d.Join("daily", "ann", "bob", "cyd")
 		time.Sleep(time.Minute)
 		if got := s.Streams(); got.Open != 0 {
 			t.Errorf("got %+v, want the one that doesn't read to be cut", got)
 		}
-		f.leave()
-		_ = f.ended()
+		f.Leave()
+		_ = f.Ended()
 	})
 }

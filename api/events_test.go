@@ -2,91 +2,181 @@ package api_test
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
-func TestEveryKindOfEventIsTold(t *testing.T) {
-	d := newSite(t)
-	s := start(t, telling(d.Directory))
+// deaf opens a stream whose client never reads, and takes as little as the kernel allows.
+func (s *service) deaf(target string) net.Conn {
+	s.t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+	}}
+	conn, err := d.Dial("tcp", s.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
+// tight runs s with a kernel that holds little of what is sent, so that a client that doesn't read is felt soon.
+func tight(s *service) *service {
+	s.Tight()
+	s.run()
+	return s
+}
+
+// wide is somebody of whom much is told.
+func wide(nick string, turn int) occupancy.Occupant {
+	o := apitest.Person(nick)
+	o.Name = fmt.Sprintf("%d %s", turn, strings.Repeat("x", 1000))
+	return o
+}
+
+func TestEvents_StreamsEndCleanlyAtStop(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	s := tight(prepare(t, telling(d.Directory)))
+	var all []*apitest.Stream
+	for range 20 {
+		f := s.follow("/api/events")
+		f.Until("status")
+		all = append(all, f)
+	}
+	s.deaf("/api/events")
+	s.holds(21)
+	const turns = 100 // until the one that doesn't read blocks
+	for i := range turns {
+		d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
+	}
+	for _, f := range all {
+		for range turns - 1 {
+			f.Until("participant.updated")
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, f := range all {
+		if err := f.Ended(); err != nil {
+			t.Errorf("a stream ended with %v", err)
+		}
+	}
+	if strings.Contains(s.log.String(), "connections cut at stop") {
+		t.Errorf("a stream held up the stop: %s", s.log.String())
+	}
+}
+
+func TestEvents_OutliveTheTimeoutsOfRequests(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	s := prepare(t, telling(d.Directory))
+	s.HTTP().ReadTimeout, s.HTTP().WriteTimeout = time.Second, time.Second
+	s.run()
 	f := s.follow("/api/events")
-	if got := f.until("status"); got.data["live"] != true || got.text("status") != "ok" || got.data["max_staleness_seconds"] != 45.0 || got.id == "" {
-		t.Errorf("got %v, want a status that says live, and for how long what is known may be told if it isn't", got)
+	f.Until("status")
+	time.Sleep(1500 * time.Millisecond)
+	d.Join("daily", "ann")
+	if got := f.Next(); got.Name != "room.started" {
+		t.Errorf("got %v", got)
 	}
-	const room = "[acme]daily%20plans@muc.meet.jitsi"
-	ann := person("ann")
-	ann.Name = "Ann"
-	d.tell(occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: now}})
-	d.join("[acme]daily%20plans", "ann")
-	d.tell(occupancy.Delta{Room: room, Present: []occupancy.Occupant{ann}})
-	d.tell(occupancy.Delta{Room: room, Facts: &occupancy.RoomFacts{CreatedAt: now, Subject: "Plans\nand <b>more</b>"}})
-	d.leave("[acme]daily%20plans", "ann")
-	d.tell(occupancy.Delta{Room: room, Gone: true})
-	for _, want := range []struct {
-		name   string
-		people float64
-		nick   string
-	}{
-		{"room.started", 0, ""}, {"participant.joined", 1, "ann"}, {"participant.updated", 1, "ann"},
-		{"room.updated", 1, ""}, {"participant.left", 0, "ann"}, {"room.ended", 0, ""},
-	} {
-		got := f.next()
-		if got.name != want.name || got.text("event") != want.name || got.data["participant_count"] != want.people || got.nick() != want.nick {
-			t.Errorf("got %s %v, want %v", got.name, got.data, want)
-		}
-		if got.text("room_jid") != room || got.text("room_name") != "[acme]daily%20plans" || got.text("time") == "" || got.id == "" {
-			t.Errorf("got %v", got)
-		}
-		if facts, _ := got.data["facts"].(map[string]any); got.name == "room.updated" && facts["subject"] != "Plans\nand <b>more</b>" {
-			t.Errorf("got facts %v", facts)
+}
+
+func TestEvents_MaxStreams(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	limit := telling(d.Directory)
+	s := start(t, limit, func(cfg *api.Config) { cfg.MaxStreams = 2 })
+	one, two := s.follow("/api/events"), s.follow("/api/rooms/daily/events")
+	one.Until("status")
+	two.Until("status")
+	got := s.get("/api/events")
+	got.wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
+	if got.header.Get("Retry-After") != "10" {
+		t.Errorf("got Retry-After %q", got.header.Get("Retry-After"))
+	}
+	one.Leave()
+	_ = one.Ended()
+	s.holds(1)
+	s.follow("/api/events").Until("status")
+	if stats := s.Streams(); stats.Refused != 1 || stats.Open != 2 {
+		t.Errorf("got %+v", stats)
+	}
+}
+
+func TestEvents_SilentStreamsEndAtStop(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	s := start(t, telling(d.Directory))
+	var all []*apitest.Stream
+	for range 5 {
+		f := s.follow("/api/rooms/daily/events")
+		f.Until("status")
+		all = append(all, f)
+	}
+	time.Sleep(100 * time.Millisecond)
+	began := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	for _, f := range all {
+		if err := f.Ended(); err != nil {
+			t.Errorf("a stream ended with %v", err)
 		}
 	}
 }
 
-func TestOneRoomIsFollowedWithoutTheOthers(t *testing.T) {
-	d := newSite(t)
-	s := start(t, telling(d.Directory))
-	f := s.follow("/api/rooms/My%20Room/events")
-	f.until("status")
-	d.join("other", "bob")
-	d.join("my%20room", "ann")
-	d.join("my%20room2", "cyd")
-	d.leave("my%20room", "ann")
-	for _, want := range []string{"room.started", "participant.joined", "participant.left"} {
-		if got := f.next(); got.name != want || got.text("room_jid") != "my%20room@muc.meet.jitsi" {
-			t.Errorf("got %v, want %s of the room", got, want)
+func TestEvents_NoNamesWithoutTheScope(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	d.Join("daily", "ann")
+	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "Old plans", Breakouts: []occupancy.Breakout{{JID: "0c2e@breakout.meet.jitsi", Name: "Group 0"}}}})
+	s := start(t, telling(d.Directory), keyed("scope=events,count"))
+	body := make(chan string, 1)
+	go func() {
+		body <- string(s.do(ask{target: "/api/events?snapshot=true", events: 7, then: func() {
+			stage = d
+			perform()
+		}}).body)
+	}()
+	got := <-body
+	for _, private := range []string{"ann", "ame of", "grace", "ull ", "lans", "Group", "avatar", "\"name\":\""} {
+		if strings.Contains(got, private) {
+			t.Errorf("got %q in %s", private, got)
+		}
+	}
+	for _, wanted := range []string{`"participant_count":1`, "participant.joined", "room.updated", `"occupants":null`, `"counts":{"user":1}`} {
+		if !strings.Contains(got, wanted) {
+			t.Errorf("got no %q in %s", wanted, got)
 		}
 	}
 }
 
-func TestSnapshotThenEvents(t *testing.T) {
-	d := newSite(t)
-	d.join("daily", "ann", "bob")
-	s := start(t, telling(d.Directory))
-	for _, c := range []struct {
-		target string
-		rooms  string
-	}{
-		{"/api/events?snapshot=true", "[daily@muc.meet.jitsi 2 2]"},
-		{"/api/rooms/daily/events?snapshot=true", "[daily@muc.meet.jitsi 2 2]"},
-		{"/api/rooms/nobody/events?snapshot=true", "[]"},
-	} {
-		f := s.follow(c.target)
-		snapshot := f.until("snapshot")
-		told := []string{}
-		for _, r := range snapshot.data["rooms"].([]any) {
-			r := r.(map[string]any)
-			told = append(told, fmt.Sprintf("%s %v %d", r["room_jid"], r["participant_count"], len(r["occupants"].([]any))))
-		}
-		if got := fmt.Sprint(told); got != c.rooms || snapshot.data["last"] != true || snapshot.id == "" {
-			t.Errorf("%s: got %s and %v, want %s", c.target, got, snapshot, c.rooms)
-		}
-	}
+func TestEvents_OnlyRoomsOfTheKey(t *testing.T) {
+	d := apitest.NewDirectory(t)
+	d.Join("daily", "ann")
+	d.Join("secret", "bob")
+	s := start(t, telling(d.Directory), keyed("scope=all room=daily"))
 	f := s.follow("/api/events?snapshot=true")
-	f.until("snapshot")
-	d.join("daily", "cyd")
-	if got := f.next(); got.name != "participant.joined" || got.nick() != "cyd" {
-		t.Errorf("got %v, want who joined after the snapshot", got)
+	snapshot := f.Until("snapshot")
+	if rooms := snapshot.Data["rooms"].([]any); len(rooms) != 1 || rooms[0].(map[string]any)["room_jid"] != "daily@muc.meet.jitsi" {
+		t.Errorf("got %v", rooms)
 	}
+	d.Join("secret", "cyd")
+	d.Join("daily", "dan")
+	if got := f.Next(); got.Text("room_jid") != "daily@muc.meet.jitsi" {
+		t.Errorf("got %v", got)
+	}
+	s.get("/api/rooms/secret/events").wantProblem(t, http.StatusForbidden, "room-not-allowed")
 }

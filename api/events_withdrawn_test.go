@@ -2,17 +2,22 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
@@ -46,7 +51,7 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 		} {
 			t.Run(c.name+" over "+version, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					d := newSite(t)
+					d := apitest.NewDirectory(t)
 					file := filepath.Join(t.TempDir(), "keys")
 					write := func(fields string) {
 						text := lineFor("another key", "name=other scope=all")
@@ -85,10 +90,10 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 						target, header = target+"?ticket="+ticket, []string{"X-API-Key", ""}
 					}
 					f := s.follow(target, header...)
-					f.until("status")
+					f.Until("status")
 					running.Go(func() {
 						for turn := 0; ctx.Err() == nil && !c.silent; turn++ {
-							d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", turn)}})
+							d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", turn)}})
 							time.Sleep(10 * time.Millisecond)
 						}
 					})
@@ -101,8 +106,8 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 					if got := s.Streams().Open; got != 0 {
 						t.Errorf("got %d streams 15 s after the end, want none", got)
 					}
-					f.leave()
-					_ = f.ended()
+					f.Leave()
+					_ = f.Ended()
 				})
 			})
 		}
@@ -187,4 +192,87 @@ func issue(t *testing.T, secret string, at time.Time) string {
 	}
 	ticket, _ := tickets.Issue(keys.SumOf(testKey), at)
 	return ticket
+}
+
+// Streams notice a new keys file at once.
+func TestEvents_StreamEndsWithItsKey(t *testing.T) {
+	for _, c := range []struct {
+		name, before, after string
+		target              string
+		want                []string // what is told of two joins, the second after the file has changed
+	}{
+		{"the key stays", "scope=all", "scope=all", "/api/events", []string{"ann", "bob"}},
+		{"the key is withdrawn", "scope=all", "", "/api/events", []string{"ann"}},
+		{"the key has ended", "scope=all", "scope=all expires=1999-12-31", "/api/events", []string{"ann"}},
+		{"the key lacks the scope now", "scope=all", "scope=count", "/api/events", []string{"ann"}},
+		{"the key is for another room now", "scope=all", "scope=all room=other", "/api/rooms/daily/events", []string{"ann"}},
+		{"the key may know no names now", "scope=all", "scope=events", "/api/events", []string{"ann", ""}},
+		{"by a ticket, the key is withdrawn", "scope=all", "", "/api/events?ticket=", []string{"ann"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := apitest.NewDirectory(t)
+				file := filepath.Join(t.TempDir(), "keys")
+				write := func(fields string) {
+					text := lineFor("another-key-of-somebody", "name=other scope=all")
+					if fields != "" {
+						text += lineFor(testKey, "name=client "+fields)
+					}
+					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write(c.before)
+				ring := keyring(keys.KeyringConfig{File: file, Names: names})
+				s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys = ring })
+				ctx, stop := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				running.Go(func() { _ = s.RunHub(ctx) })
+				running.Go(func() { _ = ring.Run(ctx, nil) })
+				target := c.target
+				leaving, leave := context.WithTimeout(t.Context(), time.Minute)
+				defer leave()
+				r := httptest.NewRequestWithContext(leaving, http.MethodGet, target, nil)
+				r.Header.Set("X-API-Key", testKey)
+				if strings.HasSuffix(target, "ticket=") {
+					post := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/events/ticket", nil)
+					post.Header.Set("X-API-Key", testKey)
+					w := httptest.NewRecorder()
+					s.Handler().ServeHTTP(w, post)
+					var issued struct{ Ticket string }
+					if err := json.Unmarshal(w.Body.Bytes(), &issued); err != nil {
+						t.Fatal(err)
+					}
+					r = httptest.NewRequestWithContext(leaving, http.MethodGet, target+issued.Ticket, nil)
+				}
+				w := deadlineRecorder{httptest.NewRecorder()}
+				running.Go(func() {
+					time.Sleep(5 * time.Second)
+					d.Join("daily", "ann")
+					time.Sleep(time.Second)
+					write(c.after)
+					time.Sleep(30 * time.Second)
+					d.Join("daily", "bob")
+				})
+				s.Handler().ServeHTTP(w, r)
+				if len(c.want) == 1 {
+					again := httptest.NewRecorder()
+					s.Handler().ServeHTTP(again, r.WithContext(ctx))
+					if again.Code != http.StatusForbidden {
+						t.Errorf("got %d for the next stream", again.Code)
+					}
+				}
+				stop()
+				running.Wait()
+				_ = s.CloseListener()
+				var got []string
+				for _, m := range regexp.MustCompile(`event: participant.joined\n.*?"occupant":(?:null|\{"id":"(\w+)")`).FindAllStringSubmatch(w.Body.String(), -1) {
+					got = append(got, m[1])
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("got %q, want %q\n%s", got, c.want, w.Body.String())
+				}
+			})
+		})
+	}
 }

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"ppch/api/keys"
@@ -91,87 +90,41 @@ func (s *Server) LookBack(at time.Time) {
 // RunHistory runs what keeps the history, without serving anything.
 func (s *Server) RunHistory(ctx context.Context) error { return s.history.Run(ctx) }
 
-// TellStatus puts a status into the ring, as the hub does when there is another one.
-// Like TakeEvents it is for tests that run no hub, since that leaves no time between the two.
-func (s *Server) TellStatus() {
-	view := s.hub.statusesIn("")[0]
-	s.hub.add(&frame{domain: view.Domain}, "status", view)
-	s.hub.topics.wake(s.hub.due)
-}
-
-// TakeEvents puts the events that wait for the hub into the ring.
-func (s *Server) TakeEvents() {
-	for len(s.hub.sub.Events()) > 0 {
-		e, ok := <-s.hub.sub.Events()
-		s.hub.take(e, ok)
-	}
-	s.hub.topics.wake(s.hub.due)
-}
-
-// StreamStats is how many event streams there are, and what has become of them.
+// StreamStats is how many event streams there are, and what became of others.
 type StreamStats struct {
-	Open         int64
-	Refused, Cut uint64
-	Resets       map[string]uint64 // by reason
-	Position     uint64            // of the last event in the ring
+	Open, Refused, Cut int
+	Resets             map[string]int // by reason
 }
 
-// Streams returns how the event streams are doing.
+// Streams returns how the event streams are doing, as the metrics say.
 func (s *Server) Streams() StreamStats {
-	c := s.streams
-	stats := StreamStats{Open: int64(c.open.Taken()), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[string]uint64{}, Position: s.hub.ring.last()}
-	for i, reason := range resetReasons {
-		stats.Resets[string(reason)] = c.resets[i].Load()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(s.hub.Metrics()...)
+	families, err := registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	stats := StreamStats{Resets: map[string]int{}}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			n := int(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+			switch f.GetName() {
+			case "event_streams":
+				stats.Open = n
+			case "event_streams_refused_total":
+				stats.Refused = n
+			case "event_streams_cut_total":
+				stats.Cut = n
+			case "event_resets_total":
+				stats.Resets[m.GetLabel()[0].GetValue()] = n
+			}
+		}
 	}
 	return stats
 }
 
-// Parts yields the parts of a snapshot of all rooms as a client gets them that has a key, each with how many rooms are encoded by then.
-func (s *Server) Parts(key string) iter.Seq2[string, int] {
-	n := &interest{grant: keys.Grant{Key: s.keys.Find(keys.SumOf(key))}}
-	snap := s.hub.snapshot(n, 0)
-	return func(yield func(string, int) bool) {
-		from := snapshotPlace{}
-		for number, last := 1, false; !last; number++ {
-			var part [][]byte
-			part, from, last = s.hub.part(snap, n, number, from)
-			s.hub.chunks.mu.Lock()
-			encoded := 0
-			for _, c := range s.hub.chunks.values.Values() {
-				encoded += len(c.value.pieces)
-			}
-			s.hub.chunks.mu.Unlock()
-			if !yield(string(bytes.Join(part, nil)), encoded) {
-				return
-			}
-		}
-	}
-}
-
-// ForgetSnapshot has the next snapshot of all rooms be another one.
-func (s *Server) ForgetSnapshot() { s.hub.forgetSnapshots(time.Now().Add(snapshotFor)) }
-
-// Follow follows what happens in the room with that bare JID, or in all rooms, as a handler that waits for it does.
-func (s *Server) Follow(room string) (next func() <-chan struct{}, release func()) {
-	topic := s.hub.topics.follow(room)
-	return topic.next, topic.release
-}
-
-// Followed returns how many rooms are followed.
-func (s *Server) Followed() int {
-	s.hub.topics.mu.Lock()
-	defer s.hub.topics.mu.Unlock()
-	return len(s.hub.topics.rooms)
-}
-
-// What a ring and a snapshot may hold.
-const (
-	MaxFrames      = maxFrames
-	MaxBytes       = maxBytes
-	MaxPart        = maxPart
-	MaxPiece       = maxPiece
-	MaxUnreadOfKey = maxUnreadOfKey
-)
+// MaxUnreadOfKey is how many bytes of answers to one key may be unread.
+const MaxUnreadOfKey = maxUnreadOfKey
 
 // LeaveUnread takes all the bytes that answers to a key may take.
 func (s *Server) LeaveUnread(key string) {
@@ -221,7 +174,7 @@ func (s *Server) Requests() int { return s.requests.Taken() }
 
 // OpenStream takes the place of a stream for a key, for ever.
 func (s *Server) OpenStream(key string) {
-	if err := s.streams.enter(s.keys.Find(keys.SumOf(key)), s.keys.Count()); err != nil {
+	if err := s.hub.Enter(s.keys.Find(keys.SumOf(key))); err != nil {
 		panic(err)
 	}
 }

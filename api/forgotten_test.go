@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -73,41 +72,6 @@ func TestReads_ForgottenIsNeverEmpty(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	stop()
-	forgetting.Wait()
-}
-
-// The snapshot of a stream has all rooms of a domain, or says that the domain isn't known.
-func TestSnapshots_ForgottenIsNeverEmpty(t *testing.T) {
-	d := newSite(t)
-	d.join("daily", "ann")
-	s := prepare(t, telling(d.Directory))
-	defer func() { _ = s.CloseListener() }()
-	ctx, stop := context.WithCancel(t.Context())
-	var forgetting sync.WaitGroup
-	forgetting.Go(func() {
-		for ctx.Err() == nil {
-			d.Forget(mainDomain)
-			d.Begin(mainDomain, occupancy.SystemAccounts{})
-			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann")}})
-		}
-	})
-	for range 500 {
-		s.ForgetSnapshot()
-		for part := range s.Parts(testKey) {
-			_, data, _ := strings.Cut(part, "data: ")
-			var got struct {
-				Domains []struct{ Known bool }
-				Rooms   []any
-			}
-			if err := json.Unmarshal([]byte(data), &got); err != nil {
-				t.Fatal(err)
-			}
-			if got.Domains[0].Known != (len(got.Rooms) == 1) {
-				t.Fatalf("got %s", part)
-			}
-		}
-	}
 	stop()
 	forgetting.Wait()
 }

@@ -119,7 +119,7 @@ func (s *service) run() {
 }
 
 // holds waits until so many requests are open that end later: streams, and those whose answer is held back.
-func (s *service) holds(n int64) {
+func (s *service) holds(n int) {
 	s.t.Helper()
 	for began := time.Now(); s.Streams().Open != n; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {

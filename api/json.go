@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,66 +13,6 @@ import (
 
 const mediaJSON = "application/json"
 
-// jsonWriter writes JSON. It panics with what JSON doesn't have.
-//
-// Other than json.Marshal it leaves <, > and & as they are. Nothing of this service puts JSON into HTML, and no browser takes
-// its answers for that (nosniff); but in six bytes each, a name of these makes an answer six times as large.
-type jsonWriter struct {
-	bytes.Buffer
-	encoder *json.Encoder
-}
-
-func newJSONWriter() *jsonWriter {
-	w := &jsonWriter{}
-	w.encoder = json.NewEncoder(&w.Buffer)
-	w.encoder.SetEscapeHTML(false)
-	return w
-}
-
-// text writes JSON as it stands.
-func (w *jsonWriter) text(s string) { _, _ = w.WriteString(s) } // a bytes.Buffer never fails
-
-// value writes v.
-func (w *jsonWriter) value(v any) {
-	if err := w.encoder.Encode(v); err != nil {
-		panic(fmt.Errorf("api: marshal: %w", err))
-	}
-	w.Truncate(w.Len() - 1) // the line end of Encode's
-}
-
-// open writes the object that v is, and leaves it open: further members and its brace are to follow.
-func (w *jsonWriter) open(v any) {
-	w.value(v)
-	w.Truncate(w.Len() - 1)
-}
-
-// members writes the members of the object that v is, after a comma if something stands before them.
-func (w *jsonWriter) members(v any) {
-	start := w.Len()
-	w.value(v)
-	object := w.Bytes()[start:]
-	if start > 0 {
-		object[0] = ','
-	} else {
-		copy(object, object[1:])
-		w.Truncate(w.Len() - 1)
-	}
-	w.Truncate(w.Len() - 1)
-}
-
-func (w *jsonWriter) comma(needed bool) {
-	if needed {
-		w.text(",")
-	}
-}
-
-// marshal returns v as JSON.
-func marshal(v any) []byte {
-	w := newJSONWriter()
-	w.value(v)
-	return w.Bytes()
-}
-
 // writeJSON answers with v.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return writeAs(w, status, mediaJSON, v)
@@ -83,7 +21,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 // writeAs answers with v as JSON of the given media type.
 // It marshals before it writes, so that a failure can still be told, and the length be given, which HEAD needs too.
 func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
-	return writeBytes(w, status, mediaType, append(marshal(v), '\n')) // for people with curl
+	return writeBytes(w, status, mediaType, append(view.Marshal(v), '\n')) // for people with curl
 }
 
 // writeBytes answers with a body.

@@ -271,8 +271,8 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 			return err
 		}
 	}
-	end := newJSONWriter()
-	end.value(struct {
+	end := view.NewWriter()
+	end.Value(struct {
 		Next *string `json:"next_cursor"`
 		AsOf string  `json:"as_of"`
 	}{view.OrNull(l.next), timestampOf(l.asOf)})

@@ -11,7 +11,7 @@ import (
 // Metrics returns the metrics of requests, connections and event streams.
 func (s *Server) Metrics() []prometheus.Collector {
 	metrics := []prometheus.Collector{s.traffic.durations}
-	metrics = append(metrics, s.streams.metrics(s.hub)...)
+	metrics = append(metrics, s.hub.Metrics()...)
 	metrics = append(metrics, s.unread.metrics()...)
 	metrics = append(metrics, s.gate.metrics()...)
 	if s.cert != nil {

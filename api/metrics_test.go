@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ppch/api"
+	"ppch/api/apitest"
 )
 
 // measured adjusts what there is to measure, of which everything else is only as an example.
@@ -141,16 +142,16 @@ func BenchmarkObserve(b *testing.B) {
 }
 
 func TestEventStreamsAreMeasured(t *testing.T) {
-	d := newSite(t)
+	d := apitest.NewDirectory(t)
 	s := withOwnMetrics(t, telling(d.Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	f := s.follow("/api/events", "Last-Event-ID", "x")
-	f.until("status")
+	f.Until("status")
 	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
-	d.join("daily", "ann")
-	f.until("participant.joined")
+	d.Join("daily", "ann")
+	f.Until("participant.joined")
 	s.wantSeries("event_streams 1", "event_streams_refused_total 1", "event_streams_cut_total 0", `event_resets_total{reason="unknown-id"} 1`, `event_resets_total{reason="slow-consumer"} 0`)
 	time.Sleep(1100 * time.Millisecond)
-	f.leave()
+	f.Leave()
 	s.wantSeries("event_streams 0", `http_request_duration_seconds_bucket{code="200",method="GET",route="/api/events",le="1"} 1`)
 }
 

@@ -1,10 +1,8 @@
 package api_test
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/api/apitest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -71,24 +70,19 @@ func (s *service) behindNginx() string {
 }
 
 func TestEventsComeAtOnceBehindNginx(t *testing.T) {
-	d := newSite(t)
+	d := apitest.NewDirectory(t)
 	s := start(t, telling(d.Directory))
 	addr := s.behindNginx()
-	ctx, leave := context.WithTimeout(context.Background(), time.Minute) // nginx would hold back the header too
-	defer leave()
-	f, err := openStream(ctx, t, &http.Client{Transport: s.client.Transport}, "http://"+addr+"/api/events?snapshot=true")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.until("snapshot")
+	f := openStream(t, s.client.Transport, "http://"+addr+"/api/events?snapshot=true")
+	f.Until("snapshot")
 	for i := range 5 {
 		began := time.Now()
-		d.join("daily", fmt.Sprint("n", i))
-		f.until("participant.joined")
+		d.Join("daily", fmt.Sprint("n", i))
+		f.Until("participant.joined")
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("event %d took %s", i, took)
 		}
 	}
-	leave()
+	f.Leave()
 	s.holds(0) // since its client has left nginx
 }

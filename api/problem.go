@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
@@ -101,6 +102,8 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
 	case errors.As(err, &unknown):
 		return unknownProblem(unknown, err)
+	case errors.Is(err, events.ErrTooManyStreams):
+		return streamProblem(err)
 	case errors.Is(err, keys.ErrWrongKey):
 		return &problem{kind: kindWrongKey, detail: "This is not an API key of this service.", cause: err}
 	case errors.Is(err, keys.ErrRoomNotAllowed):
@@ -113,6 +116,20 @@ func problemFor(err error) *problem {
 		return rateLimitProblem(exceeded)
 	}
 	return &problem{kind: kindInternal, detail: "Something went wrong inside this service; its log has the rest under request_id.", cause: err}
+}
+
+// fullDelay is the Retry-After of a stream for which there is no place.
+const fullDelay = 10 * time.Second
+
+// streamProblem returns the problem of a stream for which there is no place.
+func streamProblem(err error) *problem {
+	p := &problem{kind: kindTooManyStreams, retryAfter: fullDelay, cause: err}
+	p.detail = "There are as many event streams as this service may have (PPCH_MAX_STREAMS)."
+	if errors.Is(err, keys.ErrShareTaken) {
+		p.status = http.StatusTooManyRequests
+		p.detail = "There are as many event streams and waiting requests with this API key as it may have at a time."
+	}
+	return p
 }
 
 // rateLimitProblem returns the problem of a client that must wait.

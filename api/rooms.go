@@ -10,6 +10,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -115,7 +116,7 @@ func noteMember(note string) []byte {
 	if note == "" {
 		return nil
 	}
-	return append([]byte(`,"name_note":`), marshal(note)...)
+	return append([]byte(`,"name_note":`), view.Marshal(note)...)
 }
 
 // askedAs returns the members for a room that is called by that name and maybe others, whose list is left open.
@@ -138,7 +139,7 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 	if err != nil {
 		return namedRoom{}, err
 	}
-	named := namedRoom{room, append([]byte(roomName), marshal(name)...)}
+	named := namedRoom{room, append([]byte(roomName), view.Marshal(name)...)}
 	if len(name) <= maxNameLength {
 		s.named.Add(name, named)
 	}

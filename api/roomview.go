@@ -153,7 +153,7 @@ type (
 	}
 
 	detailOccupantView struct {
-		occupantView
+		view.Occupant
 		DurationSeconds *int64 `json:"duration_seconds"`
 	}
 )
@@ -171,7 +171,7 @@ func (s shape) restView(room occupancy.Room) any {
 
 // occupantView returns what an answer of that shape says of an occupant.
 func (s shape) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
-	doc := newOccupantView(*o, room.Source)
+	doc := view.NewOccupant(*o, room.Source)
 	if s.place == inDetail {
 		return detailOccupantView{doc, age(*room, o.JoinedAt)}
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/api/web"
 	"ppch/component/occupancy"
@@ -147,10 +148,9 @@ type Server struct {
 	turns     turns
 	refusals  *sampler
 	cursors   *keys.Sealer
-	hub       *hub
+	hub       *events.Hub
 	history   *history
 	tickets   keys.Tickets
-	streams   *streamCounts
 	requests  *keys.Shares
 	gate      *gate
 	router    *mux.Router
@@ -225,10 +225,8 @@ func New(cfg Config) (*Server, error) {
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
-		hub:       newHub(cfg.Directory, cfg.Names),
 		history:   newHistory(cfg.Directory),
 		tickets:   tickets,
-		streams:   &streamCounts{open: keys.NewShares(streams)},
 		requests:  keys.NewShares(connections - streams),
 		gate:      newGate(connections, cfg.TrustedProxies, cfg.Log, refusals),
 		drainFor:  drainTimeout,
@@ -239,6 +237,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MetricsPublic {
 		s.metricsNeed = public
 	}
+	s.hub = events.NewHub(events.Config{
+		Directory:  cfg.Directory,
+		Names:      cfg.Names,
+		Keys:       cfg.Keys,
+		MaxStreams: streams,
+		Memory:     s.unread,
+		TakeTurn:   func() events.Turn { return s.turns.take() },
+	})
 	s.router = s.newRouter()
 	s.http = &http.Server{
 		Handler:           s.wrap(http.HandlerFunc(s.dispatch)),
@@ -252,7 +258,7 @@ func New(cfg Config) (*Server, error) {
 		ConnState:         s.gate.turned,
 
 		// The deadline of one answer means nothing to a connection on which nobody reads any more.
-		HTTP2: &http.HTTP2Config{WriteByteTimeout: sendTimeout},
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: events.SendTimeout},
 
 		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
 		DisableGeneralOptionsHandler: true,

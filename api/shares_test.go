@@ -11,6 +11,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
@@ -84,7 +85,7 @@ func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
 	before := s.get(waited)
 	answers := s.later(waited, before)
 	s.holds(9)
-	s.follow("/api/events").until("status")
+	s.follow("/api/events").Until("status")
 	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
 	d.set("daily", 2)
 	if got := <-answers; got.status != http.StatusOK {
@@ -93,7 +94,7 @@ func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
 }
 
 func TestShares_StreamsOfTheFile(t *testing.T) {
-	s := start(t, telling(newSite(t).Directory), crowded(t, "scope=all streams=3"))
+	s := start(t, telling(apitest.NewDirectory(t).Directory), crowded(t, "scope=all streams=3"))
 	if open, refused := s.takeAll(t, "/api/events"); open != 3 || refused.status != http.StatusTooManyRequests {
 		t.Errorf("got %d streams, then %d %s, want three as the file says", open, refused.status, refused.body)
 	}

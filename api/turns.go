@@ -27,11 +27,11 @@ func (t turns) take() *turn {
 	return &turn{end: sync.OnceFunc(func() { <-t })}
 }
 
-// waits says that what follows in the turn may have to wait.
-func (t *turn) waits() { t.late = time.AfterFunc(maxWaiting, t.end) }
+// Waits says that what follows in the turn may have to wait.
+func (t *turn) Waits() { t.late = time.AfterFunc(maxWaiting, t.end) }
 
-// over ends the turn.
-func (t *turn) over() {
+// Over ends the turn.
+func (t *turn) Over() {
 	if t.late != nil {
 		t.late.Stop()
 	}

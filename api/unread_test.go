@@ -16,23 +16,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
 // hostileCrowd returns a directory with rooms of so many people, each of whom has 1,024 times < for a name.
-func hostileCrowd(t testing.TB, rooms, people int) *site {
-	d := newSite(t)
+func hostileCrowd(t testing.TB, rooms, people int) *apitest.Directory {
+	d := apitest.NewDirectory(t)
 	var deltas []occupancy.Delta
 	for i := range rooms {
 		delta := occupancy.Delta{Room: fmt.Sprintf("room%03d@muc.meet.jitsi", i)}
 		for j := range people {
-			o := person(fmt.Sprintf("p%06d", j))
+			o := apitest.Person(fmt.Sprintf("p%06d", j))
 			o.Name = strings.Repeat("<", 1024)
 			delta.Present = append(delta.Present, o)
 		}
 		deltas = append(deltas, delta)
 	}
-	d.tell(deltas...)
+	d.Change(deltas...)
 	return d
 }
 
@@ -82,9 +83,9 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 			before := heap()
 			for i := range 20 {
 				s.leaveUnread(c.target)
-				o := person("p000000")
+				o := apitest.Person("p000000")
 				o.Name = fmt.Sprint(i) // so that no two answers are the same
-				d.tell(occupancy.Delta{Room: "room000@muc.meet.jitsi", Present: []occupancy.Occupant{o}})
+				d.Change(occupancy.Delta{Room: "room000@muc.meet.jitsi", Present: []occupancy.Occupant{o}})
 			}
 			time.Sleep(200 * time.Millisecond) // for each to come to where it waits
 			grown := (heap() - before) >> 20
@@ -140,8 +141,8 @@ func TestAnswers_LargeOnesAreOfOneMoment(t *testing.T) {
 	s := start(t, told(d.Directory))
 	conn := s.leaveUnread("/api/rooms?expand=occupants")
 	for _, room := range []string{"room000", "room001"} {
-		d.leave(room, "p000000", "p000499")
-		d.join(room, "zoe")
+		d.Leave(room, "p000000", "p000499")
+		d.Join(room, "zoe")
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader("H"), conn)), nil)
 	if err != nil {

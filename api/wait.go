@@ -43,10 +43,10 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		return g, nil
 	}
 	x, began := exchangeOf(w), time.Now()
-	if err := s.streams.enter(x.grant.Key, s.keys.Count()); err != nil {
+	if err := s.hub.Enter(x.grant.Key); err != nil {
 		return g, err
 	}
-	defer s.streams.leave(x.grant.Key)
+	defer s.hub.Leave(x.grant.Key)
 	s.endRequest(x)
 	defer func() { x.held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
@@ -55,10 +55,10 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	topic := s.hub.topics.follow(room.String())
-	defer topic.release()
+	topic := s.hub.Follow(room.String())
+	defer topic.Release()
 	for over := false; ; {
-		news, replaced := topic.next(), s.keys.Replaced()
+		news, replaced := topic.Next(), s.keys.Replaced()
 		if err := s.renew(x, room); err != nil {
 			return g, err
 		}
@@ -78,7 +78,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		case <-replaced:
 		case <-expired:
 		case <-again:
-		case <-s.hub.over.Done():
+		case <-s.hub.Done():
 			return now, nil
 		case <-ctx.Done():
 			if err := r.Context().Err(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -143,24 +144,24 @@ func (patient) SetWriteDeadline(time.Time) error { return nil }
 func TestWait_Status(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		max    time.Duration // that a replica may answer
-		happen func(d *site) // after 3 s
+		max    time.Duration              // that a replica may answer
+		happen func(d *apitest.Directory) // after 3 s
 		status int
 		took   time.Duration
 	}{
-		{"nothing happens", 45 * time.Second, func(*site) {}, http.StatusNotModified, 20 * time.Second},
-		{"the connection is lost, and the room is still known", 45 * time.Second, func(d *site) {
+		{"nothing happens", 45 * time.Second, func(*apitest.Directory) {}, http.StatusNotModified, 20 * time.Second},
+		{"the connection is lost, and the room is still known", 45 * time.Second, func(d *apitest.Directory) {
 			d.SetStatus(mainDomain, occupancy.Status{Problem: away})
 		}, http.StatusNotModified, 20 * time.Second},
-		{"the room has not been confirmed for too long", 10 * time.Second, func(*site) {}, http.StatusServiceUnavailable, 10*time.Second + 1},
-		{"the domain is forgotten", 45 * time.Second, func(d *site) { d.Forget(mainDomain) }, http.StatusServiceUnavailable, 3 * time.Second},
-		{"the room changes", 45 * time.Second, func(d *site) { d.join("daily", "bob") }, http.StatusOK, 3 * time.Second},
+		{"the room has not been confirmed for too long", 10 * time.Second, func(*apitest.Directory) {}, http.StatusServiceUnavailable, 10*time.Second + 1},
+		{"the domain is forgotten", 45 * time.Second, func(d *apitest.Directory) { d.Forget(mainDomain) }, http.StatusServiceUnavailable, 3 * time.Second},
+		{"the room changes", 45 * time.Second, func(d *apitest.Directory) { d.Join("daily", "bob") }, http.StatusOK, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newSite(t)
+				d := apitest.NewDirectory(t)
 				d.MaxStaleness = c.max
-				d.join("daily", "ann")
+				d.Join("daily", "ann")
 				status, body, took := waiting(t, waited, telling(d.Directory), func() {
 					time.Sleep(3 * time.Second)
 					c.happen(d)
@@ -175,17 +176,17 @@ func TestWait_Status(t *testing.T) {
 
 func TestWait_RoomsThatBelongToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSite(t, breakoutDomain)
-		d.join("daily", "ann")
+		d := apitest.NewDirectory(t, mainDomain, breakoutDomain)
+		d.Join("daily", "ann")
 		d.SetStatus(breakoutDomain, occupancy.Status{Connected: true, Mode: occupancy.ModeModule})
 		d.Begin(breakoutDomain, occupancy.SystemAccounts{})
-		room := occupancy.Delta{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{person("bob")}}
+		room := occupancy.Delta{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{apitest.Person("bob")}}
 		if err := d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		_, body, took := waiting(t, "/api/rooms/b1@breakout.meet.jitsi?wait=20s", telling(d.Directory), func() {
 			time.Sleep(3 * time.Second)
-			d.tell(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
+			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
 		})
 		if !strings.Contains(body, `"parent_room_jid":"daily@muc.meet.jitsi"`) || took != 3*time.Second {
 			t.Errorf("got %s after %s, want the room that has a parent now", body, took)

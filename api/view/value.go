@@ -9,13 +9,15 @@ import (
 // Timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
 const Timestamp = "2006-01-02T15:04:05.000Z"
 
+// FormatTime returns t as a Timestamp.
+func FormatTime(t time.Time) string { return t.UTC().Format(Timestamp) }
+
 // Stamp returns t for a document, nil (null) for the zero time.
 func Stamp(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	text := t.UTC().Format(Timestamp)
-	return &text
+	return new(FormatTime(t))
 }
 
 // OrNull returns s for a document, nil (null) for the empty string.

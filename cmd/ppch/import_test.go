@@ -61,7 +61,8 @@ func depsOf(t *testing.T, path string) (all []string) {
 func TestImports_APIAndComponent(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/api":                     {"ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api":                     {"ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
 		"ppch/api/keys":                {"ppch/component/occupancy"},
 		"ppch/api/view":                {"ppch/component/occupancy"},
 		"ppch/api/web":                 nil,

@@ -1,4 +1,4 @@
-package api_test
+package events_test
 
 import (
 	"fmt"
@@ -11,10 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
-// mirror is what a client knows by a stream with snapshots: for each room who is in it, by nick and name.
+// mirror is what a client knows from a stream with snapshots: the name of each occupant, by room and nick.
 type mirror struct {
 	t     *testing.T
 	name  string
@@ -24,10 +25,10 @@ type mirror struct {
 	parts map[string]map[string]string // of a snapshot that isn't whole yet
 }
 
-// take takes in one event, which has to fit what was before.
-func (m *mirror) take(e event) {
+// take applies one event, which has to fit the state before it.
+func (m *mirror) take(e apitest.Event) {
 	m.t.Helper()
-	switch e.name {
+	switch e.Name {
 	case "status":
 		return
 	case "reset":
@@ -37,20 +38,20 @@ func (m *mirror) take(e event) {
 		m.snapshot(e)
 		return
 	}
-	if e.id == "" || m.ids[e.id] {
-		m.t.Fatalf("%s: got the event %q a second time: %v", m.name, e.id, e)
+	if e.ID == "" || m.ids[e.ID] {
+		m.t.Fatalf("%s: got the event %q a second time: %v", m.name, e.ID, e)
 	}
-	m.ids[e.id] = true
+	m.ids[e.ID] = true
 	if !m.ready {
 		m.t.Fatalf("%s: got %v before a snapshot", m.name, e)
 	}
-	at := e.text("room_jid")
+	at := e.Text("room_jid")
 	room, exists := m.known[at]
-	occupant, _ := e.data["occupant"].(map[string]any)
+	occupant, _ := e.Data["occupant"].(map[string]any)
 	name, _ := occupant["name"].(string)
-	was, there := room[e.nick()]
+	was, there := room[e.Nick()]
 	fits := exists
-	switch e.name {
+	switch e.Name {
 	case "room.started":
 		fits = !exists
 		m.known[at] = map[string]string{}
@@ -59,26 +60,26 @@ func (m *mirror) take(e event) {
 		delete(m.known, at)
 	case "participant.joined":
 		if fits = exists && !there; fits {
-			room[e.nick()] = name
+			room[e.Nick()] = name
 		}
 	case "participant.updated":
 		if fits = there; fits {
-			room[e.nick()] = name
+			room[e.Nick()] = name
 		}
 	case "participant.left":
 		fits = there && was == name
-		delete(room, e.nick())
+		delete(room, e.Nick())
 	}
-	if !fits || e.data["participant_count"] != float64(len(m.known[at])) {
+	if !fits || e.Data["participant_count"] != float64(len(m.known[at])) {
 		m.t.Fatalf("%s: got %v, known is %v", m.name, e, m.known)
 	}
 }
 
-func (m *mirror) snapshot(e event) {
-	if e.data["part"] == 1.0 {
+func (m *mirror) snapshot(e apitest.Event) {
+	if e.Data["part"] == 1.0 {
 		m.parts = map[string]map[string]string{}
 	}
-	for _, r := range e.data["rooms"].([]any) {
+	for _, r := range e.Data["rooms"].([]any) {
 		r := r.(map[string]any)
 		at := r["room_jid"].(string)
 		if m.parts[at] == nil {
@@ -89,7 +90,7 @@ func (m *mirror) snapshot(e event) {
 			m.parts[at][o["id"].(string)] = o["name"].(string)
 		}
 	}
-	if e.data["last"] == true {
+	if e.Data["last"] == true {
 		m.known, m.ready = m.parts, true
 	}
 }
@@ -97,13 +98,13 @@ func (m *mirror) snapshot(e event) {
 // client is a mirror and its stream, which may be lost and opened again.
 type client struct {
 	mirror
-	*follower
+	*apitest.Stream
 	target string
 	room   string // that it follows, or empty
 }
 
-// told returns what the directory serves, as a client of that room would know it.
-func (d *site) told(room string) map[string]map[string]string {
+// roomsOf returns the rooms of the directory, or one of them, as a client knows them.
+func roomsOf(d *apitest.Directory, room string) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for r := range d.Snapshot().Rooms(0) {
 		if at := r.JID.String(); room == "" || room == at {
@@ -116,48 +117,41 @@ func (d *site) told(room string) map[string]map[string]string {
 	return all
 }
 
-// Whatever happens, whenever somebody subscribes, and however often a stream is lost: what is known by the stream is what the directory serves,
-// every event comes once, and each fits what was before.
-func TestSnapshotAndEventsAreTheDirectory(t *testing.T) {
+// Clients subscribe, lose their streams and resume at any time. Each event comes once and fits the state before it,
+// and what a client knows in the end is what the directory has.
+func TestStream_MirrorsTheDirectory(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
-			d := newSite(t)
-			s := start(t, telling(d.Directory))
+			d := apitest.NewDirectory(t)
+			s := start(t, d.Directory)
 			clients := []*client{}
-			open := func(c *client, headers ...string) {
-				c.follower = s.follow(c.target, headers...)
-			}
 			for range 40 {
 				for range random.IntN(20) {
-					d.step(random)
+					step(d, random)
 				}
 				switch random.IntN(4) {
 				case 0:
-					c := &client{target: "/api/events?snapshot=true"}
+					c := &client{target: "/?snapshot=true"}
 					if random.IntN(2) == 0 {
-						c.room, c.target = "r1@muc.meet.jitsi", "/api/rooms/r1/events?snapshot=true"
+						c.room, c.target = "r1@muc.meet.jitsi", "/r1?snapshot=true"
 					}
 					c.mirror = mirror{t: t, name: fmt.Sprint(len(clients), c.room), ids: map[string]bool{}}
-					open(c)
+					c.Stream = s.follow(c.target)
 					clients = append(clients, c)
 				case 1:
 					if len(clients) > 0 {
 						c := clients[random.IntN(len(clients))]
-						c.leave()
-						for e := range c.events {
-							c.take(e) // what had come before the stream was lost
+						c.Leave()
+						for e := range c.Events {
+							c.take(e) // what came before the stream was lost
 						}
-						d.step(random)
-						if id := c.id(); id != "" {
-							open(c, "Last-Event-ID", id)
-						} else {
-							open(c)
-						}
+						step(d, random)
+						c.Stream = s.follow(c.target, c.ID())
 					}
 				}
 				for range random.IntN(20) {
-					d.step(random)
+					step(d, random)
 				}
 				for _, c := range clients {
 					c.settle(d)
@@ -167,17 +161,17 @@ func TestSnapshotAndEventsAreTheDirectory(t *testing.T) {
 	}
 }
 
-// settle takes in events until the client knows what the directory serves.
-func (c *client) settle(d *site) {
+// settle takes events until the client knows what the directory has.
+func (c *client) settle(d *apitest.Directory) {
 	c.mirror.t.Helper()
-	want := d.told(c.room)
+	want := roomsOf(d, c.room)
 	deadline := time.After(20 * time.Second)
 	for {
-		if c.ready && cmp.Equal(want, c.known) && len(c.events) == 0 {
+		if c.ready && cmp.Equal(want, c.known) && len(c.Events) == 0 {
 			return
 		}
 		select {
-		case e, ok := <-c.events:
+		case e, ok := <-c.Events:
 			if !ok {
 				c.mirror.t.Fatalf("%s: the stream ended", c.name)
 			}
@@ -189,53 +183,43 @@ func (c *client) settle(d *site) {
 	}
 }
 
-// step has something happen.
-func (d *site) step(random *rand.Rand) {
+// step changes the directory at random.
+func step(d *apitest.Directory, random *rand.Rand) {
 	at := fmt.Sprintf("r%d@muc.meet.jitsi", random.IntN(4))
-	nick := fmt.Sprintf("n%d", random.IntN(3))
-	d.mu.Lock()
-	there := slices.Sorted(maps.Keys(d.rooms[at]))
-	d.mu.Unlock()
-	o := person(nick)
-	o.Name = strings.Repeat(nick, 1+random.IntN(3))
+	o := apitest.Person(fmt.Sprintf("n%d", random.IntN(3)))
+	o.Name = strings.Repeat(o.ID, 1+random.IntN(3))
+	people, exists := roomsOf(d, at)[at]
 	switch n := random.IntN(100); {
 	case n == 0:
-		d.Forget(mainDomain)
-		d.learn()
+		d.Forget(apitest.Main)
+		d.Load(apitest.Main)
 	case n == 1:
-		d.again()
+		reload(d)
 	case n < 10:
-		d.mu.Lock()
-		exists := d.rooms[at] != nil
-		d.mu.Unlock()
 		if exists {
-			d.tell(occupancy.Delta{Room: at, Gone: true})
+			d.Change(occupancy.Delta{Room: at, Gone: true})
 		}
-	case n < 35 && len(there) > 0:
-		d.tell(occupancy.Delta{Room: at, Left: there[:1]})
+	case n < 35 && len(people) > 0:
+		d.Change(occupancy.Delta{Room: at, Left: slices.Sorted(maps.Keys(people))[:1]})
 	default:
-		d.tell(occupancy.Delta{Room: at, Present: []occupancy.Occupant{o}})
+		d.Change(occupancy.Delta{Room: at, Present: []occupancy.Occupant{o}})
 	}
 }
 
-// again has everything told anew as it is, but for one that has gone meanwhile.
-func (d *site) again() {
-	rooms := d.told("")
-	d.mu.Lock()
-	d.rooms = map[string]map[string]bool{}
-	d.mu.Unlock()
+// reload loads all rooms as they are, except for one person who has left meanwhile.
+func reload(d *apitest.Directory) {
+	rooms := roomsOf(d, "")
 	var deltas []occupancy.Delta
 	for i, at := range slices.Sorted(maps.Keys(rooms)) {
 		delta := occupancy.Delta{Room: at, New: true}
 		for j, nick := range slices.Sorted(maps.Keys(rooms[at])) {
 			if i+j > 0 {
-				o := person(nick)
+				o := apitest.Person(nick)
 				o.Name = rooms[at][nick]
 				delta.Present = append(delta.Present, o)
 			}
 		}
 		deltas = append(deltas, delta)
 	}
-	d.Begin(mainDomain, occupancy.SystemAccounts{})
-	d.tell(deltas...)
+	d.Load(apitest.Main, deltas...)
 }

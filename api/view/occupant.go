@@ -1,4 +1,4 @@
-package api
+package view
 
 import (
 	"cmp"
@@ -6,14 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
-// occupantView is one occupant of a room.
+// Occupant is one occupant of a room.
 // What can be read from it about a person is what people in the meeting see of each other, and who the server says it is:
 // e-mail addresses and real JIDs are personal data that nobody needs for counting.
-type occupantView struct {
+type Occupant struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
 	Kind        occupancy.Kind `json:"kind"`
@@ -21,36 +20,36 @@ type occupantView struct {
 	Affiliation string         `json:"affiliation"`
 	JoinedAt    *string        `json:"joined_at"`
 
-	User          *userView `json:"user"`
-	AvatarURL     *string   `json:"avatar_url"`
-	HandRaised    *bool     `json:"hand_raised"`
-	AudioMuted    *bool     `json:"audio_muted"`
-	VideoMuted    *bool     `json:"video_muted"`
-	ScreenSharing *bool     `json:"screen_sharing"`
+	User          *User   `json:"user"`
+	AvatarURL     *string `json:"avatar_url"`
+	HandRaised    *bool   `json:"hand_raised"`
+	AudioMuted    *bool   `json:"audio_muted"`
+	VideoMuted    *bool   `json:"video_muted"`
+	ScreenSharing *bool   `json:"screen_sharing"`
 }
 
-// userView is who an occupant is by the token with which it was let in.
-type userView struct {
+// User is who an occupant is by the token with which it was let in.
+type User struct {
 	ID    *string `json:"id"`
 	Name  *string `json:"name"`
 	Group *string `json:"group"`
 }
 
-// newOccupantView returns o as source knows it.
-func newOccupantView(o occupancy.Occupant, source occupancy.Source) occupantView {
-	doc := occupantView{
+// NewOccupant returns o as source knows it.
+func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
+	doc := Occupant{
 		ID:          o.ID,
 		Name:        o.Name,
 		Kind:        o.Kind,
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
-		JoinedAt:    view.Stamp(o.JoinedAt),
+		JoinedAt:    Stamp(o.JoinedAt),
 	}
 	if source != occupancy.SourceModule {
 		return doc
 	}
 	if o.UserID != "" || o.UserName != "" || o.UserGroup != "" {
-		doc.User = &userView{ID: view.OrNull(o.UserID), Name: view.OrNull(o.UserName), Group: view.OrNull(o.UserGroup)}
+		doc.User = &User{ID: OrNull(o.UserID), Name: OrNull(o.UserName), Group: OrNull(o.UserGroup)}
 	}
 	if isWebURL(o.AvatarURL) {
 		doc.AvatarURL = &o.AvatarURL
@@ -78,8 +77,8 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// sortOccupants puts occupants in the order in which they came.
-func sortOccupants(all []*occupancy.Occupant) {
+// SortOccupants puts occupants in the order in which they came.
+func SortOccupants(all []*occupancy.Occupant) {
 	slices.SortFunc(all, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.ID, b.ID))
 	})

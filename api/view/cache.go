@@ -1,4 +1,4 @@
-package api
+package view
 
 import (
 	"sync"
@@ -6,9 +6,9 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// cache keeps values of so many bytes together, and forgets first what was not used for longest.
+// Cache keeps encoded values of so many bytes together, and forgets first what was not used for longest.
 // It is safe for concurrent use.
-type cache[K comparable, V any] struct {
+type Cache[K comparable, V any] struct {
 	max int
 
 	// mu protects what follows.
@@ -25,8 +25,9 @@ type sized[V any] struct {
 // entryBytes is about what an entry takes besides its value.
 const entryBytes = 256
 
-func newCache[K comparable, V any](maxBytes int) *cache[K, V] {
-	c := &cache[K, V]{max: maxBytes}
+// NewCache returns an empty Cache for that many bytes.
+func NewCache[K comparable, V any](maxBytes int) *Cache[K, V] {
+	c := &Cache[K, V]{max: maxBytes}
 	values, err := simplelru.NewLRU(maxBytes/entryBytes, func(_ K, v sized[V]) { c.bytes -= v.bytes })
 	if err != nil {
 		panic(err) // only for a size that isn't positive
@@ -35,15 +36,16 @@ func newCache[K comparable, V any](maxBytes int) *cache[K, V] {
 	return c
 }
 
-func (c *cache[K, V]) get(key K) (V, bool) {
+// Get returns the value for a key, and whether there is one.
+func (c *Cache[K, V]) Get(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.values.Get(key)
 	return v.value, ok
 }
 
-// add keeps a value of so many bytes, unless it is larger than all that c may keep.
-func (c *cache[K, V]) add(key K, value V, bytes int) {
+// Add keeps a value of so many bytes, unless it is larger than all that c may keep.
+func (c *Cache[K, V]) Add(key K, value V, bytes int) {
 	bytes += entryBytes
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,0 +1,35 @@
+package events
+
+import (
+	"mellium.im/xmpp/jid"
+
+	"ppch/api/keys"
+)
+
+// filter is which events a stream gets, and what its key may read of them.
+type filter struct {
+	jid    jid.JID // zero for all rooms
+	room   string  // jid as text; empty for all rooms
+	domain string  // that of room
+	grant  keys.Grant
+}
+
+func newFilter(room jid.JID, grant keys.Grant) filter {
+	return filter{jid: room, room: room.String(), domain: room.Domainpart(), grant: grant}
+}
+
+// match reports whether a frame passes the filter.
+func (n *filter) match(f *frame) bool {
+	if f.room == "" {
+		return n.room == "" || f.domain == "" || f.domain == n.domain
+	}
+	return (n.room == "" || n.room == f.room) && n.grant.AllowsAddress(f.room)
+}
+
+// bytes returns f as the key may read it.
+func (n *filter) bytes(f *frame) []byte {
+	if n.grant.HasNames() {
+		return f.named
+	}
+	return f.counted
+}

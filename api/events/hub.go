@@ -1,0 +1,279 @@
+package events
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/api/keys"
+	"ppch/api/view"
+	"ppch/component/occupancy"
+)
+
+// The hub's clock.
+const (
+	// hubBuffer is how many events may wait for the hub while the machine is busy.
+	hubBuffer = 8192
+
+	// wakeCost is about the processor time in which one stream wakes and writes one event.
+	// The hub waits for as long as the streams it has woken take, and at least minPace: a storm of events
+	// wakes thousands of streams a few times a second instead of once for each event, and a few streams at once.
+	// The first event after a silence does not wait, and no event waits longer than maxPace.
+	wakeCost = 20 * time.Microsecond
+	minPace  = 2 * time.Millisecond
+	maxPace  = 50 * time.Millisecond
+
+	// tidyEvery is how often the hub drops what is too old to be of use.
+	tidyEvery = time.Second
+)
+
+// Hub sends the events of a Directory to any number of streams. It is safe for concurrent use, but Run may be called only once.
+//
+// Every event is encoded once and added to one ring. A stream has no queue, but a position in the ring:
+// it sleeps until something happens in a room that it follows, writes what is behind its position, and sleeps again.
+// The position of a stream that is too slow drops out of the ring, and the stream sends a reset. No stream waits for another.
+type Hub struct {
+	directory *occupancy.Directory
+	names     *occupancy.NameResolver
+	keys      *keys.Keyring
+	memory    Memory
+	takeTurn  func() Turn
+
+	// instance begins every id: positions of another process mean nothing here.
+	instance string
+
+	ring    *ring
+	waiters *waiters
+	sub     *occupancy.Subscription
+	counts  counts
+
+	// ctx ends when Run does, and with it every stream.
+	ctx context.Context
+	end context.CancelFunc
+
+	// One of these is held while a snapshot of one room, or of all, is made, which others then share.
+	makingRoom, makingAll sync.Mutex
+
+	// mu protects made, the last snapshots by room. That of all rooms has the key "".
+	mu   sync.Mutex
+	made map[string]*snapshot
+
+	snapshots atomic.Uint64 // how many there were
+	chunks    *view.Cache[chunkKey, *chunk]
+
+	// What only Run uses: the rooms whose waiters are to be woken, whether it is too early for that, and why streams
+	// don't get the events of each domain, as the last status says.
+	due      map[string]struct{}
+	paced    bool
+	statuses map[string]occupancy.Reason
+}
+
+// Config is what a Hub needs.
+type Config struct {
+	Directory *occupancy.Directory
+	Names     *occupancy.NameResolver
+	Keys      *keys.Keyring
+
+	// MaxStreams is how many streams and waiting requests there may be at a time.
+	MaxStreams int
+
+	// Memory bounds what slow readers of snapshots leave unread.
+	Memory Memory
+
+	// TakeTurn waits until another part of a snapshot may be encoded.
+	TakeTurn func() Turn
+}
+
+// Memory bounds how many bytes of answers wait for their readers, for each key and in all. It must be safe for concurrent use.
+type Memory interface {
+	// Wait takes bytes for a key, waits up to d or until done is closed for them, and reports whether it has taken them.
+	Wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool
+
+	// Give gives back bytes.
+	Give(key keys.Sum, bytes int)
+}
+
+// Turn is the right to encode a part of a large answer.
+type Turn interface {
+	// Waits must be called before the holder may have to wait, such as for a reader.
+	Waits()
+
+	// Over ends the turn.
+	Over()
+}
+
+// NewHub returns a Hub that misses nothing if Run begins later: events wait for it from now on.
+func NewHub(cfg Config) *Hub {
+	h := &Hub{
+		directory: cfg.Directory,
+		names:     cfg.Names,
+		keys:      cfg.Keys,
+		memory:    cfg.Memory,
+		takeTurn:  cfg.TakeTurn,
+		instance:  rand.Text()[:10],
+		ring:      &ring{},
+		waiters:   newWaiters(),
+		sub:       cfg.Directory.Subscribe(hubBuffer),
+		counts:    counts{open: keys.NewShares(cfg.MaxStreams)},
+		due:       make(map[string]struct{}),
+		made:      make(map[string]*snapshot),
+		chunks:    view.NewCache[chunkKey, *chunk](maxSnapshots),
+		statuses:  make(map[string]occupancy.Reason),
+	}
+	for _, d := range cfg.Directory.Domains() {
+		h.statuses[d.JID.String()] = liveness(d)
+	}
+	h.ctx, h.end = context.WithCancel(context.Background())
+	return h
+}
+
+// ErrTooManyStreams is the error of a stream for which there is no place.
+// It wraps [keys.ErrShareTaken] if the key has as many as it may have, otherwise [keys.ErrAllTaken].
+var ErrTooManyStreams = errors.New("events: too many streams")
+
+// Enter takes a place for a stream or a waiting request of a key. Leave gives it back.
+func (h *Hub) Enter(k *keys.Key) error {
+	if err := h.counts.open.Enter(k, h.keys.Count(), k.MaxStreams()); err != nil {
+		h.counts.refused.Add(1)
+		return fmt.Errorf("%w: %w", ErrTooManyStreams, err)
+	}
+	return nil
+}
+
+// Leave gives back a place.
+func (h *Hub) Leave(k *keys.Key) { h.counts.open.Leave(k) }
+
+// Follow returns the Topic of the room with that bare JID, or of all rooms if it is empty. The caller releases it.
+func (h *Hub) Follow(room string) *Topic { return h.waiters.follow(room) }
+
+// Done returns a channel that is closed when Run returns.
+func (h *Hub) Done() <-chan struct{} { return h.ctx.Done() }
+
+// Run publishes events until ctx ends; then it ends all streams and returns nil.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.end()
+	defer func() { h.sub.Close() }()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-h.sub.Events():
+			h.take(e, ok)
+		case now := <-tidy.C:
+			h.tidy(now)
+		case <-next.C:
+			h.paced = false
+		}
+		if len(h.due) > 0 && !h.paced {
+			woken := h.waiters.wake(h.due)
+			clear(h.due)
+			h.paced = true
+			next.Reset(min(max(minPace, time.Duration(woken)*wakeCost), maxPace))
+		}
+	}
+}
+
+// take adds an event to the ring. If ok is false, the hub itself was too slow: it resets all streams and subscribes again.
+func (h *Hub) take(e occupancy.Event, ok bool) {
+	switch {
+	case !ok:
+		h.sub.Close()
+		h.sub = h.directory.Subscribe(hubBuffer)
+		h.add(&frame{reset: view.ResetSlow}, "reset", view.NewResetEvent(view.ResetSlow, ""))
+		for _, d := range h.directory.Domains() {
+			h.takeStatus(d)
+		}
+	case e.Kind == occupancy.EventReset:
+		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: view.ResetLoaded}
+		if e.At.IsZero() {
+			f.reset = view.ResetUnloaded
+		}
+		h.add(f, "reset", view.NewResetEvent(f.reset, f.domain))
+	case e.Kind == occupancy.EventStatus:
+		h.takeStatus(*e.Domain)
+	default:
+		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart()}
+		named := view.NewRoomEvent(h.names, e, true)
+		h.add(f, named.Event, named, view.NewRoomEvent(h.names, e, false))
+		if !e.Parent.Equal(jid.JID{}) {
+			h.due[e.Parent.String()] = struct{}{}
+		}
+		if e.Facts != nil {
+			h.dueChildren(*e.Facts)
+		}
+	}
+}
+
+// add encodes f as an event of that name, adds it to the ring, and notes which waiters to wake.
+// The documents are that for keys that may read names, and that for all others if it differs.
+func (h *Hub) add(f *frame, name string, docs ...any) {
+	f.at = time.Now()
+	f.pos = h.ring.head + 1 // which only this goroutine writes
+	id := h.id(f.pos)
+	f.named = encode(id, name, docs[0])
+	f.counted = f.named
+	if len(docs) > 1 {
+		f.counted = encode(id, name, docs[1])
+	}
+	h.ring.add(f)
+	h.due[f.room] = struct{}{} // all of them for an event of a domain: rooms show rooms of other domains
+}
+
+// id returns the id of the event at a position.
+func (h *Hub) id(pos uint64) string { return h.instance + "-" + strconv.FormatUint(pos, 10) }
+
+// idBeyond returns the id of a position behind which events up to seq are skipped,
+// because a snapshot may include events that are not in the ring yet.
+func (h *Hub) idBeyond(pos, seq uint64) string {
+	if seq == 0 {
+		return h.id(pos)
+	}
+	return h.id(pos) + "." + strconv.FormatUint(seq, 10)
+}
+
+// position parses an id, which may be any text, and returns false if it isn't one of this hub's.
+func (h *Hub) position(id string) (pos, seq uint64, ok bool) {
+	numbers, ok := strings.CutPrefix(id, h.instance+"-")
+	if !ok {
+		return 0, 0, false
+	}
+	number, beyond, _ := strings.Cut(numbers, ".")
+	pos, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || pos > h.ring.last() {
+		return 0, 0, false
+	}
+	if beyond != "" {
+		if seq, err = strconv.ParseUint(beyond, 10, 64); err != nil {
+			return 0, 0, false
+		}
+	}
+	return pos, seq, h.idBeyond(pos, seq) == id
+}
+
+// dueChildren notes that waiters of a room's lobby and breakout rooms are to be woken: these rooms show their parent.
+func (h *Hub) dueChildren(f occupancy.RoomFacts) {
+	if f.Lobby != "" {
+		h.due[f.Lobby] = struct{}{}
+	}
+	for _, b := range f.Breakouts {
+		h.due[b.JID] = struct{}{}
+	}
+}
+
+// tidy drops what is too old to be of use.
+func (h *Hub) tidy(now time.Time) {
+	h.ring.expire(now.Add(-maxAge))
+	h.forgetSnapshots(now)
+}

@@ -1,0 +1,31 @@
+package view
+
+import "time"
+
+// ResetReason is why a client has to discard its state.
+type ResetReason string
+
+// The reasons for a reset.
+const (
+	ResetUnknown  ResetReason = "unknown-id"    // Last-Event-ID is not one of this process: mostly because of a restart
+	ResetExpired  ResetReason = "expired"       // Last-Event-ID is too old
+	ResetSlow     ResetReason = "slow-consumer" // the client read more slowly than events came
+	ResetLoaded   ResetReason = "loaded"        // the rooms of a domain have been loaded
+	ResetUnloaded ResetReason = "unloaded"      // the rooms of a domain have become unavailable
+)
+
+// ResetReasons are all reasons, in the order of their metrics.
+var ResetReasons = [...]ResetReason{ResetUnknown, ResetExpired, ResetSlow, ResetLoaded, ResetUnloaded}
+
+// ResetEvent tells a client to discard what it knows: the data of "reset" in a stream.
+type ResetEvent struct {
+	Event  string      `json:"event"`
+	Reason ResetReason `json:"reason"`
+	Domain *string     `json:"domain"`
+	Time   string      `json:"time"`
+}
+
+// NewResetEvent returns the reset of a domain, or of all domains if domain is empty.
+func NewResetEvent(reason ResetReason, domain string) ResetEvent {
+	return ResetEvent{Event: "reset", Reason: reason, Domain: OrNull(domain), Time: FormatTime(time.Now())}
+}

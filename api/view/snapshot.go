@@ -1,0 +1,42 @@
+package view
+
+import "ppch/component/occupancy"
+
+// SnapshotEvent is one part of who is where at one moment: the data of "snapshot" in a stream.
+// Rooms, each a [SnapshotRoom], follow as its last field.
+type SnapshotEvent struct {
+	Event   string           `json:"event"`
+	Time    string           `json:"time"`
+	Part    int              `json:"part"`
+	Last    bool             `json:"last"`
+	Domains []SnapshotDomain `json:"domains"`
+}
+
+// SnapshotDomain is whether a domain's rooms are known. A snapshot has no rooms of a domain that isn't.
+type SnapshotDomain struct {
+	Domain string  `json:"domain"`
+	Known  bool    `json:"known"`
+	AsOf   *string `json:"as_of"`
+}
+
+// SnapshotRoom is a room in a snapshot, or a piece of one. Its occupants follow as its last fields.
+type SnapshotRoom struct {
+	RoomJID          string                 `json:"room_jid"`
+	RoomName         string                 `json:"room_name"`
+	ParentRoomJID    *string                `json:"parent_room_jid"`
+	ParticipantCount int                    `json:"participant_count"`
+	Counts           map[occupancy.Kind]int `json:"counts"`
+	Facts            RoomFacts              `json:"facts"`
+}
+
+// NewSnapshotRoom returns the document for r without occupants, with or without free text.
+func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, named bool) SnapshotRoom {
+	return SnapshotRoom{
+		RoomJID:          r.JID.String(),
+		RoomName:         names.Name(r.JID),
+		ParentRoomJID:    OrNull(r.Parent.String()),
+		ParticipantCount: r.Counts.People(),
+		Counts:           r.Counts.Map(),
+		Facts:            NewRoomFacts(r.Type, r.Tenant, r.Facts, named),
+	}
+}

@@ -1,0 +1,34 @@
+package view
+
+import (
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// StatusEvent is whether a stream gets the events of a domain now: the data of "status" in a stream.
+type StatusEvent struct {
+	Event  string            `json:"event"`
+	Domain string            `json:"domain"`
+	Live   bool              `json:"live"`
+	Status string            `json:"status"`
+	Reason *occupancy.Reason `json:"reason"`
+	AsOf   *string           `json:"as_of"`
+	MaxAge float64           `json:"max_staleness_seconds"`
+	Time   string            `json:"time"`
+}
+
+// NewStatusEvent returns the document for a domain whose data may be as old as maxAge.
+func NewStatusEvent(d occupancy.Domain, maxAge time.Duration) StatusEvent {
+	doc := StatusEvent{
+		Event:  "status",
+		Domain: d.JID.String(),
+		Live:   d.EventProblem == nil,
+		Status: Status(d.EventProblem),
+		AsOf:   Stamp(d.AsOf),
+		MaxAge: maxAge.Seconds(),
+		Time:   FormatTime(time.Now()),
+	}
+	doc.Reason, _ = Problem(d.EventProblem)
+	return doc
+}
