@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -28,12 +29,41 @@ Without a subcommand it runs "ppch serve".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi(env))
+	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newKey(env), newJitsi(env), newMan(root))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:               "help [COMMAND]",
+		Short:             "Show the help of a command",
+		ValidArgsFunction: completeCommand,
+		RunE: func(_ *cobra.Command, args []string) error {
+			of, err := find(root, args)
+			if err != nil {
+				return err
+			}
+			of.InitDefaultHelpFlag()
+			of.InitDefaultVersionFlag()
+			return of.Help()
+		},
+	})
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // refuses unknown shells
+	}
+	markRuns(root)
 	return root
 }
 
-// usageError is an invalid command line, for commands that exit with 2 for it.
+// failure is an error of a command that ran. All others are usage errors: cobra reports them before a command runs.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// usageError is an invalid command line that a command finds only when it runs.
 type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
 
 // asUsageError marks err as a usageError.
 func asUsageError(err error) error {
@@ -43,10 +73,25 @@ func asUsageError(err error) error {
 	return usageError{err}
 }
 
-// exitStatus returns the exit status for err.
-func exitStatus(err error) int {
-	if errors.As(err, new(usageError)) {
-		return 2
+// markRuns marks the errors of cmd and its subcommands as failures when they run.
+func markRuns(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := run(cmd, args); err != nil {
+				return failure{err}
+			}
+			return nil
+		}
 	}
-	return 1
+	for _, sub := range cmd.Commands() {
+		markRuns(sub)
+	}
+}
+
+// exitStatus returns the exit status for err: 2 for an invalid command line, else 1.
+func exitStatus(err error) int {
+	if errors.As(err, new(failure)) && !errors.As(err, new(usageError)) {
+		return 1
+	}
+	return 2
 }

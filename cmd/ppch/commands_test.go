@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
+	"github.com/spf13/cobra"
 
 	"ppch/cmd/ppch/config"
 	"ppch/prosody/prosodytest"
@@ -24,7 +28,7 @@ func command(t *testing.T, env variables, args ...string) (stdout string, err er
 	cmd.SetErr(&errs)
 	cmd.SetArgs(args)
 	err = cmd.ExecuteContext(t.Context())
-	if errs.Len() > 0 {
+	if errs.Len() > 0 && !slices.Contains(args, cobra.ShellCompNoDescRequestCmd) {
 		// Only main prints the error.
 		t.Errorf("ppch %s: got %q on standard error", strings.Join(args, " "), errs.String())
 	}
@@ -73,8 +77,10 @@ func TestVersion_OneLine(t *testing.T) {
 	}
 }
 
+// An invalid command line exits with status 2 and names what is wrong or missing.
 func TestCommand_UsageErrors(t *testing.T) {
 	t.Parallel()
+	env := variables{"PPCH_API_KEY": testKey}
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -82,20 +88,103 @@ func TestCommand_UsageErrors(t *testing.T) {
 	}{
 		{"an unknown subcommand", []string{"start"}, `unknown command "start" for "ppch"`},
 		{"a mistyped subcommand", []string{"srve"}, "Did you mean this?\n\tserve"},
-		{"an unknown flag", []string{"--port", "80"}, "unknown flag: --port"},
-		{"a flag of a subcommand", []string{"serve", "--port=80"}, "unknown flag: --port"},
+		{"an unknown flag", []string{"--port", "80"}, "unknown flag: --port; see ppch --help"},
+		{"a flag of a subcommand", []string{"serve", "--port=80"}, "unknown flag: --port; see ppch serve --help"},
 		{"a short flag", []string{"-p", "80"}, "unknown shorthand flag: 'p' in -p"},
 		{"an argument of serve", []string{"serve", "8890"}, `unknown command "8890" for "ppch serve"`},
 		{"an argument of version", []string{"version", "2"}, `unknown command "2" for "ppch version"`},
 		{"an argument of healthcheck", []string{"healthcheck", "ready"}, `unknown command "ready" for "ppch healthcheck"`},
+		{"an unknown flag of doctor", []string{"doctor", "--quick"}, "unknown flag: --quick; see ppch doctor --help"},
+		{"an argument of doctor", []string{"doctor", "all"}, `unknown command "all" for "ppch doctor"`},
 		{"an invalid duration", []string{"healthcheck", "--timeout", "soon"}, `invalid argument "soon" for "--timeout" flag`},
+		{"no room", []string{"room"}, "the room's name is missing: ppch room NAME"},
+		{"an empty room", []string{"room", ""}, "the room's name is empty"},
+		{"an empty room to watch", []string{"watch", ""}, "the room's name is empty"},
+		{"a name without quotes", []string{"room", "stand", "up"}, `one room's name is expected, got 2: quote a name with blanks, such as "stand up"`},
+		{"two rooms to watch", []string{"watch", "a", "b"}, "one room's name is expected, got 2"},
+		{"an argument of rooms", []string{"rooms", "planning"}, `unknown command "planning" for "ppch rooms"`},
+		{"an unknown type", []string{"rooms", "--type", "large"}, `--type: "large" is unknown: use main, breakout, lobby, all`},
+		{"an unknown sort", []string{"rooms", "--sort", "size"}, `--sort: "size" is unknown: use participants, name, created`},
+		{"an unknown order", []string{"rooms", "--order", "up"}, `--order: "up" is unknown: use asc, desc`},
+		{"two faults", []string{"rooms", "--sort", "size", "--order", "up"}, `--sort: "size" is unknown: use participants, name, created` + "\n" + `--order: "up" is unknown: use asc, desc`},
+		{"a negative limit", []string{"rooms", "--limit", "-1"}, `--limit: -1 is negative: use a number from 0`},
+		{"a negative minimum", []string{"rooms", "--min", "-1"}, `--min: -1 is negative: use a number from 0`},
+		{"a limit in words", []string{"rooms", "--limit", "few"}, `invalid argument "few" for "--limit" flag`},
+		{"a URL without a scheme", []string{"rooms", "--url", "ppch.example.com"}, "--url: use http:// or https:// and a host"},
+		{"a doctor's URL without a scheme", []string{"doctor", "--url", "ppch.example.com"}, "--url: use http:// or https:// and a host"},
+		{"a key without flags", []string{"key", "new"}, `required flag(s) "name", "scope" not set`},
+		{"a key without a scope", []string{"key", "new", "--name", "x"}, `required flag(s) "scope" not set`},
+		{"an unknown key command", []string{"key", "make"}, `unknown command "make" for "ppch key"`},
+		{"an unknown scope", []string{"key", "new", "--name", "x", "--scope", "counts"}, "counts"},
+		{"an installation without a folder", []string{"jitsi", "install"}, `required flag(s) "dir" not set`},
+		{"an unknown manual page", []string{"man", "romos"}, `there is no command "romos"; see ppch --help`},
+		{"all manual pages of a command", []string{"man", "rooms", "--dir", "x"}, `--dir writes all pages: omit rooms`},
+		{"help for an unknown command", []string{"help", "romos"}, `there is no command "romos"; see ppch --help`},
+		{"an unknown shell", []string{"completion", "dash"}, `unknown command "dash" for "ppch completion"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := command(t, nil, tt.args...)
+			out, err := command(t, env, tt.args...)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || out != "" {
-				t.Errorf("got %q, %v want only the error %q", out, err, tt.want)
+				t.Fatalf("got %q, %v want only the error %q", out, err, tt.want)
+			}
+			if status := exitStatus(err); status != 2 {
+				t.Errorf("got exit status %d want 2", status)
 			}
 		})
+	}
+}
+
+// A command that ran and failed exits with status 1.
+func TestCommand_FailuresExitWith1(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"rooms"}, {"room", "a"}, {"watch"}, {"doctor"}, {"healthcheck"}, {"serve"}, {}, {"jitsi", "install", "--dir", t.TempDir()}} {
+		if _, err := command(t, variables{"PPCH_PORT": "1"}, args...); err == nil || exitStatus(err) != 1 {
+			t.Errorf("%v: got %v with exit status %d want 1", args, err, exitStatus(err))
+		}
+	}
+}
+
+func TestCompletion_OffersValues(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"rooms --sort ":                 "participants\nname\ncreated\n:4\n",
+		"rooms --type ":                 "main\nbreakout\nlobby\nall\n:4\n",
+		"rooms --order ":                "asc\ndesc\n:4\n",
+		"key new --scope ":              "count\nparticipants\nevents\nmetrics\nall\n:6\n",
+		"key new --scope count,":        "count,participants\ncount,events\ncount,metrics\ncount,all\n:6\n",
+		"room a ":                       ":36\n",
+		"room ":                         ":1\n", // no service answers
+		"man key ":                      "new\n:4\n",
+		"jitsi install --dry-run --yes": "--yes\n:4\n",
+	} {
+		out, err := command(t, variables{"PPCH_PORT": "1", "PPCH_API_KEY": testKey}, append([]string{"__completeNoDesc"}, strings.Split(args, " ")...)...)
+		if err != nil || out != want {
+			t.Errorf("%s: got %q, %v want %q", args, out, err, want)
+		}
+	}
+}
+
+func TestMan_PageOfEachCommand(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "man1")
+	if out, err := command(t, nil, "man", "--dir", dir); err != nil || out != "" {
+		t.Fatalf("got %q, %v", out, err)
+	}
+	pages := must(os.ReadDir(dir))(t)
+	var names []string
+	for _, page := range pages {
+		names = append(names, page.Name())
+	}
+	for _, want := range []string{"ppch.1", "ppch-serve.1", "ppch-rooms.1", "ppch-key-new.1", "ppch-jitsi-install.1"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("got no %s in %v", want, names)
+		}
+	}
+	for args, want := range map[string]string{"": "ppch - Show who is in a Jitsi Meet room", "serve": "PPCH_COMPONENT_SECRET", "key new": "--expires"} {
+		got, err := command(t, nil, append([]string{"man"}, strings.Fields(args)...)...)
+		if err != nil || !strings.HasPrefix(got, ".nh\n.TH \"PPCH") || !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, %v want %q in it", args, got, err, want)
+		}
 	}
 }
 

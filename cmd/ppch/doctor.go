@@ -46,7 +46,7 @@ something is, and 2 for an invalid command line.`,
 		Example: `  docker compose exec ppch /ppch doctor
   ppch doctor --json | jq -r '.checks[] | select(.status == "error") | .remedy'
   ppch doctor --url https://ppch.example.com`,
-		Args: func(cmd *cobra.Command, args []string) error { return asUsageError(cobra.NoArgs(cmd, args)) },
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.doctorConfig(cmd.Context())
 			if err != nil {
@@ -55,7 +55,6 @@ something is, and 2 for an invalid command line.`,
 			return examine(cmd, cfg, a.json)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsageError(err) })
 	cmd.Flags().StringVar(&a.url, "url", "", "URL of the service (default from the environment)")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print all checks as one JSON object, at the end")
 	return cmd

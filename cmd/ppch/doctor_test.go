@@ -183,24 +183,6 @@ func TestDoctor_ConnectsItselfWithoutService(t *testing.T) {
 	must(srv.Component(t.Context(), srv.Domains.Component))(t)
 }
 
-func TestDoctor_ExitStatus(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		args []string
-		want int
-	}{
-		{[]string{"doctor", "--quick"}, 2},
-		{[]string{"doctor", "prosody"}, 2},
-		{[]string{"doctor", "--url", "prosody:5347"}, 2},
-		{[]string{"doctor"}, 1}, // with an empty environment
-		{[]string{"healthcheck", "--quick"}, 1},
-	} {
-		if out, err := command(t, nil, tt.args...); err == nil || exitStatus(err) != tt.want {
-			t.Errorf("%v: got exit status %d, %v and %s want %d", tt.args, exitStatus(err), err, out, tt.want)
-		}
-	}
-}
-
 // With a key, the service answers under any host name.
 func TestDoctor_UnknownHostName(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,7 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 			}
 			key, line, err := keys.New(req, occupancy.NewNames(domains...))
 			if err != nil {
-				return fmt.Errorf("key new: %w", err)
+				return asUsageError(fmt.Errorf("key new: %w", err)) // of the flags
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Key for the client, not shown again:\n%s\n\nLine for the file in PPCH_API_KEYS_FILE:\n%s\n", key, line)
 			return err
@@ -67,5 +67,7 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 	cmd.Flags().StringVar(&req.Expires, "expires", "", "last valid day in UTC, or a time such as 2027-12-31T18:00:00Z")
 	_ = cmd.MarkFlagRequired("name") // the flags exist
 	_ = cmd.MarkFlagRequired("scope")
+	_ = cmd.RegisterFlagCompletionFunc("scope", completeList("count", "participants", "events", "metrics", "all"))
+	_ = cmd.RegisterFlagCompletionFunc("room", (&apiClient{env: env}).completeRoom)
 	return cmd
 }

@@ -58,11 +58,12 @@ func TestRooms_Terminal(t *testing.T) {
 		args []string
 		want string // the names of the rooms
 	}{
-		{"all", nil, "%d0%ba%d0%b0%d1%84%d0%b5 [acme]stand%20up planning"},
-		{"the largest first", []string{"--sort", "participants"}, "[acme]stand%20up planning %d0%ba%d0%b0%d1%84%d0%b5"},
-		{"the other way round", []string{"--sort", "participants", "--order", "asc"}, "%d0%ba%d0%b0%d1%84%d0%b5 planning [acme]stand%20up"},
+		{"the largest first", nil, "[acme]stand%20up planning %d0%ba%d0%b0%d1%84%d0%b5"},
+		{"by name", []string{"--sort", "name"}, "[acme]stand%20up planning %d0%ba%d0%b0%d1%84%d0%b5"},
+		{"the largest two", []string{"--limit", "2"}, "[acme]stand%20up planning"},
+		{"the smallest first", []string{"--order", "asc"}, "%d0%ba%d0%b0%d1%84%d0%b5 planning [acme]stand%20up"},
 		{"of a tenant", []string{"--tenant", "acme"}, "[acme]stand%20up"},
-		{"of no tenant", []string{"--tenant", ""}, "%d0%ba%d0%b0%d1%84%d0%b5 planning"},
+		{"of no tenant", []string{"--tenant", ""}, "planning %d0%ba%d0%b0%d1%84%d0%b5"},
 		{"with enough people", []string{"--min", "2", "-q", "plan"}, "planning"},
 		{"of another type", []string{"--type", "breakout"}, ""},
 	} {
@@ -73,21 +74,29 @@ func TestRooms_Terminal(t *testing.T) {
 			}
 		})
 	}
-	out, err := command(t, env, "rooms", "--sort", "participants")
-	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 6 || !strings.HasPrefix(lines[1], "[acme]stand up  3 ") || !strings.HasPrefix(lines[3], "кафе            1 ") ||
+	out, err := command(t, env, "rooms")
+	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 6 || !strings.HasPrefix(lines[1], "     3  [acme]stand up  ") || !strings.HasPrefix(lines[3], "     1  кафе            ") ||
 		!strings.HasPrefix(lines[4], "3 rooms, 6 people, as of ") || strings.Contains(out, "\x1b") {
 		t.Errorf("got\n%s, %v", out, err)
 	}
 
 	for name, want := range map[string]string{
 		"acme/Stand up": "acme/Stand up: 3 people; open for ",
-		"Planning":      "\nAda·   user",
-		"Кафе":          "\nАнна   user",
+		"Planning":      "\nAda·   person",
+		"Кафе":          "\nАнна   person",
 		"Empty":         "There is no room Empty now.\n",
 		"a/b":           "There is no room a/b now.\n",
 	} {
 		if out, err := command(t, env, "room", name); err != nil || !strings.Contains(out, want) {
 			t.Errorf("%s: got %s, %v want %q", name, out, err, want)
+		}
+	}
+	if out, err := command(t, env, "rooms", "-q", "nothing"); err != nil || out != "No open room has \"nothing\" in its name.\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	for typed, want := range map[string]string{"": "[acme]stand up\nplanning\nкафе\n:36\n", "plan": "planning\n:36\n", "none": ":36\n"} {
+		if out, err := command(t, env, "__completeNoDesc", "room", typed); err != nil || out != want {
+			t.Errorf("completion of %q: got %q, %v want %q", typed, out, err, want)
 		}
 	}
 	out, err = command(t, env, "room", "PLANNING", "--json")
@@ -112,7 +121,7 @@ func TestRooms_Terminal(t *testing.T) {
 		{"no name", env, []string{"room", ""}, "the room's name is empty"},
 		{"no name to watch", env, []string{"watch", ""}, "the room's name is empty"},
 		{"an impossible name to watch", env, []string{"watch", "a@b@c"}, "(domain-not-watched)"},
-		{"an unknown type", env, []string{"rooms", "--type", "large"}, "(bad-parameter)"},
+
 		{"a wrong key", wrong, []string{"rooms"}, "(wrong-key)"},
 		{"a wrong key to watch", wrong, []string{"watch"}, "(wrong-key)"},
 		{"no key", variables{"PPCH_PORT": env["PPCH_PORT"]}, []string{"rooms"}, "PPCH_API_KEY: is not set"},
@@ -148,12 +157,12 @@ func TestWatch_Terminal(t *testing.T) {
 	scripts.shows(`"event":"status"`)
 	people.shows(srv.Domains.MUC + ": ok\n")
 	head.shows("piped 141\n", "ignored 141\n")
-	table.shows("\x1b[?1049h", "\x1b[1mROOM", "planning  1", "1 room, 1 person, as of ")
+	table.shows("\x1b[?1049h", "\x1b[1mPEOPLE  ROOM", "     1  planning", "1 room, 1 person, as of ")
 
 	bob := must(cast.User(t.Context(), planning, "Bob"))(t)
 	scripts.shows(`"event":"participant.joined"`, `"name":"Bob"`)
 	people.shows("  Bob joined planning, now 2 people\n")
-	table.shows("planning  2", "Bob joined planning, now 2")
+	table.shows("     2  planning", "Bob joined planning, now 2")
 	if err := bob.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,8 @@ func all(t *testing.T, c *terminal.Client) map[string]error {
 	t.Helper()
 	var b strings.Builder
 	got := map[string]error{
-		"rooms":         c.Rooms(t.Context(), &b, nil, terminal.Style{}),
-		"rooms --json":  c.RoomsJSON(t.Context(), &b, nil),
+		"rooms":         c.Rooms(t.Context(), &b, terminal.List{}, terminal.Style{}),
+		"rooms --json":  c.RoomsJSON(t.Context(), &b, terminal.List{}),
 		"room":          c.Room(t.Context(), &b, "Planning", terminal.Style{}),
 		"room --json":   c.RoomJSON(t.Context(), &b, "Planning"),
 		"watch --lines": c.WatchLines(t.Context(), &b, ""),
@@ -98,7 +98,7 @@ func TestClient_BrokenResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := answers(t, map[string]http.HandlerFunc{"/api/rooms": raw(tt.answer)})
-			err := c.RoomsJSON(t.Context(), io.Discard, nil)
+			err := c.RoomsJSON(t.Context(), io.Discard, terminal.List{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
 				t.Errorf("got %q want it to say %q", err, tt.want)
 			}
@@ -136,7 +136,7 @@ func TestClient_UntrustedCertificate(t *testing.T) {
 
 func TestRooms_EndlessList(t *testing.T) {
 	endless := says(`{"rooms":[{"room_name":"a"}],"next_cursor":"again",` + asOf + `}`)
-	err := answers(t, map[string]http.HandlerFunc{"/api/rooms": endless}).Rooms(t.Context(), &strings.Builder{}, url.Values{}, terminal.Style{})
+	err := answers(t, map[string]http.HandlerFunc{"/api/rooms": endless}).Rooms(t.Context(), &strings.Builder{}, terminal.List{}, terminal.Style{})
 	if err == nil || !strings.HasSuffix(err.Error(), "an endless list") {
 		t.Errorf("got %v", err)
 	}
@@ -152,7 +152,7 @@ func TestJSON_OneCleanLine(t *testing.T) {
 		"/api/rooms/Planning": says(room),
 	})
 	var b strings.Builder
-	if err := errors.Join(c.RoomsJSON(t.Context(), &b, nil), c.RoomJSON(t.Context(), &b, "Planning")); err != nil {
+	if err := errors.Join(c.RoomsJSON(t.Context(), &b, terminal.List{}), c.RoomJSON(t.Context(), &b, "Planning")); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")

@@ -54,17 +54,6 @@ type page struct {
 	AsOf  time.Time         `json:"as_of"`
 }
 
-// decode decodes the rooms of a page.
-func (c *Client) decode(p page) ([]room, error) {
-	rooms := make([]room, len(p.Rooms))
-	for i, raw := range p.Rooms {
-		if err := json.Unmarshal(raw, &rooms[i]); err != nil {
-			return nil, c.notPPCH(err.Error())
-		}
-	}
-	return rooms, nil
-}
-
 // page requests a page of a list.
 func (c *Client) page(ctx context.Context, query url.Values) (page, error) {
 	var p page
@@ -92,35 +81,6 @@ func (c *Client) pages(ctx context.Context, query url.Values, each func(page) er
 		query.Set("cursor", *p.Next)
 	}
 	return c.notPPCH("an endless list")
-}
-
-// Rooms writes a table of all rooms that match query.
-func (c *Client) Rooms(ctx context.Context, w io.Writer, query url.Values, style Style) error {
-	var all []room
-	sum := totals{known: true}
-	err := c.pages(ctx, query, func(p page) error {
-		rooms, err := c.decode(p)
-		all, sum.asOf = append(all, rooms...), p.AsOf
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	sum.add(all)
-	_, err = io.WriteString(w, roomsTable(all, sum, style))
-	return err
-}
-
-// RoomsJSON writes all rooms that match query, one JSON object a line.
-func (c *Client) RoomsJSON(ctx context.Context, w io.Writer, query url.Values) error {
-	return c.pages(ctx, query, func(p page) error {
-		for _, raw := range p.Rooms {
-			if _, err := io.WriteString(w, LineOfJSON(raw)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // roomPath returns the path of the room called name.

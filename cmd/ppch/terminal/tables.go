@@ -5,39 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 )
-
-// Style is the look of tables.
-type Style struct {
-	// Color allows colors, unless NO_COLOR is set.
-	Color bool
-
-	// Width limits the length of a line; 0 is unlimited.
-	Width int
-
-	// Height limits the number of lines; 0 is unlimited.
-	Height int
-}
-
-// newTable returns a table that cuts rows to the width of the terminal.
-func (s Style) newTable(header ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleDefault)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Format.Header = text.FormatUpper
-	t.Style().Box.PaddingLeft = ""
-	t.Style().Box.PaddingRight = "  "
-	t.Style().Box.UnfinishedRow = "…"
-	t.Style().Size.WidthMax = s.Width
-	if s.Color {
-		t.Style().Color.Header = text.Colors{text.Bold}
-	}
-	t.AppendHeader(header)
-	return t
-}
 
 // totals count all rooms, even if a table shows only some.
 type totals struct {
@@ -47,33 +15,25 @@ type totals struct {
 	asOf          time.Time
 }
 
-func (t *totals) add(rooms []room) {
+func (t *totals) add(rooms []listed) {
 	t.rooms += len(rooms)
 	for _, r := range rooms {
 		t.people += r.Participants
 	}
 }
 
-// rows returns how many rooms fit, next to the header and the totals; 0 is unlimited.
-func (s Style) rows() int {
-	if s.Height == 0 {
-		return 0
-	}
-	return max(s.Height-2, 1)
-}
-
-// roomsTable shows rooms, with the totals below.
-func roomsTable(rooms []room, all totals, style Style) string {
+// roomsTable shows rooms, with the totals below, or the text none.
+func roomsTable(rooms []listed, all totals, none string, style Style) string {
 	if len(rooms) == 0 {
-		return "No rooms are open.\n"
+		return none + "\n"
 	}
-	t := style.newTable("room", "people", "other", "age", "lobby/breakout")
+	t := style.newTable(2, "people", "room", "age", "also")
 	for _, r := range rooms {
 		age := "?"
 		if r.CreatedAt != nil {
 			age = span(new(int64(r.AsOf.Sub(*r.CreatedAt) / time.Second)))
 		}
-		t.AppendRow(table.Row{readable(r.Name), r.number(), r.other(), age, r.related()})
+		t.add(r.number(), readable(r.Name), age, r.also())
 	}
 	last := fmt.Sprintf("%d %s, %d %s", all.rooms, plural(all.rooms, "room", "rooms"), all.people, plural(all.people, "person", "people"))
 	switch {
@@ -82,8 +42,11 @@ func roomsTable(rooms []room, all totals, style Style) string {
 	case len(rooms) < all.rooms:
 		last = fmt.Sprintf("… %d more; ", all.rooms-len(rooms)) + last
 	}
-	return trimmed(t.Render()) + last + ", as of " + all.asOf.Local().Format(time.TimeOnly) + "\n"
+	return t.String() + last + ", as of " + all.asOf.Local().Format(time.TimeOnly) + "\n"
 }
+
+// maxNick is the width of a nick in a table. Jitsi's nicks have 8 characters; other clients choose longer ones.
+const maxNick = 16
 
 // roomTable shows one room.
 func roomTable(r room, style Style) string {
@@ -97,13 +60,14 @@ func roomTable(r room, style Style) string {
 	if !r.Exists {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%s: %s %s", readable(r.Name), r.number(), plural(r.Participants, "person", "people"))
-	for _, part := range []string{r.other(), r.related(), r.unsure()} {
+	summary := fmt.Sprintf(": %s %s", r.number(), plural(r.Participants, "person", "people"))
+	for _, part := range []string{r.also(), r.unsure()} {
 		if part != "" {
-			b.WriteString(", " + part)
+			summary += ", " + part
 		}
 	}
-	fmt.Fprintf(&b, "; open for %s, as of %s\n", span(r.Duration), r.AsOf.Local().Format(time.TimeOnly))
+	summary += fmt.Sprintf("; open for %s, as of %s", span(r.Duration), r.AsOf.Local().Format(time.TimeOnly))
+	b.WriteString(fit(readable(r.Name), style.rest(summary)) + summary + "\n")
 	if r.Note != "" {
 		b.WriteString(Clean(r.Note) + "\n")
 	}
@@ -113,20 +77,11 @@ func roomTable(r room, style Style) string {
 	if len(r.Occupants) == 0 {
 		return b.String()
 	}
-	t := style.newTable("name", "kind", "role", "here for", "nick")
+	t := style.newTable(1, "name", "kind", "role", "here for", "nick")
 	for _, o := range r.Occupants {
-		t.AppendRow(table.Row{Clean(cmp.Or(o.Name, o.ID)), Clean(o.Kind), Clean(o.Role), span(o.Duration), Clean(o.ID)})
+		t.add(Clean(cmp.Or(o.Name, o.ID)), kindName(o.Kind, 1), Clean(o.Role), span(o.Duration), fit(Clean(o.ID), maxNick))
 	}
-	return b.String() + trimmed(t.Render())
-}
-
-// trimmed returns the lines of a table without trailing blanks.
-func trimmed(rendered string) string {
-	var b strings.Builder
-	for line := range strings.Lines(rendered) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
-	return b.String()
+	return b.String() + t.String()
 }
 
 // number returns the number of people; ≤ marks a count that may include others.
@@ -137,20 +92,39 @@ func (r room) number() string {
 	return fmt.Sprint(r.Participants)
 }
 
-// other returns the occupants that are not counted.
-func (r room) other() string {
+// kinds are the words for each kind of occupant.
+var kinds = map[string]struct{ one, many string }{
+	"user":        {"person", "people"},
+	"sip":         {"caller", "callers"},
+	"sip_video":   {"room system", "room systems"},
+	"focus":       {"focus", "focus"},
+	"recorder":    {"recorder", "recorders"},
+	"transcriber": {"transcriber", "transcribers"},
+	"hidden":      {"hidden", "hidden"},
+	"visitor":     {"visitor", "visitors"},
+}
+
+// kindName returns the word for n occupants of a kind. A kind of a later version is its own word.
+func kindName(kind string, n int) string {
+	if k, ok := kinds[kind]; ok {
+		return plural(n, k.one, k.many)
+	}
+	return Clean(kind)
+}
+
+// also returns the occupants that are not counted, and participants of the meeting outside the room.
+func (r room) also() string {
 	var parts []string
 	for _, kind := range []string{"recorder", "transcriber", "hidden", "visitor"} {
 		if n := r.Counts[kind]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
+			parts = append(parts, fmt.Sprintf("%d %s", n, kindName(kind, n)))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(append(parts, r.related()...), ", ")
 }
 
 // related returns participants of the meeting outside the room.
-func (r room) related() string {
-	var parts []string
+func (r room) related() (parts []string) {
 	if r.Lobby != nil && r.Lobby.Participants != nil && *r.Lobby.Participants > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", *r.Lobby.Participants))
 	}
@@ -165,9 +139,9 @@ func (r room) related() string {
 	}
 	// Focus counts all visitors of the meeting, including those in this room.
 	if elsewhere := r.visitors() - r.Counts["visitor"]; elsewhere > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s elsewhere", elsewhere, plural(elsewhere, "visitor", "visitors")))
+		parts = append(parts, fmt.Sprintf("%d %s elsewhere", elsewhere, kindName("visitor", elsewhere)))
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 func (r room) visitors() int {

@@ -9,18 +9,21 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/rivo/uniseg"
+
 	"ppch/component/occupancy"
 )
 
 // Clean makes untrusted text safe for a terminal: it replaces what would move the cursor, change colors or change the
 // direction of writing.
-func Clean(text string) string {
+func Clean(untrusted string) string {
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || harms(r) {
 			return '·'
 		}
 		return r
-	}, strings.ToValidUTF8(text, "·"))
+	}, strings.ToValidUTF8(untrusted, "·"))
 }
 
 // harms reports whether a terminal could interpret r as a control character. The joiner within emoji is safe.
@@ -55,6 +58,27 @@ func readable(name string) string {
 		name = "/" + name // otherwise it would be a flag
 	}
 	return Clean(name)
+}
+
+// width returns the columns that a text takes on a terminal, by the measure of the tables.
+func width(s string) int { return text.StringWidthWithoutEscSequences(s) }
+
+// fit shortens a text to a number of columns and marks the cut with "…"; 0 is unlimited.
+// It never divides a character with its accents, or an emoji of several code points (UAX #29).
+func fit(s string, columns int) string {
+	if columns <= 0 || width(s) <= columns {
+		return s
+	}
+	end, used, state := 0, 1, -1 // one column for the mark
+	for rest := s; rest != ""; {
+		var cluster string
+		cluster, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		if used += width(cluster); used > columns {
+			break
+		}
+		end += len(cluster)
+	}
+	return s[:end] + "…"
 }
 
 func plural(n int, one, many string) string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,19 +68,22 @@ type view struct {
 
 	// mu protects what follows.
 	mu    sync.Mutex
-	lines []string // the last events, newest last
+	lines []func(width int) string // the last events, newest last
 }
 
 // receive adds an event. An event without a text may change the table too.
 func (v *view) receive(e sse.Event) error {
-	v.add(lineFor(e))
+	v.add(func(width int) string { return lineFor(e, width) })
 	return nil
 }
 
-func (v *view) lost(err error) { v.add(lossOf(err)) }
+func (v *view) lost(err error) {
+	line := lossOf(err)
+	v.add(func(int) string { return line })
+}
 
-func (v *view) add(line string) {
-	if line != "" {
+func (v *view) add(line func(width int) string) {
+	if line(0) != "" {
 		v.mu.Lock()
 		v.lines = append(v.lines, line)
 		v.lines = v.lines[max(0, len(v.lines)-lastEvents):]
@@ -128,8 +132,11 @@ func (v *view) draw(ctx context.Context, style Style) error {
 	case err != nil:
 		table = "Unavailable: " + Clean(err.Error()) + "\n"
 	}
+	lines := strings.Split(table, "\n")
 	v.mu.Lock()
-	lines := strings.Split(table+"\n"+strings.Join(v.lines, "\n"), "\n")
+	for _, line := range v.lines {
+		lines = append(lines, line(style.Width))
+	}
 	v.mu.Unlock()
 	if style.Height > 0 {
 		lines = lines[:min(len(lines), style.Height)]
@@ -162,17 +169,18 @@ func (v *view) table(ctx context.Context, style Style) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rooms, err := v.client.decode(p)
+	rooms, err := v.client.listed(p)
 	if err != nil {
 		return "", err
 	}
+	slices.SortStableFunc(rooms, func(a, b listed) int { return compare(a, b, "participants", true) })
 	all := totals{known: true, asOf: p.AsOf}
 	if p.Next == nil {
 		all.add(rooms)
 	} else if err := v.client.count(ctx, &all); err != nil {
 		return "", err
 	}
-	return roomsTable(rooms, all, style), nil
+	return roomsTable(rooms, all, List{}.none(), style), nil
 }
 
 // count requests the totals, which a key limited to some rooms can't see.

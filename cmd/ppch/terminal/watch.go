@@ -1,10 +1,13 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tmaxmax/go-sse"
@@ -45,7 +48,7 @@ func (c *Client) WatchJSON(ctx context.Context, w, errs io.Writer, name string) 
 // WatchLines writes a line of text for each event until ctx ends.
 func (c *Client) WatchLines(ctx context.Context, w io.Writer, name string) error {
 	return c.follow(ctx, eventsPath(name), func(e sse.Event) error {
-		line := lineFor(e)
+		line := lineFor(e, 0)
 		if line == "" {
 			return nil
 		}
@@ -59,37 +62,63 @@ func lossOf(err error) string {
 	return time.Now().Format(time.TimeOnly) + "  connection lost: " + Clean(err.Error())
 }
 
-// lineFor describes an event, or returns "" for one that is not shown.
-func lineFor(e sse.Event) string {
+// lineFor describes an event, or returns "" for one that is not shown. It shortens names so that the line fits
+// the width and ends with the count; 0 is unlimited.
+func lineFor(e sse.Event, width int) string {
 	var v event
 	if json.Unmarshal([]byte(e.Data), &v) != nil {
 		return ""
 	}
-	room := readable(v.RoomName)
-	who := "an occupant"
-	if v.Occupant != nil {
-		who = Clean(v.Occupant.Name)
-		if who == "" {
-			who = Clean(v.Occupant.ID)
-		}
-		if v.Occupant.Kind != "user" {
-			who += " (" + Clean(v.Occupant.Kind) + ")"
-		}
-	}
 	at := v.Time.Local().Format(time.TimeOnly) + "  "
+	room := readable(v.RoomName)
+	now := fmt.Sprintf(", now %d %s", v.Participants, plural(v.Participants, "person", "people"))
 	switch e.Type {
 	case "participant.joined":
-		return fmt.Sprintf("%s%s joined %s, now %d %s", at, who, room, v.Participants, plural(v.Participants, "person", "people"))
+		return fitted(width, at, v.who(), " joined ", room, now)
 	case "participant.left":
-		return fmt.Sprintf("%s%s left %s, now %d %s", at, who, room, v.Participants, plural(v.Participants, "person", "people"))
+		return fitted(width, at, v.who(), " left ", room, now)
 	case "room.started":
-		return at + room + " started"
+		return fitted(width, at, room, " started")
 	case "room.ended":
-		return at + room + " ended"
+		return fitted(width, at, room, " ended")
 	case "reset":
 		return at + "events were missed (" + Clean(v.Reason) + ")"
 	case "status":
 		return at + Clean(v.Domain) + ": " + Clean(v.Status)
 	}
 	return ""
+}
+
+// who returns the name of the event's occupant, with the kind unless that is a person.
+func (v event) who() string {
+	if v.Occupant == nil {
+		return "an occupant"
+	}
+	who := Clean(cmp.Or(v.Occupant.Name, v.Occupant.ID))
+	if v.Occupant.Kind != "user" {
+		who += " (" + kindName(v.Occupant.Kind, 1) + ")"
+	}
+	return who
+}
+
+// fitted joins the parts of a line: every second one is a name. If the line is too long, the names share the columns
+// that the other parts leave, and a short name leaves more to a long one.
+func fitted(columns int, parts ...string) string {
+	if columns == 0 || width(strings.Join(parts, "")) <= columns {
+		return strings.Join(parts, "")
+	}
+	var names []int
+	for i, part := range parts {
+		if i%2 == 1 {
+			names = append(names, i)
+		} else {
+			columns -= width(part)
+		}
+	}
+	slices.SortFunc(names, func(a, b int) int { return width(parts[a]) - width(parts[b]) })
+	for n, i := range names {
+		parts[i] = fit(parts[i], max(columns/(len(names)-n), 1))
+		columns -= width(parts[i])
+	}
+	return strings.Join(parts, "")
 }

@@ -148,7 +148,7 @@ func TestWatch_EndsWhenRefused(t *testing.T) {
 	}})
 	for name, err := range map[string]error{
 		"lines": c.WatchLines(t.Context(), io.Discard, ""),
-		"rooms": c.Rooms(t.Context(), io.Discard, nil, terminal.Style{}),
+		"rooms": c.Rooms(t.Context(), io.Discard, terminal.List{}, terminal.Style{}),
 		"table": c.WatchTable(t.Context(), io.Discard, "", func() terminal.Style { return terminal.Style{} }),
 	} {
 		if err == nil || err.Error() != "This is no key.·[2J (wrong-key)" {
@@ -251,12 +251,12 @@ func TestWatchTable_RedrawsOnResize(t *testing.T) {
 	var s screen
 	style := func() terminal.Style {
 		if strings.Contains(s.String(), "aaa") {
-			return terminal.Style{Width: 10, Height: 20}
+			return terminal.Style{Width: 35, Height: 20}
 		}
 		return terminal.Style{Width: 80, Height: 20}
 	}
 	began := time.Now()
-	if err := until(t, &s, "aaaaaaaaa…", func(ctx context.Context) error { return c.WatchTable(ctx, &s, "", style) }); err != nil {
+	if err := until(t, &s, "  "+strings.Repeat("a", 21)+"…", func(ctx context.Context) error { return c.WatchTable(ctx, &s, "", style) }); err != nil {
 		t.Errorf("got %v want nil", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
