@@ -18,7 +18,7 @@ func (s *Server) Metrics() []prometheus.Collector {
 		metrics = append(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tls_certificate_expiry_timestamp_seconds",
 			Help: "Expiry of the TLS certificate in use, in seconds since 1970.",
-		}, func() float64 { return float64(s.cert.expires().Unix()) }))
+		}, func() float64 { return float64(s.cert.Expires().Unix()) }))
 	}
 	return metrics
 }

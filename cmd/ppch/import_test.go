@@ -61,7 +61,8 @@ func depsOf(t *testing.T, path string) (all []string) {
 func TestImports_APIAndComponent(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/api":                     {"ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api/certificate":         nil,
 		"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
 		"ppch/api/keys":                {"ppch/component/occupancy"},
 		"ppch/api/view":                {"ppch/component/occupancy"},
@@ -132,7 +133,7 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate"},
 		"ppch/cmd/ppch/doctor":   {"ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
 		"ppch/cmd/ppch/terminal": {"ppch/component/occupancy"},

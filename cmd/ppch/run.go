@@ -58,6 +58,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return err
 	}
 	metrics := newMetrics()
+	hosts := api.NewHosts(cfg.Hosts...)
 	commit, built := builtFrom()
 	http, err := api.New(api.Config{
 		Addr:      cfg.Listen,
@@ -68,7 +69,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Directory: directory,
 		Prosody:   xmpp,
 		Origins:   cfg.Origins,
-		Hosts:     cfg.Hosts,
+		Hosts:     hosts,
 		Version:   version,
 		Commit:    commit,
 		Built:     built,
@@ -86,7 +87,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
 	register(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
-	profiles, err := newProfiler(cfg.Pprof, cfg.Hosts, log)
+	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err
 	}

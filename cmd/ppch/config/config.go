@@ -15,8 +15,6 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"mellium.im/xmpp/jid"
-
-	"ppch/api"
 )
 
 // Config is the validated configuration of the service.
@@ -28,7 +26,7 @@ type Config struct {
 
 	TLSCert, TLSKey string // files, both or none
 
-	Hosts          api.Hosts
+	Hosts          []string
 	TrustedProxies []netip.Prefix
 	Origins        []string
 	MetricsPublic  bool

@@ -2,13 +2,13 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
-	"ppch/api"
 	"ppch/cmd/ppch/config"
 )
 
@@ -35,10 +35,10 @@ func plainOf(c config.Config) plain {
 }
 
 // allowed returns the names that requests without a key may use.
-func allowed(hosts api.Hosts) string {
+func allowed(hosts []string) string {
 	var all []string
 	for _, name := range []string{"ppch.example.com", "rooms.example.com", "ppch.internal.example", "evil.example.com"} {
-		if hosts.Allow(name) {
+		if slices.Contains(hosts, name) {
 			all = append(all, name)
 		}
 	}
