@@ -74,6 +74,7 @@ func TestImports_APIAndComponent(t *testing.T) {
 		"ppch/component/componenttest": nil,
 		"ppch/component/protocol":      {"ppch/component/occupancy"},
 		"ppch/component/stream":        nil,
+		"ppch/component/history":       {"ppch/component/occupancy"},
 		"ppch/component/occupancy":     nil,
 	} {
 		deps := depsOf(t, path)
