@@ -134,7 +134,7 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api/certificate"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/component/history"},
 		"ppch/cmd/ppch/doctor":   {"ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
 		"ppch/cmd/ppch/terminal": {"ppch/component/occupancy"},

@@ -14,6 +14,7 @@ import (
 	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/component"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -57,6 +58,9 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	store := history.New(cfg.DataDir, history.Options{Log: log})
+	defer store.Close()
+	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Log: log})
 	metrics := newMetrics()
 	hosts := api.NewHosts(cfg.Hosts...)
 	commit, built := builtFrom()
@@ -105,6 +109,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
+	g.Go(func() error { return recorder.Run(xmppCtx) })
 	g.Go(func() error { return keyring.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {

@@ -41,6 +41,9 @@ type RecorderConfig struct {
 	// Level is what is recorded of people.
 	Level Level
 
+	// Days is after how many days a stay is deleted, counted from its end; 0 keeps it.
+	Days int
+
 	// Outbox receives the events; nil for none.
 	Outbox Outbox
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"mellium.im/xmpp/jid"
+
+	"ppch/component/history"
 )
 
 // Config is the validated configuration of the service.
@@ -41,6 +43,10 @@ type Config struct {
 
 	MaxStaleness time.Duration
 	MaxStreams   int
+
+	DataDir     string // empty for none
+	History     history.Level
+	HistoryDays int
 
 	Pprof string // host:port; empty for none
 
@@ -89,6 +95,8 @@ func (s Settings) Config() (Config, error) {
 	c.Origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
+	c.DataDir, c.History = s.DataDir, p.history(s)
+	c.HistoryDays = p.number("PPCH_HISTORY_DAYS", s.HistoryDays, 1, 3660)
 	c.Pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
 	c.Debug = p.boolean("DEBUG", s.Debug)
 	c.Zone = p.zone("TZ", s.TZ)
@@ -158,6 +166,17 @@ func (p *parser) count(variable, value string) int {
 		p.problem(variable, "%q is not a number from 0 to 1048575; 0 disables the limit", value)
 	}
 	return int(n)
+}
+
+func (p *parser) history(s Settings) history.Level {
+	level, err := history.ParseLevel(s.History)
+	switch {
+	case err != nil:
+		p.problem("PPCH_HISTORY", "%q is not a level: use off, numbers, pseudonyms or names", s.History)
+	case level > history.LevelOff && s.DataDir == "":
+		p.problem("PPCH_HISTORY", "%s needs a folder: set PPCH_DATA_DIR", s.History)
+	}
+	return level
 }
 
 // minStaleness is longer than the longest pause between two heartbeats of the Lua module.

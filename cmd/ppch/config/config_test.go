@@ -81,6 +81,9 @@ func TestLoad_BadValues(t *testing.T) {
 		{"a secret with a DEL", variables{"PPCH_COMPONENT_SECRET": "s3\x7fcret"}, "PPCH_COMPONENT_SECRET: " + controlCharacters + secretFix},
 
 		{"no streams", variables{"PPCH_MAX_STREAMS": "0"}, `PPCH_MAX_STREAMS: "0" is not a number from 1 to 1000000`},
+		{"an unknown level of history", variables{"PPCH_HISTORY": "on", "PPCH_DATA_DIR": "/data"}, `PPCH_HISTORY: "on" is not a level: use off, numbers, pseudonyms or names`},
+		{"a history without a folder", variables{"PPCH_HISTORY": "names"}, `PPCH_HISTORY: names needs a folder: set PPCH_DATA_DIR`},
+		{"no days of history", variables{"PPCH_HISTORY_DAYS": "0"}, `PPCH_HISTORY_DAYS: "0" is not a number from 1 to 3660`},
 		{"streams in words", variables{"PPCH_MAX_STREAMS": "many"}, `PPCH_MAX_STREAMS: "many" is not a number from 1 to 1000000`},
 
 		{"profiles for all addresses", variables{"PPCH_PPROF_ADDR": "0.0.0.0:6060"}, `PPCH_PPROF_ADDR: "0.0.0.0:6060" ` + notLoopback},

@@ -47,6 +47,10 @@ type Settings struct {
 
 	MaxStreams string `env:"PPCH_MAX_STREAMS, default=10000" help:"maximum number of concurrent event streams"`
 
+	DataDir     string `env:"PPCH_DATA_DIR" help:"folder on a local disk for past meetings and webhooks, which need it; nothing is stored unless set"`
+	History     string `env:"PPCH_HISTORY, default=off" help:"what is recorded of meetings: off, numbers, pseudonyms or names; needs PPCH_DATA_DIR"`
+	HistoryDays string `env:"PPCH_HISTORY_DAYS, default=30" help:"days after which a stay is deleted, counted from its end; 1 to 3660"`
+
 	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port for go tool pprof, such as 127.0.0.1:6060"`
 
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
