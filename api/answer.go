@@ -149,9 +149,8 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) err
 	if len(a.later) == 0 {
 		return writeBytes(w, http.StatusOK, mediaJSON, *a.buffer)
 	}
-	x := exchangeOf(w)
-	x.setHeader("Content-Type", mediaJSON)
-	x.WriteHeader(http.StatusOK)
+	w.Header().Set("Content-Type", mediaJSON)
+	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}

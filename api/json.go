@@ -26,11 +26,10 @@ func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
 
 // writeBytes answers with a body.
 func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte) error {
-	x := exchangeOf(w)
-	x.setHeader("Content-Type", mediaType)
-	x.setHeader("Content-Length", strconv.Itoa(len(body)))
-	x.WriteHeader(status)
-	if _, err := x.writeWhole(body); err != nil {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := exchangeOf(w).writeWhole(body); err != nil {
 		return fmt.Errorf("api: write: %w", err)
 	}
 	return nil

@@ -244,7 +244,7 @@ func (l list) validators() validators {
 // setLink sets the header that leads to the next page, unless there is none.
 func setLink(w http.ResponseWriter, link string) {
 	if link != "" {
-		exchangeOf(w).setHeader("Link", link)
+		w.Header().Set("Link", link)
 	}
 }
 
