@@ -164,11 +164,6 @@ func (s *Server) Authorizer(key string) func() error {
 	}
 }
 
-// NewObserve returns what counts each request.
-func NewObserve() func(route, method string, status int, took time.Duration) {
-	return newTraffic().observe
-}
-
 // Requests returns how many requests with keys are under way.
 func (s *Server) Requests() int { return s.requests.Taken() }
 
