@@ -23,8 +23,6 @@ type exchange struct {
 	conn      *clientConn // nil where requests share it
 	requestID string
 	route     string     // the template of the route
-	room      string     // what the path has in its place of the template, escaped
-	asset     string     // likewise
 	grant     keys.Grant // what the key allows
 	request   *keys.Key  // the key that has a place for the request, nil once it was given back
 

@@ -251,7 +251,7 @@ func New(cfg Config) (*Server, error) {
 	})
 	s.router = s.newRouter()
 	s.http = &http.Server{
-		Handler:           s.wrap(http.HandlerFunc(s.dispatch)),
+		Handler:           s.wrap(s.router),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
