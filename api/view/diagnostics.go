@@ -68,11 +68,11 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		Admins:     []AdminDomain{},
 	}
 	if !main.Connected {
-		doc.Reason, doc.Remedy = Problem(main.Problem)
+		doc.Reason, doc.Remedy = Reason(main.Problem)
 	}
 	for _, domain := range diagnostics.Domains {
 		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
-		d.Reason, d.Remedy = Problem(domain.CountProblem())
+		d.Reason, d.Remedy = Reason(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}

@@ -28,8 +28,8 @@ func OrNull(s string) *string {
 	return &s
 }
 
-// Problem returns the reason and the remedy of a problem for a document, both nil (null) without one.
-func Problem(problem *occupancy.UnavailableError) (*occupancy.Reason, *string) {
+// Reason returns the reason and the remedy of a problem for a document, both nil (null) without one.
+func Reason(problem *occupancy.UnavailableError) (*occupancy.Reason, *string) {
 	if problem == nil {
 		return nil, nil
 	}
