@@ -49,6 +49,15 @@ type Service struct {
 	Protocols []string `json:"protocols"`
 }
 
+// NewServices returns the documents of services.
+func NewServices(services []occupancy.Service) []Service {
+	docs := []Service{}
+	for _, s := range services {
+		docs = append(docs, Service{Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
+	}
+	return docs
+}
+
 // AdminDomain is a domain of admins. Their accounts stay private.
 type AdminDomain struct {
 	Domain string `json:"domain"`

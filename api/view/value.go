@@ -20,6 +20,14 @@ func Stamp(t time.Time) *string {
 	return new(FormatTime(t))
 }
 
+// ParseTime parses a Timestamp, or any other time of RFC 3339; nil (null) and the empty string are the zero time.
+func ParseTime(text *string) (time.Time, error) {
+	if text == nil || *text == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, *text)
+}
+
 // OrNull returns s for a document, nil (null) for the empty string.
 func OrNull(s string) *string {
 	if s == "" {

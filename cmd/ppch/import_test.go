@@ -135,9 +135,9 @@ func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
 		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/component/history"},
-		"ppch/cmd/ppch/doctor":   {"ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
+		"ppch/cmd/ppch/doctor":   {"ppch/api/view", "ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
-		"ppch/cmd/ppch/terminal": {"ppch/component/occupancy"},
+		"ppch/cmd/ppch/terminal": {"ppch/api/view", "ppch/component/occupancy"},
 	} {
 		ours := slices.DeleteFunc(goList(t, false, path)[0].Imports, func(p string) bool { return !strings.HasPrefix(p, "ppch/") })
 		slices.Sort(ours)
