@@ -124,6 +124,9 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 		}
 		for _, name := range p.GoFiles {
 			for _, call := range readsOfEnvironment(t, filepath.Join(p.Dir, name)) {
+				if p.ImportPath == "ppch/cmd/ppch/config" && strings.HasSuffix(call, ": os.Environ") {
+					continue // for the names of unknown variables
+				}
 				t.Errorf("got %s want only cmd/ppch/config to read the environment", call)
 			}
 		}
@@ -134,7 +137,7 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/component/history"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
 		"ppch/cmd/ppch/doctor":   {"ppch/api/view", "ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
 		"ppch/cmd/ppch/terminal": {"ppch/api/view", "ppch/component/occupancy"},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -116,8 +118,20 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		defer stopXMPP()
 		return http.Run(ctx)
 	})
-	log.Info("ppch started", "version", version, "commit", commit, "listen", http.Addr().String(), "tls", cfg.TLSCert != "", "prosody", cfg.Prosody, "component", cfg.Domain.String())
+	log.Info("ppch started", "version", version, "commit", commit, "dashboard", dashboardURL(cfg, http.Addr()), "listen", http.Addr().String(), "tls", cfg.TLSCert != "", "prosody", cfg.Prosody, "component", cfg.Domain.String())
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err
+}
+
+// dashboardURL returns the dashboard's URL: below PPCH_PUBLIC_URL, or else as seen on this machine.
+func dashboardURL(cfg config.Config, listen net.Addr) string {
+	if cfg.PublicURL != "" {
+		return strings.TrimSuffix(cfg.PublicURL, "/") + "/dashboard/"
+	}
+	host, port, err := net.SplitHostPort(listen.String())
+	if err != nil {
+		return ""
+	}
+	return config.LocalURL(host, port, cfg.TLSCert != "") + "/dashboard/"
 }

@@ -55,6 +55,8 @@ type Settings struct {
 
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
 	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
+
+	unknown []string // warnings of variables that don't exist
 }
 
 // Read reads the environment. An empty variable counts as not set: compose files pass unset variables like that.
@@ -62,6 +64,9 @@ func Read(ctx context.Context, env Lookuper) (Settings, error) {
 	var s Settings
 	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &s, Lookuper: nonEmpty{env}}); err != nil {
 		return Settings{}, fmt.Errorf("environment: %w", err)
+	}
+	if named, ok := env.(interface{ Names() []string }); ok {
+		s.unknown = Unknown(named.Names(), nonEmpty{env}.Lookup)
 	}
 	return s, nil
 }
@@ -81,6 +86,9 @@ type Variable struct{ Name, Default, Help string }
 // Variables returns all variables in the order of Settings.
 func Variables() (all []Variable) {
 	for f := range reflect.TypeFor[Settings]().Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		name, def, _ := strings.Cut(f.Tag.Get("env"), ", default=")
 		all = append(all, Variable{name, def, f.Tag.Get("help")})
 	}
@@ -88,8 +96,10 @@ func Variables() (all []Variable) {
 }
 
 // URL returns where commands on the same machine reach the service.
-func (s Settings) URL() string {
-	host := s.Host
+func (s Settings) URL() string { return LocalURL(s.Host, s.Port, s.TLSCert != "") }
+
+// LocalURL returns the URL of a service on the same machine that listens on host and port.
+func LocalURL(host, port string, https bool) string {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 		if ip.Is6() {
@@ -97,8 +107,8 @@ func (s Settings) URL() string {
 		}
 	}
 	scheme := "http://"
-	if s.TLSCert != "" {
+	if https {
 		scheme = "https://"
 	}
-	return scheme + net.JoinHostPort(host, s.Port)
+	return scheme + net.JoinHostPort(host, port)
 }

@@ -60,6 +60,7 @@ func TestLoad_GoodValues(t *testing.T) {
 	t.Parallel()
 	const asHTTP = "PROSODY_URL is an HTTP address, as in version 1: using its host with the component port, xmpp://"
 	key, secret := fileOf(t, "the key from a file\r\n"), fileOf(t, "\tsecret from a file\n\n")
+	keysFile := fileOf(t, aKey+"\n")
 	for _, tt := range []struct {
 		name string
 		in   variables
@@ -94,12 +95,12 @@ func TestLoad_GoodValues(t *testing.T) {
 			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + keyFix}
 		}},
 
-		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
-			c.APIKey, c.KeysFile = "", "/etc/ppch/keys"
+		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": keysFile}, func(c *plain) {
+			c.APIKey, c.KeysFile = "", keysFile
 		}},
-		{"a file of keys and a key", variables{"PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) { c.KeysFile = "/etc/ppch/keys" }},
-		{"a file of keys and a file with one key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
-			c.APIKey, c.KeysFile = "the key from a file", "/etc/ppch/keys"
+		{"a file of keys and a key", variables{"PPCH_API_KEYS_FILE": keysFile}, func(c *plain) { c.KeysFile = keysFile }},
+		{"a file of keys and a file with one key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": keysFile}, func(c *plain) {
+			c.APIKey, c.KeysFile = "the key from a file", keysFile
 		}},
 		{"no rate limit", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
 
