@@ -168,7 +168,7 @@ func (s *site) load(sec int, deltas ...occupancy.Delta) {
 	s.directory.Begin(muc, occupancy.SystemAccounts{})
 	s.rooms = map[string]map[string]bool{}
 	s.apply(sec, deltas...)
-	if s.level != history.LevelOff {
+	if s.level != history.LevelOff || s.box.Needs() != history.LevelOff {
 		waitFor(s.t, "the snapshot to be recorded", func() bool {
 			return s.count(fmt.Sprintf("SELECT COUNT(*) FROM domains WHERE confirmed >= %d", at(sec).UnixMilli())) == 1
 		})

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ppch/component/occupancy"
 )
 
@@ -101,8 +103,28 @@ func (r *Recorder) Changed() {
 	}
 }
 
-// Run records until ctx ends, then returns nil. It opens the Store, and retries while that isn't usable.
+// Store returns the Store.
+func (r *Recorder) Store() *Store { return r.cfg.Store }
+
+// Level returns what is recorded of people.
+func (r *Recorder) Level() Level { return r.cfg.Level }
+
+// Run records, and deletes what is older than the retention, until ctx ends; then it returns nil.
+// It opens the Store, and retries while that isn't usable.
 func (r *Recorder) Run(ctx context.Context) error {
+	if r.cfg.Store.Path() == "" {
+		<-ctx.Done()
+		return nil
+	}
+	var g errgroup.Group
+	g.Go(func() error { return r.follow(ctx) })
+	g.Go(func() error { return r.prune(ctx) })
+	g.Go(func() error { return r.roll(ctx) })
+	return g.Wait()
+}
+
+// follow records until ctx ends.
+func (r *Recorder) follow(ctx context.Context) error {
 	wait, reason := firstRetry, GapStopped
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -116,9 +138,6 @@ func (r *Recorder) Run(ctx context.Context) error {
 			r.log.Warn("history fell behind and compares with a snapshot")
 			reason = GapOverload
 			continue
-		case errors.Is(err, ErrOff):
-			<-ctx.Done()
-			return nil
 		case !errors.As(err, new(*Problem)): // the Store logs its own
 			r.log.Error("history is not recorded", "err", err)
 		}

@@ -87,3 +87,27 @@ CREATE TABLE present (
 ) WITHOUT ROWID;
 CREATE INDEX present_by_stay ON present (stay) WHERE stay IS NOT NULL;
 CREATE INDEX open_rooms_by_meeting ON open_rooms (meeting) WHERE meeting IS NOT NULL;
+
+-- Who read what of people. person is a keyed hash of the user id.
+CREATE TABLE accesses (
+	number  INTEGER PRIMARY KEY,
+	at      INTEGER NOT NULL,
+	key     TEXT NOT NULL,
+	action  TEXT NOT NULL,
+	meeting BLOB,
+	person  BLOB
+);
+CREATE INDEX accesses_by_time ON accesses (at);
+CREATE INDEX accesses_by_meeting ON accesses (meeting) WHERE meeting IS NOT NULL;
+CREATE INDEX accesses_by_person ON accesses (person) WHERE person IS NOT NULL;
+
+-- Peaks within steps of some seconds, of the rooms of one type. watched is for how many seconds of the step they are known.
+CREATE TABLE rollups (
+	step         INTEGER NOT NULL,
+	at           INTEGER NOT NULL,
+	type         TEXT NOT NULL,
+	rooms        INTEGER NOT NULL,
+	participants INTEGER NOT NULL,
+	watched      INTEGER NOT NULL,
+	PRIMARY KEY (step, at, type)
+) WITHOUT ROWID;
