@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/view"
 	"ppch/api/web"
 	"ppch/component/occupancy"
 )
@@ -47,7 +48,7 @@ type validators struct {
 }
 
 func newValidators(e etag, asOf time.Time) validators {
-	return validators{e.String(), timestampOf(asOf)}
+	return validators{e.String(), view.FormatTime(asOf)}
 }
 
 // hold reports whether the client has what these are of.

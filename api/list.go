@@ -272,7 +272,7 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 		}
 	}
 	end := view.NewWriter()
-	end.Value(view.PageEnd{NextCursor: view.OrNull(l.next), AsOf: timestampOf(l.asOf)})
+	end.Value(view.PageEnd{NextCursor: view.OrNull(l.next), AsOf: view.FormatTime(l.asOf)})
 	a.text("]," + end.String()[1:] + "\n")
 	return a.write(w, r, l.validators())
 }
