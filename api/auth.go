@@ -32,7 +32,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.S
 	}
 	s.gate.know(sharedConnOf(r))
 	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
-		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in all: wait for their answers, then ask again.", retryAfter: time.Second}
+		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in total: wait for their responses, then retry.", retryAfter: time.Second}
 	}
 	x.request = k
 	low, err := k.Use(now)

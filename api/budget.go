@@ -27,12 +27,12 @@ const (
 var (
 	errUnreadOfKey = &problem{
 		kind:       kindUnreadOfKey,
-		detail:     "Clients of this API key have not read answers that fill the key's share of memory: read these first, and send fewer requests at once.",
+		detail:     "Unread responses to this API key fill its share of memory: read them first, and send fewer requests at once.",
 		retryAfter: unreadDelay,
 	}
 	errUnread = &problem{
 		kind:       kindUnread,
-		detail:     "Unread answers to all clients fill the memory reserved for them: ask again later.",
+		detail:     "Unread responses to all clients fill the memory reserved for them: retry later.",
 		retryAfter: unreadDelay,
 	}
 )

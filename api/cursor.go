@@ -35,7 +35,7 @@ func openCursor(text string, by sorting, s *keys.Sealer) (cursor, error) {
 		return cursor{}, &problem{kind: kindBadParameter, cause: err, detail: "The cursor was not issued by this service: send next_cursor of the previous page unchanged, or start with the first page."}
 	}
 	if c.Sort != by {
-		return cursor{}, badParameter("The cursor belongs to a list with another order; send sort and order as for the first page.")
+		return cursor{}, badParameter("The cursor belongs to a list with another order: send sort and order as for the first page.")
 	}
 	return c, nil
 }

@@ -134,7 +134,7 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 	}
 	page, err = s.directory.Rooms(wanted)
 	if errors.Is(err, occupancy.ErrNotWatched) {
-		err = &problem{kind: kindNotWatched, detail: "No domain with " + q.typ + " rooms is watched; MUC_DOMAIN of the service lists those that are."}
+		err = &problem{kind: kindNotWatched, detail: "No domain of type " + q.typ + " is watched: add one to MUC_DOMAIN."}
 	}
 	if page.Last != nil {
 		next = cursor{q.sort, *page.Last}.seal(s.cursors)
@@ -170,7 +170,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	}
 	names := q.values["name"]
 	if len(names) > maxNamed {
-		q.fail("At most %d rooms can be asked for at once, not %d.", maxNamed, len(names))
+		q.fail("name: %d names exceed the maximum of %d", len(names), maxNamed)
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -244,7 +244,7 @@ func (l list) validators() validators {
 // setLink sets the header that leads to the next page, unless there is none.
 func setLink(w http.ResponseWriter, link string) {
 	if link != "" {
-		w.Header().Set("Link", link)
+		exchangeOf(w).setHeader("Link", link)
 	}
 }
 
@@ -272,7 +272,10 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 		}
 	}
 	end := view.NewWriter()
-	end.Value(view.PageEnd{NextCursor: view.OrNull(l.next), AsOf: view.FormatTime(l.asOf)})
+	end.Value(struct {
+		Next *string `json:"next_cursor"`
+		AsOf string  `json:"as_of"`
+	}{view.OrNull(l.next), timestampOf(l.asOf)})
 	a.text("]," + end.String()[1:] + "\n")
 	return a.write(w, r, l.validators())
 }

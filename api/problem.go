@@ -10,7 +10,6 @@ import (
 
 	"ppch/api/events"
 	"ppch/api/keys"
-	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -31,12 +30,12 @@ var (
 	kindNotWatched       = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
 	kindBadParameter     = problemKind{"bad-parameter", http.StatusBadRequest, "Bad parameter"}
 	kindMissingKey       = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
-	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "API key wrong"}
+	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "Unknown API key"}
 	kindKeyExpired       = problemKind{"key-expired", http.StatusForbidden, "API key expired"}
 	kindScopeMissing     = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
 	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
-	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Ticket not good"}
-	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "No such path"}
+	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
+	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
 	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
 	kindHostNotAllowed   = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
@@ -47,7 +46,7 @@ var (
 	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
-	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests under way"}
+	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests in progress"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
@@ -100,23 +99,23 @@ func problemFor(err error) *problem {
 		}
 		return &problem{kind: kind, detail: name.Reason, cause: err}
 	case errors.Is(err, occupancy.ErrNotWatched):
-		return &problem{kind: kindNotWatched, detail: "The room is on a domain that this service doesn't watch; /health lists those it does.", cause: err}
+		return &problem{kind: kindNotWatched, detail: "The room's domain is not watched: /health lists the watched domains.", cause: err}
 	case errors.As(err, &unknown):
 		return unknownProblem(unknown, err)
 	case errors.Is(err, events.ErrTooManyStreams):
 		return streamProblem(err)
 	case errors.Is(err, keys.ErrWrongKey):
-		return &problem{kind: kindWrongKey, detail: "This is not an API key of this service.", cause: err}
+		return &problem{kind: kindWrongKey, detail: "Unknown API key: check it, or ask the operator for a new one.", cause: err}
 	case errors.Is(err, keys.ErrRoomNotAllowed):
 		return &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to other rooms.", cause: err}
 	case errors.As(err, &expired):
-		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key was good until %s; ask for a new one.", expired.At.UTC().Format(time.RFC3339)), cause: err}
+		return &problem{kind: kindKeyExpired, detail: fmt.Sprintf("This API key expired at %s: ask the operator for a new one.", expired.At.UTC().Format(time.RFC3339)), cause: err}
 	case errors.As(err, &scope):
 		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", scope.Missing), cause: err}
 	case errors.As(err, &exceeded):
 		return rateLimitProblem(exceeded)
 	}
-	return &problem{kind: kindInternal, detail: "Something went wrong inside this service; its log has the rest under request_id.", cause: err}
+	return &problem{kind: kindInternal, detail: "Internal error: the service's log has the cause under request_id.", cause: err}
 }
 
 // fullDelay is the Retry-After of a stream for which there is no place.
@@ -125,10 +124,10 @@ const fullDelay = 10 * time.Second
 // streamProblem returns the problem of a stream for which there is no place.
 func streamProblem(err error) *problem {
 	p := &problem{kind: kindTooManyStreams, retryAfter: fullDelay, cause: err}
-	p.detail = "There are as many event streams as this service may have (PPCH_MAX_STREAMS)."
+	p.detail = "Too many event streams (limit set by PPCH_MAX_STREAMS)."
 	if errors.Is(err, keys.ErrShareTaken) {
 		p.status = http.StatusTooManyRequests
-		p.detail = "There are as many event streams and waiting requests with this API key as it may have at a time."
+		p.detail = "Too many event streams and waiting requests with this API key: close some, then retry."
 	}
 	return p
 }
@@ -136,9 +135,9 @@ func streamProblem(err error) *problem {
 // rateLimitProblem returns the problem of a client that must wait.
 func rateLimitProblem(err *keys.RateLimitError) *problem {
 	p := &problem{kind: kindRateLimited, header: http.Header{}, retryAfter: err.Reset, cause: err}
-	p.detail = "This API key is used too often; RateLimit-Policy says how often it may be."
+	p.detail = "This API key is used too often: RateLimit-Policy has the limit."
 	if err.Policy == keys.PolicyWrongKeys {
-		p.detail = "Too many wrong API keys came from this address."
+		p.detail = "This address sent too many wrong API keys."
 	}
 	setRateLimit(p.header, err.Quota)
 	return p
@@ -164,16 +163,29 @@ func unknownProblem(unknown *occupancy.UnavailableError, err error) *problem {
 	}
 	return &problem{
 		kind:       kind,
-		detail:     cmp.Or(unknown.Remedy, "Prosody can't be asked now."),
+		detail:     cmp.Or(unknown.Remedy, "Prosody can't be reached."),
 		reason:     unknown.Reason,
 		retryAfter: cmp.Or(unknown.RetryAfter, mendDelay),
 		cause:      err,
 	}
 }
 
-// document returns the problem document for a request.
-func (p *problem) document(requestID string) view.Problem {
-	return view.Problem{
+// problemView is a problem document, RFC 9457 §3.1.
+type problemView struct {
+	Type       string           `json:"type"`
+	Title      string           `json:"title"`
+	Status     int              `json:"status"`
+	Detail     string           `json:"detail"`
+	Instance   string           `json:"instance"`
+	Code       string           `json:"code"`
+	RequestID  string           `json:"request_id"`
+	Reason     occupancy.Reason `json:"reason,omitempty"`
+	RetryAfter int              `json:"retry_after,omitempty"`
+}
+
+// view returns the document that tells p to the client who sent the request.
+func (p *problem) view(requestID string) problemView {
+	return problemView{
 		Type:   typeBase + p.kind.code,
 		Title:  p.kind.title,
 		Status: cmp.Or(p.status, p.kind.status),
@@ -206,8 +218,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
-	doc := p.document(x.requestID)
-	if err := writeAs(w, doc.Status, "application/problem+json", doc); err != nil {
+	view := p.view(x.requestID)
+	if err := writeAs(w, view.Status, "application/problem+json", view); err != nil {
 		x.err = errors.Join(x.err, err)
 	}
 }

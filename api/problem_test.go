@@ -28,30 +28,30 @@ func TestProblems(t *testing.T) {
 		wantReason any
 		wantRetry  any
 	}{
-		{"Prosody is away for a while", unknown(occupancy.ReasonLost, 1500*time.Millisecond), 503, "prosody-unavailable", "fix it", "lost", 2.0},
-		{"less than a second is not at once", unknown(occupancy.ReasonConnecting, time.Millisecond), 503, "prosody-unavailable", "fix it", "connecting", 1.0},
+		{"Prosody is down", unknown(occupancy.ReasonLost, 1500*time.Millisecond), 503, "prosody-unavailable", "fix it", "lost", 2.0},
+		{"less than a second is rounded up", unknown(occupancy.ReasonConnecting, time.Millisecond), 503, "prosody-unavailable", "fix it", "connecting", 1.0},
 		{"whole seconds stay", unknown(occupancy.ReasonTimeout, 3*time.Second), 503, "prosody-unavailable", "fix it", "timeout", 3.0},
-		{"what waiting won't mend is asked for rarely", unknown(occupancy.ReasonNotAuthorized, 0), 503, "prosody-unavailable", "fix it", "not-authorized", 60.0},
-		{"the module has only begun to tell", unknown(occupancy.ReasonSyncing, time.Second), 503, "prosody-unavailable", "fix it", "syncing", 1.0},
+		{"a long Retry-After for what only an operator can fix", unknown(occupancy.ReasonNotAuthorized, 0), 503, "prosody-unavailable", "fix it", "not-authorized", 60.0},
+		{"the rooms are loading", unknown(occupancy.ReasonSyncing, time.Second), 503, "prosody-unavailable", "fix it", "syncing", 1.0},
 		{"the module is missing", unknown(occupancy.ReasonModuleMissing, 0), 503, "count-unknown", "fix it", "module-missing", 60.0},
 		{"the domain is no MUC service", unknown(occupancy.ReasonNoMUC, 0), 503, "count-unknown", "fix it", "no-muc", 60.0},
 		{
-			"an unknown that wraps a deadline says its own reason",
+			"a wrapped deadline doesn't replace the reason",
 			&occupancy.UnavailableError{Reason: occupancy.ReasonTimeout, Err: context.DeadlineExceeded, RetryAfter: time.Second},
-			503, "prosody-unavailable", "Prosody can't be asked now.", "timeout", 1.0,
+			503, "prosody-unavailable", "Prosody can't be reached.", "timeout", 1.0,
 		},
-		{"a name that only the directory refuses", fmt.Errorf("ask: %w", &occupancy.NameError{Reason: "too odd"}), 400, "bad-room-name", "too odd", nil, nil},
+		{"a name that only the directory rejects", fmt.Errorf("ask: %w", &occupancy.NameError{Reason: "too odd"}), 400, "bad-room-name", "too odd", nil, nil},
 		{
 			"a domain that isn't watched", occupancy.ErrNotWatched, 400, "domain-not-watched",
-			"The room is on a domain that this service doesn't watch; /health lists those it does.", nil, nil,
+			"The room's domain is not watched: /health lists the watched domains.", nil, nil,
 		},
 		{
 			"anything else is internal", errors.New("secret cause"), 500, "internal",
-			"Something went wrong inside this service; its log has the rest under request_id.", nil, nil,
+			"Internal error: the service's log has the cause under request_id.", nil, nil,
 		},
 		{
-			"a cancellation of somebody else's is internal", context.Canceled, 500, "internal",
-			"Something went wrong inside this service; its log has the rest under request_id.", nil, nil,
+			"a cancellation that isn't the client's is internal", context.Canceled, 500, "internal",
+			"Internal error: the service's log has the cause under request_id.", nil, nil,
 		},
 	}
 	for _, c := range cases {

@@ -29,7 +29,7 @@ func parseQuery(r *http.Request, known ...string) (*query, error) {
 func readQuery(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, &problem{kind: kindBadParameter, detail: "The query has a bad percent-escape, or a semicolon.", cause: err}
+		return nil, &problem{kind: kindBadParameter, detail: "The query has an invalid percent-escape or a semicolon.", cause: err}
 	}
 	return &query{values: values}, nil
 }
@@ -45,11 +45,11 @@ func (q *query) only(known ...string) error {
 }
 
 func unknownParameter(name string, known []string) *problem {
-	detail := fmt.Sprintf("There is no parameter %q here", shorten(name))
+	detail := fmt.Sprintf("unknown parameter %q", shorten(name))
 	if len(known) > 0 {
-		detail += "; there is " + strings.Join(known, ", ")
+		detail += ": use " + strings.Join(known, ", ")
 	}
-	return badParameter("%s.", detail)
+	return badParameter("%s", detail)
 }
 
 func badParameter(format string, args ...any) *problem {
@@ -84,7 +84,7 @@ func (q *query) err() error {
 func (q *query) text(name string) string {
 	values := q.values[name]
 	if len(values) > 1 {
-		q.fail("The parameter %s is given %d times.", name, len(values))
+		q.fail("%s: given %d times, want one value", name, len(values))
 	}
 	if len(values) == 0 {
 		return ""
@@ -100,7 +100,7 @@ func (q *query) number(name string, def, least, most int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
-		q.fail("The parameter %s is a whole number from %d to %d, not %q.", name, least, most, shorten(text))
+		q.fail("%s: %q is not a whole number from %d to %d", name, shorten(text), least, most)
 		return def
 	}
 	return n
@@ -113,7 +113,7 @@ func (q *query) choice(name string, words ...string) string {
 		return words[0]
 	}
 	if !slices.Contains(words, text) {
-		q.fail("The parameter %s is %s, not %q.", name, strings.Join(words, " or "), shorten(text))
+		q.fail("%s: %q is not %s", name, shorten(text), strings.Join(words, " or "))
 		return words[0]
 	}
 	return text

@@ -18,15 +18,11 @@ import (
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
-	"ppch/api/certificate"
 	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/api/web"
 	"ppch/component/occupancy"
 )
-
-// renewEvery is how often the files of the certificate are read.
-const renewEvery = 10 * time.Second
 
 // The bounds of one connection.
 // None of the answers is slow to write, so whoever hits one of these is broken or hostile.
@@ -160,7 +156,7 @@ type Server struct {
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
-	cert      *certificate.Certificate // nil for HTTP
+	cert      *certificate // nil for HTTP
 	traffic   *traffic
 	scrape    http.Handler
 	drainFor  time.Duration
@@ -251,7 +247,7 @@ func New(cfg Config) (*Server, error) {
 	})
 	s.router = s.newRouter()
 	s.http = &http.Server{
-		Handler:           s.wrap(s.router),
+		Handler:           s.wrap(http.HandlerFunc(s.dispatch)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -268,10 +264,10 @@ func New(cfg Config) (*Server, error) {
 		DisableGeneralOptionsHandler: true,
 	}
 	if cfg.ChainFile != "" || cfg.KeyFile != "" {
-		if s.cert, err = certificate.Load(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
-			return nil, fmt.Errorf("api: %w", err)
+		if s.cert, err = loadCertificate(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
+			return nil, err
 		}
-		s.http.TLSConfig = s.cert.Config()
+		s.http.TLSConfig = s.cert.config()
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
@@ -300,7 +296,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	if s.cert != nil {
 		g.Go(func() error {
-			s.cert.Watch(ctx, s.renewEvery)
+			s.cert.watch(ctx, s.renewEvery)
 			return nil
 		})
 	}

@@ -46,7 +46,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		case len(r.RequestURI) > maxURI:
 			s.writeError(w, r, &problem{kind: kindURITooLong, detail: fmt.Sprintf("The request URI has more than %d bytes.", maxURI)})
 		case r.ContentLength > maxBody:
-			s.writeError(w, r, &problem{kind: kindBodyTooLarge, detail: "No request to this service needs a body."})
+			s.writeError(w, r, &problem{kind: kindBodyTooLarge, detail: "The body has more than 256 KiB: no request to this service needs one."})
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // errTotalsNotAllowed keeps totals from keys that are limited to some rooms: totals reveal something about the other rooms.
-var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "This API key is limited to some rooms, and these numbers are of all."}
+var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "Totals are not available to an API key that is limited to some rooms."}
 
 // getStats handles "GET /api/stats".
 func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {

@@ -29,7 +29,7 @@ func waitFor(q *query) time.Duration {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > maxWait {
-		q.fail("The parameter wait is a time up to %s, such as 30s, not %q.", maxWait, shorten(text))
+		q.fail("wait: %q is not a duration up to %s, such as 30s", shorten(text), maxWait)
 		return 0
 	}
 	return d

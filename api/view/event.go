@@ -1,8 +1,6 @@
 package view
 
-import (
-	"ppch/component/occupancy"
-)
+import "ppch/component/occupancy"
 
 // eventNames are the names of events for clients.
 var eventNames = map[occupancy.EventKind]string{
@@ -24,11 +22,11 @@ type RoomEvent struct {
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	Occupant         *Occupant              `json:"occupant"`
-	Facts            *EventFacts            `json:"facts"`
+	Facts            *RoomFacts             `json:"facts"`
 }
 
-// EventFacts is what is known of a room apart from its occupants.
-type EventFacts struct {
+// RoomFacts is what is known of a room apart from its occupants.
+type RoomFacts struct {
 	Type              occupancy.RoomType `json:"type"`
 	Tenant            *string            `json:"tenant"`
 	CreatedAt         *string            `json:"created_at"`
@@ -65,14 +63,14 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 		}
 	}
 	if e.Facts != nil {
-		doc.Facts = new(NewEventFacts(e.Type, e.Tenant, *e.Facts, named))
+		doc.Facts = new(NewRoomFacts(e.Type, e.Tenant, *e.Facts, named))
 	}
 	return doc
 }
 
-// NewEventFacts returns the document for f, with or without free text.
-func NewEventFacts(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) EventFacts {
-	doc := EventFacts{
+// NewRoomFacts returns the document for f, with or without free text.
+func NewRoomFacts(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) RoomFacts {
+	doc := RoomFacts{
 		Type:              typ,
 		Tenant:            OrNull(tenant),
 		CreatedAt:         Stamp(f.CreatedAt),

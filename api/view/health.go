@@ -1,8 +1,6 @@
 package view
 
-import (
-	"ppch/component/occupancy"
-)
+import "ppch/component/occupancy"
 
 // ServiceName is the name of this service since its first version; monitors look for it.
 const ServiceName = "Prosody Participant Count Hook"

@@ -1,8 +1,6 @@
 package view
 
-import (
-	"time"
-)
+import "time"
 
 // ResetReason is why a client has to discard its state.
 type ResetReason string

@@ -43,7 +43,7 @@ func TestDashboard_InBrowser(t *testing.T) {
 	t.Run("asks for a key, once", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url)
 		d.enter("guess-guess-guess-guess")
-		d.shows("why not", "This is not an API key of this service.", func() string { return d.text("#key-error") })
+		d.shows("why not", "Unknown API key: check it, or ask the operator for a new one.", func() string { return d.text("#key-error") })
 		d.isState("ask")
 		d.signIn(testKey).hasRooms(all...)
 		if got := evaluate[string](d.tab, "location.href"); strings.Contains(got, testKey) {

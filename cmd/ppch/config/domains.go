@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"mellium.im/xmpp/jid"
 )
@@ -20,20 +19,11 @@ func (p *parser) domain(variable, value string) jid.JID {
 
 func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
 	const fix = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
-	var names []string
-	for v := range strings.SplitSeq(value, ",") {
-		if v = strings.TrimSpace(v); v != "" {
-			names = append(names, v)
-		}
-	}
+	names := list(value)
 	if len(names) == 0 {
 		p.problem(variable, "is empty: %s", fix)
 	}
 	for _, v := range names {
-		if fields := strings.Fields(v); len(fields) > 1 {
-			p.problem(variable, "%q has a blank in it: separate domains with commas, as in %s", v, strings.Join(fields, ","))
-			continue
-		}
 		switch j := p.domain(variable, v); {
 		case j.Equal(jid.JID{}):
 		case j.Equal(component):
