@@ -121,7 +121,7 @@ func (k *Key) set(field, value string, names *occupancy.NameResolver) (err error
 		for word := range strings.SplitSeq(value, ",") {
 			s := parseScope(word)
 			if s == 0 {
-				return fmt.Errorf("there is no %q: use count, participants, events, metrics or all", word)
+				return fmt.Errorf("there is no %q: use count, participants, events, metrics, history, webhooks or all", word)
 			}
 			k.scopes |= s
 		}

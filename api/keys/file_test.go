@@ -34,7 +34,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		noField    = " is not a field: use name=, sha256=, scope=, room=, streams=, expires="
 		badName    = "line 1: name: wants letters, digits, dots, dashes and underscores, 64 at most"
 		badSum     = `line 1: sha256: wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
-		badScope   = ": use count, participants, events, metrics or all"
+		badScope   = ": use count, participants, events, metrics, history, webhooks or all"
 		badPattern = "line 1: room: a * can only stand at the end of a room's name, as in stand-up* or acme/*"
 		badRoom    = "line 1: room: no room has a ? or a # in its name: only a * stands for others"
 		badDate    = " is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z"

@@ -16,7 +16,13 @@ const (
 	ScopeParticipants                   // the names of people, and everything else about each of them
 	ScopeEvents                         // changes as they happen
 	ScopeMetrics                        // metrics and diagnostics of the service
+	ScopeHistory                        // past meetings; names also need ScopeParticipants
+	ScopeWebhooks                       // endpoints that receive events
 )
+
+// scopeLive is what the word "all" means: what a key can read of the present.
+// Past meetings and webhooks have to be named, because they affect people who are long gone and servers elsewhere.
+const scopeLive = ScopeCount | ScopeParticipants | ScopeEvents | ScopeMetrics
 
 // scopeWords are the scopes as people write them.
 // A client that may read names may count them, so participants includes count.
@@ -28,7 +34,9 @@ var scopeWords = []struct {
 	{"participants", ScopeParticipants | ScopeCount},
 	{"events", ScopeEvents},
 	{"metrics", ScopeMetrics},
-	{"all", ScopeCount | ScopeParticipants | ScopeEvents | ScopeMetrics},
+	{"history", ScopeHistory},
+	{"webhooks", ScopeWebhooks},
+	{"all", scopeLive},
 }
 
 // parseScope returns the scope for a word, or 0 for an unknown word.

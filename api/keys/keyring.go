@@ -83,7 +83,7 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 		k.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Key != "" {
-		k.own = &Key{name: ownKey, sum: SumOf(cfg.Key), scopes: parseScope("all"), guessable: len(cfg.Key) < shortestKey}
+		k.own = &Key{name: ownKey, sum: SumOf(cfg.Key), scopes: scopeLive | ScopeHistory | ScopeWebhooks, guessable: len(cfg.Key) < shortestKey}
 	}
 	k.keys.Store(&keySet{replaced: make(chan struct{})})
 	if k.file != "" {

@@ -345,3 +345,22 @@ func TestKeyring_ForgetsAddressesThatGuessed(t *testing.T) {
 		t.Errorf("got %d addresses want %d", got, keys.MaxGuessers)
 	}
 }
+
+// PPCH_API_KEY may do everything; "all" in a file leaves out what has to be named.
+func TestScope_AllLeavesOutHistoryAndWebhooks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	lines := lineFor("key-for-the-present-0", "name=present scope=all") + lineFor("key-for-the-past-0000", "name=past scope=history,webhooks")
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring := keyring(t, keys.KeyringConfig{Key: testKey, File: file, Names: names})
+	for text, want := range map[string]bool{testKey: true, "key-for-the-present-0": false, "key-for-the-past-0000": true} {
+		k, err := ring.Identify(text, netip.MustParsePrefix("192.0.2.1/32"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (keys.Grant{Key: k}).Has(keys.ScopeHistory | keys.ScopeWebhooks); got != want {
+			t.Errorf("%s: got %t want %t", k.Name(), got, want)
+		}
+	}
+}

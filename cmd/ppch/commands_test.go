@@ -150,8 +150,8 @@ func TestCompletion_OffersValues(t *testing.T) {
 		"rooms --sort ":                 "participants\nname\ncreated\n:4\n",
 		"rooms --type ":                 "main\nbreakout\nlobby\nall\n:4\n",
 		"rooms --order ":                "asc\ndesc\n:4\n",
-		"key new --scope ":              "count\nparticipants\nevents\nmetrics\nall\n:6\n",
-		"key new --scope count,":        "count,participants\ncount,events\ncount,metrics\ncount,all\n:6\n",
+		"key new --scope ":              "count\nparticipants\nevents\nmetrics\nhistory\nwebhooks\nall\n:6\n",
+		"key new --scope count,":        "count,participants\ncount,events\ncount,metrics\ncount,history\ncount,webhooks\ncount,all\n:6\n",
 		"room a ":                       ":36\n",
 		"room ":                         ":1\n", // no service answers
 		"man key ":                      "new\n:4\n",

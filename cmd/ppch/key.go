@@ -36,7 +36,9 @@ Scopes:
   participants  names too
   events        live changes
   metrics       metrics and diagnostics of the service
-  all           everything
+  history       past meetings; names in them also need participants
+  webhooks      endpoints that receive events
+  all           count, participants, events and metrics
 
 Write room names as people do. A * at the end matches any suffix: acme/* is every
 room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
@@ -67,7 +69,7 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 	cmd.Flags().StringVar(&req.Expires, "expires", "", "last valid day in UTC, or a time such as 2027-12-31T18:00:00Z")
 	_ = cmd.MarkFlagRequired("name") // the flags exist
 	_ = cmd.MarkFlagRequired("scope")
-	_ = cmd.RegisterFlagCompletionFunc("scope", completeList("count", "participants", "events", "metrics", "all"))
+	_ = cmd.RegisterFlagCompletionFunc("scope", completeList("count", "participants", "events", "metrics", "history", "webhooks", "all"))
 	_ = cmd.RegisterFlagCompletionFunc("room", (&apiClient{env: env}).completeRoom)
 	return cmd
 }
