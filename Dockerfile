@@ -21,7 +21,7 @@ ARG VERSION COMMIT DATE
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
       -ldflags "-s -w ${VERSION:+-X main.version=$VERSION} -X main.commit=$COMMIT -X main.date=$DATE" \
       -o /out/ppch ./cmd/ppch \
- && touch -d "${DATE:-@0}" /out/ppch
+ && mkdir -m 0700 /out/data && touch -d "${DATE:-@0}" /out/ppch /out/data
 
 FROM scratch
 ARG VERSION COMMIT DATE
@@ -32,10 +32,12 @@ LABEL org.opencontainers.image.title="PPCH" \
       org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /out/ppch /ppch
+# A new volume mounted here gets this owner and mode.
+COPY --from=build --chown=65532:65532 /out/data /data
 # Loopback can't be reached from outside a container; publishing the port decides who can reach it.
 ENV PPCH_HOST=0.0.0.0
 EXPOSE 8890
-# A number, for Kubernetes' runAsNonRoot. The program writes no files, so the root may be read-only.
+# A number, for Kubernetes' runAsNonRoot. The program writes to PPCH_DATA_DIR only, so the root may be read-only.
 USER 65532:65532
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 CMD ["/ppch", "healthcheck"]
 ENTRYPOINT ["/ppch"]

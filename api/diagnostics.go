@@ -17,10 +17,7 @@ func (s *Server) getDiagnostics(w http.ResponseWriter, r *http.Request) error {
 	doc := view.NewDiagnostics(s.prosody.Diagnostics())
 	doc.Version = s.version
 	if err == nil {
-		doc.Services = []view.Service{}
-	}
-	for _, service := range services {
-		doc.Services = append(doc.Services, view.Service{Domain: service.JID.String(), Protocols: append([]string{}, service.Protocols...)})
+		doc.Services = view.NewServices(services)
 	}
 	return writeJSON(w, http.StatusOK, doc)
 }

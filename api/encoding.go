@@ -105,8 +105,8 @@ func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 func (s shape) encode(room *occupancy.Room, from int) *chunk {
 	w := view.NewWriter()
 	if s.place == inList {
-		w.Members(newPresenceView(*room))
-		w.Members(newListedView(*room, s.names))
+		w.Members(view.NewPresence(*room))
+		w.Members(view.NewListedRoom(*room, s.names))
 		return &chunk{data: w.Bytes()}
 	}
 	var all []*occupancy.Occupant
@@ -121,7 +121,7 @@ func (s shape) encode(room *occupancy.Room, from int) *chunk {
 		}
 		switch {
 		case step == 0:
-			w.Members(newPresenceView(*room))
+			w.Members(view.NewPresence(*room))
 			w.Text(`,"participants":[`)
 		case step < between:
 			if o := all[step-1]; o.Kind.Person() {
@@ -145,4 +145,23 @@ func (s shape) encode(room *occupancy.Room, from int) *chunk {
 		}
 	}
 	return &chunk{data: w.Bytes()}
+}
+
+// restView returns the document of a room between the names and the occupants.
+func (s shape) restView(room occupancy.Room) any {
+	switch s.place {
+	case inParticipants:
+		return view.NewRoomCounts(room, s.names)
+	case inDetail:
+		return view.NewRoomDetail(room, s.names)
+	}
+	return view.NewListedRoom(room, s.names)
+}
+
+// occupantView returns the document of an occupant.
+func (s shape) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
+	if s.place == inDetail {
+		return view.NewOccupantDetail(*o, *room)
+	}
+	return view.NewOccupant(*o, room.Source)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ppch/api/view"
 	"ppch/api/web"
 	"ppch/component/occupancy"
 )
@@ -47,7 +48,7 @@ type validators struct {
 }
 
 func newValidators(e etag, asOf time.Time) validators {
-	return validators{e.String(), timestampOf(asOf)}
+	return validators{e.String(), view.FormatTime(asOf)}
 }
 
 // hold reports whether the client has what these are of.
@@ -66,10 +67,10 @@ func (v validators) writeUnchanged(w http.ResponseWriter) error {
 // set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
 // Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
 func (v validators) set(w http.ResponseWriter) {
-	x, h := exchangeOf(w), w.Header()
+	h := w.Header()
 	h["Cache-Control"] = revalidate
-	x.setHeader("Etag", v.tag)
-	x.setHeader("Ppch-As-Of", v.asOf)
+	h.Set("Etag", v.tag)
+	h.Set("Ppch-As-Of", v.asOf)
 	if others := h["Vary"]; others == nil {
 		h["Vary"] = varies
 	} else {

@@ -31,7 +31,7 @@ func (s *Server) getRoomEvents(w http.ResponseWriter, r *http.Request) error {
 
 // openRoomStream is openStream for the room in the path of r.
 func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*events.Stream, error) {
-	name, err := exchangeOf(w).roomName()
+	name, err := roomNameIn(r)
 	if err != nil {
 		return nil, err
 	}

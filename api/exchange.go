@@ -23,8 +23,6 @@ type exchange struct {
 	conn      *clientConn // nil where requests share it
 	requestID string
 	route     string     // the template of the route
-	room      string     // what the path has in its place of the template, escaped
-	asset     string     // likewise
 	grant     keys.Grant // what the key allows
 	request   *keys.Key  // the key that has a place for the request, nil once it was given back
 
@@ -35,27 +33,11 @@ type exchange struct {
 	streaming time.Time     // when an answer without end began; zero for all others
 	held      time.Duration // how long the answer was held back because the client wished that
 	err       error
-
-	values [6]string // of the answer's header, as many as used
-	used   int
 }
 
 // exchangeOf returns the exchange that observe opened, which is what handlers write to.
 // It isn't in the request's context, since that would cost each request a copy of the request.
 func exchangeOf(w http.ResponseWriter) *exchange { return w.(*exchange) }
-
-// setHeader sets a field of the answer's header, whose name has to be canonical, to one value.
-// The value stands in the exchange, where http.Header.Set would make a list for each.
-func (x *exchange) setHeader(name, value string) {
-	if x.used == len(x.values) {
-		x.Header()[name] = []string{value}
-		return
-	}
-	i := x.used
-	x.values[i] = value
-	x.Header()[name] = x.values[i : i+1 : i+1]
-	x.used++
-}
 
 // WriteHeader notes the status.
 func (x *exchange) WriteHeader(status int) {
@@ -100,7 +82,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			}
 			s.traffic.observe(x.route, r.Method, x.status, took-x.held)
 		}()
-		x.setHeader("X-Request-Id", x.requestID)
+		x.Header().Set("X-Request-Id", x.requestID)
 		next.ServeHTTP(x, r)
 	})
 }

@@ -84,7 +84,7 @@ func (s *Server) RunHub(ctx context.Context) error {
 // LookBack has the history look as if it were that time, and no more by itself. It may be called only before Run.
 func (s *Server) LookBack(at time.Time) {
 	s.history.every = time.Hour
-	s.history.look(at)
+	s.history.sample(at)
 }
 
 // RunHistory runs what keeps the history, without serving anything.
@@ -162,11 +162,6 @@ func (s *Server) Authorizer(key string) func() error {
 		defer s.endRequest(w)
 		return s.authorize(w, r, keys.ScopeCount)
 	}
-}
-
-// NewObserve returns what counts each request.
-func NewObserve() func(route, method string, status int, took time.Duration) {
-	return newTraffic().observe
 }
 
 // Requests returns how many requests with keys are under way.

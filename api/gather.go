@@ -5,7 +5,8 @@ import "net"
 // gatherer sends an answer by one system call where net/http would take two.
 //
 // net/http sends what doesn't fit into its 4 KiB in two pieces: header and beginning, which fill these, and the rest.
-// A system call and the packet that it sends cost more than all that a handler does for an answer.
+// A system call and the packet that it sends cost more than all that a handler does for an answer: without a gatherer,
+// a room of 20 costs 32.5 instead of 27.1 µs of CPU time (+21 % in 20 alternating runs with 16 connections).
 // So the first piece waits for the second, which net/http is about to write, and both go out together.
 //
 // That holds for a body that is written in one call, after a header of which nothing was sent; else a piece could be the last,

@@ -23,3 +23,8 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 	}
 	return writeJSON(w, http.StatusServiceUnavailable, doc)
 }
+
+// getInfo handles "GET /".
+func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, view.NewInfo(s.version))
+}

@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"hash/maphash"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -21,47 +24,35 @@ const (
 	maxUnseen   = 3 * sampleEvery
 )
 
-// history is how many rooms and people there were in the last hour, step by step. Its size is bounded.
+// history is the number of rooms and people in the last hour, step by step. Its size is bounded.
 //
-// A number is the most that there was within its step, so that a peak shows which is over before the step is.
-// A step is known if each sample in it found all domains live, as event streams have it:
-// what was true at an earlier moment is no sample of this one.
+// Each number is the maximum within its step, so that short peaks show.
+// A step is known if each of its samples found all domains live, as event streams have it:
+// the state of an earlier moment is no sample of this one.
 type history struct {
 	directory *occupancy.Directory
 	every     time.Duration // sampleEvery, but for tests
 
-	// What only Run uses: the step that isn't over yet, and when it was last looked at.
-	begun  step
-	looked time.Time
+	// What only Run uses: the step that has not ended yet, and the time of the last sample.
+	begun   view.Step
+	sampled time.Time
 
 	// mu protects what follows.
-	mu    sync.Mutex
-	steps []step
-	over  time.Time // when the last of steps was
-	turns uint64    // how often that has changed
+	mu      sync.Mutex
+	steps   []view.Step
+	end     time.Time // of the last step
+	version uint64    // is another one whenever steps or end are
 }
 
-// step is the most that there was of everything within some time, each for itself. The zero step isn't known.
-type step struct {
-	known                 bool
-	main, breakout, lobby most
-}
-
-// most is the most that there was in all rooms of one type.
-type most struct {
-	rooms, people int
-	counts        occupancy.Counts
-}
-
-// newHistory returns one that begins with the first step after Run does.
+// newHistory returns a history that begins with the first step after Run does.
 func newHistory(directory *occupancy.Directory) *history {
 	return &history{
 		directory: directory, every: sampleEvery,
-		steps: make([]step, 0, maxSteps), over: time.Now().Truncate(historyStep),
+		steps: make([]view.Step, 0, maxSteps), end: time.Now().Truncate(historyStep),
 	}
 }
 
-// Run looks how many there are until ctx ends, and returns nil.
+// Run takes samples until ctx ends, and returns nil.
 func (h *history) Run(ctx context.Context) error {
 	next := time.NewTicker(h.every)
 	defer next.Stop()
@@ -70,99 +61,110 @@ func (h *history) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-next.C:
-			h.look(time.Now())
+			h.sample(time.Now())
 		}
 	}
 }
 
-// look takes in how many there are now.
-func (h *history) look(now time.Time) {
-	now = now.Round(0) // the clock on the wall alone: the other one stands still while a machine sleeps
-	unseen := now.Sub(h.looked)
-	h.looked = now
+// sample takes a sample.
+func (h *history) sample(now time.Time) {
+	now = now.Round(0) // the wall clock alone: the monotonic clock stands still while a machine sleeps
+	unseen := now.Sub(h.sampled)
+	h.sampled = now
 	seen := h.count()
 	if unseen < 0 || unseen > maxUnseen {
-		h.begun.known, seen.known = false, false
+		h.begun.Known, seen.Known = false, false
 	}
 	h.turn(now.Truncate(historyStep))
-	h.begun.raise(seen)
+	raise(&h.begun, seen)
 }
 
-// count returns how many there are.
-func (h *history) count() step {
+// count returns the current numbers.
+func (h *history) count() view.Step {
 	all, err := h.directory.LiveTotals()
 	if err != nil {
-		return step{}
+		return view.Step{}
 	}
-	now := step{known: true}
+	now := view.Step{Known: true}
 	for _, totals := range all {
-		now.of(totals.Type).add(totals)
+		m := maximaOf(&now, totals.Type)
+		m.Rooms += totals.Rooms
+		m.People += totals.Counts.People()
+		for i, n := range totals.Counts {
+			m.Counts[i] += n
+		}
 	}
 	return now
 }
 
-// turn ends the steps that have been over by then.
-func (h *history) turn(over time.Time) {
+// turn ends the steps before a time.
+func (h *history) turn(end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if over.Equal(h.over) {
+	if end.Equal(h.end) {
 		return
 	}
-	h.turns++
-	if n := over.Sub(h.over) / historyStep; n < 0 || n > time.Duration(maxSteps) {
-		h.steps, h.over, h.begun = h.steps[:0], over, step{} // the clock was set, or stood still for long
+	h.version++
+	if n := end.Sub(h.end) / historyStep; n < 0 || n > time.Duration(maxSteps) {
+		h.steps, h.end, h.begun = h.steps[:0], end, view.Step{} // the clock was set, or has stood still
 		return
 	}
-	for ; h.over.Before(over); h.over = h.over.Add(historyStep) {
+	for ; h.end.Before(end); h.end = h.end.Add(historyStep) {
 		if len(h.steps) == maxSteps {
 			h.steps = slices.Delete(h.steps, 0, 1)
 		}
-		if h.begun.known || len(h.steps) > 0 { // it begins with something
+		if h.begun.Known || len(h.steps) > 0 { // it begins with something
 			h.steps = append(h.steps, h.begun)
 		}
-		h.begun = step{}
+		h.begun = view.Step{}
 	}
-	h.begun.known = true // until a look finds otherwise
+	h.begun.Known = true // until a sample finds otherwise
 }
 
-// raise makes s the most of itself and what there is now.
-func (s *step) raise(now step) {
-	s.known = s.known && now.known
+// raise makes s the maxima of itself and a sample.
+func raise(s *view.Step, sample view.Step) {
+	s.Known = s.Known && sample.Known
 	for _, t := range []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomBreakout, occupancy.RoomLobby} {
-		s.of(t).raise(*now.of(t))
+		m, now := maximaOf(s, t), maximaOf(&sample, t)
+		m.Rooms = max(m.Rooms, now.Rooms)
+		m.People = max(m.People, now.People)
+		for i, n := range now.Counts {
+			m.Counts[i] = max(m.Counts[i], n)
+		}
 	}
 }
 
-// of returns what s has of one type of rooms.
-func (s *step) of(t occupancy.RoomType) *most {
+// maximaOf returns the maxima of one type of rooms.
+func maximaOf(s *view.Step, t occupancy.RoomType) *view.Maxima {
 	switch t {
 	case occupancy.RoomBreakout:
-		return &s.breakout
+		return &s.Breakout
 	case occupancy.RoomLobby:
-		return &s.lobby
+		return &s.Lobby
 	}
-	return &s.main
+	return &s.Main
 }
 
-func (m *most) add(totals occupancy.Totals) {
-	m.rooms += totals.Rooms
-	m.people += totals.Counts.People()
-	for i, n := range totals.Counts {
-		m.counts[i] += n
-	}
-}
-
-func (m *most) raise(now most) {
-	m.rooms = max(m.rooms, now.rooms)
-	m.people = max(m.people, now.people)
-	for i, n := range now.counts {
-		m.counts[i] = max(m.counts[i], n)
-	}
-}
-
-// told returns the steps, which the caller owns, when the last of them was over, and a number that is another whenever these are.
-func (h *history) told() (steps []step, over time.Time, turns uint64) {
+// read returns the steps, which the caller owns, the end of the last one, and their version.
+func (h *history) read() (steps []view.Step, end time.Time, version uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.steps), h.over, h.turns
+	return slices.Clone(h.steps), h.end, h.version
+}
+
+// getStatsHistory handles "GET /api/stats/history".
+func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	if exchangeOf(w).grant.Limited() {
+		return errTotalsNotAllowed
+	}
+	steps, end, version := s.history.read()
+	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
+	if v.hold(r) {
+		return v.writeUnchanged(w)
+	}
+	v.set(w)
+	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end, s.directory.Domains()))
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"ppch/api/view"
 )
@@ -26,33 +24,14 @@ func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
 
 // writeBytes answers with a body.
 func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte) error {
-	x := exchangeOf(w)
-	x.setHeader("Content-Type", mediaType)
-	x.setHeader("Content-Length", strconv.Itoa(len(body)))
-	x.WriteHeader(status)
-	if _, err := x.writeWhole(body); err != nil {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := exchangeOf(w).writeWhole(body); err != nil {
 		return fmt.Errorf("api: write: %w", err)
 	}
 	return nil
 }
-
-// timestampOf returns t as text.
-// Most answers, and most rooms of a list, were last known to be true at the same time, so that the last one is kept.
-func timestampOf(t time.Time) string {
-	if last := lastTimestamp.Load(); last != nil && last.at.Equal(t) {
-		return last.text
-	}
-	now := &instant{t, t.UTC().Format(view.Timestamp)}
-	lastTimestamp.Store(now)
-	return now.text
-}
-
-type instant struct {
-	at   time.Time
-	text string
-}
-
-var lastTimestamp atomic.Pointer[instant]
 
 // buffers lends memory in which an answer grows, since most of what requests would leave behind is that.
 var buffers bufferPool

@@ -244,7 +244,7 @@ func (l list) validators() validators {
 // setLink sets the header that leads to the next page, unless there is none.
 func setLink(w http.ResponseWriter, link string) {
 	if link != "" {
-		exchangeOf(w).setHeader("Link", link)
+		w.Header().Set("Link", link)
 	}
 }
 
@@ -272,10 +272,7 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error
 		}
 	}
 	end := view.NewWriter()
-	end.Value(struct {
-		Next *string `json:"next_cursor"`
-		AsOf string  `json:"as_of"`
-	}{view.OrNull(l.next), timestampOf(l.asOf)})
+	end.Value(view.PageEnd{NextCursor: view.OrNull(l.next), AsOf: view.FormatTime(l.asOf)})
 	a.text("]," + end.String()[1:] + "\n")
 	return a.write(w, r, l.validators())
 }

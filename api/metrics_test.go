@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -126,18 +125,6 @@ func TestOneFaultBlindsNobodyToTheOtherMetrics(t *testing.T) {
 	}
 	if log := s.log.String(); !strings.Contains(log, "the collector is broken") {
 		t.Errorf("the log got %s", log)
-	}
-}
-
-// What is done for each request to count it.
-func BenchmarkObserve(b *testing.B) {
-	observe := api.NewObserve()
-	for i := range 40 {
-		observe(fmt.Sprintf("/route/%d", i), "GET", 200, time.Millisecond)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		observe("/route/7", "GET", 200, 80*time.Microsecond)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gorilla/mux"
 	"sigs.k8s.io/yaml"
 
 	"ppch/api/web"
@@ -44,7 +45,7 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
 
 // getDocsAsset handles "GET /docs/{asset}".
 func (s *Server) getDocsAsset(w http.ResponseWriter, r *http.Request) error {
-	return writeAsset(w, r, s.docs.Files, exchangeOf(w).asset)
+	return writeAsset(w, r, s.docs.Files, mux.Vars(r)["asset"])
 }
 
 // redirectToDashboard handles "GET /dashboard".
@@ -64,7 +65,7 @@ func (s *Server) getDashboard(w http.ResponseWriter, r *http.Request) error {
 
 // getDashboardAsset handles "GET /dashboard/{asset}".
 func (s *Server) getDashboardAsset(w http.ResponseWriter, r *http.Request) error {
-	return writeAsset(w, r, s.dashboard, exchangeOf(w).asset)
+	return writeAsset(w, r, s.dashboard, mux.Vars(r)["asset"])
 }
 
 func writeAsset(w http.ResponseWriter, r *http.Request, files map[string]web.Asset, name string) error {

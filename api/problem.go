@@ -10,6 +10,7 @@ import (
 
 	"ppch/api/events"
 	"ppch/api/keys"
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -170,22 +171,9 @@ func unknownProblem(unknown *occupancy.UnavailableError, err error) *problem {
 	}
 }
 
-// problemView is a problem document, RFC 9457 §3.1.
-type problemView struct {
-	Type       string           `json:"type"`
-	Title      string           `json:"title"`
-	Status     int              `json:"status"`
-	Detail     string           `json:"detail"`
-	Instance   string           `json:"instance"`
-	Code       string           `json:"code"`
-	RequestID  string           `json:"request_id"`
-	Reason     occupancy.Reason `json:"reason,omitempty"`
-	RetryAfter int              `json:"retry_after,omitempty"`
-}
-
-// view returns the document that tells p to the client who sent the request.
-func (p *problem) view(requestID string) problemView {
-	return problemView{
+// document returns the problem document for a request.
+func (p *problem) document(requestID string) view.Problem {
+	return view.Problem{
 		Type:   typeBase + p.kind.code,
 		Title:  p.kind.title,
 		Status: cmp.Or(p.status, p.kind.status),
@@ -218,8 +206,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
-	view := p.view(x.requestID)
-	if err := writeAs(w, view.Status, "application/problem+json", view); err != nil {
+	doc := p.document(x.requestID)
+	if err := writeAs(w, doc.Status, "application/problem+json", doc); err != nil {
 		x.err = errors.Join(x.err, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/gorilla/mux"
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
@@ -39,7 +40,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if err := q.err(); err != nil {
 		return err
 	}
-	name, err := exchangeOf(w).roomName()
+	name, err := roomNameIn(r)
 	if err != nil {
 		return err
 	}
@@ -146,10 +147,9 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 	return named, nil
 }
 
-// roomName returns the room name in the path as its sender meant it.
-// The router matches the escaped path, so unescaping is left to us.
-func (x *exchange) roomName() (string, error) {
-	name, err := url.PathUnescape(x.room)
+// roomNameIn returns the room name in the path, unescaped. The router matches the escaped path and leaves that to handlers.
+func roomNameIn(r *http.Request) (string, error) {
+	name, err := url.PathUnescape(mux.Vars(r)["room_name"])
 	if err != nil {
 		return "", &problem{kind: kindBadRoomName, detail: "The path has an invalid percent-escape.", cause: err}
 	}

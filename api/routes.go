@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/gorilla/mux"
 
@@ -60,51 +59,12 @@ func (s *Server) newRouter() *mux.Router {
 	// Without SkipClean mux answers "//" with a 301, which clients follow to a room of another name.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, route := range s.routes() {
-		routed := router.Name(route.path)
-		if before, after, ok := strings.Cut(route.path, "{room_name}"); ok {
-			routed.MatcherFunc(roomBetween(before, after))
-		} else {
-			routed.Path(route.path)
-		}
-		routed.Methods(route.methods()...).Handler(s.handle(route))
+		router.Path(route.path).Name(route.path).Methods(route.methods()...).Handler(s.handle(route))
 	}
 	router.NotFoundHandler = s.handle(route{path: unmatched, handler: notFound})
 	router.MethodNotAllowedHandler = s.handle(route{path: unmatched, handler: s.methodNotAllowed})
 	return router
 }
-
-// roomBetween matches a path that has the name of a room between two texts, as mux would match a template with {room_name} there:
-// mux does that by a regular expression, and then once more to find the name, which took a fifth of all that an answer takes of us.
-func roomBetween(before, after string) mux.MatcherFunc {
-	return func(r *http.Request, match *mux.RouteMatch) bool {
-		rest, begins := strings.CutPrefix(r.URL.EscapedPath(), before)
-		room, ends := strings.CutSuffix(rest, after)
-		if !begins || !ends || room == "" || strings.Contains(room, "/") {
-			return false
-		}
-		if match.Vars == nil {
-			match.Vars = map[string]string{}
-		}
-		match.Vars["room_name"] = room
-		return true
-	}
-}
-
-// dispatch has the router find the route of a request, and leaves what is in the path in the exchange.
-// mux would leave that, and the route, in the request's context, which costs two copies of the request.
-func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
-	match := finds.Get().(*mux.RouteMatch)
-	s.router.Match(r, match) // finds a handler for everything: newRouter has one for what is no route
-	handler, x := match.Handler, exchangeOf(w)
-	x.room, x.asset = match.Vars["room_name"], match.Vars["asset"]
-	clear(match.Vars)
-	*match = mux.RouteMatch{Vars: match.Vars}
-	finds.Put(match)
-	handler.ServeHTTP(w, r)
-}
-
-// finds lends the router what it writes its finds to, a map among them.
-var finds = sync.Pool{New: func() any { return new(mux.RouteMatch) }}
 
 // wrap returns next inside of what every request goes through, matched by a route or not.
 func (s *Server) wrap(next http.Handler) http.Handler {

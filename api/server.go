@@ -18,11 +18,15 @@ import (
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/certificate"
 	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/api/web"
 	"ppch/component/occupancy"
 )
+
+// renewEvery is how often the files of the certificate are read.
+const renewEvery = 10 * time.Second
 
 // The bounds of one connection.
 // None of the answers is slow to write, so whoever hits one of these is broken or hostile.
@@ -156,7 +160,7 @@ type Server struct {
 	router    *mux.Router
 	listener  net.Listener
 	http      *http.Server
-	cert      *certificate // nil for HTTP
+	cert      *certificate.Certificate // nil for HTTP
 	traffic   *traffic
 	scrape    http.Handler
 	drainFor  time.Duration
@@ -247,7 +251,7 @@ func New(cfg Config) (*Server, error) {
 	})
 	s.router = s.newRouter()
 	s.http = &http.Server{
-		Handler:           s.wrap(http.HandlerFunc(s.dispatch)),
+		Handler:           s.wrap(s.router),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -264,10 +268,10 @@ func New(cfg Config) (*Server, error) {
 		DisableGeneralOptionsHandler: true,
 	}
 	if cfg.ChainFile != "" || cfg.KeyFile != "" {
-		if s.cert, err = loadCertificate(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
-			return nil, err
+		if s.cert, err = certificate.Load(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
 		}
-		s.http.TLSConfig = s.cert.config()
+		s.http.TLSConfig = s.cert.Config()
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
@@ -296,7 +300,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	if s.cert != nil {
 		g.Go(func() error {
-			s.cert.watch(ctx, s.renewEvery)
+			s.cert.Watch(ctx, s.renewEvery)
 			return nil
 		})
 	}

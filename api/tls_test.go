@@ -298,7 +298,7 @@ func TestNewRefusesABadPair(t *testing.T) {
 		"the wrong way round": {ChainFile: good.key, KeyFile: good.chain},
 	} {
 		cfg.Addr, cfg.Keys, cfg.Directory = "127.0.0.1:0", keyring(keys.KeyringConfig{Key: testKey}), healthyConnection().directory()
-		if s, err := api.New(cfg); err == nil || !strings.HasPrefix(err.Error(), "api: TLS: ") {
+		if s, err := api.New(cfg); err == nil || !strings.HasPrefix(err.Error(), "api: certificate: ") {
 			t.Errorf("%s: got %v", name, err)
 			_ = s.CloseListener()
 		}

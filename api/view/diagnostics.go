@@ -49,6 +49,15 @@ type Service struct {
 	Protocols []string `json:"protocols"`
 }
 
+// NewServices returns the documents of services.
+func NewServices(services []occupancy.Service) []Service {
+	docs := []Service{}
+	for _, s := range services {
+		docs = append(docs, Service{Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
+	}
+	return docs
+}
+
 // AdminDomain is a domain of admins. Their accounts stay private.
 type AdminDomain struct {
 	Domain string `json:"domain"`
@@ -68,11 +77,11 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		Admins:     []AdminDomain{},
 	}
 	if !main.Connected {
-		doc.Reason, doc.Remedy = Problem(main.Problem)
+		doc.Reason, doc.Remedy = Reason(main.Problem)
 	}
 	for _, domain := range diagnostics.Domains {
 		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
-		d.Reason, d.Remedy = Problem(domain.CountProblem())
+		d.Reason, d.Remedy = Reason(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}

@@ -1,6 +1,8 @@
 package view
 
-import "ppch/component/occupancy"
+import (
+	"ppch/component/occupancy"
+)
 
 // eventNames are the names of events for clients.
 var eventNames = map[occupancy.EventKind]string{
@@ -22,11 +24,11 @@ type RoomEvent struct {
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	Occupant         *Occupant              `json:"occupant"`
-	Facts            *RoomFacts             `json:"facts"`
+	Facts            *EventFacts            `json:"facts"`
 }
 
-// RoomFacts is what is known of a room apart from its occupants.
-type RoomFacts struct {
+// EventFacts is what is known of a room apart from its occupants.
+type EventFacts struct {
 	Type              occupancy.RoomType `json:"type"`
 	Tenant            *string            `json:"tenant"`
 	CreatedAt         *string            `json:"created_at"`
@@ -63,14 +65,14 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 		}
 	}
 	if e.Facts != nil {
-		doc.Facts = new(NewRoomFacts(e.Type, e.Tenant, *e.Facts, named))
+		doc.Facts = new(NewEventFacts(e.Type, e.Tenant, *e.Facts, named))
 	}
 	return doc
 }
 
-// NewRoomFacts returns the document for f, with or without free text.
-func NewRoomFacts(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) RoomFacts {
-	doc := RoomFacts{
+// NewEventFacts returns the document for f, with or without free text.
+func NewEventFacts(typ occupancy.RoomType, tenant string, f occupancy.RoomFacts, named bool) EventFacts {
+	doc := EventFacts{
 		Type:              typ,
 		Tenant:            OrNull(tenant),
 		CreatedAt:         Stamp(f.CreatedAt),

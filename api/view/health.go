@@ -1,6 +1,8 @@
 package view
 
-import "ppch/component/occupancy"
+import (
+	"ppch/component/occupancy"
+)
 
 // ServiceName is the name of this service since its first version; monitors look for it.
 const ServiceName = "Prosody Participant Count Hook"

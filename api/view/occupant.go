@@ -61,6 +61,17 @@ func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 	return doc
 }
 
+// OccupantDetail is an Occupant with its duration.
+type OccupantDetail struct {
+	Occupant
+	DurationSeconds *int64 `json:"duration_seconds"`
+}
+
+// NewOccupantDetail returns the document for an occupant of a room.
+func NewOccupantDetail(o occupancy.Occupant, room occupancy.Room) OccupantDetail {
+	return OccupantDetail{NewOccupant(o, room.Source), duration(room, o.JoinedAt)}
+}
+
 // is returns whether s is want, nil (null) where s isn't known.
 func is(want, s occupancy.MediaState) *bool {
 	if s == occupancy.MediaUnknown {

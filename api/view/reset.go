@@ -1,6 +1,8 @@
 package view
 
-import "time"
+import (
+	"time"
+)
 
 // ResetReason is why a client has to discard its state.
 type ResetReason string

@@ -1,6 +1,8 @@
 package view
 
-import "ppch/component/occupancy"
+import (
+	"ppch/component/occupancy"
+)
 
 // SnapshotEvent is one part of who is where at one moment: the data of "snapshot" in a stream.
 // Rooms, each a [SnapshotRoom], follow as its last field.
@@ -26,7 +28,7 @@ type SnapshotRoom struct {
 	ParentRoomJID    *string                `json:"parent_room_jid"`
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
-	Facts            RoomFacts              `json:"facts"`
+	Facts            EventFacts             `json:"facts"`
 }
 
 // NewSnapshotRoom returns the document for r without occupants, with or without free text.
@@ -37,6 +39,6 @@ func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, na
 		ParentRoomJID:    OrNull(r.Parent.String()),
 		ParticipantCount: r.Counts.People(),
 		Counts:           r.Counts.Map(),
-		Facts:            NewRoomFacts(r.Type, r.Tenant, r.Facts, named),
+		Facts:            NewEventFacts(r.Type, r.Tenant, r.Facts, named),
 	}
 }

@@ -29,6 +29,6 @@ func NewStatusEvent(d occupancy.Domain, maxAge time.Duration) StatusEvent {
 		MaxAge: maxAge.Seconds(),
 		Time:   FormatTime(time.Now()),
 	}
-	doc.Reason, _ = Problem(d.EventProblem)
+	doc.Reason, _ = Reason(d.EventProblem)
 	return doc
 }

@@ -20,6 +20,14 @@ func Stamp(t time.Time) *string {
 	return new(FormatTime(t))
 }
 
+// ParseTime parses a Timestamp, or any other time of RFC 3339; nil (null) and the empty string are the zero time.
+func ParseTime(text *string) (time.Time, error) {
+	if text == nil || *text == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, *text)
+}
+
 // OrNull returns s for a document, nil (null) for the empty string.
 func OrNull(s string) *string {
 	if s == "" {
@@ -28,8 +36,8 @@ func OrNull(s string) *string {
 	return &s
 }
 
-// Problem returns the reason and the remedy of a problem for a document, both nil (null) without one.
-func Problem(problem *occupancy.UnavailableError) (*occupancy.Reason, *string) {
+// Reason returns the reason and the remedy of a problem for a document, both nil (null) without one.
+func Reason(problem *occupancy.UnavailableError) (*occupancy.Reason, *string) {
 	if problem == nil {
 		return nil, nil
 	}

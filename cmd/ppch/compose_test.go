@@ -49,6 +49,7 @@ func nextIn(t *testing.T, printed string) string {
 	if !ok {
 		t.Fatalf("got %s want it done", printed)
 	}
+	next, _, _ = strings.Cut(next, "\nDashboard: ")
 	return strings.ReplaceAll(strings.TrimPrefix(next, "  "), "\n  ", "\n")
 }
 
@@ -56,17 +57,13 @@ func nextIn(t *testing.T, printed string) string {
 func (e *engine) bringsUp(home, network, next string) {
 	e.t.Helper()
 	commands := strings.SplitN(next, "\n", 4)
-	if len(commands) != 4 || !strings.HasPrefix(commands[3], "docker compose exec ppch /ppch doctor ") {
+	if len(commands) != 4 || !strings.Contains(commands[3], " && docker compose exec ppch /ppch doctor ") {
 		e.t.Fatalf("got %s want three commands and one more, in case anything is wrong", next)
 	}
 	e.types(home, commands[0]+"\n"+commands[1])
 	e.people(network)
-	folder, _, ok := strings.Cut(commands[1], " && ")
-	if !ok {
-		folder, _, _ = strings.Cut(commands[0], " && ")
-	}
 	eventually(e.t, time.Minute, "ppch rooms lists the cast", func() bool {
-		out, err := e.run(context.Background(), "sh", "-ec", folder+"\n"+commands[2])
+		out, err := e.run(context.Background(), "sh", "-ec", commands[2])
 		return err == nil && strings.Contains(out, "planning")
 	})
 }

@@ -16,10 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/doctor"
-	"ppch/component/occupancy"
 )
 
 // newDoctor returns "ppch doctor", which diagnoses the connection to Prosody.
@@ -127,9 +125,6 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		MUCDomains: c.MUCDomains,
 		Admins:     c.Admins,
 		Version:    version,
-	}
-	if _, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.Key, File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)}); err != nil {
-		cfg.Errors = []string{fmt.Sprintf("PPCH_API_KEYS_FILE: %v", err)}
 	}
 	return cfg, nil
 }

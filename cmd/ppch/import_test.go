@@ -61,7 +61,8 @@ func depsOf(t *testing.T, path string) (all []string) {
 func TestImports_APIAndComponent(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/api":                     {"ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+		"ppch/api/certificate":         nil,
 		"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
 		"ppch/api/keys":                {"ppch/component/occupancy"},
 		"ppch/api/view":                {"ppch/component/occupancy"},
@@ -73,6 +74,7 @@ func TestImports_APIAndComponent(t *testing.T) {
 		"ppch/component/componenttest": nil,
 		"ppch/component/protocol":      {"ppch/component/occupancy"},
 		"ppch/component/stream":        nil,
+		"ppch/component/history":       {"ppch/component/occupancy"},
 		"ppch/component/occupancy":     nil,
 	} {
 		deps := depsOf(t, path)
@@ -122,6 +124,9 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 		}
 		for _, name := range p.GoFiles {
 			for _, call := range readsOfEnvironment(t, filepath.Join(p.Dir, name)) {
+				if p.ImportPath == "ppch/cmd/ppch/config" && strings.HasSuffix(call, ": os.Environ") {
+					continue // for the names of unknown variables
+				}
 				t.Errorf("got %s want only cmd/ppch/config to read the environment", call)
 			}
 		}
@@ -132,10 +137,10 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api"},
-		"ppch/cmd/ppch/doctor":   {"ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
+		"ppch/cmd/ppch/doctor":   {"ppch/api/view", "ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
-		"ppch/cmd/ppch/terminal": {"ppch/component/occupancy"},
+		"ppch/cmd/ppch/terminal": {"ppch/api/view", "ppch/component/occupancy"},
 	} {
 		ours := slices.DeleteFunc(goList(t, false, path)[0].Imports, func(p string) bool { return !strings.HasPrefix(p, "ppch/") })
 		slices.Sort(ours)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,9 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := plan(*o)
+		if err != nil && !filepath.IsAbs(o.Dir) && inContainer() {
+			return fmt.Errorf("jitsi %s: %w; in a container, --dir must be an absolute path, such as \"$PWD\", that -v mounts", cmd.Name(), err)
+		}
 		if err != nil {
 			return fmt.Errorf("jitsi %s: %w", cmd.Name(), err)
 		}
@@ -102,6 +107,9 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 		for _, command := range p.Next {
 			fmt.Fprintln(out, "  "+command)
 		}
+		if p.Access != "" {
+			fmt.Fprintln(out, p.Access)
+		}
 		return nil
 	}
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "directory with docker-jitsi-meet's docker-compose.yml, or /etc/prosody")
@@ -114,6 +122,14 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 		panic(err) // unknown flag
 	}
 	return cmd
+}
+
+// inContainer reports whether this process runs in a container of Docker or Podman.
+func inContainer() bool {
+	return slices.ContainsFunc([]string{"/.dockerenv", "/run/.containerenv"}, func(file string) bool {
+		_, err := os.Stat(file)
+		return err == nil
+	})
 }
 
 // confirm asks for confirmation on a terminal.

@@ -223,8 +223,8 @@ func TestKeys_Reload(t *testing.T) {
 
 	t.Run("a bad file at start is a failure", func(t *testing.T) {
 		for text, want := range map[string]string{
-			"nonsense\n": "ppch: PPCH_API_KEYS_FILE: keys: file " + file + ":\n  line 1: word 1 is not a field: ",
-			"# none\n":   "ppch: PPCH_API_KEYS_FILE: keys: no API key is configured\n",
+			"nonsense\n": "ppch: the configuration is wrong:\n  PPCH_API_KEYS_FILE: file " + file + ":\n    line 1: word 1 is not a field: ",
+			"# none\n":   "ppch: the configuration is wrong:\n  PPCH_API_KEYS_FILE: no API key is configured\n",
 		} {
 			write(t, text)
 			code, out, errs := execute(t, program, []string{"PPCH_API_KEYS_FILE=" + file, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0"})

@@ -9,12 +9,15 @@ import (
 	"ppch/cmd/ppch/config"
 )
 
-// newLogger writes to lines: text if they go to a terminal, else JSON.
+// newLogger writes to lines: text if they go to a terminal, else JSON. Durations are text in both, such as 1.5s.
 func newLogger(lines *lineQueue, c config.Config) *slog.Logger {
 	opts := &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
+			switch {
+			case len(groups) == 0 && a.Key == slog.TimeKey:
 				a.Value = slog.TimeValue(a.Value.Time().In(c.Zone))
+			case a.Value.Kind() == slog.KindDuration:
+				a.Value = slog.StringValue(a.Value.Duration().String())
 			}
 			return a
 		},

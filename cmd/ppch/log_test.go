@@ -145,3 +145,42 @@ func TestLog_TimeZone(t *testing.T) {
 		t.Errorf("the log begins with %v want the warning of the configuration", first)
 	}
 }
+
+func TestLog_NamesTheDashboard(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	for public, want := range map[string]string{
+		"":                                  "http://127.0.0.1:PORT/dashboard/",
+		"https://ppch.example.com/meetings": "https://ppch.example.com/meetings/dashboard/",
+		"https://ppch.example.com/":         "https://ppch.example.com/dashboard/",
+	} {
+		env := envFor(srv)
+		env["PPCH_PUBLIC_URL"] = public
+		s := runService(t, env)
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+		for _, r := range s.log.records(t) {
+			if want := strings.Replace(want, "PORT", port, 1); r["msg"] == "ppch started" && r["dashboard"] != want {
+				t.Errorf("got %v want %s", r["dashboard"], want)
+			}
+		}
+	}
+}
+
+// A number would need a unit.
+func TestLog_DurationsAreText(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{})
+	env := envFor(srv)
+	env["DEBUG"] = "true"
+	s := runService(t, env).ready()
+	s.get("/health")
+	eventually(t, 5*time.Second, "the request is logged", func() bool {
+		for _, r := range s.log.records(t) {
+			if text, ok := r["duration"].(string); ok {
+				took, err := time.ParseDuration(text)
+				return err == nil && took > 0
+			}
+		}
+		return false
+	})
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +16,7 @@ import (
 	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/component"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -57,7 +60,11 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	store := history.New(cfg.DataDir, history.Options{Log: log})
+	defer store.Close()
+	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Log: log})
 	metrics := newMetrics()
+	hosts := api.NewHosts(cfg.Hosts...)
 	commit, built := builtFrom()
 	http, err := api.New(api.Config{
 		Addr:      cfg.Listen,
@@ -68,7 +75,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Directory: directory,
 		Prosody:   xmpp,
 		Origins:   cfg.Origins,
-		Hosts:     cfg.Hosts,
+		Hosts:     hosts,
 		Version:   version,
 		Commit:    commit,
 		Built:     built,
@@ -86,7 +93,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
 	register(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
-	profiles, err := newProfiler(cfg.Pprof, cfg.Hosts, log)
+	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err
 	}
@@ -104,14 +111,27 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	var g errgroup.Group
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
+	g.Go(func() error { return recorder.Run(xmppCtx) })
 	g.Go(func() error { return keyring.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {
 		defer stopXMPP()
 		return http.Run(ctx)
 	})
-	log.Info("ppch started", "version", version, "commit", commit, "listen", http.Addr().String(), "tls", cfg.TLSCert != "", "prosody", cfg.Prosody, "component", cfg.Domain.String())
+	log.Info("ppch started", "version", version, "commit", commit, "dashboard", dashboardURL(cfg, http.Addr()), "listen", http.Addr().String(), "tls", cfg.TLSCert != "", "prosody", cfg.Prosody, "component", cfg.Domain.String())
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err
+}
+
+// dashboardURL returns the dashboard's URL: below PPCH_PUBLIC_URL, or else as seen on this machine.
+func dashboardURL(cfg config.Config, listen net.Addr) string {
+	if cfg.PublicURL != "" {
+		return strings.TrimSuffix(cfg.PublicURL, "/") + "/dashboard/"
+	}
+	host, port, err := net.SplitHostPort(listen.String())
+	if err != nil {
+		return ""
+	}
+	return config.LocalURL(host, port, cfg.TLSCert != "") + "/dashboard/"
 }

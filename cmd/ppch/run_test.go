@@ -178,9 +178,10 @@ func TestServe_TakenPort(t *testing.T) {
 func TestServe_BadConfiguration(t *testing.T) {
 	t.Parallel()
 	var log logBuffer
-	err := run(t.Context(), envconfig.MapLookuper(variables{"PPCH_PORT": "none"}), &log)
-	if err == nil || strings.Count(err.Error(), "\n") != 3 || log.String() != "" {
-		t.Errorf("got %v and the log %q want three problems and no log", err, log.String())
+	keys := written(t, "keys", "nonsense\n")
+	err := run(t.Context(), envconfig.MapLookuper(variables{"PPCH_PORT": "none", "PPCH_API_KEYS_FILE": keys}), &log)
+	if err == nil || strings.Count(err.Error(), "\n") != 4 || !strings.Contains(err.Error(), "line 1: ") || log.String() != "" {
+		t.Errorf("got %v and the log %q want the port, the secret, the line of the keys file and no log", err, log.String())
 	}
 }
 

@@ -156,7 +156,9 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	if err := m.replica.checkTotals(b); err != nil {
 		return err
 	}
+	since := m.asOf
 	m.replica.incomplete, m.asOf = b.Unseen, at
+	d.confirm(m, since, false)
 	d.publishStatus(m, time.Now())
 	return nil
 }
@@ -193,10 +195,12 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	since := m.asOf
 	m.replica, m.asOf = next, at
 	for _, c := range changes {
 		d.emit(m, c, at)
 	}
+	d.confirm(m, since, true)
 	d.publishStatus(m, time.Now())
 	return nil
 }

@@ -25,6 +25,11 @@ const (
 	// EventStatus means that the status of a domain changed, or a problem of its reads or events. Room is the domain's JID.
 	// It follows the events that caused it and has no Seq because it changes no room.
 	EventStatus EventKind = "status"
+
+	// EventConfirmed means that the replica of a domain was confirmed: it follows the events of each batch, also of a batch without any.
+	// Room is the domain's JID, At the AsOf of the domain. It has no Seq because it changes no room.
+	// Only subscriptions of [Directory.SubscribeBatches] receive it.
+	EventConfirmed EventKind = "confirmed"
 )
 
 // Event is one change. Events arrive in the order in which the Directory applied them.
@@ -55,6 +60,12 @@ type Event struct {
 
 	// At is when Prosody reported it.
 	At time.Time
+
+	// Since is the AsOf of the domain before the batch that EventConfirmed ends.
+	// Resynced is whether that batch completed a snapshot: the changes in it happened some time after Since,
+	// and occupants who joined and left meanwhile aren't among them. Other kinds leave both empty.
+	Since    time.Time
+	Resynced bool
 }
 
 // emit numbers, counts and publishes a change of a domain. The caller holds mu.
@@ -90,6 +101,11 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	d.publish(e)
 }
 
+// confirm publishes the end of a batch. The caller holds mu.
+func (d *Directory) confirm(m *mucDomain, since time.Time, resynced bool) {
+	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
+}
+
 // publish sends an event to all subscriptions that match it. It never blocks. The caller holds mu.
 func (d *Directory) publish(e Event) {
 	for s := range d.subs {
@@ -115,6 +131,8 @@ type Subscription struct {
 	rooms   map[string]bool
 	domains map[string]bool
 
+	batches bool // whether it includes EventConfirmed
+
 	missed bool // protected by the mu of the Directory
 }
 
@@ -125,7 +143,16 @@ type Subscription struct {
 // The stream buffers up to buffer events, at least one. One more event ends it: see [Subscription.Missed].
 // The caller closes it.
 func (d *Directory) Subscribe(buffer int, rooms ...jid.JID) *Subscription {
-	s := &Subscription{directory: d, events: make(chan Event, max(buffer, 1))}
+	return d.subscribe(buffer, false, rooms)
+}
+
+// SubscribeBatches returns a stream of all future events as Subscribe does, in which an EventConfirmed ends each batch.
+func (d *Directory) SubscribeBatches(buffer int) *Subscription {
+	return d.subscribe(buffer, true, nil)
+}
+
+func (d *Directory) subscribe(buffer int, batches bool, rooms []jid.JID) *Subscription {
+	s := &Subscription{directory: d, events: make(chan Event, max(buffer, 1)), batches: batches}
 	if len(rooms) > 0 {
 		s.rooms, s.domains = make(map[string]bool), make(map[string]bool)
 		for _, r := range rooms {
@@ -142,6 +169,8 @@ func (d *Directory) Subscribe(buffer int, rooms ...jid.JID) *Subscription {
 // matches reports whether the subscription includes e.
 func (s *Subscription) matches(e Event) bool {
 	switch {
+	case e.Kind == EventConfirmed:
+		return s.batches
 	case s.rooms == nil:
 		return true
 	case e.Kind == EventReset, e.Kind == EventStatus:

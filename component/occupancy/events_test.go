@@ -61,6 +61,32 @@ func TestSubscription_Close(t *testing.T) {
 	}
 }
 
+func TestSubscription_Batches(t *testing.T) {
+	d := meeting(t)
+	batches, others := d.SubscribeBatches(20), d.Subscribe(20)
+	apply(t, d, at(20), joins(1)...)
+	apply(t, d, at(25), synced(1, 4)) // a heartbeat
+	d.Begin(muc, jitsi)
+	apply(t, d, at(40), occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, synced(1, 1))
+	type end struct {
+		since, at int64
+		resynced  bool
+	}
+	var got []end
+	for len(batches.Events()) > 0 {
+		if e := <-batches.Events(); e.Kind == occupancy.EventConfirmed {
+			got = append(got, end{e.Since.Unix() - at(0).Unix(), e.At.Unix() - at(0).Unix(), e.Resynced})
+		}
+	}
+	want := []end{{10, 20, false}, {20, 25, false}, {25, 40, true}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(end{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"joined daily p0 3", "left daily ann 2", "left daily bob 1", "left daily p0 0"}, drain(others)); diff != "" {
+		t.Errorf("without batches: -want +got:\n%s", diff)
+	}
+}
+
 func TestSubscription_Rooms(t *testing.T) {
 	d := meeting(t)
 	d.Begin(lobby, jitsi)

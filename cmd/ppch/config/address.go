@@ -17,7 +17,10 @@ func (p *parser) host(variable, value string) string {
 
 func (p *parser) port(variable, value string, lowest uint64) string {
 	n, err := strconv.ParseUint(value, 10, 16)
-	if err != nil || n < lowest {
+	switch {
+	case linkedPort.MatchString(value):
+		p.problem(variable, "%q is what Kubernetes sets for a Service named ppch: set enableServiceLinks: false in the pod, or set %s to a number", value, variable)
+	case err != nil || n < lowest:
 		p.problem(variable, "%q is not a port: use a number from %d to 65535", value, lowest)
 	}
 	return strconv.FormatUint(n, 10)

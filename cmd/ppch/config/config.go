@@ -16,7 +16,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"mellium.im/xmpp/jid"
 
-	"ppch/api"
+	"ppch/api/keys"
+	"ppch/component/history"
+	"ppch/component/occupancy"
 )
 
 // Config is the validated configuration of the service.
@@ -28,7 +30,8 @@ type Config struct {
 
 	TLSCert, TLSKey string // files, both or none
 
-	Hosts          api.Hosts
+	PublicURL      string // empty if it is not set
+	Hosts          []string
 	TrustedProxies []netip.Prefix
 	Origins        []string
 	MetricsPublic  bool
@@ -44,6 +47,10 @@ type Config struct {
 	MaxStaleness time.Duration
 	MaxStreams   int
 
+	DataDir     string // empty for none
+	History     history.Level
+	HistoryDays int
+
 	Pprof string // host:port; empty for none
 
 	Debug bool
@@ -52,11 +59,11 @@ type Config struct {
 	Warnings []string // the service runs despite them
 }
 
-// Lookuper is an environment.
+// Lookuper is an environment. One that also has a method Names() []string is searched for unknown variables.
 type Lookuper = envconfig.Lookuper
 
 // OS returns the environment of this process.
-func OS() Lookuper { return envconfig.OsLookuper() }
+func OS() Lookuper { return osEnvironment{envconfig.OsLookuper()} }
 
 // Load reads the configuration of the service. Wrong values are an error of type Errors.
 func Load(ctx context.Context, env Lookuper) (Config, error) {
@@ -86,15 +93,19 @@ func (s Settings) Config() (Config, error) {
 	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.MUCDomains), c.Domain))
 	c.MaxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.TLSCert, c.TLSKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
+	c.PublicURL = s.PublicURL
 	c.Hosts = p.hosts(s)
 	c.TrustedProxies = p.networks("PPCH_TRUSTED_PROXIES", s.TrustedProxies)
 	c.Origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
+	c.DataDir, c.History = s.DataDir, p.history(s)
+	c.HistoryDays = p.number("PPCH_HISTORY_DAYS", s.HistoryDays, 1, 3660)
 	c.Pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
 	c.Debug = p.boolean("DEBUG", s.Debug)
 	c.Zone = p.zone("TZ", s.TZ)
-	c.Warnings = p.warnings
+	p.keysFile("PPCH_API_KEYS_FILE", c)
+	c.Warnings = append(p.warnings, s.unknown...)
 	if len(p.problems) > 0 {
 		return Config{}, p.problems
 	}
@@ -138,9 +149,20 @@ func (p *parser) problem(variable, format string, args ...any) {
 	p.problems = append(p.problems, variable+": "+fmt.Sprintf(format, args...))
 }
 
-// list splits a comma-separated value.
+// list splits a value at commas and white space.
 func list(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+}
+
+// keysFile checks the file of API keys. Its patterns of rooms need the MUC domains.
+func (p *parser) keysFile(variable string, c Config) {
+	if c.KeysFile == "" || len(c.MUCDomains) == 0 {
+		return
+	}
+	_, err := keys.NewKeyring(keys.KeyringConfig{Key: c.APIKey.Reveal(), File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)})
+	if err != nil {
+		p.problem(variable, "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "keys: "), "\n", "\n  "))
+	}
 }
 
 func (p *parser) boolean(variable, value string) bool {
@@ -160,6 +182,17 @@ func (p *parser) count(variable, value string) int {
 		p.problem(variable, "%q is not a number from 0 to 1048575; 0 disables the limit", value)
 	}
 	return int(n)
+}
+
+func (p *parser) history(s Settings) history.Level {
+	level, err := history.ParseLevel(s.History)
+	switch {
+	case err != nil:
+		p.problem("PPCH_HISTORY", "%q is not a level: use off, numbers, pseudonyms or names", s.History)
+	case level > history.LevelOff && s.DataDir == "":
+		p.problem("PPCH_HISTORY", "%s needs a folder: set PPCH_DATA_DIR", s.History)
+	}
+	return level
 }
 
 // minStaleness is longer than the longest pause between two heartbeats of the Lua module.

@@ -38,6 +38,9 @@ func fileOf(t *testing.T, text string) string {
 	return path
 }
 
+// aKey is a line of a file of keys.
+const aKey = "name=counter sha256=2e453a1c19730cc2e3bec31a4743b20eb07f464af75b3233cb73d4ea8d24756c scope=count"
+
 const (
 	exampleSite       = "write one such as https://ppch.example.com"
 	notANetwork       = "is neither an IP address nor a network: write 10.0.0.5, 10.0.0.0/24 or fd00::/64"
@@ -72,7 +75,7 @@ func TestLoad_BadValues(t *testing.T) {
 		{"no secret", variables{"PPCH_COMPONENT_SECRET": "-"}, "PPCH_COMPONENT_SECRET: is not set, nor is PPCH_COMPONENT_SECRET_FILE: " + secretFix},
 		{"a key in both forms", variables{"PPCH_API_KEY_FILE": "/run/secrets/key"}, "PPCH_API_KEY: is set, and PPCH_API_KEY_FILE too: keep one of them"},
 		{"a secret in both forms", variables{"PPCH_COMPONENT_SECRET_FILE": "/run/secrets/secret"}, "PPCH_COMPONENT_SECRET: is set, and PPCH_COMPONENT_SECRET_FILE too: keep one of them"},
-		{"a placeholder and a file of keys", variables{"PPCH_API_KEY": "change-me", "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, "PPCH_API_KEY: " + isPlaceholder + keyFix},
+		{"a placeholder and a file of keys", variables{"PPCH_API_KEY": "change-me", "PPCH_API_KEYS_FILE": fileOf(t, aKey)}, "PPCH_API_KEY: " + isPlaceholder + keyFix},
 		{"a rate that is a word", variables{"PPCH_RATE_LIMIT": "fast"}, `PPCH_RATE_LIMIT: "fast" is not a number from 0 to 1048575; 0 disables the limit`},
 		{"a fractional rate", variables{"PPCH_RATE_LIMIT": "0.5"}, `PPCH_RATE_LIMIT: "0.5" is not a number from 0 to 1048575; 0 disables the limit`},
 		{"a negative rate", variables{"PPCH_RATE_LIMIT": "-1"}, `PPCH_RATE_LIMIT: "-1" is not a number from 0 to 1048575; 0 disables the limit`},
@@ -81,6 +84,9 @@ func TestLoad_BadValues(t *testing.T) {
 		{"a secret with a DEL", variables{"PPCH_COMPONENT_SECRET": "s3\x7fcret"}, "PPCH_COMPONENT_SECRET: " + controlCharacters + secretFix},
 
 		{"no streams", variables{"PPCH_MAX_STREAMS": "0"}, `PPCH_MAX_STREAMS: "0" is not a number from 1 to 1000000`},
+		{"an unknown level of history", variables{"PPCH_HISTORY": "on", "PPCH_DATA_DIR": "/data"}, `PPCH_HISTORY: "on" is not a level: use off, numbers, pseudonyms or names`},
+		{"a history without a folder", variables{"PPCH_HISTORY": "names"}, `PPCH_HISTORY: names needs a folder: set PPCH_DATA_DIR`},
+		{"no days of history", variables{"PPCH_HISTORY_DAYS": "0"}, `PPCH_HISTORY_DAYS: "0" is not a number from 1 to 3660`},
 		{"streams in words", variables{"PPCH_MAX_STREAMS": "many"}, `PPCH_MAX_STREAMS: "many" is not a number from 1 to 1000000`},
 
 		{"profiles for all addresses", variables{"PPCH_PPROF_ADDR": "0.0.0.0:6060"}, `PPCH_PPROF_ADDR: "0.0.0.0:6060" ` + notLoopback},
@@ -122,6 +128,11 @@ func TestLoad_BadValues(t *testing.T) {
 			`MUC_DOMAIN: "a_b" is not a domain: ` + domainFix + "\n  " + `MUC_DOMAIN: "c_d" is not a domain: ` + domainFix},
 		{"a room instead of a MUC domain", variables{"MUC_DOMAIN": "planning@muc.meet.jitsi"}, `MUC_DOMAIN: "planning@muc.meet.jitsi" is not a domain: ` + domainFix},
 		{"a MUC domain twice", variables{"MUC_DOMAIN": "muc.meet.jitsi, MUC.meet.jitsi"}, "MUC_DOMAIN: names MUC.meet.jitsi twice"},
+		{"MUC domains without commas", variables{"MUC_DOMAIN": "muc.meet.jitsi breakout.meet.jitsi,lobby.meet.jitsi"},
+			`MUC_DOMAIN: "muc.meet.jitsi breakout.meet.jitsi" has a blank in it: separate domains with commas, as in muc.meet.jitsi,breakout.meet.jitsi`},
+		{"a missing file of keys", variables{"PPCH_API_KEYS_FILE": "/nowhere/keys"}, "PPCH_API_KEYS_FILE: file: stat /nowhere/keys: no such file or directory"},
+		{"the port of a Kubernetes Service", variables{"PPCH_PORT": "tcp://10.96.0.7:8890"},
+			`PPCH_PORT: "tcp://10.96.0.7:8890" is what Kubernetes sets for a Service named ppch: set enableServiceLinks: false in the pod, or set PPCH_PORT to a number`},
 		{"only commas", variables{"MUC_DOMAIN": ", ,"}, "MUC_DOMAIN: is empty: " + mucFix},
 		{"the component as MUC domain", variables{"MUC_DOMAIN": "ppch.meet.jitsi"}, "MUC_DOMAIN: ppch.meet.jitsi is PPCH_COMPONENT_DOMAIN: " + mucFix},
 		{"the component as MUC domain in another case", variables{"PPCH_COMPONENT_DOMAIN": "PPCH.example", "MUC_DOMAIN": "muc.example,ppch.example"}, "MUC_DOMAIN: ppch.example is PPCH_COMPONENT_DOMAIN: " + mucFix},
@@ -221,9 +232,10 @@ func TestLoad_BadSecretFiles(t *testing.T) {
 
 func TestLoad_ReportsAllErrorsAtOnce(t *testing.T) {
 	t.Parallel()
+	keys := fileOf(t, aKey+"\n"+aKey+"\nname=b scope=counts\n")
 	_, err := config.Load(context.Background(), envconfig.MapLookuper(variables{
-		"PPCH_API_KEY": "change-me", "PPCH_HOST": "localhost:8890", "PPCH_PORT": "none", "PROSODY_URL": "prosody",
-		"PPCH_COMPONENT_DOMAIN": "a_b", "MUC_DOMAIN": "c_d", "PPCH_ADMIN_JIDS": "@", "DEBUG": "maybe", "TZ": "nowhere",
+		"PPCH_API_KEYS_FILE": keys, "PPCH_API_KEY": "change-me", "PPCH_HOST": "localhost:8890", "PPCH_PORT": "none", "PROSODY_URL": "prosody",
+		"PPCH_COMPONENT_DOMAIN": "a_b", "MUC_DOMAIN": "c_d,muc.meet.jitsi", "PPCH_ADMIN_JIDS": "@", "DEBUG": "maybe", "TZ": "nowhere",
 	}))
 	wantProblems(t, err,
 		`PPCH_API_KEY: `+isPlaceholder+keyFix,
@@ -236,5 +248,8 @@ func TestLoad_ReportsAllErrorsAtOnce(t *testing.T) {
 		`PPCH_ADMIN_JIDS: "@" is neither a bare JID nor a domain: `+adminFix,
 		`DEBUG: "maybe" is neither true nor false`,
 		`TZ: "nowhere" is not a time zone: use a name such as Europe/Berlin or UTC`,
+		`PPCH_API_KEYS_FILE: file `+keys+":",
+		"  line 2: name: line 1 has the same",
+		`  line 3: scope: there is no "counts": use count, participants, events, metrics or all`,
 	)
 }

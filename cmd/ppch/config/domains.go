@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"mellium.im/xmpp/jid"
 )
@@ -19,11 +20,20 @@ func (p *parser) domain(variable, value string) jid.JID {
 
 func (p *parser) mucDomains(variable, value string, component jid.JID) (domains []jid.JID) {
 	const fix = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
-	names := list(value)
+	var names []string
+	for v := range strings.SplitSeq(value, ",") {
+		if v = strings.TrimSpace(v); v != "" {
+			names = append(names, v)
+		}
+	}
 	if len(names) == 0 {
 		p.problem(variable, "is empty: %s", fix)
 	}
 	for _, v := range names {
+		if fields := strings.Fields(v); len(fields) > 1 {
+			p.problem(variable, "%q has a blank in it: separate domains with commas, as in %s", v, strings.Join(fields, ","))
+			continue
+		}
 		switch j := p.domain(variable, v); {
 		case j.Equal(jid.JID{}):
 		case j.Equal(component):

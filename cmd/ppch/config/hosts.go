@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-
-	"ppch/api"
 )
 
 // dnsName is a DNS name in lower case.
@@ -14,7 +12,7 @@ var dnsName = regexp.MustCompile(`^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$`)
 
 // hosts returns the names that requests without a key may use: those of PPCH_PUBLIC_URL and PPCH_HOSTS,
 // and that of PPCH_HOST, which healthcheck and doctor use.
-func (p *parser) hosts(s Settings) api.Hosts {
+func (p *parser) hosts(s Settings) []string {
 	names := []string{strings.ToLower(s.Host), p.publicURL("PPCH_PUBLIC_URL", s.PublicURL)}
 	for _, v := range list(s.Hosts) {
 		name := strings.TrimSuffix(strings.ToLower(v), ".")
@@ -23,7 +21,7 @@ func (p *parser) hosts(s Settings) api.Hosts {
 		}
 		names = append(names, name)
 	}
-	return api.NewHosts(names...)
+	return names
 }
 
 // publicURL returns the host in the URL by which clients reach the service, or "" for none.

@@ -47,10 +47,16 @@ type Settings struct {
 
 	MaxStreams string `env:"PPCH_MAX_STREAMS, default=10000" help:"maximum number of concurrent event streams"`
 
+	DataDir     string `env:"PPCH_DATA_DIR" help:"folder on a local disk for past meetings and webhooks, which need it; nothing is stored unless set"`
+	History     string `env:"PPCH_HISTORY, default=off" help:"what is recorded of meetings: off, numbers, pseudonyms or names; needs PPCH_DATA_DIR"`
+	HistoryDays string `env:"PPCH_HISTORY_DAYS, default=30" help:"days after which a stay is deleted, counted from its end; 1 to 3660"`
+
 	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port for go tool pprof, such as 127.0.0.1:6060"`
 
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
 	TZ    string `env:"TZ, default=UTC" help:"time zone of the log"`
+
+	unknown []string // warnings of variables that don't exist
 }
 
 // Read reads the environment. An empty variable counts as not set: compose files pass unset variables like that.
@@ -58,6 +64,9 @@ func Read(ctx context.Context, env Lookuper) (Settings, error) {
 	var s Settings
 	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &s, Lookuper: nonEmpty{env}}); err != nil {
 		return Settings{}, fmt.Errorf("environment: %w", err)
+	}
+	if named, ok := env.(interface{ Names() []string }); ok {
+		s.unknown = Unknown(named.Names(), nonEmpty{env}.Lookup)
 	}
 	return s, nil
 }
@@ -77,6 +86,9 @@ type Variable struct{ Name, Default, Help string }
 // Variables returns all variables in the order of Settings.
 func Variables() (all []Variable) {
 	for f := range reflect.TypeFor[Settings]().Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		name, def, _ := strings.Cut(f.Tag.Get("env"), ", default=")
 		all = append(all, Variable{name, def, f.Tag.Get("help")})
 	}
@@ -84,8 +96,10 @@ func Variables() (all []Variable) {
 }
 
 // URL returns where commands on the same machine reach the service.
-func (s Settings) URL() string {
-	host := s.Host
+func (s Settings) URL() string { return LocalURL(s.Host, s.Port, s.TLSCert != "") }
+
+// LocalURL returns the URL of a service on the same machine that listens on host and port.
+func LocalURL(host, port string, https bool) string {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 		if ip.Is6() {
@@ -93,8 +107,8 @@ func (s Settings) URL() string {
 		}
 	}
 	scheme := "http://"
-	if s.TLSCert != "" {
+	if https {
 		scheme = "https://"
 	}
-	return scheme + net.JoinHostPort(host, s.Port)
+	return scheme + net.JoinHostPort(host, port)
 }

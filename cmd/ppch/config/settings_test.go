@@ -2,13 +2,13 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
-	"ppch/api"
 	"ppch/cmd/ppch/config"
 )
 
@@ -24,21 +24,22 @@ type plain struct {
 	Allowed    string // names that requests without a key may use
 	Zone       string
 	Pprof      string
+	History    string // folder, level and days
 	Warnings   []string
 }
 
 func plainOf(c config.Config) plain {
 	return plain{
 		APIKey: c.APIKey.Reveal(), KeysFile: c.KeysFile, RateLimit: c.RateLimit, Listen: c.Listen, Prosody: c.Prosody, Domain: c.Domain.String(), Secret: c.Secret.Reveal(), ClusterSecret: c.ClusterSecret.Reveal(),
-		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
+		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, History: fmt.Sprint(c.DataDir, " ", c.History, " ", c.HistoryDays), Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
 	}
 }
 
 // allowed returns the names that requests without a key may use.
-func allowed(hosts api.Hosts) string {
+func allowed(hosts []string) string {
 	var all []string
 	for _, name := range []string{"ppch.example.com", "rooms.example.com", "ppch.internal.example", "evil.example.com"} {
-		if hosts.Allow(name) {
+		if slices.Contains(hosts, name) {
 			all = append(all, name)
 		}
 	}
@@ -51,7 +52,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 func defaults() plain {
 	return plain{
 		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret-of-a-test", ClusterSecret: "s3cret-of-a-test",
-		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC",
+		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC", History: " off 30",
 	}
 }
 
@@ -59,6 +60,7 @@ func TestLoad_GoodValues(t *testing.T) {
 	t.Parallel()
 	const asHTTP = "PROSODY_URL is an HTTP address, as in version 1: using its host with the component port, xmpp://"
 	key, secret := fileOf(t, "the key from a file\r\n"), fileOf(t, "\tsecret from a file\n\n")
+	keysFile := fileOf(t, aKey+"\n")
 	for _, tt := range []struct {
 		name string
 		in   variables
@@ -93,12 +95,12 @@ func TestLoad_GoodValues(t *testing.T) {
 			c.APIKey, c.Warnings = "0123456789abcde", []string{"PPCH_API_KEY is short enough to be guessed; " + keyFix}
 		}},
 
-		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
-			c.APIKey, c.KeysFile = "", "/etc/ppch/keys"
+		{"a file of keys is enough", variables{"PPCH_API_KEY": "-", "PPCH_API_KEYS_FILE": keysFile}, func(c *plain) {
+			c.APIKey, c.KeysFile = "", keysFile
 		}},
-		{"a file of keys and a key", variables{"PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) { c.KeysFile = "/etc/ppch/keys" }},
-		{"a file of keys and a file with one key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": "/etc/ppch/keys"}, func(c *plain) {
-			c.APIKey, c.KeysFile = "the key from a file", "/etc/ppch/keys"
+		{"a file of keys and a key", variables{"PPCH_API_KEYS_FILE": keysFile}, func(c *plain) { c.KeysFile = keysFile }},
+		{"a file of keys and a file with one key", variables{"PPCH_API_KEY": "-", "PPCH_API_KEY_FILE": key, "PPCH_API_KEYS_FILE": keysFile}, func(c *plain) {
+			c.APIKey, c.KeysFile = "the key from a file", keysFile
 		}},
 		{"no rate limit", variables{"PPCH_RATE_LIMIT": "0"}, func(c *plain) { c.RateLimit = 0 }},
 
@@ -144,6 +146,7 @@ func TestLoad_GoodValues(t *testing.T) {
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
 		}},
+		{"past meetings", variables{"PPCH_DATA_DIR": "/data", "PPCH_HISTORY": "pseudonyms", "PPCH_HISTORY_DAYS": "7"}, func(c *plain) { c.History = "/data pseudonyms 7" }},
 		{"fewer streams", variables{"PPCH_MAX_STREAMS": "50"}, func(c *plain) { c.MaxStreams = 50 }},
 		{"profiles on loopback", variables{"PPCH_PPROF_ADDR": "127.0.0.1:6060"}, func(c *plain) { c.Pprof = "127.0.0.1:6060" }},
 		{"profiles on IPv6's loopback", variables{"PPCH_PPROF_ADDR": "[::1]:0"}, func(c *plain) { c.Pprof = "[::1]:0" }},

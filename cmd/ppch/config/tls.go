@@ -4,7 +4,7 @@ import (
 	"os"
 	"time"
 
-	"ppch/api"
+	"ppch/api/certificate"
 )
 
 // pair returns the files of a TLS certificate and its key. They must be valid at start; they may be replaced later.
@@ -30,7 +30,7 @@ func (p *parser) pair(certVariable, certFile, keyVariable, keyFile string) (cert
 	if certErr != nil || keyErr != nil {
 		return "", ""
 	}
-	if _, err := api.ParsePair(chainPEM, keyPEM, time.Now()); err != nil {
+	if _, err := certificate.Parse(chainPEM, keyPEM, time.Now()); err != nil {
 		p.problem(certVariable, "can't be used with %s: %v", keyVariable, err)
 	}
 	return certFile, keyFile

@@ -86,8 +86,8 @@ func Print(w io.Writer, c Check, style terminal.Style) error {
 	return err
 }
 
-// view is the JSON form of a Check.
-type view struct {
+// document is the JSON form of a Check.
+type document struct {
 	Name   string  `json:"name"`
 	Status Status  `json:"status"`
 	Found  string  `json:"found"`
@@ -97,11 +97,11 @@ type view struct {
 // PrintJSON writes all checks as one object.
 func PrintJSON(w io.Writer, checks []Check) error {
 	report := struct {
-		OK     bool   `json:"ok"`
-		Checks []view `json:"checks"`
-	}{Broken(checks) == 0, []view{}}
+		OK     bool       `json:"ok"`
+		Checks []document `json:"checks"`
+	}{Broken(checks) == 0, []document{}}
 	for _, c := range checks {
-		v := view{Name: c.Name, Status: c.Status, Found: c.Found}
+		v := document{Name: c.Name, Status: c.Status, Found: c.Found}
 		if c.Remedy != "" {
 			v.Remedy = &c.Remedy
 		}

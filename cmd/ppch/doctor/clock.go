@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"ppch/api/view"
 )
 
 // maxAhead is the largest difference of two synchronized clocks.
@@ -28,7 +30,7 @@ func (e *run) clock(seen facts) {
 			"synchronize both machines by NTP; a wrong clock may also invalidate certificates and JWTs")
 		return
 	}
-	if slices.ContainsFunc(seen.Domains, func(d domainFacts) bool { return d.Module != nil }) {
+	if slices.ContainsFunc(seen.Domains, func(d view.DomainDiagnostics) bool { return d.Module != nil }) {
 		e.report(Clock, Unchecked, "skipped: the Lua module is too old to send its time")
 		return
 	}

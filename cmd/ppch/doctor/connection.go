@@ -34,7 +34,7 @@ const (
 // connection checks everything up to an established stream. It returns the check that failed, or "".
 func (e *run) connection(ctx context.Context, seen facts) (broken string) {
 	if !seen.Connected {
-		if broken = checkOf[seen.Reason]; broken == "" {
+		if broken = checkOf[value(seen.Reason)]; broken == "" {
 			broken = Conflict // the stream comes up and drops
 		}
 	}
@@ -116,7 +116,7 @@ func (e *run) nameProblem(host string, seen facts) (string, []string) {
 }
 
 func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
-	switch seen.Reason {
+	switch value(seen.Reason) {
 	case occupancy.ReasonUnreachable:
 		return fmt.Sprintf("the network of %s is unreachable", seen.Prosody),
 			[]string{"fix the address in PROSODY_URL, or the route to it; in a container, join Jitsi's network: PPCH_NETWORK_EXTERNAL in .env names it"}
@@ -180,8 +180,8 @@ func (e *run) conflict(seen facts) bool {
 	case seen.Connected:
 		e.report(Conflict, OK, "the stream is up as "+seen.Component)
 		return true
-	case checkOf[seen.Reason] != Conflict && seen.Reason != "":
-		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(seen.Reason), "check Prosody's log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log")
+	case checkOf[value(seen.Reason)] != Conflict && value(seen.Reason) != "":
+		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(value(seen.Reason)), "check Prosody's log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log")
 		return false
 	}
 	remedies := []string{

@@ -101,8 +101,8 @@ func (e *run) checks(ctx context.Context) {
 	if !e.probing {
 		e.settings(seen)
 	}
-	if !seen.Connected && seen.Reason == occupancy.ReasonConnecting {
-		seen.Reason = occupancy.ReasonTimeout // the first attempt has not ended
+	if !seen.Connected && value(seen.Reason) == occupancy.ReasonConnecting {
+		seen.Reason = new(occupancy.ReasonTimeout) // the first attempt has not ended
 	}
 	if broken := e.connection(ctx, seen); broken != "" {
 		e.skipRest(broken)

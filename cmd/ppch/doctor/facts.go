@@ -8,92 +8,40 @@ import (
 	"strings"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 	"ppch/component/protocol"
 )
 
-// facts are the state of the connection, as in GET /api/diagnostics.
+// facts are the state of the connection.
 type facts struct {
-	Version   string           `json:"version"`
-	Component string           `json:"component"`
-	Prosody   string           `json:"prosody"`
-	Connected bool             `json:"connected"`
-	Reason    occupancy.Reason `json:"reason"`
-	Domains   []domainFacts    `json:"domains"`
-	Services  []serviceFacts   `json:"services"`
-	Admins    []adminFacts     `json:"admin_domains"`
+	view.Diagnostics
 
 	// err is why the stream is down, if the doctor connects itself.
 	err error
 }
 
-type domainFacts struct {
-	Domain  string           `json:"domain"`
-	Mode    occupancy.Mode   `json:"mode"`
-	Reason  occupancy.Reason `json:"reason"`
-	AsOf    *time.Time       `json:"as_of"`
-	Resyncs uint64           `json:"resyncs"`
-	Module  *moduleFacts     `json:"module"`
-}
-
-type moduleFacts struct {
-	Version    string   `json:"version"`
-	ClockAhead *float64 `json:"clock_ahead_seconds"`
-	Rooms      int      `json:"rooms"`
-	RoomCache  *int     `json:"room_cache"`
-}
-
-type serviceFacts struct {
-	Domain    string   `json:"domain"`
-	Protocols []string `json:"protocols"`
-}
-
-type adminFacts struct {
-	Domain string `json:"domain"`
-	Local  bool   `json:"local"`
+// value returns what p points to, or the zero value for nil.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // factsOf returns the facts of the doctor's own connection.
-func factsOf(w occupancy.Diagnostics, services []occupancy.Service, version string) facts {
-	main := w.Domains[0]
-	f := facts{Version: version, Component: w.Component.String(), Prosody: w.Prosody, Connected: main.Connected}
-	if !main.Connected {
-		f.Reason, f.err = main.Problem.Reason, main.Problem.Err
-	}
-	for _, d := range w.Domains {
-		known := domainFacts{Domain: d.JID.String(), Mode: d.Mode, Resyncs: d.Resyncs}
-		if p := d.CountProblem(); p != nil {
-			known.Reason = p.Reason
-		}
-		if d.Problem != nil {
-			known.Mode = ""
-		}
-		if !d.AsOf.IsZero() {
-			known.AsOf = &d.AsOf
-		}
-		if d.Sync != nil {
-			known.Module = &moduleFacts{Version: d.Sync.Version, Rooms: d.Rooms}
-			if d.Sync.RoomCache > 0 {
-				known.Module.RoomCache = &d.Sync.RoomCache
-			}
-			if d.Sync.Ahead != nil {
-				known.Module.ClockAhead = new(d.Sync.Ahead.Seconds())
-			}
-		}
-		f.Domains = append(f.Domains, known)
-	}
-	for _, s := range services {
-		f.Services = append(f.Services, serviceFacts{s.JID.String(), s.Protocols})
-	}
-	for _, a := range w.Admins {
-		f.Admins = append(f.Admins, adminFacts{a.JID.Domainpart(), a.Local})
+func factsOf(d occupancy.Diagnostics, services []occupancy.Service, version string) facts {
+	f := facts{Diagnostics: view.NewDiagnostics(d)}
+	f.Version, f.Services = version, view.NewServices(services)
+	if main := d.Domains[0]; !main.Connected {
+		f.err = main.Problem.Err
 	}
 	return f
 }
 
 // streamDecided reports whether the attempt to open the stream has succeeded or failed.
 func (f facts) streamDecided() bool {
-	return f.Connected || f.Reason != occupancy.ReasonConnecting && f.Reason != occupancy.ReasonLost
+	return f.Connected || value(f.Reason) != occupancy.ReasonConnecting && value(f.Reason) != occupancy.ReasonLost
 }
 
 // domainsDecided reports whether each MUC domain has answered or failed.
@@ -102,7 +50,7 @@ func (f facts) domainsDecided() bool {
 		return true
 	}
 	for _, d := range f.Domains {
-		if d.Reason == occupancy.ReasonConnecting || d.Reason == occupancy.ReasonSyncing {
+		if r := value(d.Reason); r == occupancy.ReasonConnecting || r == occupancy.ReasonSyncing {
 			return false
 		}
 	}
@@ -111,7 +59,7 @@ func (f facts) domainsDecided() bool {
 
 // adminsLocal reports whether Prosody has verified the domains of all admins, which takes a moment.
 func (f facts) adminsLocal() bool {
-	return !slices.ContainsFunc(f.Admins, func(a adminFacts) bool { return !a.Local })
+	return !slices.ContainsFunc(f.Admins, func(a view.AdminDomain) bool { return !a.Local })
 }
 
 // domains returns the watched domains in the form of MUC_DOMAIN.

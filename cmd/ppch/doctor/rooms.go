@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 	"ppch/component/protocol"
 	"ppch/prosody"
@@ -28,15 +29,15 @@ func skipped(name string) result { return result{status: Unchecked, found: skipp
 
 // rooms runs the checks of each MUC domain.
 func (e *run) rooms(ctx context.Context, seen facts) {
-	e.each(seen, MUCDomains, func(d domainFacts) result { return checkMUC(seen, d) })
-	e.each(seen, Module, func(d domainFacts) result { return e.checkModule(ctx, seen, d) })
-	e.each(seen, AllowList, func(d domainFacts) result { return checkAllowList(seen, d) })
+	e.each(seen, MUCDomains, func(d view.DomainDiagnostics) result { return checkMUC(seen, d) })
+	e.each(seen, Module, func(d view.DomainDiagnostics) result { return e.checkModule(ctx, seen, d) })
+	e.each(seen, AllowList, func(d view.DomainDiagnostics) result { return checkAllowList(seen, d) })
 	e.each(seen, Sync, checkSync)
 	e.each(seen, Mode, checkMode)
 }
 
 // each checks every domain and reports equal findings together.
-func (e *run) each(seen facts, name string, check func(domainFacts) result) {
+func (e *run) each(seen facts, name string, check func(view.DomainDiagnostics) result) {
 	var findings []finding
 	domains, remedies := map[finding][]string{}, map[finding][]string{}
 	for _, d := range seen.Domains {
@@ -63,19 +64,19 @@ func (e *run) each(seen facts, name string, check func(domainFacts) result) {
 }
 
 // usable reports whether a domain is a MUC service that answers.
-func (d domainFacts) usable() bool {
-	switch d.Reason {
+func usable(d view.DomainDiagnostics) bool {
+	switch value(d.Reason) {
 	case occupancy.ReasonNoMUC, occupancy.ReasonConnecting, occupancy.ReasonTimeout, occupancy.ReasonRejected:
 		return false
 	}
 	return true
 }
 
-func checkMUC(seen facts, d domainFacts) result {
+func checkMUC(seen facts, d view.DomainDiagnostics) result {
 	switch {
-	case d.usable():
+	case usable(d):
 		return result{status: OK}
-	case d.Reason != occupancy.ReasonNoMUC:
+	case value(d.Reason) != occupancy.ReasonNoMUC:
 		return result{Wrong, "Prosody does not answer for it", "check Prosody's load and its log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log"}
 	}
 	likely := likelyFor(seen, d.Domain)
@@ -120,7 +121,7 @@ func likelyFor(seen facts, wrong string) (names []string) {
 		return 1
 	}
 	for _, s := range seen.Services {
-		if watched := slices.ContainsFunc(seen.Domains, func(d domainFacts) bool { return d.Domain == s.Domain }); !watched {
+		if watched := slices.ContainsFunc(seen.Domains, func(d view.DomainDiagnostics) bool { return d.Domain == s.Domain }); !watched {
 			names = append(names, s.Domain)
 		}
 	}
@@ -155,15 +156,15 @@ var missingFile = fmt.Sprintf("if it is enabled already, its file mod_%s.lua is 
 	"Copy prosody/mod_%s.lua to ${CONFIG}/prosody/prosody-plugins-custom/, with Debian's packages to the first of plugin_paths; %s",
 	prosody.ModuleName, prosody.ModuleName, prosody.ModuleName, restartProsody)
 
-func (e *run) checkModule(ctx context.Context, seen facts, d domainFacts) result {
+func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnostics) result {
 	switch {
-	case !d.usable():
+	case !usable(d):
 		return skipped(MUCDomains)
 	case d.Module != nil && d.Module.Version != prosody.ModuleVersion:
 		return result{Warning, fmt.Sprintf("its version is %s, that of this PPCH is %s", d.Module.Version, prosody.ModuleVersion), copyModule}
 	case d.Module != nil:
 		return result{status: OK, found: fmt.Sprintf("version %s, protocol %s", d.Module.Version, protocol.Namespace)}
-	case d.Reason == occupancy.ReasonNotAllowed, d.Reason == occupancy.ReasonSyncing:
+	case value(d.Reason) == occupancy.ReasonNotAllowed, value(d.Reason) == occupancy.ReasonSyncing:
 		return result{status: OK, found: "loaded, protocol " + protocol.Namespace}
 	}
 	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, protocol.Namespace) {
@@ -180,7 +181,7 @@ func (e *run) checkModule(ctx context.Context, seen facts, d domainFacts) result
 		v.found += fmt.Sprintf(", though Prosody has it: it serves %s", serves)
 		v.remedy = loadOn(d.Domain)
 	}
-	switch d.Mode {
+	switch value(d.Mode) {
 	case occupancy.ModeDisco:
 		v.status = Warning
 	case occupancy.ModeExistence:
@@ -191,26 +192,26 @@ func (e *run) checkModule(ctx context.Context, seen facts, d domainFacts) result
 	return v
 }
 
-func checkAllowList(seen facts, d domainFacts) result {
+func checkAllowList(seen facts, d view.DomainDiagnostics) result {
 	switch {
 	case d.Module != nil:
 		return result{status: OK, found: "lists " + seen.Component}
-	case d.Reason == occupancy.ReasonNotAllowed:
+	case value(d.Reason) == occupancy.ReasonNotAllowed:
 		return result{Wrong, "the Lua module there does not list " + seen.Component,
 			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, seen.Component, confFile, restartProsody) + "\n" +
 				"or give the component the name that is allowed by default: ppch. and the MUC domain without its first label"}
-	case d.Reason == occupancy.ReasonSyncing:
+	case value(d.Reason) == occupancy.ReasonSyncing:
 		return skipped(Sync)
 	}
 	return skipped(Module)
 }
 
-func checkSync(d domainFacts) result {
+func checkSync(d view.DomainDiagnostics) result {
 	switch {
-	case d.Reason == occupancy.ReasonSyncing:
+	case value(d.Reason) == occupancy.ReasonSyncing:
 		return result{Wrong, "its rooms are still loading",
 			"try again in a moment; if it persists, check the logs of the service and of Prosody"}
-	case d.Reason == occupancy.ReasonStorage:
+	case value(d.Reason) == occupancy.ReasonStorage:
 		return result{Wrong, "Prosody can't read all its rooms in storage, so a missing room may exist",
 			"fix what Prosody's log reports about room_participants_api and of its storage; the module tries again every minute"}
 	case d.Module != nil && d.AsOf != nil:
@@ -223,26 +224,26 @@ func checkSync(d domainFacts) result {
 				fmt.Sprintf(`set muc_room_cache_size = 10000 below Component "%s" in Prosody's configuration or, if it is not set there, above every Component in %s, %s`, d.Domain, confFile, restartProsody)}
 		}
 		return result{status: OK, found: found}
-	case d.Reason == occupancy.ReasonNotAllowed:
+	case value(d.Reason) == occupancy.ReasonNotAllowed:
 		return skipped(AllowList)
 	}
 	return skipped(Module)
 }
 
-func checkMode(d domainFacts) result {
+func checkMode(d view.DomainDiagnostics) result {
 	switch {
-	case d.Reason == occupancy.ReasonNotAllowed:
+	case value(d.Reason) == occupancy.ReasonNotAllowed:
 		return skipped(AllowList)
-	case d.Reason == occupancy.ReasonSyncing, d.Reason == occupancy.ReasonStorage:
+	case value(d.Reason) == occupancy.ReasonSyncing, value(d.Reason) == occupancy.ReasonStorage:
 		return skipped(Sync)
-	case d.Reason == occupancy.ReasonModuleVersion:
+	case value(d.Reason) == occupancy.ReasonModuleVersion:
 		return skipped(Module)
-	case !d.usable():
+	case !usable(d):
 		return skipped(MUCDomains)
-	case d.Mode == occupancy.ModeModule:
+	case value(d.Mode) == occupancy.ModeModule:
 		return result{status: OK, found: "module: complete data, live"}
-	case d.Mode == occupancy.ModeDisco:
+	case value(d.Mode) == occupancy.ModeDisco:
 		return result{Warning, "disco: raw counts, with focus and recorders, and no names", "load the Lua module there"}
 	}
-	return result{status: Unchecked, found: fmt.Sprintf("%s for now: needs %s", d.Mode, Module)}
+	return result{status: Unchecked, found: fmt.Sprintf("%s for now: needs %s", value(d.Mode), Module)}
 }

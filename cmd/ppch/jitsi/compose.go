@@ -32,26 +32,25 @@ func networkSettings(s *site, jitsiEnv, network string) []setting {
 	return nil
 }
 
-// startCommandOwnFolder returns the command that starts PPCH as a project of its own with its settings in s.envFile, and the
-// docker compose command for later: without --env-file PPCH would start without settings.
-func startCommandOwnFolder(s *site) (up, compose string) {
-	envFile := s.envFile
-	dir, name := filepath.Split(envFile)
+// startInOwnFolder returns the commands that enter PPCH's folder and that start PPCH there as a project of its own, with its
+// settings in s.envFile, and the docker compose command for later: without --env-file PPCH would start without settings.
+func startInOwnFolder(s *site) (cd, compose, up string) {
+	dir, name := filepath.Split(s.envFile)
 	if name == ".env" && s.scope.exists(filepath.Join(dir, "docker-compose.yml")) {
-		return "cd " + shellQuote(filepath.Clean(dir)) + " && docker compose up -d", "docker compose"
+		return "cd " + shellQuote(filepath.Clean(dir)), "docker compose", "docker compose up -d"
 	}
-	compose = "docker compose --env-file " + shellQuote(envFile)
-	return "cd ~/ppch && " + compose + " up -d    # ~/ppch: the folder with its docker-compose.yml; every command there needs --env-file", compose
+	compose = "docker compose --env-file " + shellQuote(s.envFile)
+	return "cd ~/ppch", compose, compose + " up -d    # ~/ppch: the folder with its docker-compose.yml; every command there needs --env-file"
 }
 
-// startCommandJitsiProject returns the command that starts only PPCH as part of the project in dir, which consists of files.
+// startInJitsiProject returns the same commands for PPCH as part of the project in dir, which consists of files.
 // With -f Compose reads no default files, so that all must be listed.
-func startCommandJitsiProject(dir string, files []string) string {
-	up := "docker compose"
+func startInJitsiProject(dir string, files []string) (cd, compose, up string) {
+	up = "docker compose"
 	for _, file := range files {
 		up += " -f " + shellQuote(relative(dir, file))
 	}
-	return up + " -f ~/ppch/docker-compose.yml up -d ppch    # ~/ppch: the folder of PPCH's docker-compose.yml"
+	return "cd " + shellQuote(dir), "docker compose", up + " -f ~/ppch/docker-compose.yml up -d ppch    # ~/ppch: the folder of PPCH's docker-compose.yml"
 }
 
 // shellQuote quotes a word for a shell where necessary.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -59,11 +60,26 @@ func detectDebian(o Options) (*site, error) {
 			"prosodyctl check config",
 			"systemctl restart prosody    # ends running meetings",
 			"set -a; . " + shellQuote(s.envFile) + "; set +a",
-			"ppch",
+			program(),
 			`curl -s http://127.0.0.1:8890/health    # in another terminal; expect "prosody_status":"ok"`,
 		}
 	}
 	return s, nil
+}
+
+// program returns the command that runs this program from any folder.
+func program() string {
+	self, err := os.Executable()
+	if found, lookErr := exec.LookPath("ppch"); err != nil || lookErr == nil && sameFile(found, self) {
+		return "ppch"
+	}
+	return shellQuote(self)
+}
+
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 // jitsi is one Jitsi in a file of conf.d.
@@ -99,7 +115,7 @@ func (s *site) chooseJitsi(o Options, files []*luaFile, unread []error) (jitsi, 
 	}
 	meant := all
 	if o.Domain != "" {
-		meant = slices.DeleteFunc(slices.Clone(all), func(j jitsi) bool { return j.domain != o.Domain })
+		meant = slices.DeleteFunc(slices.Clone(all), func(j jitsi) bool { return !strings.EqualFold(j.domain, o.Domain) })
 	} else if len(all) > 1 {
 		// An earlier installation has made the choice.
 		meant = slices.DeleteFunc(slices.Clone(all), func(j jitsi) bool { return !j.installed() })

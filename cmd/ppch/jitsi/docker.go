@@ -55,7 +55,7 @@ func detectDocker(o Options) (*site, error) {
 	}
 	modules := s.findDomains(service)
 	s.readMain(service, envFile)
-	if o.Domain != "" && o.Domain != s.domain {
+	if o.Domain != "" && !strings.EqualFold(o.Domain, s.domain) {
 		return nil, fmt.Errorf("--domain: the Jitsi in %s is %s, not %s", o.Dir, s.domain, o.Domain)
 	}
 	s.enable = func(p *Plan) error { return enableByEnv(p, o, envFile, modules) }
@@ -63,15 +63,15 @@ func detectDocker(o Options) (*site, error) {
 	restart := "docker compose up -d --force-recreate " + service.Name
 	s.afterUninstall = []string{"cd " + shellQuote(o.Dir), restart}
 	s.nextSteps = func(*Plan) []string {
-		up, compose := startCommandOwnFolder(s)
+		in, compose, up := startInOwnFolder(s)
 		if s.envFile == envFile {
-			up, compose = startCommandJitsiProject(o.Dir, project.ComposeFiles), "docker compose"
+			in, compose, up = startInJitsiProject(o.Dir, project.ComposeFiles)
 		}
 		return []string{
 			"cd " + shellQuote(o.Dir) + " && " + restart + "    # ends running meetings",
-			up,
-			compose + " exec ppch /ppch rooms     # who is where",
-			compose + " exec ppch /ppch doctor    # if something is wrong: why, and how to fix it",
+			in + " && " + up,
+			in + " && " + compose + " exec ppch /ppch rooms     # who is where",
+			in + " && " + compose + " exec ppch /ppch doctor    # if something is wrong: why, and how to fix it",
 		}
 	}
 	return s, nil

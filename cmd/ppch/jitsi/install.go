@@ -69,7 +69,7 @@ func Install(o Options) (*Plan, error) {
 	if err := p.planRestore(); err != nil {
 		return nil, err
 	}
-	p.Next = s.nextSteps(p)
+	p.Next, p.Access = s.nextSteps(p), access(s.envFile, env)
 	return p, nil
 }
 

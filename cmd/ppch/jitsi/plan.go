@@ -25,8 +25,10 @@ type Plan struct {
 	Title string
 	// Notes are warnings for the operator.
 	Notes []string
-	// Next are the commands to run afterwards.
+	// Next are the commands to run afterwards, each from any folder.
 	Next []string
+	// Access says where the dashboard is then, and where the API key is; empty after uninstalling.
+	Access string
 
 	scope    *scope
 	settings settings

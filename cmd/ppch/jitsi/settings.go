@@ -1,11 +1,14 @@
 package jitsi
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"ppch/cmd/ppch/config"
@@ -110,6 +113,9 @@ func (p *Plan) planSettings(s *site, env map[string]string) error {
 	ensure("PPCH_COMPONENT_SECRET", p.settings.secret, env["PPCH_COMPONENT_SECRET"] == p.settings.secret)
 	ensure("PROSODY_URL", s.url(p.settings.port), env["PROSODY_URL"] != "")
 	ensure("MUC_DOMAIN", strings.Join(s.mucs, ","), env["MUC_DOMAIN"] != "")
+	for _, warning := range config.Unknown(slices.Collect(maps.Keys(env)), func(name string) (string, bool) { return env[name], true }) {
+		p.addNote("%s: %s", p.relative(f.path), warning)
+	}
 	if env["PPCH_NETWORK_INTERNAL"] != "" {
 		p.addNote("PPCH_NETWORK_INTERNAL in %s is from PPCH 1 and unused: you can remove it.", p.relative(f.path))
 	}
@@ -126,4 +132,20 @@ func (p *Plan) planSettings(s *site, env map[string]string) error {
 		p.addNote("MUC_DOMAIN in %s stays %s; Jitsi has %s.", p.relative(f.path), muc, strings.Join(s.mucs, ","))
 	}
 	return nil
+}
+
+// access says where the dashboard and the API key are, by the variables in the settings file before the installation.
+func access(envFile string, env map[string]string) string {
+	url := strings.TrimSuffix(env["PPCH_PUBLIC_URL"], "/")
+	if url == "" {
+		url = config.LocalURL(cmp.Or(env["PPCH_HOST"], loopback), cmp.Or(env["PPCH_PORT"], "8890"), env["PPCH_TLS_CERT"] != "")
+	}
+	key := "PPCH_API_KEY in " + envFile
+	switch {
+	case env["PPCH_API_KEY_FILE"] != "":
+		key = "in the file of PPCH_API_KEY_FILE, which " + envFile + " names"
+	case !isSecret(env["PPCH_API_KEY"]) && env["PPCH_API_KEYS_FILE"] != "":
+		key = "one of your clients' keys, of PPCH_API_KEYS_FILE in " + envFile
+	}
+	return fmt.Sprintf("Dashboard: %s/dashboard/\nAPI key: %s", url, key)
 }

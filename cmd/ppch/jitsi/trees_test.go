@@ -187,7 +187,9 @@ func render(p *jitsi.Plan) string {
 	for _, next := range p.Next {
 		fmt.Fprintln(&b, "  "+next)
 	}
-	return b.String()
+	fmt.Fprintln(&b, p.Access)
+	self, _ := os.Executable() // the installer names the program if it isn't in PATH
+	return strings.ReplaceAll(b.String(), self, "/usr/local/bin/ppch")
 }
 
 func treeNames(t *testing.T) (names []string) {

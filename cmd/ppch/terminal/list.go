@@ -40,7 +40,7 @@ func (c *Client) listed(p page) ([]listed, error) {
 		if err := json.Unmarshal(raw, &rooms[i].room); err != nil {
 			return nil, c.notPPCH(err.Error())
 		}
-		rooms[i].raw, rooms[i].key = raw, sortKey(readable(rooms[i].Name))
+		rooms[i].raw, rooms[i].key = raw, sortKey(readable(rooms[i].RoomName))
 	}
 	return rooms, nil
 }
@@ -52,7 +52,7 @@ func (c *Client) rooms(ctx context.Context, l List) (all []listed, asOf time.Tim
 	maps.Copy(query, l.Query)
 	err = c.pages(ctx, query, func(p page) error {
 		rooms, err := c.listed(p)
-		all, asOf = append(all, rooms...), p.AsOf
+		all, asOf = append(all, rooms...), p.asOf
 		return err
 	})
 	by, backwards := query.Get("sort"), query.Get("order") == "desc"
@@ -65,12 +65,12 @@ func (c *Client) rooms(ctx context.Context, l List) (all []listed, asOf time.Tim
 
 // compare compares rooms by the parameter sort. Rooms with as many people are in the order of their names. The service has sorted by age.
 func compare(a, b listed, by string, backwards bool) int {
-	names := cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.Name, b.Name))
+	names := cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.RoomName, b.RoomName))
 	switch {
 	case by == "participants" && backwards:
-		return cmp.Or(b.Participants-a.Participants, names)
+		return cmp.Or(b.ParticipantCount-a.ParticipantCount, names)
 	case by == "participants":
-		return cmp.Or(a.Participants-b.Participants, names)
+		return cmp.Or(a.ParticipantCount-b.ParticipantCount, names)
 	case by == "created":
 		return 0
 	case backwards:
@@ -156,7 +156,7 @@ func (c *Client) RoomNames(ctx context.Context, part string) (names []string, er
 	}
 	rooms, err := c.listed(p)
 	for _, r := range rooms {
-		names = append(names, readable(r.Name))
+		names = append(names, readable(r.RoomName))
 	}
 	return names, err
 }

@@ -8,50 +8,37 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"ppch/api/view"
 )
 
 // maxPages limits a list to a million rooms, more than any Prosody has.
 const maxPages = 1000
 
-// room is the part of a room that is shown.
+// room is a room whose times are parsed. They are zero if unknown.
 type room struct {
-	Name         string         `json:"room_name"`
-	NameNote     string         `json:"name_note"`
-	Exists       bool           `json:"exists"`
-	Participants int            `json:"participant_count"`
-	Exact        bool           `json:"exact"`
-	Counts       map[string]int `json:"counts"`
-	CreatedAt    *time.Time     `json:"created_at"`
-	AsOf         time.Time      `json:"as_of"`
-	Note         string         `json:"note"`
-	Subject      *string        `json:"subject"`
-	Type         string         `json:"type"`
-	Visitors     *int           `json:"visitors"`
-	Lobby        *related       `json:"lobby"`
-	Breakouts    []related      `json:"breakout_rooms"`
-	Occupants    []occupant     `json:"occupants"`
-	Duration     *int64         `json:"duration_seconds"`
+	view.Room
+	created, asOf time.Time
 }
 
-type related struct {
-	RoomJID      string  `json:"room_jid"`
-	Name         *string `json:"name"`
-	Participants *int    `json:"participant_count"`
-}
-
-type occupant struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Kind     string `json:"kind"`
-	Role     string `json:"role"`
-	Duration *int64 `json:"duration_seconds"`
+// UnmarshalJSON decodes a room.
+func (r *room) UnmarshalJSON(raw []byte) error {
+	err := json.Unmarshal(raw, &r.Room)
+	if err != nil {
+		return err
+	}
+	if r.created, err = view.ParseTime(r.CreatedAt); err != nil {
+		return err
+	}
+	r.asOf, err = view.ParseTime(&r.AsOf)
+	return err
 }
 
 // page is a page of a list.
 type page struct {
 	Rooms []json.RawMessage `json:"rooms"`
-	Next  *string           `json:"next_cursor"`
-	AsOf  time.Time         `json:"as_of"`
+	view.PageEnd
+	asOf time.Time
 }
 
 // page requests a page of a list.
@@ -60,8 +47,12 @@ func (c *Client) page(ctx context.Context, query url.Values) (page, error) {
 	if err := c.get(ctx, "/api/rooms", query, &p); err != nil {
 		return page{}, err
 	}
+	var err error
+	if p.asOf, err = view.ParseTime(&p.AsOf); err != nil {
+		return page{}, c.notPPCH(err.Error())
+	}
 	// A missing list is not an empty one.
-	if p.Rooms == nil || p.AsOf.IsZero() {
+	if p.Rooms == nil || p.asOf.IsZero() {
 		return page{}, c.notPPCH("a list without rooms or as_of")
 	}
 	return p, nil
@@ -75,10 +66,10 @@ func (c *Client) pages(ctx context.Context, query url.Values, each func(page) er
 		if err != nil {
 			return err
 		}
-		if err := each(p); err != nil || p.Next == nil {
+		if err := each(p); err != nil || p.NextCursor == nil {
 			return err
 		}
-		query.Set("cursor", *p.Next)
+		query.Set("cursor", *p.NextCursor)
 	}
 	return c.notPPCH("an endless list")
 }
@@ -102,7 +93,7 @@ func (c *Client) room(ctx context.Context, name string) (json.RawMessage, room, 
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, room{}, c.notPPCH(err.Error())
 	}
-	if r.AsOf.IsZero() {
+	if r.asOf.IsZero() {
 		return nil, room{}, c.notPPCH("a room without as_of")
 	}
 	return raw, r, nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"ppch/component/occupancy"
 )
 
 // totals count all rooms, even if a table shows only some.
@@ -18,7 +20,7 @@ type totals struct {
 func (t *totals) add(rooms []listed) {
 	t.rooms += len(rooms)
 	for _, r := range rooms {
-		t.people += r.Participants
+		t.people += r.ParticipantCount
 	}
 }
 
@@ -30,10 +32,10 @@ func roomsTable(rooms []listed, all totals, none string, style Style) string {
 	t := style.newTable(2, "people", "room", "age", "also")
 	for _, r := range rooms {
 		age := "?"
-		if r.CreatedAt != nil {
-			age = span(new(int64(r.AsOf.Sub(*r.CreatedAt) / time.Second)))
+		if !r.created.IsZero() {
+			age = span(new(int64(r.asOf.Sub(r.created) / time.Second)))
 		}
-		t.add(r.number(), readable(r.Name), age, r.also())
+		t.add(r.number(), readable(r.RoomName), age, r.also())
 	}
 	last := fmt.Sprintf("%d %s, %d %s", all.rooms, plural(all.rooms, "room", "rooms"), all.people, plural(all.people, "person", "people"))
 	switch {
@@ -52,7 +54,7 @@ const maxNick = 16
 func roomTable(r room, style Style) string {
 	var b strings.Builder
 	if !r.Exists {
-		fmt.Fprintf(&b, "There is no room %s now.\n", readable(r.Name))
+		fmt.Fprintf(&b, "There is no room %s now.\n", readable(r.RoomName))
 	}
 	if r.NameNote != "" {
 		b.WriteString(Clean(r.NameNote) + "\n")
@@ -60,14 +62,14 @@ func roomTable(r room, style Style) string {
 	if !r.Exists {
 		return b.String()
 	}
-	summary := fmt.Sprintf(": %s %s", r.number(), plural(r.Participants, "person", "people"))
+	summary := fmt.Sprintf(": %s %s", r.number(), plural(r.ParticipantCount, "person", "people"))
 	for _, part := range []string{r.also(), r.unsure()} {
 		if part != "" {
 			summary += ", " + part
 		}
 	}
-	summary += fmt.Sprintf("; open for %s, as of %s", span(r.Duration), r.AsOf.Local().Format(time.TimeOnly))
-	b.WriteString(fit(readable(r.Name), style.rest(summary)) + summary + "\n")
+	summary += fmt.Sprintf("; open for %s, as of %s", span(r.DurationSeconds), r.asOf.Local().Format(time.TimeOnly))
+	b.WriteString(fit(readable(r.RoomName), style.rest(summary)) + summary + "\n")
 	if r.Note != "" {
 		b.WriteString(Clean(r.Note) + "\n")
 	}
@@ -79,7 +81,7 @@ func roomTable(r room, style Style) string {
 	}
 	t := style.newTable(1, "name", "kind", "role", "here for", "nick")
 	for _, o := range r.Occupants {
-		t.add(Clean(cmp.Or(o.Name, o.ID)), kindName(o.Kind, 1), Clean(o.Role), span(o.Duration), fit(Clean(o.ID), maxNick))
+		t.add(Clean(cmp.Or(o.Name, o.ID)), kindName(string(o.Kind), 1), Clean(o.Role), span(o.DurationSeconds), fit(Clean(o.ID), maxNick))
 	}
 	return b.String() + t.String()
 }
@@ -87,9 +89,9 @@ func roomTable(r room, style Style) string {
 // number returns the number of people; ≤ marks a count that may include others.
 func (r room) number() string {
 	if !r.Exact {
-		return fmt.Sprintf("≤%d", r.Participants)
+		return fmt.Sprintf("≤%d", r.ParticipantCount)
 	}
-	return fmt.Sprint(r.Participants)
+	return fmt.Sprint(r.ParticipantCount)
 }
 
 // kinds are the words for each kind of occupant.
@@ -116,7 +118,7 @@ func kindName(kind string, n int) string {
 func (r room) also() string {
 	var parts []string
 	for _, kind := range []string{"recorder", "transcriber", "hidden", "visitor"} {
-		if n := r.Counts[kind]; n > 0 {
+		if n := r.Counts[occupancy.Kind(kind)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, kindName(kind, n)))
 		}
 	}
@@ -125,20 +127,20 @@ func (r room) also() string {
 
 // related returns participants of the meeting outside the room.
 func (r room) related() (parts []string) {
-	if r.Lobby != nil && r.Lobby.Participants != nil && *r.Lobby.Participants > 0 {
-		parts = append(parts, fmt.Sprintf("%d waiting", *r.Lobby.Participants))
+	if r.Lobby != nil && r.Lobby.ParticipantCount != nil && *r.Lobby.ParticipantCount > 0 {
+		parts = append(parts, fmt.Sprintf("%d waiting", *r.Lobby.ParticipantCount))
 	}
 	inBreakouts := 0
-	for _, b := range r.Breakouts {
-		if b.Participants != nil {
-			inBreakouts += *b.Participants
+	for _, b := range r.BreakoutRooms {
+		if b.ParticipantCount != nil {
+			inBreakouts += *b.ParticipantCount
 		}
 	}
 	if inBreakouts > 0 {
 		parts = append(parts, fmt.Sprintf("%d in breakout rooms", inBreakouts))
 	}
 	// Focus counts all visitors of the meeting, including those in this room.
-	if elsewhere := r.visitors() - r.Counts["visitor"]; elsewhere > 0 {
+	if elsewhere := r.visitors() - r.Counts[occupancy.KindVisitor]; elsewhere > 0 {
 		parts = append(parts, fmt.Sprintf("%d %s elsewhere", elsewhere, kindName("visitor", elsewhere)))
 	}
 	return parts
@@ -153,7 +155,7 @@ func (r room) visitors() int {
 
 // unsure notes unknown visitors in an otherwise exact room.
 func (r room) unsure() string {
-	if r.Visitors == nil && r.Exact && r.Type == "main" {
+	if r.Visitors == nil && r.Exact && r.Type != nil && *r.Type == occupancy.RoomMain {
 		return "visitors elsewhere unknown"
 	}
 	return ""

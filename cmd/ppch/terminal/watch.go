@@ -11,16 +11,14 @@ import (
 	"time"
 
 	"github.com/tmaxmax/go-sse"
+
+	"ppch/api/view"
+	"ppch/component/occupancy"
 )
 
-// event is the part of an event that is shown.
+// event is an event of a room, with the fields of a reset and a status.
 type event struct {
-	Time         time.Time `json:"time"`
-	RoomName     string    `json:"room_name"`
-	Participants int       `json:"participant_count"`
-	Occupant     *occupant `json:"occupant"`
-
-	// Of events that don't belong to a room.
+	view.RoomEvent
 	Reason string `json:"reason"`
 	Domain string `json:"domain"`
 	Status string `json:"status"`
@@ -69,9 +67,13 @@ func lineFor(e sse.Event, width int) string {
 	if json.Unmarshal([]byte(e.Data), &v) != nil {
 		return ""
 	}
-	at := v.Time.Local().Format(time.TimeOnly) + "  "
+	when, err := view.ParseTime(&v.Time)
+	if err != nil {
+		return ""
+	}
+	at := when.Local().Format(time.TimeOnly) + "  "
 	room := readable(v.RoomName)
-	now := fmt.Sprintf(", now %d %s", v.Participants, plural(v.Participants, "person", "people"))
+	now := fmt.Sprintf(", now %d %s", v.ParticipantCount, plural(v.ParticipantCount, "person", "people"))
 	switch e.Type {
 	case "participant.joined":
 		return fitted(width, at, v.who(), " joined ", room, now)
@@ -95,8 +97,8 @@ func (v event) who() string {
 		return "an occupant"
 	}
 	who := Clean(cmp.Or(v.Occupant.Name, v.Occupant.ID))
-	if v.Occupant.Kind != "user" {
-		who += " (" + kindName(v.Occupant.Kind, 1) + ")"
+	if v.Occupant.Kind != occupancy.KindUser {
+		who += " (" + kindName(string(v.Occupant.Kind), 1) + ")"
 	}
 	return who
 }

@@ -41,7 +41,7 @@ const (
 
 // WatchTable draws a live table of people until ctx ends. It writes to a terminal, whose current size style returns.
 func (c *Client) WatchTable(ctx context.Context, w io.Writer, name string, style func() Style) error {
-	v := &view{client: c, w: w, name: name, style: style, changed: make(chan struct{}, 1)}
+	v := &liveTable{client: c, w: w, name: name, style: style, changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	following := make(chan error, 1)
@@ -58,8 +58,8 @@ func (c *Client) WatchTable(ctx context.Context, w io.Writer, name string, style
 	return cmp.Or(<-following, err, left)
 }
 
-// view is a live table.
-type view struct {
+// liveTable is a table that is redrawn when rooms change.
+type liveTable struct {
 	client  *Client
 	w       io.Writer
 	name    string
@@ -72,17 +72,17 @@ type view struct {
 }
 
 // receive adds an event. An event without a text may change the table too.
-func (v *view) receive(e sse.Event) error {
+func (v *liveTable) receive(e sse.Event) error {
 	v.add(func(width int) string { return lineFor(e, width) })
 	return nil
 }
 
-func (v *view) lost(err error) {
+func (v *liveTable) lost(err error) {
 	line := lossOf(err)
 	v.add(func(int) string { return line })
 }
 
-func (v *view) add(line func(width int) string) {
+func (v *liveTable) add(line func(width int) string) {
 	if line(0) != "" {
 		v.mu.Lock()
 		v.lines = append(v.lines, line)
@@ -96,7 +96,7 @@ func (v *view) add(line func(width int) string) {
 }
 
 // run redraws until ctx ends or the service refuses finally.
-func (v *view) run(ctx context.Context) error {
+func (v *liveTable) run(ctx context.Context) error {
 	ticks := time.NewTicker(redrawEvery)
 	defer ticks.Stop()
 	for {
@@ -121,7 +121,7 @@ func (v *view) run(ctx context.Context) error {
 }
 
 // draw loads and draws the table, or the reason why it is unavailable.
-func (v *view) draw(ctx context.Context, style Style) error {
+func (v *liveTable) draw(ctx context.Context, style Style) error {
 	table, err := v.table(ctx, style)
 	var p *Problem
 	switch {
@@ -150,7 +150,7 @@ func (v *view) draw(ctx context.Context, style Style) error {
 }
 
 // table returns the part above the events. It requests only the rooms that fit.
-func (v *view) table(ctx context.Context, style Style) (string, error) {
+func (v *liveTable) table(ctx context.Context, style Style) (string, error) {
 	if style.Height > 0 {
 		style.Height = max(style.Height-lastEvents-1, 3)
 	}
@@ -174,8 +174,8 @@ func (v *view) table(ctx context.Context, style Style) (string, error) {
 		return "", err
 	}
 	slices.SortStableFunc(rooms, func(a, b listed) int { return compare(a, b, "participants", true) })
-	all := totals{known: true, asOf: p.AsOf}
-	if p.Next == nil {
+	all := totals{known: true, asOf: p.asOf}
+	if p.NextCursor == nil {
 		all.add(rooms)
 	} else if err := v.client.count(ctx, &all); err != nil {
 		return "", err

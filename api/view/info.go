@@ -1,13 +1,7 @@
-package api
+package view
 
-import (
-	"net/http"
-
-	"ppch/api/view"
-)
-
-// infoView is where to go from "/".
-type infoView struct {
+// Info is where to find what: "GET /".
+type Info struct {
 	Service        string `json:"service"`
 	Version        string `json:"version"`
 	Docs           string `json:"docs"`
@@ -18,16 +12,16 @@ type infoView struct {
 	OpenAPI        string `json:"openapi"`
 }
 
-// getInfo handles "GET /".
-func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, infoView{
-		Service:        view.ServiceName,
-		Version:        s.version,
+// NewInfo returns the document of a version.
+func NewInfo(version string) Info {
+	return Info{
+		Service:        ServiceName,
+		Version:        version,
 		Docs:           "/docs",
 		Dashboard:      "/dashboard/",
 		Health:         "/health",
 		APIEndpoint:    "/api/rooms/{room_name}/participants",
 		Authentication: "API key in the header X-API-Key, or as Authorization: Bearer",
 		OpenAPI:        "/openapi.json",
-	})
+	}
 }

@@ -1,0 +1,16 @@
+package view
+
+import "ppch/component/occupancy"
+
+// Problem is a problem document, RFC 9457 section 3.1.
+type Problem struct {
+	Type       string           `json:"type"`
+	Title      string           `json:"title"`
+	Status     int              `json:"status"`
+	Detail     string           `json:"detail"`
+	Instance   string           `json:"instance"`
+	Code       string           `json:"code"`
+	RequestID  string           `json:"request_id"`
+	Reason     occupancy.Reason `json:"reason,omitempty"`
+	RetryAfter int              `json:"retry_after,omitempty"`
+}

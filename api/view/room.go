@@ -1,0 +1,180 @@
+package view
+
+import (
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// inexactNote explains the number of an inexact answer.
+const inexactNote = "participant_count is the number of all occupants, Jitsi's focus and recorders included. " +
+	"For the exact number of people, load the Lua module mod_room_participants_api in Prosody."
+
+// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for readers; the API encodes it piece by piece.
+type Room struct {
+	RoomName string `json:"room_name"`
+	NameNote string `json:"name_note"`
+	Presence
+	Participants []string `json:"participants"`
+	RoomDetail
+	Occupants []OccupantDetail `json:"occupants"`
+	AsOf      string           `json:"as_of"`
+}
+
+// Presence is whether a room exists, and its people.
+// Clients rely on the types of these fields since the first version of this service.
+type Presence struct {
+	Exists           bool `json:"exists"`
+	ParticipantCount int  `json:"participant_count"`
+	HasParticipants  bool `json:"has_participants"`
+}
+
+// NewPresence returns the document for a room.
+func NewPresence(room occupancy.Room) Presence {
+	if !room.Exists {
+		return Presence{}
+	}
+	return Presence{Exists: true, ParticipantCount: room.Participants, HasParticipants: room.Participants > 0}
+}
+
+// RoomCounts is everything else that is counted in a room.
+type RoomCounts struct {
+	RoomJID *string `json:"room_jid"`
+
+	Counts    map[occupancy.Kind]int `json:"counts"`
+	CreatedAt *string                `json:"created_at"`
+	Source    occupancy.Source       `json:"source"`
+	Exact     bool                   `json:"exact"`
+	Note      string                 `json:"note,omitempty"`
+
+	Visitors      *int           `json:"visitors"`
+	Lobby         *RelatedRoom   `json:"lobby"`
+	BreakoutRooms []BreakoutRoom `json:"breakout_rooms"`
+}
+
+// RelatedRoom is another room of the same meeting. Its fields are nil (null) if its domain isn't watched.
+type RelatedRoom struct {
+	RoomJID          string `json:"room_jid"`
+	Exists           *bool  `json:"exists"`
+	ParticipantCount *int   `json:"participant_count"`
+}
+
+// BreakoutRoom is a breakout room. Its name is free text, and nil (null) for keys that may not read names.
+type BreakoutRoom struct {
+	RelatedRoom
+	Name *string `json:"name"`
+}
+
+// NewRoomCounts returns the document for a room, with or without the names of breakout rooms.
+func NewRoomCounts(room occupancy.Room, names bool) RoomCounts {
+	doc := RoomCounts{Source: room.Source}
+	if !room.Exists {
+		// Whatever the source, the number of people in a room that doesn't exist is exactly 0.
+		doc.Exact = true
+		doc.Counts = map[occupancy.Kind]int{}
+		doc.Visitors = new(0)
+		doc.BreakoutRooms = []BreakoutRoom{}
+		return doc
+	}
+	doc.RoomJID = new(room.JID.String())
+	doc.Counts = room.Counts
+	doc.CreatedAt = Stamp(room.CreatedAt)
+	doc.Exact = room.Exact
+	if !room.Exact {
+		doc.Note = inexactNote
+	}
+	if room.Source == occupancy.SourceModule {
+		doc.addRelated(room, names)
+	}
+	return doc
+}
+
+// addRelated adds people who belong to the meeting but are not in the room. No other number includes them.
+func (v *RoomCounts) addRelated(room occupancy.Room, names bool) {
+	v.Visitors = room.Visitors
+	if room.Lobby != nil {
+		v.Lobby = new(newRelatedRoom(*room.Lobby))
+	}
+	v.BreakoutRooms = make([]BreakoutRoom, 0, len(room.Breakouts))
+	for _, b := range room.Breakouts {
+		doc := BreakoutRoom{RelatedRoom: newRelatedRoom(b)}
+		if names {
+			doc.Name = &b.Name
+		}
+		v.BreakoutRooms = append(v.BreakoutRooms, doc)
+	}
+}
+
+func newRelatedRoom(ref occupancy.RoomRef) RelatedRoom {
+	doc := RelatedRoom{RoomJID: ref.JID.String()}
+	if ref.Known {
+		doc.Exists, doc.ParticipantCount = &ref.Exists, &ref.Participants
+	}
+	return doc
+}
+
+// RoomFacts is what else is known of a room, nil (null) for what is unknown.
+type RoomFacts struct {
+	Type              *occupancy.RoomType `json:"type"`
+	Tenant            *string             `json:"tenant"`
+	ParentRoomJID     *string             `json:"parent_room_jid"`
+	Subject           *string             `json:"subject"`
+	MeetingID         *string             `json:"meeting_id"`
+	PasswordProtected *bool               `json:"password_protected"`
+	MembersOnly       *bool               `json:"members_only"`
+}
+
+// newRoomFacts returns the facts of a room. Its subject is free text, and counts as a name.
+func newRoomFacts(room occupancy.Room, names bool) RoomFacts {
+	if room.Source != occupancy.SourceModule {
+		return RoomFacts{}
+	}
+	doc := RoomFacts{Type: &room.Type}
+	if !room.Exists {
+		return doc
+	}
+	doc.Tenant = OrNull(room.Tenant)
+	doc.ParentRoomJID = OrNull(room.Parent.String())
+	doc.MeetingID = OrNull(room.MeetingID)
+	doc.PasswordProtected, doc.MembersOnly = &room.Password, &room.MembersOnly
+	if names {
+		doc.Subject = OrNull(room.Subject)
+	}
+	return doc
+}
+
+// ListedRoom is a room of a list, without what [Presence] has.
+type ListedRoom struct {
+	RoomCounts
+	RoomFacts
+}
+
+// NewListedRoom returns the document for a room, with or without names.
+func NewListedRoom(room occupancy.Room, names bool) ListedRoom {
+	return ListedRoom{NewRoomCounts(room, names), newRoomFacts(room, names)}
+}
+
+// RoomDetail is a ListedRoom with its duration.
+type RoomDetail struct {
+	ListedRoom
+	DurationSeconds *int64 `json:"duration_seconds"`
+}
+
+// NewRoomDetail returns the document for a room, with or without names.
+func NewRoomDetail(room occupancy.Room, names bool) RoomDetail {
+	return RoomDetail{NewListedRoom(room, names), duration(room, room.CreatedAt)}
+}
+
+// duration returns the whole seconds from since to the time of the data, nil (null) if since is unknown.
+func duration(room occupancy.Room, since time.Time) *int64 {
+	if since.IsZero() {
+		return nil
+	}
+	return new(max(0, int64(room.AsOf.Sub(since)/time.Second)))
+}
+
+// PageEnd ends a list of rooms: "GET /api/rooms".
+type PageEnd struct {
+	NextCursor *string `json:"next_cursor"`
+	AsOf       string  `json:"as_of"`
+}

@@ -1,0 +1,222 @@
+package history
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// batch is one transaction of a Recorder.
+type batch struct {
+	r       *Recorder
+	tx      *Tx
+	watches map[string]*watch // as they are after the commit
+	events  []Event           // for the Outbox
+	gaps    []GapReason       // begun
+	silent  bool              // whether the Outbox doesn't get the events
+}
+
+// commit records events in one transaction, and with flush also confirmations that aren't in the file yet.
+func (r *Recorder) commit(ctx context.Context, events []occupancy.Event, flush bool) error {
+	if !flush && !r.worthwhile(events) {
+		for _, e := range events {
+			if w := r.watches[e.Room.Domainpart()]; w != nil && e.At.After(w.confirmed) {
+				w.confirmed = e.At
+			}
+		}
+		return nil
+	}
+	return r.transact(ctx, func(b *batch) error {
+		if err := b.record(events); err != nil {
+			return err
+		}
+		return b.confirm()
+	})
+}
+
+// worthwhile reports whether events are more than confirmations that may wait.
+func (r *Recorder) worthwhile(events []occupancy.Event) bool {
+	return slices.ContainsFunc(events, func(e occupancy.Event) bool {
+		w := r.watches[e.Room.Domainpart()]
+		return e.Kind != occupancy.EventConfirmed || w == nil || e.Resynced || e.At.Sub(w.written) >= confirmEvery
+	})
+}
+
+// transact runs record in a transaction together with the Outbox.
+func (r *Recorder) transact(ctx context.Context, record func(*batch) error) error {
+	var b *batch
+	var committed func()
+	err := r.cfg.Store.Write(ctx, func(tx *Tx) (err error) {
+		b = &batch{r: r, tx: tx, watches: map[string]*watch{}}
+		for domain, w := range r.watches {
+			b.watches[domain] = new(*w)
+		}
+		if err := record(b); err != nil || r.cfg.Outbox == nil || len(b.events) == 0 || r.cfg.Outbox.Needs() == LevelOff {
+			return err
+		}
+		committed, err = r.cfg.Outbox.Append(ctx, tx, b.events)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.watches = b.watches
+	r.mu.Lock()
+	r.stats.events += uint64(len(b.events))
+	for _, reason := range b.gaps {
+		r.stats.gaps[reason]++
+	}
+	r.mu.Unlock()
+	if committed != nil {
+		committed()
+	}
+	return nil
+}
+
+// confirm writes the confirmations.
+func (b *batch) confirm() error {
+	for _, domain := range slices.Sorted(maps.Keys(b.watches)) {
+		w := b.watches[domain]
+		if w.confirmed.Equal(w.written) {
+			continue
+		}
+		if _, err := b.tx.Exec("INSERT INTO domains VALUES (?, ?) ON CONFLICT DO UPDATE SET confirmed = excluded.confirmed", domain, w.confirmed.UnixMilli()); err != nil {
+			return err
+		}
+		w.written = w.confirmed
+	}
+	return nil
+}
+
+// record records events in order.
+func (b *batch) record(events []occupancy.Event) error {
+	begun := 0 // the first event of the present batch
+	for i, e := range events {
+		if !ends(e) {
+			continue
+		}
+		w := b.watch(e.Room.Domainpart())
+		changes := events[begun:i]
+		begun = i + 1
+		var err error
+		switch e.Kind {
+		case occupancy.EventConfirmed:
+			err = b.confirmed(w, e, changes)
+		case occupancy.EventReset:
+			if err = b.changes(w, changes, w.confirmed); err == nil {
+				err = b.reset(e)
+			}
+		default:
+			if err = b.changes(w, changes, w.confirmed); err == nil {
+				err = b.status(w, e)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) watch(domain string) *watch {
+	if b.watches[domain] == nil {
+		b.watches[domain] = &watch{}
+	}
+	return b.watches[domain]
+}
+
+// confirmed records a batch of changes that e ends.
+func (b *batch) confirmed(w *watch, e occupancy.Event, changes []occupancy.Event) error {
+	if w.confirmed.IsZero() || !e.At.After(w.confirmed) && len(changes) == 0 {
+		return nil // its snapshot follows, or is in the file
+	}
+	since := e.At
+	if e.Resynced {
+		since = w.confirmed
+	}
+	if err := b.changes(w, changes, since); err != nil {
+		return err
+	}
+	if e.Resynced {
+		if err := b.endGap(w, e.Room.Domainpart(), e.At); err != nil {
+			return err
+		}
+	}
+	if e.At.After(w.confirmed) {
+		w.confirmed = e.At
+	}
+	return nil
+}
+
+// changes records changes of rooms that happened at since or later.
+func (b *batch) changes(w *watch, changes []occupancy.Event, since time.Time) error {
+	for _, e := range changes {
+		if e.Seq <= w.skip || w.confirmed.IsZero() {
+			continue
+		}
+		if err := b.change(e, earlier(since, e.At)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change records a change of a room.
+func (b *batch) change(e occupancy.Event, since time.Time) error {
+	room, err := b.openRoom(e.Room.String())
+	if err != nil {
+		return err
+	}
+	if room == nil && e.Kind != occupancy.EventRoomStarted && e.Kind != occupancy.EventRoomEnded {
+		if room, err = b.startRoom(e, since); err != nil {
+			return err
+		}
+	}
+	if room != nil {
+		if err := b.parent(room, e.Parent); err != nil {
+			return err
+		}
+	}
+	switch e.Kind {
+	case occupancy.EventRoomStarted:
+		if room == nil {
+			_, err = b.startRoom(e, since)
+			return err
+		}
+		return b.updateRoom(room, e, since)
+	case occupancy.EventRoomUpdated:
+		return b.updateRoom(room, e, since)
+	case occupancy.EventRoomEnded:
+		if room == nil {
+			return nil
+		}
+		return b.endRoom(room, e, since)
+	case occupancy.EventJoined:
+		return b.join(room, e, since)
+	case occupancy.EventUpdated:
+		return b.update(room, e, since)
+	case occupancy.EventLeft:
+		return b.leave(room, e, since)
+	}
+	return nil
+}
+
+// emit adds an event for the Outbox.
+func (b *batch) emit(room *openRoom, stay ID, e occupancy.Event, before occupancy.Counts, since time.Time) {
+	if b.silent || b.r.cfg.Outbox == nil {
+		return
+	}
+	b.events = append(b.events, Event{
+		Event: e, Shard: b.r.cfg.Shard, Meeting: room.id, Stay: stay, Created: room.stamp, MeetingID: room.meetingID, Before: before, NotBefore: since,
+	})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

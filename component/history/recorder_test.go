@@ -1,0 +1,134 @@
+package history_test
+
+import (
+	"testing"
+
+	"ppch/component/history"
+	"ppch/component/occupancy"
+)
+
+func TestRecorder_Batches(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10)
+	s.apply(20, room("daily", 19, person("ann", 20)))
+	s.expect("room-started daily  0>0", "joined daily ann 0>1")
+	s.apply(30, change("daily", nil, person("bob", 30)))
+	s.apply(40, change("daily", []string{"ann"}))
+	s.apply(50, gone("daily"))
+	s.expect("joined daily bob 1>2", "left daily ann 2>1", "left daily bob 1>0", "room-ended daily  0>0")
+}
+
+// The first snapshot shows what is there, which is no change.
+func TestRecorder_FirstSnapshotIsSilent(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2)))
+	s.apply(20, change("daily", nil, person("bob", 20)))
+	s.expect("joined daily bob 1>2")
+}
+
+func TestRecorder_Restart(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)), room("weekly", 1, person("eve", 5)))
+	s.apply(20, change("daily", nil, person("cyd", 20)))
+	s.expect("joined daily cyd 2>3")
+	s.restart()
+	// Ann stays, Bob left, Cyd left and returned, Dan is new; one meeting ended and another began in its room.
+	s.load(60, room("daily", 1, person("ann", 2), person("cyd", 50), person("dan", 55)), room("weekly", 40, person("eve", 41)))
+	s.expect(
+		"lost from 20 because of stopped",
+		"left daily bob 3>2 between 20 and 60",
+		"left daily cyd 2>1 between 20 and 60",
+		"joined daily cyd 1>2 between 20 and 60",
+		"joined daily dan 2>3 between 20 and 60",
+		"left weekly eve 1>0 between 20 and 60",
+		"room-ended weekly  0>0 between 20 and 60",
+		"room-started weekly  0>0 between 20 and 60",
+		"joined weekly eve 0>1 between 20 and 60",
+		"restored, lost from 20 to 60 because of stopped",
+	)
+	s.restart()
+	s.load(90, room("daily", 1, person("ann", 2), person("cyd", 50), person("dan", 55)))
+	s.expect(
+		"lost from 60 because of stopped",
+		"left weekly eve 1>0 between 60 and 90",
+		"room-ended weekly  0>0 between 60 and 90",
+		"restored, lost from 60 to 90 because of stopped",
+	)
+}
+
+// A resync shows differences whose time is unknown.
+func TestRecorder_Resync(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)))
+	s.load(40, room("daily", 1, person("ann", 2), person("cyd", 30)))
+	s.expect(
+		"left daily bob 2>1 between 10 and 40",
+		"joined daily cyd 1>2 between 10 and 40",
+		"lost from 10 because of resync",
+		"restored, lost from 10 to 40 because of resync",
+	)
+}
+
+func TestRecorder_EventIDs(t *testing.T) {
+	ids := func() (all []string) {
+		s := newSite(t, history.LevelNames)
+		s.load(10)
+		s.apply(20, room("daily", 19, person("ann", 20)))
+		s.apply(30, change("daily", []string{"ann"}))
+		s.apply(31, change("daily", nil, person("ann", 31)))
+		waitFor(t, "four events", func() bool {
+			s.box.mu.Lock()
+			defer s.box.mu.Unlock()
+			return len(s.box.events) == 4
+		})
+		for _, e := range s.box.events {
+			all = append(all, e.ID(string(e.Kind)).String())
+		}
+		return all
+	}
+	first, second := ids(), ids()
+	seen := map[string]bool{}
+	for i, id := range first {
+		if id != second[i] {
+			t.Errorf("event %d: got %s want %s, as of another PPCH", i, second[i], id)
+		}
+		if seen[id] {
+			t.Errorf("event %d: got %s twice", i, id)
+		}
+		seen[id] = true
+	}
+}
+
+// A change is recorded together with what the Outbox adds, or not at all.
+func TestRecorder_OutboxFails(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2)))
+	s.box.mu.Lock()
+	s.box.fail = history.ErrNotAnID
+	s.box.mu.Unlock()
+	s.apply(20, change("daily", nil, person("bob", 20)))
+	waitFor(t, "the event to be read", func() bool { return s.store.Metrics().Failures > 0 })
+	s.box.mu.Lock()
+	s.box.fail = nil
+	s.box.mu.Unlock()
+	s.expect(
+		"lost from 10 because of store",
+		"joined daily bob 1>2 between 10 and 20",
+		"restored, lost from 10 to 20 because of store",
+	)
+}
+
+// An Outbox that begins to need events gets none for what is already there.
+func TestRecorder_Changed(t *testing.T) {
+	s := &site{t: t, dir: t.TempDir(), level: history.LevelOff, box: &box{}}
+	s.start(occupancy.NewDirectory(muc))
+	s.load(10, room("daily", 1, person("ann", 2)))
+	s.box.set(history.LevelNames)
+	s.recorder.Changed()
+	waitFor(t, "the room to be recorded", func() bool { return s.count("SELECT COUNT(*) FROM present") == 1 })
+	s.apply(20, change("daily", nil, person("bob", 20)))
+	s.expect("joined daily bob 1>2")
+	s.box.set(history.LevelOff)
+	s.recorder.Changed()
+	waitFor(t, "the room to be forgotten", func() bool { return s.count("SELECT COUNT(*) FROM open_rooms") == 0 })
+}

@@ -1,0 +1,133 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// sampleEvery is how often the numbers for charts are read.
+const sampleEvery = time.Second
+
+// Rollup is a resolution in which numbers for charts are kept.
+type Rollup struct {
+	Step time.Duration // what one number stands for
+	Keep time.Duration
+}
+
+// rollups are all resolutions, finest first. A finer step divides a coarser one.
+var rollups = []Rollup{
+	{5 * time.Minute, 2 * 24 * time.Hour},
+	{time.Hour, 35 * 24 * time.Hour},
+	{24 * time.Hour, 400 * 24 * time.Hour},
+}
+
+// Peaks are the peaks of rooms and people within a step.
+type Peaks struct {
+	At                  time.Time // when the step began
+	Rooms, Participants int
+	Watched             time.Duration // for how much of the step they are known
+}
+
+// roll keeps the numbers for charts until ctx ends. What the last minutes had is written at the end.
+func (r *Recorder) roll(ctx context.Context) error {
+	if r.cfg.Level == LevelOff {
+		return nil
+	}
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	begun := time.Now().Truncate(rollups[0].Step)
+	peaks := map[occupancy.RoomType]Peaks{}
+	for {
+		select {
+		case <-ctx.Done():
+			return r.flush(context.WithoutCancel(ctx), begun, peaks)
+		case <-tick.C:
+		}
+		now := time.Now().Truncate(rollups[0].Step)
+		if !now.Equal(begun) {
+			// A file that can't be written loses a step, which then counts as not watched.
+			_ = r.flush(ctx, begun, peaks)
+			begun = now
+			clear(peaks)
+		}
+		totals, err := r.cfg.Directory.LiveTotals()
+		if err != nil {
+			continue
+		}
+		sum := map[occupancy.RoomType]Peaks{}
+		for _, t := range totals {
+			p := sum[t.Type]
+			p.Rooms += t.Rooms
+			p.Participants += t.Counts.People()
+			sum[t.Type] = p
+		}
+		for typ, now := range sum {
+			p := peaks[typ]
+			peaks[typ] = Peaks{Rooms: max(p.Rooms, now.Rooms), Participants: max(p.Participants, now.Participants), Watched: p.Watched + sampleEvery}
+		}
+	}
+}
+
+func (r *Recorder) flush(ctx context.Context, begun time.Time, peaks map[occupancy.RoomType]Peaks) error {
+	if len(peaks) == 0 {
+		return nil
+	}
+	err := r.cfg.Store.Write(ctx, func(tx *Tx) error { return addPeaks(tx, begun, peaks) })
+	if errors.As(err, new(*Problem)) {
+		return nil // the Store logs it
+	}
+	return err
+}
+
+// addPeaks adds the peaks of a step to all resolutions.
+func addPeaks(tx *Tx, begun time.Time, peaks map[occupancy.RoomType]Peaks) error {
+	for _, res := range rollups {
+		for typ, p := range peaks {
+			_, err := tx.Exec(`INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+				rooms = MAX(rooms, excluded.rooms), participants = MAX(participants, excluded.participants), watched = MIN(step, watched + excluded.watched)`,
+				int64(res.Step/time.Second), milli(begun.Truncate(res.Step)), typ, p.Rooms, p.Participants, int64(p.Watched/time.Second))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Peaks returns the peaks of rooms of a type since a time, oldest first, in the finest resolution that is kept that long.
+// Steps that weren't watched at all are missing.
+func (s *Store) Peaks(ctx context.Context, typ occupancy.RoomType, step time.Duration, from time.Time) (all []Peaks, err error) {
+	err = s.Read(ctx, func(tx *Tx) error {
+		rows, err := tx.Query("SELECT at, rooms, participants, watched FROM rollups WHERE step = ? AND type = ? AND at >= ? ORDER BY at",
+			int64(step/time.Second), typ, milli(from))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p Peaks
+			var at, watched int64
+			if err := rows.Scan(&at, &p.Rooms, &p.Participants, &watched); err != nil {
+				return err
+			}
+			p.At, p.Watched = timeOf(at), time.Duration(watched)*time.Second
+			all = append(all, p)
+		}
+		return rows.Err()
+	})
+	return all, err
+}
+
+func (s *Store) pruneRollups(ctx context.Context, now time.Time) error {
+	return s.Write(ctx, func(tx *Tx) error {
+		for _, res := range rollups {
+			if _, err := tx.Exec("DELETE FROM rollups WHERE step = ? AND at < ?", int64(res.Step/time.Second), milli(now.Add(-res.Keep))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,190 @@
+package history
+
+import (
+	"cmp"
+	"database/sql"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+// openRoom is a row of open_rooms.
+type openRoom struct {
+	room, domain string
+	typ          occupancy.RoomType
+	stamp        time.Time // when it opened by Prosody's clock, or zero
+	id           ID
+	meetingID    string
+	meeting      sql.NullInt64
+}
+
+// openRoom returns the open room at an address, or nil.
+func (b *batch) openRoom(address string) (*openRoom, error) {
+	r := &openRoom{room: address}
+	var stamp int64
+	var id []byte
+	ok, err := b.tx.Get("SELECT domain, type, created_stamp, id, meeting_id, meeting FROM open_rooms WHERE room = ?", []any{address},
+		&r.domain, &r.typ, &stamp, &id, &r.meetingID, &r.meeting)
+	if err != nil || !ok {
+		return nil, err
+	}
+	r.stamp = timeOf(stamp)
+	copy(r.id[:], id)
+	return r, nil
+}
+
+// startRoom records that a room opened. e has its facts, or is another event of a room that isn't in the file.
+func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error) {
+	r := &openRoom{room: e.Room.String(), domain: e.Room.Domainpart(), typ: e.Type}
+	began := e.At
+	if e.Facts != nil {
+		r.stamp, r.meetingID = stampOf(e.Facts.Stamp, e.Facts.CreatedAt), e.Facts.MeetingID
+		if !e.Facts.CreatedAt.IsZero() {
+			began = e.Facts.CreatedAt
+		}
+	}
+	r.id = MeetingID(b.r.cfg.Shard, r.room, laterOf(r.stamp, began))
+	if b.r.cfg.Level > LevelOff {
+		// A row with this id is the same meeting, which was taken for ended.
+		if _, err := b.tx.Exec(`INSERT INTO meetings (id, shard, room, type, tenant, began, meeting_id) VALUES (?, ?, ?, ?, ?, ?, NULLIF(?, ''))
+			ON CONFLICT (id) DO UPDATE SET ended_after = NULL, ended_before = NULL`,
+			r.id[:], b.r.cfg.Shard, r.room, r.typ, e.Tenant, began.UnixMilli(), r.meetingID); err != nil {
+			return nil, err
+		}
+		if _, err := b.tx.Get("SELECT number FROM meetings WHERE id = ?", []any{r.id[:]}, &r.meeting); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := b.tx.Exec("INSERT OR REPLACE INTO open_rooms (room, domain, type, created_stamp, id, meeting_id, meeting) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		r.room, r.domain, r.typ, milli(r.stamp), r.id[:], r.meetingID, r.meeting); err != nil {
+		return nil, err
+	}
+	if err := b.parent(r, e.Parent); err != nil {
+		return nil, err
+	}
+	if err := b.children(r, e.Facts); err != nil {
+		return nil, err
+	}
+	if e.Kind == occupancy.EventRoomStarted {
+		b.emit(r, ID{}, e, occupancy.Counts{}, since)
+	}
+	return r, nil
+}
+
+// updateRoom records new facts of a room. A new time of creation means that the room ended and that another opened in its place.
+func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) error {
+	stamp := stampOf(e.Facts.Stamp, e.Facts.CreatedAt)
+	if !stamp.IsZero() && !r.stamp.IsZero() && !stamp.Equal(r.stamp) {
+		ended := e
+		ended.Kind, ended.Facts = occupancy.EventRoomEnded, nil
+		if err := b.endRoom(r, ended, since); err != nil {
+			return err
+		}
+		e.Kind = occupancy.EventRoomStarted
+		_, err := b.startRoom(e, since)
+		return err
+	}
+	if e.Facts.MeetingID != r.meetingID {
+		r.meetingID = e.Facts.MeetingID
+		if _, err := b.tx.Exec("UPDATE open_rooms SET meeting_id = ? WHERE room = ?", r.meetingID, r.room); err != nil {
+			return err
+		}
+		if _, err := b.tx.Exec("UPDATE meetings SET meeting_id = NULLIF(?, '') WHERE number = ?", r.meetingID, r.meeting); err != nil {
+			return err
+		}
+	}
+	if err := b.children(r, e.Facts); err != nil {
+		return err
+	}
+	e.Kind = occupancy.EventRoomUpdated
+	b.emit(r, ID{}, e, e.Counts, since)
+	return nil
+}
+
+// endRoom records that a room ended, and that all left who are still in it.
+func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
+	present, err := b.present(r.room)
+	if err != nil {
+		return err
+	}
+	counts := countsOf(present)
+	for _, p := range present {
+		counts[kindIndex(p.kind)]--
+		left := e
+		left.Kind, left.Occupant, left.Counts = occupancy.EventLeft, p.record(), counts
+		if err := b.leave(r, left, since); err != nil {
+			return err
+		}
+	}
+	if _, err := b.tx.Exec("DELETE FROM open_rooms WHERE room = ?", r.room); err != nil {
+		return err
+	}
+	if _, err := b.tx.Exec("UPDATE meetings SET ended_after = MAX(began, ?), ended_before = MAX(began, ?) WHERE number = ?", milli(since), milli(e.At), r.meeting); err != nil {
+		return err
+	}
+	// A room that only Jicofo entered was no meeting.
+	if _, err := b.tx.Exec("DELETE FROM meetings WHERE number = ? AND NOT EXISTS (SELECT 1 FROM stays WHERE meeting = meetings.number)", r.meeting); err != nil {
+		return err
+	}
+	e.Counts = occupancy.Counts{}
+	b.emit(r, ID{}, e, occupancy.Counts{}, since)
+	return nil
+}
+
+// parent records to which room a breakout or lobby room belongs.
+func (b *batch) parent(r *openRoom, parent jid.JID) error {
+	if r.typ == occupancy.RoomMain || parent.Equal(jid.JID{}) || !r.meeting.Valid {
+		return nil
+	}
+	_, err := b.tx.Exec("UPDATE meetings SET parent = ? WHERE number = ? AND parent IS NOT ?1", parent.String(), r.meeting)
+	return err
+}
+
+// children records that the rooms which the facts of r name belong to r.
+func (b *batch) children(r *openRoom, facts *occupancy.RoomFacts) error {
+	if facts == nil || r.typ != occupancy.RoomMain {
+		return nil
+	}
+	rooms := make([]string, 0, len(facts.Breakouts)+1)
+	for _, child := range facts.Breakouts {
+		rooms = append(rooms, child.JID)
+	}
+	if facts.Lobby != "" {
+		rooms = append(rooms, facts.Lobby)
+	}
+	for _, child := range rooms {
+		if _, err := b.tx.Exec("UPDATE meetings SET parent = ? WHERE number = (SELECT meeting FROM open_rooms WHERE room = ?) AND parent IS NULL", r.room, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stampOf returns a time by Prosody's clock, or by PPCH's if the source has no other.
+func stampOf(stamp, at time.Time) time.Time {
+	if stamp.IsZero() {
+		return at
+	}
+	return stamp
+}
+
+// laterOf returns stamp, or fallback if it is zero.
+func laterOf(stamp, fallback time.Time) time.Time { return cmp.Or(stamp, fallback) }
+
+// milli returns a time as the file has it, 0 for the zero time.
+func milli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// timeOf returns the time for a number of the file.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

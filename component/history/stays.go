@@ -1,0 +1,275 @@
+package history
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"ppch/component/occupancy"
+)
+
+// presence is a row of present.
+type presence struct {
+	nick     string
+	stamp    time.Time // when it joined by Prosody's clock, or zero
+	kind     occupancy.Kind
+	id       ID
+	stay     sql.NullInt64
+	occupant []byte
+}
+
+// storedOccupant is what the file keeps of a present occupant at LevelNames: no address of any kind.
+type storedOccupant struct {
+	Name        string     `json:"name,omitempty"`
+	Role        string     `json:"role,omitempty"`
+	Affiliation string     `json:"affiliation,omitempty"`
+	JoinedAt    *time.Time `json:"joined_at,omitempty"`
+	UserID      string     `json:"user_id,omitempty"`
+	UserName    string     `json:"user_name,omitempty"`
+	UserGroup   string     `json:"user_group,omitempty"`
+}
+
+// present returns the occupants of a room in the file, by nick.
+func (b *batch) present(room string) (all []presence, err error) {
+	rows, err := b.tx.Query("SELECT nick, joined_stamp, kind, id, stay, occupant FROM present WHERE room = ? ORDER BY nick", room)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p presence
+		var stamp int64
+		var id []byte
+		if err := rows.Scan(&p.nick, &stamp, &p.kind, &id, &p.stay, &p.occupant); err != nil {
+			return nil, err
+		}
+		p.stamp = timeOf(stamp)
+		copy(p.id[:], id)
+		all = append(all, p)
+	}
+	return all, rows.Err()
+}
+
+// record returns what the file has of p.
+func (p presence) record() occupancy.Occupant {
+	o := occupancy.Occupant{ID: p.nick, Kind: p.kind, Stamp: p.stamp}
+	var stored storedOccupant
+	if json.Unmarshal(p.occupant, &stored) == nil {
+		o.Name, o.Role, o.Affiliation = stored.Name, stored.Role, stored.Affiliation
+		o.UserID, o.UserName, o.UserGroup = stored.UserID, stored.UserName, stored.UserGroup
+		if stored.JoinedAt != nil {
+			o.JoinedAt = *stored.JoinedAt
+		}
+	}
+	return o
+}
+
+// stored returns what the file keeps of o while it is present, or nil.
+func (b *batch) stored(o occupancy.Occupant) []byte {
+	if b.r.keep < LevelNames {
+		return nil
+	}
+	s := storedOccupant{Name: o.Name, Role: o.Role, Affiliation: o.Affiliation, UserID: o.UserID, UserName: o.UserName, UserGroup: o.UserGroup}
+	if !o.JoinedAt.IsZero() {
+		s.JoinedAt = &o.JoinedAt
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // strings and times always have JSON
+	}
+	return text
+}
+
+// join records that an occupant joined.
+func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
+	o := e.Occupant
+	stamp := stampOf(o.Stamp, o.JoinedAt)
+	id := StayID(r.id, o.ID, laterOf(stamp, e.At))
+	stay, err := b.startStay(r, id, e, since)
+	if err != nil {
+		return err
+	}
+	if _, err := b.tx.Exec("INSERT OR REPLACE INTO present (room, nick, joined_stamp, kind, id, stay, occupant) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		r.room, o.ID, milli(stamp), o.Kind, id[:], stay, b.stored(o)); err != nil {
+		return err
+	}
+	before := e.Counts
+	before[kindIndex(o.Kind)]--
+	b.emit(r, id, e, before, since)
+	return nil
+}
+
+// startStay adds the stay of an occupant who joined to the meeting, if that is recorded.
+func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time) (stay sql.NullInt64, err error) {
+	o := e.Occupant
+	if !r.meeting.Valid || !recorded(o.Kind) {
+		return stay, nil
+	}
+	who, err := b.person(o)
+	if err != nil {
+		return stay, err
+	}
+	if b.r.cfg.Level < LevelNames {
+		if id, err = b.keyed(id); err != nil { // an id of a nick could be found by trying nicks
+			return stay, err
+		}
+	}
+	joined, joinedAfter := o.JoinedAt, sql.NullInt64{}
+	if joined.IsZero() {
+		joined, joinedAfter = e.At, sql.NullInt64{Int64: milli(since), Valid: true}
+	}
+	// A row with this id is the same stay, which was taken for ended.
+	if _, err := b.tx.Exec(`INSERT INTO stays (id, meeting, kind, joined_after, joined, nick, name, user_id, pseudonym) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET left_after = NULL, left_before = NULL, reason = NULL`,
+		id[:], r.meeting, o.Kind, joinedAfter, milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
+		return stay, err
+	}
+	if _, err := b.tx.Get("SELECT number FROM stays WHERE id = ?", []any{id[:]}, &stay); err != nil {
+		return stay, err
+	}
+	return stay, b.peak(r, e.Counts)
+}
+
+// recorded reports whether stays of a kind are recorded: Jicofo is in every room and Jitsi's clients show no hidden occupant.
+func recorded(k occupancy.Kind) bool { return k != occupancy.KindFocus && k != occupancy.KindHidden }
+
+func (b *batch) peak(r *openRoom, t occupancy.Counts) error {
+	_, err := b.tx.Exec("UPDATE meetings SET peak = ?2 WHERE number = ?1 AND peak < ?2", r.meeting, t.People())
+	return err
+}
+
+// update records that the record of an occupant changed.
+func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
+	o := e.Occupant
+	var was presence
+	var id []byte
+	ok, err := b.tx.Get("SELECT kind, id, stay FROM present WHERE room = ? AND nick = ?", []any{r.room, o.ID}, &was.kind, &id, &was.stay)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		e.Kind = occupancy.EventJoined
+		return b.join(r, e, since)
+	}
+	copy(was.id[:], id)
+	stay := was.stay
+	switch {
+	case recorded(was.kind) && !recorded(o.Kind):
+		// It wasn't a participant, which only a later presence showed.
+		if _, err := b.tx.Exec("DELETE FROM stays WHERE number = ?", stay); err != nil {
+			return err
+		}
+		stay = sql.NullInt64{}
+	case !recorded(was.kind) && recorded(o.Kind):
+		if stay, err = b.startStay(r, was.id, e, since); err != nil {
+			return err
+		}
+	case stay.Valid:
+		who, err := b.person(o)
+		if err != nil {
+			return err
+		}
+		if _, err := b.tx.Exec("UPDATE stays SET kind = ?, name = ?, user_id = ?, pseudonym = ? WHERE number = ?", o.Kind, who.name, who.userID, who.pseudonym, stay); err != nil {
+			return err
+		}
+		if err := b.peak(r, e.Counts); err != nil {
+			return err
+		}
+	}
+	if _, err := b.tx.Exec("UPDATE present SET kind = ?, stay = ?, occupant = ? WHERE room = ? AND nick = ?", o.Kind, stay, b.stored(o), r.room, o.ID); err != nil {
+		return err
+	}
+	before := e.Counts
+	before[kindIndex(o.Kind)]--
+	before[kindIndex(was.kind)]++
+	b.emit(r, was.id, e, before, since)
+	return nil
+}
+
+// leave records that an occupant left at since or later.
+func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
+	o := e.Occupant
+	var stay sql.NullInt64
+	var id []byte
+	ok, err := b.tx.Get("DELETE FROM present WHERE room = ? AND nick = ? RETURNING stay, id", []any{r.room, o.ID}, &stay, &id)
+	if err != nil {
+		return err
+	}
+	stayID := StayID(r.id, o.ID, laterOf(stampOf(o.Stamp, o.JoinedAt), e.At))
+	if ok {
+		copy(stayID[:], id)
+	}
+	// A clock that was set back must not make a stay end before it began.
+	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?) WHERE number = ?", milli(since), milli(e.At), stay); err != nil {
+		return err
+	}
+	before := e.Counts
+	before[kindIndex(o.Kind)]++
+	b.emit(r, stayID, e, before, since)
+	return nil
+}
+
+// identity is what a stay has of a person, by the level.
+type identity struct {
+	nick, name, userID sql.NullString
+	pseudonym          []byte
+}
+
+func (b *batch) person(o occupancy.Occupant) (who identity, err error) {
+	switch b.r.cfg.Level {
+	case LevelNames:
+		who.nick, who.name, who.userID = nullable(o.ID), nullable(o.Name), nullable(o.UserID)
+		if o.Name == "" {
+			who.name = nullable(o.UserName)
+		}
+	case LevelPseudonyms:
+		if o.UserID != "" {
+			who.pseudonym, err = pseudonym(b.tx, o.UserID)
+		}
+	}
+	return who, err
+}
+
+func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
+
+// keyed returns an ID that only the file's key can compute.
+func (b *batch) keyed(id ID) (ID, error) {
+	mac, err := keyedHash(b.tx, "stay", id[:])
+	copy(id[:], mac)
+	return id, err
+}
+
+// pseudonym returns the pseudonym of a user id.
+func pseudonym(tx *Tx, userID string) ([]byte, error) { return keyedHash(tx, "user", []byte(userID)) }
+
+// keyedHash returns 16 bytes of the HMAC of a text with the key of the file.
+func keyedHash(tx *Tx, use string, text []byte) ([]byte, error) {
+	var key []byte
+	ok, err := tx.Get("SELECT value FROM settings WHERE name = 'pseudonym-key'", nil, &key)
+	if err == nil && !ok {
+		key, err = newKey(tx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(use + ":"))
+	mac.Write(text)
+	return mac.Sum(nil)[:16], nil
+}
+
+// countsOf counts occupants by kind.
+func countsOf(present []presence) (t occupancy.Counts) {
+	for _, p := range present {
+		t[kindIndex(p.kind)]++
+	}
+	return t
+}
+
+// kindIndex returns the place of a kind in Counts.
+func kindIndex(k occupancy.Kind) int { return max(0, slices.Index(kinds, k)) }
+
+var kinds = occupancy.Kinds()
