@@ -31,7 +31,7 @@ func newDoctor(env config.Lookuper) *cobra.Command {
   ✓ fine
   ! works, but could be better
   ✗ broken; the lines below show how to fix it
-  – skipped, because it needs another check
+  – not checked, because something else must be fixed first
 
 The doctor asks the service at PPCH_HOST and PPCH_PORT for its diagnostics. If
 none runs there, the doctor connects to Prosody itself for a few seconds, as the
@@ -61,17 +61,20 @@ something is, and 2 for an invalid command line.`,
 // examine prints all checks. It returns an error if one fails.
 func examine(cmd *cobra.Command, cfg doctor.Config, json bool) error {
 	out := cmd.OutOrStdout()
-	style := styleOf(out)
+	printer := doctor.NewPrinter(out, styleOf(out))
 	var checks []doctor.Check
 	var failed error
 	err := doctor.Examine(cmd.Context(), cfg, func(c doctor.Check) {
 		checks = append(checks, c)
 		if !json && failed == nil {
-			failed = doctor.Print(out, c, style)
+			failed = printer.Print(c)
 		}
 	})
-	if json && err == nil {
+	switch {
+	case json && err == nil:
 		failed = doctor.PrintJSON(out, checks)
+	case !json && failed == nil:
+		failed = printer.Close()
 	}
 	switch broken := doctor.Broken(checks); {
 	case err != nil:
@@ -106,7 +109,7 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 	c, err := s.Config()
 	var problems config.Errors
 	if errors.As(err, &problems) {
-		return doctor.Config{Errors: problems}, nil
+		return doctor.Config{Errors: problems, Installation: installation(s.Host)}, nil
 	}
 	if err != nil {
 		return doctor.Config{}, err
@@ -125,14 +128,36 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		MUCDomains: c.MUCDomains,
 		Admins:     c.Admins,
 		Version:    version,
+
+		Installation: installation(s.Host),
 	}
 	return cfg, nil
+}
+
+// installation returns how Jitsi is installed, as seen from here: in PPCH's container, or on a machine with Jitsi's Debian packages.
+func installation(host string) doctor.Installation {
+	folder := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir()
+	}
+	switch {
+	case isUnspecified(host) && inContainer():
+		return doctor.Containers
+	case folder("/etc/jitsi") && folder("/etc/prosody"):
+		return doctor.Packages
+	}
+	return doctor.UnknownInstallation
+}
+
+func isUnspecified(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsUnspecified()
 }
 
 // sibling returns the URL of the service of docker-compose.yml, for a doctor in a second container ("docker compose run").
 // A container is recognized by PPCH_HOST: only there the service usually listens on all interfaces.
 func sibling(own *url.URL, host string) *url.URL {
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsUnspecified() {
+	if !isUnspecified(host) {
 		return nil
 	}
 	u := *own

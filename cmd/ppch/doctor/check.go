@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -61,10 +62,47 @@ type Check struct {
 	Remedy string
 }
 
-// Print writes a check as text: the result, and how to fix it below.
-func Print(w io.Writer, c Check, style terminal.Style) error {
+// Printer writes checks as text. It is not safe for concurrent use.
+type Printer struct {
+	w         io.Writer
+	style     terminal.Style
+	unchecked []string // names
+	needs     []string // the checks that they need
+}
+
+// NewPrinter returns a Printer. Its user must call Close after the last check.
+func NewPrinter(w io.Writer, style terminal.Style) *Printer { return &Printer{w: w, style: style} }
+
+// Print writes the result of a check, and how to fix it below. It keeps those that were not checked for Close.
+func (p *Printer) Print(c Check) error {
+	if c.Status == Unchecked {
+		_, needed, _ := strings.Cut(c.Found, needs)
+		if !slices.Contains(p.unchecked, c.Name) {
+			p.unchecked = append(p.unchecked, c.Name)
+		}
+		if !slices.Contains(p.needs, needed) {
+			p.needs = append(p.needs, needed)
+		}
+		return nil
+	}
+	return p.line(c)
+}
+
+// Close writes one line for all checks that were not made.
+func (p *Printer) Close() error {
+	if len(p.unchecked) == 0 {
+		return nil
+	}
+	found := strings.Join(p.unchecked, ", ")
+	if len(p.needs) == 1 && p.needs[0] != "" {
+		found += ": fix " + p.needs[0] + " first"
+	}
+	return p.line(Check{Name: "not checked", Status: Unchecked, Found: found})
+}
+
+func (p *Printer) line(c Check) error {
 	mark := marks[c.Status]
-	if style.Color {
+	if p.style.Color {
 		mark = colors[c.Status].Sprint(mark)
 	}
 	const indent = "  "
@@ -75,14 +113,14 @@ func Print(w io.Writer, c Check, style terminal.Style) error {
 			continue
 		}
 		line = terminal.Clean(line)
-		if style.Width > 40 {
-			line = text.WrapSoft(line, style.Width-2*len(indent))
+		if p.style.Width > 40 {
+			line = text.WrapSoft(line, p.style.Width-2*len(indent))
 		}
 		for i, part := range strings.Split(line, "\n") {
 			b.WriteString(indent + [...]string{"→ ", indent}[min(i, 1)] + strings.TrimRight(part, " ") + "\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(p.w, b.String())
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"mellium.im/xmpp/stream"
 
@@ -23,13 +24,6 @@ var checkOf = map[occupancy.Reason]string{
 	occupancy.ReasonNotAuthorized: Secret,
 	occupancy.ReasonConflict:      Conflict,
 }
-
-// Parts of remedies.
-const (
-	restartProsody = "then restart Prosody (docker compose up -d --force-recreate prosody; Debian: systemctl restart prosody)"
-	confFile       = "conf.d/ppch.cfg.lua (docker-jitsi-meet: in ${CONFIG}/prosody/config; Debian: in /etc/prosody)"
-	installDoes    = "or run ppch jitsi install --dir PATH, with docker-jitsi-meet's folder or /etc/prosody, which does all of this; " + restartProsody
-)
 
 // connection checks everything up to an established stream. It returns the check that failed, or "".
 func (e *run) connection(ctx context.Context, seen facts) (broken string) {
@@ -52,8 +46,8 @@ func (e *run) connection(ctx context.Context, seen facts) (broken string) {
 	}{
 		{DNS, nameFound(host, literal), func() (string, []string) { return e.nameProblem(host, seen) }},
 		{Port, seen.Prosody + " answers as a component port", func() (string, []string) { return e.portProblem(ctx, seen) }},
-		{Component, "Prosody has the component " + seen.Component, func() (string, []string) { return componentProblem(seen) }},
-		{Secret, e.secretAccepted(), func() (string, []string) { return secretProblem(seen) }},
+		{Component, "Prosody has the component " + seen.Component, func() (string, []string) { return e.componentProblem(seen) }},
+		{Secret, e.secretAccepted(), func() (string, []string) { return e.secretProblem(seen) }},
 	} {
 		if l.name == broken {
 			found, remedies := l.problem()
@@ -109,8 +103,15 @@ func (e *run) nameProblem(host string, seen facts) (string, []string) {
 	if errors.As(seen.err, &dns) && !dns.IsNotFound {
 		return fmt.Sprintf("no name server answers for %s: %s", host, dns.Err), []string{"fix /etc/resolv.conf, or use an IP address in PROSODY_URL"}
 	}
+	inContainer := "in a container: join Jitsi's network; PPCH_NETWORK_EXTERNAL in .env names it (docker network ls | grep jitsi), or PPCH_NETWORK_IS_EXTERNAL=false in Jitsi's own folder. Prosody's name there is prosody"
+	switch e.Installation {
+	case Containers:
+		return found, []string{"check that Prosody runs: docker compose ps prosody, in Jitsi's folder", strings.TrimPrefix(inContainer, "in a container: ")}
+	case Packages:
+		return found, []string{"use the address of this machine: PROSODY_URL=xmpp://127.0.0.1:5347"}
+	}
 	return found, []string{
-		"in a container: join Jitsi's network; PPCH_NETWORK_EXTERNAL in .env names it (docker network ls | grep jitsi), or PPCH_NETWORK_IS_EXTERNAL=false in Jitsi's own folder. Prosody's name there is prosody",
+		inContainer,
 		"outside of containers, use a published port: PROSODY_URL=xmpp://127.0.0.1:5347, and for docker-jitsi-meet ports: [\"127.0.0.1:5347:5347\"] of its service prosody",
 	}
 }
@@ -118,8 +119,11 @@ func (e *run) nameProblem(host string, seen facts) (string, []string) {
 func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
 	switch value(seen.Reason) {
 	case occupancy.ReasonUnreachable:
-		return fmt.Sprintf("the network of %s is unreachable", seen.Prosody),
-			[]string{"fix the address in PROSODY_URL, or the route to it; in a container, join Jitsi's network: PPCH_NETWORK_EXTERNAL in .env names it"}
+		remedy := "fix the address in PROSODY_URL, or the route to it"
+		if e.Installation != Packages {
+			remedy += "; in a container, join Jitsi's network: PPCH_NETWORK_EXTERNAL in .env names it"
+		}
+		return fmt.Sprintf("the network of %s is unreachable", seen.Prosody), []string{remedy}
 	case occupancy.ReasonTimeout:
 		var op *net.OpError
 		if errors.As(seen.err, &op) && op.Op == "dial" {
@@ -136,33 +140,44 @@ func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
 	}
 	if loopback := e.onLoopback(ctx, seen.Prosody); loopback != "" {
 		return fmt.Sprintf("nothing listens at %s, but something does at %s: Prosody listens for components on loopback only", seen.Prosody, loopback), []string{
-			`component_interfaces = { "*" } above the Component in ` + confFile + ", " + restartProsody,
+			`component_interfaces = { "*" } above the Component in ` + e.confFile() + ", " + e.restartProsody(),
 			"or, on the same machine, PROSODY_URL=xmpp://" + loopback,
 		}
 	}
-	found := fmt.Sprintf("nothing listens at %s: the component port is closed, or open on loopback only, or Prosody is not running", seen.Prosody)
-	if e.webServerAnswers(ctx) {
-		found = fmt.Sprintf("nothing listens at %s, though Prosody runs (%s answers): its component port is closed, or open on loopback only", seen.Prosody, e.HTTP)
-	}
-	return found, []string{
-		`component_ports = { 5347 } and component_interfaces = { "*" } above the Component in ` + confFile +
-			": docker-jitsi-meet disables the port, and Prosody's default is loopback only",
-		installDoes,
+	open := []string{
+		`component_ports = { 5347 } and component_interfaces = { "*" } above the Component in ` + e.confFile() + ": " + e.whyClosed(),
+		e.installDoes(),
 		"or fix PROSODY_URL, if Prosody listens for components elsewhere",
 	}
+	if e.webServerAnswers(ctx) {
+		return fmt.Sprintf("nothing listens at %s, though Prosody runs (%s answers): its component port is closed, or open on loopback only", seen.Prosody, e.HTTP), open
+	}
+	return fmt.Sprintf("nothing listens at %s: Prosody is not running, or its component port is closed or open on loopback only", seen.Prosody),
+		append([]string{"check first that Prosody runs: " + e.pick("docker compose ps prosody, and docker compose logs prosody, in Jitsi's folder", "systemctl status prosody")}, open...)
 }
 
-func componentProblem(seen facts) (string, []string) {
+// whyClosed says why a port is closed by default.
+func (e *run) whyClosed() string {
+	switch e.Installation {
+	case Containers:
+		return "docker-jitsi-meet disables the port"
+	case Packages:
+		return "Prosody's default is loopback only"
+	}
+	return "docker-jitsi-meet disables the port, and Prosody's default is loopback only"
+}
+
+func (e *run) componentProblem(seen facts) (string, []string) {
 	return fmt.Sprintf("Prosody has no external component %s", seen.Component), []string{
-		fmt.Sprintf(`add Component "%s" with its component_secret to %s. A VirtualHost or another kind of Component with that name does not count`, seen.Component, confFile),
-		installDoes,
+		fmt.Sprintf(`add Component "%s" with its component_secret to %s. A VirtualHost or another kind of Component with that name does not count`, seen.Component, e.confFile()),
+		e.installDoes(),
 		"or fix PPCH_COMPONENT_DOMAIN, if the component has another name",
 		"or fix the port in PROSODY_URL, if it is that for clients (5222), which gives the same error",
 	}
 }
 
-func secretProblem(seen facts) (string, []string) {
-	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + confFile + ", " + restartProsody
+func (e *run) secretProblem(seen facts) (string, []string) {
+	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + e.confFile() + ", " + e.restartProsody()
 	var refusal stream.Error
 	if errors.As(seen.err, &refusal) && len(refusal.Text) == 0 {
 		// mod_component gives a reason only if there are secrets to compare.
@@ -170,7 +185,7 @@ func secretProblem(seen facts) (string, []string) {
 	}
 	return fmt.Sprintf("Prosody rejects the secret of %s: it has another one", seen.Component), []string{
 		same,
-		"after a change in .env, recreate the service: docker compose up -d --force-recreate ppch",
+		"after a change of PPCH_COMPONENT_SECRET: " + e.pick("docker compose up -d --force-recreate ppch", "systemctl restart ppch"),
 	}
 }
 
@@ -181,14 +196,14 @@ func (e *run) conflict(seen facts) bool {
 		e.report(Conflict, OK, "the stream is up as "+seen.Component)
 		return true
 	case checkOf[value(seen.Reason)] != Conflict && value(seen.Reason) != "":
-		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(value(seen.Reason)), "check Prosody's log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log")
+		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(value(seen.Reason)), "check Prosody's log: "+e.prosodyLog())
 		return false
 	}
 	remedies := []string{
 		"stop the other program, or give each its own Component and PPCH_COMPONENT_DOMAIN",
-		`if it is an old connection of this service that Prosody still holds: set component_conflict_resolve = "kick_old" below the Component in ` + confFile,
+		`if it is an old connection of this service that Prosody still holds: set component_conflict_resolve = "kick_old" below the Component in ` + e.confFile(),
 	}
-	if e.probing {
+	if e.probing && e.Installation != Packages {
 		remedies = append(remedies, "if it is the service, which this doctor can't reach: docker compose exec ppch /ppch doctor")
 	}
 	e.report(Conflict, Wrong, fmt.Sprintf("another connection uses the name %s", seen.Component), remedies...)

@@ -55,6 +55,9 @@ type Config struct {
 
 	// Version of this program.
 	Version string
+
+	// Installation selects the advice that fits.
+	Installation Installation
 }
 
 // Examine runs all checks and passes each to onCheck as soon as it is done.
@@ -143,7 +146,10 @@ func (e *run) skipRest(broken string) {
 	}
 }
 
-func skippedFor(broken string) string { return "skipped: needs " + broken }
+// needs precedes the name of the check that an unchecked one waits for.
+const needs = ": needs "
+
+func skippedFor(broken string) string { return "skipped" + needs + broken }
 
 // configuration checks the settings and reports whether to go on.
 func (e *run) configuration() bool {
@@ -183,7 +189,7 @@ func (e *run) settings(seen facts) {
 		return
 	}
 	e.report(Settings, Warning, "the running service uses others: "+strings.Join(differ, "; "),
-		"restart the service to apply a change: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch")
+		"restart the service to apply a change: "+e.pick("docker compose up -d --force-recreate ppch", "systemctl restart ppch"))
 }
 
 func namesOf(domains []jid.JID) string {

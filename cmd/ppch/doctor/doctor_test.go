@@ -315,7 +315,7 @@ func TestDoctor_InterruptEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestPrint_Text(t *testing.T) {
+func TestPrinter_Text(t *testing.T) {
 	c := doctor.Check{Name: doctor.Port, Status: doctor.Wrong, Found: "closed \x1b[31m", Remedy: "open it in the file that has all the settings of Prosody\nor elsewhere"}
 	for name, tt := range map[string]struct {
 		style terminal.Style
@@ -329,11 +329,40 @@ func TestPrint_Text(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			err := doctor.Print(&b, c, tt.style)
+			err := doctor.NewPrinter(&b, tt.style).Print(c)
 			got := strings.NewReplacer("\x1b[31m", "", "\x1b[0m", "").Replace(b.String())
 			if err != nil || got != tt.want {
 				t.Errorf("got %q, %v want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// Whatever could not be checked takes one line, at the end.
+func TestPrinter_OneLineForUncheckedOnes(t *testing.T) {
+	skipped := func(name, found string) doctor.Check {
+		return doctor.Check{Name: name, Status: doctor.Unchecked, Found: found}
+	}
+	fine := doctor.Check{Name: doctor.Clock, Status: doctor.OK, Found: "equal"}
+	for want, checks := range map[string][]doctor.Check{
+		"✓ clock          equal\n": {fine},
+		"✓ clock          equal\n– not checked    allow-list, sync, mode: fix module first\n": {
+			skipped(doctor.AllowList, "muc.a: skipped: needs module"), skipped(doctor.AllowList, "muc.b: skipped: needs module"),
+			skipped(doctor.Sync, "skipped: needs module"), fine, skipped(doctor.Mode, "muc.a: existence for now: needs module"),
+		},
+		"– not checked    settings, sync\n":      {skipped(doctor.Settings, "skipped: needs service"), skipped(doctor.Sync, "skipped: needs module")},
+		"– not checked    configuration, sync\n": {skipped(doctor.Configuration, "skipped: --url"), skipped(doctor.Sync, "skipped: needs module")},
+		"– not checked    configuration\n":       {skipped(doctor.Configuration, "skipped: --url may be a service with another one")},
+	} {
+		var b strings.Builder
+		p := doctor.NewPrinter(&b, terminal.Style{})
+		for _, c := range checks {
+			if err := p.Print(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Close(); err != nil || b.String() != want {
+			t.Errorf("got\n%s, %v want\n%s", b.String(), err, want)
+		}
 	}
 }

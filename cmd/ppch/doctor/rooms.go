@@ -29,10 +29,10 @@ func skipped(name string) result { return result{status: Unchecked, found: skipp
 
 // rooms runs the checks of each MUC domain.
 func (e *run) rooms(ctx context.Context, seen facts) {
-	e.each(seen, MUCDomains, func(d view.DomainDiagnostics) result { return checkMUC(seen, d) })
+	e.each(seen, MUCDomains, func(d view.DomainDiagnostics) result { return e.checkMUC(seen, d) })
 	e.each(seen, Module, func(d view.DomainDiagnostics) result { return e.checkModule(ctx, seen, d) })
-	e.each(seen, AllowList, func(d view.DomainDiagnostics) result { return checkAllowList(seen, d) })
-	e.each(seen, Sync, checkSync)
+	e.each(seen, AllowList, func(d view.DomainDiagnostics) result { return e.checkAllowList(seen, d) })
+	e.each(seen, Sync, e.checkSync)
 	e.each(seen, Mode, checkMode)
 }
 
@@ -58,7 +58,7 @@ func (e *run) each(seen facts, name string, check func(view.DomainDiagnostics) r
 		if f.found != "" {
 			found += ": " + f.found
 		}
-		slices.SortStableFunc(remedies[f], func(a, b string) int { return strings.Count(a, installDoes) - strings.Count(b, installDoes) })
+		slices.SortStableFunc(remedies[f], func(a, b string) int { return strings.Count(a, e.installDoes()) - strings.Count(b, e.installDoes()) })
 		e.report(name, f.status, found, remedies[f]...)
 	}
 }
@@ -72,23 +72,24 @@ func usable(d view.DomainDiagnostics) bool {
 	return true
 }
 
-func checkMUC(seen facts, d view.DomainDiagnostics) result {
+func (e *run) checkMUC(seen facts, d view.DomainDiagnostics) result {
 	switch {
 	case usable(d):
 		return result{status: OK}
 	case value(d.Reason) != occupancy.ReasonNoMUC:
-		return result{Wrong, "Prosody does not answer for it", "check Prosody's load and its log: docker compose logs prosody; Debian: /var/log/prosody/prosody.log"}
+		return result{Wrong, "Prosody does not answer for it", "check Prosody's load and its log: " + e.prosodyLog()}
 	}
 	likely := likelyFor(seen, d.Domain)
 	if len(likely) == 0 {
 		return result{
 			Wrong, "Prosody has no such MUC service and lists no other",
-			"set MUC_DOMAIN to docker-jitsi-meet's XMPP_MUC_DOMAIN, by default muc.meet.jitsi; with Debian's packages to conference. and your domain; on a Prosody for visitors to muc.v0.meet.jitsi. lobby. and breakout. exist only if they are enabled",
+			"set MUC_DOMAIN to " + e.pick("docker-jitsi-meet's XMPP_MUC_DOMAIN, by default muc.meet.jitsi, or muc.v0.meet.jitsi on a Prosody for visitors", "conference. and your domain") +
+				". lobby. and breakout. exist only if they are enabled",
 		}
 	}
 	return result{
 		Wrong, "Prosody has no such MUC service, but " + strings.Join(likely, ", "),
-		"probably MUC_DOMAIN=" + replaced(seen, d.Domain, likely[0]) + "; the first is docker-jitsi-meet's XMPP_MUC_DOMAIN",
+		"probably MUC_DOMAIN=" + replaced(seen, d.Domain, likely[0]) + "; the first is the domain of Jitsi's meetings" + e.inContainers(", XMPP_MUC_DOMAIN"),
 	}
 }
 
@@ -142,26 +143,12 @@ func variableOf(domain string) string {
 	return "XMPP_MUC_MODULES"
 }
 
-// loadOn says how to load the module on a domain.
-func loadOn(domain string) string {
-	return fmt.Sprintf(`docker-jitsi-meet: %s=%s in Jitsi's .env; Debian: "%s" in modules_enabled below Component "%s" in /etc/prosody/conf.avail`,
-		variableOf(domain), prosody.ModuleName, prosody.ModuleName, domain) + "\n" + installDoes
-}
-
-// copyModule says where the module's file belongs.
-var copyModule = fmt.Sprintf("copy prosody/mod_%s.lua of this version over it (docker-jitsi-meet: ${CONFIG}/prosody/prosody-plugins-custom/; Debian: the first of plugin_paths)", prosody.ModuleName) + "\n" + installDoes
-
-// missingFile is for a module that is enabled but missing, which only Prosody's log shows.
-var missingFile = fmt.Sprintf("if it is enabled already, its file mod_%s.lua is missing, and Prosody's log says: Unable to load module '%s'. "+
-	"Copy prosody/mod_%s.lua to ${CONFIG}/prosody/prosody-plugins-custom/, with Debian's packages to the first of plugin_paths; %s",
-	prosody.ModuleName, prosody.ModuleName, prosody.ModuleName, restartProsody)
-
 func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnostics) result {
 	switch {
 	case !usable(d):
 		return skipped(MUCDomains)
 	case d.Module != nil && d.Module.Version != prosody.ModuleVersion:
-		return result{Warning, fmt.Sprintf("its version is %s, that of this PPCH is %s", d.Module.Version, prosody.ModuleVersion), copyModule}
+		return result{Warning, fmt.Sprintf("its version is %s, that of this PPCH is %s", d.Module.Version, prosody.ModuleVersion), e.copyModule()}
 	case d.Module != nil:
 		return result{status: OK, found: fmt.Sprintf("version %s, protocol %s", d.Module.Version, protocol.Namespace)}
 	case value(d.Reason) == occupancy.ReasonNotAllowed, value(d.Reason) == occupancy.ReasonSyncing:
@@ -169,17 +156,17 @@ func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnost
 	}
 	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, protocol.Namespace) {
 		return result{Wrong, fmt.Sprintf("the Lua module there has another version: it uses %s, this PPCH uses %s", strings.Join(other, ", "), protocol.Namespace),
-			"update PPCH if the module is newer, else " + copyModule}
+			"update PPCH if the module is newer, else " + e.copyModule()}
 	}
-	v := result{Wrong, "the Lua module is not loaded there", loadOn(d.Domain) + "\n" + missingFile}
+	v := result{Wrong, "the Lua module is not loaded there", e.loadOn(d.Domain) + "\n" + e.missingFile()}
 	if elsewhere := seen.withModule(d.Domain); len(elsewhere) > 0 {
 		v.found += ", but on " + strings.Join(elsewhere, ", ")
-		v.remedy = loadOn(d.Domain)
+		v.remedy = e.loadOn(d.Domain)
 	} else if version, serves, loaded := e.moduleByHTTP(ctx, d.Domain); loaded && version == "" {
-		v.found, v.remedy = "the Lua module is that of PPCH 1, which does not work with this version", copyModule
+		v.found, v.remedy = "the Lua module is that of PPCH 1, which does not work with this version", e.copyModule()
 	} else if loaded {
 		v.found += fmt.Sprintf(", though Prosody has it: it serves %s", serves)
-		v.remedy = loadOn(d.Domain)
+		v.remedy = e.loadOn(d.Domain)
 	}
 	switch value(d.Mode) {
 	case occupancy.ModeDisco:
@@ -192,13 +179,13 @@ func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnost
 	return v
 }
 
-func checkAllowList(seen facts, d view.DomainDiagnostics) result {
+func (e *run) checkAllowList(seen facts, d view.DomainDiagnostics) result {
 	switch {
 	case d.Module != nil:
 		return result{status: OK, found: "lists " + seen.Component}
 	case value(d.Reason) == occupancy.ReasonNotAllowed:
 		return result{Wrong, "the Lua module there does not list " + seen.Component,
-			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, seen.Component, confFile, restartProsody) + "\n" +
+			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, seen.Component, e.confFile(), e.restartProsody()) + "\n" +
 				"or give the component the name that is allowed by default: ppch. and the MUC domain without its first label"}
 	case value(d.Reason) == occupancy.ReasonSyncing:
 		return skipped(Sync)
@@ -206,7 +193,7 @@ func checkAllowList(seen facts, d view.DomainDiagnostics) result {
 	return skipped(Module)
 }
 
-func checkSync(d view.DomainDiagnostics) result {
+func (e *run) checkSync(d view.DomainDiagnostics) result {
 	switch {
 	case value(d.Reason) == occupancy.ReasonSyncing:
 		return result{Wrong, "its rooms are still loading",
@@ -221,7 +208,7 @@ func checkSync(d view.DomainDiagnostics) result {
 		}
 		if cache := d.Module.RoomCache; cache != nil && d.Module.Rooms > *cache {
 			return result{Warning, fmt.Sprintf("%s; there are %d, and Prosody keeps %d in memory (muc_room_cache_size), so joins swap rooms and slow it down", found, d.Module.Rooms, *cache),
-				fmt.Sprintf(`set muc_room_cache_size = 10000 below Component "%s" in Prosody's configuration or, if it is not set there, above every Component in %s, %s`, d.Domain, confFile, restartProsody)}
+				fmt.Sprintf(`set muc_room_cache_size = 10000 below Component "%s" in Prosody's configuration or, if it is not set there, above every Component in %s, %s`, d.Domain, e.confFile(), e.restartProsody())}
 		}
 		return result{status: OK, found: found}
 	case value(d.Reason) == occupancy.ReasonNotAllowed:
@@ -245,5 +232,5 @@ func checkMode(d view.DomainDiagnostics) result {
 	case value(d.Mode) == occupancy.ModeDisco:
 		return result{Warning, "disco: raw counts, with focus and recorders, and no names", "load the Lua module there"}
 	}
-	return result{status: Unchecked, found: fmt.Sprintf("%s for now: needs %s", value(d.Mode), Module)}
+	return result{status: Unchecked, found: fmt.Sprintf("%s for now"+needs+"%s", value(d.Mode), Module)}
 }

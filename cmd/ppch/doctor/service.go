@@ -21,11 +21,7 @@ const maxResponse = 4 << 20
 // errNotPPCH is for responses of another program.
 var errNotPPCH = errors.New("the server is not PPCH")
 
-const (
-	startIt   = "start it: docker compose up -d ppch; if it stops, see docker compose logs ppch. Debian: systemctl start ppch, journalctl -u ppch"
-	restartIt = "restart it with the key set here: docker compose up -d --force-recreate ppch; Debian: systemctl restart ppch"
-	noHarm    = "the doctor does not connect to Prosody itself now: that could disconnect a running service"
-)
+const noHarm = "the doctor does not connect to Prosody itself now: that could disconnect a running service"
 
 // service checks whether the service answers. It returns a function that inspects the connection, through the service or
 // through the doctor's own, and one that ends it; or nil if inspecting could do harm.
@@ -93,10 +89,10 @@ func (e *run) notRunning(err error) (inspect func(context.Context) (facts, error
 	case e.API.Port() == "0":
 		e.report(Service, Wrong, "its port is unknown, because PPCH_PORT is 0", "run ppch doctor --url http://127.0.0.1:PORT with the port from its log", noHarm)
 	case errors.Is(err, syscall.ECONNREFUSED) && e.Remote:
-		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), startIt, "or fix --url")
+		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), e.startIt(), "or fix --url")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s; the doctor connects to Prosody itself", e.API), startIt,
-			"if it runs in another container, run the doctor there: docker compose exec ppch /ppch doctor")
+		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s; the doctor connects to Prosody itself", e.API),
+			append([]string{e.startIt()}, e.elsewhere()...)...)
 		return e.probe()
 	case errors.As(err, &certificate):
 		e.report(Service, Wrong, fmt.Sprintf("the certificate of %s is not trusted: %v", e.API, certificate.Err),
@@ -115,6 +111,14 @@ func (e *run) notRunning(err error) (inspect func(context.Context) (facts, error
 		e.report(Service, Wrong, fmt.Sprintf("no response from %s: %v", e.API, innermost(err)), "fix "+where+", or restart the service if it hangs", noHarm)
 	}
 	return nil, nil
+}
+
+// elsewhere says where else the service may run.
+func (e *run) elsewhere() []string {
+	if e.Installation == Packages {
+		return nil
+	}
+	return []string{"if it runs in another container, run the doctor there: docker compose exec ppch /ppch doctor"}
 }
 
 // noDiagnostics reports that the service runs, but sends no diagnostics.
@@ -145,11 +149,11 @@ func (e *run) remediesFor(r problem) []string {
 	case (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden) && e.Remote:
 		return []string{"PPCH_API_KEY, as set here, is not one of its keys: give the doctor one with the scope metrics"}
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
-		return []string{"PPCH_API_KEY, as set here, is not one of its keys", restartIt}
+		return []string{"PPCH_API_KEY, as set here, is not one of its keys", e.restartIt()}
 	case r.status == http.StatusTooManyRequests:
 		return []string{"try again in a minute; if the key set here is not one of the service's, each request with it counts as a wrong key"}
 	}
-	return []string{"check its log: docker compose logs ppch; Debian: journalctl -u ppch"}
+	return []string{"check its log: " + e.pick("docker compose logs ppch", "journalctl -u ppch")}
 }
 
 // problem is a response with a status other than 200, if possible a problem document.
