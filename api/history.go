@@ -87,11 +87,9 @@ func (h *history) count() view.Step {
 	}
 	now := view.Step{Known: true}
 	for _, totals := range all {
-		m := maximaOf(&now, totals.Type)
-		m.Rooms += totals.Rooms
-		m.People += totals.Counts.People()
-		for i, n := range totals.Counts {
-			m.Counts[i] += n
+		if totals.Type == occupancy.RoomMain {
+			now.Rooms += totals.Rooms
+			now.People += totals.Counts.People()
 		}
 	}
 	return now
@@ -124,25 +122,8 @@ func (h *history) turn(end time.Time) {
 // raise makes s the maxima of itself and a sample.
 func raise(s *view.Step, sample view.Step) {
 	s.Known = s.Known && sample.Known
-	for _, t := range []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomBreakout, occupancy.RoomLobby} {
-		m, now := maximaOf(s, t), maximaOf(&sample, t)
-		m.Rooms = max(m.Rooms, now.Rooms)
-		m.People = max(m.People, now.People)
-		for i, n := range now.Counts {
-			m.Counts[i] = max(m.Counts[i], n)
-		}
-	}
-}
-
-// maximaOf returns the maxima of one type of rooms.
-func maximaOf(s *view.Step, t occupancy.RoomType) *view.Maxima {
-	switch t {
-	case occupancy.RoomBreakout:
-		return &s.Breakout
-	case occupancy.RoomLobby:
-		return &s.Lobby
-	}
-	return &s.Main
+	s.Rooms = max(s.Rooms, sample.Rooms)
+	s.People = max(s.People, sample.People)
 }
 
 // read returns the steps, which the caller owns, the end of the last one, and their version.
@@ -166,5 +147,5 @@ func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
 		return v.writeUnchanged(w)
 	}
 	v.set(w)
-	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end, s.directory.Domains()))
+	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end))
 }
