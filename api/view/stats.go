@@ -1,7 +1,6 @@
 package view
 
 import (
-	"slices"
 	"time"
 
 	"ppch/component/occupancy"
@@ -39,12 +38,9 @@ type Total struct {
 	ParticipantCount int `json:"participant_count"`
 }
 
-// sizes are where the rows of rooms_by_size begin.
-var sizes = []int{0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500}
-
 // NewStats returns the document for the rooms of all watched domains.
 func NewStats(surveys []occupancy.Stats, names *occupancy.NameResolver) Stats {
-	doc := Stats{Counts: map[occupancy.Kind]int{}, RoomsBySize: newSizes()}
+	doc := Stats{Counts: map[occupancy.Kind]int{}, RoomsBySize: []RoomsOfSize{}}
 	var largest, none occupancy.RoomSummary
 	var asOf time.Time
 	for _, survey := range surveys {
@@ -77,13 +73,11 @@ func (v *Stats) add(survey occupancy.Stats) {
 	for kind, n := range survey.Counts.Map() {
 		v.Counts[kind] += n
 	}
-	for people, n := range survey.Sizes {
-		row, found := slices.BinarySearch(sizes, people)
-		if !found {
-			row--
-		}
-		v.RoomsBySize[row].Rooms += n
+	rows := roomsBySize(survey.Totals)
+	for i, row := range v.RoomsBySize {
+		rows[i].Rooms += row.Rooms
 	}
+	v.RoomsBySize = rows
 }
 
 // plus returns the total of v, which may be nil, and another domain.
@@ -96,13 +90,13 @@ func (v *Total) plus(totals occupancy.Totals) *Total {
 	return v
 }
 
-func newSizes() []RoomsOfSize {
-	rows := make([]RoomsOfSize, len(sizes))
-	for i, from := range sizes {
-		rows[i].From = from
-		if i+1 < len(sizes) {
-			rows[i].To = new(sizes[i+1] - 1)
-		}
+// roomsBySize returns the rooms of a domain by size class.
+func roomsBySize(totals occupancy.Totals) []RoomsOfSize {
+	var rows []RoomsOfSize
+	from, counted := 0, 0
+	for to, rooms := range totals.Sizes.AtMost() {
+		rows = append(rows, RoomsOfSize{from, &to, rooms - counted})
+		from, counted = to+1, rooms
 	}
-	return rows
+	return append(rows, RoomsOfSize{from, nil, totals.Rooms - counted})
 }

@@ -68,18 +68,15 @@ func (m *mucDomain) totals() Totals {
 	}
 }
 
-// Stats is the totals of a domain and their distribution.
+// Stats is the totals of a domain and its largest room.
 type Stats struct {
 	Totals
-
-	// Sizes maps a number of people to the number of rooms with so many.
-	Sizes map[int]int
 
 	// Largest is the room with the most people, the first by address among equals; zero without rooms.
 	Largest RoomSummary
 }
 
-// Stats returns the distribution of a watched domain, or of all if domain is empty, the main one first.
+// Stats returns the statistics of a watched domain, or of all if domain is empty, the main one first.
 // It visits every room. Its errors are those of [Directory.Rooms].
 func (d *Directory) Stats(domain string) ([]Stats, error) {
 	d.mu.RLock()
@@ -93,13 +90,12 @@ func (d *Directory) Stats(domain string) ([]Stats, error) {
 	}
 	stats := make([]Stats, 0, len(domains))
 	for _, m := range domains {
-		s := Stats{Totals: m.totals(), Sizes: make(map[int]int)}
+		s := Stats{Totals: m.totals()}
 		for address, r := range m.replica.rooms {
 			if r.hidden {
 				continue
 			}
 			people := r.counts.People()
-			s.Sizes[people]++
 			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && address < l.Address {
 				s.Largest = RoomSummary{Address: address, Participants: people}
 			}

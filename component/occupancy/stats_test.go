@@ -159,13 +159,13 @@ func TestTotals_FollowRooms(t *testing.T) {
 	}
 }
 
-func TestSurvey_SizesAndLargest(t *testing.T) {
+func TestStats_LargestRoom(t *testing.T) {
 	d := fourRooms(t)
 	apply(t, d, at(20), synced(6, 8, fullRoom("e@muc.meet.jitsi", focus), fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	got, err := d.Stats(muc.String())
 	must(t, err)
-	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 2}, got[0].Sizes); len(got) != 1 || diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	if len(got) != 1 || got[0].Rooms != 5 {
+		t.Errorf("got %+v, want 5 rooms of one domain", got)
 	}
 	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
 		t.Errorf("got the largest room %+v, want the first of those with two people", g)
