@@ -146,8 +146,8 @@ func (a *answer) pinned() int {
 }
 
 // write answers with a, or returns why it can't be sent now.
-func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) error {
-	key, bytes := exchangeOf(w).grant.Key.Sum(), a.pinned()
+func (a *answer) write(w *response, r *http.Request, v validators) error {
+	key, bytes := w.grant.Key.Sum(), a.pinned()
 	if err := a.server.unread.take(key, bytes); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, v validators) err
 }
 
 // stream sends a while it encodes what comes later.
-func (a *answer) stream(w http.ResponseWriter) error {
+func (a *answer) stream(w *response) error {
 	for i, l := range a.later {
 		a.later[i] = laterRoom{} // what was sent needs no memory
 		for from, last := 0, false; !last; {
@@ -182,7 +182,7 @@ func (a *answer) stream(w http.ResponseWriter) error {
 }
 
 // sendChunk sends a chunk of a room, and returns where the next begins, 0 if there is none.
-func (a *answer) sendChunk(w http.ResponseWriter, l laterRoom, from int) (next int, err error) {
+func (a *answer) sendChunk(w *response, l laterRoom, from int) (next int, err error) {
 	turn := a.server.turns.take()
 	defer turn.Over()
 	c := a.server.encoder.chunk(l.room, a.shape, from)
@@ -194,7 +194,7 @@ func (a *answer) sendChunk(w http.ResponseWriter, l laterRoom, from int) (next i
 }
 
 // send sends data after what is in the buffer, or adds it there while both are small.
-func (a *answer) send(w http.ResponseWriter, data []byte) error {
+func (a *answer) send(w *response, data []byte) error {
 	if len(*a.buffer)+len(data) > maxChunk {
 		if err := a.flush(w); err != nil {
 			return err
@@ -204,7 +204,7 @@ func (a *answer) send(w http.ResponseWriter, data []byte) error {
 	return nil
 }
 
-func (a *answer) flush(w http.ResponseWriter) error {
+func (a *answer) flush(w *response) error {
 	_, err := w.Write(*a.buffer)
 	if err != nil {
 		return fmt.Errorf("api: write: %w", err)

@@ -9,23 +9,22 @@ import (
 )
 
 // authorize returns nil if r carries an API key, in X-API-Key or as a bearer token, that may be used for what is needed.
-// The exchange then has its grant.
+// The response then has its grant.
 //
 // A key in the query string is ignored, because URLs end up in logs and histories.
 // A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
-func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.Scope) error {
-	x := exchangeOf(w)
+func (s *Server) authorize(w *response, r *http.Request, needed keys.Scope) error {
 	var k *keys.Key
 	var err error
 	if needed == keys.ScopeEvents && r.Method != http.MethodPost { // a ticket makes no other
-		k, x.ticketEnds, err = s.identifyStream(r)
+		k, w.ticketEnds, err = s.identifyStream(r)
 	} else {
 		k, err = s.identify(r)
 	}
 	if err != nil {
 		return err
 	}
-	x.grant = keys.Grant{Key: k}
+	w.grant = keys.Grant{Key: k}
 	now := time.Now()
 	if err := k.Valid(now); err != nil {
 		return err
@@ -34,7 +33,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.S
 	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
 		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in total: wait for their responses, then retry.", retryAfter: time.Second}
 	}
-	x.request = k
+	w.request = k
 	low, err := k.Use(now)
 	if err != nil {
 		return err
@@ -42,14 +41,14 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, needed keys.S
 	if low != nil {
 		setRateLimit(w.Header(), *low)
 	}
-	return x.grant.Need(needed)
+	return w.grant.Need(needed)
 }
 
 // endRequest gives back the place that authorize has taken for a request, if it has.
-func (s *Server) endRequest(x *exchange) {
-	if x.request != nil {
-		s.requests.Leave(x.request)
-		x.request = nil
+func (s *Server) endRequest(w *response) {
+	if w.request != nil {
+		s.requests.Leave(w.request)
+		w.request = nil
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // getDiagnostics handles "GET /api/diagnostics".
 // It asks Prosody which MUC services there are, unless it has answered a moment ago.
-func (s *Server) getDiagnostics(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getDiagnostics(w *response, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}

@@ -1,28 +1,27 @@
-// Package api is the HTTP face of PPCH: it tells programs who is in which room.
+// Package api serves PPCH's data over HTTP: JSON documents, server-sent events, metrics and web pages.
 //
-// It reads through two tiny interfaces, [Rooms] and [Link], and knows nothing of XMPP.
-// The routes are one table in routes.go, the contract with clients is openapi.yaml,
-// and a test holds the two together, field by field and status by status.
+// It reads an [occupancy.Directory] and, for what that doesn't have, a [Prosody]; it knows nothing of XMPP.
+// The routes are one table in routes.go. The contract with clients is openapi.yaml, and tests compare the two
+// field by field and status by status.
 //
-// # How a request goes
+// # The life of a request
 //
-// The router is wrapped from outside, because gorilla/mux runs its own middleware only for routes that matched:
-// an exchange is opened (request id, access log), headers are set that every answer carries,
-// a panic is caught, and what is too large is refused, all before the router looks at the path.
-// The table says what scope a route needs; the key that has it leaves its grant in the exchange,
-// which every handler asks before it tells of a room or of a name.
-// A handler parses, asks and writes; what goes wrong it returns.
-// One adapter, problemFor, makes each error a problem document (RFC 9457), also for 404, 405, a panic,
-// and for requests so malformed that net/http never shows them to a handler.
+// Middleware wraps the router from outside, because gorilla/mux runs its own only for routes that match. It makes the response,
+// which the log and the metrics read in the end, sets headers, recovers from panics and refuses what is too large.
+// The table names the scope that a route needs; authorize stores what the key allows in the response, and handlers
+// check it before they name a room or a person.
+// A handler parses, reads and writes. It returns errors, and problemFor turns each into a problem document (RFC 9457).
 //
-// # How events are told
+// # Its packages
 //
-// One hub takes in what happens, encodes it once, and keeps the last of it in a ring. Each stream is a position there;
-// it sleeps on the topic of its room, or of all, writes what is new, and sleeps again. Whatever else waits for news of a room
-// can do so on the same topics.
+//   - keys: API keys, scopes, rate limits, tickets
+//   - events: the hub, which encodes each event once for all streams
+//   - view: the JSON documents
+//   - web: the dashboard and the pages of the documentation
+//   - certificate: the TLS certificate, which may change while the service runs
 //
-// # What is never said
+// # No false number
 //
-// A number that isn't known is an error, never 0, and a problem document has no participant_count,
-// so that a client which forgets to look at the status fails loudly instead of reading an empty room.
+// An unknown number is an error, never 0, and a problem document has no participant_count:
+// a client that ignores the status fails instead of reading an empty room.
 package api

@@ -58,7 +58,7 @@ func (v validators) hold(r *http.Request) bool {
 }
 
 // writeUnchanged answers that what the client has still holds.
-func (v validators) writeUnchanged(w http.ResponseWriter) error {
+func (v validators) writeUnchanged(w *response) error {
 	v.set(w)
 	w.WriteHeader(http.StatusNotModified)
 	return nil
@@ -66,7 +66,7 @@ func (v validators) writeUnchanged(w http.ResponseWriter) error {
 
 // set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
 // Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
-func (v validators) set(w http.ResponseWriter) {
+func (v validators) set(w *response) {
 	h := w.Header()
 	h["Cache-Control"] = revalidate
 	h.Set("Etag", v.tag)

@@ -12,7 +12,7 @@ import (
 )
 
 // getEvents handles "GET /api/events".
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getEvents(w *response, r *http.Request) error {
 	st, err := s.openStream(w, r, jid.JID{})
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getRoomEvents handles "GET /api/rooms/{room_name}/events".
-func (s *Server) getRoomEvents(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getRoomEvents(w *response, r *http.Request) error {
 	st, err := s.openRoomStream(w, r)
 	if err != nil {
 		return err
@@ -30,8 +30,8 @@ func (s *Server) getRoomEvents(w http.ResponseWriter, r *http.Request) error {
 }
 
 // openRoomStream is openStream for the room in the path of r.
-func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*events.Stream, error) {
-	name, err := roomNameIn(r)
+func (s *Server) openRoomStream(w *response, r *http.Request) (*events.Stream, error) {
+	name, err := w.roomName()
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*events
 	if err != nil {
 		return nil, err
 	}
-	if !exchangeOf(w).grant.Allows(named.jid) {
+	if !w.grant.Allows(named.jid) {
 		return nil, keys.ErrRoomNotAllowed
 	}
 	return s.openStream(w, r, named.jid)
@@ -50,7 +50,7 @@ func (s *Server) openRoomStream(w http.ResponseWriter, r *http.Request) (*events
 //
 // It answers 200 even if nothing is known: a browser's EventSource never comes back after a 503, but a stream can recover.
 // Each stream therefore begins with the status of its domains.
-func (s *Server) openStream(w http.ResponseWriter, r *http.Request, room jid.JID) (*events.Stream, error) {
+func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events.Stream, error) {
 	q, err := parseQuery(r, "snapshot", "ticket")
 	if err != nil {
 		return nil, err
@@ -60,21 +60,20 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, room jid.JID
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	x := exchangeOf(w)
-	if err := s.hub.Enter(x.grant.Key); err != nil {
+	if err := s.hub.Enter(w.grant.Key); err != nil {
 		return nil, err
 	}
-	s.endRequest(x) // from here on it counts as a stream instead
+	s.endRequest(w) // from here on it counts as a stream instead
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // otherwise a proxy may compress it, and buffer
 	w.Header().Set("X-Accel-Buffering", "no")                 // otherwise nginx buffers
 	w.WriteHeader(http.StatusOK)
-	x.streaming = time.Now()
-	return s.hub.Open(w, r, events.Request{Room: room, Grant: x.grant, Until: x.ticketEnds, Snapshots: snapshots}), nil
+	w.streaming = time.Now()
+	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots}), nil
 }
 
 // postTicket handles "POST /api/events/ticket".
-func (s *Server) postTicket(w http.ResponseWriter, r *http.Request) error {
-	text, expires := s.tickets.Issue(exchangeOf(w).grant.Key.Sum(), time.Now())
+func (s *Server) postTicket(w *response, r *http.Request) error {
+	text, expires := s.tickets.Issue(w.grant.Key.Sum(), time.Now())
 	return writeJSON(w, http.StatusOK, view.Ticket{Ticket: text, ExpiresAt: view.FormatTime(expires)})
 }

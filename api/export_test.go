@@ -34,7 +34,9 @@ func (s *Server) CloseListener() error { return s.listener.Close() }
 func (s *Server) Router() *mux.Router { return s.router }
 
 // Wrap returns next inside of what every request goes through.
-func (s *Server) Wrap(next http.Handler) http.Handler { return s.wrap(next) }
+func (s *Server) Wrap(next http.Handler) http.Handler {
+	return s.wrap(func(w *response, r *http.Request) { next.ServeHTTP(w, r) })
+}
 
 // CountWrites counts what is sent, by system calls, and may be called only before Run.
 func (s *Server) CountWrites() *atomic.Int64 {
@@ -60,7 +62,7 @@ func (c countingConn) Write(p []byte) (int, error) {
 
 // WriteBytes answers with a body.
 func WriteBytes(w http.ResponseWriter, body []byte) error {
-	return writeBytes(w, http.StatusOK, mediaJSON, body)
+	return writeBytes(w.(*response), http.StatusOK, mediaJSON, body)
 }
 
 // Tight makes the kernel hold little of what s sends. It may be called only before Run.
@@ -157,7 +159,7 @@ func Origin(remote string) string { return origin(remote).String() }
 func (s *Server) Authorizer(key string) func() error {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("X-Api-Key", key)
-	w := &exchange{ResponseWriter: httptest.NewRecorder()}
+	w := &response{ResponseWriter: httptest.NewRecorder()}
 	return func() error {
 		defer s.endRequest(w)
 		return s.authorize(w, r, keys.ScopeCount)

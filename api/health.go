@@ -9,7 +9,7 @@ import (
 
 // getHealth handles "GET /health".
 // It shows people how to fix problems; probes that restart things should use /livez and /readyz.
-func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) getHealth(w *response, _ *http.Request) error {
 	domains := s.directory.Domains()
 	doc := view.NewHealth(domains)
 	doc.Version, doc.Commit, doc.Built = s.version, view.OrNull(s.commit), view.Stamp(s.built)
@@ -25,6 +25,6 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // getInfo handles "GET /".
-func (s *Server) getInfo(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) getInfo(w *response, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, view.NewInfo(s.version))
 }

@@ -134,11 +134,11 @@ func (h *history) read() (steps []view.Step, end time.Time, version uint64) {
 }
 
 // getStatsHistory handles "GET /api/stats/history".
-func (s *Server) getStatsHistory(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getStatsHistory(w *response, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	if exchangeOf(w).grant.Limited() {
+	if w.grant.Limited() {
 		return errTotalsNotAllowed
 	}
 	steps, end, version := s.history.read()

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 	"sync"
 
@@ -12,22 +11,22 @@ import (
 const mediaJSON = "application/json"
 
 // writeJSON answers with v.
-func writeJSON(w http.ResponseWriter, status int, v any) error {
+func writeJSON(w *response, status int, v any) error {
 	return writeAs(w, status, mediaJSON, v)
 }
 
 // writeAs answers with v as JSON of the given media type.
 // It marshals before it writes, so that a failure can still be told, and the length be given, which HEAD needs too.
-func writeAs(w http.ResponseWriter, status int, mediaType string, v any) error {
+func writeAs(w *response, status int, mediaType string, v any) error {
 	return writeBytes(w, status, mediaType, append(view.Marshal(v), '\n')) // for people with curl
 }
 
 // writeBytes answers with a body.
-func writeBytes(w http.ResponseWriter, status int, mediaType string, body []byte) error {
+func writeBytes(w *response, status int, mediaType string, body []byte) error {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	if _, err := exchangeOf(w).writeWhole(body); err != nil {
+	if _, err := w.writeWhole(body); err != nil {
 		return fmt.Errorf("api: write: %w", err)
 	}
 	return nil

@@ -44,7 +44,7 @@ type filter struct {
 }
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
-func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getRooms(w *response, r *http.Request) error {
 	q, err := readQuery(r)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 	if q.values.Has("name") {
 		return s.getNamedRooms(w, r, q)
 	}
-	list, err := parseListQuery(q, s.names, exchangeOf(w).grant)
+	list, err := parseListQuery(q, s.names, w.grant)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *Server) getRooms(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getPage answers with a page of all rooms.
-func (s *Server) getPage(w http.ResponseWriter, r *http.Request, q listQuery) error {
+func (s *Server) getPage(w *response, r *http.Request, q listQuery) error {
 	page, next, err := s.page(q)
 	if err != nil {
 		return err
@@ -160,11 +160,11 @@ func (q listQuery) keep() func(occupancy.RoomSummary) bool {
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
 // A room is in the answer once, by whichever names it was asked for, and says by which.
-func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query) error {
+func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
-	as := shape{inList, exchangeOf(w).grant.HasNames()}
+	as := shape{inList, w.grant.HasNames()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.place = inExpandedList
 	}
@@ -180,7 +180,7 @@ func (s *Server) getNamedRooms(w http.ResponseWriter, r *http.Request, q *query)
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
 		named, err := s.roomNamed(name)
-		if err == nil && !exchangeOf(w).grant.Allows(named.jid) {
+		if err == nil && !w.grant.Allows(named.jid) {
 			err = keys.ErrRoomNotAllowed
 		}
 		if err != nil {
@@ -242,14 +242,14 @@ func (l list) validators() validators {
 }
 
 // setLink sets the header that leads to the next page, unless there is none.
-func setLink(w http.ResponseWriter, link string) {
+func setLink(w *response, link string) {
 	if link != "" {
 		w.Header().Set("Link", link)
 	}
 }
 
 // writeList answers with l, or that the client has it already.
-func (s *Server) writeList(w http.ResponseWriter, r *http.Request, l list) error {
+func (s *Server) writeList(w *response, r *http.Request, l list) error {
 	if v := l.validators(); v.hold(r) {
 		setLink(w, l.link)
 		return v.writeUnchanged(w)

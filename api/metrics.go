@@ -36,7 +36,7 @@ func newScrape(metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
 }
 
 // getMetrics handles "GET /metrics".
-func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getMetrics(w *response, r *http.Request) error {
 	s.scrape.ServeHTTP(w, r)
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gorilla/mux"
 	"sigs.k8s.io/yaml"
 
 	"ppch/api/web"
@@ -27,7 +26,7 @@ var loadDocument = sync.OnceValues(func() (web.Asset, error) {
 })
 
 // getDocument handles "GET /openapi.json".
-func (s *Server) getDocument(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getDocument(w *response, r *http.Request) error {
 	document, err := loadDocument()
 	if err != nil {
 		return err
@@ -36,7 +35,7 @@ func (s *Server) getDocument(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getDocs handles "GET /docs" and "GET /docs/".
-func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getDocs(w *response, r *http.Request) error {
 	if strings.HasSuffix(r.URL.Path, "/") {
 		return s.docs.PageBelow.Write(w, r)
 	}
@@ -44,14 +43,14 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getDocsAsset handles "GET /docs/{asset}".
-func (s *Server) getDocsAsset(w http.ResponseWriter, r *http.Request) error {
-	return writeAsset(w, r, s.docs.Files, mux.Vars(r)["asset"])
+func (s *Server) getDocsAsset(w *response, r *http.Request) error {
+	return writeAsset(w, r, s.docs.Files, w.vars["asset"])
 }
 
 // redirectToDashboard handles "GET /dashboard".
 // The page loads its files from one folder below. The location is relative, because a proxy may serve us below a path of its own;
 // [http.Redirect] would make it absolute.
-func (s *Server) redirectToDashboard(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) redirectToDashboard(w *response, _ *http.Request) error {
 	w.Header().Set("Location", "dashboard/")
 	w.WriteHeader(http.StatusPermanentRedirect)
 	return nil
@@ -59,16 +58,16 @@ func (s *Server) redirectToDashboard(w http.ResponseWriter, _ *http.Request) err
 
 // getDashboard handles "GET /dashboard/".
 // It needs no key, since the page itself holds no data: it reads them with the key of the person in front of it.
-func (s *Server) getDashboard(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getDashboard(w *response, r *http.Request) error {
 	return writeAsset(w, r, s.dashboard, "index.html")
 }
 
 // getDashboardAsset handles "GET /dashboard/{asset}".
-func (s *Server) getDashboardAsset(w http.ResponseWriter, r *http.Request) error {
-	return writeAsset(w, r, s.dashboard, mux.Vars(r)["asset"])
+func (s *Server) getDashboardAsset(w *response, r *http.Request) error {
+	return writeAsset(w, r, s.dashboard, w.vars["asset"])
 }
 
-func writeAsset(w http.ResponseWriter, r *http.Request, files map[string]web.Asset, name string) error {
+func writeAsset(w *response, r *http.Request, files map[string]web.Asset, name string) error {
 	file, ok := files[name]
 	if !ok {
 		return notFound(w, r)

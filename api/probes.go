@@ -16,12 +16,12 @@ type check struct {
 
 // getLive handles "GET /livez": 200 while this service can answer at all.
 // It depends on nothing else, because restarting us never mends Prosody.
-func (s *Server) getLive(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getLive(w *response, r *http.Request) error {
 	return writeProbe(w, r, "livez", true, []check{{name: "ping", passed: true}})
 }
 
 // getReady handles "GET /readyz": 200 while questions about the main MUC domain are being answered, whatever the mode.
-func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getReady(w *response, r *http.Request) error {
 	domains := s.directory.Domains()
 	main := domains[0]
 	stream := check{name: "stream", passed: main.Connected}
@@ -45,7 +45,7 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 // writeProbe answers a probe as Kubernetes' own endpoints do: machines look at the status alone,
 // people read a line of text for each check, with ?verbose or when the probe fails.
 // It is no problem document because nothing is wrong with the request; programs that want JSON have /health.
-func writeProbe(w http.ResponseWriter, r *http.Request, probe string, passed bool, checks []check) error {
+func writeProbe(w *response, r *http.Request, probe string, passed bool, checks []check) error {
 	status, verdict := http.StatusOK, "passed"
 	if !passed {
 		status, verdict = http.StatusServiceUnavailable, "failed"

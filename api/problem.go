@@ -187,16 +187,15 @@ func (p *problem) document(requestID string) view.Problem {
 	}
 }
 
-// writeError tells err to the client, and leaves it in the exchange for the log.
-func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(w)
-	x.err = err
-	if x.status != 0 {
+// writeError answers with the problem of err, and keeps err for the log.
+func (s *Server) writeError(w *response, r *http.Request, err error) {
+	w.err = err
+	if w.status != 0 {
 		return // the answer has begun: most likely err is that it can't be sent
 	}
 	if r.Context().Err() != nil {
 		// Nobody waits any more, or only half: a client that closed its sending side would read an empty 200.
-		x.status = statusClientGone
+		w.status = statusClientGone
 		panic(http.ErrAbortHandler)
 	}
 	p := problemFor(err)
@@ -206,9 +205,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
-	doc := p.document(x.requestID)
+	doc := p.document(w.requestID)
 	if err := writeAs(w, doc.Status, "application/problem+json", doc); err != nil {
-		x.err = errors.Join(x.err, err)
+		w.err = errors.Join(w.err, err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/gorilla/mux"
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
@@ -16,7 +15,7 @@ import (
 )
 
 // getParticipants handles "GET /api/rooms/{room_name}/participants".
-func (s *Server) getParticipants(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getParticipants(w *response, r *http.Request) error {
 	// This route was there first, and clients of the first version may send it any parameter.
 	q := &query{}
 	if r.URL.RawQuery != "" {
@@ -26,7 +25,7 @@ func (s *Server) getParticipants(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getRoom handles "GET /api/rooms/{room_name}".
-func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getRoom(w *response, r *http.Request) error {
 	q, err := parseQuery(r, "wait")
 	if err != nil {
 		return err
@@ -35,12 +34,12 @@ func (s *Server) getRoom(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getOne answers with the room in the path.
-func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *query) error {
+func (s *Server) getOne(w *response, r *http.Request, p place, q *query) error {
 	wait := waitFor(q)
 	if err := q.err(); err != nil {
 		return err
 	}
-	name, err := roomNameIn(r)
+	name, err := w.roomName()
 	if err != nil {
 		return err
 	}
@@ -49,7 +48,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 		return err
 	}
 	room := named.jid
-	grant := exchangeOf(w).grant
+	grant := w.grant
 	if !grant.Allows(room) {
 		return keys.ErrRoomNotAllowed
 	}
@@ -61,7 +60,7 @@ func (s *Server) getOne(w http.ResponseWriter, r *http.Request, p place, q *quer
 	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
-	as.names = exchangeOf(w).grant.HasNames()
+	as.names = w.grant.HasNames()
 	v := newValidators(etagOf(glance, as), glance.AsOf)
 	if v.hold(r) {
 		return v.writeUnchanged(w)
@@ -147,9 +146,9 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 	return named, nil
 }
 
-// roomNameIn returns the room name in the path, unescaped. The router matches the escaped path and leaves that to handlers.
-func roomNameIn(r *http.Request) (string, error) {
-	name, err := url.PathUnescape(mux.Vars(r)["room_name"])
+// roomName returns the room name in the path, unescaped, which the router leaves to handlers.
+func (w *response) roomName() (string, error) {
+	name, err := url.PathUnescape(w.vars["room_name"])
 	if err != nil {
 		return "", &problem{kind: kindBadRoomName, detail: "The path has an invalid percent-escape.", cause: err}
 	}

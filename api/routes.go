@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"ppch/api/keys"
 )
 
-// handlerFunc answers a request, or returns why it can't; the adapter then makes that a problem document.
-type handlerFunc func(http.ResponseWriter, *http.Request) error
+// handlerFunc answers a request, or returns why it can't, which becomes a problem document.
+type handlerFunc func(*response, *http.Request) error
 
 // public is the scope of a route that needs no key.
 const public keys.Scope = 0
@@ -25,10 +26,10 @@ type route struct {
 }
 
 // routes returns everything that the service answers to.
-// HEAD goes wherever GET goes.
+// GET includes HEAD.
 func (s *Server) routes() []route {
 	return []route{
-		// The router tries one after the other, so what is asked most stands first.
+		// The router tries them in this order, so the most frequent comes first.
 		{http.MethodGet, "/api/rooms/{room_name}/participants", keys.ScopeCount, s.getParticipants},
 		{http.MethodGet, "/", public, s.getInfo},
 		{http.MethodGet, "/api/rooms", keys.ScopeCount, s.getRooms},
@@ -53,25 +54,46 @@ func (s *Server) routes() []route {
 	}
 }
 
-// newRouter returns a router for the table.
-func (s *Server) newRouter() *mux.Router {
-	// Rooms of a tenant may be asked for as tenant%2Froom, so the path is matched before it is unescaped.
+// newRouter returns a router for the table, and the row of each of its routes.
+func (s *Server) newRouter() (*mux.Router, map[*mux.Route]route) {
+	// Rooms of a tenant may be requested as tenant%2Froom, so the path is matched before it is unescaped.
 	// Without SkipClean mux answers "//" with a 301, which clients follow to a room of another name.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	for _, route := range s.routes() {
-		router.Path(route.path).Name(route.path).Methods(route.methods()...).Handler(s.handle(route))
+	table := map[*mux.Route]route{}
+	for _, rt := range s.routes() {
+		table[router.Path(rt.path).Name(rt.path).Methods(rt.methods()...).Handler(http.NotFoundHandler())] = rt
 	}
-	router.NotFoundHandler = s.handle(route{path: unmatched, handler: notFound})
-	router.MethodNotAllowedHandler = s.handle(route{path: unmatched, handler: s.methodNotAllowed})
-	return router
+	return router, table
 }
 
-// wrap returns next inside of what every request goes through, matched by a route or not.
-func (s *Server) wrap(next http.Handler) http.Handler {
-	return s.observe(secure(s.admit(s.origins, s.rescue(s.limit(next)))))
+// dispatch answers r with the handler of its route, or with the error that the handler returns.
+// The router only matches: a handler of its own would not get a *response, and mux copies the request twice for it.
+func (s *Server) dispatch(w *response, r *http.Request) {
+	defer s.endRequest(w)
+	rt := route{path: unmatched, handler: notFound}
+	var match mux.RouteMatch
+	switch found := s.router.Match(r, &match); {
+	case found:
+		rt = s.table[match.Route]
+	case errors.Is(match.MatchErr, mux.ErrMethodMismatch):
+		rt.handler = s.methodNotAllowed
+	}
+	w.route, w.vars = rt.path, match.Vars
+	var err error
+	if rt.needs == public {
+		err = s.welcome(r)
+	} else {
+		err = s.authorize(w, r, rt.needs)
+	}
+	if err == nil {
+		err = rt.handler(w, r)
+	}
+	if err != nil {
+		s.writeError(w, r, err)
+	}
 }
 
-// unmatched stands in logs for the template of a route where there is none.
+// unmatched is the route in logs and metrics of a request without one.
 const unmatched = "unmatched"
 
 // methods returns the methods that the route answers to.
@@ -82,37 +104,16 @@ func (rt route) methods() []string {
 	return []string{rt.method}
 }
 
-// handle returns the route as an http.Handler: it looks whether the request may be answered, and writes the error that the handler returns.
-func (s *Server) handle(rt route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := exchangeOf(w)
-		x.route = rt.path
-		defer s.endRequest(x)
-		var err error
-		if rt.needs == public {
-			err = s.welcome(r)
-		} else {
-			err = s.authorize(w, r, rt.needs)
-		}
-		if err == nil {
-			err = rt.handler(w, r)
-		}
-		if err != nil {
-			s.writeError(w, r, err)
-		}
-	})
-}
-
 // notFound handles every path that is not in the table.
-// It asks for no key, under /api either: the table is public (see /openapi.json), so a 401 would hide nothing,
-// and whoever mistypes a path should hear of that first.
-func notFound(http.ResponseWriter, *http.Request) error {
+// It needs no key: the table is public (see /openapi.json), so a 401 would hide nothing,
+// and the first thing to know about a mistyped path is that it doesn't exist.
+func notFound(*response, *http.Request) error {
 	return &problem{kind: kindNotFound, detail: "Unknown path: see /openapi.json, and write / in room names as %2F."}
 }
 
 // methodNotAllowed handles every method that a path in the table doesn't have.
 // RFC 9110 §15.5.6 demands an Allow header; mux tells no handler what would have matched, so each method is tried.
-func (s *Server) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+func (s *Server) methodNotAllowed(_ *response, r *http.Request) error {
 	var allowed []string
 	for _, route := range s.routes() {
 		for _, method := range route.methods() {

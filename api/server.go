@@ -158,6 +158,7 @@ type Server struct {
 	requests  *keys.Shares
 	gate      *gate
 	router    *mux.Router
+	table     map[*mux.Route]route
 	listener  net.Listener
 	http      *http.Server
 	cert      *certificate.Certificate // nil for HTTP
@@ -249,9 +250,9 @@ func New(cfg Config) (*Server, error) {
 		Memory:     s.unread,
 		TakeTurn:   func() events.Turn { return s.turns.take() },
 	})
-	s.router = s.newRouter()
+	s.router, s.table = s.newRouter()
 	s.http = &http.Server{
-		Handler:           s.wrap(s.router),
+		Handler:           s.wrap(s.dispatch),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

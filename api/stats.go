@@ -10,11 +10,11 @@ import (
 var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "Totals are not available to an API key that is limited to some rooms."}
 
 // getStats handles "GET /api/stats".
-func (s *Server) getStats(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getStats(w *response, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	if exchangeOf(w).grant.Limited() {
+	if w.grant.Limited() {
 		return errTotalsNotAllowed
 	}
 	surveys, err := s.directory.Stats("")

@@ -36,19 +36,19 @@ func waitFor(q *query) time.Duration {
 }
 
 // changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
-// The key may have been withdrawn by then, or allow other things: the exchange has what it allows.
+// The key may have been withdrawn by then, or allow other things: the response has what it allows.
 // Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
-func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g occupancy.RoomSummary, as shape, wait time.Duration) (occupancy.RoomSummary, error) {
+func (s *Server) changed(w *response, r *http.Request, room jid.JID, g occupancy.RoomSummary, as shape, wait time.Duration) (occupancy.RoomSummary, error) {
 	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
 		return g, nil
 	}
-	x, began := exchangeOf(w), time.Now()
-	if err := s.hub.Enter(x.grant.Key); err != nil {
+	began := time.Now()
+	if err := s.hub.Enter(w.grant.Key); err != nil {
 		return g, err
 	}
-	defer s.hub.Leave(x.grant.Key)
-	s.endRequest(x)
-	defer func() { x.held = time.Since(began) }()
+	defer s.hub.Leave(w.grant.Key)
+	s.endRequest(w)
+	defer func() { w.held = time.Since(began) }()
 	// What is answered then has as long as any other answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
 		return g, err
@@ -59,7 +59,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	defer topic.Release()
 	for over := false; ; {
 		news, replaced := topic.Next(), s.keys.Replaced()
-		if err := s.renew(x, room); err != nil {
+		if err := s.renew(w, room); err != nil {
 			return g, err
 		}
 		now, err := s.glance(r.Context(), room)
@@ -70,7 +70,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 		if _, err := s.directory.RoomSummary(room); err != nil {
 			again = time.After(askAgain)
 		}
-		if ends := x.grant.Key.Expires(); !ends.IsZero() {
+		if ends := w.grant.Key.Expires(); !ends.IsZero() {
 			expired = time.After(time.Until(ends))
 		}
 		select {
@@ -89,13 +89,13 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, room jid.JID, g
 	}
 }
 
-// renew looks what an exchange may be answered about a room from now on.
-func (s *Server) renew(x *exchange, room jid.JID) (err error) {
-	if x.grant, err = s.keys.Renew(x.grant, time.Now()); err != nil {
+// renew reads what the key allows now, which has to include a room.
+func (s *Server) renew(w *response, room jid.JID) (err error) {
+	if w.grant, err = s.keys.Renew(w.grant, time.Now()); err != nil {
 		return err
 	}
-	if !x.grant.Allows(room) {
+	if !w.grant.Allows(room) {
 		return keys.ErrRoomNotAllowed
 	}
-	return x.grant.Need(keys.ScopeCount)
+	return w.grant.Need(keys.ScopeCount)
 }
