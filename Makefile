@@ -82,7 +82,8 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzNames_RoundTrip -fuzztime $(FUZZTIME) ./component/occupancy
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component/stream
-	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api
+	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api/events
+	$(GO) test -run '^$$' -fuzz FuzzBatch -fuzztime $(FUZZTIME) ./component/protocol
 	$(GO) test -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) ./component/adhoc
 	$(GO) test -run '^$$' -fuzz FuzzForm -fuzztime $(FUZZTIME) ./component/adhoc
 	$(GO) test -run '^$$' -fuzz FuzzHandler -fuzztime $(FUZZTIME) ./component/admin
