@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestKeys(t *testing.T) {
+func TestKey_WhereItIsAccepted(t *testing.T) {
 	const path = "/api/rooms/r/participants"
 	cases := []struct {
 		name       string
@@ -62,7 +62,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestWrongKeysAreAllToldTheSame(t *testing.T) {
+func TestKey_WrongKeysGetTheSameResponse(t *testing.T) {
 	s := start(t)
 	var bodies []string
 	for _, key := range []string{"x", testKey[:len(testKey)-1], testKey + testKey, strings.Repeat("k", 4000)} {
@@ -75,7 +75,7 @@ func TestWrongKeysAreAllToldTheSame(t *testing.T) {
 	}
 }
 
-func TestTheKeyIsNeverLogged(t *testing.T) {
+func TestKey_NeverLogged(t *testing.T) {
 	s := start(t, debug)
 	for _, header := range []http.Header{
 		{"X-Api-Key": {testKey}},

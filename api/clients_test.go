@@ -20,7 +20,7 @@ func oldClient(body []byte) (has, count any, ok bool) {
 	return has, count, okHas && okCount
 }
 
-func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
+func TestErrors_ClientsThatIgnoreTheStatus(t *testing.T) {
 	cases := []struct {
 		name      string
 		rooms     fakeRooms
@@ -53,7 +53,7 @@ func TestClientsThatNeverLookAtTheStatus(t *testing.T) {
 	}
 }
 
-func TestHeadIsGetWithoutTheBody(t *testing.T) {
+func TestHead_IsGetWithoutBody(t *testing.T) {
 	s := start(t, with(occupied))
 	for _, target := range []string{"/", "/health", "/livez", "/readyz?verbose", "/api/rooms/r/participants", "/api/rooms/r", "/api/rooms?name=r", "/openapi.json", "/docs", "/docs/", "/docs/docs.js", "/nowhere"} {
 		t.Run(target, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	}
 }
 
-func TestHeadersThatClientsAndProxiesAdd(t *testing.T) {
+func TestHeaders_UnknownAreIgnored(t *testing.T) {
 	s := start(t)
 	plain := s.get("/health")
 	for name, header := range map[string]http.Header{

@@ -176,7 +176,7 @@ func describe(req *http.Request) string {
 	return req.Method + " " + req.URL.EscapedPath()
 }
 
-func TestRoutesAndDocumentAreTheSame(t *testing.T) {
+func TestDocument_HasAllRoutes(t *testing.T) {
 	var documented, routed []string
 	for path, item := range contract(t).Paths.Map() {
 		for method := range item.Operations() {
@@ -200,7 +200,7 @@ func TestRoutesAndDocumentAreTheSame(t *testing.T) {
 	}
 }
 
-func TestEveryRouteNeedsTheScopeThatIsDocumented(t *testing.T) {
+func TestDocument_ScopesMatchRoutes(t *testing.T) {
 	documented := map[string]string{}
 	for path, item := range contract(t).Paths.Map() {
 		for method, operation := range item.Operations() {
@@ -222,7 +222,7 @@ func TestEveryRouteNeedsTheScopeThatIsDocumented(t *testing.T) {
 	}
 }
 
-func TestEveryProblemTypeIsDocumented(t *testing.T) {
+func TestDocument_HasAllProblemTypes(t *testing.T) {
 	source, err := os.ReadFile("problem.go")
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestEveryProblemTypeIsDocumented(t *testing.T) {
 	}
 }
 
-func TestEveryObjectOfOursIsClosed(t *testing.T) {
+func TestDocument_ObjectsAreClosed(t *testing.T) {
 	for name, schema := range contract(t).Components.Schemas {
 		closed := schema.Value.AdditionalProperties.Has
 		if schema.Value.Type.Is("object") && (closed == nil || *closed) {
@@ -268,7 +268,7 @@ func TestEveryObjectOfOursIsClosed(t *testing.T) {
 	}
 }
 
-func TestOnlyFieldsThatMayBeMissingAreOptional(t *testing.T) {
+func TestDocument_RequiredFields(t *testing.T) {
 	var optional []string
 	for name, schema := range contract(t).Components.Schemas {
 		for field := range schema.Value.Properties {

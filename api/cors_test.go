@@ -43,7 +43,7 @@ func (s *service) preflight(target string, header http.Header) *http.Response {
 	return resp
 }
 
-func TestAPageMayAskAsItsOriginIsNamed(t *testing.T) {
+func TestCORS_AllowedOrigins(t *testing.T) {
 	s := start(t, admitting)
 	const room = "/api/rooms/MyRoom/participants"
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ func TestAPageMayAskAsItsOriginIsNamed(t *testing.T) {
 	}
 }
 
-func TestAPageReadsEveryAnswer(t *testing.T) {
+func TestCORS_EveryResponse(t *testing.T) {
 	s := start(t, admitting)
 	for _, c := range []struct {
 		target string
@@ -126,7 +126,7 @@ func TestAPageReadsEveryAnswer(t *testing.T) {
 	}
 }
 
-func TestAPageMayUseEveryHeaderOfTheDocument(t *testing.T) {
+func TestCORS_EveryDocumentedHeader(t *testing.T) {
 	s := start(t, admitting)
 	exposed := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}}).header.Get("Access-Control-Expose-Headers")
 	// What a browser always shows, what it deals with itself, and what is for proxies or people alone.
@@ -141,7 +141,7 @@ func TestAPageMayUseEveryHeaderOfTheDocument(t *testing.T) {
 	}
 }
 
-func TestNoPageIsAdmittedUnlessNamed(t *testing.T) {
+func TestCORS_OffByDefault(t *testing.T) {
 	s := start(t)
 	got := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}})
 	if len(corsOf(got.header)) > 0 || got.header.Get("Vary") != "" {
@@ -152,7 +152,7 @@ func TestNoPageIsAdmittedUnlessNamed(t *testing.T) {
 		wantProblem(t, 405, "method-not-allowed")
 }
 
-func TestAPreflightIsLoggedAndCountedAsOne(t *testing.T) {
+func TestCORS_PreflightInLogAndMetrics(t *testing.T) {
 	s := withOwnMetrics(t, admitting, debug)
 	s.preflight("/api/rooms/MyRoom/participants", http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}, "X-Request-Id": {testID}})
 	record := s.log.records(t, 1)[0]

@@ -15,7 +15,7 @@ var anybody = http.Header{"X-Api-Key": nil}
 // inline finds what a page would run or draw that is no file.
 var inline = regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style| style=| on\w+=|javascript:`)
 
-func TestTheDashboardIsServedWithoutAKeyAndLoadsOnlyItsFiles(t *testing.T) {
+func TestDashboard_NeedsNoKeyAndLoadsOnlyOwnFiles(t *testing.T) {
 	s := start(t)
 	page := s.do(ask{target: "/dashboard/", header: anybody})
 	if page.status != 200 || page.header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -44,7 +44,7 @@ func TestTheDashboardIsServedWithoutAKeyAndLoadsOnlyItsFiles(t *testing.T) {
 	}
 }
 
-func TestEveryFileOfTheDashboardIsServedAsWhatItIs(t *testing.T) {
+func TestDashboard_ContentTypes(t *testing.T) {
 	s := start(t)
 	files, err := os.ReadDir("web/dashboard")
 	if err != nil {
@@ -86,14 +86,14 @@ func TestEveryFileOfTheDashboardIsServedAsWhatItIs(t *testing.T) {
 	}
 }
 
-func TestTheWayToTheDashboardHoldsBelowAProxysPath(t *testing.T) {
+func TestDashboard_RelativeLinks(t *testing.T) {
 	got := start(t).do(ask{target: "/dashboard", header: anybody})
 	if got.status != http.StatusPermanentRedirect || got.header.Get("Location") != "dashboard/" {
 		t.Errorf("got %d to %q", got.status, got.header.Get("Location"))
 	}
 }
 
-func TestTheDashboardHasNothingElse(t *testing.T) {
+func TestDashboard_UnknownFiles(t *testing.T) {
 	s := start(t)
 	for _, path := range []string{"/dashboard/nothing.js", "/dashboard/..%2Fopenapi.yaml", "/dashboard/%2e%2e", "/dashboard//", "/dashboard/a/b", "/dashboards"} {
 		s.do(ask{target: path, header: anybody}).wantProblem(t, 404, "not-found")

@@ -14,7 +14,7 @@ import (
 // links finds what a page loads or leads to.
 var links = regexp.MustCompile(`(?:src|href|data-document)="([^"]*)"`)
 
-func TestTheDocsPageLoadsOnlyFromHere(t *testing.T) {
+func TestDocs_LoadsOnlyOwnFiles(t *testing.T) {
 	s := start(t)
 	for _, page := range []string{"/docs", "/docs/"} {
 		t.Run(page, func(t *testing.T) {
@@ -53,13 +53,13 @@ func TestTheDocsPageLoadsOnlyFromHere(t *testing.T) {
 	}
 }
 
-func TestTheDocsPageAsksNoValidator(t *testing.T) {
+func TestDocs_UsesNoRemoteValidator(t *testing.T) {
 	if got := start(t).get("/docs/docs.js"); !bytes.Contains(got.body, []byte("validatorUrl: null")) {
 		t.Errorf("got %s, want no validator: Swagger UI's default is validator.swagger.io", got.body)
 	}
 }
 
-func TestFilesWithAndWithoutGzip(t *testing.T) {
+func TestFiles_CompressedOrNot(t *testing.T) {
 	s := start(t)
 	cases := []struct {
 		name     string
@@ -104,7 +104,7 @@ func unzip(t *testing.T, data []byte) []byte {
 	return plain
 }
 
-func TestRevalidation(t *testing.T) {
+func TestFiles_Revalidation(t *testing.T) {
 	s := start(t)
 	tag := s.get("/openapi.json").header.Get("ETag")
 	cases := []struct {

@@ -11,7 +11,7 @@ import (
 // has is the header of a client that has an answer already.
 func has(a answer) http.Header { return http.Header{"If-None-Match": {a.header.Get("ETag")}} }
 
-func TestWhatAClientHasHoldsUntilSomethingChanges(t *testing.T) {
+func TestETag_ChangesWithTheRoom(t *testing.T) {
 	d := newVillage(t, map[string]int{"daily": 1, "other": 1})
 	s := start(t, told(d.Directory))
 	for _, target := range []string{
@@ -31,7 +31,7 @@ func TestWhatAClientHasHoldsUntilSomethingChanges(t *testing.T) {
 	}
 }
 
-func TestTagsTellAnswersApart(t *testing.T) {
+func TestETag_DiffersBetweenResponses(t *testing.T) {
 	s := start(t, told(several()))
 	seen := map[string]string{}
 	for _, target := range []string{
@@ -46,7 +46,7 @@ func TestTagsTellAnswersApart(t *testing.T) {
 	}
 }
 
-func TestAFailureIsNotKept(t *testing.T) {
+func TestETag_NoneOnErrors(t *testing.T) {
 	d := newVillage(t, map[string]int{"daily": 1})
 	s := start(t, told(d.Directory))
 	before := s.get("/api/rooms/daily/participants")
@@ -58,7 +58,7 @@ func TestAFailureIsNotKept(t *testing.T) {
 	}
 }
 
-func TestTheSameRoomIsToldUnderEachNameItIsCalledBy(t *testing.T) {
+func TestRoom_KeepsRequestedName(t *testing.T) {
 	s := start(t, told(several()))
 	for path, want := range map[string]string{"Standup": "Standup", "standup": "standup", "standup@muc.meet.jitsi": "standup@muc.meet.jitsi", "STANDUP": "STANDUP"} {
 		if got := s.get("/api/rooms/" + path + "/participants").object(t)["room_name"]; got != want {

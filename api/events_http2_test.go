@@ -98,7 +98,7 @@ func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()
 }
 
 // A browser that is told HTTP/2 by TLS has all its streams on one connection: each ends by itself, and at once with the service.
-func TestEventsAreToldOverHTTP2(t *testing.T) {
+func TestHTTP2_Events(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, telling(d.Directory))
@@ -140,7 +140,7 @@ func TestEventsAreToldOverHTTP2(t *testing.T) {
 }
 
 // On a connection that streams share, a deadline doesn't wait for somebody to write.
-func TestASilentStreamOverHTTP2Stays(t *testing.T) {
+func TestHTTP2_SilentStreamStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))
@@ -177,7 +177,7 @@ func TestASilentStreamOverHTTP2Stays(t *testing.T) {
 }
 
 // Who doesn't read what is told is cut.
-func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
+func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))
@@ -213,7 +213,7 @@ func TestWhoDoesNotReadOverHTTP2IsCut(t *testing.T) {
 }
 
 // Streams of a connection on which nobody reads end as well, although nothing can be said about it there.
-func TestWhoDoesNotReadTheConnectionOverHTTP2IsCut(t *testing.T) {
+func TestHTTP2_ClosesUnreadConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
 		s := prepare(t, telling(d.Directory))

@@ -114,7 +114,7 @@ func steady(body []byte) []byte {
 	return madeID.ReplaceAll(body, []byte(testID))
 }
 
-func TestEveryExampleIsALiveAnswer(t *testing.T) {
+func TestDocument_ExamplesAreRealResponses(t *testing.T) {
 	documented := documentedExamples(t)
 	for name, c := range examples {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +177,7 @@ func documentedExamples(t *testing.T) map[string]any {
 	return all
 }
 
-func TestEveryDocumentedFieldIsGiven(t *testing.T) {
+func TestDocument_EveryFieldOccurs(t *testing.T) {
 	given := map[string]bool{}
 	for name, c := range examples {
 		if c.raw != "" {

@@ -28,7 +28,7 @@ func asLongAsThePath(t *testing.T) http.Handler {
 }
 
 // What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
-func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
+func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
 	s := prepare(t)
 	writes := s.CountWrites()
 	s.HTTP().Handler = s.Wrap(asLongAsThePath(t))
@@ -63,7 +63,7 @@ func TestAnAnswerOfAnyLengthIsSentAtOnceAndWhole(t *testing.T) {
 }
 
 // By HTTP/2 all these share one connection, on which nothing must wait for more of the same answer.
-func TestAnswersOverHTTP2ArriveWholeBesideEachOther(t *testing.T) {
+func TestGatherer_ConcurrentHTTP2(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := prepare(t, p.inFiles(t).encrypted)
 	s.encrypt(trusting(t, p))

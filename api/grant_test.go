@@ -14,7 +14,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestScopes(t *testing.T) {
+func TestScope_EachOperation(t *testing.T) {
 	for _, c := range []struct {
 		scopes string
 		counts bool
@@ -55,7 +55,7 @@ var personal = []string{
 }
 
 // Whatever is asked, and whatever goes wrong: every request that there is a test for, and then some.
-func TestAKeyForCountsSeesNoName(t *testing.T) {
+func TestScope_CountSeesNoNames(t *testing.T) {
 	asked := slices.Clone(statuses)
 	for _, target := range []string{
 		"/api/rooms", "/api/rooms?expand=occupants", "/api/rooms?type=all&expand=occupants", "/api/rooms?type=breakout", "/api/rooms?q=Ada",
@@ -94,7 +94,7 @@ func TestAKeyForCountsSeesNoName(t *testing.T) {
 	}
 }
 
-func TestAListHasOnlyTheRoomsOfTheKey(t *testing.T) {
+func TestGrant_LimitsLists(t *testing.T) {
 	s := start(t, told(several()), keyed("scope=all room=acme/*"))
 	for target, want := range map[string]string{
 		"/api/rooms":                           "[acme]planning",
@@ -125,7 +125,7 @@ func TestAListHasOnlyTheRoomsOfTheKey(t *testing.T) {
 	s.get("/api/stats/history").wantProblem(t, 403, "room-not-allowed")
 }
 
-func TestRooms(t *testing.T) {
+func TestGrant_LimitsRooms(t *testing.T) {
 	for _, c := range []struct{ rooms, sees, not string }{
 		{"Planning", "planning PLANNING planning@muc.meet.jitsi", "planning2 plannin acme%2Fplanning planning@breakout.meet.jitsi"},
 		{"stand-up*", "stand-up Stand-Up2 stand-ups", "stand-u astand-up acme%2Fstand-up stand-up@breakout.meet.jitsi"},
@@ -167,13 +167,13 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-func TestARoomThatCanNotBeIsToldToEverybody(t *testing.T) {
+func TestGrant_ImpossibleRoomIsABadName(t *testing.T) {
 	s := start(t, keyed("scope=all room=planning"))
 	s.get("/api/rooms/"+url.PathEscape("[")+"/participants").wantProblem(t, 400, "bad-room-name")
 	s.get("/api/rooms/planning@example.com/participants").wantProblem(t, 400, "domain-not-watched")
 }
 
-func TestAKeyEnds(t *testing.T) {
+func TestKey_Expires(t *testing.T) {
 	end := time.Now().Add(time.Second)
 	s := start(t, keyed("scope=all expires="+end.UTC().Format(time.RFC3339Nano)))
 	if got := s.get("/api/rooms/r/participants"); got.status != 200 && time.Now().Before(end) {
@@ -190,7 +190,7 @@ func TestAKeyEnds(t *testing.T) {
 	start(t, keyed("scope=all expires="+yesterday)).get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
 }
 
-func TestTheLogNamesTheKey(t *testing.T) {
+func TestLog_NamesTheKey(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		fields string

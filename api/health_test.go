@@ -10,7 +10,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestHealth(t *testing.T) {
+func TestHealth_Statuses(t *testing.T) {
 	lost := &occupancy.UnavailableError{Reason: occupancy.ReasonLost, Remedy: "look at Prosody's log", RetryAfter: 100 * time.Millisecond}
 	noMUC := &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC, Remedy: "fix MUC_DOMAIN"}
 	const connecting = "error: PPCH is connecting to Prosody: retry in a moment"
@@ -93,7 +93,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestHealthTellsWhatTheProgramWasBuiltFromOrNull(t *testing.T) {
+func TestHealth_Build(t *testing.T) {
 	known := start(t).get("/health").object(t)
 	if known["commit"] != "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37" || known["built"] != "2026-11-21T17:00:00.000Z" {
 		t.Errorf("got %v of %v, want the commit and its date in UTC", known["commit"], known["built"])
@@ -106,7 +106,7 @@ func TestHealthTellsWhatTheProgramWasBuiltFromOrNull(t *testing.T) {
 	}
 }
 
-func TestTroubleOfASecondDomainIsToldButDoesNotFail(t *testing.T) {
+func TestHealth_SecondDomainDoesNotFail(t *testing.T) {
 	cases := []struct {
 		name       string
 		domain     domainStatus

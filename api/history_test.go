@@ -70,7 +70,7 @@ func remembering(t *testing.T, play func(d *county, s *service)) {
 	})
 }
 
-func TestTheHistoryTellsTheMostOfEachStep(t *testing.T) {
+func TestHistory_PeakOfEachStep(t *testing.T) {
 	remembering(t, func(d *county, s *service) {
 		d.rest(20 * time.Second) // of the first step nobody saw the beginning
 		d.settle(mainDomain, 2, 5)
@@ -90,7 +90,7 @@ func TestTheHistoryTellsTheMostOfEachStep(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotKnownIsNoNumberOfTheHistory(t *testing.T) {
+func TestHistory_UnknownStepsAreNull(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		while func(d *county)
@@ -127,7 +127,7 @@ func TestWhatIsNotKnownIsNoNumberOfTheHistory(t *testing.T) {
 	}
 }
 
-func TestTheHistoryIsOfAnHour(t *testing.T) {
+func TestHistory_LastsAnHour(t *testing.T) {
 	remembering(t, func(d *county, s *service) {
 		for people := range 3 {
 			d.settle(mainDomain, people)
@@ -144,7 +144,7 @@ func TestTheHistoryIsOfAnHour(t *testing.T) {
 	})
 }
 
-func TestTheHistoryChangesWithItsSteps(t *testing.T) {
+func TestHistory_ETagChangesWithSteps(t *testing.T) {
 	remembering(t, func(d *county, s *service) {
 		d.rest(30 * time.Second)
 		_, first := s.past(nil)
@@ -161,7 +161,7 @@ func TestTheHistoryChangesWithItsSteps(t *testing.T) {
 }
 
 // A machine may sleep, and its clock be set: no number is then told of a time at which nobody looked.
-func TestTheHistoryKnowsWhenNobodyLooked(t *testing.T) {
+func TestHistory_MissedSamplesAreNull(t *testing.T) {
 	began := now.Truncate(time.Minute)
 	// seconds returns those at which was looked.
 	seconds := func(from, to int) (at []int) {

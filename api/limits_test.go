@@ -38,7 +38,7 @@ func rated(key string, rate int) func(*api.Config) {
 	return func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: key, Rate: rate}) }
 }
 
-func TestAKeyIsUsedSoOften(t *testing.T) {
+func TestRateLimit_PerKey(t *testing.T) {
 	standing(t, rated(testKey, 60), func(t *testing.T, s *service) {
 		for i := range 120 {
 			got := from(s, "10.0.0.1:1", testKey)
@@ -60,7 +60,7 @@ func TestAKeyIsUsedSoOften(t *testing.T) {
 	})
 }
 
-func TestAKeyThatIsNearlyUsedUpIsTold(t *testing.T) {
+func TestRateLimit_HeadersBelowHalf(t *testing.T) {
 	standing(t, rated(testKey, 1), func(t *testing.T, s *service) { // two at once
 		if got := from(s, "10.0.0.1:1", testKey).Header().Get("RateLimit"); got != "" {
 			t.Errorf("got %q with half of it left", got)
@@ -71,7 +71,7 @@ func TestAKeyThatIsNearlyUsedUpIsTold(t *testing.T) {
 	})
 }
 
-func TestKeysAreLimitedOneByOne(t *testing.T) {
+func TestRateLimit_KeysAreIndependent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")+lineFor("b", "name=b scope=metrics")), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestKeysAreLimitedOneByOne(t *testing.T) {
 	})
 }
 
-func TestWrongKeysAreLimitedByAddress(t *testing.T) {
+func TestRateLimit_WrongKeysPerAddress(t *testing.T) {
 	standing(t, nil, func(t *testing.T, s *service) {
 		for i := range 10 {
 			if got := from(s, "192.0.2.1:1000", "guess").Code; got != 403 {
@@ -119,7 +119,7 @@ func TestWrongKeysAreLimitedByAddress(t *testing.T) {
 	})
 }
 
-func TestAKeyThatCouldBeGuessedIsHeldOffWithItsAddress(t *testing.T) {
+func TestRateLimit_ShortKeyIsBlockedWithItsAddress(t *testing.T) {
 	const short = "hunter2"
 	standing(t, rated(short, 0), func(t *testing.T, s *service) {
 		for range 20 {
@@ -134,7 +134,7 @@ func TestAKeyThatCouldBeGuessedIsHeldOffWithItsAddress(t *testing.T) {
 	})
 }
 
-func TestWhatCountsAsOneAddress(t *testing.T) {
+func TestRateLimit_AddressPrefix(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:80": "192.0.2.1/32", "[::ffff:192.0.2.1]:80": "192.0.2.1/32", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
 		"[2001:db8:1:2::1]:80": "2001:db8:1:2::/64", "[fe80::1%eth0]:80": "fe80::/64", "@": "invalid Prefix", "": "invalid Prefix",
@@ -145,7 +145,7 @@ func TestWhatCountsAsOneAddress(t *testing.T) {
 	}
 }
 
-func TestForwardedAddressesAreNotBelieved(t *testing.T) {
+func TestRateLimit_IgnoresForwardedAddresses(t *testing.T) {
 	s := start(t)
 	var last int
 	for i := range 11 {

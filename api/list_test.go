@@ -67,7 +67,7 @@ func (v *village) set(node string, people int) {
 	}
 }
 
-func TestListsOfRooms(t *testing.T) {
+func TestList_FiltersAndSorts(t *testing.T) {
 	d := newVillage(t, map[string]int{"alpha": 3, "beta": 1, "[acme]gamma": 0, "[acme]delta": 2, "caf%c3%a9": 1})
 	s := start(t, told(d.Directory))
 	for _, c := range []struct {
@@ -97,7 +97,7 @@ func TestListsOfRooms(t *testing.T) {
 	}
 }
 
-func TestEveryListedRoomIsFoundByItsName(t *testing.T) {
+func TestList_NamesFindTheirRooms(t *testing.T) {
 	s := start(t, told(several()))
 	for _, room := range s.get("/api/rooms?type=all&expand=occupants").object(t)["rooms"].([]any) {
 		room := room.(map[string]any)
@@ -114,7 +114,7 @@ func TestEveryListedRoomIsFoundByItsName(t *testing.T) {
 	}
 }
 
-func TestAPageLeadsToTheNext(t *testing.T) {
+func TestList_PagesLinkToTheNext(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}).Directory))
 	for _, sort := range []string{"name", "participants", "created"} {
 		var byCursor, byLink []string
@@ -149,7 +149,7 @@ func TestAPageLeadsToTheNext(t *testing.T) {
 	}
 }
 
-func TestAWalkThroughAChangingListMissesNoRoomThatLivesThroughout(t *testing.T) {
+func TestList_WalkSeesEveryLastingRoomOnce(t *testing.T) {
 	for _, sort := range []string{"name", "participants", "created"} {
 		d := newVillage(t, nil)
 		for i := range 60 {
@@ -182,7 +182,7 @@ func TestAWalkThroughAChangingListMissesNoRoomThatLivesThroughout(t *testing.T) 
 	}
 }
 
-func TestWrongParameters(t *testing.T) {
+func TestList_RejectsBadParameters(t *testing.T) {
 	const noCursor = "The cursor was not issued by this service: send next_cursor of the previous page unchanged, or start with the first page."
 	s := start(t, told(several()))
 	cursor := s.get("/api/rooms?limit=1").object(t)["next_cursor"].(string)
@@ -225,7 +225,7 @@ func TestWrongParameters(t *testing.T) {
 	unwatched.get("/api/rooms?type=lobby").wantProblem(t, http.StatusBadRequest, "domain-not-watched")
 }
 
-func TestRoomsByNameAreToldAsTheyWereAskedFor(t *testing.T) {
+func TestList_ByNameKeepsRequestedNames(t *testing.T) {
 	s := start(t, told(several()))
 	got := s.get("/api/rooms?name=StandUp&name=acme/Planning&name=nowhere&name=7d1f@breakout.meet.jitsi")
 	if diff := cmp.Diff([]string{"StandUp", "acme/Planning", "nowhere", "7d1f@breakout.meet.jitsi"}, got.names(t)); diff != "" {
@@ -240,7 +240,7 @@ func TestRoomsByNameAreToldAsTheyWereAskedFor(t *testing.T) {
 	}
 }
 
-func TestAListOfWhatIsNotKnownIsNoEmptyList(t *testing.T) {
+func TestList_UnavailableIsNotEmpty(t *testing.T) {
 	d := newVillage(t, map[string]int{"a": 1})
 	d.Forget(lobbyDomain)
 	s := start(t, told(d.Directory))
@@ -252,7 +252,7 @@ func TestAListOfWhatIsNotKnownIsNoEmptyList(t *testing.T) {
 	}
 }
 
-func TestAListThatManyAskForIsNeverAnOldOne(t *testing.T) {
+func TestList_ConcurrentReadersGetNoOldData(t *testing.T) {
 	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
 	s := start(t, told(v.Directory))
 	for people := range 4 {
@@ -275,7 +275,7 @@ func TestAListThatManyAskForIsNeverAnOldOne(t *testing.T) {
 	}
 }
 
-func TestKeysDontShareAListThatOneMayNotSee(t *testing.T) {
+func TestList_DependsOnTheGrant(t *testing.T) {
 	const other = "another-key-of-somebody"
 	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
 	s := start(t, both(told(v.Directory), keyed("scope=all\n"+lineFor(other, "name=one scope=all room=beta"))))

@@ -55,7 +55,7 @@ func (s *service) wantSeries(lines ...string) string {
 	}
 }
 
-func TestRequestsAreCountedByRouteMethodAndStatus(t *testing.T) {
+func TestMetrics_RequestsByRouteMethodAndStatus(t *testing.T) {
 	s := withOwnMetrics(t, with(occupied))
 	for range 3 {
 		s.get("/api/rooms/Planning/participants")
@@ -83,13 +83,13 @@ func TestRequestsAreCountedByRouteMethodAndStatus(t *testing.T) {
 	}
 }
 
-func TestAFaultyHandlerIsCountedToo(t *testing.T) {
+func TestMetrics_CountPanics(t *testing.T) {
 	s := withOwnMetrics(t, with(panics))
 	s.get("/api/rooms/Planning/participants")
 	s.wantSeries(`http_request_duration_seconds_count{code="500",method="GET",route="/api/rooms/{room_name}/participants"} 1`)
 }
 
-func TestMetricsMayBePublic(t *testing.T) {
+func TestMetrics_Public(t *testing.T) {
 	s := start(t, measured, func(cfg *api.Config) { cfg.MetricsPublic = true })
 	nobody := http.Header{"X-Api-Key": nil}
 	if got := s.do(ask{target: "/metrics", header: nobody}); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants") {
@@ -98,7 +98,7 @@ func TestMetricsMayBePublic(t *testing.T) {
 	s.do(ask{target: "/api/rooms/MyRoom/participants", header: nobody}).wantProblem(t, 401, "missing-key")
 }
 
-func TestMetricsHaveAScopeOfTheirOwn(t *testing.T) {
+func TestMetrics_OwnScope(t *testing.T) {
 	s := start(t, measured, keyed("scope=metrics"))
 	if got := s.get("/metrics"); got.status != 200 {
 		t.Errorf("got %d %s", got.status, got.body)
@@ -116,7 +116,7 @@ func (f faulty) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.NewInvalidMetric(f.desc, errors.New("the collector is broken"))
 }
 
-func TestOneFaultBlindsNobodyToTheOtherMetrics(t *testing.T) {
+func TestMetrics_OneFailingCollector(t *testing.T) {
 	s := start(t, measured, func(cfg *api.Config) {
 		cfg.Metrics.(*prometheus.Registry).MustRegister(faulty{prometheus.NewDesc("ppch_faulty", "Never told.", nil, nil)})
 	})
@@ -128,7 +128,7 @@ func TestOneFaultBlindsNobodyToTheOtherMetrics(t *testing.T) {
 	}
 }
 
-func TestEventStreamsAreMeasured(t *testing.T) {
+func TestMetrics_EventStreams(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	s := withOwnMetrics(t, telling(d.Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	f := s.follow("/api/events", "Last-Event-ID", "x")
@@ -142,7 +142,7 @@ func TestEventStreamsAreMeasured(t *testing.T) {
 	s.wantSeries("event_streams 0", `http_request_duration_seconds_bucket{code="200",method="GET",route="/api/events",le="1"} 1`)
 }
 
-func TestTimeForWhichAnAnswerIsHeldBackIsNotItsDuration(t *testing.T) {
+func TestMetrics_DurationExcludesWait(t *testing.T) {
 	s := withOwnMetrics(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
 	const target = "/api/rooms/daily/participants?wait=1100ms"
 	s.do(ask{target: target, header: has(s.get(target))})

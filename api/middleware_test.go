@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestBodiesNobodyAskedFor(t *testing.T) {
+func TestBody_Limit(t *testing.T) {
 	cases := []struct {
 		name       string
 		asked      ask
@@ -34,7 +34,7 @@ func TestBodiesNobodyAskedFor(t *testing.T) {
 	}
 }
 
-func TestABodyWithoutEndIsNotRead(t *testing.T) {
+func TestBody_EndlessIsNotRead(t *testing.T) {
 	s := start(t)
 	conn := s.dial()
 	if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
@@ -51,7 +51,7 @@ func TestABodyWithoutEndIsNotRead(t *testing.T) {
 	}
 }
 
-func TestLongPaths(t *testing.T) {
+func TestURI_Limit(t *testing.T) {
 	cases := []struct {
 		name       string
 		path       string
@@ -73,12 +73,12 @@ func TestLongPaths(t *testing.T) {
 	}
 }
 
-func TestOptionsOfTheWholeServerIsAPathLikeAnyOther(t *testing.T) {
+func TestRoutes_OptionsAsterisk(t *testing.T) {
 	got := start(t).raw("OPTIONS * HTTP/1.1\r\nHost: ppch\r\n\r\n")
 	got.wantProblem(t, http.StatusNotFound, "not-found")
 }
 
-func TestSecurityHeaders(t *testing.T) {
+func TestHeaders_Security(t *testing.T) {
 	s := start(t)
 	want := map[string]string{
 		"X-Content-Type-Options":       "nosniff",
@@ -105,7 +105,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnInternalProblem(t *testing.T) {
+func TestPanic_IsAnInternalProblem(t *testing.T) {
 	s := start(t, with(panics))
 	got := s.get("/api/rooms/r/participants")
 	got.wantProblem(t, http.StatusInternalServerError, "internal")
@@ -124,7 +124,7 @@ func TestAPanicIsAnInternalProblem(t *testing.T) {
 	}
 }
 
-func TestHalfAnAnswerIsCut(t *testing.T) {
+func TestPanic_AbortsStartedResponse(t *testing.T) {
 	s := start(t)
 	cases := []struct {
 		name    string

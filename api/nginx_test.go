@@ -69,7 +69,7 @@ func (s *service) behindNginx() string {
 	}
 }
 
-func TestEventsComeAtOnceBehindNginx(t *testing.T) {
+func TestEvents_ImmediateBehindNginx(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	s := start(t, telling(d.Directory))
 	addr := s.behindNginx()

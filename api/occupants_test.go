@@ -27,7 +27,7 @@ func holding(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms
 	}
 }
 
-func TestWhatIsToldOfAnOccupant(t *testing.T) {
+func TestOccupant_Fields(t *testing.T) {
 	guest := map[string]any{"user": nil, "avatar_url": nil, "hand_raised": false, "audio_muted": nil, "video_muted": nil, "screen_sharing": nil}
 	cases := []struct {
 		name     string
@@ -84,7 +84,7 @@ func TestWhatIsToldOfAnOccupant(t *testing.T) {
 	}
 }
 
-func TestAvatarsAreWebURLsOrNothing(t *testing.T) {
+func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 	cases := []struct {
 		name string
 		url  string
@@ -133,7 +133,7 @@ func TestAvatarsAreWebURLsOrNothing(t *testing.T) {
 	}
 }
 
-func TestPersonalDataStaysHere(t *testing.T) {
+func TestOccupant_NoOtherPersonalData(t *testing.T) {
 	room, err := occupied(context.Background(), mainDomain)
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestPersonalDataStaysHere(t *testing.T) {
 	}
 }
 
-func TestHostileTextStaysText(t *testing.T) {
+func TestOccupant_HostileTextStaysText(t *testing.T) {
 	const hostile = "</script><img src=x onerror=alert(1)>&\u2028\u2029\x00\x1b[2J\x7f\xff\xc0\xaf\xed\xa0\x80\"\\\r\nSet-Cookie: a=b"
 	const harmless = "</script><img src=x onerror=alert(1)>&\u2028\u2029\x00\x1b[2J\x7f" +
 		"\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\"\\\r\nSet-Cookie: a=b"

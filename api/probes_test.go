@@ -6,7 +6,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestLiveDependsOnNothing(t *testing.T) {
+func TestLive_DependsOnNothing(t *testing.T) {
 	for name, link := range map[string]connection{"up": healthyConnection(), "down": lostConnection(), "never tried": {domains: []domainStatus{{jid: mainDomain}}}} {
 		t.Run(name, func(t *testing.T) {
 			if got := start(t, linked(link)).get("/livez"); got.status != 200 || string(got.body) != "ok\n" {
@@ -16,7 +16,7 @@ func TestLiveDependsOnNothing(t *testing.T) {
 	}
 }
 
-func TestReady(t *testing.T) {
+func TestReady_Statuses(t *testing.T) {
 	const connecting = "PPCH is connecting to Prosody: retry in a moment"
 	twoLines := &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC, Remedy: "first\r\n[+]second"}
 	cases := []struct {

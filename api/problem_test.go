@@ -15,7 +15,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestProblems(t *testing.T) {
+func TestProblem_ForEachError(t *testing.T) {
 	unknown := func(reason occupancy.Reason, after time.Duration) error {
 		return fmt.Errorf("component: ask: %w", &occupancy.UnavailableError{Reason: reason, Remedy: "fix it", RetryAfter: after, Err: errors.New("secret cause")})
 	}
@@ -86,7 +86,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestMethods(t *testing.T) {
+func TestProblem_MethodNotAllowed(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"} {
 		for _, target := range []string{"/", "/health", "/api/rooms/a%2Fb/participants", "/docs/docs.js"} {
 			t.Run(method+" "+target, func(t *testing.T) {
@@ -109,7 +109,7 @@ func waits(asked chan<- struct{}) fakeRooms {
 	}
 }
 
-func TestAClientThatLeavesMakesNoNoise(t *testing.T) {
+func TestLog_ClientGone(t *testing.T) {
 	asked := make(chan struct{})
 	s := start(t, with(waits(asked)))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -131,7 +131,7 @@ func TestAClientThatLeavesMakesNoNoise(t *testing.T) {
 	}
 }
 
-func TestAHalfClosedClientNeverReadsAnEmptyAnswer(t *testing.T) {
+func TestProblem_HalfClosedClientGetsNoEmptyResponse(t *testing.T) {
 	s := start(t, with(waits(make(chan struct{}))))
 	conn := s.dial()
 	if _, err := io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {

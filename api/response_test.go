@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestRequestIDs(t *testing.T) {
+func TestRequestID_AcceptedOrReplaced(t *testing.T) {
 	cases := []struct {
 		name     string
 		id       string
@@ -41,7 +41,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-func TestTheLogOfARequest(t *testing.T) {
+func TestLog_Request(t *testing.T) {
 	cases := []struct {
 		name      string
 		asked     ask
@@ -76,7 +76,7 @@ func TestTheLogOfARequest(t *testing.T) {
 	}
 }
 
-func TestTheRoomIsNotNamedAtInfo(t *testing.T) {
+func TestLog_NoRoomAtInfo(t *testing.T) {
 	s := start(t)
 	s.get("/api/rooms/Secret%20Plan/participants")
 	s.get("/api/rooms/Secret%5BPlan/participants")
@@ -85,7 +85,7 @@ func TestTheRoomIsNotNamedAtInfo(t *testing.T) {
 	}
 }
 
-func TestTheRoomIsNamedAtDebug(t *testing.T) {
+func TestLog_RoomAtDebug(t *testing.T) {
 	s := start(t, debug)
 	s.get("/api/rooms/Secret%20Plan%0a/participants")
 	if record := s.log.records(t, 1)[0]; record["path"] != "/api/rooms/Secret%20Plan%0a/participants" {
@@ -93,7 +93,7 @@ func TestTheRoomIsNamedAtDebug(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreKept(t *testing.T) {
+func TestServer_KeepsConnections(t *testing.T) {
 	s := start(t, debug)
 	var remotes []any
 	for range 5 {

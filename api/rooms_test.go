@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestRoomNamesInThePath(t *testing.T) {
+func TestRoomName_InThePath(t *testing.T) {
 	cases := []struct {
 		name     string
 		path     string
@@ -42,7 +42,7 @@ func TestRoomNamesInThePath(t *testing.T) {
 	}
 }
 
-func TestImpossibleRoomNames(t *testing.T) {
+func TestRoomName_Impossible(t *testing.T) {
 	cases := []struct {
 		name string
 		path string
@@ -77,7 +77,7 @@ func TestImpossibleRoomNames(t *testing.T) {
 	}
 }
 
-func TestPathsAroundRooms(t *testing.T) {
+func TestRoutes_UnknownPaths(t *testing.T) {
 	cases := []struct {
 		name string
 		path string
@@ -97,7 +97,7 @@ func TestPathsAroundRooms(t *testing.T) {
 	}
 }
 
-func TestWhatIsToldOfARoom(t *testing.T) {
+func TestRoom_Fields(t *testing.T) {
 	lobby, breakout := jid.MustParse("r@lobby.meet.jitsi"), jid.MustParse("1@breakout.meet.jitsi")
 	cases := []struct {
 		name string

@@ -19,7 +19,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-func TestNewRefuses(t *testing.T) {
+func TestNew_RejectsBadConfig(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestNewRefuses(t *testing.T) {
 	})
 }
 
-func TestHandlerNeedsNoNetwork(t *testing.T) {
+func TestHandler_WithoutListener(t *testing.T) {
 	w := httptest.NewRecorder()
 	start(t).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://ppch/livez", nil))
 	if w.Code != 200 || w.Body.String() != "ok\n" {
@@ -53,14 +53,14 @@ func TestHandlerNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-func TestALogIsOptional(t *testing.T) {
+func TestNew_WithoutLog(t *testing.T) {
 	s := start(t, func(cfg *api.Config) { cfg.Log = nil })
 	if got := s.get("/livez"); got.status != 200 {
 		t.Errorf("got %d", got.status)
 	}
 }
 
-func TestTheServerIsBounded(t *testing.T) {
+func TestServer_Limits(t *testing.T) {
 	s := start(t).HTTP()
 	for name, timeout := range map[string]time.Duration{"header": s.ReadHeaderTimeout, "read": s.ReadTimeout, "write": s.WriteTimeout, "idle": s.IdleTimeout} {
 		if timeout <= 0 {
@@ -72,7 +72,7 @@ func TestTheServerIsBounded(t *testing.T) {
 	}
 }
 
-func TestASlowHeaderIsCut(t *testing.T) {
+func TestServer_ClosesSlowHeaders(t *testing.T) {
 	s := prepare(t)
 	s.HTTP().ReadHeaderTimeout = 50 * time.Millisecond
 	s.run()
@@ -88,7 +88,7 @@ func TestASlowHeaderIsCut(t *testing.T) {
 	}
 }
 
-func TestAServerThatCannotServeSaysSo(t *testing.T) {
+func TestRun_ReportsServeErrors(t *testing.T) {
 	s := prepare(t)
 	if err := s.CloseListener(); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestAServerThatCannotServeSaysSo(t *testing.T) {
 	}
 }
 
-func TestRequestsUnderWayAreFinished(t *testing.T) {
+func TestStop_FinishesRequests(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	s := start(t, with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 		close(asked)
@@ -131,7 +131,7 @@ func TestRequestsUnderWayAreFinished(t *testing.T) {
 	}
 }
 
-func TestAConnectionWithoutRequestIsCutAtStop(t *testing.T) {
+func TestStop_ClosesIdleConnections(t *testing.T) {
 	s := prepare(t)
 	s.Impatient(50 * time.Millisecond)
 	s.run()
@@ -145,7 +145,7 @@ func TestAConnectionWithoutRequestIsCutAtStop(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutEndIsCutAtStop(t *testing.T) {
+func TestStop_ClosesEndlessRequests(t *testing.T) {
 	asked := make(chan struct{})
 	s := prepare(t, with(waits(asked)))
 	s.Impatient(50 * time.Millisecond)

@@ -132,7 +132,7 @@ func allStatuses(t *testing.T) []statusCase {
 	return cases
 }
 
-func TestEveryDocumentedStatusIsGiven(t *testing.T) {
+func TestDocument_EveryStatusOccurs(t *testing.T) {
 	given := map[string]bool{}
 	for _, c := range allStatuses(t) {
 		s := start(t, c.given)
@@ -164,7 +164,7 @@ func TestEveryDocumentedStatusIsGiven(t *testing.T) {
 	}
 }
 
-func TestEveryDocumentedHeaderIsGiven(t *testing.T) {
+func TestDocument_EveryHeaderOccurs(t *testing.T) {
 	given := map[string]bool{}
 	note := func(response string, a answer) {
 		for name := range a.header {

@@ -28,7 +28,7 @@ func (s *service) ticket() string {
 
 var noKey = http.Header{"X-Api-Key": nil}
 
-func TestATicketOpensStreamsAndNothingElse(t *testing.T) {
+func TestTicket_OpensOnlyStreams(t *testing.T) {
 	s := start(t)
 	ticket, other := s.ticket(), s.ticket()
 	if ticket == other || len(ticket) < 26 {
@@ -51,7 +51,7 @@ func TestATicketOpensStreamsAndNothingElse(t *testing.T) {
 	s.do(ask{target: "/api/rooms/daily/participants", header: http.Header{"X-Api-Key": {ticket}}}).wantProblem(t, http.StatusForbidden, "wrong-key")
 }
 
-func TestWhatOpensNoStream(t *testing.T) {
+func TestTicket_Rejected(t *testing.T) {
 	s := start(t)
 	ticket := s.ticket()
 	for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestTickets_OpenStreamsOnEveryNodeAndAfterARestart(t *testing.T) {
 		do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
 }
 
-func TestHeadOfAStreamEnds(t *testing.T) {
+func TestHead_OfAStreamEnds(t *testing.T) {
 	s := start(t)
 	for range 3 {
 		got := s.do(ask{method: http.MethodHead, target: "/api/events"})

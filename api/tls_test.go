@@ -113,7 +113,7 @@ func (s *service) encrypt(client *tls.Config) {
 	s.secure = client
 }
 
-func TestHTTPSIsSpokenAsEachClientCan(t *testing.T) {
+func TestTLS_Versions(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	files := p.inFiles(t)
 	for _, c := range []struct {
@@ -152,7 +152,7 @@ func TestHTTPSIsSpokenAsEachClientCan(t *testing.T) {
 	}
 }
 
-func TestOverHTTPSAnswersAreTheSame(t *testing.T) {
+func TestTLS_SameResponses(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, with(occupied))
 	for target, want := range map[string]int{
@@ -165,7 +165,7 @@ func TestOverHTTPSAnswersAreTheSame(t *testing.T) {
 	}
 }
 
-func TestWhoNeverShakesHandsIsCut(t *testing.T) {
+func TestTLS_ClosesWithoutHandshake(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := prepare(t, p.inFiles(t).encrypted)
 	s.HTTP().ReadHeaderTimeout = 50 * time.Millisecond
@@ -177,7 +177,7 @@ func TestWhoNeverShakesHandsIsCut(t *testing.T) {
 }
 
 // A stream of events has to arrive piece by piece, and to outlive the time that other answers may take.
-func TestAStreamOverHTTPSArrivesPieceByPiece(t *testing.T) {
+func TestTLS_StreamsArriveAtOnce(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	files := p.inFiles(t)
 	for _, http2 := range []bool{true, false} {
@@ -221,7 +221,7 @@ func TestAStreamOverHTTPSArrivesPieceByPiece(t *testing.T) {
 	}
 }
 
-func TestAStopDoesNotWaitForIdleHTTP2Connections(t *testing.T) {
+func TestTLS_StopClosesIdleHTTP2(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted)
 	s.get("/livez")
@@ -234,7 +234,7 @@ func TestAStopDoesNotWaitForIdleHTTP2Connections(t *testing.T) {
 	}
 }
 
-func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
+func TestTLS_ReloadsCertificate(t *testing.T) {
 	first, second := newPair(t, "first", -time.Hour, time.Hour), newPair(t, "second", -time.Hour, 2*time.Hour)
 	files := first.inFiles(t)
 	s := prepare(t, files.encrypted)
@@ -290,7 +290,7 @@ func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
 	}
 }
 
-func TestNewRefusesABadPair(t *testing.T) {
+func TestTLS_RejectsBadPair(t *testing.T) {
 	good := newPair(t, "ppch", -time.Hour, time.Hour).inFiles(t)
 	for name, cfg := range map[string]api.Config{
 		"half a pair":         {ChainFile: good.chain},
@@ -305,7 +305,7 @@ func TestNewRefusesABadPair(t *testing.T) {
 	}
 }
 
-func TestWhenTheCertificateExpiresIsMeasured(t *testing.T) {
+func TestTLS_ExpiryMetric(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	block, _ := pem.Decode(p.chain)
 	leaf, err := x509.ParseCertificate(block.Bytes)

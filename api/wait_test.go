@@ -26,7 +26,7 @@ func (s *service) later(target string, before answer) <-chan answer {
 	return answers
 }
 
-func TestAnAnswerIsHeldBackUntilSomethingChanges(t *testing.T) {
+func TestWait_EndsWithAChange(t *testing.T) {
 	for _, target := range []string{waited, "/api/rooms/daily?wait=20s"} {
 		d := newVillage(t, map[string]int{"daily": 1})
 		s := start(t, told(d.Directory))
@@ -49,7 +49,7 @@ func TestAnAnswerIsHeldBackUntilSomethingChanges(t *testing.T) {
 // lookAgain is how long it takes at least to find a change that no event tells.
 const lookAgain = 1500 * time.Millisecond
 
-func TestAnAnswerComesEvenIfNothingChanges(t *testing.T) {
+func TestWait_EndsWithoutAChange(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
 	before := s.get(waited)
 	began := time.Now()
@@ -59,7 +59,7 @@ func TestAnAnswerComesEvenIfNothingChanges(t *testing.T) {
 	}
 }
 
-func TestWhoHasNothingNeedNotWait(t *testing.T) {
+func TestWait_NeedsAMatchingETag(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
 	began := time.Now()
 	s.get(waited)
@@ -69,7 +69,7 @@ func TestWhoHasNothingNeedNotWait(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsIsToldThatNothingIsKnownAnyMore(t *testing.T) {
+func TestWait_EndsWhenUnavailable(t *testing.T) {
 	d := newVillage(t, map[string]int{"daily": 1})
 	s := start(t, told(d.Directory))
 	answers := s.later(waited, s.get(waited))
@@ -78,7 +78,7 @@ func TestWhoWaitsIsToldThatNothingIsKnownAnyMore(t *testing.T) {
 	(<-answers).wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
 }
 
-func TestAStopAnswersThoseWhoWait(t *testing.T) {
+func TestWait_EndsAtStop(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
 	answers := s.later(waited, s.get(waited))
 	s.holds(1)
@@ -90,7 +90,7 @@ func TestAStopAnswersThoseWhoWait(t *testing.T) {
 	}
 }
 
-func TestNoMoreWaitThanThereMayBeStreams(t *testing.T) {
+func TestWait_CountsAsAStream(t *testing.T) {
 	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	before := s.get(waited)
 	answers := s.later(waited, before)
@@ -102,7 +102,7 @@ func TestNoMoreWaitThanThereMayBeStreams(t *testing.T) {
 	<-answers
 }
 
-func TestImpossibleWaits(t *testing.T) {
+func TestWait_RejectsBadDurations(t *testing.T) {
 	s := start(t, told(several()))
 	for _, wait := range []string{"30", "-1s", "1h", "56s", "soon", "1s&wait=2s"} {
 		s.get("/api/rooms/standup?wait="+wait).wantProblem(t, http.StatusBadRequest, "bad-parameter")
