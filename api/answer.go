@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -211,4 +212,27 @@ func (a *answer) flush(w *response) error {
 	}
 	*a.buffer = (*a.buffer)[:0]
 	return nil
+}
+
+// buffers lends memory in which an answer grows, since most of what requests would leave behind is that.
+var buffers bufferPool
+
+// maxBuffer is what is worth keeping; no answer grows in more than that.
+const maxBuffer = maxWhole + maxChunk
+
+type bufferPool struct{ pool sync.Pool }
+
+// get returns an empty buffer, to be put back once it is written.
+func (p *bufferPool) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		*b = (*b)[:0]
+		return b
+	}
+	return new(make([]byte, 0, 4<<10))
+}
+
+func (p *bufferPool) put(b *[]byte) {
+	if cap(*b) <= maxBuffer {
+		p.pool.Put(b)
+	}
 }

@@ -2,14 +2,19 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"ppch/api"
 )
 
 // refusal sends a message that no handler sees, and returns the status and text of net/http's answer.
@@ -72,4 +77,82 @@ func TestServer_AnswersHTTPOnTLSPort(t *testing.T) {
 	if got, text := s.refusal("GET /health HTTP/1.1\r\nHost: ppch\r\n\r\n"); got != http.StatusBadRequest || !strings.Contains(text, "HTTPS") {
 		t.Errorf("got %d %q", got, text)
 	}
+}
+
+// asLongAsThePath answers with as many bytes as the path says.
+func asLongAsThePath(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		length, err := strconv.Atoi(r.URL.Path[1:])
+		if err != nil {
+			panic(err)
+		}
+		if err := api.WriteBytes(w, bytes.Repeat([]byte("x"), length)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
+func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
+	s := prepare(t)
+	writes := s.CountWrites()
+	s.HTTP().Handler = s.Wrap(asLongAsThePath(t))
+	s.run()
+	conn := s.dial()
+	answers := bufio.NewReader(conn)
+	for length := 0; length < 9000; length++ {
+		if length == 4200 {
+			length = 7200 // between nothing new happens
+		}
+		for _, method := range []string{http.MethodHead, http.MethodGet} {
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // of one, since all take their time
+				t.Fatal(err)
+			}
+			before := writes.Load()
+			if _, err := fmt.Fprintf(conn, "%s /%d HTTP/1.1\r\nHost: ppch\r\n\r\n", method, length); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(answers, &http.Request{Method: method})
+			if err != nil {
+				t.Fatalf("%s of %d bytes: %v", method, length, err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.ContentLength != int64(length) || method == http.MethodGet && len(body) != length {
+				t.Fatalf("%s of %d bytes: got %d of %d, %v", method, length, len(body), resp.ContentLength, err)
+			}
+			if got := writes.Load() - before; got != 1 {
+				t.Fatalf("%s of %d bytes: got %d writes want 1", method, length, got)
+			}
+		}
+	}
+}
+
+// By HTTP/2 all these share one connection, on which nothing must wait for more of the same answer.
+func TestGatherer_ConcurrentHTTP2(t *testing.T) {
+	p := newPair(t, "ppch", -time.Hour, time.Hour)
+	s := prepare(t, p.inFiles(t).encrypted)
+	s.encrypt(trusting(t, p))
+	s.client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	s.client.Timeout = 5 * time.Second
+	s.HTTP().Handler = s.Wrap(asLongAsThePath(t))
+	s.run()
+	var askers sync.WaitGroup
+	for range 8 {
+		askers.Go(func() {
+			for length := 3000; length < 10_000; length += 101 {
+				resp, err := s.client.Get(s.url(fmt.Sprintf("/%d", length)))
+				if err != nil {
+					t.Errorf("%d bytes: %v", length, err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || len(body) != length || resp.ProtoMajor != 2 {
+					t.Errorf("%d bytes: got %d by %s, %v", length, len(body), resp.Proto, err)
+					return
+				}
+			}
+		})
+	}
+	askers.Wait()
 }

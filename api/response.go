@@ -2,11 +2,14 @@ package api
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"ppch/api/keys"
+	"ppch/api/view"
 )
 
 // statusClientGone is logged if the client leaves before the answer; it is never sent.
@@ -76,4 +79,28 @@ func saneRequestID(id string) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 	}
 	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, foreign)
+}
+
+const mediaJSON = "application/json"
+
+// writeJSON answers with v.
+func writeJSON(w *response, status int, v any) error {
+	return writeAs(w, status, mediaJSON, v)
+}
+
+// writeAs answers with v as JSON of the given media type.
+// It marshals before it writes, so that a failure can still be told, and the length be given, which HEAD needs too.
+func writeAs(w *response, status int, mediaType string, v any) error {
+	return writeBytes(w, status, mediaType, append(view.Marshal(v), '\n')) // for people with curl
+}
+
+// writeBytes answers with a body.
+func writeBytes(w *response, status int, mediaType string, body []byte) error {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.writeWhole(body); err != nil {
+		return fmt.Errorf("api: write: %w", err)
+	}
+	return nil
 }

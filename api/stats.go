@@ -1,10 +1,154 @@
 package api
 
 import (
+	"context"
+	"hash/maphash"
 	"net/http"
+	"slices"
+	"sync"
+	"time"
 
 	"ppch/api/view"
+	"ppch/component/occupancy"
 )
+
+// The clock of the history.
+const (
+	// historyStep is what one number stands for, maxSteps how many there are: an hour.
+	historyStep = 15 * time.Second
+	maxSteps    = int(time.Hour / historyStep)
+
+	// sampleEvery is how often the history looks how many there are.
+	// After maxUnseen without a look nobody can say what went on meanwhile.
+	sampleEvery = time.Second
+	maxUnseen   = 3 * sampleEvery
+)
+
+// history is the number of rooms and people in the last hour, step by step. Its size is bounded.
+//
+// Each number is the maximum within its step, so that short peaks show.
+// A step is known if each of its samples found all domains live, as event streams have it:
+// the state of an earlier moment is no sample of this one.
+type history struct {
+	directory *occupancy.Directory
+	every     time.Duration // sampleEvery, but for tests
+
+	// What only Run uses: the step that has not ended yet, and the time of the last sample.
+	begun   view.Step
+	sampled time.Time
+
+	// mu protects what follows.
+	mu      sync.Mutex
+	steps   []view.Step
+	end     time.Time // of the last step
+	version uint64    // is another one whenever steps or end are
+}
+
+// newHistory returns a history that begins with the first step after Run does.
+func newHistory(directory *occupancy.Directory) *history {
+	return &history{
+		directory: directory, every: sampleEvery,
+		steps: make([]view.Step, 0, maxSteps), end: time.Now().Truncate(historyStep),
+	}
+}
+
+// Run takes samples until ctx ends, and returns nil.
+func (h *history) Run(ctx context.Context) error {
+	next := time.NewTicker(h.every)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-next.C:
+			h.sample(time.Now())
+		}
+	}
+}
+
+// sample takes a sample.
+func (h *history) sample(now time.Time) {
+	now = now.Round(0) // the wall clock alone: the monotonic clock stands still while a machine sleeps
+	unseen := now.Sub(h.sampled)
+	h.sampled = now
+	seen := h.count()
+	if unseen < 0 || unseen > maxUnseen {
+		h.begun.Known, seen.Known = false, false
+	}
+	h.turn(now.Truncate(historyStep))
+	raise(&h.begun, seen)
+}
+
+// count returns the current numbers.
+func (h *history) count() view.Step {
+	all, err := h.directory.LiveTotals()
+	if err != nil {
+		return view.Step{}
+	}
+	now := view.Step{Known: true}
+	for _, totals := range all {
+		if totals.Type == occupancy.RoomMain {
+			now.Rooms += totals.Rooms
+			now.People += totals.Counts.People()
+		}
+	}
+	return now
+}
+
+// turn ends the steps before a time.
+func (h *history) turn(end time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if end.Equal(h.end) {
+		return
+	}
+	h.version++
+	if n := end.Sub(h.end) / historyStep; n < 0 || n > time.Duration(maxSteps) {
+		h.steps, h.end, h.begun = h.steps[:0], end, view.Step{} // the clock was set, or has stood still
+		return
+	}
+	for ; h.end.Before(end); h.end = h.end.Add(historyStep) {
+		if len(h.steps) == maxSteps {
+			h.steps = slices.Delete(h.steps, 0, 1)
+		}
+		if h.begun.Known || len(h.steps) > 0 { // it begins with something
+			h.steps = append(h.steps, h.begun)
+		}
+		h.begun = view.Step{}
+	}
+	h.begun.Known = true // until a sample finds otherwise
+}
+
+// raise makes s the maxima of itself and a sample.
+func raise(s *view.Step, sample view.Step) {
+	s.Known = s.Known && sample.Known
+	s.Rooms = max(s.Rooms, sample.Rooms)
+	s.People = max(s.People, sample.People)
+}
+
+// read returns the steps, which the caller owns, the end of the last one, and their version.
+func (h *history) read() (steps []view.Step, end time.Time, version uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.steps), h.end, h.version
+}
+
+// getStatsHistory handles "GET /api/stats/history".
+func (s *Server) getStatsHistory(w *response, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	if w.grant.Limited() {
+		return errTotalsNotAllowed
+	}
+	steps, end, version := s.history.read()
+	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
+	if v.hold(r) {
+		return v.writeUnchanged(w)
+	}
+	v.set(w)
+	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end))
+}
 
 // errTotalsNotAllowed keeps totals from keys that are limited to some rooms: totals reveal something about the other rooms.
 var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "Totals are not available to an API key that is limited to some rooms."}
