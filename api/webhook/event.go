@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,25 +56,34 @@ type Event struct {
 	// Position says which state of the service includes the event.
 	Position Position
 
-	// Room is the room; zero for watch events, which concern a Domain.
+	// NotBefore is set if the change happened while PPCH wasn't watching: some time between NotBefore and At.
+	NotBefore time.Time
+
+	// Room is the room; zero for events that concern a Domain or an endpoint.
 	Room   Room
 	Domain string
 
-	// Participants and Counts are the numbers of the room after the event. They are nil if unknown.
+	// Participants and Counts are the numbers of the room after the event, Waiting is the number of people in its lobby.
+	// Each is nil if unknown.
 	Participants *int
 	Counts       map[occupancy.Kind]int
+	Waiting      *int
 
-	// Occupant is the occupant whom the event concerns, or nil. Personal texts in it are for endpoints with names only.
+	// Occupant is the occupant whom the event concerns, or nil. It is for endpoints with names only, like Stay, which identifies its stay.
 	Occupant *Occupant
+	Stay     string
 
 	// Reason is why a participant left or why a domain can't be watched, or empty.
 	Reason string
 
-	// Since is when the watch was lost; zero for other events than WatchRestored.
+	// Since is when the domain was last confirmed before its watch was lost, for watch events only.
 	Since time.Time
 
+	// Webhook is the id of the endpoint that was tested or disabled.
+	Webhook string
+
 	// Stays are the stays of people in a meeting that ended, as far as they are recorded.
-	Stays []Stay
+	Stays []Occupant
 }
 
 // Room is the room of an event.
@@ -84,8 +92,9 @@ type Room struct {
 	Name      string // finds the room in requests
 	Type      occupancy.RoomType
 	Tenant    string
-	Parent    string // JID of the main room, for breakout rooms; empty otherwise
-	MeetingID string
+	Parent    string    // JID of the main room, for breakout rooms; empty otherwise
+	Meeting   string    // identifies the meeting in the history
+	MeetingID string    // Jitsi's id of the meeting
 	CreatedAt time.Time // zero if unknown
 	EndedAt   time.Time // zero while it exists
 }
@@ -101,15 +110,8 @@ type Occupant struct {
 
 	// These come from the token of an authenticated user.
 	UserID, UserName, UserGroup string
-	AvatarURL                   string
 
-	HandRaised           bool
-	Audio, Video, Screen occupancy.MediaState
-}
-
-// Stay is one person's stay in a meeting that ended.
-type Stay struct {
-	Occupant
+	Flags occupancy.PresenceFlags
 }
 
 // Filter selects events by type. The zero Filter selects all.
@@ -156,9 +158,6 @@ type Position struct {
 	Epoch string // begins with the time at which it started, so that later epochs are greater
 	Seq   uint64
 }
-
-// errPosition is the error of a text that is no position.
-var errPosition = errors.New("write a position as SHARD:EPOCH:SEQ, as a webhook's data has it in position")
 
 // String returns p as SHARD:EPOCH:SEQ.
 func (p Position) String() string { return fmt.Sprintf("%s:%s:%d", p.Shard, p.Epoch, p.Seq) }

@@ -34,7 +34,7 @@ type eventSync struct {
 }
 
 // eventSyncOccupant is an occupant. Receivers tell occupants apart by occupant_jid,
-// for which event_sync sends the real JID; here it is the JID in the room, because real JIDs are personal data.
+// for which event_sync sends the real JID; here it is the JID in the room, because PPCH stores no real JID.
 type eventSyncOccupant struct {
 	OccupantJID string  `json:"occupant_jid"`
 	JoinedAt    *int64  `json:"joined_at,omitempty"`
@@ -62,7 +62,7 @@ func renderEventSync(e *Event) (Message, bool) {
 		if e.Type == RoomEnded {
 			doc.DestroyedAt = new(e.At.Unix())
 			for _, stay := range e.Stays {
-				doc.AllOccupants = append(doc.AllOccupants, newEventSyncOccupant(e.Room.JID, stay.Occupant))
+				doc.AllOccupants = append(doc.AllOccupants, newEventSyncOccupant(e.Room.JID, stay))
 			}
 		}
 	default:

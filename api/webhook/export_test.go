@@ -44,3 +44,12 @@ func (s Settings) Check(names *occupancy.NameResolver) error {
 	_, err := s.parse(names)
 	return err
 }
+
+// Hasten makes an Outbox retry after the given waits, and disable endpoints after a time.
+func (c Config) Hasten(disableAfter time.Duration, maxRows int, schedule ...time.Duration) Config {
+	c.schedule, c.disableAfter, c.maxRows, c.probeEvery = schedule, disableAfter, maxRows, 10*time.Millisecond
+	return c
+}
+
+// Sweep deletes what isn't needed any more.
+func (o *Outbox) Sweep(ctx context.Context) error { return o.sweepAll(ctx) }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
 	"ppch/component/occupancy"
@@ -99,22 +98,28 @@ type data struct {
 	Seq      uint64 `json:"seq"`
 	Position string `json:"position"` // for at_least
 
+	NotBefore *string `json:"not_before"`
+
 	RoomJID       *string             `json:"room_jid"`
 	RoomName      *string             `json:"room_name"`
 	RoomType      *occupancy.RoomType `json:"room_type"`
 	Tenant        *string             `json:"tenant"`
 	ParentRoomJID *string             `json:"parent_room_jid"`
+	Meeting       *string             `json:"meeting"`
 	MeetingID     *string             `json:"meeting_id"`
 	CreatedAt     *string             `json:"created_at"`
 	EndedAt       *string             `json:"ended_at"`
 
 	ParticipantCount *int                   `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
+	WaitingCount     *int                   `json:"waiting_count"`
+	Stay             *string                `json:"stay"`
 	Occupant         *occupantData          `json:"occupant"`
 
-	Domain *string `json:"domain"`
-	Reason *string `json:"reason"`
-	Since  *string `json:"since"`
+	Domain  *string `json:"domain"`
+	Reason  *string `json:"reason"`
+	Since   *string `json:"since"`
+	Webhook *string `json:"webhook"`
 }
 
 // occupantData is the occupant whom an event concerns.
@@ -127,7 +132,6 @@ type occupantData struct {
 	LeftAt   *string        `json:"left_at"`
 
 	User          *userData `json:"user"`
-	AvatarURL     *string   `json:"avatar_url"`
 	HandRaised    bool      `json:"hand_raised"`
 	AudioMuted    *bool     `json:"audio_muted"`
 	VideoMuted    *bool     `json:"video_muted"`
@@ -149,15 +153,15 @@ func newData(e *Event, names bool) data {
 	d := data{
 		EventID: e.ID, Shard: e.Position.Shard, Epoch: e.Position.Epoch, Seq: e.Position.Seq, Position: e.Position.String(),
 		RoomJID: orNull(e.Room.JID), RoomName: orNull(e.Room.Name), Tenant: orNull(e.Room.Tenant), ParentRoomJID: orNull(e.Room.Parent),
-		MeetingID: orNull(e.Room.MeetingID), CreatedAt: stamp(e.Room.CreatedAt), EndedAt: stamp(e.Room.EndedAt),
-		ParticipantCount: e.Participants, Counts: maps.Clone(e.Counts),
-		Domain: orNull(e.Domain), Reason: orNull(e.Reason), Since: stamp(e.Since),
+		NotBefore: stamp(e.NotBefore), Meeting: orNull(e.Room.Meeting), MeetingID: orNull(e.Room.MeetingID), CreatedAt: stamp(e.Room.CreatedAt), EndedAt: stamp(e.Room.EndedAt),
+		ParticipantCount: e.Participants, Counts: e.Counts, WaitingCount: e.Waiting,
+		Webhook: orNull(e.Webhook), Domain: orNull(e.Domain), Reason: orNull(e.Reason), Since: stamp(e.Since),
 	}
 	if e.Room.Type != "" {
 		d.RoomType = &e.Room.Type
 	}
 	if e.Occupant != nil && names {
-		d.Occupant = new(newOccupantData(*e.Occupant))
+		d.Occupant, d.Stay = new(newOccupantData(*e.Occupant)), orNull(e.Stay)
 	}
 	return d
 }
@@ -165,8 +169,8 @@ func newData(e *Event, names bool) data {
 func newOccupantData(o Occupant) occupantData {
 	doc := occupantData{
 		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: stamp(o.JoinedAt), LeftAt: stamp(o.LeftAt),
-		AvatarURL: orNull(o.AvatarURL), HandRaised: o.HandRaised,
-		AudioMuted: is(occupancy.MediaMuted, o.Audio), VideoMuted: is(occupancy.MediaMuted, o.Video), ScreenSharing: is(occupancy.MediaOn, o.Screen),
+		HandRaised: o.Flags.HandRaised(),
+		AudioMuted: is(occupancy.MediaMuted, o.Flags.Audio()), VideoMuted: is(occupancy.MediaMuted, o.Flags.Video()), ScreenSharing: is(occupancy.MediaOn, o.Flags.Screen()),
 	}
 	if o.UserID != "" || o.UserName != "" || o.UserGroup != "" {
 		doc.User = &userData{ID: orNull(o.UserID), Name: orNull(o.UserName), Group: orNull(o.UserGroup)}

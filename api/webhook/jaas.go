@@ -52,11 +52,10 @@ type jaasData struct {
 	DisconnectReason *string `json:"disconnectReason,omitempty"`
 }
 
-// jaasParticipant is a participant. Its JIDs are those in the room, because real JIDs are personal data.
+// jaasParticipant is a participant. Its JIDs are those in the room: PPCH stores no real JID, no avatar and no e-mail address.
 type jaasParticipant struct {
 	ID                 *string `json:"id,omitempty"`
 	Name               string  `json:"name"`
-	Avatar             *string `json:"avatar,omitempty"`
 	Group              *string `json:"group,omitempty"`
 	Moderator          bool    `json:"moderator"`
 	ParticipantID      string  `json:"participantId"`
@@ -85,7 +84,7 @@ func renderJaaS(e *Event) (Message, bool) {
 	if o := e.Occupant; o != nil {
 		address := e.Room.JID + "/" + o.ID
 		doc.Data.jaasParticipant = &jaasParticipant{
-			ID: orNull(o.UserID), Name: nameOf(*o), Avatar: orNull(o.AvatarURL), Group: orNull(o.UserGroup), Moderator: o.Role == "moderator",
+			ID: orNull(o.UserID), Name: nameOf(*o), Group: orNull(o.UserGroup), Moderator: o.Role == "moderator",
 			ParticipantID: o.ID, ParticipantJID: address, ParticipantFullJID: address,
 		}
 	}

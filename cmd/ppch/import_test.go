@@ -67,7 +67,7 @@ func TestImports_APIAndComponent(t *testing.T) {
 		"ppch/api/keys":                {"ppch/component/occupancy"},
 		"ppch/api/view":                {"ppch/component/occupancy"},
 		"ppch/api/web":                 nil,
-		"ppch/api/webhook":             {"ppch/api/keys", "ppch/component/occupancy"},
+		"ppch/api/webhook":             {"ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
 		"ppch/component":               {"ppch/component/adhoc", "ppch/component/admin", "ppch/component/occupancy", "ppch/component/protocol", "ppch/component/stream"},
 		"ppch/component/admin":         {"ppch/component/adhoc", "ppch/component/occupancy"},
 		"ppch/component/adhoc":         nil,

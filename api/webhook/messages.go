@@ -1,0 +1,147 @@
+package webhook
+
+import (
+	"time"
+
+	"ppch/component/history"
+	"ppch/component/occupancy"
+)
+
+// translator turns recorded changes into events.
+type translator struct {
+	names *occupancy.NameResolver
+	epoch string
+	seq   uint64 // of the last change
+}
+
+// events returns the events that a change causes, in order: a room is occupied before its first participant joins.
+func (t *translator) events(c history.Event) []Event {
+	if c.Kind == occupancy.EventStatus {
+		return t.watch(c)
+	}
+	t.seq = max(t.seq, c.Seq)
+	var types []Type
+	lobby := c.Type == occupancy.RoomLobby
+	person := c.Occupant.Kind.Person()
+	before, after := c.Before.People(), c.Counts.People()
+	switch {
+	case lobby && after > before:
+		types = []Type{LobbyWaiting}
+	case lobby && after < before:
+		types = []Type{LobbyLeft}
+	case lobby:
+	case c.Kind == occupancy.EventRoomStarted:
+		types = []Type{RoomStarted}
+	case c.Kind == occupancy.EventRoomEnded:
+		types = []Type{RoomEnded}
+	case c.Kind == occupancy.EventRoomUpdated:
+	case before == 0 && after > 0:
+		types = []Type{RoomOccupied, ParticipantJoined}
+	case after > before:
+		types = []Type{ParticipantJoined}
+	case after == 0 && before > 0:
+		types = []Type{ParticipantLeft, RoomEmptied}
+	case after < before:
+		types = []Type{ParticipantLeft}
+	case person && c.Kind == occupancy.EventUpdated:
+		types = []Type{ParticipantUpdated}
+	default:
+		types = machinery(c)
+	}
+	all := make([]Event, 0, len(types))
+	for _, typ := range types {
+		all = append(all, t.event(c, typ))
+	}
+	return all
+}
+
+// machinery returns the types of a change of recorders and transcribers: the first begins and the last ends.
+func machinery(c history.Event) (types []Type) {
+	for _, m := range []struct {
+		kind           occupancy.Kind
+		started, ended Type
+	}{
+		{occupancy.KindRecorder, RecordingStarted, RecordingEnded},
+		{occupancy.KindTranscriber, TranscriptionStarted, TranscriptionEnded},
+	} {
+		switch before, after := c.Before.Of(m.kind), c.Counts.Of(m.kind); {
+		case before == 0 && after > 0:
+			types = append(types, m.started)
+		case before > 0 && after == 0:
+			types = append(types, m.ended)
+		}
+	}
+	return types
+}
+
+// watch returns the event of a domain whose watch was lost or restored.
+func (t *translator) watch(c history.Event) []Event {
+	if c.Gap == nil {
+		return nil
+	}
+	e := Event{Type: WatchLost, At: c.At, Position: t.position(c.Shard), Domain: c.Gap.Domain, Reason: string(c.Gap.Reason), Since: c.Gap.Began}
+	if !c.Gap.Ended.IsZero() {
+		e.Type = WatchRestored
+	}
+	e.ID = c.ID(string(e.Type)).String()
+	return []Event{e}
+}
+
+func (t *translator) position(shard string) Position { return Position{shard, t.epoch, t.seq} }
+
+// event returns the event of a type for a change of a room.
+func (t *translator) event(c history.Event, typ Type) Event {
+	e := Event{
+		ID: c.ID(string(typ)).String(), Type: typ, At: c.At, Position: t.position(c.Shard),
+		Room: Room{
+			JID: c.Room.String(), Name: t.names.Name(c.Room), Type: c.Type, Tenant: c.Tenant, Parent: c.Parent.String(),
+			Meeting: c.Meeting.String(), MeetingID: c.MeetingID, CreatedAt: c.Created,
+		},
+	}
+	if c.NotBefore.Before(c.At) {
+		e.NotBefore = c.NotBefore
+	}
+	if c.Type == occupancy.RoomLobby {
+		// The event is about the meeting whose lobby it is, as far as that is known.
+		e.Waiting = new(c.Counts.People())
+		if e.Room.Parent != "" {
+			e.Room = Room{JID: e.Room.Parent, Name: t.names.Name(c.Parent), Type: occupancy.RoomMain, Tenant: c.Tenant}
+		}
+	} else {
+		e.Participants, e.Counts = new(c.Counts.People()), c.Counts.Map()
+	}
+	switch typ {
+	case RoomStarted:
+	case RoomEnded:
+		e.Room.EndedAt = c.At
+	default:
+		e.Occupant, e.Stay = new(occupantOf(c.Occupant)), c.Stay.String()
+		if typ == ParticipantLeft || typ == LobbyLeft {
+			e.Occupant.LeftAt = c.At
+		}
+	}
+	return e
+}
+
+func occupantOf(o occupancy.Occupant) Occupant {
+	return Occupant{
+		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: o.JoinedAt,
+		UserID: o.UserID, UserName: o.UserName, UserGroup: o.UserGroup, Flags: o.Flags,
+	}
+}
+
+// milli returns t as the store has it: Unix milliseconds, 0 for the zero time.
+func milli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// timeOf returns the time that milli wrote.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,337 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ppch/api/keys"
+	"ppch/component/history"
+	"ppch/component/occupancy"
+)
+
+// Config is what an Outbox needs. Store, Keys and Names are required.
+type Config struct {
+	Store *history.Store
+	Keys  *keys.Keyring
+	Names *occupancy.NameResolver
+
+	// Shard names the Prosody, and Epoch the run of this service: see [Position].
+	Shard, Epoch string
+
+	// Reach is which addresses deliveries may reach.
+	Reach Reach
+
+	// KeepLog is how long deliveries and their bodies are kept.
+	KeepLog time.Duration
+
+	// Changed is called when what the endpoints need of the recorded events has changed; nil for none.
+	Changed func()
+
+	Version string
+	Log     *slog.Logger
+
+	// What follows is for tests. Zero values are the normal ones.
+	tls          *tls.Config
+	resolver     *net.Resolver
+	schedule     []time.Duration
+	disableAfter time.Duration
+	probeEvery   time.Duration
+	maxRows      int
+}
+
+// disableAfter is how long an endpoint may fail without a success.
+const disableAfter = 5 * 24 * time.Hour
+
+// Outbox stores what endpoints are to receive, in the transaction that records the events, and delivers it.
+// It implements [history.Outbox]. Its methods are safe for concurrent use; call Run once.
+type Outbox struct {
+	cfg        Config
+	log        *slog.Logger
+	client     *client
+	metrics    *metrics
+	translator translator // of the recorder's goroutine
+
+	attempts, probes chan struct{} // slots
+	outcomes         chan outcome
+	stopping         atomic.Bool
+	sweep            chan struct{} // has a value if a sweep is to start
+	seq              atomic.Uint64 // of the last event
+
+	// admin is held while an endpoint is created, changed or removed, also while that is written.
+	admin sync.Mutex
+
+	wake chan struct{} // has a value after endpoints were added
+
+	// needs is how much of people the endpoints' bodies contain, a history.Level.
+	needs atomic.Int32
+
+	// mu protects what follows; it is never held while the store is used.
+	mu     sync.Mutex
+	loaded bool
+	byName map[endpointName]*endpoint
+	added  []*endpoint // not started yet
+
+	// all are the endpoints in the order of their numbers. It is replaced, never changed.
+	all atomic.Pointer[[]*endpoint]
+}
+
+// endpointName identifies an endpoint.
+type endpointName struct {
+	owner keys.Sum
+	id    string
+}
+
+// endpoint is an endpoint with its queue.
+type endpoint struct {
+	number  int64
+	queue   *queue
+	removed chan struct{}
+	config  atomic.Pointer[config]
+
+	// failingSince is when it began to fail, in Unix milliseconds; 0 if it doesn't.
+	failingSince atomic.Int64
+}
+
+func (e *endpoint) id() string { return e.config.Load().ID }
+
+// config is an endpoint's settings, ready for use. It never changes.
+type config struct {
+	Endpoint
+	parsed
+
+	// wrong is why the settings can't be used any more, such as a room of a domain that isn't watched now.
+	wrong error
+
+	current, rotating *signer // rotating signs with both secrets until PreviousUntil
+}
+
+// active reports whether the endpoint is to receive events.
+func (c *config) active() bool { return c.Enabled && c.DisabledAt.IsZero() && c.wrong == nil }
+
+// variant identifies endpoints whose bodies are equal.
+type variant struct {
+	format   Format
+	names    bool
+	template string
+}
+
+func newConfig(e Endpoint, names *occupancy.NameResolver) (*config, error) {
+	c := &config{Endpoint: e}
+	if c.parsed, c.wrong = c.Settings.parse(names); c.wrong != nil {
+		return c, nil
+	}
+	var err error
+	if c.current, err = newSigner(c.Format, c.Secret); err != nil {
+		return nil, err
+	}
+	if c.Previous != "" {
+		c.rotating, err = newSigner(c.Format, c.Secret, c.Previous)
+	}
+	return c, err
+}
+
+// signerAt returns the signer for a time.
+func (c *config) signerAt(now time.Time) (*signer, error) {
+	switch {
+	case c.current == nil:
+		return nil, c.wrong
+	case c.rotating != nil && now.Before(c.PreviousUntil):
+		return c.rotating, nil
+	}
+	return c.current, nil
+}
+
+// New returns an Outbox.
+func New(cfg Config) *Outbox {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
+	if cfg.schedule == nil {
+		cfg.schedule = schedule
+	}
+	cfg.disableAfter = cmp.Or(cfg.disableAfter, disableAfter)
+	cfg.probeEvery = cmp.Or(cfg.probeEvery, probeEvery)
+	cfg.maxRows = cmp.Or(cfg.maxRows, maxRows)
+	cfg.Shard = cmp.Or(cfg.Shard, "main")
+	o := &Outbox{
+		cfg: cfg, log: cfg.Log, client: newClient(cfg.Reach, cfg.Version, cfg.tls, cfg.resolver), metrics: newMetrics(),
+		translator: translator{names: cfg.Names, epoch: cfg.Epoch},
+		attempts:   make(chan struct{}, maxAttempts), probes: make(chan struct{}, maxProbes),
+		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{},
+	}
+	o.all.Store(&[]*endpoint{})
+	return o
+}
+
+// Run delivers until ctx ends, then waits for the attempts under way and returns nil. What isn't delivered stays in the store.
+func (o *Outbox) Run(ctx context.Context) error {
+	if o.cfg.Store.Problem() == history.ErrOff {
+		<-ctx.Done()
+		return nil
+	}
+	defer o.client.close()
+	written, lasting := make(chan struct{}), context.WithoutCancel(ctx)
+	go func() {
+		defer close(written)
+		o.runOutcomes(lasting)
+	}()
+	var endpoints sync.WaitGroup
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		for {
+			for _, e := range o.takeAdded() {
+				endpoints.Go(func() { o.runEndpoint(ctx, e) })
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-o.wake:
+			}
+		}
+	})
+	g.Go(func() error {
+		o.awaitStore(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.runSweep(ctx)
+		return nil
+	})
+	err := g.Wait()
+	endpoints.Wait()
+	o.stopping.Store(true)
+	close(o.outcomes)
+	<-written
+	return err
+}
+
+// awaitStore loads the endpoints as soon as the store is usable.
+func (o *Outbox) awaitStore(ctx context.Context) {
+	for {
+		err := o.cfg.Store.Read(ctx, o.load)
+		if err == nil {
+			return
+		}
+		if !errors.As(err, new(*history.Problem)) && ctx.Err() == nil {
+			o.log.Error("webhooks not loaded", "err", err)
+		}
+		if !sleep(ctx, nil, retryStore) {
+			return
+		}
+	}
+}
+
+// load reads the endpoints unless that has been done.
+func (o *Outbox) load(tx *history.Tx) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.loaded {
+		return nil
+	}
+	endpoints, err := readEndpoints(tx)
+	if err != nil {
+		return err
+	}
+	all := make([]*endpoint, 0, len(endpoints))
+	for _, stored := range endpoints {
+		c, err := newConfig(stored.Endpoint, o.cfg.Names)
+		if err != nil {
+			return err
+		}
+		if c.wrong != nil {
+			o.log.Warn("webhook can't be used", "webhook", c.ID, "err", c.wrong)
+		}
+		e := o.newEndpoint(stored.number, c)
+		e.queue.rows, e.queue.bytes, e.queue.more = stored.rows, stored.bytes, stored.rows > 0
+		all = append(all, e)
+	}
+	o.loaded = true
+	for _, e := range all {
+		o.add(e)
+	}
+	return nil
+}
+
+func (o *Outbox) newEndpoint(number int64, c *config) *endpoint {
+	e := &endpoint{number: number, queue: newQueue(o.cfg.probeEvery), removed: make(chan struct{})}
+	e.failingSince.Store(milli(c.FailingSince))
+	e.config.Store(c)
+	return e
+}
+
+// add adds an endpoint to the registry and starts it. The caller holds mu.
+func (o *Outbox) add(e *endpoint) {
+	c := e.config.Load()
+	o.byName[endpointName{c.Owner, c.ID}] = e
+	all := append(append([]*endpoint{}, *o.all.Load()...), e)
+	o.all.Store(&all)
+	o.updateNeeds()
+	o.added = append(o.added, e)
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// takeAdded returns the endpoints that Run has yet to start.
+func (o *Outbox) takeAdded() []*endpoint {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	added := o.added
+	o.added = nil
+	return added
+}
+
+// updateNeeds computes what the endpoints need. The caller holds mu.
+func (o *Outbox) updateNeeds() {
+	needs := history.LevelOff
+	for _, e := range *o.all.Load() {
+		c := e.config.Load()
+		switch {
+		case !c.active():
+		case c.Names:
+			needs = history.LevelNames
+		default:
+			needs = max(needs, history.LevelNumbers)
+		}
+	}
+	if o.needs.Swap(int32(needs)) != int32(needs) { // #nosec G115 -- a level is small
+		o.cfg.Changed()
+	}
+}
+
+// Needs implements [history.Outbox]. Its first call reads the endpoints.
+func (o *Outbox) Needs() history.Level {
+	if !o.isLoaded() && o.cfg.Store.Read(context.Background(), o.load) != nil {
+		return history.LevelNumbers // LevelOff would end what goes on
+	}
+	return history.Level(o.needs.Load())
+}
+
+func (o *Outbox) isLoaded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.loaded
+}
+
+// grant returns what the key of an endpoint allows, and false if it doesn't exist any more, has expired or lacks the scope.
+func (o *Outbox) grant(c *config) (keys.Grant, bool) {
+	key := o.cfg.Keys.Find(c.Owner)
+	if key == nil || key.Valid(time.Now()) != nil {
+		return keys.Grant{}, false
+	}
+	g := keys.Grant{Key: key}
+	return g, g.Has(keys.ScopeWebhooks)
+}

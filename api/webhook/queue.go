@@ -1,0 +1,420 @@
+package webhook
+
+import (
+	"container/heap"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of a queue in memory. What is beyond them stays in the file and is read later.
+const (
+	laneItems = 16   // messages of one lane
+	upLanes   = 4096 // lanes of an endpoint
+	downLanes = 64   // lanes of an endpoint that is down
+)
+
+// Concurrency of one endpoint, and when it counts as down.
+const (
+	upAttempts   = 8
+	downAttempts = 1
+	downAfter    = 3 // attempts that failed since the last success
+
+	// While an endpoint is down it is probed: first after probeEvery, then less and less often, at least every maxProbeEvery.
+	probeEvery    = 5 * time.Second
+	maxProbeEvery = 5 * time.Minute
+)
+
+// queue is what waits for one endpoint, in lanes: one for each meeting, whose messages are sent one after the other.
+// A failing lane waits without holding up others. It is safe for concurrent use.
+type queue struct {
+	probeEvery time.Duration // while it is down
+
+	wake chan struct{} // has a value after a change that its runner may have to act upon
+
+	// mu protects what follows.
+	mu      sync.Mutex
+	lanes   map[int64]*lane
+	ready   []*lane // in order
+	waiting laneHeap
+	more    bool // the file has lanes that aren't in memory
+	flying  int  // attempts under way
+
+	rows          int // that wait in the file
+	bytes         int64
+	failedThrough int64 // messages up to this one have failed because too many waited
+
+	// unwritten are the lanes with outcomes that aren't in the file yet.
+	unwritten map[int64]outcomes
+
+	succeeded  bool          // since the start or since it was down
+	failures   int           // attempts that failed since the last success
+	probeAfter time.Time     // while it is down
+	probeWait  time.Duration // after the next failed probe
+	holdUntil  time.Time     // the receiver asked for a pause
+	stopped    bool          // nothing is sent: it is disabled, or its key doesn't exist
+}
+
+// outcomes are the outcomes of a lane that aren't in the file yet: how many, and the last message that has one.
+type outcomes struct {
+	count int
+	last  int64
+}
+
+// lane is the messages of one meeting that wait for one endpoint.
+type lane struct {
+	key      int64
+	items    []item // the first one is next
+	more     bool   // the file has further ones
+	attempts int    // of the first one
+	due      time.Time
+	probe    bool // it isn't due, and shows whether the endpoint works again
+}
+
+// item is one message that waits. message is nil if it has to be read first.
+type item struct {
+	number  int64
+	size    int
+	message *stored
+}
+
+// stored is a message as the file has it. Endpoints share it.
+type stored struct {
+	event string
+	Message
+}
+
+func newQueue(probeEvery time.Duration) *queue {
+	return &queue{probeEvery: probeEvery, wake: make(chan struct{}, 1), lanes: map[int64]*lane{}, unwritten: map[int64]outcomes{}}
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// down reports whether the endpoint fails whatever it receives. The caller holds mu.
+func (q *queue) down() bool { return q.failures >= downAfter }
+
+// limit returns how many attempts may be under way. The caller holds mu.
+func (q *queue) limit() int {
+	if q.down() || !q.succeeded {
+		return downAttempts
+	}
+	return upAttempts
+}
+
+// push adds messages that were just stored.
+func (q *queue) push(key int64, items ...item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range items {
+		q.rows++
+		q.bytes += int64(it.size)
+	}
+	q.signal()
+	l := q.lanes[key]
+	switch {
+	case l == nil && (q.more || len(q.lanes) >= q.capacity()):
+		q.more = true
+		return
+	case l == nil:
+		l = q.add(key)
+		q.ready = append(q.ready, l)
+	case l.more || len(l.items)+len(items) > laneItems:
+		l.more = true
+		return
+	}
+	l.items = append(l.items, items...)
+}
+
+// capacity is how many lanes may be in memory. The caller holds mu.
+func (q *queue) capacity() int {
+	if q.down() {
+		return downLanes
+	}
+	return upLanes
+}
+
+// add adds a lane. The caller holds mu.
+func (q *queue) add(key int64) *lane {
+	l := &lane{key: key}
+	q.lanes[key] = l
+	return l
+}
+
+// next returns the lane to serve now, which is then in service, or nil and when there may be one; zero means after a signal.
+func (q *queue) next(now time.Time) (*lane, time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.stopped || q.flying >= q.limit():
+		return nil, time.Time{}
+	case now.Before(q.holdUntil):
+		return nil, q.holdUntil
+	case q.down() && now.Before(q.probeAfter):
+		return nil, q.probeAfter
+	}
+	for len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
+		q.ready = append(q.ready, heap.Pop(&q.waiting).(*lane))
+	}
+	var l *lane
+	switch {
+	case len(q.ready) > 0:
+		l = q.ready[0]
+		q.ready[0] = nil
+		q.ready = q.ready[1:]
+		l.probe = false
+	case len(q.waiting) == 0:
+		return nil, time.Time{}
+	case !q.down():
+		return nil, q.waiting[0].due
+	default:
+		l = heap.Pop(&q.waiting).(*lane)
+		l.probe = true
+	}
+	q.flying++
+	return l, time.Time{}
+}
+
+// first returns the first message of a lane in service, without those that have failed because too many waited.
+func (q *queue) first(l *lane) (it item, attempts int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(l.items) > 0 && l.items[0].number <= q.failedThrough {
+		l.items, l.attempts = l.items[1:], 0
+	}
+	if len(l.items) == 0 {
+		return item{}, 0, false
+	}
+	return l.items[0], l.attempts, true
+}
+
+// after returns the message after which a lane has to be read from the file: what it has before was sent already.
+func (q *queue) after(l *lane) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(q.failedThrough, q.unwritten[l.key].last)
+}
+
+// refill adds messages of a lane in service that were read from the file, when the first one is due, and whether it has more.
+func (q *queue) refill(l *lane, items []item, attempts int, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.items, l.attempts, l.more = items, attempts, more
+}
+
+// wantsLanes reports whether lanes have to be read from the file.
+func (q *queue) wantsLanes() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.more && !q.stopped && len(q.lanes) <= q.capacity()/2
+}
+
+// room returns how many lanes may be added.
+func (q *queue) room() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(1, q.capacity()-len(q.lanes))
+}
+
+// addLanes adds lanes that were read from the file, each with when it is due, and whether there are more.
+func (q *queue) addLanes(due map[int64]time.Time, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.more = more
+	for key, at := range due {
+		if q.lanes[key] != nil {
+			continue
+		}
+		l := q.add(key)
+		l.more, l.due = true, at
+		heap.Push(&q.waiting, l)
+	}
+}
+
+// written notes that the outcome of a message is in the file. waited is whether the message waited there until then.
+func (q *queue) written(key int64, size int, waited bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if o := q.unwritten[key]; o.count > 1 {
+		q.unwritten[key] = outcomes{o.count - 1, o.last}
+	} else {
+		delete(q.unwritten, key)
+	}
+	if waited {
+		q.rows--
+		q.bytes -= int64(size)
+	}
+}
+
+// failThrough notes that the oldest messages, up to a number, have failed because too many waited.
+func (q *queue) failThrough(number int64, rows int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failedThrough = max(q.failedThrough, number)
+	q.rows -= rows
+	q.bytes -= bytes
+}
+
+// size returns how much waits, and the last message that has failed because too much waited.
+func (q *queue) size() (rows int, bytes, failedThrough int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.rows, q.bytes, q.failedThrough
+}
+
+// stop stops or resumes the queue.
+func (q *queue) stop(stopped bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = stopped
+}
+
+// delivered ends a successful attempt. The lane goes on with its next message.
+func (q *queue) delivered(l *lane, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wasDown := q.down()
+	q.succeeded = true
+	q.failures, q.probeWait = 0, 0
+	if wasDown {
+		// All that waits for its next attempt can be sent now.
+		slices.SortFunc(q.waiting, func(a, b *lane) int { return a.due.Compare(b.due) })
+		q.ready = append(q.ready, q.waiting...)
+		q.waiting = nil
+	}
+	q.pop(l)
+	q.goOn(l, now)
+}
+
+// gaveUp ends the last attempt of a message, which failed.
+func (q *queue) gaveUp(l *lane, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.noteFailure(now)
+	q.pop(l)
+	q.goOn(l, now)
+}
+
+// postpone ends a failed attempt. The lane waits until due.
+func (q *queue) postpone(l *lane, attempts int, due, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.noteFailure(now)
+	l.attempts, l.due = attempts, due
+	q.release(l)
+	heap.Push(&q.waiting, l)
+}
+
+// wait ends the service of a lane that isn't due yet.
+func (q *queue) wait(l *lane, due time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.release(l)
+	l.due = due
+	heap.Push(&q.waiting, l)
+}
+
+// isDown reports whether the endpoint fails whatever it receives.
+func (q *queue) isDown() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.down()
+}
+
+// putBack ends an attempt that had no outcome.
+func (q *queue) putBack(l *lane) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.release(l)
+	q.ready = append(q.ready, l)
+}
+
+// hold pauses the endpoint.
+func (q *queue) hold(until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if until.After(q.holdUntil) {
+		q.holdUntil = until
+	}
+}
+
+// noteFailure notes a failed attempt. The caller holds mu.
+func (q *queue) noteFailure(now time.Time) {
+	q.failures++
+	if !q.down() {
+		return
+	}
+	q.succeeded = false
+	q.probeWait = min(max(2*q.probeWait, q.probeEvery), max(maxProbeEvery, q.probeEvery))
+	q.probeAfter = now.Add(q.probeWait)
+	q.trim()
+}
+
+// trim forgets lanes of an endpoint that is down; they stay in the file. The caller holds mu.
+func (q *queue) trim() {
+	for len(q.lanes) > downLanes && len(q.ready) > 0 {
+		last := q.ready[len(q.ready)-1]
+		q.ready = q.ready[:len(q.ready)-1]
+		delete(q.lanes, last.key)
+		q.more = true
+	}
+	for len(q.lanes) > downLanes && len(q.waiting) > 0 {
+		last := heap.Remove(&q.waiting, len(q.waiting)-1).(*lane)
+		delete(q.lanes, last.key)
+		q.more = true
+	}
+}
+
+// pop removes the first message of a lane. The caller holds mu.
+func (q *queue) pop(l *lane) {
+	if len(l.items) > 0 {
+		o := q.unwritten[l.key]
+		q.unwritten[l.key] = outcomes{o.count + 1, l.items[0].number}
+		l.items = l.items[1:]
+	}
+	l.attempts = 0
+}
+
+// goOn ends the service of a lane: it is ready for its next message, or has none. The caller holds mu.
+func (q *queue) goOn(l *lane, now time.Time) {
+	q.release(l)
+	if len(l.items) == 0 && !l.more {
+		delete(q.lanes, l.key)
+		return
+	}
+	l.due = now
+	q.ready = append(q.ready, l)
+}
+
+// end ends the service of a lane that has no messages.
+func (q *queue) end(l *lane) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.goOn(l, time.Now())
+}
+
+// release ends the service of a lane. The caller holds mu.
+func (q *queue) release(l *lane) {
+	q.flying--
+	q.signal()
+}
+
+// laneHeap has the lane that is due first at the top.
+type laneHeap []*lane
+
+func (h laneHeap) Len() int           { return len(h) }
+func (h laneHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h laneHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *laneHeap) Push(x any)        { *h = append(*h, x.(*lane)) }
+
+func (h *laneHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return l
+}

@@ -1,0 +1,218 @@
+package webhook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ppch/api/keys"
+	"ppch/component/history"
+)
+
+// storedEndpoint is an endpoint in the store, with how much waits for it.
+type storedEndpoint struct {
+	Endpoint
+	number int64
+	rows   int
+	bytes  int64
+}
+
+// readEndpoints returns all endpoints in the order of their numbers.
+func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
+	rows, err := tx.Query(`SELECT number, owner, id, settings, secret, previous, previous_until, created, failing_since, disabled, disabled_reason FROM webhooks ORDER BY number`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e storedEndpoint
+		var owner, settings []byte
+		var previousUntil, created, failing, disabled int64
+		if err := rows.Scan(&e.number, &owner, &e.ID, &settings, &e.Secret, &e.Previous, &previousUntil, &created, &failing, &disabled, &e.DisabledReason); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(settings, &e.Settings); err != nil {
+			return nil, fmt.Errorf("webhook: settings of %s: %w", e.ID, err)
+		}
+		copy(e.Owner[:], owner)
+		e.PreviousUntil, e.CreatedAt, e.FailingSince, e.DisabledAt = timeOf(previousUntil), timeOf(created), timeOf(failing), timeOf(disabled)
+		all = append(all, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if _, err := tx.Get(`SELECT COUNT(*), COALESCE(SUM(size), 0) FROM deliveries WHERE webhook = ? AND state = 0`, []any{all[i].number}, &all[i].rows, &all[i].bytes); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// insertEndpoint adds an endpoint and returns its number.
+func insertEndpoint(tx *history.Tx, e Endpoint) (int64, error) {
+	settings, err := json.Marshal(e.Settings)
+	if err != nil {
+		return 0, fmt.Errorf("webhook: settings: %w", err)
+	}
+	r, err := tx.Exec(`INSERT INTO webhooks (owner, id, settings, secret, created) VALUES (?, ?, ?, ?, ?)`, e.Owner[:], e.ID, settings, e.Secret, milli(e.CreatedAt))
+	if err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+// updateEndpoint writes all of an endpoint but its identity.
+func updateEndpoint(tx *history.Tx, number int64, e Endpoint) error {
+	settings, err := json.Marshal(e.Settings)
+	if err != nil {
+		return fmt.Errorf("webhook: settings: %w", err)
+	}
+	_, err = tx.Exec(`UPDATE webhooks SET settings = ?, secret = ?, previous = ?, previous_until = ?, failing_since = ?, disabled = ?, disabled_reason = ? WHERE number = ?`,
+		settings, e.Secret, e.Previous, milli(e.PreviousUntil), milli(e.FailingSince), milli(e.DisabledAt), e.DisabledReason, number)
+	return err
+}
+
+// deleteEndpoint removes an endpoint. What waited for it is removed later, in small steps.
+func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
+	_, err := tx.Exec(`DELETE FROM webhooks WHERE owner = ? AND id = ?`, owner[:], id)
+	return err
+}
+
+// insertMessage adds a message and returns its number. stay is the stay of the person whom it concerns, or nil.
+func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay any) (int64, error) {
+	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay)
+	if err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+// insertDelivery adds a delivery that waits.
+func insertDelivery(tx *history.Tx, webhook int64, it item, lane int64) error {
+	_, err := tx.Exec(`INSERT INTO deliveries (webhook, message, lane, size) VALUES (?, ?, ?, ?)`, webhook, it.number, lane, it.size)
+	return err
+}
+
+// failOldest fails the oldest deliveries that wait for an endpoint after a message, and returns the number of the last one, how many there are, and their size.
+func failOldest(tx *history.Tx, webhook, after int64, limit int, problem string) (through int64, rows int, bytes int64, err error) {
+	if _, err := tx.Get(`SELECT COALESCE(MAX(message), 0), COUNT(*), COALESCE(SUM(size), 0) FROM
+		(SELECT message, size FROM deliveries WHERE webhook = ? AND message > ? AND state = 0 ORDER BY message LIMIT ?)`, []any{webhook, after, limit}, &through, &rows, &bytes); err != nil || rows == 0 {
+		return 0, 0, 0, err
+	}
+	_, err = tx.Exec(`UPDATE deliveries SET state = 2, problem = ? WHERE webhook = ? AND message > ? AND message <= ? AND state = 0`, problem, webhook, after, through)
+	return through, rows, bytes, err
+}
+
+// writeOutcomes writes the outcomes of attempts, and returns which of the deliveries waited until then.
+// A delivery that failed in the meantime because too many waited may still have been delivered.
+func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
+	waited = make([]bool, len(batch))
+	for i, o := range batch {
+		excerpt := o.excerpt
+		if o.ok() {
+			excerpt = "" // only failures are investigated
+		}
+		r, err := tx.Exec(`UPDATE deliveries SET state = ?, attempts = ?, due = ?, tried = ?, took = ?, status = ?, problem = ?, answer = ? WHERE webhook = ? AND message = ? AND state = 0`,
+			o.state, o.attempts, milli(o.due), milli(o.at), o.duration.Milliseconds(), o.status, o.problem, excerpt, o.endpoint.number, o.message)
+		if err != nil {
+			return nil, err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return nil, err
+		}
+		if waited[i] = n > 0; waited[i] || !o.ok() {
+			continue
+		}
+		if _, err := tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '' WHERE webhook = ? AND message = ?`,
+			o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message); err != nil {
+			return nil, err
+		}
+	}
+	return waited, nil
+}
+
+// readLanes reads lanes of an endpoint that aren't in memory, those that are due first.
+func readLanes(tx *history.Tx, webhook, after int64, limit int) (due map[int64]time.Time, more bool, err error) {
+	rows, err := tx.Query(`SELECT lane, due FROM (SELECT lane, MIN(message), due FROM deliveries WHERE webhook = ? AND state = 0 AND message > ? GROUP BY lane) ORDER BY due LIMIT ?`,
+		webhook, after, limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	due = map[int64]time.Time{}
+	for rows.Next() {
+		var lane, at int64
+		if err := rows.Scan(&lane, &at); err != nil {
+			return nil, false, err
+		}
+		if len(due) == limit {
+			more = true
+			break
+		}
+		due[lane] = timeOf(at)
+	}
+	return due, more, errors.Join(rows.Err(), rows.Close())
+}
+
+// readLane reads the next messages of a lane, and how often and when the first one was or is to be tried.
+func readLane(tx *history.Tx, webhook, lane, after int64) (items []item, attempts int, due time.Time, err error) {
+	rows, err := tx.Query(`SELECT d.message, d.size, d.attempts, d.due, m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
+		WHERE d.webhook = ? AND d.lane = ? AND d.state = 0 AND d.message > ? ORDER BY d.message LIMIT ?`, webhook, lane, after, laneItems)
+	if err != nil {
+		return nil, 0, time.Time{}, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		it := item{message: &stored{}}
+		var tries int
+		var at int64
+		if err := rows.Scan(&it.number, &it.size, &tries, &at, &it.message.event, &it.message.Path, &it.message.ContentType, &it.message.Body); err != nil {
+			return nil, 0, time.Time{}, err
+		}
+		if items == nil {
+			attempts, due = tries, timeOf(at)
+		}
+		items = append(items, it)
+	}
+	return items, attempts, due, rows.Err()
+}
+
+// readStays returns the stays of a meeting, as far as they are recorded with nicks.
+func readStays(tx *history.Tx, meeting history.ID) (all []Occupant, err error) {
+	rows, err := tx.Query(`SELECT s.nick, COALESCE(s.name, ''), COALESCE(s.user_id, ''), s.kind, s.joined, COALESCE(s.left_before, 0) FROM stays s JOIN meetings m ON m.number = s.meeting
+		WHERE m.id = ? AND s.nick IS NOT NULL ORDER BY s.joined`, meeting[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o Occupant
+		var joined, left int64
+		if err := rows.Scan(&o.ID, &o.Name, &o.UserID, &o.Kind, &joined, &left); err != nil {
+			return nil, err
+		}
+		o.JoinedAt, o.LeftAt = timeOf(joined), timeOf(left)
+		all = append(all, o)
+	}
+	return all, rows.Err()
+}
+
+// problemErased is the problem of a delivery whose body was erased before it was delivered.
+const problemErased = "the person was erased"
+
+// eraseStay deletes the bodies that are about a stay, and those about the whole meeting that list it.
+func eraseStay(tx *history.Tx, stay history.ID) error {
+	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, problem = ?1 WHERE state = 0 AND message IN (SELECT number FROM messages WHERE stay = ?2)`, problemErased, stay[:]); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`UPDATE messages SET body = '' WHERE stay = ?`, stay[:]); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE messages SET body = '' WHERE type = 'room.ended' AND path <> '' AND room IN
+		(SELECT m.room FROM stays s JOIN meetings m ON m.number = s.meeting WHERE s.id = ?)`, stay[:])
+	return err
+}
