@@ -44,7 +44,7 @@ func TestKey_WhereItIsAccepted(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			asked := 0
-			s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+			s := start(t, withRooms(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 				asked++
 				return absent(context.Background(), room)
 			}))
@@ -76,7 +76,7 @@ func TestKey_WrongKeysGetTheSameResponse(t *testing.T) {
 }
 
 func TestKey_NeverLogged(t *testing.T) {
-	s := start(t, debug)
+	s := start(t, withDebugLog)
 	for _, header := range []http.Header{
 		{"X-Api-Key": {testKey}},
 		{"X-Api-Key": nil, "Authorization": {"Bearer " + testKey}},

@@ -17,14 +17,15 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
 // town returns a Directory of 10,000 rooms with 10 people in each, but 20 in the first.
-func town(b *testing.B) *village {
-	v := newVillage(b, nil)
-	batch := occupancy.Batch{Synced: true}
+func town(b *testing.B) *apitest.Directory {
+	d := apitest.NewMeetings(b, nil)
+	var rooms []occupancy.Delta
 	for i := range 10_000 {
 		delta := occupancy.Delta{Room: fmt.Sprintf("room%04d@muc.meet.jitsi", i), New: true, Facts: &occupancy.RoomFacts{CreatedAt: now, Subject: "Weekly"}}
 		for j := range 10 + 10*max(0, 1-i) {
@@ -33,22 +34,17 @@ func town(b *testing.B) *village {
 				RealJID: fmt.Sprintf("%08x@meet.jitsi/x", j), JoinedAt: now, AvatarURL: "https://example.com/avatars/1.png",
 			})
 		}
-		batch.Rooms++
-		batch.Occupants += len(delta.Present)
-		batch.Deltas = append(batch.Deltas, delta)
+		rooms = append(rooms, delta)
 	}
-	if err := v.Apply(mainDomain, batch, now); err != nil {
-		b.Fatal(err)
-	}
-	return v
+	d.Load(mainDomain, rooms...)
+	return d
 }
 
-// townHall returns a service that tells what d holds, and runs not yet.
+// townHall returns a service of d that does not run.
 func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	b.Helper()
 	names := occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
 	d.MaxStaleness = forever
-	follow(d)
 	server, err := api.New(api.Config{
 		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,
 		Directory: d,
@@ -59,7 +55,7 @@ func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	return server
 }
 
-// serve runs a service that tells what d holds, and returns its address.
+// serve runs a service of d and returns its address.
 func serve(b *testing.B, d *occupancy.Directory) string {
 	b.Helper()
 	server := townHall(b, d)

@@ -77,7 +77,7 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := hostileCrowd(t, c.rooms, c.people)
-			s := prepare(t, told(d.Directory))
+			s := prepare(t, withDirectory(d.Directory))
 			s.Tight()
 			s.run()
 			before := heap()
@@ -101,7 +101,7 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 func TestAnswers_LargeOnesAreWhole(t *testing.T) {
 	const people = 700
 	d := hostileCrowd(t, 3, people)
-	s := start(t, told(d.Directory))
+	s := start(t, withDirectory(d.Directory))
 	one := s.get("/api/rooms/room001/participants")
 	if one.header.Get("Content-Length") != "" || len(one.body) < people*2048 {
 		t.Fatalf("got %d bytes, length %s", len(one.body), one.header.Get("Content-Length"))
@@ -138,7 +138,7 @@ func TestAnswers_LargeOnesAreWhole(t *testing.T) {
 func TestAnswers_LargeOnesAreOfOneMoment(t *testing.T) {
 	const people = 3000
 	d := hostileCrowd(t, 2, people)
-	s := start(t, told(d.Directory))
+	s := start(t, withDirectory(d.Directory))
 	conn := s.leaveUnread("/api/rooms?expand=occupants")
 	for _, room := range []string{"room000", "room001"} {
 		d.Leave(room, "p000000", "p000499")
@@ -165,7 +165,7 @@ func TestAnswers_LargeOnesAreOfOneMoment(t *testing.T) {
 }
 
 func TestBatch_HasEachRoomOnce(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	const planning = "%5Bacme%5Dplanning"
 	got := s.get("/api/rooms?expand=occupants&name=Standup&name=standup&name=acme/planning&name=standup&name=" + planning + "&name=standup@muc.meet.jitsi&name=nowhere")
 	var asked [][]any
@@ -184,7 +184,7 @@ func TestBatch_HasEachRoomOnce(t *testing.T) {
 }
 
 func TestAnswers_AngleBracketsTakeOneByteEach(t *testing.T) {
-	s := start(t, told(hostileCrowd(t, 1, 1).Directory))
+	s := start(t, withDirectory(hostileCrowd(t, 1, 1).Directory))
 	for _, target := range []string{"/api/rooms/room000/participants", "/api/rooms/room000", "/api/rooms?name=room000&expand=occupants"} {
 		if n := len(s.get(target).body); n > 2*1024+2000 {
 			t.Errorf("%s: got %d bytes for a name of 1,024", target, n)
@@ -196,7 +196,7 @@ func TestAnswers_AngleBracketsTakeOneByteEach(t *testing.T) {
 func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 	const other = "another-key-of-somebody"
 	d := hostileCrowd(t, 1, 500)
-	s := prepare(t, both(told(d.Directory), keyed("scope=all\n"+lineFor(other, "name=other scope=all"))))
+	s := prepare(t, withBoth(withDirectory(d.Directory), withKeys("scope=all\n"+apitest.KeyLine(other, "name=other scope=all"))))
 	s.Tight()
 	s.run()
 	const target = "/api/rooms/room000/participants"

@@ -41,7 +41,7 @@ func TestErrors_ClientsThatIgnoreTheStatus(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := start(t, with(c.rooms)).do(c.asked)
+			got := start(t, withRooms(c.rooms)).do(c.asked)
 			has, count, ok := oldClient(got.body)
 			if has != c.wantHas || count != c.wantCount || ok != c.wantOK {
 				t.Errorf("got %v, %v, %t, want %v, %v, %t", has, count, ok, c.wantHas, c.wantCount, c.wantOK)
@@ -54,7 +54,7 @@ func TestErrors_ClientsThatIgnoreTheStatus(t *testing.T) {
 }
 
 func TestHead_IsGetWithoutBody(t *testing.T) {
-	s := start(t, with(occupied))
+	s := start(t, withRooms(occupied))
 	for _, target := range []string{"/", "/health", "/livez", "/readyz?verbose", "/api/rooms/r/participants", "/api/rooms/r", "/api/rooms?name=r", "/openapi.json", "/docs", "/docs/", "/docs/docs.js", "/nowhere"} {
 		t.Run(target, func(t *testing.T) {
 			get, head := s.get(target), s.do(ask{method: http.MethodHead, target: target})

@@ -14,7 +14,7 @@ import (
 const dashboard = "https://dashboard.example.com"
 
 // admitting adjusts whose pages may read answers.
-func admitting(cfg *api.Config) { cfg.Origins = []string{dashboard, "http://localhost:3000"} }
+func withOrigins(cfg *api.Config) { cfg.Origins = []string{dashboard, "http://localhost:3000"} }
 
 // corsOf returns the headers that browsers go by, without Vary's other reasons.
 func corsOf(h http.Header) map[string]string {
@@ -44,7 +44,7 @@ func (s *service) preflight(target string, header http.Header) *http.Response {
 }
 
 func TestCORS_AllowedOrigins(t *testing.T) {
-	s := start(t, admitting)
+	s := start(t, withOrigins)
 	const room = "/api/rooms/MyRoom/participants"
 	for _, c := range []struct {
 		name                    string
@@ -90,7 +90,7 @@ func TestCORS_AllowedOrigins(t *testing.T) {
 }
 
 func TestCORS_EveryResponse(t *testing.T) {
-	s := start(t, admitting)
+	s := start(t, withOrigins)
 	for _, c := range []struct {
 		target string
 		header http.Header
@@ -127,7 +127,7 @@ func TestCORS_EveryResponse(t *testing.T) {
 }
 
 func TestCORS_EveryDocumentedHeader(t *testing.T) {
-	s := start(t, admitting)
+	s := start(t, withOrigins)
 	exposed := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}}).header.Get("Access-Control-Expose-Headers")
 	// What a browser always shows, what it deals with itself, and what is for proxies or people alone.
 	exempt := []string{"Allow", "Cache-Control", "Content-Encoding", "Location", "Vary", "Www-Authenticate", "X-Accel-Buffering"}
@@ -153,7 +153,7 @@ func TestCORS_OffByDefault(t *testing.T) {
 }
 
 func TestCORS_PreflightInLogAndMetrics(t *testing.T) {
-	s := withOwnMetrics(t, admitting, debug)
+	s := withOwnMetrics(t, withOrigins, withDebugLog)
 	s.preflight("/api/rooms/MyRoom/participants", http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}, "X-Request-Id": {testID}})
 	record := s.log.records(t, 1)[0]
 	if record["route"] != "preflight" || record["status"] != 204.0 || record["request_id"] != testID {

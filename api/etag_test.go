@@ -12,9 +12,9 @@ import (
 func has(a answer) http.Header { return http.Header{"If-None-Match": {a.header.Get("ETag")}} }
 
 func TestETag_ChangesWithTheRoom(t *testing.T) {
-	d := newVillage(t, map[string]int{"daily": 1, "other": 1})
-	s := start(t, told(d.Directory))
-	for _, target := range []string{
+	d := apitest.NewMeetings(t, map[string]int{"daily": 1, "other": 1})
+	s := start(t, withDirectory(d.Directory))
+	for i, target := range []string{
 		"/api/rooms/daily/participants", "/api/rooms/daily", "/api/rooms", "/api/rooms?sort=participants&expand=occupants", "/api/rooms?name=daily",
 	} {
 		before := s.get(target)
@@ -23,7 +23,7 @@ func TestETag_ChangesWithTheRoom(t *testing.T) {
 		} else if got.header.Get("ETag") != before.header.Get("ETag") || got.header.Get("PPCH-As-Of") == "" {
 			t.Errorf("%s: got header %v", target, got.header)
 		}
-		d.set("daily", d.rooms["daily"]+1)
+		d.SetPeople("daily", i+2)
 		after := s.do(ask{target: target, header: has(before)})
 		if after.status != http.StatusOK || after.header.Get("ETag") == before.header.Get("ETag") {
 			t.Errorf("%s: somebody came: got %d with the tag of before", target, after.status)
@@ -32,7 +32,7 @@ func TestETag_ChangesWithTheRoom(t *testing.T) {
 }
 
 func TestETag_DiffersBetweenResponses(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	seen := map[string]string{}
 	for _, target := range []string{
 		"/api/rooms/standup/participants", "/api/rooms/standup", "/api/rooms?name=standup", "/api/rooms?name=standup&expand=occupants",
@@ -47,8 +47,8 @@ func TestETag_DiffersBetweenResponses(t *testing.T) {
 }
 
 func TestETag_NoneOnErrors(t *testing.T) {
-	d := newVillage(t, map[string]int{"daily": 1})
-	s := start(t, told(d.Directory))
+	d := apitest.NewMeetings(t, map[string]int{"daily": 1})
+	s := start(t, withDirectory(d.Directory))
 	before := s.get("/api/rooms/daily/participants")
 	d.Forget(mainDomain)
 	got := s.do(ask{target: "/api/rooms/daily/participants", header: has(before)})
@@ -59,7 +59,7 @@ func TestETag_NoneOnErrors(t *testing.T) {
 }
 
 func TestRoom_KeepsRequestedName(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	for path, want := range map[string]string{"Standup": "Standup", "standup": "standup", "standup@muc.meet.jitsi": "standup@muc.meet.jitsi", "STANDUP": "STANDUP"} {
 		if got := s.get("/api/rooms/" + path + "/participants").object(t)["room_name"]; got != want {
 			t.Errorf("got %v want %s", got, want)
@@ -70,8 +70,8 @@ func TestRoom_KeepsRequestedName(t *testing.T) {
 func TestETag_WithoutNamesStaysWhenOnlyNamesChange(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	d.Join("daily", "ann", "bob")
-	given := told(d.Directory)
-	named, numbers := start(t, given), start(t, given, keyed("scope=count"))
+	given := withDirectory(d.Directory)
+	named, numbers := start(t, given), start(t, given, withKeys("scope=count"))
 	targets := []string{"/api/rooms/daily/participants", "/api/rooms/daily", "/api/rooms", "/api/rooms?name=daily"}
 	before := map[*service][]answer{}
 	for _, s := range []*service{named, numbers} {

@@ -101,7 +101,7 @@ func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()
 func TestHTTP2_Events(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
-	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, telling(d.Directory))
+	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, withDirectory(d.Directory))
 	resp, err := s.client.Get(s.url("/livez"))
 	if err != nil || resp.ProtoMajor != 2 {
 		t.Fatalf("got %v, %v, want HTTP/2", resp, err)
@@ -143,7 +143,7 @@ func TestHTTP2_Events(t *testing.T) {
 func TestHTTP2_SilentStreamStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
-		s := prepare(t, telling(d.Directory))
+		s := prepare(t, withDirectory(d.Directory))
 		defer overHTTP2(t, s)()
 		f := s.follow("/api/rooms/daily/events")
 		f.Until("status")
@@ -180,7 +180,7 @@ func TestHTTP2_SilentStreamStays(t *testing.T) {
 func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
-		s := prepare(t, telling(d.Directory))
+		s := prepare(t, withDirectory(d.Directory))
 		defer overHTTP2(t, s)()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/api/events"), nil)
 		if err != nil {
@@ -216,7 +216,7 @@ func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 func TestHTTP2_ClosesUnreadConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
-		s := prepare(t, telling(d.Directory))
+		s := prepare(t, withDirectory(d.Directory))
 		defer overHTTP2(t, s)()
 		deaf := make(chan struct{})
 		transport := s.client.Transport.(*http.Transport)

@@ -54,9 +54,9 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 					d := apitest.NewDirectory(t)
 					file := filepath.Join(t.TempDir(), "keys")
 					write := func(fields string) {
-						text := lineFor("another key", "name=other scope=all")
+						text := apitest.KeyLine("another key", "name=other scope=all")
 						if fields != "" {
-							text += lineFor(testKey, "name=client "+fields)
+							text += apitest.KeyLine(testKey, "name=client "+fields)
 						}
 						if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 							t.Fatal(err)
@@ -64,7 +64,7 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 					}
 					write(c.before)
 					keys := keyring(keys.KeyringConfig{File: file, Names: names})
-					s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys, cfg.Secret = keys, secret })
+					s := prepare(t, withDirectory(d.Directory), func(cfg *api.Config) { cfg.Keys, cfg.Secret = keys, secret })
 					protocols := new(http.Protocols)
 					set(protocols, true)
 					stop := overPipes(t, s, protocols)
@@ -134,9 +134,9 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "keys")
 				write := func(fields string) {
-					text := lineFor("another key", "name=other scope=all")
+					text := apitest.KeyLine("another key", "name=other scope=all")
 					if fields != "" {
-						text += lineFor(testKey, "name=client "+fields)
+						text += apitest.KeyLine(testKey, "name=client "+fields)
 					}
 					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 						t.Fatal(err)
@@ -144,7 +144,7 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 				}
 				write("scope=all")
 				keys := keyring(keys.KeyringConfig{File: file, Names: names})
-				s := prepare(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.Keys = keys })
+				s := prepare(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.Keys = keys })
 				defer func() { _ = s.CloseListener() }()
 				ctx, cancel := context.WithCancel(t.Context())
 				var running sync.WaitGroup
@@ -214,9 +214,9 @@ func TestEvents_StreamEndsWithItsKey(t *testing.T) {
 				d := apitest.NewDirectory(t)
 				file := filepath.Join(t.TempDir(), "keys")
 				write := func(fields string) {
-					text := lineFor("another-key-of-somebody", "name=other scope=all")
+					text := apitest.KeyLine("another-key-of-somebody", "name=other scope=all")
 					if fields != "" {
-						text += lineFor(testKey, "name=client "+fields)
+						text += apitest.KeyLine(testKey, "name=client "+fields)
 					}
 					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 						t.Fatal(err)
@@ -224,7 +224,7 @@ func TestEvents_StreamEndsWithItsKey(t *testing.T) {
 				}
 				write(c.before)
 				ring := keyring(keys.KeyringConfig{File: file, Names: names})
-				s := prepare(t, telling(d.Directory), func(cfg *api.Config) { cfg.Keys = ring })
+				s := prepare(t, withDirectory(d.Directory), func(cfg *api.Config) { cfg.Keys = ring })
 				ctx, stop := context.WithCancel(t.Context())
 				var running sync.WaitGroup
 				running.Go(func() { _ = s.RunHub(ctx) })

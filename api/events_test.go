@@ -48,7 +48,7 @@ func wide(nick string, turn int) occupancy.Occupant {
 
 func TestEvents_StreamsEndCleanlyAtStop(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	s := tight(prepare(t, telling(d.Directory)))
+	s := tight(prepare(t, withDirectory(d.Directory)))
 	var all []*apitest.Stream
 	for range 20 {
 		f := s.follow("/api/events")
@@ -81,7 +81,7 @@ func TestEvents_StreamsEndCleanlyAtStop(t *testing.T) {
 
 func TestEvents_OutliveTheTimeoutsOfRequests(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	s := prepare(t, telling(d.Directory))
+	s := prepare(t, withDirectory(d.Directory))
 	s.HTTP().ReadTimeout, s.HTTP().WriteTimeout = time.Second, time.Second
 	s.run()
 	f := s.follow("/api/events")
@@ -95,7 +95,7 @@ func TestEvents_OutliveTheTimeoutsOfRequests(t *testing.T) {
 
 func TestEvents_MaxStreams(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	limit := telling(d.Directory)
+	limit := withDirectory(d.Directory)
 	s := start(t, limit, func(cfg *api.Config) { cfg.MaxStreams = 2 })
 	one, two := s.follow("/api/events"), s.follow("/api/rooms/daily/events")
 	one.Until("status")
@@ -116,7 +116,7 @@ func TestEvents_MaxStreams(t *testing.T) {
 
 func TestEvents_SilentStreamsEndAtStop(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	s := start(t, telling(d.Directory))
+	s := start(t, withDirectory(d.Directory))
 	var all []*apitest.Stream
 	for range 5 {
 		f := s.follow("/api/rooms/daily/events")
@@ -142,12 +142,12 @@ func TestEvents_NoNamesWithoutTheScope(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	d.Join("daily", "ann")
 	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "Old plans", Breakouts: []occupancy.Breakout{{JID: "0c2e@breakout.meet.jitsi", Name: "Group 0"}}}})
-	s := start(t, telling(d.Directory), keyed("scope=events,count"))
+	s := start(t, withDirectory(d.Directory), withKeys("scope=events,count"))
 	body := make(chan string, 1)
 	go func() {
 		body <- string(s.do(ask{target: "/api/events?snapshot=true", events: 7, then: func() {
 			stage = d
-			perform()
+			playMeeting()
 		}}).body)
 	}()
 	got := <-body
@@ -167,7 +167,7 @@ func TestEvents_OnlyRoomsOfTheKey(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	d.Join("daily", "ann")
 	d.Join("secret", "bob")
-	s := start(t, telling(d.Directory), keyed("scope=all room=daily"))
+	s := start(t, withDirectory(d.Directory), withKeys("scope=all room=daily"))
 	f := s.follow("/api/events?snapshot=true")
 	snapshot := f.Until("snapshot")
 	if rooms := snapshot.Data["rooms"].([]any); len(rooms) != 1 || rooms[0].(map[string]any)["room_jid"] != "daily@muc.meet.jitsi" {

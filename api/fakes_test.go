@@ -116,15 +116,8 @@ func (c connection) directory() *occupancy.Directory {
 	return directory
 }
 
-// follow has every domain of a Directory followed, as a connection of some time ago would.
-func follow(d *occupancy.Directory) {
-	for _, domain := range d.Domains() {
-		d.SetStatus(domain.JID, occupancy.Status{Connected: true, Since: now.Add(-time.Hour), Mode: occupancy.ModeModule})
-	}
-}
-
-// linked adjusts the connection to Prosody.
-func linked(c connection) func(*api.Config) {
+// withConnection sets the connection to Prosody.
+func withConnection(c connection) func(*api.Config) {
 	w := healthyDiagnostics()
 	if !c.up {
 		w = diagnosticsOf()
@@ -132,7 +125,7 @@ func linked(c connection) func(*api.Config) {
 	return withDiagnostics(c, w)
 }
 
-// withDiagnostics adjusts the connection to Prosody, and what else is known of it.
+// withDiagnostics sets the connection to Prosody and its diagnostics.
 func withDiagnostics(c connection, w occupancy.Diagnostics) func(*api.Config) {
 	return func(cfg *api.Config) {
 		p := newProsody(absent, w)
@@ -150,8 +143,8 @@ func newProsody(rooms fakeRooms, w occupancy.Diagnostics) *fakeProsody {
 	return &fakeProsody{rooms: rooms, diagnostics: w, asked: make(map[string]askedRoom)}
 }
 
-// with adjusts which rooms Prosody has, where there is no Lua module.
-func with(rooms fakeRooms) func(*api.Config) {
+// withRooms sets the rooms of a Prosody without the Lua module.
+func withRooms(rooms fakeRooms) func(*api.Config) {
 	return func(cfg *api.Config) {
 		c := healthyConnection()
 		for i := range c.domains {

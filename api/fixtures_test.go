@@ -7,6 +7,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -125,50 +126,38 @@ func panics(context.Context, jid.JID) (occupancy.Room, error) { panic("the secre
 // several returns a Directory of meetings, breakout rooms and a lobby.
 func several() *occupancy.Directory {
 	began := now.Add(-30 * time.Minute)
-	d := occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain)
-	somebody := func(id, name string, after time.Duration) occupancy.Occupant {
+	d := apitest.NewDirectory(panicker{}, mainDomain, breakoutDomain, lobbyDomain)
+	d.Now = func() time.Time { return now }
+	person := func(id, name string, after time.Duration) occupancy.Occupant {
 		return occupancy.Occupant{ID: id, Name: name, Role: "participant", Affiliation: "none", RealJID: id + "@meet.jitsi/x", JoinedAt: began.Add(after)}
 	}
 	focus := occupancy.Occupant{ID: "focus", Role: "moderator", Affiliation: "owner", RealJID: "focus@auth.meet.jitsi/f", JoinedAt: began}
-	learn := func(domain jid.JID, deltas ...occupancy.Delta) {
-		people := 0
-		for i := range deltas {
-			deltas[i].New = true
-			people += len(deltas[i].Present)
-		}
-		d.Begin(domain, occupancy.SystemAccounts{})
-		if err := d.Apply(domain, occupancy.Batch{Synced: true, Rooms: len(deltas), Occupants: people, Deltas: deltas}, now); err != nil {
-			panic(err)
-		}
-	}
-	learn(mainDomain,
+	d.Load(mainDomain,
 		occupancy.Delta{
-			Room: "[acme]planning@muc.meet.jitsi",
+			New: true, Room: "[acme]planning@muc.meet.jitsi",
 			Facts: &occupancy.RoomFacts{
 				CreatedAt: began, MeetingID: "0b7a7c2e", Subject: "Planning", Password: true, MembersOnly: true, Visitors: new(2),
 				Lobby: "[acme]planning@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}},
 			},
-			Present: []occupancy.Occupant{focus, somebody("3b9d1a77", "Ada", time.Second), somebody("8a7c1f02", "Grace", time.Minute)},
+			Present: []occupancy.Occupant{focus, person("3b9d1a77", "Ada", time.Second), person("8a7c1f02", "Grace", time.Minute)},
 		},
 		occupancy.Delta{
-			Room:    "standup@muc.meet.jitsi",
+			New: true, Room: "standup@muc.meet.jitsi",
 			Facts:   &occupancy.RoomFacts{CreatedAt: began.Add(10 * time.Minute), Visitors: new(0)},
-			Present: []occupancy.Occupant{focus, somebody("5e0c77aa", "Alan", 10*time.Minute)},
+			Present: []occupancy.Occupant{focus, person("5e0c77aa", "Alan", 10*time.Minute)},
 		})
-	learn(breakoutDomain, occupancy.Delta{
-		Room: "7d1f@breakout.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(20 * time.Minute), Visitors: new(0)},
-		Present: []occupancy.Occupant{somebody("99f00d11", "Edsger", 20*time.Minute)},
+	d.Load(breakoutDomain, occupancy.Delta{
+		New: true, Room: "7d1f@breakout.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(20 * time.Minute), Visitors: new(0)},
+		Present: []occupancy.Occupant{person("99f00d11", "Edsger", 20*time.Minute)},
 	})
-	learn(lobbyDomain)
-	return d
+	d.Load(lobbyDomain)
+	return d.Directory
 }
 
-// told adjusts the service to a Directory, all of whose domains are followed.
-func told(d *occupancy.Directory) func(*api.Config) {
+// withPast serves a Directory whose data may be of any age.
+func withPast(d *occupancy.Directory) func(*api.Config) {
 	return func(cfg *api.Config) {
 		d.MaxStaleness = forever
-		follow(d)
-		cfg.Directory = d
-		cfg.Names = occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
+		withDirectory(d)(cfg)
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
 // A domain is forgotten and loaded again and again while it is read.
 // No answer may say that nothing is there: it has the room, or it is a 503.
 func TestReads_ForgottenIsNeverEmpty(t *testing.T) {
-	d := newVillage(t, map[string]int{"daily": 2})
-	s := start(t, told(d.Directory))
+	d := apitest.NewMeetings(t, map[string]int{"daily": 2})
+	s := start(t, withDirectory(d.Directory))
 	load := func() {
 		people := []occupancy.Occupant{{ID: "a", RealJID: "a@meet.jitsi/x"}, {ID: "b", RealJID: "b@meet.jitsi/x"}}
 		room := occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Present: people}

@@ -30,7 +30,7 @@ func TestScope_EachOperation(t *testing.T) {
 		{"count,participants", true, true},
 	} {
 		t.Run(c.scopes, func(t *testing.T) {
-			s := start(t, with(occupied), keyed("scope="+c.scopes))
+			s := start(t, withRooms(occupied), withKeys("scope="+c.scopes))
 			got := s.get("/api/rooms/r/participants")
 			if !c.counts {
 				problem := got.wantProblem(t, 403, "scope-missing")
@@ -63,20 +63,20 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 		"/api/rooms/acme%2Fplanning", "/api/rooms/acme%2Fplanning/participants", "/api/rooms/7d1f@breakout.meet.jitsi", "/api/stats", "/api/stats/history",
 	} {
 		c := asked[0]
-		c.given, c.asked = told(several()), ask{target: target}
+		c.given, c.asked = withPast(several()), ask{target: target}
 		asked = append(asked, c)
 	}
 	told := map[string]bool{}
 	for _, c := range asked {
 		given := c.given
 		if given == nil {
-			given = with(occupied)
+			given = withRooms(occupied)
 		}
 		if c.path == "/openapi.json" || c.path == "/docs/{asset}" {
 			continue // they hold examples, and programs
 		}
-		all := start(t, keyed("scope=all"), given).do(c.asked)
-		few := start(t, keyed("scope=count,events,metrics"), given).do(c.asked)
+		all := start(t, withKeys("scope=all"), given).do(c.asked)
+		few := start(t, withKeys("scope=count,events,metrics"), given).do(c.asked)
 		if few.status != all.status {
 			t.Errorf("%s: got %d, and %d with another key", c.asked.target, few.status, all.status)
 		}
@@ -95,7 +95,7 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 }
 
 func TestGrant_LimitsLists(t *testing.T) {
-	s := start(t, told(several()), keyed("scope=all room=acme/*"))
+	s := start(t, withPast(several()), withKeys("scope=all room=acme/*"))
 	for target, want := range map[string]string{
 		"/api/rooms":                           "[acme]planning",
 		"/api/rooms?sort=participants&limit=1": "[acme]planning",
@@ -147,7 +147,7 @@ func TestGrant_LimitsRooms(t *testing.T) {
 	} {
 		t.Run(c.rooms, func(t *testing.T) {
 			asked := 0
-			s := start(t, keyed("scope=all room="+c.rooms), with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+			s := start(t, withKeys("scope=all room="+c.rooms), withRooms(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 				asked++
 				return occupied(ctx, room)
 			}))
@@ -168,14 +168,14 @@ func TestGrant_LimitsRooms(t *testing.T) {
 }
 
 func TestGrant_ImpossibleRoomIsABadName(t *testing.T) {
-	s := start(t, keyed("scope=all room=planning"))
+	s := start(t, withKeys("scope=all room=planning"))
 	s.get("/api/rooms/"+url.PathEscape("[")+"/participants").wantProblem(t, 400, "bad-room-name")
 	s.get("/api/rooms/planning@example.com/participants").wantProblem(t, 400, "domain-not-watched")
 }
 
 func TestKey_Expires(t *testing.T) {
 	end := time.Now().Add(time.Second)
-	s := start(t, keyed("scope=all expires="+end.UTC().Format(time.RFC3339Nano)))
+	s := start(t, withKeys("scope=all expires="+end.UTC().Format(time.RFC3339Nano)))
 	if got := s.get("/api/rooms/r/participants"); got.status != 200 && time.Now().Before(end) {
 		t.Errorf("got %d want 200 before the end", got.status)
 	}
@@ -183,11 +183,11 @@ func TestKey_Expires(t *testing.T) {
 	s.get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
 
 	today := time.Now().UTC().Format(time.DateOnly)
-	if got := start(t, keyed("scope=all expires="+today)).get("/api/rooms/r/participants"); got.status != 200 && today == time.Now().UTC().Format(time.DateOnly) {
+	if got := start(t, withKeys("scope=all expires="+today)).get("/api/rooms/r/participants"); got.status != 200 && today == time.Now().UTC().Format(time.DateOnly) {
 		t.Errorf("got %d want a key to be good on its last day", got.status)
 	}
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
-	start(t, keyed("scope=all expires="+yesterday)).get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
+	start(t, withKeys("scope=all expires="+yesterday)).get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
 }
 
 func TestLog_NamesTheKey(t *testing.T) {
@@ -204,14 +204,14 @@ func TestLog_NamesTheKey(t *testing.T) {
 		{"none is asked for", "scope=all", ask{target: "/health"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, keyed(c.fields), debug)
+			s := start(t, withKeys(c.fields), withDebugLog)
 			s.do(c.asked)
 			if got := s.log.records(t, 1)[0]["key"]; got != c.want {
 				t.Errorf("got the key %v want %v", got, c.want)
 			}
 		})
 	}
-	s := start(t, debug)
+	s := start(t, withDebugLog)
 	s.get("/api/rooms/r/participants")
 	if got := s.log.records(t, 1)[0]["key"]; got != "PPCH_API_KEY" {
 		t.Errorf("got the key %v want PPCH_API_KEY", got)

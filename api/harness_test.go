@@ -137,8 +137,8 @@ func keyring(cfg keys.KeyringConfig) *keys.Keyring {
 	return keys
 }
 
-// debug adjusts the log to tell everything.
-func debug(cfg *api.Config) {
+// withDebugLog logs everything.
+func withDebugLog(cfg *api.Config) {
 	cfg.Log = slog.New(debugHandler{cfg.Log.Handler()})
 }
 

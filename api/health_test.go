@@ -77,7 +77,7 @@ func TestHealth_Statuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := start(t, linked(c.link)).get("/health")
+			got := start(t, withConnection(c.link)).get("/health")
 			view := got.object(t)
 			if got.status != c.wantStatus || got.header.Get("Retry-After") != c.wantRetry {
 				t.Errorf("got %d and Retry-After %q, want %d and %q", got.status, got.header.Get("Retry-After"), c.wantStatus, c.wantRetry)
@@ -126,7 +126,7 @@ func TestHealth_SecondDomainDoesNotFail(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			link := healthyConnection()
 			link.domains[1] = c.domain
-			got := start(t, linked(link)).get("/health")
+			got := start(t, withConnection(link)).get("/health")
 			view := got.object(t)
 			if got.status != 200 || view["prosody_status"] != "ok" {
 				t.Errorf("got %d and %v, want 200 and ok", got.status, view["prosody_status"])
@@ -141,7 +141,7 @@ func TestHealth_SecondDomainDoesNotFail(t *testing.T) {
 func TestLive_DependsOnNothing(t *testing.T) {
 	for name, link := range map[string]connection{"up": healthyConnection(), "down": lostConnection(), "never tried": {domains: []domainStatus{{jid: mainDomain}}}} {
 		t.Run(name, func(t *testing.T) {
-			if got := start(t, linked(link)).get("/livez"); got.status != 200 || string(got.body) != "ok\n" {
+			if got := start(t, withConnection(link)).get("/livez"); got.status != 200 || string(got.body) != "ok\n" {
 				t.Errorf("got %d %q, want 200 ok", got.status, got.body)
 			}
 		})
@@ -201,7 +201,7 @@ func TestReady_Statuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := start(t, linked(c.link)).get(c.target)
+			got := start(t, withConnection(c.link)).get(c.target)
 			if got.status != c.wantStatus || string(got.body) != c.wantBody || got.header.Get("Retry-After") != c.wantRetry {
 				t.Errorf("got %d %q Retry-After %q, want %d %q %q", got.status, got.body, got.header.Get("Retry-After"), c.wantStatus, c.wantBody, c.wantRetry)
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ppch/api"
+	"ppch/api/apitest"
 	"ppch/api/keys"
 )
 
@@ -34,12 +35,12 @@ func from(s *service, remote, key string) *httptest.ResponseRecorder {
 }
 
 // rated adjusts how often keys may be used.
-func rated(key string, rate int) func(*api.Config) {
+func withRateLimit(key string, rate int) func(*api.Config) {
 	return func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: key, Rate: rate}) }
 }
 
 func TestRateLimit_PerKey(t *testing.T) {
-	standing(t, rated(testKey, 60), func(t *testing.T, s *service) {
+	standing(t, withRateLimit(testKey, 60), func(t *testing.T, s *service) {
 		for i := range 120 {
 			got := from(s, "10.0.0.1:1", testKey)
 			if got.Code != 200 {
@@ -61,7 +62,7 @@ func TestRateLimit_PerKey(t *testing.T) {
 }
 
 func TestRateLimit_HeadersBelowHalf(t *testing.T) {
-	standing(t, rated(testKey, 1), func(t *testing.T, s *service) { // two at once
+	standing(t, withRateLimit(testKey, 1), func(t *testing.T, s *service) { // two at once
 		if got := from(s, "10.0.0.1:1", testKey).Header().Get("RateLimit"); got != "" {
 			t.Errorf("got %q with half of it left", got)
 		}
@@ -73,7 +74,7 @@ func TestRateLimit_HeadersBelowHalf(t *testing.T) {
 
 func TestRateLimit_KeysAreIndependent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")+lineFor("b", "name=b scope=metrics")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(apitest.KeyLine("a", "name=a scope=all")+apitest.KeyLine("b", "name=b scope=metrics")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	standing(t, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
@@ -121,7 +122,7 @@ func TestRateLimit_WrongKeysPerAddress(t *testing.T) {
 
 func TestRateLimit_ShortKeyIsBlockedWithItsAddress(t *testing.T) {
 	const short = "hunter2"
-	standing(t, rated(short, 0), func(t *testing.T, s *service) {
+	standing(t, withRateLimit(short, 0), func(t *testing.T, s *service) {
 		for range 20 {
 			from(s, "192.0.2.1:1000", "guess")
 		}

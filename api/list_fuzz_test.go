@@ -28,7 +28,6 @@ func FuzzListQuery(f *testing.F) {
 		f.Add("cursor=" + base64.RawURLEncoding.EncodeToString([]byte(plain)))
 	}
 	d := several()
-	follow(d)
 	d.MaxStaleness = forever
 	server, err := api.New(api.Config{
 		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),

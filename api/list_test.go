@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"encoding/base64"
-	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ppch/api/apitest"
 	"ppch/component/occupancy"
 )
 
@@ -25,51 +24,9 @@ func (a answer) names(t *testing.T) []string {
 	return names
 }
 
-// village is a Directory that a test changes: rooms by node, and how many people are in each.
-type village struct {
-	*occupancy.Directory
-	t     testing.TB
-	rooms map[string]int
-	total int
-}
-
-func newVillage(t testing.TB, rooms map[string]int) *village {
-	v := &village{Directory: occupancy.NewDirectory(mainDomain, breakoutDomain, lobbyDomain), t: t, rooms: map[string]int{}}
-	for _, d := range v.Domains() {
-		v.Begin(d.JID, occupancy.SystemAccounts{})
-		if err := v.Apply(d.JID, occupancy.Batch{Synced: true}, now); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for node, people := range rooms {
-		v.set(node, people)
-	}
-	return v
-}
-
-// set has so many people in a room; none at all when that is below zero, and no room either.
-func (v *village) set(node string, people int) {
-	v.t.Helper()
-	delta := occupancy.Delta{Room: node + "@muc.meet.jitsi", New: true, Gone: people < 0}
-	v.total -= v.rooms[node]
-	delete(v.rooms, node)
-	if people >= 0 {
-		v.rooms[node] = people
-		v.total += people
-		delta.Facts = &occupancy.RoomFacts{CreatedAt: now.Add(-1 * 60e9)}
-	}
-	for i := range people {
-		delta.Present = append(delta.Present, occupancy.Occupant{ID: fmt.Sprintf("%08x", i), Name: "Ada", RealJID: "x@meet.jitsi/x", JoinedAt: now})
-	}
-	batch := occupancy.Batch{Synced: true, Rooms: len(v.rooms), Occupants: v.total, Deltas: []occupancy.Delta{delta}}
-	if err := v.Apply(mainDomain, batch, now); err != nil {
-		v.t.Fatal(err)
-	}
-}
-
 func TestList_FiltersAndSorts(t *testing.T) {
-	d := newVillage(t, map[string]int{"alpha": 3, "beta": 1, "[acme]gamma": 0, "[acme]delta": 2, "caf%c3%a9": 1})
-	s := start(t, told(d.Directory))
+	d := apitest.NewMeetings(t, map[string]int{"alpha": 3, "beta": 1, "[acme]gamma": 0, "[acme]delta": 2, "caf%c3%a9": 1})
+	s := start(t, withDirectory(d.Directory))
 	for _, c := range []struct {
 		name  string
 		query string
@@ -98,7 +55,7 @@ func TestList_FiltersAndSorts(t *testing.T) {
 }
 
 func TestList_NamesFindTheirRooms(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	for _, room := range s.get("/api/rooms?type=all&expand=occupants").object(t)["rooms"].([]any) {
 		room := room.(map[string]any)
 		name := room["room_name"].(string)
@@ -115,7 +72,7 @@ func TestList_NamesFindTheirRooms(t *testing.T) {
 }
 
 func TestList_PagesLinkToTheNext(t *testing.T) {
-	s := start(t, told(newVillage(t, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}).Directory))
+	s := start(t, withDirectory(apitest.NewMeetings(t, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}).Directory))
 	for _, sort := range []string{"name", "participants", "created"} {
 		var byCursor, byLink []string
 		for target := "/api/rooms?limit=2&min_participants=2&sort=" + sort; target != ""; {
@@ -149,42 +106,9 @@ func TestList_PagesLinkToTheNext(t *testing.T) {
 	}
 }
 
-func TestList_WalkSeesEveryLastingRoomOnce(t *testing.T) {
-	for _, sort := range []string{"name", "participants", "created"} {
-		d := newVillage(t, nil)
-		for i := range 60 {
-			d.set(fmt.Sprintf("stays%d", i), i%9)
-		}
-		s := start(t, told(d.Directory))
-		told := map[string]int{}
-		random := rand.New(rand.NewPCG(3, 4))
-		for cursor := ""; ; {
-			got := s.get("/api/rooms?limit=7&sort=" + sort + "&cursor=" + cursor)
-			for _, name := range got.names(t) {
-				told[name]++
-			}
-			var more bool
-			if cursor, more = got.object(t)["next_cursor"].(string); !more {
-				break
-			}
-			for i := range 20 {
-				if sort != "participants" { // in whose order a room whose number changes may pass the cursor
-					d.set(fmt.Sprintf("stays%d", random.IntN(60)), random.IntN(9))
-				}
-				d.set(fmt.Sprintf("moves%d", i), random.IntN(3)-1)
-			}
-		}
-		for i := range 60 {
-			if n := told[fmt.Sprintf("stays%d", i)]; n != 1 {
-				t.Errorf("by %s: stays%d was told %d times", sort, i, n)
-			}
-		}
-	}
-}
-
 func TestList_RejectsBadParameters(t *testing.T) {
 	const noCursor = "The cursor was not issued by this service: send next_cursor of the previous page unchanged, or start with the first page."
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	cursor := s.get("/api/rooms?limit=1").object(t)["next_cursor"].(string)
 	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"Sort":{"By":0},"Position":{"Key":0,"Address":"a@muc.meet.jitsi"}}`))
 	for _, c := range []struct{ query, want string }{
@@ -221,12 +145,12 @@ func TestList_RejectsBadParameters(t *testing.T) {
 	} {
 		s.get("/api/rooms?"+query).wantProblem(t, http.StatusBadRequest, code)
 	}
-	unwatched := start(t, told(func() *occupancy.Directory { return occupancy.NewDirectory(mainDomain) }()))
+	unwatched := start(t, withPast(func() *occupancy.Directory { return occupancy.NewDirectory(mainDomain) }()))
 	unwatched.get("/api/rooms?type=lobby").wantProblem(t, http.StatusBadRequest, "domain-not-watched")
 }
 
 func TestList_ByNameKeepsRequestedNames(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	got := s.get("/api/rooms?name=StandUp&name=acme/Planning&name=nowhere&name=7d1f@breakout.meet.jitsi")
 	if diff := cmp.Diff([]string{"StandUp", "acme/Planning", "nowhere", "7d1f@breakout.meet.jitsi"}, got.names(t)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -241,9 +165,9 @@ func TestList_ByNameKeepsRequestedNames(t *testing.T) {
 }
 
 func TestList_UnavailableIsNotEmpty(t *testing.T) {
-	d := newVillage(t, map[string]int{"a": 1})
+	d := apitest.NewMeetings(t, map[string]int{"a": 1})
 	d.Forget(lobbyDomain)
-	s := start(t, told(d.Directory))
+	s := start(t, withDirectory(d.Directory))
 	if got := s.get("/api/rooms").names(t); len(got) != 1 {
 		t.Errorf("got %q although meetings are known", got)
 	}
@@ -253,10 +177,10 @@ func TestList_UnavailableIsNotEmpty(t *testing.T) {
 }
 
 func TestList_ConcurrentReadersGetNoOldData(t *testing.T) {
-	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
-	s := start(t, told(v.Directory))
+	v := apitest.NewMeetings(t, map[string]int{"alpha": 3, "beta": 1})
+	s := start(t, withDirectory(v.Directory))
 	for people := range 4 {
-		v.set("alpha", people)
+		v.SetPeople("alpha", people)
 		for range 3 {
 			for _, target := range []string{"/api/rooms", "/api/rooms?name=alpha&name=beta"} {
 				room := s.get(target).object(t)["rooms"].([]any)[0].(map[string]any)
@@ -277,8 +201,8 @@ func TestList_ConcurrentReadersGetNoOldData(t *testing.T) {
 
 func TestList_DependsOnTheGrant(t *testing.T) {
 	const other = "another-key-of-somebody"
-	v := newVillage(t, map[string]int{"alpha": 3, "beta": 1})
-	s := start(t, both(told(v.Directory), keyed("scope=all\n"+lineFor(other, "name=one scope=all room=beta"))))
+	v := apitest.NewMeetings(t, map[string]int{"alpha": 3, "beta": 1})
+	s := start(t, withBoth(withDirectory(v.Directory), withKeys("scope=all\n"+apitest.KeyLine(other, "name=one scope=all room=beta"))))
 	for range 3 {
 		for key, want := range map[string][]string{testKey: {"alpha", "beta"}, other: {"beta"}} {
 			got := s.do(ask{target: "/api/rooms", header: http.Header{"X-API-Key": {key}}}).names(t)

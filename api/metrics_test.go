@@ -14,7 +14,7 @@ import (
 )
 
 // measured adjusts what there is to measure, of which everything else is only as an example.
-func measured(cfg *api.Config) {
+func withMetrics(cfg *api.Config) {
 	registry := prometheus.NewRegistry()
 	people := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ppch_participants", Help: "People in all rooms of the MUC domain, counted as participant_count is.",
@@ -56,7 +56,7 @@ func (s *service) wantSeries(lines ...string) string {
 }
 
 func TestMetrics_RequestsByRouteMethodAndStatus(t *testing.T) {
-	s := withOwnMetrics(t, with(occupied))
+	s := withOwnMetrics(t, withRooms(occupied))
 	for range 3 {
 		s.get("/api/rooms/Planning/participants")
 	}
@@ -84,13 +84,13 @@ func TestMetrics_RequestsByRouteMethodAndStatus(t *testing.T) {
 }
 
 func TestMetrics_CountPanics(t *testing.T) {
-	s := withOwnMetrics(t, with(panics))
+	s := withOwnMetrics(t, withRooms(panics))
 	s.get("/api/rooms/Planning/participants")
 	s.wantSeries(`http_request_duration_seconds_count{code="500",method="GET",route="/api/rooms/{room_name}/participants"} 1`)
 }
 
 func TestMetrics_Public(t *testing.T) {
-	s := start(t, measured, func(cfg *api.Config) { cfg.MetricsPublic = true })
+	s := start(t, withMetrics, func(cfg *api.Config) { cfg.MetricsPublic = true })
 	nobody := http.Header{"X-Api-Key": nil}
 	if got := s.do(ask{target: "/metrics", header: nobody}); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants") {
 		t.Errorf("got %d %s", got.status, got.body)
@@ -99,12 +99,12 @@ func TestMetrics_Public(t *testing.T) {
 }
 
 func TestMetrics_OwnScope(t *testing.T) {
-	s := start(t, measured, keyed("scope=metrics"))
+	s := start(t, withMetrics, withKeys("scope=metrics"))
 	if got := s.get("/metrics"); got.status != 200 {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	s.get("/api/stats").wantProblem(t, 403, "scope-missing")
-	start(t, measured, keyed("scope=participants,events")).get("/metrics").wantProblem(t, 403, "scope-missing")
+	start(t, withMetrics, withKeys("scope=participants,events")).get("/metrics").wantProblem(t, 403, "scope-missing")
 }
 
 // faulty is a collector that fails.
@@ -117,7 +117,7 @@ func (f faulty) Collect(to chan<- prometheus.Metric) {
 }
 
 func TestMetrics_OneFailingCollector(t *testing.T) {
-	s := start(t, measured, func(cfg *api.Config) {
+	s := start(t, withMetrics, func(cfg *api.Config) {
 		cfg.Metrics.(*prometheus.Registry).MustRegister(faulty{prometheus.NewDesc("ppch_faulty", "Never told.", nil, nil)})
 	})
 	if got := s.get("/metrics"); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants{") {
@@ -130,7 +130,7 @@ func TestMetrics_OneFailingCollector(t *testing.T) {
 
 func TestMetrics_EventStreams(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	s := withOwnMetrics(t, telling(d.Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
+	s := withOwnMetrics(t, withDirectory(d.Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	f := s.follow("/api/events", "Last-Event-ID", "x")
 	f.Until("status")
 	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
@@ -143,7 +143,7 @@ func TestMetrics_EventStreams(t *testing.T) {
 }
 
 func TestMetrics_DurationExcludesWait(t *testing.T) {
-	s := withOwnMetrics(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
+	s := withOwnMetrics(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory))
 	const target = "/api/rooms/daily/participants?wait=1100ms"
 	s.do(ask{target: target, header: has(s.get(target))})
 	s.wantSeries(`http_request_duration_seconds_bucket{code="304",method="GET",route="/api/rooms/{room_name}/participants",le="1"} 1`)

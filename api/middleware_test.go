@@ -106,7 +106,7 @@ func TestHeaders_Security(t *testing.T) {
 }
 
 func TestPanic_IsAnInternalProblem(t *testing.T) {
-	s := start(t, with(panics))
+	s := start(t, withRooms(panics))
 	got := s.get("/api/rooms/r/participants")
 	got.wantProblem(t, http.StatusInternalServerError, "internal")
 	if strings.Contains(string(got.body), "secret") {
@@ -116,7 +116,7 @@ func TestPanic_IsAnInternalProblem(t *testing.T) {
 	if record["level"] != "ERROR" || record["err"] != "api: panic: the secret of the room" || record["request_id"] != testID {
 		t.Errorf("got record %v", record)
 	}
-	if stack, _ := record["stack"].(string); !strings.Contains(stack, "scenes_test.go") {
+	if stack, _ := record["stack"].(string); !strings.Contains(stack, "fixtures_test.go") {
 		t.Errorf("the stack doesn't show where: %s", stack)
 	}
 	if got := s.get("/livez"); got.status != 200 {

@@ -8,15 +8,19 @@ import (
 	"testing"
 
 	"ppch/api"
-	"ppch/component/occupancy"
+	"ppch/api/apitest"
 )
 
 // namedRooms are rooms whose names are read in other ways than they look.
-func namedRooms() func(*api.Config) {
-	d := occupancy.NewDirectory(mainDomain, secondDomain)
-	opens(d, mainDomain, "[täst]daily", "[te+nant]daily", "[acme]stand%20up", "c", "c%2b%2b", "a%3eb", "a!(b)*", "привет", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82")
-	opens(d, secondDomain, "c%2b%2b", "[täst]daily")
-	return both(told(d), func(cfg *api.Config) { cfg.Names = occupancy.NewNames(mainDomain, secondDomain) })
+func withNamedRooms() func(*api.Config) {
+	d := apitest.NewDirectory(panicker{}, mainDomain, secondDomain)
+	for _, room := range []string{"[täst]daily", "[te+nant]daily", "[acme]stand%20up", "c", "c%2b%2b", "a%3eb", "a!(b)*", "привет", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"} {
+		d.Change(apitest.Room(room+"@muc.meet.jitsi", 0))
+	}
+	for _, room := range []string{"c%2b%2b", "[täst]daily"} {
+		d.Change(apitest.Room(room+"@conference.b.example", 0))
+	}
+	return withDirectory(d.Directory)
 }
 
 // list returns the names of the rooms that are listed.
@@ -32,7 +36,7 @@ func (s *service) list(t *testing.T, query url.Values) (names []string) {
 
 // TestNames_ListedRoomIsReadByEveryRequest asks for each room by its name and JID in a list: alone, in detail, in a batch, and its events.
 func TestNames_ListedRoomIsReadByEveryRequest(t *testing.T) {
-	s := start(t, namedRooms())
+	s := start(t, withNamedRooms())
 	rooms := s.get("/api/rooms?type=all").object(t)["rooms"].([]any)
 	if len(rooms) != 11 {
 		t.Fatalf("got %d rooms", len(rooms))
@@ -60,7 +64,7 @@ func TestNames_ListedRoomIsReadByEveryRequest(t *testing.T) {
 }
 
 func TestNames_ListsAreFilteredAsPeopleWrite(t *testing.T) {
-	s := start(t, namedRooms())
+	s := start(t, withNamedRooms())
 	for _, c := range []struct {
 		field, value string
 		want         []string
@@ -85,7 +89,7 @@ func TestNames_ListsAreFilteredAsPeopleWrite(t *testing.T) {
 
 // TestNames_NoteSaysHowANameWasRead is about the one field that says so, wherever a name was given.
 func TestNames_NoteSaysHowANameWasRead(t *testing.T) {
-	s := start(t, namedRooms())
+	s := start(t, withNamedRooms())
 	const typed = "Jitsi deletes + from a typed name, so this is the room c. The link C%2B%2B leads to another room."
 	for name, want := range map[string]any{
 		"C++": typed, "C%2B%2B": nil, "Привет": nil, "привет@muc.meet.jitsi": nil,

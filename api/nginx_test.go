@@ -71,7 +71,7 @@ func (s *service) behindNginx() string {
 
 func TestEvents_ImmediateBehindNginx(t *testing.T) {
 	d := apitest.NewDirectory(t)
-	s := start(t, telling(d.Directory))
+	s := start(t, withDirectory(d.Directory))
 	addr := s.behindNginx()
 	f := openStream(t, s.client.Transport, "http://"+addr+"/api/events?snapshot=true")
 	f.Until("snapshot")

@@ -70,7 +70,7 @@ func TestOccupant_Fields(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.occupant.ID, c.occupant.Kind = "x", occupancy.KindUser
-			all := start(t, with(holding(c.source, c.occupant))).get("/api/rooms/r/participants").object(t)
+			all := start(t, withRooms(holding(c.source, c.occupant))).get("/api/rooms/r/participants").object(t)
 			occupant := all["occupants"].([]any)[0].(map[string]any)
 			for field, want := range guest {
 				if other, ok := c.want[field]; ok {
@@ -121,7 +121,7 @@ func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			rooms := holding(occupancy.SourceModule, occupancy.Occupant{ID: "x", Kind: occupancy.KindUser, AvatarURL: c.url})
-			all := start(t, with(rooms)).get("/api/rooms/r/participants").object(t)
+			all := start(t, withRooms(rooms)).get("/api/rooms/r/participants").object(t)
 			want := any(nil)
 			if c.want {
 				want = c.url
@@ -138,7 +138,7 @@ func TestOccupant_NoOtherPersonalData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := start(t, with(occupied)).get("/api/rooms/MyRoom/participants")
+	got := start(t, withRooms(occupied)).get("/api/rooms/MyRoom/participants")
 	for _, o := range room.Occupants {
 		for _, secret := range []string{o.RealJID, o.UserEmail} {
 			if secret != "" && bytes.Contains(got.body, []byte(secret)) {
@@ -153,7 +153,7 @@ func TestOccupant_HostileTextStaysText(t *testing.T) {
 	const harmless = "</script><img src=x onerror=alert(1)>&\u2028\u2029\x00\x1b[2J\x7f" +
 		"\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\"\\\r\nSet-Cookie: a=b"
 	related := occupancy.RoomRef{JID: jid.NewUnsafe(hostile, "breakout.meet.jitsi", "").JID, Name: hostile, Known: true}
-	s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+	s := start(t, withRooms(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		return occupancy.Room{
 			JID: room, Exists: true, Exact: true, Participants: 1, Source: occupancy.SourceModule, Lobby: &related, Breakouts: []occupancy.RoomRef{related},
 			Occupants: []*occupancy.Occupant{{

@@ -56,7 +56,7 @@ func TestProblem_ForEachError(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, with(fails(c.err)))
+			s := start(t, withRooms(fails(c.err)))
 			got := s.get("/api/rooms/r/participants")
 			problem := got.wantProblem(t, c.wantStatus, c.wantCode)
 			if problem["detail"] != c.wantDetail || problem["reason"] != c.wantReason || problem["retry_after"] != c.wantRetry {
@@ -111,7 +111,7 @@ func waits(asked chan<- struct{}) fakeRooms {
 
 func TestLog_ClientGone(t *testing.T) {
 	asked := make(chan struct{})
-	s := start(t, with(waits(asked)))
+	s := start(t, withRooms(waits(asked)))
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/api/rooms/r/participants"), nil)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestLog_ClientGone(t *testing.T) {
 }
 
 func TestProblem_HalfClosedClientGetsNoEmptyResponse(t *testing.T) {
-	s := start(t, with(waits(make(chan struct{}))))
+	s := start(t, withRooms(waits(make(chan struct{}))))
 	conn := s.dial()
 	if _, err := io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func TestLog_Request(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, debug)
+			s := start(t, withDebugLog)
 			got := s.do(c.asked)
 			record := s.log.records(t, 1)[0]
 			if record["route"] != c.wantRoute || record["status"] != c.wantCode || record["level"] != c.wantLevel || record["msg"] != "request answered" {
@@ -86,7 +86,7 @@ func TestLog_NoRoomAtInfo(t *testing.T) {
 }
 
 func TestLog_RoomAtDebug(t *testing.T) {
-	s := start(t, debug)
+	s := start(t, withDebugLog)
 	s.get("/api/rooms/Secret%20Plan%0a/participants")
 	if record := s.log.records(t, 1)[0]; record["path"] != "/api/rooms/Secret%20Plan%0a/participants" {
 		t.Errorf("got %v, want the escaped path", record)
@@ -94,7 +94,7 @@ func TestLog_RoomAtDebug(t *testing.T) {
 }
 
 func TestServer_KeepsConnections(t *testing.T) {
-	s := start(t, debug)
+	s := start(t, withDebugLog)
 	var remotes []any
 	for range 5 {
 		s.get("/livez")

@@ -33,7 +33,7 @@ func TestRoomName_InThePath(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, with(occupied))
+			s := start(t, withRooms(occupied))
 			got := s.get("/api/rooms/" + c.path + "/participants").object(t)
 			if got["room_name"] != c.wantName || got["room_jid"] != c.wantJID {
 				t.Errorf("got %v and %v, want %v and %v", got["room_name"], got["room_jid"], c.wantName, c.wantJID)
@@ -61,7 +61,7 @@ func TestRoomName_Impossible(t *testing.T) {
 	})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := start(t, with(rooms)).raw("GET /api/rooms/" + c.path + "/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
+			got := start(t, withRooms(rooms)).raw("GET /api/rooms/" + c.path + "/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n")
 			code := "bad-room-name"
 			if c.path == "room@example.com" {
 				code = "domain-not-watched"
@@ -202,7 +202,7 @@ func TestRoom_Fields(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, with(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+			s := start(t, withRooms(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 				c.room.JID = room
 				return c.room, nil
 			}))

@@ -100,7 +100,7 @@ func TestRun_ReportsServeErrors(t *testing.T) {
 
 func TestStop_FinishesRequests(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	s := start(t, with(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	s := start(t, withRooms(func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 		close(asked)
 		<-answer
 		if err := ctx.Err(); err != nil {
@@ -147,7 +147,7 @@ func TestStop_ClosesIdleConnections(t *testing.T) {
 
 func TestStop_ClosesEndlessRequests(t *testing.T) {
 	asked := make(chan struct{})
-	s := prepare(t, with(waits(asked)))
+	s := prepare(t, withRooms(waits(asked)))
 	s.Impatient(50 * time.Millisecond)
 	s.run()
 	conn := s.dial()

@@ -17,10 +17,10 @@ import (
 )
 
 // crowded adjusts a service to ten streams, and two keys: that of all tests and a small one, which has those fields.
-func crowded(t *testing.T, fields string) func(*api.Config) {
+func withSmallKey(t *testing.T, fields string) func(*api.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(lineFor(smallKey, "name=small "+fields)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(apitest.KeyLine(smallKey, "name=small "+fields)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return func(cfg *api.Config) {
@@ -69,8 +69,8 @@ func (s *service) status(key, target string) int {
 
 // One key, and be it by streams of its tickets, leaves places for another: for streams and for requests that wait.
 func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
-	d := newVillage(t, map[string]int{"daily": 1})
-	s := start(t, told(d.Directory), crowded(t, "scope=all"))
+	d := apitest.NewMeetings(t, map[string]int{"daily": 1})
+	s := start(t, withDirectory(d.Directory), withSmallKey(t, "scope=all"))
 	open, refused := s.takeAll(t, "/api/events")
 	if open != 8 {
 		t.Errorf("the small key has %d of 10 streams, want its quarter and the half that goes to the key that asks first, rounded up", open)
@@ -87,14 +87,14 @@ func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
 	s.holds(9)
 	s.follow("/api/events").Until("status")
 	s.get("/api/events").wantProblem(t, http.StatusServiceUnavailable, "too-many-streams")
-	d.set("daily", 2)
+	d.SetPeople("daily", 2)
 	if got := <-answers; got.status != http.StatusOK {
 		t.Errorf("the request that waited got %d %s", got.status, got.body)
 	}
 }
 
 func TestShares_StreamsOfTheFile(t *testing.T) {
-	s := start(t, telling(apitest.NewDirectory(t).Directory), crowded(t, "scope=all streams=3"))
+	s := start(t, withDirectory(apitest.NewDirectory(t).Directory), withSmallKey(t, "scope=all streams=3"))
 	if open, refused := s.takeAll(t, "/api/events"); open != 3 || refused.status != http.StatusTooManyRequests {
 		t.Errorf("got %d streams, then %d %s, want three as the file says", open, refused.status, refused.body)
 	}
@@ -107,7 +107,7 @@ func TestShares_RequestsUnderWay(t *testing.T) {
 		<-proceed
 		return absent(ctx, room)
 	}
-	s := start(t, with(slow), crowded(t, "scope=all"), func(cfg *api.Config) { cfg.MaxConnections = 14 }) // thus for four
+	s := start(t, withRooms(slow), withSmallKey(t, "scope=all"), func(cfg *api.Config) { cfg.MaxConnections = 14 }) // thus for four
 	done := make(chan int, 10)
 	for range 3 {
 		go func() { done <- s.status(smallKey, "/api/rooms/daily/participants") }()

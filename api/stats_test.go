@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ppch/api"
+	"ppch/api/apitest"
 )
 
 // counted is what the history tells, of its fields those that these tests look at.
@@ -52,11 +55,11 @@ func numbers(list []*int) string {
 }
 
 // remembering runs a history of d in a bubble of its own, whose clock begins at the full minute, while play happens.
-func remembering(t *testing.T, play func(d *county, s *service)) {
+func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := newCounty(t)
-		s := prepare(t, d.of)
+		d := apitest.NewDirectory(t, mainDomain, breakoutDomain, lobbyDomain)
+		s := prepare(t, withDirectory(d.Directory))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.RunHistory(ctx) }()
@@ -70,20 +73,55 @@ func remembering(t *testing.T, play func(d *county, s *service)) {
 	})
 }
 
+// rest waits, while heartbeats come.
+func rest(d *apitest.Directory, lasts time.Duration) {
+	for ; lasts > 0; lasts -= time.Second {
+		time.Sleep(min(lasts, time.Second))
+		d.Heartbeat()
+	}
+}
+
+// withHistory makes the service ready for playHistory.
+func withHistory(cfg *api.Config) {
+	stage = apitest.NewDirectory(panicker{}, mainDomain, breakoutDomain, lobbyDomain)
+	withDirectory(stage.Directory)(cfg)
+}
+
+// playHistory plays the minute of the example of the history.
+func playHistory(s *service) {
+	began := now.Truncate(time.Minute).Add(-time.Minute)
+	for second := -5; second <= 60; second++ {
+		switch second {
+		case 20:
+			stage.LoadPeople(mainDomain, 2)
+		case 35:
+			stage.Lose(away)
+		case 40:
+			stage.Connect(time.Time{})
+		case 50:
+			stage.LoadPeople(mainDomain, 3)
+			stage.LoadPeople(breakoutDomain, 1)
+		case 55:
+			stage.LoadPeople(mainDomain, 2)
+		}
+		s.LookBack(began.Add(time.Duration(second) * time.Second))
+	}
+}
+
 func TestHistory_PeakOfEachStep(t *testing.T) {
-	remembering(t, func(d *county, s *service) {
-		d.rest(20 * time.Second) // of the first step nobody saw the beginning
-		d.settle(mainDomain, 2, 5)
-		d.rest(2 * time.Second)
-		d.settle(mainDomain, 1, 1, 1)
-		d.rest(23 * time.Second)
-		d.settle(mainDomain)
-		d.rest(15 * time.Second)
+	playing(t, func(d *apitest.Directory, s *service) {
+		rest(d, 20*time.Second) // of the first step nobody saw the beginning
+		d.LoadPeople(mainDomain, 2, 5)
+		rest(d, 2*time.Second)
+		d.LoadPeople(mainDomain, 1, 1, 1)
+		rest(d, 23*time.Second)
+		d.LoadPeople(mainDomain)
+		rest(d, 15*time.Second)
 		got, _ := s.past(nil)
 		if rooms, people := numbers(got.Rooms), numbers(got.ParticipantCount); rooms != "3 3 3 " || people != "7 3 3 " {
 			t.Errorf("got %s rooms and %s people, want the peak of 7 people, and of 3 rooms later", rooms, people)
 		}
-		d.rest(15 * time.Second)
+		rest(d, 15*time.Second)
 		if got, _ = s.past(nil); numbers(got.ParticipantCount) != "7 3 3 0 " {
 			t.Errorf("got %s, want 0 once everybody has been gone for a whole step", numbers(got.ParticipantCount))
 		}
@@ -93,31 +131,31 @@ func TestHistory_PeakOfEachStep(t *testing.T) {
 func TestHistory_UnknownStepsAreNull(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		while func(d *county)
+		while func(d *apitest.Directory)
 		want  string
 	}{
-		{"the stream is lost for a moment", func(d *county) {
-			d.lose()
-			d.rest(2 * time.Second)
-			d.connect()
-			d.rest(13 * time.Second)
+		{"the stream is lost for a moment", func(d *apitest.Directory) {
+			d.Lose(away)
+			rest(d, 2*time.Second)
+			d.Connect(time.Time{})
+			rest(d, 13*time.Second)
 		}, "4 - 4 4 "},
-		{"one of the domains is forgotten", func(d *county) {
+		{"one of the domains is forgotten", func(d *apitest.Directory) {
 			d.Forget(breakoutDomain)
 			time.Sleep(2 * time.Second)
-			d.settle(breakoutDomain)
-			d.rest(13 * time.Second)
+			d.LoadPeople(breakoutDomain)
+			rest(d, 13*time.Second)
 		}, "4 - 4 4 "},
-		{"Prosody says nothing any more, and what is known gets old", func(*county) { time.Sleep(30 * time.Second) }, "4 4 - - 4 "},
+		{"Prosody says nothing any more, and what is known gets old", func(*apitest.Directory) { time.Sleep(30 * time.Second) }, "4 4 - - 4 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			remembering(t, func(d *county, s *service) {
-				d.settle(mainDomain, 4)
-				d.rest(31 * time.Second)
+			playing(t, func(d *apitest.Directory, s *service) {
+				d.LoadPeople(mainDomain, 4)
+				rest(d, 31*time.Second)
 				c.while(d)
-				d.beat()
-				d.rest(15*time.Second - time.Duration(time.Now().Second()%15)*time.Second)
-				d.rest(15 * time.Second)
+				d.Heartbeat()
+				rest(d, 15*time.Second-time.Duration(time.Now().Second()%15)*time.Second)
+				rest(d, 15*time.Second)
 				got, _ := s.past(nil)
 				if people := numbers(got.ParticipantCount); people != c.want {
 					t.Errorf("got %s people, want %s", people, c.want)
@@ -128,10 +166,10 @@ func TestHistory_UnknownStepsAreNull(t *testing.T) {
 }
 
 func TestHistory_LastsAnHour(t *testing.T) {
-	remembering(t, func(d *county, s *service) {
+	playing(t, func(d *apitest.Directory, s *service) {
 		for people := range 3 {
-			d.settle(mainDomain, people)
-			d.rest(40 * time.Minute)
+			d.LoadPeople(mainDomain, people)
+			rest(d, 40*time.Minute)
 		}
 		got, _ := s.past(nil)
 		if len(got.Rooms) != 240 || got.AsOf.Sub(got.From) != time.Hour || time.Since(got.AsOf) >= 15*time.Second {
@@ -145,15 +183,15 @@ func TestHistory_LastsAnHour(t *testing.T) {
 }
 
 func TestHistory_ETagChangesWithSteps(t *testing.T) {
-	remembering(t, func(d *county, s *service) {
-		d.rest(30 * time.Second)
+	playing(t, func(d *apitest.Directory, s *service) {
+		rest(d, 30*time.Second)
 		_, first := s.past(nil)
 		has := http.Header{"If-None-Match": {first.Header().Get("ETag")}}
-		d.rest(14 * time.Second)
+		rest(d, 14*time.Second)
 		if _, w := s.past(has); w.Code != http.StatusNotModified || w.Header().Get("PPCH-As-Of") != first.Header().Get("PPCH-As-Of") {
 			t.Errorf("within a step got %d", w.Code)
 		}
-		d.rest(time.Second)
+		rest(d, time.Second)
 		if got, w := s.past(has); w.Code != http.StatusOK || len(got.Rooms) != 2 {
 			t.Errorf("after it got %d %s", w.Code, w.Body)
 		}
@@ -184,9 +222,9 @@ func TestHistory_MissedSamplesAreNull(t *testing.T) {
 		{"the clock is set back by a second", slices.Concat(seconds(0, 50), seconds(49, 75)), "1 1 - 1 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newCounty(t)
-			d.settle(mainDomain, 1)
-			s := prepare(t, d.of)
+			d := apitest.NewDirectory(t, mainDomain, breakoutDomain, lobbyDomain)
+			d.LoadPeople(mainDomain, 1)
+			s := prepare(t, withDirectory(d.Directory))
 			for _, second := range c.at {
 				s.LookBack(began.Add(time.Duration(second) * time.Second))
 			}

@@ -26,7 +26,7 @@ const (
 )
 
 // noStreams leaves no place for event streams.
-func noStreams(cfg *api.Config) { cfg.MaxStreams = -1 }
+func withoutStreams(cfg *api.Config) { cfg.MaxStreams = -1 }
 
 // methodsOf returns the methods by which an answer of the table can be asked for.
 func methodsOf(item *openapi3.PathItem) []string {
@@ -46,23 +46,23 @@ type statusCase struct {
 // statuses has a request for each documented status that is peculiar to a path. See allStatuses for the others.
 var statuses = []statusCase{
 	{"/", "200", nil, ask{target: "/"}},
-	{participants, "200", with(occupied), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "200", withRooms(occupied), ask{target: "/api/rooms/MyRoom/participants"}},
 	{participants, "400", nil, ask{target: "/api/rooms/a%5Bb/participants"}},
-	{participants, "503", with(fails(away)), ask{target: "/api/rooms/MyRoom/participants"}},
-	{participants, "default", with(panics), ask{target: "/api/rooms/MyRoom/participants"}},
-	{participants, "304", told(several()), ask{target: "/api/rooms/standup/participants", header: known}},
-	{"/api/rooms", "200", told(several()), ask{target: "/api/rooms?limit=1"}},
-	{"/api/rooms", "304", told(several()), ask{target: "/api/rooms?limit=1", header: known}},
+	{participants, "503", withRooms(fails(away)), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "default", withRooms(panics), ask{target: "/api/rooms/MyRoom/participants"}},
+	{participants, "304", withPast(several()), ask{target: "/api/rooms/standup/participants", header: known}},
+	{"/api/rooms", "200", withPast(several()), ask{target: "/api/rooms?limit=1"}},
+	{"/api/rooms", "304", withPast(several()), ask{target: "/api/rooms?limit=1", header: known}},
 	{"/api/rooms", "400", nil, ask{target: "/api/rooms?limit=many"}},
-	{"/api/rooms", "503", linked(lostConnection()), ask{target: "/api/rooms"}},
-	{room, "200", told(several()), ask{target: "/api/rooms/standup"}},
-	{room, "304", told(several()), ask{target: "/api/rooms/standup", header: known}},
+	{"/api/rooms", "503", withConnection(lostConnection()), ask{target: "/api/rooms"}},
+	{room, "200", withPast(several()), ask{target: "/api/rooms/standup"}},
+	{room, "304", withPast(several()), ask{target: "/api/rooms/standup", header: known}},
 	{room, "400", nil, ask{target: "/api/rooms/standup?wiat=1s"}},
-	{room, "503", with(fails(away)), ask{target: "/api/rooms/standup"}},
-	{room, "default", with(panics), ask{target: "/api/rooms/standup"}},
-	{"/api/stats", "200", told(several()), ask{target: "/api/stats"}},
+	{room, "503", withRooms(fails(away)), ask{target: "/api/rooms/standup"}},
+	{room, "default", withRooms(panics), ask{target: "/api/rooms/standup"}},
+	{"/api/stats", "200", withPast(several()), ask{target: "/api/stats"}},
 	{"/api/stats", "400", nil, ask{target: "/api/stats?verbose"}},
-	{"/api/stats", "503", linked(lostConnection()), ask{target: "/api/stats"}},
+	{"/api/stats", "503", withConnection(lostConnection()), ask{target: "/api/stats"}},
 	{history, "200", nil, ask{target: "/api/stats/history"}},
 	{history, "304", nil, ask{target: "/api/stats/history", header: known}},
 	{history, "400", nil, ask{target: "/api/stats/history?minutes=5"}},
@@ -71,17 +71,17 @@ var statuses = []statusCase{
 	{"/api/events", "200", nil, ask{target: "/api/events?snapshot=true", events: 1}},
 	{"/api/events", "400", nil, ask{target: "/api/events?snapshots=true"}},
 	{"/api/events", "403", nil, ask{target: "/api/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
-	{"/api/events", "503", noStreams, ask{target: "/api/events"}},
+	{"/api/events", "503", withoutStreams, ask{target: "/api/events"}},
 	{roomEvents, "200", nil, ask{target: "/api/rooms/MyRoom/events", events: 1}},
 	{roomEvents, "400", nil, ask{target: "/api/rooms/a%5Bb/events"}},
 	{roomEvents, "403", nil, ask{target: "/api/rooms/MyRoom/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
-	{roomEvents, "503", noStreams, ask{target: "/api/rooms/MyRoom/events"}},
+	{roomEvents, "503", withoutStreams, ask{target: "/api/rooms/MyRoom/events"}},
 	{"/api/events/ticket", "200", nil, ask{target: "/api/events/ticket"}},
 	{"/health", "200", nil, ask{target: "/health"}},
-	{"/health", "503", linked(lostConnection()), ask{target: "/health"}},
+	{"/health", "503", withConnection(lostConnection()), ask{target: "/health"}},
 	{"/livez", "200", nil, ask{target: "/livez"}},
 	{"/readyz", "200", nil, ask{target: "/readyz"}},
-	{"/readyz", "503", linked(lostConnection()), ask{target: "/readyz"}},
+	{"/readyz", "503", withConnection(lostConnection()), ask{target: "/readyz"}},
 	{"/metrics", "200", nil, ask{target: "/metrics"}},
 	{"/openapi.json", "200", nil, ask{target: "/openapi.json"}},
 	{"/openapi.json", "304", nil, ask{target: "/openapi.json", header: known}},
@@ -120,7 +120,7 @@ func allStatuses(t *testing.T) []statusCase {
 			case "403":
 				c.asked.header = http.Header{"X-Api-Key": {"guess"}}
 			case "429":
-				c.given = usedUp
+				c.given = withoutQuota
 			case "default":
 				c.asked.target += tooLong
 			default:

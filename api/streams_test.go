@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"mellium.im/xmpp/jid"
 
 	"ppch/api"
 	"ppch/api/apitest"
@@ -63,24 +64,24 @@ func firstEvents(body io.Reader, n int, then func()) io.Reader {
 	return strings.NewReader(read.String())
 }
 
-// stage is where the example of a stream is performed.
+// stage is the Directory of playMeeting and playHistory.
 var stage *apitest.Directory
 
-// rehearsal adjusts a service to a directory in which somebody is there already.
-func rehearsal(cfg *api.Config) {
+// withMeeting makes the service ready for playMeeting, with one person in a room.
+func withMeeting(cfg *api.Config) {
 	stage = apitest.NewDirectory(panicker{})
 	stage.Join("planning", "ada")
-	telling(stage.Directory)(cfg)
+	withDirectory(stage.Directory)(cfg)
 }
 
-// panicker is what rehearsal has for a test.
+// panicker is a test for Directories that are made without one.
 type panicker struct{ testing.TB }
 
 func (panicker) Helper()           {}
 func (panicker) Error(args ...any) { panic(args) }
 
-// perform has all that can happen to a room happen, one thing after the other.
-func perform() {
+// playMeeting plays every kind of event.
+func playMeeting() {
 	const room = "[acme]stand%20up@muc.meet.jitsi"
 	grace := apitest.Person("grace")
 	facts := occupancy.RoomFacts{CreatedAt: now, MeetingID: "m-1"}
@@ -94,7 +95,7 @@ func perform() {
 	stage.Change(occupancy.Delta{Room: room, Gone: true})
 }
 
-// eventSchemas are the schemas of the events, by their names.
+// eventSchemas are the schemas of events by name.
 var eventSchemas = map[string]string{
 	"room.started": "RoomEvent", "room.updated": "RoomEvent", "room.ended": "RoomEvent",
 	"participant.joined": "RoomEvent", "participant.updated": "RoomEvent", "participant.left": "RoomEvent",
@@ -121,7 +122,13 @@ func noteEvents(t *testing.T, a answer, given map[string]bool) {
 	}
 }
 
-// telling adjusts where events come from.
-func telling(d *occupancy.Directory) func(*api.Config) {
-	return func(cfg *api.Config) { cfg.Directory = d }
+// withDirectory serves a Directory.
+func withDirectory(d *occupancy.Directory) func(*api.Config) {
+	return func(cfg *api.Config) {
+		var domains []jid.JID
+		for _, domain := range d.Domains() {
+			domains = append(domains, domain.JID)
+		}
+		cfg.Directory, cfg.Names = d, occupancy.NewNames(domains...)
+	}
 }

@@ -154,7 +154,7 @@ func TestTLS_Versions(t *testing.T) {
 
 func TestTLS_SameResponses(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
-	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, with(occupied))
+	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, withRooms(occupied))
 	for target, want := range map[string]int{
 		"/api/rooms/MyRoom/participants": 200, "/api/rooms/acme%2FStand%20up/participants": 200, "/api/rooms/a%5Bb/participants": 400,
 		"/nothing": 404, "/docs/swagger-ui.css": 200, "/" + tooLong: 414,

@@ -28,13 +28,13 @@ func (s *service) later(target string, before answer) <-chan answer {
 
 func TestWait_EndsWithAChange(t *testing.T) {
 	for _, target := range []string{waited, "/api/rooms/daily?wait=20s"} {
-		d := newVillage(t, map[string]int{"daily": 1})
-		s := start(t, told(d.Directory))
+		d := apitest.NewMeetings(t, map[string]int{"daily": 1})
+		s := start(t, withDirectory(d.Directory))
 		before := s.get(target)
 		answers := s.later(target, before)
 		s.holds(1)
 		began := time.Now()
-		d.set("daily", 2)
+		d.SetPeople("daily", 2)
 		got := <-answers
 		if got.status != http.StatusOK || got.object(t)["participant_count"] != 2.0 {
 			t.Errorf("%s: got %d %s", target, got.status, got.body)
@@ -50,7 +50,7 @@ func TestWait_EndsWithAChange(t *testing.T) {
 const lookAgain = 1500 * time.Millisecond
 
 func TestWait_EndsWithoutAChange(t *testing.T) {
-	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
+	s := start(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory))
 	before := s.get(waited)
 	began := time.Now()
 	got := s.do(ask{target: "/api/rooms/daily/participants?wait=300ms", header: has(before)})
@@ -60,7 +60,7 @@ func TestWait_EndsWithoutAChange(t *testing.T) {
 }
 
 func TestWait_NeedsAMatchingETag(t *testing.T) {
-	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
+	s := start(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory))
 	began := time.Now()
 	s.get(waited)
 	s.do(ask{target: waited, header: http.Header{"If-None-Match": {`W/"old"`}}})
@@ -70,8 +70,8 @@ func TestWait_NeedsAMatchingETag(t *testing.T) {
 }
 
 func TestWait_EndsWhenUnavailable(t *testing.T) {
-	d := newVillage(t, map[string]int{"daily": 1})
-	s := start(t, told(d.Directory))
+	d := apitest.NewMeetings(t, map[string]int{"daily": 1})
+	s := start(t, withDirectory(d.Directory))
 	answers := s.later(waited, s.get(waited))
 	s.holds(1)
 	d.Forget(mainDomain)
@@ -79,7 +79,7 @@ func TestWait_EndsWhenUnavailable(t *testing.T) {
 }
 
 func TestWait_EndsAtStop(t *testing.T) {
-	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory))
+	s := start(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory))
 	answers := s.later(waited, s.get(waited))
 	s.holds(1)
 	if err := s.stop(); err != nil {
@@ -91,7 +91,7 @@ func TestWait_EndsAtStop(t *testing.T) {
 }
 
 func TestWait_CountsAsAStream(t *testing.T) {
-	s := start(t, told(newVillage(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
+	s := start(t, withDirectory(apitest.NewMeetings(t, map[string]int{"daily": 1}).Directory), func(cfg *api.Config) { cfg.MaxStreams = 1 })
 	before := s.get(waited)
 	answers := s.later(waited, before)
 	s.holds(1)
@@ -103,7 +103,7 @@ func TestWait_CountsAsAStream(t *testing.T) {
 }
 
 func TestWait_RejectsBadDurations(t *testing.T) {
-	s := start(t, told(several()))
+	s := start(t, withPast(several()))
 	for _, wait := range []string{"30", "-1s", "1h", "56s", "soon", "1s&wait=2s"} {
 		s.get("/api/rooms/standup?wait="+wait).wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	}
@@ -162,7 +162,7 @@ func TestWait_Status(t *testing.T) {
 				d := apitest.NewDirectory(t)
 				d.MaxStaleness = c.max
 				d.Join("daily", "ann")
-				status, body, took := waiting(t, waited, telling(d.Directory), func() {
+				status, body, took := waiting(t, waited, withDirectory(d.Directory), func() {
 					time.Sleep(3 * time.Second)
 					c.happen(d)
 				})
@@ -184,7 +184,7 @@ func TestWait_RoomsThatBelongToOthers(t *testing.T) {
 		if err := d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		_, body, took := waiting(t, "/api/rooms/b1@breakout.meet.jitsi?wait=20s", telling(d.Directory), func() {
+		_, body, took := waiting(t, "/api/rooms/b1@breakout.meet.jitsi?wait=20s", withDirectory(d.Directory), func() {
 			time.Sleep(3 * time.Second)
 			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
 		})
@@ -205,7 +205,7 @@ func TestWait_WithoutTheModule(t *testing.T) {
 			}
 			return r, err
 		}
-		status, body, took := waiting(t, waited, with(rooms), func() {})
+		status, body, took := waiting(t, waited, withRooms(rooms), func() {})
 		if status != http.StatusOK || !strings.Contains(body, `"participant_count":5`) || took != 6*time.Second {
 			t.Errorf("got %d %s after %s", status, body, took)
 		}

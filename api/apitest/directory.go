@@ -49,6 +49,15 @@ func NewDirectory(t testing.TB, domains ...jid.JID) *Directory {
 	return d
 }
 
+// NewMeetings returns a Directory of Main, Breakout and Lobby with these rooms of Main, by node and number of people.
+func NewMeetings(t testing.TB, rooms map[string]int) *Directory {
+	d := NewDirectory(t, Main, Breakout, Lobby)
+	for node, people := range rooms {
+		d.SetPeople(node, people)
+	}
+	return d
+}
+
 // Connect reports that the module of every domain is followed since then.
 func (d *Directory) Connect(since time.Time) {
 	for _, domain := range d.Domains() {
@@ -151,6 +160,16 @@ func (d *Directory) Leave(room string, nicks ...string) {
 	d.Change(occupancy.Delta{Room: room + "@" + Main.String(), Left: nicks})
 }
 
+// SetPeople replaces the people in a room of Main. With a number below zero the room is gone.
+func (d *Directory) SetPeople(room string, people int) {
+	d.t.Helper()
+	delta := Room(room+"@"+Main.String(), people)
+	if people < 0 {
+		delta = occupancy.Delta{Room: delta.Room, Gone: true}
+	}
+	d.Change(delta)
+}
+
 // Joined is when each Person has joined.
 var Joined = time.Date(2026, 11, 22, 9, 30, 0, 125e6, time.UTC)
 
@@ -165,7 +184,7 @@ func Person(nick string) occupancy.Occupant {
 // Room returns a new room with that many people.
 func Room(address string, people int) occupancy.Delta {
 	room := occupancy.Delta{Room: address, New: true, Facts: &occupancy.RoomFacts{CreatedAt: Joined}}
-	for i := range people {
+	for i := range max(0, people) {
 		room.Present = append(room.Present, Person(fmt.Sprintf("p%d", i)))
 	}
 	return room
