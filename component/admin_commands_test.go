@@ -146,7 +146,11 @@ func TestAdmin_ResyncOnceAMinute(t *testing.T) {
 		has(t, "another resync", resync("muc.meet.jitsi"), "completed", "type='warn'", "recently")
 	}
 	has(t, "another domain", resync("lobby.meet.jitsi"), "resyncing ")
-	has(t, "a domain that isn't watched", resync("auth.meet.jitsi"), "bad-request", "bad-payload")
+	has(t, "a domain that isn't watched", resync("auth.meet.jitsi"), "bad-request", "use muc.meet.jitsi, breakout.meet.jitsi, lobby.meet.jitsi", "bad-payload")
+	has(t, "no domain means the main one", resync(""), "completed", "muc.meet.jitsi")
+	_, sid := s.step(t, "resync", "", "")
+	answer := s.ask(t, s.boss, "set <command xmlns='http://jabber.org/protocol/commands' node='resync' sessionid='"+sid+"' action='complete'/>")
+	has(t, "no form means the main one", answer, "completed", "muc.meet.jitsi")
 	if n := s.c.Diagnostics().Domains[0].Resyncs; n != before.Resyncs+1 {
 		t.Errorf("got %d resyncs want one", n-before.Resyncs)
 	}
@@ -219,12 +223,12 @@ func TestAdmin_Chat(t *testing.T) {
 		{"room Planning", []string{"planning — 2 people, as of 20", "Ada <&'\">", "Grace", "focus (focus)"}},
 		{"room acme/Stand up", []string{"acme/stand up — 1 person"}},
 		{"room nowhere else", []string{"there is no room nowhere else now"}},
-		{"room ", []string{"can't be empty"}},
+		{"room ", []string{"which room? Send room NAME"}},
 		{"room x@elsewhere.example", []string{"isn't watched"}},
 		{"status", []string{"PPCH 2.0.0-test, connected to", "muc.meet.jitsi: ok, 3 rooms, 4 people"}},
 		{"watch", []string{"which room?"}},
 		{"unwatch", []string{"don't watch"}},
-		{"dance <b>", []string{`unknown command "dance"`}},
+		{"dance <b>", []string{`unknown command "dance"; known are help, rooms, room, watch, unwatch and status`}},
 		{"room " + strings.Repeat("x", 3000), []string{"can't be longer"}},
 	} {
 		has(t, tt.send, s.chatWith(t, tt.send), tt.want...)

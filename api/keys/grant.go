@@ -39,6 +39,14 @@ var scopeWords = []struct {
 	{"all", scopeLive},
 }
 
+// ScopeNames returns the names of all scopes, as in a file of keys.
+func ScopeNames() (names []string) {
+	for _, s := range scopeWords {
+		names = append(names, s.word)
+	}
+	return names
+}
+
 // parseScope returns the scope for a word, or 0 for an unknown word.
 func parseScope(word string) Scope {
 	for _, s := range scopeWords {

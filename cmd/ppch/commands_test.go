@@ -15,6 +15,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
+	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
 	"ppch/prosody/prosodytest"
 )
@@ -150,8 +151,8 @@ func TestCompletion_OffersValues(t *testing.T) {
 		"rooms --sort ":                 "participants\nname\ncreated\n:4\n",
 		"rooms --type ":                 "main\nbreakout\nlobby\nall\n:4\n",
 		"rooms --order ":                "asc\ndesc\n:4\n",
-		"key new --scope ":              "count\nparticipants\nevents\nmetrics\nhistory\nwebhooks\nall\n:6\n",
-		"key new --scope count,":        "count,participants\ncount,events\ncount,metrics\ncount,history\ncount,webhooks\ncount,all\n:6\n",
+		"key new --scope ":              strings.Join(keys.ScopeNames(), "\n") + "\n:6\n",
+		"key new --scope count,":        "count," + strings.Join(keys.ScopeNames()[1:], "\ncount,") + "\n:6\n",
 		"room a ":                       ":36\n",
 		"room ":                         ":1\n", // no service answers
 		"man key ":                      "new\n:4\n",

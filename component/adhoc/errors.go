@@ -3,6 +3,8 @@ package adhoc
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
+	"strings"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/commands"
@@ -45,14 +47,26 @@ func refusal(typ stanza.ErrorType, condition stanza.Condition, specific, text st
 
 // The errors of a Responder itself.
 var (
-	errNoCommand       = refusal(stanza.Cancel, stanza.ItemNotFound, "", "unknown command")
 	errMalformedAction = refusal(stanza.Modify, stanza.BadRequest, "malformed-action", "unknown action; use execute, next, prev, complete or cancel")
-	errBadAction       = refusal(stanza.Modify, stanza.BadRequest, "bad-action", "that action is not possible now")
 	errBadSession      = refusal(stanza.Modify, stanza.BadRequest, "bad-sessionid", "unknown session; start the command again")
 	errExpired         = refusal(stanza.Cancel, stanza.NotAllowed, "session-expired", "the session has expired; start the command again")
 	errBadForm         = BadPayload("the form can't be read")
 	errTooMany         = refusal(stanza.Wait, stanza.ResourceConstraint, "", "too many commands are running; try again in a few minutes")
 )
+
+// noCommand is the error for an unknown command. It names those that exist.
+func (r *Responder) noCommand(node string) Error {
+	nodes := make([]string, len(r.commands))
+	for i, c := range r.commands {
+		nodes[i] = c.Node
+	}
+	return refusal(stanza.Cancel, stanza.ItemNotFound, "", fmt.Sprintf("unknown command %.64q; available: %s", node, strings.Join(nodes, ", ")))
+}
+
+// badAction is the error for an action that is not possible now. It names those that are.
+func badAction(action string, possible ...string) Error {
+	return refusal(stanza.Modify, stanza.BadRequest, "bad-action", fmt.Sprintf("%s is not possible now; possible: %s", action, strings.Join(possible, ", ")))
+}
 
 // asError returns the error that is sent to the requester.
 func asError(err error) Error {

@@ -100,7 +100,7 @@ func (r *Responder) answer(from jid.JID, t xml.TokenReader, start xml.StartEleme
 	c, ok := r.command(in.node)
 	switch {
 	case !ok:
-		return nil, errNoCommand
+		return nil, r.noCommand(in.node)
 	case in.session != "":
 		s, err := r.sessions.find(from, in.node, in.session)
 		if err != nil {
@@ -108,7 +108,7 @@ func (r *Responder) answer(from jid.JID, t xml.TokenReader, start xml.StartEleme
 		}
 		return r.step(s, from, in)
 	case in.action != "execute":
-		return nil, errBadAction
+		return nil, badAction(in.action+" without a session", "execute")
 	}
 	reply, err := c.Start(Request{From: from})
 	if err != nil {
@@ -140,7 +140,7 @@ func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader,
 		s.shown = s.shown[:len(s.shown)-1]
 		return s.shown[len(s.shown)-1].tokens(s.node, s.id, "executing", len(s.shown) > 1), nil
 	case in.action == "prev", in.action == "next" && present.Last, in.action == "complete" && !present.Last:
-		return nil, errBadAction
+		return nil, badAction(in.action, s.possible()...)
 	}
 	reply, err := present.Next(Request{From: from, Form: in.form})
 	if err != nil {
@@ -155,6 +155,18 @@ func (r *Responder) step(s *session, from jid.JID, in request) (xml.TokenReader,
 		s.shown = slices.Delete(s.shown, 0, 1)
 	}
 	return reply.tokens(s.node, s.id, "executing", true), nil
+}
+
+// possible returns the actions of the present step. The caller holds mu.
+func (s *session) possible() []string {
+	forward, back := "next", []string{"prev", "cancel"}
+	if s.shown[len(s.shown)-1].Last {
+		forward = "complete"
+	}
+	if len(s.shown) == 1 {
+		back = back[1:]
+	}
+	return append([]string{forward}, back...)
 }
 
 // end ends a session. The caller holds its mu.

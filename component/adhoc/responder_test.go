@@ -83,6 +83,24 @@ func open(t *testing.T, r *adhoc.Responder, from string) string {
 	return a.Command.Session
 }
 
+// An error names what is possible instead.
+func TestResponder_ErrorsNameThePossibleActions(t *testing.T) {
+	r := newResponder(adhoc.Config{})
+	first, second := open(t, r, ann), open(t, r, ann)
+	ask(t, r, ann, command("node='order' action='next' sessionid='"+second+"'", submit("what", "tea")))
+	for payload, want := range map[string]string{
+		command("node='order' action='next'", ""):                           "next without a session is not possible now; possible: execute",
+		command("node='order' action='prev' sessionid='"+first+"'", ""):     "prev is not possible now; possible: next, cancel",
+		command("node='order' action='complete' sessionid='"+first+"'", ""): "complete is not possible now; possible: next, cancel",
+		command("node='order' action='next' sessionid='"+second+"'", ""):    "next is not possible now; possible: complete, prev, cancel",
+		command("node='nothing'", ""):                                       `unknown command &#34;nothing&#34;; available: order, `,
+	} {
+		if _, raw := ask(t, r, ann, payload); !strings.Contains(raw, want) {
+			t.Errorf("%s: got %s want %q in it", payload, raw, want)
+		}
+	}
+}
+
 func TestResponder_RefusesByXEP0050(t *testing.T) {
 	r := newResponder(adhoc.Config{})
 	mine, hers := open(t, r, ann), open(t, r, bob)

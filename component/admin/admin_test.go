@@ -113,7 +113,7 @@ func TestShow_KeepsNamesOnTheirLine(t *testing.T) {
 		t.Errorf("got %q", body)
 	}
 	info := s.ask(t, "get", items("a%0ab@muc.meet.jitsi", ""))
-	for _, want := range []string{"Eve Ada, for 2h gnp.exe — user", "2 — user", strings.Repeat("é", 64) + "… — user"} {
+	for _, want := range []string{"Eve Ada, for 2h gnp.exe — person", "2 — person", strings.Repeat("é", 64) + "… — person"} {
 		if !strings.Contains(info, want) {
 			t.Errorf("got %s want %q in it", info, want)
 		}

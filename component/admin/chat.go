@@ -71,6 +71,9 @@ func (h *Handler) reply(from jid.JID, body string) string {
 	case "rooms":
 		return h.listText(rest)
 	case "room":
+		if rest == "" {
+			return "which room? Send room NAME, or rooms for a list"
+		}
 		return h.roomText(rest)
 	case "watch":
 		return h.watchText(from, rest)
@@ -79,7 +82,7 @@ func (h *Handler) reply(from jid.JID, body string) string {
 	case "status":
 		return h.statusText()
 	}
-	return fmt.Sprintf("unknown command %q; send help for a list", show(verb))
+	return fmt.Sprintf("unknown command %q; known are help, rooms, room, watch, unwatch and status", show(verb))
 }
 
 func (h *Handler) listText(text string) string {
@@ -147,7 +150,7 @@ func (h *Handler) aboutRoom(r occupancy.Room) string {
 func occupantLine(o *occupancy.Occupant) string {
 	text := occupantName(o)
 	if o.Kind != occupancy.KindUser {
-		text += " (" + string(o.Kind) + ")"
+		text += " (" + o.Kind.Word(1) + ")"
 	}
 	if !o.JoinedAt.IsZero() {
 		text += ", for " + ago(o.JoinedAt)

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"strconv"
+	"strings"
 
 	"mellium.im/xmpp/commands"
 	"mellium.im/xmpp/form"
@@ -158,7 +160,7 @@ const inexact = "the number includes focus and recorders, since the Lua module i
 
 // askResync asks which domain to resync.
 func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
-	options := []form.Option{form.Label("MUC domain"), form.Required}
+	options := []form.Option{form.Label("MUC domain")}
 	for i, d := range h.Directory.Domains() {
 		if i == 0 {
 			options = append(options, form.Value(d.JID.String()))
@@ -168,13 +170,14 @@ func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 	return adhoc.Reply{
 		Form: form.New(
 			form.Title("Resync a MUC domain"),
-			form.Instructions("Prosody sends all its rooms again. Present data stays available meanwhile."),
+			form.Instructions("Prosody sends all its rooms again. Present data stays available meanwhile. Without a domain, the main one is resynced."),
 			form.List("domain", options...),
 		),
 		Next: func(r adhoc.Request) (adhoc.Reply, error) {
-			d, ok := h.domain(r.Form.Value("domain"))
+			main := h.Directory.Domains()[0].JID.String()
+			d, ok := h.domain(cmp.Or(strings.TrimSpace(r.Form.Value("domain")), main))
 			if !ok {
-				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched")
+				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched; use " + h.domainNames())
 			}
 			if err := h.Prosody.Resync(d.JID); err != nil {
 				return adhoc.Warning(errorText(err)), nil
@@ -183,4 +186,13 @@ func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 		},
 		Last: true,
 	}, nil
+}
+
+// domainNames lists the watched domains.
+func (h *Handler) domainNames() string {
+	var names []string
+	for _, d := range h.Directory.Domains() {
+		names = append(names, d.JID.String())
+	}
+	return strings.Join(names, ", ")
 }

@@ -23,6 +23,24 @@ func (k Kind) Person() bool {
 	return k == KindUser || k == KindSIP || k == KindSIPVideo
 }
 
+// words are the words for one and for several occupants of a kind.
+var words = map[Kind][2]string{
+	KindUser: {"person", "people"}, KindSIP: {"caller", "callers"}, KindSIPVideo: {"room system", "room systems"}, KindFocus: {"focus", "focus"},
+	KindRecorder: {"recorder", "recorders"}, KindTranscriber: {"transcriber", "transcribers"}, KindHidden: {"hidden", "hidden"}, KindVisitor: {"visitor", "visitors"},
+}
+
+// Word returns the word for n occupants of this kind, for people: 2 of [KindSIP] are callers. An unknown kind is its own word.
+func (k Kind) Word(n int) string {
+	w, ok := words[k]
+	switch {
+	case !ok:
+		return string(k)
+	case n == 1:
+		return w[0]
+	}
+	return w[1]
+}
+
 // kinds are all kinds, in the order of a Counts.
 var kinds = [...]Kind{
 	KindUser, KindSIP, KindSIPVideo, KindFocus, KindRecorder, KindTranscriber, KindHidden, KindVisitor,

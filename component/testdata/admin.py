@@ -58,7 +58,7 @@ class Admin(slixmpp.ClientXMPP):
             for _, name in await self.items(node):
                 print("browse", node + ":", name)
         inside = await self.items("planning@muc.meet.jitsi")
-        print("browse planning:", len(inside), sorted(name for _, name in inside if name.endswith("user")))
+        print("browse planning:", len(inside), sorted(name for _, name in inside if name.endswith("person")))
         pages = []
         found = await self["xep_0030"].get_items(jid=self.component, node="breakout.meet.jitsi", iterator=True)
         found.amount = 7

@@ -94,25 +94,8 @@ func (r room) number() string {
 	return fmt.Sprint(r.ParticipantCount)
 }
 
-// kinds are the words for each kind of occupant.
-var kinds = map[string]struct{ one, many string }{
-	"user":        {"person", "people"},
-	"sip":         {"caller", "callers"},
-	"sip_video":   {"room system", "room systems"},
-	"focus":       {"focus", "focus"},
-	"recorder":    {"recorder", "recorders"},
-	"transcriber": {"transcriber", "transcribers"},
-	"hidden":      {"hidden", "hidden"},
-	"visitor":     {"visitor", "visitors"},
-}
-
-// kindName returns the word for n occupants of a kind. A kind of a later version is its own word.
-func kindName(kind string, n int) string {
-	if k, ok := kinds[kind]; ok {
-		return plural(n, k.one, k.many)
-	}
-	return Clean(kind)
-}
+// kindName returns the word for n occupants of a kind, which a later version may have added.
+func kindName(kind string, n int) string { return Clean(occupancy.Kind(kind).Word(n)) }
 
 // also returns the occupants that are not counted, and participants of the meeting outside the room.
 func (r room) also() string {
