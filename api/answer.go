@@ -23,11 +23,11 @@ const manyPeople = 500
 
 // answer is an answer about rooms. All that it says is of the moment in which they were added.
 type answer struct {
-	server *Server
-	shape  shape
-	link   string      // to the next page, as a header has it, or ""
-	buffer *[]byte     // the beginning
-	later  []laterRoom // what follows
+	server  *Server
+	variant variant
+	link    string      // to the next page, as a header has it, or ""
+	buffer  *[]byte     // the beginning
+	later   []laterRoom // what follows
 
 	stamp   string // the last as_of, which most rooms of a list share
 	stampOf time.Time
@@ -40,8 +40,8 @@ type laterRoom struct {
 	tail []byte // what follows its members
 }
 
-func (s *Server) newAnswer(as shape) *answer {
-	return &answer{server: s, shape: as, buffer: buffers.get()}
+func (s *Server) newAnswer(as variant) *answer {
+	return &answer{server: s, variant: as, buffer: buffers.get()}
 }
 
 // release gives back what a takes. Nothing may be added or sent after that.
@@ -59,9 +59,9 @@ func (a *answer) text(text string) {
 // room adds a room as an object. Name is what the client calls it, as members, nil for its own name.
 // What it adds may be newer than g; it returns the glance that fits.
 func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary) (occupancy.RoomSummary, error) {
-	key := chunkKey{g.Address, a.shape, 0}
-	if c := a.server.encoder.cached(key, a.shape.state(g.Fingerprint, g.AnonymousFingerprint), g.AsOf); c != nil && a.fits(c) {
-		a.whole(name, c, g.AsOf)
+	key := chunkKey{g.Address, a.variant, 0}
+	if c := a.server.encoder.cached(key, a.variant.fingerprint(g.Fingerprint, g.AnonymousFingerprint), g.AsOf); c != nil && a.fits(c) {
+		a.addChunk(name, c, g.AsOf)
 		return g, nil
 	}
 	room, err := a.read(ctx, g.JID())
@@ -70,8 +70,8 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary)
 	}
 	g.Fingerprint, g.AnonymousFingerprint, g.AsOf = room.Fingerprint, room.AnonymousFingerprint, room.AsOf
 	if len(a.later) == 0 {
-		if c := a.server.encoder.chunk(&room, a.shape, 0); a.fits(c) {
-			a.whole(name, c, g.AsOf)
+		if c := a.server.encoder.chunk(&room, a.variant, 0); a.fits(c) {
+			a.addChunk(name, c, g.AsOf)
 			return g, nil
 		}
 	}
@@ -89,7 +89,7 @@ func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error)
 		turn.Waits()
 	}
 	found, err := a.server.room(ctx, room)
-	if err != nil || !a.shape.names || a.shape.place == inList {
+	if err != nil || !a.variant.names || a.variant.detail == asListed {
 		return found, err
 	}
 	if len(a.later) == 0 && len(found.Occupants) > manyPeople {
@@ -104,8 +104,8 @@ func (a *answer) fits(c *chunk) bool {
 	return c.next == 0 && len(a.later) == 0 && len(*a.buffer)+len(c.data) <= maxWhole
 }
 
-// whole adds a room of one chunk.
-func (a *answer) whole(name []byte, c *chunk, asOf time.Time) {
+// addChunk adds a room of one chunk.
+func (a *answer) addChunk(name []byte, c *chunk, asOf time.Time) {
 	b := append(*a.buffer, '{')
 	b = appendName(b, name, c)
 	b = append(b, c.data...)
@@ -134,8 +134,8 @@ func (a *answer) appendAsOf(b []byte, asOf time.Time) []byte {
 	return append(b, '"')
 }
 
-// pinned is about how many bytes of memory a takes while it is sent, besides what all readers share.
-func (a *answer) pinned() int {
+// memory is about how many bytes of memory a takes while it is sent, besides what all readers share.
+func (a *answer) memory() int {
 	bytes := cap(*a.buffer)
 	if len(a.later) > 0 {
 		bytes = max(bytes, 2*maxChunk) // the buffer, and a chunk that is no longer cached
@@ -148,7 +148,7 @@ func (a *answer) pinned() int {
 
 // write answers with a, or returns why it can't be sent now.
 func (a *answer) write(w *response, r *http.Request, v validators) error {
-	key, bytes := w.grant.Key.Sum(), a.pinned()
+	key, bytes := w.grant.Key.Sum(), a.memory()
 	if err := a.server.unread.take(key, bytes); err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (a *answer) stream(w *response) error {
 func (a *answer) sendChunk(w *response, l laterRoom, from int) (next int, err error) {
 	turn := a.server.turns.take()
 	defer turn.Over()
-	c := a.server.encoder.chunk(l.room, a.shape, from)
+	c := a.server.encoder.chunk(l.room, a.variant, from)
 	if from == 0 {
 		*a.buffer = appendName(*a.buffer, l.name, c)
 	}

@@ -29,7 +29,7 @@ func (s *Server) authorize(w *response, r *http.Request, needed keys.Scope) erro
 	if err := k.Valid(now); err != nil {
 		return err
 	}
-	s.gate.know(sharedConnOf(r))
+	s.gate.markKnown(sharedConnOf(r))
 	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
 		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in total: wait for their responses, then retry.", retryAfter: time.Second}
 	}

@@ -17,23 +17,23 @@ const (
 	maxChunk = 64 << 10
 )
 
-// shape is which of a room's views an answer has.
-type shape struct {
-	place place
-	names bool // whether they may be told
+// variant is which of a room's views an answer has.
+type variant struct {
+	detail detail
+	names  bool // whether they may be told
 }
 
-type place uint8
+type detail uint8
 
 const (
-	inParticipants place = iota
-	inList
-	inExpandedList
-	inDetail
+	asParticipants detail = iota
+	asListed
+	asExpanded
+	asRoom
 )
 
-// state returns which of a room's two states an answer depends on.
-func (s shape) state(all, numbers occupancy.Fingerprint) occupancy.Fingerprint {
+// fingerprint returns which of a room's two states an answer depends on.
+func (s variant) fingerprint(all, numbers occupancy.Fingerprint) occupancy.Fingerprint {
 	if s.names {
 		return all
 	}
@@ -42,17 +42,17 @@ func (s shape) state(all, numbers occupancy.Fingerprint) occupancy.Fingerprint {
 
 // chunk is some of a room's members as JSON: all of them where the room is small. It never changes.
 type chunk struct {
-	state occupancy.Fingerprint
-	asOf  time.Time // of the room if the chunk tells durations, else zero
-	name  []byte    // the shortest name of the room, as JSON; nil in all chunks but the first
-	data  []byte
-	next  int // where the next chunk begins, 0 if this is the last
+	fingerprint occupancy.Fingerprint
+	asOf        time.Time // of the room if the chunk tells durations, else zero
+	name        []byte    // the shortest name of the room, as JSON; nil in all chunks but the first
+	data        []byte
+	next        int // where the next chunk begins, 0 if this is the last
 }
 
 // chunkKey is what there is one chunk of at a time, that of the last state.
 type chunkKey struct {
 	address string
-	shape   shape
+	variant variant
 	from    int
 }
 
@@ -71,22 +71,22 @@ func newEncoder(names *occupancy.NameResolver) *encoder {
 // cached returns the chunk of a room in that state, or nil.
 func (e *encoder) cached(key chunkKey, state occupancy.Fingerprint, asOf time.Time) *chunk {
 	c, ok := e.chunks.Get(key)
-	if !ok || c.state != state || key.shape.place == inDetail && !c.asOf.Equal(asOf) {
+	if !ok || c.fingerprint != state || key.variant.detail == asRoom && !c.asOf.Equal(asOf) {
 		return nil
 	}
 	return c
 }
 
 // chunk returns a chunk of a room, whose occupants have to be in order.
-func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
+func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	key := chunkKey{room.JID.String(), s, from}
-	state := s.state(room.Fingerprint, room.AnonymousFingerprint)
+	state := s.fingerprint(room.Fingerprint, room.AnonymousFingerprint)
 	if c := e.cached(key, state, room.AsOf); c != nil {
 		return c
 	}
 	c := s.encode(room, from)
-	c.state = state
-	if s.place == inDetail {
+	c.fingerprint = state
+	if s.detail == asRoom {
 		c.asOf = room.AsOf
 	}
 	if from == 0 {
@@ -102,9 +102,9 @@ func (e *encoder) chunk(room *occupancy.Room, s shape, from int) *chunk {
 //
 // The steps are: what stands before the names, a name for each occupant, what stands between, each occupant, the end.
 // A hundred thousand occupants, of whom each writes about itself what it likes, thus take no more memory than one chunk.
-func (s shape) encode(room *occupancy.Room, from int) *chunk {
+func (s variant) encode(room *occupancy.Room, from int) *chunk {
 	w := view.NewWriter()
-	if s.place == inList {
+	if s.detail == asListed {
 		w.Members(view.NewPresence(*room))
 		w.Members(view.NewListedRoom(*room, s.names))
 		return &chunk{data: w.Bytes()}
@@ -148,19 +148,19 @@ func (s shape) encode(room *occupancy.Room, from int) *chunk {
 }
 
 // restView returns the document of a room between the names and the occupants.
-func (s shape) restView(room occupancy.Room) any {
-	switch s.place {
-	case inParticipants:
+func (s variant) restView(room occupancy.Room) any {
+	switch s.detail {
+	case asParticipants:
 		return view.NewRoomCounts(room, s.names)
-	case inDetail:
+	case asRoom:
 		return view.NewRoomDetail(room, s.names)
 	}
 	return view.NewListedRoom(room, s.names)
 }
 
 // occupantView returns the document of an occupant.
-func (s shape) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
-	if s.place == inDetail {
+func (s variant) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
+	if s.detail == asRoom {
 		return view.NewOccupantDetail(*o, *room)
 	}
 	return view.NewOccupant(*o, room.Source)

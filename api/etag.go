@@ -22,8 +22,8 @@ var etagSeed = maphash.MakeSeed()
 
 // etagOf returns the tag of a room's answer.
 // A state is a hash already, and another one in each process, so that to multiply it is enough to tell answers apart.
-func etagOf(g occupancy.RoomSummary, s shape) etag {
-	e := etag(s.state(g.Fingerprint, g.AnonymousFingerprint)).and(etag(s.place))
+func etagOf(g occupancy.RoomSummary, s variant) etag {
+	e := etag(s.fingerprint(g.Fingerprint, g.AnonymousFingerprint)).and(etag(s.detail))
 	if s.names {
 		e++
 	}
@@ -51,14 +51,14 @@ func newValidators(e etag, asOf time.Time) validators {
 	return validators{e.String(), view.FormatTime(asOf)}
 }
 
-// hold reports whether the client has what these are of.
-func (v validators) hold(r *http.Request) bool {
+// matches reports whether the client has what these are of.
+func (v validators) matches(r *http.Request) bool {
 	header := r.Header.Get("If-None-Match")
 	return header != "" && web.MatchesETag(header, v.tag)
 }
 
-// writeUnchanged answers that what the client has still holds.
-func (v validators) writeUnchanged(w *response) error {
+// writeNotModified answers that what the client has still holds.
+func (v validators) writeNotModified(w *response) error {
 	v.set(w)
 	w.WriteHeader(http.StatusNotModified)
 	return nil

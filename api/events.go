@@ -35,7 +35,7 @@ func (s *Server) openRoomStream(w *response, r *http.Request) (*events.Stream, e
 	if err != nil {
 		return nil, err
 	}
-	named, err := s.roomNamed(name)
+	named, err := s.resolve(name)
 	if err != nil {
 		return nil, err
 	}

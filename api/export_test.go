@@ -186,7 +186,7 @@ func NewGate(most int, trusted ...netip.Prefix) Gate {
 }
 
 // Bounds returns how many connections without a key there may be, in all and from one address.
-func (g Gate) Bounds() (strangers, ofAddress int) { return g.strangers, g.ofAddress }
+func (g Gate) Bounds() (strangers, ofAddress int) { return g.maxUnknown, g.maxOfAddress }
 
 // GateConn is a connection that came to a gate.
 type GateConn struct {
@@ -214,10 +214,10 @@ func (c *GateConn) Close() error { c.Closed = true; return nil }
 func (c *GateConn) CloseWrite() error { return nil }
 
 // Turn has a request begin or end, or the connection.
-func (c *GateConn) Turn(to http.ConnState) { c.gate.turned(c.c, to) }
+func (c *GateConn) Turn(to http.ConnState) { c.gate.connState(c.c, to) }
 
 // SendsKey has a valid key be sent.
-func (c *GateConn) SendsKey() { c.gate.know(c.c) }
+func (c *GateConn) SendsKey() { c.gate.markKnown(c.c) }
 
 // Count returns how many connections there are.
 func (g Gate) Count() int { return g.count() }

@@ -16,8 +16,8 @@ import (
 
 // The limits on open connections without a valid key so far, in all and from one address. A low limit on all connections lowers them.
 const (
-	maxStrangers = 1000
-	maxOfAddress = maxStrangers / 4
+	defaultMaxUnknown   = 1000
+	defaultMaxOfAddress = defaultMaxUnknown / 4
 )
 
 // gate limits the number of open connections. Each takes a file descriptor, and without a free one the service can't accept a client.
@@ -26,7 +26,7 @@ const (
 // At a limit, a new connection takes the place of another one: the one that has been idle longest, or else the request
 // of a stranger that has taken longest. It is safe for concurrent use.
 type gate struct {
-	most, strangers, ofAddress int
+	maxConns, maxUnknown, maxOfAddress int
 
 	// trusted are the networks of proxies. Many clients share their addresses, so these have no limit of their own.
 	trusted []netip.Prefix
@@ -42,17 +42,17 @@ type gate struct {
 }
 
 func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampler) *gate {
-	strangers := max(1, min(maxStrangers, most/2))
+	strangers := max(1, min(defaultMaxUnknown, most/2))
 	return &gate{
-		most:      most,
-		strangers: strangers,
-		ofAddress: max(1, min(maxOfAddress, strangers/4)),
-		trusted:   trusted,
-		log:       log,
-		refusals:  refusals,
-		known:     map[*clientConn]struct{}{},
-		unknown:   map[*clientConn]struct{}{},
-		from:      map[netip.Prefix]int{},
+		maxConns:     most,
+		maxUnknown:   strangers,
+		maxOfAddress: max(1, min(defaultMaxOfAddress, strangers/4)),
+		trusted:      trusted,
+		log:          log,
+		refusals:     refusals,
+		known:        map[*clientConn]struct{}{},
+		unknown:      map[*clientConn]struct{}{},
+		from:         map[netip.Prefix]int{},
 	}
 }
 
@@ -71,7 +71,7 @@ func (g *gate) admit(c *clientConn) bool {
 // note counts a connection that was closed or refused, and logs a sample of these.
 func (g *gate) note(c *clientConn, reason, message string) {
 	g.cut.Add(1)
-	if remote := c.RemoteAddr().String(); g.refusals.takes(remote, reason) {
+	if remote := c.RemoteAddr().String(); g.refusals.allows(remote, reason) {
 		g.log.Info(message, "remote", remote)
 	}
 }
@@ -81,7 +81,7 @@ func (g *gate) enter(c *clientConn) (in bool, closed []*clientConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.from = g.bounded(c.RemoteAddr())
-	c.turn(false)
+	c.setBusy(false)
 	ofAddress := func(other *clientConn) bool { return other.from == c.from }
 	anyOne := func(*clientConn) bool { return true }
 	room := func(full bool, may func(*clientConn) bool, sets ...map[*clientConn]struct{}) bool {
@@ -92,9 +92,9 @@ func (g *gate) enter(c *clientConn) (in bool, closed []*clientConn) {
 		closed = append(closed, others...)
 		return len(others) > 0
 	}
-	if !room(c.from.IsValid() && g.from[c.from] >= g.ofAddress, ofAddress, g.unknown) ||
-		!room(len(g.unknown) >= g.strangers, anyOne, g.unknown) ||
-		!room(len(g.unknown)+len(g.known) >= g.most, anyOne, g.unknown, g.known) {
+	if !room(c.from.IsValid() && g.from[c.from] >= g.maxOfAddress, ofAddress, g.unknown) ||
+		!room(len(g.unknown) >= g.maxUnknown, anyOne, g.unknown) ||
+		!room(len(g.unknown)+len(g.known) >= g.maxConns, anyOne, g.unknown, g.known) {
 		return false, closed
 	}
 	g.unknown[c] = struct{}{}
@@ -141,8 +141,8 @@ func (g *gate) makeRoom(may func(*clientConn) bool, sets ...map[*clientConn]stru
 	return closed
 }
 
-// know notes that a client sent a valid key on a connection. c may be nil.
-func (g *gate) know(c *clientConn) {
+// markKnown notes that a client sent a valid key on a connection. c may be nil.
+func (g *gate) markKnown(c *clientConn) {
 	if c == nil || c.hasKey.Load() {
 		return
 	}
@@ -180,15 +180,15 @@ func (g *gate) count() int {
 	return len(g.known) + len(g.unknown)
 }
 
-// turned is the ConnState hook of the http.Server.
-func (g *gate) turned(conn net.Conn, to http.ConnState) {
+// connState is the ConnState hook of the http.Server.
+func (g *gate) connState(conn net.Conn, to http.ConnState) {
 	c := clientConnOf(conn)
 	switch {
 	case c == nil:
 	case to == http.StateClosed:
 		g.forget(c)
 	default:
-		c.turn(to == http.StateActive)
+		c.setBusy(to == http.StateActive)
 	}
 }
 
@@ -203,8 +203,8 @@ func (g *gate) metrics() []prometheus.Collector {
 // stateBusy is the bit of a connection's state for a request under way.
 const stateBusy = 1
 
-// turn notes that a request has begun or ended.
-func (c *clientConn) turn(active bool) {
+// setBusy notes that a request has begun or ended.
+func (c *clientConn) setBusy(active bool) {
 	state := time.Now().UnixNano() << 1
 	if active {
 		state |= stateBusy

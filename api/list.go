@@ -26,21 +26,21 @@ var listTypes = []string{string(occupancy.RoomMain), string(occupancy.RoomBreako
 
 // listQuery is which rooms are wanted, and how.
 type listQuery struct {
-	sort   sorting
-	typ    string
-	filter filter
-	limit  int
-	shape  shape
-	cursor string
-	values url.Values
-	grant  keys.Grant
+	sort    sorting
+	typ     string
+	filter  filter
+	limit   int
+	variant variant
+	cursor  string
+	values  url.Values
+	grant   keys.Grant
 }
 
 // filter is which rooms of the listed domains are wanted.
 type filter struct {
-	tenants []string // as it is written and as it is read, either "" for rooms of none; nil for rooms of any
-	least   int
-	found   func(address string) bool
+	tenants     []string // as it is written and as it is read, either "" for rooms of none; nil for rooms of any
+	least       int
+	matchesName func(address string) bool
 }
 
 // getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
@@ -65,7 +65,7 @@ func (s *Server) getPage(w *response, r *http.Request, q listQuery) error {
 	if err != nil {
 		return err
 	}
-	l := list{rooms: page.Rooms, next: next, asOf: page.AsOf, shape: q.shape}
+	l := list{rooms: page.Rooms, next: next, asOf: page.AsOf, variant: q.variant}
 	if next != "" {
 		l.link = "<" + q.linkTo(next) + `>; rel="next"`
 	}
@@ -78,15 +78,15 @@ func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (
 		return listQuery{}, err
 	}
 	list := listQuery{
-		typ:    q.choice("type", listTypes...),
-		limit:  q.number("limit", defaultLimit, 1, maxLimit),
-		shape:  shape{inList, grant.HasNames()},
-		cursor: q.text("cursor"),
-		values: q.values,
-		grant:  grant,
+		typ:     q.choice("type", listTypes...),
+		limit:   q.number("limit", defaultLimit, 1, maxLimit),
+		variant: variant{asListed, grant.HasNames()},
+		cursor:  q.text("cursor"),
+		values:  q.values,
+		grant:   grant,
 		filter: filter{
-			least: q.number("min_participants", 0, 0, 1<<30),
-			found: names.Search(q.text("q")),
+			least:       q.number("min_participants", 0, 0, 1<<30),
+			matchesName: names.Search(q.text("q")),
 		},
 	}
 	if tenant := q.text("tenant"); q.values.Has("tenant") {
@@ -100,7 +100,7 @@ func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (
 	}
 	list.sort.Backwards = q.choice("order", directions...) != directions[0]
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
-		list.shape.place = inExpandedList
+		list.variant.detail = asExpanded
 	}
 	return list, q.err()
 }
@@ -121,7 +121,7 @@ func (q listQuery) linkTo(cursor string) string {
 // A list goes on behind the room that it has come to. A room's name and age never change, so that a walk by these
 // shows each room once. The number of people does change: a room that passes the cursor meanwhile is shown twice or not at all.
 func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error) {
-	wanted := occupancy.Query{By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.keep()}
+	wanted := occupancy.Query{By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.matcher()}
 	if q.typ != "all" {
 		wanted.Type = occupancy.RoomType(q.typ)
 	}
@@ -142,8 +142,8 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 	return page, next, err
 }
 
-// keep returns which rooms are wanted.
-func (q listQuery) keep() func(occupancy.RoomSummary) bool {
+// matcher returns which rooms are wanted.
+func (q listQuery) matcher() func(occupancy.RoomSummary) bool {
 	f := q.filter
 	return func(g occupancy.RoomSummary) bool {
 		switch {
@@ -154,7 +154,7 @@ func (q listQuery) keep() func(occupancy.RoomSummary) bool {
 		case !q.grant.AllowsAddress(g.Address):
 			return false
 		}
-		return f.found(g.Address)
+		return f.matchesName(g.Address)
 	}
 }
 
@@ -164,9 +164,9 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.only("name", "expand"); err != nil {
 		return err
 	}
-	as := shape{inList, w.grant.HasNames()}
+	as := variant{asListed, w.grant.HasNames()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
-		as.place = inExpandedList
+		as.detail = asExpanded
 	}
 	names := q.values["name"]
 	if len(names) > maxNamed {
@@ -175,11 +175,11 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{shape: as, rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
+	l := list{variant: as, rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
 	index := make(map[string]int, len(names)) // in l, by address
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
-		named, err := s.roomNamed(name)
+		named, err := s.resolve(name)
 		if err == nil && !w.grant.Allows(named.jid) {
 			err = keys.ErrRoomNotAllowed
 		}
@@ -195,7 +195,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 			notes[i] = cmp.Or(notes[i], s.names.Remark(name, named.jid, l.rooms[i].Exists))
 			continue
 		}
-		g, err := s.glance(r.Context(), named.jid)
+		g, err := s.summary(r.Context(), named.jid)
 		if err != nil {
 			return err
 		}
@@ -221,12 +221,12 @@ func nameProblem(name string, err error) error {
 
 // list is rooms that are told together.
 type list struct {
-	rooms []occupancy.RoomSummary
-	names [][]byte // what they were asked for as, as members; nil where they were not
-	next  string
-	link  string // to the next page, as a header has it
-	asOf  time.Time
-	shape shape
+	rooms   []occupancy.RoomSummary
+	names   [][]byte // what they were asked for as, as members; nil where they were not
+	next    string
+	link    string // to the next page, as a header has it
+	asOf    time.Time
+	variant variant
 }
 
 // validators returns those of the list.
@@ -236,7 +236,7 @@ func (l list) validators() validators {
 		tag = tag.and(1) // the cursor itself is another each time, and any of them leads on
 	}
 	for _, g := range l.rooms {
-		tag = tag.and(etagOf(g, l.shape))
+		tag = tag.and(etagOf(g, l.variant))
 	}
 	return newValidators(tag, l.asOf)
 }
@@ -250,11 +250,11 @@ func setLink(w *response, link string) {
 
 // writeList answers with l, or that the client has it already.
 func (s *Server) writeList(w *response, r *http.Request, l list) error {
-	if v := l.validators(); v.hold(r) {
+	if v := l.validators(); v.matches(r) {
 		setLink(w, l.link)
-		return v.writeUnchanged(w)
+		return v.writeNotModified(w)
 	}
-	a := s.newAnswer(l.shape)
+	a := s.newAnswer(l.variant)
 	defer a.release()
 	a.link = l.link
 	a.text(`{"rooms":[`)

@@ -145,7 +145,7 @@ func (s *Server) logAndMeasure(next handler) http.Handler {
 			if !resp.streaming.IsZero() {
 				took = resp.streaming.Sub(start) // its length says nothing about the service
 			}
-			s.traffic.observe(resp.route, r.Method, resp.status, took-resp.held)
+			s.traffic.observe(resp.route, r.Method, resp.status, took-resp.waited)
 		}()
 		resp.Header().Set("X-Request-Id", resp.requestID)
 		next(resp, r)
@@ -163,7 +163,7 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 	case w.status == http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(r.Context(), level) || level > slog.LevelDebug && !s.refusals.takes(r.RemoteAddr, w.reason()) {
+	if !s.log.Enabled(r.Context(), level) || level > slog.LevelDebug && !s.refusals.allows(r.RemoteAddr, w.reason()) {
 		return
 	}
 	ctx := context.WithoutCancel(r.Context())

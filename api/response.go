@@ -31,7 +31,7 @@ type response struct {
 	status    int // 0 until the answer begins
 	bytes     int64
 	streaming time.Time     // when an endless answer began, zero for all others
-	held      time.Duration // how long the answer was delayed because the client asked for that
+	waited    time.Duration // how long the answer was delayed because the client asked for that
 	err       error
 }
 

@@ -21,7 +21,7 @@ func (s *Server) getParticipants(w *response, r *http.Request) error {
 	if r.URL.RawQuery != "" {
 		q.values = r.URL.Query()
 	}
-	return s.getOne(w, r, inParticipants, q)
+	return s.getOne(w, r, asParticipants, q)
 }
 
 // getRoom handles "GET /api/rooms/{room_name}".
@@ -30,12 +30,12 @@ func (s *Server) getRoom(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.getOne(w, r, inDetail, q)
+	return s.getOne(w, r, asRoom, q)
 }
 
 // getOne answers with the room in the path.
-func (s *Server) getOne(w *response, r *http.Request, p place, q *query) error {
-	wait := waitFor(q)
+func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error {
+	wait := waitParameter(q)
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *Server) getOne(w *response, r *http.Request, p place, q *query) error {
 	if err != nil {
 		return err
 	}
-	named, err := s.roomNamed(name)
+	named, err := s.resolve(name)
 	if err != nil {
 		return err
 	}
@@ -52,18 +52,18 @@ func (s *Server) getOne(w *response, r *http.Request, p place, q *query) error {
 	if !grant.Allows(room) {
 		return keys.ErrRoomNotAllowed
 	}
-	as := shape{p, grant.HasNames()}
-	glance, err := s.glance(r.Context(), room)
+	as := variant{p, grant.HasNames()}
+	glance, err := s.summary(r.Context(), room)
 	if err != nil {
 		return err
 	}
-	if glance, err = s.changed(w, r, room, glance, as, wait); err != nil {
+	if glance, err = s.awaitChange(w, r, room, glance, as, wait); err != nil {
 		return err
 	}
 	as.names = w.grant.HasNames()
 	v := newValidators(etagOf(glance, as), glance.AsOf)
-	if v.hold(r) {
-		return v.writeUnchanged(w)
+	if v.matches(r) {
+		return v.writeNotModified(w)
 	}
 	a := s.newAnswer(as)
 	defer a.release()
@@ -87,8 +87,8 @@ func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 	return found, err
 }
 
-// glance returns room in short.
-func (s *Server) glance(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
+// summary returns room in short.
+func (s *Server) summary(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
 	g, err := s.directory.RoomSummary(room)
 	if !errors.Is(err, occupancy.ErrNoModule) {
 		return g, err
@@ -130,9 +130,9 @@ func (n namedRoom) askedAs() []byte {
 // quoted returns the name alone.
 func (n namedRoom) quoted() []byte { return n.called[len(roomName):] }
 
-// roomNamed returns a room by what a client calls it. To find that out takes long, and clients repeat themselves.
-func (s *Server) roomNamed(name string) (namedRoom, error) {
-	if known, ok := s.named.Get(name); ok {
+// resolve returns a room by what a client calls it. To find that out takes long, and clients repeat themselves.
+func (s *Server) resolve(name string) (namedRoom, error) {
+	if known, ok := s.nameCache.Get(name); ok {
 		return known, nil
 	}
 	room, err := s.names.Room(name)
@@ -141,7 +141,7 @@ func (s *Server) roomNamed(name string) (namedRoom, error) {
 	}
 	named := namedRoom{room, append([]byte(roomName), view.Marshal(name)...)}
 	if len(name) <= maxNameLength {
-		s.named.Add(name, named)
+		s.nameCache.Add(name, named)
 	}
 	return named, nil
 }

@@ -32,10 +32,10 @@ type sampler struct {
 	every time.Duration
 
 	// mu protects what follows, all of it since the last flush.
-	mu     sync.Mutex
-	came   map[sample]samples
-	logged int
-	others int // not logged, and in no samples
+	mu      sync.Mutex
+	samples map[sample]samples
+	logged  int
+	others  int // not logged, and in no samples
 }
 
 // samples is how many refusals of a kind were logged, and how many were not.
@@ -48,18 +48,18 @@ type sample struct {
 }
 
 func newSampler(log *slog.Logger) *sampler {
-	return &sampler{log: log, every: sampleFor, came: make(map[sample]samples)}
+	return &sampler{log: log, every: sampleFor, samples: make(map[sample]samples)}
 }
 
-// takes reports whether a refusal is to be logged. While everything is logged, each one is.
-func (s *sampler) takes(remote, reason string) bool {
+// allows reports whether a refusal is to be logged. While everything is logged, each one is.
+func (s *sampler) allows(remote, reason string) bool {
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		return true
 	}
 	key := sample{origin(remote), reason}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of, known := s.came[key]
+	of, known := s.samples[key]
 	full := s.logged >= maxSamples
 	if full && !known {
 		s.others++
@@ -72,7 +72,7 @@ func (s *sampler) takes(remote, reason string) bool {
 	} else {
 		of.further++
 	}
-	s.came[key] = of
+	s.samples[key] = of
 	return take
 }
 
@@ -93,8 +93,8 @@ func (s *sampler) Run(ctx context.Context) error {
 // flush logs how many refusals were not logged since the last time, and begins anew.
 func (s *sampler) flush() {
 	s.mu.Lock()
-	came, others := s.came, s.others
-	s.came, s.logged, s.others = make(map[sample]samples), 0, 0
+	came, others := s.samples, s.others
+	s.samples, s.logged, s.others = make(map[sample]samples), 0, 0
 	s.mu.Unlock()
 	maps.DeleteFunc(came, func(_ sample, of samples) bool { return of.further == 0 })
 	most := slices.SortedFunc(maps.Keys(came), func(a, b sample) int {
@@ -136,7 +136,7 @@ type sampledHandler struct {
 func (h sampledHandler) Handle(ctx context.Context, r slog.Record) error {
 	who, text, _ := strings.Cut(r.Message, ":") // "http: Accept error: …"
 	what, _, _ := strings.Cut(text, ":")
-	if !h.sampler.takes("", who+":"+what) {
+	if !h.sampler.allows("", who+":"+what) {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

@@ -136,7 +136,7 @@ type Config struct {
 type Server struct {
 	keys      *keys.Keyring
 	names     *occupancy.NameResolver
-	named     *lru.Cache[string, namedRoom] // what names has said
+	nameCache *lru.Cache[string, namedRoom] // what names has said
 	directory *occupancy.Directory
 	prosody   Prosody
 	version   string
@@ -212,7 +212,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		keys:      cfg.Keys,
 		names:     cfg.Names,
-		named:     named,
+		nameCache: named,
 		directory: cfg.Directory,
 		prosody:   cfg.Prosody,
 		version:   cfg.Version,
@@ -260,7 +260,7 @@ func New(cfg Config) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.refusals.errorLog().Handler(), slog.LevelWarn),
 		ConnContext:       withConn,
-		ConnState:         s.gate.turned,
+		ConnState:         s.gate.connState,
 
 		// The deadline of one answer means nothing to a connection on which nobody reads any more.
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: events.SendTimeout},

@@ -34,7 +34,7 @@ type history struct {
 	every     time.Duration // sampleEvery, but for tests
 
 	// What only Run uses: the step that has not ended yet, and the time of the last sample.
-	begun   view.Step
+	current view.Step
 	sampled time.Time
 
 	// mu protects what follows.
@@ -73,10 +73,10 @@ func (h *history) sample(now time.Time) {
 	h.sampled = now
 	seen := h.count()
 	if unseen < 0 || unseen > maxUnseen {
-		h.begun.Known, seen.Known = false, false
+		h.current.Known, seen.Known = false, false
 	}
-	h.turn(now.Truncate(historyStep))
-	raise(&h.begun, seen)
+	h.endSteps(now.Truncate(historyStep))
+	raise(&h.current, seen)
 }
 
 // count returns the current numbers.
@@ -95,8 +95,8 @@ func (h *history) count() view.Step {
 	return now
 }
 
-// turn ends the steps before a time.
-func (h *history) turn(end time.Time) {
+// endSteps ends the steps before a time.
+func (h *history) endSteps(end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if end.Equal(h.end) {
@@ -104,19 +104,19 @@ func (h *history) turn(end time.Time) {
 	}
 	h.version++
 	if n := end.Sub(h.end) / historyStep; n < 0 || n > time.Duration(maxSteps) {
-		h.steps, h.end, h.begun = h.steps[:0], end, view.Step{} // the clock was set, or has stood still
+		h.steps, h.end, h.current = h.steps[:0], end, view.Step{} // the clock was set, or has stood still
 		return
 	}
 	for ; h.end.Before(end); h.end = h.end.Add(historyStep) {
 		if len(h.steps) == maxSteps {
 			h.steps = slices.Delete(h.steps, 0, 1)
 		}
-		if h.begun.Known || len(h.steps) > 0 { // it begins with something
-			h.steps = append(h.steps, h.begun)
+		if h.current.Known || len(h.steps) > 0 { // it begins with something
+			h.steps = append(h.steps, h.current)
 		}
-		h.begun = view.Step{}
+		h.current = view.Step{}
 	}
-	h.begun.Known = true // until a sample finds otherwise
+	h.current.Known = true // until a sample finds otherwise
 }
 
 // raise makes s the maxima of itself and a sample.
@@ -143,8 +143,8 @@ func (s *Server) getStatsHistory(w *response, r *http.Request) error {
 	}
 	steps, end, version := s.history.read()
 	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
-	if v.hold(r) {
-		return v.writeUnchanged(w)
+	if v.matches(r) {
+		return v.writeNotModified(w)
 	}
 	v.set(w)
 	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end))

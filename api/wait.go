@@ -21,8 +21,8 @@ const (
 	askAgain = 2 * time.Second
 )
 
-// waitFor returns how long r wants its answer held back if it would be the one that the client has.
-func waitFor(q *query) time.Duration {
+// waitParameter returns how long r wants its answer held back if it would be the one that the client has.
+func waitParameter(q *query) time.Duration {
 	text := q.text("wait")
 	if text == "" {
 		return 0
@@ -35,11 +35,11 @@ func waitFor(q *query) time.Duration {
 	return d
 }
 
-// changed returns the glance of a room once it is another one than r's client knows, and the last after the wait.
+// awaitChange returns the glance of a room once it is another one than r's client knows, and the last after the wait.
 // The key may have been withdrawn by then, or allow other things: the response has what it allows.
 // Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
-func (s *Server) changed(w *response, r *http.Request, room jid.JID, g occupancy.RoomSummary, as shape, wait time.Duration) (occupancy.RoomSummary, error) {
-	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).hold(r) {
+func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occupancy.RoomSummary, as variant, wait time.Duration) (occupancy.RoomSummary, error) {
+	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).matches(r) {
 		return g, nil
 	}
 	began := time.Now()
@@ -48,7 +48,7 @@ func (s *Server) changed(w *response, r *http.Request, room jid.JID, g occupancy
 	}
 	defer s.hub.Leave(w.grant.Key)
 	s.endRequest(w)
-	defer func() { w.held = time.Since(began) }()
+	defer func() { w.waited = time.Since(began) }()
 	// What is answered then has as long as any other answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
 		return g, err
@@ -62,8 +62,8 @@ func (s *Server) changed(w *response, r *http.Request, room jid.JID, g occupancy
 		if err := s.renew(w, room); err != nil {
 			return g, err
 		}
-		now, err := s.glance(r.Context(), room)
-		if err != nil || over || as.state(now.Fingerprint, now.AnonymousFingerprint) != as.state(g.Fingerprint, g.AnonymousFingerprint) {
+		now, err := s.summary(r.Context(), room)
+		if err != nil || over || as.fingerprint(now.Fingerprint, now.AnonymousFingerprint) != as.fingerprint(g.Fingerprint, g.AnonymousFingerprint) {
 			return now, err
 		}
 		var again, expired <-chan time.Time
