@@ -36,17 +36,7 @@ func on(t *testing.T, srv *prosodytest.Server, adjust ...func(*component.Config)
 	return c
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", within, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
+var eventually = componenttest.Eventually
 
 func ready(t *testing.T, c *component.Component) {
 	t.Helper()
@@ -60,16 +50,7 @@ func timeout(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// must returns v and ends the test if there is an error.
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 var tenantRoom = regexp.MustCompile(`^\[(.+)\](.+)@muc\.`)
 

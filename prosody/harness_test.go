@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -71,15 +72,7 @@ func eachMUC(lines string) map[string]string {
 	return map[string]string{"muc.meet.jitsi": lines, "breakout.meet.jitsi": lines, "lobby.meet.jitsi": lines}
 }
 
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 func check(t testing.TB, err error) {
 	t.Helper()
@@ -305,13 +298,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // eventually polls a condition that no stanza reports.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	componenttest.Eventually(t, 20*time.Second, what, ok)
 }
 
 func sprint(args ...any) string { return fmt.Sprint(args...) }

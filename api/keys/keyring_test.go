@@ -1,7 +1,6 @@
 package keys_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +18,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
@@ -49,24 +48,6 @@ func keyring(t testing.TB, cfg keys.KeyringConfig) *keys.Keyring {
 	return k
 }
 
-// logBuffer keeps what a Keyring logs.
-type logBuffer struct {
-	mu  sync.Mutex // protects buf, which the Keyring writes and the test reads
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // found reports whether a Keyring has a key.
 func found(k *keys.Keyring, key string) bool { return k.Find(keys.SumOf(key)) != nil }
 
@@ -75,14 +56,14 @@ type watched struct {
 	*keys.Keyring
 	t      *testing.T
 	path   string
-	log    *logBuffer
+	log    *componenttest.LogBuffer
 	hangup chan os.Signal
 }
 
 // watch runs f with a file of keys.
 func watch(t *testing.T, text string, f func(w *watched)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watched{t: t, path: filepath.Join(t.TempDir(), "keys"), log: &logBuffer{}, hangup: make(chan os.Signal)}
+		w := &watched{t: t, path: filepath.Join(t.TempDir(), "keys"), log: &componenttest.LogBuffer{}, hangup: make(chan os.Signal)}
 		w.write(text)
 		w.Keyring = keyring(t, keys.KeyringConfig{Key: testKey, File: w.path, Names: names, Log: slog.New(slog.NewJSONHandler(w.log, nil))})
 		done := make(chan error)
@@ -322,7 +303,7 @@ func TestKeyring_WarnsOfAFileOpenToEverybody(t *testing.T) {
 	for mode, want := range map[os.FileMode]string{
 		0o600: "", 0o640: "", 0o644: "everybody on this machine can read the keys file", 0o666: "everybody on this machine can write the keys file",
 	} {
-		path, log := filepath.Join(t.TempDir(), "keys"), &logBuffer{}
+		path, log := filepath.Join(t.TempDir(), "keys"), &componenttest.LogBuffer{}
 		if err := firstOf(os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")), 0o600), os.Chmod(path, mode)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,108 +1,41 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/tmaxmax/go-sse"
-
+	"ppch/api/apitest"
 	"ppch/prosody/prosodytest"
 )
 
-// happening is an event that a client read.
-type happening struct {
-	id, name string
-	data     map[string]any
-}
-
-// String returns the event, the number of people and the person.
-func (e happening) String() string {
-	text := e.name
-	if n, ok := e.data["participant_count"]; ok {
+// lineOf returns the event, the number of people and the person.
+func lineOf(e apitest.Event) string {
+	text := e.Name
+	if n, ok := e.Data["participant_count"]; ok {
 		text += fmt.Sprintf(" %v", n)
 	}
-	if o, ok := e.data["occupant"].(map[string]any); ok {
+	if o, ok := e.Data["occupant"].(map[string]any); ok {
 		text += fmt.Sprintf(" %s %s", o["kind"], o["name"])
 	}
 	return text
 }
 
-// stream is an open event stream.
-type stream struct {
-	t      *testing.T
-	events chan happening
-	leave  context.CancelFunc
-}
-
 // stream opens a stream. Headers alternate names and values.
-func (s *service) stream(path string, headers ...string) *stream {
+func (s *service) stream(path string, headers ...string) *apitest.Stream {
 	s.t.Helper()
-	ctx, leave := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	req := must(http.NewRequest(http.MethodGet, s.url+path, nil))(s.t)
 	req.Header.Set("X-API-Key", testKey)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := (&http.Client{Transport: s.client.Transport}).Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("%s got %s", path, resp.Status)
-	}
-	st := &stream{t: s.t, events: make(chan happening, 1000), leave: leave}
-	s.t.Cleanup(leave)
-	go func() {
-		defer close(st.events)
-		defer resp.Body.Close()
-		for e, err := range sse.Read(resp.Body, &sse.ReadConfig{MaxEventSize: 1 << 20}) {
-			if err != nil {
-				return
-			}
-			h := happening{id: e.LastEventID, name: e.Type}
-			_ = json.Unmarshal([]byte(e.Data), &h.data)
-			st.events <- h
-		}
-	}()
-	return st
+	return must(apitest.Open(s.t, s.client.Transport, req))(s.t)
 }
 
-// next returns the next event.
-func (st *stream) next() happening {
-	st.t.Helper()
-	select {
-	case e, ok := <-st.events:
-		if !ok {
-			st.t.Fatal("the stream ended")
-		}
-		return e
-	case <-time.After(30 * time.Second):
-		st.t.Fatal("no event came")
-	}
-	return happening{}
-}
-
-// until skips events up to one with this name that ok accepts.
-func (st *stream) until(name string, ok func(happening) bool) happening {
-	st.t.Helper()
-	for {
-		if e := st.next(); e.name == name && ok(e) {
-			return e
-		}
-	}
-}
-
-func live(e happening) bool   { return e.data["live"] == true }
-func dead(e happening) bool   { return e.data["live"] == false }
-func always(e happening) bool { return true }
+func live(e apitest.Event) bool { return e.Data["live"] == true }
+func dead(e apitest.Event) bool { return e.Data["live"] == false }
 
 // During a meeting on a real Prosody, a stream shows each change once, with the resulting count.
 func TestEvents_Meeting(t *testing.T) {
@@ -112,22 +45,22 @@ func TestEvents_Meeting(t *testing.T) {
 	s := runService(t, envFor(srv)).ready()
 	room := s.stream("/api/rooms/Planning/events")
 	all := s.stream("/api/events")
-	room.until("status", live)
-	all.until("status", live)
+	room.Until("status", live)
+	all.Until("status", live)
 
 	cast := castOn(t, srv)
 	planning := srv.Room("planning")
 	focus := must(cast.Open(ctx, planning))(t)
 	wants := func(want ...string) {
 		t.Helper()
-		for _, st := range []*stream{room, all} {
+		for _, st := range []*apitest.Stream{room, all} {
 			for _, w := range want {
-				got := st.next()
-				for got.name == "status" {
-					got = st.next() // of another domain
+				got := st.Next()
+				for got.Name == "status" {
+					got = st.Next() // of another domain
 				}
-				if got.String() != w || got.data["room_jid"] != planning || got.id == "" {
-					t.Errorf("got %s %v want %s", got, got.data, w)
+				if lineOf(got) != w || got.Data["room_jid"] != planning || got.ID == "" {
+					t.Errorf("got %s %v want %s", got, got.Data, w)
 				}
 			}
 		}
@@ -150,8 +83,8 @@ func TestEvents_Meeting(t *testing.T) {
 	check(ada.Leave(ctx))
 	wants("participant.left 0 user Ada L.")
 	check(cast.Focus.Destroy(ctx, planning, ""))
-	for _, st := range []*stream{room, all} {
-		if got := st.until("room.ended", always); got.data["participant_count"] != 0.0 {
+	for _, st := range []*apitest.Stream{room, all} {
+		if got := st.Until("room.ended"); got.Data["participant_count"] != 0.0 {
 			t.Errorf("got %v", got)
 		}
 	}
@@ -171,25 +104,25 @@ func TestEvents_ProsodyDown(t *testing.T) {
 	env["PROSODY_URL"] = "xmpp://" + network.Addr()
 	s := runService(t, env).ready()
 	st := s.stream("/api/rooms/planning/events?snapshot=true")
-	st.until("snapshot", func(e happening) bool { return strings.Contains(fmt.Sprint(e.data), "name:Ada") })
+	st.Until("snapshot", func(e apitest.Event) bool { return strings.Contains(fmt.Sprint(e.Data), "name:Ada") })
 	st2 := s.stream("/api/events")
-	st2.until("status", live)
+	st2.Until("status", live)
 
 	network.Break()
-	if got := st2.until("status", dead); got.data["reason"] != "lost" || !strings.HasPrefix(got.data["status"].(string), "error: ") {
-		t.Errorf("got %v", got.data)
+	if got := st2.Until("status", dead); got.Data["reason"] != "lost" || !strings.HasPrefix(got.Data["status"].(string), "error: ") {
+		t.Errorf("got %v", got.Data)
 	}
 	must(cast.User(ctx, srv.Room("planning"), "Bob"))(t)
-	joined := st2.until("participant.joined", func(e happening) bool { return strings.Contains(e.String(), "Bob") })
-	if joined.data["participant_count"] != 2.0 {
+	joined := st2.Until("participant.joined", func(e apitest.Event) bool { return strings.Contains(lineOf(e), "Bob") })
+	if joined.Data["participant_count"] != 2.0 {
 		t.Errorf("got %v", joined)
 	}
-	st2.until("status", func(e happening) bool { return e.data["domain"] == srv.Domains.MUC && live(e) })
+	st2.Until("status", func(e apitest.Event) bool { return e.Data["domain"] == srv.Domains.MUC && live(e) })
 
 	// A restarted service has other ids.
-	st2.leave()
+	st2.Leave()
 	after := runService(t, envFor(srv)).ready()
-	if got := after.stream("/api/events", "Last-Event-ID", joined.id).next(); got.name != "reset" || got.data["reason"] != "unknown-id" {
+	if got := after.stream("/api/events", "Last-Event-ID", joined.ID).Next(); got.Name != "reset" || got.Data["reason"] != "unknown-id" {
 		t.Errorf("got %v want a reset", got)
 	}
 }
@@ -199,9 +132,9 @@ func TestEvents_WithoutModule(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	s := runService(t, envFor(srv)).ready()
-	got := s.stream("/api/events").until("status", func(e happening) bool { return dead(e) && e.data["reason"] != "connecting" })
-	if got.data["reason"] != "module-missing" || !strings.Contains(got.data["status"].(string), "XMPP_MUC_MODULES=room_participants_api") {
-		t.Errorf("got %v", got.data)
+	got := s.stream("/api/events").Until("status", func(e apitest.Event) bool { return dead(e) && e.Data["reason"] != "connecting" })
+	if got.Data["reason"] != "module-missing" || !strings.Contains(got.Data["status"].(string), "XMPP_MUC_MODULES=room_participants_api") {
+		t.Errorf("got %v", got.Data)
 	}
 }
 
@@ -210,10 +143,10 @@ func TestStop_EndsStreams(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	s := runService(t, envFor(srv)).ready()
-	var all []*stream
+	var all []*apitest.Stream
 	for range 20 {
 		st := s.stream("/api/events")
-		st.until("status", always)
+		st.Until("status")
 		all = append(all, st)
 	}
 	began := time.Now()
@@ -224,7 +157,7 @@ func TestStop_EndsStreams(t *testing.T) {
 		t.Errorf("the stop took %s", took)
 	}
 	for _, st := range all {
-		for range st.events {
+		for range st.Events {
 		}
 	}
 	if strings.Contains(s.log.String(), "connections cut at stop") {

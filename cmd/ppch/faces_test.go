@@ -138,9 +138,9 @@ func (f faces) batch(byName map[string]string) {
 func (f faces) stream(name, want string) {
 	f.t.Helper()
 	st := f.s.stream("/api/rooms/" + url.PathEscape(name) + "/events?snapshot=true")
-	defer st.leave()
-	if e := st.until("snapshot", always); !strings.Contains(fmt.Sprint(e.data["rooms"]), "room_jid:"+want+" ") {
-		f.t.Errorf("%q got the snapshot %v want %s", name, e.data, want)
+	defer st.Leave()
+	if e := st.Until("snapshot"); !strings.Contains(fmt.Sprint(e.Data["rooms"]), "room_jid:"+want+" ") {
+		f.t.Errorf("%q got the snapshot %v want %s", name, e.Data, want)
 	}
 }
 

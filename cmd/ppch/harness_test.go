@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"go.uber.org/goleak"
 
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -90,7 +89,7 @@ func runServiceTo(t *testing.T, env variables, log io.Writer, buffer *logBuffer)
 func (s *service) started() {
 	s.t.Helper()
 	eventually(s.t, 10*time.Second, "the service has started", func() bool {
-		for _, r := range s.log.records(s.t) {
+		for _, r := range s.log.Records(s.t) {
 			if r["msg"] == "ppch started" {
 				s.url = "http://" + r["listen"].(string)
 				if r["tls"] == true {
@@ -156,65 +155,11 @@ func (s *service) try(ctx context.Context, path string, headers ...string) (answ
 	return a, nil
 }
 
-// logBuffer is a log that may be read while it is written.
-type logBuffer struct {
-	// mu protects b.
-	mu sync.Mutex
-	b  bytes.Buffer
-}
+type logBuffer = componenttest.LogBuffer
 
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
+var eventually = componenttest.Eventually
 
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// records returns the log; each line must be a JSON object.
-func (l *logBuffer) records(t *testing.T) (all []map[string]any) {
-	t.Helper()
-	for line := range strings.Lines(l.String()) {
-		var r map[string]any
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("the log got the line %q: %v", line, err)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	for {
-		// Read the time first: if the machine stalls in between, the condition still counts.
-		late := time.Now().After(deadline)
-		if ok() {
-			return
-		}
-		if late {
-			t.Fatalf("not within %s: %s", within, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// must returns v and ends the test if there is an error.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 // castOn logs in simulated people on srv until the test ends.
 func castOn(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {

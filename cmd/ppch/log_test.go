@@ -117,7 +117,7 @@ func TestLog_RequestID(t *testing.T) {
 		// The record is written after the response.
 		eventually(t, 5*time.Second, name+": the log has "+id, func() bool {
 			found = nil
-			for _, r := range s.log.records(t) {
+			for _, r := range s.log.Records(t) {
 				if r["request_id"] == id {
 					found = append(found, r)
 				}
@@ -135,12 +135,12 @@ func TestLog_TimeZone(t *testing.T) {
 	s := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", "PPCH_PORT": "0", "PROSODY_URL": "http://127.0.0.1:5280", "TZ": "Asia/Kathmandu",
 	})
-	for _, r := range s.log.records(t) {
+	for _, r := range s.log.Records(t) {
 		if at, _ := r["time"].(string); !strings.HasSuffix(at, "+05:45") {
 			t.Errorf("got the time %q want that of Kathmandu", at)
 		}
 	}
-	first := s.log.records(t)[0]
+	first := s.log.Records(t)[0]
 	if msg, _ := first["msg"].(string); first["level"] != "WARN" || !strings.HasPrefix(msg, "PROSODY_URL is an HTTP address") {
 		t.Errorf("the log begins with %v want the warning of the configuration", first)
 	}
@@ -158,7 +158,7 @@ func TestLog_NamesTheDashboard(t *testing.T) {
 		env["PPCH_PUBLIC_URL"] = public
 		s := runService(t, env)
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
-		for _, r := range s.log.records(t) {
+		for _, r := range s.log.Records(t) {
 			if want := strings.Replace(want, "PORT", port, 1); r["msg"] == "ppch started" && r["dashboard"] != want {
 				t.Errorf("got %v want %s", r["dashboard"], want)
 			}
@@ -175,7 +175,7 @@ func TestLog_DurationsAreText(t *testing.T) {
 	s := runService(t, env).ready()
 	s.get("/health")
 	eventually(t, 5*time.Second, "the request is logged", func() bool {
-		for _, r := range s.log.records(t) {
+		for _, r := range s.log.Records(t) {
 			if text, ok := r["duration"].(string); ok {
 				took, err := time.ParseDuration(text)
 				return err == nil && took > 0

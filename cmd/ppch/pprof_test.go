@@ -21,7 +21,7 @@ func TestProfiles_OwnAddressOnly(t *testing.T) {
 		t.Errorf("the API got %d want no profiles there", got.status)
 	}
 	var at string
-	for _, r := range s.log.records(t) {
+	for _, r := range s.log.Records(t) {
 		if r["msg"] == "serving profiles" {
 			at = r["listen"].(string)
 		}

@@ -70,7 +70,7 @@ func TestProcess(t *testing.T) {
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("got %v want exit status 0", err)
 			}
-			records := s.log.records(t)
+			records := s.log.Records(t)
 			if last := records[len(records)-1]; last["msg"] != "ppch stopped" {
 				t.Errorf("the log ends with %v want ppch stopped", last)
 			}

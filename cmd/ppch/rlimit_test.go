@@ -50,7 +50,7 @@ func TestServe_WarnsOnLowFileLimit(t *testing.T) {
 			eventually(t, 10*time.Second, "it has started", func() bool { return strings.Contains(log.String(), `"ppch started"`) })
 			stop()
 			var warned string
-			for _, r := range log.records(t) {
+			for _, r := range log.Records(t) {
 				if msg := r["msg"].(string); r["level"] == "WARN" && strings.Contains(msg, "files") {
 					warned = msg
 				}

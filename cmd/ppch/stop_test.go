@@ -75,7 +75,7 @@ func TestStop_AnswersOpenRequests(t *testing.T) {
 		t.Errorf("run got %v want nil", err)
 	}
 
-	records := s.log.records(t)
+	records := s.log.Records(t)
 	if last := records[len(records)-1]; last["msg"] != "ppch stopped" {
 		t.Errorf("the log ends with %v want ppch stopped", last)
 	}

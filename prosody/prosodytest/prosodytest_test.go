@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -32,16 +33,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// must returns v, or ends the test if there is an error.
-func must[T any](v T, err error) func(t *testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 func check(t *testing.T, err error) {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/cmd/ppch/jitsi"
+	"ppch/component/componenttest"
 	"ppch/prosody"
 )
 
@@ -193,13 +194,4 @@ func sameSecret(t *testing.T, all map[string]string) {
 	}
 }
 
-// must returns v, or ends the test if there is an error.
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ppch/cmd/ppch/jitsi/folder"
+	"ppch/component/componenttest"
 )
 
 func anyone(int) bool { return true }
@@ -49,17 +50,9 @@ func link(t *testing.T, target, path string) {
 	}
 }
 
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
-func must2[T, U any](v T, _ U, err error) func(*testing.T) T { return must(v, err) }
+func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
 
 func TestSet_FollowsTrustedLinksThatEndInside(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,72 @@
+package componenttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Must returns v, and ends the test if there is an error.
+func Must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// Eventually waits for a condition.
+func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		// Read the time first: if the machine stalls in between, the condition still counts.
+		late := time.Now().After(deadline)
+		if ok() {
+			return
+		}
+		if late {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// LogBuffer is a log that may be read while it is written.
+type LogBuffer struct {
+	// mu protects b.
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write appends to the log.
+func (l *LogBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String returns the log.
+func (l *LogBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Records returns the log, each of whose lines must be a JSON object.
+func (l *LogBuffer) Records(t testing.TB) (all []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(l.String()) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("the log got the line %q: %v", line, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
