@@ -79,8 +79,8 @@ func jitsiCommand(o *jitsi.Options, plan func(jitsi.Options) (*jitsi.Plan, error
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := plan(*o)
-		if err != nil && !filepath.IsAbs(o.Dir) && inContainer() {
-			return fmt.Errorf("jitsi %s: %w; in a container, --dir must be an absolute path, such as \"$PWD\", that -v mounts", cmd.Name(), err)
+		if errors.Is(err, jitsi.ErrNotJitsi) && !filepath.IsAbs(o.Dir) && inContainer() {
+			return fmt.Errorf("jitsi %s: %w; in a container, --dir must be an absolute path that -v mounts, such as \"$PWD\"", cmd.Name(), err)
 		}
 		if err != nil {
 			return fmt.Errorf("jitsi %s: %w", cmd.Name(), err)
