@@ -84,7 +84,7 @@ func styleOf(w io.Writer) terminal.Style {
 func roomName(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
-		return fmt.Errorf("the room's name is missing: %s", cmd.UseLine())
+		return fmt.Errorf("the room's name is missing: %s NAME", cmd.CommandPath())
 	case len(args) > 1:
 		return fmt.Errorf("one room's name is expected, got %d: quote a name with blanks, such as %q", len(args), strings.Join(args, " "))
 	case args[0] == "":

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
@@ -17,7 +18,7 @@ func newLogger(lines *lineQueue, c config.Config) *slog.Logger {
 			case len(groups) == 0 && a.Key == slog.TimeKey:
 				a.Value = slog.TimeValue(a.Value.Time().In(c.Zone))
 			case a.Value.Kind() == slog.KindDuration:
-				a.Value = slog.StringValue(a.Value.Duration().String())
+				a.Value = slog.StringValue(rounded(a.Value.Duration()).String())
 			}
 			return a
 		},
@@ -29,4 +30,13 @@ func newLogger(lines *lineQueue, c config.Config) *slog.Logger {
 		return slog.New(slog.NewTextHandler(lines, opts))
 	}
 	return slog.New(slog.NewJSONHandler(lines, opts))
+}
+
+// rounded rounds a duration to three or four digits.
+func rounded(d time.Duration) time.Duration {
+	unit := time.Nanosecond
+	for d.Abs() >= 10_000*unit {
+		unit *= 10
+	}
+	return d.Round(unit)
 }

@@ -184,3 +184,14 @@ func TestLog_DurationsAreText(t *testing.T) {
 		return false
 	})
 }
+
+func TestRounded_KeepsFourDigits(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[time.Duration]string{
+		1270321735: "1.27s", 123456: "123.5µs", 500 * time.Millisecond: "500ms", 999: "999ns", 0: "0s", 3661 * time.Second: "1h1m1s", -1270321735: "-1.27s",
+	} {
+		if got := rounded(in).String(); got != want {
+			t.Errorf("%d: got %s want %s", in, got, want)
+		}
+	}
+}

@@ -94,8 +94,8 @@ func (p *Printer) Close() error {
 		return nil
 	}
 	found := strings.Join(p.unchecked, ", ")
-	if len(p.needs) == 1 && p.needs[0] != "" {
-		found += ": fix " + p.needs[0] + " first"
+	if !slices.Contains(p.needs, "") {
+		found += ": fix " + strings.Join(p.needs, " and ") + " first"
 	}
 	return p.line(Check{Name: "not checked", Status: Unchecked, Found: found})
 }

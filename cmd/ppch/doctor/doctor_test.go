@@ -350,9 +350,9 @@ func TestPrinter_OneLineForUncheckedOnes(t *testing.T) {
 			skipped(doctor.AllowList, "muc.a: skipped: needs module"), skipped(doctor.AllowList, "muc.b: skipped: needs module"),
 			skipped(doctor.Sync, "skipped: needs module"), fine, skipped(doctor.Mode, "muc.a: existence for now: needs module"),
 		},
-		"– not checked    settings, sync\n":      {skipped(doctor.Settings, "skipped: needs service"), skipped(doctor.Sync, "skipped: needs module")},
-		"– not checked    configuration, sync\n": {skipped(doctor.Configuration, "skipped: --url"), skipped(doctor.Sync, "skipped: needs module")},
-		"– not checked    configuration\n":       {skipped(doctor.Configuration, "skipped: --url may be a service with another one")},
+		"– not checked    settings, sync: fix service and module first\n": {skipped(doctor.Settings, "skipped: needs service"), skipped(doctor.Sync, "skipped: needs module")},
+		"– not checked    configuration, sync\n":                          {skipped(doctor.Configuration, "skipped: --url"), skipped(doctor.Sync, "skipped: needs module")},
+		"– not checked    configuration\n":                                {skipped(doctor.Configuration, "skipped: --url may be a service with another one")},
 	} {
 		var b strings.Builder
 		p := doctor.NewPrinter(&b, terminal.Style{})
