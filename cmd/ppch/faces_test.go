@@ -173,7 +173,8 @@ func (f faces) rows(args ...string) (names []string) {
 	out := must(command(f.t, f.terminal, args...))(f.t)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	for _, line := range lines[1 : len(lines)-1] {
-		name, _, _ := strings.Cut(line, "  ")
+		_, after, _ := strings.Cut(strings.TrimSpace(line), "  ") // the number of people
+		name, _, _ := strings.Cut(after, "  ")
 		names = append(names, name)
 	}
 	return names
