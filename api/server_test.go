@@ -45,9 +45,11 @@ func TestNew_RejectsBadConfig(t *testing.T) {
 	})
 }
 
-func TestHandler_WithoutListener(t *testing.T) {
+func TestHandler_WithoutRun(t *testing.T) {
 	w := httptest.NewRecorder()
-	start(t).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://ppch/livez", nil))
+	s := prepare(t)
+	defer func() { _ = s.CloseListener() }()
+	s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://ppch/livez", nil))
 	if w.Code != 200 || w.Body.String() != "ok\n" {
 		t.Errorf("got %d %q", w.Code, w.Body)
 	}
@@ -57,18 +59,6 @@ func TestNew_WithoutLog(t *testing.T) {
 	s := start(t, func(cfg *api.Config) { cfg.Log = nil })
 	if got := s.get("/livez"); got.status != 200 {
 		t.Errorf("got %d", got.status)
-	}
-}
-
-func TestServer_Limits(t *testing.T) {
-	s := start(t).HTTP()
-	for name, timeout := range map[string]time.Duration{"header": s.ReadHeaderTimeout, "read": s.ReadTimeout, "write": s.WriteTimeout, "idle": s.IdleTimeout} {
-		if timeout <= 0 {
-			t.Errorf("there is no %s timeout", name)
-		}
-	}
-	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > http.DefaultMaxHeaderBytes {
-		t.Errorf("got %d bytes of header", s.MaxHeaderBytes)
 	}
 }
 

@@ -229,25 +229,6 @@ func TestRoom_HonoursItsContext(t *testing.T) {
 	})
 }
 
-func TestReconnect_SilentHandshake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := componenttest.New("secret", (*componenttest.Conn).Drain, serve(muc(roomInfo)))
-		c, stop := start(t, config(srv.Dial))
-		defer stop()
-
-		time.Sleep(10*time.Second + time.Millisecond)
-		synctest.Wait()
-		if p := c.Main().Problem; p == nil || p.Reason != occupancy.ReasonTimeout {
-			t.Fatalf("problem got %v want timeout", p)
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if !c.Main().Connected {
-			t.Error("the next connection was not made")
-		}
-	})
-}
-
 func TestReconnect_HalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		half := func(c *componenttest.Conn) error {

@@ -311,29 +311,6 @@ func TestProsody_SilentHandshake(t *testing.T) {
 	})
 }
 
-func TestProsody_HalfOpen(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes a minute")
-	}
-	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
-	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
-	t.Cleanup(func() { _ = network.Close() })
-	c := on(t, srv, func(c *component.Config) { c.Address = network.Addr() })
-	ready(t, c)
-	up := c.Main().Since
-	network.Cut()
-	// Questions meanwhile get an error.
-	if got, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning"))); reasonOf(err) != occupancy.ReasonTimeout {
-		t.Errorf("got %+v, %v want timeout", got, err)
-	}
-	eventually(t, 60*time.Second, "the connection is given up", func() bool { return !c.Main().Connected })
-	network.Restore()
-	eventually(t, 30*time.Second, "a new connection is up", func() bool {
-		return c.Main().Problem == nil && c.Main().Since.After(up)
-	})
-}
-
 func TestProsody_HostileStanzasOfAGuest(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})

@@ -165,8 +165,7 @@ func (o outage) contradicts(got sighting) error {
 	return nil
 }
 
-// This tests the matcher of the test above.
-func TestOutageMatcher(t *testing.T) {
+func TestOutage_MatcherFindsContradictions(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	story := outage{dead: now, reborn: now.Add(2 * time.Second), gathered: now.Add(3 * time.Second)}

@@ -144,8 +144,10 @@ func TestEvents_Occupant(t *testing.T) {
 }
 
 // Everything runs at once, under the race detector, and no call waits for a reader that sleeps.
+// In the end the joins and leaves that were sent add up to the people who are there.
 func TestDirectory_Concurrent(t *testing.T) {
 	d := meeting(t)
+	counted := d.Subscribe(1<<14, daily)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -182,6 +184,10 @@ func TestDirectory_Concurrent(t *testing.T) {
 	for i := range 200 {
 		renamed := roomUpdate("daily@muc.meet.jitsi", nil, withName(person("ann", 1), fmt.Sprint(i)))
 		apply(t, d, at(i), synced(1, 3, renamed))
+		apply(t, d, at(i), synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", i))))
+		if i < 199 { // who stays in the end
+			apply(t, d, at(i), synced(1, 3, roomUpdate("daily@muc.meet.jitsi", []string{"cyd"})))
+		}
 		if i%20 == 0 {
 			d.Begin(muc, jitsi)
 			apply(t, d, at(i), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))))
@@ -190,6 +196,20 @@ func TestDirectory_Concurrent(t *testing.T) {
 	wg.Wait()
 	if !asleep.Missed() {
 		t.Error("a subscription without a reader was not dropped")
+	}
+	occupants, joins := 3, 0
+	for len(counted.Events()) > 0 {
+		switch e := <-counted.Events(); e.Kind {
+		case occupancy.EventJoined:
+			occupants++
+			joins++
+		case occupancy.EventLeft:
+			occupants--
+		}
+	}
+	totals, err := d.Totals(muc)
+	if err != nil || counted.Missed() || joins != 200 || occupants != 4 || totals.Counts.All() != occupants {
+		t.Errorf("%d joins and the leaves add up to %d occupants; got totals %+v, %v, want 200 and 4", joins, occupants, totals, err)
 	}
 }
 
