@@ -13,21 +13,21 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxWhole is up to how many bytes an answer about rooms is put together before it is sent, with its length in the header.
-// A list of 100 rooms has about 60 kB. What is larger is sent while it is encoded, so that a reader who is slow,
-// or has stopped reading, holds no more memory than this.
+// maxWhole is the size in bytes up to which a response about rooms is buffered and sent with its length.
+// A list of 100 rooms is about 60 kB. A larger response is sent while it is encoded, so that a client that reads slowly,
+// or not at all, takes no more memory than this.
 const maxWhole = 128 << 10
 
-// manyPeople is from where on it takes so long to sort a room that others might notice.
+// manyPeople is the number of occupants above which sorting a room could delay other requests.
 const manyPeople = 500
 
-// answer is an answer about rooms. All that it says is of the moment in which they were added.
+// answer is a response about rooms. Each room is as it was when it was added.
 type answer struct {
 	server  *Server
 	variant variant
-	link    string      // to the next page, as a header has it, or ""
-	buffer  *[]byte     // the beginning
-	later   []laterRoom // what follows
+	link    string      // the Link header for the next page, or ""
+	buffer  *[]byte     // the beginning of the body
+	later   []laterRoom // the rest of the body
 
 	stamp   string // the last as_of, which most rooms of a list share
 	stampOf time.Time
@@ -36,15 +36,15 @@ type answer struct {
 // laterRoom is a room that is encoded as it is sent.
 type laterRoom struct {
 	room *occupancy.Room
-	name []byte // what the client calls it, as members; nil for its own name
-	tail []byte // what follows its members
+	name []byte // its requested name, as JSON members; nil for its own name
+	tail []byte // JSON that follows its members
 }
 
 func (s *Server) newAnswer(as variant) *answer {
 	return &answer{server: s, variant: as, buffer: buffers.get()}
 }
 
-// release gives back what a takes. Nothing may be added or sent after that.
+// release returns the memory of a, which must not be used afterwards.
 func (a *answer) release() { buffers.put(a.buffer) }
 
 // text adds JSON.
@@ -56,8 +56,8 @@ func (a *answer) text(text string) {
 	*a.buffer = append(*a.buffer, text...)
 }
 
-// room adds a room as an object. Name is what the client calls it, as members, nil for its own name.
-// What it adds may be newer than g; it returns the glance that fits.
+// room adds a room as an object. Name is its requested name, as JSON members, or nil for its own name.
+// The room that it adds may be newer than g; it returns the matching summary.
 func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary) (occupancy.RoomSummary, error) {
 	key := chunkKey{g.Address, a.variant, 0}
 	if c := a.server.encoder.cached(key, a.variant.fingerprint(g.Fingerprint, g.AnonymousFingerprint), g.AsOf); c != nil && a.fits(c) {
@@ -81,7 +81,7 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary)
 	return g, nil
 }
 
-// read returns a room whose occupants are in order where they are shown. Of long lists and large rooms it does so in turns.
+// read returns a room, with sorted occupants if they are shown. For long lists and large rooms it takes a turn.
 func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	if len(a.later) > 0 {
 		turn := a.server.turns.take()
@@ -99,7 +99,7 @@ func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error)
 	return found, nil
 }
 
-// fits reports whether a chunk is a whole room, to be sent with what was added before.
+// fits reports whether a chunk is a whole room that fits into the buffer.
 func (a *answer) fits(c *chunk) bool {
 	return c.next == 0 && len(a.later) == 0 && len(*a.buffer)+len(c.data) <= maxWhole
 }
@@ -112,7 +112,7 @@ func (a *answer) addChunk(name []byte, c *chunk, asOf time.Time) {
 	*a.buffer = append(a.appendAsOf(b, asOf), '}')
 }
 
-// appendName appends the members for what a room is called, to be followed by its others.
+// appendName appends the members for a room's name; others follow.
 func appendName(b, name []byte, c *chunk) []byte {
 	if name == nil {
 		b = append(b, roomName...)
@@ -122,9 +122,9 @@ func appendName(b, name []byte, c *chunk) []byte {
 	return append(b, ',')
 }
 
-// appendAsOf appends the member as_of, after others.
+// appendAsOf appends the member as_of.
 //
-// To format the time again for each of 100 rooms costs 10 of 83 µs of CPU time per page (BenchmarkHandler/page: 46 instead of 36 µs).
+// Formatting the time for each of 100 rooms costs 10 of 83 µs of CPU time per page (BenchmarkHandler/page: 46 instead of 36 µs).
 func (a *answer) appendAsOf(b []byte, asOf time.Time) []byte {
 	if a.stamp == "" || !a.stampOf.Equal(asOf) {
 		a.stamp, a.stampOf = view.FormatTime(asOf), asOf
@@ -146,7 +146,7 @@ func (a *answer) memory() int {
 	return bytes
 }
 
-// write answers with a, or returns why it can't be sent now.
+// write sends a, or returns an error if too many bytes of other responses are unread.
 func (a *answer) write(w *response, r *http.Request, v validators) error {
 	key, bytes := w.grant.Key.Sum(), a.memory()
 	if err := a.server.unread.take(key, bytes); err != nil {
@@ -166,10 +166,10 @@ func (a *answer) write(w *response, r *http.Request, v validators) error {
 	return a.stream(w)
 }
 
-// stream sends a while it encodes what comes later.
+// stream sends a while it encodes the later rooms.
 func (a *answer) stream(w *response) error {
 	for i, l := range a.later {
-		a.later[i] = laterRoom{} // what was sent needs no memory
+		a.later[i] = laterRoom{} // free its memory
 		for from, last := 0, false; !last; {
 			var err error
 			if from, err = a.sendChunk(w, l, from); err != nil {
@@ -182,7 +182,7 @@ func (a *answer) stream(w *response) error {
 	return a.flush(w)
 }
 
-// sendChunk sends a chunk of a room, and returns where the next begins, 0 if there is none.
+// sendChunk sends a chunk of a room, and returns where the next one begins, 0 after the last.
 func (a *answer) sendChunk(w *response, l laterRoom, from int) (next int, err error) {
 	turn := a.server.turns.take()
 	defer turn.Over()
@@ -194,7 +194,7 @@ func (a *answer) sendChunk(w *response, l laterRoom, from int) (next int, err er
 	return c.next, a.send(w, c.data)
 }
 
-// send sends data after what is in the buffer, or adds it there while both are small.
+// send adds data to the buffer, and sends the buffer first if both are too large.
 func (a *answer) send(w *response, data []byte) error {
 	if len(*a.buffer)+len(data) > maxChunk {
 		if err := a.flush(w); err != nil {
@@ -214,15 +214,15 @@ func (a *answer) flush(w *response) error {
 	return nil
 }
 
-// buffers lends memory in which an answer grows, since most of what requests would leave behind is that.
+// buffers reuses the memory of response bodies, which is most of the garbage of a request.
 var buffers bufferPool
 
-// maxBuffer is what is worth keeping; no answer grows in more than that.
+// maxBuffer is the size of the largest buffer to reuse. No response needs a larger one.
 const maxBuffer = maxWhole + maxChunk
 
 type bufferPool struct{ pool sync.Pool }
 
-// get returns an empty buffer, to be put back once it is written.
+// get returns an empty buffer. The caller puts it back after use.
 func (p *bufferPool) get() *[]byte {
 	if b, ok := p.pool.Get().(*[]byte); ok {
 		*b = (*b)[:0]

@@ -8,15 +8,15 @@ import (
 	"ppch/api/keys"
 )
 
-// authorize returns nil if r carries an API key, in X-API-Key or as a bearer token, that may be used for what is needed.
-// The response then has its grant.
+// authorize returns nil if r has an API key, in X-API-Key or as a bearer token, with the needed scope.
+// It stores the key's grant in the response.
 //
 // A key in the query string is ignored, because URLs end up in logs and histories.
-// A wrong key is a 403, where RFC 6750 §3.1 would have a 401, since that is what existing clients tell apart.
+// A wrong key is a 403 instead of the 401 of RFC 6750 §3.1, because existing clients rely on the difference.
 func (s *Server) authorize(w *response, r *http.Request, needed keys.Scope) error {
 	var k *keys.Key
 	var err error
-	if needed == keys.ScopeEvents && r.Method != http.MethodPost { // a ticket makes no other
+	if needed == keys.ScopeEvents && r.Method != http.MethodPost { // a ticket can't create another
 		k, w.ticketEnds, err = s.identifyStream(r)
 	} else {
 		k, err = s.identify(r)
@@ -44,7 +44,7 @@ func (s *Server) authorize(w *response, r *http.Request, needed keys.Scope) erro
 	return w.grant.Need(needed)
 }
 
-// endRequest gives back the place that authorize has taken for a request, if it has.
+// endRequest gives back the place that authorize took for a request, if any.
 func (s *Server) endRequest(w *response) {
 	if w.request != nil {
 		s.requests.Leave(w.request)
@@ -52,9 +52,9 @@ func (s *Server) endRequest(w *response) {
 	}
 }
 
-// identify returns the key that r carries.
+// identify returns the key in r.
 //
-// The address is that of the connection: X-Forwarded-For is what its sender likes.
+// It limits wrong keys by the address of the connection, because a client can send any X-Forwarded-For.
 func (s *Server) identify(r *http.Request) (*keys.Key, error) {
 	text := apiKey(r)
 	switch {
@@ -64,15 +64,15 @@ func (s *Server) identify(r *http.Request) (*keys.Key, error) {
 		return nil, &problem{
 			kind:   kindMissingKey,
 			detail: "Send the API key in the header X-API-Key, or as Authorization: Bearer.",
-			// X-API-Key is no scheme that could be named here, RFC 9110 §11.6.1 wants one that can.
+			// RFC 9110 §11.6.1 requires a scheme; there is none for X-API-Key.
 			header: http.Header{"Www-Authenticate": {`Bearer realm="ppch"`}},
 		}
 	}
 	return s.keys.Identify(text, origin(r.RemoteAddr))
 }
 
-// apiKey returns the key that r carries, or "".
-// X-API-Key wins, because Authorization may be meant for a proxy on the way.
+// apiKey returns the key in r, or "".
+// X-API-Key has priority, because Authorization may be meant for a proxy.
 func apiKey(r *http.Request) string {
 	if key := r.Header.Get("X-Api-Key"); key != "" {
 		return key
@@ -84,7 +84,7 @@ func apiKey(r *http.Request) string {
 	return ""
 }
 
-// identifyStream is identify for those who may send a ticket instead of a key. It also returns when the ticket expires, or the zero time without one.
+// identifyStream is identify for event streams, which also accept a ticket. It also returns when the ticket expires, zero without one.
 func (s *Server) identifyStream(r *http.Request) (k *keys.Key, ends time.Time, err error) {
 	text := r.URL.Query().Get("ticket")
 	if apiKey(r) != "" || text == "" {

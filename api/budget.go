@@ -11,20 +11,20 @@ import (
 	"ppch/api/keys"
 )
 
-// How many bytes of answers may wait for their readers, in all and for one key.
-// A client that stops reading leaves its answer in memory until a deadline ends it.
+// The maximum number of unread bytes of responses, in total and per key.
+// A client that stops reading leaves its response in memory until a deadline ends it.
 const (
 	maxUnread      = 64 << 20
 	maxUnreadOfKey = 16 << 20
 
-	// What is larger than smallAnswer may take but three quarters of these: small answers find room beside large ones.
+	// Responses larger than smallAnswer may take only three quarters of these, so that small ones still find room.
 	smallAnswer = 32 << 10
 
-	// unreadDelay is the Retry-After where there is no room: clients that read at all make some within a moment.
+	// unreadDelay is the Retry-After of a refusal: clients that read at all free memory within a moment.
 	unreadDelay = time.Second
 )
 
-// Why an answer isn't sent that would have to wait for its reader.
+// The errors of take.
 var (
 	errUnreadOfKey = &problem{
 		kind:       kindUnreadOfKey,
@@ -38,7 +38,7 @@ var (
 	}
 )
 
-// budget counts the bytes of answers that wait for their readers, by key and in all. It is safe for concurrent use.
+// budget limits the unread bytes of responses, per key and in total. It is safe for concurrent use.
 type budget struct {
 	refusedOfKey, refused atomic.Uint64
 
@@ -46,12 +46,12 @@ type budget struct {
 	mu    sync.Mutex
 	all   int
 	keys  map[keys.Sum]int
-	freed chan struct{} // closed when bytes are given back; nil if nothing waits for that
+	freed chan struct{} // closed when bytes are given back; nil if nothing waits
 }
 
 func newBudget() *budget { return &budget{keys: make(map[keys.Sum]int)} }
 
-// take takes bytes for an answer to a key, or returns why there are too few left. What was taken has to be given back.
+// take reserves bytes for a response to a key, or returns an error if too few are left. The caller gives them back with Give.
 func (b *budget) take(key keys.Sum, bytes int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,7 +67,7 @@ func (b *budget) take(key keys.Sum, bytes int) error {
 	return p
 }
 
-// tryTake is take without counting what it refuses. The caller holds mu.
+// tryTake is take without counting refusals. The caller holds mu.
 func (b *budget) tryTake(key keys.Sum, bytes int) *problem {
 	ofKey, all := maxUnreadOfKey, maxUnread
 	if bytes > smallAnswer {
@@ -84,7 +84,7 @@ func (b *budget) tryTake(key keys.Sum, bytes int) *problem {
 	return nil
 }
 
-// Wait is take that waits for enough bytes, for d at most or until done is closed, and reports whether it has taken them.
+// Wait is take that waits for enough bytes, up to d or until done is closed. It reports whether it has taken them.
 func (b *budget) Wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool {
 	end := time.NewTimer(d)
 	defer end.Stop()
@@ -109,7 +109,7 @@ func (b *budget) Wait(key keys.Sum, bytes int, d time.Duration, done <-chan stru
 	}
 }
 
-// Give gives back bytes that were taken.
+// Give gives back bytes taken before.
 func (b *budget) Give(key keys.Sum, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,7 +129,7 @@ func (b *budget) taken() int {
 	return b.all
 }
 
-// metrics returns what there is to measure of answers that wait.
+// metrics returns the metrics of unread responses.
 func (b *budget) metrics() []prometheus.Collector {
 	refused := func(reason string, count *atomic.Uint64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -148,28 +148,28 @@ func (b *budget) metrics() []prometheus.Collector {
 	}
 }
 
-// maxWaiting is after which time waiting ends a turn: what waits, as for a reader, takes no processor.
+// maxWaiting is how long the holder of a turn may wait, for instance for a reader, before the turn ends: waiting takes no processor.
 const maxWaiting = time.Millisecond
 
-// turns let large answers use half of the processors, so that small ones always find one.
-// Each chunk of a large answer is encoded and sent in a turn.
+// turns limit large responses to half of the processors, so that one is always free for small ones.
+// Each chunk of a large response is encoded and sent in a turn.
 type turns chan struct{}
 
 func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-// turn is one that was taken.
+// turn is a turn that was taken.
 type turn struct {
 	end  func() // may be called again
 	late *time.Timer
 }
 
-// take waits for a turn. Whatever has one must not take another, and ends it.
+// take waits for a turn. The caller ends it, and must not take another before.
 func (t turns) take() *turn {
 	t <- struct{}{}
 	return &turn{end: sync.OnceFunc(func() { <-t })}
 }
 
-// Waits says that what follows in the turn may have to wait.
+// Waits must be called before the holder may have to wait.
 func (t *turn) Waits() { t.late = time.AfterFunc(maxWaiting, t.end) }
 
 // Over ends the turn.

@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// maxEncoded is how many bytes of encoded rooms are cached. A room of 20 has about 8 kB.
+	// maxEncoded is the size in bytes of the cache of encoded rooms. A room of 20 is about 8 kB.
 	maxEncoded = 24 << 20
 
-	// maxChunk is after how many bytes a chunk of a room ends. Only what follows one occupant after another is divided.
+	// maxChunk is the size in bytes after which a chunk of a room ends. Chunks end only between two occupants or names.
 	maxChunk = 64 << 10
 )
 
-// variant is which of a room's views an answer has.
+// variant selects one of the documents for a room.
 type variant struct {
 	detail detail
-	names  bool // whether they may be told
+	names  bool // whether it contains names
 }
 
 type detail uint8
@@ -32,7 +32,7 @@ const (
 	asRoom
 )
 
-// fingerprint returns which of a room's two states an answer depends on.
+// fingerprint returns the one of a room's two fingerprints that the variant depends on.
 func (s variant) fingerprint(all, numbers occupancy.Fingerprint) occupancy.Fingerprint {
 	if s.names {
 		return all
@@ -40,24 +40,24 @@ func (s variant) fingerprint(all, numbers occupancy.Fingerprint) occupancy.Finge
 	return numbers
 }
 
-// chunk is some of a room's members as JSON: all of them where the room is small. It never changes.
+// chunk is a part of a room's JSON members, or all of them for a small room. It never changes.
 type chunk struct {
 	fingerprint occupancy.Fingerprint
-	asOf        time.Time // of the room if the chunk tells durations, else zero
+	asOf        time.Time // of the room if the chunk contains durations, otherwise zero
 	name        []byte    // the shortest name of the room, as JSON; nil in all chunks but the first
 	data        []byte
 	next        int // where the next chunk begins, 0 if this is the last
 }
 
-// chunkKey is what there is one chunk of at a time, that of the last state.
+// chunkKey identifies a chunk in the cache, which has only the latest one of each.
 type chunkKey struct {
 	address string
 	variant variant
 	from    int
 }
 
-// encoder encodes rooms chunk by chunk, and caches that: many readers of a room that stays the same cost one encoding.
-// What it encodes of a room depends on nothing but the room, so that a chunk which is no longer cached can be encoded again.
+// encoder encodes rooms in chunks and caches these, so that an unchanged room is encoded once for all readers.
+// A chunk depends only on the room, so an evicted chunk can be encoded again.
 // It is safe for concurrent use.
 type encoder struct {
 	names  *occupancy.NameResolver
@@ -68,7 +68,7 @@ func newEncoder(names *occupancy.NameResolver) *encoder {
 	return &encoder{names, view.NewCache[chunkKey, *chunk](maxEncoded)}
 }
 
-// cached returns the chunk of a room in that state, or nil.
+// cached returns the chunk of a room with that fingerprint, or nil.
 func (e *encoder) cached(key chunkKey, state occupancy.Fingerprint, asOf time.Time) *chunk {
 	c, ok := e.chunks.Get(key)
 	if !ok || c.fingerprint != state || key.variant.detail == asRoom && !c.asOf.Equal(asOf) {
@@ -77,7 +77,7 @@ func (e *encoder) cached(key chunkKey, state occupancy.Fingerprint, asOf time.Ti
 	return c
 }
 
-// chunk returns a chunk of a room, whose occupants have to be in order.
+// chunk returns a chunk of a room, whose occupants must be sorted.
 func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	key := chunkKey{room.JID.String(), s, from}
 	state := s.fingerprint(room.Fingerprint, room.AnonymousFingerprint)
@@ -92,16 +92,16 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	if from == 0 {
 		c.name = view.Marshal(e.names.Name(room.JID))
 	}
-	if room.Exists { // of rooms that don't there is no end
+	if room.Exists { // there is no limit to the rooms that don't
 		e.chunks.Add(key, c, len(c.data))
 	}
 	return c
 }
 
-// encode encodes the members of a room from a step on, until the chunk is full.
+// encode encodes the members of a room, beginning with a step, until the chunk is full.
 //
-// The steps are: what stands before the names, a name for each occupant, what stands between, each occupant, the end.
-// A hundred thousand occupants, of whom each writes about itself what it likes, thus take no more memory than one chunk.
+// The steps are: the members before the names, one name per occupant, the members between, each occupant, the end.
+// A room of 100,000 occupants with long texts therefore takes only the memory of one chunk.
 func (s variant) encode(room *occupancy.Room, from int) *chunk {
 	w := view.NewWriter()
 	if s.detail == asListed {

@@ -11,17 +11,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-// etag is what an entity tag is made of.
+// etag is the value of an entity tag.
 //
-// Tags are weak, and can't be anything else: as_of moves on while a room stays the same, and RFC 9110 §8.8.1
-// keeps strong tags for answers that are equal byte by byte. If-None-Match compares weakly anyhow (§13.1.2).
+// Tags are weak, because as_of changes while a room stays the same, and RFC 9110 §8.8.1
+// reserves strong tags for responses that are equal byte by byte. If-None-Match compares weakly anyway (§13.1.2).
 type etag uint64
 
-// etagSeed makes tags of one process differ from those of every other.
+// etagSeed makes the tags of each process different.
 var etagSeed = maphash.MakeSeed()
 
-// etagOf returns the tag of a room's answer.
-// A state is a hash already, and another one in each process, so that to multiply it is enough to tell answers apart.
+// etagOf returns the tag of a room in one variant.
+// A fingerprint is already a hash with a seed per process, so multiplying it is enough to distinguish variants.
 func etagOf(g occupancy.RoomSummary, s variant) etag {
 	e := etag(s.fingerprint(g.Fingerprint, g.AnonymousFingerprint)).and(etag(s.detail))
 	if s.names {
@@ -30,10 +30,10 @@ func etagOf(g occupancy.RoomSummary, s variant) etag {
 	return e
 }
 
-// and returns the tag of an answer that holds what e stands for and also other.
+// and returns the tag of a response that contains both what e and what other stands for.
 func (e etag) and(other etag) etag { return 0x9e3779b97f4a7c15*e + 2*other }
 
-// String returns the tag as a header has it.
+// String returns the tag for a header.
 func (e etag) String() string {
 	b := make([]byte, 0, 20)
 	b = append(b, `W/"`...)
@@ -41,31 +41,31 @@ func (e etag) String() string {
 	return string(append(b, '"'))
 }
 
-// validators are what a client can ask by whether what it has still holds.
+// validators are the headers with which a client can revalidate a response.
 type validators struct {
 	tag  string
-	asOf string // when this was last known to be true, as a timestamp
+	asOf string // when Prosody last confirmed the data, as a timestamp
 }
 
 func newValidators(e etag, asOf time.Time) validators {
 	return validators{e.String(), view.FormatTime(asOf)}
 }
 
-// matches reports whether the client has what these are of.
+// matches reports whether the client already has this response.
 func (v validators) matches(r *http.Request) bool {
 	header := r.Header.Get("If-None-Match")
 	return header != "" && web.MatchesETag(header, v.tag)
 }
 
-// writeNotModified answers that what the client has still holds.
+// writeNotModified answers with a 304.
 func (v validators) writeNotModified(w *response) error {
 	v.set(w)
 	w.WriteHeader(http.StatusNotModified)
 	return nil
 }
 
-// set sets the headers of an answer that the client may keep if it asks each time. Another key may see less of it.
-// Ppch-As-Of tells whoever gets a 304 for when what it has is now known to be true.
+// set sets the headers of a response that the client may cache if it revalidates each time. It depends on the key.
+// With a 304, PPCH-As-Of is when Prosody last confirmed the response that the client has.
 func (v validators) set(w *response) {
 	h := w.Header()
 	h["Cache-Control"] = revalidate
@@ -78,9 +78,9 @@ func (v validators) set(w *response) {
 	}
 }
 
-// These are shared by all answers; who wants another value replaces it.
+// All responses share these values, so a handler may replace them but never change them.
 var (
-	// varies says that keys may differ in what they see.
+	// varies says that the response depends on the key.
 	varies = []string{"Authorization, X-API-Key"}
 
 	revalidate = []string{"private, no-cache"}

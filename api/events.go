@@ -45,10 +45,10 @@ func (s *Server) openRoomStream(w *response, r *http.Request) (*events.Stream, e
 	return s.openStream(w, r, named.jid)
 }
 
-// openStream begins to answer r with the events of a room, or of all rooms if it is zero. The caller runs the stream that it returns:
-// otherwise everything on the stack of openStream would stay there for as long as the stream does.
+// openStream begins a response to r with the events of a room, or of all rooms if it is zero. The caller runs the stream that it returns,
+// so that the stack of openStream isn't kept for as long as the stream lasts.
 //
-// It answers 200 even if nothing is known: a browser's EventSource never comes back after a 503, but a stream can recover.
+// It answers 200 even if data is unavailable: a browser's EventSource never retries after a 503, but a stream can recover.
 // Each stream therefore begins with the status of its domains.
 func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events.Stream, error) {
 	q, err := parseQuery(r, "snapshot", "ticket")
@@ -56,14 +56,14 @@ func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events
 		return nil, err
 	}
 	snapshots := q.choice("snapshot", "false", "true") == "true"
-	q.text("ticket") // authorize has read it, but it may be there twice
+	q.text("ticket") // authorize has read it; this rejects a second one
 	if err := q.err(); err != nil {
 		return nil, err
 	}
 	if err := s.hub.Enter(w.grant.Key); err != nil {
 		return nil, err
 	}
-	s.endRequest(w) // from here on it counts as a stream instead
+	s.endRequest(w) // from now on it counts as a stream instead
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // otherwise a proxy may compress it, and buffer
 	w.Header().Set("X-Accel-Buffering", "no")                 // otherwise nginx buffers

@@ -14,17 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The limits on open connections without a valid key so far, in all and from one address. A low limit on all connections lowers them.
+// The default limits on open connections without a valid key so far, in total and per address. A low MaxConnections lowers them.
 const (
 	defaultMaxUnknown   = 1000
 	defaultMaxOfAddress = defaultMaxUnknown / 4
 )
 
 // gate limits the number of open connections. Each takes a file descriptor, and without a free one the service can't accept a client.
-// Connections of strangers, on which no valid key was sent yet, have lower limits.
+// Unknown connections, on which the client has not sent a valid key yet, have lower limits.
 //
-// At a limit, a new connection takes the place of another one: the one that has been idle longest, or else the request
-// of a stranger that has taken longest. It is safe for concurrent use.
+// At a limit, a new connection replaces another one: the one that has been idle longest, or else the unknown one
+// with the longest request. It is safe for concurrent use.
 type gate struct {
 	maxConns, maxUnknown, maxOfAddress int
 
@@ -38,7 +38,7 @@ type gate struct {
 	// mu protects what follows.
 	mu             sync.Mutex
 	known, unknown map[*clientConn]struct{}
-	from           map[netip.Prefix]int // number of unknown ones by address
+	from           map[netip.Prefix]int // number of unknown connections by address
 }
 
 func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampler) *gate {
@@ -60,15 +60,15 @@ func newGate(most int, trusted []netip.Prefix, log *slog.Logger, refusals *sampl
 func (g *gate) admit(c *clientConn) bool {
 	in, closed := g.enter(c)
 	for _, other := range closed {
-		g.note(other, "connection-closed", "connection closed to make room: there are too many")
+		g.note(other, "connection-closed", "too many connections, closed one to make room")
 	}
 	if !in {
-		g.note(c, "connection-refused", "connection refused: there are too many, and all are in use")
+		g.note(c, "connection-refused", "too many connections, all in use, refused one")
 	}
 	return in
 }
 
-// note counts a connection that was closed or refused, and logs a sample of these.
+// note counts a closed or refused connection, and logs a sample of them.
 func (g *gate) note(c *clientConn, reason, message string) {
 	g.cut.Add(1)
 	if remote := c.RemoteAddr().String(); g.refusals.allows(remote, reason) {
@@ -76,7 +76,7 @@ func (g *gate) note(c *clientConn, reason, message string) {
 	}
 }
 
-// enter does what admit does, but doesn't log. It returns the connections that it closed.
+// enter is admit without logging. It returns the connections that it closed.
 func (g *gate) enter(c *clientConn) (in bool, closed []*clientConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -115,7 +115,7 @@ func (g *gate) bounded(remote net.Addr) netip.Prefix {
 //
 // It closes idle connections before busy ones, and the oldest first. A new connection is idle until its first request has arrived.
 // It never closes a busy connection with a key: each key's share limits their number.
-// A sixty-fourth of many are closed at once, so that an attacker can't have all of them sorted for each new connection.
+// Of many connections it closes a sixty-fourth at once, so that an attacker can't make it sort all of them for each new connection.
 func (g *gate) makeRoom(may func(*clientConn) bool, sets ...map[*clientConn]struct{}) (closed []*clientConn) {
 	type candidate struct {
 		rank int64
@@ -155,14 +155,14 @@ func (g *gate) markKnown(c *clientConn) {
 	}
 }
 
-// forget notes that a connection is closed.
+// forget removes a closed connection.
 func (g *gate) forget(c *clientConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.remove(c)
 }
 
-// remove forgets a connection. The caller holds mu.
+// remove is forget for a caller that holds mu.
 func (g *gate) remove(c *clientConn) {
 	if _, there := g.unknown[c]; there {
 		if g.from[c.from]--; g.from[c.from] == 0 {

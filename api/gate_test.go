@@ -191,7 +191,7 @@ func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 	if got := s.Connections(); got > 10 {
 		t.Errorf("got %d connections of strangers, want 10", got)
 	}
-	if log := s.log.String(); strings.Count(log, "connection closed to make room") != 10 || !strings.Contains(log, "127.0.0.1:") {
+	if log := s.log.String(); strings.Count(log, "too many connections, closed one") != 10 || !strings.Contains(log, "127.0.0.1:") {
 		t.Errorf("got the log %s, want a sample of what was closed", log)
 	}
 	if got := s.get("/api/rooms/daily/participants"); got.status != http.StatusOK {

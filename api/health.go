@@ -31,20 +31,20 @@ func (s *Server) getInfo(w *response, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, view.NewInfo(s.version))
 }
 
-// check is one line of a probe's answer for people.
+// check is one line of a probe's text for people.
 type check struct {
 	name   string
 	passed bool
 	detail string
 }
 
-// getLive handles "GET /livez": 200 while this service can answer at all.
-// It depends on nothing else, because restarting us never mends Prosody.
+// getLive handles "GET /livez": 200 while this process answers.
+// It depends on nothing else, because a restart of this service never fixes Prosody.
 func (s *Server) getLive(w *response, r *http.Request) error {
 	return writeProbe(w, r, "livez", true, []check{{name: "ping", passed: true}})
 }
 
-// getReady handles "GET /readyz": 200 while questions about the main MUC domain are being answered, whatever the mode.
+// getReady handles "GET /readyz": 200 while rooms of the main MUC domain can be read, in any mode.
 func (s *Server) getReady(w *response, r *http.Request) error {
 	domains := s.directory.Domains()
 	main := domains[0]
@@ -66,9 +66,9 @@ func (s *Server) getReady(w *response, r *http.Request) error {
 	return writeProbe(w, r, "readyz", main.Problem == nil, checks)
 }
 
-// writeProbe answers a probe as Kubernetes' own endpoints do: machines look at the status alone,
-// people read a line of text for each check, with ?verbose or when the probe fails.
-// It is no problem document because nothing is wrong with the request; programs that want JSON have /health.
+// writeProbe answers a probe like the endpoints of Kubernetes: programs read only the status,
+// people read one line of text per check, with ?verbose or if the probe fails.
+// A failed probe is not a problem document, because the request succeeded; /health has the same as JSON.
 func writeProbe(w *response, r *http.Request, probe string, passed bool, checks []check) error {
 	status, verdict := http.StatusOK, "passed"
 	if !passed {
@@ -92,7 +92,7 @@ func writeProbe(w *response, r *http.Request, probe string, passed bool, checks 
 	return nil
 }
 
-// line returns the check as Kubernetes writes one, with what is to be said about it behind.
+// line returns the check in the format of Kubernetes, followed by its detail.
 func (c check) line() string {
 	mark, verdict := "+", "ok"
 	if !c.passed {

@@ -14,17 +14,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-// What one list may hold.
+// The limits of a list.
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
 	maxNamed     = 100
 )
 
-// listTypes are the types of rooms that can be listed. Meetings come first, since in the others somebody waits, or is apart.
+// listTypes are the types of rooms that can be listed, the default first.
 var listTypes = []string{string(occupancy.RoomMain), string(occupancy.RoomBreakout), string(occupancy.RoomLobby), "all"}
 
-// listQuery is which rooms are wanted, and how.
+// listQuery is the parsed query of a list.
 type listQuery struct {
 	sort    sorting
 	typ     string
@@ -36,14 +36,14 @@ type listQuery struct {
 	grant   keys.Grant
 }
 
-// filter is which rooms of the listed domains are wanted.
+// filter selects rooms of the listed domains.
 type filter struct {
-	tenants     []string // as it is written and as it is read, either "" for rooms of none; nil for rooms of any
+	tenants     []string // as requested and as Jitsi's client reads it, "" for rooms without a tenant; nil for all rooms
 	least       int
 	matchesName func(address string) bool
 }
 
-// getRooms handles "GET /api/rooms": the rooms that are named, or all of them, a page at a time.
+// getRooms handles "GET /api/rooms": a page of all rooms, or rooms by name.
 func (s *Server) getRooms(w *response, r *http.Request) error {
 	q, err := readQuery(r)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Server) getPage(w *response, r *http.Request, q listQuery) error {
 	return s.writeList(w, r, l)
 }
 
-// parseListQuery returns what q asks for.
+// parseListQuery parses the query of a list.
 func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (listQuery, error) {
 	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
 		return listQuery{}, err
@@ -92,11 +92,11 @@ func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (
 	if tenant := q.text("tenant"); q.values.Has("tenant") {
 		list.filter.tenants = []string{tenant, occupancy.Tenant(tenant)}
 	}
-	sorts := []string{"name", "participants", "created"} // in the order of occupancy's
+	sorts := []string{"name", "participants", "created"} // in the order of occupancy.Order
 	list.sort.By = occupancy.Order(slices.Index(sorts, q.choice("sort", sorts...)))
 	directions := []string{"asc", "desc"}
 	if list.sort.By != occupancy.ByName {
-		slices.Reverse(directions) // who asks for an order by number wants most, or youngest, first
+		slices.Reverse(directions) // by default the largest or newest first
 	}
 	list.sort.Backwards = q.choice("order", directions...) != directions[0]
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
@@ -105,8 +105,8 @@ func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (
 	return list, q.err()
 }
 
-// linkTo returns the reference to the page with that cursor, relative to the request's URL:
-// a proxy may serve us below a path of its own.
+// linkTo returns the reference to the page with that cursor. It is relative to the request's URL,
+// because a proxy may serve the API below another path.
 func (q listQuery) linkTo(cursor string) string {
 	values := url.Values{}
 	for name, v := range q.values {
@@ -116,10 +116,10 @@ func (q listQuery) linkTo(cursor string) string {
 	return "?" + values.Encode()
 }
 
-// page returns the rooms of the page that is asked for, and the cursor of the next, "" if there is none.
+// page returns the rooms of the requested page, and the cursor of the next one, "" after the last.
 //
-// A list goes on behind the room that it has come to. A room's name and age never change, so that a walk by these
-// shows each room once. The number of people does change: a room that passes the cursor meanwhile is shown twice or not at all.
+// A page continues after the last room of the previous one. A room's name and age never change, so a walk in these orders
+// shows each room once. The number of people does change: a room that passes the cursor meanwhile appears twice or not at all.
 func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error) {
 	wanted := occupancy.Query{By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.matcher()}
 	if q.typ != "all" {
@@ -142,7 +142,7 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 	return page, next, err
 }
 
-// matcher returns which rooms are wanted.
+// matcher returns a function that reports whether a room matches the query and the grant.
 func (q listQuery) matcher() func(occupancy.RoomSummary) bool {
 	f := q.filter
 	return func(g occupancy.RoomSummary) bool {
@@ -159,7 +159,7 @@ func (q listQuery) matcher() func(occupancy.RoomSummary) bool {
 }
 
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
-// A room is in the answer once, by whichever names it was asked for, and says by which.
+// Each room appears once, with the names in the request that mean it.
 func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.only("name", "expand"); err != nil {
 		return err
@@ -212,19 +212,19 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	return s.writeList(w, r, l)
 }
 
-// nameProblem tells which of several names is impossible.
+// nameProblem returns the problem of one of several names, with that name in its detail.
 func nameProblem(name string, err error) error {
 	p := *problemFor(err)
 	p.detail = strconv.Quote(shorten(name)) + ": " + p.detail
 	return &p
 }
 
-// list is rooms that are told together.
+// list is the rooms of one response.
 type list struct {
 	rooms   []occupancy.RoomSummary
-	names   [][]byte // what they were asked for as, as members; nil where they were not
+	names   [][]byte // the requested names, as JSON members; nil on pages
 	next    string
-	link    string // to the next page, as a header has it
+	link    string // the Link header for the next page
 	asOf    time.Time
 	variant variant
 }
@@ -233,7 +233,7 @@ type list struct {
 func (l list) validators() validators {
 	tag := etag(len(l.rooms))
 	if l.next != "" {
-		tag = tag.and(1) // the cursor itself is another each time, and any of them leads on
+		tag = tag.and(1) // not the cursor itself: its sealed text is different each time
 	}
 	for _, g := range l.rooms {
 		tag = tag.and(etagOf(g, l.variant))
@@ -241,14 +241,14 @@ func (l list) validators() validators {
 	return newValidators(tag, l.asOf)
 }
 
-// setLink sets the header that leads to the next page, unless there is none.
+// setLink sets the Link header for the next page, if there is one.
 func setLink(w *response, link string) {
 	if link != "" {
 		w.Header().Set("Link", link)
 	}
 }
 
-// writeList answers with l, or that the client has it already.
+// writeList answers with l, or with a 304 if the client has it already.
 func (s *Server) writeList(w *response, r *http.Request, l list) error {
 	if v := l.validators(); v.matches(r) {
 		setLink(w, l.link)
@@ -267,7 +267,7 @@ func (s *Server) writeList(w *response, r *http.Request, l list) error {
 			name = l.names[i]
 		}
 		var err error
-		if l.rooms[i], err = a.room(r.Context(), name, g); err != nil { // which may be newer than it was
+		if l.rooms[i], err = a.room(r.Context(), name, g); err != nil { // and replaces the summary with one that may be newer
 			return err
 		}
 	}

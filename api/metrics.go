@@ -51,7 +51,7 @@ func newTraffic() *traffic {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_request_duration_seconds",
 			Help: "Time until requests were answered, by route template.",
-			// An answer out of memory takes some 0.1 ms, a question to Prosody some ms, and 5 s at most.
+			// A response from memory takes about 0.1 ms, a query to Prosody a few ms and up to 5 s.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method", "code"}),
 	}
@@ -62,7 +62,7 @@ func (t *traffic) observe(route, method string, status int, took time.Duration) 
 	t.durations.WithLabelValues(route, methodLabel(method), strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// methodLabel returns the method, or "other" for one that no route has, since clients may invent any number of methods.
+// methodLabel returns the method, or "other" for an unusual one, because clients can invent any number of methods.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -15,8 +15,7 @@ import (
 //go:embed openapi.yaml
 var openapiYAML []byte
 
-// loadDocument returns the contract as JSON. The conversion takes longer than the rest of the service's start,
-// so it is left to the first request.
+// loadDocument returns openapi.yaml as JSON. It converts it at the first request, because that takes longer than the rest of the service's start.
 var loadDocument = sync.OnceValues(func() (web.Asset, error) {
 	document, err := yaml.YAMLToJSON(openapiYAML)
 	if err != nil {
@@ -48,7 +47,7 @@ func (s *Server) getDocsAsset(w *response, r *http.Request) error {
 }
 
 // redirectToDashboard handles "GET /dashboard".
-// The page loads its files from one folder below. The location is relative, because a proxy may serve us below a path of its own;
+// The page loads its files from that folder. The location is relative, because a proxy may serve the API below another path;
 // [http.Redirect] would make it absolute.
 func (s *Server) redirectToDashboard(w *response, _ *http.Request) error {
 	w.Header().Set("Location", "dashboard/")
@@ -57,7 +56,7 @@ func (s *Server) redirectToDashboard(w *response, _ *http.Request) error {
 }
 
 // getDashboard handles "GET /dashboard/".
-// It needs no key, since the page itself holds no data: it reads them with the key of the person in front of it.
+// It needs no key, because the page contains no data: it loads them with the user's key.
 func (s *Server) getDashboard(w *response, r *http.Request) error {
 	return writeAsset(w, r, s.dashboard, "index.html")
 }

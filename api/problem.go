@@ -15,10 +15,10 @@ import (
 )
 
 // typeBase begins the type of every problem.
-// It is a URN because no web site stands behind it: RFC 9457 §3.1.1 wants a URI that stays the same, not a page.
+// It is a URN because PPCH has no web site: RFC 9457 §3.1.1 asks for a stable URI, not for a page.
 const typeBase = "urn:ppch:problem:"
 
-// problemKind is what problems of one type have in common.
+// problemKind is a type of problems.
 type problemKind struct {
 	code   string // the type without typeBase
 	status int
@@ -51,16 +51,16 @@ var (
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
-// mendDelay is the Retry-After of what waiting alone won't mend:
-// it keeps pollers calm, and is short enough for them to notice soon that somebody mended it.
-const mendDelay = time.Minute
+// operatorDelay is the Retry-After of problems that only an operator can fix:
+// long enough to slow down polling clients, and short enough for them to notice the fix soon.
+const operatorDelay = time.Minute
 
-// problem is an error that knows how it is told to a client.
+// problem is an error with its representation for clients.
 type problem struct {
 	kind   problemKind
 	status int // instead of the kind's, if not 0
 
-	// detail is for people, whom it tells what to do; cause is for the log alone.
+	// detail is for people and says what to do; cause is only for the log.
 	detail string
 	cause  error
 
@@ -79,16 +79,16 @@ func (p *problem) Error() string {
 // Unwrap returns the cause.
 func (p *problem) Unwrap() error { return p.cause }
 
-// problemFor returns the problem that err is to a client.
-// An error that isn't listed here says nothing but that it happened, for its text may hold anything.
+// problemFor returns the problem document for err.
+// The text of an error that isn't listed here is not sent, because it can contain anything.
 func problemFor(err error) *problem {
 	var (
-		p        *problem
-		name     *occupancy.NameError
-		unknown  *occupancy.UnavailableError
-		expired  *keys.ExpiredError
-		scope    *keys.ScopeError
-		exceeded *keys.RateLimitError
+		p           *problem
+		name        *occupancy.NameError
+		unavailable *occupancy.UnavailableError
+		expired     *keys.ExpiredError
+		scope       *keys.ScopeError
+		exceeded    *keys.RateLimitError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -101,8 +101,8 @@ func problemFor(err error) *problem {
 		return &problem{kind: kind, detail: name.Reason, cause: err}
 	case errors.Is(err, occupancy.ErrNotWatched):
 		return &problem{kind: kindNotWatched, detail: "The room's domain is not watched: /health lists the watched domains.", cause: err}
-	case errors.As(err, &unknown):
-		return unknownProblem(unknown, err)
+	case errors.As(err, &unavailable):
+		return unavailableProblem(unavailable, err)
 	case errors.Is(err, events.ErrTooManyStreams):
 		return streamProblem(err)
 	case errors.Is(err, keys.ErrWrongKey):
@@ -133,7 +133,7 @@ func streamProblem(err error) *problem {
 	return p
 }
 
-// rateLimitProblem returns the problem of a client that must wait.
+// rateLimitProblem returns the problem of a client that sent too many requests.
 func rateLimitProblem(err *keys.RateLimitError) *problem {
 	p := &problem{kind: kindRateLimited, header: http.Header{}, retryAfter: err.Reset, cause: err}
 	p.detail = "This API key is used too often: RateLimit-Policy has the limit."
@@ -147,26 +147,26 @@ func rateLimitProblem(err *keys.RateLimitError) *problem {
 // setRateLimit sets the two fields of draft-ietf-httpapi-ratelimit-headers-10: how many requests are allowed
 // in how many seconds, how many of them are left, and when there will be more.
 //
-// The three fields of drafts up to 06, RateLimit-Limit, -Remaining and -Reset, can't name what they limit,
-// and clients disagree on whether the last one is a time or a number of seconds.
-// Retry-After is the field that every client understands.
+// The three fields of drafts up to 06, RateLimit-Limit, -Remaining and -Reset, can't name the limit,
+// and clients disagree whether the last one is a time or a number of seconds.
+// Every client understands Retry-After.
 func setRateLimit(h http.Header, q keys.Quota) {
 	h.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%.0f`, q.Policy, q.Limit, q.Window.Seconds()))
 	h.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, q.Policy, q.Left, seconds(q.Reset)))
 }
 
-// unknownProblem returns the problem for what can't be known now.
-// A count that Prosody keeps to itself is another thing than a Prosody that can't be reached: only the latter passes.
-func unknownProblem(unknown *occupancy.UnavailableError, err error) *problem {
+// unavailableProblem returns the problem for unavailable data.
+// A count that Prosody hides has another type than a Prosody that can't be reached, because only the latter passes by itself.
+func unavailableProblem(unavailable *occupancy.UnavailableError, err error) *problem {
 	kind := kindUnavailable
-	if unknown.Reason == occupancy.ReasonModuleMissing || unknown.Reason == occupancy.ReasonNoMUC {
+	if unavailable.Reason == occupancy.ReasonModuleMissing || unavailable.Reason == occupancy.ReasonNoMUC {
 		kind = kindCountUnknown
 	}
 	return &problem{
 		kind:       kind,
-		detail:     cmp.Or(unknown.Remedy, "Prosody can't be reached."),
-		reason:     unknown.Reason,
-		retryAfter: cmp.Or(unknown.RetryAfter, mendDelay),
+		detail:     cmp.Or(unavailable.Remedy, "Prosody can't be reached."),
+		reason:     unavailable.Reason,
+		retryAfter: cmp.Or(unavailable.RetryAfter, operatorDelay),
 		cause:      err,
 	}
 }
@@ -178,7 +178,7 @@ func (p *problem) document(requestID string) view.Problem {
 		Title:  p.kind.title,
 		Status: cmp.Or(p.status, p.kind.status),
 		Detail: p.detail,
-		// The path would do too, but it is as long and as hostile as the client likes.
+		// Not the path: a client can make it long and hostile.
 		Instance:   "urn:ppch:request:" + requestID,
 		Code:       p.kind.code,
 		RequestID:  requestID,
@@ -191,10 +191,10 @@ func (p *problem) document(requestID string) view.Problem {
 func (s *Server) writeError(w *response, r *http.Request, err error) {
 	w.err = err
 	if w.status != 0 {
-		return // the answer has begun: most likely err is that it can't be sent
+		return // the response has begun: most likely err is a failed write
 	}
 	if r.Context().Err() != nil {
-		// Nobody waits any more, or only half: a client that closed its sending side would read an empty 200.
+		// The client has left. If it only closed its sending side, it must not read an empty 200.
 		w.status = statusClientGone
 		panic(http.ErrAbortHandler)
 	}
@@ -211,7 +211,7 @@ func (s *Server) writeError(w *response, r *http.Request, err error) {
 	}
 }
 
-// seconds returns d in whole seconds, rounded up: Retry-After has no fractions, and 0 would mean at once.
+// seconds returns d in whole seconds, rounded up: Retry-After has no fractions, and 0 would mean now.
 func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
 }

@@ -14,14 +14,13 @@ import (
 	"ppch/component/occupancy"
 )
 
-// query is the parameters of a request. What is wrong with them is collected by the readers, and told by err:
-// the first mistake, since whoever mends one sends the request again.
+// query is the parameters of a request. Its readers note the first mistake, which err returns.
 type query struct {
 	values url.Values
 	wrong  *problem
 }
 
-// parseQuery returns the parameters of r, of which all but the known ones are refused.
+// parseQuery returns the parameters of r, or an error if one of them is unknown.
 func parseQuery(r *http.Request, known ...string) (*query, error) {
 	q, err := readQuery(r)
 	if err != nil {
@@ -30,7 +29,7 @@ func parseQuery(r *http.Request, known ...string) (*query, error) {
 	return q, q.only(known...)
 }
 
-// readQuery returns the parameters of r, whatever they are.
+// readQuery returns the parameters of r, including unknown ones.
 func readQuery(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -39,7 +38,7 @@ func readQuery(r *http.Request) (*query, error) {
 	return &query{values: values}, nil
 }
 
-// only refuses all parameters but the known ones: a filter that is misspelt must not answer as if there were none.
+// only returns an error if a parameter is unknown: a misspelt filter must not return an unfiltered list.
 func (q *query) only(known ...string) error {
 	for name := range q.values {
 		if !slices.Contains(known, name) {
@@ -61,7 +60,7 @@ func badParameter(format string, args ...any) *problem {
 	return &problem{kind: kindBadParameter, detail: fmt.Sprintf(format, args...)}
 }
 
-// shorten cuts what a client wrote for being quoted in an answer.
+// shorten cuts a client's text for quoting it in a response.
 func shorten(s string) string {
 	const limit = 40
 	if len(s) > limit {
@@ -77,7 +76,7 @@ func (q *query) fail(format string, args ...any) {
 	}
 }
 
-// err returns what was wrong with the parameters that were read.
+// err returns the first mistake in the parameters read so far.
 func (q *query) err() error {
 	if q.wrong == nil {
 		return nil
@@ -85,7 +84,7 @@ func (q *query) err() error {
 	return q.wrong
 }
 
-// text returns the only value of a parameter, or "" where it isn't given.
+// text returns the value of a parameter, or "" if it is absent. More than one value is a mistake.
 func (q *query) text(name string) string {
 	values := q.values[name]
 	if len(values) > 1 {
@@ -97,7 +96,7 @@ func (q *query) text(name string) string {
 	return values[0]
 }
 
-// number returns a whole number from least to most, or def where it isn't given.
+// number returns a whole number from least to most, or def if the parameter is absent.
 func (q *query) number(name string, def, least, most int) int {
 	text := q.text(name)
 	if !q.values.Has(name) {
@@ -111,7 +110,7 @@ func (q *query) number(name string, def, least, most int) int {
 	return n
 }
 
-// choice returns one of some words, or the first of them where it isn't given.
+// choice returns one of the words, or the first of them if the parameter is absent.
 func (q *query) choice(name string, words ...string) string {
 	text := q.text(name)
 	if !q.values.Has(name) {
@@ -124,23 +123,23 @@ func (q *query) choice(name string, words ...string) string {
 	return text
 }
 
-// cursor is the last room that a page of a list has shown, by its place in the order of that list.
-// Clients get it sealed: they can neither read nor forge one, and every node with the same secret opens it, also after a restart.
+// cursor is the position in a list of the last room on a page.
+// Clients get it sealed: they can neither read nor forge it, and every instance with the same secret can open it, also after a restart.
 type cursor struct {
 	Sort     sorting
 	Position occupancy.Position
 }
 
-// sorting is how a list is sorted.
+// sorting is the order of a list.
 type sorting struct {
 	By        occupancy.Order
 	Backwards bool
 }
 
-// seal returns c as clients get it.
+// seal returns c for clients.
 func (c cursor) seal(s *keys.Sealer) string { return s.Seal(view.Marshal(c)) }
 
-// openCursor returns the cursor that seal has sealed, for a list of that sorting.
+// openCursor returns the cursor that seal sealed, for a list with the same sorting.
 func openCursor(text string, by sorting, s *keys.Sealer) (cursor, error) {
 	var c cursor
 	plain, err := s.Open(text)

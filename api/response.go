@@ -12,11 +12,11 @@ import (
 	"ppch/api/view"
 )
 
-// statusClientGone is logged if the client leaves before the answer; it is never sent.
+// statusClientGone is logged if the client leaves before the response; it is never sent.
 // HTTP has no status for this; nginx logs the same number.
 const statusClientGone = 499
 
-// response is the answer to one request. Handlers and middleware write to it, and leave in it what the log and the metrics need.
+// response is the response to one request. Handlers and middleware write to it, and store in it what the log and the metrics need.
 type response struct {
 	http.ResponseWriter
 	conn      *clientConn // nil if requests share it
@@ -30,8 +30,8 @@ type response struct {
 
 	status    int // 0 until the answer begins
 	bytes     int64
-	streaming time.Time     // when an endless answer began, zero for all others
-	waited    time.Duration // how long the answer was delayed because the client asked for that
+	streaming time.Time     // when a stream began, zero for other responses
+	waited    time.Duration // how long the client had the response wait for a change
 	err       error
 }
 
@@ -53,7 +53,7 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// writeWhole writes the body of an answer of which nothing was sent yet, and to which nothing is added.
+// writeWhole writes the whole body of a response, before anything else of it was sent.
 func (w *response) writeWhole(body []byte) (int, error) {
 	if w.conn != nil {
 		w.conn.gather.expect = true
@@ -65,16 +65,16 @@ func (w *response) writeWhole(body []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// requestID returns the request id in the header of r if it is sane, or a new one.
+// requestID returns the request id in the header of r if it is valid, otherwise a new one.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); saneRequestID(id) {
+	if id := r.Header.Get("X-Request-Id"); validRequestID(id) {
 		return id
 	}
 	return rand.Text()
 }
 
-// saneRequestID reports whether an id of the client is short and has no character with a meaning in headers or logs.
-func saneRequestID(id string) bool {
+// validRequestID reports whether a client's id is short and has no special characters of headers or logs.
+func validRequestID(id string) bool {
 	foreign := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 	}
@@ -89,9 +89,9 @@ func writeJSON(w *response, status int, v any) error {
 }
 
 // writeAs answers with v as JSON of the given media type.
-// It marshals before it writes, so that a failure can still be told, and the length be given, which HEAD needs too.
+// It marshals before it writes, so that it can still report a failure, and send the length, also for HEAD.
 func writeAs(w *response, status int, mediaType string, v any) error {
-	return writeBytes(w, status, mediaType, append(view.Marshal(v), '\n')) // for people with curl
+	return writeBytes(w, status, mediaType, append(view.Marshal(v), '\n')) // for people who use curl
 }
 
 // writeBytes answers with a body.

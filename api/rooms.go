@@ -16,7 +16,7 @@ import (
 
 // getParticipants handles "GET /api/rooms/{room_name}/participants".
 func (s *Server) getParticipants(w *response, r *http.Request) error {
-	// This route was there first, and clients of the first version may send it any parameter.
+	// Clients of version 1 may send any parameter to this route.
 	q := &query{}
 	if r.URL.RawQuery != "" {
 		q.values = r.URL.Query()
@@ -33,7 +33,7 @@ func (s *Server) getRoom(w *response, r *http.Request) error {
 	return s.getOne(w, r, asRoom, q)
 }
 
-// getOne answers with the room in the path.
+// getOne answers with the room in the path, in the given detail.
 func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error {
 	wait := waitParameter(q)
 	if err := q.err(); err != nil {
@@ -78,7 +78,7 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 	return a.write(w, r, v)
 }
 
-// room returns a room from the directory or, where that has none for want of the Lua module, from Prosody.
+// room returns a room from the directory or, without the Lua module, from Prosody.
 func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	found, err := s.directory.Room(room)
 	if errors.Is(err, occupancy.ErrNoModule) {
@@ -97,21 +97,21 @@ func (s *Server) summary(ctx context.Context, room jid.JID) (occupancy.RoomSumma
 	return found.Summary(), err
 }
 
-// How many names of rooms are remembered, and how long one may be for that.
+// The limits of the name cache: the number of names, and the length of a name.
 const (
 	maxNames      = 4096
 	maxNameLength = 256
 )
 
-// namedRoom is a room by what a client calls it.
+// namedRoom is a room with a name that a client uses.
 type namedRoom struct {
 	jid    jid.JID
-	called []byte // the member for what it is called
+	called []byte // the JSON member for that name
 }
 
 const roomName = `"room_name":`
 
-// noteMember returns the member, behind others, for what should be known about how a name was read; nothing for nothing.
+// noteMember returns the JSON member for a note about a name, or nil.
 func noteMember(note string) []byte {
 	if note == "" {
 		return nil
@@ -119,7 +119,7 @@ func noteMember(note string) []byte {
 	return append([]byte(`,"name_note":`), view.Marshal(note)...)
 }
 
-// askedAs returns the members for a room that is called by that name and maybe others, whose list is left open.
+// askedAs returns the JSON members for the requested names of a room. Their list is left open for more names.
 func (n namedRoom) askedAs() []byte {
 	const asked = `,"asked_as":[`
 	b := make([]byte, 0, 2*len(n.called)+len(asked))
@@ -127,10 +127,10 @@ func (n namedRoom) askedAs() []byte {
 	return append(b, n.quoted()...)
 }
 
-// quoted returns the name alone.
+// quoted returns the name as JSON.
 func (n namedRoom) quoted() []byte { return n.called[len(roomName):] }
 
-// resolve returns a room by what a client calls it. To find that out takes long, and clients repeat themselves.
+// resolve finds a room by name. It caches the result, because that takes long and clients repeat their names.
 func (s *Server) resolve(name string) (namedRoom, error) {
 	if known, ok := s.nameCache.Get(name); ok {
 		return known, nil
@@ -146,7 +146,7 @@ func (s *Server) resolve(name string) (namedRoom, error) {
 	return named, nil
 }
 
-// roomName returns the room name in the path, unescaped, which the router leaves to handlers.
+// roomName returns the room name in the path. It unescapes it, because the router doesn't.
 func (w *response) roomName() (string, error) {
 	name, err := url.PathUnescape(w.vars["room_name"])
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"ppch/api/keys"
 )
 
-// handlerFunc answers a request, or returns why it can't, which becomes a problem document.
+// handlerFunc answers a request, or returns an error, which becomes a problem document.
 type handlerFunc func(*response, *http.Request) error
 
 // public is the scope of a route that needs no key.
@@ -21,15 +21,14 @@ const public keys.Scope = 0
 type route struct {
 	method  string
 	path    string
-	needs   keys.Scope // of the key; public asks for none
+	needs   keys.Scope // the required scope of the key, or public
 	handler handlerFunc
 }
 
-// routes returns everything that the service answers to.
-// GET includes HEAD.
+// routes returns all routes. GET includes HEAD.
 func (s *Server) routes() []route {
 	return []route{
-		// The router tries them in this order, so the most frequent comes first.
+		// The router tries them in this order, so the most frequent is first.
 		{http.MethodGet, "/api/rooms/{room_name}/participants", keys.ScopeCount, s.getParticipants},
 		{http.MethodGet, "/", public, s.getInfo},
 		{http.MethodGet, "/api/rooms", keys.ScopeCount, s.getRooms},
@@ -57,7 +56,7 @@ func (s *Server) routes() []route {
 // newRouter returns a router for the table, and the row of each of its routes.
 func (s *Server) newRouter() (*mux.Router, map[*mux.Route]route) {
 	// Rooms of a tenant may be requested as tenant%2Froom, so the path is matched before it is unescaped.
-	// Without SkipClean mux answers "//" with a 301, which clients follow to a room of another name.
+	// Without SkipClean, mux redirects "//" to "/", and clients would end up at a room with another name.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	table := map[*mux.Route]route{}
 	for _, rt := range s.routes() {
@@ -66,8 +65,8 @@ func (s *Server) newRouter() (*mux.Router, map[*mux.Route]route) {
 	return router, table
 }
 
-// dispatch answers r with the handler of its route, or with the error that the handler returns.
-// The router only matches: a handler of its own would not get a *response, and mux copies the request twice for it.
+// dispatch calls the handler of r's route, and answers with the error that it returns.
+// It uses the router only to match: mux would not pass a *response to handlers, and copies each request twice.
 func (s *Server) dispatch(w *response, r *http.Request) {
 	defer s.endRequest(w)
 	rt := route{path: unmatched, handler: notFound}
@@ -96,7 +95,7 @@ func (s *Server) dispatch(w *response, r *http.Request) {
 // unmatched is the route in logs and metrics of a request without one.
 const unmatched = "unmatched"
 
-// methods returns the methods that the route answers to.
+// methods returns the methods of the route.
 func (rt route) methods() []string {
 	if rt.method == http.MethodGet {
 		return []string{http.MethodGet, http.MethodHead}
@@ -105,14 +104,13 @@ func (rt route) methods() []string {
 }
 
 // notFound handles every path that is not in the table.
-// It needs no key: the table is public (see /openapi.json), so a 401 would hide nothing,
-// and the first thing to know about a mistyped path is that it doesn't exist.
+// It needs no key: the table is public (/openapi.json), and a client with a mistyped path should learn first that it doesn't exist.
 func notFound(*response, *http.Request) error {
 	return &problem{kind: kindNotFound, detail: "Unknown path: see /openapi.json, and write / in room names as %2F."}
 }
 
-// methodNotAllowed handles every method that a path in the table doesn't have.
-// RFC 9110 §15.5.6 demands an Allow header; mux tells no handler what would have matched, so each method is tried.
+// methodNotAllowed handles methods that a path in the table doesn't support.
+// RFC 9110 §15.5.6 requires an Allow header. mux doesn't return the methods of a path, so this tries each.
 func (s *Server) methodNotAllowed(_ *response, r *http.Request) error {
 	var allowed []string
 	for _, route := range s.routes() {

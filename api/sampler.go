@@ -12,36 +12,36 @@ import (
 	"time"
 )
 
-// What the log has of refusals, however many there are.
+// The limits on log lines about refused requests.
 const (
-	// samplesOfOne is how many refusals of one address for one reason are logged within sampleFor:
-	// enough for people, whose problem documents lead to a line of the log. These stand for all others.
+	// samplesOfOne is how many refusals per address and reason are logged within sampleFor:
+	// enough to find the request of a person who reports a problem document.
 	sampleFor    = 10 * time.Second
 	samplesOfOne = 10
 
-	// maxSamples is how many are logged in that time of all addresses, and maxRepeated for how many addresses and reasons
-	// the log has how many were not.
+	// maxSamples is how many are logged in that time in total. For up to maxRepeated pairs of address and reason,
+	// the log then has the number of further refusals.
 	maxSamples  = 200
 	maxRepeated = 20
 )
 
-// sampler decides which refusals are logged: the first few of each address and reason, and of the others their number.
+// sampler decides which refusals are logged: the first few per address and reason, and the number of the others.
 // It is safe for concurrent use, but Run may be called only once.
 type sampler struct {
 	log   *slog.Logger
 	every time.Duration
 
-	// mu protects what follows, all of it since the last flush.
+	// mu protects what follows; flush resets it.
 	mu      sync.Mutex
 	samples map[sample]samples
 	logged  int
-	others  int // not logged, and in no samples
+	others  int // refusals neither logged nor in samples
 }
 
-// samples is how many refusals of a kind were logged, and how many were not.
+// samples is how many refusals with one sample key were logged, and how many were not.
 type samples struct{ logged, further int }
 
-// sample is what refusals have in common of which one is logged.
+// sample identifies refusals of which only the first few are logged.
 type sample struct {
 	from   netip.Prefix
 	reason string
@@ -51,7 +51,7 @@ func newSampler(log *slog.Logger) *sampler {
 	return &sampler{log: log, every: sampleFor, samples: make(map[sample]samples)}
 }
 
-// allows reports whether a refusal is to be logged. While everything is logged, each one is.
+// allows reports whether to log a refusal. With DEBUG, every refusal is logged.
 func (s *sampler) allows(remote, reason string) bool {
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		return true
@@ -76,7 +76,7 @@ func (s *sampler) allows(remote, reason string) bool {
 	return take
 }
 
-// Run logs now and then how many refusals were not logged, until ctx ends; it returns nil.
+// Run logs the number of unlogged refusals at intervals until ctx ends, and returns nil.
 func (s *sampler) Run(ctx context.Context) error {
 	next := time.NewTicker(s.every)
 	defer next.Stop()
@@ -90,7 +90,7 @@ func (s *sampler) Run(ctx context.Context) error {
 	}
 }
 
-// flush logs how many refusals were not logged since the last time, and begins anew.
+// flush logs the number of unlogged refusals since the last call.
 func (s *sampler) flush() {
 	s.mu.Lock()
 	came, others := s.samples, s.others
@@ -113,7 +113,7 @@ func (s *sampler) flush() {
 	}
 }
 
-// address returns where the refusals come from: an address, or a network.
+// address returns the address of the refusals, or their network for IPv6.
 func (s sample) address() string {
 	if s.from.IsSingleIP() {
 		return s.from.Addr().String()
@@ -121,18 +121,18 @@ func (s sample) address() string {
 	return s.from.String()
 }
 
-// errorLog returns where net/http writes what goes wrong outside of requests, such as that there are no file descriptors left.
+// errorLog returns the logger for errors of net/http outside of requests, such as a lack of file descriptors.
 func (s *sampler) errorLog() *slog.Logger {
 	return slog.New(sampledHandler{s.log.Handler(), s})
 }
 
-// sampledHandler samples records by what their messages begin with.
+// sampledHandler samples records by the beginning of their messages.
 type sampledHandler struct {
 	slog.Handler
 	sampler *sampler
 }
 
-// Handle logs the first record of its kind.
+// Handle logs r if it is among the first few with its beginning.
 func (h sampledHandler) Handle(ctx context.Context, r slog.Record) error {
 	who, text, _ := strings.Cut(r.Message, ":") // "http: Accept error: …"
 	what, _, _ := strings.Cut(text, ":")

@@ -29,101 +29,101 @@ import (
 const renewEvery = 10 * time.Second
 
 // The bounds of one connection.
-// None of the answers is slow to write, so whoever hits one of these is broken or hostile.
+// All responses are fast to write, so a client that hits one of these is broken or hostile.
 const (
-	// readHeaderTimeout cuts clients that send a header a byte at a time (slowloris).
+	// readHeaderTimeout disconnects clients that send the header one byte at a time (slowloris).
 	readHeaderTimeout = 5 * time.Second
 
-	// readTimeout bounds the whole request, thus also a body that nobody asked for.
+	// readTimeout bounds the whole request, including an unexpected body.
 	readTimeout = 10 * time.Second
 
-	// writeTimeout runs from the end of the request's header, so it must leave room for a question to Prosody, which takes 15 s at most.
+	// writeTimeout runs from the end of the request's header, so it must leave time for a query to Prosody, which takes up to 15 s.
 	writeTimeout = 20 * time.Second
 
-	// idleTimeout is longer than the 60 s for which nginx and most pools keep an idle connection:
-	// were it shorter, we would now and then close one at the moment in which they use it again.
+	// idleTimeout is longer than the 60 s for which nginx and most connection pools keep an idle connection.
+	// Otherwise the service would sometimes close a connection just when they reuse it.
 	idleTimeout = 2 * time.Minute
 
-	// maxHeaderBytes is far above what a browser with cookies for the whole domain sends.
+	// maxHeaderBytes is far more than a browser sends, even with cookies for the whole domain.
 	maxHeaderBytes = 32 << 10
 
-	// drainTimeout is how long requests under way may take when the service stops;
-	// Docker kills after 10 s, and XMPP has to be closed after us.
+	// drainTimeout is how long requests in progress may take when the service stops.
+	// Docker kills the service after 10 s, and the XMPP stream closes after the API.
 	drainTimeout = 5 * time.Second
 
-	// defaultMaxStreams is far more than a dashboard on every desk, and some hundred MiB at most.
+	// defaultMaxStreams is enough for a dashboard on every desk, and takes a few hundred MiB at most.
 	defaultMaxStreams = 10000
 
-	// otherConnections is how many connections there may be unless fewer are allowed, beside those of streams,
-	// and so how many requests under way. Of few connections spareConnections stay for these.
+	// otherConnections is the default number of connections beyond those of streams, and thus of requests in progress.
+	// With a low MaxConnections, spareConnections of them are reserved for requests.
 	otherConnections = 2000
 	spareConnections = 50
 )
 
-// Prosody answers what no Directory holds. It must be safe for concurrent use.
+// Prosody has the data that is in no Directory. It must be safe for concurrent use.
 type Prosody interface {
-	// Room asks about one room, which blocks until the answer comes or ctx ends.
-	// It is for rooms that can't be read because of occupancy.ErrNoModule; the errors are those of Directory.Room.
+	// Room asks Prosody about one room. It blocks until the answer arrives or ctx ends.
+	// It is for rooms of which Directory.Room returns occupancy.ErrNoModule; its errors are those of Directory.Room.
 	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
-	// Diagnostics returns how the service is connected to Prosody. The caller owns it. It must not block, since probes wait for it.
+	// Diagnostics returns the state of the connection to Prosody. The caller owns it. It must not block, because probes wait for it.
 	Diagnostics() occupancy.Diagnostics
 
-	// Services returns the MUC services that Prosody shows, or why it can't be asked.
+	// Services returns the MUC services of Prosody, or an error if they can't be discovered.
 	Services() ([]occupancy.Service, error)
 }
 
-// Config is what a Server needs.
+// Config is the configuration of a Server.
 type Config struct {
-	// Addr is host:port; port 0 takes a free one.
+	// Addr is host:port; port 0 selects a free port.
 	Addr string
 
-	// ChainFile and KeyFile hold the certificate with those that vouch for it, and its key, as PEM: the API then speaks HTTPS.
-	// They are read again while the Server runs. Both are empty for HTTP.
+	// ChainFile and KeyFile have the certificate chain and its key, as PEM, for HTTPS. The Server reloads them when they change.
+	// Both are empty for HTTP.
 	ChainFile, KeyFile string
 
-	// Keys are those of clients.
+	// Keys are the API keys.
 	Keys *keys.Keyring
 
-	// Names makes a room's JID of what a client calls it.
+	// Names finds the JID of a room by the names that clients use.
 	Names *occupancy.NameResolver
 
-	// Directory has all rooms, whether they are current, and what happens. Prosody has the rest.
+	// Directory has all rooms, their status and their events. Prosody has the rest.
 	Directory *occupancy.Directory
 	Prosody   Prosody
 
-	// Metrics are what "/metrics" tells, all in all; nil for none.
+	// Metrics are all metrics that "/metrics" serves; nil for none.
 	Metrics prometheus.Gatherer
 
-	// MetricsPublic lets anybody read them, without the key.
+	// MetricsPublic makes "/metrics" readable without a key.
 	MetricsPublic bool
 
-	// Origins are those of web pages that may read answers, each as a browser sends it; empty for none.
+	// Origins are the origins of web pages that may read responses, as browsers send them; empty for none.
 	Origins []string
 
-	// MaxStreams is how many event streams there may be at a time; 0 means 10000.
+	// MaxStreams is the maximum number of event streams; 0 means 10000.
 	MaxStreams int
 
-	// MaxConnections is how many connections there may be at a time; 0 means MaxStreams and 2000 more.
-	// With few of them there may be fewer streams than MaxStreams, so that others can still ask.
+	// MaxConnections is the maximum number of connections; 0 means MaxStreams and 2000 more.
+	// A low number also allows fewer streams than MaxStreams, so that streams leave room for other requests.
 	MaxConnections int
 
-	// TrustedProxies are networks of which an address may have any number of connections, since it stands for many clients.
-	// Addresses of loopback always do.
+	// TrustedProxies are networks whose addresses may each have any number of connections, because many clients share them.
+	// Loopback addresses are always trusted.
 	TrustedProxies []netip.Prefix
 
-	// Hosts are the DNS names by which requests without a key may ask, beside those of the certificate.
+	// Hosts are the DNS names that requests without a key may use, in addition to those of the certificate.
 	Hosts Hosts
 
-	// Secret seals what clients keep for the service, such as tickets. What one process seals, another with the same Secret opens;
-	// with an empty one it opens in this process only.
+	// Secret seals tokens that clients store, such as tickets and cursors. Every process with the same Secret can open them.
+	// If it is empty, only this process can.
 	Secret string
 
-	// Version is shown by "/" and "/health".
+	// Version is the program's version, for "/" and "/health".
 	Version string
 
-	// Commit is the hash of what the program was built from, and Built that commit's date.
-	// "/health" shows them, and null for an empty or zero one.
+	// Commit is the hash of the commit that the program was built from, and Built its date, for "/health".
+	// Both may be zero, which it shows as null.
 	Commit string
 	Built  time.Time
 
@@ -136,7 +136,7 @@ type Config struct {
 type Server struct {
 	keys      *keys.Keyring
 	names     *occupancy.NameResolver
-	nameCache *lru.Cache[string, namedRoom] // what names has said
+	nameCache *lru.Cache[string, namedRoom] // by name
 	directory *occupancy.Directory
 	prosody   Prosody
 	version   string
@@ -170,11 +170,11 @@ type Server struct {
 	renewEvery  time.Duration
 }
 
-// New returns a Server that already listens, so that a port which is taken fails at start.
-// Connections are accepted only by Run, which also closes the listener.
+// New returns a Server that listens already, so that a port in use is an error at start.
+// Run accepts connections, and closes the listener.
 func New(cfg Config) (*Server, error) {
 	if cfg.Keys == nil {
-		return nil, errors.New("api: no keys: without them anybody could read who is in a room")
+		return nil, errors.New("api: Keys is nil: without keys, the data would be public")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -183,7 +183,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
 	if cfg.Directory == nil || len(cfg.Directory.Domains()) == 0 {
-		return nil, errors.New("api: no directory, or one that watches no MUC domain")
+		return nil, errors.New("api: Directory is nil or watches no MUC domain")
 	}
 	docs, err := web.LoadDocs()
 	if err != nil {
@@ -262,10 +262,10 @@ func New(cfg Config) (*Server, error) {
 		ConnContext:       withConn,
 		ConnState:         s.gate.connState,
 
-		// The deadline of one answer means nothing to a connection on which nobody reads any more.
+		// The write deadline of one response doesn't cover a connection on which the client no longer reads.
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: events.SendTimeout},
 
-		// "OPTIONS *" goes through the router like everything else, instead of an empty 200.
+		// Without this, net/http answers "OPTIONS *" itself, with an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}
 	if cfg.ChainFile != "" || cfg.KeyFile != "" {
@@ -285,11 +285,11 @@ func New(cfg Config) (*Server, error) {
 // Addr returns the address on which the Server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Handler returns the whole API, all wrapping included, for benchmarks and tests that need no network.
+// Handler returns the whole API, including its middleware, for benchmarks and tests without a network.
 func (s *Server) Handler() http.Handler { return s.http.Handler }
 
-// Run serves until ctx ends, then drains and returns nil.
-// It returns an error if serving ends by itself.
+// Run serves until ctx ends, then finishes the requests in progress and returns nil.
+// It returns an error if serving fails.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.refusals.flush()
 	g, ctx := errgroup.WithContext(ctx)
@@ -316,7 +316,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// serve answers requests until the server is shut down.
+// serve accepts connections until the server is shut down.
 func (s *Server) serve() error {
 	if s.cert != nil {
 		return s.http.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
@@ -324,14 +324,14 @@ func (s *Server) serve() error {
 	return s.http.Serve(s.listener)
 }
 
-// drain lets the requests under way finish and closes what is left after drainFor.
-// ctx must not have ended: a Shutdown with an ended one would wait for nobody.
+// drain lets the requests in progress finish, and closes the remaining connections after drainFor.
+// ctx must not be canceled: Shutdown would not wait.
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.drainFor)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		// Not an error of Run's: a client that never finishes must not make a wanted stop look like a crash.
+		// This is no error of Run: a client that never finishes must not make a regular stop look like a crash.
 		s.log.Warn("connections cut at stop", "err", err)
-		_ = s.http.Close() // what it could complain of is being closed anyway
+		_ = s.http.Close() // best effort: the service stops anyway
 	}
 }

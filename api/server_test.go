@@ -26,18 +26,18 @@ func TestNew_RejectsBadConfig(t *testing.T) {
 	}
 	defer taken.Close()
 	t.Run("no key", func(t *testing.T) {
-		if _, err := api.New(api.Config{Addr: "127.0.0.1:0"}); err == nil || !strings.HasPrefix(err.Error(), "api: no key") {
+		if _, err := api.New(api.Config{Addr: "127.0.0.1:0"}); err == nil || !strings.HasPrefix(err.Error(), "api: Keys is nil") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("no domain", func(t *testing.T) {
 		for _, d := range []*occupancy.Directory{nil, occupancy.NewDirectory()} {
-			if _, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: d}); err == nil || !strings.HasPrefix(err.Error(), "api: no directory") {
+			if _, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: d}); err == nil || !strings.HasPrefix(err.Error(), "api: Directory is nil") {
 				t.Errorf("got %v", err)
 			}
 		}
 	})
-	t.Run("a port that is taken", func(t *testing.T) {
+	t.Run("a port in use", func(t *testing.T) {
 		_, err := api.New(api.Config{Addr: taken.Addr().String(), Keys: keyring(keys.KeyringConfig{Key: testKey}), Directory: healthyConnection().directory()})
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 			t.Errorf("got %v, want EADDRINUSE and the address", err)

@@ -14,12 +14,11 @@ import (
 
 // The clock of the history.
 const (
-	// historyStep is what one number stands for, maxSteps how many there are: an hour.
+	// historyStep is the length of a step, and maxSteps the number of steps in an hour.
 	historyStep = 15 * time.Second
 	maxSteps    = int(time.Hour / historyStep)
 
-	// sampleEvery is how often the history looks how many there are.
-	// After maxUnseen without a look nobody can say what went on meanwhile.
+	// sampleEvery is the interval of samples. After a gap of more than maxUnseen, the step is unknown.
 	sampleEvery = time.Second
 	maxUnseen   = 3 * sampleEvery
 )
@@ -31,7 +30,7 @@ const (
 // the state of an earlier moment is no sample of this one.
 type history struct {
 	directory *occupancy.Directory
-	every     time.Duration // sampleEvery, but for tests
+	every     time.Duration // sampleEvery; tests change it
 
 	// What only Run uses: the step that has not ended yet, and the time of the last sample.
 	current view.Step
@@ -41,7 +40,7 @@ type history struct {
 	mu      sync.Mutex
 	steps   []view.Step
 	end     time.Time // of the last step
-	version uint64    // is another one whenever steps or end are
+	version uint64    // changes with steps and end
 }
 
 // newHistory returns a history that begins with the first step after Run does.
@@ -68,7 +67,7 @@ func (h *history) Run(ctx context.Context) error {
 
 // sample takes a sample.
 func (h *history) sample(now time.Time) {
-	now = now.Round(0) // the wall clock alone: the monotonic clock stands still while a machine sleeps
+	now = now.Round(0) // the wall clock only: the monotonic clock stops while a machine sleeps
 	unseen := now.Sub(h.sampled)
 	h.sampled = now
 	seen := h.count()
@@ -95,7 +94,7 @@ func (h *history) count() view.Step {
 	return now
 }
 
-// endSteps ends the steps before a time.
+// endSteps ends the steps before end.
 func (h *history) endSteps(end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -104,14 +103,14 @@ func (h *history) endSteps(end time.Time) {
 	}
 	h.version++
 	if n := end.Sub(h.end) / historyStep; n < 0 || n > time.Duration(maxSteps) {
-		h.steps, h.end, h.current = h.steps[:0], end, view.Step{} // the clock was set, or has stood still
+		h.steps, h.end, h.current = h.steps[:0], end, view.Step{} // the clock was set, or the machine slept
 		return
 	}
 	for ; h.end.Before(end); h.end = h.end.Add(historyStep) {
 		if len(h.steps) == maxSteps {
 			h.steps = slices.Delete(h.steps, 0, 1)
 		}
-		if h.current.Known || len(h.steps) > 0 { // it begins with something
+		if h.current.Known || len(h.steps) > 0 { // leave out unknown steps at the beginning
 			h.steps = append(h.steps, h.current)
 		}
 		h.current = view.Step{}

@@ -12,16 +12,14 @@ import (
 )
 
 const (
-	// maxWait is how long a client may have an answer held back.
-	// Most proxies between wait for 60 s, and some of those no second longer.
+	// maxWait is the longest wait of a client. Many proxies give up after 60 s.
 	maxWait = 55 * time.Second
 
-	// askAgain is how often Prosody is asked about a room while somebody waits for it to change, where there are no events:
-	// the Lua module is missing.
+	// askAgain is how often Prosody is asked about a room whose change a client awaits, without the Lua module and its events.
 	askAgain = 2 * time.Second
 )
 
-// waitParameter returns how long r wants its answer held back if it would be the one that the client has.
+// waitParameter returns how long the client wants to wait for a change.
 func waitParameter(q *query) time.Duration {
 	text := q.text("wait")
 	if text == "" {
@@ -35,9 +33,9 @@ func waitParameter(q *query) time.Duration {
 	return d
 }
 
-// awaitChange returns the glance of a room once it is another one than r's client knows, and the last after the wait.
-// The key may have been withdrawn by then, or allow other things: the response has what it allows.
-// Those who wait are counted as event streams are, for they hold connections too; if there are too many, none more waits.
+// awaitChange returns the summary of a room once it differs from the one that the client has, or after the wait.
+// It updates the grant in w, because the key may change meanwhile.
+// A waiting request counts as an event stream, because it occupies a connection too; at their limit it returns an error.
 func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occupancy.RoomSummary, as variant, wait time.Duration) (occupancy.RoomSummary, error) {
 	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).matches(r) {
 		return g, nil
@@ -49,7 +47,7 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 	defer s.hub.Leave(w.grant.Key)
 	s.endRequest(w)
 	defer func() { w.waited = time.Since(began) }()
-	// What is answered then has as long as any other answer.
+	// The response then has as much time as any other.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout)); err != nil {
 		return g, err
 	}
@@ -89,7 +87,7 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 	}
 }
 
-// renew reads what the key allows now, which has to include a room.
+// renew updates the grant in w, and returns an error unless it still includes a room.
 func (s *Server) renew(w *response, room jid.JID) (err error) {
 	if w.grant, err = s.keys.Renew(w.grant, time.Now()); err != nil {
 		return err

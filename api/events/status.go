@@ -14,7 +14,7 @@ func liveness(d occupancy.Domain) occupancy.Reason {
 }
 
 // takeStatus adds the status of a domain to the ring if it differs from the last one.
-// Either way it wakes whatever waits for a change of a room, since the room may have become unreadable.
+// Either way it wakes all waiters, because their rooms may have become unavailable.
 func (h *Hub) takeStatus(d occupancy.Domain) {
 	domain := d.JID.String()
 	if now := liveness(d); now != h.statuses[domain] {

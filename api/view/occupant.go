@@ -11,7 +11,7 @@ import (
 
 // Occupant is one occupant of a room.
 // What can be read from it about a person is what people in the meeting see of each other, and who the server says it is:
-// e-mail addresses and real JIDs are personal data that nobody needs for counting.
+// e-mail addresses and real JIDs are personal data that counting does not need.
 type Occupant struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`

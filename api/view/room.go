@@ -69,7 +69,7 @@ type BreakoutRoom struct {
 func NewRoomCounts(room occupancy.Room, names bool) RoomCounts {
 	doc := RoomCounts{Source: room.Source}
 	if !room.Exists {
-		// Whatever the source, the number of people in a room that doesn't exist is exactly 0.
+		// From any source: a room that does not exist has exactly 0 people.
 		doc.Exact = true
 		doc.Counts = map[occupancy.Kind]int{}
 		doc.Visitors = new(0)
