@@ -105,7 +105,8 @@ func (s Settings) Config() (Config, error) {
 	c.Debug = p.boolean("DEBUG", s.Debug)
 	c.Zone = p.zone("TZ", s.TZ)
 	p.keysFile("PPCH_API_KEYS_FILE", c)
-	c.Warnings = append(p.warnings, s.unknown...)
+	p.warnings = append(p.warnings, s.unknown...)
+	c.Warnings = p.warnings
 	if len(p.problems) > 0 {
 		return Config{}, p.problems
 	}
