@@ -5,6 +5,7 @@ FOR ?=
 FUZZTIME ?= 5m
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+HELM_DOCS = github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
 REDOCLY = @redocly/cli@1.34.5
 
 # Checks Go, and installs what a new Debian lacks.
@@ -65,6 +66,14 @@ test-compose: ## test images and compose files on a private Docker engine, as ro
 	@$(need) $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
 	$(GO) test -c -o /dev/null ./cmd/ppch
 	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestImage_" ./cmd/ppch'
+
+.PHONY: test-deploy
+test-deploy: ## test the Helm chart, the Grafana board and the alerting rules
+	@$(need) $(need_go) promtool:prometheus
+	cd cmd/ppch/deploy/deploytest && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test -count=1 ./...
+	cd cmd/ppch/deploy/helm/ppch && $(GO) run $(HELM_DOCS) --log-level warning --dry-run | diff README.md -
+	promtool check rules cmd/ppch/deploy/prometheus/alerts.yaml
+	promtool test rules cmd/ppch/deploy/prometheus/alerts_test.yaml
 
 .PHONY: lint
 lint: ## run golangci-lint, govulncheck and luacheck, and redocly on openapi.yaml

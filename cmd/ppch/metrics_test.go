@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -172,51 +170,22 @@ func TestMetrics_NeedKey(t *testing.T) {
 	}
 }
 
-// The documented rules for a service that is down, or up without data.
-const ruleTests = `
-rule_files: [rules.yml]
-evaluation_interval: 1m
-tests:
-  - interval: 1m
-    input_series:
-      - {series: 'up{job="ppch",instance="a"}', values: '1 1 0 0 0 0 0'}
-      - {series: 'ppch_domain_up{job="ppch",instance="a",domain="muc"}', values: '1 1 1 0 0 0 0'}
-      - {series: 'ppch_resyncs_total{job="ppch",instance="a",domain="muc"}', values: '0 0 0 0 5 10 15'}
-      - {series: 'ppch_tls_certificate_expiry_timestamp_seconds{job="ppch",instance="a"}', values: '604860 604860 604860'}
-    alert_rule_test:
-      - {eval_time: 1m, alertname: PPCHDown}
-      - {eval_time: 1m, alertname: PPCHCertificateExpires}
-      - eval_time: 2m
-        alertname: PPCHCertificateExpires
-        exp_alerts:
-          - exp_labels: {job: ppch, instance: a}
-            exp_annotations: {summary: "The certificate of a expires within a week; check its renewal"}
-      - {eval_time: 2m, alertname: PPCHDomainUnavailable}
-      - {eval_time: 3m, alertname: PPCHResyncs}
-      - eval_time: 5m
-        alertname: PPCHDown
-        exp_alerts:
-          - exp_labels: {job: ppch, instance: a}
-            exp_annotations: {summary: "Prometheus can't scrape PPCH at a"}
-      - eval_time: 6m
-        alertname: PPCHDomainUnavailable
-        exp_alerts:
-          - exp_labels: {job: ppch, instance: a, domain: muc}
-            exp_annotations: {summary: "PPCH has no current data about muc; /health explains the fix"}
-      - eval_time: 6m
-        alertname: PPCHResyncs
-        exp_alerts:
-          - exp_labels: {job: ppch, instance: a, domain: muc}
-            exp_annotations: {summary: "PPCH keeps resyncing muc; see its log"}
-`
-
-func TestReadme_AlertRules(t *testing.T) {
+func TestAlerts_FireAsTested(t *testing.T) {
 	t.Parallel()
-	rules := written(t, "rules.yml", example(t, apiReadme, "yaml", "groups:"))
-	promtool(t, "", "check", "rules", rules)
-	tests := filepath.Join(filepath.Dir(rules), "tests.yml")
-	if err := os.WriteFile(tests, []byte(ruleTests), 0o600); err != nil {
-		t.Fatal(err)
+	promtool(t, "", "check", "rules", "deploy/prometheus/alerts.yaml")
+	promtool(t, "", "test", "rules", "deploy/prometheus/alerts_test.yaml")
+}
+
+func TestAlerts_AreTestedAndDocumented(t *testing.T) {
+	t.Parallel()
+	documented, tests := section(t, apiReadme, "## Metrics"), ofFile(t, "deploy/prometheus/alerts_test.yaml")
+	rules := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(ofFile(t, "deploy/prometheus/alerts.yaml"), -1)
+	for _, m := range rules {
+		if name := m[1]; !strings.Contains(documented, "`"+name+"`") || !strings.Contains(tests, "alertname: "+name+"\n") {
+			t.Errorf("the alert %s is not in README's table, or no test shows that it fires", name)
+		}
 	}
-	promtool(t, "", "test", "rules", tests)
+	if got := len(regexp.MustCompile("`PPCH[A-Z][a-z]").FindAllString(documented, -1)); got != len(rules) {
+		t.Errorf("got %d alerts in README's table want %d", got, len(rules))
+	}
 }

@@ -17,7 +17,7 @@ func analyze(t *testing.T, args ...string) string {
 	t.Helper()
 	exe := prosodytest.Installed(t, "systemd-analyze")
 	unit := filepath.Join(t.TempDir(), "ppch.service")
-	put(t, unit, strings.Replace(ofFile(t, "ppch.service"), "/usr/local/bin/ppch", must(os.Executable())(t), 1))
+	put(t, unit, strings.Replace(ofFile(t, "deploy/systemd/ppch.service"), "/usr/local/bin/ppch", must(os.Executable())(t), 1))
 	out, err := exec.Command(exe, append(args, unit)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("systemd-analyze %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -47,7 +47,7 @@ func TestSystemd_SecurityRating(t *testing.T) {
 
 func TestSystemd_SecretsStayOutOfEnvironment(t *testing.T) {
 	t.Parallel()
-	unit := ofFile(t, "ppch.service")
+	unit := ofFile(t, "deploy/systemd/ppch.service")
 	for _, secret := range []string{"API_KEY", "COMPONENT_SECRET"} {
 		name := strings.ToLower(strings.ReplaceAll(secret, "_", "-"))
 		for _, line := range []string{"LoadCredential=" + name + ":/etc/ppch/" + name + "\n", "PPCH_" + secret + "_FILE=%d/" + name} {

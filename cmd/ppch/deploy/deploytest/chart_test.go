@@ -1,0 +1,97 @@
+// Package deploytest checks the files in cmd/ppch/deploy with the programs that read them. It is a module of its own, since
+// those programs need many dependencies that PPCH doesn't.
+package deploytest
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/cli/values"
+	"helm.sh/helm/v3/pkg/getter"
+	"helm.sh/helm/v3/pkg/release"
+)
+
+const chartDir = "../helm/ppch"
+
+// required are the values without which the chart refuses to render.
+var required = []string{"image.repository=registry.example.com/ppch", "existingSecret=ppch", "prosody.host=jitsi-prosody"}
+
+var load = sync.OnceValues(func() (*chart.Chart, error) { return loader.Load(chartDir) })
+
+// render renders the chart as "helm template" does.
+func render(t *testing.T, set ...string) (*release.Release, error) {
+	t.Helper()
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := values.Options{Values: set}
+	vals, err := options.MergeValues(getter.Providers{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	install := action.NewInstall(&action.Configuration{})
+	install.DryRun, install.ClientOnly, install.IncludeCRDs = true, true, true
+	install.ReleaseName, install.Namespace = "meet", "jitsi"
+	install.KubeVersion = &chartutil.KubeVersion{Version: "v1.33.0", Major: "1", Minor: "33"}
+	return install.Run(c, vals)
+}
+
+// manifests renders the chart with the required values and others.
+func manifests(t *testing.T, set ...string) string {
+	t.Helper()
+	r, err := render(t, append(required, set...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Manifest
+}
+
+func TestChart_RefusesContradictions(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		set        []string
+	}{
+		{"no image", "image.repository is empty", []string{"image.repository="}},
+		{"no secret", "existingSecret is empty", []string{"existingSecret="}},
+		{"no Prosody", "prosody.host is empty", []string{"prosody.host="}},
+		{"ingress without host", "ingress.host is empty", []string{"ingress.enabled=true"}},
+		{"history without volume", "set persistence.enabled=true", []string{"history.level=names"}},
+		{"variable of the chart", "MUC_DOMAIN", []string{"env.MUC_DOMAIN=muc.example.com"}},
+		{"variable twice", "env.PPCH_HISTORY: the chart sets this variable", []string{"env.PPCH_HISTORY=names"}},
+		{"Prosody's pods without policy", "no effect without networkPolicy.enabled", []string{"networkPolicy.enabled=false", "networkPolicy.prosody[0].podSelector.matchLabels.app=prosody"}},
+		{"several replicas", "replicas", []string{"replicas=2"}},
+		{"a port as text", "port", []string{"prosody.port=component"}},
+		{"a level that doesn't exist", "level", []string{"history.level=everything"}},
+		{"a MUC domain with a blank", "mucDomains", []string{"prosody.mucDomains[0]=muc meet"}},
+		{"no MUC domain", "mucDomains", []string{"prosody.mucDomains=null"}},
+		{"a digest cut short", "digest", []string{"image.digest=sha256:12ab"}},
+		{"a misspelt value", "servcie", []string{"servcie.port=8080"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := render(t, append(append([]string{}, required...), tt.set...)...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v want an error that names %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// variants are ten sets of values that operators use.
+var variants = map[string][]string{
+	"defaults":       nil,
+	"digest":         {"image.digest=sha256:" + strings.Repeat("0", 64), "imagePullSecrets[0].name=registry"},
+	"names":          {"fullnameOverride=who-is-in", "prosody.componentDomain=ppch.meet.example.com", "prosody.mucDomains={conference.meet.example.com}", "prosody.adminJIDs={admin@meet.example.com}"},
+	"history":        {"persistence.enabled=true", "persistence.storageClass=local-path", "history.level=pseudonyms", "history.days=7"},
+	"ingress":        {"ingress.enabled=true", "ingress.host=ppch.example.com", "ingress.className=nginx", "ingress.annotations.a=b"},
+	"ingress TLS":    {"ingress.enabled=true", "ingress.host=ppch.example.com", "ingress.tlsSecret=ppch-tls", "trustedProxies={10.0.0.0/8}"},
+	"metrics":        {"metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.labels.release=prometheus", "metrics.prometheusRule.enabled=true", "grafana.enabled=true"},
+	"metrics key":    {"metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.secretName=ppch-metrics", "metrics.serviceMonitor.secretKey=key"},
+	"network policy": {"networkPolicy.from[0].namespaceSelector.matchLabels.team=web", "networkPolicy.prosody[0].podSelector.matchLabels.app=prosody", "networkPolicy.egress[0].ports[0].port=443"},
+	"everything":     {"keysFileKey=keys", "env.PPCH_RATE_LIMIT=50", "env.TZ=Europe/Berlin", "publicURL=https://ppch.example.com", "hosts={ppch.intern}", "corsOrigins={https://wiki.example.com}", "podLabels.a=b", "podAnnotations.c=d", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists", "priorityClassName=high", "service.type=NodePort"},
+}
