@@ -58,25 +58,34 @@ func depsOf(t *testing.T, path string) (all []string) {
 	return all
 }
 
+// house are the packages below api and component, with the packages of ours on which each depends.
+var house = map[string][]string{
+	"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+	"ppch/api/apitest":             {"ppch/api/keys", "ppch/component/occupancy"},
+	"ppch/api/certificate":         nil,
+	"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
+	"ppch/api/keys":                {"ppch/component/occupancy"},
+	"ppch/api/view":                {"ppch/component/occupancy"},
+	"ppch/api/web":                 nil,
+	"ppch/api/webhook":             {"ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
+	"ppch/component":               {"ppch/component/adhoc", "ppch/component/admin", "ppch/component/occupancy", "ppch/component/protocol", "ppch/component/stream"},
+	"ppch/component/admin":         {"ppch/component/adhoc", "ppch/component/occupancy"},
+	"ppch/component/adhoc":         nil,
+	"ppch/component/componenttest": nil,
+	"ppch/component/protocol":      {"ppch/component/occupancy"},
+	"ppch/component/stream":        nil,
+	"ppch/component/history":       {"ppch/component/occupancy"},
+	"ppch/component/occupancy":     nil,
+}
+
 func TestImports_APIAndComponent(t *testing.T) {
 	t.Parallel()
-	for path, want := range map[string][]string{
-		"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
-		"ppch/api/certificate":         nil,
-		"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
-		"ppch/api/keys":                {"ppch/component/occupancy"},
-		"ppch/api/view":                {"ppch/component/occupancy"},
-		"ppch/api/web":                 nil,
-		"ppch/api/webhook":             {"ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
-		"ppch/component":               {"ppch/component/adhoc", "ppch/component/admin", "ppch/component/occupancy", "ppch/component/protocol", "ppch/component/stream"},
-		"ppch/component/admin":         {"ppch/component/adhoc", "ppch/component/occupancy"},
-		"ppch/component/adhoc":         nil,
-		"ppch/component/componenttest": nil,
-		"ppch/component/protocol":      {"ppch/component/occupancy"},
-		"ppch/component/stream":        nil,
-		"ppch/component/history":       {"ppch/component/occupancy"},
-		"ppch/component/occupancy":     nil,
-	} {
+	for _, p := range goList(t, false, "ppch/api/...", "ppch/component/...") {
+		if _, ok := house[p.ImportPath]; !ok {
+			t.Errorf("%s has no entry in the table of imports", p.ImportPath)
+		}
+	}
+	for path, want := range house {
 		deps := depsOf(t, path)
 		ours := slices.DeleteFunc(slices.Clone(deps), func(p string) bool { return !strings.HasPrefix(p, "ppch/") })
 		slices.Sort(ours)
@@ -129,6 +138,16 @@ func TestImports_OnlyConfigReadsTheEnvironment(t *testing.T) {
 				}
 				t.Errorf("got %s want only cmd/ppch/config to read the environment", call)
 			}
+		}
+	}
+}
+
+// Helpers of tests stay out of the program.
+func TestImports_NoTestsInTheProgram(t *testing.T) {
+	t.Parallel()
+	for _, dep := range append(depsOf(t, "ppch/cmd/ppch"), goList(t, false, "ppch/cmd/ppch")[0].Imports...) {
+		if strings.HasSuffix(dep, "test") && strings.HasPrefix(dep, "ppch/") || dep == "testing" {
+			t.Errorf("the program imports %s", dep)
 		}
 	}
 }
