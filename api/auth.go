@@ -30,7 +30,7 @@ func (s *Server) authorize(w *response, r *http.Request, needed keys.Scope) erro
 		return err
 	}
 	s.gate.markKnown(sharedConnOf(r))
-	if s.requests.Enter(k, s.keys.Count(), 0) != nil {
+	if s.requests.Enter(k, s.cfg.Keys.Count(), 0) != nil {
 		return &problem{kind: kindTooManyRequests, detail: "Too many requests are in progress, of this API key or in total: wait for their responses, then retry.", retryAfter: time.Second}
 	}
 	w.request = k
@@ -68,7 +68,7 @@ func (s *Server) identify(r *http.Request) (*keys.Key, error) {
 			header: http.Header{"Www-Authenticate": {`Bearer realm="ppch"`}},
 		}
 	}
-	return s.keys.Identify(text, origin(r.RemoteAddr))
+	return s.cfg.Keys.Identify(text, origin(r.RemoteAddr))
 }
 
 // apiKey returns the key in r, or "".
@@ -92,7 +92,7 @@ func (s *Server) identifyStream(r *http.Request) (k *keys.Key, ends time.Time, e
 		return k, time.Time{}, err
 	}
 	if t, ok := s.tickets.Open(text, time.Now()); ok {
-		if k := s.keys.Find(t.Key); k != nil {
+		if k := s.cfg.Keys.Find(t.Key); k != nil {
 			return k, t.Expires, nil
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 const dashboard = "https://dashboard.example.com"
 
-// admitting adjusts whose pages may read answers.
+// withOrigins lets pages of two origins read answers.
 func withOrigins(cfg *api.Config) { cfg.Origins = []string{dashboard, "http://localhost:3000"} }
 
 // corsOf returns the headers that browsers go by, without Vary's other reasons.

@@ -78,7 +78,7 @@ func (s *Server) Tight() {
 // RunHub runs the directory and what sends its events, without serving anything.
 func (s *Server) RunHub(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.directory.Run(ctx) })
+	g.Go(func() error { return s.cfg.Directory.Run(ctx) })
 	g.Go(func() error { return s.hub.Run(ctx) })
 	return g.Wait()
 }
@@ -171,7 +171,7 @@ func (s *Server) Requests() int { return s.requests.Taken() }
 
 // OpenStream takes the place of a stream for a key, for ever.
 func (s *Server) OpenStream(key string) {
-	if err := s.hub.Enter(s.keys.Find(keys.SumOf(key))); err != nil {
+	if err := s.hub.Enter(s.cfg.Keys.Find(keys.SumOf(key))); err != nil {
 		panic(err)
 	}
 }

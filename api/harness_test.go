@@ -56,17 +56,25 @@ type service struct {
 	stop   func() error // ends Run and returns its error
 }
 
-// start runs a service until the test ends.
-// The adjustments see the configuration before it is used; nil ones are skipped.
-func start(t testing.TB, adjust ...func(*api.Config)) *service {
+// start runs a service until the test ends. Nil options are skipped. Options set:
+//
+//	withDirectory, withPast         the Directory; the latter may have data of any age
+//	withRooms                       the rooms of a Prosody without the Lua module
+//	withConnection, withDiagnostics the connection to Prosody
+//	withMeeting, withHistory        a Directory for playMeeting and playHistory
+//	withNamedRooms                  rooms with difficult names
+//	withKeys, withRateLimit, withoutQuota, withSmallKey, withSecret  keys
+//	withOrigins, withMetrics, withoutStreams, withDebugLog           the rest
+//	withBoth                        two options in place of one
+func start(t testing.TB, options ...func(*api.Config)) *service {
 	t.Helper()
-	s := prepare(t, adjust...)
+	s := prepare(t, options...)
 	s.run()
 	return s
 }
 
 // prepare is start without Run, which must follow.
-func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
+func prepare(t testing.TB, options ...func(*api.Config)) *service {
 	t.Helper()
 	log := &logBuffer{}
 	cfg := api.Config{
@@ -79,7 +87,7 @@ func prepare(t testing.TB, adjust ...func(*api.Config)) *service {
 		Log:     slog.New(slog.NewJSONHandler(log, nil)),
 	}
 	withDiagnostics(healthyConnection(), healthyDiagnostics())(&cfg)
-	for _, f := range adjust {
+	for _, f := range options {
 		if f != nil {
 			f(&cfg)
 		}

@@ -12,10 +12,10 @@ import (
 // getHealth handles "GET /health".
 // It shows people how to fix problems; probes that restart things should use /livez and /readyz.
 func (s *Server) getHealth(w *response, _ *http.Request) error {
-	domains := s.directory.Domains()
+	domains := s.cfg.Directory.Domains()
 	doc := view.NewHealth(domains)
-	doc.Version, doc.Commit, doc.Built = s.version, view.OrNull(s.commit), view.Stamp(s.built)
-	doc.LastAnswer = view.Stamp(s.prosody.Diagnostics().LastAnswer)
+	doc.Version, doc.Commit, doc.Built = s.cfg.Version, view.OrNull(s.cfg.Commit), view.Stamp(s.cfg.Built)
+	doc.LastAnswer = view.Stamp(s.cfg.Prosody.Diagnostics().LastAnswer)
 	p := domains[0].CountProblem()
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)
@@ -28,7 +28,7 @@ func (s *Server) getHealth(w *response, _ *http.Request) error {
 
 // getInfo handles "GET /".
 func (s *Server) getInfo(w *response, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, view.NewInfo(s.version))
+	return writeJSON(w, http.StatusOK, view.NewInfo(s.cfg.Version))
 }
 
 // check is one line of a probe's text for people.
@@ -46,7 +46,7 @@ func (s *Server) getLive(w *response, r *http.Request) error {
 
 // getReady handles "GET /readyz": 200 while rooms of the main MUC domain can be read, in any mode.
 func (s *Server) getReady(w *response, r *http.Request) error {
-	domains := s.directory.Domains()
+	domains := s.cfg.Directory.Domains()
 	main := domains[0]
 	stream := check{name: "stream", passed: main.Connected}
 	if !main.Connected {
@@ -111,9 +111,9 @@ func (s *Server) getDiagnostics(w *response, r *http.Request) error {
 		return err
 	}
 	// Asked first, so that the rest is as recent as possible.
-	services, err := s.prosody.Services()
-	doc := view.NewDiagnostics(s.prosody.Diagnostics())
-	doc.Version = s.version
+	services, err := s.cfg.Prosody.Services()
+	doc := view.NewDiagnostics(s.cfg.Prosody.Diagnostics())
+	doc.Version = s.cfg.Version
 	if err == nil {
 		doc.Services = view.NewServices(services)
 	}

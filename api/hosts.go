@@ -44,7 +44,7 @@ func hostName(host string) string {
 
 // allowsHost reports whether the Host of r is allowed without a key. The names of our certificate are allowed as well.
 func (s *Server) allowsHost(r *http.Request) bool {
-	return s.hosts.Allow(r.Host) || s.cert != nil && s.cert.Matches(hostName(r.Host))
+	return s.cfg.Hosts.Allow(r.Host) || s.cert != nil && s.cert.Matches(hostName(r.Host))
 }
 
 // welcome returns nil if a route that needs no key may answer r: its Host is allowed, or it has a valid key.

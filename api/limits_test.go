@@ -15,10 +15,10 @@ import (
 	"ppch/api/keys"
 )
 
-// standing runs f with a service that nothing but f asks, in virtual time, which passes only when f sleeps.
-func standing(t *testing.T, adjust func(*api.Config), f func(t *testing.T, s *service)) {
+// inVirtualTime runs f with a service that nothing but f asks, in virtual time, which passes only when f sleeps.
+func inVirtualTime(t *testing.T, option func(*api.Config), f func(t *testing.T, s *service)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := prepare(t, adjust)
+		s := prepare(t, option)
 		defer s.CloseListener()
 		f(t, s)
 	})
@@ -34,13 +34,13 @@ func from(s *service, remote, key string) *httptest.ResponseRecorder {
 	return w
 }
 
-// rated adjusts how often keys may be used.
+// withRateLimit sets a key and how often it may be used.
 func withRateLimit(key string, rate int) func(*api.Config) {
 	return func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: key, Rate: rate}) }
 }
 
 func TestRateLimit_PerKey(t *testing.T) {
-	standing(t, withRateLimit(testKey, 60), func(t *testing.T, s *service) {
+	inVirtualTime(t, withRateLimit(testKey, 60), func(t *testing.T, s *service) {
 		for i := range 120 {
 			got := from(s, "10.0.0.1:1", testKey)
 			if got.Code != 200 {
@@ -62,7 +62,7 @@ func TestRateLimit_PerKey(t *testing.T) {
 }
 
 func TestRateLimit_HeadersBelowHalf(t *testing.T) {
-	standing(t, withRateLimit(testKey, 1), func(t *testing.T, s *service) { // two at once
+	inVirtualTime(t, withRateLimit(testKey, 1), func(t *testing.T, s *service) { // two at once
 		if got := from(s, "10.0.0.1:1", testKey).Header().Get("RateLimit"); got != "" {
 			t.Errorf("got %q with half of it left", got)
 		}
@@ -77,7 +77,7 @@ func TestRateLimit_KeysAreIndependent(t *testing.T) {
 	if err := os.WriteFile(path, []byte(apitest.KeyLine("a", "name=a scope=all")+apitest.KeyLine("b", "name=b scope=metrics")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	standing(t, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
+	inVirtualTime(t, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
 		for i, want := range []int{200, 200, 429} {
 			if got := from(s, "10.0.0.1:1", "a").Code; got != want {
 				t.Errorf("request %d with a: got %d want %d", i+1, got, want)
@@ -92,7 +92,7 @@ func TestRateLimit_KeysAreIndependent(t *testing.T) {
 }
 
 func TestRateLimit_WrongKeysPerAddress(t *testing.T) {
-	standing(t, nil, func(t *testing.T, s *service) {
+	inVirtualTime(t, nil, func(t *testing.T, s *service) {
 		for i := range 10 {
 			if got := from(s, "192.0.2.1:1000", "guess").Code; got != 403 {
 				t.Fatalf("guess %d got %d want 403", i+1, got)
@@ -122,7 +122,7 @@ func TestRateLimit_WrongKeysPerAddress(t *testing.T) {
 
 func TestRateLimit_ShortKeyIsBlockedWithItsAddress(t *testing.T) {
 	const short = "hunter2"
-	standing(t, withRateLimit(short, 0), func(t *testing.T, s *service) {
+	inVirtualTime(t, withRateLimit(short, 0), func(t *testing.T, s *service) {
 		for range 20 {
 			from(s, "192.0.2.1:1000", "guess")
 		}

@@ -52,7 +52,7 @@ func (s *Server) getRooms(w *response, r *http.Request) error {
 	if q.values.Has("name") {
 		return s.getNamedRooms(w, r, q)
 	}
-	list, err := parseListQuery(q, s.names, w.grant)
+	list, err := parseListQuery(q, s.cfg.Names, w.grant)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 		}
 		wanted.After = &c.Position
 	}
-	page, err = s.directory.Rooms(wanted)
+	page, err = s.cfg.Directory.Rooms(wanted)
 	if errors.Is(err, occupancy.ErrNotWatched) {
 		err = &problem{kind: kindNotWatched, detail: "No domain of type " + q.typ + " is watched: add one to MUC_DOMAIN."}
 	}
@@ -192,7 +192,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 		address := named.jid.String()
 		if i, ok := index[address]; ok {
 			l.names[i] = append(append(l.names[i], ','), named.quoted()...)
-			notes[i] = cmp.Or(notes[i], s.names.Remark(name, named.jid, l.rooms[i].Exists))
+			notes[i] = cmp.Or(notes[i], s.cfg.Names.Remark(name, named.jid, l.rooms[i].Exists))
 			continue
 		}
 		g, err := s.summary(r.Context(), named.jid)
@@ -204,7 +204,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 		}
 		index[address] = len(l.rooms)
 		l.rooms, l.names = append(l.rooms, g), append(l.names, named.askedAs())
-		notes = append(notes, s.names.Remark(name, named.jid, g.Exists))
+		notes = append(notes, s.cfg.Names.Remark(name, named.jid, g.Exists))
 	}
 	for i := range l.names {
 		l.names[i] = append(append(l.names[i], ']'), noteMember(notes[i])...)

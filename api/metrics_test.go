@@ -13,7 +13,7 @@ import (
 	"ppch/api/apitest"
 )
 
-// measured adjusts what there is to measure, of which everything else is only as an example.
+// withMetrics sets the metrics to a single one, since the others are only examples.
 func withMetrics(cfg *api.Config) {
 	registry := prometheus.NewRegistry()
 	people := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -25,10 +25,10 @@ func withMetrics(cfg *api.Config) {
 }
 
 // withOwnMetrics starts a service that tells its own metrics.
-func withOwnMetrics(t *testing.T, adjust ...func(*api.Config)) *service {
+func withOwnMetrics(t *testing.T, options ...func(*api.Config)) *service {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	s := start(t, append(adjust, func(cfg *api.Config) { cfg.Metrics = registry })...)
+	s := start(t, append(options, func(cfg *api.Config) { cfg.Metrics = registry })...)
 	registry.MustRegister(s.Metrics()...)
 	return s
 }

@@ -20,7 +20,7 @@ type handler func(*response, *http.Request)
 
 // wrap returns next inside of the middleware of every request, whether or not it matches a route.
 func (s *Server) wrap(next handler) http.Handler {
-	return s.logAndMeasure(securityHeaders(s.cors(s.origins, s.recoverPanic(s.limitSize(next)))))
+	return s.logAndMeasure(securityHeaders(s.cors(s.cfg.Origins, s.recoverPanic(s.limitSize(next)))))
 }
 
 // The size limits of a request.
@@ -163,7 +163,7 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 	case w.status == http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(r.Context(), level) || level > slog.LevelDebug && !s.refusals.allows(r.RemoteAddr, w.reason()) {
+	if !s.cfg.Log.Enabled(r.Context(), level) || level > slog.LevelDebug && !s.refusals.allows(r.RemoteAddr, w.reason()) {
 		return
 	}
 	ctx := context.WithoutCancel(r.Context())
@@ -179,7 +179,7 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 	if w.grant.Key != nil {
 		attrs = append(attrs, slog.String("key", w.grant.Key.Name()))
 	}
-	if s.log.Enabled(ctx, slog.LevelDebug) {
+	if s.cfg.Log.Enabled(ctx, slog.LevelDebug) {
 		attrs = append(attrs, slog.String("path", r.URL.EscapedPath()))
 	}
 	if w.err != nil {
@@ -189,7 +189,7 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stack", p.stack))
 	}
-	s.log.LogAttrs(ctx, level, "request answered", attrs...)
+	s.cfg.Log.LogAttrs(ctx, level, "request answered", attrs...)
 }
 
 // reason returns why a request failed, in a word. Internal errors differ by route.

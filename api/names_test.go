@@ -11,7 +11,7 @@ import (
 	"ppch/api/apitest"
 )
 
-// namedRooms are rooms whose names are read in other ways than they look.
+// withNamedRooms serves rooms with difficult names.
 func withNamedRooms() func(*api.Config) {
 	d := apitest.NewDirectory(panicker{}, mainDomain, secondDomain)
 	for _, room := range []string{"[täst]daily", "[te+nant]daily", "[acme]stand%20up", "c", "c%2b%2b", "a%3eb", "a!(b)*", "привет", "%d0%bf%d1%80%d0%b8%d0%b2%d0%b5%d1%82"} {

@@ -13,8 +13,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// holding returns a fakeRooms whose rooms hold the occupants and nobody else, as source tells.
-func holding(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms {
+// roomsWith returns a fakeRooms whose rooms hold the occupants and nobody else, as source tells.
+func roomsWith(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms {
 	all := make([]*occupancy.Occupant, 0, len(occupants))
 	for i := range occupants {
 		all = append(all, &occupants[i])
@@ -70,7 +70,7 @@ func TestOccupant_Fields(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.occupant.ID, c.occupant.Kind = "x", occupancy.KindUser
-			all := start(t, withRooms(holding(c.source, c.occupant))).get("/api/rooms/r/participants").object(t)
+			all := start(t, withRooms(roomsWith(c.source, c.occupant))).get("/api/rooms/r/participants").object(t)
 			occupant := all["occupants"].([]any)[0].(map[string]any)
 			for field, want := range guest {
 				if other, ok := c.want[field]; ok {
@@ -120,7 +120,7 @@ func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			rooms := holding(occupancy.SourceModule, occupancy.Occupant{ID: "x", Kind: occupancy.KindUser, AvatarURL: c.url})
+			rooms := roomsWith(occupancy.SourceModule, occupancy.Occupant{ID: "x", Kind: occupancy.KindUser, AvatarURL: c.url})
 			all := start(t, withRooms(rooms)).get("/api/rooms/r/participants").object(t)
 			want := any(nil)
 			if c.want {

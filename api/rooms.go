@@ -67,7 +67,7 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 	}
 	a := s.newAnswer(as)
 	defer a.release()
-	now, err := a.room(r.Context(), append(slices.Clip(named.called), noteMember(s.names.Remark(name, room, glance.Exists))...), glance)
+	now, err := a.room(r.Context(), append(slices.Clip(named.called), noteMember(s.cfg.Names.Remark(name, room, glance.Exists))...), glance)
 	if err != nil {
 		return err
 	}
@@ -80,20 +80,20 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 
 // room returns a room from the directory or, without the Lua module, from Prosody.
 func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
-	found, err := s.directory.Room(room)
+	found, err := s.cfg.Directory.Room(room)
 	if errors.Is(err, occupancy.ErrNoModule) {
-		return s.prosody.Room(ctx, room)
+		return s.cfg.Prosody.Room(ctx, room)
 	}
 	return found, err
 }
 
 // summary returns room in short.
 func (s *Server) summary(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
-	g, err := s.directory.RoomSummary(room)
+	g, err := s.cfg.Directory.RoomSummary(room)
 	if !errors.Is(err, occupancy.ErrNoModule) {
 		return g, err
 	}
-	found, err := s.prosody.Room(ctx, room)
+	found, err := s.cfg.Prosody.Room(ctx, room)
 	return found.Summary(), err
 }
 
@@ -135,7 +135,7 @@ func (s *Server) resolve(name string) (namedRoom, error) {
 	if known, ok := s.nameCache.Get(name); ok {
 		return known, nil
 	}
-	room, err := s.names.Room(name)
+	room, err := s.cfg.Names.Room(name)
 	if err != nil {
 		return namedRoom{}, err
 	}

@@ -134,17 +134,8 @@ type Config struct {
 // Server serves the HTTP API.
 // Its methods are safe for concurrent use, but Run may be called only once.
 type Server struct {
-	keys      *keys.Keyring
-	names     *occupancy.NameResolver
+	cfg       Config
 	nameCache *lru.Cache[string, namedRoom] // by name
-	directory *occupancy.Directory
-	prosody   Prosody
-	version   string
-	commit    string
-	built     time.Time
-	origins   []string
-	hosts     Hosts
-	log       *slog.Logger
 	docs      web.Docs
 	dashboard map[string]web.Asset // by name
 	encoder   *encoder
@@ -176,6 +167,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("api: Keys is nil: without keys, the data would be public")
 	}
+	cfg.Origins = slices.Clone(cfg.Origins)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -210,17 +202,8 @@ func New(cfg Config) (*Server, error) {
 	streams := min(maxStreams, connections-min(connections/4, spareConnections))
 	refusals := newSampler(cfg.Log)
 	s := &Server{
-		keys:      cfg.Keys,
-		names:     cfg.Names,
+		cfg:       cfg,
 		nameCache: named,
-		directory: cfg.Directory,
-		prosody:   cfg.Prosody,
-		version:   cfg.Version,
-		commit:    cfg.Commit,
-		built:     cfg.Built,
-		origins:   slices.Clone(cfg.Origins),
-		hosts:     cfg.Hosts,
-		log:       cfg.Log,
 		docs:      docs,
 		dashboard: dashboard,
 		encoder:   newEncoder(cfg.Names),
@@ -251,7 +234,24 @@ func New(cfg Config) (*Server, error) {
 		TakeTurn:   func() events.Turn { return s.turns.take() },
 	})
 	s.router, s.table = s.newRouter()
-	s.http = &http.Server{
+	s.http = s.newHTTPServer()
+	if cfg.ChainFile != "" || cfg.KeyFile != "" {
+		if s.cert, err = certificate.Load(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		s.http.TLSConfig = s.cert.Config()
+	}
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	s.listener = gateListener{listener, s.gate}
+	return s, nil
+}
+
+// newHTTPServer returns the server beneath s.
+func (s *Server) newHTTPServer() *http.Server {
+	return &http.Server{
 		Handler:           s.wrap(s.dispatch),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -268,18 +268,6 @@ func New(cfg Config) (*Server, error) {
 		// Without this, net/http answers "OPTIONS *" itself, with an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}
-	if cfg.ChainFile != "" || cfg.KeyFile != "" {
-		if s.cert, err = certificate.Load(cfg.ChainFile, cfg.KeyFile, cfg.Log); err != nil {
-			return nil, fmt.Errorf("api: %w", err)
-		}
-		s.http.TLSConfig = s.cert.Config()
-	}
-	listener, err := net.Listen("tcp", cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	s.listener = gateListener{listener, s.gate}
-	return s, nil
 }
 
 // Addr returns the address on which the Server listens.
@@ -331,7 +319,7 @@ func (s *Server) drain(ctx context.Context) {
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		// This is no error of Run: a client that never finishes must not make a regular stop look like a crash.
-		s.log.Warn("connections cut at stop", "err", err)
+		s.cfg.Log.Warn("connections cut at stop", "err", err)
 		_ = s.http.Close() // best effort: the service stops anyway
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// crowded adjusts a service to ten streams, and two keys: that of all tests and a small one, which has those fields.
+// withSmallKey allows ten streams and two keys: that of all tests, and a small one with these fields.
 func withSmallKey(t *testing.T, fields string) func(*api.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")

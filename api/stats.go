@@ -160,9 +160,9 @@ func (s *Server) getStats(w *response, r *http.Request) error {
 	if w.grant.Limited() {
 		return errTotalsNotAllowed
 	}
-	surveys, err := s.directory.Stats("")
+	surveys, err := s.cfg.Directory.Stats("")
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.NewStats(surveys, s.names))
+	return writeJSON(w, http.StatusOK, view.NewStats(surveys, s.cfg.Names))
 }

@@ -54,7 +54,7 @@ func numbers(list []*int) string {
 	return text
 }
 
-// remembering runs a history of d in a bubble of its own, whose clock begins at the full minute, while play happens.
+// playing runs a history of d in a bubble of its own, whose clock begins at the full minute, while play happens.
 func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

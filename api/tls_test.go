@@ -82,7 +82,7 @@ func (f pairFiles) hold(p pair) {
 	}
 }
 
-// encrypted adjusts a service to speak HTTPS.
+// encrypted makes the service speak HTTPS.
 func (f pairFiles) encrypted(cfg *api.Config) { cfg.ChainFile, cfg.KeyFile = f.chain, f.key }
 
 // trusting returns how a client speaks TLS who trusts those certificates alone.
@@ -98,9 +98,9 @@ func trusting(t *testing.T, pairs ...pair) *tls.Config {
 }
 
 // startTLS starts a service that speaks HTTPS, and so does its client.
-func startTLS(t *testing.T, client *tls.Config, adjust ...func(*api.Config)) *service {
+func startTLS(t *testing.T, client *tls.Config, options ...func(*api.Config)) *service {
 	t.Helper()
-	s := prepare(t, adjust...)
+	s := prepare(t, options...)
 	s.encrypt(client)
 	s.run()
 	return s

@@ -56,7 +56,7 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 	topic := s.hub.Follow(room.String())
 	defer topic.Release()
 	for over := false; ; {
-		news, replaced := topic.Next(), s.keys.Replaced()
+		news, replaced := topic.Next(), s.cfg.Keys.Replaced()
 		if err := s.renew(w, room); err != nil {
 			return g, err
 		}
@@ -65,7 +65,7 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 			return now, err
 		}
 		var again, expired <-chan time.Time
-		if _, err := s.directory.RoomSummary(room); err != nil {
+		if _, err := s.cfg.Directory.RoomSummary(room); err != nil {
 			again = time.After(askAgain)
 		}
 		if ends := w.grant.Key.Expires(); !ends.IsZero() {
@@ -89,7 +89,7 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 
 // renew updates the grant in w, and returns an error unless it still includes a room.
 func (s *Server) renew(w *response, room jid.JID) (err error) {
-	if w.grant, err = s.keys.Renew(w.grant, time.Now()); err != nil {
+	if w.grant, err = s.cfg.Keys.Renew(w.grant, time.Now()); err != nil {
 		return err
 	}
 	if !w.grant.Allows(room) {
