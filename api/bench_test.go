@@ -40,7 +40,7 @@ func town(b *testing.B) *apitest.Directory {
 	return d
 }
 
-// townHall returns a service of d that does not run.
+// townHall returns a service of d without running it.
 func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	b.Helper()
 	names := occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
@@ -69,7 +69,7 @@ func serve(b *testing.B, d *occupancy.Directory) string {
 	return server.Addr().String()
 }
 
-// load sends one request over and over on each of 16 connections, and returns how many a second were answered.
+// load sends one request repeatedly on each of 16 connections, and returns the responses per second.
 func load(b *testing.B, addr, request string, length time.Duration) float64 {
 	b.Helper()
 	var total int
@@ -104,7 +104,7 @@ func load(b *testing.B, addr, request string, length time.Duration) float64 {
 	return float64(total) / time.Since(began).Seconds()
 }
 
-// skip reads an answer that has to be a good one, at less cost than net/http's client.
+// skip reads a response, which must be successful. It is cheaper than net/http's client.
 func skip(r *bufio.Reader) error {
 	length := 0
 	for first := true; ; first = false {
@@ -128,9 +128,9 @@ func skip(r *bufio.Reader) error {
 	}
 }
 
-// BenchmarkReads compares kinds of reads by turns, seven rounds in one run. It reports medians, and what each costs
-// as a multiple of reading one room of 20. The bare handlers of net/http write the same bytes as the read that they are beside:
-// "bare" those of one room, and "three" its body with no more than type, length and date.
+// BenchmarkReads compares kinds of reads in seven alternating rounds. It reports medians, and the cost of each kind
+// as a multiple of a read of one room of 20. The bare handlers of net/http write the same bytes: "bare" those of one room,
+// and "three" its body with only type, length and date.
 func BenchmarkReads(b *testing.B) {
 	addr := serve(b, town(b).Directory)
 	get := func(target, more string) string {
@@ -174,7 +174,7 @@ func BenchmarkReads(b *testing.B) {
 	}
 }
 
-// answered returns the body and the header of an answer.
+// answered returns the body and the header of a response.
 func answered(b *testing.B, addr, target string) (body []byte, header http.Header) {
 	b.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+addr+target, nil)
@@ -191,11 +191,11 @@ func answered(b *testing.B, addr, target string) (body []byte, header http.Heade
 	if body, err = io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
 		b.Fatal(resp.Status, err)
 	}
-	resp.Header.Del("Date") // net/http's own, and of each moment
+	resp.Header.Del("Date") // net/http sets it
 	return body, resp.Header
 }
 
-// bareServer writes header and body to everybody, and does nothing else.
+// bareServer answers each request with header and body.
 func bareServer(b *testing.B, header http.Header, body []byte) string {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,7 +20,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// hostileCrowd returns a directory with rooms of so many people, each of whom has 1,024 times < for a name.
+// hostileCrowd returns a directory with rooms of that many people, whose names are 1,024 times "<".
 func hostileCrowd(t testing.TB, rooms, people int) *apitest.Directory {
 	d := apitest.NewDirectory(t)
 	var deltas []occupancy.Delta
@@ -37,7 +37,7 @@ func hostileCrowd(t testing.TB, rooms, people int) *apitest.Directory {
 	return d
 }
 
-// leaveUnread asks on a connection of its own, and reads nothing but the first byte of the answer.
+// leaveUnread sends a request on its own connection, and reads only the first byte of the response.
 func (s *service) leaveUnread(target string) *net.TCPConn {
 	s.t.Helper()
 	conn := s.dial()
@@ -50,7 +50,7 @@ func (s *service) leaveUnread(target string) *net.TCPConn {
 	return conn
 }
 
-// heap returns how many bytes of memory are in use.
+// heap returns the bytes of memory in use.
 func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
@@ -70,7 +70,7 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 	}{
 		{"one room", "/api/rooms/room000/participants", 1, 2000},
 		{"one room in detail", "/api/rooms/room000", 1, 2000},
-		{"one room by many spellings", "/api/rooms?expand=occupants" + spellings, 1, 100},
+		{"one room by many names", "/api/rooms?expand=occupants" + spellings, 1, 100},
 		{"many rooms by name", "/api/rooms?expand=occupants&" + url.Values{"name": all}.Encode(), 40, 50},
 		{"a page", "/api/rooms?expand=occupants", 40, 50},
 		{"the snapshot of a room", "/api/rooms/room000/events?snapshot=true", 1, 2000},
@@ -84,10 +84,10 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 			for i := range 20 {
 				s.leaveUnread(c.target)
 				o := apitest.Person("p000000")
-				o.Name = fmt.Sprint(i) // so that no two answers are the same
+				o.Name = fmt.Sprint(i) // so that all responses differ
 				d.Change(occupancy.Delta{Room: "room000@muc.meet.jitsi", Present: []occupancy.Occupant{o}})
 			}
-			time.Sleep(200 * time.Millisecond) // for each to come to where it waits
+			time.Sleep(200 * time.Millisecond) // until each waits
 			grown := (heap() - before) >> 20
 			t.Logf("20 answers that nobody reads take %d MiB of memory", grown)
 			if grown > 16 {
@@ -97,7 +97,7 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 	}
 }
 
-// Whatever isn't read, who reads gets the whole room, at any size.
+// Unread responses don't affect other clients: they get whole rooms of any size.
 func TestAnswers_LargeOnesAreWhole(t *testing.T) {
 	const people = 700
 	d := hostileCrowd(t, 3, people)
@@ -122,7 +122,7 @@ func TestAnswers_LargeOnesAreWhole(t *testing.T) {
 		}
 		second := rooms[1].(map[string]any)
 		if !cmp.Equal(second["occupants"], room["occupants"]) || !cmp.Equal(second["participants"], room["participants"]) || second["as_of"] != room["as_of"] {
-			t.Errorf("%s: got another room than by itself", target)
+			t.Errorf("%s: got a different room than alone", target)
 		}
 		head := s.do(ask{method: http.MethodHead, target: target})
 		if head.status != http.StatusOK || head.header.Get("ETag") != got.header.Get("ETag") || len(head.body) > 0 {
@@ -134,7 +134,7 @@ func TestAnswers_LargeOnesAreWhole(t *testing.T) {
 	}
 }
 
-// While an answer is sent, the room changes: what is sent is one moment's, and the tag that one's.
+// A room changes while a response is sent: body and tag are of the same moment.
 func TestAnswers_LargeOnesAreOfOneMoment(t *testing.T) {
 	const people = 3000
 	d := hostileCrowd(t, 2, people)
@@ -192,7 +192,7 @@ func TestAnswers_AngleBracketsTakeOneByteEach(t *testing.T) {
 	}
 }
 
-// A key whose clients leave too much unread is refused more; other keys find room.
+// A key whose clients leave too much unread gets no more responses; other keys still do.
 func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 	const other = "another-key-of-somebody"
 	d := hostileCrowd(t, 1, 500)
@@ -214,7 +214,7 @@ func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 		conns = append(conns, conn)
 	}
 	if refused == 0 || s.Unread() > api.MaxUnreadOfKey {
-		t.Errorf("of 150 answers that nobody reads %d were refused, and %d bytes wait", refused, s.Unread())
+		t.Errorf("of 150 unread responses %d were refused, and %d bytes wait", refused, s.Unread())
 	}
 	if got := s.get(target); got.status != http.StatusTooManyRequests {
 		t.Errorf("got %d want 429", got.status)
@@ -233,6 +233,6 @@ func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 		}
 	}
 	if got := s.get(target); got.status != http.StatusOK {
-		t.Errorf("once that was read: got %d", got.status)
+		t.Errorf("after all was read: got %d", got.status)
 	}
 }

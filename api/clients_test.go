@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// oldClient reads an answer as programs written for the first version of this service do:
-// it parses the body whatever the status, and reads two fields that it takes for granted.
-// In Python a missing one is a KeyError; with jq it is null, which is no number either.
+// oldClient reads a response like programs written for version 1:
+// it ignores the status, parses the body, and expects two fields.
+// A missing field is a KeyError in Python and null in jq, so never a number.
 func oldClient(body []byte) (has, count any, ok bool) {
 	var data map[string]any
 	if err := json.Unmarshal(body, &data); err != nil {
@@ -30,9 +30,9 @@ func TestErrors_ClientsThatIgnoreTheStatus(t *testing.T) {
 		wantOK    bool
 	}{
 		{"a meeting is going on", occupied, ask{target: "/api/rooms/MyRoom/participants"}, true, 3.0, true},
-		{"there is no such room", absent, ask{target: "/api/rooms/MyRoom/participants"}, false, 0.0, true},
-		{"Prosody is away", fails(away), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
-		{"rooms are being learnt", fails(syncing), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"the room does not exist", absent, ask{target: "/api/rooms/MyRoom/participants"}, false, 0.0, true},
+		{"Prosody is down", fails(away), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
+		{"rooms are loading", fails(syncing), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"Prosody hides the count", fails(hides), ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"a fault", panics, ask{target: "/api/rooms/MyRoom/participants"}, nil, nil, false},
 		{"the key is wrong", occupied, ask{target: "/api/rooms/MyRoom/participants", header: http.Header{"X-Api-Key": {"old"}}}, nil, nil, false},
@@ -47,7 +47,7 @@ func TestErrors_ClientsThatIgnoreTheStatus(t *testing.T) {
 				t.Errorf("got %v, %v, %t, want %v, %v, %t", has, count, ok, c.wantHas, c.wantCount, c.wantOK)
 			}
 			if detail, isText := got.object(t)["detail"].(string); !ok && (!isText || detail == "") {
-				t.Errorf("got no detail, which the first version always had with an error: %s", got.body)
+				t.Errorf("got no detail, which errors of version 1 always have: %s", got.body)
 			}
 		})
 	}
@@ -74,13 +74,13 @@ func TestHeaders_UnknownAreIgnored(t *testing.T) {
 	s := start(t)
 	plain := s.get("/health")
 	for name, header := range map[string]http.Header{
-		"an Accept that we can't satisfy": {"Accept": {"application/xml"}},
-		"an odd user agent":               {"User-Agent": {"() { :;}; echo \xff"}},
-		"proxies' own":                    {"X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Proto": {"https"}, "Forwarded": {"for=x"}},
-		"a foreign origin":                {"Origin": {"https://evil.example"}, "Referer": {"https://evil.example"}},
-		"a range":                         {"Range": {"bytes=0-1"}},
-		"a hundred cookies":               {"Cookie": {string(bytes.Repeat([]byte("a=b; "), 100))}},
-		"an upgrade":                      {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+		"an unsupported Accept": {"Accept": {"application/xml"}},
+		"an odd user agent":     {"User-Agent": {"() { :;}; echo \xff"}},
+		"proxy headers":         {"X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Proto": {"https"}, "Forwarded": {"for=x"}},
+		"a foreign origin":      {"Origin": {"https://evil.example"}, "Referer": {"https://evil.example"}},
+		"a range":               {"Range": {"bytes=0-1"}},
+		"a hundred cookies":     {"Cookie": {string(bytes.Repeat([]byte("a=b; "), 100))}},
+		"an upgrade":            {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := s.do(ask{target: "/health", header: header}); got.status != 200 || !bytes.Equal(got.body, plain.body) {

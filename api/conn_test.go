@@ -17,7 +17,7 @@ import (
 	"ppch/api"
 )
 
-// refusal sends a message that no handler sees, and returns the status and text of net/http's answer.
+// refusal sends a message that reaches no handler, and returns the status and text of net/http's response.
 func (s *service) refusal(message string) (status int, text string) {
 	s.t.Helper()
 	conn := net.Conn(s.dial())
@@ -79,7 +79,7 @@ func TestServer_AnswersHTTPOnTLSPort(t *testing.T) {
 	}
 }
 
-// asLongAsThePath answers with as many bytes as the path says.
+// asLongAsThePath answers with the number of bytes in the path.
 func asLongAsThePath(t *testing.T) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		length, err := strconv.Atoi(r.URL.Path[1:])
@@ -92,7 +92,7 @@ func asLongAsThePath(t *testing.T) http.Handler {
 	})
 }
 
-// What net/http buffers is 4 KiB: header and body together are as long as that here, or twice as long, and a little more and less.
+// net/http buffers 4 KiB: header and body together are about that long here, or twice as long.
 func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
 	s := prepare(t)
 	writes := s.CountWrites()
@@ -102,10 +102,10 @@ func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
 	answers := bufio.NewReader(conn)
 	for length := 0; length < 9000; length++ {
 		if length == 4200 {
-			length = 7200 // between nothing new happens
+			length = 7200 // skip the lengths between
 		}
 		for _, method := range []string{http.MethodHead, http.MethodGet} {
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // of one, since all take their time
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // for this request only
 				t.Fatal(err)
 			}
 			before := writes.Load()
@@ -127,7 +127,7 @@ func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
 	}
 }
 
-// By HTTP/2 all these share one connection, on which nothing must wait for more of the same answer.
+// With HTTP/2, all responses share one connection, so no write may wait for the next one.
 func TestGatherer_ConcurrentHTTP2(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	s := prepare(t, p.inFiles(t).encrypted)

@@ -67,24 +67,24 @@ func init() {
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 }
 
-// everywhere are the headers of every answer, which the document tells once, in words.
+// everywhere are the headers of every response, which the document explains once, in its text.
 var everywhere = []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"}
 
-// sometimes are headers that any answer may have, which the document tells once, in words.
+// sometimes are headers that any response may have, which the document explains once, in its text.
 var sometimes = []string{"Ratelimit", "Ratelimit-Policy", "Retry-After"}
 
-// transfer are the headers that belong to HTTP rather than to this API, and those for browsers alone.
+// transfer are the headers of HTTP itself, and those for browsers only.
 var transfer = []string{
 	"Connection", "Content-Length", "Content-Type", "Date",
 	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers",
 }
 
-// checkContract checks that the document has the answer: its status, its headers, its fields.
-// An answer to what is no operation of the document, which may be no request at all, must be the problem of components.
+// checkContract checks a response against the document: status, headers and fields.
+// A response to a request without an operation in the document must be the common problem document.
 func checkContract(t testing.TB, req *http.Request, a answer) {
 	t.Helper()
 	doc := contract(t)
-	// The document tells once, in words, that the answer depends on the page that asks.
+	// The document explains once, in its text, that responses depend on the origin of a page.
 	a.header = a.header.Clone()
 	if vary := slices.DeleteFunc(a.header["Vary"], func(v string) bool { return v == "Origin" }); len(vary) == 0 {
 		a.header.Del("Vary")
@@ -97,7 +97,7 @@ func checkContract(t testing.TB, req *http.Request, a answer) {
 			t.Fatalf("contract: %s: status %d is not documented", describe(req), a.status)
 		}
 	}
-	// kin-openapi passes over the headers of HEAD and of 304, so it is told of neither.
+	// kin-openapi ignores the headers of HEAD and of 304, so it gets neither.
 	input := &openapi3filter.ResponseValidationInput{
 		Status:  http.StatusOK,
 		Header:  a.header,
@@ -131,7 +131,7 @@ func checkContract(t testing.TB, req *http.Request, a answer) {
 	}
 }
 
-// operationOf returns the operation that the document has for req, or nil.
+// operationOf returns the operation for req in the document, or nil.
 func operationOf(doc *openapi3.T, req *http.Request) *openapi3.Operation {
 	if req == nil {
 		return nil
@@ -149,7 +149,7 @@ func operationOf(doc *openapi3.T, req *http.Request) *openapi3.Operation {
 	return nil
 }
 
-// responseOf returns what the operation has for a status.
+// responseOf returns the response of the operation for a status.
 func responseOf(operation *openapi3.Operation, status int) *openapi3.Response {
 	if ref := operation.Responses.Status(status); ref != nil {
 		return ref.Value
@@ -210,7 +210,7 @@ func TestDocument_ScopesMatchRoutes(t *testing.T) {
 					scopes = append(scopes, needed...)
 				}
 			}
-			scopes = slices.Compact(scopes) // the same in both ways of sending the key
+			scopes = slices.Compact(scopes) // equal for both ways of sending the key
 			if needed, ok := documented[path]; len(scopes) > 1 || ok && needed != strings.Join(scopes, "") {
 				t.Errorf("%s %s: got the scopes %v, want one, and that of the other methods", method, path, scopes)
 			}
@@ -263,7 +263,7 @@ func TestDocument_ObjectsAreClosed(t *testing.T) {
 	for name, schema := range contract(t).Components.Schemas {
 		closed := schema.Value.AdditionalProperties.Has
 		if schema.Value.Type.Is("object") && (closed == nil || *closed) {
-			t.Errorf("schema %s lets undocumented fields pass", name)
+			t.Errorf("schema %s allows undocumented fields", name)
 		}
 	}
 }

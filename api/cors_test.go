@@ -13,10 +13,10 @@ import (
 
 const dashboard = "https://dashboard.example.com"
 
-// withOrigins lets pages of two origins read answers.
+// withOrigins allows pages of two origins to read responses.
 func withOrigins(cfg *api.Config) { cfg.Origins = []string{dashboard, "http://localhost:3000"} }
 
-// corsOf returns the headers that browsers go by, without Vary's other reasons.
+// corsOf returns the CORS headers, without the other values of Vary.
 func corsOf(h http.Header) map[string]string {
 	few := map[string]string{}
 	for name := range h {
@@ -27,7 +27,7 @@ func corsOf(h http.Header) map[string]string {
 	return few
 }
 
-// preflight asks as a browser does before a request of a page.
+// preflight sends a browser's preflight.
 func (s *service) preflight(target string, header http.Header) *http.Response {
 	s.t.Helper()
 	req, err := http.NewRequest(http.MethodOptions, s.url(target), nil)
@@ -49,19 +49,19 @@ func TestCORS_AllowedOrigins(t *testing.T) {
 	for _, c := range []struct {
 		name                    string
 		origin, method, headers string
-		want                    map[string]string // nil where the browser is to refuse
+		want                    map[string]string // nil if the browser must refuse
 	}{
 		{"with a key", dashboard, "GET", "x-api-key", map[string]string{"Access-Control-Allow-Headers": "x-api-key"}},
 		{
-			"with all that a client sends", dashboard, "GET", "authorization,if-none-match,last-event-id,x-api-key,x-request-id",
+			"with all headers of a client", dashboard, "GET", "authorization,if-none-match,last-event-id,x-api-key,x-request-id",
 			map[string]string{"Access-Control-Allow-Headers": "authorization,if-none-match,last-event-id,x-api-key,x-request-id"},
 		},
-		{"another origin that is named", "http://localhost:3000", "GET", "", map[string]string{}},
+		{"the other allowed origin", "http://localhost:3000", "GET", "", map[string]string{}},
 		{"HEAD", dashboard, "HEAD", "", map[string]string{"Access-Control-Allow-Methods": "HEAD"}},
 		{"a method that no route has", dashboard, "TRACE", "", nil},
-		{"a header that nobody needs", dashboard, "GET", "x-evil", nil},
-		{"an origin that isn't named", "https://evil.example", "GET", "x-api-key", nil},
-		{"one that begins alike", dashboard + ".evil.example", "GET", "x-api-key", nil},
+		{"an unsupported header", dashboard, "GET", "x-evil", nil},
+		{"another origin", "https://evil.example", "GET", "x-api-key", nil},
+		{"an origin with the same prefix", dashboard + ".evil.example", "GET", "x-api-key", nil},
 		{"the same host by another scheme", "http://dashboard.example.com", "GET", "x-api-key", nil},
 		{"the same host at another port", dashboard + ":8443", "GET", "x-api-key", nil},
 		{"a sandboxed page", "null", "GET", "x-api-key", nil},
@@ -83,7 +83,7 @@ func TestCORS_AllowedOrigins(t *testing.T) {
 				t.Errorf("got %d, -want +got:\n%s", got.StatusCode, diff)
 			}
 			if vary := strings.Join(got.Header["Vary"], ", "); !strings.Contains(vary, "Origin") {
-				t.Errorf("got Vary %q: a cache would answer one origin with what is for another", vary)
+				t.Errorf("got Vary %q: a cache would mix up origins", vary)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestCORS_EveryResponse(t *testing.T) {
 		}
 		header["Origin"] = []string{"https://evil.example"}
 		if got := s.do(ask{target: c.target, header: header}); len(corsOf(got.header)) > 0 {
-			t.Errorf("%.40s: somebody else's page got %v", c.target, corsOf(got.header))
+			t.Errorf("%.40s: a page of another origin got %v", c.target, corsOf(got.header))
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestCORS_EveryResponse(t *testing.T) {
 func TestCORS_EveryDocumentedHeader(t *testing.T) {
 	s := start(t, withOrigins)
 	exposed := s.do(ask{target: "/health", header: http.Header{"Origin": {dashboard}}}).header.Get("Access-Control-Expose-Headers")
-	// What a browser always shows, what it deals with itself, and what is for proxies or people alone.
+	// Headers that a browser always shows or handles itself, and those for proxies or people only.
 	exempt := []string{"Allow", "Cache-Control", "Content-Encoding", "Location", "Vary", "Www-Authenticate", "X-Accel-Buffering"}
 	for name, response := range contract(t).Components.Responses {
 		for header := range response.Value.Headers {
@@ -147,7 +147,7 @@ func TestCORS_OffByDefault(t *testing.T) {
 	if len(corsOf(got.header)) > 0 || got.header.Get("Vary") != "" {
 		t.Errorf("got %v", got.header)
 	}
-	// As ever, OPTIONS is no method of ours.
+	// Without allowed origins, OPTIONS is not supported.
 	s.do(ask{method: http.MethodOptions, target: "/health", header: http.Header{"Origin": {dashboard}, "Access-Control-Request-Method": {"GET"}}}).
 		wantProblem(t, 405, "method-not-allowed")
 }
@@ -160,6 +160,6 @@ func TestCORS_PreflightInLogAndMetrics(t *testing.T) {
 		t.Errorf("got record %v", record)
 	}
 	s.wantSeries(`http_request_duration_seconds_count{code="204",method="OPTIONS",route="preflight"} 1`)
-	// Without Origin's question it is a request like any other.
+	// Without Access-Control-Request-Method it is an ordinary request.
 	s.do(ask{method: http.MethodOptions, target: "/health", header: http.Header{"Origin": {dashboard}}}).wantProblem(t, 405, "method-not-allowed")
 }

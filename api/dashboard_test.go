@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// anybody asks without a key.
+// anybody sends no key.
 var anybody = http.Header{"X-Api-Key": nil}
 
-// inline finds what a page would run or draw that is no file.
+// inline finds inline scripts, styles and event handlers of a page.
 var inline = regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style| style=| on\w+=|javascript:`)
 
 func TestDashboard_NeedsNoKeyAndLoadsOnlyOwnFiles(t *testing.T) {
@@ -29,7 +29,7 @@ func TestDashboard_NeedsNoKeyAndLoadsOnlyOwnFiles(t *testing.T) {
 		if strings.HasPrefix(string(link[1]), "#") {
 			continue
 		}
-		// Below a proxy's path as well, where the page is one folder deeper.
+		// Links must also work below a proxy's path, where the page is one folder deeper.
 		at, err := (&url.URL{Path: "/below/dashboard/"}).Parse(string(link[1]))
 		if err != nil || at.Host != "" || !strings.HasPrefix(at.Path, "/below/") {
 			t.Errorf("link %s leads elsewhere, or wouldn't work below a proxy's path (%v)", link[1], err)
@@ -76,13 +76,13 @@ func TestDashboard_ContentTypes(t *testing.T) {
 			t.Errorf("%s: got %v", file.Name(), got.header)
 		}
 		for _, address := range elsewhere.FindAllString(string(data), -1) {
-			if !strings.HasPrefix(address, "http://www.w3.org/") { // the names of SVG and XLink, which nobody loads
+			if !strings.HasPrefix(address, "http://www.w3.org/") { // the names of SVG and XLink, which are never loaded
 				t.Errorf("%s has the address %s", file.Name(), address)
 			}
 		}
 	}
 	if weight > 150_000 {
-		t.Errorf("the dashboard weighs %d bytes, more than 150 kB", weight)
+		t.Errorf("the dashboard has %d bytes, want at most 150 kB", weight)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// links finds what a page loads or leads to.
+// links finds the links and files of a page.
 var links = regexp.MustCompile(`(?:src|href|data-document)="([^"]*)"`)
 
 func TestDocs_LoadsOnlyOwnFiles(t *testing.T) {
@@ -68,10 +68,10 @@ func TestFiles_CompressedOrNot(t *testing.T) {
 	}{
 		{"a browser", "gzip, deflate, br, zstd", true},
 		{"upper case and a weight", "br;q=1.0, GZIP; q=0.5", true},
-		{"a client that wants none", "gzip;q=0", false},
-		{"a client that says nothing", "", false},
-		{"a coding that only sounds like it", "x-gzip-not", false},
-		{"a weight that is none", "gzip;q=high", true},
+		{"a client that refuses gzip", "gzip;q=0", false},
+		{"a client without Accept-Encoding", "", false},
+		{"an unknown coding with a similar name", "x-gzip-not", false},
+		{"an invalid weight", "gzip;q=high", true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,9 +112,9 @@ func TestFiles_Revalidation(t *testing.T) {
 		ifNoneMatch string
 		wantStatus  int
 	}{
-		{"the tag it has", tag, 304},
-		{"the tag without its weakness", strings.TrimPrefix(tag, "W/"), 304},
-		{"one among several", `"other", ` + tag, 304},
+		{"the current tag", tag, 304},
+		{"the current tag as a strong one", strings.TrimPrefix(tag, "W/"), 304},
+		{"one of several tags", `"other", ` + tag, 304},
 		{"any", "*", 304},
 		{"another", `W/"0000000000000000"`, 200},
 		{"none", "", 200},

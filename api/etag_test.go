@@ -8,7 +8,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// has is the header of a client that has an answer already.
+// has returns the header of a client that has response a already.
 func has(a answer) http.Header { return http.Header{"If-None-Match": {a.header.Get("ETag")}} }
 
 func TestETag_ChangesWithTheRoom(t *testing.T) {
@@ -19,14 +19,14 @@ func TestETag_ChangesWithTheRoom(t *testing.T) {
 	} {
 		before := s.get(target)
 		if got := s.do(ask{target: target, header: has(before)}); got.status != http.StatusNotModified || len(got.body) > 0 {
-			t.Errorf("%s: nothing has changed: got %d", target, got.status)
+			t.Errorf("%s: without a change: got %d", target, got.status)
 		} else if got.header.Get("ETag") != before.header.Get("ETag") || got.header.Get("PPCH-As-Of") == "" {
 			t.Errorf("%s: got header %v", target, got.header)
 		}
 		d.SetPeople("daily", i+2)
 		after := s.do(ask{target: target, header: has(before)})
 		if after.status != http.StatusOK || after.header.Get("ETag") == before.header.Get("ETag") {
-			t.Errorf("%s: somebody came: got %d with the tag of before", target, after.status)
+			t.Errorf("%s: after a join: got %d with the old tag", target, after.status)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// pipes is a listener whose connections are in memory, where an hour is over at once.
+// pipes is a listener with connections in memory, for tests in virtual time.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once
@@ -45,7 +45,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
-// deafConn is a connection of which nothing is read any more from a moment on.
+// deafConn is a connection whose client stops reading at some moment.
 type deafConn struct {
 	net.Conn
 	deaf   <-chan struct{}
@@ -69,7 +69,7 @@ func (c deafConn) Close() error {
 	return c.Conn.Close()
 }
 
-// overHTTP2 runs what tells events over HTTP/2 in memory, and has s.follow use that, until the function that it returns is called.
+// overHTTP2 runs the hub and an HTTP/2 server in memory, and has s.follow use them, until the returned function is called.
 func overHTTP2(t *testing.T, s *service) (stop func()) {
 	t.Helper()
 	http2 := new(http.Protocols)
@@ -77,7 +77,7 @@ func overHTTP2(t *testing.T, s *service) (stop func()) {
 	return overPipes(t, s, http2)
 }
 
-// overPipes is overHTTP2 by other protocols.
+// overPipes is overHTTP2 with other protocols.
 func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()) {
 	t.Helper()
 	s.HTTP().Protocols = protocols
@@ -97,7 +97,7 @@ func overPipes(t *testing.T, s *service, protocols *http.Protocols) (stop func()
 	}
 }
 
-// A browser that is told HTTP/2 by TLS has all its streams on one connection: each ends by itself, and at once with the service.
+// With HTTP/2, all streams of a browser share one connection: each ends alone, and all end at once when the service stops.
 func TestHTTP2_Events(t *testing.T) {
 	d := apitest.NewDirectory(t)
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
@@ -125,7 +125,7 @@ func TestHTTP2_Events(t *testing.T) {
 	}
 	d.Join("daily", "bob")
 	if got := s.follow("/api/rooms/daily/events", "Last-Event-ID", since).Until("participant.joined"); got.Nick() != "bob" {
-		t.Errorf("got %v, want what was missed and nothing before", got)
+		t.Errorf("got %v, want only the missed event", got)
 	}
 	began := time.Now()
 	if err := s.stop(); err != nil {
@@ -139,7 +139,7 @@ func TestHTTP2_Events(t *testing.T) {
 	}
 }
 
-// On a connection that streams share, a deadline doesn't wait for somebody to write.
+// On a shared connection, a write deadline must not end a silent stream.
 func TestHTTP2_SilentStreamStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
@@ -152,7 +152,7 @@ func TestHTTP2_SilentStreamStays(t *testing.T) {
 		d.Join("other", "bob")
 		time.Sleep(20 * time.Second)
 		if got := f.ID(); got == first {
-			t.Errorf("the id is %s still: no keep-alive came", got)
+			t.Errorf("the id is still %s: no keep-alive arrived", got)
 		}
 		d.Join("daily", "ann")
 		if got := f.Until("participant.joined"); got.Nick() != "ann" {
@@ -169,14 +169,14 @@ func TestHTTP2_SilentStreamStays(t *testing.T) {
 		time.Sleep(time.Second)
 		again := s.follow("/api/rooms/daily/events", "Last-Event-ID", since)
 		if got := again.Until("participant.joined"); got.Nick() != "cyd" {
-			t.Errorf("got %v, want what was missed and nothing before", got)
+			t.Errorf("got %v, want only the missed event", got)
 		}
 		again.Leave()
 		_ = again.Ended()
 	})
 }
 
-// Who doesn't read what is told is cut.
+// A stream that the client doesn't read is closed.
 func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
@@ -194,7 +194,7 @@ func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 		defer resp.Body.Close()
 		healthy := s.follow("/api/events")
 		healthy.Until("status")
-		for i := range 6000 { // more than a client of Go's takes in without being read
+		for i := range 6000 { // more than Go's client buffers
 			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
 			if i%100 == 0 {
 				time.Sleep(100 * time.Millisecond)
@@ -202,17 +202,17 @@ func TestHTTP2_ClosesUnreadStream(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got := s.Streams(); got.Open != 1 || got.Cut != 1 {
-			t.Errorf("got %+v, want the one that doesn't read to be cut", got)
+			t.Errorf("got %+v, want the unread stream to be closed", got)
 		}
 		if _, err := io.Copy(io.Discard, resp.Body); err == nil {
-			t.Error("the stream ended as if all were told")
+			t.Error("the stream ended as if it were complete")
 		}
 		healthy.Leave()
 		_ = healthy.Ended()
 	})
 }
 
-// Streams of a connection on which nobody reads end as well, although nothing can be said about it there.
+// Streams on a connection that the client doesn't read are closed too.
 func TestHTTP2_ClosesUnreadConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t)
@@ -232,7 +232,7 @@ func TestHTTP2_ClosesUnreadConnection(t *testing.T) {
 		d.Join("daily", "ann", "bob", "cyd")
 		time.Sleep(time.Minute)
 		if got := s.Streams(); got.Open != 0 {
-			t.Errorf("got %+v, want the one that doesn't read to be cut", got)
+			t.Errorf("got %+v, want the unread stream to be closed", got)
 		}
 		f.Leave()
 		_ = f.Ended()

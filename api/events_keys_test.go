@@ -22,7 +22,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// slowConn is the client's end of a connection, from which no more than 1 KiB is read in 20 ms.
+// slowConn is a client's connection that reads at most 1 KiB in 20 ms.
 type slowConn struct{ net.Conn }
 
 func (c slowConn) Read(p []byte) (int, error) {
@@ -30,18 +30,18 @@ func (c slowConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p[:min(len(p), 1024)])
 }
 
-// A client that reads more slowly than things happen keeps a stream busy: it always has something to send.
-// A silent one has nothing but a keep-alive every 15 s.
+// A slow client keeps its stream busy: there is always something to send.
+// A silent stream sends only a keep-alive every 15 s.
 func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 	const secret = "a secret that all nodes share"
 	for _, c := range []struct {
 		name          string
-		before, after string // what the key is good for; the file changes after 12 s
-		ticket        bool   // good for 14 s more
+		before, after string // the key's fields; the file changes after 12 s
+		ticket        bool   // valid for 14 s more
 		silent        bool
 	}{
-		{name: "the key is withdrawn", before: "scope=all"},
-		{name: "the key is withdrawn, nothing happens", before: "scope=all", silent: true},
+		{name: "the key is removed", before: "scope=all"},
+		{name: "the key is removed, without events", before: "scope=all", silent: true},
 		{name: "the key lacks the scope now", before: "scope=all", after: "scope=count"},
 		{name: "the key expires", before: "scope=all expires=2000-01-01T00:00:14Z", after: "scope=all expires=2000-01-01T00:00:14Z"},
 		{name: "the ticket expires", before: "scope=all", after: "scope=all", ticket: true},
@@ -70,7 +70,7 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 					stop := overPipes(t, s, protocols)
 					defer func() {
 						stop()
-						time.Sleep(time.Second) // for what still reads
+						time.Sleep(time.Second) // for clients that still read
 					}()
 					transport := s.client.Transport.(*http.Transport)
 					dial := transport.DialContext
@@ -114,21 +114,21 @@ func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
 	}
 }
 
-// An answer that is held back tells nothing that the key doesn't allow any more.
+// A waiting request returns nothing that the key no longer allows.
 func TestWait_EndsWithTheKey(t *testing.T) {
 	for name, c := range map[string]struct {
-		fields string // what the key is good for once the answer is held back
+		fields string // the key's fields while the request waits
 		status int
 		code   string
 	}{
-		"the key is withdrawn":         {"", 403, "wrong-key"},
-		"the key expires":              {"scope=all expires=1999-12-31", 403, "key-expired"},
-		"the key expires meanwhile":    {"scope=all expires=2000-01-01T00:00:15Z", 403, "key-expired"},
-		"the key lacks the scope now":  {"scope=metrics", 403, "scope-missing"},
-		"the key is for other rooms":   {"scope=all room=other", 403, "room-not-allowed"},
-		"the key may know no names":    {"scope=count", 200, ""},
-		"the key may do as it could":   {"scope=all", 304, ""},
-		"the key may do it by another": {"scope=participants", 304, ""},
+		"the key is withdrawn":        {"", 403, "wrong-key"},
+		"the key expires":             {"scope=all expires=1999-12-31", 403, "key-expired"},
+		"the key expires meanwhile":   {"scope=all expires=2000-01-01T00:00:15Z", 403, "key-expired"},
+		"the key lacks the scope now": {"scope=metrics", 403, "scope-missing"},
+		"the key is for other rooms":  {"scope=all room=other", 403, "room-not-allowed"},
+		"the key may not read names":  {"scope=count", 200, ""},
+		"the key has the same rights": {"scope=all", 304, ""},
+		"the key has another scope":   {"scope=participants", 304, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -178,12 +178,12 @@ func TestWait_EndsWithTheKey(t *testing.T) {
 	}
 }
 
-// deadlineRecorder is a recorder for which a deadline can be set.
+// deadlineRecorder is a recorder that accepts a write deadline.
 type deadlineRecorder struct{ *httptest.ResponseRecorder }
 
 func (deadlineRecorder) SetWriteDeadline(time.Time) error { return nil }
 
-// issue returns a ticket for the key that tests send.
+// issue returns a ticket for the tests' key.
 func issue(t *testing.T, secret string, at time.Time) string {
 	t.Helper()
 	tickets, err := keys.NewTickets(secret)
@@ -194,20 +194,20 @@ func issue(t *testing.T, secret string, at time.Time) string {
 	return ticket
 }
 
-// Streams notice a new keys file at once.
+// Streams notice a new keys file immediately.
 func TestEvents_StreamEndsWithItsKey(t *testing.T) {
 	for _, c := range []struct {
 		name, before, after string
 		target              string
-		want                []string // what is told of two joins, the second after the file has changed
+		want                []string // the names in events of two joins, the second after the file changed
 	}{
 		{"the key stays", "scope=all", "scope=all", "/api/events", []string{"ann", "bob"}},
 		{"the key is withdrawn", "scope=all", "", "/api/events", []string{"ann"}},
-		{"the key has ended", "scope=all", "scope=all expires=1999-12-31", "/api/events", []string{"ann"}},
+		{"the key has expired", "scope=all", "scope=all expires=1999-12-31", "/api/events", []string{"ann"}},
 		{"the key lacks the scope now", "scope=all", "scope=count", "/api/events", []string{"ann"}},
 		{"the key is for another room now", "scope=all", "scope=all room=other", "/api/rooms/daily/events", []string{"ann"}},
-		{"the key may know no names now", "scope=all", "scope=events", "/api/events", []string{"ann", ""}},
-		{"by a ticket, the key is withdrawn", "scope=all", "", "/api/events?ticket=", []string{"ann"}},
+		{"the key may no longer read names", "scope=all", "scope=events", "/api/events", []string{"ann", ""}},
+		{"with a ticket, the key is removed", "scope=all", "", "/api/events?ticket=", []string{"ann"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// deaf opens a stream whose client never reads, and takes as little as the kernel allows.
+// deaf opens a stream whose client never reads, with the smallest buffer that the kernel allows.
 func (s *service) deaf(target string) net.Conn {
 	s.t.Helper()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
@@ -32,14 +32,14 @@ func (s *service) deaf(target string) net.Conn {
 	return conn
 }
 
-// tight runs s with a kernel that holds little of what is sent, so that a client that doesn't read is felt soon.
+// tight runs s with small send buffers in the kernel, so that a client that doesn't read blocks writes soon.
 func tight(s *service) *service {
 	s.Tight()
 	s.run()
 	return s
 }
 
-// wide is somebody of whom much is told.
+// wide is an occupant with long texts.
 func wide(nick string, turn int) occupancy.Occupant {
 	o := apitest.Person(nick)
 	o.Name = fmt.Sprintf("%d %s", turn, strings.Repeat("x", 1000))
@@ -57,7 +57,7 @@ func TestEvents_StreamsEndCleanlyAtStop(t *testing.T) {
 	}
 	s.deaf("/api/events")
 	s.holds(21)
-	const turns = 100 // until the one that doesn't read blocks
+	const turns = 100 // until the unread stream blocks
 	for i := range turns {
 		d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Present: []occupancy.Occupant{wide("ann", i)}})
 	}
@@ -75,7 +75,7 @@ func TestEvents_StreamsEndCleanlyAtStop(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), "connections cut at stop") {
-		t.Errorf("a stream held up the stop: %s", s.log.String())
+		t.Errorf("a stream delayed the stop: %s", s.log.String())
 	}
 }
 

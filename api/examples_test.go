@@ -18,7 +18,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// examples has a request for each example of the document, by its name.
+// examples has the request for each example of the document, by name.
 var examples = map[string]struct {
 	given func(*api.Config)
 	asked ask
@@ -80,7 +80,7 @@ var examples = map[string]struct {
 	"internal":           {given: withRooms(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 }
 
-// unreadOf has the clients of a key leave as much unread as they can, or those of many keys.
+// unreadOf fills the memory for unread responses of one key, or of many keys.
 func unreadOf(key string) func(*service) {
 	return func(s *service) {
 		for i := range 4 {
@@ -93,10 +93,10 @@ func unreadOf(key string) func(*service) {
 	}
 }
 
-// madeID is a request id in a problem for a request that net/http refused: it can't be the client's.
+// madeID matches a request id that the service created.
 var madeID = regexp.MustCompile(`[A-Z2-7]{26}`)
 
-// These are never twice the same: when things happen, who tells them, when to come back, what a ticket or a cursor is.
+// These values differ each time: times, instance ids, retry intervals, tickets and cursors.
 var (
 	madeTime     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	madeInstance = regexp.MustCompile(`id: [A-Z2-7]{10}-`)
@@ -105,7 +105,7 @@ var (
 	madeTicket   = regexp.MustCompile(`[A-Za-z0-9_-]{107}`)
 )
 
-// steady returns a body as if it were told at one moment, by a service that makes nothing up.
+// steady returns a body with these values replaced by constants.
 func steady(body []byte) []byte {
 	body = madeTime.ReplaceAll(body, []byte(now.Format("2006-01-02T15:04:05.000Z")))
 	body = madeInstance.ReplaceAll(body, []byte("id: 7F3C2A7F3C-"))
@@ -140,7 +140,7 @@ func TestDocument_ExamplesAreRealResponses(t *testing.T) {
 			checkGolden(t, name, got)
 			example, ok := documented[name]
 			if !ok {
-				t.Fatal("there is no such example in the document")
+				t.Fatal("the document has no such example")
 			}
 			if diff := cmp.Diff(example, decoded(t, got)); diff != "" {
 				t.Errorf("- openapi.yaml, + live answer:\n%s", diff)
@@ -207,7 +207,7 @@ func TestDocument_EveryFieldOccurs(t *testing.T) {
 	}
 }
 
-// noteFields adds to given the fields that value has, each behind the reference to its schema.
+// noteFields adds the fields of value to given, each with the reference to its schema.
 func noteFields(schema *openapi3.SchemaRef, value any, given map[string]bool) {
 	for _, option := range schema.Value.OneOf {
 		noteFields(option, value, given)
@@ -227,7 +227,7 @@ func noteFields(schema *openapi3.SchemaRef, value any, given map[string]bool) {
 	}
 }
 
-// decoded returns the body as the document would have it: text as a string, JSON as it is.
+// decoded returns the body as in the document: text as a string, JSON decoded.
 func decoded(t *testing.T, a answer) any {
 	t.Helper()
 	if strings.HasPrefix(a.header.Get("Content-Type"), "text/") {
@@ -236,7 +236,7 @@ func decoded(t *testing.T, a answer) any {
 	return any(a.object(t))
 }
 
-// checkGolden compares the whole answer with testdata/name.golden, or writes that with -update.
+// checkGolden compares the whole response with testdata/name.golden, or writes that file with -update.
 func checkGolden(t *testing.T, name string, a answer) {
 	t.Helper()
 	var got bytes.Buffer

@@ -17,28 +17,27 @@ import (
 	"ppch/api/keys"
 )
 
-// HTTP returns the server beneath s, for tests that can't wait as long as its timeouts.
-// It may be changed only before Run.
+// HTTP returns the http.Server of s, for tests that shorten its timeouts. Change it only before Run.
 func (s *Server) HTTP() *http.Server { return s.http }
 
-// Impatient makes s drain for no longer than d, and may be called only before Run.
+// Impatient limits draining to d. Call it only before Run.
 func (s *Server) Impatient(d time.Duration) { s.drainFor = d }
 
-// RenewEvery has s look at its certificate so often, and may be called only before Run.
+// RenewEvery sets how often s checks its certificate. Call it only before Run.
 func (s *Server) RenewEvery(d time.Duration) { s.renewEvery = d }
 
-// CloseListener makes s unable to serve.
+// CloseListener makes s fail to serve.
 func (s *Server) CloseListener() error { return s.listener.Close() }
 
-// Router returns the router beneath all wrapping.
+// Router returns the router without middleware.
 func (s *Server) Router() *mux.Router { return s.router }
 
-// Wrap returns next inside of what every request goes through.
+// Wrap returns next inside of the middleware.
 func (s *Server) Wrap(next http.Handler) http.Handler {
 	return s.wrap(func(w *response, r *http.Request) { next.ServeHTTP(w, r) })
 }
 
-// CountWrites counts what is sent, by system calls, and may be called only before Run.
+// CountWrites counts the write system calls. Call it only before Run.
 func (s *Server) CountWrites() *atomic.Int64 {
 	var writes atomic.Int64
 	connContext := s.http.ConnContext
@@ -65,7 +64,7 @@ func WriteBytes(w http.ResponseWriter, body []byte) error {
 	return writeBytes(w.(*response), http.StatusOK, mediaJSON, body)
 }
 
-// Tight makes the kernel hold little of what s sends. It may be called only before Run.
+// Tight gives connections small send buffers in the kernel. Call it only before Run.
 func (s *Server) Tight() {
 	connContext := s.http.ConnContext
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -75,7 +74,7 @@ func (s *Server) Tight() {
 	}
 }
 
-// RunHub runs the directory and what sends its events, without serving anything.
+// RunHub runs only the hub.
 func (s *Server) RunHub(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.cfg.Directory.Run(ctx) })
@@ -83,22 +82,22 @@ func (s *Server) RunHub(ctx context.Context) error {
 	return g.Wait()
 }
 
-// LookBack has the history look as if it were that time, and no more by itself. It may be called only before Run.
+// LookBack takes a sample of the history as if it were that time, and stops its own samples. Call it only before Run.
 func (s *Server) LookBack(at time.Time) {
 	s.history.every = time.Hour
 	s.history.sample(at)
 }
 
-// RunHistory runs what keeps the history, without serving anything.
+// RunHistory runs only the history.
 func (s *Server) RunHistory(ctx context.Context) error { return s.history.Run(ctx) }
 
-// StreamStats is how many event streams there are, and what became of others.
+// StreamStats are the numbers of open, refused and closed event streams.
 type StreamStats struct {
 	Open, Refused, Cut int
 	Resets             map[string]int // by reason
 }
 
-// Streams returns how the event streams are doing, as the metrics say.
+// Streams returns the numbers of event streams from the metrics.
 func (s *Server) Streams() StreamStats {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(s.hub.Metrics()...)
@@ -125,22 +124,22 @@ func (s *Server) Streams() StreamStats {
 	return stats
 }
 
-// MaxUnreadOfKey is how many bytes of answers to one key may be unread.
+// MaxUnreadOfKey is the maximum number of unread bytes per key.
 const MaxUnreadOfKey = maxUnreadOfKey
 
-// LeaveUnread takes all the bytes that answers to a key may take.
+// LeaveUnread takes all bytes that responses to a key may take.
 func (s *Server) LeaveUnread(key string) {
 	for s.unread.take(keys.SumOf(key), smallAnswer) == nil {
 	}
 }
 
-// Unread returns how many bytes of answers wait for their readers.
+// Unread returns the unread bytes of all responses.
 func (s *Server) Unread() int { return s.unread.taken() }
 
 // TypeBase begins the type of every problem.
 const TypeBase = typeBase
 
-// Scopes returns the word for what each route needs, "" for nothing, by its path.
+// Scopes returns the scope that each route requires, by path; "" for none.
 func (s *Server) Scopes() map[string]string {
 	needed := map[string]string{}
 	for _, route := range s.routes() {
@@ -155,7 +154,7 @@ func (s *Server) Scopes() map[string]string {
 // Origin returns what counts as one address.
 func Origin(remote string) string { return origin(remote).String() }
 
-// Authorizer returns what is done about the key of a request each time; it is not safe for concurrent use.
+// Authorizer returns a function that authorizes one request. It is not safe for concurrent use.
 func (s *Server) Authorizer(key string) func() error {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("X-Api-Key", key)
@@ -166,29 +165,29 @@ func (s *Server) Authorizer(key string) func() error {
 	}
 }
 
-// Requests returns how many requests with keys are under way.
+// Requests returns the number of requests with keys in progress.
 func (s *Server) Requests() int { return s.requests.Taken() }
 
-// OpenStream takes the place of a stream for a key, for ever.
+// OpenStream takes a place for a stream of a key, forever.
 func (s *Server) OpenStream(key string) {
 	if err := s.hub.Enter(s.cfg.Keys.Find(keys.SumOf(key))); err != nil {
 		panic(err)
 	}
 }
 
-// Gate bounds how many connections there are.
+// Gate limits connections.
 type Gate struct{ *gate }
 
-// NewGate returns a gate for that many.
+// NewGate returns a gate for that many connections.
 func NewGate(most int, trusted ...netip.Prefix) Gate {
 	log := slog.New(slog.DiscardHandler)
 	return Gate{newGate(most, trusted, log, newSampler(log))}
 }
 
-// Bounds returns how many connections without a key there may be, in all and from one address.
+// Bounds returns the maximum number of connections without a key, in total and per address.
 func (g Gate) Bounds() (strangers, ofAddress int) { return g.maxUnknown, g.maxOfAddress }
 
-// GateConn is a connection that came to a gate.
+// GateConn is a connection at a gate.
 type GateConn struct {
 	net.Conn // nil
 	c        *clientConn
@@ -197,14 +196,14 @@ type GateConn struct {
 	Closed   bool
 }
 
-// Arrive has a connection from an address come to the gate, and reports whether it was let in.
+// Arrive opens a connection from an address, and reports whether the gate admits it.
 func (g Gate) Arrive(remote string) (conn *GateConn, in bool) {
 	conn = &GateConn{gate: g.gate, remote: netip.MustParseAddrPort(remote)}
 	conn.c = newClientConn(conn)
 	return conn, g.admit(conn.c)
 }
 
-// RemoteAddr returns where it is from.
+// RemoteAddr returns the client's address.
 func (c *GateConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
 // Close notes that it was closed.

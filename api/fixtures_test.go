@@ -11,10 +11,10 @@ import (
 	"ppch/component/occupancy"
 )
 
-// refused is what is wrong with a Prosody that isn't there, and how to fix it.
+// refused is the remedy if nothing listens at Prosody's address.
 var refused = occupancy.ProblemRefused.With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Remedy
 
-// healthyConnection is one whose main domain can be counted.
+// healthyConnection has a main domain that can be counted.
 func healthyConnection() connection {
 	return connection{
 		up:    true,
@@ -29,7 +29,7 @@ func healthyConnection() connection {
 	}
 }
 
-// lostConnection is one to a Prosody that isn't there.
+// lostConnection is a connection to a Prosody that is down.
 func lostConnection() connection {
 	return connection{
 		since:   now.Add(-90 * time.Minute).Truncate(time.Hour),
@@ -38,7 +38,7 @@ func lostConnection() connection {
 	}
 }
 
-// syncingConnection is one to a Prosody whose rooms are loading.
+// syncingConnection is a connection whose rooms are loading.
 func syncingConnection() connection {
 	c := healthyConnection()
 	c.domains[0].problem = syncing
@@ -50,7 +50,7 @@ func diagnosticsOf(domains ...occupancy.DomainDiagnostics) occupancy.Diagnostics
 	return occupancy.Diagnostics{Component: jid.MustParse("ppch.meet.jitsi"), Prosody: "prosody:5347", Domains: domains}
 }
 
-// healthyDiagnostics is that of healthyConnection.
+// healthyDiagnostics are the diagnostics of healthyConnection.
 func healthyDiagnostics() occupancy.Diagnostics {
 	w := diagnosticsOf(occupancy.DomainDiagnostics{
 		Resyncs: 1,
@@ -65,7 +65,7 @@ func healthyDiagnostics() occupancy.Diagnostics {
 	return w
 }
 
-// occupied is a fakeRooms of rooms in which a meeting is going on; it tells the occupants in no order.
+// occupied is a fakeRooms of rooms with a meeting. It returns the occupants unsorted.
 func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	began := now.Truncate(time.Hour)
 	return occupancy.Room{
@@ -106,21 +106,21 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	}, nil
 }
 
-// inexact is a fakeRooms whose rooms have but a raw number of occupants.
+// inexact is a fakeRooms whose rooms have only a number of occupants.
 func inexact(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	return occupancy.Room{JID: room, Exists: true, Participants: 4, Source: occupancy.SourceDisco, AsOf: now}, nil
 }
 
-// away is why nothing is known while Prosody isn't there.
+// away is the error while Prosody is down.
 var away = &occupancy.UnavailableError{Reason: occupancy.ReasonRefused, Remedy: refused, RetryAfter: 2100 * time.Millisecond}
 
-// syncing is why nothing is known while the Lua module sends what there is.
+// syncing is the error while rooms are loading.
 var syncing = occupancy.ProblemSyncing.About(mainDomain).Err(nil)
 
-// hides is why nothing is known while Prosody hides rooms.
+// hides is the error if Prosody hides rooms.
 var hides = occupancy.ProblemHidden.About(mainDomain).Err(nil)
 
-// panics is a fakeRooms with a fault.
+// panics is a fakeRooms that panics.
 func panics(context.Context, jid.JID) (occupancy.Room, error) { panic("the secret of the room") }
 
 // several returns a Directory of meetings, breakout rooms and a lobby.

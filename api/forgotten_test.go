@@ -13,8 +13,8 @@ import (
 	"ppch/component/occupancy"
 )
 
-// A domain is forgotten and loaded again and again while it is read.
-// No answer may say that nothing is there: it has the room, or it is a 503.
+// A domain is unloaded and loaded repeatedly while clients read it.
+// Each response has the room or is a 503; none is empty.
 func TestReads_ForgottenIsNeverEmpty(t *testing.T) {
 	d := apitest.NewMeetings(t, map[string]int{"daily": 2})
 	s := start(t, withDirectory(d.Directory))

@@ -14,24 +14,24 @@ import (
 	"ppch/api"
 )
 
-// arrivals are connections that came to a gate.
+// arrivals are the connections at a gate.
 type arrivals struct {
 	t *testing.T
 	api.Gate
 }
 
-// in has a connection come that is let in.
+// in opens a connection, which the gate must admit.
 func (a arrivals) in(remote string) *api.GateConn {
 	a.t.Helper()
 	c, in := a.Arrive(remote)
 	if !in {
-		a.t.Fatalf("%s wasn't let in, with %d connections", remote, a.Count())
+		a.t.Fatalf("%s wasn't admitted, with %d connections", remote, a.Count())
 	}
-	time.Sleep(time.Microsecond) // so that each has another age
+	time.Sleep(time.Microsecond) // so that their ages differ
 	return c
 }
 
-// busy has a connection come on which a request is under way.
+// busy opens a connection with a request in progress.
 func (a arrivals) busy(remote string, withKey bool) *api.GateConn {
 	a.t.Helper()
 	c := a.in(remote)
@@ -58,26 +58,26 @@ func TestGate_ClosesTheIdleFirst(t *testing.T) {
 	withKey.Turn(http.StateIdle)
 	stream := a.busy("192.0.2.1:2", true)
 	first, second := a.in("192.0.2.2:1"), a.in("192.0.2.3:1")
-	stranger := a.busy("192.0.2.4:1", false) // three strangers are as many as there may be
+	stranger := a.busy("192.0.2.4:1", false) // three unknown connections are the maximum
 	wantClosed(t, "before there are too many", false, withKey, stream, first, second, stranger)
 
 	third := a.in("192.0.2.5:1")
 	wantClosed(t, "the stranger that was idle for longest", true, first)
-	first.Turn(http.StateClosed) // as the server notices then
+	first.Turn(http.StateClosed) // the server notices it
 	second.Turn(http.StateActive)
 	second.Turn(http.StateIdle)
 	fourth := a.in("192.0.2.6:1")
 	wantClosed(t, "of the idle one that did nothing since", true, third)
 	wantClosed(t, "of one that was used meanwhile", false, second)
 
-	// A flood of strangers never closes what has a key.
+	// A flood of unknown connections never closes one with a key.
 	for i := range 20 {
 		a.in(fmt.Sprintf("198.51.100.%d:1", i))
 	}
 	wantClosed(t, "the strangers", true, second, fourth)
 	wantClosed(t, "with a key", false, withKey, stream)
 
-	// With a key there may be as many as in all, and then idle ones go, and busy strangers; never what is busy with a key.
+	// Connections with a key may take all places. Then idle ones are closed, and busy unknown ones; never a busy one with a key.
 	var busy []*api.GateConn
 	for i := range 5 {
 		busy = append(busy, a.busy(fmt.Sprintf("192.0.2.1:%d", 10+i), true))
@@ -85,12 +85,12 @@ func TestGate_ClosesTheIdleFirst(t *testing.T) {
 	wantClosed(t, "idle with a key", true, withKey)
 	wantClosed(t, "a busy stranger, when nothing else is left", true, stranger)
 	if _, in := a.Arrive("192.0.2.9:1"); in || a.Count() != 6 {
-		t.Errorf("another one was let in: %t; there are %d, want 6 that are all busy", in, a.Count())
+		t.Errorf("admitted another one: %t; got %d connections, want 6 busy ones", in, a.Count())
 	}
 	wantClosed(t, "busy with a key", false, append(busy, stream)...)
 }
 
-// Idle connections with a key are closed before a new one, whose first request has yet to arrive.
+// Idle connections with a key are closed before a new connection without a request.
 func TestGate_NewConnectionsOutliveIdleOnes(t *testing.T) {
 	a := arrivals{t, api.NewGate(1000)}
 	var idle []*api.GateConn
@@ -110,17 +110,17 @@ func TestGate_NewConnectionsOutliveIdleOnes(t *testing.T) {
 		if c.Closed {
 			closed++
 		} else if i < closed {
-			t.Errorf("number %d of the idle ones is open, but younger ones are closed", i)
+			t.Errorf("idle connection %d is open, but younger ones are closed", i)
 		}
 	}
 	if closed < 98 || closed > 120 {
-		t.Errorf("%d were closed for 98 that were too many", closed)
+		t.Errorf("closed %d connections for 98 too many", closed)
 	}
 }
 
 func TestGate_BoundsEachAddress(t *testing.T) {
 	for name, c := range map[string]struct {
-		remote  string // with a place for the number
+		remote  string // a format for the number
 		bounded bool
 	}{
 		"IPv4":                        {"192.0.2.1:%d", true},
@@ -130,10 +130,10 @@ func TestGate_BoundsEachAddress(t *testing.T) {
 		"loopback by IPv6":            {"[::1]:%d", false},
 		"a proxy":                     {"10.1.2.3:%d", false},
 		"a proxy by IPv6":             {"[fd00::%x]:1", false},
-		"beside the proxy's network":  {"10.2.0.1:%d", true},
+		"outside the proxy's network": {"10.2.0.1:%d", true},
 		"a proxy, IPv4 as IPv6":       {"[::ffff:10.1.2.3]:%d", false},
-		"beside the proxy, by itself": {"10.9.9.8:%d", true},
-		"the proxy by itself":         {"10.9.9.9:%d", false},
+		"next to the single proxy":    {"10.9.9.8:%d", true},
+		"the single proxy":            {"10.9.9.9:%d", false},
 	} {
 		a := arrivals{t, api.NewGate(1000, netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("10.9.9.9/32"))}
 		strangers, ofAddress := a.Bounds()
@@ -153,7 +153,7 @@ func TestGate_BoundsEachAddress(t *testing.T) {
 	}
 }
 
-// A connection that its client closes leaves room for another.
+// A connection that its client closes makes room for another.
 func TestGate_ForgetsWhatIsClosed(t *testing.T) {
 	a := arrivals{t, api.NewGate(1000)}
 	_, ofAddress := a.Bounds()
@@ -171,7 +171,7 @@ func TestGate_ForgetsWhatIsClosed(t *testing.T) {
 	}
 }
 
-// With any number of idle connections, the next one is answered.
+// With any number of idle connections, the next client gets a response.
 func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 	s := start(t, func(cfg *api.Config) { cfg.MaxConnections = 20 })
 	var idle []net.Conn
@@ -179,7 +179,7 @@ func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 		conn := s.dial()
 		idle = append(idle, conn)
 		if i%2 == 0 {
-			continue // one that never sends anything
+			continue // it never sends anything
 		}
 		if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -189,16 +189,16 @@ func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 		}
 	}
 	if got := s.Connections(); got > 10 {
-		t.Errorf("got %d connections of strangers, want 10", got)
+		t.Errorf("got %d unknown connections, want 10", got)
 	}
 	if log := s.log.String(); strings.Count(log, "too many connections, closed one") != 10 || !strings.Contains(log, "127.0.0.1:") {
-		t.Errorf("got the log %s, want a sample of what was closed", log)
+		t.Errorf("got the log %s, want a sample of the closed connections", log)
 	}
 	if got := s.get("/api/rooms/daily/participants"); got.status != http.StatusOK {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	if _, err := idle[0].Read(make([]byte, 1)); err == nil {
-		t.Error("the first idle connection is open still")
+		t.Error("the first idle connection is still open")
 	}
 	s.client.CloseIdleConnections()
 	for _, conn := range idle {

@@ -48,13 +48,13 @@ func TestScope_EachOperation(t *testing.T) {
 	}
 }
 
-// personal is what occupied and several know of people, and what these have written.
+// personal are the personal data and free texts in occupied and several.
 var personal = []string{
 	"Ada", "Grace", "Alan", "Edsger", "Lovelace", "staff", "8a7c1f02", "3b9d1a77", "c0ffee00", "5e0c77aa", "99f00d11",
 	"7946", "a17c", "PcVx", "example.com", "Group 1", "Group 2", "Planning",
 }
 
-// Whatever is asked, and whatever goes wrong: every request that there is a test for, and then some.
+// It tries every request of the other tests, including those that fail, and some more.
 func TestScope_CountSeesNoNames(t *testing.T) {
 	asked := slices.Clone(statuses)
 	for _, target := range []string{
@@ -73,7 +73,7 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 			given = withRooms(occupied)
 		}
 		if c.path == "/openapi.json" || c.path == "/docs/{asset}" {
-			continue // they hold examples, and programs
+			continue // they contain examples and programs
 		}
 		all := start(t, withKeys("scope=all"), given).do(c.asked)
 		few := start(t, withKeys("scope=count,events,metrics"), given).do(c.asked)
@@ -89,7 +89,7 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 	}
 	for _, word := range personal {
 		if hidden := []string{"a17c", "PcVx"}; !told[word] && !slices.Contains(hidden, word) {
-			t.Errorf("another key got no %q either: of that this test proves nothing", word)
+			t.Errorf("another key got no %q either, so this test proves nothing about it", word)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestGrant_LimitsRooms(t *testing.T) {
 				s.get("/api/rooms/"+room+"/participants").wantProblem(t, 403, "room-not-allowed")
 			}
 			if asked != before {
-				t.Error("a room was looked up that the key is kept from: how long that takes would tell")
+				t.Error("the service looked up a room that the key does not allow: the response time would reveal whether it exists")
 			}
 		})
 	}
@@ -184,7 +184,7 @@ func TestKey_Expires(t *testing.T) {
 
 	today := time.Now().UTC().Format(time.DateOnly)
 	if got := start(t, withKeys("scope=all expires="+today)).get("/api/rooms/r/participants"); got.status != 200 && today == time.Now().UTC().Format(time.DateOnly) {
-		t.Errorf("got %d want a key to be good on its last day", got.status)
+		t.Errorf("got %d want the key to be valid on its last day", got.status)
 	}
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 	start(t, withKeys("scope=all expires="+yesterday)).get("/api/rooms/r/participants").wantProblem(t, 403, "key-expired")
@@ -197,11 +197,11 @@ func TestLog_NamesTheKey(t *testing.T) {
 		asked  ask
 		want   any
 	}{
-		{"it is good", "scope=all", ask{target: "/api/rooms/r/participants"}, "client"},
-		{"it lacks the scope", "scope=metrics", ask{target: "/api/rooms/r/participants"}, "client"},
-		{"it has ended", "scope=all expires=2020-01-01", ask{target: "/api/rooms/r/participants"}, "client"},
-		{"it is another", "scope=all", ask{target: "/api/rooms/r/participants", header: http.Header{"X-Api-Key": {"guess"}}}, nil},
-		{"none is asked for", "scope=all", ask{target: "/health"}, nil},
+		{"a valid key", "scope=all", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"a key without the scope", "scope=metrics", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"an expired key", "scope=all expires=2020-01-01", ask{target: "/api/rooms/r/participants"}, "client"},
+		{"an unknown key", "scope=all", ask{target: "/api/rooms/r/participants", header: http.Header{"X-Api-Key": {"guess"}}}, nil},
+		{"a public path", "scope=all", ask{target: "/health"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, withKeys(c.fields), withDebugLog)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// countKey is a key that may be used for numbers alone.
+// countKey is a key for numbers only.
 const countKey = "count-horse-battery-staple"
 
 func countKeyFile(b *testing.B) string {
@@ -23,7 +23,7 @@ func countKeyFile(b *testing.B) string {
 	return path
 }
 
-// sink is a ResponseWriter that keeps nothing but the status, and has a header of its own, as each request's has.
+// sink is a ResponseWriter that keeps only the status. It has its own header, like that of each request.
 type sink struct {
 	header http.Header
 	status int
@@ -33,7 +33,7 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkHandler measures what reads cost within the service, the network and net/http's own work left out.
+// BenchmarkHandler measures the cost of reads within the service, without the network and net/http.
 func BenchmarkHandler(b *testing.B) {
 	server := townHall(b, town(b).Directory)
 	names := url.Values{}

@@ -34,10 +34,10 @@ func TestMain(m *testing.M) {
 // testKey is the API key of every service that a test starts.
 const testKey = "correct-horse-battery-staple"
 
-// testID is the request id that examples and goldens have.
+// testID is the request id in examples and goldens.
 const testID = "7f3c2a"
 
-// now is when everything happens.
+// now is the time of all data.
 var now = time.Date(2026, 11, 22, 9, 30, 0, 125e6, time.UTC)
 
 var (
@@ -46,7 +46,7 @@ var (
 	lobbyDomain    = jid.MustParse("lobby.meet.jitsi")
 )
 
-// service is a running api.Server as a test sees it.
+// service is a running api.Server with a client.
 type service struct {
 	*api.Server
 	t      testing.TB
@@ -73,7 +73,7 @@ func start(t testing.TB, options ...func(*api.Config)) *service {
 	return s
 }
 
-// prepare is start without Run, which must follow.
+// prepare is start without Run, which the caller must call.
 func prepare(t testing.TB, options ...func(*api.Config)) *service {
 	t.Helper()
 	log := &logBuffer{}
@@ -119,24 +119,24 @@ func (s *service) run() {
 		return <-done
 	})
 	s.t.Cleanup(func() {
-		s.client.CloseIdleConnections() // for those of HTTP/2 a stop would wait a second
+		s.client.CloseIdleConnections() // a stop would wait a second for those of HTTP/2
 		if err := s.stop(); err != nil {
 			s.t.Errorf("Run: %v", err)
 		}
 	})
 }
 
-// holds waits until so many requests are open that end later: streams, and those whose answer is held back.
+// holds waits until that many streams and waiting requests are open.
 func (s *service) holds(n int) {
 	s.t.Helper()
 	for began := time.Now(); s.Streams().Open != n; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			s.t.Fatalf("got %d requests that are open, want %d", s.Streams().Open, n)
+			s.t.Fatalf("got %d open streams and waiting requests, want %d", s.Streams().Open, n)
 		}
 	}
 }
 
-// keyring returns a Keyring, whose configuration must be right.
+// keyring returns a Keyring; its configuration must be valid.
 func keyring(cfg keys.KeyringConfig) *keys.Keyring {
 	keys, err := keys.NewKeyring(cfg)
 	if err != nil {
@@ -155,34 +155,34 @@ type debugHandler struct{ slog.Handler }
 
 func (debugHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-// ask is a request. Its zero value is GET with the right key and testID.
+// ask is a request. Its zero value is a GET with testKey and testID.
 type ask struct {
 	method string
 	target string
-	header http.Header // beside or instead of the key and the id
+	header http.Header // in addition to the key and the id, or replacing them
 	body   string
-	// events is how many events of a stream are read before it is left.
+	// events is how many events of a stream to read before closing it.
 	events int
-	// then happens once the stream has told a snapshot, or another thing that has no end.
+	// then is called after the first snapshot or other event of a stream.
 	then func()
-	// chunked sends the body without telling its length.
+	// chunked sends the body without its length.
 	chunked bool
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// get asks with the right key.
+// get sends a GET with testKey.
 func (s *service) get(target string) answer {
 	s.t.Helper()
 	return s.do(ask{target: target})
 }
 
-// do asks, and checks that the answer is as the OpenAPI document says.
+// do sends a request, and checks the response against the OpenAPI document.
 func (s *service) do(a ask) answer {
 	s.t.Helper()
 	req, err := http.NewRequest(cmp.Or(a.method, http.MethodGet), s.url(a.target), strings.NewReader(a.body))
@@ -210,7 +210,7 @@ func (s *service) do(a ask) answer {
 	return s.read(req, resp)
 }
 
-// raw sends bytes as they are and returns the answer to a request that net/http may not even have understood.
+// raw sends bytes unchanged and returns the response, even to a malformed request.
 func (s *service) raw(message string) answer {
 	s.t.Helper()
 	conn := net.Conn(s.dial())
@@ -219,7 +219,7 @@ func (s *service) raw(message string) answer {
 		client.ServerName = "127.0.0.1"
 		conn = tls.Client(conn, client)
 	}
-	// The service may refuse before it has read everything: what counts is the answer.
+	// The service may respond before it has read everything.
 	_, _ = io.WriteString(conn, message)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *service) dial() *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// read returns the whole of resp, and checks it against the OpenAPI document.
+// read reads resp, and checks it against the OpenAPI document.
 func (s *service) read(req *http.Request, resp *http.Response) answer {
 	s.t.Helper()
 	defer resp.Body.Close()
@@ -277,7 +277,7 @@ func (a answer) object(t testing.TB) map[string]any {
 	return v
 }
 
-// wantProblem checks that the answer is a problem of the given status and code.
+// wantProblem checks that the response is a problem with this status and code.
 func (a answer) wantProblem(t testing.TB, status int, code string) map[string]any {
 	t.Helper()
 	if got := a.header.Get("Content-Type"); a.status != status || got != "application/problem+json" {

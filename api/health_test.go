@@ -28,32 +28,32 @@ func TestHealth_Statuses(t *testing.T) {
 		wantDomains []any
 	}{
 		{
-			name:       "numbers by the module",
+			name:       "counts from the module",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("module", "ok")},
 		},
 		{
-			name:       "raw numbers by disco are numbers",
+			name:       "numbers of occupants from disco",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeDisco}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("disco", "ok")},
 		},
 		{
-			name:       "nobody has asked for a room yet",
+			name:       "no request for a room yet",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeUndecided}}},
 			wantStatus: 200, wantProsody: "ok", wantDomains: []any{domain("undecided", "ok")},
 		},
 		{
-			name:       "Prosody hides rooms, which waiting won't mend",
+			name:       "Prosody hides rooms, which only an operator can fix",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeExistence}}},
 			wantStatus: 503, wantProsody: "error: " + hidden, wantReason: "module-missing", wantDomains: []any{domain("existence", "error: "+hidden)},
 		},
 		{
-			name:       "the module has only begun to tell, which nobody has to mend",
+			name:       "rooms are loading",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: syncing}}},
 			wantStatus: 503, wantProsody: "syncing", wantReason: "syncing", wantRetry: "1", wantDomains: []any{domain(nil, "syncing")},
 		},
 		{
-			name:       "a stream that ended is told before what it was about",
+			name:       "a lost stream has priority over problems of domains",
 			link:       connection{problem: lost, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule, problem: syncing}}},
 			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
 			wantDomains: []any{domain(nil, "error: look at Prosody's log")},
@@ -64,7 +64,7 @@ func TestHealth_Statuses(t *testing.T) {
 			wantStatus: 503, wantProsody: "error: fix MUC_DOMAIN", wantReason: "no-muc", wantDomains: []any{domain(nil, "error: fix MUC_DOMAIN")},
 		},
 		{
-			name:       "the stream ended and comes again in less than a second",
+			name:       "the stream ended, and a reconnect follows in less than a second",
 			link:       connection{problem: lost, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeModule}}},
 			wantStatus: 503, wantProsody: "error: look at Prosody's log", wantReason: "lost", wantRetry: "1",
 			wantDomains: []any{domain(nil, "error: look at Prosody's log")},
@@ -118,7 +118,7 @@ func TestHealth_SecondDomainDoesNotFail(t *testing.T) {
 			"existence", "error: " + occupancy.ProblemHidden.About(breakoutDomain).Err(nil).Remedy,
 		},
 		{
-			"its rooms are being learnt", domainStatus{jid: breakoutDomain, mode: occupancy.ModeModule, problem: syncing},
+			"its rooms are loading", domainStatus{jid: breakoutDomain, mode: occupancy.ModeModule, problem: syncing},
 			nil, "syncing",
 		},
 	}
@@ -160,14 +160,14 @@ func TestReady_Statuses(t *testing.T) {
 		wantRetry  string
 	}{
 		{
-			name:       "a domain whose rooms are hidden is answered for, if with 503",
+			name:       "a domain whose rooms are hidden is ready, although counts are a 503",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, mode: occupancy.ModeExistence}}},
 			target:     "/readyz?verbose=1",
 			wantStatus: 200,
 			wantBody:   "[+]stream ok\n[+]muc.meet.jitsi ok: existence\nreadyz check passed\n",
 		},
 		{
-			name:       "a failing check is told without being asked for",
+			name:       "a failed check is listed without ?verbose",
 			link:       lostConnection(),
 			target:     "/readyz",
 			wantStatus: 503,
@@ -175,7 +175,7 @@ func TestReady_Statuses(t *testing.T) {
 			wantRetry:  "3",
 		},
 		{
-			name:       "a domain whose rooms are being learnt isn't answered for, but soon",
+			name:       "a domain whose rooms are loading isn't ready",
 			link:       syncingConnection(),
 			target:     "/readyz",
 			wantStatus: 503,
@@ -184,7 +184,7 @@ func TestReady_Statuses(t *testing.T) {
 			wantRetry: "1",
 		},
 		{
-			name:       "a mend of two lines can't pass for two checks",
+			name:       "a remedy of two lines can't look like two checks",
 			link:       connection{up: true, domains: []domainStatus{{jid: mainDomain, problem: twoLines}}},
 			target:     "/readyz",
 			wantStatus: 503,

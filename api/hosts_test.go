@@ -13,13 +13,13 @@ import (
 	"ppch/api"
 )
 
-// askedBy sends a request by a name, with further lines of header.
+// askedBy sends a request with a Host, and further header lines.
 func (s *service) askedBy(host, method, target string, header ...string) answer {
 	s.t.Helper()
 	return s.raw(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", method, target, host, strings.Join(append(header, ""), "\r\n")))
 }
 
-// A web page whose name resolves to the service's address, to which it is bound for its visitors' browsers, reads nothing.
+// DNS rebinding: a web page whose name resolves to the service's address can read nothing.
 func TestHost_UnknownNameReadsNothingWithoutAKey(t *testing.T) {
 	s := start(t, func(cfg *api.Config) { cfg.MetricsPublic = true })
 	ticket := s.ticket()
@@ -34,8 +34,8 @@ func TestHost_UnknownNameReadsNothingWithoutAKey(t *testing.T) {
 		}
 	}
 	for name, got := range map[string]answer{
-		"a key that is none": s.askedBy("evil.example.com", "GET", "/health", "X-API-Key: guess"),
-		"a bad ticket":       s.askedBy("evil.example.com", "GET", "/api/events?ticket=guess"),
+		"an unknown key": s.askedBy("evil.example.com", "GET", "/health", "X-API-Key: guess"),
+		"a bad ticket":   s.askedBy("evil.example.com", "GET", "/api/events?ticket=guess"),
 	} {
 		if got.status != http.StatusForbidden {
 			t.Errorf("%s: got %d %s, want 403", name, got.status, got.body)
@@ -46,7 +46,7 @@ func TestHost_UnknownNameReadsNothingWithoutAKey(t *testing.T) {
 		"a bearer token":      s.askedBy("ppch.example.com", "GET", "/api/rooms/daily/participants", "Authorization: Bearer "+testKey),
 		"a ticket":            s.askedBy("ppch.example.com", "HEAD", "/api/events?ticket="+ticket),
 		"a key for a ticket":  s.askedBy("ppch.example.com", "POST", "/api/events/ticket", "X-API-Key: "+testKey),
-		"no name by HTTP/1.0": s.raw("GET /health HTTP/1.0\r\n\r\n"),
+		"no Host in HTTP/1.0": s.raw("GET /health HTTP/1.0\r\n\r\n"),
 	} {
 		if got.status != http.StatusOK {
 			t.Errorf("%s: got %d %s, want 200", name, got.status, got.body)
@@ -54,7 +54,7 @@ func TestHost_UnknownNameReadsNothingWithoutAKey(t *testing.T) {
 	}
 }
 
-// A key can be guessed through /health no more often than elsewhere.
+// Guesses of keys through /health are limited as elsewhere.
 func TestHost_WrongKeysCount(t *testing.T) {
 	s := start(t)
 	last := 0

@@ -12,10 +12,10 @@ import (
 	"ppch/component/occupancy"
 )
 
-// names reads rooms as every service of a test does.
+// names resolves room names as every test's service does.
 var names = occupancy.NewNames(mainDomain, breakoutDomain)
 
-// withKeys sets what the key that tests send may be used for. Lines for other keys may follow.
+// withKeys sets the fields of testKey in a keys file. Lines for other keys may follow.
 func withKeys(fields string) func(*api.Config) {
 	return func(cfg *api.Config) {
 		f, err := os.CreateTemp("", "keys")
@@ -29,7 +29,7 @@ func withKeys(fields string) func(*api.Config) {
 	}
 }
 
-// withoutQuota uses up the quota of the key that tests send, for an hour.
+// withoutQuota uses up the quota of testKey for an hour.
 func withoutQuota(cfg *api.Config) {
 	cfg.Keys = keyring(keys.KeyringConfig{Key: testKey, Rate: 1})
 	for range 2 {

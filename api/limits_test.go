@@ -15,7 +15,7 @@ import (
 	"ppch/api/keys"
 )
 
-// inVirtualTime runs f with a service that nothing but f asks, in virtual time, which passes only when f sleeps.
+// inVirtualTime runs f with a service in virtual time, which advances only while f sleeps.
 func inVirtualTime(t *testing.T, option func(*api.Config), f func(t *testing.T, s *service)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := prepare(t, option)
@@ -24,7 +24,7 @@ func inVirtualTime(t *testing.T, option func(*api.Config), f func(t *testing.T, 
 	})
 }
 
-// from asks for a room as somebody at an address, without a network.
+// from requests a room from an address, without a network.
 func from(s *service, remote, key string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "http://ppch/api/rooms/r/participants", nil)
@@ -47,7 +47,7 @@ func TestRateLimit_PerKey(t *testing.T) {
 				t.Fatalf("request %d got %d want 200", i+1, got.Code)
 			}
 			if told := got.Header().Get("RateLimit") != ""; told != (i >= 60) {
-				t.Errorf("request %d: RateLimit was told: %t, want it once less than half is left", i+1, told)
+				t.Errorf("request %d: got RateLimit: %t, want it below half", i+1, told)
 			}
 		}
 		got := from(s, "10.0.0.1:1", testKey)
@@ -56,7 +56,7 @@ func TestRateLimit_PerKey(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if got := from(s, "10.0.0.1:1", testKey); got.Code != 200 {
-			t.Errorf("after the time that Retry-After told got %d want 200", got.Code)
+			t.Errorf("after Retry-After got %d want 200", got.Code)
 		}
 	})
 }
@@ -85,7 +85,7 @@ func TestRateLimit_KeysAreIndependent(t *testing.T) {
 		}
 		for i, want := range []int{403, 403, 429} {
 			if got := from(s, "10.0.0.1:1", "b").Code; got != want {
-				t.Errorf("request %d with b: got %d want %d, which has the wrong scope", i+1, got, want)
+				t.Errorf("request %d with b, which lacks the scope: got %d want %d", i+1, got, want)
 			}
 		}
 	})
@@ -100,16 +100,16 @@ func TestRateLimit_WrongKeysPerAddress(t *testing.T) {
 		}
 		held := from(s, "192.0.2.1:2000", "another guess")
 		if h := held.Header(); held.Code != 429 || h.Get("Retry-After") != "6" || h.Get("RateLimit") != `"wrong-keys";r=0;t=6` || h.Get("RateLimit-Policy") != `"wrong-keys";q=10;w=60` {
-			t.Errorf("got %d %v want to wait 6 s for the next guess", held.Code, h)
+			t.Errorf("got %d %v want a wait of 6 s", held.Code, h)
 		}
 		if got := from(s, "192.0.2.2:1000", "guess").Code; got != 403 {
 			t.Errorf("another address got %d want 403", got)
 		}
 		if got := from(s, "192.0.2.1:1000", "").Code; got != 401 {
-			t.Errorf("no key got %d want 401, since it is no guess", got)
+			t.Errorf("a request without key got %d want 401", got)
 		}
 		if got := from(s, "192.0.2.1:1000", testKey).Code; got != 200 {
-			t.Errorf("a key that nobody guesses got %d want 200: behind a proxy all clients have one address", got)
+			t.Errorf("a long key got %d want 200: behind a proxy all clients have one address", got)
 		}
 		time.Sleep(6 * time.Second)
 		for i, want := range []int{403, 429} {
@@ -127,7 +127,7 @@ func TestRateLimit_ShortKeyIsBlockedWithItsAddress(t *testing.T) {
 			from(s, "192.0.2.1:1000", "guess")
 		}
 		if got := from(s, "192.0.2.1:1000", short).Code; got != 429 {
-			t.Errorf("got %d want 429: else guessing would go on", got)
+			t.Errorf("got %d want 429, or guessing could continue", got)
 		}
 		if got := from(s, "192.0.2.2:1000", short).Code; got != 200 {
 			t.Errorf("another address got %d want 200", got)
@@ -155,11 +155,11 @@ func TestRateLimit_IgnoresForwardedAddresses(t *testing.T) {
 		}}).status
 	}
 	if last != 429 {
-		t.Errorf("got %d want 429 from one connection, whatever it says it is forwarded for", last)
+		t.Errorf("got %d want 429 for one connection with any forwarded address", last)
 	}
 }
 
-// BenchmarkAuthorize measures what a key costs a request.
+// BenchmarkAuthorize measures the cost of a key per request.
 func BenchmarkAuthorize(b *testing.B) {
 	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, Rate: 1e9}), Directory: healthyConnection().directory()})
 	if err != nil {
