@@ -89,7 +89,7 @@ func TestAnswers_UnreadTakeLittleMemory(t *testing.T) {
 			}
 			time.Sleep(200 * time.Millisecond) // until each waits
 			grown := (heap() - before) >> 20
-			t.Logf("20 answers that nobody reads take %d MiB of memory", grown)
+			t.Logf("20 unread responses take %d MiB of memory", grown)
 			if grown > 16 {
 				t.Error("want 16 MiB at most")
 			}
@@ -194,7 +194,7 @@ func TestAnswers_AngleBracketsTakeOneByteEach(t *testing.T) {
 
 // A key whose clients leave too much unread gets no more responses; other keys still do.
 func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
-	const other = "another-key-of-somebody"
+	const other = "another-key-of-a-client"
 	d := hostileCrowd(t, 1, 500)
 	s := prepare(t, withBoth(withDirectory(d.Directory), withKeys("scope=all\n"+apitest.KeyLine(other, "name=other scope=all"))))
 	s.Tight()

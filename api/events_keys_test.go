@@ -214,7 +214,7 @@ func TestEvents_StreamEndsWithItsKey(t *testing.T) {
 				d := apitest.NewDirectory(t)
 				file := filepath.Join(t.TempDir(), "keys")
 				write := func(fields string) {
-					text := apitest.KeyLine("another-key-of-somebody", "name=other scope=all")
+					text := apitest.KeyLine("another-key-of-a-client", "name=other scope=all")
 					if fields != "" {
 						text += apitest.KeyLine(testKey, "name=client "+fields)
 					}

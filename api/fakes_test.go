@@ -11,10 +11,10 @@ import (
 	"ppch/component/occupancy"
 )
 
-// forever is how old a replica may be where tests are of days long past.
+// forever is a maximum staleness for tests with old dates.
 const forever = 100 * 365 * 24 * time.Hour
 
-// fakeProsody is a Prosody that answers as a test likes.
+// fakeProsody is a Prosody with answers from a test.
 type fakeProsody struct {
 	directory   *occupancy.Directory
 	rooms       fakeRooms
@@ -27,13 +27,13 @@ type fakeProsody struct {
 	asked map[string]askedRoom
 }
 
-// askedRoom is a room as Prosody had it at that time.
+// askedRoom is a room as Prosody returned it at some time.
 type askedRoom struct {
 	room occupancy.Room
 	at   time.Time
 }
 
-// fakeRooms answers for every room.
+// fakeRooms returns any room.
 type fakeRooms func(ctx context.Context, room jid.JID) (occupancy.Room, error)
 
 // Room asks rooms once a second about each room, as a Component does.
@@ -78,7 +78,7 @@ func absent(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	return occupancy.Room{JID: room, Source: occupancy.SourceModule, AsOf: now}, nil
 }
 
-// connection is how the Directory of a test is connected to Prosody.
+// connection is the state of a connection to Prosody.
 type connection struct {
 	up      bool
 	since   time.Time

@@ -39,9 +39,9 @@ func TestScope_EachOperation(t *testing.T) {
 				}
 				return
 			}
-			told := got.object(t)
-			people, _ := told["participants"].([]any)
-			if told["participant_count"] != 3.0 || told["has_participants"] != true || (len(people) == 3) != c.names || (told["occupants"] != nil) != c.names {
+			doc := got.object(t)
+			people, _ := doc["participants"].([]any)
+			if doc["participant_count"] != 3.0 || doc["has_participants"] != true || (len(people) == 3) != c.names || (doc["occupants"] != nil) != c.names {
 				t.Errorf("got %s want 3 people, with names: %t", got.body, c.names)
 			}
 		})
@@ -66,7 +66,7 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 		c.given, c.asked = withPast(several()), ask{target: target}
 		asked = append(asked, c)
 	}
-	told := map[string]bool{}
+	seen := map[string]bool{}
 	for _, c := range asked {
 		given := c.given
 		if given == nil {
@@ -81,14 +81,14 @@ func TestScope_CountSeesNoNames(t *testing.T) {
 			t.Errorf("%s: got %d, and %d with another key", c.asked.target, few.status, all.status)
 		}
 		for _, word := range personal {
-			told[word] = told[word] || strings.Contains(string(all.body), word)
+			seen[word] = seen[word] || strings.Contains(string(all.body), word)
 			if strings.Contains(string(few.body), word) {
 				t.Errorf("%s: got %q in %d %s", c.asked.target, word, few.status, few.body)
 			}
 		}
 	}
 	for _, word := range personal {
-		if hidden := []string{"a17c", "PcVx"}; !told[word] && !slices.Contains(hidden, word) {
+		if hidden := []string{"a17c", "PcVx"}; !seen[word] && !slices.Contains(hidden, word) {
 			t.Errorf("another key got no %q either, so this test proves nothing about it", word)
 		}
 	}
@@ -104,7 +104,7 @@ func TestGrant_LimitsLists(t *testing.T) {
 		"/api/rooms?type=all":                  "[acme]planning",
 		"/api/rooms?type=breakout":             "",
 		"/api/rooms?name=acme/planning":        "acme/planning",
-		"/api/rooms?name=acme/nobody":          "acme/nobody",
+		"/api/rooms?name=acme/nowhere":         "acme/nowhere",
 	} {
 		got := s.get(target)
 		var names []string

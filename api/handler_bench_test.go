@@ -52,7 +52,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"room", testKey, one, "", http.StatusOK},
 		{"304", testKey, one, first.Header().Get("ETag"), http.StatusNotModified},
 		{"count", countKey, one, "", http.StatusOK},
-		{"nobody", testKey, "/api/rooms/nobody/participants", "", http.StatusOK},
+		{"empty", testKey, "/api/rooms/nowhere/participants", "", http.StatusOK},
 		{"page", testKey, "/api/rooms?limit=100", "", http.StatusOK},
 		{"batch", testKey, "/api/rooms?" + names.Encode(), "", http.StatusOK},
 	} {

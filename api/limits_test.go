@@ -46,8 +46,8 @@ func TestRateLimit_PerKey(t *testing.T) {
 			if got.Code != 200 {
 				t.Fatalf("request %d got %d want 200", i+1, got.Code)
 			}
-			if told := got.Header().Get("RateLimit") != ""; told != (i >= 60) {
-				t.Errorf("request %d: got RateLimit: %t, want it below half", i+1, told)
+			if low := got.Header().Get("RateLimit") != ""; low != (i >= 60) {
+				t.Errorf("request %d: got RateLimit: %t, want it below half", i+1, low)
 			}
 		}
 		got := from(s, "10.0.0.1:1", testKey)

@@ -12,7 +12,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// FuzzListQuery sends any query: it is answered with a list or with a problem, and never breaks anything.
+// FuzzListQuery sends any query: the response is a list or a problem.
 func FuzzListQuery(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=1", "type=all&expand=occupants&sort=participants&order=asc&limit=1", "tenant=&q=%C3%A9&min_participants=2",

@@ -36,9 +36,9 @@ func TestList_FiltersAndSorts(t *testing.T) {
 		{"by name, backwards", "?order=desc", []string{"caf%c3%a9", "beta", "alpha", "[acme]gamma", "[acme]delta"}},
 		{"most people first", "?sort=participants", []string{"alpha", "[acme]delta", "beta", "caf%c3%a9", "[acme]gamma"}},
 		{"fewest people first", "?sort=participants&order=asc", []string{"[acme]gamma", "caf%c3%a9", "beta", "[acme]delta", "alpha"}},
-		{"those of a tenant", "?tenant=Acme", []string{"[acme]delta", "[acme]gamma"}},
-		{"those of no tenant", "?tenant=", []string{"alpha", "beta", "caf%c3%a9"}},
-		{"those with people", "?min_participants=2", []string{"[acme]delta", "alpha"}},
+		{"rooms of a tenant", "?tenant=Acme", []string{"[acme]delta", "[acme]gamma"}},
+		{"rooms without a tenant", "?tenant=", []string{"alpha", "beta", "caf%c3%a9"}},
+		{"rooms with people", "?min_participants=2", []string{"[acme]delta", "alpha"}},
 		{"by a part of the name", "?q=TA", []string{"[acme]delta", "beta"}},
 		{"by a part of the name as people write it", "?q=f%C3%A9", []string{"caf%c3%a9"}},
 		{"all filters at once", "?q=a&tenant=acme&min_participants=1&type=main&sort=created&limit=5", []string{"[acme]delta"}},
@@ -169,7 +169,7 @@ func TestList_UnavailableIsNotEmpty(t *testing.T) {
 	d.Forget(lobbyDomain)
 	s := start(t, withDirectory(d.Directory))
 	if got := s.get("/api/rooms").names(t); len(got) != 1 {
-		t.Errorf("got %q although meetings are known", got)
+		t.Errorf("got %q although meetings exist", got)
 	}
 	for _, target := range []string{"/api/rooms?type=all", "/api/rooms?type=lobby", "/api/stats"} {
 		s.get(target).wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
@@ -195,12 +195,12 @@ func TestList_ConcurrentReadersGetNoOldData(t *testing.T) {
 	}
 	v.Forget(mainDomain)
 	if got := s.get("/api/rooms"); got.status != http.StatusServiceUnavailable {
-		t.Errorf("a list of what isn't known: got %d", got.status)
+		t.Errorf("a list of unavailable rooms: got %d", got.status)
 	}
 }
 
 func TestList_DependsOnTheGrant(t *testing.T) {
-	const other = "another-key-of-somebody"
+	const other = "another-key-of-a-client"
 	v := apitest.NewMeetings(t, map[string]int{"alpha": 3, "beta": 1})
 	s := start(t, withBoth(withDirectory(v.Directory), withKeys("scope=all\n"+apitest.KeyLine(other, "name=one scope=all room=beta"))))
 	for range 3 {

@@ -10,7 +10,7 @@ import (
 // logBuffer is the log of a service.
 type logBuffer struct{ componenttest.LogBuffer }
 
-// records waits until there are n records, since a client has its answer before the log has its line.
+// records waits for n records, because the response arrives before the log has its record.
 func (b *logBuffer) records(t *testing.T, n int) []map[string]any {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {

@@ -24,7 +24,7 @@ func withMetrics(cfg *api.Config) {
 	cfg.Metrics = registry
 }
 
-// withOwnMetrics starts a service that tells its own metrics.
+// withOwnMetrics starts a service that serves its own metrics.
 func withOwnMetrics(t *testing.T, options ...func(*api.Config)) *service {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -33,7 +33,7 @@ func withOwnMetrics(t *testing.T, options ...func(*api.Config)) *service {
 	return s
 }
 
-// wantSeries waits until a line is among the metrics: a request is counted when its answer has been sent.
+// wantSeries waits for a line in the metrics: a request is counted after its response was sent.
 func (s *service) wantSeries(lines ...string) string {
 	s.t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
@@ -78,7 +78,7 @@ func TestMetrics_RequestsByRouteMethodAndStatus(t *testing.T) {
 	)
 	for _, name := range []string{"planning", "other", "nothing", "invented"} {
 		if strings.Contains(strings.ToLower(strings.ReplaceAll(page, `method="other"`, "")), name) {
-			t.Errorf("got %q, which a client made up, in\n%s", name, page)
+			t.Errorf("got a client's own text %q in\n%s", name, page)
 		}
 	}
 }
@@ -91,11 +91,11 @@ func TestMetrics_CountPanics(t *testing.T) {
 
 func TestMetrics_Public(t *testing.T) {
 	s := start(t, withMetrics, func(cfg *api.Config) { cfg.MetricsPublic = true })
-	nobody := http.Header{"X-Api-Key": nil}
-	if got := s.do(ask{target: "/metrics", header: nobody}); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants") {
+	noKey := http.Header{"X-Api-Key": nil}
+	if got := s.do(ask{target: "/metrics", header: noKey}); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants") {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	s.do(ask{target: "/api/rooms/MyRoom/participants", header: nobody}).wantProblem(t, 401, "missing-key")
+	s.do(ask{target: "/api/rooms/MyRoom/participants", header: noKey}).wantProblem(t, 401, "missing-key")
 }
 
 func TestMetrics_OwnScope(t *testing.T) {
@@ -118,7 +118,7 @@ func (f faulty) Collect(to chan<- prometheus.Metric) {
 
 func TestMetrics_OneFailingCollector(t *testing.T) {
 	s := start(t, withMetrics, func(cfg *api.Config) {
-		cfg.Metrics.(*prometheus.Registry).MustRegister(faulty{prometheus.NewDesc("ppch_faulty", "Never told.", nil, nil)})
+		cfg.Metrics.(*prometheus.Registry).MustRegister(faulty{prometheus.NewDesc("ppch_faulty", "Always fails.", nil, nil)})
 	})
 	if got := s.get("/metrics"); got.status != 200 || !strings.Contains(string(got.body), "ppch_participants{") {
 		t.Errorf("got %d %s", got.status, got.body)

@@ -15,11 +15,11 @@ func TestBody_Limit(t *testing.T) {
 		asked      ask
 		wantStatus int
 	}{
-		{"a small one is ignored", ask{target: "/health", body: "{}"}, 200},
-		{"one at the bound is ignored", ask{target: "/health", body: strings.Repeat("x", 256<<10)}, 200},
-		{"one above is refused", ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}, 413},
-		{"one of 10 MB is refused", ask{target: "/health", body: strings.Repeat("x", 10<<20)}, 413},
-		{"a small one of unknown length is ignored", ask{target: "/health", body: "{}", chunked: true}, 200},
+		{"a small body is ignored", ask{target: "/health", body: "{}"}, 200},
+		{"a body at the limit is ignored", ask{target: "/health", body: strings.Repeat("x", 256<<10)}, 200},
+		{"a body above the limit is refused", ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}, 413},
+		{"a body of 10 MB is refused", ask{target: "/health", body: strings.Repeat("x", 10<<20)}, 413},
+		{"a small body of unknown length is ignored", ask{target: "/health", body: "{}", chunked: true}, 200},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestBody_EndlessIsNotRead(t *testing.T) {
 	chunk := "10000\r\n" + strings.Repeat("x", 0x10000) + "\r\n"
 	for sent := 0; ; sent += len(chunk) {
 		if sent > 64<<20 {
-			t.Fatal("the service went on reading")
+			t.Fatal("the service kept reading")
 		}
 		if _, err := io.WriteString(conn, chunk); err != nil {
 			return
@@ -58,7 +58,7 @@ func TestURI_Limit(t *testing.T) {
 		wantStatus int
 		wantCode   string
 	}{
-		{"the longest name that XMPP has is one", strings.Repeat("a", 1023), 200, ""},
+		{"the longest XMPP name", strings.Repeat("a", 1023), 200, ""},
 		{"a longer name is impossible", strings.Repeat("a", 1024), 400, "bad-room-name"},
 		{"a path of 9 kB is too long", strings.Repeat("a", 9000), 414, "uri-too-long"},
 	}
@@ -110,14 +110,14 @@ func TestPanic_IsAnInternalProblem(t *testing.T) {
 	got := s.get("/api/rooms/r/participants")
 	got.wantProblem(t, http.StatusInternalServerError, "internal")
 	if strings.Contains(string(got.body), "secret") {
-		t.Errorf("what it panicked with was sent: %s", got.body)
+		t.Errorf("the panic was sent: %s", got.body)
 	}
 	record := s.log.records(t, 1)[0]
 	if record["level"] != "ERROR" || record["err"] != "api: panic: the secret of the room" || record["request_id"] != testID {
 		t.Errorf("got record %v", record)
 	}
 	if stack, _ := record["stack"].(string); !strings.Contains(stack, "fixtures_test.go") {
-		t.Errorf("the stack doesn't show where: %s", stack)
+		t.Errorf("the stack lacks the handler: %s", stack)
 	}
 	if got := s.get("/livez"); got.status != 200 {
 		t.Errorf("afterwards: got %d, want 200", got.status)
@@ -139,7 +139,7 @@ func TestPanic_AbortsStartedResponse(t *testing.T) {
 			server := httptest.NewServer(s.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, "half")
 				if err := http.NewResponseController(w).Flush(); err != nil {
-					t.Errorf("flush through the exchange: %v", err)
+					t.Errorf("flush through the response: %v", err)
 				}
 				panic(c.value)
 			})))
@@ -150,7 +150,7 @@ func TestPanic_AbortsStartedResponse(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			if body, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
-				t.Errorf("got %q, %v, want half an answer and an unexpected end", body, err)
+				t.Errorf("got %q, %v, want half a response and an unexpected end", body, err)
 			}
 			if record := s.log.records(t, i+1)[i]; record["level"] != c.wantLog || record["bytes"] != 4.0 {
 				t.Errorf("got record %v, want %s", record, c.wantLog)

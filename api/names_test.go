@@ -23,7 +23,7 @@ func withNamedRooms() func(*api.Config) {
 	return withDirectory(d.Directory)
 }
 
-// list returns the names of the rooms that are listed.
+// list returns the names of the listed rooms.
 func (s *service) list(t *testing.T, query url.Values) (names []string) {
 	t.Helper()
 	query.Set("type", "all")
@@ -34,7 +34,7 @@ func (s *service) list(t *testing.T, query url.Values) (names []string) {
 	return names
 }
 
-// TestNames_ListedRoomIsReadByEveryRequest asks for each room by its name and JID in a list: alone, in detail, in a batch, and its events.
+// It requests each listed room by its name and its JID: alone, in detail, in a batch, and its events.
 func TestNames_ListedRoomIsReadByEveryRequest(t *testing.T) {
 	s := start(t, withNamedRooms())
 	rooms := s.get("/api/rooms?type=all").object(t)["rooms"].([]any)
@@ -73,7 +73,7 @@ func TestNames_ListsAreFilteredAsPeopleWrite(t *testing.T) {
 		{"tenant", "TÄST", []string{"[täst]daily", "[täst]daily@conference.b.example"}},
 		{"tenant", "t%C3%A4st", []string{"[täst]daily", "[täst]daily@conference.b.example"}},
 		{"tenant", "te+nant", []string{"[te+nant]daily"}},
-		{"tenant", "nobody here", nil},
+		{"tenant", "nowhere", nil},
 		{"q", "c++", []string{"c%2b%2b", "c%2b%2b@conference.b.example"}},
 		{"q", "c%2B%2B", []string{"c%2b%2b", "c%2b%2b@conference.b.example"}},
 		{"q", "acme/Stand", []string{"[acme]stand%20up"}},
@@ -87,7 +87,7 @@ func TestNames_ListsAreFilteredAsPeopleWrite(t *testing.T) {
 	}
 }
 
-// TestNames_NoteSaysHowANameWasRead is about the one field that says so, wherever a name was given.
+// Every response to a request with a name has the note.
 func TestNames_NoteSaysHowANameWasRead(t *testing.T) {
 	s := start(t, withNamedRooms())
 	const typed = "Jitsi deletes + from a typed name, so this is the room c. The link C%2B%2B leads to another room."

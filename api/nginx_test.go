@@ -14,7 +14,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// nginxConf is a reverse proxy as nginx's own documentation has it: buffering is on.
+// nginxConf is a reverse proxy as in nginx's documentation, with buffering.
 const nginxConf = `
 daemon off;
 master_process off;
@@ -31,7 +31,7 @@ http {
 }
 `
 
-// behindNginx runs nginx before s until the test ends, and returns its address.
+// behindNginx runs nginx in front of s until the test ends, and returns its address.
 func (s *service) behindNginx() string {
 	s.t.Helper()
 	program := prosodytest.Installed(s.t, "nginx")
@@ -84,5 +84,5 @@ func TestEvents_ImmediateBehindNginx(t *testing.T) {
 		}
 	}
 	f.Leave()
-	s.holds(0) // since its client has left nginx
+	s.holds(0) // because its client has left nginx
 }

@@ -13,7 +13,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// roomsWith returns a fakeRooms whose rooms hold the occupants and nobody else, as source tells.
+// roomsWith returns a fakeRooms whose rooms have exactly these occupants, from source.
 func roomsWith(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms {
 	all := make([]*occupancy.Occupant, 0, len(occupants))
 	for i := range occupants {
@@ -33,36 +33,36 @@ func TestOccupant_Fields(t *testing.T) {
 		name     string
 		source   occupancy.Source
 		occupant occupancy.Occupant
-		want     map[string]any // beside what a guest has who says nothing of itself
+		want     map[string]any // the differences from a plain guest
 	}{
-		{"a guest who says nothing of itself", occupancy.SourceModule, occupancy.Occupant{}, nil},
+		{"a plain guest", occupancy.SourceModule, occupancy.Occupant{}, nil},
 		{
-			"a user with a whole token", occupancy.SourceModule, occupancy.Occupant{UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff"},
+			"a user with a complete token", occupancy.SourceModule, occupancy.Occupant{UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff"},
 			map[string]any{"user": map[string]any{"id": "42", "name": "Ada Lovelace", "group": "staff"}},
 		},
 		{
-			"a token with nothing but an id", occupancy.SourceModule, occupancy.Occupant{UserID: "42"},
+			"a token with only an id", occupancy.SourceModule, occupancy.Occupant{UserID: "42"},
 			map[string]any{"user": map[string]any{"id": "42", "name": nil, "group": nil}},
 		},
 		{
-			"a token with nothing but a name", occupancy.SourceModule, occupancy.Occupant{UserName: "Ada"},
+			"a token with only a name", occupancy.SourceModule, occupancy.Occupant{UserName: "Ada"},
 			map[string]any{"user": map[string]any{"id": nil, "name": "Ada", "group": nil}},
 		},
 		{
-			"a token with nothing but a group", occupancy.SourceModule, occupancy.Occupant{UserGroup: "staff"},
+			"a token with only a group", occupancy.SourceModule, occupancy.Occupant{UserGroup: "staff"},
 			map[string]any{"user": map[string]any{"id": nil, "name": nil, "group": "staff"}},
 		},
 		{"an e-mail address and a real JID make no user", occupancy.SourceModule, occupancy.Occupant{UserEmail: "a@example.com", RealJID: "u@meet.jitsi/x"}, nil},
-		{"a name that a client gives itself makes no user", occupancy.SourceModule, occupancy.Occupant{Name: "Ada Lovelace"}, nil},
+		{"a display name makes no user", occupancy.SourceModule, occupancy.Occupant{Name: "Ada Lovelace"}, nil},
 		{"a raised hand", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagHandRaised}, map[string]any{"hand_raised": true}},
-		{"neither heard nor seen", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioMuted | occupancy.FlagVideoMuted}, map[string]any{"audio_muted": true, "video_muted": true}},
-		{"heard and seen", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioOn | occupancy.FlagVideoOn}, map[string]any{"audio_muted": false, "video_muted": false}},
-		{"heard, of the rest nothing is known", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioOn}, map[string]any{"audio_muted": false}},
-		{"seen, of the rest nothing is known", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagVideoOn}, map[string]any{"video_muted": false}},
+		{"microphone and camera off", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioMuted | occupancy.FlagVideoMuted}, map[string]any{"audio_muted": true, "video_muted": true}},
+		{"microphone and camera on", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioOn | occupancy.FlagVideoOn}, map[string]any{"audio_muted": false, "video_muted": false}},
+		{"microphone on, the rest unknown", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagAudioOn}, map[string]any{"audio_muted": false}},
+		{"camera on, the rest unknown", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagVideoOn}, map[string]any{"video_muted": false}},
 		{"a screen in place of the camera", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagVideoMuted | occupancy.FlagScreenOn}, map[string]any{"video_muted": true, "screen_sharing": true}},
 		{"a camera and no screen", occupancy.SourceModule, occupancy.Occupant{Flags: occupancy.FlagVideoOn | occupancy.FlagScreenOff}, map[string]any{"video_muted": false, "screen_sharing": false}},
 		{
-			"no source but the module can know any of this", occupancy.SourceDisco,
+			"only the module knows these fields", occupancy.SourceDisco,
 			occupancy.Occupant{UserID: "42", AvatarURL: "https://example.com", Flags: occupancy.FlagAudioOn | occupancy.FlagVideoOn | occupancy.FlagScreenOn},
 			map[string]any{"hand_raised": nil},
 		},
@@ -94,19 +94,19 @@ func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 		{"http", "http://example.com", true},
 		{"a scheme in upper case", "HTTPS://example.com/a.png", true},
 		{"an IPv6 address and a port", "https://[2001:db8::1]:8443/a.png", true},
-		{"every character that may be in a URL", "https://example.com/-._~:/?#[]@!$&'()*+,;=%25Az09", true},
+		{"every character allowed in a URL", "https://example.com/-._~:/?#[]@!$&'()*+,;=%25Az09", true},
 		{"none", "", false},
 		{"a script", "javascript:alert(1)", false},
-		{"a script dressed up as an address", "javascript://example.com/%0aalert(1)", false},
+		{"a script that looks like an address", "javascript://example.com/%0aalert(1)", false},
 		{"a script behind a blank", " javascript:alert(1)", false},
 		{"the picture itself", "data:image/svg+xml,<svg onload=alert(1)>", false},
 		{"a file", "file:///etc/passwd", false},
-		{"a path here", "/images/a.png", false},
+		{"a path without a host", "/images/a.png", false},
 		{"an address without scheme", "//example.com/a.png", false},
 		{"no host", "https:///a.png", false},
-		{"a port of no host", "https://:443/a.png", false},
+		{"a port without a host", "https://:443/a.png", false},
 		{"no slashes", "https:example.com", false},
-		{"a port that is no number", "https://example.com:x/", false},
+		{"a port that isn't a number", "https://example.com:x/", false},
 		{"a line break", "https://example.com/\r\nX-Evil: yes", false},
 		{"a tab within the scheme", "java\tscript:alert(1)", false},
 		{"a NUL", "https://example.com/\x00", false},
@@ -114,9 +114,9 @@ func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 		{"a quote that ends an attribute", `https://example.com/?"onerror="alert(1)`, false},
 		{"a tag", "https://example.com/?</script><script>", false},
 		{"a backslash, which browsers read as a slash", `https://example.com\@evil.example/`, false},
-		{"letters beyond ASCII", "https://example.com/é.png", false},
-		{"text that runs backwards", "https://example.com/\u202egnp.a", false},
-		{"bytes that are no UTF-8", "https://example.com/\xff", false},
+		{"letters outside ASCII", "https://example.com/é.png", false},
+		{"a right-to-left override", "https://example.com/\u202egnp.a", false},
+		{"invalid UTF-8", "https://example.com/\xff", false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestOccupant_NoOtherPersonalData(t *testing.T) {
 	for _, o := range room.Occupants {
 		for _, secret := range []string{o.RealJID, o.UserEmail} {
 			if secret != "" && bytes.Contains(got.body, []byte(secret)) {
-				t.Errorf("%s was told: %s", secret, got.body)
+				t.Errorf("the response has %s: %s", secret, got.body)
 			}
 		}
 	}
@@ -167,27 +167,27 @@ func TestOccupant_HostileTextStaysText(t *testing.T) {
 		t.Errorf("got %q, want control characters escaped", got.body)
 	}
 	if got.header.Get("Content-Type") != "application/json" || got.header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("got header %v, want one by which no browser takes this for HTML", got.header)
+		t.Errorf("got header %v, want one that keeps browsers from rendering this as HTML", got.header)
 	}
 	if cookies := got.header.Values("Set-Cookie"); len(cookies) > 0 {
-		t.Errorf("got a header out of a name: %s", cookies)
+		t.Errorf("a name became a header: %s", cookies)
 	}
 	all := got.object(t)
 	occupant := all["occupants"].([]any)[0].(map[string]any)
 	user := occupant["user"].(map[string]any)
 	breakout := all["breakout_rooms"].([]any)[0].(map[string]any)
-	for field, told := range map[string]any{
+	for field, got := range map[string]any{
 		"participants": all["participants"].([]any)[0], "occupants.id": occupant["id"], "occupants.name": occupant["name"],
 		"occupants.role": occupant["role"], "occupants.affiliation": occupant["affiliation"],
 		"user.id": user["id"], "user.name": user["name"], "user.group": user["group"], "breakout_rooms.name": breakout["name"],
 	} {
-		if told != harmless {
-			t.Errorf("%s: got %q, want %q", field, told, harmless)
+		if got != harmless {
+			t.Errorf("%s: got %q, want %q", field, got, harmless)
 		}
 	}
-	for field, told := range map[string]any{"lobby": all["lobby"].(map[string]any)["room_jid"], "breakout_rooms": breakout["room_jid"]} {
-		if want := harmless + "@breakout.meet.jitsi"; told != want {
-			t.Errorf("%s: got %q, want %q", field, told, want)
+	for field, got := range map[string]any{"lobby": all["lobby"].(map[string]any)["room_jid"], "breakout_rooms": breakout["room_jid"]} {
+		if want := harmless + "@breakout.meet.jitsi"; got != want {
+			t.Errorf("%s: got %q, want %q", field, got, want)
 		}
 	}
 	if occupant["avatar_url"] != nil {

@@ -77,7 +77,7 @@ func TestProblem_ForEachError(t *testing.T) {
 			}
 			record := s.log.records(t, 1)[0]
 			if record["err"] == nil {
-				t.Error("the log doesn't tell the error")
+				t.Error("the log lacks the error")
 			}
 			if wantLevel := map[bool]string{true: "ERROR", false: "INFO"}[c.wantStatus == 500]; record["level"] != wantLevel {
 				t.Errorf("got level %v, want %s", record["level"], wantLevel)
@@ -100,7 +100,7 @@ func TestProblem_MethodNotAllowed(t *testing.T) {
 	}
 }
 
-// waits is a fakeRooms that tells when it is asked and answers only when nobody waits any more.
+// waits is a fakeRooms that reports each request and answers only after its client has left.
 func waits(asked chan<- struct{}) fakeRooms {
 	return func(ctx context.Context, _ jid.JID) (occupancy.Room, error) {
 		close(asked)
@@ -124,7 +124,7 @@ func TestLog_ClientGone(t *testing.T) {
 	}()
 	if resp, err := s.client.Do(req); err == nil {
 		resp.Body.Close()
-		t.Fatal("got an answer, want none")
+		t.Fatal("got a response, want none")
 	}
 	if record := s.log.records(t, 1)[0]; record["status"] != 499.0 || record["level"] != "INFO" {
 		t.Errorf("got %v, want status 499 at INFO", record)
@@ -141,6 +141,6 @@ func TestProblem_HalfClosedClientGetsNoEmptyResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
-		t.Errorf("got %q, %v, want nothing but the end", got, err)
+		t.Errorf("got %q, %v, want only the end", got, err)
 	}
 }

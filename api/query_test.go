@@ -24,13 +24,13 @@ func TestCursor_HoldsAcrossRestartsAndNodes(t *testing.T) {
 		target := "/api/rooms?limit=2&sort=" + sort
 		cursor := node.get(target).object(t)["next_cursor"].(string)
 		if got := strings.Join(other.get(target+"&cursor="+cursor).names(t), " "); got != want {
-			t.Errorf("%s: another node goes on with %q, want %q", sort, got, want)
+			t.Errorf("%s: another instance continues with %q, want %q", sort, got, want)
 		}
 		stranger.get(target+"&cursor="+cursor).wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	}
 }
 
-// In the order by number a page is followed by the rooms with fewer people, however often the order has changed since.
+// Sorted by participants, the next page has the rooms with fewer people, even if the order has changed since.
 func TestCursor_OutlivesAnyNumberOfChanges(t *testing.T) {
 	d := apitest.NewMeetings(t, map[string]int{"a": 9, "b": 5, "c": 1})
 	s := start(t, withDirectory(d.Directory))

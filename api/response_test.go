@@ -14,13 +14,13 @@ func TestRequestID_AcceptedOrReplaced(t *testing.T) {
 		id       string
 		wantSame bool
 	}{
-		{"a sane one is taken over", "Trace-01.a_b", true},
-		{"one of 64 characters is taken over", strings.Repeat("a", 64), true},
-		{"a longer one is replaced", strings.Repeat("a", 65), false},
-		{"none is made", "", false},
-		{"one with a space is replaced", "a b", false},
-		{"one with markup is replaced", "<b>", false},
-		{"one beyond ASCII is replaced", "é", false},
+		{"a valid id is used", "Trace-01.a_b", true},
+		{"an id of 64 characters is used", strings.Repeat("a", 64), true},
+		{"a longer id is replaced", strings.Repeat("a", 65), false},
+		{"a missing id is created", "", false},
+		{"an id with a space is replaced", "a b", false},
+		{"an id with markup is replaced", "<b>", false},
+		{"an id outside ASCII is replaced", "é", false},
 	}
 	s := start(t)
 	for i, c := range cases {
@@ -52,8 +52,8 @@ func TestLog_Request(t *testing.T) {
 		{"an answer", ask{target: "/api/rooms/Secret%20Plan/participants"}, "/api/rooms/{room_name}/participants", 200, "DEBUG"},
 		{"HEAD", ask{method: http.MethodHead, target: "/api/rooms/Secret%20Plan/participants"}, "/api/rooms/{room_name}/participants", 200, "DEBUG"},
 		{"an impossible name", ask{target: "/api/rooms/Secret%5BPlan/participants"}, "/api/rooms/{room_name}/participants", 400, "INFO"},
-		{"a path that nothing matches", ask{target: "/Secret%20Plan"}, "unmatched", 404, "INFO"},
-		{"a method that isn't there", ask{method: http.MethodPut, target: "/health"}, "unmatched", 405, "INFO"},
+		{"an unknown path", ask{target: "/Secret%20Plan"}, "unmatched", 404, "INFO"},
+		{"an unsupported method", ask{method: http.MethodPut, target: "/health"}, "unmatched", 405, "INFO"},
 		{"a URI that never reached the router", ask{target: "/" + tooLong}, "unmatched", 414, "INFO"},
 	}
 	for _, c := range cases {
@@ -81,7 +81,7 @@ func TestLog_NoRoomAtInfo(t *testing.T) {
 	s.get("/api/rooms/Secret%20Plan/participants")
 	s.get("/api/rooms/Secret%5BPlan/participants")
 	if s.log.records(t, 1); strings.Contains(s.log.String(), "Secret") {
-		t.Errorf("the room is named at Info: %s", s.log)
+		t.Errorf("the log names the room at Info: %s", s.log)
 	}
 }
 

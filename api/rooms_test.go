@@ -25,10 +25,10 @@ func TestRoomName_InThePath(t *testing.T) {
 		{"a tenant's room has an escaped slash", "tenant%2Froom", "tenant/room", "[tenant]room@muc.meet.jitsi"},
 		{"the slash may be escaped in lower case", "tenant%2froom", "tenant/room", "[tenant]room@muc.meet.jitsi"},
 		{"brackets may be escaped", "%5Btenant%5Droom", "[tenant]room", "[tenant]room@muc.meet.jitsi"},
-		{"brackets may be bare", "[tenant]room", "[tenant]room", "[tenant]room@muc.meet.jitsi"},
-		{"letters beyond ASCII are escaped UTF-8", "caf%C3%A9", "café", "caf%c3%a9@muc.meet.jitsi"},
-		{"letters beyond ASCII may be bare", "café", "café", "caf%c3%a9@muc.meet.jitsi"},
-		{"a whole JID names its domain", "Room@breakout.meet.jitsi", "Room@breakout.meet.jitsi", "room@breakout.meet.jitsi"},
+		{"brackets may be unescaped", "[tenant]room", "[tenant]room", "[tenant]room@muc.meet.jitsi"},
+		{"letters outside ASCII are escaped UTF-8", "caf%C3%A9", "café", "caf%c3%a9@muc.meet.jitsi"},
+		{"letters outside ASCII may be unescaped", "café", "café", "caf%c3%a9@muc.meet.jitsi"},
+		{"a JID selects its domain", "Room@breakout.meet.jitsi", "Room@breakout.meet.jitsi", "room@breakout.meet.jitsi"},
 		{"a room may have the name of another path", "participants", "participants", "participants@muc.meet.jitsi"},
 	}
 	for _, c := range cases {
@@ -50,7 +50,7 @@ func TestRoomName_Impossible(t *testing.T) {
 	}{
 		{"a control character", "a%00b", "bad-room-name"},
 		{"a line break that could end a header", "a%0d%0aX-Evil:%20yes", "bad-room-name"},
-		{"bytes that are no UTF-8", "%ff%fe", "bad-room-name"},
+		{"invalid UTF-8", "%ff%fe", "bad-room-name"},
 		{"brackets without a tenant", "%5B%5D", "bad-room-name"},
 		{"only a space in brackets", "%5B%20%5D", "bad-room-name"},
 		{"two tenants", "a%2Fb%2Fc", "bad-room-name"},
@@ -69,7 +69,7 @@ func TestRoomName_Impossible(t *testing.T) {
 				t.Error("got no detail")
 			}
 			if evil := got.header.Get("X-Evil"); evil != "" {
-				t.Errorf("got a header out of the room name: %s", evil)
+				t.Errorf("the room name became a header: %s", evil)
 			}
 		})
 	}
@@ -80,11 +80,11 @@ func TestRoutes_UnknownPaths(t *testing.T) {
 		name string
 		path string
 	}{
-		{"a doubled slash is no redirect", "//api/rooms/a/participants"},
-		{"a doubled slash within is none either", "/api/rooms//a/participants"},
-		{"an empty room is no room", "/api/rooms//participants"},
-		{"a bare slash in the name is another path", "/api/rooms/tenant/room/participants"},
-		{"nothing stands behind", "/api/rooms/a/participants/"},
+		{"a double slash is no redirect", "//api/rooms/a/participants"},
+		{"a double slash inside is no redirect either", "/api/rooms//a/participants"},
+		{"an empty room name", "/api/rooms//participants"},
+		{"an unescaped slash in the name is another path", "/api/rooms/tenant/room/participants"},
+		{"a trailing slash", "/api/rooms/a/participants/"},
 		{"upper case is another path", "/API/rooms/a/participants"},
 	}
 	for _, c := range cases {
@@ -103,7 +103,7 @@ func TestRoom_Fields(t *testing.T) {
 		want map[string]any
 	}{
 		{
-			name: "a room with only focus exists and has nobody",
+			name: "a room with only focus exists and has 0 people",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1},
@@ -112,7 +112,7 @@ func TestRoom_Fields(t *testing.T) {
 			want: map[string]any{"exists": true, "participant_count": 0.0, "has_participants": false, "participants": []any{}, "exact": true, "note": nil},
 		},
 		{
-			name: "what only disco knows is inexact and says so",
+			name: "a count from disco is inexact and has a note",
 			room: occupancy.Room{Exists: true, Participants: 2, Source: occupancy.SourceDisco},
 			want: map[string]any{
 				"participant_count": 2.0, "exact": false, "participants": []any{}, "occupants": nil, "counts": nil, "created_at": nil,
@@ -120,17 +120,17 @@ func TestRoom_Fields(t *testing.T) {
 			},
 		},
 		{
-			name: "a room that doesn't exist is exactly empty even if only its existence can be known",
+			name: "a room that does not exist is exactly empty in mode existence too",
 			room: occupancy.Room{Source: occupancy.SourceExistence},
 			want: map[string]any{"exists": false, "participant_count": 0.0, "exact": true, "occupants": []any{}, "counts": map[string]any{}, "room_jid": nil, "note": nil, "visitors": 0.0, "lobby": nil, "breakout_rooms": []any{}},
 		},
 		{
-			name: "a room that emptied this moment has lists, not nulls",
+			name: "an empty room has empty lists, not nulls",
 			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}},
 			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}, "visitors": nil, "lobby": nil, "breakout_rooms": []any{}},
 		},
 		{
-			name: "who waits, looks on or is in a breakout room is in no number of the room",
+			name: "a room's numbers exclude lobby, visitors and breakout rooms",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule, Visitors: new(7),
 				Counts:    map[occupancy.Kind]int{occupancy.KindVisitor: 2},
@@ -144,7 +144,7 @@ func TestRoom_Fields(t *testing.T) {
 			},
 		},
 		{
-			name: "of rooms on domains that aren't watched only the address and the name are known",
+			name: "rooms on unwatched domains have only an address and a name",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Lobby:     &occupancy.RoomRef{JID: lobby},
@@ -156,7 +156,7 @@ func TestRoom_Fields(t *testing.T) {
 			},
 		},
 		{
-			name: "a lobby that is closed is known to be empty",
+			name: "a closed lobby is empty",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Lobby: &occupancy.RoomRef{JID: lobby, Known: true},
@@ -164,7 +164,7 @@ func TestRoom_Fields(t *testing.T) {
 			want: map[string]any{"lobby": map[string]any{"room_jid": "r@lobby.meet.jitsi", "exists": false, "participant_count": 0.0}},
 		},
 		{
-			name: "breakout rooms are in the order in which Prosody has them",
+			name: "breakout rooms are in Prosody's order",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Breakouts: []occupancy.RoomRef{{JID: lobby, Name: "z"}, {JID: breakout, Name: "a"}},
@@ -175,7 +175,7 @@ func TestRoom_Fields(t *testing.T) {
 			}},
 		},
 		{
-			name: "people are told in the order in which they came and by nick where they came at once",
+			name: "people are sorted by join time, then by nick",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Participants: 4, Source: occupancy.SourceModule,
 				Occupants: []*occupancy.Occupant{
@@ -189,7 +189,7 @@ func TestRoom_Fields(t *testing.T) {
 			want: map[string]any{"participants": []any{"twin", "twin", "c", "late"}},
 		},
 		{
-			name: "times are UTC with milliseconds wherever they come from",
+			name: "times are in UTC with milliseconds",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				AsOf:      now.In(time.FixedZone("CET", 3600)),

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// refusedFrom has a request without a key refused that comes from an address.
+// refusedFrom sends a request without a key from an address.
 func (s *service) refusedFrom(address string) {
 	s.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}

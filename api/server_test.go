@@ -102,7 +102,7 @@ func TestStop_FinishesRequests(t *testing.T) {
 	go func() {
 		<-asked
 		go func() { stopped <- s.stop() }()
-		// New clients are refused at once, while the one under way still has its time.
+		// New clients are refused immediately, while the request in progress may finish.
 		for {
 			conn, err := net.Dial("tcp", s.Addr().String())
 			if err != nil {
@@ -146,9 +146,9 @@ func TestStop_ClosesEndlessRequests(t *testing.T) {
 	}
 	<-asked
 	if err := s.stop(); err != nil {
-		t.Errorf("Run: %v, want nil: a stop is what was wanted", err)
+		t.Errorf("Run: %v, want nil after a regular stop", err)
 	}
 	if !strings.Contains(s.log.String(), "connections cut at stop") {
-		t.Errorf("the log doesn't tell: %s", s.log)
+		t.Errorf("the log lacks the closed connections: %s", s.log)
 	}
 }

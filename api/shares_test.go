@@ -31,7 +31,7 @@ func withSmallKey(t *testing.T, fields string) func(*api.Config) {
 
 const smallKey = "a key of a screen in the lobby"
 
-// takeAll opens streams with the small key until there is no place for one more, and returns how many it has, and the last answer.
+// takeAll opens streams with the small key until one is refused. It returns their number and the refusal.
 func (s *service) takeAll(t *testing.T, target string) (open int, refused answer) {
 	t.Helper()
 	for ; open <= 10; open++ {
@@ -52,7 +52,7 @@ func (s *service) takeAll(t *testing.T, target string) (open int, refused answer
 	return open, answer{}
 }
 
-// status returns the status of an answer to a key.
+// status returns the status of a response to a key.
 func (s *service) status(key, target string) int {
 	req, err := http.NewRequest(http.MethodGet, s.url(target), nil)
 	if err != nil {
@@ -67,13 +67,13 @@ func (s *service) status(key, target string) int {
 	return resp.StatusCode
 }
 
-// One key, and be it by streams of its tickets, leaves places for another: for streams and for requests that wait.
+// One key, even with streams of its tickets, leaves places for streams and waiting requests of another key.
 func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
 	d := apitest.NewMeetings(t, map[string]int{"daily": 1})
 	s := start(t, withDirectory(d.Directory), withSmallKey(t, "scope=all"))
 	open, refused := s.takeAll(t, "/api/events")
 	if open != 8 {
-		t.Errorf("the small key has %d of 10 streams, want its quarter and the half that goes to the key that asks first, rounded up", open)
+		t.Errorf("the small key has %d of 10 streams, want its quarter plus the shared half, rounded up", open)
 	}
 	refused.wantProblem(t, http.StatusTooManyRequests, "too-many-streams")
 	if got := refused.header.Get("Retry-After"); got != "10" {
@@ -96,25 +96,25 @@ func TestShares_OneKeyLeavesPlacesForAnother(t *testing.T) {
 func TestShares_StreamsOfTheFile(t *testing.T) {
 	s := start(t, withDirectory(apitest.NewDirectory(t).Directory), withSmallKey(t, "scope=all streams=3"))
 	if open, refused := s.takeAll(t, "/api/events"); open != 3 || refused.status != http.StatusTooManyRequests {
-		t.Errorf("got %d streams, then %d %s, want three as the file says", open, refused.status, refused.body)
+		t.Errorf("got %d streams, then %d %s, want the three of the keys file", open, refused.status, refused.body)
 	}
 }
 
-// A key has no more requests under way than leave places for others; streams are no requests any more.
+// A key's requests in progress leave places for other keys. Streams don't count as requests.
 func TestShares_RequestsUnderWay(t *testing.T) {
 	proceed := make(chan struct{})
 	slow := func(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 		<-proceed
 		return absent(ctx, room)
 	}
-	s := start(t, withRooms(slow), withSmallKey(t, "scope=all"), func(cfg *api.Config) { cfg.MaxConnections = 14 }) // thus for four
+	s := start(t, withRooms(slow), withSmallKey(t, "scope=all"), func(cfg *api.Config) { cfg.MaxConnections = 14 }) // four of them for requests
 	done := make(chan int, 10)
 	for range 3 {
 		go func() { done <- s.status(smallKey, "/api/rooms/daily/participants") }()
 	}
 	for began := time.Now(); s.Requests() != 3; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("got %d requests under way, want 3", s.Requests())
+			t.Fatalf("got %d requests in progress, want 3", s.Requests())
 		}
 	}
 	if got := s.status(smallKey, "/api/rooms/daily/participants"); got != http.StatusTooManyRequests {
@@ -123,7 +123,7 @@ func TestShares_RequestsUnderWay(t *testing.T) {
 	go func() { done <- s.status(testKey, "/api/rooms/daily/participants") }()
 	for began := time.Now(); s.Requests() != 4; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("got %d requests under way, want one of the other key too", s.Requests())
+			t.Fatalf("got %d requests in progress, want one of the other key too", s.Requests())
 		}
 	}
 	close(proceed)
@@ -133,6 +133,6 @@ func TestShares_RequestsUnderWay(t *testing.T) {
 		}
 	}
 	if got := s.Requests(); got != 0 {
-		t.Errorf("got %d requests under way after all were answered", got)
+		t.Errorf("got %d requests in progress after all responses", got)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"ppch/api/apitest"
 )
 
-// counted is what the history tells, of its fields those that these tests look at.
+// counted has the fields of the history that these tests check.
 type counted struct {
 	Rooms            []*int    `json:"rooms"`
 	ParticipantCount []*int    `json:"participant_count"`
@@ -24,7 +24,7 @@ type counted struct {
 	AsOf             time.Time `json:"as_of"`
 }
 
-// past returns what s tells of the last hour, without a network.
+// past requests the history of s, without a network.
 func (s *service) past(header http.Header) (counted, *httptest.ResponseRecorder) {
 	s.t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/api/stats/history", nil)
@@ -41,7 +41,7 @@ func (s *service) past(header http.Header) (counted, *httptest.ResponseRecorder)
 	return got, w
 }
 
-// numbers returns a list as text, with a dash for what isn't known.
+// numbers returns a list as text, with a dash for null.
 func numbers(list []*int) string {
 	text := ""
 	for _, n := range list {
@@ -54,7 +54,7 @@ func numbers(list []*int) string {
 	return text
 }
 
-// playing runs a history of d in a bubble of its own, whose clock begins at the full minute, while play happens.
+// playing runs play and a history of d in virtual time, which begins at a full minute.
 func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,7 @@ func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.RunHistory(ctx) }()
-		time.Sleep(100 * time.Millisecond) // so that no look falls together with what happens
+		time.Sleep(100 * time.Millisecond) // so that no sample coincides with an event
 		play(d, s)
 		stop()
 		if err := <-done; err != nil {
@@ -73,7 +73,7 @@ func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 	})
 }
 
-// rest waits, while heartbeats come.
+// rest waits while heartbeats arrive.
 func rest(d *apitest.Directory, lasts time.Duration) {
 	for ; lasts > 0; lasts -= time.Second {
 		time.Sleep(min(lasts, time.Second))
@@ -81,13 +81,13 @@ func rest(d *apitest.Directory, lasts time.Duration) {
 	}
 }
 
-// withHistory makes the service ready for playHistory.
+// withHistory prepares a service for playHistory.
 func withHistory(cfg *api.Config) {
 	stage = apitest.NewDirectory(panicker{}, mainDomain, breakoutDomain, lobbyDomain)
 	withDirectory(stage.Directory)(cfg)
 }
 
-// playHistory plays the minute of the example of the history.
+// playHistory plays the minute in the example of the history.
 func playHistory(s *service) {
 	began := now.Truncate(time.Minute).Add(-time.Minute)
 	for second := -5; second <= 60; second++ {
@@ -110,7 +110,7 @@ func playHistory(s *service) {
 
 func TestHistory_PeakOfEachStep(t *testing.T) {
 	playing(t, func(d *apitest.Directory, s *service) {
-		rest(d, 20*time.Second) // of the first step nobody saw the beginning
+		rest(d, 20*time.Second) // the beginning of the first step was not sampled
 		d.LoadPeople(mainDomain, 2, 5)
 		rest(d, 2*time.Second)
 		d.LoadPeople(mainDomain, 1, 1, 1)
@@ -123,7 +123,7 @@ func TestHistory_PeakOfEachStep(t *testing.T) {
 		}
 		rest(d, 15*time.Second)
 		if got, _ = s.past(nil); numbers(got.ParticipantCount) != "7 3 3 0 " {
-			t.Errorf("got %s, want 0 once everybody has been gone for a whole step", numbers(got.ParticipantCount))
+			t.Errorf("got %s, want 0 after a whole step without people", numbers(got.ParticipantCount))
 		}
 	})
 }
@@ -140,13 +140,13 @@ func TestHistory_UnknownStepsAreNull(t *testing.T) {
 			d.Connect(time.Time{})
 			rest(d, 13*time.Second)
 		}, "4 - 4 4 "},
-		{"one of the domains is forgotten", func(d *apitest.Directory) {
+		{"one of the domains is unloaded", func(d *apitest.Directory) {
 			d.Forget(breakoutDomain)
 			time.Sleep(2 * time.Second)
 			d.LoadPeople(breakoutDomain)
 			rest(d, 13*time.Second)
 		}, "4 - 4 4 "},
-		{"Prosody says nothing any more, and what is known gets old", func(*apitest.Directory) { time.Sleep(30 * time.Second) }, "4 4 - - 4 "},
+		{"Prosody is silent, and the data gets old", func(*apitest.Directory) { time.Sleep(30 * time.Second) }, "4 4 - - 4 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			playing(t, func(d *apitest.Directory, s *service) {
@@ -198,10 +198,10 @@ func TestHistory_ETagChangesWithSteps(t *testing.T) {
 	})
 }
 
-// A machine may sleep, and its clock be set: no number is then told of a time at which nobody looked.
+// If the machine sleeps or its clock is set, steps without samples are null.
 func TestHistory_MissedSamplesAreNull(t *testing.T) {
 	began := now.Truncate(time.Minute)
-	// seconds returns those at which was looked.
+	// seconds returns the times of samples.
 	seconds := func(from, to int) (at []int) {
 		for ; from <= to; from++ {
 			at = append(at, from)
@@ -214,10 +214,10 @@ func TestHistory_MissedSamplesAreNull(t *testing.T) {
 		want string
 	}{
 		{"every second", seconds(0, 60), "1 1 1 "},
-		{"not for four seconds within a step", slices.Concat(seconds(0, 32), seconds(37, 60)), "1 - 1 "},
-		{"not for four seconds between two steps", slices.Concat(seconds(0, 42), seconds(47, 75)), "1 - - 1 "},
-		{"not for two minutes", slices.Concat(seconds(0, 44), seconds(165, 210)), "1 - - - - - - - - - - 1 1 "},
-		{"not for two hours", slices.Concat(seconds(0, 44), seconds(7200, 7230)), "1 "},
+		{"a gap of four seconds within a step", slices.Concat(seconds(0, 32), seconds(37, 60)), "1 - 1 "},
+		{"a gap of four seconds across two steps", slices.Concat(seconds(0, 42), seconds(47, 75)), "1 - - 1 "},
+		{"a gap of two minutes", slices.Concat(seconds(0, 44), seconds(165, 210)), "1 - - - - - - - - - - 1 1 "},
+		{"a gap of two hours", slices.Concat(seconds(0, 44), seconds(7200, 7230)), "1 "},
 		{"the clock is set back by a minute", slices.Concat(seconds(0, 100), seconds(40, 75)), "1 1 "},
 		{"the clock is set back by a second", slices.Concat(seconds(0, 50), seconds(49, 75)), "1 1 - 1 "},
 	} {

@@ -15,7 +15,7 @@ import (
 // tooLong is a query that makes any URI too long.
 var tooLong = "?" + strings.Repeat("x", 8000)
 
-// known is the header of a client that has every file already.
+// known is the header of a client that has every file.
 var known = http.Header{"If-None-Match": {"*"}}
 
 const (
@@ -28,7 +28,7 @@ const (
 // noStreams leaves no place for event streams.
 func withoutStreams(cfg *api.Config) { cfg.MaxStreams = -1 }
 
-// methodsOf returns the methods by which an answer of the table can be asked for.
+// methodsOf returns the methods of an operation in the table.
 func methodsOf(item *openapi3.PathItem) []string {
 	if item.Post != nil {
 		return []string{http.MethodPost}
@@ -36,14 +36,14 @@ func methodsOf(item *openapi3.PathItem) []string {
 	return []string{http.MethodGet, http.MethodHead}
 }
 
-// statusCase is a request that gets a status. HEAD is asked as GET is.
+// statusCase is a request that gets a status. For GET, HEAD is tested too.
 type statusCase struct {
 	path, status string
 	given        func(*api.Config)
 	asked        ask
 }
 
-// statuses has a request for each documented status that is peculiar to a path. See allStatuses for the others.
+// statuses has a request for each documented status that is specific to a path. See allStatuses for the others.
 var statuses = []statusCase{
 	{"/", "200", nil, ask{target: "/"}},
 	{participants, "200", withRooms(occupied), ask{target: "/api/rooms/MyRoom/participants"}},
@@ -100,8 +100,8 @@ var statuses = []statusCase{
 	{"/dashboard/{asset}", "404", nil, ask{target: "/dashboard/nothing.js"}},
 }
 
-// allStatuses is statuses, and a request for each other documented status that any path gets alike:
-// without a key, with a wrong one, with one that is used up, and with a URI that is too long.
+// allStatuses adds to statuses a request for each documented status that all paths share:
+// without a key, with a wrong key, with a key over its limit, and with a URI that is too long.
 func allStatuses(t *testing.T) []statusCase {
 	t.Helper()
 	cases := slices.Clone(statuses)
@@ -184,7 +184,7 @@ func TestDocument_EveryHeaderOccurs(t *testing.T) {
 	for component, response := range contract(t).Components.Responses {
 		for header := range response.Value.Headers {
 			if name := "#/components/responses/" + component + " " + http.CanonicalHeaderKey(header); !given[name] {
-				t.Errorf("%s is documented, but never given", name)
+				t.Errorf("%s is documented, but no response has it", name)
 			}
 		}
 	}

@@ -16,13 +16,13 @@ import (
 	"ppch/component/occupancy"
 )
 
-// follow opens a stream with the right key. Headers alternate names and values.
+// follow opens a stream with testKey. Headers alternate names and values.
 func (s *service) follow(target string, headers ...string) *apitest.Stream {
 	s.t.Helper()
 	return openStream(s.t, s.client.Transport, s.url(target), headers...)
 }
 
-// openStream opens a stream with the right key.
+// openStream opens a stream with testKey.
 func openStream(t testing.TB, transport http.RoundTripper, url string, headers ...string) *apitest.Stream {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, url, nil)
@@ -40,7 +40,7 @@ func openStream(t testing.TB, transport http.RoundTripper, url string, headers .
 	return f
 }
 
-// firstEvents returns the beginning of a stream up to the end of its nth event. Behind a snapshot, then happens.
+// firstEvents returns the beginning of a stream, up to its nth event. After a snapshot it calls then.
 func firstEvents(body io.Reader, n int, then func()) io.Reader {
 	lines := bufio.NewReader(body)
 	var read strings.Builder
@@ -67,14 +67,14 @@ func firstEvents(body io.Reader, n int, then func()) io.Reader {
 // stage is the Directory of playMeeting and playHistory.
 var stage *apitest.Directory
 
-// withMeeting makes the service ready for playMeeting, with one person in a room.
+// withMeeting prepares a service for playMeeting, with one person in a room.
 func withMeeting(cfg *api.Config) {
 	stage = apitest.NewDirectory(panicker{})
 	stage.Join("planning", "ada")
 	withDirectory(stage.Directory)(cfg)
 }
 
-// panicker is a test for Directories that are made without one.
+// panicker stands in for a test where there is none.
 type panicker struct{ testing.TB }
 
 func (panicker) Helper()           {}

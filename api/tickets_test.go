@@ -11,7 +11,7 @@ import (
 	"ppch/api/keys"
 )
 
-// ticket asks for a ticket.
+// ticket requests a ticket.
 func (s *service) ticket() string {
 	s.t.Helper()
 	got := s.do(ask{method: http.MethodPost, target: "/api/events/ticket"})
@@ -21,7 +21,7 @@ func (s *service) ticket() string {
 	v := got.object(s.t)
 	expires, err := time.Parse(time.RFC3339, v["expires_at"].(string))
 	if in := time.Until(expires); err != nil || in < 59*time.Minute || in > time.Hour {
-		s.t.Errorf("got %v, want it to be good for an hour", v)
+		s.t.Errorf("got %v, want it to expire in an hour", v)
 	}
 	return v["ticket"].(string)
 }
@@ -34,7 +34,7 @@ func TestTicket_OpensOnlyStreams(t *testing.T) {
 	if ticket == other || len(ticket) < 26 {
 		t.Errorf("got the tickets %s and %s", ticket, other)
 	}
-	for range 2 { // as EventSource comes back
+	for range 2 { // as EventSource reconnects
 		for _, path := range []string{"/api/events", "/api/rooms/daily/events"} {
 			if got := s.do(ask{target: path + "?ticket=" + ticket, header: noKey, events: 1}); got.status != http.StatusOK {
 				t.Errorf("%s: got %d", path, got.status)
@@ -65,12 +65,12 @@ func TestTicket_Rejected(t *testing.T) {
 		{"the key as a ticket", "?ticket=" + testKey, noKey, 403, "wrong-ticket"},
 		{"the key in the URL", "?api_key=" + testKey, noKey, 401, "missing-key"},
 		{"a guess", "?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA", noKey, 403, "wrong-ticket"},
-		{"most of a ticket", "?ticket=" + ticket[:25], noKey, 403, "wrong-ticket"},
+		{"a truncated ticket", "?ticket=" + ticket[:25], noKey, 403, "wrong-ticket"},
 		{"a ticket in another case", "?ticket=" + strings.ToLower(ticket), noKey, 403, "wrong-ticket"},
-		{"a wrong key beside a ticket", "?ticket=" + ticket, http.Header{"X-Api-Key": {"guess"}}, 403, "wrong-key"},
+		{"a wrong key and a ticket", "?ticket=" + ticket, http.Header{"X-Api-Key": {"guess"}}, 403, "wrong-key"},
 		{"two tickets", "?ticket=" + ticket + "&ticket=" + ticket, noKey, 400, "bad-parameter"},
 		{"an unknown parameter", "?ticket=" + ticket + "&since=1", noKey, 400, "bad-parameter"},
-		{"a snapshot that is neither", "?snapshot=maybe", nil, 400, "bad-parameter"},
+		{"an invalid snapshot", "?snapshot=maybe", nil, 400, "bad-parameter"},
 		{"two snapshots", "?snapshot=true&snapshot=false", nil, 400, "bad-parameter"},
 		{"a bad escape", "?snapshot=%zz", nil, 400, "bad-parameter"},
 	} {
@@ -88,7 +88,7 @@ func TestTicket_Rejected(t *testing.T) {
 	}
 }
 
-// However many tickets one client asks for, those of others stay good: no ticket takes the place of another.
+// Many tickets of one client don't invalidate those of others.
 func TestTickets_NoNumberOfThemDisplacesAnother(t *testing.T) {
 	s := start(t)
 	first := s.ticket()
@@ -106,7 +106,7 @@ func TestTickets_OpenStreamsOnEveryNodeAndAfterARestart(t *testing.T) {
 	shared := func(cfg *api.Config) { cfg.Secret = "a secret that all nodes share" }
 	ticket := start(t, shared).ticket()
 	if got := start(t, shared).do(ask{target: "/api/events?ticket=" + ticket, header: noKey, events: 1}); got.status != http.StatusOK {
-		t.Errorf("another node got %d %s", got.status, got.body)
+		t.Errorf("another instance got %d %s", got.status, got.body)
 	}
 	start(t).do(ask{target: "/api/events?ticket=" + ticket, header: noKey}).wantProblem(t, http.StatusForbidden, "wrong-ticket")
 	start(t, shared, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: "another key of another node"}) }).

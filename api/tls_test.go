@@ -30,7 +30,7 @@ import (
 // pair is a certificate for 127.0.0.1 and its key, as PEM.
 type pair struct{ chain, key []byte }
 
-// newPair returns one that is valid for a time from now on, for further hosts as well.
+// newPair returns a pair that is valid for a time, also for further hosts.
 func newPair(t *testing.T, name string, from, to time.Duration, hosts ...string) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -59,7 +59,7 @@ func newPair(t *testing.T, name string, from, to time.Duration, hosts ...string)
 	}
 }
 
-// pairFiles are where a service has its pair from.
+// pairFiles are the files of a pair.
 type pairFiles struct {
 	t          *testing.T
 	chain, key string
@@ -72,7 +72,7 @@ func (p pair) inFiles(t *testing.T) pairFiles {
 	return f
 }
 
-// hold writes a pair into the files.
+// hold writes a pair to the files.
 func (f pairFiles) hold(p pair) {
 	f.t.Helper()
 	for name, data := range map[string][]byte{f.chain: p.chain, f.key: p.key} {
@@ -82,10 +82,10 @@ func (f pairFiles) hold(p pair) {
 	}
 }
 
-// encrypted makes the service speak HTTPS.
+// encrypted sets up HTTPS.
 func (f pairFiles) encrypted(cfg *api.Config) { cfg.ChainFile, cfg.KeyFile = f.chain, f.key }
 
-// trusting returns how a client speaks TLS who trusts those certificates alone.
+// trusting returns a client configuration that trusts only these certificates.
 func trusting(t *testing.T, pairs ...pair) *tls.Config {
 	t.Helper()
 	pool := x509.NewCertPool()
@@ -106,7 +106,7 @@ func startTLS(t *testing.T, client *tls.Config, options ...func(*api.Config)) *s
 	return s
 }
 
-// encrypt has the test's client speak HTTPS.
+// encrypt makes the client use HTTPS.
 func (s *service) encrypt(client *tls.Config) {
 	transport := s.client.Transport.(*http.Transport)
 	transport.TLSClientConfig, transport.ForceAttemptHTTP2 = client, true
@@ -176,7 +176,7 @@ func TestTLS_ClosesWithoutHandshake(t *testing.T) {
 	}
 }
 
-// A stream of events has to arrive piece by piece, and to outlive the time that other answers may take.
+// A stream arrives event by event, and outlives the write timeout of other responses.
 func TestTLS_StreamsArriveAtOnce(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	files := p.inFiles(t)
@@ -267,9 +267,9 @@ func TestTLS_ReloadsCertificate(t *testing.T) {
 		bad  func()
 		says string
 	}{
-		{"the key of another", func() { files.hold(pair{second.chain, first.key}) }, "private key does not match public key"},
-		{"an expired one", func() { files.hold(newPair(t, "old", -2*time.Hour, -time.Hour)) }, "the certificate expired at 2"},
-		{"one from the future", func() { files.hold(newPair(t, "young", time.Hour, 2*time.Hour)) }, "the certificate is not valid before 2"},
+		{"the key of another certificate", func() { files.hold(pair{second.chain, first.key}) }, "private key does not match public key"},
+		{"an expired certificate", func() { files.hold(newPair(t, "old", -2*time.Hour, -time.Hour)) }, "the certificate expired at 2"},
+		{"a certificate from the future", func() { files.hold(newPair(t, "young", time.Hour, 2*time.Hour)) }, "the certificate is not valid before 2"},
 		{"no PEM", func() { files.hold(pair{[]byte("junk"), []byte("junk")}) }, "failed to find any PEM data"},
 		{"no file", func() { _ = os.Remove(files.chain) }, "no such file or directory"},
 	} {
@@ -281,7 +281,7 @@ func TestTLS_ReloadsCertificate(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	if n := strings.Count(s.log.String(), "no such file"); n != 1 {
-		t.Errorf("the missing file was told %d times, want once", n)
+		t.Errorf("the log reports the missing file %d times, want once", n)
 	}
 	files.hold(second)
 	logged(1, "certificate replaced")

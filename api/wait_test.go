@@ -19,7 +19,7 @@ import (
 
 const waited = "/api/rooms/daily/participants?wait=20s"
 
-// later asks with what the client has, and returns where the answer will be.
+// later sends a request with the client's ETag, and returns a channel for the response.
 func (s *service) later(target string, before answer) <-chan answer {
 	answers := make(chan answer, 1)
 	go func() { answers <- s.do(ask{target: target, header: has(before)}) }()
@@ -40,13 +40,13 @@ func TestWait_EndsWithAChange(t *testing.T) {
 			t.Errorf("%s: got %d %s", target, got.status, got.body)
 		}
 		if took := time.Since(began); took > lookAgain {
-			t.Errorf("%s: the change was told after %s, by looking again and not by its event", target, took)
+			t.Errorf("%s: the response came after %s, by polling instead of the event", target, took)
 		}
 		s.holds(0)
 	}
 }
 
-// lookAgain is how long it takes at least to find a change that no event tells.
+// lookAgain is the shortest time in which polling finds a change.
 const lookAgain = 1500 * time.Millisecond
 
 func TestWait_EndsWithoutAChange(t *testing.T) {
@@ -109,8 +109,7 @@ func TestWait_RejectsBadDurations(t *testing.T) {
 	}
 }
 
-// waiting has a client in memory wait for a change of a room, while meanwhile happens, and returns the answer and how long it took.
-// The clock is virtual.
+// waiting sends a request that waits for a change of a room, calls meanwhile, and returns the response and its duration, in virtual time.
 func waiting(t *testing.T, target string, given func(*api.Config), meanwhile func()) (status int, body string, took time.Duration) {
 	t.Helper()
 	s := prepare(t, given)
@@ -136,7 +135,7 @@ func waiting(t *testing.T, target string, given func(*api.Config), meanwhile fun
 	return second.Code, second.Body.String(), took
 }
 
-// patient is an answer whose deadlines mean nothing.
+// patient is a response without deadlines.
 type patient struct{ *httptest.ResponseRecorder }
 
 func (patient) SetWriteDeadline(time.Time) error { return nil }
@@ -144,17 +143,17 @@ func (patient) SetWriteDeadline(time.Time) error { return nil }
 func TestWait_Status(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		max    time.Duration              // that a replica may answer
+		max    time.Duration              // the maximum staleness
 		happen func(d *apitest.Directory) // after 3 s
 		status int
 		took   time.Duration
 	}{
 		{"nothing happens", 45 * time.Second, func(*apitest.Directory) {}, http.StatusNotModified, 20 * time.Second},
-		{"the connection is lost, and the room is still known", 45 * time.Second, func(d *apitest.Directory) {
+		{"the connection is lost, and the data is recent", 45 * time.Second, func(d *apitest.Directory) {
 			d.SetStatus(mainDomain, occupancy.Status{Problem: away})
 		}, http.StatusNotModified, 20 * time.Second},
 		{"the room has not been confirmed for too long", 10 * time.Second, func(*apitest.Directory) {}, http.StatusServiceUnavailable, 10*time.Second + 1},
-		{"the domain is forgotten", 45 * time.Second, func(d *apitest.Directory) { d.Forget(mainDomain) }, http.StatusServiceUnavailable, 3 * time.Second},
+		{"the domain is unloaded", 45 * time.Second, func(d *apitest.Directory) { d.Forget(mainDomain) }, http.StatusServiceUnavailable, 3 * time.Second},
 		{"the room changes", 45 * time.Second, func(d *apitest.Directory) { d.Join("daily", "bob") }, http.StatusOK, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -189,12 +188,12 @@ func TestWait_RoomsThatBelongToOthers(t *testing.T) {
 			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})
 		})
 		if !strings.Contains(body, `"parent_room_jid":"daily@muc.meet.jitsi"`) || took != 3*time.Second {
-			t.Errorf("got %s after %s, want the room that has a parent now", body, took)
+			t.Errorf("got %s after %s, want the room with its new parent", body, took)
 		}
 	})
 }
 
-// Without the Lua module there are no events: Prosody is asked again and again.
+// Without the Lua module there are no events, so PPCH polls Prosody.
 func TestWait_WithoutTheModule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -109,7 +109,7 @@ func TestPresence_CostsTheModuleAtMostWhatItCostsProsody(t *testing.T) {
 	}
 }
 
-// comeAndGo lets somebody join a room and leave it, by turns.
+// comeAndGo has a person join and leave a room repeatedly.
 func comeAndGo(room string, i int) string {
 	to := "to='" + room + "/comes' from='comes@cast.meet.jitsi/x'"
 	if i%2 == 0 {

@@ -65,8 +65,8 @@ func (c *Certificate) read() (pair *tls.Certificate, seen [sha256.Size]byte, err
 	return pair, seen, err
 }
 
-// Watch reads the files again and again until ctx ends, since the programs that renew certificates may replace a link, a folder
-// or a mount, which no file watcher reports reliably.
+// Watch reads the files at intervals until ctx ends. It polls because programs that renew certificates may replace a link,
+// a folder or a mount, which file watchers don't report reliably.
 func (c *Certificate) Watch(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -89,7 +89,7 @@ func (c *Certificate) renew() {
 	c.seen = seen
 	if err != nil {
 		// The two files are not replaced at the same moment, so the next read may succeed.
-		c.log.Error("certificate kept, since the new one can't be used", "err", err, "expires", c.Expires())
+		c.log.Error("new certificate is invalid, keeping the old one", "err", err, "expires", c.Expires())
 		return
 	}
 	c.current.Store(pair)

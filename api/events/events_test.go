@@ -71,7 +71,7 @@ func TestStream_SnapshotThenEvents(t *testing.T) {
 	}{
 		{"/?snapshot=true", "[daily@muc.meet.jitsi 2 2]"},
 		{"/daily?snapshot=true", "[daily@muc.meet.jitsi 2 2]"},
-		{"/nobody?snapshot=true", "[]"},
+		{"/nowhere?snapshot=true", "[]"},
 	} {
 		f := s.follow(c.target)
 		snapshot := f.Until("snapshot")

@@ -63,7 +63,7 @@ func start(t testing.TB, d *occupancy.Directory, fields ...string) *service {
 	return s
 }
 
-// serve runs a service until the test ends. Its kernel may be told to hold little.
+// serve runs a service until the test ends. If tight, the kernel has small send buffers.
 func (s *service) serve(connContext func(context.Context, net.Conn) context.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -57,7 +57,7 @@ func TestHub_WakesOnlyWaitersOfTheRoom(t *testing.T) {
 		topic.Release()
 	}
 	if n := s.Followed(); n != 0 {
-		t.Errorf("got %d rooms that are followed by nobody", n)
+		t.Errorf("got %d rooms without followers", n)
 	}
 }
 

@@ -166,7 +166,7 @@ func (c *client) post(ctx context.Context, to *url.URL, header http.Header, m Me
 		return r
 	}
 	defer response.Body.Close()
-	excerpt, _ := io.ReadAll(io.LimitReader(response.Body, maxExcerpt)) // the status decides, whatever becomes of the body
+	excerpt, _ := io.ReadAll(io.LimitReader(response.Body, maxExcerpt)) // best effort: only the status counts
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxDrain))
 	r.duration = time.Since(r.at)
 	r.status = response.StatusCode

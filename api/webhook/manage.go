@@ -54,7 +54,7 @@ type Status struct {
 	// Waiting is how many deliveries wait.
 	Waiting int
 
-	// Down is whether the last attempts failed, whatever was sent.
+	// Down is true if the last attempts failed, with any event.
 	Down bool
 }
 

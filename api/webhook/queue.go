@@ -95,7 +95,7 @@ func (q *queue) signal() {
 	}
 }
 
-// down reports whether the endpoint fails whatever it receives. The caller holds mu.
+// down reports whether the endpoint rejects every event. The caller holds mu.
 func (q *queue) down() bool { return q.failures >= downAfter }
 
 // limit returns how many attempts may be under way. The caller holds mu.
@@ -318,7 +318,7 @@ func (q *queue) wait(l *lane, due time.Time) {
 	heap.Push(&q.waiting, l)
 }
 
-// isDown reports whether the endpoint fails whatever it receives.
+// isDown reports whether the endpoint rejects every event.
 func (q *queue) isDown() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,7 +11,7 @@
 //
 // A Recorder has at most one [Outbox]. Within the transaction of a batch it calls [Outbox.Append] with that transaction
 // and the events of the batch, in order. An error of Append rolls back the transaction.
-// The function that Append returns runs after the commit, to wake whatever delivers.
+// The function that Append returns runs after the commit, to wake the delivery.
 // [Outbox.Erase] runs within the transaction that erases a person.
 // The tables of an Outbox have migrations of their own in migrations/, numbered like all others.
 //

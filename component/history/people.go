@@ -75,7 +75,7 @@ func storedHash(tx *Tx, userID string) ([]byte, error) {
 	return pseudonym(tx, userID)
 }
 
-// LogAccess records that somebody reads about people. meeting or userID is empty.
+// LogAccess records a read of personal data. Either meeting or userID is empty.
 func (s *Store) LogAccess(ctx context.Context, key, action string, meeting ID, userID string) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		var of, person any
@@ -94,7 +94,7 @@ func (s *Store) LogAccess(ctx context.Context, key, action string, meeting ID, u
 	})
 }
 
-// DropKey throws the key of pseudonyms away, so that nobody can compute which user id has which pseudonym.
+// DropKey throws the key of pseudonyms away, so that the pseudonym of a user id can no longer be computed.
 // Later pseudonyms have a new key.
 func (s *Store) DropKey(ctx context.Context) error {
 	err := s.Write(ctx, func(tx *Tx) error {

@@ -207,7 +207,7 @@ func TestPrivacy_Retention(t *testing.T) {
 	}
 }
 
-// Without its key nobody can compute which user has which pseudonym.
+// Without the key, a user's pseudonym can't be computed.
 func TestPrivacy_DropKey(t *testing.T) {
 	s := newSite(t, history.LevelPseudonyms)
 	s.load(10)

@@ -338,7 +338,7 @@ func TestPrinter_Text(t *testing.T) {
 	}
 }
 
-// Whatever could not be checked takes one line, at the end.
+// All skipped checks share one line, at the end.
 func TestPrinter_OneLineForUncheckedOnes(t *testing.T) {
 	skipped := func(name, found string) doctor.Check {
 		return doctor.Check{Name: name, Status: doctor.Unchecked, Found: found}
