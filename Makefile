@@ -76,8 +76,9 @@ test-deploy: ## test the Helm chart, the Grafana board and the alerting rules
 	promtool test rules cmd/ppch/deploy/prometheus/alerts_test.yaml
 
 .PHONY: lint
-lint: ## run golangci-lint, govulncheck and luacheck, and redocly on openapi.yaml
-	@$(need) $(need_go) gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
+lint: ## run golangci-lint, govulncheck, luacheck and a check of words, and redocly on openapi.yaml
+	@$(need) $(need_go) git:git gcc:gcc /usr/include/stdlib.h:libc6-dev luacheck:lua-check npx:npm
+	.ci/words
 	$(GO) mod tidy -diff
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	.ci/vulncheck $(GO) $(GOVULNCHECK)
