@@ -1,3 +1,8 @@
+// Package events sends what happens in rooms as server-sent events.
+//
+// A [Hub] subscribes to the Directory, encodes each event once and keeps the latest in a ring. A [Stream] is a position in the ring:
+// it sleeps on the [Topic] of its room, or of all rooms, writes what is new, and sleeps again. Other waiting requests use the same topics.
+// A stream that asks for it begins with a snapshot, which is encoded while it is sent, and shared with streams that ask at the same time.
 package events
 
 import (

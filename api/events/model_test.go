@@ -163,7 +163,7 @@ func TestStream_MirrorsTheDirectory(t *testing.T) {
 
 // settle takes events until the client knows what the directory has.
 func (c *client) settle(d *apitest.Directory) {
-	c.mirror.t.Helper()
+	c.t.Helper()
 	want := roomsOf(d, c.room)
 	deadline := time.After(20 * time.Second)
 	for {
@@ -173,12 +173,12 @@ func (c *client) settle(d *apitest.Directory) {
 		select {
 		case e, ok := <-c.Events:
 			if !ok {
-				c.mirror.t.Fatalf("%s: the stream ended", c.name)
+				c.t.Fatalf("%s: the stream ended", c.name)
 			}
 			c.take(e)
 		case <-time.After(10 * time.Millisecond):
 		case <-deadline:
-			c.mirror.t.Fatalf("%s: -directory +client:\n%s", c.name, cmp.Diff(want, c.known))
+			c.t.Fatalf("%s: -directory +client:\n%s", c.name, cmp.Diff(want, c.known))
 		}
 	}
 }
