@@ -43,7 +43,7 @@ type Module struct {
 	RoomCache  *int     `json:"room_cache"`
 }
 
-// Service is a MUC service that Prosody shows.
+// Service is a MUC service of Prosody.
 type Service struct {
 	Domain    string   `json:"domain"`
 	Protocols []string `json:"protocols"`

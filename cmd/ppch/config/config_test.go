@@ -249,6 +249,6 @@ func TestLoad_ReportsAllErrorsAtOnce(t *testing.T) {
 		`DEBUG: "maybe" is neither true nor false`,
 		`TZ: "nowhere" is not a time zone: use a name such as Europe/Berlin or UTC`,
 		`PPCH_API_KEYS_FILE: file `+keys+":",
-		"  line 2: name: line 1 has the same",
+		"  line 2: name: already used in line 1",
 	)
 }
