@@ -19,6 +19,7 @@ type Diagnostics struct {
 	Domains    []DomainDiagnostics `json:"domains"`
 	Services   []Service           `json:"services"`
 	Admins     []AdminDomain       `json:"admin_domains"`
+	NotCounted []NotCounted        `json:"not_counted,omitempty"`
 }
 
 // DomainDiagnostics is the state of one watched MUC domain.
@@ -64,6 +65,12 @@ type AdminDomain struct {
 	Local  bool   `json:"local"`
 }
 
+// NotCounted is a rule of PPCH_NOT_COUNTED, with the number of occupants that it hides now. Its pattern, a JID, stays private.
+type NotCounted struct {
+	Rule      string `json:"rule"`
+	Occupants int    `json:"occupants"`
+}
+
 // NewDiagnostics returns the document without Version and Services, which the caller adds.
 func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 	main := diagnostics.Domains[0]
@@ -93,6 +100,9 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 			listed[domain] = true
 			doc.Admins = append(doc.Admins, AdminDomain{domain, admin.Local})
 		}
+	}
+	for _, r := range diagnostics.Rules {
+		doc.NotCounted = append(doc.NotCounted, NotCounted{r.Rule, r.Occupants})
 	}
 	return doc
 }

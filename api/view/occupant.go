@@ -20,6 +20,9 @@ type Occupant struct {
 	Affiliation string         `json:"affiliation"`
 	JoinedAt    *string        `json:"joined_at"`
 
+	// Rule is the name of the operator's rule that makes it hidden.
+	Rule string `json:"rule,omitempty"`
+
 	User          *User   `json:"user"`
 	AvatarURL     *string `json:"avatar_url"`
 	HandRaised    *bool   `json:"hand_raised"`
@@ -41,6 +44,7 @@ func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 		ID:          o.ID,
 		Name:        o.Name,
 		Kind:        o.Kind,
+		Rule:        o.Rule,
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
 		JoinedAt:    Stamp(o.JoinedAt),
