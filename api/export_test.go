@@ -221,5 +221,8 @@ func (c *GateConn) SendsKey() { c.gate.markKnown(c.c) }
 // Count returns how many connections there are.
 func (g Gate) Count() int { return g.count() }
 
-// Connections returns the number of open connections.
+// Connections returns how many connections there are.
 func (s *Server) Connections() int { return s.gate.count() }
+
+// WaitForPositions sets how long requests wait for positions. It may be called only before Run.
+func (s *Server) WaitForPositions(d time.Duration) { s.positionWait = d }

@@ -21,6 +21,8 @@ import (
 
 	"ppch/api"
 	"ppch/api/keys"
+	"ppch/api/webhook"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -54,6 +56,9 @@ type service struct {
 	client *http.Client
 	secure *tls.Config  // how the client speaks TLS, nil for HTTP
 	stop   func() error // ends Run and returns its error
+
+	webhooks *webhook.Outbox // those of withWebhooks
+	store    *history.Store
 }
 
 // start runs a service until the test ends. Nil options are skipped. Options set:
@@ -95,6 +100,7 @@ func prepare(t testing.TB, options ...func(*api.Config)) *service {
 	if p, ok := cfg.Prosody.(*fakeProsody); ok {
 		p.directory = cfg.Directory
 	}
+	store := useWebhooks(t, &cfg)
 	server, err := api.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +112,7 @@ func prepare(t testing.TB, options ...func(*api.Config)) *service {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       30 * time.Second,
 	}
-	return &service{Server: server, t: t, log: log, client: client}
+	return &service{Server: server, t: t, log: log, client: client, webhooks: cfg.Webhooks, store: store}
 }
 
 // run serves until stop is called or the test ends.

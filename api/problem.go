@@ -37,7 +37,11 @@ var (
 	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
 	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
+	kindWebhooksOff      = problemKind{"webhooks-off", http.StatusNotFound, "Webhooks are off"}
+	kindNoWebhook        = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}
 	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
+	kindTooManyWebhooks  = problemKind{"too-many-webhooks", http.StatusConflict, "Too many webhooks"}
+	kindBodyErased       = problemKind{"body-erased", http.StatusGone, "Body erased"}
 	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
 	kindHostNotAllowed   = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
 	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
@@ -48,6 +52,7 @@ var (
 	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
 	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests in progress"}
+	kindPosition         = problemKind{"position-not-reached", http.StatusGatewayTimeout, "Position not reached"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 

@@ -22,6 +22,7 @@ import (
 	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/api/web"
+	"ppch/api/webhook"
 	"ppch/component/occupancy"
 )
 
@@ -92,6 +93,12 @@ type Config struct {
 	Directory *occupancy.Directory
 	Prosody   Prosody
 
+	// Webhooks delivers events; nil if PPCH keeps no data. The caller runs it.
+	Webhooks *webhook.Outbox
+
+	// Epoch names this run of the service in positions, see [webhook.NewEpoch].
+	Epoch string
+
 	// Metrics are all metrics that "/metrics" serves; nil for none.
 	Metrics prometheus.Gatherer
 
@@ -157,8 +164,9 @@ type Server struct {
 	scrape    http.Handler
 	drainFor  time.Duration
 
-	metricsNeed keys.Scope // of the key
-	renewEvery  time.Duration
+	metricsNeed  keys.Scope // of the key
+	renewEvery   time.Duration
+	positionWait time.Duration // maxWait, but for tests
 }
 
 // New returns a Server that listens already, so that a port in use is an error at start.
@@ -176,6 +184,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Directory == nil || len(cfg.Directory.Domains()) == 0 {
 		return nil, errors.New("api: Directory is nil or watches no MUC domain")
+	}
+	if cfg.Webhooks == nil {
+		cfg.Webhooks = webhook.New(webhook.Config{Keys: cfg.Keys, Names: cfg.Names})
 	}
 	docs, err := web.LoadDocs()
 	if err != nil {
@@ -219,8 +230,9 @@ func New(cfg Config) (*Server, error) {
 		gate:      newGate(connections, cfg.TrustedProxies, cfg.Log, refusals),
 		drainFor:  drainTimeout,
 
-		metricsNeed: keys.ScopeMetrics,
-		renewEvery:  renewEvery,
+		metricsNeed:  keys.ScopeMetrics,
+		renewEvery:   renewEvery,
+		positionWait: maxWait,
 	}
 	if cfg.MetricsPublic {
 		s.metricsNeed = public

@@ -21,16 +21,20 @@ var known = http.Header{"If-None-Match": {"*"}}
 const (
 	room         = "/api/rooms/{room_name}"
 	participants = "/api/rooms/{room_name}/participants"
-	history      = "/api/stats/history"
+	lastHour     = "/api/stats/history"
 	roomEvents   = "/api/rooms/{room_name}/events"
+	hook         = "/api/webhooks/{webhook_id}"
 )
 
 // noStreams leaves no place for event streams.
 func withoutStreams(cfg *api.Config) { cfg.MaxStreams = -1 }
 
-// methodsOf returns the methods of an operation in the table.
-func methodsOf(item *openapi3.PathItem) []string {
-	if item.Post != nil {
+// methodsOf returns the methods of a request in the table.
+func methodsOf(item *openapi3.PathItem, asked ask) []string {
+	switch {
+	case asked.method != "" && asked.method != http.MethodGet:
+		return []string{asked.method}
+	case item.Get == nil:
 		return []string{http.MethodPost}
 	}
 	return []string{http.MethodGet, http.MethodHead}
@@ -63,9 +67,9 @@ var statuses = []statusCase{
 	{"/api/stats", "200", withPast(several()), ask{target: "/api/stats"}},
 	{"/api/stats", "400", nil, ask{target: "/api/stats?verbose"}},
 	{"/api/stats", "503", withConnection(lostConnection()), ask{target: "/api/stats"}},
-	{history, "200", nil, ask{target: "/api/stats/history"}},
-	{history, "304", nil, ask{target: "/api/stats/history", header: known}},
-	{history, "400", nil, ask{target: "/api/stats/history?minutes=5"}},
+	{lastHour, "200", nil, ask{target: "/api/stats/history"}},
+	{lastHour, "304", nil, ask{target: "/api/stats/history", header: known}},
+	{lastHour, "400", nil, ask{target: "/api/stats/history?minutes=5"}},
 	{"/api/diagnostics", "200", nil, ask{target: "/api/diagnostics"}},
 	{"/api/diagnostics", "400", nil, ask{target: "/api/diagnostics?verbose"}},
 	{"/api/events", "200", nil, ask{target: "/api/events?snapshot=true", events: 1}},
@@ -77,6 +81,16 @@ var statuses = []statusCase{
 	{roomEvents, "403", nil, ask{target: "/api/rooms/MyRoom/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
 	{roomEvents, "503", withoutStreams, ask{target: "/api/rooms/MyRoom/events"}},
 	{"/api/events/ticket", "200", nil, ask{target: "/api/events/ticket"}},
+	{"/api/webhooks", "200", withWebhooks, ask{target: "/api/webhooks"}},
+	{"/api/webhooks", "201", withWebhooks, ask{method: http.MethodPost, target: "/api/webhooks", body: firstJoin, header: jsonBody}},
+	{hook, "200", withWebhooks, ask{target: aWebhook}},
+	{hook, "201", withWebhooks, ask{method: http.MethodPut, target: "/api/webhooks/second", body: firstJoin, header: jsonBody}},
+	{hook, "200", withWebhooks, ask{method: http.MethodPut, target: aWebhook, body: firstJoin, header: jsonBody}},
+	{hook, "204", withWebhooks, ask{method: http.MethodDelete, target: aWebhook}},
+	{hook + "/test", "200", withWebhooks, ask{method: http.MethodPost, target: "/api/webhooks/closed/test"}},
+	{hook + "/replay", "202", withWebhooks, ask{method: http.MethodPost, target: aWebhook + "/replay?from=2026-11-22T09:00:00Z&to=2026-11-22T10:00:00Z"}},
+	{hook + "/deliveries", "200", withWebhooks, ask{target: aWebhook + "/deliveries"}},
+	{hook + "/deliveries/{delivery_id}/replay", "202", withWebhooks, ask{method: http.MethodPost, target: aWebhook + "/deliveries/1/replay"}},
 	{"/health", "200", nil, ask{target: "/health"}},
 	{"/health", "503", withConnection(lostConnection()), ask{target: "/health"}},
 	{"/livez", "200", nil, ask{target: "/livez"}},
@@ -112,36 +126,57 @@ func allStatuses(t *testing.T) []statusCase {
 			continue
 		}
 		target, _, _ := strings.Cut(statuses[first].asked.target, "?")
-		for status := range item.GetOperation(methodsOf(item)[0]).Responses.Map() {
-			c := statusCase{path, status, nil, ask{target: target}}
-			switch status {
-			case "401":
-				c.asked.header = http.Header{"X-Api-Key": nil}
-			case "403":
-				c.asked.header = http.Header{"X-Api-Key": {"guess"}}
-			case "429":
-				c.given = withoutQuota
-			case "default":
-				c.asked.target += tooLong
-			default:
-				continue
+		for method, operation := range item.Operations() {
+			if method != http.MethodHead {
+				cases = append(cases, usualStatuses(path, ask{method: method, target: target}, operation)...)
 			}
-			cases = append(cases, c)
 		}
 	}
 	return cases
 }
 
+// usualStatuses has a request for each documented status of an operation that any path gets alike.
+func usualStatuses(path string, asked ask, operation *openapi3.Operation) (cases []statusCase) {
+	for status := range operation.Responses.Map() {
+		c := statusCase{path, status, nil, asked}
+		switch status {
+		case "401":
+			c.asked.header = http.Header{"X-Api-Key": nil}
+		case "403":
+			c.asked.header = http.Header{"X-Api-Key": {"guess"}}
+		case "429":
+			c.given = withoutQuota
+		case "default":
+			c.asked.target += tooLong
+		default:
+			continue
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// startWith starts the service of a case. Where there may be webhooks, there is one.
+func startWith(t *testing.T, c statusCase) *service {
+	t.Helper()
+	s := start(t, c.given)
+	if s.store != nil {
+		addDelivery(s)
+		addClosedWebhook(s)
+	}
+	return s
+}
+
 func TestDocument_EveryStatusOccurs(t *testing.T) {
 	given := map[string]bool{}
 	for _, c := range allStatuses(t) {
-		s := start(t, c.given)
+		s := startWith(t, c)
 		item := contract(t).Paths.Value(c.path)
 		if item == nil {
 			t.Errorf("%s is not documented", c.path)
 			continue
 		}
-		for _, method := range methodsOf(item) {
+		for _, method := range methodsOf(item, c.asked) {
 			c.asked.method = method
 			got := strconv.Itoa(s.do(c.asked).status)
 			if item.GetOperation(method).Responses.Value(got) == nil {
@@ -173,9 +208,9 @@ func TestDocument_EveryHeaderOccurs(t *testing.T) {
 	}
 	for _, c := range allStatuses(t) {
 		item := contract(t).Paths.Value(c.path)
-		c.asked.method = methodsOf(item)[0]
+		c.asked.method = methodsOf(item, c.asked)[0]
 		response := item.GetOperation(c.asked.method).Responses.Value(c.status)
-		note(response.Ref, start(t, c.given).do(c.asked))
+		note(response.Ref, startWith(t, c).do(c.asked))
 	}
 	s := start(t)
 	note("#/components/responses/DocsAsset", s.do(ask{target: "/docs/swagger-ui.css", header: http.Header{"Accept-Encoding": {"gzip"}}}))

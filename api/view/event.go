@@ -27,7 +27,7 @@ type RoomEvent struct {
 	Facts            *EventFacts            `json:"facts"`
 }
 
-// EventFacts are the facts of a room, without its occupants.
+// EventFacts is what is known of a room apart from its occupants.
 type EventFacts struct {
 	Type              occupancy.RoomType `json:"type"`
 	Tenant            *string            `json:"tenant"`

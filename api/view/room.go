@@ -6,11 +6,11 @@ import (
 	"ppch/component/occupancy"
 )
 
-// inexactNote explains an inexact count.
+// inexactNote explains the number of an inexact answer.
 const inexactNote = "participant_count is the number of all occupants, Jitsi's focus and recorders included. " +
 	"For the exact number of people, load the Lua module mod_room_participants_api in Prosody."
 
-// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for clients; the API encodes its parts separately.
+// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for readers; the API encodes it piece by piece.
 type Room struct {
 	RoomName string `json:"room_name"`
 	NameNote string `json:"name_note"`
@@ -22,7 +22,7 @@ type Room struct {
 }
 
 // Presence is whether a room exists, and its people.
-// Clients have relied on the types of these fields since version 1.
+// Clients rely on the types of these fields since the first version of this service.
 type Presence struct {
 	Exists           bool `json:"exists"`
 	ParticipantCount int  `json:"participant_count"`
@@ -113,7 +113,7 @@ func newRelatedRoom(ref occupancy.RoomRef) RelatedRoom {
 	return doc
 }
 
-// RoomFacts are further facts of a room; unknown ones are nil (null).
+// RoomFacts is what else is known of a room, nil (null) for what is unknown.
 type RoomFacts struct {
 	Type              *occupancy.RoomType `json:"type"`
 	Tenant            *string             `json:"tenant"`

@@ -16,8 +16,8 @@ const (
 	maxProbes   = 128 // of endpoints that are down
 )
 
-// runEndpoint sends what waits for an endpoint until ctx ends or the endpoint is removed.
-func (o *Outbox) runEndpoint(ctx context.Context, e *endpoint) {
+// runEndpoint sends what waits for an endpoint until ctx ends or the endpoint is removed. Attempts under way may last as long as their own context.
+func (o *Outbox) runEndpoint(ctx, attempt context.Context, e *endpoint) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	timer := time.NewTimer(time.Hour)
@@ -63,7 +63,7 @@ func (o *Outbox) runEndpoint(ctx context.Context, e *endpoint) {
 		}
 		attempts.Go(func() {
 			defer func() { <-slots }()
-			o.serve(ctx, e, l)
+			o.serve(attempt, e, l)
 		})
 	}
 }

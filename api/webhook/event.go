@@ -152,16 +152,6 @@ func typeList() string {
 	return strings.Join(words, ", ")
 }
 
-// Position is a position in the sequence of events of a shard. Sequence numbers count within an epoch, which begins when the service starts.
-type Position struct {
-	Shard string
-	Epoch string // begins with the time at which it started, so that later epochs are greater
-	Seq   uint64
-}
-
-// String returns p as SHARD:EPOCH:SEQ.
-func (p Position) String() string { return fmt.Sprintf("%s:%s:%d", p.Shard, p.Epoch, p.Seq) }
-
 // shorten cuts a text for an error.
 func shorten(s string) string {
 	const limit = 60

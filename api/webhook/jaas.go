@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -37,7 +38,7 @@ type jaasEvent struct {
 	CustomerID     string   `json:"customerId"`
 	AppID          string   `json:"appId"`
 	EventType      string   `json:"eventType"`
-	SessionID      string   `json:"sessionId"`
+	SessionID      string   `json:"sessionId"` // Jitsi's id of the meeting, or PPCH's if Jitsi has none
 	Timestamp      int64    `json:"timestamp"` // milliseconds
 	FQN            string   `json:"fqn"`
 	Data           jaasData `json:"data"`
@@ -71,7 +72,7 @@ func renderJaaS(e *Event) (Message, bool) {
 	}
 	room := strings.TrimPrefix(localpart(e.Room.JID), "["+e.Room.Tenant+"]")
 	doc := jaasEvent{
-		IdempotencyKey: uuidOf(e.ID), AppID: e.Room.Tenant, EventType: typ, SessionID: e.Room.MeetingID, Timestamp: e.At.UnixMilli(), FQN: room,
+		IdempotencyKey: uuidOf(e.ID), AppID: e.Room.Tenant, EventType: typ, SessionID: cmp.Or(e.Room.MeetingID, e.Room.Meeting), Timestamp: e.At.UnixMilli(), FQN: room,
 		Data: jaasData{Conference: e.Room.JID},
 	}
 	if e.Room.Tenant != "" {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ const rotateFor = 24 * time.Hour
 
 // Errors of methods that manage endpoints.
 var (
+	// ErrOff means that there is no store.
+	ErrOff error = history.ErrOff
+
 	// ErrNotFound means that the key has no such endpoint or delivery.
 	ErrNotFound = errors.New("webhook: not found")
 
@@ -35,6 +39,9 @@ var (
 	// ErrErased means that the body of a delivery was erased, so that it can't be replayed.
 	ErrErased = errors.New("webhook: the body was erased")
 )
+
+// StoreError is why the store can't be used.
+type StoreError = history.Problem
 
 // SettingsError is the error of settings that can't be used.
 type SettingsError struct{ Err error }
@@ -67,6 +74,10 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 	if err := o.ready(ctx); err != nil {
 		return Status{}, false, err
 	}
+	e := o.find(owner, id)
+	if e != nil {
+		s.Headers = unhide(s.Headers, e.config.Load().Headers)
+	}
 	if _, err := s.parse(o.cfg.Names); err != nil {
 		return Status{}, false, &SettingsError{err}
 	}
@@ -75,7 +86,7 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 			return Status{}, false, &SettingsError{err}
 		}
 	}
-	if e := o.find(owner, id); e != nil {
+	if e != nil {
 		status, err = o.replace(ctx, e, s, secret)
 		return status, false, err
 	}
@@ -98,11 +109,25 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 	}); err != nil {
 		return Status{}, false, err
 	}
-	e := o.newEndpoint(number, c)
+	e = o.newEndpoint(number, c)
 	o.mu.Lock()
 	o.add(e)
 	o.mu.Unlock()
 	return o.status(e), true, nil
+}
+
+// Hidden stands for the value of a header in answers. Sent back, it keeps the value.
+const Hidden = "[hidden]"
+
+// unhide returns headers with the present values of those that are Hidden.
+func unhide(headers, present map[string]string) map[string]string {
+	all := maps.Clone(headers)
+	for name, value := range headers {
+		if was, ok := present[name]; ok && value == Hidden {
+			all[name] = was
+		}
+	}
+	return all
 }
 
 // replace replaces the settings of an endpoint. That enables one which the service disabled, if Enabled is set. The caller holds admin.

@@ -116,7 +116,7 @@ func (t *translator) event(c history.Event, typ Type) Event {
 		e.Room.EndedAt = c.At
 	default:
 		e.Occupant, e.Stay = new(occupantOf(c.Occupant)), c.Stay.String()
-		if typ == ParticipantLeft || typ == LobbyLeft {
+		if c.Kind == occupancy.EventLeft {
 			e.Occupant.LeftAt = c.At
 		}
 	}

@@ -16,8 +16,8 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{
-		results:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ppch_webhook_deliveries_total", Help: "Deliveries to webhooks by result: delivered, retried (an attempt failed and another follows), failed (after the last attempt) or dropped (too much waited, or the webhook was disabled)."}, []string{"result"}),
-		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "ppch_webhooks_disabled_total", Help: "Webhooks that PPCH disabled because every delivery failed for 5 days, or because the receiver answered 410 Gone."}),
+		results:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "webhook_deliveries_total", Help: "Deliveries to webhooks by result: delivered, retried (an attempt failed and another follows), failed (after the last attempt) or dropped (too much waited, or the webhook was disabled)."}, []string{"result"}),
+		disabled: prometheus.NewCounter(prometheus.CounterOpts{Name: "webhooks_disabled_total", Help: "Webhooks that PPCH disabled because every delivery failed for 5 days, or because the receiver answered 410 Gone."}),
 	}
 	for _, result := range []string{"delivered", "retried", "failed", "dropped"} {
 		m.results.WithLabelValues(result)
@@ -46,27 +46,27 @@ func (o *Outbox) Metrics() []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		o.metrics.results, o.metrics.disabled,
-		gauge("ppch_webhooks", "Webhooks that are enabled.", sum(func(e *endpoint) float64 {
+		gauge("webhooks", "Webhooks that are enabled.", sum(func(e *endpoint) float64 {
 			if e.config.Load().active() {
 				return 1
 			}
 			return 0
 		})),
-		gauge("ppch_webhooks_failing", "Enabled webhooks whose last delivery failed.", sum(func(e *endpoint) float64 {
+		gauge("webhooks_failing", "Enabled webhooks whose last delivery failed.", sum(func(e *endpoint) float64 {
 			if e.config.Load().active() && e.failingSince.Load() != 0 {
 				return 1
 			}
 			return 0
 		})),
-		gauge("ppch_webhook_waiting_deliveries", "Deliveries that wait.", sum(func(e *endpoint) float64 {
+		gauge("webhook_waiting_deliveries", "Deliveries that wait.", sum(func(e *endpoint) float64 {
 			rows, _, _ := e.queue.size()
 			return float64(rows)
 		})),
-		gauge("ppch_webhook_waiting_bytes", "Size of the bodies of deliveries that wait.", sum(func(e *endpoint) float64 {
+		gauge("webhook_waiting_bytes", "Size of the bodies of deliveries that wait.", sum(func(e *endpoint) float64 {
 			_, bytes, _ := e.queue.size()
 			return float64(bytes)
 		})),
-		gauge("ppch_webhook_oldest_undelivered_seconds", "Age of the oldest delivery that waits, 0 if none does. Measured every 15 s.", func() float64 {
+		gauge("webhook_oldest_undelivered_seconds", "Age of the oldest delivery that waits, 0 if none does. Measured every 15 s.", func() float64 {
 			if at := o.metrics.oldest.Load(); at != 0 {
 				return time.Since(time.UnixMilli(at)).Seconds()
 			}

@@ -18,8 +18,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Config is what an Outbox needs. Store, Keys and Names are required.
+// Config is what an Outbox needs. Keys and Names are required.
 type Config struct {
+	// Store is the file; nil for none, so that methods return [ErrOff].
 	Store *history.Store
 	Keys  *keys.Keyring
 	Names *occupancy.NameResolver
@@ -33,9 +34,6 @@ type Config struct {
 	// KeepLog is how long deliveries and their bodies are kept.
 	KeepLog time.Duration
 
-	// Changed is called when what the endpoints need of the recorded events has changed; nil for none.
-	Changed func()
-
 	Version string
 	Log     *slog.Logger
 
@@ -47,6 +45,9 @@ type Config struct {
 	probeEvery   time.Duration
 	maxRows      int
 }
+
+// drainFor is how long attempts under way may take when the service stops.
+const drainFor = 3 * time.Second
 
 // disableAfter is how long an endpoint may fail without a success.
 const disableAfter = 5 * 24 * time.Hour
@@ -70,6 +71,8 @@ type Outbox struct {
 	admin sync.Mutex
 
 	wake chan struct{} // has a value after endpoints were added
+
+	changed func() // nil for none
 
 	// needs is how much of people the endpoints' bodies contain, a history.Level.
 	needs atomic.Int32
@@ -155,11 +158,11 @@ func New(cfg Config) *Outbox {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Changed == nil {
-		cfg.Changed = func() {}
-	}
 	if cfg.schedule == nil {
 		cfg.schedule = schedule
+	}
+	if cfg.Store == nil {
+		cfg.Store = history.New("", history.Options{})
 	}
 	cfg.disableAfter = cmp.Or(cfg.disableAfter, disableAfter)
 	cfg.probeEvery = cmp.Or(cfg.probeEvery, probeEvery)
@@ -175,7 +178,10 @@ func New(cfg Config) *Outbox {
 	return o
 }
 
-// Run delivers until ctx ends, then waits for the attempts under way and returns nil. What isn't delivered stays in the store.
+// OnChange sets a function to call when what the endpoints need of the recorded events has changed. Set it before the first use.
+func (o *Outbox) OnChange(changed func()) { o.changed = changed }
+
+// Run delivers until ctx ends, then gives the attempts under way a moment and returns nil. What isn't delivered stays in the store.
 func (o *Outbox) Run(ctx context.Context) error {
 	if o.cfg.Store.Problem() == history.ErrOff {
 		<-ctx.Done()
@@ -188,11 +194,14 @@ func (o *Outbox) Run(ctx context.Context) error {
 		o.runOutcomes(lasting)
 	}()
 	var endpoints sync.WaitGroup
+	attempts, cut := context.WithCancel(lasting)
+	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, cut) })()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		for {
 			for _, e := range o.takeAdded() {
-				endpoints.Go(func() { o.runEndpoint(ctx, e) })
+				endpoints.Go(func() { o.runEndpoint(ctx, attempts, e) })
 			}
 			select {
 			case <-ctx.Done():
@@ -307,8 +316,8 @@ func (o *Outbox) updateNeeds() {
 			needs = max(needs, history.LevelNumbers)
 		}
 	}
-	if o.needs.Swap(int32(needs)) != int32(needs) { // #nosec G115 -- a level is small
-		o.cfg.Changed()
+	if o.needs.Swap(int32(needs)) != int32(needs) && o.changed != nil { // #nosec G115 -- a level is small
+		o.changed()
 	}
 }
 

@@ -60,7 +60,7 @@ func depsOf(t *testing.T, path string) (all []string) {
 
 // house are the packages below api and component, with the packages of ours on which each depends.
 var house = map[string][]string{
-	"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/component/occupancy"},
+	"ppch/api":                     {"ppch/api/certificate", "ppch/api/events", "ppch/api/keys", "ppch/api/view", "ppch/api/web", "ppch/api/webhook", "ppch/component/history", "ppch/component/occupancy"},
 	"ppch/api/apitest":             {"ppch/api/keys", "ppch/component/occupancy"},
 	"ppch/api/certificate":         nil,
 	"ppch/api/events":              {"ppch/api/keys", "ppch/api/view", "ppch/component/occupancy"},
@@ -156,7 +156,7 @@ func TestImports_NoTestsInTheProgram(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/component/history", "ppch/component/occupancy"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/api/webhook", "ppch/component/history", "ppch/component/occupancy"},
 		"ppch/cmd/ppch/doctor":   {"ppch/api/view", "ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
 		"ppch/cmd/ppch/terminal": {"ppch/api/view", "ppch/component/occupancy"},

@@ -161,7 +161,7 @@ func (h *Handler) line(e occupancy.Event) string {
 	}
 	who := occupantName(&e.Occupant)
 	if e.Occupant.Kind != occupancy.KindUser {
-		who += " (" + kindOf(&e.Occupant) + ")"
+		who += " (" + e.Occupant.Kind.Word(1) + ")"
 	}
 	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Counts.People())
 }

@@ -24,9 +24,6 @@ type Directory struct {
 	// MaxStaleness is how long a replica may answer reads after its last confirmation. Set it before the first use.
 	MaxStaleness time.Duration
 
-	// NotCounted are the operator's rules for occupants that don't count. It must not change while the Directory is used.
-	NotCounted []Rule
-
 	// domains never changes; the main domain is first.
 	domains []*mucDomain
 
@@ -106,7 +103,7 @@ func (d *Directory) Begin(domain jid.JID, t SystemAccounts) {
 	if m := d.domain(domain.Domainpart()); m != nil {
 		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted,
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType),
 		}
 		d.setType(m, m.accounts.Type)
 		m.loading = newReplica()
@@ -222,6 +219,13 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	}
 	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, At: at})
 	d.publishStatus(m, time.Now())
+}
+
+// Seq returns the number of the last event: every read from now on includes it.
+func (d *Directory) Seq() uint64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.lastEvent
 }
 
 // Forget discards everything about the rooms of domain.

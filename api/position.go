@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"ppch/api/webhook"
+	"ppch/component/occupancy"
+)
+
+// shard is the shard of this service.
+const shard = "main"
+
+// askPosition is how often the position is read while a request waits for it. That takes less than a microsecond.
+const askPosition = 20 * time.Millisecond
+
+// atLeast returns a handler that answers with a state that includes the position in at_least=SHARD:EPOCH:SEQ, if the request has one.
+// Receivers of webhooks send the position of an event, so that they never read something older.
+func (s *Server) atLeast(next handlerFunc) handlerFunc {
+	return func(w *response, r *http.Request) error {
+		if !strings.Contains(r.URL.RawQuery, "at_least=") {
+			return next(w, r)
+		}
+		q, err := readQuery(r)
+		if err != nil {
+			return err
+		}
+		text := q.text("at_least")
+		position, err := webhook.ParsePosition(text)
+		switch {
+		case q.err() != nil:
+			return q.err()
+		case err != nil:
+			return badParameter("at_least: %q is not SHARD:EPOCH:SEQ: send the position of a webhook's data", shorten(text))
+		case position.Shard != shard:
+			return badParameter("at_least: this PPCH has the shard %s, not %q", shard, shorten(position.Shard))
+		}
+		if err := s.awaitPosition(w, r, position); err != nil {
+			return err
+		}
+		q.values.Del("at_least")
+		rest := *r.URL
+		rest.RawQuery = q.values.Encode()
+		r.URL = &rest
+		return next(w, r)
+	}
+}
+
+// awaitPosition waits until the directory includes a position, 55 s at most.
+func (s *Server) awaitPosition(w *response, r *http.Request, p webhook.Position) error {
+	if s.positionProblem(p) == nil {
+		return nil
+	}
+	began := time.Now()
+	if err := s.hub.Enter(w.grant.Key); err != nil {
+		return err
+	}
+	defer s.hub.Leave(w.grant.Key)
+	s.endRequest(w)
+	defer func() { w.waited = time.Since(began) }()
+	if err := http.NewResponseController(w).SetWriteDeadline(began.Add(s.positionWait + writeTimeout)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.positionWait)
+	defer cancel()
+	look := time.NewTicker(askPosition)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if s.positionProblem(p) == nil {
+				grant, err := s.cfg.Keys.Renew(w.grant, time.Now())
+				w.grant = grant
+				return err
+			}
+		case <-s.hub.Done():
+			return s.positionProblem(p)
+		case <-ctx.Done():
+			return s.positionProblem(p)
+		}
+	}
+}
+
+// positionProblem returns why the directory doesn't include a position, or nil.
+// An epoch before the present one is over: all that happened in it is in the first snapshot of the present one.
+func (s *Server) positionProblem(p webhook.Position) error {
+	here := webhook.Position{Shard: shard, Epoch: s.cfg.Epoch, Seq: s.cfg.Directory.Seq()}
+	switch {
+	case p.Epoch == here.Epoch && p.Seq <= here.Seq:
+		return nil
+	case p.Epoch < here.Epoch:
+		for _, d := range s.cfg.Directory.Domains() {
+			if d.ReadProblem != nil && !errors.Is(d.ReadProblem, occupancy.ErrNoModule) {
+				return &problem{
+					kind: kindPosition, reason: d.ReadProblem.Reason, cause: d.ReadProblem,
+					detail: "The rooms of " + d.JID.String() + " can't be read: " + d.ReadProblem.Remedy,
+				}
+			}
+		}
+		return nil
+	}
+	return &problem{kind: kindPosition, detail: "This PPCH has reached " + here.String() + ", not " + shortenPosition(p) + ": another PPCH may have sent the event."}
+}
+
+func shortenPosition(p webhook.Position) string {
+	p.Epoch = shorten(p.Epoch)
+	return p.String()
+}

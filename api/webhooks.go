@@ -1,0 +1,273 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ppch/api/keys"
+	"ppch/api/view"
+	"ppch/api/webhook"
+	"ppch/component/occupancy"
+)
+
+// kindStore is the problem of a data folder that can't be used. storeDelay is its Retry-After.
+var kindStore = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
+
+const storeDelay = 2 * time.Second
+
+// maxWebhookBody is the largest size of a request that creates a webhook.
+const maxWebhookBody = 64 << 10
+
+// getWebhooks handles "GET /api/webhooks".
+func (s *Server) getWebhooks(w *response, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	all, err := s.cfg.Webhooks.List(r.Context(), owner(w))
+	if err != nil {
+		return webhookProblem(err)
+	}
+	doc := view.Webhooks{Webhooks: []view.Webhook{}}
+	for _, status := range all {
+		doc.Webhooks = append(doc.Webhooks, newWebhookView(status))
+	}
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+// postWebhook handles "POST /api/webhooks".
+func (s *Server) postWebhook(w *response, r *http.Request) error { return s.putWebhookAs(w, r, "") }
+
+// putWebhook handles "PUT /api/webhooks/{webhook_id}".
+func (s *Server) putWebhook(w *response, r *http.Request) error {
+	return s.putWebhookAs(w, r, w.vars["webhook_id"])
+}
+
+func (s *Server) putWebhookAs(w *response, r *http.Request, id string) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	var body view.WebhookRequest
+	if err := readBody(w, r, &body); err != nil {
+		return err
+	}
+	settings := webhook.Settings{
+		URL: body.URL, Events: body.Events, Rooms: body.Rooms, Names: body.Names, Format: webhook.Format(body.Format), Template: body.Template, Headers: body.Headers,
+		Enabled: body.Enabled == nil || *body.Enabled,
+	}
+	status, created, err := s.cfg.Webhooks.Put(r.Context(), owner(w), id, settings, body.Secret)
+	if err != nil {
+		return webhookProblem(err)
+	}
+	doc := newWebhookView(status)
+	if !created {
+		return writeJSON(w, http.StatusOK, doc)
+	}
+	if body.Secret == "" {
+		doc.Secret = status.Secret
+	}
+	w.Header().Set("Location", "/api/webhooks/"+status.ID)
+	return writeJSON(w, http.StatusCreated, doc)
+}
+
+// getWebhook handles "GET /api/webhooks/{webhook_id}".
+func (s *Server) getWebhook(w *response, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	status, err := s.cfg.Webhooks.Get(r.Context(), owner(w), w.vars["webhook_id"])
+	if err != nil {
+		return webhookProblem(err)
+	}
+	return writeJSON(w, http.StatusOK, newWebhookView(status))
+}
+
+// deleteWebhook handles "DELETE /api/webhooks/{webhook_id}".
+func (s *Server) deleteWebhook(w *response, r *http.Request) error {
+	if err := s.cfg.Webhooks.Delete(r.Context(), owner(w), w.vars["webhook_id"]); err != nil {
+		return webhookProblem(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// testWebhook handles "POST /api/webhooks/{webhook_id}/test".
+func (s *Server) testWebhook(w *response, r *http.Request) error {
+	result, err := s.cfg.Webhooks.Test(r.Context(), owner(w), w.vars["webhook_id"])
+	if err != nil {
+		return webhookProblem(err)
+	}
+	return writeJSON(w, http.StatusOK, view.WebhookTest{
+		Delivered: result.Delivered, Status: numberOrNull(result.Status), Problem: view.OrNull(result.Problem), Answer: view.OrNull(result.Answer), DurationMS: result.Took.Milliseconds(),
+	})
+}
+
+// getDeliveries handles "GET /api/webhooks/{webhook_id}/deliveries".
+func (s *Server) getDeliveries(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "state", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	query := webhook.LogQuery{State: q.choice("state", "", "waiting", "delivered", "failed"), Limit: q.number("limit", 20, 1, 100)}
+	if text := q.text("cursor"); text != "" {
+		if query.Before, err = strconv.ParseInt(text, 10, 64); err != nil || query.Before <= 0 {
+			q.fail("cursor: %q is not a next_cursor of this list", shorten(text))
+		}
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	found, err := s.cfg.Webhooks.Deliveries(r.Context(), owner(w), w.vars["webhook_id"], query)
+	if err != nil {
+		return webhookProblem(err)
+	}
+	doc := view.Deliveries{Deliveries: []view.Delivery{}}
+	for _, d := range found {
+		doc.Deliveries = append(doc.Deliveries, newDeliveryView(d))
+	}
+	if len(found) == query.Limit {
+		doc.NextCursor = new(strconv.FormatInt(found[len(found)-1].Number, 10))
+	}
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+// replayDelivery handles "POST /api/webhooks/{webhook_id}/deliveries/{delivery_id}/replay".
+func (s *Server) replayDelivery(w *response, r *http.Request) error {
+	number, err := strconv.ParseInt(w.vars["delivery_id"], 10, 64)
+	if err != nil {
+		return webhookProblem(webhook.ErrNotFound)
+	}
+	if err := s.cfg.Webhooks.Replay(r.Context(), owner(w), w.vars["webhook_id"], number); err != nil {
+		return webhookProblem(err)
+	}
+	return writeJSON(w, http.StatusAccepted, view.Replayed{Replayed: 1})
+}
+
+// replayWebhook handles "POST /api/webhooks/{webhook_id}/replay".
+func (s *Server) replayWebhook(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "from", "to")
+	if err != nil {
+		return err
+	}
+	from, to := q.moment("from"), q.moment("to")
+	if q.err() == nil && !from.Before(to) {
+		q.fail("from: %s is not before to, %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	n, err := s.cfg.Webhooks.ReplayRange(r.Context(), owner(w), w.vars["webhook_id"], from, to)
+	if err != nil {
+		return webhookProblem(err)
+	}
+	return writeJSON(w, http.StatusAccepted, view.Replayed{Replayed: n})
+}
+
+// owner returns whose webhooks the request is about: those of its key.
+func owner(w *response) keys.Sum { return w.grant.Key.Sum() }
+
+// readBody decodes the body of r, which has to be JSON without unknown fields: a misspelled one would have no effect.
+func readBody(w *response, r *http.Request, into any) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != mediaJSON {
+		return badParameter("body: send JSON with the header Content-Type: application/json")
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w.ResponseWriter, r.Body, maxWebhookBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil && !errors.Is(d.Decode(&struct{}{}), io.EOF) {
+		err = errors.New("more follows after the object")
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &problem{kind: kindBodyTooLarge, detail: fmt.Sprintf("The body has more than %d KiB.", maxWebhookBody>>10), cause: err}
+	case err != nil:
+		return badParameter("body: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// webhookProblem returns the problem for an error of webhooks.
+func webhookProblem(err error) error {
+	var settings *webhook.SettingsError
+	var store *webhook.StoreError
+	switch {
+	case errors.Is(err, webhook.ErrOff):
+		return &problem{kind: kindWebhooksOff, detail: "This PPCH keeps no data, which webhooks need: set PPCH_DATA_DIR to a folder on a local disk.", cause: err}
+	case errors.Is(err, webhook.ErrNotFound):
+		return &problem{kind: kindNoWebhook, detail: "This API key has no such webhook or delivery.", cause: err}
+	case errors.Is(err, webhook.ErrTooMany):
+		return &problem{kind: kindTooManyWebhooks, detail: "Too many webhooks: remove some first. A key may have 1,000.", cause: err}
+	case errors.Is(err, webhook.ErrErased):
+		return &problem{kind: kindBodyErased, detail: "The body of this delivery was erased with the data of a person, so it can't be sent again.", cause: err}
+	case errors.As(err, &store):
+		return &problem{kind: kindStore, detail: store.Title + ": " + store.Remedy + ".", reason: occupancy.Reason(store.Reason), retryAfter: storeDelay, cause: err}
+	case errors.As(err, &settings):
+		return badParameter("%s", strings.ReplaceAll(settings.Error(), "\n", "; "))
+	}
+	return err
+}
+
+func newWebhookView(s webhook.Status) view.Webhook {
+	doc := view.Webhook{
+		ID: s.ID, URL: s.URL, Events: orEmpty(s.Events), Rooms: orEmpty(s.Rooms), Names: s.Names, Format: string(s.Format), Template: view.OrNull(s.Template),
+		Headers: map[string]string{}, Enabled: s.Enabled, CreatedAt: view.FormatTime(s.CreatedAt), State: "ok", StoppedReason: view.OrNull(s.Stopped),
+		FailingSince: view.Stamp(s.FailingSince), DisabledAt: view.Stamp(s.DisabledAt), WaitingCount: s.Waiting,
+	}
+	for name := range s.Headers {
+		doc.Headers[name] = webhook.Hidden
+	}
+	if s.Previous != "" && time.Now().Before(s.PreviousUntil) {
+		doc.PreviousSecretUntil = view.Stamp(s.PreviousUntil)
+	}
+	switch {
+	case s.Stopped != "":
+		doc.State = "stopped"
+	case !s.FailingSince.IsZero():
+		doc.State = "failing"
+	}
+	return doc
+}
+
+func newDeliveryView(d webhook.Delivery) view.Delivery {
+	doc := view.Delivery{
+		ID: strconv.FormatInt(d.Number, 10), EventID: d.Event, Type: string(d.Type), RoomJID: view.OrNull(d.Room), Time: view.FormatTime(d.At), StoredAt: view.FormatTime(d.Stored),
+		State: d.State, Attempts: d.Attempts, NextAttemptAt: view.Stamp(d.Due), LastAttemptAt: view.Stamp(d.Tried), Status: numberOrNull(d.Status),
+		Problem: view.OrNull(d.Problem), Answer: view.OrNull(d.Answer), ContentType: d.ContentType, Body: d.Body,
+	}
+	if !d.Tried.IsZero() {
+		doc.DurationMS = new(d.Took.Milliseconds())
+	}
+	return doc
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return slices.Clone(list)
+}
+
+func numberOrNull(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
+// moment returns a time, which is required.
+func (q *query) moment(name string) time.Time {
+	text := q.text(name)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		q.fail("%s: %q is not a time such as 2026-11-22T09:30:00Z", name, shorten(text))
+	}
+	return t
+}
