@@ -127,7 +127,6 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		Secret:     c.Secret.Reveal(),
 		MUCDomains: c.MUCDomains,
 		Admins:     c.Admins,
-		NotCounted: c.NotCounted,
 		Version:    version,
 
 		Installation: installation(s.Host),

@@ -19,6 +19,7 @@ import (
 const (
 	topReadme     = "README.md"
 	apiReadme     = "api/README.md"
+	webhookReadme = "api/webhook/README.md"
 	programReadme = "cmd/ppch/README.md"
 )
 

@@ -12,7 +12,7 @@ import (
 
 // documents are all documents of the repository.
 var documents = []string{
-	topReadme, "CHANGELOG.md", apiReadme, programReadme, "cmd/ppch-bench/README.md", "component/README.md", "prosody/README.md",
+	topReadme, "CHANGELOG.md", apiReadme, programReadme, "cmd/ppch-bench/README.md", "component/README.md", "prosody/README.md", webhookReadme,
 }
 
 // prose returns a document without its code.

@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ppch/api"
 	"ppch/api/keys"
+	"ppch/api/webhook"
 	"ppch/cmd/ppch/config"
 	"ppch/component"
 	"ppch/component/history"
@@ -46,7 +49,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
 	directory := occupancy.NewDirectory(cfg.MUCDomains...)
-	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
+	directory.MaxStaleness = cfg.MaxStaleness
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.Prosody,
 		Domain:     cfg.Domain,
@@ -62,7 +65,10 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	}
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
-	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Log: log})
+	epoch := webhook.NewEpoch(time.Now())
+	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
+	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
+	webhooks.OnChange(recorder.Changed)
 	metrics := newMetrics()
 	hosts := api.NewHosts(cfg.Hosts...)
 	commit, built := builtFrom()
@@ -74,6 +80,8 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Names:     names,
 		Directory: directory,
 		Prosody:   xmpp,
+		Webhooks:  webhooks,
+		Epoch:     epoch,
 		Origins:   cfg.Origins,
 		Hosts:     hosts,
 		Version:   version,
@@ -92,7 +100,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
-	register(metrics, xmpp.Metrics(), http.Metrics(), lines.metrics())
+	register(metrics, xmpp.Metrics(), http.Metrics(), webhooks.Metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err
@@ -112,6 +120,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	g.Go(func() error { return xmpp.Run(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
 	g.Go(func() error { return recorder.Run(xmppCtx) })
+	g.Go(func() error { return webhooks.Run(xmppCtx) })
 	g.Go(func() error { return keyring.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {
@@ -122,6 +131,14 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err
+}
+
+// newWebhooks returns the webhooks.
+func newWebhooks(cfg config.Config, store *history.Store, keyring *keys.Keyring, names *occupancy.NameResolver, epoch string, log *slog.Logger) *webhook.Outbox {
+	return webhook.New(webhook.Config{
+		Store: store, Keys: keyring, Names: names, Epoch: epoch, Reach: cfg.WebhookReach,
+		KeepLog: time.Duration(cfg.WebhookLogDays) * 24 * time.Hour, Version: version, Log: log,
+	})
 }
 
 // dashboardURL returns the dashboard's URL: below PPCH_PUBLIC_URL, or else as seen on this machine.

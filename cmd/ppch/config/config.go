@@ -17,6 +17,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
+	"ppch/api/webhook"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -43,7 +44,6 @@ type Config struct {
 
 	MUCDomains []jid.JID
 	Admins     []jid.JID
-	NotCounted []occupancy.Rule
 
 	MaxStaleness time.Duration
 	MaxStreams   int
@@ -51,6 +51,9 @@ type Config struct {
 	DataDir     string // empty for none
 	History     history.Level
 	HistoryDays int
+
+	WebhookReach   webhook.Reach
+	WebhookLogDays int
 
 	Pprof string // host:port; empty for none
 
@@ -92,7 +95,6 @@ func (s Settings) Config() (Config, error) {
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
 	c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.Domain)
 	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.MUCDomains), c.Domain))
-	c.NotCounted = p.notCounted("PPCH_NOT_COUNTED", s.NotCounted, c.MUCDomains)
 	c.MaxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.TLSCert, c.TLSKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.PublicURL = s.PublicURL
@@ -103,6 +105,8 @@ func (s Settings) Config() (Config, error) {
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
 	c.DataDir, c.History = s.DataDir, p.history(s)
 	c.HistoryDays = p.number("PPCH_HISTORY_DAYS", s.HistoryDays, 1, 3660)
+	c.WebhookReach = webhook.Reach{Private: p.boolean("PPCH_WEBHOOK_PRIVATE", s.WebhookPrivate), Allow: p.networks("PPCH_WEBHOOK_ALLOW", s.WebhookAllow)}
+	c.WebhookLogDays = p.number("PPCH_WEBHOOK_LOG_DAYS", s.WebhookLogDays, 1, 30)
 	c.Pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
 	c.Debug = p.boolean("DEBUG", s.Debug)
 	c.Zone = p.zone("TZ", s.TZ)

@@ -41,7 +41,6 @@ type Settings struct {
 	ClusterSecretFile string `env:"PPCH_CLUSTER_SECRET_FILE" help:"file that holds the secret, instead of PPCH_CLUSTER_SECRET"`
 
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
-	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
 
 	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"maximum age of data from the Lua module; older data is a 503; at least 15s"`
@@ -51,6 +50,10 @@ type Settings struct {
 	DataDir     string `env:"PPCH_DATA_DIR" help:"folder on a local disk for past meetings and webhooks, which need it; nothing is stored unless set"`
 	History     string `env:"PPCH_HISTORY, default=off" help:"what is recorded of meetings: off, numbers, pseudonyms or names; needs PPCH_DATA_DIR"`
 	HistoryDays string `env:"PPCH_HISTORY_DAYS, default=30" help:"days after which a stay is deleted, counted from its end; 1 to 3660"`
+
+	WebhookPrivate string `env:"PPCH_WEBHOOK_PRIVATE, default=false" help:"true lets webhooks reach private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7)"`
+	WebhookAllow   string `env:"PPCH_WEBHOOK_ALLOW" help:"further addresses and networks that webhooks may reach, such as 127.0.0.1, separated by commas"`
+	WebhookLogDays string `env:"PPCH_WEBHOOK_LOG_DAYS, default=3" help:"days for which deliveries of webhooks and their bodies are kept; 1 to 30"`
 
 	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port for go tool pprof, such as 127.0.0.1:6060"`
 

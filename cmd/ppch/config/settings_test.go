@@ -20,19 +20,19 @@ type plain struct {
 	MaxStreams int
 	Debug      bool
 	Origins    string
-	NotCounted string
 	Proxies    string
 	Allowed    string // names that requests without a key may use
 	Zone       string
 	Pprof      string
 	History    string // folder, level and days
+	Webhooks   string // what they may reach, and days of the log
 	Warnings   []string
 }
 
 func plainOf(c config.Config) plain {
 	return plain{
 		APIKey: c.APIKey.Reveal(), KeysFile: c.KeysFile, RateLimit: c.RateLimit, Listen: c.Listen, Prosody: c.Prosody, Domain: c.Domain.String(), Secret: c.Secret.Reveal(), ClusterSecret: c.ClusterSecret.Reveal(),
-		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, NotCounted: strings.Trim(fmt.Sprint(c.NotCounted), "[]"), History: fmt.Sprint(c.DataDir, " ", c.History, " ", c.HistoryDays), Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
+		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, History: fmt.Sprint(c.DataDir, " ", c.History, " ", c.HistoryDays), Webhooks: fmt.Sprint(c.WebhookReach, " ", c.WebhookLogDays), Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
 	}
 }
 
@@ -53,7 +53,7 @@ func jids(list []jid.JID) string { return strings.Trim(fmt.Sprint(list), "[]") }
 func defaults() plain {
 	return plain{
 		APIKey: "0123456789abcdef", RateLimit: 100, Listen: "127.0.0.1:8890", Prosody: "prosody:5347", Domain: "ppch.meet.jitsi", Secret: "s3cret-of-a-test", ClusterSecret: "s3cret-of-a-test",
-		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC", History: " off 30",
+		MUCDomains: "muc.meet.jitsi", MaxStreams: 10000, Zone: "UTC", History: " off 30", Webhooks: "{false []} 3",
 	}
 }
 
@@ -144,17 +144,13 @@ func TestLoad_GoodValues(t *testing.T) {
 			c.Warnings = []string{"PPCH_ADMIN_JIDS allows every account of auth.meet.jitsi, guests without a password included, " +
 				"to see who is in every room; name bare JIDs instead, unless only admins can log in there"}
 		}},
-		{"rules for bots", variables{"PPCH_NOT_COUNTED": "bots=*@bots.example.com, , minutes@meet.jitsi"}, func(c *plain) {
-			c.NotCounted = "{bots *@bots.example.com} {minutes@meet.jitsi minutes@meet.jitsi}"
-		}},
-		{"a rule that may hide guests", variables{"PPCH_NOT_COUNTED": "b=bot*@meet.jitsi"}, func(c *plain) {
-			c.NotCounted = "{b bot*@meet.jitsi}"
-			c.Warnings = []string{`PPCH_NOT_COUNTED: "b=bot*@meet.jitsi" may hide guests, whose accounts at meet.jitsi have random names; name accounts instead`}
-		}},
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"
 		}},
 		{"past meetings", variables{"PPCH_DATA_DIR": "/data", "PPCH_HISTORY": "pseudonyms", "PPCH_HISTORY_DAYS": "7"}, func(c *plain) { c.History = "/data pseudonyms 7" }},
+		{"webhooks to private networks and this machine", variables{"PPCH_WEBHOOK_PRIVATE": "true", "PPCH_WEBHOOK_ALLOW": "127.0.0.1, 169.254.0.0/16", "PPCH_WEBHOOK_LOG_DAYS": "7"}, func(c *plain) {
+			c.Webhooks = "{true [127.0.0.1/32 169.254.0.0/16]} 7"
+		}},
 		{"fewer streams", variables{"PPCH_MAX_STREAMS": "50"}, func(c *plain) { c.MaxStreams = 50 }},
 		{"profiles on loopback", variables{"PPCH_PPROF_ADDR": "127.0.0.1:6060"}, func(c *plain) { c.Pprof = "127.0.0.1:6060" }},
 		{"profiles on IPv6's loopback", variables{"PPCH_PPROF_ADDR": "[::1]:0"}, func(c *plain) { c.Pprof = "[::1]:0" }},

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/prosody/prosodytest"
+)
+
+// inbox is a receiver of webhooks that keeps what it accepts.
+type inbox struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	requests []received
+}
+
+// received is a request of PPCH.
+type received struct {
+	path   string
+	header http.Header
+	body   string
+}
+
+func newInbox(t *testing.T) *inbox {
+	t.Helper()
+	in := &inbox{}
+	in.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.requests = append(in.requests, received{r.URL.Path, r.Header, string(body)})
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(in.Close)
+	return in
+}
+
+func (in *inbox) all() []received {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.Clone(in.requests)
+}
+
+// event is the body of a webhook in the format ppch.
+type event struct {
+	Type string
+	Data struct {
+		EventID          string `json:"event_id"`
+		Position         string
+		RoomJID          string   `json:"room_jid"`
+		ParticipantCount *float64 `json:"participant_count"`
+		Reason           string
+		Occupant         *struct{ Name string }
+	}
+}
+
+// events returns the events that the receiver has got, without repeats.
+func (in *inbox) events(t *testing.T) (all []event) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, r := range in.all() {
+		var e event
+		if err := json.Unmarshal([]byte(r.body), &e); err != nil {
+			t.Fatalf("%s: %v", r.body, err)
+		}
+		if !seen[e.Data.EventID] {
+			seen[e.Data.EventID] = true
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// await waits until the last event is of a type, and returns it.
+func (in *inbox) await(t *testing.T, typ string) (last event) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the receiver has got "+typ, func() bool {
+		all := in.events(t)
+		if len(all) == 0 {
+			return false
+		}
+		last = all[len(all)-1]
+		return last.Type == typ
+	})
+	return last
+}
+
+// withStore returns an environment with a data folder, in which webhooks may reach this machine.
+func withStore(t *testing.T, env variables) variables {
+	t.Helper()
+	env["PPCH_DATA_DIR"] = t.TempDir()
+	env["PPCH_WEBHOOK_ALLOW"] = "127.0.0.1"
+	return env
+}
+
+// send sends a request with a JSON body and the key.
+func (s *service) send(method, path, body string) answer {
+	s.t.Helper()
+	req := must(http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body)))(s.t)
+	req.Header.Set("X-API-Key", testKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp := must(s.client.Do(req))(s.t)
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(must(io.ReadAll(resp.Body))(s.t))}
+	_ = json.Unmarshal([]byte(a.body), &a.data)
+	return a
+}
+
+// hook creates a webhook with these settings, in addition to its URL.
+func (s *service) hook(id, url, settings string) (secret string) {
+	s.t.Helper()
+	var a answer
+	eventually(s.t, 10*time.Second, "the store is open", func() bool {
+		a = s.send(http.MethodPut, "/api/webhooks/"+id, fmt.Sprintf(`{"url":%q%s}`, url, settings))
+		return a.status != http.StatusServiceUnavailable
+	})
+	if a.status != http.StatusCreated {
+		s.t.Fatalf("PUT %s: %d %s", id, a.status, a.body)
+	}
+	secret, _ = a.data["secret"].(string)
+	return secret
+}
+
+// What the service sends of a meeting, in each format, and that a receiver reads nothing older than what it has got.
+func TestWebhooks_Meeting(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true})
+	cast := castOn(t, srv)
+	s := runService(t, withStore(t, envFor(srv))).ready()
+	plain, sync, jaas, chat, numbers := newInbox(t), newInbox(t), newInbox(t), newInbox(t), newInbox(t)
+	secret := s.hook("plain", plain.URL, `,"names":true,"rooms":["planning"]`)
+	s.hook("sync", sync.URL+"/prefix", `,"names":true,"format":"event_sync","headers":{"Authorization":"Bearer t0ken"}`)
+	jaasSecret := s.hook("jaas", jaas.URL, `,"names":true,"format":"jaas"`)
+	s.hook("chat", chat.URL, `,"names":true,"format":"text","events":["room.occupied"],"template":"{\"text\":\"{participant} is in {room_name}\"}"`)
+	s.hook("numbers", numbers.URL, `,"events":["participant.joined"]`)
+
+	room := srv.Room("planning")
+	meeting(t, cast, srv.Room("other"), "Eve")
+	must(cast.Open(t.Context(), room))(t)
+	plain.await(t, "room.started")
+	ada := must(cast.User(t.Context(), room, "Ada"))(t)
+	joined := plain.await(t, "participant.joined")
+	if got := s.get("/api/rooms/planning/participants?at_least="+joined.Data.Position, "X-API-Key", testKey); got.data["participant_count"] != *joined.Data.ParticipantCount {
+		t.Errorf("got %s after the event said %v", got.body, *joined.Data.ParticipantCount)
+	}
+	bob := must(cast.User(t.Context(), room, "Bob"))(t)
+	recorder := must(cast.Recorder(t.Context(), room))(t)
+	plain.await(t, "recording.started")
+	must[any](nil, recorder.Leave(t.Context()))(t)
+	plain.await(t, "recording.ended")
+	must[any](nil, ada.Leave(t.Context()))(t)
+	plain.await(t, "participant.left")
+	must[any](nil, bob.Leave(t.Context()))(t)
+	plain.await(t, "room.emptied")
+
+	var got []string
+	for _, e := range plain.events(t) {
+		line := fmt.Sprintf("%s %s %v", e.Type, e.Data.RoomJID, *e.Data.ParticipantCount)
+		if e.Data.Occupant != nil && strings.HasPrefix(e.Type, "participant") {
+			line += " " + e.Data.Occupant.Name
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"room.started " + room + " 0",
+		"room.occupied " + room + " 1", "participant.joined " + room + " 1 Ada", "participant.joined " + room + " 2 Bob",
+		"recording.started " + room + " 2", "recording.ended " + room + " 2",
+		"participant.left " + room + " 1 Ada", "participant.left " + room + " 0 Bob", "room.emptied " + room + " 0",
+	}
+	if diff := cmp.Diff(want, slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "participant.updated") })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+
+	presence := newEventSyncReceiver("t0ken")
+	eventually(t, 20*time.Second, "event_sync's receiver knows who is there", func() bool { return len(sync.all()) >= 9 })
+	for _, r := range sync.all() {
+		if err := presence.take(r); err != nil {
+			t.Errorf("event_sync: %s %s: %v", r.path, r.body, err)
+		}
+	}
+	if got := presence.rooms["planning"]; len(got) != 0 || len(presence.rooms["other"]) != 1 {
+		t.Errorf("event_sync: got %v", presence.rooms)
+	}
+	attendance := &jaasReceiver{secret: jaasSecret}
+	eventually(t, 20*time.Second, "JaaS's receiver has got all", func() bool { return len(jaas.all()) >= 9 })
+	for _, r := range jaas.all() {
+		if err := attendance.take(r); err != nil {
+			t.Errorf("jaas: %s: %v", r.body, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"Ada joined planning", "Ada left planning", "Bob joined planning", "Bob left planning", "Eve joined other"}, attendance.sorted()); diff != "" {
+		t.Errorf("jaas: -want +got:\n%s", diff)
+	}
+	var messages []string
+	for _, r := range chat.all() {
+		messages = append(messages, r.body)
+	}
+	slices.Sort(messages)
+	if diff := cmp.Diff([]string{`{"text":"Ada is in planning"}`, `{"text":"Eve is in other"}`}, messages); diff != "" {
+		t.Errorf("text: -want +got:\n%s", diff)
+	}
+	for _, r := range numbers.all() {
+		for _, name := range []string{"Ada", "Bob", "Eve"} {
+			if strings.Contains(r.body, name) {
+				t.Errorf("got the name of %s without names: %s", name, r.body)
+			}
+		}
+	}
+	verifyWithNode(t, secret, plain.all())
+}
+
+// verifyWithNode verifies signatures with npm's standardwebhooks.
+func verifyWithNode(t *testing.T, secret string, requests []received) {
+	t.Helper()
+	dir := t.TempDir()
+	npm := exec.CommandContext(t.Context(), prosodytest.Installed(t, "npm"), "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline",
+		"standardwebhooks@1.1.1", "@stablelib/base64@1.0.1", "fast-sha256@1.3.0")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Logf("%v\n%s", err, out)
+		prosodytest.Missing(t, "this machine cannot fetch standardwebhooks")
+	}
+	const script = `
+const { Webhook } = require("standardwebhooks");
+const requests = JSON.parse(require("fs").readFileSync("requests.json"));
+const webhook = new Webhook(process.argv[2]);
+for (const r of requests) {
+	webhook.verify(r.body, r.headers);
+	let refused = false;
+	try { webhook.verify(r.body + " ", r.headers); } catch { refused = true; }
+	if (!refused) throw new Error("a changed body was accepted");
+}
+console.log(requests.length);`
+	var all []map[string]any
+	for _, r := range requests {
+		headers := map[string]string{}
+		for name := range r.header {
+			headers[strings.ToLower(name)] = r.header.Get(name)
+		}
+		all = append(all, map[string]any{"body": r.body, "headers": headers})
+	}
+	must[any](nil, os.WriteFile(filepath.Join(dir, "requests.json"), must(json.Marshal(all))(t), 0o600))(t)
+	must[any](nil, os.WriteFile(filepath.Join(dir, "verify.js"), []byte(script), 0o600))(t)
+	node := exec.CommandContext(t.Context(), prosodytest.Installed(t, "node"), "verify.js", secret)
+	node.Dir = dir
+	if out, err := node.CombinedOutput(); err != nil || string(bytes.TrimSpace(out)) != fmt.Sprint(len(requests)) || len(requests) == 0 {
+		t.Errorf("standardwebhooks: %v\n%s", err, out)
+	}
+}
