@@ -64,11 +64,12 @@ func (g *grid) String() string {
 	t.Style().Box.PaddingRight = strings.Repeat(" ", gap)
 	t.SuppressEmptyColumns()
 	t.SetColumnConfigs([]table.ColumnConfig{{Name: "people", Align: text.AlignRight}})
+	left := g.left()
 	for i, cells := range g.rows {
 		row := make(table.Row, len(cells))
 		for j, cell := range cells {
 			if j == g.names-1 {
-				cell = fit(cell, g.left())
+				cell = fit(cell, left)
 			}
 			row[j] = cell
 		}

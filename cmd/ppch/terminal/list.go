@@ -63,7 +63,7 @@ func (c *Client) rooms(ctx context.Context, l List) (all []listed, asOf time.Tim
 	return all, asOf, err
 }
 
-// compare compares rooms by the parameter sort. Rooms with as many people are in the order of their names. The service has sorted by age.
+// compare compares rooms by the parameter sort. Rooms with equally many people are sorted by name. The service has sorted those by age.
 func compare(a, b listed, by string, backwards bool) int {
 	names := cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.RoomName, b.RoomName))
 	switch {
@@ -82,7 +82,7 @@ func compare(a, b listed, by string, backwards bool) int {
 var digits = regexp.MustCompile(`[0-9]+`)
 
 // sortKey returns a key that sorts names as people expect, without regard to case and accents: class 2 before class 10.
-// The dashboard sorts alike.
+// The dashboard uses the same order.
 func sortKey(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.M, r) {
