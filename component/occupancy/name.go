@@ -42,6 +42,8 @@ type domainPattern struct {
 	// A client addresses a tenant's room at prefix + tenant + suffix, and Jitsi's
 	// mod_muc_domain_mapper maps that to name. Both are empty on domains without tenants.
 	prefix, suffix string
+
+	meet string // URL of its meetings, or empty; see [NameResolver.WithMeetURLs]
 }
 
 // NewNames returns the Names for the watched MUC domains, the main one first.
@@ -64,6 +66,7 @@ func NewNames(domains ...jid.JID) *NameResolver {
 // Room returns the bare JID of a room. It accepts
 //
 //   - the part of a link after the host, typed or encoded: "My Room", "my%20room", "tenant/room", "room?jwt=…",
+//   - a meeting's link: "https://meet.example.com/My%20Room", see [NameResolver.WithMeetURLs],
 //   - a tenant's room as Prosody names it: "[tenant]room",
 //   - the JID of a room on a watched domain: "room@muc.meet.jitsi", "[tenant]room@muc.meet.jitsi",
 //   - a JID as a tenant's client addresses it: "room@muc.tenant.meet.jitsi",
@@ -93,6 +96,9 @@ func (n *NameResolver) Room(written string) (jid.JID, error) {
 // Name returns the shortest text that [NameResolver.Room] reads as room: the localpart on the main domain, else the JID.
 func (n *NameResolver) Name(room jid.JID) string {
 	if len(n.domains) > 0 && room.Domainpart() == n.domains[0].name {
+		if isPlain(room.Localpart()) {
+			return room.Localpart()
+		}
 		if same, err := n.Room(room.Localpart()); err == nil && same.Equal(room) {
 			return room.Localpart()
 		}
@@ -109,6 +115,14 @@ func (n *NameResolver) parse(written string) (local, domain string, err error) {
 		return "", "", refuse("a room name must be UTF-8")
 	case strings.ContainsFunc(written, isControl):
 		return "", "", refuse("a room name can't contain control characters")
+	}
+	if isURL(written) {
+		link, domain, err := n.cutMeetURL(written)
+		if err != nil {
+			return "", "", err
+		}
+		local, err = linkNode(link)
+		return local, domain, err
 	}
 	node, host, at := strings.Cut(written, "@")
 	if !at {

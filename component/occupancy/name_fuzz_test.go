@@ -37,7 +37,7 @@ func FuzzNames(f *testing.F) {
 	for _, c := range cases {
 		f.Add(c.In)
 	}
-	n := newNames(mucDomain...)
+	n := newNames(mucDomain...).WithMeetURLs(map[string]string{mucDomain[0]: "https://meet.example.com"})
 	f.Fuzz(func(t *testing.T, written string) {
 		got, err := n.Room(written)
 		if err != nil {
@@ -72,7 +72,7 @@ func FuzzNames_RoundTrip(f *testing.F) {
 	for _, local := range addresses {
 		f.Add(local)
 	}
-	n := newNames(mucDomain...)
+	n := newNames(mucDomain...).WithMeetURLs(map[string]string{mucDomain[0]: "https://meet.example.com"})
 	f.Fuzz(func(t *testing.T, local string) {
 		if !utf8.ValidString(local) || !checkName.MatchString(local) || strings.ContainsFunc(local, unicode.IsControl) ||
 			strings.ContainsFunc(local, unicode.IsSpace) || strings.ContainsAny(local, "\ufffe\uffff") || len(local) > 1023 {
@@ -88,7 +88,11 @@ func FuzzNames_RoundTrip(f *testing.F) {
 func checkShown(t *testing.T, n *occupancy.NameResolver, room jid.JID) {
 	t.Helper()
 	name := n.Name(room)
-	for _, written := range []string{room.String(), name, occupancy.Readable(name), occupancy.Readable(room.String())} {
+	shown := []string{room.String(), name, occupancy.Readable(name), occupancy.Readable(room.String()), n.Display(room)}
+	if link := n.MeetingURL(room, jid.JID{}); link != "" {
+		shown = append(shown, link)
+	}
+	for _, written := range shown {
 		if got, err := n.Room(written); err != nil || !got.Equal(room) {
 			t.Errorf("%s is shown as %q, which reads as %s, %v", room, written, got, err)
 		}
