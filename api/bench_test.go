@@ -43,7 +43,7 @@ func town(b *testing.B) *apitest.Directory {
 // townHall returns a service of d without running it.
 func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 	b.Helper()
-	names := occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain)
+	names := namesOf(mainDomain, breakoutDomain, lobbyDomain)
 	d.MaxStaleness = forever
 	server, err := api.New(api.Config{
 		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,

@@ -84,7 +84,7 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	if c := e.cached(key, state, room.AsOf); c != nil {
 		return c
 	}
-	c := s.encode(room, from)
+	c := s.encode(e.names, room, from)
 	c.fingerprint = state
 	if s.detail == asRoom {
 		c.asOf = room.AsOf
@@ -102,11 +102,11 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 //
 // The steps are: the members before the names, one name per occupant, the members between, each occupant, the end.
 // A room of 100,000 occupants with long texts therefore takes only the memory of one chunk.
-func (s variant) encode(room *occupancy.Room, from int) *chunk {
+func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, from int) *chunk {
 	w := view.NewWriter()
 	if s.detail == asListed {
 		w.Members(view.NewPresence(*room))
-		w.Members(view.NewListedRoom(*room, s.names))
+		w.Members(view.NewListedRoom(names, *room, s.names))
 		return &chunk{data: w.Bytes()}
 	}
 	var all []*occupancy.Occupant
@@ -130,7 +130,7 @@ func (s variant) encode(room *occupancy.Room, from int) *chunk {
 			}
 		case step == between:
 			w.Text("]")
-			w.Members(s.restView(*room))
+			w.Members(s.restView(names, *room))
 			w.Text(`,"occupants":`)
 			if all == nil && room.Exists {
 				w.Text("null")
@@ -148,14 +148,14 @@ func (s variant) encode(room *occupancy.Room, from int) *chunk {
 }
 
 // restView returns the document of a room between the names and the occupants.
-func (s variant) restView(room occupancy.Room) any {
+func (s variant) restView(names *occupancy.NameResolver, room occupancy.Room) any {
 	switch s.detail {
 	case asParticipants:
-		return view.NewRoomCounts(room, s.names)
+		return view.NewRoomCounts(names, room, s.names)
 	case asRoom:
-		return view.NewRoomDetail(room, s.names)
+		return view.NewRoomDetail(names, room, s.names)
 	}
-	return view.NewListedRoom(room, s.names)
+	return view.NewListedRoom(names, room, s.names)
 }
 
 // occupantView returns the document of an occupant.

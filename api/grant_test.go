@@ -51,7 +51,7 @@ func TestScope_EachOperation(t *testing.T) {
 // personal are the personal data and free texts in occupied and several.
 var personal = []string{
 	"Ada", "Grace", "Alan", "Edsger", "Lovelace", "staff", "8a7c1f02", "3b9d1a77", "c0ffee00", "5e0c77aa", "99f00d11",
-	"7946", "a17c", "PcVx", "example.com", "Group 1", "Group 2", "Planning",
+	"7946", "a17c", "PcVx", "https://example.com", "Group 1", "Group 2", "Planning",
 }
 
 // It tries every request of the other tests, including those that fail, and some more.

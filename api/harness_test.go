@@ -78,6 +78,11 @@ func start(t testing.TB, options ...func(*api.Config)) *service {
 	return s
 }
 
+// namesOf returns how names of rooms on domains are read, with the URL of their meetings for the main one.
+func namesOf(domains ...jid.JID) *occupancy.NameResolver {
+	return occupancy.NewNames(domains...).WithMeetURLs(map[string]string{mainDomain.String(): "https://meet.example.com"})
+}
+
 // prepare is start without Run, which the caller must call.
 func prepare(t testing.TB, options ...func(*api.Config)) *service {
 	t.Helper()
@@ -85,7 +90,7 @@ func prepare(t testing.TB, options ...func(*api.Config)) *service {
 	cfg := api.Config{
 		Addr:    "127.0.0.1:0",
 		Keys:    keyring(keys.KeyringConfig{Key: testKey}),
-		Names:   occupancy.NewNames(mainDomain, breakoutDomain),
+		Names:   namesOf(mainDomain, breakoutDomain),
 		Version: "2.0.0",
 		Commit:  "5d9c1c0ba7e05a1f6d7d0c4c1f4d3f0e8f9a2b37",
 		Built:   time.Date(2026, 11, 21, 18, 0, 0, 0, time.FixedZone("CET", 3600)),

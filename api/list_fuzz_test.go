@@ -9,7 +9,6 @@ import (
 
 	"ppch/api"
 	"ppch/api/keys"
-	"ppch/component/occupancy"
 )
 
 // FuzzListQuery sends any query: the response is a list or a problem.
@@ -30,7 +29,7 @@ func FuzzListQuery(f *testing.F) {
 	d := several()
 	d.MaxStaleness = forever
 	server, err := api.New(api.Config{
-		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Names: occupancy.NewNames(mainDomain, breakoutDomain, lobbyDomain),
+		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Names: namesOf(mainDomain, breakoutDomain, lobbyDomain),
 		Directory: d,
 	})
 	if err != nil {

@@ -108,6 +108,9 @@ type Config struct {
 	// Origins are the origins of web pages that may read responses, as browsers send them; empty for none.
 	Origins []string
 
+	// SiteName is the name of this site, which its pages show; it may be empty.
+	SiteName string
+
 	// MaxStreams is the maximum number of event streams; 0 means 10000.
 	MaxStreams int
 
@@ -192,7 +195,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dashboard, err := web.LoadDashboard()
+	dashboard, err := web.LoadDashboard(cfg.SiteName)
 	if err != nil {
 		return nil, err
 	}

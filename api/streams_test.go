@@ -129,6 +129,6 @@ func withDirectory(d *occupancy.Directory) func(*api.Config) {
 		for _, domain := range d.Domains() {
 			domains = append(domains, domain.JID)
 		}
-		cfg.Directory, cfg.Names = d, occupancy.NewNames(domains...)
+		cfg.Directory, cfg.Names = d, namesOf(domains...)
 	}
 }

@@ -73,7 +73,7 @@ func New(cfg Config) (*Component, error) {
 	}
 	c.admin = admin.New(admin.Config{
 		Domain: cfg.Domain, Version: cfg.Version, Accounts: cfg.Admins, Log: cfg.Log,
-		Prosody: c, Directory: cfg.Directory, Names: occupancy.NewNames(cfg.MUCDomains...),
+		Prosody: c, Directory: cfg.Directory, Names: cfg.Names,
 	})
 	return c, nil
 }

@@ -14,7 +14,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Config configures a Component. All fields but Admins, Version and Dial are required.
+// Config configures a Component. All fields but Admins, Names, Version and Dial are required.
 type Config struct {
 	// Address is host:port of Prosody's component port, usually prosody:5347.
 	Address string
@@ -35,6 +35,9 @@ type Config struct {
 	// An entry counts only while Prosody shows that its domain is a VirtualHost of its own.
 	// Without admins, the component refuses all questions.
 	Admins []jid.JID
+
+	// Names reads the room names that admins write; nil reads them on MUCDomains.
+	Names *occupancy.NameResolver
 
 	// Version is the version of the program, shown to admins.
 	Version string
@@ -65,6 +68,9 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	c.MUCDomains = slices.Clone(c.MUCDomains)
+	if c.Names == nil {
+		c.Names = occupancy.NewNames(c.MUCDomains...)
+	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{
 			Timeout: 10 * time.Second,

@@ -20,6 +20,8 @@ type RoomEvent struct {
 	Time             string                 `json:"time"`
 	RoomJID          string                 `json:"room_jid"`
 	RoomName         string                 `json:"room_name"`
+	DisplayName      string                 `json:"display_name"`
+	MeetingURL       *string                `json:"meeting_url"`
 	ParentRoomJID    *string                `json:"parent_room_jid"`
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
@@ -54,6 +56,8 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 		Time:             FormatTime(e.At),
 		RoomJID:          e.Room.String(),
 		RoomName:         names.Name(e.Room),
+		DisplayName:      names.Display(e.Room),
+		MeetingURL:       OrNull(names.MeetingURL(e.Room, e.Parent)),
 		ParentRoomJID:    OrNull(e.Parent.String()),
 		ParticipantCount: e.Counts.People(),
 		Counts:           e.Counts.Map(),

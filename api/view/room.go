@@ -39,7 +39,9 @@ func NewPresence(room occupancy.Room) Presence {
 
 // RoomCounts is everything else that is counted in a room.
 type RoomCounts struct {
-	RoomJID *string `json:"room_jid"`
+	RoomJID     *string `json:"room_jid"`
+	DisplayName string  `json:"display_name"`
+	MeetingURL  *string `json:"meeting_url"`
 
 	Counts    map[occupancy.Kind]int `json:"counts"`
 	CreatedAt *string                `json:"created_at"`
@@ -66,8 +68,12 @@ type BreakoutRoom struct {
 }
 
 // NewRoomCounts returns the document for a room, with or without the names of breakout rooms.
-func NewRoomCounts(room occupancy.Room, names bool) RoomCounts {
-	doc := RoomCounts{Source: room.Source}
+func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named bool) RoomCounts {
+	doc := RoomCounts{
+		DisplayName: names.Display(room.JID),
+		MeetingURL:  OrNull(names.MeetingURL(room.JID, room.Parent)),
+		Source:      room.Source,
+	}
 	if !room.Exists {
 		// From any source: a room that does not exist has exactly 0 people.
 		doc.Exact = true
@@ -84,7 +90,7 @@ func NewRoomCounts(room occupancy.Room, names bool) RoomCounts {
 		doc.Note = inexactNote
 	}
 	if room.Source == occupancy.SourceModule {
-		doc.addRelated(room, names)
+		doc.addRelated(room, named)
 	}
 	return doc
 }
@@ -150,8 +156,8 @@ type ListedRoom struct {
 }
 
 // NewListedRoom returns the document for a room, with or without names.
-func NewListedRoom(room occupancy.Room, names bool) ListedRoom {
-	return ListedRoom{NewRoomCounts(room, names), newRoomFacts(room, names)}
+func NewListedRoom(names *occupancy.NameResolver, room occupancy.Room, named bool) ListedRoom {
+	return ListedRoom{NewRoomCounts(names, room, named), newRoomFacts(room, named)}
 }
 
 // RoomDetail is a ListedRoom with its duration.
@@ -161,8 +167,8 @@ type RoomDetail struct {
 }
 
 // NewRoomDetail returns the document for a room, with or without names.
-func NewRoomDetail(room occupancy.Room, names bool) RoomDetail {
-	return RoomDetail{NewListedRoom(room, names), duration(room, room.CreatedAt)}
+func NewRoomDetail(names *occupancy.NameResolver, room occupancy.Room, named bool) RoomDetail {
+	return RoomDetail{NewListedRoom(names, room, named), duration(room, room.CreatedAt)}
 }
 
 // duration returns the whole seconds from since to the time of the data, nil (null) if since is unknown.

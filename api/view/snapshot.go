@@ -25,6 +25,8 @@ type SnapshotDomain struct {
 type SnapshotRoom struct {
 	RoomJID          string                 `json:"room_jid"`
 	RoomName         string                 `json:"room_name"`
+	DisplayName      string                 `json:"display_name"`
+	MeetingURL       *string                `json:"meeting_url"`
 	ParentRoomJID    *string                `json:"parent_room_jid"`
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
@@ -36,6 +38,8 @@ func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, na
 	return SnapshotRoom{
 		RoomJID:          r.JID.String(),
 		RoomName:         names.Name(r.JID),
+		DisplayName:      names.Display(r.JID),
+		MeetingURL:       OrNull(names.MeetingURL(r.JID, r.Parent)),
 		ParentRoomJID:    OrNull(r.Parent.String()),
 		ParticipantCount: r.Counts.People(),
 		Counts:           r.Counts.Map(),

@@ -3,6 +3,8 @@ package view
 import (
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/component/occupancy"
 )
 
@@ -20,9 +22,11 @@ type Stats struct {
 
 // LargestRoom is the room with the most people in it.
 type LargestRoom struct {
-	RoomName         string `json:"room_name"`
-	RoomJID          string `json:"room_jid"`
-	ParticipantCount int    `json:"participant_count"`
+	RoomName         string  `json:"room_name"`
+	DisplayName      string  `json:"display_name"`
+	MeetingURL       *string `json:"meeting_url"`
+	RoomJID          string  `json:"room_jid"`
+	ParticipantCount int     `json:"participant_count"`
 }
 
 // RoomsOfSize is how many rooms have From to To people in them; the last row has no upper end.
@@ -60,7 +64,9 @@ func NewStats(surveys []occupancy.Stats, names *occupancy.NameResolver) Stats {
 		}
 	}
 	if largest != none {
-		doc.LargestRoom = &LargestRoom{names.Name(largest.JID()), largest.Address, largest.Participants}
+		doc.LargestRoom = &LargestRoom{
+			names.Name(largest.JID()), names.Display(largest.JID()), OrNull(names.MeetingURL(largest.JID(), jid.JID{})), largest.Address, largest.Participants,
+		}
 	}
 	doc.AsOf = asOf.UTC().Format(Timestamp)
 	return doc

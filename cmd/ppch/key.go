@@ -7,7 +7,6 @@ import (
 
 	"ppch/api/keys"
 	"ppch/cmd/ppch/config"
-	"ppch/component/occupancy"
 )
 
 // newKey returns "ppch key".
@@ -50,11 +49,11 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 			if err != nil {
 				return err
 			}
-			domains, err := s.RoomDomains()
+			names, err := s.Names()
 			if err != nil {
 				return err
 			}
-			key, line, err := keys.New(req, occupancy.NewNames(domains...))
+			key, line, err := keys.New(req, names)
 			if err != nil {
 				return asUsageError(fmt.Errorf("key new: %w", err)) // of the flags
 			}

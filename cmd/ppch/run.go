@@ -43,7 +43,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		}
 	}
 
-	names := occupancy.NewNames(cfg.MUCDomains...)
+	names := cfg.Names()
 	keyring, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Rate: cfg.RateLimit, Names: names, Log: log})
 	if err != nil {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
@@ -55,6 +55,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Domain:     cfg.Domain,
 		Secret:     cfg.Secret.Reveal(),
 		MUCDomains: cfg.MUCDomains,
+		Names:      names,
 		Directory:  directory,
 		Admins:     cfg.Admins,
 		Version:    version,
@@ -83,6 +84,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Webhooks:  webhooks,
 		Epoch:     epoch,
 		Origins:   cfg.Origins,
+		SiteName:  cfg.SiteName,
 		Hosts:     hosts,
 		Version:   version,
 		Commit:    commit,

@@ -35,6 +35,8 @@ type Config struct {
 	Hosts          []string
 	TrustedProxies []netip.Prefix
 	Origins        []string
+	SiteName       string
+	MeetURLs       map[string]string // by MUC domain, see [occupancy.NameResolver.WithMeetURLs]
 	MetricsPublic  bool
 
 	Prosody       string // host:port
@@ -101,6 +103,8 @@ func (s Settings) Config() (Config, error) {
 	c.Hosts = p.hosts(s)
 	c.TrustedProxies = p.networks("PPCH_TRUSTED_PROXIES", s.TrustedProxies)
 	c.Origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
+	c.SiteName = s.SiteName
+	c.MeetURLs = p.meetURLs("PPCH_MEET_URL", s.MeetURL, c.MUCDomains)
 	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
 	c.DataDir, c.History = s.DataDir, p.history(s)
@@ -119,14 +123,20 @@ func (s Settings) Config() (Config, error) {
 	return c, nil
 }
 
-// RoomDomains returns only the MUC domains, for commands that resolve room names.
-func (s Settings) RoomDomains() ([]jid.JID, error) {
+// Names returns how room names are read with this configuration.
+func (c Config) Names() *occupancy.NameResolver {
+	return occupancy.NewNames(c.MUCDomains...).WithMeetURLs(c.MeetURLs)
+}
+
+// Names returns how room names are read, for commands that need no other settings.
+func (s Settings) Names() (*occupancy.NameResolver, error) {
 	p := &parser{}
-	domains := p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))
+	c := Config{MUCDomains: p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))}
+	c.MeetURLs = p.meetURLs("PPCH_MEET_URL", s.MeetURL, c.MUCDomains)
 	if len(p.problems) > 0 {
 		return nil, errors.New(strings.Join(p.problems, "\n  "))
 	}
-	return domains, nil
+	return c.Names(), nil
 }
 
 // ClientKey returns the API key with which commands call a running service.

@@ -51,6 +51,7 @@ const (
 	domainFix         = "use letters, digits, hyphens and dots, such as muc.meet.jitsi"
 	mucFix            = "name the MUC domain of your Jitsi, such as muc.meet.jitsi"
 	adminFix          = "write admin@example.com or example.com"
+	meetFix           = "write the URL at which people open Jitsi Meet, such as https://meet.example.com, and domain=url for another MUC domain"
 	hostFix           = "use 127.0.0.1, or 0.0.0.0 for all interfaces; set the port with PPCH_PORT"
 	isPlaceholder     = "is still an example's placeholder: "
 	moreThanOrigin    = "has more than scheme, host and port: write "
@@ -146,6 +147,11 @@ func TestLoad_BadValues(t *testing.T) {
 		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + adminFix},
 		{"an admin on our own component", variables{"PPCH_ADMIN_JIDS": "boss@ppch.meet.jitsi"}, "PPCH_ADMIN_JIDS: boss@ppch.meet.jitsi is on a component, where users can't log in: " + accountFix},
 		{"an admin on a MUC domain", variables{"PPCH_ADMIN_JIDS": "muc.meet.jitsi"}, "PPCH_ADMIN_JIDS: muc.meet.jitsi is on a component, where users can't log in: " + accountFix},
+		{"a meeting URL without a scheme", variables{"PPCH_MEET_URL": "meet.example.com"}, `PPCH_MEET_URL: "meet.example.com" is not an http:// or https:// URL: ` + meetFix},
+		{"a meeting URL with a query", variables{"PPCH_MEET_URL": "https://meet.example.com/?x"}, `PPCH_MEET_URL: "https://meet.example.com/?x" is not an http:// or https:// URL: ` + meetFix},
+		{"a meeting URL with a password", variables{"PPCH_MEET_URL": "https://me:secret@meet.example.com"}, `PPCH_MEET_URL: contains a user name, and perhaps a password, hidden here: ` + meetFix},
+		{"a meeting URL of another domain", variables{"PPCH_MEET_URL": "muc.b.example=https://b.example"}, `PPCH_MEET_URL: muc.b.example is not in MUC_DOMAIN: ` + meetFix},
+		{"two meeting URLs", variables{"PPCH_MEET_URL": "https://a.example,https://b.example"}, `PPCH_MEET_URL: has two URLs for muc.meet.jitsi: ` + meetFix},
 		{"an origin with a path", variables{"PPCH_CORS_ORIGINS": "https://dash.example/app"}, `PPCH_CORS_ORIGINS: "https://dash.example/app" ` + moreThanOrigin + "https://dash.example"},
 		{"an origin with a slash", variables{"PPCH_CORS_ORIGINS": "https://dash.example:8443/"}, `PPCH_CORS_ORIGINS: "https://dash.example:8443/" ` + moreThanOrigin + "https://dash.example:8443"},
 		{"an origin with a query", variables{"PPCH_CORS_ORIGINS": "https://dash.example?x"}, `PPCH_CORS_ORIGINS: "https://dash.example?x" ` + moreThanOrigin + "https://dash.example"},
@@ -190,6 +196,21 @@ func wantProblems(t *testing.T, err error, want ...string) {
 	}
 	if diff := cmp.Diff("the configuration is wrong:\n  "+strings.Join(want, "\n  "), err.Error()); diff != "" {
 		t.Errorf("the error differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoad_MeetURLs(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(t.Context(), environment(variables{
+		"MUC_DOMAIN": "muc.meet.jitsi,conference.b.example", "PPCH_MEET_URL": "https://Meet.example.com/, conference.b.example=http://b.example:8443/meet/",
+	}))
+	want := map[string]string{"muc.meet.jitsi": "https://meet.example.com", "conference.b.example": "http://b.example:8443/meet"}
+	if diff := cmp.Diff(want, c.MeetURLs); err != nil || diff != "" {
+		t.Errorf("got %v, - want + got:\n%s", err, diff)
+	}
+	room, err := c.Names().Room("https://meet.example.com/acme/Stand up")
+	if err != nil || room.String() != "[acme]stand%20up@muc.meet.jitsi" {
+		t.Errorf("got %s, %v", room, err)
 	}
 }
 

@@ -28,6 +28,9 @@ type Settings struct {
 	Hosts          string `env:"PPCH_HOSTS" help:"further DNS names that requests without a key may use, separated by commas"`
 	TrustedProxies string `env:"PPCH_TRUSTED_PROXIES" help:"addresses and networks of reverse proxies on other machines, separated by commas; exempt from the limit on connections per address"`
 
+	MeetURL  string `env:"PPCH_MEET_URL" help:"URL of Jitsi Meet, such as https://meet.example.com, for links to meetings; domain=url for further MUC domains, separated by commas"`
+	SiteName string `env:"PPCH_SITE_NAME" help:"name of this site, shown on its pages"`
+
 	CORSOrigins   string `env:"PPCH_CORS_ORIGINS" help:"origins of web pages that may read responses, separated by commas"`
 	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true serves /metrics without a key"`
 
