@@ -15,11 +15,14 @@ var (
 
 	//go:embed docs.js
 	docsJS []byte
+
+	//go:embed docs.css
+	docsCSS []byte
 )
 
 // below turns the page at /docs into the one at /docs/, whose links start from one folder below.
 // It is not a template: with html/template the linker can leave out no exported method of any type, which costs megabytes.
-var below = strings.NewReplacer(`="docs/`, `="./`, `="openapi.json"`, `="../openapi.json"`)
+var below = strings.NewReplacer(`="docs/`, `="./`, `="openapi.json"`, `="../openapi.json"`, `="dashboard/"`, `="../dashboard/"`)
 
 // docsPolicy lets the docs page load what this service serves, and nothing else:
 // the page must work, and stay silent, where there is no internet.
@@ -41,7 +44,7 @@ type Docs struct {
 var LoadDocs = sync.OnceValues(func() (Docs, error) {
 	docs := Docs{Page: NewAsset("docs.html", []byte(docsHTML)), PageBelow: NewAsset("docs.html", []byte(below.Replace(docsHTML)))}
 	docs.Page.policy, docs.PageBelow.policy = docsPolicy, docsPolicy
-	docs.Files = map[string]Asset{"docs.js": NewAsset("docs.js", docsJS)}
+	docs.Files = map[string]Asset{"docs.js": NewAsset("docs.js", docsJS), "docs.css": NewAsset("docs.css", docsCSS)}
 	for _, name := range []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz", "favicon-32x32.png"} {
 		data, err := static.FS.ReadFile(name)
 		if err != nil {
