@@ -9,8 +9,8 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// The dashboard stays right through any sequence of events. Node.js tests its modules, which it reads as
-// modules in a folder whose package.json says so.
+// The dashboard stays right through any sequence of events. Node.js tests its modules, in a folder whose package.json
+// declares them as modules.
 func TestDashboard_FollowsEvents(t *testing.T) {
 	t.Parallel()
 	node := prosodytest.Installed(t, "node")
@@ -21,7 +21,7 @@ func TestDashboard_FollowsEvents(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"type": "module"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(node, filepath.Join("testdata", "dashboard.mjs"), dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command(node, filepath.Join("testdata", "dashboard.mjs"), dir, filepath.Join("lang", "en.json")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -42,8 +42,8 @@ func (d dashboard) hasRooms(want ...string) {
 	d.t.Helper()
 	d.shows("the rooms", strings.Join(want, ", "), func() string {
 		return strings.Join(d.list("#rooms tbody tr[data-jid]", `!e.checkVisibility() ? "" : (cell => {
-			const tenant = cell("tenant")?.textContent.trim();
-			return (tenant && tenant !== "—" ? tenant + "/" : "") + cell("name").querySelector("a").textContent.trim() + " " + cell("people").dataset.value;
+			const tenant = cell("name").querySelector(".tag").textContent;
+			return (tenant ? tenant + "/" : "") + cell("name").querySelector("a").textContent.trim() + " " + cell("people").dataset.value;
 		})(name => e.querySelector("[data-cell=" + name + "]"))`), ", ")
 	})
 }
@@ -61,10 +61,10 @@ func (d dashboard) look(room, name string) {
 	d.shows("the room", name, func() string { return d.text("#room-name") })
 }
 
-// lists reports whether the feed shows an event with this text.
+// lists reports whether the activity has an event with this text.
 func (d dashboard) lists(event, words string) bool {
 	d.t.Helper()
-	return slices.ContainsFunc(d.list("#feed li[data-event='"+event+"']", "e.textContent"), func(said string) bool { return strings.Contains(said, words) })
+	return slices.ContainsFunc(d.list("#activity li[data-event='"+event+"']", "e.textContent"), func(said string) bool { return strings.Contains(said, words) })
 }
 
 // value returns the number that an element of the totals shows, "" while it is unknown.

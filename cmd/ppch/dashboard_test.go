@@ -43,7 +43,7 @@ func TestDashboard_InBrowser(t *testing.T) {
 	t.Run("asks for a key, once", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url)
 		d.enter("guess-guess-guess-guess")
-		d.shows("why not", "Unknown API key: check it, or ask the operator for a new one.", func() string { return d.text("#key-error") })
+		d.shows("why not", "This service does not know the key.", func() string { return d.text("#key-error") })
 		d.isState("ask")
 		d.signIn(testKey).hasRooms(all...)
 		if got := evaluate[string](d.tab, "location.href"); strings.Contains(got, testKey) {
@@ -52,7 +52,8 @@ func TestDashboard_InBrowser(t *testing.T) {
 		d.do(chromedp.Reload())
 		d.isState("live")
 		d.hasRooms(all...)
-		d.click("#forget")
+		d.click("#menu-button")
+		d.click("#sign-out")
 		d.isState("ask")
 		if got := evaluate[int](d.tab, "sessionStorage.length + localStorage.length + document.cookie.length"); got != 0 {
 			t.Errorf("the page stored %d items for a key it should not remember", got)
@@ -84,32 +85,27 @@ func TestDashboard_InBrowser(t *testing.T) {
 	t.Run("shows who is in a room", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url).signIn(testKey)
 		d.look(planning, "planning")
-		people := `[..."name role".split(" ")].map(cell => e.querySelector("[data-cell=" + cell + "]").innerText.trim()).join("/")`
-		shown := func() []string { return d.list("#occupants tbody tr[data-id]", people) }
-		for _, name := range []string{"Ada/participant", "Grace/participant"} {
-			d.until(name+" is there", func() bool { return slices.Contains(shown(), name) })
-		}
-		d.shows("the kinds", "focus person person recorder", func() string {
-			kinds := d.list("#occupants tbody tr[data-id] [data-cell=kind]", "e.innerText.trim()")
-			slices.Sort(kinds)
-			return strings.Join(kinds, " ")
-		})
+		people := `[..."name role".split(" ")].map(cell => (e.querySelector("[data-cell=" + cell + "] bdi") ?? e.querySelector("[data-cell=" + cell + "]")).innerText.trim()).join("/")`
+		d.has("the people in order of arrival", "#people tbody tr[data-id]", people, "Ada/participant", "Grace/participant")
+		d.shows("the occupants who are not counted", "2", func() string { return d.text("#others-count") })
+		d.click("#not-counted summary")
+		d.has("their kinds", "#others tbody tr[data-id] .kind", "e.innerText.trim()", "recorder", "focus")
 		linus := must(cast.User(t.Context(), planning, "Linus"))(t)
-		d.shows("the room's rows", "5", func() string { return d.list("#occupants tbody", `e.querySelectorAll("tr[data-id]").length`)[0] })
+		d.has("the people", "#people tbody tr[data-id]", people, "Ada/participant", "Grace/participant", "Linus/participant")
 		if err := linus.Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.shows("the room's rows", "4", func() string { return d.list("#occupants tbody", `e.querySelectorAll("tr[data-id]").length`)[0] })
+		d.has("the people", "#people tbody tr[data-id]", people, "Ada/participant", "Grace/participant")
 		d.click("#back")
 		d.hasRooms(all...)
 	})
 
-	t.Run("fits the smallest screen, the panel of the link too", func(t *testing.T) {
+	t.Run("fits the smallest screen, the connection panel too", func(t *testing.T) {
 		d := openDashboard(t, browser, s.url)
 		d.as("light", 320, 568)
 		fits := func(at string) {
 			t.Helper()
-			wide := d.list("html, #link:popover-open", `Math.max(e.scrollWidth, e.getBoundingClientRect().right) - innerWidth`)
+			wide := d.list("html, #connection:popover-open", `Math.max(e.scrollWidth, e.getBoundingClientRect().right) - innerWidth`)
 			if slices.ContainsFunc(wide, func(beyond string) bool { return !strings.HasPrefix(beyond, "-") && beyond != "0" }) {
 				t.Errorf("%s: the page, or its panel, is wider than the screen by %q px", at, wide)
 			}
@@ -119,12 +115,12 @@ func TestDashboard_InBrowser(t *testing.T) {
 		d.look(planning, "planning")
 		fits("a room")
 		d.click("#state")
-		d.until("the panel is open", func() bool { return len(d.list("#link:popover-open", "1")) == 1 })
+		d.until("the panel is open", func() bool { return len(d.list("#connection:popover-open", "1")) == 1 })
 		fits("the panel")
 		d.do(chromedp.KeyEvent(kb.Escape))
-		d.until("the panel is closed", func() bool { return len(d.list("#link:popover-open", "1")) == 0 })
+		d.until("the panel is closed", func() bool { return len(d.list("#connection:popover-open", "1")) == 0 })
 		if got := d.text("#room-name"); got != "planning" {
-			t.Errorf("what closes the panel leaves the room, too: got %q", got)
+			t.Errorf("closing the panel also leaves the room: got %q", got)
 		}
 		d.do(chromedp.KeyEvent(kb.Escape))
 		d.hasRooms(all...)
@@ -137,12 +133,12 @@ func TestDashboard_InBrowser(t *testing.T) {
 		ken := must(cast.User(t.Context(), planning, "Ken"))(t)
 		d.hasRooms("acme/retro 4", "planning 3", "standup 1")
 		d.shows("the people", "8", func() string { return d.value("#people-total") })
-		d.until("the feed shows that Ken joined", func() bool { return d.lists("participant.joined", "Ken joined planning") })
+		d.until("the activity shows that Ken joined", func() bool { return d.lists("participant.joined", "Ken joined planning") })
 		if err := ken.Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		d.hasRooms(all...)
-		d.until("the feed shows that Ken left", func() bool { return d.lists("participant.left", "Ken left planning") })
+		d.until("the activity shows that Ken left", func() bool { return d.lists("participant.left", "Ken left planning") })
 		if !evaluate[bool](d.tab, "window.stays === true") {
 			t.Error("the page was reloaded")
 		}
@@ -153,8 +149,8 @@ func TestDashboard_InBrowser(t *testing.T) {
 		d.hasRooms(all...)
 		d.shows("the people", "7", func() string { return d.value("#people-total") })
 		d.look(planning, "planning")
-		d.shows("the rows", "", func() string { return strings.Join(d.list("#occupants tbody tr[data-id]", "e.textContent"), " ") })
-		d.until("it says why there are no names", func() bool { return d.text("#occupants-note") != "" })
+		d.shows("the rows", "", func() string { return strings.Join(d.list("#people tbody tr[data-id]", "e.textContent"), " ") })
+		d.until("it says why there are no names", func() bool { return d.text("#room-note") != "" })
 		d.click("#back")
 		if all := evaluate[string](d.tab, "document.documentElement.outerHTML"); strings.Contains(all, "Ada") || strings.Contains(all, "Grace") {
 			t.Error("the page has names in it")
@@ -181,7 +177,7 @@ func TestDashboard_InBrowser(t *testing.T) {
 		d.until("it says that these are not all rooms", func() bool { return d.text("#note-rooms") != "" })
 		d.shows("what has the focus", "search", func() string { return evaluate[string](d.tab, "document.activeElement.id") })
 		evaluate[string](d.tab, `location.hash = "#/room/`+planning+`"`)
-		d.until("it says that the key doesn't show the room", func() bool { return strings.HasPrefix(d.text("#occupants-note"), "This key doesn’t show this room") })
+		d.until("it says that the key doesn't show the room", func() bool { return strings.HasPrefix(d.text("#room-note"), "This key doesn’t show this room") })
 		d.shows("the room", "planning", func() string { return d.text("#room-name") })
 	})
 
@@ -243,7 +239,7 @@ func TestDashboard_InBrowser(t *testing.T) {
 		d.look(room, "<img src%3dx onerror%3dwindow.pwned%3d3>")
 		for _, name := range []string{script, image} {
 			d.until(name+" is there", func() bool {
-				return slices.Contains(d.list("#occupants tbody [data-cell=name]", "e.innerText.trim()"), name)
+				return slices.Contains(d.list("#people tbody .goes", "e.innerText.trim()"), name)
 			})
 		}
 		if evaluate[bool](d.tab, "'pwned' in window") || len(d.list("img[src=x], main script", "e.outerHTML")) > 0 {
@@ -271,7 +267,7 @@ func TestDashboard_Outage(t *testing.T) {
 	}
 	_ = cast.Close()
 	d.isState("stale")
-	d.until("it shows the fix", func() bool { return strings.Contains(d.text("#trouble"), "start Prosody") })
+	d.until("it shows the fix", func() bool { return strings.Contains(d.text("#problem"), "start Prosody") })
 	opened := openDashboard(t, browser, s.url)
 	opened.enter(testKey)
 	opened.isState("stale")

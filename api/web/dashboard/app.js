@@ -1,12 +1,14 @@
-/** Wires the page: the key, what is followed with it, and what is drawn of it. */
+/** Connects the page's parts: the key, what is followed with it, and what is drawn. */
 
+import {Activity} from "./activity.js";
 import {askJSON} from "./ask.js";
 import {Chart, samplesOf} from "./chart.js";
-import {Feed} from "./feed.js";
-import {number, several} from "./format.js";
-import {LinkView} from "./link.js";
+import {ConnectionView} from "./connection.js";
+import {number} from "./format.js";
+import {chooseLanguage, languages, loadLanguage, t, translate, used} from "./language.js";
 import {poll} from "./poll.js";
 import {fillPrint} from "./print.js";
+import {Recent} from "./recent.js";
 import {roomInHash, RoomView} from "./room.js";
 import {RoomList} from "./rooms.js";
 import {Store} from "./store.js";
@@ -15,23 +17,29 @@ import {write} from "./table.js";
 
 const sampleEvery = 15_000, historyEvery = 60_000;
 const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
+const densityItem = "ppch-density"; // in localStorage, only if the viewer has chosen
+
+await loadLanguage();
+translate(document);
 
 const find = id => document.getElementById(id);
+const site = document.querySelector("meta[name=application-name]").content;
 const store = new Store();
-const link = new LinkView(store);
-const now = () => link.trueAt ?? Date.now();
+const recent = new Recent();
+const connection = new ConnectionView(store);
+const now = () => connection.trueAt ?? Date.now();
 const list = new RoomList(store, now);
-const view = new RoomView(store, now);
-const feed = new Feed(() => sum());
-const charts = {rooms: new Chart(find("rooms-chart"), "room", "Rooms"), people: new Chart(find("people-chart"), "person", "People")};
-const samples = {rooms: [], people: []}; // as this page saw them
+const view = new RoomView(store, recent, now);
+const activity = new Activity(() => sum());
+const charts = {rooms: new Chart(find("rooms-chart"), "rooms"), people: new Chart(find("people-chart"), "people")};
+const samples = {rooms: [], people: []}; // that this page took
 let history = null;
 let key = "";
 let entered = false; // by hand, just now
 let frame = 0, later = 0;
 let scrolled = 0;
 
-/** Asks for a key, and says why the one before was none. */
+/** Asks for a key, and shows why the last one was refused. */
 function askForKey(why = "") {
 	sessionStorage.removeItem(keyItem);
 	document.body.dataset.state = "ask";
@@ -44,33 +52,35 @@ function askForKey(why = "") {
 async function start(withKey) {
 	key = withKey;
 	const stop = new AbortController();
-	link.connection = {is: "connecting"};
+	connection.connection = {is: "connecting", since: Date.now()};
 	draw();
 	const onLost = (problem, wait, heard) => {
-		link.connection = {is: "lost", problem, until: Date.now() + wait, heard};
+		connection.connection = {is: "lost", problem, until: Date.now() + wait, heard};
 		store.silentSince = heard;
 		soon();
 	};
 	let problem = await follow({path: "api/events?snapshot=true", key, signal: stop.signal, onOpen, onEvent, onLost});
 	if (problem.code === "scope-missing") {
 		find("note-polling").hidden = false;
-		write(find("feed-idle"), "This key may not follow events: joins and leaves aren’t told to it.");
+		activity.explain(t("activity.scopeMissing"));
 		problem = await poll({key, store, signal: stop.signal, room: () => view.jid, onLost, onRound: () => {
-			const first = link.connection.is !== "polling";
-			link.connection = {is: "polling"};
+			const first = connection.connection.is !== "polling";
+			connection.connection = {is: "polling"};
 			store.silentSince = null;
 			if (first) accepted();
 			soon();
 		}});
 	}
-	askForKey(problem.message);
+	askForKey(problem.code === "wrong-key" ? t("key.wrong") : problem.message);
 }
 
 function onOpen() {
 	performance.mark("ppch:open");
-	link.connection = {is: "open"};
+	connection.connection = {is: "open"};
 	store.silentSince = null;
 	accepted();
+	readRecent(null);
+	readRecent(view.jid);
 	soon();
 }
 
@@ -78,9 +88,10 @@ function onEvent(name, data) {
 	markFirst("ppch:first-event");
 	if (name === "snapshot") markFirst("ppch:first-snapshot");
 	store.apply(name, data);
-	if (store.complete) feed.add(name, data);
+	recent.add(name, data);
+	if (store.complete) activity.add(name, data);
 	if (name === "snapshot" && data.last) performance.mark("ppch:snapshot");
-	if (name === "snapshot" && !list.isDrawn) draw(); // at once: what follows may be megabytes
+	if (name === "snapshot" && !list.isDrawn) draw(); // at once: megabytes may follow
 	else soon();
 }
 
@@ -88,16 +99,16 @@ function markFirst(name) {
 	if (performance.getEntriesByName(name).length === 0) performance.mark(name);
 }
 
-/** The key is one. */
+/** Notes that the service accepts the key. */
 function accepted() {
 	sessionStorage.setItem(keyItem, key);
 	if (entered) find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}); // the form that had the focus is gone
 	entered = false;
-	readRefusal();
+	readRoom();
 	readHistory();
 }
 
-/** What came since the last frame is drawn in the next. */
+/** Draws the changes since the last frame in the next one. */
 function soon() {
 	frame ||= requestAnimationFrame(() => {
 		frame = 0;
@@ -106,15 +117,15 @@ function soon() {
 }
 
 function draw() {
-	if (document.body.dataset.state === "ask" && link.connection.is !== "connecting") return;
-	link.draw();
+	if (document.body.dataset.state === "ask" && connection.connection.is !== "connecting") return;
+	connection.draw();
 	const changed = store.take();
 	if (list.update(changed)) later ||= setTimeout(() => {
 		later = 0;
 		soon();
 	}, 250);
 	view.update(changed);
-	entitle();
+	drawTitle();
 	drawTotals();
 	find("note-names").hidden = store.named !== false;
 	document.body.classList.toggle("unnamed", store.named === false);
@@ -127,13 +138,13 @@ function drawTotals() {
 	drawVisitors(main ?? {});
 	drawNumber("breakout-total", store.total("breakout")?.people);
 	drawNumber("lobby-total", store.total("lobby")?.people);
-	const note = main ? "" : link.why;
+	const note = main ? "" : connection.why;
 	write(find("totals-note"), note);
 	find("totals-note").hidden = !note;
 	for (const busy of [find("rooms"), find("totals")]) busy.setAttribute("aria-busy", !store.complete);
 }
 
-/** Draws how many visitors there are, which is at least so many where a room's number isn't known. */
+/** Draws the number of visitors, which is a minimum if some rooms' visitors are unknown. */
 function drawVisitors({visitors, unsure}) {
 	drawNumber("visitors-total", unsure > 0 && visitors === 0 ? null : visitors);
 	if (unsure > 0 && visitors > 0) write(find("visitors-total"), `≥ ${number(visitors)}`);
@@ -144,14 +155,22 @@ function drawNumber(id, n = null) {
 	find(id).dataset.value = n ?? "";
 }
 
-function sum() {
-	const main = store.total("main");
-	return main ? `${several(main.people, "person", "people")} in ${several(main.rooms, "room", "rooms")}.` : "How many there are now isn’t known.";
+function drawTitle() {
+	const people = connection.isCurrent ? store.total("main")?.people : undefined;
+	const name = view.jid === null ? t("rooms.title") : view.written;
+	const title = `${people === undefined ? "" : `(${number(people)}) `}${name}${site ? ` · ${site}` : ""}`;
+	if (document.title !== title) document.title = title;
+	write(find("site"), site || (store.domains.keys().next().value ?? ""));
 }
 
-/** Notes how many there are, or that it isn't known. */
+function sum() {
+	const main = store.total("main");
+	return main ? t("said.sum", {people: t("people", {n: main.people}), rooms: t("rooms", {n: main.rooms})}) : t("said.unknown");
+}
+
+/** Takes a sample of the totals, null for unknown. */
 function sample() {
-	const main = link.state === "live" || link.state === "polling" ? store.total("main") : null;
+	const main = connection.isCurrent ? store.total("main") : null;
 	for (const name of ["rooms", "people"]) {
 		samples[name].push({at: Date.now(), value: main?.[name] ?? null});
 		if (samples[name].length > 3_600_000 / sampleEvery) samples[name].shift();
@@ -165,7 +184,7 @@ async function readHistory() {
 		store.whole = true;
 		find("note-rooms").hidden = true;
 	} catch (problem) {
-		if (problem.isFinal) { // else all is as it was
+		if (problem.isFinal) { // after other problems everything stays
 			history = null;
 			store.whole = false;
 			find("note-rooms").hidden = problem.code !== "room-not-allowed";
@@ -175,33 +194,40 @@ async function readHistory() {
 	drawCharts();
 }
 
-/** Asks whether the key may see the room that the address names, which the stream of a limited key doesn't tell. */
-async function readRefusal() {
+/** Reads the service's recent events of a room, or of all rooms with null. */
+async function readRecent(jid) {
+	const path = jid === null ? "api/events/recent" : `api/rooms/${encodeURIComponent(jid)}/events/recent`;
+	const answer = await askJSON(path, {key}).catch(() => null);
+	if (!answer) return;
+	recent.fill(answer, jid);
+	activity.fill(answer.events, jid);
+	if (jid !== null) view.knownSince(jid, Date.parse(answer.since));
+}
+
+/** Reads the room of the page's address if it isn't open: its name, or why the key may not see it. */
+async function readRoom() {
 	const {jid} = view;
 	if (jid === null || !key || store.rooms.has(jid)) return;
-	await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key}).catch(problem => {
+	try {
+		const room = await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key});
+		view.name(jid, room.display_name ?? jid);
+	} catch (problem) {
 		if (problem.code === "room-not-allowed") view.refuse(jid, problem.message);
-	});
+	}
 }
 
 function drawCharts() {
-	const told = {rooms: history?.rooms, people: history?.participant_count};
+	const past = {rooms: history?.rooms, people: history?.participant_count};
 	for (const name of ["rooms", "people"]) {
-		const before = history ? samplesOf(history, told[name]) : [];
+		const before = history ? samplesOf(history, past[name]) : [];
 		const since = before.at(-1)?.at ?? 0;
-		const main = link.state === "live" || link.state === "polling" ? store.total("main") : null;
+		const main = connection.isCurrent ? store.total("main") : null;
 		const last = main ? [{at: Date.now(), value: main[name]}] : [];
-		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...last], history ? "history" : "page");
+		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...last], {source: history ? "history" : "page"});
 	}
-	for (const note of document.querySelectorAll(".chart-note")) note.textContent = history ? "last hour" : "since this page was opened";
 }
 
-function entitle() {
-	const title = view.jid === null ? "Rooms · PPCH" : `${view.written} · PPCH`;
-	if (document.title !== title) document.title = title;
-}
-
-/** Shows what the address names. */
+/** Shows the list, or the room in the page's address. */
 function route() {
 	const jid = roomInHash(location.hash);
 	const before = view.jid;
@@ -209,11 +235,12 @@ function route() {
 	find("list").hidden = jid !== null;
 	find("room").hidden = jid === null;
 	view.open(jid);
-	feed.of(jid);
-	entitle();
-	readRefusal();
+	activity.of(jid);
+	drawTitle();
+	readRoom();
 	if (jid !== null) {
-		if (link.connection.is === "polling") window.dispatchEvent(new Event("ppch:now")); // who is in it
+		if (connection.connection.is === "polling") window.dispatchEvent(new Event("ppch:now")); // for its occupants
+		if (connection.connection.is === "open") readRecent(jid);
 		window.scrollTo(0, 0);
 		find("room-title").focus({preventScroll: true});
 	} else if (before !== null) {
@@ -223,41 +250,70 @@ function route() {
 	}
 }
 
+function setDensity(compact) {
+	document.body.classList.toggle("compact", compact);
+	find("compact").setAttribute("aria-pressed", compact);
+	list.relayout();
+}
+
 find("key-form").addEventListener("submit", e => {
 	e.preventDefault();
 	const value = find("key").value.trim();
 	if (!value) return find("key").focus();
 	entered = !key;
 	if (!key) return void start(value);
-	// What another key has shown must not be mixed with what this one may see.
+	// The data of one key must not mix with those of another.
 	sessionStorage.setItem(keyItem, value);
 	location.reload();
 });
-find("forget").addEventListener("click", () => {
+find("sign-out").addEventListener("click", () => {
 	sessionStorage.removeItem(keyItem);
 	location.reload();
 });
 find("skip").addEventListener("click", e => {
-	e.preventDefault(); // the part of the address behind # says which room is shown
+	e.preventDefault(); // the part of the address after # is the room
 	find(view.jid === null ? "search" : "room-title").focus();
 });
+find("compact").addEventListener("click", () => {
+	const compact = !document.body.classList.contains("compact");
+	if (compact) localStorage.setItem(densityItem, "compact");
+	else localStorage.removeItem(densityItem);
+	setDensity(compact);
+});
+for (const select of document.querySelectorAll("select.language")) {
+	select.append(...Object.entries(languages).map(([code, name]) => Object.assign(new Option(name, code, false, code === used.language), {lang: code})));
+	select.addEventListener("change", () => {
+		chooseLanguage(select.value);
+		location.reload();
+	});
+}
 window.addEventListener("keydown", e => {
-	if (e.key === "Escape" && view.jid !== null && !document.querySelector(":popover-open")) location.hash = "#/";
+	const typing = e.target.closest?.("input, select, textarea");
+	if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey && !e.altKey && document.body.dataset.state !== "ask") {
+		e.preventDefault();
+		if (view.jid !== null) location.hash = "#/";
+		setTimeout(() => find("search").focus()); // once the list is shown
+	}
+	if (e.key !== "Escape" || document.querySelector(":popover-open")) return;
+	if (view.jid !== null) location.hash = "#/";
+	else if (e.target === find("search")) list.clear();
 });
 window.addEventListener("hashchange", route);
-window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, link.trueAt));
+window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, connection.trueAt));
 window.addEventListener("afterprint", () => find("print").replaceChildren());
 setInterval(sample, sampleEvery);
 setInterval(() => key && readHistory(), historyEvery);
 setInterval(() => {
 	if (document.hidden || !key || document.body.dataset.state === "ask") return;
-	link.draw();
+	connection.draw();
+	drawTitle();
 	drawTotals();
 	drawCharts();
 	if (view.jid === null) list.tick();
 	else view.draw();
 }, 1000);
 
+setDensity(localStorage.getItem(densityItem) === "compact");
 route();
 const remembered = sessionStorage.getItem(keyItem);
 if (remembered) start(remembered);

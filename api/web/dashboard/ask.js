@@ -1,12 +1,14 @@
-/** Asking the API: every request has the key in a header, never in a URL. */
+/** Requests to the API. Each has the key in a header, never in the URL. */
 
-// The page is at …/dashboard/, and a proxy may have put anything before that.
+import {t} from "./language.js";
+
+// The page is at …/dashboard/, below any path of a proxy.
 const root = new URL("../", document.baseURI);
 
-/** After so many milliseconds no answer comes any more: the connection is dead without having ended. */
+/** After so many milliseconds without an answer the connection is dead, although it hasn't ended. */
 export const patience = 30_000;
 
-/** What the service refuses, as its problem document (RFC 9457) says it; status 0 where nothing answered. */
+/** A refusal of the service, from its problem document (RFC 9457); the status is 0 without an answer. */
 export class Problem extends Error {
 	/** @param {{status: number, code: string, detail: string, reason?: string, retryAfter?: number}} of  retryAfter in seconds */
 	constructor(of) {
@@ -14,17 +16,17 @@ export class Problem extends Error {
 		Object.assign(this, {retryAfter: 0, reason: ""}, of);
 	}
 
-	/** Whether the service itself refuses this, and not only for now: what a proxy says while the service is away means nothing. */
+	/** Whether the service itself refuses this for good: a proxy's answer while the service is down means nothing. */
 	get isFinal() {
 		return this.code !== "not-ppch" && this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;
 	}
 }
 
 /**
- * Sends a request and returns the answer to a good one.
+ * Sends a request and returns its answer.
  * @param {string} path  below the service's root, without a leading slash
- * @param {{key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]  without a signal it is given up when patience ends
- * @throws {Problem} for everything but a 2xx or 304; what signal aborts throws as fetch does
+ * @param {{key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]  without a signal the request ends after patience
+ * @throws {Problem} for every status but 2xx and 304; when signal aborts, it throws what fetch throws
  */
 export async function ask(path, {key, headers = {}, signal = AbortSignal.timeout(patience)} = {}) {
 	let response;
@@ -33,12 +35,12 @@ export async function ask(path, {key, headers = {}, signal = AbortSignal.timeout
 			headers: key ? {...headers, "X-API-Key": key} : headers,
 			cache: "no-store",
 			credentials: "same-origin", // a proxy in front may want its own login
-			redirect: "error", // the key is not for whoever is elsewhere
+			redirect: "error", // the key is for this service only
 			signal,
 		});
 	} catch (err) {
 		if (signal?.aborted) throw err;
-		throw new Problem({status: 0, code: "no-answer", detail: "The service doesn’t answer: it may be stopped, or the network between is down."});
+		throw new Problem({status: 0, code: "no-answer", detail: t("problem.noAnswer")});
 	}
 	if (response.ok || response.status === 304) return response;
 	throw await problemOf(response);
@@ -49,7 +51,7 @@ export async function askJSON(path, how) {
 	return (await ask(path, how)).json();
 }
 
-/** How the link to Prosody is. The answer is the same document whether that is well (200) or not (503). */
+/** Returns the state of the connection to Prosody. The document is the same with status 200 and 503. */
 export async function askHealth(signal = AbortSignal.timeout(patience)) {
 	const response = await fetch(new URL("health", root), {cache: "no-store", redirect: "error", signal});
 	return response.json();
@@ -57,10 +59,10 @@ export async function askHealth(signal = AbortSignal.timeout(patience)) {
 
 async function problemOf(response) {
 	const retryAfter = Number(response.headers.get("Retry-After")) || 0;
-	const said = await response.json().catch(() => null);
-	if (typeof said?.code === "string") {
-		return new Problem({status: response.status, code: said.code, detail: said.detail || said.title, reason: said.reason, retryAfter});
+	const doc = await response.json().catch(() => null);
+	if (typeof doc?.code === "string") {
+		return new Problem({status: response.status, code: doc.code, detail: doc.detail || doc.title, reason: doc.reason, retryAfter});
 	}
-	// A proxy's own page, most likely.
-	return new Problem({status: response.status, code: "not-ppch", detail: `Something else answered in place of the service: ${response.status} ${response.statusText}`, retryAfter});
+	// Most likely a proxy's own page.
+	return new Problem({status: response.status, code: "not-ppch", detail: t("problem.notPPCH", {status: `${response.status} ${response.statusText}`.trim()}), retryAfter});
 }

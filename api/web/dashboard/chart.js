@@ -1,33 +1,32 @@
-/** A small chart of one number in the last hour. Where it wasn't known there is no line. */
+/** A small chart of one number over at most an hour, with its peak. Unknown values leave a gap. */
 
-import {minute, number, several, span} from "./format.js";
+import {minute, number, span} from "./format.js";
+import {t} from "./language.js";
 
 const hour = 3_600_000;
-const svg = "http://www.w3.org/2000/svg";
+const least = 5 * 60_000; // no shorter time fills a chart
+const reach = 60_000;     // the pointer finds a sample that is this near
 
-/** @typedef {{at: number, value: ?number}} Sample  null where the number wasn't known */
+/** @typedef {{at: number, value: ?number}} Sample  null for unknown */
 
 export class Chart {
 	#figure;
 	#svg;
-	#readout;
-	#one;
-	#many;
+	#key;
 	#samples = [];
+	#stepped = false;
+	#from = 0;
 	#now = 0;
 	#cursor = null;
 
 	/**
 	 * @param {HTMLElement} figure  with an svg and a figcaption
-	 * @param {string} one  what is counted, as one
-	 * @param {string} many  and as many
+	 * @param {string} key  of the text for a number: "people" for "3 people"; chart.KEY is that of the chart's name
 	 */
-	constructor(figure, one, many) {
+	constructor(figure, key) {
 		this.#figure = figure;
 		this.#svg = figure.querySelector("svg");
-		this.#readout = figure.querySelector(".readout");
-		this.#one = one;
-		this.#many = many;
+		this.#key = key;
 		this.#svg.addEventListener("pointermove", e => this.#point((e.clientX - this.#svg.getBoundingClientRect().left) / this.#width));
 		this.#svg.addEventListener("pointerleave", () => this.#point(null));
 		this.#svg.addEventListener("keydown", e => this.#onKey(e));
@@ -36,12 +35,17 @@ export class Chart {
 	}
 
 	/**
-	 * @param {Sample[]} samples  in the order of time
-	 * @param {"history"|"page"} source  whether the service told them or this page saw them
+	 * Draws the samples of the last hour.
+	 * @param {Sample[]} samples  in order of time
+	 * @param {{source: "history"|"page", stepped?: boolean, now?: number}} how  source: from the service, or only seen by this page;
+	 *   stepped: each value lasts until the next
 	 */
-	show(samples, source) {
-		this.#now = Date.now();
-		this.#samples = samples.filter(s => s.at >= this.#now - hour);
+	show(samples, {source, stepped = false, now = Date.now()}) {
+		this.#now = now;
+		this.#stepped = stepped;
+		this.#samples = samples.filter(s => s.at >= now - hour);
+		const first = this.#samples.find(s => s.value !== null)?.at ?? now;
+		this.#from = Math.max(now - hour, Math.min(first, now - least));
 		this.#figure.dataset.source = source;
 		this.#draw();
 	}
@@ -51,64 +55,87 @@ export class Chart {
 	}
 
 	#x(at) {
-		return (1 - (this.#now - at) / hour) * this.#width;
+		return (at - this.#from) / (this.#now - this.#from) * this.#width;
 	}
 
 	#draw() {
 		const width = this.#width, height = this.#svg.clientHeight;
 		if (!width || !this.#now) return;
 		const known = this.#samples.filter(s => s.value !== null);
-		const most = Math.max(4, ...known.map(s => s.value));
-		const y = value => height - 1.5 - value / most * (height - 6);
+		const peak = known.reduce((a, b) => a && a.value >= b.value ? a : b, null);
+		const top = Math.max(4, peak?.value ?? 0);
+		const y = value => height - 2 - value / top * (height - 9);
 		const lines = [];
 		for (let i = 0, line = null; i < this.#samples.length; i++) {
 			const {at, value} = this.#samples[i];
-			if (value === null) line = null;
-			else if (line) line.push([this.#x(at), y(value)]);
-			else lines.push(line = [[this.#x(at), y(value)]]);
+			if (value === null) {
+				if (line && this.#stepped) line.push([this.#x(at), line.at(-1)[1]]);
+				line = null;
+			} else if (line) {
+				if (this.#stepped) line.push([this.#x(at), line.at(-1)[1]]);
+				line.push([this.#x(at), y(value)]);
+			} else {
+				lines.push(line = [[this.#x(at), y(value)]]);
+			}
 		}
 		const path = points => points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
-		// A sample between two gaps would be a line without length, which nobody sees.
+		// A single sample between two gaps would be an invisible line without length.
 		for (const line of lines) if (line.length === 1) line.push([line[0][0] + 2, line[0][1]]);
-		const area = lines.map(l => `${path(l)}V${height}H${l[0][0].toFixed(1)}Z`).join("");
 		this.#svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-		this.#svg.querySelector(".area").setAttribute("d", area);
+		this.#svg.querySelector(".area").setAttribute("d", lines.map(l => `${path(l)}L${l.at(-1)[0].toFixed(1)} ${height}L${l[0][0].toFixed(1)} ${height}Z`).join(""));
 		this.#svg.querySelector(".line").setAttribute("d", lines.map(path).join(""));
+		const dot = this.#svg.querySelector(".dot");
+		dot.toggleAttribute("hidden", !peak?.value);
+		if (peak?.value) {
+			dot.setAttribute("cx", Math.min(width - 4, Math.max(4, this.#x(peak.at))));
+			dot.setAttribute("cy", y(peak.value));
+		}
 		this.#figure.dataset.points = known.length;
 		this.#figure.dataset.gaps = Math.max(0, lines.length - 1);
-		this.#describe(known);
+		this.#describe(known, peak);
 		this.#point(this.#cursor);
 	}
 
-	#describe(known) {
-		let text = `${this.#many} in the last hour: not known`;
-		if (known.length > 0) {
-			const values = known.map(s => s.value);
-			const begun = span(this.#now - this.#samples[0].at);
-			text = `${this.#many} in the last ${begun}: from ${number(Math.min(...values))} to ${number(Math.max(...values))}`;
-			if (known.length < this.#samples.length) text += ", for a part of it not known";
+	#describe(known, peak) {
+		const name = t(`chart.${this.#key}`);
+		let text = t("chart.unknown", {name});
+		if (peak) {
+			const lowest = Math.min(...known.map(s => s.value));
+			text = t("chart.range", {name, time: span(this.#now - known[0].at), low: lowest, high: peak.value, at: minute(peak.at)});
+			if (known.length < this.#samples.length) text += ` ${t("chart.gaps")}`;
 		}
-		this.#svg.setAttribute("aria-label", text);
-		this.#figure.querySelector(".most").textContent = known.length > 0 ? `most ${number(Math.max(...known.map(s => s.value)))}` : "";
+		if (this.#svg.getAttribute("aria-label") !== text) this.#svg.setAttribute("aria-label", text);
+		this.#write(".from", peak ? minute(this.#from) : "");
+		this.#write(".peak", peak ? t("chart.peak", {n: peak.value, at: minute(peak.at)}) : "");
 	}
 
-	/** Tells the number at a place from 0 to 1, or none with null. */
+	#write(selector, text) {
+		const node = this.#figure.querySelector(selector);
+		if (node.textContent !== text) node.textContent = text;
+	}
+
+	/** Shows the number at a place from 0 to 1, or none with null. */
 	#point(place) {
 		this.#cursor = place;
 		const line = this.#svg.querySelector(".cursor");
 		line.toggleAttribute("hidden", place === null);
 		this.#figure.classList.toggle("pointed", place !== null);
 		if (place === null) {
-			this.#readout.textContent = "";
+			this.#write(".readout", "");
 			return;
 		}
-		const at = this.#now - (1 - place) * hour;
-		const near = this.#samples.reduce((a, b) => a && Math.abs(a.at - at) <= Math.abs(b.at - at) ? a : b, null);
-		const within = near && Math.abs(near.at - at) < 60_000;
+		const at = this.#from + place * (this.#now - this.#from);
+		const value = this.#valueAt(at);
 		line.setAttribute("x1", place * this.#width);
 		line.setAttribute("x2", place * this.#width);
 		line.setAttribute("y2", this.#svg.clientHeight);
-		this.#readout.textContent = `${minute(at)}: ${within && near.value !== null ? several(near.value, this.#one, this.#many.toLowerCase()) : "not known"}`;
+		this.#write(".readout", `${minute(at)} · ${value === null ? t("unknown") : t(this.#key, {n: value})}`);
+	}
+
+	#valueAt(at) {
+		if (this.#stepped) return this.#samples.findLast(s => s.at <= at)?.value ?? null;
+		const near = this.#samples.reduce((a, b) => a && Math.abs(a.at - at) <= Math.abs(b.at - at) ? a : b, null);
+		return near && Math.abs(near.at - at) < reach ? near.value : null;
 	}
 
 	#onKey(e) {
@@ -119,7 +146,7 @@ export class Chart {
 	}
 }
 
-/** The samples of a number of /api/stats/history: each is of a step, whose end it stands at. */
+/** The samples of a number of /api/stats/history: each value is the peak of a step and stands at the step's end. */
 export function samplesOf(history, values) {
 	const from = Date.parse(history.from), step = history.step_seconds * 1000;
 	return values.map((value, i) => ({at: from + (i + 1) * step, value}));

@@ -1,11 +1,11 @@
 /**
  * Order keeps items sorted while they change, come and go.
  *
- * What changed is taken out, sorted by itself and merged back: one pass over 10,000 rooms, far less than sorting them all,
- * and whatever the key of an item was before doesn't matter.
+ * It takes changed items out, sorts them alone and merges them back: one pass over 10,000 rooms, far less than sorting all,
+ * and the old keys of the items don't matter.
  */
 export class Order {
-	/** @type {Array} what is kept, in order; its owner may read it until the next call */
+	/** @type {Array} the items in order; callers may read it until the next call */
 	items = [];
 	#compare;
 	#keep = () => true;
@@ -15,7 +15,7 @@ export class Order {
 		this.#compare = compare;
 	}
 
-	/** Sorts all anew in another order, or with other items kept. */
+	/** Sorts all items, in another order or with another filter. */
 	reset(all, compare, keep) {
 		this.#compare = compare;
 		this.#keep = keep;
@@ -23,8 +23,8 @@ export class Order {
 	}
 
 	/**
-	 * @param {function(object): boolean} changed  whether an item that is here is not as it was
-	 * @param {Array} now  those items as they are now, without those that went
+	 * @param {function(object): boolean} changed  whether an item of the order has changed
+	 * @param {Array} now  the changed items as they are now, without removed ones
 	 */
 	update(changed, now) {
 		const moved = now.filter(this.#keep).sort(this.#compare);
@@ -40,7 +40,7 @@ export class Order {
 	}
 }
 
-/** Compares by one field after the other; a "-" before the name turns the order round. What isn't known (null) comes last. */
+/** Compares by one field after the other; a "-" before the name reverses the order. Unknown values (null) come last. */
 export function by(...fields) {
 	const parts = fields.map(f => f.startsWith("-") ? [f.slice(1), -1] : [f, 1]);
 	return (a, b) => {

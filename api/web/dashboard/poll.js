@@ -1,6 +1,7 @@
-/** Asking again and again, for keys that may not follow events. */
+/** Polling, for keys that can't follow events. */
 
 import {ask, askHealth, askJSON, patience, Problem} from "./ask.js";
+import {t} from "./language.js";
 import {sleep} from "./stream.js";
 
 const every = 5_000, maxWait = 60_000;
@@ -12,17 +13,17 @@ const every = 5_000, maxWait = 60_000;
  * @param {string} to.key
  * @param {import("./store.js").Store} to.store
  * @param {AbortSignal} to.signal
- * @param {function(): ?string} to.room  the JID of the room about which more is wanted
- * @param {function(): void} to.onRound  all has been asked
+ * @param {function(): ?string} to.room  the JID of the room whose occupants are wanted, or null
+ * @param {function(): void} to.onRound  called after each round
  * @param {function(Problem, number, ?number): void} to.onLost  as for events
- * @returns {Promise<Problem>} what the service refuses for good
+ * @returns {Promise<Problem>} why the service refuses for good
  */
 export async function poll({key, store, signal, room, onRound, onLost}) {
 	let etag = "", heard = null;
 	for (let wait = every; ;) {
 		try {
 			const round = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
-			tellHealth(store, await askHealth(round));
+			applyHealth(store, await askHealth(round));
 			etag = await readRooms(key, store, round, etag);
 			if (store.named === null) await readNamed(key, store, round);
 			await readOccupants(key, store, round, room());
@@ -31,11 +32,11 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 			onRound();
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
-			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: "The service doesn’t answer: it may be stopped, or the network between is down."});
+			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: t("problem.noAnswer")});
 			if (problem.isFinal && (problem.status === 401 || problem.status === 403)) return problem;
 			wait = Math.max(Math.min(wait * 2, maxWait), problem.retryAfter * 1000);
 			if (problem.code === "prosody-unavailable" || problem.code === "count-unknown") {
-				unknown(store, problem);
+				setUnknown(store, problem);
 				onRound();
 			} else {
 				onLost(problem, wait, heard);
@@ -46,21 +47,21 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 	}
 }
 
-/** Health tells of each domain what a status event would. */
-function tellHealth(store, health) {
+/** Takes the statuses of /health as status events. */
+function applyHealth(store, health) {
 	for (const {domain, status} of health.domains) {
 		store.apply("status", {domain, live: status === "ok", status, reason: status === "ok" ? null : health.reason, as_of: null});
 	}
 }
 
-/** Nothing is told any more, although Prosody itself may be well. */
-function unknown(store, problem) {
+/** Marks all domains as not live, with the service's reason. */
+function setUnknown(store, problem) {
 	for (const d of store.domains.values()) {
 		if (d.live) Object.assign(d, {live: false, status: `error: ${problem.message}`, reason: problem.reason});
 	}
 }
 
-/** Reads all pages of the list unless the first is as it was, and there is no other. */
+/** Reads all pages of the list, unless there is only one and it hasn't changed. */
 async function readRooms(key, store, signal, etag) {
 	const rooms = [];
 	let asOf = null, first = "";
@@ -81,7 +82,7 @@ async function readRooms(key, store, signal, etag) {
 	return first;
 }
 
-/** Lists are asked for without names, which would be much; whether there could be any one room shows. */
+/** Finds out whether the key may see names, from one room: lists with names would be large. */
 async function readNamed(key, store, signal) {
 	const {rooms: [room]} = await askJSON("api/rooms?limit=1&expand=occupants", {key, signal});
 	if (room) store.named = room.occupants !== null;
@@ -90,7 +91,7 @@ async function readNamed(key, store, signal) {
 async function readOccupants(key, store, signal, jid) {
 	if (!jid) return;
 	const room = await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key, signal}).catch(err => {
-		if (err.status === 400 || err.code === "room-not-allowed") return null; // the address names no room that this key may see
+		if (err.status === 400 || err.code === "room-not-allowed") return null; // the page's address names no room that this key may see
 		throw err;
 	});
 	store.setOccupants(jid, room?.occupants ?? null);

@@ -1,28 +1,30 @@
-/** What is printed: a plain table, since the one on the screen has only those rows that can be seen. */
+/** The printed page: a plain table, since the one on the screen has only its visible rows. */
 
-import {dated, number, several, span, unknown} from "./format.js";
-import {occupantName} from "./room.js";
+import {dated, kindName, notCounted, number, span, unknown} from "./format.js";
+import {t} from "./language.js";
+import {occupantName} from "./occupants.js";
 
 const most = 1_000;
 
 /**
- * Fills the section that only paper shows: with one room's occupants, or with the rooms as they are listed.
- * @param {?number} trueAt  when that was last known to be true
+ * Fills the printed section with the occupants of one room, or with the rooms of the list.
+ * @param {?number} trueAt  the time of the data
  */
 export function fillPrint(section, store, listed, jid, trueAt) {
 	const room = store.rooms.get(jid);
 	const now = Date.now();
 	const rows = room
-		? [...room.occupants?.values() ?? []].map(o => [occupantName(o), o.kind, o.role, o.since ? dated(o.since) : unknown])
-		: listed.slice(0, most).map(r => [r.title, r.tenant, number(r.people), r.others, r.created ? span(now - r.created) : unknown]);
-	const head = room ? ["Name", "Kind", "Role", "Here since"] : ["Room", "Tenant", "People", "Others", "Open for"];
-	const title = document.createElement("h2");
-	title.textContent = room ? room.written : "Rooms";
-	const said = document.createElement("p");
-	const state = `As of ${trueAt === null ? unknown : dated(trueAt)}`;
-	said.textContent = room
-		? `${state}: ${several(room.people, "person", "people")}.${room.occupants ? "" : " Who is in it isn’t told to this key."}`
-		: `${state}: ${several(listed.length, "room", "rooms")}${listed.length > most ? `, of which the first ${number(most)} are printed` : ""}.`;
+		? [...room.occupants?.values() ?? []].map(o => [occupantName(o), kindName(o.kind), o.role, o.since ? dated(o.since) : unknown])
+		: listed.slice(0, most).map(r => [r.title, r.tenant, number(r.people), notCounted(r.counts), r.created ? span(now - r.created) : unknown]);
+	const head = (room ? ["column.name", "column.kind", "column.role", "column.since"] : ["column.room", "column.tenant", "column.people", "also.title", "column.open"]).map(key => t(key));
+	const title = Object.assign(document.createElement("h2"), {textContent: room ? room.written : t("rooms.title")});
+	const note = document.createElement("p");
+	note.textContent = [
+		t("print.at", {at: trueAt === null ? unknown : dated(trueAt)}),
+		room ? t("people", {n: room.people}) : t("rooms", {n: listed.length}),
+		room && !room.occupants ? t("note.noNames") : "",
+		!room && listed.length > most ? t("print.first", {n: most}) : "",
+	].filter(Boolean).join(" · ");
 	const table = document.createElement("table");
 	const headRow = table.createTHead().insertRow();
 	for (const text of head) headRow.append(Object.assign(document.createElement("th"), {textContent: text, scope: "col"}));
@@ -31,5 +33,5 @@ export function fillPrint(section, store, listed, jid, trueAt) {
 		const tr = body.insertRow();
 		for (const text of row) tr.insertCell().append(Object.assign(document.createElement("bdi"), {textContent: text}));
 	}
-	section.replaceChildren(title, said, ...rows.length > 0 ? [table] : []);
+	section.replaceChildren(title, note, ...rows.length > 0 ? [table] : []);
 }

@@ -1,6 +1,6 @@
-/** What is known of one room, and of one occupant, as the page keeps it of what the API tells. Nothing here touches the document. */
+/** One room and one occupant, as the page keeps them. Nothing here touches the document. */
 
-import {decoded, moment, others, roomTitle, sortKey, visible} from "./format.js";
+import {decoded, isPerson, moment, roomTitle, sortKey, visible} from "./format.js";
 
 /**
  * @typedef {object} Occupant
@@ -9,58 +9,71 @@ import {decoded, moment, others, roomTitle, sortKey, visible} from "./format.js"
  * @property {string} kind
  * @property {string} role
  * @property {?number} since
- * @property {boolean} hand  whether it says to have raised its hand
+ * @property {boolean} hand  whether the hand is raised
+ * @property {?boolean} audio  whether the microphone is on; null for unknown
+ * @property {?boolean} video  the same for the camera
+ * @property {boolean} screen  whether the screen is shared
  *
  * @typedef {object} Room
  * @property {string} jid
- * @property {string} title  for people, as is tenant
+ * @property {string} title  without the tenant
  * @property {string} tenant
- * @property {string} written  both, as they lead to the room
- * @property {string} titleKey  what it is sorted by, as is tenantKey
+ * @property {string} written  both, as they find the room
+ * @property {string} titleKey  by which the title is sorted; tenantKey likewise
  * @property {string} tenantKey
+ * @property {?string} link  the meeting's URL
  * @property {"main"|"breakout"|"lobby"} type
- * @property {?string} parent  JID of the room to which it belongs
+ * @property {?string} parent  JID of the main room
  * @property {number} people
  * @property {Object<string, number>} counts
- * @property {string} others  who is there without being counted, in words
  * @property {?number} created
  * @property {?string} subject
  * @property {boolean} password
  * @property {boolean} membersOnly
- * @property {?number} visitors  null where that isn't known
+ * @property {?number} visitors  null for unknown
  * @property {?string} lobby  JID
  * @property {Array<{room_jid: string, name: ?string}>} breakouts
- * @property {?Map<string, Occupant>} occupants  null where names aren't told
+ * @property {?Map<string, Occupant>} occupants  null where names are not shown
  */
 
 /**
- * Returns a room of which nothing is known yet but what it is called.
+ * Returns a room of which only the name is known.
  * @returns {Room}
  */
-export function newRoom({room_jid: jid, room_name: name, parent_room_jid: parent}) {
-	const {title, tenant, written} = roomTitle(name);
-	return {
-		jid, title, tenant, written, parent, type: "main", titleKey: sortKey(title.replace(/^\//u, "")), tenantKey: sortKey(tenant),
-		people: 0, counts: {}, others: "", created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
+export function newRoom({room_jid: jid, room_name: name, display_name: shown, meeting_url: link, parent_room_jid: parent}) {
+	const room = {
+		jid, shown: shown ?? name, title: "", tenant: "", written: "", titleKey: "", tenantKey: "", link: webLink(link), parent, type: "main",
+		people: 0, counts: {}, created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
 		occupants: null,
 	};
+	setTitle(room, null);
+	return room;
 }
 
-/** Text in which a search for the room or for somebody in it looks. */
+function setTitle(room, tenant) {
+	Object.assign(room, roomTitle(room.shown, tenant));
+	room.titleKey = sortKey(room.title);
+	room.tenantKey = sortKey(room.tenant);
+}
+
+/** The URL if a browser opens it as a web page, otherwise null. */
+const webLink = url => /^https?:\/\//u.test(url ?? "") ? url : null;
+
+/** Text in which a search for the room or for a person in it looks. */
 export function searchable(room) {
 	const names = room.occupants ? [...room.occupants.values()].map(o => o.name) : [];
 	return [room.title, room.written, decoded(room.jid), room.subject ?? "", ...names].join("\n").toLowerCase();
 }
 
-/** Takes in who is in a room, in numbers. */
+/** Takes in how many occupants are in a room. */
 export function setNumbers(room, people, counts) {
 	room.people = people;
 	room.counts = counts;
-	room.others = others(counts);
 }
 
-/** Takes in what is true of a room besides. */
+/** Takes in the facts of a room, except its occupants. */
 export function setFacts(room, f) {
+	if ((f.tenant ?? "") !== room.tenant) setTitle(room, f.tenant);
 	room.type = f.type;
 	room.created = moment(f.created_at);
 	room.subject = f.subject && visible(f.subject);
@@ -71,10 +84,31 @@ export function setFacts(room, f) {
 	room.breakouts = f.breakout_rooms ?? [];
 }
 
-/** How many visitors of the meeting are in other rooms, on visitor nodes; null where that isn't known. */
+/** How many visitors of the meeting are in other rooms, on visitor nodes; null for unknown. */
 export const visitorsElsewhere = room => room.visitors === null ? null : Math.max(0, room.visitors - (room.counts.visitor ?? 0));
 
-/** Of all that is told of an occupant only what is shown: there may be a hundred thousand. */
+/** Keeps only what the page shows: there may be a hundred thousand occupants. */
 export function newOccupant(o) {
-	return {id: o.id, name: o.name, kind: o.kind, role: o.role, since: moment(o.joined_at), hand: o.hand_raised === true};
+	return {
+		id: o.id, name: o.name, kind: o.kind, role: o.role, since: moment(o.joined_at), hand: o.hand_raised === true,
+		audio: not(o.audio_muted), video: not(o.video_muted), screen: o.screen_sharing === true,
+	};
+}
+
+const not = muted => typeof muted === "boolean" ? !muted : null;
+
+/**
+ * Returns the first people in a room, in order of arrival.
+ * @returns {Occupant[]} at most n of them, each with a name
+ */
+export function firstPeople(room, n) {
+	const first = [];
+	for (const o of room.occupants?.values() ?? []) {
+		if (!isPerson(o.kind) || o.name.trim() === "") continue;
+		let at = first.length;
+		while (at > 0 && (o.since ?? Infinity) < (first[at - 1].since ?? Infinity)) at--;
+		if (at < n) first.splice(at, 0, o);
+		if (first.length > n) first.pop();
+	}
+	return first;
 }

@@ -1,41 +1,47 @@
-/** One room: what is known of it, and who is in it. */
+/** One room: its facts, its last hour, and its occupants. */
 
-import {by, Order} from "./order.js";
-import {clock, dated, isBlank, kindName, number, roomTitle, several, span, unknown, visible} from "./format.js";
+import {Chart} from "./chart.js";
+import {hour, isBlank, notCounted, number, span, unknown, visible} from "./format.js";
+import {hasText, t} from "./language.js";
+import {Occupants} from "./occupants.js";
 import {visitorsElsewhere} from "./record.js";
 import {roomLink} from "./rooms.js";
-import {VirtualTable, write} from "./table.js";
+import {write} from "./table.js";
 
-// People before machines, who came first before who came later.
-const rank = {user: 0, sip: 1, sip_video: 2, visitor: 3, recorder: 4, transcriber: 5, hidden: 6, focus: 7};
-
-/** @returns {?string} the JID of the room that the address names, null for the list */
+/** @returns {?string} the JID of the room in the page's address, null for the list */
 export function roomInHash(hash) {
 	const [, jid] = /^#\/room\/(.+)$/u.exec(hash) ?? [];
 	try {
 		return jid ? decodeURIComponent(jid) : null;
 	} catch {
-		return jid; // no room is called so, which is what will be said
+		return jid; // no room has this name, as the page will say
 	}
 }
 
 export class RoomView {
 	#store;
+	#recent;
 	#now;
-	#table;
+	#occupants;
+	#chart;
 	#jid = null;
 	#written = "";
 	#refused = "";
+	#since = Infinity; // from when on all events of the room are known
 	#find = id => document.getElementById(id);
 
 	/**
 	 * @param {import("./store.js").Store} store
-	 * @param {function(): number} now  when what is shown is true, to which ages are told
+	 * @param {import("./recent.js").Recent} recent
+	 * @param {function(): number} now  the time of the data, for ages
 	 */
-	constructor(store, now) {
+	constructor(store, recent, now) {
 		this.#store = store;
+		this.#recent = recent;
 		this.#now = now;
-		this.#table = new VirtualTable(this.#find("occupants"), {columns: columns(now), key: "id", mark: "id"});
+		this.#occupants = new Occupants(now);
+		this.#chart = new Chart(this.#find("room-chart"), "people");
+		this.#find("copy").addEventListener("click", () => this.#copy());
 	}
 
 	/** The room that is shown, null for none. */
@@ -43,7 +49,7 @@ export class RoomView {
 		return this.#jid;
 	}
 
-	/** What the room that was drawn is called, as people write it. */
+	/** The name of the room that was drawn last. */
 	get written() {
 		return this.#written;
 	}
@@ -52,17 +58,41 @@ export class RoomView {
 	open(jid) {
 		this.#jid = jid;
 		this.#refused = "";
-		if (jid !== null) this.draw(true);
+		this.#written = jid === null ? "" : this.#plainName(jid);
+		this.#since = Infinity;
+		this.#find("not-counted").open = false;
+		if (jid !== null) this.draw();
 	}
 
-	/** Says why the key may not see the room, if it is still shown. */
+	/** The name of a room that isn't open, as far as its JID shows it: the API may not say. */
+	#plainName(jid) {
+		const [main] = this.#store.domains.keys();
+		const local = jid.slice(0, -`@${main}`.length);
+		return jid === `${local}@${main}` && /^[a-z0-9_-]+$/u.test(local) ? local : visible(jid);
+	}
+
+	/** Sets the name of a room that isn't open. */
+	name(jid, name) {
+		if (jid !== this.#jid) return;
+		this.#written = visible(name);
+		this.draw();
+	}
+
+	/** Explains why the key may not see the room, if it is still shown. */
 	refuse(jid, detail) {
 		if (jid !== this.#jid) return;
 		this.#refused = detail;
 		this.draw();
 	}
 
-	/** Draws the room anew if it is among those that changed. */
+	/** Notes from when on all events of the room are known. */
+	knownSince(jid, since) {
+		if (jid !== this.#jid) return;
+		this.#since = since;
+		this.draw();
+	}
+
+	/** Draws the room if it is among those that changed. */
 	update(changed) {
 		const room = this.#store.rooms.get(this.#jid);
 		const near = room ? [room.jid, room.lobby, ...room.breakouts.map(b => b.room_jid)] : [this.#jid];
@@ -71,76 +101,99 @@ export class RoomView {
 
 	draw() {
 		const room = this.#store.rooms.get(this.#jid);
-		const {title, tenant, written} = room ?? roomTitle(this.#jid, this.#store.domains.keys().next().value);
-		this.#written = written;
-		write(this.#find("room-name"), title);
-		write(this.#find("room-tenant"), tenant);
-		this.#find("room-tenant").hidden = !tenant;
+		if (room) this.#written = room.written;
+		else if (this.#written === visible(this.#jid)) this.#written = this.#plainName(this.#jid);
+		write(this.#find("room-name"), room?.title ?? this.#written);
+		write(this.#find("room-tenant"), room?.tenant ?? "");
+		this.#find("room-tenant").hidden = !room?.tenant;
 		write(this.#find("room-subject"), room?.subject ?? "");
 		this.#find("room-subject").hidden = !room?.subject;
+		this.#drawLinks(room);
+		this.#drawNumbers(room);
 		this.#drawFacts(room);
-		const occupants = new Order();
-		occupants.reset([...room?.occupants?.values() ?? []].map(shown), by("rank", "since", "id"), () => true);
-		this.#find("occupants").hidden = occupants.items.length === 0;
-		this.#table.show(occupants.items, null);
-		const note = this.#find("occupants-note");
+		this.#occupants.show(room?.occupants ?? null);
+		const note = this.#find("room-note");
 		write(note, this.#note(room));
 		note.hidden = note.textContent === "";
+		for (const id of ["room-numbers", "people-title"]) this.#find(id).hidden = !room;
+	}
+
+	#drawLinks(room) {
+		const join = this.#find("join");
+		join.hidden = !room?.link;
+		if (room?.link && join.href !== room.link) join.href = room.link;
+		else if (!room?.link) join.removeAttribute("href");
+		this.#find("copy").hidden = !room;
+	}
+
+	#drawNumbers(room) {
+		if (!room) return;
+		write(this.#find("room-people"), number(room.people));
+		this.#find("room-people").dataset.value = room.people;
+		this.#chart.show(this.#recent.of(room, this.#since, this.#now()), {source: "page", stepped: true, now: this.#now()});
 	}
 
 	#drawFacts(room) {
 		const facts = this.#find("room-facts");
 		facts.replaceChildren();
 		if (!room) return;
-		const add = (name, ...what) => {
+		const add = (name, ...values) => {
 			const group = document.createElement("div");
 			group.append(Object.assign(document.createElement("dt"), {textContent: name}), document.createElement("dd"));
-			group.lastChild.append(...what);
+			group.lastChild.append(...values);
 			facts.append(group);
 		};
-		add("People", number(room.people));
-		if (room.others) add("Besides", room.others);
-		add("Open for", room.created === null ? unknown : `${span(this.#now() - room.created)}, since ${clock(room.created)}`);
 		const {parent, lobby} = room;
+		add(t("room.open"), room.created === null ? unknown : t("occupant.since", {at: hour(room.created), age: span(this.#now() - room.created)}));
+		const others = notCounted(room.counts);
+		if (others) add(t("also.title"), others);
+		if (parent) add(t("room.parent"), link(parent, this.#store.rooms.get(parent)?.written ?? parent));
+		if (room.password) add(t("room.password"), t("room.needed"));
+		if (room.membersOnly) add(t("room.entry"), t("room.membersOnly"));
 		const visitors = visitorsElsewhere(room);
-		if (parent) add("Belongs to", link(parent, this.#store.rooms.get(parent)?.written ?? parent));
-		if (room.password) add("Password", "needed");
-		if (room.membersOnly) add("Entry", "for members only, others wait in the lobby");
-		if (visitors === null && room.type === "main") add("Visitors elsewhere", unknown);
-		if (visitors > 0) add("Visitors elsewhere", number(visitors));
-		if (lobby) add("Lobby", this.#related(lobby, "waiting"));
+		if (visitors === null && room.type === "main") add(t("room.elsewhere"), unknown);
+		if (visitors > 0) add(t("room.elsewhere"), number(visitors));
+		if (lobby) add(t("room.lobby"), this.#related(lobby, "room.waiting"));
 		room.breakouts.forEach((b, i) => {
-			const name = b.name && !isBlank(b.name) ? visible(b.name) : `Breakout room ${i + 1}`;
-			add(i === 0 ? "Breakout rooms" : "", link(b.room_jid, name), " ", this.#related(b.room_jid, "in it"));
+			const name = b.name && !isBlank(b.name) ? visible(b.name) : t("room.breakout", {n: i + 1});
+			add(i === 0 ? t("room.breakouts") : "", link(b.room_jid, name), " ", this.#related(b.room_jid, "people"));
 		});
 	}
 
-	/** How many are in a room that belongs to this one, and unknown unless its domain is known. */
-	#related(jid, where) {
+	/** The number of people in a related room, unknown unless its domain is known. */
+	#related(jid, key) {
 		const room = this.#store.rooms.get(jid);
-		if (room) return `${number(room.people)} ${where}`;
+		if (room) return t(key, {n: room.people});
 		const domain = this.#store.domains.get(jid.slice(jid.lastIndexOf("@") + 1));
-		if (domain?.known && this.#store.whole) return `nobody ${where}`;
-		return `${unknown} (not known: ${domain?.known ? "this key may be limited to other rooms" : "its domain isn’t watched, or not known now"})`;
+		if (domain?.known && this.#store.whole) return t(key, {n: 0});
+		return `${unknown} (${t(domain?.known ? "related.limited" : "related.notWatched")})`;
 	}
 
 	#note(room) {
 		const domain = this.#store.domains.get(this.#jid.slice(this.#jid.lastIndexOf("@") + 1));
-		if (!room && this.#refused) return `This key doesn’t show this room: ${this.#refused}`;
-		if (!room && !this.#store.complete) return "Rooms are still being learnt.";
-		if (!room && domain && !domain.known) return `Whether this room is open isn’t known now: ${domain.status.replace(/^error: /u, "")}.`;
-		if (!room && !domain) return "No room of this address is told: this key may be limited to others, or its domain isn’t watched.";
-		if (!room && !this.#store.whole) return "No open room of this address is told to this key, which may be limited to others.";
-		if (!room) return "This room isn’t open now. As soon as somebody enters it, it is shown here.";
-		if (room.occupants === null && this.#store.named !== false) return "Who is in it is being asked for …";
-		if (room.occupants === null) return "Who is in it isn’t told to this key: it lacks the scope participants.";
-		if (room.occupants.size === 0) return "Nobody is in it.";
+		if (!room && this.#refused) return t("note.refused", {why: this.#refused});
+		if (!room && !this.#store.complete && domain?.live !== false) return t("note.loading");
+		if (!room && domain && !domain.known) return t("note.unknown", {why: hasText(`reason.${domain.reason}`) ? t(`reason.${domain.reason}`) : domain.status});
+		if (!room && !domain) return t("note.notWatched");
+		if (!room && !this.#store.whole) return t("note.limited");
+		if (!room) return t("note.closed");
+		if (room.occupants === null && this.#store.named !== false) return t("note.asking");
+		if (room.occupants === null) return t("note.noNames");
+		if (room.occupants.size === 0) return t("note.empty");
 		return "";
 	}
-}
 
-function shown(o) {
-	return {...o, rank: rank[o.kind] ?? 8};
+	async #copy() {
+		const room = this.#store.rooms.get(this.#jid);
+		const done = this.#find("copied");
+		try {
+			await navigator.clipboard.writeText(room?.link ?? location.href);
+			write(done, t("room.copied"));
+		} catch {
+			write(done, t("room.notCopied")); // the browser allows it only over HTTPS or on localhost
+		}
+		setTimeout(() => write(done, ""), 3000);
+	}
 }
 
 function link(jid, text) {
@@ -149,32 +202,3 @@ function link(jid, text) {
 	a.append(Object.assign(document.createElement("bdi"), {textContent: visible(text)}));
 	return a;
 }
-
-/** The name of an occupant for people; who has none is known by the id, which is the nick in the room. */
-export function occupantName(o) {
-	if (!isBlank(o.name)) return visible(o.name);
-	return o.kind === "user" ? `no name (${visible(o.id)})` : visible(o.id);
-}
-
-const columns = now => [
-	{key: "name", heads: true, build: cell => {
-		// Focused, it shows a name that was cut in full.
-		const name = Object.assign(document.createElement("span"), {className: "goes"});
-		name.append(document.createElement("bdi"));
-		const hand = Object.assign(document.createElement("span"), {className: "hand", textContent: "hand raised", hidden: true});
-		cell.append(name, hand);
-	}, fill: (cell, o) => {
-		const [name, hand] = cell.children;
-		const text = occupantName(o);
-		write(name.firstChild, text);
-		name.title = text;
-		name.classList.toggle("nameless", isBlank(o.name));
-		hand.hidden = !o.hand;
-	}},
-	{key: "kind", fill: (cell, o) => write(cell, kindName(o.kind))},
-	{key: "role", fill: (cell, o) => write(cell, visible(o.role))},
-	{key: "since", fill: (cell, o) => {
-		write(cell, o.since === null ? unknown : `${clock(o.since)}, for ${span(now() - o.since)}`);
-		cell.title = o.since === null ? "Since when isn’t known" : dated(o.since);
-	}},
-];

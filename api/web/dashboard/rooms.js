@@ -1,18 +1,20 @@
-/** The list of rooms: searched, sorted, and drawn as far as it can be seen. */
+/** The list of rooms: searched, filtered, sorted, and drawn as far as it is visible. */
 
+import {Filters} from "./filters.js";
+import {dated, notCounted, number, span, unknown, visible} from "./format.js";
+import {icon} from "./icons.js";
+import {t} from "./language.js";
 import {by, Order} from "./order.js";
-import {dated, isBlank, isPerson, number, several, span, unknown, visible} from "./format.js";
-import {visitorsElsewhere} from "./record.js";
+import {firstPeople, visitorsElsewhere} from "./record.js";
 import {shine, VirtualTable, write} from "./table.js";
 
-// While much happens, rows move at most so often: nobody could read, or hit, what moves all the time. Numbers change at once.
+// During many events, rows move at most this often, so that they can be read and clicked. Numbers change at once.
 const orderEvery = 1_000, orderEveryInUse = 5_000;
 
-const mostNames = 8;
+const mostNames = 12;
 
 const orders = {
 	name: ["titleKey", "tenantKey", "jid"],
-	tenant: ["tenantKey", "titleKey", "jid"],
 	people: ["-people", "titleKey", "jid"],
 	created: ["-created", "titleKey", "jid"],
 };
@@ -24,6 +26,7 @@ export class RoomList {
 	#store;
 	#now;
 	#table;
+	#filters;
 	#order = new Order(by(...orders.people));
 	#sorted = {by: "people", back: false};
 	#query = "";
@@ -31,29 +34,46 @@ export class RoomList {
 	#orderedAt = 0;
 	#elements;
 	#drawn = false;
+	#measure; // the width of a text in a row
+	#space = 0; // the width of the cell for names
 
 	/**
 	 * @param {import("./store.js").Store} store
-	 * @param {function(): number} now  when what is shown is true, to which ages are told
+	 * @param {function(): number} now  the time of the data, for ages
 	 */
 	constructor(store, now) {
 		this.#store = store;
 		this.#now = now;
 		const find = id => document.getElementById(id);
-		this.#elements = {table: find("rooms"), search: find("search"), found: find("found"), empty: find("empty"), skeleton: find("skeleton")};
+		this.#elements = {
+			table: find("rooms"), search: find("search"), clear: find("search-clear"), found: find("found"), skeleton: find("skeleton"),
+			empty: find("empty"), emptyTitle: find("empty-title"), emptyText: find("empty-text"), emptyClear: find("empty-clear"),
+		};
 		this.#table = new VirtualTable(this.#elements.table, {columns: this.#columns(), key: "jid", mark: "jid"});
+		this.#filters = new Filters(find("filters"), () => this.#refresh());
 		this.#elements.table.tHead.addEventListener("click", e => {
 			const button = e.target.closest("button[data-sort]");
 			if (button) this.#sortBy(button.dataset.sort);
 		});
-		this.#elements.search.addEventListener("input", e => {
-			this.#query = e.target.value.trim().toLowerCase();
-			this.#anew();
-		});
-		this.#anew();
+		this.#elements.search.addEventListener("input", () => this.#search());
+		for (const button of [this.#elements.clear, this.#elements.emptyClear]) button.addEventListener("click", () => this.clear());
+		this.#refresh();
 	}
 
-	/** Takes the JIDs of rooms that changed; returns whether it has to be called again although nothing else happens. */
+	/** Shows all rooms. */
+	clear() {
+		this.#elements.search.value = "";
+		this.#filters.clear();
+		this.#search();
+		this.#elements.search.focus();
+	}
+
+	/** Draws all rows again, after a change of their size. */
+	relayout() {
+		this.#table.relayout();
+	}
+
+	/** Takes the JIDs of rooms that changed; returns whether it must be called again even without further changes. */
 	update(changed) {
 		for (const jid of changed) this.#changed.add(jid);
 		const every = this.#elements.table.matches(":hover, :focus-within") ? orderEveryInUse : orderEvery;
@@ -67,7 +87,7 @@ export class RoomList {
 			this.#order.update(room => touched.has(room.jid), now);
 			this.#show(touched);
 		} else if (changed.size > 0) {
-			// In their old places; one that is gone stays in sight until then.
+			// In their old places; a room that ended stays visible until the next sorting.
 			const {rooms} = this.#store;
 			this.#order.items = this.#order.items.map(room => changed.has(room.jid) ? rooms.get(room.jid) ?? room : room);
 			this.#table.show(this.#order.items, changed);
@@ -75,7 +95,7 @@ export class RoomList {
 		return this.#changed.size > 0;
 	}
 
-	/** Draws what goes on without events: how long rooms have been open, and what was hidden until now. */
+	/** Draws what changes without events: how long rooms have been open. */
 	tick() {
 		this.#show(null);
 	}
@@ -96,15 +116,22 @@ export class RoomList {
 
 	#sortBy(column) {
 		this.#sorted = {by: column, back: this.#sorted.by === column && !this.#sorted.back};
-		this.#anew();
+		this.#refresh();
 	}
 
-	#anew() {
+	#search() {
+		const {search, clear} = this.#elements;
+		this.#query = search.value.trim().toLowerCase();
+		clear.hidden = search.value === "";
+		this.#refresh();
+	}
+
+	#refresh() {
 		const {by: column, back} = this.#sorted;
 		const [first, ...rest] = orders[column];
 		const turned = first.startsWith("-") ? first.slice(1) : `-${first}`;
 		const words = this.#query.split(/\s+/u).filter(Boolean);
-		const keep = room => room.type === "main" && words.every(w => this.#store.haystack(room).includes(w));
+		const keep = room => room.type === "main" && this.#filters.keeps(room) && words.every(w => this.#store.haystack(room).includes(w));
 		this.#changed.clear();
 		this.#order.reset(this.#store.rooms.values(), by(back ? turned : first, ...rest), keep);
 		for (const button of this.#elements.table.tHead.querySelectorAll("button[data-sort]")) {
@@ -120,96 +147,123 @@ export class RoomList {
 		const items = this.#order.items;
 		const {table, found, empty, skeleton} = this.#elements;
 		const {complete} = this.#store;
-		const total = this.#store.total("main");
 		if (table.hidden !== (items.length === 0 && complete)) table.hidden = !table.hidden;
+		this.#filters.draw(this.#mainRooms());
 		this.#table.show(items, changed);
 		if (items.length > 0 && !this.#drawn) {
 			this.#drawn = true;
 			performance.mark("ppch:first-rows");
 		}
 		skeleton.hidden = complete || items.length > 0;
-		if (!complete) write(found, items.length > 0 ? `${several(items.length, "room", "rooms")} so far …` : "");
-		else if (!total) write(found, "");
-		else write(found, `${this.#query ? `${number(items.length)} of ` : ""}${several(total.rooms, "room", "rooms")}`);
+		write(found, this.#foundText(items.length));
 		empty.hidden = items.length > 0 || !complete;
-		if (!empty.hidden) write(empty, this.#emptyText(total));
+		if (!empty.hidden) this.#drawEmpty();
 	}
 
-	#emptyText(total) {
-		if (total === null) return "Which rooms are open isn’t known now.";
-		if (this.#query && total.rooms > 0) return "No room, and nobody in one, is called so.";
-		return "No room is open. As soon as somebody enters one, it is shown here.";
+	*#mainRooms() {
+		for (const room of this.#store.rooms.values()) if (room.type === "main") yield room;
+	}
+
+	#foundText(n) {
+		const total = this.#store.total("main");
+		if (!this.#store.complete) return n > 0 ? t("rooms.loading", {n}) : "";
+		if (!total) return "";
+		return this.#query || this.#filters.isOn ? t("rooms.found", {found: n, n: total.rooms}) : t("rooms", {n: total.rooms});
+	}
+
+	#drawEmpty() {
+		const {emptyTitle, emptyText, emptyClear, search} = this.#elements;
+		const total = this.#store.total("main");
+		const sought = total !== null && total.rooms > 0 && (this.#query !== "" || this.#filters.isOn);
+		const key = total === null ? "unknown" : sought ? "noMatch" : "none";
+		write(emptyTitle, key === "noMatch" && this.#query ? t("empty.noMatchFor", {query: visible(search.value.trim())}) : t(`empty.${key}`));
+		write(emptyText, t(`empty.${key}.text`));
+		emptyClear.hidden = key !== "noMatch";
 	}
 
 	#columns() {
 		return [
 			{key: "name", heads: true, build: buildName, fill: fillName},
-			{key: "tenant", build: cell => cell.append(document.createElement("bdi")), fill: (cell, room) => {
-				write(cell.firstChild, room.tenant);
-				cell.title = room.tenant;
-			}},
 			{key: "people", fill: fillPeople},
-			{key: "who", fill: (cell, room) => {
-				const names = who(room);
-				write(cell, names);
-				if (cell.title !== names) cell.title = names;
-			}},
+			{key: "who", build: buildWho, measure: cell => this.#takeSpace(cell), fill: (cell, room) => this.#fillWho(cell, room)},
 			{key: "created", fill: (cell, room) => {
 				write(cell, room.created === null ? unknown : span(this.#now() - room.created));
-				const title = room.created === null ? "When it began isn't known" : `since ${dated(room.created)}`;
-				if (cell.title !== title) cell.title = title;
+				setTitle(cell, room.created === null ? t("room.beginUnknown") : t("room.since", {at: dated(room.created)}));
 			}},
-			{key: "beside", fill: (cell, room) => {
-				const text = this.#beside(room);
+			{key: "also", fill: (cell, room) => {
+				const text = this.#also(room);
 				write(cell, text);
-				if (cell.title !== text) cell.title = text;
+				setTitle(cell, text);
 			}},
 		];
 	}
 
-	/** Who is in the room without being counted, and who belongs to the meeting without being in the room. */
-	#beside(room) {
-		const {rooms} = this.#store;
-		const parts = room.others ? [room.others] : [];
-		const open = room.breakouts.map(b => rooms.get(b.room_jid)).filter(Boolean);
-		if (open.length > 0) {
-			const people = open.reduce((sum, r) => sum + r.people, 0);
-			parts.push(`${number(people)} in ${several(open.length, "breakout room", "breakout rooms")}`);
+	#takeSpace(cell) {
+		const style = getComputedStyle(cell);
+		const context = document.createElement("canvas").getContext("2d");
+		context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+		this.#measure = text => context.measureText(text).width;
+		this.#space = cell.clientWidth;
+	}
+
+	/** Writes as many names as fit, and how many people follow. */
+	#fillWho(cell, room) {
+		const [names, more] = cell.children;
+		const first = firstPeople(room, mostNames).map(o => visible(o.name));
+		const width = this.#measure ?? (() => 0);
+		let n = 0, used = 0;
+		for (; n < first.length; n++) {
+			used += width(n > 0 ? `, ${first[n]}` : first[n]);
+			const rest = room.people - n - 1;
+			if (n > 0 && used + (rest > 0 ? width(`  +${number(rest)}`) + 12 : 0) > this.#space) break;
 		}
+		// Each name is isolated by characters (UAX #9, section 2.4), so that none changes the direction of another.
+		const text = first.slice(0, n).map(name => `\u2068${name}\u2069`).join(", ");
+		write(names, text);
+		setTitle(cell, first.map(name => `\u2068${name}\u2069`).join(", ") + (room.people > first.length && first.length > 0 ? " …" : ""));
+		write(more, n > 0 && room.people > n ? `+${number(room.people - n)}` : "");
+	}
+
+	/** Occupants who are not counted, and people of the meeting who are elsewhere. */
+	#also(room) {
+		const {rooms} = this.#store;
+		const list = [notCounted(room.counts)];
+		const open = room.breakouts.map(b => rooms.get(b.room_jid)).filter(Boolean);
+		if (open.length > 0) list.push(t("also.breakout", {n: open.reduce((sum, r) => sum + r.people, 0)}));
 		const waiting = rooms.get(room.lobby)?.people ?? 0;
-		if (waiting > 0) parts.push(`${number(waiting)} in the lobby`);
+		if (waiting > 0) list.push(t("also.lobby", {n: waiting}));
 		const elsewhere = visitorsElsewhere(room);
-		if (elsewhere > 0) parts.push(several(elsewhere, "visitor elsewhere", "visitors elsewhere"));
-		return parts.join(", ");
+		if (elsewhere > 0) list.push(t("also.elsewhere", {n: elsewhere}));
+		return list.filter(Boolean).join(", ");
 	}
 }
 
-/**
- * The names of the first people in a room; its own page has all of them.
- * Each is isolated by characters (UAX #9, section 2.4), so that it turns no other one, in the tooltip either.
- */
-function who(room) {
-	const names = [];
-	for (const o of room.occupants?.values() ?? []) {
-		if (!isPerson(o.kind) || isBlank(o.name)) continue;
-		if (names.push(`\u2068${visible(o.name)}\u2069`) === mostNames) break;
-	}
-	return names.join(", ") + (room.people > names.length && names.length > 0 ? " …" : "");
+function setTitle(node, text) {
+	if (node.title !== text) node.title = text;
 }
 
 function buildName(cell) {
 	const link = document.createElement("a");
 	link.className = "goes";
 	link.append(document.createElement("bdi"));
-	cell.append(link);
+	const tenant = Object.assign(document.createElement("bdi"), {className: "tag"});
+	const lock = icon("lock", t("room.password"));
+	cell.append(link, lock, tenant);
 }
 
 function fillName(cell, room) {
-	const link = cell.firstChild;
+	const [link, lock, tenant] = cell.children;
 	const href = roomLink(room.jid);
 	if (link.getAttribute("href") !== href) link.setAttribute("href", href);
 	write(link.firstChild, room.title);
-	if (link.title !== room.written) link.title = room.written;
+	setTitle(link, room.written);
+	lock.toggleAttribute("hidden", !room.password);
+	write(tenant, room.tenant);
+	tenant.hidden = !room.tenant;
+}
+
+function buildWho(cell) {
+	cell.append(Object.assign(document.createElement("span"), {className: "names"}), Object.assign(document.createElement("span"), {className: "more"}));
 }
 
 function fillPeople(cell, room) {

@@ -1,46 +1,45 @@
 /**
- * What is known: the rooms and who is in them, made of events, or of lists where events may not be followed.
- * Nothing here touches the document; who draws asks take() what has changed since.
+ * The rooms and their occupants, from events, or from lists if the key can't follow events.
+ * Nothing here touches the document; the code that draws calls take() for what has changed.
  */
 
 import {moment} from "./format.js";
 import {newOccupant, newRoom, searchable, setFacts, setNumbers} from "./record.js";
 
-// After so long a number of before isn't told any more, as long as the service hasn't said after how long it does so itself
-// (PPCH_MAX_STALENESS): that is never less.
+// How long an old number is shown, until the service has sent its own limit (PPCH_MAX_STALENESS), which is never less.
 const leastStaleness = 15_000;
 
-/** Store holds what is known. */
+/** Store holds the rooms. */
 export class Store {
 	/** @type {Map<string, import("./record.js").Room>} by JID */
 	rooms = new Map();
 
-	/** The last status of each domain, main one first. @type {Map<string, object>} */
+	/** The last status of each domain, the main one first. @type {Map<string, object>} */
 	domains = new Map();
 
-	/** Whether all rooms are known that may be known, and not only a part of a snapshot. */
+	/** Whether the store has all rooms that the key may see, and not only a part of a snapshot. */
 	complete = false;
 
-	/** When the service was last heard of, while it doesn't answer; null while it does. @type {?number} */
+	/** When the service last answered, while it doesn't answer; null while it does. @type {?number} */
 	silentSince = null;
 
-	/** Whether all rooms are told, and not only those to which the key is limited; false until that is known. */
+	/** Whether the key may see all rooms; false until that is known. */
 	whole = false;
 
-	/** Whether the names of people are told; null until a room shows it. @type {?boolean} */
+	/** Whether the key may see names; null until a room shows it. @type {?boolean} */
 	named = null;
 
-	/** Rooms and people by type of room; unsure is in how many rooms the number of visitors isn't known. */
+	/** Rooms and people by type of room; unsure is the number of rooms whose visitors are unknown. */
 	#totals = {main: {rooms: 0, people: 0, visitors: 0, unsure: 0}, breakout: {rooms: 0, people: 0}, lobby: {rooms: 0, people: 0}};
 	#changed = new Set();
 	#maxStaleness = leastStaleness;
-	#ahead = null;      // by how much the viewer's clock is ahead of the service's, as the event shows it that came quickest
+	#ahead = null;      // by how much the viewer's clock is ahead of the service's, by the fastest event
 	#turn = 0;
-	#turns = new Map(); // by JID: in which snapshot the room was last told
-	#continues = "";    // JID of the room of which the next piece has more
+	#turns = new Map(); // by JID: the last snapshot with the room
+	#continues = "";    // JID of the room that the next piece continues
 	#haystacks = new Map();
 
-	/** The JIDs of the rooms that came, changed or went since this was asked last. */
+	/** Returns the JIDs of the rooms that came, changed or went since the last call. */
 	take() {
 		const changed = this.#changed;
 		this.#changed = new Set();
@@ -52,8 +51,8 @@ export class Store {
 	}
 
 	/**
-	 * Rooms and people in rooms of a type, null where that isn't known, or was known too long ago.
-	 * Of what belongs to a room a limited key may not see all.
+	 * Rooms and people in rooms of a type; null if that is unknown or too old.
+	 * A limited key may not see all breakout rooms and lobbies.
 	 */
 	total(type) {
 		const old = since => Date.now() - since > this.#maxStaleness;
@@ -62,12 +61,12 @@ export class Store {
 		return of.length > 0 && of.every(d => d.known && (d.live || !old(d.asOf))) ? this.#totals[type] : null;
 	}
 
-	/** Whether what is shown is true now, and not as it was when a domain was last heard of. */
+	/** Whether the rooms are those of now, and not of an earlier time. */
 	get live() {
 		return this.domains.size > 0 && [...this.domains.values()].every(d => d.live);
 	}
 
-	/** Since when something may have changed unseen; null where nothing is known, or all of it is live. */
+	/** The time from which on changes may be missing; null if there are no data, or all of them are live. */
 	get staleSince() {
 		const times = [...this.domains.values()].filter(d => !d.live && d.known).map(d => d.asOf);
 		return times.length > 0 ? Math.min(...times) : null;
@@ -82,7 +81,7 @@ export class Store {
 		else if (name.startsWith("room.") || name.startsWith("participant.")) this.#event(name, data);
 	}
 
-	/** Takes a whole list of rooms in place of all that was known, as of then. */
+	/** Replaces all rooms by a list. */
 	replace(listed, asOf) {
 		this.#turn++;
 		for (const r of listed) this.#list(r);
@@ -90,7 +89,7 @@ export class Store {
 		for (const d of this.domains.values()) Object.assign(d, {known: true, asOf});
 	}
 
-	/** Takes who is in a room, as asked for by itself. */
+	/** Sets the occupants of a room, from the room's own document. */
 	setOccupants(jid, occupants) {
 		const room = this.rooms.get(jid);
 		if (!room) return;
@@ -98,7 +97,7 @@ export class Store {
 		this.#touch(room);
 	}
 
-	/** Text in which a search for a room or for somebody in it looks. */
+	/** Text in which a search for a room or a person looks. */
 	haystack(room) {
 		let text = this.#haystacks.get(room.jid);
 		if (text === undefined) {
@@ -114,7 +113,7 @@ export class Store {
 		if (s.max_staleness_seconds !== undefined) this.#maxStaleness = s.max_staleness_seconds * 1000;
 	}
 
-	/** A time of the service's by the viewer's clock. */
+	/** Converts a time of the service to the viewer's clock. */
 	#moment(stamp) {
 		return stamp ? moment(stamp) + this.#ahead : null;
 	}
@@ -170,12 +169,12 @@ export class Store {
 	}
 
 	/** Returns a copy of a room to be changed and put back, or a new one. */
-	#room(told) {
-		const before = this.rooms.get(told.room_jid);
-		return before ? {...before, parent: told.parent_room_jid} : newRoom(told);
+	#room(doc) {
+		const before = this.rooms.get(doc.room_jid);
+		return before ? {...before, parent: doc.parent_room_jid} : newRoom(doc);
 	}
 
-	// Rooms say what they are, but a domain may have none. What it is for is told by its first label, but for the main one.
+	// Rooms have a type, but a domain may have no room. Its first label shows its type, except for the main one.
 	#type(domain) {
 		const label = domain.slice(0, domain.indexOf("."));
 		const [main] = this.domains.keys();
@@ -199,7 +198,7 @@ export class Store {
 		this.#touch(room);
 	}
 
-	/** Forgets what the last snapshot hasn't told any more. */
+	/** Drops the rooms that the last snapshot doesn't have. */
 	#sweep() {
 		for (const [jid, turn] of this.#turns) if (turn !== this.#turn) this.#drop(jid);
 		this.complete = true;
@@ -208,7 +207,7 @@ export class Store {
 	#touch(room) {
 		this.#changed.add(room.jid);
 		this.#haystacks.delete(room.jid);
-		if (room.parent) this.#changed.add(room.parent); // which shows it in its row
+		if (room.parent) this.#changed.add(room.parent); // whose row shows it
 	}
 
 	#count(room, sign) {
@@ -217,7 +216,7 @@ export class Store {
 		total.rooms += sign;
 		total.people += sign * room.people;
 		if (room.type !== "main") return;
-		// Focus counts all visitors of the meeting, those in this room included.
+		// Focus counts all visitors of the meeting, including those in this room.
 		total.visitors += sign * Math.max(room.visitors ?? 0, room.counts.visitor ?? 0);
 		if (room.visitors === null) total.unsure += sign;
 	}

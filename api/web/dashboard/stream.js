@@ -1,33 +1,34 @@
 /**
- * Following the event stream. EventSource can't send a key in a header, so this reads the stream by fetch:
- * HTML standard, section 9.2 "Server-sent events", with the rules of the API for coming back.
+ * The event stream, read by fetch, since EventSource can't send a key in a header:
+ * HTML standard, section 9.2 "Server-sent events", and the API's rules for resuming.
  */
 
 import {ask, Problem} from "./ask.js";
+import {t} from "./language.js";
 
 const firstWait = 1_000, maxWait = 30_000;
 
-// The service says something every 15 s. Silence for so long means that the connection is dead without having ended.
+// The service sends something every 15 s. After so long without anything the connection is dead, although it hasn't ended.
 const silence = 40_000;
 
-// What one line may have; a part of a snapshot has some 64 kB, and one room of it rarely more.
+// The longest line; a part of a snapshot is about 64 kB, and one room of it rarely more.
 const maxLine = 16 << 20;
 
-// How long events are worked on at a stretch, so that the page answers to its viewer meanwhile.
+// For how many milliseconds events are handled at a stretch, so that the page stays responsive.
 const stretch = 10;
 
 /**
- * Follows events until signal aborts, and comes back by itself when the stream is lost.
+ * Follows events until signal aborts, and reconnects when the stream is lost.
  *
  * @param {object} to
  * @param {string} to.path
  * @param {string} to.key
  * @param {AbortSignal} to.signal
- * @param {function(string, object): void} to.onEvent  gets the name and the data of each event, in order
- * @param {function(): void} to.onOpen  the stream is there (again)
- * @param {function(Problem, number, ?number): void} to.onLost  it isn't, and is tried again after so many milliseconds;
- *   last comes when the service was last heard of, null for never
- * @returns {Promise<Problem>} what the service refuses for good
+ * @param {function(string, object): void} to.onEvent  called with the name and the data of each event, in order
+ * @param {function(): void} to.onOpen  called when the stream is open (again)
+ * @param {function(Problem, number, ?number): void} to.onLost  called when it is lost, with the milliseconds until the next attempt
+ *   and the time at which the service last sent something, null for never
+ * @returns {Promise<Problem>} why the service refuses for good
  */
 export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 	const place = {id: "", held: false, heard: null};
@@ -40,13 +41,13 @@ export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 				wait = firstWait; // not before: a proxy may accept and then drop
 				onEvent(name, data);
 			}}, place);
-			problem = new Problem({status: 0, code: "ended", detail: "The service ended the stream: it may be starting anew."});
+			problem = new Problem({status: 0, code: "ended", detail: t("problem.streamEnded")});
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
 			problem = err instanceof Problem ? err : lost();
 			if (!(err instanceof Problem) && err.name !== "AbortError") {
 				console.error(err);
-				place.id = ""; // what was made of the events may be wrong: take all anew
+				place.id = ""; // the store may be wrong: load everything again
 			}
 		}
 		if (problem.isFinal) return problem;
@@ -58,9 +59,9 @@ export async function follow({path, key, signal, onEvent, onOpen, onLost}) {
 	}
 }
 
-const lost = () => new Problem({status: 0, code: "lost", detail: "The connection to the service was lost."});
+const lost = () => new Problem({status: 0, code: "lost", detail: t("problem.lost")});
 
-/** Waits, but no longer than until the network is back, or somebody asks for it by the event "ppch:now". */
+/** Waits for ms, or until the network is back or the event "ppch:now" asks for an attempt. */
 export function sleep(ms, signal) {
 	return new Promise(resolve => {
 		const done = () => {
@@ -83,7 +84,7 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 	try {
 		const response = await ask(path, {key, headers, signal: cut.signal});
 		if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-			throw new Problem({status: 0, code: "not-ppch", detail: "Something else answered in place of the service's events."});
+			throw new Problem({status: 0, code: "not-ppch", detail: t("problem.notEvents")});
 		}
 		onOpen();
 		const parser = new Parser(onEvent, place);
@@ -91,7 +92,7 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		for (;;) {
 			const {value, done} = await reader.read().catch(() => {
-				throw lost(); // what else is thrown is a mistake of ours
+				throw lost(); // any other exception is a bug of this page
 			});
 			if (done) return;
 			clearTimeout(watchdog);
@@ -110,11 +111,11 @@ async function connect({path, key, headers, signal, onOpen, onEvent}, place) {
 }
 
 /**
- * Parser makes events of text. Lines end with LF or CRLF; a CR alone, which the standard has too, isn't sent by anybody,
- * and JSON has none within.
+ * Parser turns text into events. Lines end with LF or CRLF. The standard also allows a lone CR, but no server sends it,
+ * and JSON doesn't contain any.
  *
- * place.id is from where the stream can be taken up again. Between a reset and the last part of the snapshot that
- * follows it there is no such place: who came back to it would get no snapshot, and would miss rooms.
+ * place.id is the id to resume from. There is none between a reset and the last part of the following snapshot:
+ * a client that resumed there would get no snapshot and would miss rooms.
  */
 export class Parser {
 	#rest = "";
@@ -125,18 +126,18 @@ export class Parser {
 	#place;
 	#stretchBegan = 0;
 
-	/** @param {{id: string, held: boolean}} place  is kept up to date */
+	/** @param {{id: string, held: boolean}} place  the parser updates it */
 	constructor(onEvent, place) {
 		this.#onEvent = onEvent;
 		this.#place = place;
 	}
 
-	/** Says that others have had their turn. */
+	/** Notes that the page's other work has had its turn. */
 	rested() {
 		this.#stretchBegan = performance.now();
 	}
 
-	/** Takes text as it comes; returns whether some of it is left for later, when take("") goes on. */
+	/** Takes text as it arrives; returns whether some of it is left, which take("") then handles. */
 	take(text) {
 		this.#rest += text;
 		let from = 0;
@@ -149,7 +150,7 @@ export class Parser {
 		return late;
 	}
 
-	/** Takes a line; returns whether it is time to let others work. */
+	/** Takes a line; returns whether the page's other work is due. */
 	#line(line) {
 		if (line === "") return this.#dispatch();
 		const colon = line.indexOf(":");
@@ -167,19 +168,19 @@ export class Parser {
 		this.#name = this.#data = "";
 		this.#id = null;
 		if (data) {
-			const told = JSON.parse(data);
+			const doc = JSON.parse(data);
 			if (name === "reset" || name === "snapshot") {
-				this.#place.held = name === "reset" || !told.last;
+				this.#place.held = name === "reset" || !doc.last;
 				if (this.#place.held) this.#place.id = "";
 			}
-			this.#onEvent(name, told);
+			this.#onEvent(name, doc);
 		}
 		if (id !== null && !this.#place.held) this.#place.id = id;
 		return performance.now() - this.#stretchBegan > stretch;
 	}
 }
 
-// A message to oneself comes after whatever the browser has to do, and isn't slowed in tabs that nobody sees, as timers are.
+// A message to oneself arrives after all other work of the browser and, unlike a timer, isn't slowed in hidden tabs.
 const channel = new MessageChannel();
 const waiting = [];
 channel.port1.onmessage = () => waiting.shift()?.();

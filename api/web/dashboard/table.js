@@ -1,21 +1,22 @@
 /**
- * A table of which only those rows are in the document that can be seen, and a few around them. It scrolls with the page.
+ * A table with only its visible rows in the document, and a few around them. It scrolls with the page.
  *
- * Rows are placed by transform, so that the one which has the focus can stay wherever the page is scrolled to;
- * their order in the document is that of the table, for who hears it read.
+ * Rows are placed by transform, so that the focused one can stay in the document while the page scrolls.
+ * Their order in the document is that of the table, for screen readers.
  */
 
-const spare = 8; // rows beyond either edge of what is seen
+const spare = 8; // rows above and below the visible ones
 
 /**
  * @typedef {object} Column
  * @property {string} key  data-cell of its cells
  * @property {boolean} [heads]  whether its cells name their rows
- * @property {function(HTMLElement): void} [build]  makes what a cell has in it, once
+ * @property {function(HTMLElement): void} [build]  creates the content of a cell, once
+ * @property {function(HTMLElement): void} [measure]  called with an empty cell when the layout has changed
  * @property {function(HTMLElement, object): void} fill  writes an item into a cell
  */
 
-/** VirtualTable draws items, each known by a key. One element of each row can be focused: that with the class "goes". */
+/** VirtualTable draws items, each with a key. One element of each row can have the focus: that with the class "goes". */
 export class VirtualTable {
 	#table;
 	#body;
@@ -26,13 +27,13 @@ export class VirtualTable {
 	#rows = new Map(); // by key: the rows in the document
 	#stale = new Set(); // keys of items that may differ from their row
 	#height = 0;
-	#active = null; // key of the row that had the focus last, to which Tab leads back
+	#active = null; // key of the row that had the focus last, where Tab returns
 	#busy = false;
-	#drawn = -1; // how many items the document knows of
+	#drawn = -1; // the number of items that the document has space for
 
 	/**
 	 * @param {HTMLTableElement} table  with a head
-	 * @param {{columns: Column[], key: string, mark: string}} of  key: the field that tells items apart; mark: the data- attribute that bears it
+	 * @param {{columns: Column[], key: string, mark: string}} of  key: the field with an item's key; mark: the data- attribute for it
 	 */
 	constructor(table, {columns, key, mark}) {
 		this.#table = table;
@@ -44,16 +45,19 @@ export class VirtualTable {
 		this.#body.addEventListener("focusin", e => this.#activate(e.target.closest("tr")));
 		const draw = () => this.#later();
 		window.addEventListener("scroll", draw, {passive: true});
-		window.addEventListener("resize", () => {
-			this.#height = 0;
-			this.#later();
-		});
+		window.addEventListener("resize", () => this.relayout());
+	}
+
+	/** Draws all rows again, after a change of their size. */
+	relayout() {
+		this.#height = 0;
+		this.#later();
 	}
 
 	/**
 	 * Draws items in their order.
 	 * @param {object[]} items  the table only reads them
-	 * @param {?Set<string>} changed  keys of those that may not be as they were; null for all
+	 * @param {?Set<string>} changed  keys of items that may have changed; null for all
 	 */
 	show(items, changed) {
 		this.#items = items;
@@ -61,13 +65,13 @@ export class VirtualTable {
 		if (this.#isShown) this.draw();
 	}
 
-	/** Draws what can be seen now. */
+	/** Draws the visible rows. */
 	draw() {
 		this.#busy = false;
 		const items = this.#items;
 		if (this.#height === 0) this.#measure();
-		if (this.#height === 0) return; // nothing has a size where it isn't laid out, as on paper or behind the prompt
-		const top = -this.#body.getBoundingClientRect().top; // before anything is written, which would have all laid out once more
+		if (this.#height === 0) return; // without layout, as on paper or behind the prompt, nothing has a size
+		const top = -this.#body.getBoundingClientRect().top; // before any writing, which would cause a second layout
 		if (this.#drawn !== items.length) {
 			this.#drawn = items.length;
 			this.#table.setAttribute("aria-rowcount", items.length + 1);
@@ -79,15 +83,15 @@ export class VirtualTable {
 		this.#place(first, seen, last);
 	}
 
-	/** Scrolls so that the item is seen, and focuses it. */
+	/** Scrolls to the item and focuses it. */
 	focus(key) {
 		const at = this.#items.findIndex(i => i[this.#key] === key);
 		if (at >= 0) this.#go(at);
 	}
 
-	// Hidden attributes alone hide tables, and asking for those costs no layout.
+	// Only hidden attributes and closed details hide tables; reading those causes no layout.
 	get #isShown() {
-		return this.#table.closest("[hidden]") === null;
+		return this.#table.closest("[hidden], details:not([open])") === null;
 	}
 
 	#later() {
@@ -100,11 +104,13 @@ export class VirtualTable {
 		const probe = this.#newRow();
 		this.#body.append(probe);
 		this.#height = probe.offsetHeight;
+		this.#columns.forEach((column, i) => column.measure?.(probe.children[i]));
+		for (const key of this.#rows.keys()) this.#stale.add(key);
 		this.#drawn = -1;
 		probe.remove();
 	}
 
-	/** Has the rows from first to last in the document, of which that at seen is the first to be seen. */
+	/** Puts the rows from first to last into the document; seen is the first visible one. */
 	#place(first, seen, last) {
 		const wanted = new Map();
 		for (let i = first; i < last; i++) wanted.set(this.#items[i][this.#key], i);
@@ -122,7 +128,7 @@ export class VirtualTable {
 		}
 		const order = [...wanted].sort((a, b) => a[1] - b[1]);
 		const tab = wanted.has(this.#active) ? this.#active : this.#items[seen]?.[this.#key];
-		// Rows that stay are not moved: those that are free, and may stand between them, are passed over.
+		// Rows that stay are not moved; free rows between them are passed over.
 		const spares = [...free];
 		const settled = row => {
 			while (row && free.has(row)) row = row.nextElementSibling;
@@ -145,7 +151,7 @@ export class VirtualTable {
 		}
 		this.#stale.clear();
 		for (const row of spares) row.remove();
-		// A row that was moved within the document has lost the focus, and one whose item is gone leaves it to a neighbour.
+		// A row that moved within the document has lost the focus. A row whose item is gone passes it to a neighbour.
 		if (focused && document.activeElement === document.body) {
 			const row = this.#rows.get(held) ?? this.#rows.get(tab);
 			row?.goes.focus({preventScroll: true});
@@ -181,7 +187,7 @@ export class VirtualTable {
 		return row;
 	}
 
-	/** @param {boolean} fresh  whether the row was another item's before, so that nothing in it has changed to the eye */
+	/** @param {boolean} fresh  whether the row had another item before, so that nothing in it has changed visibly */
 	#fill(row, item, fresh) {
 		row.fresh = fresh;
 		this.#columns.forEach((column, i) => column.fill(row.children[i], item));
@@ -221,14 +227,14 @@ export class VirtualTable {
 	}
 }
 
-/** Writes text only where it is another: the document does work for each writing. */
+/** Writes text if it differs: each writing costs layout work. */
 export function write(node, text) {
 	if (node.textContent !== text) node.textContent = text;
 }
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Lets an element shine for a moment, in the way that a class of style.css would colour it. */
+/** Highlights an element for a moment, in a color of style.css. */
 export function shine(node, color) {
 	if (still.matches) return;
 	node.animate([{backgroundColor: `var(${color})`}, {backgroundColor: "transparent"}], {duration: 1600, easing: "ease-out"});

@@ -1,5 +1,6 @@
-// What of the dashboard needs no browser, tested by dashboard_modules_test.go with the folder of the modules as its argument.
+// Tests the dashboard's modules without a browser. Arguments: the folder with the modules, and the catalogue of the English texts.
 import assert from "node:assert/strict";
+import {readFileSync} from "node:fs";
 import {pathToFileURL} from "node:url";
 
 globalThis.document = {baseURI: "http://ppch/dashboard/"};
@@ -11,7 +12,12 @@ const {poll} = await load("poll.js");
 const {visitorsElsewhere} = await load("record.js");
 const {Store} = await load("store.js");
 const {by, Order} = await load("order.js");
-const {isBlank, roomTitle, sortKey, span, visible} = await load("format.js");
+const {firstPeople, newRoom, setFacts} = await load("record.js");
+const {Recent} = await load("recent.js");
+const {isBlank, notCounted, roomTitle, sortKey, span, visible} = await load("format.js");
+const {parts, preferred, t, useLanguage} = await load("language.js");
+const english = JSON.parse(readFileSync(process.argv[3], "utf8"));
+useLanguage("en", "en", english);
 
 let seed = 20261122;
 const random = n => (seed = (seed * 1103515245 + 12345) % 2 ** 31) % n;
@@ -68,7 +74,7 @@ const tests = {
 		for (let i = 0; i < 100; i++) assert.deepEqual(read(text, () => 1 + random(12)), whole);
 	},
 
-	"nobody comes back between a reset and the end of the snapshot that follows it"() {
+	"no client resumes between a reset and the end of the following snapshot"() {
 		const part = last => `event: snapshot\ndata: {"last":${last}}\n\n`;
 		assert.equal(read("id: 4\nevent: status\ndata: {}\n\nid: 5\nevent: reset\ndata: {}\n\n", () => 100).id, "");
 		assert.equal(read(`id: 5\nevent: reset\ndata: {}\n\n${part(false)}: keep-alive\nid: 6\n\n`, () => 100).id, "");
@@ -130,7 +136,7 @@ const tests = {
 		assert.equal(store.total("main").people, 1);
 		assert.equal(store.total("lobby"), null);
 		store.apply("status", status("muc.x", false));
-		assert.equal(store.total("main").people, 1); // for a moment, with its age beside it
+		assert.equal(store.total("main").people, 1); // for a moment, with its age
 		store.apply("status", status("muc.x", false, {as_of: ago(16)}));
 		assert.equal(store.total("main"), null);
 		store.apply("status", status("muc.x", true));
@@ -143,7 +149,7 @@ const tests = {
 		assert.equal(store.total("main").people, 0);
 	},
 
-	"what was known is told for as long as the service tells it, whatever the viewer's clock says"() {
+	"old numbers are shown as long as the service shows them, independent of the viewer's clock"() {
 		for (const skew of [-3600, 0, 3600]) {
 			const store = followed([room(1, ["a"])]);
 			const stale = seconds => status("muc.x", false, {time: ago(skew), as_of: ago(skew + seconds), max_staleness_seconds: 60});
@@ -159,7 +165,7 @@ const tests = {
 		}
 	},
 
-	"rooms in which names aren't told have none"() {
+	"rooms without names have none"() {
 		const store = followed([room(1, ["a"], {occupants: null})]);
 		assert.equal(store.named, false);
 		store.apply("participant.joined", {...room(1, ["a", "b"]), occupant: null, facts: null});
@@ -185,7 +191,7 @@ const tests = {
 		assert.deepEqual([problem.code, seen], ["wrong-key", ["not-ppch"]]);
 	},
 
-	async "what could make nothing of an event takes all anew"() {
+	async "an error while handling an event loads everything again"() {
 		const asked = [];
 		answering((url, {headers}) => {
 			asked.push(headers["Last-Event-ID"]);
@@ -193,9 +199,9 @@ const tests = {
 				? new Response(`{"code": "wrong-key"}`, {status: 403})
 				: new Response("id: 1\nevent: status\ndata: {}\n\nid: 2\nevent: room.ended\ndata: {}\n\n", {headers: {"Content-Type": "text/event-stream"}});
 		});
-		let told = 0;
+		let count = 0;
 		const onEvent = () => {
-			if (++told === 4) null.fails;
+			if (++count === 4) null.fails;
 		};
 		const said = console.error;
 		console.error = () => {};
@@ -245,20 +251,68 @@ const tests = {
 		assert.equal(visible("\u202eevil\u2069\u200b\u2028"), "⟨U+202E⟩evil⟨U+2069⟩⟨U+200B⟩⟨U+2028⟩");
 		assert.equal(visible("👩‍🚀 می‌خواهم <b>&amp;"), "👩‍🚀 می‌خواهم <b>&amp;");
 		assert.deepEqual([" ", "\u3164\u2800", "", "x"].map(isBlank), [true, true, true, false]);
-		assert.deepEqual(roomTitle("[acme]stand%20up"), {tenant: "acme", title: "stand up", written: "acme/stand up"});
-		assert.deepEqual(roomTitle("%d0%ba%d0%b0@breakout.x"), {tenant: "", title: "/ка@breakout.x", written: "/ка@breakout.x"});
-		assert.deepEqual(roomTitle("daily@conference.x"), {tenant: "", title: "daily@conference.x", written: "daily@conference.x"});
-		assert.deepEqual(roomTitle("daily@muc.x", "muc.x"), {tenant: "", title: "daily", written: "daily"});
-		assert.deepEqual(roomTitle("привет@muc.x", "muc.x").title, "привет@muc.x");
-		assert.deepEqual(roomTitle("c%2b%2b").written, "c%2b%2b");
-		assert.deepEqual(roomTitle("standup%20%5bteam%20a%5d").written, "standup %5bteam a%5d");
-		assert.deepEqual(roomTitle("100%25%20sure").written, "100%25 sure");
-		assert.deepEqual(roomTitle("%e2%80%aegnp%e2%80%8d").written, "%e2%80%aegnp%e2%80%8d");
-		assert.deepEqual(roomTitle("%f0%9f%91%a8%e2%80%8d%f0%9f%91%a9").written, "👨\u200d👩");
-		assert.deepEqual(roomTitle("[täst]%d0%bf@conference.x").written, "täst/п@conference.x");
-		assert.deepEqual(roomTitle("50%25"), {tenant: "", title: "50%", written: "50%"});
+		assert.deepEqual(roomTitle("acme/stand up", "acme"), {tenant: "acme", title: "stand up", written: "acme/stand up"});
+		assert.deepEqual(roomTitle("[acme]stand up", "acme"), {tenant: "acme", title: "stand up", written: "[acme]stand up"});
+		assert.deepEqual(roomTitle("stand up", null), {tenant: "", title: "stand up", written: "stand up"});
+		assert.deepEqual(roomTitle("acme/", "acme"), {tenant: "", title: "acme/", written: "acme/"});
+		assert.deepEqual(roomTitle("null/x", null), {tenant: "", title: "null/x", written: "null/x"});
+		assert.deepEqual(roomTitle("\u202egnp", null).title, "⟨U+202E⟩gnp");
 		assert.deepEqual(["room10", "Éa", "room9", "eb"].sort((a, b) => sortKey(a) < sortKey(b) ? -1 : 1), ["Éa", "eb", "room9", "room10"]);
 		assert.deepEqual([59_999, 60_000, 7_500_000, 90_000_000].map(span), ["59s", "1m", "2h 5m", "1d 1h"]);
+	},
+
+	"texts follow the number and take values as text or as nodes"() {
+		assert.deepEqual([0, 1, 1234].map(n => t("people", {n})), ["0 people", "1 person", "1,234 people"]);
+		assert.deepEqual(parts("activity.participant.joined", {who: {node: 1}, room: "planning"}), [{node: 1}, " joined ", "planning"]);
+		assert.deepEqual(parts("activity.participant.left", {who: "{room}", room: "<b>"}), ["{room}", " left ", "<b>"]);
+		assert.equal(t("no.such.key"), "no.such.key");
+		assert.equal(notCounted({user: 3, focus: 1, recorder: 1, visitor: 2, alien: 4}), "1 recorder, 2 visitors, 4 alien");
+		useLanguage("fr", "fr-CH", {people: {one: "{n} personne", other: "{n} personnes"}});
+		assert.deepEqual([0, 1, 2].map(n => t("people", {n})), ["0 personne", "1 personne", "2 personnes"]);
+		useLanguage("en", "en", english);
+	},
+
+	"the language is the viewer's choice, else the first of the browser's that exists"() {
+		assert.deepEqual(preferred(null, ["pt-BR", "de-CH", "fr"]), {language: "de", locale: "de-CH"});
+		assert.deepEqual(preferred("es", ["de"]), {language: "es", locale: "es"});
+		assert.deepEqual(preferred("constructor", ["xx"]), {language: "en", locale: "en"});
+		assert.deepEqual(preferred(null, []), {language: "en", locale: "en"});
+	},
+
+	"the first people are those who came first"() {
+		const r = newRoom({room_jid: "a@x", room_name: "a"});
+		assert.deepEqual(firstPeople(r, 3), []);
+		r.occupants = new Map([["c", 30], ["a", 10], ["x", null], ["b", 20], ["d", 40]].map(([name, since]) => [name, {name, since, kind: "user"}]));
+		r.occupants.set("f", {name: "focus", since: 1, kind: "focus"}).set("n", {name: " ", since: 2, kind: "user"});
+		assert.deepEqual(firstPeople(r, 3).map(o => o.name), ["a", "b", "c"]);
+		assert.deepEqual(firstPeople(r, 9).map(o => o.name), ["a", "b", "c", "d", "x"]);
+	},
+
+	"a room's tenant is not in its title"() {
+		const r = newRoom({room_jid: "[acme]x@m", room_name: "[acme]x", display_name: "acme/x", meeting_url: "javascript:alert(1)"});
+		assert.deepEqual([r.title, r.tenant, r.link], ["acme/x", "", null]);
+		setFacts(r, {...facts, tenant: "acme"});
+		assert.deepEqual([r.title, r.tenant, r.written, r.titleKey], ["x", "acme", "acme/x", "x"]);
+		assert.equal(newRoom({room_jid: "x@m", room_name: "x", meeting_url: "https://meet.x/x"}).link, "https://meet.x/x");
+	},
+
+	"a room's last hour is what its events say, with gaps where they are missing"() {
+		const now = Date.now(), at = minutes => now - minutes * 60_000, time = minutes => new Date(at(minutes)).toISOString();
+		const event = (name, minutes, people, kind = "user", jid = "a@m") => ({event: name, time: time(minutes), room_jid: jid, participant_count: people, occupant: {id: "x", kind}});
+		const steps = (recent, of, since = Infinity) => recent.of({jid: "a@m", created: null, ...of}, since, now).map(s => [Math.round((now - s.at) / 60_000), s.value]);
+		const recent = new Recent();
+		assert.deepEqual(steps(recent, {people: 3}), [[0, 3], [0, 3]]);
+		recent.add("participant.joined", event("participant.joined", 2, 3));
+		recent.add("participant.joined", event("participant.joined", 1, 9, "user", "b@m"));
+		assert.deepEqual(steps(recent, {people: 3}), [[2, 2], [2, 3], [0, 3]]);
+		recent.fill({since: time(15), events: [event("participant.left", 10, 1), event("participant.joined", 5, 2), event("participant.joined", 2, 3)]}, "a@m");
+		assert.deepEqual(steps(recent, {people: 3}, at(15)), [[15, 2], [10, 1], [5, 2], [2, 3], [0, 3]]);
+		assert.deepEqual(steps(recent, {people: 3, created: at(12)}, at(15)), [[12, 0], [10, 1], [5, 2], [2, 3], [0, 3]]);
+		recent.add("reset", {time: time(1)});
+		assert.deepEqual(steps(recent, {people: 4}, at(15)).slice(-2), [[1, null], [0, 4]]);
+		const other = new Recent();
+		other.fill({since: time(90), events: [event("participant.joined", 70, 1), event("participant.joined", 30, 2, "focus")]}, null);
+		assert.deepEqual(steps(other, {people: 2}), [[60, 2], [30, 2], [0, 2]]);
 	},
 };
 

@@ -1,0 +1,171 @@
+/** How current the page is: the connection to the service, and the service's connection to Prosody. */
+
+import {askHealth} from "./ask.js";
+import {clock, dated, span, unknown} from "./format.js";
+import {hasText, t} from "./language.js";
+import {write} from "./table.js";
+
+const patience = 6_000; // after so long without an answer, "connecting" is no longer the news
+
+/** @typedef {{is: "connecting"|"open"|"polling"|"lost", since?: number, problem?: Error, until?: number, heard?: ?number}} Connection */
+
+export class ConnectionView {
+	/** @type {Connection} */
+	connection = {is: "connecting", since: Date.now()};
+	#store;
+	#find = id => document.getElementById(id);
+	#health = null;
+	#drawnState = "";
+
+	/** @param {import("./store.js").Store} store */
+	constructor(store) {
+		this.#store = store;
+		this.#find("retry").addEventListener("click", () => window.dispatchEvent(new Event("ppch:now")));
+		this.#find("connection").addEventListener("toggle", e => e.newState === "open" && this.#readHealth());
+	}
+
+	/** The state of the page as a whole. */
+	get state() {
+		const {is} = this.connection;
+		if (is === "lost" || is === "connecting") return is;
+		if (this.#store.domains.size > 0 && !this.#store.live) return "stale";
+		if (!this.#store.complete) return "connecting";
+		return is === "polling" ? is : "live";
+	}
+
+	/** Whether the numbers are those of now. */
+	get isCurrent() {
+		return this.state === "live" || this.state === "polling";
+	}
+
+	/** Why totals are unknown, in a few words. */
+	get why() {
+		if (this.state === "connecting") return t("totals.loading");
+		return this.trueAt === null ? t("totals.unknown") : t("totals.old", {at: clock(this.trueAt)});
+	}
+
+	/** The time of which the page's data are; null for never. */
+	get trueAt() {
+		if (this.isCurrent) return Date.now();
+		return this.connection.is === "lost" ? this.connection.heard : this.#store.staleSince;
+	}
+
+	draw() {
+		const {state} = this;
+		if (document.body.dataset.state !== state) document.body.dataset.state = state;
+		write(this.#find("state-text"), this.#pill(state));
+		write(this.#find("rooms-title"), this.#heading(state));
+		this.#drawProblem(state);
+		this.#drawDomains();
+		if (state === this.#drawnState) return;
+		this.#drawnState = state;
+		document.querySelector("link[rel=icon]").href = this.isCurrent ? "icon.svg" : "icon-stale.svg";
+		if (this.#find("connection").matches(":popover-open")) this.#readHealth();
+	}
+
+	#pill(state) {
+		if ((state === "stale" || state === "lost") && this.trueAt !== null) return t(`state.${state}.since`, {age: span(Date.now() - this.trueAt)});
+		return t(`state.${state}`);
+	}
+
+	#heading(state) {
+		if (state !== "stale" && state !== "lost") return t("rooms.now");
+		return this.trueAt === null ? t("rooms.unknown") : t("rooms.at", {at: clock(this.trueAt)});
+	}
+
+	#drawProblem(state) {
+		const problem = {lost: () => this.#lost(), stale: () => this.#stale(), connecting: () => this.#slow()}[state]?.() ?? null;
+		const box = this.#find("problem");
+		if (box.hidden !== (problem === null)) box.hidden = problem === null;
+		this.#find("retry").hidden = state !== "lost";
+		if (!problem) return;
+		box.dataset.grade = problem.grade;
+		write(this.#find("problem-title"), problem.title);
+		const detail = this.#find("problem-detail");
+		write(detail, problem.detail);
+		detail.lang = problem.english ? "en" : "";
+		write(this.#find("problem-age"), problem.age);
+	}
+
+	#lost() {
+		const {problem, until, heard} = this.connection;
+		const wait = Math.ceil((until - Date.now()) / 1000);
+		return {
+			grade: "error",
+			title: problem.status ? t("lost.refused") : t("lost.title"),
+			detail: problem.message,
+			english: problem.status > 0,
+			age: `${age(heard)} ${wait > 0 ? t("lost.next", {wait: span(wait * 1000)}) : t("lost.trying")}`,
+		};
+	}
+
+	#stale() {
+		const bad = [...this.#store.domains.values()].filter(d => !d.live);
+		const all = bad.length === this.#store.domains.size;
+		const [first] = bad.filter(d => d.reason !== "syncing").concat(bad);
+		const loading = bad.every(d => d.reason === "syncing" || d.reason === "connecting");
+		const key = `reason.${first.reason}`;
+		const title = hasText(key) ? t(key) : t("reason.other");
+		const details = [...new Set(bad.map(d => d.status.replace(/^error: /u, "")))].filter(s => s !== "syncing");
+		return {
+			grade: loading ? "wait" : "error",
+			title: all ? title : t("reason.in", {problem: title, domains: bad.map(d => d.domain).join(", ")}),
+			detail: details.length === 0 ? t("reason.passing") : details.map(sentence).join(" "),
+			english: details.length > 0,
+			age: age(this.#store.staleSince),
+		};
+	}
+
+	#slow() {
+		const {is, since} = this.connection;
+		if (is !== "connecting" || Date.now() - since < patience) return null;
+		return {grade: "error", title: t("lost.title"), detail: t("problem.noAnswer"), age: age(null)};
+	}
+
+	#drawDomains() {
+		const body = this.#find("domains").tBodies[0];
+		const domains = [...this.#store.domains.values()];
+		while (body.rows.length > domains.length) body.lastChild.remove();
+		domains.forEach((d, i) => {
+			const row = body.rows[i] ?? body.insertRow();
+			if (!row.cells.length) {
+				row.append(Object.assign(document.createElement("th"), {scope: "row"}));
+				for (const cell of ["state", "asof", "mode"]) row.insertCell().dataset.cell = cell;
+			}
+			row.dataset.domain = d.domain;
+			const mode = this.#health?.domains.find(h => h.domain === d.domain)?.mode;
+			const lost = this.connection.is === "lost";
+			const live = d.live && !lost;
+			const asOf = lost && d.live ? this.connection.heard : d.asOf; // a domain that was live then may not be live now
+			const state = lost ? t("unknown") : live ? t("state.live") : hasText(`reason.${d.reason}`) ? t(`reason.${d.reason}`) : d.status;
+			const updated = live ? t("connection.now") : asOf ? t("connection.ago", {at: clock(asOf), age: span(Date.now() - asOf)}) : unknown;
+			[d.domain, state, updated, mode ?? unknown].forEach((text, cell) => write(row.cells[cell], text));
+		});
+	}
+
+	async #readHealth() {
+		const note = this.#find("connection-health");
+		try {
+			this.#health = await askHealth();
+			const {connected, since, last_answer: answered, version, commit} = this.#health;
+			write(note, [
+				since ? t(connected ? "connection.up" : "connection.down", {since: dated(Date.parse(since))}) : t("connection.never"),
+				answered ? t("connection.answered", {at: clock(Date.parse(answered))}) : "",
+				`PPCH ${version}${commit ? ` (${commit.slice(0, 12)})` : ""}`,
+			].filter(Boolean).join(" "));
+		} catch {
+			write(note, t("problem.noAnswer"));
+		}
+		this.#drawDomains();
+	}
+}
+
+function age(since) {
+	return since ? t("age.known", {at: clock(since), age: span(Date.now() - since)}) : t("age.none");
+}
+
+/** The service's words as a sentence. */
+function sentence(text) {
+	const begun = text.replace(/^[a-z]+(?=[\s,:])/u, word => word.charAt(0).toUpperCase() + word.slice(1)); // but not the name of a host
+	return /[.!?]$/u.test(begun) ? begun : `${begun}.`;
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"ppch/prosody/prosodytest"
+)
+
+// picturesVariable names the folder for the pictures of TestPictures, which otherwise doesn't run.
+const picturesVariable = "PPCH_PICTURES"
+
+// screen is a size of the browser's window.
+type screen struct{ width, height int64 }
+
+// screens are a phone, a tablet, a laptop and a wall.
+var screens = []screen{{390, 844}, {1024, 768}, {1440, 900}, {3840, 2160}}
+
+func (s screen) String() string { return fmt.Sprintf("%dx%d", s.width, s.height) }
+
+// inLanguage makes new documents of the tab use a language, as a viewer's browser does.
+func (p *tab) inLanguage(language string) {
+	p.t.Helper()
+	script := fmt.Sprintf("Object.defineProperty(navigator, 'languages', {get: () => [%q]})", language)
+	p.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}), chromedp.Reload())
+}
+
+// sources renders a client's presence for its microphone, camera and screen.
+func sources(mic, camera, shared bool) string {
+	muted := func(on bool) string { return fmt.Sprintf(`{"muted":%t}`, !on) }
+	info := `{"a-a0":` + muted(mic) + `,"a-v0":` + muted(camera)
+	if shared {
+		info += `,"a-v1":{"muted":false,"videoType":"desktop"}`
+	}
+	return "<SourceInfo>" + prosodytest.Escape(info+"}") + "</SourceInfo>"
+}
+
+const raisedHand = "<jitsi_participant_raisedHand>1700000000000</jitsi_participant_raisedHand>"
+
+// town fills rooms as a site has them on a busy morning.
+func town(t *testing.T, srv *prosodytest.Server) {
+	t.Helper()
+	cast := castOn(t, srv)
+	enter := func(room, name string, extra ...string) { must(cast.User(t.Context(), room, name, extra...))(t) }
+	planning := srv.Room("planning")
+	must(cast.Open(t.Context(), planning))(t)
+	enter(planning, "Ada Lovelace", sources(true, true, true))
+	enter(planning, "Grace Hopper", sources(false, true, false))
+	enter(planning, "Linus", sources(false, false, false), raisedHand)
+	enter(planning, "Анна Каренина", sources(true, false, false))
+	must(cast.Caller(t.Context(), planning, "+49 30 123456"))(t)
+	must(cast.Recorder(t.Context(), planning))(t)
+	for room, people := range map[string]string{
+		srv.Room("customer%20call%20weber"):    "Barbara Edsger Donald",
+		srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"):   "Иван Мария",
+		srv.Room("physics%202b"):               "Niels Marie Albert Lise Max Emmy Erwin Wolfgang Werner Paul Enrico Richard Chien-Shiung Maria Rosalind Vera Jocelyn Subrahmanyan Hedy Katherine",
+		srv.Room("onboarding"):                 "Radia",
+		srv.TenantRoom("acme", "stand%20up"):   "Margaret Frances Alan Ken Dennis",
+		srv.TenantRoom("acme", "retro"):        "Tony Niklaus",
+		srv.TenantRoom("school", "class%2010"): "Carl Emmy Sofja Leonhard Sophie Évariste",
+		srv.Room("a%20room%20with%20a%20name%20that%20no%20column%20can%20hold%20in%20full"): "Charles",
+	} {
+		meeting(t, cast, room, strings.Fields(people)...)
+	}
+	meeting(t, cast, srv.Room("waiting"))
+}
+
+// TestPictures saves pictures of every state of the pages at every size, in light and dark and in each language.
+//
+//	PPCH_PICTURES=/tmp/pictures go test ./cmd/ppch -run TestPictures -timeout 30m
+func TestPictures(t *testing.T) {
+	dir := os.Getenv(picturesVariable)
+	if dir == "" {
+		t.Skip("saves pictures only into the folder in " + picturesVariable)
+	}
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
+	env := envFor(srv)
+	env["MUC_DOMAIN"] += "," + srv.Domains.Lobby
+	env["PPCH_SITE_NAME"] = "Example Meet"
+	env["PPCH_MEET_URL"] = "https://meet.example.com"
+	s := runService(t, env).ready()
+	town(t, srv)
+	browser := startChromium(t)
+	empty := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	quiet := runService(t, envFor(empty)).ready()
+	planning := srv.Room("planning")
+
+	everywhere := func(t *testing.T, state string, show func(t *testing.T, language, scheme string, size screen) *tab) {
+		for _, language := range []string{"en", "de", "fr", "es"} {
+			for _, size := range screens {
+				for _, scheme := range []string{"light", "dark"} {
+					name := strings.Join([]string{state, language, size.String(), scheme}, "-")
+					t.Run(name, func(t *testing.T) {
+						p := show(t, language, scheme, size)
+						time.Sleep(700 * time.Millisecond) // highlights fade
+						p.dir = dir
+						p.picture(name)
+					})
+				}
+			}
+		}
+	}
+	opened := func(t *testing.T, url, language, scheme string, size screen) dashboard {
+		d := openDashboard(t, browser, url)
+		d.as(scheme, size.width, size.height)
+		d.inLanguage(language)
+		d.isState("ask")
+		return d
+	}
+	if err := os.MkdirAll(filepath.Clean(dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	everywhere(t, "key", func(t *testing.T, language, scheme string, size screen) *tab {
+		return opened(t, s.url, language, scheme, size).tab
+	})
+	everywhere(t, "list", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, s.url, language, scheme, size).signIn(testKey)
+		d.until("rooms are there", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == 10 })
+		return d.tab
+	})
+	everywhere(t, "room", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, s.url, language, scheme, size).signIn(testKey)
+		d.look(planning, "planning")
+		return d.tab
+	})
+	everywhere(t, "nomatch", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, s.url, language, scheme, size).signIn(testKey)
+		d.until("rooms are there", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == 10 })
+		d.write("#search", "quarterly review")
+		d.until("it finds nothing", func() bool { return d.text("#empty-title") != "" })
+		return d.tab
+	})
+	everywhere(t, "empty", func(t *testing.T, language, scheme string, size screen) *tab {
+		return opened(t, quiet.url, language, scheme, size).signIn(testKey).tab
+	})
+	if err := srv.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	frozen := func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, s.url, language, scheme, size)
+		d.enter(testKey)
+		eventually(t, time.Minute, "the page notices", func() bool { return d.text("#problem-title") != "" })
+		return d.tab
+	}
+	everywhere(t, "frozen", frozen)
+	if err := srv.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	everywhere(t, "stale", frozen)
+}
