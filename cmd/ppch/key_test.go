@@ -169,7 +169,7 @@ func TestKeys_Reload(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, 10*time.Second, "the log names the bad line", func() bool {
-			return strings.Contains(s.log.String(), `line 2: scope: there is no \"none\"`)
+			return strings.Contains(s.log.String(), `line 2: scope: unknown scope \"none\"`)
 		})
 		if got := status(s, second); got != 503 {
 			t.Errorf("the second key got %d after the file went bad want 503 as before", got)
