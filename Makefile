@@ -9,7 +9,7 @@ HELM_DOCS = github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
 REDOCLY = @redocly/cli@1.34.5
 
 # Checks Go, and installs what a new Debian lacks.
-need = .ci/need-go $(GO) && .ci/need
+need = .ci/need-go $(GO) && .ci/install-deps
 
 # Programs and the Debian packages that contain them, as PROGRAM:PACKAGE.
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
@@ -65,7 +65,7 @@ test-prosody13: ## run all tests with Prosody 13 from Debian 13
 test-compose: ## test images and compose files on a private Docker engine, as root
 	@$(need) $(need_go) git:git dockerd:docker.io slirp4netns:slirp4netns mmdebstrap:mmdebstrap
 	$(GO) test -c -o /dev/null ./cmd/ppch
-	.ci/engine sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestImage_" ./cmd/ppch'
+	.ci/with-docker sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestImage_" ./cmd/ppch'
 
 .PHONY: test-deploy
 test-deploy: ## test the Helm chart, the Grafana board and the alerting rules
@@ -108,18 +108,18 @@ fuzz: ## run each fuzz target for FUZZTIME
 # A missing peer or wrk is named in the table; without mmdebstrap Prosody 13 is left out.
 .PHONY: bench
 bench: build ## compare PPCH with its peers, in half an hour, and write the table in cmd/ppch-bench/README.md
-	@.ci/need $(need_prosody)
-	-@.ci/need wrk:wrk
-	-@.ci/need $(need_ejabberd)
-	-@.ci/need mmdebstrap:mmdebstrap
+	@.ci/install-deps $(need_prosody)
+	-@.ci/install-deps wrk:wrk
+	-@.ci/install-deps $(need_ejabberd)
+	-@.ci/install-deps mmdebstrap:mmdebstrap
 	other="$$(prosody/prosodytest/fetch-prosody13)" || other=; bin/ppch-bench --write $${other:+--prosody "" --prosody "$$other"}
 	PPCH_ATTACKS=full $(GO) test -count=1 -v -run '^TestAttacks_' ./cmd/ppch
 
 .PHONY: bench-quick
 bench-quick: build ## the same in two minutes, with fewer measurements; writes no file
-	@.ci/need $(need_prosody)
-	-@.ci/need wrk:wrk
-	-@.ci/need $(need_ejabberd)
+	@.ci/install-deps $(need_prosody)
+	-@.ci/install-deps wrk:wrk
+	-@.ci/install-deps $(need_ejabberd)
 	bin/ppch-bench --quick
 
 .PHONY: clean

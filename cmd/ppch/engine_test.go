@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// engine runs commands with the Docker engine of .ci/engine, which make test-compose starts.
+// engine runs commands with the Docker engine of .ci/with-docker, which make test-compose starts.
 type engine struct {
 	t    *testing.T
 	repo string
