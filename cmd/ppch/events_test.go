@@ -108,8 +108,9 @@ func TestEvents_ProsodyDown(t *testing.T) {
 	st2 := s.stream("/api/events")
 	st2.Until("status", live)
 
+	ofMUC := func(e apitest.Event) bool { return e.Data["domain"] == srv.Domains.MUC }
 	network.Break()
-	if got := st2.Until("status", dead); got.Data["reason"] != "lost" || !strings.HasPrefix(got.Data["status"].(string), "error: ") {
+	if got := st2.Until("status", dead, ofMUC); got.Data["reason"] != "lost" || !strings.HasPrefix(got.Data["status"].(string), "error: ") {
 		t.Errorf("got %v", got.Data)
 	}
 	must(cast.User(ctx, srv.Room("planning"), "Bob"))(t)
@@ -117,7 +118,7 @@ func TestEvents_ProsodyDown(t *testing.T) {
 	if joined.Data["participant_count"] != 2.0 {
 		t.Errorf("got %v", joined)
 	}
-	st2.Until("status", func(e apitest.Event) bool { return e.Data["domain"] == srv.Domains.MUC && live(e) })
+	st2.Until("status", live, ofMUC)
 
 	// A restarted service has other ids.
 	st2.Leave()

@@ -109,8 +109,8 @@ func TestProcess(t *testing.T) {
 
 	t.Run("a mistyped command fails", func(t *testing.T) {
 		for arg, want := range map[string]string{"start": `ppch: unknown command "start" for "ppch"`, "--port": "ppch: unknown flag: --port"} {
-			if status, out, errs := execute(t, program, nil, arg); status != 1 || out != "" || !strings.HasPrefix(errs, want) {
-				t.Errorf("%s got %d, %q and %q want 1 and %q", arg, status, out, errs, want)
+			if status, out, errs := execute(t, program, nil, arg); status != 2 || out != "" || !strings.HasPrefix(errs, want) {
+				t.Errorf("%s got %d, %q and %q want 2 and %q", arg, status, out, errs, want)
 			}
 		}
 	})
