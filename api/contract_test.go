@@ -279,8 +279,8 @@ func TestDocument_RequiredFields(t *testing.T) {
 	}
 	slices.Sort(optional)
 	want := []string{
-		"ListedRoom asked_as", "ListedRoom name_note", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants",
-		"Participants name_note", "Participants note", "Problem reason", "Problem retry_after", "Room name_note", "Room note",
+		"Diagnostics not_counted", "ListedRoom asked_as", "ListedRoom name_note", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants",
+		"Occupant rule", "Participants name_note", "Participants note", "Problem reason", "Problem retry_after", "Room name_note", "Room note", "RoomOccupant rule",
 		"Webhook secret", "WebhookRequest enabled", "WebhookRequest events", "WebhookRequest format", "WebhookRequest headers",
 		"WebhookRequest names", "WebhookRequest rooms", "WebhookRequest secret", "WebhookRequest template",
 	}

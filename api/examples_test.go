@@ -27,14 +27,14 @@ var examples = map[string]struct {
 	been  func(*service) // before it runs
 }{
 	"info":                {asked: ask{target: "/"}},
-	"exact":               {given: withRooms(occupied), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"exact":               {given: withRooms(withBot), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-only":          {given: withBoth(withRooms(occupied), withKeys("scope=count")), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"no-room":             {asked: ask{target: "/api/rooms/C++/participants"}},
 	"inexact":             {given: withRooms(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"list":                {given: withPast(several()), asked: ask{target: "/api/rooms?limit=1"}},
 	"expanded-list":       {given: withPast(several()), asked: ask{target: "/api/rooms?type=breakout&expand=occupants"}},
 	"named":               {given: withPast(several()), asked: ask{target: "/api/rooms?name=Standup&name=standup&name=acme/C%2B%2B"}},
-	"room":                {given: withPast(several()), asked: ask{target: "/api/rooms/acme%2FPlanning"}},
+	"room":                {given: withPast(severalWithBot()), asked: ask{target: "/api/rooms/acme%2FPlanning"}},
 	"no-such-room":        {given: withPast(several()), asked: ask{target: "/api/rooms/C++"}},
 	"inexact-list":        {given: withRooms(inexact), asked: ask{target: "/api/rooms?name=MyRoom"}},
 	"inexact-room":        {given: withRooms(inexact), asked: ask{target: "/api/rooms/MyRoom"}},

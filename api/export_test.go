@@ -221,7 +221,7 @@ func (c *GateConn) SendsKey() { c.gate.markKnown(c.c) }
 // Count returns how many connections there are.
 func (g Gate) Count() int { return g.count() }
 
-// Connections returns how many connections there are.
+// Connections returns the number of open connections.
 func (s *Server) Connections() int { return s.gate.count() }
 
 // WaitForPositions sets how long requests wait for positions. It may be called only before Run.

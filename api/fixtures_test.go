@@ -62,7 +62,36 @@ func healthyDiagnostics() occupancy.Diagnostics {
 	}, occupancy.DomainDiagnostics{})
 	w.LastAnswer = now.Add(-625 * time.Millisecond)
 	w.Admins = []occupancy.AdminDiagnostics{{JID: jid.MustParse("boss@auth.meet.jitsi"), Local: true}, {JID: jid.MustParse("ada@auth.meet.jitsi"), Local: true}}
+	w.Rules = []occupancy.RuleCount{{Rule: "bots", Occupants: 1}}
 	return w
+}
+
+// minutesBot is an occupant that an operator's rule hides.
+func minutesBot(joined time.Time) occupancy.Occupant {
+	return occupancy.Occupant{
+		ID: "b07b07b0", Name: "Minutes", Kind: occupancy.KindHidden, Rule: "bots", Role: "participant", Affiliation: "none",
+		RealJID: "minutes@bots.example.com/x", JoinedAt: joined,
+	}
+}
+
+// withBot is occupied with a bot.
+func withBot(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	r, err := occupied(ctx, room)
+	r.Counts[occupancy.KindHidden] = 1
+	r.Occupants = append(r.Occupants, new(minutesBot(now.Truncate(time.Hour).Add(4*time.Minute))))
+	return r, err
+}
+
+// severalWithBot is several with a bot.
+func severalWithBot() *occupancy.Directory {
+	d := several()
+	b := occupancy.Batch{Synced: true, Rooms: 2, Occupants: 6, Deltas: []occupancy.Delta{
+		{Room: "[acme]planning@muc.meet.jitsi", Present: []occupancy.Occupant{minutesBot(now.Add(-10 * time.Minute))}},
+	}}
+	if err := d.Apply(mainDomain, b, now); err != nil {
+		panic(err)
+	}
+	return d
 }
 
 // occupied is a fakeRooms of rooms with a meeting. It returns the occupants unsorted.
@@ -128,6 +157,7 @@ func several() *occupancy.Directory {
 	began := now.Add(-30 * time.Minute)
 	d := apitest.NewDirectory(panicker{}, mainDomain, breakoutDomain, lobbyDomain)
 	d.Now = func() time.Time { return now }
+	d.NotCounted = []occupancy.Rule{{Name: "bots", Pattern: "*@bots.example.com"}}
 	person := func(id, name string, after time.Duration) occupancy.Occupant {
 		return occupancy.Occupant{ID: id, Name: name, Role: "participant", Affiliation: "none", RealJID: id + "@meet.jitsi/x", JoinedAt: began.Add(after)}
 	}

@@ -24,6 +24,7 @@ func (c *Component) Diagnostics() occupancy.Diagnostics {
 		Prosody:    c.cfg.Address,
 		LastAnswer: c.answered(),
 		Admins:     c.admin.Accounts(),
+		Rules:      c.cfg.Directory.RuleCounts(),
 		Refused:    c.admin.Refused(),
 	}
 	for _, d := range c.domains {

@@ -36,14 +36,14 @@ const (
 	minPace  = 2 * time.Millisecond
 	maxPace  = 50 * time.Millisecond
 
-	// tidyEvery is how often the hub drops what is too old to be of use.
+	// tidyEvery is how often the hub drops old frames and snapshots.
 	tidyEvery = time.Second
 )
 
 // Hub sends the events of a Directory to any number of streams. It is safe for concurrent use, but Run may be called only once.
 //
 // Every event is encoded once and added to one ring. A stream has no queue, but a position in the ring:
-// it sleeps until something happens in a room that it follows, writes what is behind its position, and sleeps again.
+// it sleeps until something happens in a room that it follows, writes the frames after its position, and sleeps again.
 // The position of a stream that is too slow drops out of the ring, and the stream sends a reset. No stream waits for another.
 type Hub struct {
 	directory *occupancy.Directory
@@ -64,7 +64,7 @@ type Hub struct {
 	ctx context.Context
 	end context.CancelFunc
 
-	// One of these is held while a snapshot of one room, or of all, is made, which others then share.
+	// One of these is held while a snapshot of one room, or of all rooms, is created. Other streams then share it.
 	makingRoom, makingAll sync.Mutex
 
 	// mu protects made, the last snapshots by room. That of all rooms has the key "".
@@ -74,30 +74,29 @@ type Hub struct {
 	snapshots atomic.Uint64 // how many there were
 	chunks    *view.Cache[chunkKey, *chunk]
 
-	// What only Run uses: the rooms whose waiters are to be woken, whether it is too early for that, and why streams
-	// don't get the events of each domain, as the last status says.
+	// Only Run uses these: the rooms whose waiters to wake, whether to wait before that, and the last reported status of each domain.
 	due      map[string]struct{}
 	paced    bool
 	statuses map[string]occupancy.Reason
 }
 
-// Config is what a Hub needs.
+// Config is the configuration of a Hub.
 type Config struct {
 	Directory *occupancy.Directory
 	Names     *occupancy.NameResolver
 	Keys      *keys.Keyring
 
-	// MaxStreams is how many streams and waiting requests there may be at a time.
+	// MaxStreams is the maximum number of streams and waiting requests.
 	MaxStreams int
 
-	// Memory bounds what slow readers of snapshots leave unread.
+	// Memory limits the unread bytes of snapshots.
 	Memory Memory
 
 	// TakeTurn waits until another part of a snapshot may be encoded.
 	TakeTurn func() Turn
 }
 
-// Memory bounds how many bytes of answers wait for their readers, for each key and in all. It must be safe for concurrent use.
+// Memory limits the unread bytes of responses, per key and in total. It must be safe for concurrent use.
 type Memory interface {
 	// Wait takes bytes for a key, waits up to d or until done is closed for them, and reports whether it has taken them.
 	Wait(key keys.Sum, bytes int, d time.Duration, done <-chan struct{}) bool
@@ -267,7 +266,7 @@ func (h *Hub) position(id string) (pos, seq uint64, ok bool) {
 	return pos, seq, h.idBeyond(pos, seq) == id
 }
 
-// dueChildren notes that waiters of a room's lobby and breakout rooms are to be woken: these rooms show their parent.
+// dueChildren schedules a wake-up of a room's lobby and breakout rooms, because these show their parent.
 func (h *Hub) dueChildren(f occupancy.RoomFacts) {
 	if f.Lobby != "" {
 		h.due[f.Lobby] = struct{}{}
@@ -277,7 +276,7 @@ func (h *Hub) dueChildren(f occupancy.RoomFacts) {
 	}
 }
 
-// tidy drops what is too old to be of use.
+// tidy drops old frames and snapshots.
 func (h *Hub) tidy(now time.Time) {
 	h.ring.expire(now.Add(-maxAge))
 	h.forgetSnapshots(now)

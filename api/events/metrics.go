@@ -10,7 +10,7 @@ import (
 	"ppch/api/view"
 )
 
-// counts is what there is to measure of streams. It is safe for concurrent use.
+// counts has the metrics of streams. It is safe for concurrent use.
 type counts struct {
 	open         *keys.Shares
 	refused, cut atomic.Uint64

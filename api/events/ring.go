@@ -58,7 +58,7 @@ func (r *ring) add(f *frame) {
 	r.frames[r.head%maxFrames] = f
 }
 
-// expire drops what was added before then.
+// expire drops the frames that were added before then.
 func (r *ring) expire(then time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +85,7 @@ func (r *ring) last() uint64 {
 	return r.head
 }
 
-// holds reports whether all that came after pos is there.
+// holds reports whether all frames after pos are in the ring.
 func (r *ring) holds(pos uint64) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -96,7 +96,7 @@ func (r *ring) holds(pos uint64) bool {
 func (r *ring) whole(pos uint64) bool { return pos <= r.head && pos+1 >= r.tail() }
 
 // after appends to frames those behind pos that match, until frames is full.
-// It returns the position up to which it has looked, and false if some of what came after pos is gone.
+// It returns the position that it reached, and false if some frames after pos are gone.
 func (r *ring) after(pos uint64, match func(*frame) bool, frames []*frame) (found []*frame, upTo uint64, whole bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -15,7 +15,7 @@ const (
 	// snapshotFor is how long a snapshot is shared: after a restart thousands of clients come at once.
 	snapshotFor = time.Second
 
-	// maxPiece is the size at which a room is divided, and maxPart about the size of one event.
+	// maxPiece is the size above which a room is divided, and maxPart the approximate size of one event.
 	// One occupant that is larger is sent whole.
 	maxPiece = 16 << 10
 	maxPart  = 64 << 10
@@ -39,10 +39,10 @@ type snapshot struct {
 	rooms   *occupancy.Snapshot
 }
 
-// place is how far a stream has read a snapshot.
+// place is a stream's position in a snapshot.
 type place struct{ room, occupant int }
 
-// chunk is some encoded rooms of a snapshot. It never changes.
+// chunk is a sequence of encoded rooms of a snapshot. It never changes.
 type chunk struct {
 	pieces []piece
 	next   place
@@ -79,7 +79,7 @@ func (h *Hub) snapshot(n *filter, after uint64) *snapshot {
 	}
 	making := &h.makingRoom
 	if n.room == "" {
-		making = &h.makingAll // which takes longer
+		making = &h.makingAll // takes longer
 	}
 	making.Lock()
 	defer making.Unlock()

@@ -24,19 +24,19 @@ const (
 	// SendTimeout is how long a write may block once all buffers on the way are full.
 	SendTimeout = 10 * time.Second
 
-	// endTimeout is SendTimeout once the service stops.
+	// endTimeout replaces SendTimeout when the service stops.
 	endTimeout = time.Second
 
-	// Clients come back after a random time between these: all at once would be a burst.
+	// Clients reconnect after a random time between these, to avoid a burst.
 	minRetry, maxRetry = 2 * time.Second, 5 * time.Second
 )
 
-// Request is what a client wants to follow.
+// Request is a client's request for a stream.
 type Request struct {
 	Room  jid.JID // zero for all rooms
 	Grant keys.Grant
 
-	// Until is when the ticket expires with which the client came, zero without one.
+	// Until is when the client's ticket expires, zero without one.
 	Until time.Time
 
 	// Snapshots asks for the current state at the beginning, and after each reset.
@@ -85,7 +85,7 @@ func (st *Stream) Run(r *http.Request) error {
 	})
 	defer func() {
 		if !keep() {
-			<-hurried // what it touches is gone once this returns
+			<-hurried // it uses the connection, which is gone when this returns
 		}
 	}()
 	err := st.begin(r.Header.Get("Last-Event-ID"))
@@ -156,7 +156,7 @@ var (
 
 // begin sends the current state, or resumes after the id since.
 func (st *Stream) begin(since string) error {
-	retry := minRetry + rand.N(maxRetry-minRetry) // #nosec G404 -- to foresee it is of no use
+	retry := minRetry + rand.N(maxRetry-minRetry) // #nosec G404 -- predicting it is useless
 	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
 		return err
 	}

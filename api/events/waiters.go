@@ -4,14 +4,14 @@ import (
 	"sync"
 )
 
-// waiters wakes what waits for changes of one room, or of any.
+// waiters wakes streams and requests that wait for changes of a room, or of any room.
 type waiters struct {
 	// mu protects what follows, and the fields of each Topic.
 	mu    sync.Mutex
 	rooms map[string]*Topic // by bare JID; empty for all rooms
 }
 
-// Topic is a room whose changes something waits for. It exists only while it is followed, so that requests for rooms cost no memory.
+// Topic is a room with waiters. It exists only while it is followed, so that requests for rooms cost no memory.
 // It is safe for concurrent use.
 type Topic struct {
 	all       *waiters

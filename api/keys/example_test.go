@@ -13,7 +13,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// A key is made, put into a file, and used by a client.
+// Create a key, add it to a file, and use it.
 func Example() {
 	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
 	text, line, err := keys.New(keys.Request{Name: "lobby-screen", Scopes: []string{"count"}, Rooms: []string{"acme/*"}}, names)

@@ -2,13 +2,13 @@ package keys
 
 import "ppch/component/occupancy"
 
-// MaxGuessers is how many addresses that sent a wrong key a Keyring remembers.
+// MaxGuessers is the maximum number of addresses that a Keyring remembers.
 const MaxGuessers = maxGuessers
 
-// Guessers returns how many it remembers.
+// Guessers returns the number of remembered addresses.
 func (k *Keyring) Guessers() int { return k.wrong.limiters.Len() }
 
-// Rewrite returns the keys of a file, each as the line that means it.
+// Rewrite returns the keys of a file as lines.
 func Rewrite(text string, names *occupancy.NameResolver) (lines []string, err error) {
 	all, err := parseKeys(text, names)
 	for _, key := range all {

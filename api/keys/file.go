@@ -13,28 +13,28 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxKeyProblems is how many problems of a file an error lists: a file of another kind has one in each line.
+// maxKeyProblems is how many problems an error lists: if File names a wrong file, every line has one.
 const maxKeyProblems = 20
 
-// maxKeyStreams is the most that streams= may be, as it is of PPCH_MAX_STREAMS.
+// maxKeyStreams is the maximum of streams=, the same as of PPCH_MAX_STREAMS.
 const maxKeyStreams = 1_000_000
 
 // keyFields are the fields of a line.
 var keyFields = []string{"name", "sha256", "scope", "room", "streams", "expires"}
 
-// keyName is what a key may be called: no character means anything in a log.
+// keyName matches valid names of keys, which have no special characters of logs.
 var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // parseKeys reads the text of a file of keys.
 // Each line has one key, as fields of the form name=value with white space between them;
 // empty lines, and those that begin with #, are skipped.
-// The keys that are known beforehand must not be among them.
+// They must differ from the known keys.
 //
-// The error names each line that is wrong. It shows no value in whose place the key itself might stand.
+// The error names each wrong line. It shows no value that could be the key itself by mistake.
 func parseKeys(text string, names *occupancy.NameResolver, known ...*Key) ([]*Key, error) {
 	var keys []*Key
 	var problems []string
-	where := map[any]string{} // where each name and each sum was seen
+	where := map[any]string{} // the line of each name and each sum
 	for _, k := range known {
 		where[k.name], where[k.sum] = k.name, k.name
 	}
@@ -66,14 +66,14 @@ func parseKeys(text string, names *occupancy.NameResolver, known ...*Key) ([]*Ke
 	return keys, nil
 }
 
-// checkUnique returns an error if another key has the name or the sum of k:
-// the log couldn't tell the two apart, or one of them would decide for both.
+// checkUnique returns an error if another key has the name of k, which would make the log ambiguous,
+// or its sum, which would make the rights ambiguous.
 func checkUnique(where map[any]string, k *Key) error {
 	if other, ok := where[k.name]; ok {
-		return fmt.Errorf("name: %s has the same", other)
+		return fmt.Errorf("name: already used in %s", other)
 	}
 	if other, ok := where[k.sum]; ok {
-		return fmt.Errorf("sha256: %s has the same key", other)
+		return fmt.Errorf("sha256: duplicate of the key in %s", other)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func parseKey(line string, names *occupancy.NameResolver) (*Key, error) {
 			return nil, fmt.Errorf("word %d is not a field: use %s=", i+1, strings.Join(keyFields, "=, "))
 		}
 		if seen[field] {
-			return nil, fmt.Errorf("%s: is there twice; several values have commas between them", field)
+			return nil, fmt.Errorf("%s: duplicate field: separate values with commas", field)
 		}
 		seen[field] = true
 		if err := k.set(field, value, names); err != nil {
@@ -103,25 +103,25 @@ func parseKey(line string, names *occupancy.NameResolver) (*Key, error) {
 	return k, nil
 }
 
-// set takes over the value of a field.
+// set parses the value of a field into k.
 func (k *Key) set(field, value string, names *occupancy.NameResolver) (err error) {
 	switch field {
 	case "name":
 		k.name = value
 		if !keyName.MatchString(value) {
-			return errors.New("wants letters, digits, dots, dashes and underscores, 64 at most")
+			return errors.New("use up to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit")
 		}
 	case "sha256":
 		sum, err := hex.DecodeString(value)
 		if err != nil || len(sum) != len(k.sum) {
-			return errors.New(`wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`)
+			return errors.New(`use the 64 hexadecimal digits that "ppch key new" prints, not the key itself`)
 		}
 		copy(k.sum[:], sum)
 	case "scope":
 		for word := range strings.SplitSeq(value, ",") {
 			s := parseScope(word)
 			if s == 0 {
-				return fmt.Errorf("there is no %q: use count, participants, events, metrics, history, webhooks or all", word)
+				return fmt.Errorf("unknown scope %q: use count, participants, events, metrics, history, webhooks or all", word)
 			}
 			k.scopes |= s
 		}
@@ -143,19 +143,19 @@ func (k *Key) set(field, value string, names *occupancy.NameResolver) (err error
 	return err
 }
 
-// parseExpiry returns the moment from which on a key is no good: the one that is given, or the end of a given day.
+// parseExpiry returns when a key expires: at the given time, or at the end of the given day.
 func parseExpiry(value string) (time.Time, error) {
 	if day, err := time.Parse(time.DateOnly, value); err == nil && day.Unix() >= 0 {
 		return day.AddDate(0, 0, 1), nil
 	}
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil || t.Unix() < 0 {
-		return time.Time{}, fmt.Errorf("%q is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z", value)
+		return time.Time{}, fmt.Errorf("%q is neither a day such as 2027-12-31 nor a time such as 2027-12-31T18:00:00Z", value)
 	}
 	return t, nil
 }
 
-// line returns the line for k, which parseKey reads as k again.
+// line returns the line for k, which parseKey parses to k.
 func (k *Key) line(names *occupancy.NameResolver) string {
 	fields := []string{"name=" + k.name, "sha256=" + hex.EncodeToString(k.sum[:]), "scope=" + strings.Join(k.scopes.words(), ",")}
 	if k.rooms != nil {

@@ -32,23 +32,23 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		good       = "name=a scope=count " + sum
 		other      = "sha256=ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 		noField    = " is not a field: use name=, sha256=, scope=, room=, streams=, expires="
-		badName    = "line 1: name: wants letters, digits, dots, dashes and underscores, 64 at most"
-		badSum     = `line 1: sha256: wants the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
+		badName    = "line 1: name: use up to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit"
+		badSum     = `line 1: sha256: use the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
 		badScope   = ": use count, participants, events, metrics, history, webhooks or all"
-		badPattern = "line 1: room: a * can only stand at the end of a room's name, as in stand-up* or acme/*"
-		badRoom    = "line 1: room: no room has a ? or a # in its name: only a * stands for others"
-		badDate    = " is no day such as 2027-12-31, nor a time such as 2027-12-31T18:00:00Z"
+		badPattern = "line 1: room: a * is allowed only at the end of a room's name, as in stand-up* or acme/*"
+		badRoom    = "line 1: room: a room's name can't contain ? or #: use * at its end to match any suffix"
+		badDate    = " is neither a day such as 2027-12-31 nor a time such as 2027-12-31T18:00:00Z"
 	)
 	for _, c := range []struct{ name, in, want string }{
 		{"a word that is no field", good + " dashboard", "line 1: word 4" + noField},
-		{"a field that there isn't", good + " scopes=all", "line 1: word 4" + noField},
+		{"an unknown field", good + " scopes=all", "line 1: word 4" + noField},
 		{"a field in upper case", "Name=a", "line 1: word 1" + noField},
 		{"a comment behind a key", good + " # for Ada", "line 1: word 4" + noField},
 		{"the key itself, which isn't shown", "ppch_ABCDEFGHIJKLMNOPQRSTUVWXYZ=", "line 1: word 1" + noField},
 		{"what ppch key new prints, all of it", "Line for the file in PPCH_API_KEYS_FILE:\n" + good, "line 1: word 1" + noField},
 		{"YAML", "- name: a", "line 1: word 1" + noField},
 		{"a blank behind the equals sign", "name= a", badName},
-		{"a field twice", good + " scope=events", "line 1: scope: is there twice; several values have commas between them"},
+		{"a field twice", good + " scope=events", "line 1: scope: duplicate field: separate values with commas"},
 		{"no name", "scope=count " + sum, "line 1: name= is missing"},
 		{"no sum", "name=a scope=count", "line 1: sha256= is missing"},
 		{"no scope", "name=a " + sum, "line 1: scope= is missing"},
@@ -60,9 +60,9 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		{"a sum that is too short", "name=a " + sum[:60], badSum},
 		{"a sum that is too long", "name=a " + sum + "00", badSum},
 		{"the sum of another function", "name=a sha256=" + strings.Repeat("0", 128), badSum},
-		{"a scope that there isn't", "name=a scope=read " + sum, `line 1: scope: there is no "read"` + badScope},
-		{"an empty scope", "name=a scope= " + sum, `line 1: scope: there is no ""` + badScope},
-		{"a comma too many", "name=a scope=count, " + sum, `line 1: scope: there is no ""` + badScope},
+		{"an unknown scope", "name=a scope=read " + sum, `line 1: scope: unknown scope "read"` + badScope},
+		{"an empty scope", "name=a scope= " + sum, `line 1: scope: unknown scope ""` + badScope},
+		{"a trailing comma", "name=a scope=count, " + sum, `line 1: scope: unknown scope ""` + badScope},
 		{"no room", good + " room=", "line 1: room: a room name can't be empty"},
 		{"an empty one of two rooms", good + " room=a,,b", "line 1: room: a room name can't be empty"},
 		{"a star at the beginning", good + " room=*up", badPattern},
@@ -70,22 +70,22 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		{"a star for the tenant", good + " room=*/planning", badPattern},
 		{"a star for the domain", good + " room=planning@*", badPattern},
 		{"a question mark", good + " room=a?", badRoom},
-		{"what would cut the star off", good + " room=a#x*", badRoom},
+		{"a fragment before the star", good + " room=a#x*", badRoom},
 		{"a room on another service", good + " room=a@example.com", "line 1: room: the domain after the first @ isn't watched; watched domains: muc.meet.jitsi, breakout.meet.jitsi"},
 		{"a class of characters", good + " room=[a-c", "line 1: room: a bracket has no partner; a tenant's room is [tenant]room"},
 		{"no streams at all", good + " streams=0", `line 1: streams: "0" is not a number from 1 to 1000000`},
 		{"streams in words", good + " streams=few", `line 1: streams: "few" is not a number from 1 to 1000000`},
 		{"more streams than there may be", good + " streams=1000001", `line 1: streams: "1000001" is not a number from 1 to 1000000`},
-		{"a day that there isn't", good + " expires=2027-02-30", `line 1: expires: "2027-02-30"` + badDate},
+		{"a date that does not exist", good + " expires=2027-02-30", `line 1: expires: "2027-02-30"` + badDate},
 		{"an end in words", good + " expires=never", `line 1: expires: "never"` + badDate},
 		{"an end that would count as none", good + " expires=0000-12-31", `line 1: expires: "0000-12-31"` + badDate},
 		{"a time that would count as none", good + " expires=0001-01-01T00:00:00Z", `line 1: expires: "0001-01-01T00:00:00Z"` + badDate},
 		{"a time without a zone", good + " expires=2027-12-31T18:00:00", `line 1: expires: "2027-12-31T18:00:00"` + badDate},
-		{"a name twice", good + "\n\nname=a scope=all " + other, "line 3: name: line 1 has the same"},
-		{"a key twice", good + "\nname=b scope=all " + sum, "line 2: sha256: line 1 has the same key"},
-		{"a key twice, in upper case", good + "\nname=b scope=all sha256=" + strings.ToUpper(sum[7:]), "line 2: sha256: line 1 has the same key"},
-		{"the key that has no file", strings.TrimSpace(lineFor(testKey, "name=a scope=count")), "line 1: sha256: PPCH_API_KEY has the same key"},
-		{"its name", "name=PPCH_API_KEY scope=all " + sum, "line 1: name: PPCH_API_KEY has the same"},
+		{"a name twice", good + "\n\nname=a scope=all " + other, "line 3: name: already used in line 1"},
+		{"a key twice", good + "\nname=b scope=all " + sum, "line 2: sha256: duplicate of the key in line 1"},
+		{"a key twice, in upper case", good + "\nname=b scope=all sha256=" + strings.ToUpper(sum[7:]), "line 2: sha256: duplicate of the key in line 1"},
+		{"the key that has no file", strings.TrimSpace(lineFor(testKey, "name=a scope=count")), "line 1: sha256: duplicate of the key in PPCH_API_KEY"},
+		{"its name", "name=PPCH_API_KEY scope=all " + sum, "line 1: name: already used in PPCH_API_KEY"},
 		{"two bad lines", "name=a\n# one\nscope=all", "line 1: sha256= is missing\n  line 3: name= is missing"},
 		{"something else altogether", strings.Repeat("<p>\n", 100), bad(20) + "\n  and 80 more"},
 	} {
@@ -104,7 +104,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 	}
 }
 
-// bad returns the problems of the first n lines of a file of another kind.
+// bad returns the problems of the first n lines of a wrong file.
 func bad(n int) string {
 	var problems []string
 	for i := range n {
@@ -151,8 +151,8 @@ func TestKeyring_NeedsAKey(t *testing.T) {
 	}
 }
 
-// FuzzKeys holds that a file of keys is either refused, with each wrong line named,
-// or can be written as "ppch key new" does and then means the same.
+// A file of keys is either rejected, with each wrong line named,
+// or can be written like "ppch key new" does without a change of meaning.
 func FuzzKeys(f *testing.F) {
 	sum := strings.TrimSpace(lineFor("seed", ""))
 	for _, seed := range []string{

@@ -7,25 +7,24 @@ import (
 	"mellium.im/xmpp/jid"
 )
 
-// Scope is a set of things that a key may be used for.
+// Scope is a set of rights of a key.
 type Scope uint8
 
 // The scopes.
 const (
-	ScopeCount        Scope = 1 << iota // numbers, without a name
-	ScopeParticipants                   // the names of people, and everything else about each of them
-	ScopeEvents                         // changes as they happen
+	ScopeCount        Scope = 1 << iota // numbers without names
+	ScopeParticipants                   // names and everything else about people
+	ScopeEvents                         // live changes
 	ScopeMetrics                        // metrics and diagnostics of the service
 	ScopeHistory                        // past meetings; names also need ScopeParticipants
 	ScopeWebhooks                       // endpoints that receive events
 )
 
-// scopeLive is what the word "all" means: what a key can read of the present.
-// Past meetings and webhooks have to be named, because they affect people who are long gone and servers elsewhere.
+// scopeLive is the scope "all": everything about the present.
+// It excludes history and webhooks, because they concern past meetings and other servers; a key must list them explicitly.
 const scopeLive = ScopeCount | ScopeParticipants | ScopeEvents | ScopeMetrics
 
-// scopeWords are the scopes as people write them.
-// A client that may read names may count them, so participants includes count.
+// scopeWords are the scopes as in a file of keys. participants includes count, because names can be counted.
 var scopeWords = []struct {
 	word  string
 	means Scope
@@ -57,7 +56,7 @@ func parseScope(word string) Scope {
 	return 0
 }
 
-// words returns the fewest words that mean s together.
+// words returns the shortest list of words for s.
 func (s Scope) words() (words []string) {
 	var covered Scope
 	for _, w := range slices.Backward(scopeWords) {
@@ -80,9 +79,9 @@ func (s Scope) String() string {
 	return ""
 }
 
-// Grant is what a request may see, as its key decides. The zero Grant, of a request without a key, allows nothing.
+// Grant is what a request with a key may see. The zero Grant allows nothing.
 //
-// It is the state at the beginning of a request; a long answer calls [Keyring.Renew] from time to time.
+// It is the state at the beginning of a request; a long response calls [Keyring.Renew] at intervals.
 type Grant struct{ Key *Key }
 
 // Has reports whether the grant includes all of the needed scopes.
@@ -96,7 +95,7 @@ func (g Grant) Need(needed Scope) error {
 	return &ScopeError{Missing: needed}
 }
 
-// HasNames reports whether answers may contain people's names, and everything else about each of them.
+// HasNames reports whether responses may contain names and everything else about people.
 func (g Grant) HasNames() bool { return g.Has(ScopeParticipants) }
 
 // Limited reports whether the grant includes only some rooms.

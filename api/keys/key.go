@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Sum is the SHA-256 of a key. The service keeps nothing else of a key.
+// Sum is the SHA-256 of a key. The service stores nothing else of a key.
 type Sum [sha256.Size]byte
 
 // SumOf returns the sum of a key as a client sends it.
@@ -30,7 +30,7 @@ type Key struct {
 	// guessable is whether the key is short enough to be found by guessing.
 	guessable bool
 
-	// limiter bounds how often the key is used; nil doesn't.
+	// limiter limits how often the key is used; nil means no limit.
 	limiter *rate.Limiter
 }
 
@@ -55,7 +55,7 @@ func (k *Key) Valid(now time.Time) error {
 }
 
 // Use counts a request. It returns a [*RateLimitError] if the key has used up its quota.
-// Once less than half of the quota is left, it returns what is left, and nil before.
+// If less than half of the quota is left, it returns the rest, otherwise nil.
 func (k *Key) Use(now time.Time) (*Quota, error) {
 	if k.limiter == nil {
 		return nil, nil
@@ -66,10 +66,10 @@ func (k *Key) Use(now time.Time) (*Quota, error) {
 	return lowQuota(k.limiter, PolicyKey, now), nil
 }
 
-// ErrWrongKey is the error of a key that doesn't exist or was withdrawn.
+// ErrWrongKey is the error of an unknown or removed key.
 var ErrWrongKey = errors.New("keys: not an API key of this service")
 
-// ErrRoomNotAllowed is the error of a room that a key doesn't include. It comes before the room is looked up,
+// ErrRoomNotAllowed is the error of a room that a key doesn't include. It is returned before the room is looked up,
 // so that it doesn't reveal whether the room exists.
 var ErrRoomNotAllowed = errors.New("keys: the API key is limited to other rooms")
 

@@ -18,61 +18,61 @@ import (
 )
 
 const (
-	// ownKey is what the key that isn't from the file is called in logs. None in the file can have this name.
+	// ownKey is the name of KeyringConfig.Key in logs. No key in the file can have it.
 	ownKey = "PPCH_API_KEY"
 
-	// shortestKey is the least number of characters of a key that guessing doesn't find.
+	// shortestKey is the shortest length at which a key can't be guessed.
 	shortestKey = 16
 
-	// maxKeysFile is room for thousands of keys.
+	// maxKeysFile is the maximum size of the file: enough for thousands of keys.
 	maxKeysFile = 1 << 20
 
 	// lookEvery is how often Run reads the file.
 	lookEvery = 2 * time.Second
 )
 
-// KeyringConfig is what a Keyring needs: Key, File, or both.
+// KeyringConfig is the configuration of a Keyring: Key, File, or both.
 type KeyringConfig struct {
-	// Key is a key that may be used for everything.
+	// Key is a key with all scopes.
 	Key string
 
 	// File is the path of a file with further keys; see README for its form.
 	File string
 
-	// Rate is how often each key may be used, in requests a second, and twice as often for a moment; 0 is without bound.
+	// Rate is the maximum number of requests per second for each key, with bursts of twice as many; 0 means no limit.
 	Rate int
 
-	// Names reads the rooms that keys of the file are limited to. It may be nil without a file.
+	// Names resolves the rooms in the file. It may be nil without a file.
 	Names *occupancy.NameResolver
 
-	// Log receives what becomes of the file; nil discards it.
+	// Log receives messages about the file; nil discards them.
 	Log *slog.Logger
 }
 
-// Keyring holds the API keys, none of them in clear. It is safe for concurrent use, but Run may be called only once.
+// Keyring holds the API keys, but not their text. It is safe for concurrent use, but Run may be called only once.
 type Keyring struct {
-	own   *Key // nil if there is none; what counts is a copy of it
+	own   *Key // KeyringConfig.Key or nil; the key set has a copy
 	file  string
 	rate  int
 	names *occupancy.NameResolver
 	log   *slog.Logger
 	wrong *wrongKeyLimiter
 
-	// keys is never changed, only replaced, so that Find never waits.
+	// keys is replaced, never changed, so that Find never waits.
 	keys atomic.Pointer[keySet]
 
-	// seen is what the file was when it was last read, taken when its keys came to count, and next what it may be about to become.
-	// They belong to Run.
+	// seen is the file as last checked, taken as its keys were loaded, and next as last read, perhaps in the middle of a write.
+	// Only Run uses them.
 	seen, taken, next keysFile
 }
 
-// keySet is the keys that count at one time.
+// keySet is the set of valid keys at one time.
 type keySet struct {
 	bySum    map[Sum]*Key
-	replaced chan struct{} // closed once others count
+	replaced chan struct{} // closed when another set replaces this one
 }
 
-// NewKeyring returns the Keyring for cfg, or an error that names each line of the file that is wrong.
+// NewKeyring returns the Keyring for cfg, or an error that names each wrong line of the file.
 func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	wrong, err := newWrongKeyLimiter()
 	if err != nil {
@@ -99,16 +99,16 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 }
 
 // Find returns the key with the given sum, or nil.
-// Its duration reveals nothing about any key: a client can't choose the sum, and knows none that is similar.
+// Its duration reveals nothing about a key, because a client can't choose the sum.
 func (k *Keyring) Find(sum Sum) *Key { return k.keys.Load().bySum[sum] }
 
 // Count returns how many keys there are.
 func (k *Keyring) Count() int { return len(k.keys.Load().bySum) }
 
-// Replaced returns a channel that is closed when other keys count than at the time of this call.
+// Replaced returns a channel that is closed when the keys change after this call.
 func (k *Keyring) Replaced() <-chan struct{} { return k.keys.Load().replaced }
 
-// Renew returns what the key of a grant allows now, or an error if the key was withdrawn or has expired.
+// Renew returns what the key of a grant allows now, or an error if the key was removed or has expired.
 func (k *Keyring) Renew(g Grant, now time.Time) (Grant, error) {
 	found := k.Find(g.Key.sum)
 	if found == nil {
@@ -120,8 +120,8 @@ func (k *Keyring) Renew(g Grant, now time.Time) (Grant, error) {
 // Identify returns the key that a client at an address has sent. The error is [ErrWrongKey] or a [*RateLimitError].
 //
 // An address that has sent too many wrong keys must wait before it may try another.
-// A key that is too long to be guessed passes even so: otherwise one client with an old key would lock out all clients
-// of its address, such as those behind the same reverse proxy.
+// A key that is too long to be guessed is accepted even then: otherwise one client with an old key would lock out all clients
+// with its address, such as those behind the same reverse proxy.
 func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
 	found := k.Find(SumOf(text))
 	switch {
@@ -136,12 +136,11 @@ func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
 	return found, nil
 }
 
-// Run follows the file until ctx ends, and returns nil. It reads the file at once with each value from reload,
-// and otherwise when the file has changed.
+// Run reloads the file when it changes until ctx ends, and returns nil. Each value from reload reloads it immediately.
 //
-// It reads the file every two seconds, rather than wait for the file system to report changes:
-// editors rename, Kubernetes swaps folders beneath symbolic links, and network file systems report nothing.
-// A change counts once it was seen twice, lest a file is read while it is being written.
+// It polls every two seconds instead of watching the file system, because editors rename files,
+// Kubernetes replaces folders behind symbolic links, and network file systems report no changes.
+// It loads a changed file when two reads in a row are equal, so as not to load it in the middle of a write.
 func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if k.file == "" {
 		return nil
@@ -169,21 +168,21 @@ func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
 			err = k.take(now)
 		}
 		if err != nil {
-			k.log.Error("keys not read: those from before stay", "file", k.file, "err", err)
+			k.log.Error("keys file invalid, keeping previous keys", "file", k.file, "err", err)
 			continue
 		}
 		k.log.Info("keys read", "file", k.file, "keys", k.Count())
 	}
 }
 
-// take makes the keys of f those that count, and our own. With an error everything stays as it was.
+// take replaces the keys by those of f and our own. If it returns an error, it changes nothing.
 func (k *Keyring) take(f keysFile) error {
 	if f.fault != "" {
 		return fmt.Errorf("keys: file: %s", f.fault)
 	}
 	var known []*Key
 	if k.own != nil {
-		own := *k.own // requests may be reading the one from before
+		own := *k.own // requests may be reading the previous copy
 		known = []*Key{&own}
 	}
 	keys, err := parseKeys(f.text, k.names, known...)
@@ -194,7 +193,7 @@ func (k *Keyring) take(f keysFile) error {
 	now := &keySet{bySum: map[Sum]*Key{}, replaced: make(chan struct{})}
 	for _, key := range append(known, keys...) {
 		if old := before.bySum[key.sum]; old != nil {
-			key.limiter = old.limiter // a key that has used up its quota doesn't get a new one
+			key.limiter = old.limiter // a reload doesn't reset a key's quota
 		} else if k.rate > 0 {
 			key.limiter = rate.NewLimiter(rate.Limit(k.rate), 2*k.rate)
 		}
@@ -205,42 +204,42 @@ func (k *Keyring) take(f keysFile) error {
 	k.taken = f
 	switch {
 	case f.mode&0o002 != 0:
-		k.log.Warn("everybody on this machine can write the keys file, and so give themselves keys: chmod o-w", "file", k.file)
+		k.log.Warn("keys file is world-writable: run chmod o-w", "file", k.file)
 	case f.mode&0o004 != 0:
-		k.log.Warn("everybody on this machine can read the keys file, which has no key in clear but all their names: chmod o-r", "file", k.file)
+		k.log.Warn("keys file is world-readable, it shows the names of keys: run chmod o-r", "file", k.file)
 	}
 	return nil
 }
 
-// keysFile is what a file was at one moment.
+// keysFile is the state of a file at one moment.
 type keysFile struct {
 	text  string
 	mode  os.FileMode
 	fault string // why it couldn't be read
 }
 
-// cutOff returns an error if a file seems to have lost its end since before, as on a disk that is full:
-// that would withdraw keys, and leave a key whose line is cut more rooms and more time than it had.
+// cutOff returns an error if a file seems to be truncated, as by a full disk:
+// that would remove keys, and a truncated line could allow more rooms and a longer time.
 func (f keysFile) cutOff(before keysFile) error {
 	switch {
 	case f.fault != "" || !strings.HasSuffix(before.text, "\n"):
 		return nil
 	case f.text == "":
-		return errors.New("keys: file: it is empty, and may have been cut off, as by a full disk: to withdraw all keys, leave a line with a # in it")
+		return errors.New("keys: file: it is empty, perhaps truncated by a full disk: to remove all keys, leave a line with a #")
 	case !strings.HasSuffix(f.text, "\n"):
-		return errors.New("keys: file: its last line has no end, unlike before, and may have been cut off, as by a full disk: end it with a line break")
+		return errors.New("keys: file: the last line has no line break, perhaps truncated by a full disk: add a line break")
 	}
 	return nil
 }
 
-// readKeysFile reads a file of any kind: it never blocks on a pipe, nor reads more than maxKeysFile.
+// readKeysFile reads a file. It never blocks on a pipe, and reads at most maxKeysFile.
 func readKeysFile(path string) keysFile {
 	info, err := os.Stat(path)
 	if err != nil {
 		return keysFile{fault: err.Error()}
 	}
 	if !info.Mode().IsRegular() {
-		return keysFile{fault: path + " is no regular file"}
+		return keysFile{fault: path + " is not a regular file"}
 	}
 	f, err := os.Open(path) // #nosec G304 -- the operator names it
 	if err != nil {

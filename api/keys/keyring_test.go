@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testKey is the key without a file of every Keyring in these tests.
+// testKey is the Key of every Keyring in these tests.
 const testKey = "correct-horse-battery-staple"
 
 var (
@@ -38,7 +38,7 @@ func lineFor(key, fields string) string {
 	return fmt.Sprintf("sha256=%x %s\n", sha256.Sum256([]byte(key)), fields)
 }
 
-// keyring returns a Keyring, whose configuration must be right.
+// keyring returns a Keyring; its configuration must be valid.
 func keyring(t testing.TB, cfg keys.KeyringConfig) *keys.Keyring {
 	t.Helper()
 	k, err := keys.NewKeyring(cfg)
@@ -84,7 +84,7 @@ func (w *watched) write(text string) {
 	}
 }
 
-// wait lets time pass and then says what the log got.
+// wait lets time pass and returns the new log records.
 func (w *watched) wait(d time.Duration) (logged string) {
 	before := len(w.log.String())
 	time.Sleep(d)
@@ -92,7 +92,7 @@ func (w *watched) wait(d time.Duration) (logged string) {
 	return w.log.String()[before:]
 }
 
-// want checks which of the keys there are.
+// want checks the keys.
 func (w *watched) want(there string, gone ...string) {
 	w.t.Helper()
 	for _, key := range strings.Fields(there) {
@@ -194,14 +194,14 @@ func TestKeyring_BadFileKeepsTheOldKeys(t *testing.T) {
 		for name, spoil := range map[string]func() error{
 			"line 2: ":                  func() error { w.write(good + "nonsense\n"); return nil },
 			"no such file or directory": func() error { return os.Remove(w.path) },
-			"is no regular file":        func() error { return firstOf(os.Remove(w.path), os.Mkdir(w.path, 0o700)) },
+			"is not a regular file":     func() error { return firstOf(os.Remove(w.path), os.Mkdir(w.path, 0o700)) },
 			"more than 1048576 bytes":   func() error { w.write(strings.Repeat("#", 1<<20+1)); return nil },
 		} {
 			if err := spoil(); err != nil {
 				t.Fatal(err)
 			}
 			log := w.wait(time.Minute)
-			if strings.Count(log, "\n") != 1 || !strings.Contains(log, `"level":"ERROR","msg":"keys not read: those from before stay"`) || !strings.Contains(log, name) {
+			if strings.Count(log, "\n") != 1 || !strings.Contains(log, `"level":"ERROR","msg":"keys file invalid, keeping previous keys"`) || !strings.Contains(log, name) {
 				t.Errorf("got the log %s want one error with %q", log, name)
 			}
 			w.want("a " + testKey)
@@ -216,20 +216,20 @@ func TestKeyring_BadFileKeepsTheOldKeys(t *testing.T) {
 	})
 }
 
-// A full disk cuts a file off wherever it likes. No key is withdrawn by that, and none is good for more than its line said.
+// A full disk can truncate a file anywhere. This removes no key, and gives no key more rights.
 func TestKeyring_CutOffFileKeepsTheOldKeys(t *testing.T) {
 	a, b := lineFor("a", "name=a scope=count"), lineFor("b", "name=b scope=all room=planning expires=2099-12-31")
 	watch(t, a+b, func(w *watched) {
 		for cut := range len(a + b) {
 			w.write((a + b)[:cut])
 			log := w.wait(soon)
-			if cut == len(a) { // which looks like a line that was taken out
+			if cut == len(a) { // looks like a removed line
 				w.want("a "+testKey, "b")
 			} else {
-				if w.want("a b " + testKey); strings.Count(log, `"keys not read: those from before stay"`) != 1 {
+				if w.want("a b " + testKey); strings.Count(log, `"keys file invalid, keeping previous keys"`) != 1 {
 					t.Errorf("cut off after %d bytes: got the log %s, want one error", cut, log)
 				}
-				if cut == 0 && !strings.Contains(log, "it is empty") || cut > len(a) && !strings.Contains(log, "its last line has no end") {
+				if cut == 0 && !strings.Contains(log, "it is empty") || cut > len(a) && !strings.Contains(log, "the last line has no line break") {
 					t.Errorf("cut off after %d bytes: got the log %s, want it to say what is wrong", cut, log)
 				}
 			}
@@ -238,7 +238,7 @@ func TestKeyring_CutOffFileKeepsTheOldKeys(t *testing.T) {
 			w.want("a b " + testKey)
 		}
 	})
-	// Where no line break was at the end before, as in some secrets of Kubernetes, nothing is amiss.
+	// A file that never ended with a line break, as in some secrets of Kubernetes, is accepted.
 	watch(t, a+strings.TrimSpace(b), func(w *watched) {
 		w.write(strings.TrimSpace(a))
 		w.wait(soon)
@@ -246,11 +246,11 @@ func TestKeyring_CutOffFileKeepsTheOldKeys(t *testing.T) {
 	})
 }
 
-// An editor may empty a file before it fills it, and a reader may come in between.
+// An editor may truncate a file before it writes it, and a read may come in between.
 func TestKeyring_FileBeingWrittenKeepsTheOldKeys(t *testing.T) {
 	a := lineFor("a", "name=a scope=count")
 	watch(t, a, func(w *watched) {
-		for i := range 10 { // one of them falls between two looks
+		for i := range 10 { // one of them is between two reads
 			w.wait(time.Duration(i) * 100 * time.Millisecond)
 			w.write("")
 			w.wait(1900 * time.Millisecond)
@@ -270,7 +270,7 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := keyring(t, keys.KeyringConfig{File: path, Names: names, Rate: 1})
-		for i, want := range []bool{true, true, false} { // two at once
+		for i, want := range []bool{true, true, false} { // bursts of two
 			if _, err := k.Find(keys.SumOf("a")).Use(time.Now()); (err == nil) != want {
 				t.Errorf("use %d: got %v want it allowed: %t", i+1, err, want)
 			}
@@ -301,7 +301,7 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 
 func TestKeyring_WarnsOfAFileOpenToEverybody(t *testing.T) {
 	for mode, want := range map[os.FileMode]string{
-		0o600: "", 0o640: "", 0o644: "everybody on this machine can read the keys file", 0o666: "everybody on this machine can write the keys file",
+		0o600: "", 0o640: "", 0o644: "keys file is world-readable", 0o666: "keys file is world-writable",
 	} {
 		path, log := filepath.Join(t.TempDir(), "keys"), &componenttest.LogBuffer{}
 		if err := firstOf(os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")), 0o600), os.Chmod(path, mode)); err != nil {
@@ -327,7 +327,7 @@ func TestKeyring_ForgetsAddressesThatGuessed(t *testing.T) {
 	}
 }
 
-// PPCH_API_KEY may do everything; "all" in a file leaves out what has to be named.
+// PPCH_API_KEY has every scope; "all" in a file excludes history and webhooks.
 func TestScope_AllLeavesOutHistoryAndWebhooks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	lines := lineFor("key-for-the-present-0", "name=present scope=all") + lineFor("key-for-the-past-0000", "name=past scope=history,webhooks")

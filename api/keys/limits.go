@@ -15,13 +15,12 @@ const (
 	PolicyWrongKeys = "wrong-keys" // how often an address sends a wrong key
 )
 
-// How often an address may send a wrong key.
-// That is enough for a person who has mistyped one, and too little for guessing.
+// How often an address may send a wrong key: enough for typing mistakes, too rarely for guessing.
 const (
 	guessesAtOnce = 10
 	guessEvery    = 6 * time.Second
 
-	// maxGuessers bounds how many addresses are remembered; the one that was silent for longest is forgotten first.
+	// maxGuessers is the maximum number of addresses to remember; the least recently used is dropped first.
 	maxGuessers = 4096
 )
 
@@ -57,7 +56,7 @@ func exceeded(limiter *rate.Limiter, policy string) error {
 	return &RateLimitError{quotaOf(limiter, policy, 0, wait)}
 }
 
-// lowQuota returns what is left of a limit, or nil as long as that is at least half.
+// lowQuota returns the rest of a limit, or nil if at least half is left.
 func lowQuota(limiter *rate.Limiter, policy string, now time.Time) *Quota {
 	left := max(0, limiter.TokensAt(now))
 	most := float64(limiter.Burst())
@@ -68,10 +67,10 @@ func lowQuota(limiter *rate.Limiter, policy string, now time.Time) *Quota {
 	return &q
 }
 
-// wrongKeyLimiter remembers, for each address, how many wrong keys it may still send. It is safe for concurrent use.
+// wrongKeyLimiter limits the wrong keys of each address. It is safe for concurrent use.
 //
-// The address must be that of the connection: X-Forwarded-For is what its sender likes.
-// Behind a reverse proxy all clients share one address, which is why it never blocks a key that is too long to be guessed.
+// The address must be that of the connection, because a client can send any X-Forwarded-For.
+// Behind a reverse proxy all clients share one address, so it never blocks a key that is too long to be guessed.
 type wrongKeyLimiter struct {
 	limiters *lru.Cache[netip.Prefix, *rate.Limiter]
 }

@@ -11,17 +11,17 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Request is what a new key may be used for.
+// Request is the name and the rights of a new key.
 type Request struct {
 	Name    string
 	Scopes  []string
-	Rooms   []string // as people write rooms, see README; none is every room
-	Streams int      // that may be open at a time, and requests that wait; 0 is no limit but the key's share
-	Expires string   // the last day, or the moment; "" is never
+	Rooms   []string // names or patterns, see README; empty for all rooms
+	Streams int      // maximum of open streams and waiting requests; 0 means no limit but the key's share
+	Expires string   // the last day, or a time; "" for never
 }
 
-// New returns a new key and the line for the file of keys that makes it count, which has only the key's sum.
-// The key has 130 random bits, behind letters by which programs that look for leaked secrets can tell what it is.
+// New returns a new key and its line for the file of keys, which contains only the key's sum.
+// The key has 130 random bits, after a prefix by which scanners for leaked secrets can recognize it.
 func New(req Request, names *occupancy.NameResolver) (text, line string, err error) {
 	text = "ppch_" + rand.Text()
 	k := &Key{sum: SumOf(text)}

@@ -7,33 +7,33 @@ import (
 	"ppch/component/occupancy"
 )
 
-// roomPattern stands for one room, or for all whose localpart begins alike.
+// roomPattern matches one room, or all rooms whose localpart has a prefix.
 //
-// It isn't a pattern of package path, for which [tenant]* would be any room that begins with a t, an e, an n or an a.
+// It isn't a pattern of package path, where [tenant]* would match rooms that begin with t, e, n or a.
 type roomPattern struct {
 	local, domain string
 	prefix        bool
 }
 
-// matches reports whether the room with that address is one of those that p stands for.
+// matches reports whether p matches the room with that address.
 func (p roomPattern) matches(local, domain string) bool {
 	return domain == p.domain && (local == p.local || p.prefix && strings.HasPrefix(local, p.local))
 }
 
-// end stands for what follows the part of a room's name that is given.
-// It is a letter that can't be part of a percent-escape, and that normalization leaves alone after any other.
+// end replaces the * while a pattern is resolved.
+// It is a letter that can't be part of a percent-escape, and that normalization doesn't change or combine.
 const end = "x"
 
-// parseRoomPattern reads a room as people write it, maybe with a * at the end of its name, for any continuation:
-// Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. Without a domain it is the main one.
-// It is read as requests are, so that a key is good for a room by whichever name that is asked for.
+// parseRoomPattern parses a room as people write it. A * at the end of its name matches any suffix:
+// Planning, stand-up*, acme/*, [acme]*, *@breakout.meet.jitsi. The default domain is the main one.
+// It resolves names like a request, so that a key includes a room under each of its names.
 func parseRoomPattern(written string, names *occupancy.NameResolver) (roomPattern, error) {
 	name, rest, prefix := strings.Cut(written, "*")
 	switch {
 	case prefix && (strings.Contains(name, "@") || rest != "" && rest[0] != '@' || strings.Contains(rest, "*")):
-		return roomPattern{}, errors.New("a * can only stand at the end of a room's name, as in stand-up* or acme/*")
+		return roomPattern{}, errors.New("a * is allowed only at the end of a room's name, as in stand-up* or acme/*")
 	case strings.ContainsAny(written, "?#"):
-		return roomPattern{}, errors.New("no room has a ? or a # in its name: only a * stands for others")
+		return roomPattern{}, errors.New("a room's name can't contain ? or #: use * at its end to match any suffix")
 	case prefix:
 		name += end + rest
 	}
@@ -46,7 +46,7 @@ func parseRoomPattern(written string, names *occupancy.NameResolver) (roomPatter
 	}
 	local := j.Localpart()
 	if strings.Contains(local, ",") {
-		return roomPattern{}, errors.New("a comma separates rooms, so the JID of a room can't have one here")
+		return roomPattern{}, errors.New("commas separate rooms, so a JID can't contain one here")
 	}
 	if prefix {
 		local = strings.TrimSuffix(local, end)
@@ -54,8 +54,8 @@ func parseRoomPattern(written string, names *occupancy.NameResolver) (roomPatter
 	return roomPattern{local: local, domain: j.Domainpart(), prefix: prefix}, nil
 }
 
-// write returns p so that it is one word in a file of keys and is read as p again: the room's own address,
-// without its domain if that says nothing.
+// write returns p as one word for a file of keys, which parseRoomPattern parses to p: the room's address,
+// without its domain if possible.
 func (p roomPattern) write(names *occupancy.NameResolver) string {
 	local, star := p.local, ""
 	if p.prefix {
@@ -68,7 +68,7 @@ func (p roomPattern) write(names *occupancy.NameResolver) string {
 	if !strings.Contains(local, "*") {
 		return local + star + "@" + p.domain
 	}
-	// A JID can hold no %2a for a *, so this is a link on the domain.
+	// A JID can't contain %2a for a *, so this is a link on the domain.
 	group, name, _ := strings.Cut("/"+local, "/")
 	if strings.HasPrefix(local, "[") {
 		group, name, _ = strings.Cut(local[1:], "]")
@@ -76,5 +76,5 @@ func (p roomPattern) write(names *occupancy.NameResolver) string {
 	return group + "/" + linked.Replace(name) + star + "@" + p.domain
 }
 
-// linked encodes what Jitsi's client deletes from a link, of what it leaves as it is in a room's address.
+// linked encodes characters of room addresses that Jitsi's client would delete from a link.
 var linked = strings.NewReplacer("*", "%2a", "!", "%21", "(", "%28", ")", "%29")

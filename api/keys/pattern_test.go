@@ -12,13 +12,13 @@ import (
 	"ppch/component/occupancy"
 )
 
-// twoJitsis are the names on the domains of two Jitsis.
+// twoJitsis resolves names on the domains of two Jitsis.
 var twoJitsis = occupancy.NewNames(mainDomain, breakoutDomain, secondDomain)
 
 // secondDomain is the MUC domain of another Jitsi.
 var secondDomain = jid.MustParse("conference.b.example")
 
-// grantsFor returns the grant of a key for each of some rooms, as people write them.
+// grantsFor returns one grant for each of the rooms, as people write them.
 func grantsFor(t *testing.T, rooms ...string) map[string]keys.Grant {
 	t.Helper()
 	texts, lines := map[string]string{}, ""
@@ -55,7 +55,7 @@ func allows(t *testing.T, g keys.Grant, room string) bool {
 	return allowed
 }
 
-// TestRoomPattern_AdmitsOneRoomByAnySpelling has a key for each way to write each room, and asks by each of them.
+// It has a key for each spelling of each room, and requests the room with each spelling.
 func TestRoomPattern_AdmitsOneRoomByAnySpelling(t *testing.T) {
 	spellings := [][]string{
 		{"C++", "c", "C", "c@muc.meet.jitsi", "/C+@muc.meet.jitsi"},
@@ -93,7 +93,7 @@ func TestRoomPattern_AdmitsOneRoomByAnySpelling(t *testing.T) {
 	}
 }
 
-// TestRoomPattern_StarIsForWhatFollows is about the rooms that a pattern stands for, and those next to them.
+// Each case has rooms that a pattern matches, and similar ones that it doesn't.
 func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
 	for _, c := range []struct {
 		pattern       string
@@ -103,7 +103,7 @@ func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
 		{"*@conference.acme.b.example", []string{"daily@conference.acme.b.example", "acme/My Room@conference.b.example"}, []string{"acme/daily", "daily@conference.b.example"}},
 		{"acme/stand*@conference.b.example", []string{"acme/Stand Up@conference.b.example"}, []string{"acme/Stand Up", "acme/sit@conference.b.example"}},
 		{"C%2B*", []string{"C%2B", "C%2B%2B", "c%2bx@muc.meet.jitsi"}, []string{"C++", "c", "cx"}},
-		{"c+*", []string{"C++", "c", "cx", "c%2b%2b"}, []string{"d"}}, // as c*, for the client deletes a +
+		{"c+*", []string{"C++", "c", "cx", "c%2b%2b"}, []string{"d"}}, // like c*, because the client deletes +
 		{"a>*", []string{"a>b", "a%3Eb"}, []string{"ab", "a"}},
 		{"a%2A*", []string{"a%2Ab", "a%2a"}, []string{"ab", "a"}},
 		{"a+*@muc.meet.jitsi", []string{"a+b@muc.meet.jitsi"}, []string{"a+b", "a%2Bb"}},
@@ -124,7 +124,7 @@ func TestRoomPattern_StarIsForWhatFollows(t *testing.T) {
 
 func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
 	_, _, err := keys.New(keys.Request{Name: "a", Scopes: []string{"all"}, Rooms: []string{"a,b@muc.meet.jitsi"}}, twoJitsis)
-	if err == nil || !strings.Contains(err.Error(), "a comma separates rooms") {
+	if err == nil || !strings.Contains(err.Error(), "commas separate rooms") {
 		t.Errorf("got %v, but the line would be one of two rooms", err)
 	}
 }

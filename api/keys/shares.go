@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Shares are places, such as those for event streams, of which no key can take so many that others find none.
+// Shares distributes a number of places, such as those for event streams, so that no key can take them all.
 //
-// Half of them is divided equally among the keys, and each key's part is kept for it. The other half goes to the key that asks first.
+// Half of the places is divided equally among the keys and reserved for them. The other half goes to whichever key comes first.
 // It is safe for concurrent use.
 type Shares struct {
 	places int
@@ -16,21 +16,21 @@ type Shares struct {
 	mu     sync.Mutex
 	held   map[Sum]int
 	total  int
-	keys   int // for which own and beyond were counted
-	own    int // places that are kept for each key
-	beyond int // places that keys hold beyond their own
+	keys   int // the number of keys at the last divide
+	own    int // places reserved for each key
+	beyond int // places that keys hold in addition to their own
 }
 
-// NewShares returns a number of places that keys share.
+// NewShares returns Shares of that many places.
 func NewShares(places int) *Shares { return &Shares{places: places, held: make(map[Sum]int)} }
 
-// Why there is no place for a key.
+// The errors of Enter.
 var (
 	ErrAllTaken   = errors.New("keys: all places are taken")
 	ErrShareTaken = errors.New("keys: the key has taken its share of the places")
 )
 
-// Enter takes a place for k, which is one of a number of keys and may hold at most that many places; 0 is no limit.
+// Enter takes a place for k. keys is the number of keys, and most the maximum for k; 0 means no limit.
 // Without a free place it returns [ErrAllTaken] or [ErrShareTaken], otherwise the caller must call Leave.
 func (s *Shares) Enter(k *Key, keys, most int) error {
 	s.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"ppch/api/keys"
 )
 
-// Each key can take its own part, all of them never hold more than there is, and in the end nothing is held.
+// Each key can take its own places, all keys together never hold more than the total, and in the end none.
 func TestShares_NeverExceedThePlaces(t *testing.T) {
 	var lines strings.Builder
 	for i := range 8 {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// ticketFor is how long a ticket is good: a browser comes back by itself with the same URL when a stream is lost.
+// ticketFor is how long a ticket is valid: a browser reconnects with the same URL when a stream is lost.
 const ticketFor = time.Hour
 
-// Tickets open event streams for clients that can't send a key, as a browser's EventSource can't.
-// They stand in URLs, and so in logs; therefore they are good for a while, and for nothing else.
+// Tickets open event streams for clients that can't send a key, such as a browser's EventSource.
+// They appear in URLs and thus in logs, so they expire soon and open nothing else.
 //
-// A ticket holds all that is known of it, sealed: the service stores none, so that no number of them displaces another.
+// A ticket contains its own sealed data. The service stores none, so their number is unlimited.
 type Tickets struct{ sealer *Sealer }
 
 // NewTickets returns the tickets of a service with that secret. A service with the same secret opens them too.
@@ -26,13 +26,13 @@ type Ticket struct {
 	Expires time.Time
 }
 
-// Issue returns a new ticket for a key, and until when it is good.
+// Issue returns a new ticket for a key, and when it expires.
 func (t Tickets) Issue(key Sum, now time.Time) (text string, expires time.Time) {
 	expires = now.Add(ticketFor)
 	return t.sealer.Seal(binary.BigEndian.AppendUint64(key[:], uint64(expires.UnixMilli()))), time.UnixMilli(expires.UnixMilli())
 }
 
-// Open returns the ticket that a text is, and false if it is unknown or has expired.
+// Open returns the ticket in a text, and false if it is unknown or has expired.
 func (t Tickets) Open(text string, now time.Time) (Ticket, bool) {
 	data, err := t.sealer.Open(text)
 	if err != nil || len(data) != len(Sum{})+8 {

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Cache keeps encoded values of so many bytes together, and forgets first what was not used for longest.
+// Cache holds encoded values up to a total size, and evicts the least recently used first.
 // It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
 	max int
@@ -22,10 +22,10 @@ type sized[V any] struct {
 	bytes int
 }
 
-// entryBytes is about what an entry takes besides its value.
+// entryBytes is the approximate size of an entry without its value.
 const entryBytes = 256
 
-// NewCache returns an empty Cache for that many bytes.
+// NewCache returns an empty Cache of that many bytes.
 func NewCache[K comparable, V any](maxBytes int) *Cache[K, V] {
 	c := &Cache[K, V]{max: maxBytes}
 	values, err := simplelru.NewLRU(maxBytes/entryBytes, func(_ K, v sized[V]) { c.bytes -= v.bytes })
@@ -44,7 +44,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	return v.value, ok
 }
 
-// Add keeps a value of so many bytes, unless it is larger than all that c may keep.
+// Add adds a value of that many bytes, unless it is larger than the whole cache.
 func (c *Cache[K, V]) Add(key K, value V, bytes int) {
 	bytes += entryBytes
 	c.mu.Lock()

@@ -19,6 +19,7 @@ type Diagnostics struct {
 	Domains    []DomainDiagnostics `json:"domains"`
 	Services   []Service           `json:"services"`
 	Admins     []AdminDomain       `json:"admin_domains"`
+	NotCounted []NotCounted        `json:"not_counted,omitempty"`
 }
 
 // DomainDiagnostics is the state of one watched MUC domain.
@@ -43,7 +44,7 @@ type Module struct {
 	RoomCache  *int     `json:"room_cache"`
 }
 
-// Service is a MUC service that Prosody shows.
+// Service is a MUC service of Prosody.
 type Service struct {
 	Domain    string   `json:"domain"`
 	Protocols []string `json:"protocols"`
@@ -62,6 +63,12 @@ func NewServices(services []occupancy.Service) []Service {
 type AdminDomain struct {
 	Domain string `json:"domain"`
 	Local  bool   `json:"local"`
+}
+
+// NotCounted is a rule of PPCH_NOT_COUNTED, with the number of occupants that it hides now. Its pattern, a JID, stays private.
+type NotCounted struct {
+	Rule      string `json:"rule"`
+	Occupants int    `json:"occupants"`
 }
 
 // NewDiagnostics returns the document without Version and Services, which the caller adds.
@@ -93,6 +100,9 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 			listed[domain] = true
 			doc.Admins = append(doc.Admins, AdminDomain{domain, admin.Local})
 		}
+	}
+	for _, r := range diagnostics.Rules {
+		doc.NotCounted = append(doc.NotCounted, NotCounted{r.Rule, r.Occupants})
 	}
 	return doc
 }

@@ -1,2 +1,2 @@
-// Package view holds the JSON documents of the API: what clients read, and how it is made from the domain.
+// Package view has the JSON documents of the API, and builds them from the values of package occupancy.
 package view

@@ -29,7 +29,7 @@ type RoomEvent struct {
 	Facts            *EventFacts            `json:"facts"`
 }
 
-// EventFacts is what is known of a room apart from its occupants.
+// EventFacts are the facts of a room, without its occupants.
 type EventFacts struct {
 	Type              occupancy.RoomType `json:"type"`
 	Tenant            *string            `json:"tenant"`

@@ -4,11 +4,11 @@ import (
 	"ppch/component/occupancy"
 )
 
-// ServiceName is the name of this service since its first version; monitors look for it.
+// ServiceName is the name of this service. Monitors have relied on it since version 1.
 const ServiceName = "Prosody Participant Count Hook"
 
 // Health says whether counts are available, and how to fix it if not: "GET /health".
-// The first four fields are those of the first version of this service.
+// The first four fields are those of version 1.
 type Health struct {
 	Status        string            `json:"status"`
 	Service       string            `json:"service"`
@@ -55,8 +55,8 @@ func NewHealth(domains []occupancy.Domain) Health {
 	return doc
 }
 
-// Status returns "ok", or "error: " and how to fix it; clients look at how it begins.
-// While rooms are loading there is nothing to fix, so "syncing" is neither.
+// Status returns "ok", or "error: " and how to fix it; clients check how it begins.
+// While rooms are loading it returns "syncing", because there is nothing to fix.
 func Status(problem *occupancy.UnavailableError) string {
 	switch {
 	case problem == nil:

@@ -14,13 +14,13 @@ type StatsHistory struct {
 	AsOf             string  `json:"as_of"`
 }
 
-// Step is the maxima within one step, each number for itself. The zero Step is unknown.
+// Step is the peak of each number within one step. The zero Step is unknown.
 type Step struct {
 	Known         bool
 	Rooms, People int
 }
 
-// NewStatsHistory returns the document for steps of some length, of which the last ended at the time end.
+// NewStatsHistory returns the document for steps of this length; the last one ended at end.
 func NewStatsHistory(steps []Step, length time.Duration, end time.Time) StatsHistory {
 	return StatsHistory{
 		StepSeconds:      int(length / time.Second),

@@ -1,6 +1,6 @@
 package view
 
-// Info is where to find what: "GET /".
+// Info is about the service, and has the paths of its documentation: "GET /".
 type Info struct {
 	Service        string `json:"service"`
 	Version        string `json:"version"`
@@ -12,7 +12,7 @@ type Info struct {
 	OpenAPI        string `json:"openapi"`
 }
 
-// NewInfo returns the document of a version.
+// NewInfo returns the document for this version.
 func NewInfo(version string) Info {
 	return Info{
 		Service:        ServiceName,

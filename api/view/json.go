@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// Writer writes JSON. It panics with what JSON doesn't have.
+// Writer writes JSON. It panics with a value that JSON can't represent.
 //
-// Other than json.Marshal it leaves <, > and & as they are. Nothing of this service puts JSON into HTML, and no browser takes
-// its answers for that (nosniff); but in six bytes each, a name of these makes an answer six times as large.
+// Unlike json.Marshal it does not escape <, > and &, because six bytes for each would make hostile names six times as large.
+// The service never puts JSON into HTML, and nosniff keeps browsers from rendering its responses as HTML.
 type Writer struct {
 	bytes.Buffer
 	encoder *json.Encoder
@@ -23,7 +23,7 @@ func NewWriter() *Writer {
 	return w
 }
 
-// Text writes JSON as it stands.
+// Text writes JSON unchanged.
 func (w *Writer) Text(s string) { _, _ = w.WriteString(s) } // a bytes.Buffer never fails
 
 // Value writes v.
@@ -31,16 +31,16 @@ func (w *Writer) Value(v any) {
 	if err := w.encoder.Encode(v); err != nil {
 		panic(fmt.Errorf("view: marshal: %w", err))
 	}
-	w.Truncate(w.Len() - 1) // the line end of Encode's
+	w.Truncate(w.Len() - 1) // the line break of Encode
 }
 
-// Open writes the object that v is, and leaves it open: further members and its brace are to follow.
+// Open writes v as an object without its closing brace. The caller writes further members and the brace.
 func (w *Writer) Open(v any) {
 	w.Value(v)
 	w.Truncate(w.Len() - 1)
 }
 
-// Members writes the members of the object that v is, after a comma if something stands before them.
+// Members writes the members of v as an object, after a comma if others precede them.
 func (w *Writer) Members(v any) {
 	start := w.Len()
 	w.Value(v)

@@ -10,8 +10,8 @@ import (
 )
 
 // Occupant is one occupant of a room.
-// What can be read from it about a person is what people in the meeting see of each other, and who the server says it is:
-// e-mail addresses and real JIDs are personal data that counting does not need.
+// About a person it contains what other people in the meeting see, and the identity that the server guarantees.
+// It contains no e-mail addresses and real JIDs: they are personal data that counting does not need.
 type Occupant struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
@@ -19,6 +19,9 @@ type Occupant struct {
 	Role        string         `json:"role"`
 	Affiliation string         `json:"affiliation"`
 	JoinedAt    *string        `json:"joined_at"`
+
+	// Rule is the name of the operator's rule that makes it hidden.
+	Rule string `json:"rule,omitempty"`
 
 	User          *User   `json:"user"`
 	AvatarURL     *string `json:"avatar_url"`
@@ -28,19 +31,20 @@ type Occupant struct {
 	ScreenSharing *bool   `json:"screen_sharing"`
 }
 
-// User is who an occupant is by the token with which it was let in.
+// User is the identity in the token of an authenticated occupant.
 type User struct {
 	ID    *string `json:"id"`
 	Name  *string `json:"name"`
 	Group *string `json:"group"`
 }
 
-// NewOccupant returns o as source knows it.
+// NewOccupant returns the document for an occupant from source.
 func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 	doc := Occupant{
 		ID:          o.ID,
 		Name:        o.Name,
 		Kind:        o.Kind,
+		Rule:        o.Rule,
 		Role:        o.Role,
 		Affiliation: o.Affiliation,
 		JoinedAt:    Stamp(o.JoinedAt),
@@ -80,15 +84,15 @@ func is(want, s occupancy.MediaState) *bool {
 	return new(s == want)
 }
 
-// isWebURL reports whether a client's text is a URL that a page may load an image from, and nothing else:
-// no javascript: or data:, and no character that RFC 3986 §2 doesn't have, of which some would end an attribute of HTML.
+// isWebURL reports whether a client's text is an http or https URL, from which a page may load an image.
+// It allows only the characters of RFC 3986 §2, because others could end an HTML attribute.
 func isWebURL(s string) bool {
 	foreign := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.ContainsFunc(s, foreign)
 }
 
-// SortOccupants puts occupants in the order in which they came.
+// SortOccupants sorts occupants by join time.
 func SortOccupants(all []*occupancy.Occupant) {
 	slices.SortFunc(all, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.ID, b.ID))

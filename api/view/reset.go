@@ -9,7 +9,7 @@ type ResetReason string
 
 // The reasons for a reset.
 const (
-	ResetUnknown  ResetReason = "unknown-id"    // Last-Event-ID is not one of this process: mostly because of a restart
+	ResetUnknown  ResetReason = "unknown-id"    // the Last-Event-ID is from another process, mostly because of a restart
 	ResetExpired  ResetReason = "expired"       // Last-Event-ID is too old
 	ResetSlow     ResetReason = "slow-consumer" // the client read more slowly than events came
 	ResetLoaded   ResetReason = "loaded"        // the rooms of a domain have been loaded
@@ -19,7 +19,7 @@ const (
 // ResetReasons are all reasons, in the order of their metrics.
 var ResetReasons = [...]ResetReason{ResetUnknown, ResetExpired, ResetSlow, ResetLoaded, ResetUnloaded}
 
-// ResetEvent tells a client to discard what it knows: the data of "reset" in a stream.
+// ResetEvent asks a client to discard its state: the data of "reset" in a stream.
 type ResetEvent struct {
 	Event  string      `json:"event"`
 	Reason ResetReason `json:"reason"`

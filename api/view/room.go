@@ -6,11 +6,11 @@ import (
 	"ppch/component/occupancy"
 )
 
-// inexactNote explains the number of an inexact answer.
+// inexactNote explains an inexact count.
 const inexactNote = "participant_count is the number of all occupants, Jitsi's focus and recorders included. " +
 	"For the exact number of people, load the Lua module mod_room_participants_api in Prosody."
 
-// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for readers; the API encodes it piece by piece.
+// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for clients; the API encodes its parts separately.
 type Room struct {
 	RoomName string `json:"room_name"`
 	NameNote string `json:"name_note"`
@@ -22,7 +22,7 @@ type Room struct {
 }
 
 // Presence is whether a room exists, and its people.
-// Clients rely on the types of these fields since the first version of this service.
+// Clients have relied on the types of these fields since version 1.
 type Presence struct {
 	Exists           bool `json:"exists"`
 	ParticipantCount int  `json:"participant_count"`
@@ -119,7 +119,7 @@ func newRelatedRoom(ref occupancy.RoomRef) RelatedRoom {
 	return doc
 }
 
-// RoomFacts is what else is known of a room, nil (null) for what is unknown.
+// RoomFacts are further facts of a room; unknown ones are nil (null).
 type RoomFacts struct {
 	Type              *occupancy.RoomType `json:"type"`
 	Tenant            *string             `json:"tenant"`

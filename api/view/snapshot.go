@@ -4,7 +4,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// SnapshotEvent is one part of who is where at one moment: the data of "snapshot" in a stream.
+// SnapshotEvent is one part of a snapshot of rooms and occupants: the data of "snapshot" in a stream.
 // Rooms, each a [SnapshotRoom], follow as its last field.
 type SnapshotEvent struct {
 	Event   string           `json:"event"`
@@ -14,7 +14,7 @@ type SnapshotEvent struct {
 	Domains []SnapshotDomain `json:"domains"`
 }
 
-// SnapshotDomain is whether a domain's rooms are known. A snapshot has no rooms of a domain that isn't.
+// SnapshotDomain is a domain in a snapshot. If it is not known, the snapshot has none of its rooms.
 type SnapshotDomain struct {
 	Domain string  `json:"domain"`
 	Known  bool    `json:"known"`

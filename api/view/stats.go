@@ -8,7 +8,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Stats is how many people are in all meetings: "GET /api/stats". Breakout rooms and lobbies have totals of their own.
+// Stats are the totals of all meetings: "GET /api/stats". Breakout rooms and lobbies have their own totals.
 type Stats struct {
 	Rooms            int                    `json:"rooms"`
 	ParticipantCount int                    `json:"participant_count"`
@@ -29,14 +29,14 @@ type LargestRoom struct {
 	ParticipantCount int     `json:"participant_count"`
 }
 
-// RoomsOfSize is how many rooms have From to To people in them; the last row has no upper end.
+// RoomsOfSize is the number of rooms with From to To people; the last row has no limit.
 type RoomsOfSize struct {
 	From  int  `json:"from"`
 	To    *int `json:"to"`
 	Rooms int  `json:"rooms"`
 }
 
-// Total is how many people are in all rooms of one type; nil (null) if no domain of that type is watched.
+// Total is the totals of all rooms of one type; nil (null) if no domain of that type is watched.
 type Total struct {
 	Rooms            int `json:"rooms"`
 	ParticipantCount int `json:"participant_count"`

@@ -6,7 +6,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// StatusEvent is whether a stream gets the events of a domain now: the data of "status" in a stream.
+// StatusEvent reports whether a stream gets the events of a domain: the data of "status" in a stream.
 type StatusEvent struct {
 	Event  string            `json:"event"`
 	Domain string            `json:"domain"`

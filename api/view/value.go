@@ -6,7 +6,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Timestamp is RFC 3339 in UTC with milliseconds, always as many, so that timestamps sort as text.
+// Timestamp is RFC 3339 in UTC with exactly three digits of milliseconds, so that timestamps sort as text.
 const Timestamp = "2006-01-02T15:04:05.000Z"
 
 // FormatTime returns t as a Timestamp.

@@ -146,7 +146,7 @@ func parseHeaders(headers map[string]string) (http.Header, error) {
 		case !httpguts.ValidHeaderFieldValue(value) || len(value) > maxHeader:
 			return nil, fmt.Errorf("headers: the value of %s contains a line break or control character, or more than %d bytes", canonical, maxHeader)
 		case h[canonical] != nil:
-			return nil, fmt.Errorf("headers: %s is there twice", canonical)
+			return nil, fmt.Errorf("headers: %s: duplicate header", canonical)
 		}
 		h[canonical] = []string{value}
 	}

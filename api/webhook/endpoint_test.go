@@ -35,7 +35,7 @@ func TestSettings_Check(t *testing.T) {
 		"not ASCII":               {func(s *webhook.Settings) { s.URL = "https://example.com/ä" }, "not ASCII"},
 		"long":                    {func(s *webhook.Settings) { s.URL = "https://example.com/" + strings.Repeat("a", 3000) }, "has 3020 bytes, 2048"},
 		"unknown event":           {func(s *webhook.Settings) { s.Events = []string{"joined"} }, `events: "joined" is unknown: use room.started,`},
-		"impossible room":         {func(s *webhook.Settings) { s.Rooms = []string{"a*b"} }, `rooms: "a*b": a * can only stand at the end`},
+		"impossible room":         {func(s *webhook.Settings) { s.Rooms = []string{"a*b"} }, `rooms: "a*b": a * is allowed only at the end`},
 		"unknown format":          {func(s *webhook.Settings) { s.Format = "xml" }, `format: "xml" is unknown`},
 		"format needs names":      {func(s *webhook.Settings) { s.Format, s.Names = "jaas", false }, "set names to true"},
 		"text without template":   {func(s *webhook.Settings) { s.Format = "text" }, "template: the format text needs one"},
@@ -44,7 +44,7 @@ func TestSettings_Check(t *testing.T) {
 		"header name":             {func(s *webhook.Settings) { s.Headers = map[string]string{"X A": "b"} }, `"X A" is not the name`},
 		"reserved header":         {func(s *webhook.Settings) { s.Headers = map[string]string{"webhook-ID": "b"} }, "Webhook-Id is set by PPCH"},
 		"host header":             {func(s *webhook.Settings) { s.Headers = map[string]string{"host": "b"} }, "Host is set by PPCH"},
-		"header twice":            {func(s *webhook.Settings) { s.Headers = map[string]string{"x-a": "b", "X-A": "c"} }, "X-A is there twice"},
+		"header twice":            {func(s *webhook.Settings) { s.Headers = map[string]string{"x-a": "b", "X-A": "c"} }, "X-A: duplicate header"},
 		"many headers":            {func(s *webhook.Settings) { s.Headers = many }, "headers: has 21, 20 are allowed"},
 		"bearer token":            {func(s *webhook.Settings) { s.Headers = map[string]string{"authorization": "Bearer x"} }, ""},
 	} {

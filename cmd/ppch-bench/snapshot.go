@@ -120,7 +120,7 @@ func (s *starter) collect() {
 }
 
 // longestPing pings every 20 ms while happens runs, and for at least window, and returns the longest wait.
-// A ping that is late because the one before is unanswered counts from when it was due.
+// A ping that the previous one delayed counts from its due time.
 func (s *starter) longestPing(window time.Duration, happens func()) (longest time.Duration) {
 	ctx, cancel := context.WithCancel(s.t.ctx)
 	defer cancel()

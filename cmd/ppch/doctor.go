@@ -127,6 +127,7 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		Secret:     c.Secret.Reveal(),
 		MUCDomains: c.MUCDomains,
 		Admins:     c.Admins,
+		NotCounted: c.NotCounted,
 		Version:    version,
 
 		Installation: installation(s.Host),

@@ -49,7 +49,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
 	directory := occupancy.NewDirectory(cfg.MUCDomains...)
-	directory.MaxStaleness = cfg.MaxStaleness
+	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.Prosody,
 		Domain:     cfg.Domain,

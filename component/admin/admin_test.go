@@ -120,6 +120,19 @@ func TestShow_KeepsNamesOnTheirLine(t *testing.T) {
 	}
 }
 
+func TestShow_NamesTheOperatorsRule(t *testing.T) {
+	s := newStage(t)
+	s.directory.NotCounted = []occupancy.Rule{{Name: "bots", Pattern: "*@bots.example.com"}}
+	s.rooms["planning"] = []occupancy.Occupant{{ID: "1", Name: "Minutes", RealJID: "m@bots.example.com/x"}, {ID: "2", Name: "Ada", RealJID: "a@meet.jitsi/x"}}
+	s.set(t)
+	if got := s.send(t, chat(boss, "room planning")); !strings.Contains(got, "planning — 1 person") || !strings.Contains(got, "Minutes (hidden by rule bots)") {
+		t.Errorf("got %s", got)
+	}
+	if got := s.ask(t, "get", items("planning@muc.meet.jitsi", "")); !strings.Contains(got, "Minutes — hidden by rule bots") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestHandler_UnknownIsNoNumber(t *testing.T) {
 	s := newStage(t)
 	s.set(t, "planning")

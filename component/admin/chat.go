@@ -150,12 +150,20 @@ func (h *Handler) aboutRoom(r occupancy.Room) string {
 func occupantLine(o *occupancy.Occupant) string {
 	text := occupantName(o)
 	if o.Kind != occupancy.KindUser {
-		text += " (" + o.Kind.Word(1) + ")"
+		text += " (" + kindOf(o) + ")"
 	}
 	if !o.JoinedAt.IsZero() {
 		text += ", for " + ago(o.JoinedAt)
 	}
 	return text
+}
+
+// kindOf returns the kind of an occupant in words, with the operator's rule.
+func kindOf(o *occupancy.Occupant) string {
+	if o.Rule != "" {
+		return o.Kind.Word(1) + " by rule " + o.Rule
+	}
+	return o.Kind.Word(1)
 }
 
 func (h *Handler) watchText(from jid.JID, name string) string {

@@ -133,7 +133,7 @@ func (h *Handler) roomPlace(r occupancy.Room) place {
 	p := place{name: h.roomName(r.JID.String()), fields: roomFields(r)}
 	p.inside = func() (all []items.Item) {
 		for _, o := range r.Occupants {
-			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+o.Kind.Word(1)))
+			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+kindOf(o)))
 		}
 		return all
 	}

@@ -161,7 +161,7 @@ func (h *Handler) line(e occupancy.Event) string {
 	}
 	who := occupantName(&e.Occupant)
 	if e.Occupant.Kind != occupancy.KindUser {
-		who += " (" + e.Occupant.Kind.Word(1) + ")"
+		who += " (" + kindOf(&e.Occupant) + ")"
 	}
 	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Counts.People())
 }

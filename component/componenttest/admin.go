@@ -26,7 +26,7 @@ func AdminQuestions() (all []string) {
 	return all
 }
 
-// AdminOthers are stanzas besides questions that an admin can send to a component.
+// AdminOthers are the stanzas other than queries that an admin can send to a component.
 var AdminOthers = []string{
 	"<message type='chat' to='{to}' id='{id}'><body>help</body></message>",
 	"<message to='{to}' id='{id}'><body>rooms</body></message>",

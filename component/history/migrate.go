@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// migrations are numbered from 1 without holes, by the first four characters of their names. A released one never changes:
+// migrations are numbered from 1 without gaps, by the first four characters of their names. A released one never changes:
 // the file's user_version is the number of the last one that was applied.
 //
 //go:embed migrations/*.sql

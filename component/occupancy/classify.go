@@ -25,6 +25,9 @@ type SystemAccounts struct {
 
 	// Type is the type of the domain's rooms; empty derives it from the domain's name.
 	Type RoomType
+
+	// NotCounted are the operator's own rules. A [Directory] sets them itself.
+	NotCounted []Rule
 }
 
 // Classify returns the kind of an occupant from its real JID, nick, role and flags.
@@ -59,6 +62,14 @@ func Classify(o *Occupant, t SystemAccounts) Kind {
 		return KindSIP
 	}
 	return KindUser
+}
+
+// setKind sets the kind of an occupant, and the rule if one makes it hidden.
+func (t SystemAccounts) setKind(o *Occupant) {
+	o.Kind = Classify(o, t)
+	if o.Rule = t.rule(o, o.Kind); o.Rule != "" {
+		o.Kind = KindHidden
+	}
 }
 
 // claimedKind returns the kind of service that an occupant claims to be, and false if it claims none.

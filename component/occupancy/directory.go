@@ -24,6 +24,9 @@ type Directory struct {
 	// MaxStaleness is how long a replica may answer reads after its last confirmation. Set it before the first use.
 	MaxStaleness time.Duration
 
+	// NotCounted are the operator's rules for occupants that don't count. It must not change while the Directory is used.
+	NotCounted []Rule
+
 	// domains never changes; the main domain is first.
 	domains []*mucDomain
 
@@ -103,7 +106,7 @@ func (d *Directory) Begin(domain jid.JID, t SystemAccounts) {
 	if m := d.domain(domain.Domainpart()); m != nil {
 		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType),
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted,
 		}
 		d.setType(m, m.accounts.Type)
 		m.loading = newReplica()

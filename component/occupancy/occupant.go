@@ -17,6 +17,9 @@ type Occupant struct {
 
 	Kind Kind
 
+	// Rule is the name of the operator's rule that makes it hidden, or empty.
+	Rule string
+
 	// Role and Affiliation are as XEP-0045 §5 names them.
 	Role        string
 	Affiliation string

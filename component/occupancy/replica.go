@@ -195,7 +195,7 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 	for i := range delta.Present {
 		o := delta.Present[i]
 		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times compare equal with ==
-		o.Kind = Classify(&o, t)
+		t.setKind(&o)
 		if isBlank(o.Name) {
 			o.Name = ""
 		}
@@ -239,7 +239,7 @@ func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
 		was := r.occupants[nick]
 		is := *was
-		if is.Kind = Classify(was, t); is.Kind != was.Kind {
+		if t.setKind(&is); is != *was {
 			r.occupants[nick] = &is
 			applyOccupant(r, &r.counts, was, &is, emit)
 		}

@@ -332,6 +332,9 @@ type Diagnostics struct {
 	// Admins are the entries of the list of admins.
 	Admins []AdminDiagnostics
 
+	// Rules are the operator's rules for occupants that don't count.
+	Rules []RuleCount
+
 	// Refused counts stanzas of admins that arrived faster than PPCH could answer.
 	Refused uint64
 }

@@ -46,6 +46,7 @@ type Config struct {
 
 	MUCDomains []jid.JID
 	Admins     []jid.JID
+	NotCounted []occupancy.Rule
 
 	MaxStaleness time.Duration
 	MaxStreams   int
@@ -97,6 +98,7 @@ func (s Settings) Config() (Config, error) {
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
 	c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.Domain)
 	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.MUCDomains), c.Domain))
+	c.NotCounted = p.notCounted("PPCH_NOT_COUNTED", s.NotCounted, c.MUCDomains)
 	c.MaxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.TLSCert, c.TLSKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
 	c.PublicURL = s.PublicURL

@@ -143,6 +143,10 @@ func TestLoad_BadValues(t *testing.T) {
 
 		{"a short secret to seal with", variables{"PPCH_CLUSTER_SECRET": "0123456789abcde"}, "PPCH_CLUSTER_SECRET: has 15 characters, needs at least 16: make one with: openssl rand -hex 32"},
 		{"two secrets to seal with", variables{"PPCH_CLUSTER_SECRET": "0123456789abcdef", "PPCH_CLUSTER_SECRET_FILE": "/x"}, "PPCH_CLUSTER_SECRET: is set, and PPCH_CLUSTER_SECRET_FILE too: keep one of them"},
+		{"a rule without an account", variables{"PPCH_NOT_COUNTED": "bots"}, `PPCH_NOT_COUNTED: "bots": "bots" is not a pattern of real JIDs: write bot@bots.example.com, *-bot@example.com or *@bots.example.com`},
+		{"two rules of one name", variables{"PPCH_NOT_COUNTED": "a=x@y.example,a=z@y.example"}, "PPCH_NOT_COUNTED: names a twice"},
+		{"a rule that hides all guests", variables{"PPCH_NOT_COUNTED": "all=*@meet.jitsi"}, `PPCH_NOT_COUNTED: "all=*@meet.jitsi" would hide everyone at meet.jitsi: name accounts, such as recording-bot@meet.jitsi`},
+		{"a rule that hides the guest domain", variables{"PPCH_NOT_COUNTED": "**@Guest.meet.jitsi"}, `PPCH_NOT_COUNTED: "**@Guest.meet.jitsi" would hide everyone at guest.meet.jitsi: name accounts, such as recording-bot@guest.meet.jitsi`},
 		{"an admin with a resource", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi/desk"}, `PPCH_ADMIN_JIDS: "admin@meet.jitsi/desk" is neither a bare JID nor a domain: ` + adminFix},
 		{"an admin without a name", variables{"PPCH_ADMIN_JIDS": "admin@meet.jitsi,@meet.jitsi"}, `PPCH_ADMIN_JIDS: "@meet.jitsi" is neither a bare JID nor a domain: ` + adminFix},
 		{"an admin on our own component", variables{"PPCH_ADMIN_JIDS": "boss@ppch.meet.jitsi"}, "PPCH_ADMIN_JIDS: boss@ppch.meet.jitsi is on a component, where users can't log in: " + accountFix},
@@ -273,6 +277,6 @@ func TestLoad_ReportsAllErrorsAtOnce(t *testing.T) {
 		`DEBUG: "maybe" is neither true nor false`,
 		`TZ: "nowhere" is not a time zone: use a name such as Europe/Berlin or UTC`,
 		`PPCH_API_KEYS_FILE: file `+keys+":",
-		"  line 2: name: line 1 has the same",
+		"  line 2: name: already used in line 1",
 	)
 }

@@ -44,6 +44,7 @@ type Settings struct {
 	ClusterSecretFile string `env:"PPCH_CLUSTER_SECRET_FILE" help:"file that holds the secret, instead of PPCH_CLUSTER_SECRET"`
 
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
+	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
 
 	MaxStaleness string `env:"PPCH_MAX_STALENESS, default=30s" help:"maximum age of data from the Lua module; older data is a 503; at least 15s"`

@@ -20,6 +20,7 @@ type plain struct {
 	MaxStreams int
 	Debug      bool
 	Origins    string
+	NotCounted string
 	Proxies    string
 	Allowed    string // names that requests without a key may use
 	Zone       string
@@ -32,7 +33,7 @@ type plain struct {
 func plainOf(c config.Config) plain {
 	return plain{
 		APIKey: c.APIKey.Reveal(), KeysFile: c.KeysFile, RateLimit: c.RateLimit, Listen: c.Listen, Prosody: c.Prosody, Domain: c.Domain.String(), Secret: c.Secret.Reveal(), ClusterSecret: c.ClusterSecret.Reveal(),
-		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, History: fmt.Sprint(c.DataDir, " ", c.History, " ", c.HistoryDays), Webhooks: fmt.Sprint(c.WebhookReach, " ", c.WebhookLogDays), Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
+		MUCDomains: jids(c.MUCDomains), Admins: jids(c.Admins), MaxStreams: c.MaxStreams, Origins: strings.Join(c.Origins, " "), Allowed: allowed(c.Hosts), Proxies: strings.Trim(fmt.Sprint(c.TrustedProxies), "[]"), Pprof: c.Pprof, NotCounted: strings.Trim(fmt.Sprint(c.NotCounted), "[]"), History: fmt.Sprint(c.DataDir, " ", c.History, " ", c.HistoryDays), Webhooks: fmt.Sprint(c.WebhookReach, " ", c.WebhookLogDays), Debug: c.Debug, Zone: c.Zone.String(), Warnings: c.Warnings,
 	}
 }
 
@@ -143,6 +144,13 @@ func TestLoad_GoodValues(t *testing.T) {
 			c.Admins = "ada@meet.jitsi auth.meet.jitsi"
 			c.Warnings = []string{"PPCH_ADMIN_JIDS allows every account of auth.meet.jitsi, guests without a password included, " +
 				"to see who is in every room; name bare JIDs instead, unless only admins can log in there"}
+		}},
+		{"rules for bots", variables{"PPCH_NOT_COUNTED": "bots=*@bots.example.com, , minutes@meet.jitsi"}, func(c *plain) {
+			c.NotCounted = "{bots *@bots.example.com} {minutes@meet.jitsi minutes@meet.jitsi}"
+		}},
+		{"a rule that may hide guests", variables{"PPCH_NOT_COUNTED": "b=bot*@meet.jitsi"}, func(c *plain) {
+			c.NotCounted = "{b bot*@meet.jitsi}"
+			c.Warnings = []string{`PPCH_NOT_COUNTED: "b=bot*@meet.jitsi" may hide guests, whose accounts at meet.jitsi have random names; name accounts instead`}
 		}},
 		{"origins as browsers send them", variables{"PPCH_CORS_ORIGINS": "HTTPS://Dash.Example:443, http://localhost:80,http://[::1]:3000 https://xn--bcher-kva.example:8443"}, func(c *plain) {
 			c.Origins = "https://dash.example http://localhost http://[::1]:3000 https://xn--bcher-kva.example:8443"

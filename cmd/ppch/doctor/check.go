@@ -29,10 +29,11 @@ const (
 	Mode          = "mode"          // source of the data: module or disco
 	Clock         = "clock"         // Prosody's, compared with the service's
 	Admins        = "admins"        // of PPCH_ADMIN_JIDS
+	NotCounted    = "not-counted"   // the rules of PPCH_NOT_COUNTED
 )
 
 // names lists the checks in their order.
-var names = []string{Configuration, Service, Settings, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins}
+var names = []string{Configuration, Service, Settings, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins, NotCounted}
 
 // Status is the result of a check.
 type Status string

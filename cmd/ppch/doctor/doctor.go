@@ -53,6 +53,9 @@ type Config struct {
 	// MUCDomains are watched, the main one first. Admins may inspect rooms by XMPP.
 	MUCDomains, Admins []jid.JID
 
+	// NotCounted are the rules for occupants that don't count.
+	NotCounted []occupancy.Rule
+
 	// Version of this program.
 	Version string
 
@@ -126,6 +129,7 @@ func (e *run) checks(ctx context.Context) {
 		return
 	}
 	e.admins(seen)
+	e.notCounted(seen)
 }
 
 // report passes on the result of a check.
@@ -140,7 +144,7 @@ func (e *run) report(name string, status Status, found string, remedies ...strin
 // skipRest reports the remaining checks as unchecked, because they need another one.
 func (e *run) skipRest(broken string) {
 	for _, name := range names {
-		if !e.reported[name] && (name != Admins || len(e.Admins) > 0) {
+		if !e.reported[name] && (name != Admins || len(e.Admins) > 0) && (name != NotCounted || len(e.Config.NotCounted) > 0) {
 			e.report(name, Unchecked, skippedFor(broken))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -81,7 +82,7 @@ func roomTable(r room, style Style) string {
 	}
 	t := style.newTable(1, "name", "kind", "role", "here for", "nick")
 	for _, o := range r.Occupants {
-		t.add(Clean(cmp.Or(o.Name, o.ID)), kindName(string(o.Kind), 1), Clean(o.Role), span(o.DurationSeconds), fit(Clean(o.ID), maxNick))
+		t.add(Clean(cmp.Or(o.Name, o.ID)), kindOf(o.Occupant), Clean(o.Role), span(o.DurationSeconds), fit(Clean(o.ID), maxNick))
 	}
 	return b.String() + t.String()
 }
@@ -96,6 +97,14 @@ func (r room) number() string {
 
 // kindName returns the word for n occupants of a kind, which a later version may have added.
 func kindName(kind string, n int) string { return Clean(occupancy.Kind(kind).Word(n)) }
+
+// kindOf returns the kind of an occupant in words, with the operator's rule.
+func kindOf(o view.Occupant) string {
+	if o.Rule != "" {
+		return kindName(string(o.Kind), 1) + " by rule " + Clean(o.Rule)
+	}
+	return kindName(string(o.Kind), 1)
+}
 
 // also returns the occupants that are not counted, and participants of the meeting outside the room.
 func (r room) also() string {

@@ -98,7 +98,7 @@ func (v event) who() string {
 	}
 	who := Clean(cmp.Or(v.Occupant.Name, v.Occupant.ID))
 	if v.Occupant.Kind != occupancy.KindUser {
-		who += " (" + kindName(string(v.Occupant.Kind), 1) + ")"
+		who += " (" + kindOf(*v.Occupant) + ")"
 	}
 	return who
 }
