@@ -260,11 +260,32 @@ local function milliseconds(value)
 	return floor(value);
 end
 
+-- Writes times in milliseconds. Most are of this second, and what writes numbers is slow.
+local digits = {};
+for i = 0, 999 do digits[i] = ("%03d"):format(i); end
+
+local function new_clock(point)
+	local second, text = nil, nil;
+	return function (ms)
+		local rest = ms % 1000;
+		if ms - rest ~= second then
+			second = ms - rest;
+			text = ("%d"):format(second / 1000) .. point;
+		end
+		return text .. digits[rest];
+	end;
+end
+
+local write_clock = new_clock(".");
+
+-- What is known of microphone, camera and screen. A kind of source that isn't there counts as muted.
+local all_muted = "audio-muted video-muted screen-off";
+
 -- Patterns read the sources without recursion, since a guest may nest them as deep as it likes. They see two
 -- levels: an object within a source is skipped whole. Nothing that is looked for has escapes.
 local function read_sources(text)
 	local object = text:gsub("\\.", "_"):match("^%s*(%b{})%s*$");
-	if not object then return {}; end
+	if not object then return nil; end
 	local audio, video, screen, left = "audio-muted", "video-muted", "screen-off", max_sources;
 	for name, source in object:gmatch('"([^"]*)"%s*:%s*(%b{})') do
 		local kind = name:match("%-([av])%d+$");
@@ -283,21 +304,24 @@ local function read_sources(text)
 		left = left - 1;
 		if left == 0 then break; end
 	end
-	return { audio, video, screen };
+	return audio .. " " .. video .. " " .. screen;
 end
 
 local source_cache, source_cache_size = {}, 0;
 
--- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}. Camera and screen
--- are both called v, and have any number: only the videoType marks a screen.
--- A kind of source that isn't there counts as muted. But for the ids all say one of a
--- few things, so without the ids most needn't be parsed again.
+-- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}; nil where it doesn't say.
+-- Camera and screen are both called v, and have any number: only the videoType marks a screen.
 local function source_info(text)
-	if type(text) ~= "string" or text == "" or #text > max_source_info then return nil; end
+	if #text > max_source_info then return nil; end
+	-- Most people enter muted, and that is plain to see.
+	if not text:find("false", 1, true) and not text:find("\\", 1, true) then
+		return text:find("^%s*%b{}%s*$") and all_muted or nil;
+	end
+	-- But for the ids all say one of a few things, so without the ids most needn't be parsed again.
 	text = text:gsub('"%w+(%-[av]%d+)"', '"%1"');
 	local marks = source_cache[text];
-	if not marks then
-		marks = read_sources(text);
+	if marks == nil then
+		marks = read_sources(text) or false;
 		if #text <= max_text then
 			if source_cache_size >= max_cached then
 				source_cache, source_cache_size = {}, 0;
@@ -305,7 +329,7 @@ local function source_info(text)
 			source_cache[text], source_cache_size = marks, source_cache_size + 1;
 		end
 	end
-	return marks[1], marks[2], marks[3];
+	return marks or nil;
 end
 
 local function muted(text, yes, no)
@@ -333,21 +357,13 @@ local function text_of(element)
 	return element:get_text();
 end
 
--- Readers of the children of a presence that are sent. Each gets what was found so
--- far and the child. Of several of one name the last counts, as in lib-jitsi-meet
--- (ChatRoom.ts, onPresence), except audiomuted and videomuted (getMediaPresenceInfo).
+-- Readers of what few clients have in their presence. Each gets what was found so far and the child.
 local readers = {
-	["nick"] = function (found, child)
-		found.name = text_of(child) or "";
-	end;
 	["initiator"] = function (found)
 		found.initiator = true;
 	end;
 	["email"] = function (found, child)
 		if sip_jibris[(text_of(child) or ""):match("^([^@]+)@")] then found.sip_jibri = true; end
-	end;
-	["avatar-url"] = function (found, child)
-		found.avatar = text_of(child) or "";
 	end;
 	["features"] = function (found, child)
 		local tags = child.tags;
@@ -355,13 +371,6 @@ local readers = {
 			local mark = tags[i].name == "feature" and feature_marks[tags[i].attr.var];
 			if mark then found[mark] = true; end
 		end
-	end;
-	["jitsi_participant_raisedHand"] = function (found, child)
-		local text = text_of(child);
-		found.hand = text ~= nil and text ~= "" and text ~= "false" and text ~= "0";
-	end;
-	["SourceInfo"] = function (found, child)
-		found.sources = text_of(child) or "";
 	end;
 	["audiomuted"] = function (found, child)
 		found.audio = found.audio or muted(text_of(child), "audio-muted", "audio-on");
@@ -374,46 +383,61 @@ local readers = {
 	end;
 };
 
--- Namespaces that aren't the presence's own; lib-jitsi-meet takes a nick of any.
-local namespaces = { ["nick"] = true, ["initiator"] = xmlns_jigasi };
+-- The marks of what was found. Audio, video and screen follow the sources, else the elements of clients before 2022: these
+-- send one video, and videoType says what it shows.
+local function marks_of(found, hand, sources)
+	local marks = (found.jigasi and " jigasi" or "") .. (found.transcriber and " transcriber" or "") .. (found.jibri and " jibri" or "")
+		.. (found.initiator and " initiator" or "") .. (found.sip_jibri and " sip-jibri" or "") .. (hand and " hand" or "");
+	if sources then
+		marks = marks .. " " .. sources;
+	else
+		local video, screen = found.video, nil;
+		if video and found.desktop then
+			video, screen = "video-muted", video == "video-on" and "screen-on" or "screen-off";
+		end
+		marks = marks .. (found.audio and " " .. found.audio or "") .. (video and " " .. video or "") .. (screen and " " .. screen or "");
+	end
+	return marks:sub(2);
+end
 
--- What a client says of itself, as it says it.
-local function read_presence(presence)
-	local found = { name = nil, avatar = nil, sources = nil, hand = nil }; -- so it needn't grow
+-- Fields 11 to 13 of a line: what a client says of itself. Of several of one name the last counts, as in lib-jitsi-meet (ChatRoom.ts,
+-- onPresence), except audiomuted and videomuted (getMediaPresenceInfo). lib-jitsi-meet takes a nick of any namespace.
+local function tail_of(presence)
+	if not presence then return "\t\t\n"; end
+	local name, avatar, hand, sources, found;
 	local tags = presence.tags;
 	for i = 1, min(#tags, max_children) do
 		local child = tags[i];
-		local name = child.name;
-		local reader = readers[name];
-		if reader then
-			local ns, own = child.attr.xmlns, namespaces[name];
-			if own == true or ns == own or (not own and ns == "jabber:client") then reader(found, child); end
+		local kind = child.name;
+		if kind == "nick" then
+			name = text_of(child) or "";
+		elseif kind == "avatar-url" or kind == "SourceInfo" or kind == "jitsi_participant_raisedHand" then
+			local ns = child.attr.xmlns;
+			if ns == nil or ns == "jabber:client" then
+				local text = text_of(child);
+				if kind == "avatar-url" then
+					avatar = text or "";
+				elseif kind == "SourceInfo" then
+					sources = text or "";
+				else
+					hand = text ~= nil and text ~= "" and text ~= "false" and text ~= "0";
+				end
+			end
+		elseif readers[kind] then
+			local ns = child.attr.xmlns;
+			if kind == "initiator" and ns == xmlns_jigasi or kind ~= "initiator" and (ns == nil or ns == "jabber:client") then
+				found = found or {};
+				readers[kind](found, child);
+			end
 		end
 	end
-	return found;
-end
-
--- The marks of a presence. Audio, video and screen follow its sources, else the elements of clients before 2022: these
--- send one video, and videoType says what it shows.
-local function marks_of(found, audio, video, screen)
-	local marks = "";
-	if next(found) == nil then return marks; end
-	if found.jigasi then marks = marks .. " jigasi"; end
-	if found.transcriber then marks = marks .. " transcriber"; end
-	if found.jibri then marks = marks .. " jibri"; end
-	if found.initiator then marks = marks .. " initiator"; end
-	if found.sip_jibri then marks = marks .. " sip-jibri"; end
-	if found.hand then marks = marks .. " hand"; end
-	if not video and found.video and found.desktop then
-		video, screen = "video-muted", found.video == "video-on" and "screen-on" or "screen-off";
+	sources = sources and source_info(sources);
+	if found then
+		sources = marks_of(found, hand, sources);
+	elseif hand then
+		sources = sources and "hand " .. sources or "hand";
 	end
-	audio, video = audio or found.audio, video or found.video;
-	if audio and video and screen then
-		marks = marks .. " " .. audio .. " " .. video .. " " .. screen;
-	else
-		marks = marks .. (audio and " " .. audio or "") .. (video and " " .. video or "") .. (screen and " " .. screen or "");
-	end
-	return marks:sub(2);
+	return field(name) .. "\t" .. field(avatar) .. "\t" .. (sources or "") .. "\n";
 end
 
 -- What Jitsi's token verification left in the session of an authenticated user.
@@ -471,22 +495,13 @@ local presences = setmetatable({}, { __mode = "kv" });
 -- Roles and affiliations that need no escaping.
 local words = { moderator = "moderator", participant = "participant", none = "none", member = "member", owner = "owner" };
 
--- Fields 1 to 10 of a line: what Prosody says.
-local function head_of(room, nick, occupant, joined, session, with_email)
+-- A line, whose fields 1 to 10 are what Prosody says.
+local function line_of(room, nick, occupant, joined, session, with_email, tail)
 	local role, affiliation = occupant.role, room:get_affiliation(occupant.bare_jid) or "none";
 	local id, user, group, email = read_session(session, with_email);
 	return "+\t" .. field(nick:sub(#room.jid + 2)) .. "\t" .. field(occupant.jid, max_jid) .. "\t" .. (words[role] or field(role)) .. "\t"
-		.. (words[affiliation] or field(affiliation)) .. "\t" .. (joined and ("%d"):format(joined) or "") .. "\t"
-		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t";
-end
-
--- Fields 11 to 13: what the client says.
-local function tail_of(presence)
-	if not presence then return "\t\t\n"; end
-	local found = read_presence(presence);
-	local audio, video, screen;
-	if found.sources then audio, video, screen = source_info(found.sources); end
-	return field(found.name) .. "\t" .. field(found.avatar) .. "\t" .. marks_of(found, audio, video, screen) .. "\n";
+		.. (words[affiliation] or field(affiliation)) .. "\t" .. (joined or "") .. "\t"
+		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t" .. tail;
 end
 
 -- Whether nothing of an occupant has changed of which Prosody keeps a trace.
@@ -500,23 +515,23 @@ end
 local function update_known(known, room, nick, occupant, joined, with_email, afresh)
 	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
 	if not afresh and line and is_known(known, room, occupant, joined) then return false; end
-	local session, head, tail = full_sessions[occupant.jid];
-	local is_user = session and (session.jitsi_meet_context_user or session.jitsi_meet_context_group);
-	if afresh or is_user or known[JID] ~= occupant.jid or known[ROLE] ~= occupant.role or known[JOINED] ~= joined
-	or known[AFFILIATION] ~= affiliation then
-		known[JID], known[ROLE], known[JOINED], known[AFFILIATION] = occupant.jid, occupant.role, joined, affiliation;
-		head = head_of(room, nick, occupant, joined, session, with_email);
-	else
-		head = line:sub(1, known[HEAD]);
-	end
-	local presence = occupant.sessions[occupant.jid];
-	if afresh or presences[known] ~= presence or not presence then
+	local presence, tail = occupant.sessions[occupant.jid];
+	if afresh or not presence or presences[known] ~= presence then
 		presences[known] = presence;
 		tail = tail_of(presence);
 	else
 		tail = line:sub(known[HEAD] + 1);
 	end
-	known[LINE], known[HEAD] = head .. tail, #head;
+	local session = full_sessions[occupant.jid];
+	local is_user = session and (session.jitsi_meet_context_user or session.jitsi_meet_context_group);
+	if afresh or is_user or known[JID] ~= occupant.jid or known[ROLE] ~= occupant.role or known[JOINED] ~= joined
+	or known[AFFILIATION] ~= affiliation then
+		known[JID], known[ROLE], known[JOINED], known[AFFILIATION] = occupant.jid, occupant.role, joined, affiliation;
+		known[LINE] = line_of(room, nick, occupant, joined, session, with_email, tail);
+		known[HEAD] = #known[LINE] - #tail;
+	else
+		known[LINE] = line:sub(1, known[HEAD]) .. tail;
+	end
 	return known[LINE] ~= line;
 end
 
@@ -545,9 +560,9 @@ end
 
 -- Focus opens every room and owns it; a guest who takes its name doesn't. Its nick is its login.
 -- On a visitor node visitors are occupants, and what focus says of all nodes is another number.
-local function visitors_of(watch, room)
+local function visitors_of(watch, room, focus_jid)
 	if watch.visitors == "here" then return nil; end
-	local focus = occupant_of(room, room.jid .. "/" .. watch.options.focus_nick);
+	local focus = occupant_of(room, focus_jid);
 	local presence = focus and focus:get_presence();
 	if not presence or room:get_affiliation(focus.bare_jid) ~= "owner" then return nil; end
 	return read_visitors(presence, not watch.visitors and "0" or nil);
@@ -582,14 +597,17 @@ local function breakouts_of(room)
 	return t_concat(breakouts);
 end
 
--- Whether a room's facts come from what they came from before. Most changes are of people, so this is asked often.
+-- What a room's facts were made of, in the array of shown.
+local SUBJECT, PASSWORD, MEMBERS, MEETING, LOBBY, CREATED, VISITORS = 1, 2, 3, 4, 5, 6, 7;
+
+-- Whether they would be made of the same. Most changes are of people, so this is asked often.
 local function same_facts(shown, room)
-	local data, from = room._data, shown.from;
-	if not from or data.breakout_rooms or shown.breakouts then return false; end
+	local data = room._data;
+	if not shown.facts or data.breakout_rooms or shown.breakouts then return false; end
 	local _, subject = room:get_subject();
-	return from[1] == (shown.visitors or false) and from[2] == (subject or false) and from[3] == (room:get_password() or false)
-		and from[4] == (room:get_members_only() or false) and from[5] == (data.meetingId or false) and from[6] == (data.lobbyroom or false)
-		and from[7] == (room.created_timestamp or false);
+	return shown[SUBJECT] == subject and shown[PASSWORD] == room:get_password() and shown[MEMBERS] == room:get_members_only()
+		and shown[MEETING] == data.meetingId and shown[LOBBY] == data.lobbyroom and shown[CREATED] == room.created_timestamp
+		and shown[VISITORS] == shown.visitors;
 end
 
 -- Brings what is known of a room's facts up to date, and returns whether they changed.
@@ -598,15 +616,13 @@ local function update_facts(shown, room)
 	local data, visitors = room._data, shown.visitors;
 	local _, subject = room:get_subject();
 	local password, members = room:get_password(), room:get_members_only();
-	shown.from = {
-		visitors or false, subject or false, password or false, members or false, data.meetingId or false, data.lobbyroom or false,
-		room.created_timestamp or false
-	};
+	shown[SUBJECT], shown[PASSWORD], shown[MEMBERS], shown[MEETING] = subject, password, members, data.meetingId;
+	shown[LOBBY], shown[CREATED], shown[VISITORS] = data.lobbyroom, room.created_timestamp, visitors;
 	local created = milliseconds(room.created_timestamp) or shown.record.created;
-	local facts = " facts='1'" .. (created and (" created='%d'"):format(created) or "") .. written_text("meeting", data.meetingId)
+	local facts = " facts='1'" .. (created and " created='" .. created .. "'" or "") .. written_text("meeting", data.meetingId)
 		.. written_text("subject", subject) .. (password and " password='1'" or "") .. (members and " members='1'" or "")
 		.. (visitors and " visitors='" .. visitors .. "'" or "") .. written_text("lobby", data.lobbyroom);
-	local breakouts = breakouts_of(room);
+	local breakouts = data.breakout_rooms and breakouts_of(room) or nil;
 	if facts == shown.facts and breakouts == shown.breakouts then return false; end
 	shown.facts, shown.breakouts = facts, breakouts;
 	return true;
@@ -618,12 +634,15 @@ end
 -- that has the room puts into its batch. Elements are XML at once, of fields that were escaped when they were made: as
 -- stanzas, all of it would be looked through twice more, character by character.
 --
--- watch.shown[room JID] = { record, tag, facts, breakouts, occupants = { [occupant JID] = known }, count, marks } is what a
--- subscriber has that is not behind. What changed is found by comparing, and the totals are exact.
+-- watch.shown[room JID] = { record, facts, breakouts, occupants = { [occupant JID] = known }, count, marks } is what a
+-- subscriber has that is not behind, and [SUBJECT] to [VISITORS] what its facts were made of. What changed is found by comparing, and
+-- the totals are exact.
+
+-- watch.shown_rooms and watch.shown_occupants are its totals.
 
 -- How much may still be done in this turn.
 local function new_page(watch, at)
-	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = watch.options.page };
+	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = watch.options.page, names = false };
 end
 
 local function is_full(page)
@@ -649,19 +668,19 @@ local function gone_line(room_jid, nick)
 end
 
 -- The text of a room's element.
-local function room_text(shown, new, facts, lines)
-	return shown.tag .. (new and " new='1'" or "") .. (facts and shown.facts .. ">" .. (shown.breakouts or "") or ">")
+local function room_text(room_jid, shown, new, facts, lines)
+	return room_tag(room_jid) .. (new and " new='1'" or "") .. (facts and shown.facts or "") .. ">" .. (facts and shown.breakouts or "")
 		.. (lines[2] and t_concat(lines) or lines[1] or "") .. "</room>";
 end
 
--- A batch of elements between two tags, as one text: each copy of it that is made on the way is garbage.
+-- A batch of the text of elements, between two tags.
 local function batch_text(sub, elements, before, after)
-	local totals = "";
-	if sub.synced then
-		totals = " synced='1' rooms='" .. sub.rooms .. "' occupants='" .. sub.occupants .. (sub.unseen and "' unseen='1" or "") .. "'";
+	local at = floor(sub.true_at * 1000);
+	if not sub.synced then
+		return before .. sub.tag .. sub.seq .. "' at='" .. write_clock(at) .. "'>" .. elements .. "</batch>" .. after;
 	end
-	return before .. "<batch xmlns='" .. xmlns .. "' epoch='" .. sub.epoch .. "' seq='" .. sub.seq .. ("' at='%.3f'"):format(sub.true_at)
-		.. totals .. ">" .. (elements[2] and t_concat(elements) or elements[1] or "") .. "</batch>" .. after;
+	return before .. sub.tag .. sub.seq .. "' at='" .. write_clock(at) .. "' synced='1' rooms='" .. sub.rooms .. "' occupants='" .. sub.occupants
+		.. (sub.unseen and "' unseen='1'>" or "'>") .. elements .. "</batch>" .. after;
 end
 
 -- Whether no more may be sent until an acknowledgement comes.
@@ -691,9 +710,10 @@ local function is_behind(sub)
 	return next(sub.late) ~= nil or watch.fresh[watch.fresh_at] ~= nil;
 end
 
+-- Sends a batch of the text of elements.
 local function send_batch(sub, elements, at)
 	sub.seq, sub.sent_at = sub.seq + 1, at;
-	sub.unseen = sub.watch.unlisted or next(sub.watch.unread) ~= nil;
+	sub.unseen = (sub.watch.unlisted or next(sub.watch.unread)) and true;
 	if not is_behind(sub) then sub.true_at = at; end
 	local before, after = envelope(sub, at);
 	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
@@ -744,6 +764,7 @@ end
 -- Forgets what only subscribers need.
 local function clear(watch)
 	watch.shown, watch.live, watch.due, watch.parents = {}, setmetatable({}, { __mode = "v" }), {}, {};
+	watch.shown_rooms, watch.shown_occupants = 0, 0;
 	watch.changed, watch.changed_at, watch.fresh, watch.fresh_at = {}, 1, {}, 1;
 	watch.audits, watch.audits_at, watch.between = {}, 1, nil;
 	if watch.timer then watch.timer:stop(); end
@@ -761,7 +782,7 @@ local function drop(sub, why)
 	for id in pairs(sub.ids) do
 		watch.awaited[id] = nil;
 	end
-	sub.has, sub.late, sub.owing, sub.queue, sub.queued, sub.ids, sub.asks = {}, {}, {}, {}, {}, {}, {};
+	sub.late, sub.owing, sub.queue, sub.queued, sub.ids, sub.asks = {}, {}, {}, {}, {}, {};
 	if next(watch.subs) == nil then clear(watch); end
 	module:log("info", "%s: subscription of %s ended: %s", watch.host, sub.jid, why);
 	show_status();
@@ -1030,11 +1051,12 @@ end
 -- that were sent, then rooms that were not. Each subscriber is sent one batch of it. One that can't take it, since its window
 -- is full or the room was not sent to it yet, has it noted by name, as a walk that goes on where there is place in a batch.
 
--- The walk of a subscription through a room that it is behind with. A whole one states the room from scratch.
-local function walk_of(sub, room_jid, whole)
-	local walk = { jid = room_jid, whole = whole, at = 1, limit = max_marks, sent = {}, seen = {}, listed = {} };
+-- The walk of a subscription through a room that it is behind with, of which it has had occupants, or nil. A whole one states the room
+-- from scratch.
+local function walk_of(sub, room_jid, had, whole)
+	local walk = { jid = room_jid, had = had, whole = whole, at = 1, limit = max_marks, sent = {}, seen = {}, listed = {} };
 	sub.late[room_jid] = walk;
-	if sub.has[room_jid] then sub.owing[room_jid] = true; end
+	if had then sub.owing[room_jid] = true; end
 	if not sub.queued[room_jid] then
 		sub.queued[room_jid] = true;
 		sub.queue[#sub.queue + 1] = room_jid;
@@ -1071,46 +1093,41 @@ local function start_walk(walk, occupants)
 	walk.limit = #walk + max_marks;
 end
 
--- These come last in a batch.
-local function add_gone(sub, text)
-	sub.gone = sub.gone or {};
-	sub.gone[#sub.gone + 1] = text;
+-- Adds the text of an element to what is sent in this turn; rooms that ended come last.
+local function add(batch, element)
+	local list = element.gone and batch.gone or batch.out;
+	list[#list + 1] = element.text;
 end
 
--- An element goes into a subscription's batch, or what it says is noted for later.
-local function give(sub, element, waiting)
+-- An element goes into the batch of a subscription that is behind, or what it says is noted for later.
+local function give(sub, element)
 	local room_jid = element.jid;
-	local had, walk = sub.has[room_jid], sub.late[room_jid];
+	local had, walk = element.had, sub.late[room_jid];
+	if walk then had = walk.had; end
 	if element.gone then
-		if had and waiting then
-			walk_of(sub, room_jid).gone = true;
+		if had and sub.waiting then
+			walk_of(sub, room_jid, had).gone = true;
 			return;
 		end
 		if walk then end_walk(sub, room_jid); end
 		if not had then return; end
-		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
-		add_gone(sub, element.text);
-		return;
+		sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - had;
 	elseif element.new then
-		if waiting then
-			walk_of(sub, room_jid, true);
+		if sub.waiting then
+			walk_of(sub, room_jid, had, true);
 			return;
 		end
 		if walk then end_walk(sub, room_jid); end
-		sub.rooms = sub.rooms + (had and 0 or 1);
-		sub.has[room_jid], sub.occupants = element.more, sub.occupants + element.more - (had or 0);
-	elseif walk or had and waiting then
-		walk = walk or walk_of(sub, room_jid);
+		sub.rooms, sub.occupants = sub.rooms + (had and 0 or 1), sub.occupants + element.more - (had or 0);
+	elseif walk or sub.waiting then
+		walk = walk or walk_of(sub, room_jid, had);
 		walk.facts = walk.facts or element.facts;
 		for i = 1, #element.lines do walk_to(walk, element[i], element.was[i]); end
 		return;
-	elseif had then
-		sub.has[room_jid], sub.occupants = had + element.more, sub.occupants + element.more;
 	else
-		return;
+		sub.occupants = sub.occupants + element.more;
 	end
-	element.text = element.text or room_text(element.shown, element.new, element.facts, element.lines);
-	sub.out[#sub.out + 1] = element.text;
+	add(sub, element);
 end
 
 -- Reads what is to be known of an occupant, and notes it in the element if that changed.
@@ -1144,9 +1161,11 @@ end
 -- States a room from scratch. Occupants for whom there is no place any more are marked.
 local function show_room(watch, page, record, room, element)
 	local room_jid = element.jid;
+	local focus = room_jid .. "/" .. watch.options.focus_nick;
 	local shown = {
-		record = record, tag = room_tag(room_jid), occupants = {}, count = 0, marks = nil;
-		visitors = visitors_of(watch, room), from = nil, facts = nil, breakouts = nil;
+		nil, nil, nil, nil, nil, nil, nil; -- see SUBJECT
+		record = record, occupants = {}, count = 0, marks = nil, focus = focus, visitors = visitors_of(watch, room, focus);
+		facts = nil, breakouts = nil;
 	};
 	watch.shown[room_jid], element.shown, element.new, element.facts = shown, shown, true, true;
 	update_facts(shown, room);
@@ -1167,13 +1186,15 @@ local function show_room(watch, page, record, room, element)
 	return element, not marks;
 end
 
--- The one element that is being made; what it says is in the batches before the next begins.
-local element_in_use = { jid = nil, shown = nil, gone = nil, new = nil, facts = nil, more = 0, was = nil, lines = {}, text = nil };
+-- The one element that is being made; what it says is in the batches before the next begins. had is how many occupants
+-- of the room were sent before, nil where the room was not.
+local element_in_use = { jid = nil, shown = nil, gone = nil, new = nil, facts = nil, had = nil, more = 0, was = nil, lines = {}, text = nil };
 
-local function new_element(room_jid, with_names)
+local function new_element(room_jid, shown, with_names)
 	local element, lines = element_in_use, element_in_use.lines;
 	for i = #lines, 1, -1 do lines[i], element[i] = nil, nil; end
-	element.jid, element.shown, element.gone, element.new, element.facts, element.text, element.more = room_jid, nil, nil, nil, nil, nil, 0;
+	element.jid, element.shown, element.gone, element.new, element.facts, element.text, element.more = room_jid, shown, nil, nil, nil, nil, 0;
+	element.had = shown and shown.count;
 	element.was = with_names and {} or nil;
 	return element;
 end
@@ -1182,14 +1203,13 @@ end
 local function look_at_room(watch, page, room_jid)
 	page.units = page.units + 1;
 	local record, shown = watch.rooms[room_jid], watch.shown[room_jid];
-	local element = new_element(room_jid, page.names);
+	local element = new_element(room_jid, shown, page.names);
 	watch.due[room_jid] = nil;
 	if not record then
 		watch.shown[room_jid], watch.parents[room_jid] = nil, nil;
-		element.gone, element.text = true, gone_tag(room_jid);
+		element.gone = true;
 		return shown and element, true;
 	end
-	local is_stored = not watch.live[room_jid];
 	local room = room_of(watch, page, room_jid);
 	if not room then
 		-- Either there is no such room, which is noted, or it can't be read, and the audit tries again.
@@ -1198,7 +1218,7 @@ local function look_at_room(watch, page, room_jid)
 		return nil, true;
 	end
 	if not shown or shown.record ~= record then
-		if not is_stored and next(room._occupants) == nil then
+		if next(room._occupants) == nil and watch.live[room_jid] then
 			-- create_room() announces a room before it is sure that there is place for it.
 			local muc = hosts[watch.host].modules.muc;
 			if not muc or not muc.get_room_from_jid(room_jid) then
@@ -1210,19 +1230,19 @@ local function look_at_room(watch, page, room_jid)
 	end
 	local marks = shown.marks;
 	if not marks then return nil, true; end
-	if marks[room_jid .. "/" .. watch.options.focus_nick] then shown.visitors = visitors_of(watch, room); end
+	if marks[shown.focus] then shown.visitors = visitors_of(watch, room, shown.focus); end
 	if update_facts(shown, room) then
 		element.facts = true;
 		watch.parents[room_jid] = shown.breakouts and true or nil;
 		page.bytes = page.bytes + #shown.facts;
 	end
-	element.shown = shown;
-	local at, renamed = marks.at or 1, marks.renamed or {};
+	local at, renamed = marks.at or 1, marks.renamed;
 	while marks[at] and not is_full(page) do
 		local nick = marks[at];
 		while nick do
 			show_occupant(watch, page, shown, room, nick, element, marks.afresh);
-			marks[nick], renamed[nick], nick = nil, nil, renamed[nick];
+			marks[nick] = nil;
+			nick = renamed and renamed[nick];
 		end
 		at = at + 1;
 	end
@@ -1233,14 +1253,32 @@ local function look_at_room(watch, page, room_jid)
 	return (element.facts or element.lines[1]) and element or nil, done;
 end
 
--- Reads what changed, and gives it to all subscriptions.
+-- Writes an element, and has all subscriptions take it.
+local function take(watch, page, element)
+	element.text = element.gone and gone_tag(element.jid)
+		or room_text(element.jid, element.shown, element.new, element.facts, element.lines);
+	local had = element.had;
+	if element.gone then
+		watch.shown_rooms, watch.shown_occupants = watch.shown_rooms - 1, watch.shown_occupants - had;
+	elseif element.new then
+		watch.shown_rooms, watch.shown_occupants = watch.shown_rooms + (had and 0 or 1), watch.shown_occupants + element.more - (had or 0);
+	else
+		watch.shown_occupants = watch.shown_occupants + element.more;
+	end
+	add(page, element);
+	if page.names then
+		for _, sub in next, watch.subs do
+			if sub.out then give(sub, element); end
+		end
+	end
+end
+
+-- Reads what changed, for all subscriptions.
 local function read_changes(watch, page, queue, at)
 	while queue[at] and not is_full(page) do
 		local room_jid = queue[at];
 		local element, done = look_at_room(watch, page, room_jid);
-		if element then
-			for _, sub in next, watch.subs do give(sub, element, sub.waiting); end
-		end
+		if element then take(watch, page, element); end
 		if not done and queue == watch.changed then break; end -- the rest goes into the next batch
 		if not done then watch.changed[#watch.changed + 1] = room_jid; end
 		queue[at] = false;
@@ -1253,14 +1291,14 @@ end
 
 -- What a subscription is behind with, as far as it fits into its batch.
 local function go_on(sub, page, walk)
-	local watch, room_jid = sub.watch, walk.jid;
-	local shown, had = watch.shown[room_jid], sub.has[room_jid];
+	local watch, room_jid, had = sub.watch, walk.jid, walk.had;
+	local shown = watch.shown[room_jid];
 	page.units = page.units + 1;
 	if walk.gone or not shown then
 		end_walk(sub, room_jid);
 		if not had then return; end
-		sub.has[room_jid], sub.rooms, sub.occupants = nil, sub.rooms - 1, sub.occupants - had;
-		add_gone(sub, gone_tag(room_jid));
+		sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - had;
+		sub.gone[#sub.gone + 1] = gone_tag(room_jid);
 		return;
 	end
 	local new, facts = false, walk.facts;
@@ -1287,9 +1325,9 @@ local function go_on(sub, page, walk)
 		end
 		walk.sent[nick] = known and true or nil;
 	end
-	sub.has[room_jid], sub.occupants = had + more, sub.occupants + more;
+	walk.had, sub.occupants = had + more, sub.occupants + more;
 	if new or facts or lines[1] then
-		sub.out[#sub.out + 1] = room_text(shown, new, facts, lines);
+		sub.out[#sub.out + 1] = room_text(room_jid, shown, new, facts, lines);
 		page.bytes = page.bytes + #room_jid;
 	end
 	if not walk[walk.at] then end_walk(sub, room_jid); end
@@ -1310,26 +1348,41 @@ local function catch_up(sub, page)
 	end
 end
 
--- Sends what came together in a turn.
-local function finish(sub, at)
-	local watch, out, gone = sub.watch, sub.out, sub.gone;
+-- The text of what came together in a turn.
+local function elements_of(batch)
+	local out, gone = batch.out, batch.gone;
+	for i = 1, #gone do out[#out + 1] = gone[i]; end
+	return out[2] and t_concat(out) or out[1];
+end
+
+-- Sends what came together in a turn, and returns whether that completes the snapshot.
+local function finish(sub, elements, at)
+	local watch = sub.watch;
 	local completed = not sub.synced and not sub.queue[sub.queue_at] and not watch.fresh[watch.fresh_at] and not watch.changed[watch.changed_at];
 	sub.synced = sub.synced or completed;
-	for i = 1, gone and #gone or 0 do out[#out + 1] = gone[i]; end
-	if completed or out[1] then send_batch(sub, out, at); end
+	if completed or elements then send_batch(sub, elements or "", at); end
 	return completed;
+end
+
+-- Whether a subscription needs a batch of its own: it can't take one, or something is left that it wasn't sent.
+local function begin(watch, page)
+	local late = false;
+	for _, sub in next, watch.subs do
+		sub.waiting = is_waiting(sub);
+		if sub.waiting or sub.queue[sub.queue_at] then
+			sub.out, sub.gone, page.names = {}, {}, true;
+			late = late or not sub.waiting and sub.queue[sub.queue_at] ~= nil;
+		end
+	end
+	return late;
 end
 
 function run_turn(watch)
 	local at = monotonic();
 	local page = new_page(watch, at);
 	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + watch.options.tick;
-	local late = false;
-	for _, sub in next, watch.subs do
-		sub.out, sub.gone, sub.waiting = {}, nil, is_waiting(sub);
-		late = late or not sub.waiting and sub.queue[sub.queue_at];
-		page.names = page.names or sub.waiting or sub.queue[sub.queue_at] ~= nil;
-	end
+	page.out, page.gone = {}, {};
+	local late = begin(watch, page);
 	-- Changes, rooms that were not sent yet, and what a subscriber is behind with take turns at being first, so that none
 	-- starves the others. Of a room that ended a batch has nothing else, so what is behind is alone in its turn.
 	local order = watch.turns % 3;
@@ -1340,13 +1393,17 @@ function run_turn(watch)
 		if fresh and order ~= 2 then watch.fresh_at = read_changes(watch, page, watch.fresh, watch.fresh_at); end
 	end
 	local units, bytes, completed = page.units, page.bytes, false;
+	local elements = elements_of(page);
 	for _, sub in next, watch.subs do
-		if not sub.waiting then
+		if not sub.out then
+			sub.rooms, sub.occupants = watch.shown_rooms, watch.shown_occupants;
+			completed = finish(sub, elements, at) or completed;
+		elseif not sub.waiting then
 			if late then
 				page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, watch.options.page;
 				catch_up(sub, page);
 			end
-			completed = finish(sub, at) or completed;
+			completed = finish(sub, elements_of(sub), at) or completed;
 		end
 		sub.out, sub.gone = nil, nil;
 	end
@@ -1429,7 +1486,7 @@ local function on_beat(watch)
 		elseif oldest and at - oldest.at > options.ack_timeout then
 			drop(sub, "no acknowledgement in time");
 		elseif at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
-			send_batch(sub, {}, at);
+			send_batch(sub, "", at);
 		end
 	end
 	if has_work(watch) then schedule_turn(watch); end
@@ -1498,21 +1555,22 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		watch = watch, jid = name, origin = origin, epoch = new_id(), seq = 0, sent_at = at - 1, true_at = at;
 		before_message = "<message type='normal' from='" .. watch.host .. "' to='" .. name .. "'>";
 		bytes = 0, acked = 0, acked_bytes = 0, asked_seq = 0, asked_at = -ask_every, asked_bytes = 0;
-		 asks = {}, first_ask = 1, last_ask = 0, ids = {};
-		has = {}, rooms = 0, occupants = 0; -- what it was sent: numbers of occupants by room
+		asks = {}, first_ask = 1, last_ask = 0, ids = {};
+		rooms = 0, occupants = 0; -- what it was sent
 		late = {}, owing = {}, queue = {}, queue_at = 1, queued = {}; -- walks by room, those of rooms that it has, and their order
 	};
+	sub.tag = "<batch xmlns='" .. xmlns .. "' epoch='" .. sub.epoch .. "' seq='";
 	watch.subs[name] = sub;
 	if first then
 		watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
 		sync_rooms(watch);
 		for room_jid in pairs(watch.rooms) do enqueue(watch, room_jid, true); end
 	else
-		for room_jid in pairs(watch.shown) do walk_of(sub, room_jid, true); end
+		for room_jid in pairs(watch.shown) do walk_of(sub, room_jid, nil, true); end
 	end
 	watch.follow_component(name);
 	origin.send(st.reply(stanza):tag("subscribed", {
-		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = ("%.3f"):format(at);
+		xmlns = xmlns, epoch = sub.epoch, version = version, heartbeat = tostring(watch.options.heartbeat), at = write_clock(floor(at * 1000));
 		time = ("%d"):format(floor(now() * 1000)), visitors = watch.visitors == "here" and "here" or nil;
 		recorders = watch.options.recorders ~= "" and watch.options.recorders or nil;
 		transcribers = watch.options.transcribers ~= "" and watch.options.transcribers or nil;
@@ -1592,20 +1650,16 @@ handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	end
 end };
 
-handlers["muc-occupant-left"] = function (watch, event)
+-- After mod_muc's own (-1), which ends a room that is empty now: such a room is sent as gone, not as ever emptier.
+handlers["muc-occupant-left"] = { priority = -2; function (watch, event)
 	local room, nick = event.room, event.nick;
 	local record = watch.rooms[room.jid];
 	if not record then return; end
 	record.joined[nick] = nil;
-	-- A room that is being destroyed, or that is empty and so about to be, is sent as gone, not as ever emptier.
 	if room.destroying or not next(watch.subs) then return; end
 	mark(watch, room.jid, nick);
-	if next(room._occupants) then
-		send_soon(watch);
-	else
-		schedule_turn(watch);
-	end
-end;
+	send_soon(watch);
+end };
 
 -- Fired for all that changes an occupant who stays, and before joined and left. Another
 -- session under the same nick shows here as well.
@@ -1841,7 +1895,7 @@ end
 -- For the specs.
 module._spec = {
 	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
-	read_presence = read_presence, marks_of = marks_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
+	tail_of = tail_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;
 	room_tag = room_tag, gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, written = written;
 };
