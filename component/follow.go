@@ -36,6 +36,7 @@ var (
 	errGap         = errors.New("component: batch missing")
 	errNoHeartbeat = errors.New("component: no heartbeat")
 	errEpoch       = errors.New("component: batch of another subscription")
+	errEnded       = errors.New("component: Lua module ended the subscription")
 	errNotLoaded   = errors.New("component: Lua module unloaded")
 )
 
@@ -93,6 +94,11 @@ func (f *follower) follow(ctx context.Context, l *connection, log *slog.Logger) 
 			f.refusals++
 			f.mu.Unlock()
 			return errNotLoaded
+		case errors.Is(err, errEnded):
+			// The module is unloaded, which the next answer shows, or reloaded.
+			log.Info("subscription ended by the module", "domain", f.domain.String(), "resyncs", f.resyncs.Add(1))
+			wait = firstResync
+			continue
 		case time.Since(began) > maxResync:
 			wait = firstResync
 		}
@@ -240,6 +246,9 @@ func (f *follower) apply(b protocol.Batch) error {
 		err = errNoHeartbeat
 	case b.Seq != f.seq+1:
 		err = fmt.Errorf("%w: got %d after %d", errGap, b.Seq, f.seq)
+	case b.End:
+		f.endLocked(errEnded)
+		return nil
 	default:
 		f.seq = b.Seq
 		f.localize(b.Deltas)

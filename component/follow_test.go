@@ -1,6 +1,7 @@
 package component_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,4 +163,36 @@ func TestFollow_ModuleUnloaded(t *testing.T) {
 			t.Errorf("mode got %s", mode)
 		}
 	})
+}
+
+func TestFollow_EndOfTheSubscription(t *testing.T) {
+	for name, unloaded := range map[string]bool{"unloaded": true, "reloaded": false} {
+		t.Run(name, func(t *testing.T) {
+			follow(t, func(m *module, epoch string) {
+				m.send(epoch, 1, 100, synced, oneRoom)
+				if epoch != "e1" {
+					return
+				}
+				time.Sleep(time.Second)
+				m.mu.Lock()
+				m.unloaded = unloaded
+				m.mu.Unlock()
+				m.send(epoch, 2, 101, synced+" end='1'", "")
+			}, func(t *testing.T, c *component.Component, m *module) {
+				time.Sleep(time.Second + 20*time.Millisecond) // far below a heartbeat
+				synctest.Wait()
+				got, err := c.Room(t.Context(), room("planning"))
+				m.mu.Lock()
+				epochs := m.epochs
+				m.mu.Unlock()
+				var unknown *occupancy.UnknownError
+				switch {
+				case unloaded && !errors.As(err, &unknown):
+					t.Errorf("got %+v, %v want unknown: nothing confirms it any more", got, err)
+				case !unloaded && (err != nil || !got.Exists || epochs != 2):
+					t.Errorf("got %+v, %v after %d subscriptions want the room, by the second", got, err, epochs)
+				}
+			})
+		})
+	}
 }

@@ -282,6 +282,34 @@ func TestFollow_ReplicaReturnsAfterARestart(t *testing.T) {
 	})
 }
 
+// Long before a heartbeat is missing, an unloaded module is known to confirm nothing any more, and a reloaded one is followed again.
+func TestFollow_UnloadAndReload(t *testing.T) {
+	t.Parallel()
+	o := withModule
+	o.HostConfig = map[string]string{"muc.meet.jitsi": "room_participants_heartbeat = 10"} // missed after 25 s
+	srv := prosodytest.New(t, o)
+	ctx := timeout(t, 60*time.Second)
+	cast := must(srv.Cast(ctx))(t)
+	must(cast.Open(ctx, srv.Room("standup")))(t)
+	c := on(t, srv, watchAll)
+	ready(t, c)
+	seen := func() bool {
+		got, err := c.Room(ctx, jid.MustParse(srv.Room("standup")))
+		return err == nil && got.Exists && got.Source == occupancy.SourceModule
+	}
+	eventually(t, 10*time.Second, "the room", seen)
+	before := must(c.Room(ctx, jid.MustParse(srv.Room("standup"))))(t)
+	must(srv.Shell(ctx, `module:reload("room_participants_api", "muc.meet.jitsi")`))(t)
+	eventually(t, 10*time.Second, "the room as it is after a reload", func() bool {
+		got, err := c.Room(ctx, jid.MustParse(srv.Room("standup")))
+		return err == nil && got.Exists && got.AsOf.After(before.AsOf)
+	})
+	must(srv.Shell(ctx, `module:unload("room_participants_api", "muc.meet.jitsi")`))(t)
+	eventually(t, 10*time.Second, "no answer from the replica", func() bool { return !seen() })
+	must(srv.Shell(ctx, `module:load("room_participants_api", "muc.meet.jitsi")`))(t)
+	eventually(t, 20*time.Second, "the room, by the module that is loaded again", seen)
+}
+
 func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	t.Parallel()
 	o := withModule

@@ -683,6 +683,12 @@ local function batch_text(sub, elements, before, after)
 		.. (sub.unseen and "' unseen='1'>" or "'>") .. elements .. "</batch>" .. after;
 end
 
+-- The last batch of a subscription that ends here: whatever its window, it changes nothing and needs no answer.
+local function last_batch(sub)
+	sub.seq = sub.seq + 1;
+	return (batch_text(sub, "", sub.before_message, "</message>"):gsub("<batch", "<batch end='1'", 1));
+end
+
 -- Whether no more may be sent until an acknowledgement comes.
 local function is_waiting(sub)
 	return sub.seq - sub.acked >= sub.watch.options.window or sub.bytes - sub.acked_bytes >= max_window_bytes;
@@ -1730,6 +1736,7 @@ local function stop_watch(host)
 	local watch = watches[host];
 	watches[host], registry.owners[host] = nil, nil;
 	for _, sub in pairs(watch.subs) do
+		if not sub.origin.destroyed then sub.origin.send(last_batch(sub)); end
 		drop(sub, "the module is unloaded");
 	end
 	if watch.parents_timer then watch.parents_timer:stop(); end
@@ -1897,7 +1904,7 @@ module._spec = {
 	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
 	tail_of = tail_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;
-	room_tag = room_tag, gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, written = written;
+	room_tag = room_tag, gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, last_batch = last_batch, written = written;
 };
 
 function module.unload()

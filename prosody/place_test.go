@@ -199,6 +199,9 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 			f.untilSynced()
 			lua(t, srv, `prosody.weak = setmetatable({ prosody.hosts["`+host+`"].modules.`+name+`.module }, { __mode = "v" }); return "";`)
 			must(srv.Shell(within(t), `module:unload("`+name+`", "`+host+`")`))(t)
+			if last := f.next(); last.End != "1" || len(last.Rooms)+len(last.Gone) > 0 {
+				t.Errorf("got %+v want a batch that ends the subscription", last)
+			}
 			if after := handlers(); after != before {
 				t.Errorf("%s handlers before, %s after", before, after)
 			}

@@ -34,6 +34,7 @@ type batch struct {
 	At        float64     `xml:"at,attr"`
 	Synced    string      `xml:"synced,attr"`
 	Unseen    string      `xml:"unseen,attr"`
+	End       string      `xml:"end,attr"`
 	Rooms     []roomDelta `xml:"room"`
 	Occupants string      `xml:"occupants,attr"`
 	Total     string      `xml:"rooms,attr"`

@@ -51,6 +51,7 @@ type Batch struct {
 	Epoch string
 	Seq   uint64
 	At    time.Duration // by the clock of Subscribed.At
+	End   bool          // the last one: the module is being unloaded or reloaded
 	occupancy.Batch
 }
 
@@ -134,6 +135,7 @@ func DecodeBatch(t xml.TokenReader, start xml.StartElement) (Batch, error) {
 func batchAttributes(start xml.StartElement) (b Batch, err error) {
 	b.Epoch = attribute(start, "epoch")
 	b.Synced = attribute(start, "synced") == "1"
+	b.End = attribute(start, "end") == "1"
 	if start.Name != BatchName || b.Epoch == "" {
 		return b, fmt.Errorf("<%s xmlns='%s'> with epoch %q", start.Name.Local, start.Name.Space, b.Epoch)
 	}

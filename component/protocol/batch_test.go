@@ -75,6 +75,7 @@ var samples = []struct {
 	}}}},
 	{"batch-heartbeat.xml", protocol.Batch{Epoch: "e1", Seq: 3, At: 1012250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
 	{"batch-unseen.xml", protocol.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},
+	{"batch-end.xml", protocol.Batch{Epoch: "e1", Seq: 5, At: 1019250 * time.Millisecond, End: true, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
 }
 
 func TestProtocol_Samples(t *testing.T) {

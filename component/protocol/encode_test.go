@@ -13,7 +13,7 @@ import (
 
 // encodeBatch writes b as the Lua module sends it.
 func encodeBatch(b protocol.Batch) string {
-	attrs := []string{"xmlns", protocol.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At)}
+	attrs := []string{"xmlns", protocol.Namespace, "epoch", b.Epoch, "seq", strconv.FormatUint(b.Seq, 10), "at", clock(b.At), "end", flag(b.End)}
 	if b.Synced {
 		attrs = append(attrs, "synced", "1", "rooms", strconv.Itoa(b.Rooms), "occupants", strconv.Itoa(b.Occupants), "unseen", flag(b.Unseen))
 	}

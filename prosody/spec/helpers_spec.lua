@@ -90,11 +90,21 @@ local function read_batch(element)
 end
 
 describe("samples", function ()
+	it("are what the module sends last", function ()
+		local sub = {
+			tag = "<batch xmlns='urn:ppch:occupancy:1' epoch='e1' seq='", seq = 4, true_at = 1019.25, synced = true, rooms = 2, occupants = 4;
+			before_message = "<message>";
+		};
+		local got = assert(xml.parse(pure.last_batch(sub)));
+		assert.same(shape(sample("batch-end")), shape(got.tags[1]));
+	end);
+
 	for _, name in ipairs { "batch-snapshot", "batch-changes", "batch-heartbeat", "batch-unseen" } do
 		it("are what the module sends: " .. name, function ()
 			local want = sample(name);
 			local sub = {
-				tag = "<batch xmlns='" .. want.attr.xmlns .. "' epoch='" .. want.attr.epoch .. "' seq='", seq = tonumber(want.attr.seq), true_at = tonumber(want.attr.at), synced = want.attr.synced == "1";
+				tag = ("<batch xmlns='%s' epoch='%s' seq='"):format(want.attr.xmlns, want.attr.epoch);
+				seq = tonumber(want.attr.seq), true_at = tonumber(want.attr.at), synced = want.attr.synced == "1";
 				rooms = tonumber(want.attr.rooms), occupants = tonumber(want.attr.occupants), unseen = want.attr.unseen == "1";
 			};
 			local rooms, elements = read_batch(want);
