@@ -185,7 +185,7 @@ func TestFollow_EndOfTheSubscription(t *testing.T) {
 				m.mu.Lock()
 				epochs := m.epochs
 				m.mu.Unlock()
-				var unknown *occupancy.UnknownError
+				var unknown *occupancy.UnavailableError
 				switch {
 				case unloaded && !errors.As(err, &unknown):
 					t.Errorf("got %+v, %v want unknown: nothing confirms it any more", got, err)

@@ -17,6 +17,7 @@
 --   Records         rooms in memory and in storage
 --   Turns           what changed, read once and sent to each subscriber; the audit
 --   Breakout rooms  changes for which Prosody fires no event
+--   Reasons         why an occupant leaves, and where it goes
 --   Handlers        hooks on the MUC domain
 --   Domains         which instance serves which MUC domain
 --   HTTP            the health route of earlier versions
@@ -81,6 +82,9 @@ local max_lookups = 4;
 -- Rooms in storage that were never seen in memory: more than that are left out, and the batches say so.
 local max_stored = 100000;
 local too_many = ("more than %d rooms"):format(max_stored);
+-- Seconds within which a client that moves to another room is expected there, and how many may be on their way.
+local move_time = 30;
+local max_moved = 1000;
 -- Seconds between a message about breakout rooms and the look at what it changed.
 local breakout_delay = 0.1;
 
@@ -187,6 +191,16 @@ local function read_options(context)
 	};
 end
 
+-- What the instances of this module share.
+local registry = module:shared("/*/room_participants_api/registry");
+registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
+registry.claims = registry.claims or {}; -- host of an instance -> function that takes what is free
+registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
+registry.moved = registry.moved or {}; -- real JID -> room that its client has just left for another one
+registry.moved_before = registry.moved_before or {}; -- the same, of the time before registry.moved_since
+registry.moved_since = registry.moved_since or 0;
+registry.moved_count = registry.moved_count or 0;
+
 local muc_domains = host_type ~= "component" and domains_option(module, "room_participants_muc_domains", nil) or nil;
 
 --- Pure helpers
@@ -260,76 +274,76 @@ local function milliseconds(value)
 	return floor(value);
 end
 
--- Writes times in milliseconds. Most are of this second, and what writes numbers is slow.
-local digits = {};
-for i = 0, 999 do digits[i] = ("%03d"):format(i); end
-
-local function new_clock(point)
-	local second, text = nil, nil;
-	return function (ms)
+-- Writes milliseconds as seconds. Most are of this second, and what writes numbers is slow.
+local write_clock;
+do
+	local digits, second, text = {}, nil, nil;
+	for i = 0, 999 do digits[i] = (".%03d"):format(i); end
+	function write_clock(ms)
 		local rest = ms % 1000;
 		if ms - rest ~= second then
 			second = ms - rest;
-			text = ("%d"):format(second / 1000) .. point;
+			text = ("%d"):format(second / 1000);
 		end
 		return text .. digits[rest];
-	end;
+	end
 end
 
-local write_clock = new_clock(".");
+local source_info;
+do
+	-- What is known of microphone, camera and screen. A kind of source that isn't there counts as muted.
+	local all_muted = "audio-muted video-muted screen-off";
 
--- What is known of microphone, camera and screen. A kind of source that isn't there counts as muted.
-local all_muted = "audio-muted video-muted screen-off";
-
--- Patterns read the sources without recursion, since a guest may nest them as deep as it likes. They see two
--- levels: an object within a source is skipped whole. Nothing that is looked for has escapes.
-local function read_sources(text)
-	local object = text:gsub("\\.", "_"):match("^%s*(%b{})%s*$");
-	if not object then return nil; end
-	local audio, video, screen, left = "audio-muted", "video-muted", "screen-off", max_sources;
-	for name, source in object:gmatch('"([^"]*)"%s*:%s*(%b{})') do
-		local kind = name:match("%-([av])%d+$");
-		if kind then
-			source = source:sub(2, -2):gsub("%b{}", "");
-			if source:find('"muted"%s*:%s*false') then
-				if kind == "a" then
-					audio = "audio-on";
-				elseif source:find('"videoType"%s*:%s*"desktop') then -- or desktop_high_fps
-					screen = "screen-on";
-				else
-					video = "video-on";
+	-- Patterns read the sources without recursion, since a guest may nest them as deep as it likes. They see two
+	-- levels: an object within a source is skipped whole. Nothing that is looked for has escapes.
+	local function read_sources(text)
+		local object = text:gsub("\\.", "_"):match("^%s*(%b{})%s*$");
+		if not object then return nil; end
+		local audio, video, screen, left = "audio-muted", "video-muted", "screen-off", max_sources;
+		for name, source in object:gmatch('"([^"]*)"%s*:%s*(%b{})') do
+			local kind = name:match("%-([av])%d+$");
+			if kind then
+				source = source:sub(2, -2):gsub("%b{}", "");
+				if source:find('"muted"%s*:%s*false') then
+					if kind == "a" then
+						audio = "audio-on";
+					elseif source:find('"videoType"%s*:%s*"desktop') then -- or desktop_high_fps
+						screen = "screen-on";
+					else
+						video = "video-on";
+					end
 				end
 			end
+			left = left - 1;
+			if left == 0 then break; end
 		end
-		left = left - 1;
-		if left == 0 then break; end
+		return audio .. " " .. video .. " " .. screen;
 	end
-	return audio .. " " .. video .. " " .. screen;
-end
 
-local source_cache, source_cache_size = {}, 0;
+	local source_cache, source_cache_size = {}, 0;
 
--- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}; nil where it doesn't say.
--- Camera and screen are both called v, and have any number: only the videoType marks a screen.
-local function source_info(text)
-	if #text > max_source_info then return nil; end
-	-- Most people enter muted, and that is plain to see.
-	if not text:find("false", 1, true) and not text:find("\\", 1, true) then
-		return text:find("^%s*%b{}%s*$") and all_muted or nil;
-	end
-	-- But for the ids all say one of a few things, so without the ids most needn't be parsed again.
-	text = text:gsub('"%w+(%-[av]%d+)"', '"%1"');
-	local marks = source_cache[text];
-	if marks == nil then
-		marks = read_sources(text) or false;
-		if #text <= max_text then
-			if source_cache_size >= max_cached then
-				source_cache, source_cache_size = {}, 0;
+	-- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}; nil where it doesn't say.
+	-- Camera and screen are both called v, and have any number: only the videoType marks a screen.
+	function source_info(text)
+		if #text > max_source_info then return nil; end
+		-- Most people enter muted, and that is plain to see.
+		if not text:find("false", 1, true) and not text:find("\\", 1, true) then
+			return text:find("^%s*%b{}%s*$") and all_muted or nil;
+		end
+		-- But for the ids all say one of a few things, so without the ids most needn't be parsed again.
+		text = text:gsub('"%w+(%-[av]%d+)"', '"%1"');
+		local marks = source_cache[text];
+		if marks == nil then
+			marks = read_sources(text) or false;
+			if #text <= max_text then
+				if source_cache_size >= max_cached then
+					source_cache, source_cache_size = {}, 0;
+				end
+				source_cache[text], source_cache_size = marks, source_cache_size + 1;
 			end
-			source_cache[text], source_cache_size = marks, source_cache_size + 1;
 		end
+		return marks or nil;
 	end
-	return marks or nil;
 end
 
 local function muted(text, yes, no)
@@ -483,13 +497,14 @@ end
 
 -- What is remembered of an occupant who was sent: its line, how much of it comes from Prosody itself, and what that part
 -- was made of. Arrays, as there is one for each occupant of the server.
-local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED = 1, 2, 3, 4, 5, 6;
+-- Few have the others, so there is no place for them in advance: fields 14 and 15, and, of one who is leaving, why.
+local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED, EXTRA, CONNECTION, WHY = 1, 2, 3, 4, 5, 6, 7, 8, 9;
 
 local function new_known()
 	return { false, 0, false, false, false, false };
 end
 
--- The presence of which each line was made. They aren't kept alive for that: most of a room's memory is presence.
+-- The presence of which each line was made, or false. They aren't kept alive for that: most of a room's memory is presence.
 local presences = setmetatable({}, { __mode = "kv" });
 
 -- Roles and affiliations that need no escaping.
@@ -504,21 +519,39 @@ local function line_of(room, nick, occupant, joined, session, with_email, tail)
 		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t" .. tail;
 end
 
+-- Field 15: the connection of an occupant's client, nil where it is up or no session of this server.
+local function connection_of(real_jid)
+	local session = full_sessions[real_jid];
+	if session then return session.hibernating and "hibernating" or nil; end
+	local host = hosts[jid.host(real_jid)];
+	return host and host.type == "local" and "stale" or nil;
+end
+
+-- Fields 14 and 15; nil where both are empty, as most are.
+local function extra_of(from, connection)
+	if not from and not connection then return nil; end
+	return "\t" .. field(from, max_jid) .. (connection and "\t" .. connection or "");
+end
+
 -- Whether nothing of an occupant has changed of which Prosody keeps a trace.
 local function is_known(known, room, occupant, joined)
 	return known[JID] == occupant.jid and known[ROLE] == occupant.role and known[JOINED] == joined
-		and known[AFFILIATION] == room._affiliations[occupant.bare_jid] and presences[known] == occupant.sessions[occupant.jid];
+		and known[AFFILIATION] == room._affiliations[occupant.bare_jid] and presences[known] == (occupant.sessions[occupant.jid] or false);
 end
 
 -- Brings what is known of an occupant up to date, and returns whether that makes another line. Afresh looks behind what
 -- was remembered: what get_affiliation() adds to the room's own list, and what is in a session, can change without a trace.
-local function update_known(known, room, nick, occupant, joined, with_email, afresh)
+local function update_known(known, room, nick, occupant, joined, with_email, afresh, from)
 	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
 	if not afresh and line and is_known(known, room, occupant, joined) then return false; end
-	local presence, tail = occupant.sessions[occupant.jid];
-	if afresh or not presence or presences[known] ~= presence then
+	local connection = connection_of(occupant.jid);
+	local extra = extra_of(from, connection);
+	local presence, tail = occupant.sessions[occupant.jid] or false;
+	if afresh or presences[known] ~= presence or known[EXTRA] ~= extra then
 		presences[known] = presence;
 		tail = tail_of(presence);
+		if extra then tail = tail:sub(1, -2) .. extra .. "\n"; end
+		if known[EXTRA] ~= extra then known[EXTRA], known[CONNECTION] = extra, connection; end
 	else
 		tail = line:sub(known[HEAD] + 1);
 	end
@@ -659,12 +692,14 @@ local function room_tag(room_jid)
 	return "<room" .. written_text("jid", room_jid, max_jid);
 end
 
-local function gone_tag(room_jid)
-	return "<gone" .. written_text("jid", room_jid, max_jid) .. "/>";
+local function gone_line(room_jid, nick, why)
+	return "-\t" .. field(nick:sub(#room_jid + 2)) .. (why and "\t" .. why .. "\n" or "\n");
 end
 
-local function gone_line(room_jid, nick)
-	return "-\t" .. field(nick:sub(#room_jid + 2)) .. "\n";
+-- The element of a room that ended, with lines of those whose reason to leave isn't the room's.
+local function gone_tag(room_jid, lines, why, alternate)
+	local tag = "<gone" .. written_text("jid", room_jid, max_jid) .. written("reason", why) .. written_text("alternate", alternate, max_jid);
+	return lines and lines[1] and tag .. ">" .. t_concat(lines) .. "</gone>" or tag .. "/>";
 end
 
 -- The text of a room's element.
@@ -770,7 +805,7 @@ end
 -- Forgets what only subscribers need.
 local function clear(watch)
 	watch.shown, watch.live, watch.due, watch.parents = {}, setmetatable({}, { __mode = "v" }), {}, {};
-	watch.shown_rooms, watch.shown_occupants = 0, 0;
+	watch.shown_rooms, watch.shown_occupants, watch.nicks = 0, 0, {};
 	watch.changed, watch.changed_at, watch.fresh, watch.fresh_at = {}, 1, {}, 1;
 	watch.audits, watch.audits_at, watch.between = {}, 1, nil;
 	if watch.timer then watch.timer:stop(); end
@@ -1075,7 +1110,11 @@ local function end_walk(sub, room_jid)
 end
 
 -- Notes an occupant for a walk; was is whether the subscriber had it before the first change that it was not sent.
-local function walk_to(walk, nick, was)
+local function walk_to(walk, nick, was, line)
+	if line:byte() == 45 then -- it left, and why isn't known later
+		walk.left = walk.left or {};
+		walk.left[nick] = line;
+	end
 	if walk.whole and not walk.started or walk.listed[nick] then return; end
 	if #walk >= walk.limit then -- more names than are worth it: the room is stated from scratch
 		for i = #walk, 1, -1 do walk[i] = nil; end
@@ -1112,7 +1151,7 @@ local function give(sub, element)
 	if walk then had = walk.had; end
 	if element.gone then
 		if had and sub.waiting then
-			walk_of(sub, room_jid, had).gone = true;
+			walk_of(sub, room_jid, had).gone = element.text;
 			return;
 		end
 		if walk then end_walk(sub, room_jid); end
@@ -1128,7 +1167,7 @@ local function give(sub, element)
 	elseif walk or sub.waiting then
 		walk = walk or walk_of(sub, room_jid, had);
 		walk.facts = walk.facts or element.facts;
-		for i = 1, #element.lines do walk_to(walk, element[i], element.was[i]); end
+		for i = 1, #element.lines do walk_to(walk, element[i], element.was[i], element.lines[i]); end
 		return;
 	else
 		sub.occupants = sub.occupants + element.more;
@@ -1147,12 +1186,16 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 			shown.occupants[nick], shown.count = known, shown.count + 1;
 			element.more = element.more + 1;
 		end
-		if not update_known(known, room, nick, occupant, shown.record.joined[nick], watch.options.email, afresh) then return; end
-		line = known[LINE];
+		local record = shown.record;
+		if not update_known(known, room, nick, occupant, record.joined[nick], watch.options.email, afresh, record.from and record.from[nick]) then
+			return;
+		end
+		line, watch.nicks[known[JID]] = known[LINE], nick;
 	elseif known then
 		shown.occupants[nick], shown.count = nil, shown.count - 1;
 		element.more = element.more - 1;
-		line = gone_line(element.jid, nick);
+		line = gone_line(element.jid, nick, known[WHY]);
+		if watch.nicks[known[JID]] == nick then watch.nicks[known[JID]] = nil; end
 	else
 		return;
 	end
@@ -1162,6 +1205,19 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 		element[#lines], names[#lines] = nick, was;
 	end
 	page.bytes = page.bytes + #line;
+end
+
+-- Forgets the occupants of a room that is shown no more, and returns the lines of those of whom it is known why they left.
+local function hide_occupants(watch, shown, room_jid)
+	local lines;
+	for nick, known in next, shown.occupants do
+		if watch.nicks[known[JID]] == nick then watch.nicks[known[JID]] = nil; end
+		if known[WHY] then
+			lines = lines or {};
+			lines[#lines + 1] = gone_line(room_jid, nick, known[WHY]);
+		end
+	end
+	return lines;
 end
 
 -- States a room from scratch. Occupants for whom there is no place any more are marked.
@@ -1213,8 +1269,9 @@ local function look_at_room(watch, page, room_jid)
 	watch.due[room_jid] = nil;
 	if not record then
 		watch.shown[room_jid], watch.parents[room_jid] = nil, nil;
-		element.gone = true;
-		return shown and element, true;
+		if not shown then return nil, true; end
+		element.gone, element.text = true, gone_tag(room_jid, hide_occupants(watch, shown, room_jid), shown.why, shown.alternate);
+		return element, true;
 	end
 	local room = room_of(watch, page, room_jid);
 	if not room then
@@ -1232,6 +1289,7 @@ local function look_at_room(watch, page, room_jid)
 				return look_at_room(watch, page, room_jid);
 			end
 		end
+		if shown then hide_occupants(watch, shown, room_jid); end
 		return show_room(watch, page, record, room, element);
 	end
 	local marks = shown.marks;
@@ -1261,8 +1319,7 @@ end
 
 -- Writes an element, and has all subscriptions take it.
 local function take(watch, page, element)
-	element.text = element.gone and gone_tag(element.jid)
-		or room_text(element.jid, element.shown, element.new, element.facts, element.lines);
+	element.text = element.text or room_text(element.jid, element.shown, element.new, element.facts, element.lines);
 	local had = element.had;
 	if element.gone then
 		watch.shown_rooms, watch.shown_occupants = watch.shown_rooms - 1, watch.shown_occupants - had;
@@ -1304,7 +1361,7 @@ local function go_on(sub, page, walk)
 		end_walk(sub, room_jid);
 		if not had then return; end
 		sub.rooms, sub.occupants = sub.rooms - 1, sub.occupants - had;
-		sub.gone[#sub.gone + 1] = gone_tag(room_jid);
+		sub.gone[#sub.gone + 1] = walk.gone or gone_tag(room_jid);
 		return;
 	end
 	local new, facts = false, walk.facts;
@@ -1324,7 +1381,7 @@ local function go_on(sub, page, walk)
 		page.units = page.units + 1;
 		is_gone = sent and not known;
 		if known or sent then
-			local line = known and known[LINE] or gone_line(room_jid, nick);
+			local line = known and known[LINE] or walk.left and walk.left[nick] or gone_line(room_jid, nick);
 			lines[#lines + 1] = line;
 			page.bytes = page.bytes + #line;
 			more = more + (known and 1 or 0) - (sent and 1 or 0);
@@ -1437,6 +1494,7 @@ local function audit_room(watch, room_jid, afresh)
 		if occupant.role then
 			count = count + 1;
 			local known = shown.occupants[nick];
+			if known and known[CONNECTION] ~= connection_of(occupant.jid) then known[JID] = false; end
 			if afresh or not known or not is_known(known, room, occupant, record.joined[nick]) then mark(watch, room_jid, nick); end
 		end
 	end
@@ -1448,7 +1506,10 @@ local function audit_room(watch, room_jid, afresh)
 	if afresh and shown.marks then
 		shown.marks.afresh = true;
 		for nick in pairs(record.joined) do
-			if not room._occupants[nick] then record.joined[nick] = nil; end
+			if not room._occupants[nick] then
+				record.joined[nick] = nil;
+				if record.from then record.from[nick] = nil; end
+			end
 		end
 	end
 end
@@ -1535,6 +1596,45 @@ local function on_breakout_message(watch, base, event)
 		end
 		flush_overdue(watch);
 	end);
+end
+
+--- Reasons
+
+-- Status codes of XEP-0045 that Prosody sends with the last presence.
+local codes = { ["301"] = "banned", ["307"] = "kicked", ["321"] = "kicked", ["322"] = "kicked", ["332"] = "disconnected", ["333"] = "disconnected" };
+
+-- Why the occupant of an unavailable presence left. A session that has ended is in the list no more, so nobody can lie about that.
+local function reason_of(event)
+	local tags = event.x and event.x.tags;
+	for i = 1, tags and #tags or 0 do
+		local reason = tags[i].name == "status" and codes[tags[i].attr.code];
+		if reason then return reason; end
+	end
+	local text, real_jid = event.stanza:get_child_text("status"), event.occupant.jid;
+	if connection_of(real_jid) == "stale" then
+		return text == "Disconnected: Replaced by new connection" and "replaced" or "disconnected"; -- by sessionmanager.lua
+	end
+	return text == "switch_room" and "moved" or "left"; -- by lib-jitsi-meet
+end
+
+-- Notes that a client leaves a room for another one. Those that don't come are forgotten with the table that has them.
+local function note_move(real_jid, room_jid)
+	local at = monotonic();
+	if at > registry.moved_since + move_time then
+		registry.moved_before = at > registry.moved_since + 2 * move_time and {} or registry.moved;
+		registry.moved, registry.moved_since, registry.moved_count = {}, at, 0;
+	end
+	if registry.moved_count >= max_moved then return; end
+	registry.moved[real_jid], registry.moved_count = room_jid, registry.moved_count + 1;
+end
+
+-- The room that a client has just left for this one, or nil.
+local function moved_from(real_jid)
+	local moved, before = registry.moved, registry.moved_before;
+	if next(moved) == nil and next(before) == nil then return nil; end
+	local room_jid = moved[real_jid] or before[real_jid];
+	moved[real_jid], before[real_jid] = nil, nil;
+	return monotonic() <= registry.moved_since + 2 * move_time and room_jid or nil;
 end
 
 --- Handlers: each is hooked on the MUC domain, see Domains
@@ -1636,7 +1736,10 @@ end;
 
 -- Right after mod_muc's own (0), and before that of tombstones (-10) ends it.
 handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
-	forget_room(watch, event.room.jid);
+	local room = event.room;
+	local shown = watch.shown[room.jid];
+	if shown and room.destroying then shown.why, shown.alternate = "room-destroyed", event.newjid; end
+	forget_room(watch, room.jid);
 	if next(watch.subs) then send_soon(watch); end
 end };
 
@@ -1651,6 +1754,11 @@ handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 		note_joined(record, nick);
 	end
 	if next(watch.subs) then
+		local from = moved_from(event.occupant.jid);
+		if from and from ~= room.jid then
+			record.from = record.from or {};
+			record.from[nick] = from;
+		end
 		mark(watch, room.jid, nick);
 		send_soon(watch, true);
 	end
@@ -1662,6 +1770,7 @@ handlers["muc-occupant-left"] = { priority = -2; function (watch, event)
 	local record = watch.rooms[room.jid];
 	if not record then return; end
 	record.joined[nick] = nil;
+	if record.from then record.from[nick] = nil; end
 	if room.destroying or not next(watch.subs) then return; end
 	mark(watch, room.jid, nick);
 	send_soon(watch);
@@ -1671,9 +1780,18 @@ end };
 -- session under the same nick shows here as well.
 handlers["muc-broadcast-presence"] = function (watch, event)
 	local occupant, other = event.occupant, event.nick;
-	if not occupant or not other and (not occupant.role or not next(watch.subs)) then return; end -- without a role: left follows
+	if not occupant or not other and not next(watch.subs) then return; end
 	local room, nick = event.room, occupant.nick;
 	local room_jid = room.jid;
+	if not other and not occupant.role then -- left follows
+		local shown = watch.shown[room_jid];
+		local known = shown and not room.destroying and shown.occupants[nick];
+		if known then
+			known[WHY] = reason_of(event);
+			if known[WHY] == "moved" then note_move(occupant.jid, room_jid); end
+		end
+		return;
+	end
 	local record = watch.rooms[room_jid] or record_room(watch, room);
 	if not record or room.destroying then return; end
 	local joined = record.joined;
@@ -1713,6 +1831,18 @@ handlers["muc-config-submitted"] = function (watch, event)
 	end
 end;
 
+-- A client's connection is lost, or back: fired on the virtual host of its session.
+local function on_connection(watch, session)
+	local nick = session and watch.nicks[session.full_jid];
+	local room_jid = nick and jid.bare(nick);
+	local shown = room_jid and watch.shown[room_jid];
+	local known = shown and shown.occupants[nick];
+	if not known then return; end
+	known[JID] = false; -- so that it is looked at again
+	mark(watch, room_jid, nick);
+	send_soon(watch);
+end
+
 -- All rooms were swapped out. They come back, as other objects, when a client or the
 -- audit asks for them; until then the old ones hold what is true.
 handlers["module-reloaded"] = function (watch, event)
@@ -1726,11 +1856,6 @@ end;
 --
 -- An instance on the MUC domain itself comes first. Of those on virtual hosts the
 -- first to come serves all that are left, and the others stand by.
-
-local registry = module:shared("/*/room_participants_api/registry");
-registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
-registry.claims = registry.claims or {}; -- host of an instance -> function that takes what is free
-registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
 
 local function stop_watch(host)
 	local watch = watches[host];
@@ -1799,7 +1924,19 @@ local function start_watch(host)
 			end
 		end
 	end
+	-- Clients are on virtual hosts.
+	local clients = {}; -- host -> its session
+	function watch.follow_clients()
+		for client_host, session in pairs(hosts) do
+			if session.type == "local" and clients[client_host] ~= session then
+				clients[client_host] = session;
+				hook(module:context(client_host), "smacks-hibernation-start", function (event) on_connection(watch, event.origin); end);
+				hook(module:context(client_host), "smacks-hibernation-end", function (event) on_connection(watch, event.resumed or event.origin); end);
+			end
+		end
+	end
 	watch.follow_breakouts();
+	watch.follow_clients();
 	watches[host] = watch;
 	registry.owners[host] = function () stop_watch(host); end;
 	watch.feature_of:add_feature(xmlns);
@@ -1843,6 +1980,7 @@ end
 module:hook_global("host-activated", function ()
 	for _, watch in pairs(watches) do
 		watch.follow_breakouts();
+		watch.follow_clients();
 	end
 end, -1);
 
@@ -1904,7 +2042,7 @@ module._spec = {
 	attribute = attribute, clean = clean, cut = cut, plain = plain, field = field, milliseconds = milliseconds;
 	tail_of = tail_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;
-	room_tag = room_tag, gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, last_batch = last_batch, written = written;
+	gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, last_batch = last_batch, written = written;
 };
 
 function module.unload()

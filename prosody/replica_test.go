@@ -38,9 +38,14 @@ type batch struct {
 	Rooms     []roomDelta `xml:"room"`
 	Occupants string      `xml:"occupants,attr"`
 	Total     string      `xml:"rooms,attr"`
-	Gone      []struct {
-		JID string `xml:"jid,attr"`
-	} `xml:"gone"`
+	Gone      []gone      `xml:"gone"`
+}
+
+type gone struct {
+	JID       string `xml:"jid,attr"`
+	Reason    string `xml:"reason,attr"`
+	Alternate string `xml:"alternate,attr"`
+	Text      string `xml:",chardata"`
 }
 
 // lines counts what a batch says of occupants.
@@ -75,7 +80,7 @@ func decodeBatch(st prosodytest.Stanza) (batch, error) {
 }
 
 // occupant is the fields of a line, from 1 as README.md counts them.
-type occupant [14]string
+type occupant [16]string
 
 func (o occupant) nick() string        { return o[2] }
 func (o occupant) jid() string         { return o[3] }
@@ -85,6 +90,11 @@ func (o occupant) joined() string      { return o[6] }
 func (o occupant) name() string        { return o[11] }
 func (o occupant) avatar() string      { return o[12] }
 func (o occupant) marks() string       { return o[13] }
+func (o occupant) movedFrom() string   { return o[14] }
+func (o occupant) connection() string  { return o[15] }
+
+// reason is why an occupant left, by its line.
+func (o occupant) reason() string { return o[3] }
 
 var unescape = strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n", `\r`, "\r")
 
@@ -114,10 +124,12 @@ type replica struct {
 	at     float64
 	synced bool
 	rooms  map[string]*room
+	left   map[string]string // why occupants left, by room and nick
+	ended  map[string]gone   // rooms that ended
 }
 
 func newReplica(s subscribed) *replica {
-	return &replica{epoch: s.Epoch, at: s.At, rooms: map[string]*room{}}
+	return &replica{epoch: s.Epoch, at: s.At, rooms: map[string]*room{}, left: map[string]string{}, ended: map[string]gone{}}
 }
 
 // apply checks a batch against every rule of the protocol and applies it.
@@ -138,6 +150,17 @@ func (r *replica) apply(b batch) error {
 		if r.rooms[gone.JID] == nil {
 			return fmt.Errorf("unknown room is gone: %s", gone.JID)
 		}
+		for nick := range r.rooms[gone.JID].occupants {
+			r.left[gone.JID+"/"+nick] = gone.Reason
+		}
+		for line := range strings.Lines(gone.Text) {
+			o, err := parseLine(strings.TrimSuffix(line, "\n"))
+			if _, there := r.rooms[gone.JID].occupants[o.nick()]; err != nil || o[1] != "-" || !there {
+				return fmt.Errorf("line %q of %s, which is gone: %w", line, gone.JID, err)
+			}
+			r.left[gone.JID+"/"+o.nick()] = o.reason()
+		}
+		r.ended[gone.JID] = gone
 		delete(r.rooms, gone.JID)
 	}
 	if r.synced && b.Synced == "" {
@@ -189,6 +212,7 @@ func (r *replica) applyRoom(delta roomDelta) error {
 			return fmt.Errorf("unknown occupant of %s has left: %s", delta.JID, o.nick())
 		default:
 			delete(known.occupants, o.nick())
+			r.left[delta.JID+"/"+o.nick()] = o.reason()
 		}
 	}
 	return nil

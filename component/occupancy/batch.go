@@ -42,7 +42,7 @@ type Delta struct {
 	// New is whether Present lists all occupants of the room.
 	New bool
 
-	// Gone is whether the room has ended. The other fields are then empty.
+	// Gone is whether the room has ended. Apart from the reasons the other fields are then empty.
 	Gone bool
 
 	// Facts is nil if they haven't changed.
@@ -51,6 +51,46 @@ type Delta struct {
 	// Left are the nicks of occupants who left, Present complete records without their kind. No nick is in both.
 	Left    []string
 	Present []Occupant
+
+	// Reasons are why occupants left, by nick, Reason is why all others did, and empty if unknown.
+	// Alternate is the address of the room that was named instead of a destroyed one, or empty.
+	Reasons   map[string]LeaveReason
+	Reason    LeaveReason
+	Alternate string
+}
+
+// LeaveReason is why an occupant left; empty if Prosody doesn't know.
+type LeaveReason string
+
+// Why an occupant left. All but [LeaveMoved] come from Prosody; that one is the word of the occupant's own client.
+const (
+	LeaveByChoice      LeaveReason = "left"
+	LeaveKicked        LeaveReason = "kicked"
+	LeaveBanned        LeaveReason = "banned"
+	LeaveRoomDestroyed LeaveReason = "room-destroyed"
+	LeaveDisconnected  LeaveReason = "disconnected" // its connection ended, or was not resumed in time
+	LeaveReplaced      LeaveReason = "replaced"     // by another connection of the same client
+	LeaveMoved         LeaveReason = "moved"        // into another room of the meeting, such as a breakout room
+)
+
+// ParseLeaveReason returns the reason of that name, or an empty one for an unknown name.
+func ParseLeaveReason(name string) LeaveReason {
+	switch r := LeaveReason(name); r {
+	case LeaveByChoice, LeaveKicked, LeaveBanned, LeaveRoomDestroyed, LeaveDisconnected, LeaveReplaced, LeaveMoved:
+		return r
+	}
+	return ""
+}
+
+// reasonOf returns why the occupant of a nick left by this delta.
+func (d *Delta) reasonOf(nick string) LeaveReason {
+	if d == nil {
+		return ""
+	}
+	if r, ok := d.Reasons[nick]; ok {
+		return r
+	}
+	return d.Reason
 }
 
 // RoomFacts are the properties of a room, occupants aside.

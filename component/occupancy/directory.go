@@ -194,7 +194,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 		if was != nil && is != nil {
 			is.version, is.numbersVersion = was.version, was.numbersVersion
 		}
-		diff(was, is, func(c change) { changes = append(changes, c) })
+		diff(was, is, nil, func(c change) { changes = append(changes, c) })
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

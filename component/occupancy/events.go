@@ -48,6 +48,11 @@ type Event struct {
 	// Occupant is the occupant after the change, or before leaving; zero for events of a room.
 	Occupant Occupant
 
+	// Reason is why the occupant left, for EventLeft; empty if unknown, as after a resync.
+	// Alternate is the address of the room that was named instead of a destroyed one, for its EventLeft and EventRoomEnded, or empty.
+	Reason    LeaveReason
+	Alternate string
+
 	// Counts counts the occupants of the room after the change.
 	Counts Counts
 
@@ -86,7 +91,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Counts: c.counts, At: at}
+	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
 	if m := d.domain(e.Room.Domainpart()); m != nil {
 		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	}

@@ -248,3 +248,31 @@ func TestEvents_RoomFacts(t *testing.T) {
 		}
 	}
 }
+
+func TestEvents_WhyOccupantsLeft(t *testing.T) {
+	d := meeting(t)
+	apply(t, d, at(20), synced(1, 6, roomUpdate("daily@muc.meet.jitsi", nil, person("a", 11), person("b", 12), person("c", 13))))
+	s := d.Subscribe(20)
+	kicked := roomUpdate("daily@muc.meet.jitsi", []string{"a"})
+	kicked.Reasons = map[string]occupancy.LeaveReason{"a": occupancy.LeaveKicked}
+	apply(t, d, at(21), synced(1, 5, kicked), synced(1, 4, roomUpdate("daily@muc.meet.jitsi", []string{"b"})), synced(0, 0, occupancy.Delta{
+		Room: "daily@muc.meet.jitsi", Gone: true, Reason: occupancy.LeaveRoomDestroyed, Alternate: "other@muc.meet.jitsi",
+		Reasons: map[string]occupancy.LeaveReason{"c": occupancy.LeaveDisconnected},
+	}))
+	got := map[string]string{}
+	for len(s.Events()) > 0 {
+		switch e := <-s.Events(); e.Kind {
+		case occupancy.EventLeft:
+			got[e.Occupant.ID] = string(e.Reason) + " " + e.Alternate
+		case occupancy.EventRoomEnded:
+			got["room"] = e.Alternate
+		}
+	}
+	const destroyed = "room-destroyed other@muc.meet.jitsi"
+	want := map[string]string{
+		"a": "kicked ", "b": " ", "c": "disconnected ", "focus": destroyed, "ann": destroyed, "bob": destroyed, "room": "other@muc.meet.jitsi",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

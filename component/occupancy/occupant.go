@@ -35,6 +35,12 @@ type Occupant struct {
 	// This and the following fields come from SourceModule only.
 	RealJID string
 
+	// MovedFrom is the address of the room of the same meeting that the same connection has just left for this one, or empty.
+	MovedFrom string
+
+	// Connection says whether the occupant's client can be reached.
+	Connection Connection
+
 	// These come from the token of an authenticated user; empty for guests.
 	UserID    string
 	UserName  string
@@ -52,6 +58,24 @@ func (o *Occupant) stamp() time.Time {
 		return o.JoinedAt
 	}
 	return o.Stamp
+}
+
+// Connection is the state of the connection between an occupant's client and Prosody; empty if it is up, or unknown.
+type Connection string
+
+// The states of a connection that is not up.
+const (
+	ConnectionHibernating Connection = "hibernating" // lost, and may still be resumed (XEP-0198)
+	ConnectionStale       Connection = "stale"       // ended, but Prosody still lists the occupant
+)
+
+// ParseConnection returns the state of that name, or an empty one for an unknown name.
+func ParseConnection(name string) Connection {
+	switch c := Connection(name); c {
+	case ConnectionHibernating, ConnectionStale:
+		return c
+	}
+	return ""
 }
 
 // PresenceFlags are flags that an occupant's own client sets in its presence.

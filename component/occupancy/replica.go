@@ -45,12 +45,12 @@ func (c *replica) apply(delta *Delta, t SystemAccounts, current *replica, emit f
 	switch {
 	case delta.Gone:
 		c.replace(delta.Room, old, nil)
-		diff(old, nil, emit)
+		diff(old, nil, delta, emit)
 	case delta.New || old == nil:
 		fresh := newReplicaRoom(delta.Room, old)
 		fresh.update(delta, t, current.room(delta.Room), func(change) {})
 		c.replace(delta.Room, old, fresh)
-		diff(old, fresh, emit)
+		diff(old, fresh, nil, emit)
 	default:
 		c.addToTotals(old, -1)
 		if delta.Facts != nil {
@@ -172,6 +172,10 @@ type change struct {
 	occupant *Occupant // nil if the room itself changed
 	counts   Counts    // afterwards
 
+	// reason and alternate are as in Event.
+	reason    LeaveReason
+	alternate string
+
 	// namesOnly is whether readers without names see no change.
 	namesOnly bool
 }
@@ -185,7 +189,7 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
 		delete(r.occupants, nick)
-		applyOccupant(r, &r.counts, was, nil, emit)
+		applyOccupant(r, &r.counts, was, nil, delta.reasonOf(nick), emit)
 	}
 	if focus := r.nextFocusDomain(delta, t, twin); focus != r.focusDomain {
 		r.focusDomain = focus
@@ -211,7 +215,7 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 			is = intern(o)
 		}
 		r.occupants[is.ID] = is
-		applyOccupant(r, &r.counts, was, is, emit)
+		applyOccupant(r, &r.counts, was, is, "", emit)
 	}
 }
 
@@ -241,13 +245,14 @@ func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 		is := *was
 		if t.setKind(&is); is != *was {
 			r.occupants[nick] = &is
-			applyOccupant(r, &r.counts, was, &is, emit)
+			applyOccupant(r, &r.counts, was, &is, "", emit)
 		}
 	}
 }
 
 // diff emits the changes of a room between two replicas. Each is nil if there is no such room.
-func diff(was, is *replicaRoom, emit func(change)) {
+// gone is the delta that ended the room, or nil.
+func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 	var before, after map[string]*Occupant
 	var counts Counts
 	r := is
@@ -269,13 +274,22 @@ func diff(was, is *replicaRoom, emit func(change)) {
 		emit(change{kind: EventRoomUpdated, room: r, counts: counts, namesOnly: was.facts.withoutNames().equal(is.facts.withoutNames())})
 	}
 	for _, nick := range changedNicks(before, after, func(is *Occupant) bool { return is == nil }) {
-		applyOccupant(r, &counts, before[nick], nil, emit)
+		applyOccupant(r, &counts, before[nick], nil, gone.reasonOf(nick), func(c change) {
+			if c.reason == LeaveRoomDestroyed {
+				c.alternate = gone.Alternate
+			}
+			emit(c)
+		})
 	}
 	for _, nick := range changedNicks(after, before, func(*Occupant) bool { return true }) {
-		applyOccupant(r, &counts, before[nick], after[nick], emit)
+		applyOccupant(r, &counts, before[nick], after[nick], "", emit)
 	}
 	if is == nil {
-		emit(change{kind: EventRoomEnded, room: r, counts: counts})
+		ended := change{kind: EventRoomEnded, room: r, counts: counts}
+		if gone != nil {
+			ended.alternate = gone.Alternate
+		}
+		emit(ended)
 	}
 }
 
@@ -290,14 +304,14 @@ func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool
 	return nicks
 }
 
-// applyOccupant counts and emits the change of one occupant. Each record is nil if there is none.
-func applyOccupant(r *replicaRoom, counts *Counts, was, is *Occupant, emit func(change)) {
+// applyOccupant counts and emits the change of one occupant. Each record is nil if there is none; reason is why it left.
+func applyOccupant(r *replicaRoom, counts *Counts, was, is *Occupant, reason LeaveReason, emit func(change)) {
 	if was == is || was != nil && is != nil && *was == *is {
 		return
 	}
 	if was != nil && (is == nil || rejoined(was.stamp(), is.stamp())) {
 		counts.add(was.Kind, -1)
-		emit(change{kind: EventLeft, room: r, occupant: was, counts: *counts})
+		emit(change{kind: EventLeft, room: r, occupant: was, counts: *counts, reason: reason})
 		was = nil
 	}
 	switch {
@@ -345,7 +359,8 @@ func rejoined(was, is time.Time) bool {
 func intern(o Occupant) *Occupant {
 	o.Role = unique.Make(o.Role).Value()
 	o.Affiliation = unique.Make(o.Affiliation).Value()
-	own := [...]*string{&o.ID, &o.Name, &o.RealJID, &o.UserID, &o.UserName, &o.UserGroup, &o.UserEmail, &o.AvatarURL}
+	o.Connection = Connection(unique.Make(string(o.Connection)).Value())
+	own := [...]*string{&o.ID, &o.Name, &o.RealJID, &o.UserID, &o.UserName, &o.UserGroup, &o.UserEmail, &o.AvatarURL, &o.MovedFrom}
 	var b strings.Builder
 	size := 0
 	for _, s := range own {

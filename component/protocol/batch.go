@@ -116,10 +116,7 @@ func DecodeBatch(t xml.TokenReader, start xml.StartElement) (Batch, error) {
 		case xml.Name{Space: Namespace, Local: "room"}:
 			delta, err = decodeRoom(t, child)
 		case xml.Name{Space: Namespace, Local: "gone"}:
-			delta = occupancy.Delta{Room: attribute(child, "jid"), Gone: true}
-			if err = roomAddress(delta.Room); err == nil {
-				err = skip(t)
-			}
+			delta, err = decodeGone(t, child)
 		default:
 			return skip(t)
 		}
@@ -150,6 +147,33 @@ func batchAttributes(start xml.StartElement) (b Batch, err error) {
 		b.Occupants, err = number(start, "occupants")
 	}
 	return b, err
+}
+
+// decodeGone reads a <gone/> up to its end element.
+func decodeGone(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, error) {
+	delta := occupancy.Delta{
+		Room: attribute(start, "jid"), Gone: true,
+		Reason: occupancy.ParseLeaveReason(attribute(start, "reason")), Alternate: attribute(start, "alternate"),
+	}
+	err := roomAddress(delta.Room)
+	if err != nil {
+		return delta, err
+	}
+	if roomAddress(delta.Alternate) != nil {
+		delta.Alternate = ""
+	}
+	var lines strings.Builder
+	if err = children(t, func(xml.StartElement) error { return skip(t) }, &lines); err == nil {
+		err = decodeLines(&delta, lines.String())
+	}
+	if err == nil && len(delta.Present) > 0 {
+		err = errors.New("has occupants")
+	}
+	if err != nil {
+		return delta, fmt.Errorf("ended room %q: %w", delta.Room, err)
+	}
+	delta.Left, delta.Present = nil, nil
+	return delta, nil
 }
 
 // decodeRoom reads a <room/> up to its end element.

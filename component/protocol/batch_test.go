@@ -58,7 +58,7 @@ var samples = []struct {
 	{"batch-changes.xml", protocol.Batch{Epoch: "e1", Seq: 2, At: 1007250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Deltas: []occupancy.Delta{
 		{
 			Room: "planning@muc.meet.jitsi",
-			Left: []string{"5e6f7a8b"},
+			Left: []string{"5e6f7a8b"}, Reasons: map[string]occupancy.LeaveReason{"5e6f7a8b": occupancy.LeaveKicked},
 			Present: []occupancy.Occupant{{
 				ID: "1a2b3c4d", RealJID: "u1@meet.jitsi/web", Role: "participant", Affiliation: "none", JoinedAt: at(1),
 				UserID: "42", UserName: "Ada L.", UserGroup: "staff", Name: "Tab\t, line\nand \\ backslash",
@@ -68,10 +68,14 @@ var samples = []struct {
 			Room: "[acme]daily@muc.meet.jitsi", New: true, Facts: &occupancy.RoomFacts{},
 			Present: []occupancy.Occupant{
 				{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Role: "moderator", Affiliation: "owner", JoinedAt: at(3)},
-				{ID: "9c0d1e2f", RealJID: "u2@meet.jitsi/web", Role: "participant", Affiliation: "none"},
+				{
+					ID: "9c0d1e2f", RealJID: "u2@meet.jitsi/web", Role: "participant", Affiliation: "none",
+					MovedFrom: "planning@muc.meet.jitsi", Connection: occupancy.ConnectionHibernating,
+				},
 			},
 		},
-		{Room: "old@muc.meet.jitsi", Gone: true},
+		{Room: "old@muc.meet.jitsi", Gone: true, Reasons: map[string]occupancy.LeaveReason{"7a8b9c0d": occupancy.LeaveDisconnected}},
+		{Room: "former@muc.meet.jitsi", Gone: true, Reason: occupancy.LeaveRoomDestroyed, Alternate: "planning@muc.meet.jitsi"},
 	}}}},
 	{"batch-heartbeat.xml", protocol.Batch{Epoch: "e1", Seq: 3, At: 1012250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4}}},
 	{"batch-unseen.xml", protocol.Batch{Epoch: "e1", Seq: 4, At: 1017250 * time.Millisecond, Batch: occupancy.Batch{Synced: true, Rooms: 2, Occupants: 4, Unseen: true}}},

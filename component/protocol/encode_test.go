@@ -3,6 +3,8 @@ package protocol_test
 import (
 	"encoding/xml"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +22,11 @@ func encodeBatch(b protocol.Batch) string {
 	var inner strings.Builder
 	for _, d := range b.Deltas {
 		if d.Gone {
-			inner.WriteString(element("gone", "", "jid", d.Room))
+			var lines strings.Builder
+			for _, nick := range slices.Sorted(maps.Keys(d.Reasons)) {
+				lines.WriteString(escaped(line("-", nick, string(d.Reasons[nick]))))
+			}
+			inner.WriteString(element("gone", lines.String(), "jid", d.Room, "reason", string(d.Reason), "alternate", d.Alternate))
 			continue
 		}
 		inner.WriteString(encodeRoom(d))
@@ -43,10 +49,10 @@ func encodeRoom(d occupancy.Delta) string {
 	}
 	for _, o := range d.Present {
 		inner.WriteString(escaped(line("+", o.ID, o.RealJID, o.Role, o.Affiliation, milli(o.JoinedAt),
-			o.UserID, o.UserName, o.UserGroup, o.UserEmail, o.Name, o.AvatarURL, o.Flags.String())))
+			o.UserID, o.UserName, o.UserGroup, o.UserEmail, o.Name, o.AvatarURL, o.Flags.String(), o.MovedFrom, string(o.Connection))))
 	}
 	for _, nick := range d.Left {
-		inner.WriteString(escaped(line("-", nick)))
+		inner.WriteString(escaped(line("-", nick, string(d.Reasons[nick]))))
 	}
 	return element("room", inner.String(), attrs...)
 }

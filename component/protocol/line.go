@@ -23,8 +23,13 @@ const (
 	fieldName
 	fieldAvatar
 	fieldMarks
+	fieldMovedFrom
+	fieldConnection
 	fieldCount
 )
+
+// fieldReason is the reason in the line of an occupant who left.
+const fieldReason = fieldRealJID
 
 // maxPage is how many lines the module puts into a batch at most. decodeLines allocates no more in advance.
 const maxPage = 1000
@@ -69,6 +74,12 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 	switch field[fieldSign] {
 	case "-":
 		delta.Left = append(delta.Left, field[fieldNick])
+		if reason := occupancy.ParseLeaveReason(field[fieldReason]); reason != "" {
+			if delta.Reasons == nil {
+				delta.Reasons = make(map[string]occupancy.LeaveReason)
+			}
+			delta.Reasons[field[fieldNick]] = reason
+		}
 		return nil
 	case "+":
 	default:
@@ -77,6 +88,10 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 	joined, err := unixMilli(field[fieldJoined])
 	if err != nil {
 		return err
+	}
+	movedFrom := field[fieldMovedFrom]
+	if roomAddress(movedFrom) != nil {
+		movedFrom = ""
 	}
 	delta.Present = append(delta.Present, occupancy.Occupant{
 		ID:          field[fieldNick],
@@ -91,6 +106,8 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 		Name:        field[fieldName],
 		AvatarURL:   field[fieldAvatar],
 		Flags:       occupancy.ParsePresenceFlags(field[fieldMarks]),
+		MovedFrom:   movedFrom,
+		Connection:  occupancy.ParseConnection(field[fieldConnection]),
 	})
 	return nil
 }

@@ -66,7 +66,9 @@ local function read_batch(element)
 	local rooms, gone = {}, {};
 	for _, child in ipairs(element.tags) do
 		if child.name == "gone" then
-			gone[#gone + 1] = pure.gone_tag(child.attr.jid);
+			local lines = {};
+			for line in escape(child:get_text() or ""):gmatch("[^\n]*\n") do lines[#lines + 1] = line; end
+			gone[#gone + 1] = pure.gone_tag(child.attr.jid, lines, child.attr.reason, child.attr.alternate);
 		else
 			local room = { jid = child.attr.jid, new = child.attr.new == "1", lines = {} };
 			if child.attr.facts then
@@ -366,6 +368,14 @@ describe("update_known", function ()
 			assert.is_true(update(), "change " .. i);
 			assert.is_false(update(), "after change " .. i);
 		end
+	end);
+
+	it("has a field for what few have: where from, and a client that can't be reached", function ()
+		assert.is_true(pure.update_known(known, room, "r@muc/ada", occupant, joined + 1, false, false, "main@muc"));
+		assert.equal("+\tada\ta@b/c\tparticipant\tnone\t1790000000001\t\t\t\t\tAda\t\t\tmain@muc\n", known[1]);
+		say "<nick xmlns='http://jabber.org/protocol/nick'>Bo</nick>";
+		assert.is_true(pure.update_known(known, room, "r@muc/ada", occupant, joined + 1, false, false, "main@muc"));
+		assert.truthy(known[1]:find("\tBo\t\t\tmain@muc\n", 1, true));
 	end);
 
 	it("asks Prosody again only if afresh", function ()
