@@ -66,7 +66,7 @@ function followed(rooms) {
 }
 
 const tests = {
-	"a stream is the same in whatever pieces it comes"() {
+	"a stream is the same in any chunks"() {
 		const text = 'retry: 2000\n\nid: a-1\nevent: status\ndata: {"a":"é\\n"}\n\n: keep-alive\nid: a-2\n\nevent: room.ended\r\ndata: {"b":\r\ndata: 2}\r\n\r\nid: a-3\n\n';
 		const whole = read(text, () => text.length);
 		assert.deepEqual(whole, {events: [["status", {a: "é\n"}], ["room.ended", {b: 2}]], id: "a-3"});
@@ -82,7 +82,7 @@ const tests = {
 		assert.equal(read(`${part(false)}id: 7\n\n`, () => 100).id, "");
 	},
 
-	"totals are what the rooms add up to, whatever happens"() {
+	"totals are always the sum of the rooms"() {
 		const store = followed([]);
 		const truth = new Map();
 		for (let turn = 0; turn < 3000; turn++) {
