@@ -80,7 +80,7 @@ func start(t testing.TB, options ...func(*api.Config)) *service {
 
 // namesOf returns how names of rooms on domains are read, with the URL of their meetings for the main one.
 func namesOf(domains ...jid.JID) *occupancy.NameResolver {
-	return occupancy.NewNames(domains...).WithMeetURLs(map[string]string{mainDomain.String(): "https://meet.example.com"})
+	return occupancy.NewNameResolver(domains...).WithMeetURLs(map[string]string{mainDomain.String(): "https://meet.example.com"})
 }
 
 // prepare is start without Run, which the caller must call.

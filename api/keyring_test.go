@@ -13,7 +13,7 @@ import (
 )
 
 // names resolves room names as every test's service does.
-var names = occupancy.NewNames(mainDomain, breakoutDomain)
+var names = occupancy.NewNameResolver(mainDomain, breakoutDomain)
 
 // withKeys sets the fields of testKey in a keys file. Lines for other keys may follow.
 func withKeys(fields string) func(*api.Config) {

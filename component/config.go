@@ -69,7 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.MUCDomains = slices.Clone(c.MUCDomains)
 	if c.Names == nil {
-		c.Names = occupancy.NewNames(c.MUCDomains...)
+		c.Names = occupancy.NewNameResolver(c.MUCDomains...)
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{

@@ -67,7 +67,7 @@ func TestRoom_OpenRoomOnProsody(t *testing.T) {
 	defer cast.Close()
 	c := on(t, srv)
 	ready(t, c)
-	names := occupancy.NewNames(jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout))
+	names := occupancy.NewNameResolver(jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout))
 
 	for written, room := range map[string]string{
 		"Planning":                  "planning@" + srv.Domains.MUC,

@@ -44,7 +44,7 @@ func (freely) Over()  {}
 // newService returns a service that does not run. The key has the scopes and rooms of fields, by default all.
 func newService(t testing.TB, d *occupancy.Directory, fields ...string) *service {
 	t.Helper()
-	names := occupancy.NewNames(apitest.Main, apitest.Breakout).WithMeetURLs(map[string]string{apitest.Main.String(): "https://meet.example.com"})
+	names := occupancy.NewNameResolver(apitest.Main, apitest.Breakout).WithMeetURLs(map[string]string{apitest.Main.String(): "https://meet.example.com"})
 	ring := apitest.Keys(t, names, testKey, append(fields, "scope=all")[0])
 	return &service{
 		Hub: events.NewHub(events.Config{

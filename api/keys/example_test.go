@@ -15,7 +15,7 @@ import (
 
 // Create a key, add it to a file, and use it.
 func Example() {
-	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
+	names := occupancy.NewNameResolver(jid.MustParse("muc.meet.jitsi"))
 	text, line, err := keys.New(keys.Request{Name: "lobby-screen", Scopes: []string{"count"}, Rooms: []string{"acme/*"}}, names)
 	if err != nil {
 		fmt.Println(err)

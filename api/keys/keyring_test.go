@@ -30,7 +30,7 @@ const testKey = "correct-horse-battery-staple"
 var (
 	mainDomain     = jid.MustParse("muc.meet.jitsi")
 	breakoutDomain = jid.MustParse("breakout.meet.jitsi")
-	names          = occupancy.NewNames(mainDomain, breakoutDomain)
+	names          = occupancy.NewNameResolver(mainDomain, breakoutDomain)
 )
 
 // lineFor returns the line of a file for a key.

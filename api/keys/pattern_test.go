@@ -13,7 +13,7 @@ import (
 )
 
 // twoJitsis resolves names on the domains of two Jitsis.
-var twoJitsis = occupancy.NewNames(mainDomain, breakoutDomain, secondDomain)
+var twoJitsis = occupancy.NewNameResolver(mainDomain, breakoutDomain, secondDomain)
 
 // secondDomain is the MUC domain of another Jitsi.
 var secondDomain = jid.MustParse("conference.b.example")
@@ -130,7 +130,7 @@ func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
 }
 
 func TestRoomFilter_Includes(t *testing.T) {
-	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
+	names := occupancy.NewNameResolver(jid.MustParse("muc.meet.jitsi"))
 	f, err := keys.ParseRooms([]string{"acme/*", "Stand up"}, names)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-func names() *occupancy.NameResolver { return occupancy.NewNames(jid.MustParse("muc.meet.jitsi")) }
+func names() *occupancy.NameResolver {
+	return occupancy.NewNameResolver(jid.MustParse("muc.meet.jitsi"))
+}
 
 func TestSettings_Check(t *testing.T) {
 	t.Parallel()

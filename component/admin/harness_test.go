@@ -66,7 +66,7 @@ func newStage(t testing.TB) *stage {
 	s.directory.SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
 	s.directory.SetStatus(lobby, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeExistence})
 	s.Handler = admin.New(admin.Config{
-		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNames(muc, lobby), Log: slog.New(slog.DiscardHandler),
+		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNameResolver(muc, lobby), Log: slog.New(slog.DiscardHandler),
 	})
 	s.set(t)
 	return s

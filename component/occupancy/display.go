@@ -11,7 +11,7 @@ import (
 
 // Readable returns a name from [NameResolver.Name] as people write it. It decodes as much as possible,
 // as long as [NameResolver.Room] reads the result as the same room and all of it is visible.
-// It returns names that Names rejects, and names without encoding, unchanged.
+// It returns names that a NameResolver rejects, and names without encoding, unchanged.
 func Readable(name string) string {
 	node, domain := name, ""
 	if i := strings.IndexByte(name, '@'); i >= 0 {
@@ -193,7 +193,7 @@ func linkRemark(written string) string {
 	return fmt.Sprintf("Jitsi deletes %s from a typed name, so this is the room %s. The link %s leads to another room.", gone, read, kept.String())
 }
 
-// jidRemark returns the note for a JID, which Names takes unchanged.
+// jidRemark returns the note for a JID, which a NameResolver takes unchanged.
 func jidRemark(at jid.JID) string {
 	group, name := "", at.Localpart()
 	if t := tenantOf(name); t != "" {

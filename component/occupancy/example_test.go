@@ -58,7 +58,7 @@ func ExampleDirectory() {
 }
 
 func ExampleNameResolver() {
-	names := occupancy.NewNames(jid.MustParse("muc.meet.jitsi"))
+	names := occupancy.NewNameResolver(jid.MustParse("muc.meet.jitsi"))
 	for _, written := range []string{"My Room", "acme/Planning", "[acme]planning@muc.meet.jitsi", "a@example.com"} {
 		room, err := names.Room(written)
 		if err != nil {

@@ -46,9 +46,9 @@ type domainPattern struct {
 	meet string // URL of its meetings, or empty; see [NameResolver.WithMeetURLs]
 }
 
-// NewNames returns the Names for the watched MUC domains, the main one first.
+// NewNameResolver returns a NameResolver for the watched MUC domains, the main one first.
 // Without any domain it rejects every name.
-func NewNames(domains ...jid.JID) *NameResolver {
+func NewNameResolver(domains ...jid.JID) *NameResolver {
 	n := &NameResolver{}
 	for i, j := range domains {
 		d := domainPattern{name: j.Domainpart()}
@@ -206,7 +206,7 @@ func cutLink(written string) (l linkPath, err error) {
 	case !l.hasTenant:
 		l.tenant, l.name = "", written
 	case strings.Contains(l.name, "/"):
-		// nginx and the domain mapper support one level only, see [Names.match].
+		// nginx and the domain mapper support one level only, see [NameResolver.match].
 		return linkPath{}, refuse("a room has one tenant at most, as in tenant/room; from a full link, write only the part after the host")
 	}
 	for _, part := range []string{l.tenant, l.name} {

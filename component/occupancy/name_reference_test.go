@@ -42,7 +42,7 @@ func randomLinks(n int) (all []string) {
 	return all
 }
 
-// refusals are parts of the reasons for which Names may reject a link that a browser would open.
+// refusals are parts of the reasons for which a NameResolver may reject a link that a browser would open.
 var refusals = []string{
 	"browsers remove it",      // dot segments
 	"no partner",              // brackets are a tenant here, so one alone is a mistake

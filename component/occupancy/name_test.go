@@ -21,7 +21,7 @@ func newNames(domains ...string) *occupancy.NameResolver {
 	for _, d := range domains {
 		jids = append(jids, jid.MustParse(d))
 	}
-	return occupancy.NewNames(jids...)
+	return occupancy.NewNameResolver(jids...)
 }
 
 // TestNames_Room checks Room against a table. For names that aren't JIDs the values in testdata/names.json were computed
@@ -127,8 +127,8 @@ func TestNames_RoomLimits(t *testing.T) {
 }
 
 func TestNames_NoDomains(t *testing.T) {
-	check(t, occupancy.NewNames(), "planning", "", "no MUC domain")
-	check(t, occupancy.NewNames(jid.JID{}), "planning@", "", "no MUC domain")
+	check(t, occupancy.NewNameResolver(), "planning", "", "no MUC domain")
+	check(t, occupancy.NewNameResolver(jid.JID{}), "planning@", "", "no MUC domain")
 }
 
 func TestNames_DomainOfFullJID(t *testing.T) {

@@ -127,7 +127,7 @@ func (s Settings) Config() (Config, error) {
 
 // Names returns how room names are read with this configuration.
 func (c Config) Names() *occupancy.NameResolver {
-	return occupancy.NewNames(c.MUCDomains...).WithMeetURLs(c.MeetURLs)
+	return occupancy.NewNameResolver(c.MUCDomains...).WithMeetURLs(c.MeetURLs)
 }
 
 // Names returns how room names are read, for commands that need no other settings.
@@ -178,7 +178,7 @@ func (p *parser) keysFile(variable string, c Config) {
 	if c.KeysFile == "" || len(c.MUCDomains) == 0 {
 		return
 	}
-	_, err := keys.NewKeyring(keys.KeyringConfig{Key: c.APIKey.Reveal(), File: c.KeysFile, Names: occupancy.NewNames(c.MUCDomains...)})
+	_, err := keys.NewKeyring(keys.KeyringConfig{Key: c.APIKey.Reveal(), File: c.KeysFile, Names: occupancy.NewNameResolver(c.MUCDomains...)})
 	if err != nil {
 		p.problem(variable, "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "keys: "), "\n", "\n  "))
 	}
