@@ -64,6 +64,9 @@ func contract(t testing.TB) *openapi3.T {
 
 // A stream is text to the document, whose events have schemas of their own.
 func init() {
+	for _, table := range []string{"text/csv", "text/tab-separated-values"} {
+		openapi3filter.RegisterBodyDecoder(table, openapi3filter.PlainBodyDecoder)
+	}
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 }
 

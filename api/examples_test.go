@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/api"
+	"ppch/api/view"
 	"ppch/component/occupancy"
 )
 
@@ -40,6 +41,17 @@ var examples = map[string]struct {
 	"inexact-room":        {given: withRooms(inexact), asked: ask{target: "/api/rooms/MyRoom"}},
 	"stats":               {given: withPast(several()), asked: ask{target: "/api/stats"}},
 	"history":             {given: withHistory, been: playHistory, asked: ask{target: "/api/stats/history"}},
+	"meetings":            {given: withMeetings, asked: ask{target: "/api/meetings?limit=1"}},
+	"meeting":             {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID}},
+	"attendance":          {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	"attendance-plain":    {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=plain&tz=Europe/Berlin"}},
+	"attendance-zoom":     {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=zoom&tz=America/New_York"}},
+	"attendance-teams":    {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=teams"}},
+	"person":              {given: withMeetings, asked: ask{target: "/api/people/8a7c1f02"}},
+	"erased":              {given: withMeetings, asked: ask{method: http.MethodDelete, target: "/api/people/8a7c1f02"}},
+	"history-off":         {asked: ask{target: "/api/meetings"}},
+	"no-such-meeting":     {given: withMeetings, asked: ask{target: "/api/meetings/none"}},
+	"store-unavailable":   {given: withBrokenStore, asked: ask{target: "/api/meetings"}},
 	"diagnostics":         {asked: ask{target: "/api/diagnostics"}},
 	"diagnostics-down":    {given: withDiagnostics(lostConnection(), diagnosticsOf(occupancy.DomainDiagnostics{})), asked: ask{target: "/api/diagnostics"}},
 	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
@@ -118,6 +130,8 @@ var (
 	madeCursor   = regexp.MustCompile(`(cursor(?:=|":"))[A-Za-z0-9_-]{60,}`)
 	madeSecret   = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`)
 	madeDuration = regexp.MustCompile(`"duration_ms":\d+`)
+	madeStore    = regexp.MustCompile(regexp.QuoteMeta(stores) + `/\d+`)
+	madeAccess   = regexp.MustCompile(`"at":"[^"]*"`)
 	madeTicket   = regexp.MustCompile(`[A-Za-z0-9_-]{107}`)
 )
 
@@ -148,6 +162,8 @@ func TestDocument_ExamplesAreRealResponses(t *testing.T) {
 			} else {
 				got = s.do(c.asked)
 			}
+			got.body = madeStore.ReplaceAll(got.body, nil)
+			got.body = madeAccess.ReplaceAll(got.body, []byte(`"at":"`+now.Format(view.Timestamp)+`"`))
 			got.body = madeCursor.ReplaceAll(got.body, []byte("${1}tLq4UYXyGgqKkS1v"))
 			if link := got.header.Get("Link"); link != "" {
 				got.header.Set("Link", madeCursor.ReplaceAllString(link, "${1}tLq4UYXyGgqKkS1v"))

@@ -84,12 +84,12 @@ func (s *Server) RunHub(ctx context.Context) error {
 
 // LookBack takes a sample of the history as if it were that time, and stops its own samples. Call it only before Run.
 func (s *Server) LookBack(at time.Time) {
-	s.history.every = time.Hour
-	s.history.sample(at)
+	s.lastHour.every = time.Hour
+	s.lastHour.sample(at)
 }
 
 // RunHistory runs only the history.
-func (s *Server) RunHistory(ctx context.Context) error { return s.history.Run(ctx) }
+func (s *Server) RunHistory(ctx context.Context) error { return s.lastHour.Run(ctx) }
 
 // StreamStats are the numbers of open, refused and closed event streams.
 type StreamStats struct {
@@ -226,3 +226,6 @@ func (s *Server) Connections() int { return s.gate.count() }
 
 // WaitForPositions sets how long requests wait for positions. It may be called only before Run.
 func (s *Server) WaitForPositions(d time.Duration) { s.positionWait = d }
+
+// Cell returns text for a cell of a spreadsheet.
+func Cell(text string) string { return cell(text) }

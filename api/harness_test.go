@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,10 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(stores)
+		os.Exit(code)
+	}))
 }
 
 // testKey is the API key of every service that a test starts.
@@ -101,6 +105,9 @@ func prepare(t testing.TB, options ...func(*api.Config)) *service {
 		if f != nil {
 			f(&cfg)
 		}
+	}
+	if cfg.Meetings != nil {
+		t.Cleanup(cfg.Meetings.Store().Close)
 	}
 	if p, ok := cfg.Prosody.(*fakeProsody); ok {
 		p.directory = cfg.Directory

@@ -11,6 +11,7 @@ import (
 	"ppch/api/events"
 	"ppch/api/keys"
 	"ppch/api/view"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -53,6 +54,9 @@ var (
 	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
 	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests in progress"}
 	kindPosition         = problemKind{"position-not-reached", http.StatusGatewayTimeout, "Position not reached"}
+	kindHistoryOff       = problemKind{"history-off", http.StatusNotFound, "Meetings not recorded"}
+	kindNoMeeting        = problemKind{"no-such-meeting", http.StatusNotFound, "No such meeting"}
+	kindStoreUnavailable = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
@@ -94,6 +98,7 @@ func problemFor(err error) *problem {
 		expired     *keys.ExpiredError
 		scope       *keys.ScopeError
 		exceeded    *keys.RateLimitError
+		store       *history.Problem
 	)
 	switch {
 	case errors.As(err, &p):
@@ -120,6 +125,12 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindScopeMissing, detail: fmt.Sprintf("This API key lacks the scope %q.", scope.Missing), cause: err}
 	case errors.As(err, &exceeded):
 		return rateLimitProblem(exceeded)
+	case errors.As(err, &store):
+		return storeProblem(store)
+	case errors.Is(err, history.ErrNoMeeting):
+		return &problem{kind: kindNoMeeting, detail: "Unknown meeting: it may have been deleted by age, or the API key may not include its room.", cause: err}
+	case errors.Is(err, history.ErrNoStay):
+		return &problem{kind: kindNoMeeting, detail: "Unknown stay in this meeting: it may have been deleted.", cause: err}
 	}
 	return &problem{kind: kindInternal, detail: "Internal error: the service's log has the cause under request_id.", cause: err}
 }

@@ -23,6 +23,7 @@ import (
 	"ppch/api/keys"
 	"ppch/api/web"
 	"ppch/api/webhook"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -99,6 +100,9 @@ type Config struct {
 	// Epoch names this run of the service in positions, see [webhook.NewEpoch].
 	Epoch string
 
+	// Meetings records meetings; nil if none are recorded. The caller runs it.
+	Meetings *history.Recorder
+
 	// Metrics are all metrics that "/metrics" serves; nil for none.
 	Metrics prometheus.Gatherer
 
@@ -154,7 +158,7 @@ type Server struct {
 	refusals  *sampler
 	cursors   *keys.Sealer
 	hub       *events.Hub
-	history   *history
+	lastHour  *lastHour
 	tickets   keys.Tickets
 	requests  *keys.Shares
 	gate      *gate
@@ -190,6 +194,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Webhooks == nil {
 		cfg.Webhooks = webhook.New(webhook.Config{Keys: cfg.Keys, Names: cfg.Names})
+	}
+	if cfg.Meetings == nil {
+		cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: history.New("", history.Options{}), Directory: cfg.Directory})
 	}
 	docs, err := web.LoadDocs()
 	if err != nil {
@@ -227,7 +234,7 @@ func New(cfg Config) (*Server, error) {
 		cursors:   cursors,
 		traffic:   newTraffic(),
 		scrape:    newScrape(cfg.Metrics, cfg.Log),
-		history:   newHistory(cfg.Directory),
+		lastHour:  newLastHour(cfg.Directory),
 		tickets:   tickets,
 		requests:  keys.NewShares(connections - streams),
 		gate:      newGate(connections, cfg.TrustedProxies, cfg.Log, refusals),
@@ -310,7 +317,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.hub.Run(ctx) })
 	g.Go(func() error { return s.refusals.Run(ctx) })
-	g.Go(func() error { return s.history.Run(ctx) })
+	g.Go(func() error { return s.lastHour.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		s.drain(context.WithoutCancel(ctx))

@@ -23,12 +23,12 @@ const (
 	maxUnseen   = 3 * sampleEvery
 )
 
-// history is the number of rooms and people in the last hour, step by step. Its size is bounded.
+// lastHour is the number of rooms and people in the last hour, step by step. Its size is bounded.
 //
 // Each number is the maximum within its step, so that short peaks show.
 // A step is known if each of its samples found all domains live, as event streams have it:
 // the state of an earlier moment is no sample of this one.
-type history struct {
+type lastHour struct {
 	directory *occupancy.Directory
 	every     time.Duration // sampleEvery; tests change it
 
@@ -43,16 +43,16 @@ type history struct {
 	version uint64    // changes with steps and end
 }
 
-// newHistory returns a history that begins with the first step after Run does.
-func newHistory(directory *occupancy.Directory) *history {
-	return &history{
+// newLastHour returns a lastHour that begins with the first step after Run does.
+func newLastHour(directory *occupancy.Directory) *lastHour {
+	return &lastHour{
 		directory: directory, every: sampleEvery,
 		steps: make([]view.Step, 0, maxSteps), end: time.Now().Truncate(historyStep),
 	}
 }
 
 // Run takes samples until ctx ends, and returns nil.
-func (h *history) Run(ctx context.Context) error {
+func (h *lastHour) Run(ctx context.Context) error {
 	next := time.NewTicker(h.every)
 	defer next.Stop()
 	for {
@@ -66,7 +66,7 @@ func (h *history) Run(ctx context.Context) error {
 }
 
 // sample takes a sample.
-func (h *history) sample(now time.Time) {
+func (h *lastHour) sample(now time.Time) {
 	now = now.Round(0) // the wall clock only: the monotonic clock stops while a machine sleeps
 	unseen := now.Sub(h.sampled)
 	h.sampled = now
@@ -79,7 +79,7 @@ func (h *history) sample(now time.Time) {
 }
 
 // count returns the current numbers.
-func (h *history) count() view.Step {
+func (h *lastHour) count() view.Step {
 	all, err := h.directory.LiveTotals()
 	if err != nil {
 		return view.Step{}
@@ -95,7 +95,7 @@ func (h *history) count() view.Step {
 }
 
 // endSteps ends the steps before end.
-func (h *history) endSteps(end time.Time) {
+func (h *lastHour) endSteps(end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if end.Equal(h.end) {
@@ -126,7 +126,7 @@ func raise(s *view.Step, sample view.Step) {
 }
 
 // read returns the steps, which the caller owns, the end of the last one, and their version.
-func (h *history) read() (steps []view.Step, end time.Time, version uint64) {
+func (h *lastHour) read() (steps []view.Step, end time.Time, version uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.steps), h.end, h.version
@@ -134,13 +134,21 @@ func (h *history) read() (steps []view.Step, end time.Time, version uint64) {
 
 // getStatsHistory handles "GET /api/stats/history".
 func (s *Server) getStatsHistory(w *response, r *http.Request) error {
-	if _, err := parseQuery(r); err != nil {
+	q, err := parseQuery(r, "range")
+	if err != nil {
+		return err
+	}
+	name := q.choice("range", "1h", "24h", "7d", "30d", "1y")
+	if err := q.err(); err != nil {
 		return err
 	}
 	if w.grant.Limited() {
 		return errTotalsNotAllowed
 	}
-	steps, end, version := s.history.read()
+	if name != "1h" {
+		return s.writeStatsRange(w, r, name)
+	}
+	steps, end, version := s.lastHour.read()
 	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
 	if v.matches(r) {
 		return v.writeNotModified(w)

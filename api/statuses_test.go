@@ -70,6 +70,34 @@ var statuses = []statusCase{
 	{lastHour, "200", nil, ask{target: "/api/stats/history"}},
 	{lastHour, "304", nil, ask{target: "/api/stats/history", header: known}},
 	{lastHour, "400", nil, ask{target: "/api/stats/history?minutes=5"}},
+	{"/api/meetings", "200", withMeetings, ask{target: "/api/meetings?limit=1"}},
+	{"/api/meetings", "400", withMeetings, ask{target: "/api/meetings?verbose"}},
+	{"/api/meetings", "404", nil, ask{target: "/api/meetings"}},
+	{"/api/meetings", "503", withBrokenStore, ask{target: "/api/meetings"}},
+	{meetingPath, "200", withMeetings, ask{target: "/api/meetings/" + meetingID}},
+	{meetingPath, "400", withMeetings, ask{target: "/api/meetings/" + meetingID + "?verbose"}},
+	{meetingPath, "404", nil, ask{target: "/api/meetings/" + meetingID}},
+	{meetingPath, "503", withBrokenStore, ask{target: "/api/meetings/" + meetingID}},
+	{attendancePath, "200", withMeetings, ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	{attendancePath, "400", withMeetings, ask{target: "/api/meetings/" + meetingID + "/attendance?verbose"}},
+	{attendancePath, "404", nil, ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	{attendancePath, "503", withBrokenStore, ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	{"/api/rooms/{room_name}/meetings", "200", withMeetings, ask{target: "/api/rooms/standup/meetings"}},
+	{"/api/rooms/{room_name}/meetings", "400", withMeetings, ask{target: "/api/rooms/standup/meetings?verbose"}},
+	{"/api/rooms/{room_name}/meetings", "404", nil, ask{target: "/api/rooms/standup/meetings"}},
+	{"/api/rooms/{room_name}/meetings", "503", withBrokenStore, ask{target: "/api/rooms/standup/meetings"}},
+	{personPath, "200", withMeetings, ask{target: "/api/people/8a7c1f02"}},
+	{personPath, "400", withMeetings, ask{target: "/api/people/8a7c1f02?verbose"}},
+	{personPath, "404", nil, ask{target: "/api/people/8a7c1f02"}},
+	{personPath, "503", withBrokenStore, ask{target: "/api/people/8a7c1f02"}},
+	{stayPath, "204", withMeetings, ask{method: http.MethodDelete, target: "/api/meetings/" + meetingID + "/stays/" + stayID}},
+	{stayPath, "404", withMeetings, ask{method: http.MethodDelete, target: "/api/meetings/" + meetingID + "/stays/" + meetingID}},
+	{stayPath, "503", withBrokenStore, ask{method: http.MethodDelete, target: "/api/meetings/" + meetingID + "/stays/" + stayID}},
+	{personPath, "200", withMeetings, ask{method: http.MethodDelete, target: "/api/people/8a7c1f02"}},
+	{personPath, "404", nil, ask{method: http.MethodDelete, target: "/api/people/8a7c1f02"}},
+	{personPath, "503", withBrokenStore, ask{method: http.MethodDelete, target: "/api/people/8a7c1f02"}},
+	{lastHour, "404", nil, ask{target: "/api/stats/history?range=7d"}},
+	{lastHour, "503", withBrokenStore, ask{target: "/api/stats/history?range=7d"}},
 	{"/api/diagnostics", "200", nil, ask{target: "/api/diagnostics"}},
 	{"/api/diagnostics", "400", nil, ask{target: "/api/diagnostics?verbose"}},
 	{"/api/events", "200", nil, ask{target: "/api/events?snapshot=true", events: 1}},
@@ -212,6 +240,7 @@ func TestDocument_EveryHeaderOccurs(t *testing.T) {
 		response := item.GetOperation(c.asked.method).Responses.Value(c.status)
 		note(response.Ref, startWith(t, c).do(c.asked))
 	}
+	note("#/components/responses/Attendance", start(t, withMeetings).do(ask{target: "/api/meetings/" + meetingID + "/attendance?format=plain"}))
 	s := start(t)
 	note("#/components/responses/DocsAsset", s.do(ask{target: "/docs/swagger-ui.css", header: http.Header{"Accept-Encoding": {"gzip"}}}))
 	note("#/components/responses/Metrics", s.do(ask{target: "/metrics", header: http.Header{"Accept-Encoding": {"gzip"}}}))

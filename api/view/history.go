@@ -1,23 +1,30 @@
 package view
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // PerStep is one number for each step, nil (null) for unknown ones.
 type PerStep []*int
 
-// StatsHistory is the number of meetings and of people in them in each step of the last hour: "GET /api/stats/history".
+// StatsHistory is the number of meetings and of people in them in each step of the last hour or of a longer range: "GET /api/stats/history".
 type StatsHistory struct {
 	StepSeconds      int     `json:"step_seconds"`
 	Rooms            PerStep `json:"rooms"`
 	ParticipantCount PerStep `json:"participant_count"`
 	From             string  `json:"from"`
 	AsOf             string  `json:"as_of"`
+
+	// Watched is the watched part of each step, from 0 to 1; nil (null) for the last hour, whose steps are known as a whole or not at all.
+	Watched []float64 `json:"watched"`
 }
 
 // Step is the peak of each number within one step. The zero Step is unknown.
 type Step struct {
 	Known         bool
 	Rooms, People int
+	Watched       float64 // the known part; for NewStatsRange only
 }
 
 // NewStatsHistory returns the document for steps of this length; the last one ended at end.
@@ -40,4 +47,14 @@ func perStep(steps []Step, number func(Step) int) PerStep {
 		}
 	}
 	return all
+}
+
+// NewStatsRange is NewStatsHistory for steps that may be known in part.
+func NewStatsRange(steps []Step, length time.Duration, end time.Time) StatsHistory {
+	doc := NewStatsHistory(steps, length, end)
+	doc.Watched = make([]float64, len(steps))
+	for i, s := range steps {
+		doc.Watched[i] = math.Round(s.Watched*1000) / 1000
+	}
+	return doc
 }

@@ -91,6 +91,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Built:     built,
 		Log:       log,
 
+		Meetings:      recorder,
 		Metrics:       metrics,
 		MetricsPublic: cfg.MetricsPublic,
 		MaxStreams:    cfg.MaxStreams,

@@ -134,15 +134,15 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 	if err != nil {
 		return Attendance{}, err
 	}
-	a.Attendees = attendees(all, a.AsOf, a.until())
+	a.Attendees = attendees(all, a.AsOf, a.Until())
 	return a, nil
 }
 
 // latest is later than every time in the file.
 var latest = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// until returns until when a present person may have stayed.
-func (a Attendance) until() time.Time {
+// Until returns until when a present person may have stayed: now within a gap, else AsOf.
+func (a Attendance) Until() time.Time {
 	if n := len(a.Gaps); n > 0 && a.Gaps[n-1].Ended.IsZero() {
 		return time.Now()
 	}

@@ -124,7 +124,7 @@ func (b *batch) reconcile(d occupancy.DomainSnapshot, snapshot *occupancy.Snapsh
 			return err
 		}
 		for _, room := range missing {
-			e := occupancy.Event{Seq: snapshot.Seq, Kind: occupancy.EventRoomEnded, Room: roomJID(room.room), Type: room.typ, At: d.AsOf}
+			e := occupancy.Event{Seq: snapshot.Seq, Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Type: room.typ, At: d.AsOf}
 			if err := b.endRoom(room, e, since); err != nil {
 				return err
 			}
@@ -279,7 +279,7 @@ func (b *batch) forget(domain string, w *watch) error {
 		return err
 	}
 	for _, room := range rooms {
-		e := occupancy.Event{Kind: occupancy.EventRoomEnded, Room: roomJID(room.room), Type: room.typ, At: now}
+		e := occupancy.Event{Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Type: room.typ, At: now}
 		if err := b.endRoom(room, e, earlier(w.confirmed, now)); err != nil {
 			return err
 		}
@@ -316,8 +316,8 @@ func differ(a, b time.Time) bool {
 // domainJID returns the JID of a domain in the file.
 func domainJID(domain string) jid.JID { return jid.NewUnsafe("", domain, "").JID }
 
-// roomJID returns the JID of a room in the file.
-func roomJID(address string) jid.JID {
+// RoomJID returns the JID for the address of a room in the file, which PRECIS may reject.
+func RoomJID(address string) jid.JID {
 	j := domainJID(address)
 	for i := range len(address) {
 		if address[i] == '@' {

@@ -112,11 +112,6 @@ func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time
 	if err != nil {
 		return stay, err
 	}
-	if b.r.cfg.Level < LevelNames {
-		if id, err = b.keyed(id); err != nil { // an id of a nick could be found by trying nicks
-			return stay, err
-		}
-	}
 	joined, joinedAfter := o.JoinedAt, sql.NullInt64{}
 	if joined.IsZero() {
 		joined, joinedAfter = e.At, sql.NullInt64{Int64: milli(since), Valid: true}
@@ -235,18 +230,11 @@ func (b *batch) person(o occupancy.Occupant) (who identity, err error) {
 
 func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-// keyed returns an ID that only the file's key can compute.
-func (b *batch) keyed(id ID) (ID, error) {
-	mac, err := keyedHash(b.tx, "stay", id[:])
-	copy(id[:], mac)
-	return id, err
-}
-
 // pseudonym returns the pseudonym of a user id.
-func pseudonym(tx *Tx, userID string) ([]byte, error) { return keyedHash(tx, "user", []byte(userID)) }
+func pseudonym(tx *Tx, userID string) ([]byte, error) { return keyedHash(tx, []byte(userID)) }
 
 // keyedHash returns 16 bytes of the HMAC of a text with the key of the file.
-func keyedHash(tx *Tx, use string, text []byte) ([]byte, error) {
+func keyedHash(tx *Tx, text []byte) ([]byte, error) {
 	var key []byte
 	ok, err := tx.Get("SELECT value FROM settings WHERE name = 'pseudonym-key'", nil, &key)
 	if err == nil && !ok {
@@ -256,7 +244,6 @@ func keyedHash(tx *Tx, use string, text []byte) ([]byte, error) {
 		return nil, err
 	}
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(use + ":"))
 	mac.Write(text)
 	return mac.Sum(nil)[:16], nil
 }

@@ -1,0 +1,280 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"ppch/api/keys"
+	"ppch/api/view"
+	"ppch/component/history"
+	"ppch/component/occupancy"
+)
+
+// errHistoryOff is the problem of a service that records no meetings.
+var errHistoryOff = &problem{
+	kind:   kindHistoryOff,
+	detail: "This PPCH doesn't record meetings. To turn it on, set PPCH_DATA_DIR to a folder on a local disk and PPCH_HISTORY to numbers, pseudonyms or names.",
+}
+
+// storeProblem returns the problem of a file that can't be used.
+func storeProblem(p *history.Problem) *problem {
+	if p.Reason == history.ReasonOff {
+		return errHistoryOff
+	}
+	return &problem{kind: kindStoreUnavailable, detail: p.Title + ": " + p.Remedy + ".", reason: occupancy.Reason(p.Reason), retryAfter: operatorDelay, cause: p}
+}
+
+// recorded returns the store of meetings, or a problem if none are recorded.
+func (s *Server) recorded() (*history.Store, error) {
+	if s.cfg.Meetings.Level() == history.LevelOff {
+		return nil, errHistoryOff
+	}
+	return s.cfg.Meetings.Store(), nil
+}
+
+// getMeetings handles "GET /api/meetings".
+func (s *Server) getMeetings(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "room", "tenant", "type", "from", "to", "min_participants", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	return s.writeMeetings(w, r, q, q.text("room"))
+}
+
+// getRoomMeetings handles "GET /api/rooms/{room_name}/meetings".
+func (s *Server) getRoomMeetings(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "from", "to", "min_participants", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	name, err := w.roomName()
+	if err != nil {
+		return err
+	}
+	return s.writeMeetings(w, r, q, name)
+}
+
+// writeMeetings answers with a page of meetings, of one room if its name isn't empty.
+func (s *Server) writeMeetings(w *response, r *http.Request, q *query, room string) error {
+	store, err := s.recorded()
+	if err != nil {
+		return err
+	}
+	f, err := s.meetingFilter(q, w.grant, room)
+	if err != nil {
+		return err
+	}
+	meetings, next, err := store.Meetings(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	doc := view.Meetings{Meetings: []view.Meeting{}}
+	for _, m := range meetings {
+		doc.Meetings = append(doc.Meetings, view.NewMeeting(s.cfg.Names, m))
+	}
+	if next != (history.Position{}) {
+		cursor := s.cursors.Seal(view.Marshal(meetingCursor{Meetings: next}))
+		doc.NextCursor = &cursor
+		q.values.Set("cursor", cursor)
+		setLink(w, "<"+r.URL.EscapedPath()+"?"+q.values.Encode()+`>; rel="next"`)
+	}
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+// meetingCursor is a place in a list of meetings. Its member tells it from the cursors of other lists.
+type meetingCursor struct{ Meetings history.Position }
+
+// meetingFilter returns what q asks for.
+func (s *Server) meetingFilter(q *query, grant keys.Grant, room string) (f history.MeetingFilter, err error) {
+	f = history.MeetingFilter{
+		Limit:           q.number("limit", defaultLimit, 1, maxLimit),
+		MinParticipants: q.number("min_participants", 0, 0, 1<<30),
+		From:            q.time("from"),
+		To:              q.time("to"),
+	}
+	if typ := q.choice("type", listTypes...); typ != "all" && room == "" {
+		f.Type = occupancy.RoomType(typ)
+	}
+	if !f.From.IsZero() && !f.To.IsZero() && f.To.Before(f.From) {
+		q.fail("from: %q is later than to", shorten(q.text("from")))
+	}
+	if tenant := q.text("tenant"); tenant != "" {
+		f.Tenant = occupancy.Tenant(tenant)
+	}
+	if grant.Limited() {
+		f.Allows = grant.AllowsAddress
+	}
+	if text := q.text("cursor"); text != "" {
+		var c meetingCursor
+		plain, err := s.cursors.Open(text)
+		if err == nil {
+			err = json.Unmarshal(plain, &c)
+		}
+		if f.After = c.Meetings; err != nil || f.After == (history.Position{}) {
+			q.fail("cursor: not one of this list: send next_cursor of the previous page unchanged, or start with the first page")
+		}
+	}
+	if err := q.err(); err != nil {
+		return f, err
+	}
+	if room == "" {
+		return f, nil
+	}
+	named, err := s.resolve(room)
+	if err != nil {
+		return f, err
+	}
+	if !grant.Allows(named.jid) {
+		return f, keys.ErrRoomNotAllowed
+	}
+	f.Room = named.jid.String()
+	return f, nil
+}
+
+// time returns the time of a parameter: a day, or a time of RFC 3339.
+func (q *query) time(name string) time.Time {
+	text := q.text(name)
+	if text == "" {
+		return time.Time{}
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t
+		}
+	}
+	q.fail("%s: %q is neither a day such as 2027-12-31 nor a time such as 2027-12-31T18:00:00Z", name, shorten(text))
+	return time.Time{}
+}
+
+// meetingIn returns the meeting in the path, which the key must include.
+func (s *Server) meetingIn(w *response, r *http.Request) (history.Meeting, error) {
+	id, err := history.ParseID(w.vars["meeting_id"])
+	if err != nil {
+		return history.Meeting{}, history.ErrNoMeeting
+	}
+	store, err := s.recorded()
+	if err != nil {
+		return history.Meeting{}, err
+	}
+	m, err := store.Meeting(r.Context(), id)
+	if err == nil && !w.grant.AllowsAddress(m.Room) {
+		err = history.ErrNoMeeting // as if there were none: an id says nothing to those who may not read it
+	}
+	return m, err
+}
+
+// getMeeting handles "GET /api/meetings/{meeting_id}".
+func (s *Server) getMeeting(w *response, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	m, err := s.meetingIn(w, r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view.NewMeeting(s.cfg.Names, m))
+}
+
+// getAttendance handles "GET /api/meetings/{meeting_id}/attendance".
+func (s *Server) getAttendance(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "format", "tz", "bom")
+	if err != nil {
+		return err
+	}
+	sheet := q.sheet()
+	if err := q.err(); err != nil {
+		return err
+	}
+	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
+		return err
+	}
+	m, err := s.meetingIn(w, r)
+	if err != nil {
+		return err
+	}
+	store := s.cfg.Meetings.Store()
+	if err := store.LogAccess(r.Context(), w.grant.Key.Name(), "attendance", m.ID, ""); err != nil {
+		return err
+	}
+	a, err := store.Attendance(r.Context(), m.ID)
+	if err != nil {
+		return err
+	}
+	if sheet.format != "json" {
+		return sheet.write(w, s.cfg.Names, a)
+	}
+	return writeJSON(w, http.StatusOK, view.NewAttendance(s.cfg.Names, a))
+}
+
+// deleteStay handles "DELETE /api/meetings/{meeting_id}/stays/{stay_id}".
+func (s *Server) deleteStay(w *response, r *http.Request) error {
+	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
+		return err
+	}
+	m, err := s.meetingIn(w, r)
+	if err != nil {
+		return err
+	}
+	stay, err := history.ParseID(w.vars["stay_id"])
+	if err != nil {
+		return history.ErrNoStay
+	}
+	// Once begun it has to be finished, even if the client leaves.
+	if err := s.cfg.Meetings.EraseStay(context.WithoutCancel(r.Context()), m.ID, stay); err != nil {
+		return err
+	}
+	s.cfg.Log.Info("stay deleted", "key", w.grant.Key.Name(), "meeting", m.ID.String())
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// userIn returns the user id in the path, for a key that may read names.
+func userIn(w *response, r *http.Request) (string, error) {
+	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
+		return "", err
+	}
+	id, err := url.PathUnescape(w.vars["user_id"])
+	if err != nil || id == "" {
+		return "", badParameter("user_id: the path has an invalid percent-escape")
+	}
+	return id, nil
+}
+
+// getPerson handles "GET /api/people/{user_id}".
+func (s *Server) getPerson(w *response, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	id, err := userIn(w, r)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Meetings.Store().LogAccess(r.Context(), w.grant.Key.Name(), "person", history.ID{}, id); err != nil {
+		return err
+	}
+	record, err := s.cfg.Meetings.Store().Person(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view.NewPerson(s.cfg.Names, record, w.grant.AllowsAddress))
+}
+
+// deletePerson handles "DELETE /api/people/{user_id}".
+func (s *Server) deletePerson(w *response, r *http.Request) error {
+	id, err := userIn(w, r)
+	if err != nil {
+		return err
+	}
+	if w.grant.Limited() {
+		return &problem{kind: kindRoomNotAllowed, detail: "An API key that is limited to some rooms can't delete a person, who may have been in others."}
+	}
+	n, err := s.cfg.Meetings.Erase(context.WithoutCancel(r.Context()), id)
+	if err != nil {
+		return err
+	}
+	s.cfg.Log.Info("person deleted", "key", w.grant.Key.Name(), "stays", n)
+	return writeJSON(w, http.StatusOK, view.Erased{UserID: id, Stays: n})
+}
