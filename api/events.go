@@ -64,12 +64,17 @@ func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events
 		return nil, err
 	}
 	s.endRequest(w) // from now on it counts as a stream instead
+	startStream(w)
+	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots}), nil
+}
+
+// startStream writes the header of a stream of server-sent events.
+func startStream(w *response) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // otherwise a proxy may compress it, and buffer
 	w.Header().Set("X-Accel-Buffering", "no")                 // otherwise nginx buffers
 	w.WriteHeader(http.StatusOK)
 	w.streaming = time.Now()
-	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots}), nil
 }
 
 // postTicket handles "POST /api/events/ticket".

@@ -103,6 +103,9 @@ var examples = map[string]struct {
 	"body-too-large":     {asked: ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}},
 	"uri-too-long":       {asked: ask{target: "/health" + tooLong}},
 	"host-not-allowed":   {raw: "GET / HTTP/1.1\r\nHost: ppch.example.com\r\n\r\n"},
+	"shared":             {given: withBoth(withRooms(occupied), withLink("room=myroom scope=share,participants")), asked: ask{target: "/s/" + testToken + ".json"}},
+	"wrong-share-link":   {asked: ask{target: "/s/" + testToken + ".json"}},
+	"share-link-expired": {given: withLink("expires=2025-12-31"), asked: ask{target: "/s/" + testToken + ".json"}},
 	"internal":           {given: withRooms(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 }
 

@@ -144,12 +144,15 @@ func (s *Server) Scopes() map[string]string {
 	needed := map[string]string{}
 	for _, route := range s.routes() {
 		needed[route.path] = ""
-		if route.needs != public {
+		if route.needs != public && route.needs != keys.ScopeShare { // whose token is in the path
 			needed[route.path] = route.needs.String()
 		}
 	}
 	return needed
 }
+
+// Encoded returns how many documents and badges of share links were encoded.
+func (s *Server) Encoded() uint64 { return s.links.encoded.Load() }
 
 // Origin returns what counts as one address.
 func Origin(remote string) string { return origin(remote).String() }

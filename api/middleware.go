@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -180,7 +181,7 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 		attrs = append(attrs, slog.String("key", w.grant.Key.Name()))
 	}
 	if s.cfg.Log.Enabled(ctx, slog.LevelDebug) {
-		attrs = append(attrs, slog.String("path", r.URL.EscapedPath()))
+		attrs = append(attrs, slog.String("path", shareToken.ReplaceAllString(r.URL.EscapedPath(), "…")))
 	}
 	if w.err != nil {
 		attrs = append(attrs, slog.Any("err", w.err))
@@ -191,6 +192,9 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 	}
 	s.cfg.Log.LogAttrs(ctx, level, "request answered", attrs...)
 }
+
+// shareToken is the token of a share link in a path, wherever that leads. It is a secret.
+var shareToken = regexp.MustCompile(`pps_[0-9A-Za-z]+`)
 
 // reason returns why a request failed, in a word. Internal errors differ by route.
 func (w *response) reason() string {

@@ -37,6 +37,8 @@ var (
 	kindScopeMissing     = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
 	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
 	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
+	kindWrongLink        = problemKind{"wrong-share-link", http.StatusNotFound, "Unknown share link"}
+	kindLinkExpired      = problemKind{"share-link-expired", http.StatusGone, "Share link expired"}
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
 	kindWebhooksOff      = problemKind{"webhooks-off", http.StatusNotFound, "Webhooks are off"}
 	kindNoWebhook        = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}
@@ -222,7 +224,15 @@ func (s *Server) writeError(w *response, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
 	doc := p.document(w.requestID)
-	if err := writeAs(w, doc.Status, "application/problem+json", doc); err != nil {
+	switch w.route {
+	case sharePage:
+		err = s.writeSharePage(w, r, doc.Status)
+	case shareBadge:
+		err = writeBadgeError(w, r, doc.Status, p.kind)
+	default:
+		err = writeAs(w, doc.Status, "application/problem+json", doc)
+	}
+	if err != nil {
 		w.err = errors.Join(w.err, err)
 	}
 }

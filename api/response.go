@@ -81,7 +81,10 @@ func validRequestID(id string) bool {
 	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, foreign)
 }
 
-const mediaJSON = "application/json"
+const (
+	mediaJSON = "application/json"
+	mediaSVG  = "image/svg+xml"
+)
 
 // writeJSON answers with v.
 func writeJSON(w *response, status int, v any) error {

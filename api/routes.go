@@ -66,6 +66,11 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/dashboard", public, s.redirectToDashboard},
 		{http.MethodGet, "/dashboard/", public, s.getDashboard},
 		{http.MethodGet, "/dashboard/{asset}", public, s.getDashboardAsset},
+		{http.MethodGet, "/s/assets/{asset}", public, s.getSharedAsset},
+		{http.MethodGet, shareBadge, keys.ScopeShare, s.getBadge},
+		{http.MethodGet, "/s/{token}.json", keys.ScopeShare, s.getSharedDocument},
+		{http.MethodGet, "/s/{token}/events", keys.ScopeShare, s.getSharedEvents},
+		{http.MethodGet, sharePage, keys.ScopeShare, s.getShared},
 	}
 }
 
@@ -95,9 +100,12 @@ func (s *Server) dispatch(w *response, r *http.Request) {
 	}
 	w.route, w.vars = rt.path, match.Vars
 	var err error
-	if rt.needs == public {
+	switch rt.needs {
+	case public:
 		err = s.welcome(r)
-	} else {
+	case keys.ScopeShare:
+		err = s.authorizeLink(w, r)
+	default:
 		err = s.authorize(w, r, rt.needs)
 	}
 	if err == nil {

@@ -115,6 +115,9 @@ type Config struct {
 	// SiteName is the name of this site, which its pages show; it may be empty.
 	SiteName string
 
+	// EmbedOrigins are the origins of web pages that may show the page of a share link in a frame; empty for none.
+	EmbedOrigins []string
+
 	// MaxStreams is the maximum number of event streams; 0 means 10000.
 	MaxStreams int
 
@@ -152,6 +155,8 @@ type Server struct {
 	nameCache *lru.Cache[string, namedRoom] // by name
 	docs      web.Docs
 	dashboard map[string]web.Asset // by name
+	share     map[string]web.Asset // likewise, of share links
+	links     *links
 	encoder   *encoder
 	unread    *budget
 	turns     turns
@@ -206,6 +211,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	share, err := web.LoadShare(cfg.EmbedOrigins...)
+	if err != nil {
+		return nil, err
+	}
 	cursors, err := keys.NewSealer(cfg.Secret, "cursors")
 	if err != nil {
 		return nil, err
@@ -227,6 +236,7 @@ func New(cfg Config) (*Server, error) {
 		nameCache: named,
 		docs:      docs,
 		dashboard: dashboard,
+		share:     share,
 		encoder:   newEncoder(cfg.Names),
 		unread:    newBudget(),
 		turns:     newTurns(),
@@ -255,6 +265,7 @@ func New(cfg Config) (*Server, error) {
 		Memory:     s.unread,
 		TakeTurn:   func() events.Turn { return s.turns.take() },
 	})
+	s.links = newLinks(s)
 	s.router, s.table = s.newRouter()
 	s.http = s.newHTTPServer()
 	if cfg.ChainFile != "" || cfg.KeyFile != "" {

@@ -24,6 +24,11 @@ const (
 	lastHour     = "/api/stats/history"
 	roomEvents   = "/api/rooms/{room_name}/events"
 	hook         = "/api/webhooks/{webhook_id}"
+
+	sharePage     = "/s/{token}"
+	shareBadge    = "/s/{token}.svg"
+	shareDocument = "/s/{token}.json"
+	shareEvents   = "/s/{token}/events"
 )
 
 // noStreams leaves no place for event streams.
@@ -139,6 +144,32 @@ var statuses = []statusCase{
 	{"/dashboard/", "304", nil, ask{target: "/dashboard/", header: known}},
 	{"/dashboard/{asset}", "200", nil, ask{target: "/dashboard/index.html"}},
 	{"/dashboard/{asset}", "304", nil, ask{target: "/dashboard/index.html", header: known}},
+	{sharePage, "200", withLink(""), ask{target: "/s/" + testToken}},
+	{sharePage, "304", withLink(""), ask{target: "/s/" + testToken, header: known}},
+	{sharePage, "404", nil, ask{target: "/s/" + testToken}},
+	{sharePage, "410", withLink("expires=2025-12-31"), ask{target: "/s/" + testToken}},
+	{sharePage, "429", withoutGuesses, ask{target: "/s/" + testToken}},
+	{shareBadge, "200", withLink("room=myroom"), ask{target: "/s/" + testToken + ".svg"}},
+	{shareBadge, "304", withLink("room=myroom"), ask{target: "/s/" + testToken + ".svg", header: known}},
+	{shareBadge, "400", withLink("room=myroom"), ask{target: "/s/" + testToken + ".svg?lang=tlh"}},
+	{shareBadge, "404", nil, ask{target: "/s/" + testToken + ".svg"}},
+	{shareBadge, "410", withLink("expires=2025-12-31"), ask{target: "/s/" + testToken + ".svg"}},
+	{shareBadge, "429", withoutGuesses, ask{target: "/s/" + testToken + ".svg"}},
+	{shareBadge, "503", withBoth(withLink("room=myroom"), withConnection(lostConnection())), ask{target: "/s/" + testToken + ".svg"}},
+	{shareDocument, "200", withLink("room=myroom"), ask{target: "/s/" + testToken + ".json"}},
+	{shareDocument, "304", withLink("room=myroom"), ask{target: "/s/" + testToken + ".json", header: known}},
+	{shareDocument, "404", nil, ask{target: "/s/" + testToken + ".json"}},
+	{shareDocument, "410", withLink("expires=2025-12-31"), ask{target: "/s/" + testToken + ".json"}},
+	{shareDocument, "429", withoutGuesses, ask{target: "/s/" + testToken + ".json"}},
+	{shareDocument, "503", withBoth(withLink("room=myroom"), withConnection(lostConnection())), ask{target: "/s/" + testToken + ".json"}},
+	{shareEvents, "200", withLink("room=myroom"), ask{target: "/s/" + testToken + "/events", events: 1}},
+	{shareEvents, "404", nil, ask{target: "/s/" + testToken + "/events"}},
+	{shareEvents, "410", withLink("expires=2025-12-31"), ask{target: "/s/" + testToken + "/events"}},
+	{shareEvents, "429", withoutGuesses, ask{target: "/s/" + testToken + "/events"}},
+	{shareEvents, "503", withBoth(withLink("room=myroom"), withoutStreams), ask{target: "/s/" + testToken + "/events"}},
+	{"/s/assets/{asset}", "200", nil, ask{target: "/s/assets/share.js"}},
+	{"/s/assets/{asset}", "304", nil, ask{target: "/s/assets/share.js", header: known}},
+	{"/s/assets/{asset}", "404", nil, ask{target: "/s/assets/nothing.js"}},
 	{"/dashboard/{asset}", "404", nil, ask{target: "/dashboard/nothing.js"}},
 }
 
@@ -173,6 +204,9 @@ func usualStatuses(path string, asked ask, operation *openapi3.Operation) (cases
 		case "403":
 			c.asked.header = http.Header{"X-Api-Key": {"guess"}}
 		case "429":
+			if strings.HasPrefix(path, "/s/") {
+				continue // the table has it
+			}
 			c.given = withoutQuota
 		case "default":
 			c.asked.target += tooLong

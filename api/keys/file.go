@@ -121,9 +121,12 @@ func (k *Key) set(field, value string, names *occupancy.NameResolver) (err error
 		for word := range strings.SplitSeq(value, ",") {
 			s := parseScope(word)
 			if s == 0 {
-				return fmt.Errorf("unknown scope %q: use count, participants, events, metrics, history, webhooks or all", word)
+				return fmt.Errorf("unknown scope %q: use count, participants, events, metrics, history, webhooks, share or all", word)
 			}
 			k.scopes |= s
+		}
+		if k.IsLink() && k.scopes&^(ScopeShare|ScopeParticipants|ScopeCount) != 0 {
+			return errors.New("share goes with participants only: make an API key for the other scopes")
 		}
 	case "room":
 		for written := range strings.SplitSeq(value, ",") {

@@ -34,7 +34,7 @@ func TestFile_NamesEachBadLine(t *testing.T) {
 		noField    = " is not a field: use name=, sha256=, scope=, room=, streams=, expires="
 		badName    = "line 1: name: use up to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit"
 		badSum     = `line 1: sha256: use the 64 hexadecimal digits that "ppch key new" prints, not the key itself`
-		badScope   = ": use count, participants, events, metrics, history, webhooks or all"
+		badScope   = ": use count, participants, events, metrics, history, webhooks, share or all"
 		badPattern = "line 1: room: a * is allowed only at the end of a room's name, as in stand-up* or acme/*"
 		badRoom    = "line 1: room: a room's name can't contain ? or #: use * at its end to match any suffix"
 		badDate    = " is neither a day such as 2027-12-31 nor a time such as 2027-12-31T18:00:00Z"

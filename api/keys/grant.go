@@ -18,6 +18,7 @@ const (
 	ScopeMetrics                        // metrics and diagnostics of the service
 	ScopeHistory                        // past meetings; names also need ScopeParticipants
 	ScopeWebhooks                       // endpoints that receive events
+	ScopeShare                          // the page of a share link, and nothing else
 )
 
 // scopeLive is the scope "all": everything about the present.
@@ -35,6 +36,7 @@ var scopeWords = []struct {
 	{"metrics", ScopeMetrics},
 	{"history", ScopeHistory},
 	{"webhooks", ScopeWebhooks},
+	{"share", ScopeShare},
 	{"all", scopeLive},
 }
 

@@ -125,7 +125,7 @@ func (k *Keyring) Renew(g Grant, now time.Time) (Grant, error) {
 func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
 	found := k.Find(SumOf(text))
 	switch {
-	case found == nil:
+	case found == nil || found.IsLink():
 		if limiter := k.wrong.of(from); !limiter.Allow() {
 			return nil, exceeded(limiter, PolicyWrongKeys)
 		}
@@ -134,6 +134,18 @@ func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
 		return nil, exceeded(k.wrong.of(from), PolicyWrongKeys)
 	}
 	return found, nil
+}
+
+// IdentifyLink returns the share link with a token that a client at an address has sent. The error is [ErrWrongKey],
+// an [*ExpiredError] or a [*RateLimitError]. An address has one quota for wrong tokens and wrong keys.
+func (k *Keyring) IdentifyLink(token string, from netip.Prefix) (*Key, error) {
+	if found := k.Find(SumOf(token)); found != nil && found.IsLink() {
+		return found, found.Valid(time.Now())
+	}
+	if limiter := k.wrong.of(from); !limiter.Allow() {
+		return nil, exceeded(limiter, PolicyWrongKeys)
+	}
+	return nil, ErrWrongKey
 }
 
 // Run reloads the file when it changes until ctx ends, and returns nil. Each value from reload reloads it immediately.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,15 @@ type Request struct {
 // New returns a new key and its line for the file of keys, which contains only the key's sum.
 // The key has 130 random bits, after a prefix by which scanners for leaked secrets can recognize it.
 func New(req Request, names *occupancy.NameResolver) (text, line string, err error) {
-	text = "ppch_" + rand.Text()
+	if slices.Contains(req.Scopes, "share") {
+		return "", "", errors.New("scope: share is for share links: use ppch key share")
+	}
+	return newKey("ppch_", req, names)
+}
+
+// newKey is New for keys that begin with a prefix.
+func newKey(prefix string, req Request, names *occupancy.NameResolver) (text, line string, err error) {
+	text = prefix + rand.Text()
 	k := &Key{sum: SumOf(text)}
 	fields := [][2]string{{"name", req.Name}, {"scope", strings.Join(req.Scopes, ",")}}
 	if req.Streams != 0 {

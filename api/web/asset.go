@@ -53,6 +53,11 @@ func entityTag(data []byte) string {
 // Write answers with the file, or with 304 if the client has it already.
 // Clients may keep it but must ask each time, so that a page never mixes files of two versions.
 func (a Asset) Write(w http.ResponseWriter, r *http.Request) error {
+	return a.WriteStatus(w, r, http.StatusOK)
+}
+
+// WriteStatus is Write with another status, of which no client keeps the file.
+func (a Asset) WriteStatus(w http.ResponseWriter, r *http.Request, status int) error {
 	h := w.Header()
 	if a.policy != "" {
 		h.Set("Content-Security-Policy", a.policy)
@@ -62,7 +67,7 @@ func (a Asset) Write(w http.ResponseWriter, r *http.Request) error {
 	if a.gzipped {
 		h.Add("Vary", "Accept-Encoding")
 	}
-	if MatchesETag(r.Header.Get("If-None-Match"), a.etag) {
+	if status == http.StatusOK && MatchesETag(r.Header.Get("If-None-Match"), a.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -77,7 +82,7 @@ func (a Asset) Write(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Content-Type", a.mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(data)))
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	if _, err := w.Write(data); err != nil {
 		return fmt.Errorf("web: write: %w", err)
 	}

@@ -89,6 +89,11 @@ func TestLanguages_FitThePages(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, files)
 	}
+	shared, err := filepath.Glob("share/*")
+	if err != nil || len(shared) == 0 {
+		t.Fatal(err, shared)
+	}
+	files = append(files, shared...)
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {

@@ -13,11 +13,11 @@ import (
 func newKey(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make keys for clients",
+		Short: "Make keys for clients and share links",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKeyNew(env))
+	cmd.AddCommand(newKeyNew(env), newKeyShare(env))
 	return cmd
 }
 

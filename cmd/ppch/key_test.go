@@ -67,7 +67,7 @@ func TestKeyNew_Errors(t *testing.T) {
 		{"--name a", `required flag(s) "scope" not set`},
 		{"--name a!b --scope all", "key new: name: use up to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit"},
 		{"--name PPCH_API_KEY --scope all", "key new: name: PPCH_API_KEY is reserved for the key that is set without a file"},
-		{"--name a --scope read", `key new: scope: unknown scope "read": use count, participants, events, metrics, history, webhooks or all`},
+		{"--name a --scope read", `key new: scope: unknown scope "read": use count, participants, events, metrics, history, webhooks, share or all`},
 		{"--name a --scope all --room [x", "key new: room: a bracket has no partner; a tenant's room is [tenant]room"},
 		{"--name a --scope all --room x@example.com", "key new: room: the domain after the first @ isn't watched; watched domains: muc.meet.jitsi"},
 		{"--name a --scope all --streams -1", `key new: streams: "-1" is not a number from 1 to 1000000`},

@@ -95,6 +95,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Metrics:       metrics,
 		MetricsPublic: cfg.MetricsPublic,
 		MaxStreams:    cfg.MaxStreams,
+		EmbedOrigins:  cfg.EmbedOrigins,
 
 		MaxConnections: maxConnections(cfg.MaxStreams, filesLimit(), memoryLimit()),
 		TrustedProxies: cfg.TrustedProxies,

@@ -37,6 +37,7 @@ type Config struct {
 	Origins        []string
 	SiteName       string
 	MeetURLs       map[string]string // by MUC domain, see [occupancy.NameResolver.WithMeetURLs]
+	EmbedOrigins   []string
 	MetricsPublic  bool
 
 	Prosody       string // host:port
@@ -107,6 +108,7 @@ func (s Settings) Config() (Config, error) {
 	c.Origins = p.origins("PPCH_CORS_ORIGINS", s.CORSOrigins)
 	c.SiteName = s.SiteName
 	c.MeetURLs = p.meetURLs("PPCH_MEET_URL", s.MeetURL, c.MUCDomains)
+	c.EmbedOrigins = p.origins("PPCH_EMBED_ORIGINS", s.EmbedOrigins)
 	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
 	c.DataDir, c.History = s.DataDir, p.history(s)

@@ -32,6 +32,7 @@ type Settings struct {
 	SiteName string `env:"PPCH_SITE_NAME" help:"name of this site, shown on its pages"`
 
 	CORSOrigins   string `env:"PPCH_CORS_ORIGINS" help:"origins of web pages that may read responses, separated by commas"`
+	EmbedOrigins  string `env:"PPCH_EMBED_ORIGINS" help:"origins of web pages that may show share links in a frame, separated by commas"`
 	MetricsPublic string `env:"PPCH_METRICS_PUBLIC, default=false" help:"true serves /metrics without a key"`
 
 	ProsodyURL string `env:"PROSODY_URL, default=xmpp://prosody:5347" help:"Prosody's component port; for an http:// address, only its host is used"`
