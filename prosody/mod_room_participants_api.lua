@@ -1,12 +1,12 @@
 -- mod_room_participants_api sends the rooms of a MUC domain and their occupants to PPCH, as they change.
 --
 -- Loaded on a MUC domain (docker-jitsi-meet: XMPP_MUC_MODULES) it serves that domain. Loaded on virtual hosts
--- (GLOBAL_MODULES) it serves every MUC domain that has no instance of its own. Components subscribe by XMPP,
+-- (GLOBAL_MODULES) it serves every MUC domain without its own instance. Components subscribe by XMPP,
 -- namespace urn:ppch:occupancy:1. PPCH's prosody/README.md is the norm for the protocol.
 --
 -- XEP-0030 (found by disco), XEP-0045 (rooms), XEP-0114 (components).
 --
--- Prosody is one thread, so a hook notes a name and returns; everything else happens in turns of bounded size.
+-- Prosody has one thread, so a hook only notes a name and returns; all other work happens in short turns of the event loop.
 --
 -- Sections:
 --   Options         read once, when the module loads
@@ -49,15 +49,15 @@ local xmlns = "urn:ppch:occupancy:1";
 local xmlns_jigasi = "http://jitsi.org/protocol/jigasi";
 local xmlns_focus = "http://jitsi.org/protocol/focus";
 
--- One turn of Prosody's event loop is held no longer than this, give or take a record.
+-- Seconds for which one turn may hold Prosody's event loop, plus the time for one record.
 local turn = 0.003;
--- Rooms and occupants between two looks at the clock: on some machines it costs more than they do.
+-- Rooms and occupants between two reads of the clock: on some machines a read costs more than they do.
 local clock_units = 8;
--- Text of one batch, before XML escapes it.
+-- Bytes of text in one batch, before XML escapes it.
 local max_batch_bytes = 64 * 1024;
--- Text of all batches that may be unacknowledged, as it is sent.
+-- Bytes of all unacknowledged batches, as sent.
 local max_window_bytes = 2 * 1024 * 1024;
--- What a client writes, and how much of it is looked at.
+-- Limits on what is read of a client's presence.
 local max_text = 1024;
 local max_jid = 3071; -- RFC 7622
 local max_children = 500;
@@ -66,32 +66,32 @@ local max_source_info = 4 * 1024;
 local max_sources = 100;
 local max_cached = 256;
 local max_breakouts = 200;
--- Joins that may be sent on the spot one right after the other, and how many more in a second.
+-- Joins that may be sent immediately in a burst, and how many more per second.
 local max_burst = 10;
 local burst_rate = 250;
--- Seconds after which an acknowledgement is due again; earlier where a quarter of the window was sent.
+-- Seconds after which an acknowledgement is due again; earlier if a quarter of the window was sent.
 local ask_every = 1;
--- More changed names than this in one room that a subscriber is behind with, and the room is stated from scratch.
+-- If a subscriber misses more changes than this in one room, the whole room is sent.
 local max_marks = 2000;
--- Everything is compared with Prosody once in this many heartbeats.
+-- Heartbeats in which the audit compares everything with Prosody once.
 local audit_heartbeats = 12;
--- One of so many rooms is looked at afresh.
+-- Of this many audited rooms one is read without what is remembered of it.
 local afresh_every = 20;
--- Rooms that Prosody may have swapped out, looked for in its storage at a time.
+-- Rooms per audit that are looked up in storage, because Prosody may have swapped them out.
 local max_lookups = 4;
--- Rooms in storage that were never seen in memory: more than that are left out, and the batches say so.
+-- Maximum of rooms in storage that were never in memory. More are left out, and the batches say so.
 local max_stored = 100000;
 local too_many = ("more than %d rooms"):format(max_stored);
--- Seconds within which a client that moves to another room is expected there, and how many may be on their way.
+-- Seconds in which a client that moves to another room should arrive there, and the maximum of clients on the way.
 local move_time = 30;
 local max_moved = 1000;
--- Seconds between a message about breakout rooms and the look at what it changed.
+-- Seconds from a message about breakout rooms until its changes are read.
 local breakout_delay = 0.1;
 
 --- Options
 
--- COMPAT 0.12: get_option_enum, _integer and _period are of 13, and those of 0.12
--- log an error where a warning in words is due.
+-- COMPAT 0.12: get_option_enum, _integer and _period exist in 13 only. Those of 0.12 log errors instead of warnings with
+-- the value.
 local function wrong(context, name, value, expected, default)
 	module:log("warn", "%s: %s = %s is not %s: using %s", context.host, name, tostring(value), expected, tostring(default));
 	return default;
@@ -115,7 +115,7 @@ local function boolean_option(context, name, default)
 	return wrong(context, name, value, "true or false", default);
 end
 
--- A set of domains, or the default if any of it is none.
+-- A set of domains, or the default if one of them is invalid.
 local function domains_option(context, name, default)
 	local value = context:get_option(name);
 	if value == nil then return default; end
@@ -133,7 +133,7 @@ local function domains_option(context, name, default)
 	return domains;
 end
 
--- The items of a set that other programs wrote, separated by spaces.
+-- The items of a set, separated by spaces; other programs set the option.
 local function spaced(set)
 	local items = {};
 	for item in set do
@@ -145,14 +145,14 @@ local function spaced(set)
 	return t_concat(items, " ");
 end
 
--- Prefixes by an option of Jitsi's. Like Jitsi's util.lib.lua this adds the global set, or the default where there is
+-- Prefixes from one of Jitsi's options. Like Jitsi's util.lib.lua, this adds the global set, or the default if there is
 -- none, to the domain's own set.
 local function prefixes_option(context, name, default)
 	return spaced(context:get_option_inherited_set(name, default));
 end
 
--- Domains whose occupants Jitsi's clients don't show: by our own option, and by visitors_ignore_list, which Jitsi has
--- on the main virtual host for the domain of recorders and transcribers.
+-- Domains whose occupants Jitsi's clients don't show: from our own option and from visitors_ignore_list, which Jitsi sets
+-- on the main virtual host to the domain of recorders and transcribers.
 local function hidden_option(context, main)
 	local hidden = module:context(main):get_option_set("visitors_ignore_list", {});
 	for domain in pairs(domains_option(context, "room_participants_hidden_domains", {})) do
@@ -161,7 +161,7 @@ local function hidden_option(context, main)
 	return spaced(hidden);
 end
 
--- The login of Jicofo, which Debian's packages let people choose: Jitsi's mod_client_proxy forwards to it.
+-- The login of Jicofo, which is configurable in Debian's packages: Jitsi's mod_client_proxy forwards to it.
 local function focus_option(main)
 	local target = module:context("focus." .. main):get_option("target_address");
 	local node, domain = jid.prepped_split(type(target) == "string" and target or nil);
@@ -196,8 +196,8 @@ local registry = module:shared("/*/room_participants_api/registry");
 registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
 registry.claims = registry.claims or {}; -- host of an instance -> function that takes what is free
 registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
-registry.moved = registry.moved or {}; -- real JID -> room that its client has just left for another one
-registry.moved_before = registry.moved_before or {}; -- the same, of the time before registry.moved_since
+registry.moved = registry.moved or {}; -- real JID -> room that its client left for another one
+registry.moved_before = registry.moved_before or {}; -- the same, before registry.moved_since
 registry.moved_since = registry.moved_since or 0;
 registry.moved_count = registry.moved_count or 0;
 
@@ -217,14 +217,14 @@ local function cut(text, limit)
 	return text:sub(1, at);
 end
 
--- Text that is safe to send, from any source: a string, of bounded size, in UTF-8,
--- of characters that XML 1.0 can hold. Anything else becomes less, or empty.
+-- Makes text from any source safe to send: a string of limited size, in UTF-8, with only the characters of XML 1.0.
+-- It removes everything else.
 local function clean(text, limit)
 	if type(text) == "number" then
 		text = text == floor(text) and text < 2^53 and text > -2^53 and ("%d"):format(text) or tostring(text);
 	end
 	if type(text) ~= "string" then return ""; end
-	-- Cut first: what follows costs by the byte.
+	-- Cut first: the cost of the following grows with the length.
 	text = cut(text, limit or max_text);
 	if not valid_utf8(text) then return ""; end
 	if text:find("[%z\1-\8\11\12\14-\31\127]") then
@@ -236,37 +236,36 @@ local function clean(text, limit)
 	return text;
 end
 
--- What a line can't hold as it is, and what XML can't.
+-- Escapes of characters that a line or XML can't contain.
 local escapes = {
 	["\\"] = "\\\\", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r";
 	["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;";
 };
 
--- Text of ASCII alone, without control characters and \ & < >. These are four ranges of all others; the end of a
--- range is never an escape in a pattern, so that % is one of them. A repeated class is read once, while in search
--- of its opposite it would be read again for each character.
+-- Matches ASCII text without control characters and \ & < >. The class has four ranges of all other characters; at the end
+-- of a range, % is no escape. A repeated class is parsed once; a search for the opposite would parse it for each character.
 local plain = "^[]-~ -%'-;=?-[]*$";
 
--- A field of a line, as it stands in XML, of text that anybody wrote.
+-- A field of a line, escaped for XML, from untrusted text.
 local function field(text, limit)
 	if text == nil then return ""; end
 	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain) then
-		return text; -- as most is
+		return text; -- most text
 	end
 	return (clean(text, limit):gsub("[\\\t\n\r&<>]", escapes));
 end
 
--- Text that an attribute holds as it is, as most JIDs are.
+-- Matches text that needs no escapes in an attribute, like most JIDs.
 local plain_attribute = "^[]-~ -%(-;=?-[]+$";
 
--- An attribute: XML makes blanks of white space in those.
+-- The text of an attribute, in which XML would turn white space into spaces.
 local function attribute(text, limit)
 	if text == nil then return nil; end
 	text = clean(text, limit):gsub("[\t\n\r]", " ");
 	return text ~= "" and text or nil;
 end
 
--- Unix time in milliseconds, of a number that may be in seconds.
+-- Unix time in milliseconds, from a number that may be in seconds.
 local function milliseconds(value)
 	value = tonumber(value);
 	if not value or not (value > 0 and value < 1e14) then return nil; end
@@ -274,7 +273,7 @@ local function milliseconds(value)
 	return floor(value);
 end
 
--- Writes milliseconds as seconds. Most are of this second, and what writes numbers is slow.
+-- Formats milliseconds as seconds. It caches the current second, because most times are in it and formatting is slow.
 local write_clock;
 do
 	local digits, second, text = {}, nil, nil;
@@ -291,11 +290,11 @@ end
 
 local source_info;
 do
-	-- What is known of microphone, camera and screen. A kind of source that isn't there counts as muted.
+	-- The state of microphone, camera and screen. A missing source counts as muted.
 	local all_muted = "audio-muted video-muted screen-off";
 
-	-- Patterns read the sources without recursion, since a guest may nest them as deep as it likes. They see two
-	-- levels: an object within a source is skipped whole. Nothing that is looked for has escapes.
+	-- Patterns read the sources without recursion, because a guest may nest them arbitrarily. They read two levels
+	-- and skip objects within a source. The keys that they look for have no escapes.
 	local function read_sources(text)
 		local object = text:gsub("\\.", "_"):match("^%s*(%b{})%s*$");
 		if not object then return nil; end
@@ -322,15 +321,15 @@ do
 
 	local source_cache, source_cache_size = {}, 0;
 
-	-- Whether microphone, camera and screen are sent, by Jitsi's JSON {"<id>-a0":{"muted":true},…}; nil where it doesn't say.
-	-- Camera and screen are both called v, and have any number: only the videoType marks a screen.
+	-- Whether microphone, camera and screen are sent, from Jitsi's JSON {"<id>-a0":{"muted":true},…}; nil if unknown.
+	-- Camera and screen are both called v, with any number: only videoType distinguishes a screen.
 	function source_info(text)
 		if #text > max_source_info then return nil; end
-		-- Most people enter muted, and that is plain to see.
+		-- A fast path for people who enter muted, as most do.
 		if not text:find("false", 1, true) and not text:find("\\", 1, true) then
 			return text:find("^%s*%b{}%s*$") and all_muted or nil;
 		end
-		-- But for the ids all say one of a few things, so without the ids most needn't be parsed again.
+		-- Without the ids there are few different texts, so the cache has most of them.
 		text = text:gsub('"%w+(%-[av]%d+)"', '"%1"');
 		local marks = source_cache[text];
 		if marks == nil then
@@ -358,20 +357,20 @@ local feature_marks = {
 	["http://jitsi.org/protocol/jibri"] = "jibri";
 };
 
--- Users in the e-mail addresses of SIP-Jibri (Jitsi's util.lib.lua, get_sip_jibri_email_prefix).
+-- Localparts of SIP-Jibri's e-mail addresses (Jitsi's util.lib.lua, get_sip_jibri_email_prefix).
 local sip_jibris = {
 	["inbound-sip-jibri"] = true, ["sipjibriina"] = true;
 	["outbound-sip-jibri"] = true, ["sipjibriouta"] = true, ["sipjibrioutb"] = true;
 };
 
--- The text of an element; nil where it has elements in it.
+-- The text of an element; nil if it contains elements.
 local function text_of(element)
 	local text = element[1];
-	if type(text) == "string" and element[2] == nil then return text; end -- as most have
+	if type(text) == "string" and element[2] == nil then return text; end -- most elements
 	return element:get_text();
 end
 
--- Readers of what few clients have in their presence. Each gets what was found so far and the child.
+-- Readers of rare children of a presence. Each gets the findings so far and the child.
 local readers = {
 	["initiator"] = function (found)
 		found.initiator = true;
@@ -397,8 +396,8 @@ local readers = {
 	end;
 };
 
--- The marks of what was found. Audio, video and screen follow the sources, else the elements of clients before 2022: these
--- send one video, and videoType says what it shows.
+-- The marks from the findings. Audio, video and screen come from the sources, or from the elements of clients before 2022:
+-- these send one video, and videoType says what it shows.
 local function marks_of(found, hand, sources)
 	local marks = (found.jigasi and " jigasi" or "") .. (found.transcriber and " transcriber" or "") .. (found.jibri and " jibri" or "")
 		.. (found.initiator and " initiator" or "") .. (found.sip_jibri and " sip-jibri" or "") .. (hand and " hand" or "");
@@ -414,8 +413,8 @@ local function marks_of(found, hand, sources)
 	return marks:sub(2);
 end
 
--- Fields 11 to 13 of a line: what a client says of itself. Of several of one name the last counts, as in lib-jitsi-meet (ChatRoom.ts,
--- onPresence), except audiomuted and videomuted (getMediaPresenceInfo). lib-jitsi-meet takes a nick of any namespace.
+-- Fields 11 to 13 of a line: the client's own claims. If a child is repeated, the last one counts, as in lib-jitsi-meet (ChatRoom.ts,
+-- onPresence), except audiomuted and videomuted (getMediaPresenceInfo). lib-jitsi-meet accepts a nick of any namespace.
 local function tail_of(presence)
 	if not presence then return "\t\t\n"; end
 	local name, avatar, hand, sources, found;
@@ -454,8 +453,8 @@ local function tail_of(presence)
 	return field(name) .. "\t" .. field(avatar) .. "\t" .. (sources or "") .. "\n";
 end
 
--- What Jitsi's token verification left in the session of an authenticated user.
--- The token's issuer wrote it, so the types may be anything.
+-- The user data that Jitsi's token verification stored in the session of an authenticated user.
+-- The token's issuer wrote them, so they can have any type.
 local function read_session(session, with_email)
 	if not session then return "", "", "", ""; end
 	local user, group = session.jitsi_meet_context_user, session.jitsi_meet_context_group;
@@ -465,8 +464,8 @@ local function read_session(session, with_email)
 		with_email and field(user and user.email) or "";
 end
 
--- The number of visitors on other servers by a presence of focus, nil where it doesn't say. Jicofo puts properties into
--- its presence as soon as it has joined, and a number among them when the first visitor comes: before that it is the default.
+-- The number of visitors on other servers from a presence of focus, nil if unknown. Jicofo adds properties to its presence
+-- right after it joins, but the number only with the first visitor: until then it is the default.
 local function read_visitors(presence, default)
 	local properties = presence:get_child("conference-properties", xmlns_focus);
 	if not properties then return nil; end
@@ -480,37 +479,37 @@ local function read_visitors(presence, default)
 	return default;
 end
 
--- Jicofo makes a room a minute to check that Prosody works; it is no meeting.
--- A tombstone is what Prosody keeps of a room that was destroyed.
+-- Jicofo creates a room every minute to check that Prosody works; that is no meeting.
+-- A tombstone is what remains of a destroyed room in Prosody.
 local function is_meeting(room)
 	return not room.jid:find("^__jicofo%-health%-check") and not room._data.destroyed;
 end
 
 --- Occupants
 
--- The public ways to an occupant copy it with all its sessions; these look at the
--- original, which Prosody 0.12 and 13 both keep by occupant JID, and change nothing.
+-- Prosody's public functions copy an occupant with all its sessions. This reads the original, without changing it;
+-- Prosody 0.12 and 13 both store it by occupant JID.
 local function occupant_of(room, nick)
 	local occupant = room._occupants[nick];
 	return occupant and occupant.role and occupant or nil;
 end
 
--- What is remembered of an occupant who was sent: its line, how much of it comes from Prosody itself, and what that part
--- was made of. Arrays, as there is one for each occupant of the server.
--- Few have the others, so there is no place for them in advance: fields 14 and 15, and, of one who is leaving, why.
+-- The indexes of what is remembered of a sent occupant: its line, the length of the part from Prosody itself, and the values
+-- of that part. It is an array, because there is one for each occupant of the server.
+-- EXTRA (fields 14 and 15), CONNECTION and, for one who is leaving, WHY are rare, so no space is reserved for them.
 local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED, EXTRA, CONNECTION, WHY = 1, 2, 3, 4, 5, 6, 7, 8, 9;
 
 local function new_known()
 	return { false, 0, false, false, false, false };
 end
 
--- The presence of which each line was made, or false. They aren't kept alive for that: most of a room's memory is presence.
+-- The presence behind each line, or false. The references are weak, because presences are most of a room's memory.
 local presences = setmetatable({}, { __mode = "kv" });
 
 -- Roles and affiliations that need no escaping.
 local words = { moderator = "moderator", participant = "participant", none = "none", member = "member", owner = "owner" };
 
--- A line, whose fields 1 to 10 are what Prosody says.
+-- A line. Its fields 1 to 10 come from Prosody.
 local function line_of(room, nick, occupant, joined, session, with_email, tail)
 	local role, affiliation = occupant.role, room:get_affiliation(occupant.bare_jid) or "none";
 	local id, user, group, email = read_session(session, with_email);
@@ -519,7 +518,7 @@ local function line_of(room, nick, occupant, joined, session, with_email, tail)
 		.. id .. "\t" .. user .. "\t" .. group .. "\t" .. email .. "\t" .. tail;
 end
 
--- Field 15: the connection of an occupant's client, nil where it is up or no session of this server.
+-- Field 15: the connection of an occupant's client; nil if it is up, or not a session of this server.
 local function connection_of(real_jid)
 	local session = full_sessions[real_jid];
 	if session then return session.hibernating and "hibernating" or nil; end
@@ -527,20 +526,20 @@ local function connection_of(real_jid)
 	return host and host.type == "local" and "stale" or nil;
 end
 
--- Fields 14 and 15; nil where both are empty, as most are.
+-- Fields 14 and 15; nil if both are empty, as for most occupants.
 local function extra_of(from, connection)
 	if not from and not connection then return nil; end
 	return "\t" .. field(from, max_jid) .. (connection and "\t" .. connection or "");
 end
 
--- Whether nothing of an occupant has changed of which Prosody keeps a trace.
+-- Whether an occupant is unchanged, as far as a cheap comparison shows.
 local function is_known(known, room, occupant, joined)
 	return known[JID] == occupant.jid and known[ROLE] == occupant.role and known[JOINED] == joined
 		and known[AFFILIATION] == room._affiliations[occupant.bare_jid] and presences[known] == (occupant.sessions[occupant.jid] or false);
 end
 
--- Brings what is known of an occupant up to date, and returns whether that makes another line. Afresh looks behind what
--- was remembered: what get_affiliation() adds to the room's own list, and what is in a session, can change without a trace.
+-- Updates what is remembered of an occupant, and returns whether its line changed. With afresh it reads everything again,
+-- because the result of get_affiliation() and the data in a session can change without a sign.
 local function update_known(known, room, nick, occupant, joined, with_email, afresh, from)
 	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
 	if not afresh and line and is_known(known, room, occupant, joined) then return false; end
@@ -568,7 +567,7 @@ local function update_known(known, room, nick, occupant, joined, with_email, afr
 	return known[LINE] ~= line;
 end
 
--- Where visitors are: "here" on a visitor node, "elsewhere" where this server sends them to such nodes, else nil.
+-- Where visitors are: "here" on a visitor node, "elsewhere" if this server sends them to such nodes, otherwise nil.
 local function place_of_visitors(watch)
 	if hosts[watch.host].modules.fmuc then return "here"; end
 	for _, session in pairs(hosts) do
@@ -576,8 +575,8 @@ local function place_of_visitors(watch)
 	end
 end
 
--- What the rooms of a MUC domain are for, by the options that Jitsi's mod_muc_lobby_rooms and mod_muc_breakout_rooms read on
--- their virtual host; nil where no host names the domain.
+-- The type of a MUC domain's rooms, from the options that Jitsi's mod_muc_lobby_rooms and mod_muc_breakout_rooms read on
+-- their virtual host; nil if no host names the domain.
 local function type_of_rooms(host)
 	local function is_option(context, name, default)
 		local value = context:get_option(name) or default;
@@ -591,8 +590,8 @@ local function type_of_rooms(host)
 	end
 end
 
--- Focus opens every room and owns it; a guest who takes its name doesn't. Its nick is its login.
--- On a visitor node visitors are occupants, and what focus says of all nodes is another number.
+-- The number of visitors from focus. Focus opens and owns every room, unlike a guest who takes its name; its nick is its login.
+-- On a visitor node visitors are occupants, and the number from focus is that of all nodes.
 local function visitors_of(watch, room, focus_jid)
 	if watch.visitors == "here" then return nil; end
 	local focus = occupant_of(room, focus_jid);
@@ -601,12 +600,12 @@ local function visitors_of(watch, room, focus_jid)
 	return read_visitors(presence, not watch.visitors and "0" or nil);
 end
 
--- An attribute as it is written; empty without a value.
+-- Formats an attribute; empty without a value.
 local function written(name, value)
 	return value and " " .. name .. "='" .. xml_escape(value) .. "'" or "";
 end
 
--- An attribute of text that anybody wrote.
+-- Formats an attribute from untrusted text.
 local function written_text(name, text, limit)
 	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain_attribute) then
 		return " " .. name .. "='" .. text .. "'";
@@ -614,7 +613,7 @@ local function written_text(name, text, limit)
 	return written(name, attribute(text, limit));
 end
 
--- Breakout rooms as elements, in order; nil where the room has none.
+-- Breakout rooms as elements, in order; nil if the room has none.
 local function breakouts_of(room)
 	local rooms = room._data.breakout_rooms;
 	if type(rooms) ~= "table" then return nil; end
@@ -630,10 +629,10 @@ local function breakouts_of(room)
 	return t_concat(breakouts);
 end
 
--- What a room's facts were made of, in the array of shown.
+-- The indexes of the values behind a room's facts, in the array part of shown.
 local SUBJECT, PASSWORD, MEMBERS, MEETING, LOBBY, CREATED, VISITORS = 1, 2, 3, 4, 5, 6, 7;
 
--- Whether they would be made of the same. Most changes are of people, so this is asked often.
+-- Whether these values are unchanged. This is called often, because most changes are of people.
 local function same_facts(shown, room)
 	local data = room._data;
 	if not shown.facts or data.breakout_rooms or shown.breakouts then return false; end
@@ -643,7 +642,7 @@ local function same_facts(shown, room)
 		and shown[VISITORS] == shown.visitors;
 end
 
--- Brings what is known of a room's facts up to date, and returns whether they changed.
+-- Updates a room's facts, and returns whether they changed.
 local function update_facts(shown, room)
 	if same_facts(shown, room) then return false; end
 	local data, visitors = room._data, shown.visitors;
@@ -663,17 +662,16 @@ end
 
 --- Batches
 --
--- All subscribers are sent the same, so each change is read and written once: as an element, which every subscription
--- that has the room puts into its batch. Elements are XML at once, of fields that were escaped when they were made: as
--- stanzas, all of it would be looked through twice more, character by character.
+-- All subscribers get the same data, so each change is read and formatted once, as an element that every subscription with
+-- the room adds to its batch. Elements are XML text of escaped fields: as stanzas, their text would be scanned twice more.
 --
--- watch.shown[room JID] = { record, facts, breakouts, occupants = { [occupant JID] = known }, count, marks } is what a
--- subscriber has that is not behind, and [SUBJECT] to [VISITORS] what its facts were made of. What changed is found by comparing, and
+-- watch.shown[room JID] = { record, facts, breakouts, occupants = { [occupant JID] = known }, count, marks } is what
+-- an up-to-date subscriber has; [SUBJECT] to [VISITORS] are the values behind its facts. Changes are found by comparison, and
 -- the totals are exact.
 
 -- watch.shown_rooms and watch.shown_occupants are its totals.
 
--- How much may still be done in this turn.
+-- The budget of one turn.
 local function new_page(watch, at)
 	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = watch.options.page, names = false };
 end
@@ -687,7 +685,7 @@ local function is_full(page)
 	return true;
 end
 
--- The beginning of a room's element.
+-- The start of a room's element.
 local function room_tag(room_jid)
 	return "<room" .. written_text("jid", room_jid, max_jid);
 end
@@ -696,7 +694,7 @@ local function gone_line(room_jid, nick, why)
 	return "-\t" .. field(nick:sub(#room_jid + 2)) .. (why and "\t" .. why .. "\n" or "\n");
 end
 
--- The element of a room that ended, with lines of those whose reason to leave isn't the room's.
+-- The element of a room that ended, with lines of the occupants who left for another reason than the room.
 local function gone_tag(room_jid, lines, why, alternate)
 	local tag = "<gone" .. written_text("jid", room_jid, max_jid) .. written("reason", why) .. written_text("alternate", alternate, max_jid);
 	return lines and lines[1] and tag .. ">" .. t_concat(lines) .. "</gone>" or tag .. "/>";
@@ -708,7 +706,7 @@ local function room_text(room_jid, shown, new, facts, lines)
 		.. (lines[2] and t_concat(lines) or lines[1] or "") .. "</room>";
 end
 
--- A batch of the text of elements, between two tags.
+-- The text of a batch: elements between two tags.
 local function batch_text(sub, elements, before, after)
 	local at = floor(sub.true_at * 1000);
 	if not sub.synced then
@@ -718,18 +716,18 @@ local function batch_text(sub, elements, before, after)
 		.. (sub.unseen and "' unseen='1'>" or "'>") .. elements .. "</batch>" .. after;
 end
 
--- The last batch of a subscription that ends here: whatever its window, it changes nothing and needs no answer.
+-- The last batch of a subscription, which ends here. It ignores the window, changes nothing and needs no answer.
 local function last_batch(sub)
 	sub.seq = sub.seq + 1;
 	return (batch_text(sub, "", sub.before_message, "</message>"):gsub("<batch", "<batch end='1'", 1));
 end
 
--- Whether no more may be sent until an acknowledgement comes.
+-- Whether sending must wait for an acknowledgement.
 local function is_waiting(sub)
 	return sub.seq - sub.acked >= sub.watch.options.window or sub.bytes - sub.acked_bytes >= max_window_bytes;
 end
 
--- The tags around a batch: it is an IQ where an acknowledgement is due, else a message.
+-- The tags around a batch: an IQ if an acknowledgement is due, otherwise a message.
 local function envelope(sub, at)
 	local watch, seq = sub.watch, sub.seq;
 	if seq < sub.asked_seq + watch.ask_batches and at < sub.asked_at + ask_every and sub.bytes < sub.asked_bytes + max_window_bytes / 4 then
@@ -743,7 +741,7 @@ local function envelope(sub, at)
 	return "<iq type='set' id='" .. id .. "' from='" .. watch.host .. "' to='" .. sub.jid .. "'>", "</iq>";
 end
 
--- Whether something that was sent is true no more, or, once all was sent, something was not sent.
+-- Whether the subscriber has outdated data or, after its snapshot, lacks something.
 local function is_behind(sub)
 	local watch = sub.watch;
 	if watch.changed[watch.changed_at] then return true; end
@@ -751,19 +749,19 @@ local function is_behind(sub)
 	return next(sub.late) ~= nil or watch.fresh[watch.fresh_at] ~= nil;
 end
 
--- Sends a batch of the text of elements.
+-- Sends a batch of elements.
 local function send_batch(sub, elements, at)
 	sub.seq, sub.sent_at = sub.seq + 1, at;
 	sub.unseen = (sub.watch.unlisted or next(sub.watch.unread)) and true;
 	if not is_behind(sub) then sub.true_at = at; end
 	local before, after = envelope(sub, at);
-	-- Straight into its stream, as answers go; mod_component's own keepalive is text as well.
+	-- Directly to its stream, like answers; mod_component's own keepalive is text too.
 	local text = batch_text(sub, elements, before, after);
 	sub.bytes = sub.bytes + #text;
 	sub.origin.send(text);
 end
 
--- An acknowledgement is of all batches up to its own.
+-- An acknowledgement covers all batches up to its own.
 local function acknowledge(sub, id)
 	local upto = sub.ids[id];
 	sub.acked, sub.acked_bytes = sub.asks[upto].seq, sub.asks[upto].bytes;
@@ -778,11 +776,10 @@ end
 
 local run_turn;
 
-local watches = {}; -- MUC domain -> what this instance has to do with it
+local watches = {}; -- MUC domain -> this instance's state for it
 local last_status;
 
--- For people at prosodyctl's shell. Never "error": Jitsi's health check takes that for
--- an unhealthy Prosody.
+-- For people at prosodyctl's shell. Never "error", which Jitsi's health check would treat as an unhealthy Prosody.
 local function show_status()
 	local parts = {};
 	for host, watch in pairs(watches) do
@@ -802,7 +799,7 @@ local function show_status()
 	end
 end
 
--- Forgets what only subscribers need.
+-- Drops the data that only subscribers need.
 local function clear(watch)
 	watch.shown, watch.live, watch.due, watch.parents = {}, setmetatable({}, { __mode = "v" }), {}, {};
 	watch.shown_rooms, watch.shown_occupants, watch.nicks = 0, 0, {};
@@ -829,7 +826,7 @@ local function drop(sub, why)
 	show_status();
 end
 
--- Nothing that goes wrong here may hurt a stanza that is on its way.
+-- An error in action must never affect the stanza whose hook calls it.
 local function protect(watch, action)
 	local ok, err = xpcall(action, debug.traceback, watch);
 	if ok then return; end
@@ -847,8 +844,7 @@ local function has_work(watch)
 	return false;
 end
 
--- Sees to it that the next turn comes: now if the last one is old enough, whether or not it had something to send, else
--- when its tick is over.
+-- Schedules the next turn: now if a tick has passed since the last one, otherwise at the end of the tick.
 local function schedule_turn(watch, wait)
 	if next(watch.subs) == nil then return; end
 	if watch.timer then
@@ -864,7 +860,7 @@ local function schedule_turn(watch, wait)
 	end);
 end
 
--- Timers wait while sockets have something to read, so in a storm of stanzas a batch that is overdue goes out from the hook.
+-- Timers wait while sockets have data to read, so under heavy load a hook sends an overdue batch.
 local function flush_overdue(watch)
 	if not watch.timer then return schedule_turn(watch); end
 	watch.waiting = watch.waiting + 1;
@@ -873,9 +869,9 @@ local function flush_overdue(watch)
 	end
 end
 
--- Sends a change on the spot where that is cheap, else in the next turn. A join goes at once while there is burst left, of
--- which there is some more with time: so it is known as soon as to another occupant, and a storm travels in few batches all the same.
--- All else goes at once after a tick without a turn, which saves a timer.
+-- Sends a change immediately if that is cheap, otherwise in the next turn. A join is sent immediately while there is burst
+-- left, which refills with time: PPCH then gets it as soon as other occupants do, and many joins still share few batches.
+-- Other changes are sent immediately after a tick without a turn, which saves a timer.
 local function send_soon(watch, join)
 	local tick = watch.options.tick;
 	if watch.between then return schedule_turn(watch); end
@@ -891,7 +887,7 @@ local function send_soon(watch, join)
 	protect(watch, run_turn);
 end
 
--- Notes that a room has to be shown: one that is new, or that was not sent yet.
+-- Adds a room to the queue of rooms that were not sent yet.
 local function enqueue(watch, room_jid, fresh)
 	if watch.due[room_jid] then return; end
 	watch.due[room_jid] = true;
@@ -899,8 +895,8 @@ local function enqueue(watch, room_jid, fresh)
 	queue[#queue + 1] = room_jid;
 end
 
--- Notes that something of a room may have changed, and leaves it to the caller to see to a turn. Rooms that were not sent
--- yet are in a queue. An occupant that takes a new nick is sent as gone under the old and as there under the new in one batch.
+-- Marks a possible change in a room; the caller schedules a turn. Rooms that were not sent yet are in a queue. An occupant
+-- with a new nick is sent as gone under the old nick and as present under the new one, in one batch.
 local function mark(watch, room_jid, nick, new_nick)
 	local shown = watch.shown[room_jid];
 	if not shown then return; end
@@ -922,9 +918,9 @@ end
 
 --- Records: what the module keeps of each room in addition to Prosody's memory
 --
--- watch.rooms[room JID] = { joined = { [occupant JID] = ms }, created = ms, latest = ms }, for all rooms, and while there are
--- subscribers watch.live[room JID] = the room, if it is in memory: a weak reference, since mod_muc swaps rooms out to save
--- memory. A room that is no longer there is as it was stored, and one that comes back is as it was: nothing needs to be sent.
+-- watch.rooms[room JID] = { joined = { [occupant JID] = ms }, created = ms, latest = ms } has all rooms. With subscribers,
+-- watch.live[room JID] is a weak reference to the room if it is in memory, because mod_muc swaps rooms out to save memory.
+-- A swapped room does not change until it is back in memory, so nothing needs to be sent for it.
 
 local function forget_room(watch, room_jid)
 	if not watch.rooms[room_jid] then return; end
@@ -932,7 +928,7 @@ local function forget_room(watch, room_jid)
 	mark(watch, room_jid);
 end
 
--- Has a room shown, or looked at again if it is.
+-- Queues a room to be sent, or marks it for a comparison if it was sent.
 local function touch_room(watch, room_jid, fresh)
 	if watch.shown[room_jid] then
 		mark(watch, room_jid);
@@ -961,20 +957,20 @@ local function record_room(watch, room, created)
 end
 
 local function note_joined(record, nick)
-	-- Each later than the one before: an occupant that leaves and comes back differs.
+	-- Each time is later than the last, so that an occupant who leaves and rejoins differs.
 	record.latest = max(floor(now() * 1000), record.latest + 1);
 	record.joined[nick] = record.latest;
 end
 
--- Prosody's mod_muc keeps persistent rooms, and those that it swapped out of its cache, in three stores: what there is, and
--- of each room its configuration and, where it has occupants, its state. Rooms are read here without mod_muc: what it
--- restores takes the place of another room in its cache.
+-- mod_muc has persistent and swapped rooms in three stores: the list of rooms, and for each room its configuration and,
+-- if it has occupants, its state. This code reads them without mod_muc, because a room that mod_muc restores displaces
+-- another one in its cache.
 
 local function open_stores(context)
 	return { index = context:open_store("persistent"), configs = context:open_store("config"), states = context:open_store("state") };
 end
 
--- A driver may fail in its own way. One without storage has empty tables for all.
+-- Reads a store. Drivers may throw or return errors; without storage the result is empty.
 local function load_stored(store, key)
 	local ok, data, err = pcall(store.get, store, key);
 	if not ok then return nil, data; end
@@ -982,7 +978,7 @@ local function load_stored(store, key)
 	return next(data) ~= nil and data or nil;
 end
 
--- A stored room as an object that only we know, or nil where there is none that counts, with the reason where that is unknown.
+-- A stored room as an object of our own, or nil if there is none to count; with a reason if that is unknown.
 local function read_stored(watch, room_jid)
 	local node = jid.split(room_jid);
 	local config, err = load_stored(watch.stores.configs, node);
@@ -992,7 +988,7 @@ local function read_stored(watch, room_jid)
 	if not state and err then return nil, err; end
 	local room = hosts[watch.host].modules.muc.new_room(room_jid, config._data);
 	if not is_meeting(room) then return nil; end
-	room._affiliations = config._affiliations or room._affiliations; -- as Prosody stored them in earlier versions
+	room._affiliations = config._affiliations or room._affiliations; -- format of earlier versions of Prosody
 	for real_jid, affiliation in pairs(config) do
 		if type(affiliation) == "string" and real_jid:sub(1, 1) ~= "_" then room._affiliations[real_jid] = affiliation; end
 	end
@@ -1011,7 +1007,7 @@ local function read_stored(watch, room_jid)
 	return room;
 end
 
--- Records the rooms in storage that aren't in memory.
+-- Adds the rooms that are only in storage to the records.
 local function list_stored(watch)
 	local was = watch.unlisted;
 	local index, err = load_stored(watch.stores.index, nil);
@@ -1035,7 +1031,7 @@ local function list_stored(watch)
 	end
 end
 
--- Returns a stored room to tell, or nil. One that can't be read is tried again by the audit.
+-- Returns a stored room to send, or nil. If it can't be read, the audit retries.
 local function stored_room(watch, room_jid)
 	local ok, room, err = pcall(read_stored, watch, room_jid);
 	if not ok then room, err = nil, room; end
@@ -1048,7 +1044,7 @@ local function stored_room(watch, room_jid)
 	return room;
 end
 
--- Makes sure that rooms which aren't in memory any more are in storage at least.
+-- Checks that rooms which have left memory are in storage.
 local function look_for_swapped(watch)
 	for _ = 1, max_lookups do
 		local room_jid = table.remove(watch.swapped);
@@ -1061,15 +1057,15 @@ local function look_for_swapped(watch)
 	end
 end
 
--- The room as an object to look at, from memory or from storage, or nil where there is none or it can't be read.
+-- The room to read, from memory or from storage; nil if there is none, or if it can't be read.
 local function room_of(watch, page, room_jid)
 	local room = watch.live[room_jid];
 	if room then return room; end
-	page.look_at = 0; -- it may take long
+	page.look_at = 0; -- check the time next, because storage may be slow
 	return stored_room(watch, room_jid);
 end
 
--- Compares the records with Prosody's rooms: no occupants, so it is done in one turn.
+-- Compares the records with Prosody's rooms. Without occupants, this fits into one turn.
 local function sync_rooms(watch)
 	local muc = hosts[watch.host] and hosts[watch.host].modules.muc;
 	if not muc then return; end
@@ -1078,7 +1074,7 @@ local function sync_rooms(watch)
 		live[room.jid] = true;
 		record_room(watch, room);
 	end
-	if watch.swapped[1] then return; end -- some are still to be looked for
+	if watch.swapped[1] then return; end -- look for these first
 	for room_jid in pairs(watch.rooms) do
 		if not live[room_jid] then
 			watch.swapped[#watch.swapped + 1] = room_jid;
@@ -1088,12 +1084,12 @@ end
 
 --- Turns
 --
--- In one turn of the event loop at most a page is read, and at most for a few milliseconds: first what changed in rooms
--- that were sent, then rooms that were not. Each subscriber is sent one batch of it. One that can't take it, since its window
--- is full or the room was not sent to it yet, has it noted by name, as a walk that goes on where there is place in a batch.
+-- One turn of the event loop reads at most one page, for a few milliseconds: first changes in rooms that were sent, then rooms
+-- that were not. Each subscriber gets one batch of it. If its window is full, or it lacks the room, the names of the changes
+-- are noted in a walk, which continues when a batch has space.
 
--- The walk of a subscription through a room that it is behind with, of which it has had occupants, or nil. A whole one states the room
--- from scratch.
+-- The walk of a subscription through a room of which it lacks changes. had is the number of occupants that it has, or nil.
+-- A whole walk sends the whole room.
 local function walk_of(sub, room_jid, had, whole)
 	local walk = { jid = room_jid, had = had, whole = whole, at = 1, limit = max_marks, sent = {}, seen = {}, listed = {} };
 	sub.late[room_jid] = walk;
@@ -1109,14 +1105,14 @@ local function end_walk(sub, room_jid)
 	sub.late[room_jid], sub.owing[room_jid] = nil, nil;
 end
 
--- Notes an occupant for a walk; was is whether the subscriber had it before the first change that it was not sent.
+-- Adds an occupant to a walk; was is whether the subscriber had it before the first change that it missed.
 local function walk_to(walk, nick, was, line)
-	if line:byte() == 45 then -- it left, and why isn't known later
+	if line:byte() == 45 then -- it left; keep the reason, which isn't available later
 		walk.left = walk.left or {};
 		walk.left[nick] = line;
 	end
 	if walk.whole and not walk.started or walk.listed[nick] then return; end
-	if #walk >= walk.limit then -- more names than are worth it: the room is stated from scratch
+	if #walk >= walk.limit then -- too many names: send the whole room
 		for i = #walk, 1, -1 do walk[i] = nil; end
 		walk.whole, walk.started, walk.at = true, nil, 1;
 		return;
@@ -1128,7 +1124,7 @@ local function walk_to(walk, nick, was, line)
 	walk[#walk + 1] = nick;
 end
 
--- Begins to state a room from scratch.
+-- Starts to send a whole room.
 local function start_walk(walk, occupants)
 	walk.started, walk.sent, walk.seen, walk.listed = true, {}, {}, {};
 	for nick in pairs(occupants) do
@@ -1138,13 +1134,13 @@ local function start_walk(walk, occupants)
 	walk.limit = #walk + max_marks;
 end
 
--- Adds the text of an element to what is sent in this turn; rooms that ended come last.
+-- Adds an element to the batch of this turn; rooms that ended come last.
 local function add(batch, element)
 	local list = element.gone and batch.gone or batch.out;
 	list[#list + 1] = element.text;
 end
 
--- An element goes into the batch of a subscription that is behind, or what it says is noted for later.
+-- Adds an element to the own batch of a subscription, or notes its changes in a walk.
 local function give(sub, element)
 	local room_jid = element.jid;
 	local had, walk = element.had, sub.late[room_jid];
@@ -1175,7 +1171,7 @@ local function give(sub, element)
 	add(sub, element);
 end
 
--- Reads what is to be known of an occupant, and notes it in the element if that changed.
+-- Reads an occupant, and adds its line to the element if it changed.
 local function show_occupant(watch, page, shown, room, nick, element, afresh)
 	page.units = page.units + 1;
 	local occupant, known = occupant_of(room, nick), shown.occupants[nick];
@@ -1207,7 +1203,7 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 	page.bytes = page.bytes + #line;
 end
 
--- Forgets the occupants of a room that is shown no more, and returns the lines of those of whom it is known why they left.
+-- Drops the occupants of a room that is no longer shown, and returns the lines of those with their own reason.
 local function hide_occupants(watch, shown, room_jid)
 	local lines;
 	for nick, known in next, shown.occupants do
@@ -1220,7 +1216,7 @@ local function hide_occupants(watch, shown, room_jid)
 	return lines;
 end
 
--- States a room from scratch. Occupants for whom there is no place any more are marked.
+-- Adds a whole room to the element. Occupants that don't fit are marked.
 local function show_room(watch, page, record, room, element)
 	local room_jid = element.jid;
 	local focus = room_jid .. "/" .. watch.options.focus_nick;
@@ -1248,8 +1244,8 @@ local function show_room(watch, page, record, room, element)
 	return element, not marks;
 end
 
--- The one element that is being made; what it says is in the batches before the next begins. had is how many occupants
--- of the room were sent before, nil where the room was not.
+-- The current element, reused after its text is in the batches. had is how many occupants of the room were sent before,
+-- nil if the room was not sent.
 local element_in_use = { jid = nil, shown = nil, gone = nil, new = nil, facts = nil, had = nil, more = 0, was = nil, lines = {}, text = nil };
 
 local function new_element(room_jid, shown, with_names)
@@ -1261,7 +1257,7 @@ local function new_element(room_jid, shown, with_names)
 	return element;
 end
 
--- Returns the element of what changed in a room, or nil, and whether it was looked through.
+-- Returns the element with the changes of a room, or nil, and whether the room was read completely.
 local function look_at_room(watch, page, room_jid)
 	page.units = page.units + 1;
 	local record, shown = watch.rooms[room_jid], watch.shown[room_jid];
@@ -1275,14 +1271,14 @@ local function look_at_room(watch, page, room_jid)
 	end
 	local room = room_of(watch, page, room_jid);
 	if not room then
-		-- Either there is no such room, which is noted, or it can't be read, and the audit tries again.
+		-- Either the room doesn't exist, which the records then say, or it can't be read, and the audit retries.
 		if shown then shown.marks = nil; end
 		if not watch.rooms[room_jid] then return look_at_room(watch, page, room_jid); end
 		return nil, true;
 	end
 	if not shown or shown.record ~= record then
 		if next(room._occupants) == nil and watch.live[room_jid] then
-			-- create_room() announces a room before it is sure that there is place for it.
+			-- create_room() announces a room before it knows whether there is space for it.
 			local muc = hosts[watch.host].modules.muc;
 			if not muc or not muc.get_room_from_jid(room_jid) then
 				forget_room(watch, room_jid);
@@ -1317,7 +1313,7 @@ local function look_at_room(watch, page, room_jid)
 	return (element.facts or element.lines[1]) and element or nil, done;
 end
 
--- Writes an element, and has all subscriptions take it.
+-- Formats an element and adds it to all subscriptions.
 local function take(watch, page, element)
 	element.text = element.text or room_text(element.jid, element.shown, element.new, element.facts, element.lines);
 	local had = element.had;
@@ -1336,7 +1332,7 @@ local function take(watch, page, element)
 	end
 end
 
--- Reads what changed, for all subscriptions.
+-- Reads changes for all subscriptions.
 local function read_changes(watch, page, queue, at)
 	while queue[at] and not is_full(page) do
 		local room_jid = queue[at];
@@ -1352,7 +1348,7 @@ local function read_changes(watch, page, queue, at)
 	return 1;
 end
 
--- What a subscription is behind with, as far as it fits into its batch.
+-- Adds the part of a walk that fits into the subscription's batch.
 local function go_on(sub, page, walk)
 	local watch, room_jid, had = sub.watch, walk.jid, walk.had;
 	local shown = watch.shown[room_jid];
@@ -1374,7 +1370,7 @@ local function go_on(sub, page, walk)
 	end
 	walk.facts = nil;
 	local lines, more, is_gone = {}, 0, false;
-	while walk[walk.at] and (is_gone or not is_full(page)) do -- a new nick follows the old
+	while walk[walk.at] and (is_gone or not is_full(page)) do -- the old and the new nick stay together
 		local nick = walk[walk.at];
 		walk.at, walk.listed[nick] = walk.at + 1, nil;
 		local known, sent = shown.occupants[nick], walk.sent[nick];
@@ -1411,14 +1407,14 @@ local function catch_up(sub, page)
 	end
 end
 
--- The text of what came together in a turn.
+-- The text of a turn's elements.
 local function elements_of(batch)
 	local out, gone = batch.out, batch.gone;
 	for i = 1, #gone do out[#out + 1] = gone[i]; end
 	return out[2] and t_concat(out) or out[1];
 end
 
--- Sends what came together in a turn, and returns whether that completes the snapshot.
+-- Sends a turn's elements, and returns whether they complete the snapshot.
 local function finish(sub, elements, at)
 	local watch = sub.watch;
 	local completed = not sub.synced and not sub.queue[sub.queue_at] and not watch.fresh[watch.fresh_at] and not watch.changed[watch.changed_at];
@@ -1427,7 +1423,7 @@ local function finish(sub, elements, at)
 	return completed;
 end
 
--- Whether a subscription needs a batch of its own: it can't take one, or something is left that it wasn't sent.
+-- Whether a subscription needs its own batch: its window is full, or it has walks.
 local function begin(watch, page)
 	local late = false;
 	for _, sub in next, watch.subs do
@@ -1446,8 +1442,8 @@ function run_turn(watch)
 	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + watch.options.tick;
 	page.out, page.gone = {}, {};
 	local late = begin(watch, page);
-	-- Changes, rooms that were not sent yet, and what a subscriber is behind with take turns at being first, so that none
-	-- starves the others. Of a room that ended a batch has nothing else, so what is behind is alone in its turn.
+	-- Changes, rooms that were not sent yet, and walks take turns at being first, so that none starves the others.
+	-- A batch in which a room ends can have nothing else of it, so walks are alone in their turn.
 	local order = watch.turns % 3;
 	if order > 0 or not late then
 		local fresh = watch.fresh[watch.fresh_at];
@@ -1471,19 +1467,18 @@ function run_turn(watch)
 		sub.out, sub.gone = nil, nil;
 	end
 	if completed then show_status(); end
-	-- What is left of a full page needn't wait, and Prosody's other work comes in between.
+	-- The rest of a full page continues immediately, after Prosody's other work.
 	if has_work(watch) then schedule_turn(watch, 0); end
 end
 
--- Breakout rooms are added, named and removed without an event, so the few rooms that
--- have some are looked at every time.
+-- Breakout rooms are added, renamed and removed without an event, so the few rooms with breakout rooms are read every time.
 local function look_at_parents(watch)
 	for room_jid in pairs(watch.parents) do
 		mark(watch, room_jid);
 	end
 end
 
--- Compares what is shown of a room with Prosody's memory, and marks what differs. A room in storage doesn't change.
+-- Compares a sent room with Prosody's memory, and marks the differences. A room in storage doesn't change.
 local function audit_room(watch, room_jid, afresh)
 	local record, shown, room = watch.rooms[room_jid], watch.shown[room_jid], watch.live[room_jid];
 	if not shown or shown.record ~= record or watch.unread[room_jid] then return touch_room(watch, room_jid, true); end
@@ -1514,7 +1509,7 @@ local function audit_room(watch, room_jid, afresh)
 	end
 end
 
--- Goes through a share of the rooms; every twentieth is looked at afresh, and in each round others are.
+-- Audits a share of the rooms. Every twentieth is read without what is remembered of it; the choice rotates.
 local function audit(watch, share)
 	if not watch.audits[1] then
 		for room_jid in pairs(watch.rooms) do watch.audits[#watch.audits + 1] = room_jid; end
@@ -1530,7 +1525,7 @@ local function audit(watch, share)
 	watch.audits_at = upto + 1;
 end
 
--- Everything that happens by the clock, while there are subscribers.
+-- All periodic work while there are subscribers.
 local function on_beat(watch)
 	local at, options = monotonic(), watch.options;
 	local beats = audit_heartbeats * options.heartbeat / watch.beat_every;
@@ -1544,7 +1539,7 @@ local function on_beat(watch)
 	end
 	look_for_swapped(watch);
 	look_at_parents(watch);
-	-- A little more than its share, so that a round ends within its time.
+	-- Slightly more than the share, so that a round finishes in time.
 	audit(watch, 1.25 / beats);
 	for _, sub in pairs(watch.subs) do
 		local oldest = sub.asks[sub.first_ask];
@@ -1573,10 +1568,10 @@ end
 
 --- Breakout rooms
 --
--- Jitsi's mod_muc_breakout_rooms adds, renames and removes them in the data of the main room, and fires no event. It does
--- so while it handles a message to their domain, and only in the room of the sender's URL.
+-- Jitsi's mod_muc_breakout_rooms stores them in the data of the main room and fires no event. It changes them only while it
+-- handles a message to their domain, in the room of the sender's URL.
 
--- Called before Jitsi's plugin handles the message, so the look at the room comes later.
+-- Called before Jitsi's plugin handles the message, so the room is read later.
 local function on_breakout_message(watch, base, event)
 	local child, session = event.stanza.tags[1], event.origin;
 	if not child or child.name ~= "breakout_rooms" or not session or next(watch.subs) == nil then return; end
@@ -1603,7 +1598,7 @@ end
 -- Status codes of XEP-0045 that Prosody sends with the last presence.
 local codes = { ["301"] = "banned", ["307"] = "kicked", ["321"] = "kicked", ["322"] = "kicked", ["332"] = "disconnected", ["333"] = "disconnected" };
 
--- Why the occupant of an unavailable presence left. A session that has ended is in the list no more, so nobody can lie about that.
+-- Why the occupant of an unavailable presence left. A session that ended is no longer in the list, so a client can't fake that.
 local function reason_of(event)
 	local tags = event.x and event.x.tags;
 	for i = 1, tags and #tags or 0 do
@@ -1617,7 +1612,7 @@ local function reason_of(event)
 	return text == "switch_room" and "moved" or "left"; -- by lib-jitsi-meet
 end
 
--- Notes that a client leaves a room for another one. Those that don't come are forgotten with the table that has them.
+-- Records that a client leaves a room for another one. Clients that never arrive are dropped with their table.
 local function note_move(real_jid, room_jid)
 	local at = monotonic();
 	if at > registry.moved_since + move_time then
@@ -1628,7 +1623,7 @@ local function note_move(real_jid, room_jid)
 	registry.moved[real_jid], registry.moved_count = room_jid, registry.moved_count + 1;
 end
 
--- The room that a client has just left for this one, or nil.
+-- The room that a client left for this one, or nil.
 local function moved_from(real_jid)
 	local moved, before = registry.moved, registry.moved_before;
 	if next(moved) == nil and next(before) == nil then return nil; end
@@ -1641,7 +1636,7 @@ end
 
 local handlers = {};
 
--- The domain of a component that may speak to us, and speaks as itself.
+-- The domain of the sender if it is an allowed component that uses its own address, otherwise nil.
 local function subscriber(watch, event)
 	local origin, from = event.origin, event.stanza.attr.from;
 	if origin.type == "component" and origin.conn and from and origin.host == from and watch.options.components[from] then
@@ -1652,7 +1647,7 @@ end
 handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	local origin, stanza = event.origin, event.stanza;
 	local name = subscriber(watch, event);
-	if not name then return; end -- Prosody answers as for any unknown namespace
+	if not name then return; end -- Prosody answers as for an unknown namespace
 	if watch.subs[name] then
 		drop(watch.subs[name], "it subscribed again");
 	end
@@ -1663,7 +1658,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 		bytes = 0, acked = 0, acked_bytes = 0, asked_seq = 0, asked_at = -ask_every, asked_bytes = 0;
 		asks = {}, first_ask = 1, last_ask = 0, ids = {};
 		rooms = 0, occupants = 0; -- what it was sent
-		late = {}, owing = {}, queue = {}, queue_at = 1, queued = {}; -- walks by room, those of rooms that it has, and their order
+		late = {}, owing = {}, queue = {}, queue_at = 1, queued = {}; -- walks by room, walks of rooms that it has, and the order of walks
 	};
 	sub.tag = "<batch xmlns='" .. xmlns .. "' epoch='" .. sub.epoch .. "' seq='";
 	watch.subs[name] = sub;
@@ -1700,7 +1695,7 @@ handlers["iq-set/host/" .. xmlns .. ":unsubscribe"] = function (watch, event)
 	return true;
 end
 
--- Before mod_iq, which knows no answers but those to Prosody's own questions.
+-- Before mod_iq, which accepts only answers to Prosody's own queries.
 handlers["iq/host"] = { priority = 10; function (watch, event)
 	local attr = event.stanza.attr;
 	if attr.type ~= "result" and attr.type ~= "error" then return; end
@@ -1715,14 +1710,14 @@ handlers["iq/host"] = { priority = 10; function (watch, event)
 	return true;
 end };
 
--- After mod_muc has taken it into its list (-1000), which may refuse it.
+-- After mod_muc has added it to its list (-1000), which may fail.
 handlers["muc-room-pre-create"] = { priority = -1001; function (watch, event)
 	local room = event.room;
 	if watch.rooms[room.jid] then forget_room(watch, room.jid); end
 	record_room(watch, room, floor(now() * 1000));
 end };
 
--- Rooms that a client entered are recorded by now; these are made by other plugins.
+-- For rooms that other plugins create; those that a client entered have a record already.
 handlers["muc-room-created"] = function (watch, event)
 	local room = event.room;
 	if watch.rooms[room.jid] then return; end
@@ -1734,7 +1729,7 @@ handlers["muc-room-restored"] = function (watch, event)
 	record_room(watch, event.room);
 end;
 
--- Right after mod_muc's own (0), and before that of tombstones (-10) ends it.
+-- Right after mod_muc's hook (0), and before the one of tombstones (-10), which stops the event.
 handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
 	local room = event.room;
 	local shown = watch.shown[room.jid];
@@ -1743,7 +1738,7 @@ handlers["muc-room-destroyed"] = { priority = -1; function (watch, event)
 	if next(watch.subs) then send_soon(watch); end
 end };
 
--- Last of all, so that what others note of the occupant is there.
+-- Last, after all hooks that change the occupant.
 handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	local room, nick = event.room, event.nick;
 	local record = watch.rooms[room.jid] or record_room(watch, room);
@@ -1764,7 +1759,7 @@ handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 	end
 end };
 
--- After mod_muc's own (-1), which ends a room that is empty now: such a room is sent as gone, not as ever emptier.
+-- After mod_muc's hook (-1), which destroys an empty room: the room is sent as gone, without its last leaves.
 handlers["muc-occupant-left"] = { priority = -2; function (watch, event)
 	local room, nick = event.room, event.nick;
 	local record = watch.rooms[room.jid];
@@ -1776,8 +1771,7 @@ handlers["muc-occupant-left"] = { priority = -2; function (watch, event)
 	send_soon(watch);
 end };
 
--- Fired for all that changes an occupant who stays, and before joined and left. Another
--- session under the same nick shows here as well.
+-- Fired for every change of a present occupant, including a new session under the same nick, and before joined and left.
 handlers["muc-broadcast-presence"] = function (watch, event)
 	local occupant, other = event.occupant, event.nick;
 	if not occupant or not other and not next(watch.subs) then return; end
@@ -1796,8 +1790,8 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 	if not record or room.destroying then return; end
 	local joined = record.joined;
 	if other then
-		-- A new name for an occupant whom we have: there is no other event for it. There is no occupant under the old name any
-		-- more, and under the new one not yet: that comes next.
+		-- A known occupant changes its nick: there is no other event. At this moment Prosody has it under neither nick; it adds the
+		-- new one next.
 		other = room_jid .. "/" .. other;
 		joined[other] = joined[nick];
 		watch.between = next(watch.subs) and true or nil;
@@ -1809,13 +1803,13 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 	if joined[nick] then
 		send_soon(watch);
 	elseif record.created then
-		-- Mostly joined follows; but where one of two sessions has taken a name of its own, no event does.
+		-- Usually joined follows, but not if one of two sessions takes its own nick.
 		note_joined(record, nick);
 		watch.noted = nick;
 	end
 end;
 
--- The subject, and word of a new configuration (status 104), are said by the room itself.
+-- Messages from the room itself: a new subject, or a changed configuration (status 104).
 handlers["muc-broadcast-message"] = function (watch, event)
 	local room, stanza = event.room, event.stanza;
 	if next(watch.subs) and (stanza.attr.from == room.jid or stanza:get_child("subject")) then
@@ -1831,20 +1825,20 @@ handlers["muc-config-submitted"] = function (watch, event)
 	end
 end;
 
--- A client's connection is lost, or back: fired on the virtual host of its session.
+-- A client has lost its connection, or is back; fired on the virtual host of its session.
 local function on_connection(watch, session)
 	local nick = session and watch.nicks[session.full_jid];
 	local room_jid = nick and jid.bare(nick);
 	local shown = room_jid and watch.shown[room_jid];
 	local known = shown and shown.occupants[nick];
 	if not known then return; end
-	known[JID] = false; -- so that it is looked at again
+	known[JID] = false; -- so that it is read again
 	mark(watch, room_jid, nick);
 	send_soon(watch);
 end
 
--- All rooms were swapped out. They come back, as other objects, when a client or the
--- audit asks for them; until then the old ones hold what is true.
+-- All rooms were swapped out. They come back as new objects when a client or the audit needs them; until then the old
+-- objects are current.
 handlers["module-reloaded"] = function (watch, event)
 	if event.module == "muc" and watch.feature_of ~= module then
 		watch.feature_of = hosts[watch.host].modules.muc.module;
@@ -1854,8 +1848,8 @@ end;
 
 --- Domains: which instance serves which MUC domain
 --
--- An instance on the MUC domain itself comes first. Of those on virtual hosts the
--- first to come serves all that are left, and the others stand by.
+-- An instance on the MUC domain itself has priority. Of those on virtual hosts, the first one serves all other domains, and
+-- the others stand by.
 
 local function stop_watch(host)
 	local watch = watches[host];
@@ -1882,8 +1876,7 @@ local function start_watch(host)
 		subs = {}, awaited = {}, hooks = {}, changed_parents = {}, swapped = {};
 		stores = open_stores(context), unread = {};
 		turn_at = 0, due_at = 0, turns = 0, waiting = 0, rounds = 0, burst = max_burst, burst_at = 0;
-		-- mod_disco asks the modules of its own host, so where we aren't one of them
-		-- mod_muc has the feature for us.
+		-- mod_disco lists the features of modules on its own host. On other hosts mod_muc gets our feature.
 		feature_of = host == module.host and module or hosts[host].modules.muc.module;
 	};
 	clear(watch);
@@ -1898,7 +1891,7 @@ local function start_watch(host)
 		hook(context, event, function (data) return call(watch, data); end, type(handler) == "table" and handler.priority or nil);
 	end
 	local followed = {};
-	-- Also fired for connections that were refused, so compare.
+	-- Also fired for refused connections, so compare.
 	function watch.follow_component(name)
 		if followed[name] then return; end
 		followed[name] = true;
@@ -1910,7 +1903,7 @@ local function start_watch(host)
 		end);
 	end
 	-- Jitsi names the domain of breakout rooms on the virtual host, which may be activated after this one.
-	local breakouts = {}; -- domain -> its host session, which is another once the host was deactivated
+	local breakouts = {}; -- domain -> its host session, a new one after a deactivation
 	function watch.follow_breakouts()
 		for main_host in pairs(hosts) do
 			local main = module:context(main_host);
@@ -1964,7 +1957,7 @@ local function serve_all()
 	end
 end
 
--- Follows a host's modules: mod_muc, and an instance of this one.
+-- Follows mod_muc and this module on a host.
 local function follow_modules(host)
 	local context = module:context(host);
 	local function on_change(event)
@@ -1985,7 +1978,7 @@ module:hook_global("host-activated", function ()
 end, -1);
 
 if host_type == "component" then
-	module:depends("muc"); -- and so reloads with it
+	module:depends("muc"); -- also reloads with it
 	if registry.owners[module.host] then
 		registry.owners[module.host]();
 	end
@@ -2027,7 +2020,7 @@ local function on_health(event)
 	return json.encode({ status = "ok", module = module.name, version = version, muc_domain = main_muc_domain() });
 end
 
--- Not every Prosody may have a web server, and rooms don't need one.
+-- Prosody may have no web server, and rooms don't need one.
 if pcall(module.depends, module, "http") then
 	module:provides("http", {
 		cors = { enabled = false };
