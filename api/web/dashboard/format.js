@@ -113,6 +113,9 @@ export const isPerson = kind => kind === "user" || kind === "sip" || kind === "s
 /** One occupant of a kind in words; an unknown kind, from a later version, keeps its code. */
 export const kindName = kind => hasText(`kind.${kind}`) ? t(`kind.${kind}`) : kind;
 
+/** The kind of an occupant in words, with the operator's rule that hides it. */
+export const kindOf = o => o.rule ? `${kindName(o.kind)} (${visible(o.rule)})` : kindName(o.kind);
+
 /** The occupants of a room who are not counted, in words. Jitsi's focus is in each room and not worth mentioning. */
 export function notCounted(counts) {
 	return Object.entries(counts ?? {})

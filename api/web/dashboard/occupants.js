@@ -1,6 +1,6 @@
 /** The occupants of a room: a table of the people, and one of the occupants who are not counted. */
 
-import {dated, hour, isBlank, isPerson, kindName, span, unknown, visible} from "./format.js";
+import {dated, hour, isBlank, isPerson, kindOf, span, unknown, visible} from "./format.js";
 import {icon} from "./icons.js";
 import {hasText, t} from "./language.js";
 import {by, Order} from "./order.js";
@@ -59,7 +59,7 @@ const columns = now => [
 		write(name.firstChild, text);
 		name.title = text;
 		name.classList.toggle("nameless", isBlank(o.name));
-		write(kind, o.kind === "user" ? "" : kindName(o.kind));
+		write(kind, o.kind === "user" ? "" : kindOf(o));
 		kind.hidden = o.kind === "user";
 	}},
 	{key: "media", fill: (cell, o) => {

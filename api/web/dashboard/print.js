@@ -1,6 +1,6 @@
 /** The printed page: a plain table, since the one on the screen has only its visible rows. */
 
-import {dated, kindName, notCounted, number, span, unknown} from "./format.js";
+import {dated, kindOf, notCounted, number, span, unknown} from "./format.js";
 import {t} from "./language.js";
 import {occupantName} from "./occupants.js";
 
@@ -14,7 +14,7 @@ export function fillPrint(section, store, listed, jid, trueAt) {
 	const room = store.rooms.get(jid);
 	const now = Date.now();
 	const rows = room
-		? [...room.occupants?.values() ?? []].map(o => [occupantName(o), kindName(o.kind), o.role, o.since ? dated(o.since) : unknown])
+		? [...room.occupants?.values() ?? []].map(o => [occupantName(o), kindOf(o), o.role, o.since ? dated(o.since) : unknown])
 		: listed.slice(0, most).map(r => [r.title, r.tenant, number(r.people), notCounted(r.counts), r.created ? span(now - r.created) : unknown]);
 	const head = (room ? ["column.name", "column.kind", "column.role", "column.since"] : ["column.room", "column.tenant", "column.people", "also.title", "column.open"]).map(key => t(key));
 	const title = Object.assign(document.createElement("h2"), {textContent: room ? room.written : t("rooms.title")});

@@ -7,6 +7,7 @@ import {decoded, isPerson, moment, roomTitle, sortKey, visible} from "./format.j
  * @property {string} id
  * @property {string} name  as the occupant wrote it
  * @property {string} kind
+ * @property {string=} rule the operator's rule that hides it
  * @property {string} role
  * @property {?number} since
  * @property {boolean} hand  whether the hand is raised
@@ -92,6 +93,7 @@ export function newOccupant(o) {
 	return {
 		id: o.id, name: o.name, kind: o.kind, role: o.role, since: moment(o.joined_at), hand: o.hand_raised === true,
 		audio: not(o.audio_muted), video: not(o.video_muted), screen: o.screen_sharing === true,
+		...o.rule && {rule: o.rule},
 	};
 }
 

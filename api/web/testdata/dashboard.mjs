@@ -12,12 +12,15 @@ const {poll} = await load("poll.js");
 const {visitorsElsewhere} = await load("record.js");
 const {Store} = await load("store.js");
 const {by, Order} = await load("order.js");
-const {firstPeople, newRoom, setFacts} = await load("record.js");
+const {firstPeople, newOccupant, newRoom, setFacts} = await load("record.js");
 const {Recent} = await load("recent.js");
-const {isBlank, notCounted, roomTitle, sortKey, span, visible} = await load("format.js");
+const {isBlank, kindOf, notCounted, roomTitle, sortKey, span, visible} = await load("format.js");
 const {parts, preferred, t, useLanguage} = await load("language.js");
 const english = JSON.parse(readFileSync(process.argv[3], "utf8"));
 useLanguage("en", "en", english);
+
+assert.equal(kindOf(newOccupant({id: "1", name: "Minutes", kind: "hidden", rule: "bots\u202e"})), "hidden (bots⟨U+202E⟩)");
+assert.equal(kindOf(newOccupant({id: "1", name: "Ada", kind: "sip"})), "caller");
 
 let seed = 20261122;
 const random = n => (seed = (seed * 1103515245 + 12345) % 2 ** 31) % n;
