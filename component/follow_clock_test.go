@@ -81,11 +81,11 @@ func TestRoom_StaleReplicaIsUnknown(t *testing.T) {
 			t.Errorf("got %+v, %v want the old replica with its age", got, err)
 		}
 		time.Sleep(6 * time.Second)
-		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonSyncing {
-			t.Errorf("got %+v, %v want syncing after 30 s", got, err)
+		if got, err := c.Room(t.Context(), room("planning")); reasonOf(err) != occupancy.ReasonTimeout {
+			t.Errorf("got %+v, %v want timeout after 30 s", got, err)
 		}
-		if problem := c.Main().CountProblem(); problem == nil || problem.Reason != occupancy.ReasonSyncing {
-			t.Errorf("problem got %v want syncing", problem)
+		if problem := c.Main().CountProblem(); problem == nil || problem.Reason != occupancy.ReasonTimeout {
+			t.Errorf("problem got %v want timeout", problem)
 		}
 	})
 }

@@ -101,10 +101,10 @@ func TestStream_StatusByAge(t *testing.T) {
 			d.Heartbeat() // the module is back
 		})
 		var live []string
-		for _, m := range regexp.MustCompile(`"live":(\w+),"status":"(\w+)"`).FindAllStringSubmatch(got, -1) {
+		for _, m := range regexp.MustCompile(`"live":(\w+),"status":"(\w+)`).FindAllStringSubmatch(got, -1) {
 			live = append(live, m[1]+" "+m[2])
 		}
-		if want := []string{"true ok", "false syncing", "true ok", "false syncing"}; !slices.Equal(live, want) {
+		if want := []string{"true ok", "false error", "true ok", "false error"}; !slices.Equal(live, want) {
 			t.Errorf("got %q, want %q: %s", live, want, got)
 		}
 	})

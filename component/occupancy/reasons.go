@@ -88,6 +88,11 @@ var (
 		Title:  "Prosody stopped answering",
 		Remedy: "check Prosody's load and log, and the network in between",
 	}
+	ProblemSilent = Problem{
+		Reason: ReasonTimeout, Retry: 5 * time.Second,
+		Title:  "Prosody has not confirmed the rooms of {domain} for {age}",
+		Remedy: "check Prosody's load and log",
+	}
 	ProblemUnanswered = Problem{
 		Reason: ReasonTimeout, Retry: 5 * time.Second,
 		Title:  "Prosody did not answer questions about {domain} in time",
@@ -185,7 +190,7 @@ var (
 // Problems returns all problems, in the order in which an operator meets them.
 func Problems() []Problem {
 	return []Problem{
-		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
+		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
 		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage,
 	}
 }

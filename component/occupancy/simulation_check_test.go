@@ -22,12 +22,15 @@ import (
 func (h *simulation) reasons() string {
 	age := time.Since(h.asOf)
 	fresh := h.served != nil && age <= 30*time.Second
+	silent := h.served != nil && age > 15*time.Second && !h.asOf.Before(h.status.Since)
 	var problem, read, event occupancy.Reason
 	switch {
 	case h.status.Problem != nil:
 		problem = h.status.Problem.Reason
 	case !h.status.Connected:
 		problem = occupancy.ReasonConnecting
+	case h.status.Mode == occupancy.ModeModule && !fresh && silent:
+		problem = occupancy.ReasonTimeout
 	case h.status.Mode == occupancy.ModeModule && !fresh:
 		problem = occupancy.ReasonSyncing
 	}
@@ -39,6 +42,8 @@ func (h *simulation) reasons() string {
 		switch {
 		case h.status.Mode != occupancy.ModeModule:
 			event = occupancy.ReasonModuleMissing
+		case silent:
+			event = occupancy.ReasonTimeout
 		case age > 15*time.Second, h.asOf.Before(h.status.Since):
 			event = occupancy.ReasonSyncing
 		}

@@ -200,6 +200,11 @@ func (d *Directory) readable(m *mucDomain, now time.Time) bool {
 	return m.replica != nil && now.Sub(m.asOf) <= d.MaxStaleness
 }
 
+// silent reports whether Prosody has stopped to confirm the replica of m although the connection is up: it is frozen or overloaded.
+func (m *mucDomain) silent(now time.Time) bool {
+	return m.replica != nil && !m.asOf.Before(m.status.Since) && now.Sub(m.asOf) > liveFor
+}
+
 // reason returns why Prosody can't answer queries about rooms of m, or an empty string.
 func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 	switch s := &m.status; {
@@ -209,6 +214,8 @@ func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 		return ReasonConnecting
 	case s.Mode != ModeModule:
 		return ""
+	case !d.readable(m, now) && m.silent(now):
+		return ReasonTimeout
 	case !d.readable(m, now):
 		return ReasonSyncing
 	case m.replica.incomplete:
@@ -236,7 +243,9 @@ func (d *Directory) eventReason(m *mucDomain, now time.Time) Reason {
 	switch {
 	case m.status.Mode != ModeModule:
 		return ReasonModuleMissing
-	case m.replica == nil, m.asOf.Before(m.status.Since), now.Sub(m.asOf) > liveFor:
+	case m.silent(now):
+		return ReasonTimeout
+	case m.replica == nil, m.asOf.Before(m.status.Since):
 		return ReasonSyncing
 	}
 	return ""
@@ -257,6 +266,8 @@ func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnavailableE
 		return ProblemConnecting.Err(nil)
 	case r == ReasonStorage:
 		return ProblemStorage.About(m.jid).Err(nil)
+	case r == ReasonTimeout:
+		return ProblemSilent.About(m.jid).With(Fact{"age", now.Sub(m.asOf).Round(time.Second).String()}).Err(nil)
 	}
 	if age := now.Sub(m.asOf); m.replica != nil && age > d.MaxStaleness {
 		return ProblemStale.About(m.jid).With(Fact{"age", age.Round(time.Second).String()}).Err(nil)

@@ -92,7 +92,20 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
 			time.Sleep(15*time.Second + 1)
-		}, `"" "" "syncing"`},
+		}, `"" "" "timeout"`},
+		{"the module was silent for longer than a replica may be read", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			time.Sleep(30*time.Second + 1)
+		}, `"timeout" "timeout" "timeout"`},
+		{"an old replica on a new connection", func(t *testing.T, d *occupancy.Directory) {
+			d.SetStatus(muc, following())
+			confirm(t, d)
+			time.Sleep(30*time.Second + 1)
+			s := following()
+			s.Since = time.Now()
+			d.SetStatus(muc, s)
+		}, `"syncing" "syncing" "syncing"`},
 		{"the domain is no longer a MUC service, but its replica is fresh", func(t *testing.T, d *occupancy.Directory) {
 			d.SetStatus(muc, following())
 			confirm(t, d)
@@ -244,7 +257,7 @@ func TestRun_PublishesExpiry(t *testing.T) {
 			t.Errorf("got %q after 15 s", got)
 		}
 		time.Sleep(time.Millisecond)
-		if diff := cmp.Diff([]string{"muc.meet.jitsi syncing"}, statuses(s)); diff != "" {
+		if diff := cmp.Diff([]string{"muc.meet.jitsi timeout"}, statuses(s)); diff != "" {
 			t.Errorf("after more than 15 s: -want +got:\n%s", diff)
 		}
 		time.Sleep(15 * time.Second)
