@@ -31,18 +31,61 @@ func (s *Server) getRoomEvents(w *response, r *http.Request) error {
 
 // openRoomStream is openStream for the room in the path of r.
 func (s *Server) openRoomStream(w *response, r *http.Request) (*events.Stream, error) {
-	name, err := w.roomName()
+	room, err := s.roomInPath(w)
 	if err != nil {
 		return nil, err
+	}
+	return s.openStream(w, r, room)
+}
+
+// roomInPath returns the room in the path of a request, which its key must allow.
+func (s *Server) roomInPath(w *response) (jid.JID, error) {
+	name, err := w.roomName()
+	if err != nil {
+		return jid.JID{}, err
 	}
 	named, err := s.resolve(name)
 	if err != nil {
-		return nil, err
+		return jid.JID{}, err
 	}
 	if !w.grant.Allows(named.jid) {
-		return nil, keys.ErrRoomNotAllowed
+		return jid.JID{}, keys.ErrRoomNotAllowed
 	}
-	return s.openStream(w, r, named.jid)
+	return named.jid, nil
+}
+
+// How many recent events a response has.
+const (
+	defaultRecent = 100
+	maxRecent     = 1000
+)
+
+// getRecentEvents handles "GET /api/events/recent".
+func (s *Server) getRecentEvents(w *response, r *http.Request) error {
+	return s.writeRecent(w, r, jid.JID{})
+}
+
+// getRecentRoomEvents handles "GET /api/rooms/{room_name}/events/recent".
+func (s *Server) getRecentRoomEvents(w *response, r *http.Request) error {
+	room, err := s.roomInPath(w)
+	if err != nil {
+		return err
+	}
+	return s.writeRecent(w, r, room)
+}
+
+// writeRecent answers with the recent events of a room, or of all rooms if it is zero.
+func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
+	q, err := parseQuery(r, "limit")
+	if err != nil {
+		return err
+	}
+	limit := q.number("limit", defaultRecent, 1, maxRecent)
+	if err := q.err(); err != nil {
+		return err
+	}
+	since, recent := s.hub.Recent(room, w.grant, limit)
+	return writeJSON(w, http.StatusOK, view.RecentEvents{Since: view.FormatTime(since), Events: recent})
 }
 
 // openStream begins a response to r with the events of a room, or of all rooms if it is zero. The caller runs the stream that it returns,

@@ -69,6 +69,7 @@ var examples = map[string]struct {
 	"syncing":             {given: withRooms(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: withRooms(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"events":              {given: withMeeting, asked: ask{target: "/api/events?snapshot=true", header: http.Header{"Last-Event-Id": {"other-1"}}, events: 9, then: playMeeting}},
+	"recent":              {asked: ask{target: "/api/rooms/MyRoom/events/recent"}},
 	"ticket":              {asked: ask{method: http.MethodPost, target: "/api/events/ticket"}},
 	"wrong-ticket":        {asked: ask{target: "/api/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},
 	"too-many-streams":    {given: withoutStreams, asked: ask{target: "/api/events"}},
@@ -171,7 +172,7 @@ func TestDocument_ExamplesAreRealResponses(t *testing.T) {
 			if link := got.header.Get("Link"); link != "" {
 				got.header.Set("Link", madeCursor.ReplaceAllString(link, "${1}tLq4UYXyGgqKkS1v"))
 			}
-			if name == "events" || name == "ticket" || strings.HasPrefix(name, "webhook") || name == "deliveries" {
+			if name == "events" || name == "recent" || name == "ticket" || strings.HasPrefix(name, "webhook") || name == "deliveries" {
 				got.body = steady(got.body)
 			}
 			checkGolden(t, name, got)

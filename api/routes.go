@@ -35,6 +35,8 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/rooms/{room_name}", keys.ScopeCount, s.atLeast(s.getRoom)},
 		{http.MethodGet, "/api/rooms/{room_name}/events", keys.ScopeEvents, s.getRoomEvents},
 		{http.MethodGet, "/api/events", keys.ScopeEvents, s.getEvents},
+		{http.MethodGet, "/api/events/recent", keys.ScopeEvents, s.getRecentEvents},
+		{http.MethodGet, "/api/rooms/{room_name}/events/recent", keys.ScopeEvents, s.getRecentRoomEvents},
 		{http.MethodPost, "/api/events/ticket", keys.ScopeEvents, s.postTicket},
 		{http.MethodGet, "/api/stats", keys.ScopeCount, s.atLeast(s.getStats)},
 		{http.MethodGet, "/api/stats/history", keys.ScopeCount, s.getStatsHistory},

@@ -123,7 +123,7 @@ func NewHub(cfg Config) *Hub {
 		memory:    cfg.Memory,
 		takeTurn:  cfg.TakeTurn,
 		instance:  rand.Text()[:10],
-		ring:      &ring{},
+		ring:      &ring{since: time.Now()},
 		waiters:   newWaiters(),
 		sub:       cfg.Directory.Subscribe(hubBuffer),
 		counts:    counts{open: keys.NewShares(cfg.MaxStreams)},

@@ -43,6 +43,7 @@ type ring struct {
 	head   uint64 // the position of the last frame, 0 before the first
 	size   uint64 // how many frames up to head there are
 	bytes  int
+	since  time.Time // when the ring began, or the last dropped frame was added
 }
 
 // add appends f, whose position is the next one.
@@ -74,6 +75,7 @@ func (r *ring) tail() uint64 { return r.head - r.size + 1 }
 func (r *ring) drop() {
 	at := r.tail() % maxFrames
 	r.bytes -= r.frames[at].size()
+	r.since = r.frames[at].at
 	r.frames[at] = nil
 	r.size--
 }

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"encoding/json"
+
 	"ppch/component/occupancy"
 )
 
@@ -12,6 +14,13 @@ var eventNames = map[occupancy.EventKind]string{
 	occupancy.EventJoined:      "participant.joined",
 	occupancy.EventUpdated:     "participant.updated",
 	occupancy.EventLeft:        "participant.left",
+}
+
+// RecentEvents are the last events, the oldest first: "GET /api/events/recent". None is missing since Since.
+// Each is the data of a stream's event.
+type RecentEvents struct {
+	Since  string            `json:"since"`
+	Events []json.RawMessage `json:"events"`
 }
 
 // RoomEvent is an event of a room, and its occupancy after the event: the data of "room.*" and "participant.*" in a stream.
