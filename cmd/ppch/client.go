@@ -26,8 +26,13 @@ type apiClient struct {
 
 // add adds the flags to cmd.
 func (a *apiClient) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.url, "url", "", "URL of the service (default PPCH_HOST and PPCH_PORT)")
+	a.addURL(cmd)
 	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per line")
+}
+
+// addURL adds the flag for the address alone.
+func (a *apiClient) addURL(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.url, "url", "", "URL of the service (default PPCH_HOST and PPCH_PORT)")
 }
 
 // apiClientHelp explains key and address.

@@ -262,3 +262,77 @@ console.log(requests.length);`
 		t.Errorf("standardwebhooks: %v\n%s", err, out)
 	}
 }
+
+func TestWebhooks_Commands(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true})
+	s := runService(t, withStore(t, envFor(srv))).ready()
+	in := newInbox(t)
+	env := variables{"PPCH_API_KEY": testKey}
+	run := func(args ...string) (string, error) {
+		return command(t, env, append(append([]string{"webhook"}, args...), "--url", s.url)...)
+	}
+	eventually(t, 10*time.Second, "the store is open", func() bool {
+		_, err := run("list")
+		return err == nil
+	})
+	if out, err := run("list"); err != nil || out != "no webhooks\n" {
+		t.Errorf("list: got %q, %v", out, err)
+	}
+	out, err := run("add", in.URL, "--id", "first-join", "--events", "room.occupied,participant.*", "--names", "--header", "Authorization: Bearer t0ken")
+	if err != nil || !strings.HasPrefix(out, "Webhook first-join\nSecret for the receiver, not shown again:\nwhsec_") {
+		t.Errorf("add: got %q, %v", out, err)
+	}
+	if out, err := run("test", "first-join"); err != nil || !strings.HasSuffix(out, " ms with status 204\n") {
+		t.Errorf("test: got %q, %v", out, err)
+	}
+	if got := in.all(); len(got) != 1 || got[0].header.Get("Authorization") != "Bearer t0ken" {
+		t.Errorf("the receiver got %+v", got)
+	}
+	if out, err := run("log", "first-join"); err != nil || out != "no deliveries\n" {
+		t.Errorf("log: got %q, %v", out, err)
+	}
+	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
+	in.await(t, "participant.joined")
+	var lines []string
+	eventually(t, 10*time.Second, "both deliveries are in the log", func() bool {
+		out, err := run("log", "first-join", "--state", "delivered", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = strings.Split(strings.TrimSpace(out), "\n")
+		return len(lines) == 2
+	})
+	var newest struct{ ID, Type, Body string }
+	must[any](nil, json.Unmarshal([]byte(lines[0]), &newest))(t)
+	if newest.Type != "participant.joined" || !strings.Contains(newest.Body, `"name":"Ada"`) {
+		t.Errorf("log: got %+v", newest)
+	}
+	if out, err := run("log", "first-join"); err != nil || !strings.Contains(out, "room.occupied") || !strings.Contains(out, "delivered") {
+		t.Errorf("log: got %q, %v", out, err)
+	}
+	if out, err := run("replay", "first-join", newest.ID); err != nil || out != "1 delivery is sent again\n" {
+		t.Errorf("replay: got %q, %v", out, err)
+	}
+	if out, err := run("replay", "first-join", "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"); err != nil || !strings.HasSuffix(out, " deliveries are sent again\n") {
+		t.Errorf("replay: got %q, %v", out, err)
+	}
+	if out, err := run("list"); err != nil || !strings.Contains(out, "first-join") || !strings.Contains(out, in.URL) {
+		t.Errorf("list: got %q, %v", out, err)
+	}
+	in.Close()
+	if _, err := run("test", "first-join"); err == nil || !strings.Contains(err.Error(), "the test failed: dial: ") {
+		t.Errorf("test of a receiver that is gone: got %v", err)
+	}
+	for _, args := range [][]string{{"replay", "first-join"}, {"replay", "first-join", newest.ID, "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"}, {"add", in.URL, "--header", "x"}} {
+		if _, err := run(args...); exitStatus(err) != 2 {
+			t.Errorf("%q: got %v want a usage error", args, err)
+		}
+	}
+	if out, err := run("remove", "first-join"); err != nil || out != "" {
+		t.Errorf("remove: got %q, %v", out, err)
+	}
+	if _, err := run("test", "first-join"); err == nil || !strings.Contains(err.Error(), "no-such-webhook") {
+		t.Errorf("after remove: got %v", err)
+	}
+}

@@ -2,6 +2,7 @@
 package terminal
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -64,7 +65,7 @@ var near = Near(nil)
 func (c *Client) Close() { c.http().CloseIdleConnections() }
 
 // request returns a request for a path below URL.
-func (c *Client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {
 	u := *c.URL.JoinPath("/")
 	u.RawPath = u.EscapedPath() + path[1:]
 	var err error
@@ -72,7 +73,7 @@ func (c *Client) request(ctx context.Context, path string, query url.Values) (*h
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
 	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
@@ -91,19 +92,38 @@ func (c *Client) http() *http.Client {
 
 // get requests a path and decodes the response into v. An error response is a *Problem.
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+	return c.send(ctx, http.MethodGet, path, query, nil, v)
+}
+
+// send sends a request, with a JSON body unless that is nil, and decodes the response into v unless that is nil. An error response is a *Problem.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	req, err := c.request(ctx, path, query)
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("terminal: %w", err)
+		}
+		content = bytes.NewReader(text)
+	}
+	req, err := c.request(ctx, method, path, query, content)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http().Do(req)
 	if err != nil {
 		return explain(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices {
 		return c.problemOf(resp)
+	}
+	if v == nil {
+		return nil
 	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {

@@ -26,7 +26,7 @@ const (
 func (c *Client) follow(ctx context.Context, path string, each func(sse.Event) error, lost func(error)) error {
 	following, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	req, err := c.request(following, path, nil)
+	req, err := c.request(following, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
 	}
