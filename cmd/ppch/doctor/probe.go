@@ -16,7 +16,7 @@ import (
 func (e *run) probe() (inspect func(context.Context) (facts, error), end func()) {
 	e.probing = true
 	directory := occupancy.NewDirectory(e.MUCDomains...)
-	directory.MaxStaleness, directory.NotCounted = time.Minute, e.Config.NotCounted
+	directory.MaxStaleness, directory.NotCounted = time.Minute, e.NotCounted
 	c, err := component.New(component.Config{
 		Address:    e.Address,
 		Domain:     e.Domain,
