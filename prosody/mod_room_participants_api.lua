@@ -194,7 +194,7 @@ end
 -- What the instances of this module share.
 local registry = module:shared("/*/room_participants_api/registry");
 registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
-registry.claims = registry.claims or {}; -- host of an instance -> function that takes what is free
+registry.claims = registry.claims or {}; -- host of an instance -> function that takes over free domains
 registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
 registry.moved = registry.moved or {}; -- real JID -> room that its client left for another one
 registry.moved_before = registry.moved_before or {}; -- the same, before registry.moved_since
