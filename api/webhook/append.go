@@ -10,7 +10,7 @@ import (
 	"ppch/component/history"
 )
 
-// The most that waits for one endpoint. Beyond it the oldest fail, some at a time.
+// The limits on waiting deliveries of one endpoint. Beyond them the oldest fail, in groups.
 const (
 	maxRows     = 100_000
 	maxBytes    = 256 << 20
@@ -152,7 +152,7 @@ func personOf(e *Event, stay []byte) any {
 	return stay
 }
 
-// limit fails the oldest deliveries of endpoints for which too much waits.
+// limit fails the oldest deliveries of endpoints beyond their limits.
 func (a *appender) limit() error {
 	for _, t := range a.targets {
 		rows, bytes, after := t.queue.size()
@@ -171,7 +171,7 @@ func (a *appender) limit() error {
 	return nil
 }
 
-// commit hands what was stored to the queues.
+// commit passes the stored messages to the queues.
 func (a *appender) commit() {
 	for _, t := range a.targets {
 		for _, p := range t.pending {

@@ -24,7 +24,7 @@ import (
 const (
 	attemptTimeout = 15 * time.Second
 
-	// maxExcerpt is how much of an answer is kept for the log, maxDrain how much is read so that the connection can be reused.
+	// maxExcerpt is how much of a response is kept for the log, maxDrain how much is read so that the connection can be reused.
 	maxExcerpt        = 1 << 10
 	maxDrain          = 64 << 10
 	maxResponseHeader = 16 << 10
@@ -135,7 +135,7 @@ type result struct {
 	problem string
 	excerpt string
 
-	// retryAfter is what the receiver asked for, or 0. gone is whether it wants no more deliveries.
+	// retryAfter is the receiver's Retry-After, or 0. gone is true if it wants no more deliveries.
 	retryAfter time.Duration
 	gone       bool
 }
@@ -184,7 +184,7 @@ func (c *client) post(ctx context.Context, to *url.URL, header http.Header, m Me
 	return r
 }
 
-// problemOf says in words why there is no answer.
+// problemOf describes why there is no response.
 func problemOf(ctx context.Context, err error) string {
 	var address *addressError
 	var dns *net.DNSError

@@ -16,7 +16,7 @@ const (
 	maxProbes   = 128 // of endpoints that are down
 )
 
-// runEndpoint sends what waits for an endpoint until ctx ends or the endpoint is removed. Attempts under way may last as long as their own context.
+// runEndpoint sends the deliveries of an endpoint until ctx ends or the endpoint is removed. Attempts in progress end with their own context.
 func (o *Outbox) runEndpoint(ctx, attempt context.Context, e *endpoint) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
@@ -68,7 +68,7 @@ func (o *Outbox) runEndpoint(ctx, attempt context.Context, e *endpoint) {
 	}
 }
 
-// checkKey stops an endpoint whose key doesn't exist any more or has expired.
+// checkKey stops an endpoint whose key was removed or has expired.
 func (o *Outbox) checkKey(e *endpoint) {
 	c := e.config.Load()
 	_, ok := o.grant(c)
@@ -147,7 +147,7 @@ func (o *Outbox) finish(e *endpoint, l *lane, it item, attempts int, r result) {
 	} else {
 		out.state = stateFailed
 		if r.gone {
-			o.disable(e, "the receiver answered 410 Gone", now) // before the lane goes on
+			o.disable(e, "the receiver answered 410 Gone", now) // before the lane continues
 		}
 		e.queue.gaveUp(l, now)
 		o.outcomes <- out

@@ -27,7 +27,7 @@ const (
 	TranscriptionEnded   Type = "transcription.ended"
 	LobbyWaiting         Type = "lobby.waiting" // a person waits to be admitted
 	LobbyLeft            Type = "lobby.left"    // a person was admitted, or gave up
-	WatchLost            Type = "watch.lost"    // events of a domain can't be received any more
+	WatchLost            Type = "watch.lost"    // events of a domain are no longer received
 	WatchRestored        Type = "watch.restored"
 
 	// Test is sent on request only, to try an endpoint. EndpointDisabled is the record of an endpoint that was disabled.

@@ -72,7 +72,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-// encode returns v as JSON. It panics with what JSON doesn't have.
+// encode returns v as JSON. It panics with a value that JSON can't represent.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

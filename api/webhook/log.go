@@ -11,7 +11,7 @@ import (
 // maxReplay is the most deliveries that one call replays.
 const maxReplay = 10_000
 
-// Delivery is a message for an endpoint, and what came of it.
+// Delivery is a message for an endpoint, with its outcome.
 type Delivery struct {
 	Number int64
 	Event  string // id of the event

@@ -348,7 +348,7 @@ func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResul
 	event := o.testEvent(c, now)
 	m, ok := Render(&event, c.Format, c.Names, c.template)
 	if !ok {
-		return TestResult{}, &SettingsError{fmt.Errorf("format: %s has no event for a test", c.Format)}
+		return TestResult{}, &SettingsError{fmt.Errorf("format: %s has no test event", c.Format)}
 	}
 	header := c.header.Clone()
 	if header == nil {

@@ -74,7 +74,7 @@ type Outbox struct {
 
 	changed func() // nil for none
 
-	// needs is how much of people the endpoints' bodies contain, a history.Level.
+	// needs is the level of personal data in the endpoints' bodies, a history.Level.
 	needs atomic.Int32
 
 	// mu protects what follows; it is never held while the store is used.
@@ -111,7 +111,7 @@ type config struct {
 	Endpoint
 	parsed
 
-	// wrong is why the settings can't be used any more, such as a room of a domain that isn't watched now.
+	// wrong is why the settings have become invalid, for instance if the domain of a room is no longer watched.
 	wrong error
 
 	current, rotating *signer // rotating signs with both secrets until PreviousUntil
@@ -178,7 +178,7 @@ func New(cfg Config) *Outbox {
 	return o
 }
 
-// OnChange sets a function to call when what the endpoints need of the recorded events has changed. Set it before the first use.
+// OnChange sets a function to call when Needs has changed. Set it before the first use.
 func (o *Outbox) OnChange(changed func()) { o.changed = changed }
 
 // Run delivers until ctx ends, then gives the attempts under way a moment and returns nil. What isn't delivered stays in the store.
@@ -335,7 +335,7 @@ func (o *Outbox) isLoaded() bool {
 	return o.loaded
 }
 
-// grant returns what the key of an endpoint allows, and false if it doesn't exist any more, has expired or lacks the scope.
+// grant returns the grant of an endpoint's key, and false if the key was removed, has expired or lacks the scope.
 func (o *Outbox) grant(c *config) (keys.Grant, bool) {
 	key := o.cfg.Keys.Find(c.Owner)
 	if key == nil || key.Valid(time.Now()) != nil {

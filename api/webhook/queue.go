@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bounds of a queue in memory. What is beyond them stays in the file and is read later.
+// Limits of a queue in memory. Further messages stay in the file and are read later.
 const (
 	laneItems = 16   // messages of one lane
 	upLanes   = 4096 // lanes of an endpoint
@@ -25,7 +25,7 @@ const (
 	maxProbeEvery = 5 * time.Minute
 )
 
-// queue is what waits for one endpoint, in lanes: one for each meeting, whose messages are sent one after the other.
+// queue has the waiting messages of one endpoint in lanes. Each meeting has a lane, whose messages are sent one after the other.
 // A failing lane waits without holding up others. It is safe for concurrent use.
 type queue struct {
 	probeEvery time.Duration // while it is down
@@ -145,7 +145,7 @@ func (q *queue) add(key int64) *lane {
 	return l
 }
 
-// next returns the lane to serve now, which is then in service, or nil and when there may be one; zero means after a signal.
+// next returns the lane to serve now and puts it into service. Without one it returns nil and when to try again; zero means after a signal.
 func (q *queue) next(now time.Time) (*lane, time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -192,14 +192,14 @@ func (q *queue) first(l *lane) (it item, attempts int, ok bool) {
 	return l.items[0], l.attempts, true
 }
 
-// after returns the message after which a lane has to be read from the file: what it has before was sent already.
+// after returns the last message of a lane that was sent. The file is read from the next one.
 func (q *queue) after(l *lane) int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return max(q.failedThrough, q.unwritten[l.key].last)
 }
 
-// refill adds messages of a lane in service that were read from the file, when the first one is due, and whether it has more.
+// refill adds messages from the file to a lane in service, with the due time of the first one and whether there are more.
 func (q *queue) refill(l *lane, items []item, attempts int, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -259,7 +259,7 @@ func (q *queue) failThrough(number int64, rows int, bytes int64) {
 	q.bytes -= bytes
 }
 
-// size returns how much waits, and the last message that has failed because too much waited.
+// size returns the number and size of waiting messages, and the last message that failed because too many waited.
 func (q *queue) size() (rows int, bytes, failedThrough int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -273,7 +273,7 @@ func (q *queue) stop(stopped bool) {
 	q.stopped = stopped
 }
 
-// delivered ends a successful attempt. The lane goes on with its next message.
+// delivered ends a successful attempt. The lane continues with its next message.
 func (q *queue) delivered(l *lane, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"ppch/component/history"
 )
 
-// storedEndpoint is an endpoint in the store, with how much waits for it.
+// storedEndpoint is an endpoint in the store, with the number and size of its waiting deliveries.
 type storedEndpoint struct {
 	Endpoint
 	number int64
@@ -74,7 +74,7 @@ func updateEndpoint(tx *history.Tx, number int64, e Endpoint) error {
 	return err
 }
 
-// deleteEndpoint removes an endpoint. What waited for it is removed later, in small steps.
+// deleteEndpoint removes an endpoint. Its deliveries are removed later, in small steps.
 func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
 	_, err := tx.Exec(`DELETE FROM webhooks WHERE owner = ? AND id = ?`, owner[:], id)
 	return err

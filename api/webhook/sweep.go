@@ -8,7 +8,7 @@ import (
 	"ppch/component/history"
 )
 
-// How what isn't needed any more is deleted: in small steps, so that recording never waits for long.
+// Old data is deleted in small steps, so that recording never waits for long.
 const (
 	sweepEvery = 15 * time.Second
 	sweepStep  = 500
@@ -107,7 +107,7 @@ func (o *Outbox) lastMessage(ctx context.Context, before int64) (number int64, e
 	return number, err
 }
 
-// failWaiting fails what waits for an endpoint, up to a message.
+// failWaiting fails the waiting deliveries of an endpoint, up to a message.
 func (o *Outbox) failWaiting(ctx context.Context, e *endpoint, through int64, problem string) error {
 	for {
 		if rows, _, _ := e.queue.size(); rows <= 0 {
@@ -162,7 +162,7 @@ func (o *Outbox) repeat(ctx context.Context, all []statement) error {
 	return nil
 }
 
-// measure measures what waits, for metrics.
+// measure counts waiting deliveries, for metrics.
 func (o *Outbox) measure(ctx context.Context) {
 	var created int64
 	err := o.cfg.Store.Read(ctx, func(tx *history.Tx) error {

@@ -45,7 +45,7 @@ type Span struct{ Min, Max time.Duration }
 type Attendance struct {
 	Meeting Meeting
 
-	// AsOf is until when stays of present people are counted: when the room's domain was last confirmed.
+	// AsOf is the end of the stays of present people: when the room's domain was last confirmed.
 	AsOf time.Time
 
 	// Attendees are ordered by their first stay.
@@ -191,10 +191,10 @@ func (s Stay) Duration(asOf, until time.Time) Span {
 	return one.union()
 }
 
-// interval is a time from one moment to another.
+// interval is the time between two moments.
 type interval struct{ from, to time.Time }
 
-// spans are intervals as they are at least and at most.
+// spans are the shortest and the longest possible intervals.
 type spans struct{ least, most []interval }
 
 func (all *spans) add(s Stay, asOf, until time.Time) {

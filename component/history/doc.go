@@ -19,15 +19,15 @@
 //
 // # After a restart
 //
-// The file also says who is in which room at present. After a restart, after events were dropped and after a failed write,
-// the Recorder compares this with a snapshot of the Directory. An occupant in both goes on.
+// The file also has the present occupants of each room. After a restart, after events were dropped and after a failed write,
+// the Recorder compares this with a snapshot of the Directory. The stay of an occupant in both continues.
 // An occupant in the snapshot alone joined at the time that Prosody states. An occupant in the file alone left
 // between the last confirmation before and the snapshot: [Event.NotBefore] and At are these bounds.
 // The time between is a [Gap], because occupants who joined and left within it are unknown.
 //
 // # What is stored of people
 //
-// [Level] says. The file never holds a real JID, an e-mail address or an avatar. With [LevelOff] and no Outbox that wants events it holds nothing of a room.
+// [Level] decides. The file never holds a real JID, an e-mail address or an avatar. With [LevelOff] and no Outbox that wants events it holds nothing of a room.
 // While an occupant is present, the file has its nick, which PPCH needs to recognize it after a restart; when it leaves, the nick is deleted
 // unless the level is [LevelNames]. Deleted content is overwritten (secure_delete), also in the write-ahead log once it is truncated.
 package history

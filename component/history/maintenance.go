@@ -32,7 +32,7 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	}
 }
 
-// Check reads the whole file and returns what is damaged, nothing if it is sound.
+// Check reads the whole file and returns a list of damage, empty if there is none.
 func (s *Store) Check(ctx context.Context) (damage []string, err error) {
 	err = s.Read(ctx, func(tx *Tx) error {
 		for _, check := range []string{"PRAGMA integrity_check", "PRAGMA foreign_key_check"} {

@@ -11,7 +11,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Errors of reading what isn't recorded.
+// Errors of reads.
 var (
 	ErrNoMeeting = errors.New("history: no such meeting")
 	ErrNoStay    = errors.New("history: no such stay")

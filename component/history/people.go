@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Access is an entry of the log of who read what of people.
+// Access is an entry in the log of reads of personal data.
 type Access struct {
 	At      time.Time
 	Key     string // the name of the API key

@@ -29,7 +29,7 @@ const (
 
 var (
 	errOverload = errors.New("history: events come faster than they can be stored")
-	errChanged  = errors.New("history: what is to be recorded has changed")
+	errChanged  = errors.New("history: the recorded level has changed")
 )
 
 // RecorderConfig are the settings of a Recorder. Store and Directory are required.
@@ -106,7 +106,7 @@ func (r *Recorder) Changed() {
 // Store returns the Store.
 func (r *Recorder) Store() *Store { return r.cfg.Store }
 
-// Level returns what is recorded of people.
+// Level returns the recorded level of personal data.
 func (r *Recorder) Level() Level { return r.cfg.Level }
 
 // Run records, and deletes what is older than the retention, until ctx ends; then it returns nil.
@@ -178,7 +178,7 @@ func (r *Recorder) record(ctx context.Context, reason GapReason) error {
 	for {
 		select {
 		case <-ctx.Done():
-			// What came until now is worth a last transaction: the next start then knows more.
+			// Record the events so far, so that the next start knows more.
 			return r.commit(context.WithoutCancel(ctx), waiting(ctx, events, nil), true)
 		case <-r.changed:
 			if needs := r.needs(); needs != r.keep {
@@ -198,7 +198,7 @@ func (r *Recorder) record(ctx context.Context, reason GapReason) error {
 	}
 }
 
-// needs returns how much of people has to be kept.
+// needs returns the level of personal data to record.
 func (r *Recorder) needs() Level {
 	if r.cfg.Outbox == nil {
 		return r.cfg.Level

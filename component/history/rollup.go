@@ -11,9 +11,9 @@ import (
 // sampleEvery is how often the numbers for charts are read.
 const sampleEvery = time.Second
 
-// Rollup is a resolution in which numbers for charts are kept.
+// Rollup is a resolution of the numbers for charts.
 type Rollup struct {
-	Step time.Duration // what one number stands for
+	Step time.Duration // the time that one number covers
 	Keep time.Duration
 }
 
@@ -28,10 +28,10 @@ var rollups = []Rollup{
 type Peaks struct {
 	At                  time.Time // when the step began
 	Rooms, Participants int
-	Watched             time.Duration // for how much of the step they are known
+	Watched             time.Duration // the known part of the step
 }
 
-// roll keeps the numbers for charts until ctx ends. What the last minutes had is written at the end.
+// roll records the numbers for charts until ctx ends, and then writes those of the last step.
 func (r *Recorder) roll(ctx context.Context) error {
 	if r.cfg.Level == LevelOff {
 		return nil

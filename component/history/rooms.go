@@ -47,7 +47,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 	}
 	r.id = MeetingID(b.r.cfg.Shard, r.room, laterOf(r.stamp, began))
 	if b.r.cfg.Level > LevelOff {
-		// A row with this id is the same meeting, which was taken for ended.
+		// A row with this id is the same meeting, which was ended by mistake.
 		if _, err := b.tx.Exec(`INSERT INTO meetings (id, shard, room, type, tenant, began, meeting_id) VALUES (?, ?, ?, ?, ?, ?, NULLIF(?, ''))
 			ON CONFLICT (id) DO UPDATE SET ended_after = NULL, ended_before = NULL`,
 			r.id[:], b.r.cfg.Shard, r.room, r.typ, e.Tenant, began.UnixMilli(), r.meetingID); err != nil {
@@ -103,7 +103,7 @@ func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) erro
 	return nil
 }
 
-// endRoom records that a room ended, and that all left who are still in it.
+// endRoom records that a room ended and that its remaining occupants left.
 func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 	present, err := b.present(r.room)
 	if err != nil {

@@ -116,7 +116,7 @@ func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time
 	if joined.IsZero() {
 		joined, joinedAfter = e.At, sql.NullInt64{Int64: milli(since), Valid: true}
 	}
-	// A row with this id is the same stay, which was taken for ended.
+	// A row with this id is the same stay, which was ended by mistake.
 	if _, err := b.tx.Exec(`INSERT INTO stays (id, meeting, kind, joined_after, joined, nick, name, user_id, pseudonym) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET left_after = NULL, left_before = NULL, reason = NULL`,
 		id[:], r.meeting, o.Kind, joinedAfter, milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
@@ -153,7 +153,7 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 	stay := was.stay
 	switch {
 	case recorded(was.kind) && !recorded(o.Kind):
-		// It wasn't a participant, which only a later presence showed.
+		// Its presence now shows that it isn't a participant.
 		if _, err := b.tx.Exec("DELETE FROM stays WHERE number = ?", stay); err != nil {
 			return err
 		}
