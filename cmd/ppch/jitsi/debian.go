@@ -39,6 +39,7 @@ func detectDebian(o Options) (*site, error) {
 		return nil, err
 	}
 	s.domain, s.mucs = j.domain, j.mucs
+	s.meetURL = webURL("https://" + j.domain) // the packages serve the web client at Jitsi's domain
 	s.description += " for " + s.domain
 	for _, h := range j.file.hosts {
 		s.reserved = append(s.reserved, h.name)

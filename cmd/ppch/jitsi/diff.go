@@ -69,7 +69,7 @@ func moduleDiff(f *file, name string) string {
 }
 
 // notSecret are the variables whose values are shown.
-var notSecret = append(slices.Clone(mucModules), globalModulesVariable, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN",
+var notSecret = append(slices.Clone(mucModules), globalModulesVariable, "PPCH_COMPONENT_DOMAIN", "PROSODY_URL", "MUC_DOMAIN", "PPCH_MEET_URL",
 	"PPCH_NETWORK_EXTERNAL", "PPCH_NETWORK_IS_EXTERNAL")
 
 const (

@@ -157,6 +157,7 @@ func (s *site) findDomains(service service) (modules []string) {
 		return mucModules[:1]
 	}
 	s.domain = service.get("XMPP_DOMAIN", "meet.jitsi")
+	s.meetURL = webURL(service.get("PUBLIC_URL", ""))
 	s.mucs = []string{service.get("XMPP_MUC_DOMAIN", "muc.meet.jitsi")}
 	// They are on unless switched off. A release with neither variable lacks them.
 	for _, m := range []struct{ prefix, enable, modules string }{

@@ -67,6 +67,31 @@ func TestInstall_ComposeFileMayHaveAnyName(t *testing.T) {
 	tr.install(t)
 }
 
+// Jitsi's own URL becomes the URL of meetings, unless one is set or Jitsi's is unusable.
+func TestInstall_MeetURLIsJitsisPublicURL(t *testing.T) {
+	for _, tt := range []struct{ name, before, want string }{
+		{"Jitsi's", "PUBLIC_URL=https://meet.example.com:8443/\n", "https://meet.example.com:8443"},
+		{"one of the operator", "PUBLIC_URL=https://meet.example.com\nPPCH_MEET_URL=https://other.example.com\n", "https://other.example.com"},
+		{"none", "", ""},
+		{"no URL", "PUBLIC_URL=meet.example.com\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := layOut(t, "docker-stable-11146")
+			text := tr.get(compose)
+			begin, rest, _ := strings.Cut(text, "        environment:\n")
+			_, end, _ := strings.Cut(rest, "        networks:\n")
+			tr.put(compose, begin+"        env_file: .env\n        networks:\n"+end)
+			tr.put(env, tr.get(env)+tt.before)
+			tr.install(t)
+			_, after, found := strings.Cut("\n"+tr.get(env), "\nPPCH_MEET_URL=")
+			got, _, _ := strings.Cut(after, "\n")
+			if got != tt.want || found != (tt.want != "") {
+				t.Errorf("got PPCH_MEET_URL=%s (%t) want %s", got, found, tt.want)
+			}
+		})
+	}
+}
+
 // "env_file: .env" passes every variable, including those that the installation adds.
 func TestInstall_EnvFileHandsVariablesOn(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -113,6 +114,7 @@ func (p *Plan) planSettings(s *site, env map[string]string) error {
 	ensure("PPCH_COMPONENT_SECRET", p.settings.secret, env["PPCH_COMPONENT_SECRET"] == p.settings.secret)
 	ensure("PROSODY_URL", s.url(p.settings.port), env["PROSODY_URL"] != "")
 	ensure("MUC_DOMAIN", strings.Join(s.mucs, ","), env["MUC_DOMAIN"] != "")
+	ensure("PPCH_MEET_URL", s.meetURL, env["PPCH_MEET_URL"] != "" || s.meetURL == "")
 	for _, warning := range config.Unknown(slices.Collect(maps.Keys(env)), func(name string) (string, bool) { return env[name], true }) {
 		p.addNote("%s: %s", p.relative(f.path), warning)
 	}
@@ -132,6 +134,15 @@ func (p *Plan) planSettings(s *site, env map[string]string) error {
 		p.addNote("MUC_DOMAIN in %s stays %s; Jitsi has %s.", p.relative(f.path), muc, strings.Join(s.mucs, ","))
 	}
 	return nil
+}
+
+// webURL returns an http or https URL that PPCH_MEET_URL accepts, or an empty string.
+func webURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Contains(text, ",") {
+		return ""
+	}
+	return strings.TrimRight(text, "/")
 }
 
 // access says where the dashboard and the API key are, by the variables in the settings file before the installation.

@@ -45,6 +45,8 @@ type site struct {
 	// domain is Jitsi's own. mucs are the domains of its rooms, breakout rooms and lobbies, as far as they exist, main one first.
 	domain string
 	mucs   []string
+	// meetURL is where people open Jitsi Meet. It is empty if that is unknown.
+	meetURL string
 	// hidden is the domain of recorders and transcribers, which Jitsi's clients hide. It may be empty.
 	hidden string
 	// reserved are other names that a component can't have.
