@@ -16,6 +16,7 @@ func (s *Server) getHealth(w *response, _ *http.Request) error {
 	doc := view.NewHealth(domains)
 	doc.Version, doc.Commit, doc.Built = s.cfg.Version, view.OrNull(s.cfg.Commit), view.Stamp(s.cfg.Built)
 	doc.LastAnswer = view.Stamp(s.cfg.Prosody.Diagnostics().LastAnswer)
+	doc.Store = view.NewStoreHealth(s.cfg.Meetings)
 	p := domains[0].CountProblem()
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)

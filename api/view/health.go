@@ -1,6 +1,7 @@
 package view
 
 import (
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -21,6 +22,27 @@ type Health struct {
 	Since         *string           `json:"since"`
 	LastAnswer    *string           `json:"last_answer"`
 	Domains       []DomainHealth    `json:"domains"`
+	Store         *StoreHealth      `json:"store"`
+}
+
+// StoreHealth is the status of the file with meetings and webhooks, which counts don't depend on.
+// It is nil (null) if PPCH keeps no data.
+type StoreHealth struct {
+	Status  string          `json:"status"`
+	Reason  *history.Reason `json:"reason"`
+	History string          `json:"history"`
+}
+
+// NewStoreHealth returns the document for the store of r.
+func NewStoreHealth(r *history.Recorder) *StoreHealth {
+	if r.Store().Path() == "" {
+		return nil
+	}
+	doc := &StoreHealth{Status: "ok", History: r.Level().String()}
+	if p := r.Store().Problem(); p != nil {
+		doc.Status, doc.Reason = "error: "+p.Title+": "+p.Remedy, &p.Reason
+	}
+	return doc
 }
 
 // DomainHealth is the status of one watched MUC domain.

@@ -45,6 +45,8 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 	s.cmd.Env = []string{
 		"PPCH_API_KEY=" + demoKey,
 		"PPCH_PORT=" + port,
+		"PPCH_DATA_DIR=" + filepath.Join(srv.Dir(), "data"), // removed with Prosody's files
+		"PPCH_HISTORY=names",
 		"PROSODY_URL=xmpp://" + srv.ComponentAddr(),
 		"PPCH_COMPONENT_DOMAIN=" + srv.Domains.Component,
 		"PPCH_COMPONENT_SECRET=" + srv.Secret(),

@@ -104,7 +104,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
-	register(metrics, xmpp.Metrics(), http.Metrics(), webhooks.Metrics(), lines.metrics())
+	register(metrics, xmpp.Metrics(), http.Metrics(), recorder.Metrics(), webhooks.Metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err

@@ -16,7 +16,9 @@ type batch struct {
 	watches map[string]*watch // as they are after the commit
 	events  []Event           // for the Outbox
 	gaps    []GapReason       // begun
-	silent  bool              // whether the Outbox doesn't get the events
+
+	recorded uint64 // changes
+	silent   bool   // whether the Outbox doesn't get the events
 }
 
 // commit records events in one transaction, and with flush also confirmations that aren't in the file yet.
@@ -64,12 +66,10 @@ func (r *Recorder) transact(ctx context.Context, record func(*batch) error) erro
 		return err
 	}
 	r.watches = b.watches
-	r.mu.Lock()
-	r.stats.events += uint64(len(b.events))
+	r.events.Add(b.recorded)
 	for _, reason := range b.gaps {
-		r.stats.gaps[reason]++
+		r.gaps.WithLabelValues(string(reason)).Inc()
 	}
-	r.mu.Unlock()
 	if committed != nil {
 		committed()
 	}
@@ -166,6 +166,7 @@ func (b *batch) changes(w *watch, changes []occupancy.Event, since time.Time) er
 
 // change records a change of a room.
 func (b *batch) change(e occupancy.Event, since time.Time) error {
+	b.recorded++
 	room, err := b.openRoom(e.Room.String())
 	if err != nil {
 		return err

@@ -152,7 +152,7 @@ func (s *site) start(d *occupancy.Directory) {
 	})
 	s.t.Cleanup(s.stop)
 	d.SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
-	waitFor(s.t, "the recorder", func() bool { return s.store.Metrics().Transactions > 0 })
+	waitFor(s.t, "the recorder", func() bool { return s.store.Stats().Transactions > 0 })
 }
 
 // restart stops the Recorder and starts it with a new Directory, which knows nothing.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"ppch/component/occupancy"
@@ -63,15 +64,8 @@ type Recorder struct {
 	keep    Level             // the most that Level and the Outbox need
 	watches map[string]*watch // by domain
 
-	// mu protects what follows.
-	mu    sync.Mutex
-	stats recorderStats
-}
-
-// recorderStats counts for metrics.
-type recorderStats struct {
-	events uint64
-	gaps   map[GapReason]uint64
+	events atomic.Uint64          // recorded
+	gaps   *prometheus.CounterVec // by reason
 }
 
 // watch is how far a domain has been recorded.
@@ -92,7 +86,8 @@ func NewRecorder(cfg RecorderConfig) *Recorder {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Recorder{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), stats: recorderStats{gaps: map[GapReason]uint64{}}}
+	gaps := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "history_gaps_total", Help: "Times without watching a MUC domain."}, []string{"reason"})
+	return &Recorder{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), gaps: gaps}
 }
 
 // Changed makes the Recorder ask the Outbox again what it needs.

@@ -107,7 +107,7 @@ func TestRecorder_OutboxFails(t *testing.T) {
 	s.box.fail = history.ErrNotAnID
 	s.box.mu.Unlock()
 	s.apply(20, change("daily", nil, person("bob", 20)))
-	waitFor(t, "the event to be read", func() bool { return s.store.Metrics().Failures > 0 })
+	waitFor(t, "the event to be read", func() bool { return s.store.Stats().Failures > 0 })
 	s.box.mu.Lock()
 	s.box.fail = nil
 	s.box.mu.Unlock()

@@ -46,7 +46,7 @@ type Store struct {
 	mu          sync.Mutex
 	read        *sql.DB  // nil while the file isn't open
 	lastProblem *Problem // of the last write, or of opening; nil if it went well
-	writes      StoreMetrics
+	writes      StoreStats
 }
 
 // New returns the Store in a folder without opening it. An empty folder makes one whose methods return ErrOff.

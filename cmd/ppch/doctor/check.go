@@ -17,6 +17,7 @@ const (
 	Configuration = "configuration" // the environment variables
 	Service       = "service"       // PPCH's own API
 	Settings      = "settings"      // of the running service
+	Store         = "store"         // the file with meetings and webhooks, if there is one
 	DNS           = "dns"           // Prosody's name
 	Port          = "port"          // Prosody's component port
 	Component     = "component"     // the component in Prosody's configuration
@@ -33,7 +34,7 @@ const (
 )
 
 // names lists the checks in their order.
-var names = []string{Configuration, Service, Settings, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins, NotCounted}
+var names = []string{Configuration, Service, Settings, Store, DNS, Port, Component, Secret, Conflict, MUCDomains, Module, AllowList, Sync, Mode, Clock, Admins, NotCounted}
 
 // Status is the result of a check.
 type Status string

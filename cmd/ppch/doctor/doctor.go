@@ -144,7 +144,7 @@ func (e *run) report(name string, status Status, found string, remedies ...strin
 // skipRest reports the remaining checks as unchecked, because they need another one.
 func (e *run) skipRest(broken string) {
 	for _, name := range names {
-		if !e.reported[name] && (name != Admins || len(e.Admins) > 0) && (name != NotCounted || len(e.NotCounted) > 0) {
+		if !e.reported[name] && name != Store && (name != Admins || len(e.Admins) > 0) && (name != NotCounted || len(e.NotCounted) > 0) {
 			e.report(name, Unchecked, skippedFor(broken))
 		}
 	}

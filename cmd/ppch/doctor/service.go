@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ppch/api/view"
 	"ppch/cmd/ppch/terminal"
 )
 
@@ -33,6 +34,8 @@ func (e *run) service(ctx context.Context) (inspect func(context.Context) (facts
 		Version string `json:"version"`
 		Status  any    `json:"status"` // a number in a problem document
 		Code    string `json:"code"`
+
+		Store *view.StoreHealth `json:"store"` // nil if PPCH keeps no data
 	}
 	checkHealth := func() error {
 		_, err := e.get(ctx, client, "/health", "", &health)
@@ -79,7 +82,22 @@ func (e *run) service(ctx context.Context) (inspect func(context.Context) (facts
 		return nil, nil
 	}
 	e.report(Service, OK, fmt.Sprintf("%s, health %v; it reports what follows", answers, health.Status))
+	e.store(health.Store)
 	return inspect, client.CloseIdleConnections
+}
+
+// store reports the file with meetings and webhooks, if there is one.
+func (e *run) store(s *view.StoreHealth) {
+	if s == nil {
+		return
+	}
+	problem, broken := strings.CutPrefix(s.Status, "error: ")
+	if !broken {
+		e.report(Store, OK, "it can be written; history: "+s.History)
+		return
+	}
+	found, remedy, _ := strings.Cut(problem, ": ")
+	e.report(Store, Wrong, found+"; counts go on", remedy)
 }
 
 // notRunning reports why no service answers. The doctor connects itself only if the service, which belongs here, certainly does not run.
