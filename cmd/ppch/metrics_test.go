@@ -110,6 +110,7 @@ func TestMetrics_LintAndReadme(t *testing.T) {
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
 	env := envFor(srv)
 	cert, key := certificate(t, time.Hour)
+	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = t.TempDir(), "numbers"
 	env["PPCH_TLS_CERT"], env["PPCH_TLS_KEY"] = cert, key
 	s := runService(t, env).trust(cert).ready()
 	s.room("planning")

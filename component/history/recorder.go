@@ -87,6 +87,9 @@ func NewRecorder(cfg RecorderConfig) *Recorder {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	gaps := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "history_gaps_total", Help: "Times without watching a MUC domain."}, []string{"reason"})
+	for _, reason := range []GapReason{GapStopped, GapOverload, GapStore, GapResync} {
+		gaps.WithLabelValues(string(reason)) // so that the first one shows as an increase
+	}
 	return &Recorder{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), gaps: gaps}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -141,7 +142,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 			}
 			return err
 		}
-	} else if _, err := os.Stat(s.path); err != nil {
+	} else if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
+		return &Problem{Reason: ReasonIO, Title: "there is no " + s.path, Remedy: "set PPCH_DATA_DIR to the folder of the service, which creates the file", Err: err}
+	} else if err != nil {
 		return err
 	}
 	// The version comes first: the file of a newer PPCH must stay as it is.

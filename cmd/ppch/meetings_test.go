@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ppch/prosody/prosodytest"
+)
+
+// A user lists the meetings of a real Jitsi Prosody, reads an attendance, and backs the file up, as the README describes.
+func TestMeetings_Commands(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	env := envFor(srv)
+	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = t.TempDir(), "names"
+	svc := startProcess(t, program, env)
+	svc.ready(t)
+	cast := castOn(t, srv)
+	people := meeting(t, cast, srv.Room("planning"), "Ada", "=HYPERLINK(\"http://evil.test\")")
+	vars := append([]string{}, svc.env...)
+
+	var id string
+	eventually(t, 10*time.Second, "the meeting is listed", func() bool {
+		_, out, _ := execute(t, program, vars, "meetings") // fails until the store is open
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[1], "planning") || !strings.Contains(lines[1], " 2 ") {
+			return false
+		}
+		fields := strings.Fields(lines[1])
+		id = fields[len(fields)-1]
+		return true
+	})
+	if err := people[0].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "Ada has left", func() bool {
+		_, out, _ := execute(t, program, vars, "attendance", id)
+		return strings.Count(out, " here\n") == 1 && strings.Contains(out, "Ada")
+	})
+	status, out, errs := execute(t, program, vars, "attendance", id, "--csv", "--tz", "Europe/Berlin")
+	if status != 0 {
+		t.Fatalf("attendance: got %d, %s", status, errs)
+	}
+	rows := must(csv.NewReader(strings.NewReader(out)).ReadAll())(t)
+	if len(rows) != 3 || rows[1][0] != "Ada" || rows[2][0] != "'=HYPERLINK(\"http://evil.test\")" {
+		t.Errorf("got %q", rows)
+	}
+	if status, _, errs := execute(t, program, vars, "attendance", "none"); status != 1 || !strings.Contains(errs, "no-such-meeting") {
+		t.Errorf("got %d, %s", status, errs)
+	}
+
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{" is sound: ", []string{"store", "check"}},
+		{" is a copy of ", []string{"store", "backup", backup}},
+		{" fewer than before", []string{"store", "compact"}},
+		{"The key is gone", []string{"store", "forget-key"}},
+	} {
+		if status, out, errs := execute(t, program, vars, tt.args...); status != 0 || !strings.Contains(out, tt.want) {
+			t.Errorf("%q: got %d, %s%s", tt.args, status, out, errs)
+		}
+	}
+	if status, _, errs := execute(t, program, vars, "store", "backup", backup); status != 1 || !strings.Contains(errs, "exists") {
+		t.Errorf("backup over another: got %d, %s", status, errs)
+	}
+}
+
+// Whatever is wrong with the file, counts go on, and /health says how to fix it.
+func TestStore_BrokenFileLeavesCountsAlone(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
+	for _, tt := range []struct {
+		name, reason, remedy string
+		prepare              func(t *testing.T, dir string)
+	}{
+		{"a damaged file", "corrupt", `run "ppch store check"`, func(t *testing.T, dir string) {
+			put(t, filepath.Join(dir, "ppch.db"), strings.Repeat("no database ", 1000))
+		}},
+		{"a file that is a folder", "io", "check the disk", func(t *testing.T, dir string) {
+			if err := os.Mkdir(filepath.Join(dir, "ppch.db"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a locked folder", "locked", "each PPCH needs its own", func(t *testing.T, dir string) {
+			f := must(os.OpenFile(filepath.Join(dir, "ppch.lock"), os.O_RDWR|os.O_CREATE, 0o600))(t)
+			t.Cleanup(func() { _ = f.Close() })
+			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			tt.prepare(t, dir)
+			env := envFor(srv)
+			env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = dir, "names"
+			// One component name per Prosody: the tests run one after the other.
+			svc := startProcess(t, program, env)
+			defer svc.kill()
+			svc.ready(t)
+			s := &service{t: t, url: svc.url, client: svc.client}
+			eventually(t, 20*time.Second, "the room is counted", func() bool {
+				return s.room("planning").data["participant_count"] == 1.0
+			})
+			health := s.get("/health")
+			store, _ := health.data["store"].(map[string]any)
+			if health.status != 200 || store["reason"] != tt.reason || !strings.Contains(store["status"].(string), tt.remedy) {
+				t.Errorf("/health: got %d %s want %s with %q", health.status, health.body, tt.reason, tt.remedy)
+			}
+			if a := s.get("/api/meetings", "X-API-Key", testKey); a.status != 503 || a.data["reason"] != tt.reason {
+				t.Errorf("/api/meetings: got %d %s", a.status, a.body)
+			}
+			if a := s.get("/metrics", "X-API-Key", testKey); !strings.Contains(a.body, "\nppch_store_up 0\n") {
+				t.Error("/metrics: got no ppch_store_up 0")
+			}
+			if _, out, _ := execute(t, program, svc.env, "doctor"); !strings.Contains(out, "counts go on") {
+				t.Errorf("doctor: got %s", out)
+			}
+		})
+	}
+}
