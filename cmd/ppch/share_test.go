@@ -171,6 +171,22 @@ func TestShareLink_InBrowser(t *testing.T) {
 			t.Error("a page of a stranger frames the link")
 		}
 	})
+
+	t.Run("Prosody is frozen", func(t *testing.T) {
+		p := browser.open(t, s.url+door)
+		p.shows("the number", "5", func() string { return p.text(".number") })
+		if err := srv.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Resume()
+		p.until("the page says that it is not current", func() bool { return strings.HasPrefix(p.text("#state"), "Not current") })
+		p.shows("the state", "Prosody doesn’t answer", func() string { return p.text("#state") })
+		p.shows("the number", "?", func() string { return p.text(".number") })
+		if err := srv.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		p.shows("the number", "5", func() string { return p.text(".number") })
+	})
 }
 
 // forget returns the faults of the page with a text, which the test then expects.
