@@ -40,7 +40,7 @@ func Badge(label, value string, occupied bool) []byte {
 // badgeText returns s for a badge: shortened, and without what would be invisible or turn the text around.
 func badgeText(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
+		if !unicode.IsGraphic(r) || r == unicode.ReplacementChar {
 			return -1
 		}
 		return r

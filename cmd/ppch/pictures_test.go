@@ -89,6 +89,13 @@ func TestPictures(t *testing.T) {
 	env["MUC_DOMAIN"] += "," + srv.Domains.Lobby
 	env["PPCH_SITE_NAME"] = "Example Meet"
 	env["PPCH_MEET_URL"] = "https://meet.example.com"
+	door, doorLine := newLink(t, nil, "--room", "planning", "--names")
+	wall, wallLine := newLink(t, nil, "--all")
+	people, peopleLine := newLink(t, nil, "--all", "--names")
+	over, overLine := newLink(t, nil, "--room", "planning", "--expires", time.Now().Add(3*time.Second).UTC().Format(time.RFC3339Nano))
+	env["PPCH_API_KEYS_FILE"] = written(t, "keys", strings.Join([]string{doorLine, wallLine, peopleLine, overLine, ""}, "\n"))
+	wikiPage, wikiShows := startWiki(t)
+	env["PPCH_EMBED_ORIGINS"] = wikiPage.URL
 	s := runService(t, env).ready()
 	town(t, srv)
 	browser := startChromium(t)
@@ -144,9 +151,31 @@ func TestPictures(t *testing.T) {
 	everywhere(t, "empty", func(t *testing.T, language, scheme string, size screen) *tab {
 		return opened(t, quiet.url, language, scheme, size).signIn(testKey).tab
 	})
+	share := func(path, query, ready string) func(t *testing.T, language, scheme string, size screen) *tab {
+		return func(t *testing.T, language, scheme string, size screen) *tab {
+			p := browser.open(t, s.url+path+query)
+			p.as(scheme, size.width, size.height)
+			p.inLanguage(language)
+			p.until("the page is there", func() bool { return p.text(ready) != "" })
+			return p
+		}
+	}
+	everywhere(t, "door", share(door, "", ".names"))
+	everywhere(t, "wall", share(wall, "", ".number"))
+	everywhere(t, "wallnames", share(people, "", ".number"))
+	everywhere(t, "compact", share(people, "?view=compact", ".number"))
+	everywhere(t, "expired", share(over, "", "h1"))
+	everywhere(t, "wiki", func(t *testing.T, language, scheme string, size screen) *tab {
+		p := browser.open(t, "about:blank", wikiPage.URL, s.url)
+		p.as(scheme, size.width, size.height)
+		wikiShows <- s.url + door
+		p.do(chromedp.Navigate(wikiPage.URL))
+		return p
+	})
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}
+	everywhere(t, "doorfrozen", share(door, "", "#state"))
 	frozen := func(t *testing.T, language, scheme string, size screen) *tab {
 		d := opened(t, s.url, language, scheme, size)
 		d.enter(testKey)

@@ -70,6 +70,15 @@ func TestKeyShare_Errors(t *testing.T) {
 var wiki = template.Must(template.New("wiki").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Wiki</title><link rel="icon" href="data:,">
 <h1>Team</h1><p><img id="badge" src="{{.}}.svg" alt="people in planning"></p><iframe title="Planning" src="{{.}}?view=compact" width="400" height="200"></iframe></html>`))
 
+// startWiki serves wiki for each link that is sent to shows.
+func startWiki(t *testing.T) (server *httptest.Server, shows chan<- string) {
+	t.Helper()
+	links := make(chan string, 1)
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = wiki.Execute(w, <-links) }))
+	t.Cleanup(server.Close)
+	return server, links
+}
+
 // hostile are names that must stay text, wherever they are shown.
 var hostile = []string{`<img src=x onerror=alert(1)>`, `"><script>alert(1)</script>`, "\u202egnp.exe", `'; --`}
 
@@ -79,16 +88,8 @@ func TestShareLink_InBrowser(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
 	browser := startChromium(t)
-	site := func() (server *httptest.Server, shows chan string) {
-		shows = make(chan string, 1)
-		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_ = wiki.Execute(w, <-shows)
-		}))
-		t.Cleanup(server.Close)
-		return server, shows
-	}
-	friend, friendShows := site()
-	stranger, strangerShows := site()
+	friend, friendShows := startWiki(t)
+	stranger, strangerShows := startWiki(t)
 
 	door, doorLine := newLink(t, nil, "--room", "Planning", "--names")
 	wall, wallLine := newLink(t, nil, "--all")
@@ -201,4 +202,43 @@ func (p *tab) forget(text string) (found []string) {
 		return true
 	})
 	return found
+}
+
+// The page of a share link is accessible, and nothing is wider than the screen, in each layout, in light and dark.
+func TestShareLink_Accessible(t *testing.T) {
+	t.Parallel()
+	script := fetchAxe(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	door, doorLine := newLink(t, nil, "--room", "Planning", "--names")
+	wall, wallLine := newLink(t, nil, "--all", "--names")
+	env := envFor(srv)
+	env["PPCH_API_KEYS_FILE"] = written(t, "keys", doorLine+"\n"+wallLine+"\n")
+	s := runService(t, env).ready()
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada", strings.Repeat("Grace ", 40))
+	meeting(t, cast, srv.Room(strings.Repeat("longname", 20)), "Alan")
+	for i := range 18 {
+		meeting(t, cast, srv.Room(fmt.Sprint("team", i)), "Radia")
+	}
+	browser := startChromium(t)
+	for _, page := range []string{door, wall, wall + "?view=compact", wall + "?view=door", "/s/pps_UNKNOWN"} {
+		for _, scheme := range []string{"light", "dark"} {
+			for _, size := range []screen{{320, 568}, {1440, 900}, {3840, 2160}} {
+				name := strings.Join([]string{page[len("/s/pps_"):], scheme, size.String()}, " ")
+				t.Run(name, func(t *testing.T) {
+					p := browser.open(t, s.url+page)
+					p.as(scheme, size.width, size.height)
+					p.until("the page is there", func() bool { return p.text("h1, h2") != "" })
+					for _, f := range p.findings(script) {
+						t.Errorf("%s %s: %s: %+v", f.Impact, f.ID, f.Help, f.Nodes)
+					}
+					if wide := p.list("html, main, footer", `Math.round(Math.max(e.scrollWidth, e.getBoundingClientRect().right) - innerWidth)`); slices.ContainsFunc(wide, func(beyond string) bool {
+						return beyond != "0" && !strings.HasPrefix(beyond, "-")
+					}) {
+						t.Errorf("the page is wider than the screen by %q px", wide)
+					}
+				})
+			}
+		}
+	}
 }

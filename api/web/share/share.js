@@ -64,9 +64,7 @@ export function render() {
 	const all = JSON.stringify([state.doc?.rooms, state.problem?.display_name, state.ended, is, text, innerWidth, innerHeight, pageTurned()]);
 	if (all === shownLast) return;
 	shownLast = all;
-	const top = view.firstElementChild?.scrollTop;
 	draw(view, is, text);
-	if (top) view.firstElementChild.scrollTop = top;
 }
 
 function draw(view, is, text) {
