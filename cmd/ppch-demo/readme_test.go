@@ -42,7 +42,7 @@ func consoles(t *testing.T, document string) (all []typed) {
 }
 
 // random matches what differs in each new key.
-var random = regexp.MustCompile(`ppch_[A-Z2-7]{26}|sha256=[0-9a-f]{64}`)
+var random = regexp.MustCompile(`pp(ch|s)_[A-Z2-7]{26}|sha256=[0-9a-f]{64}|name=share-[a-z0-9]{6}`)
 
 // shape returns the part of an output that does not depend on the people in the rooms: the fields and values of JSON, except
 // numbers and list items, and of other text everything that isn't random.
