@@ -182,7 +182,7 @@ func readBody(w *response, r *http.Request, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil && !errors.Is(d.Decode(&struct{}{}), io.EOF) {
-		err = errors.New("more follows after the object")
+		err = errors.New("unexpected data after the object")
 	}
 	var tooLarge *http.MaxBytesError
 	switch {

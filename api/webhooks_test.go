@@ -134,7 +134,7 @@ func TestWebhooks_BadRequests(t *testing.T) {
 		``:                                     "EOF",
 		`[]`:                                   "cannot unmarshal array",
 		`{"url":`:                              "unexpected EOF",
-		`{"url":"x"} {}`:                       "more follows after the object",
+		`{"url":"x"} {}`:                       "unexpected data after the object",
 		`{"url":1}`:                            "cannot unmarshal number",
 		`{"link":"https://a/"}`:                `unknown field \"link\"`,
 		`{}`:                                   `url: \"\" is not http:// or https:// with a host`,

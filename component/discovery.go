@@ -169,7 +169,7 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 }
 
 // discoverServices asks hosts of this Prosody what they are: the watched domains, which the operator named, then their parents,
-// and the hosts that those list. It asks no host that may be elsewhere, since Prosody would connect to another server to deliver the question.
+// and the hosts that those list. It queries no remote host, because Prosody would connect to another server for that.
 // It guesses names only if Prosody connects to no server.
 func (c *Component) discoverServices(ctx context.Context, conn *connection) []occupancy.Service {
 	ctx, cancel := context.WithTimeout(ctx, searchTimeout)

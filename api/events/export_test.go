@@ -42,7 +42,7 @@ type Stats struct {
 	Position     uint64 // of the last event in the ring
 }
 
-// Stats returns how the streams are doing.
+// Stats returns the numbers of streams.
 func (h *Hub) Stats() Stats {
 	c := &h.counts
 	stats := Stats{Open: c.open.Taken(), Refused: c.refused.Load(), Cut: c.cut.Load(), Resets: map[view.ResetReason]uint64{}, Position: h.ring.last()}

@@ -95,7 +95,7 @@ func (s *Settings) parse(names *occupancy.NameResolver) (parsed, error) {
 		p.template, err = ParseTemplate(s.Template)
 		note(err)
 	case s.Template != "":
-		note(fmt.Errorf("template: only the format text has one, not %s", s.Format))
+		note(fmt.Errorf("template: allowed only with the format text, not %s", s.Format))
 	}
 	p.header, err = parseHeaders(s.Headers)
 	note(err)

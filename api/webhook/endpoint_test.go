@@ -41,7 +41,7 @@ func TestSettings_Check(t *testing.T) {
 		"unknown format":          {func(s *webhook.Settings) { s.Format = "xml" }, `format: "xml" is unknown`},
 		"format needs names":      {func(s *webhook.Settings) { s.Format, s.Names = "jaas", false }, "set names to true"},
 		"text without template":   {func(s *webhook.Settings) { s.Format = "text" }, "template: the format text needs one"},
-		"template without text":   {func(s *webhook.Settings) { s.Template = "x" }, "template: only the format text has one"},
+		"template without text":   {func(s *webhook.Settings) { s.Template = "x" }, "template: allowed only with the format text"},
 		"header injection":        {func(s *webhook.Settings) { s.Headers = map[string]string{"X-A": "b\r\nHost: c"} }, "the value of X-A contains"},
 		"header name":             {func(s *webhook.Settings) { s.Headers = map[string]string{"X A": "b"} }, `"X A" is not the name`},
 		"reserved header":         {func(s *webhook.Settings) { s.Headers = map[string]string{"webhook-ID": "b"} }, "Webhook-Id is set by PPCH"},

@@ -77,7 +77,7 @@ func newWorld(t *testing.T, program string, seed uint64) *world {
 	return w
 }
 
-// live runs people and faults.
+// live runs simulated people and injects faults.
 func (w *world) live(lasts time.Duration) {
 	w.settle("the start")
 	ctx, cancel := context.WithTimeout(w.t.Context(), lasts)

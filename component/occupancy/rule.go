@@ -34,7 +34,7 @@ func ParseRule(text string) (Rule, error) {
 	case !ok || local == "" || domain == "" || strings.ContainsAny(domain, "@/*?[]\\ "):
 		return Rule{}, fmt.Errorf("%q is not a pattern of real JIDs: write bot@bots.example.com, *-bot@example.com or *@bots.example.com", pattern)
 	case strings.ContainsAny(local, `[]\/ `):
-		return Rule{}, errors.New("only * and ? have a meaning before the @")
+		return Rule{}, errors.New("before the @, only * and ? are wildcards")
 	}
 	return Rule{name, pattern}, nil
 }
