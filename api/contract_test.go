@@ -288,7 +288,8 @@ func TestDocument_RequiredFields(t *testing.T) {
 	slices.Sort(optional)
 	want := []string{
 		"Diagnostics not_counted", "ListedRoom asked_as", "ListedRoom name_note", "ListedRoom note", "ListedRoom occupants", "ListedRoom participants",
-		"Occupant rule", "Participants name_note", "Participants note", "Problem reason", "Problem retry_after", "Room name_note", "Room note", "RoomOccupant rule",
+		"Occupant connection", "Occupant moved_from", "Occupant rule", "Participants name_note", "Participants note", "Problem reason", "Problem retry_after", "Room name_note", "Room note",
+		"RoomEvent alternate_room_jid", "RoomEvent reason", "RoomOccupant connection", "RoomOccupant moved_from", "RoomOccupant rule",
 		"Webhook secret", "WebhookRequest enabled", "WebhookRequest events", "WebhookRequest format", "WebhookRequest headers",
 		"WebhookRequest names", "WebhookRequest rooms", "WebhookRequest secret", "WebhookRequest template",
 	}

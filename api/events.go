@@ -94,10 +94,15 @@ func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
 // It answers 200 even if data is unavailable: a browser's EventSource never retries after a 503, but a stream can recover.
 // Each stream therefore begins with the status of its domains.
 func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events.Stream, error) {
-	q, err := parseQuery(r, "snapshot", "ticket")
+	parameters := []string{"snapshot", "ticket"}
+	if !room.Equal(jid.JID{}) {
+		parameters = append(parameters, "breakouts") // all rooms include them
+	}
+	q, err := parseQuery(r, parameters...)
 	if err != nil {
 		return nil, err
 	}
+	breakouts := !room.Equal(jid.JID{}) && q.choice("breakouts", "false", "true") == "true"
 	snapshots := q.choice("snapshot", "false", "true") == "true"
 	q.text("ticket") // authorize has read it; this rejects a second one
 	if err := q.err(); err != nil {
@@ -108,7 +113,7 @@ func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events
 	}
 	s.endRequest(w) // from now on it counts as a stream instead
 	startStream(w)
-	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots}), nil
+	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots, Breakouts: breakouts}), nil
 }
 
 // startStream writes the header of a stream of server-sent events.

@@ -98,17 +98,17 @@ func severalWithBot() *occupancy.Directory {
 func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 	began := now.Truncate(time.Hour)
 	return occupancy.Room{
-		JID:          room,
-		Exists:       true,
-		Participants: 3,
-		Exact:        true,
-		Source:       occupancy.SourceModule,
-		AsOf:         now,
-		CreatedAt:    began,
-		Counts:       map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindRecorder: 1},
-		Type:         occupancy.RoomMain,
-		Visitors:     new(12),
-		Lobby:        &occupancy.RoomRef{JID: jid.MustParse("myroom@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 1},
+		JID:                 room,
+		Exists:              true,
+		Participants:        3,
+		Exact:               true,
+		Source:              occupancy.SourceModule,
+		AsOf:                now,
+		CreatedAt:           began,
+		Counts:              map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindRecorder: 1},
+		Type:                occupancy.RoomMain,
+		MeetingParticipants: new(7), Visitors: new(12),
+		Lobby: &occupancy.RoomRef{JID: jid.MustParse("myroom@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 1},
 		Breakouts: []occupancy.RoomRef{
 			{JID: jid.MustParse("7d1f@breakout.meet.jitsi"), Name: "Group 2", Known: true, Exists: true, Participants: 4},
 			{JID: jid.MustParse("0c2e@breakout.meet.jitsi"), Name: "Group 1", Known: true},
@@ -120,7 +120,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 				JoinedAt: began.Add(2 * time.Minute), Flags: occupancy.FlagJigasi | occupancy.FlagAudioOn,
 			},
 			{
-				ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner",
+				ID: "3b9d1a77", Name: "Ada", Kind: occupancy.KindUser, Role: "moderator", Affiliation: "owner", MovedFrom: "0c2e@breakout.meet.jitsi",
 				JoinedAt: began.Add(1250 * time.Millisecond),
 				RealJID:  "a17c@meet.jitsi/PcVx", UserID: "42", UserName: "Ada Lovelace", UserGroup: "staff", UserEmail: "ada@example.com",
 				AvatarURL: "https://example.com/ada.png",
@@ -128,7 +128,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 			},
 			{ID: "focus", Kind: occupancy.KindFocus, Role: "moderator", Affiliation: "owner", JoinedAt: began},
 			{
-				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none",
+				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none", Connection: occupancy.ConnectionHibernating,
 				JoinedAt: began.Add(time.Minute), Flags: occupancy.FlagAudioOn | occupancy.FlagVideoMuted | occupancy.FlagScreenOn,
 			},
 		},
@@ -161,6 +161,8 @@ func several() *occupancy.Directory {
 	person := func(id, name string, after time.Duration) occupancy.Occupant {
 		return occupancy.Occupant{ID: id, Name: name, Role: "participant", Affiliation: "none", RealJID: id + "@meet.jitsi/x", JoinedAt: began.Add(after)}
 	}
+	ada, grace := person("3b9d1a77", "Ada", time.Second), person("8a7c1f02", "Grace", time.Minute)
+	ada.MovedFrom, grace.Connection = "7d1f@breakout.meet.jitsi", occupancy.ConnectionHibernating
 	focus := occupancy.Occupant{ID: "focus", Role: "moderator", Affiliation: "owner", RealJID: "focus@auth.meet.jitsi/f", JoinedAt: began}
 	d.Load(mainDomain,
 		occupancy.Delta{
@@ -169,7 +171,7 @@ func several() *occupancy.Directory {
 				CreatedAt: began, MeetingID: "0b7a7c2e", Subject: "Planning", Password: true, MembersOnly: true, Visitors: new(2),
 				Lobby: "[acme]planning@lobby.meet.jitsi", Breakouts: []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}},
 			},
-			Present: []occupancy.Occupant{focus, person("3b9d1a77", "Ada", time.Second), person("8a7c1f02", "Grace", time.Minute)},
+			Present: []occupancy.Occupant{focus, ada, grace},
 		},
 		occupancy.Delta{
 			New: true, Room: "standup@muc.meet.jitsi",

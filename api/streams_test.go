@@ -91,8 +91,8 @@ func playMeeting() {
 	stage.Change(occupancy.Delta{Room: room, Present: []occupancy.Occupant{grace}})
 	facts.Subject, facts.Visitors, facts.Breakouts = "Plans", new(0), []occupancy.Breakout{{JID: "7d1f@breakout.meet.jitsi", Name: "Group 1"}}
 	stage.Change(occupancy.Delta{Room: room, Facts: &facts})
-	stage.Leave("[acme]stand%20up", "grace")
-	stage.Change(occupancy.Delta{Room: room, Gone: true})
+	stage.Change(occupancy.Delta{Room: room, Left: []string{"grace"}, Reasons: map[string]occupancy.LeaveReason{"grace": occupancy.LeaveMoved}})
+	stage.Change(occupancy.Delta{Room: room, Gone: true, Reason: occupancy.LeaveRoomDestroyed, Alternate: "later@muc.meet.jitsi"})
 }
 
 // eventSchemas are the schemas of events by name.

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"ppch/api/apitest"
@@ -58,6 +59,45 @@ func TestStream_OneRoom(t *testing.T) {
 		if got := f.Next(); got.Name != want || got.Text("room_jid") != "my%20room@muc.meet.jitsi" {
 			t.Errorf("got %v, want %s of the room", got, want)
 		}
+	}
+}
+
+func TestStream_BreakoutRoomsOfOneRoom(t *testing.T) {
+	d := apitest.NewMeetings(t, map[string]int{"other": 1})
+	main := occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi", Name: "One"}}}
+	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", New: true, Facts: &main, Present: []occupancy.Occupant{apitest.Person("ann"), apitest.Person("bob")}})
+	s := start(t, d.Directory)
+	with, without := s.follow("/daily?breakouts=true"), s.follow("/daily")
+	with.Until("status")
+	without.Until("status")
+	moved := apitest.Person("ann")
+	moved.MovedFrom = "daily@muc.meet.jitsi"
+	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}, Reasons: map[string]occupancy.LeaveReason{"ann": occupancy.LeaveMoved}})
+	d.Change(occupancy.Delta{Room: "b1@breakout.meet.jitsi", New: true, Facts: &occupancy.RoomFacts{}, Present: []occupancy.Occupant{moved}})
+	d.Change(occupancy.Delta{Room: "b2@breakout.meet.jitsi", New: true, Facts: &occupancy.RoomFacts{}}) // of no meeting that is known
+	d.Leave("daily", "bob")
+	type event struct{ name, room, nick, reason, from string }
+	read := func(f *apitest.Stream, n int) (got []event) {
+		for range n {
+			e := f.Next()
+			occupant, _ := e.Data["occupant"].(map[string]any)
+			from, _ := occupant["moved_from"].(string)
+			reason, _ := e.Data["reason"].(string)
+			got = append(got, event{e.Name, e.Text("room_jid"), e.Nick(), reason, from})
+		}
+		return got
+	}
+	want := []event{
+		{"participant.left", "daily@muc.meet.jitsi", "ann", "moved", ""},
+		{"room.started", "b1@breakout.meet.jitsi", "", "", ""},
+		{"participant.joined", "b1@breakout.meet.jitsi", "ann", "", "daily@muc.meet.jitsi"},
+		{"participant.left", "daily@muc.meet.jitsi", "bob", "", ""},
+	}
+	if got := read(with, 4); !slices.Equal(got, want) {
+		t.Errorf("with breakout rooms: got %v want %v", got, want)
+	}
+	if got := read(without, 2); !slices.Equal(got, []event{want[0], want[3]}) {
+		t.Errorf("without: got %v", got)
 	}
 }
 

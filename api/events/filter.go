@@ -8,20 +8,26 @@ import (
 
 // filter is which events a stream gets, and what its key may read of them.
 type filter struct {
-	jid    jid.JID // zero for all rooms
-	room   string  // jid as text; empty for all rooms
-	domain string  // that of room
+	jid  jid.JID // zero for all rooms
+	room string  // jid as text; empty for all rooms
+
+	breakouts bool // whether the events of a main room include those of its breakout rooms
+
+	domain string // that of room
 	grant  keys.Grant
 }
 
-func newFilter(room jid.JID, grant keys.Grant) filter {
-	return filter{jid: room, room: room.String(), domain: room.Domainpart(), grant: grant}
+func newFilter(room jid.JID, grant keys.Grant, breakouts bool) filter {
+	return filter{jid: room, room: room.String(), domain: room.Domainpart(), grant: grant, breakouts: breakouts}
 }
 
 // match reports whether a frame passes the filter.
 func (n *filter) match(f *frame) bool {
 	if f.room == "" {
 		return n.room == "" || f.domain == "" || f.domain == n.domain
+	}
+	if n.breakouts && f.main != "" && f.main == n.room {
+		return n.grant.AllowsAddress(f.main) // its breakout rooms are part of it
 	}
 	return (n.room == "" || n.room == f.room) && n.grant.AllowsAddress(f.room)
 }

@@ -209,6 +209,9 @@ func (h *Hub) take(e occupancy.Event, ok bool) {
 		h.takeStatus(*e.Domain)
 	default:
 		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart()}
+		if e.Type == occupancy.RoomBreakout {
+			f.main = e.Parent.String()
+		}
 		named := view.NewRoomEvent(h.names, e, true)
 		h.add(f, named.Event, named, view.NewRoomEvent(h.names, e, false))
 		if !e.Parent.Equal(jid.JID{}) {

@@ -23,7 +23,8 @@ type frame struct {
 	at  time.Time // when it was added
 
 	// room is a bare JID, empty for an event of a whole domain, and domain is empty for an event of all domains.
-	room, domain string
+	// main is the main room of a breakout room, or empty.
+	room, domain, main string
 
 	// reset is the reason of a reset, or empty.
 	reset view.ResetReason

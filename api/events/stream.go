@@ -41,6 +41,9 @@ type Request struct {
 
 	// Snapshots asks for the current state at the beginning, and after each reset.
 	Snapshots bool
+
+	// Breakouts asks for the events of the breakout rooms of a main room, too.
+	Breakouts bool
 }
 
 // Stream is one client's stream of server-sent events. It holds no events, but a position in the hub's ring.
@@ -61,7 +64,7 @@ type Stream struct {
 // Open returns a stream that answers r once it runs. The caller has called Enter, and written the header of the answer.
 func (h *Hub) Open(w http.ResponseWriter, r *http.Request, req Request) *Stream {
 	return &Stream{
-		filter: newFilter(req.Room, req.Grant),
+		filter: newFilter(req.Room, req.Grant, req.Breakouts),
 		hub:    h,
 		req:    req,
 		to:     w,

@@ -36,6 +36,10 @@ type RoomEvent struct {
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	Occupant         *Occupant              `json:"occupant"`
 	Facts            *EventFacts            `json:"facts"`
+
+	// Reason is why an occupant left, and AlternateRoomJID the room that was named instead of a destroyed one.
+	Reason           occupancy.LeaveReason `json:"reason,omitempty"`
+	AlternateRoomJID string                `json:"alternate_room_jid,omitempty"`
 }
 
 // EventFacts are the facts of a room, without its occupants.
@@ -70,6 +74,8 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 		ParentRoomJID:    OrNull(e.Parent.String()),
 		ParticipantCount: e.Counts.People(),
 		Counts:           e.Counts.Map(),
+		Reason:           e.Reason,
+		AlternateRoomJID: e.Alternate,
 	}
 	switch e.Kind {
 	case occupancy.EventJoined, occupancy.EventUpdated, occupancy.EventLeft:

@@ -23,6 +23,10 @@ type Occupant struct {
 	// Rule is the name of the operator's rule that makes it hidden.
 	Rule string `json:"rule,omitempty"`
 
+	// MovedFrom is the room of the same meeting from which it came, and Connection the state of a connection that isn't up.
+	MovedFrom  string               `json:"moved_from,omitempty"`
+	Connection occupancy.Connection `json:"connection,omitempty"`
+
 	User          *User   `json:"user"`
 	AvatarURL     *string `json:"avatar_url"`
 	HandRaised    *bool   `json:"hand_raised"`
@@ -58,6 +62,7 @@ func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 	if isWebURL(o.AvatarURL) {
 		doc.AvatarURL = &o.AvatarURL
 	}
+	doc.MovedFrom, doc.Connection = o.MovedFrom, o.Connection
 	doc.HandRaised = new(o.Flags.HandRaised())
 	doc.AudioMuted = is(occupancy.MediaMuted, o.Flags.Audio())
 	doc.VideoMuted = is(occupancy.MediaMuted, o.Flags.Video())

@@ -49,6 +49,9 @@ type RoomCounts struct {
 	Exact     bool                   `json:"exact"`
 	Note      string                 `json:"note,omitempty"`
 
+	// MeetingParticipantCount includes the people in breakout rooms.
+	MeetingParticipantCount *int `json:"meeting_participant_count"`
+
 	Visitors      *int           `json:"visitors"`
 	Lobby         *RelatedRoom   `json:"lobby"`
 	BreakoutRooms []BreakoutRoom `json:"breakout_rooms"`
@@ -78,7 +81,7 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 		// From any source: a room that does not exist has exactly 0 people.
 		doc.Exact = true
 		doc.Counts = map[occupancy.Kind]int{}
-		doc.Visitors = new(0)
+		doc.Visitors, doc.MeetingParticipantCount = new(0), new(0)
 		doc.BreakoutRooms = []BreakoutRoom{}
 		return doc
 	}
@@ -95,9 +98,9 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 	return doc
 }
 
-// addRelated adds people who belong to the meeting but are not in the room. No other number includes them.
+// addRelated adds people who belong to the meeting but are not in the room. Of the other numbers only the meeting's includes any of them.
 func (v *RoomCounts) addRelated(room occupancy.Room, names bool) {
-	v.Visitors = room.Visitors
+	v.Visitors, v.MeetingParticipantCount = room.Visitors, room.MeetingParticipants
 	if room.Lobby != nil {
 		v.Lobby = new(newRelatedRoom(*room.Lobby))
 	}

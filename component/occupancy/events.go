@@ -96,7 +96,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	}
 	if c.occupant != nil {
-		e.Occupant = *c.occupant
+		e.Occupant = *d.withinMeeting(m, e.Room.String(), c.occupant)
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()

@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -62,6 +63,9 @@ type Room struct {
 	MeetingID   string
 	Password    bool // a password is needed to enter
 	MembersOnly bool
+
+	// MeetingParticipants is Participants and the people in breakout rooms; nil if one of those is unknown, and in breakout and lobby rooms.
+	MeetingParticipants *int
 
 	// Visitors is the number of visitors: on other servers as focus reports them, or in the room on a visitor node.
 	// It is nil if unknown, for instance until focus reports it. The number that it points to never changes.
@@ -156,7 +160,7 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 	view := d.readRoom(m, address, r, now)
 	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
-		view.Occupants = append(view.Occupants, o)
+		view.Occupants = append(view.Occupants, d.withinMeeting(m, address, o))
 	}
 	return view, nil
 }
@@ -183,14 +187,42 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 		Version:      r.version,
 	}
 	view.Fingerprint, view.AnonymousFingerprint = d.fingerprints(m, address, r, now)
+	meeting, known := view.Participants, m.typ == RoomMain
 	for ref, lobby := range d.relatedRooms(m, r, now) {
 		if lobby {
 			view.Lobby = &ref
 		} else {
 			view.Breakouts = append(view.Breakouts, ref)
+			meeting, known = meeting+ref.Participants, known && ref.Known
 		}
 	}
+	if known {
+		view.MeetingParticipants = &meeting
+	}
 	return view
+}
+
+// withinMeeting returns o without the room it came from, unless that belongs to the same meeting: other rooms are nobody's business here,
+// and a client may call any change of rooms a move. The caller holds mu.
+func (d *Directory) withinMeeting(m *mucDomain, address string, o *Occupant) *Occupant {
+	if o.MovedFrom == "" {
+		return o
+	}
+	_, domain, _ := strings.Cut(o.MovedFrom, "@")
+	if from := d.domain(domain); from != nil && cmp.Or(from.mainAddress(d, o.MovedFrom), "-") == m.mainAddress(d, address) {
+		return o
+	}
+	c := *o
+	c.MovedFrom = ""
+	return &c
+}
+
+// mainAddress returns the address of the main room of a meeting by one of its rooms, or an empty string if it isn't known.
+func (m *mucDomain) mainAddress(d *Directory, address string) string {
+	if m.typ == RoomMain {
+		return address
+	}
+	return d.parentAddress(m, address)
 }
 
 // visitors returns the number of visitors of a room. On a visitor node it counts those in the room,

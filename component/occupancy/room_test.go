@@ -46,7 +46,7 @@ func TestRoom_AllFields(t *testing.T) {
 		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
 		Occupants: []*occupancy.Occupant{&ann, &focus, &rec},
 		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",
-		Password: true, MembersOnly: true, Visitors: new(7),
+		Password: true, MembersOnly: true, MeetingParticipants: new(2), Visitors: new(7),
 		Lobby: &occupancy.RoomRef{JID: jid.MustParse("[acme]daily@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 2},
 		Breakouts: []occupancy.RoomRef{
 			{JID: jid.MustParse("b2@breakout.meet.jitsi"), Name: "Two", Known: true},
@@ -68,6 +68,46 @@ func TestRoom_AllFields(t *testing.T) {
 		r, err := d.Room(jid.MustParse(child))
 		if err != nil || !r.Parent.Equal(room) || r.Participants == 0 {
 			t.Errorf("%s: got parent %s and %d people", child, r.Parent, r.Participants)
+		}
+	}
+}
+
+func TestRoom_PeopleOfTheMeeting(t *testing.T) {
+	d := newDirectory(muc, lobby, breakout)
+	d.Begin(muc, jitsi)
+	daily := fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))
+	daily.Facts.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}, {JID: "b2@breakout.meet.jitsi"}}
+	apply(t, d, at(10), synced(2, 3, daily, fullRoom("other@muc.meet.jitsi", person("oz", 1))))
+	check := func(when string, want *int) {
+		t.Helper()
+		got, err := d.Room(jid.MustParse("daily@muc.meet.jitsi"))
+		if must(t, err); !cmp.Equal(got.MeetingParticipants, want) {
+			t.Errorf("%s: got %v want %v", when, got.MeetingParticipants, want)
+		}
+	}
+	check("while the breakout domain is unknown", nil)
+	gus, eve := person("gus", 5), person("eve", 6)
+	gus.MovedFrom, eve.MovedFrom = "daily@muc.meet.jitsi", "other@muc.meet.jitsi"
+	d.Begin(breakout, jitsi)
+	s := d.Subscribe(10)
+	must(t, d.Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", gus, eve)), at(12)))
+	check("with two in a breakout room", new(3))
+	got, err := d.Room(jid.MustParse("b1@breakout.meet.jitsi"))
+	must(t, err)
+	if got.MeetingParticipants != nil {
+		t.Errorf("got %d in the meeting of a breakout room", *got.MeetingParticipants)
+	}
+	for _, o := range got.Occupants {
+		if want := map[string]string{"gus": "daily@muc.meet.jitsi"}[o.ID]; o.MovedFrom != want {
+			t.Errorf("%s: got from %q want %q: rooms of other meetings stay unknown", o.ID, o.MovedFrom, want)
+		}
+	}
+	back := person("eve", 8)
+	back.MovedFrom = "b1@breakout.meet.jitsi"
+	apply(t, d, at(13), synced(2, 4, roomUpdate("daily@muc.meet.jitsi", nil, back)))
+	for len(s.Events()) > 0 {
+		if e := <-s.Events(); e.Kind == occupancy.EventJoined && e.Occupant.MovedFrom != "b1@breakout.meet.jitsi" {
+			t.Errorf("got %+v", e)
 		}
 	}
 }
