@@ -334,6 +334,7 @@ type TestResult struct {
 }
 
 // Test sends an event of type "webhook.test" once, also to an endpoint that is disabled, and returns what came of it. It isn't logged.
+// If it is delivered, everything that waits for its next attempt is sent.
 func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResult, error) {
 	e, err := o.get(ctx, owner, id)
 	if err != nil {
@@ -358,6 +359,9 @@ func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResul
 		return TestResult{}, err
 	}
 	r := o.client.post(ctx, c.url, header, m)
+	if r.ok() {
+		e.queue.retryNow(now)
+	}
 	return TestResult{Delivered: r.ok(), Status: r.status, Problem: r.problem, Answer: r.excerpt, Took: r.duration}, nil
 }
 

@@ -440,6 +440,33 @@ func TestOutbox_ThousandEndpoints(t *testing.T) {
 	}
 }
 
+// The receiver is repaired, and its operator doesn't want to wait for the next attempt.
+func TestOutbox_TestSendsWhatWaits(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, func(c webhook.Config) webhook.Config { return c.Hasten(0, 0, 0, time.Hour) })
+	in := newInbox(t)
+	in.fail(func(delivery) int { return http.StatusBadRequest })
+	s.add("in", in.URL, nil)
+	s.record(append(s.joins("a", 0, 3), s.joins("b", 0, 3)...)...)
+	eventually(t, func() string {
+		if in.attempts() < 2 {
+			return fmt.Sprint(in.attempts(), " attempts")
+		}
+		return ""
+	})
+	s.restart() // so that they have to be read
+	in.fail(nil)
+	if r, err := s.outbox.Test(t.Context(), s.owner, "in"); err != nil || !r.Delivered {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	got := in.wait(7)
+	delete(got, "")
+	delete(got, "ppch-test")
+	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 3), "b": nicks(0, 3)}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestOutbox_Test(t *testing.T) {
 	t.Parallel()
 	s := newStation(t, nil)

@@ -49,6 +49,7 @@ type queue struct {
 
 	succeeded  bool          // since the start or since it was down
 	failures   int           // attempts that failed since the last success
+	recovered  time.Time     // when it worked again: what was tried before is due
 	probeAfter time.Time     // while it is down
 	probeWait  time.Duration // after the next failed probe
 	holdUntil  time.Time     // the receiver asked for a pause
@@ -192,11 +193,12 @@ func (q *queue) first(l *lane) (it item, attempts int, ok bool) {
 	return l.items[0], l.attempts, true
 }
 
-// after returns the last message of a lane that was sent. The file is read from the next one.
-func (q *queue) after(l *lane) int64 {
+// after returns the message after which a lane has to be read from the file, because what it has before was sent already,
+// and since when the endpoint works: what was tried before is due.
+func (q *queue) after(l *lane) (message int64, recovered time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return max(q.failedThrough, q.unwritten[l.key].last)
+	return max(q.failedThrough, q.unwritten[l.key].last), q.recovered
 }
 
 // refill adds messages from the file to a lane in service, with the due time of the first one and whether there are more.
@@ -213,11 +215,11 @@ func (q *queue) wantsLanes() bool {
 	return q.more && !q.stopped && len(q.lanes) <= q.capacity()/2
 }
 
-// room returns how many lanes may be added.
-func (q *queue) room() int {
+// room returns how many lanes may be added, the message after which they are to be read, and since when the endpoint works.
+func (q *queue) room() (lanes int, after int64, recovered time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return max(1, q.capacity()-len(q.lanes))
+	return max(1, q.capacity()-len(q.lanes)), q.failedThrough, q.recovered
 }
 
 // addLanes adds lanes that were read from the file, each with when it is due, and whether there are more.
@@ -281,13 +283,28 @@ func (q *queue) delivered(l *lane, now time.Time) {
 	q.succeeded = true
 	q.failures, q.probeWait = 0, 0
 	if wasDown {
-		// All that waits for its next attempt can be sent now.
-		slices.SortFunc(q.waiting, func(a, b *lane) int { return a.due.Compare(b.due) })
-		q.ready = append(q.ready, q.waiting...)
-		q.waiting = nil
+		q.recover(now)
 	}
 	q.pop(l)
 	q.goOn(l, now)
+}
+
+// recover makes all that waits for its next attempt ready, because the endpoint works again. The caller holds mu.
+func (q *queue) recover(now time.Time) {
+	q.recovered = now
+	slices.SortFunc(q.waiting, func(a, b *lane) int { return a.due.Compare(b.due) })
+	q.ready = append(q.ready, q.waiting...)
+	q.waiting = nil
+}
+
+// retryNow makes all that waits for its next attempt ready.
+func (q *queue) retryNow(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failures, q.probeWait = 0, 0
+	q.holdUntil = time.Time{}
+	q.recover(now)
+	q.signal()
 }
 
 // gaveUp ends the last attempt of a message, which failed.

@@ -9,9 +9,9 @@ import (
 
 // readLanes adds lanes of an endpoint that are in the file only.
 func (o *Outbox) readLanes(ctx context.Context, e *endpoint) error {
-	_, _, after := e.queue.size()
+	lanes, after, recovered := e.queue.room()
 	return o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		due, more, err := readLanes(tx, e.number, after, e.queue.room())
+		due, more, err := readLanes(tx, e.number, after, recovered, lanes)
 		if err == nil {
 			e.queue.addLanes(due, more)
 		}
@@ -21,9 +21,9 @@ func (o *Outbox) readLanes(ctx context.Context, e *endpoint) error {
 
 // readLane fills a busy lane from the file, and returns when its first message is due.
 func (o *Outbox) readLane(ctx context.Context, e *endpoint, l *lane) (due time.Time, err error) {
-	after := e.queue.after(l)
+	after, recovered := e.queue.after(l)
 	err = o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		items, attempts, at, err := readLane(tx, e.number, l.key, after)
+		items, attempts, at, err := readLane(tx, e.number, l.key, after, recovered)
 		if err == nil {
 			due = at
 			e.queue.refill(l, items, attempts, len(items) == laneItems)
