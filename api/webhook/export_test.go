@@ -51,5 +51,54 @@ func (c Config) Hasten(disableAfter time.Duration, maxRows int, schedule ...time
 	return c
 }
 
+// Queue is what waits for one endpoint.
+type Queue struct{ q *queue }
+
+// NewQueue returns a Queue of which everything is in the file.
+func NewQueue() Queue {
+	q := newQueue(time.Second)
+	q.more = true
+	return Queue{q}
+}
+
+// Push adds a message that was just stored to a lane.
+func (q Queue) Push(lane, number int64) {
+	q.q.push(lane, item{number: number, message: &stored{}})
+}
+
+// ReadLanes reads the lanes that are in the file; meanwhile is called after it has read them.
+func (q Queue) ReadLanes(lanes []int64, meanwhile func()) {
+	r := q.q.beginRead()
+	due := map[int64]time.Time{}
+	for _, lane := range lanes {
+		due[lane] = time.Time{}
+	}
+	meanwhile()
+	q.q.addLanes(due, false, r)
+}
+
+// ReadLane serves the next lane and reads its messages from the file; meanwhile is called after it has read them.
+// It returns the messages that the lane then has, and whether the file has more.
+func (q Queue) ReadLane(numbers []int64, meanwhile func()) (all []int64, more bool) {
+	l, _ := q.q.next(time.Now())
+	if l == nil {
+		return nil, false
+	}
+	r := q.q.beginLane(l)
+	var items []item
+	for _, n := range numbers {
+		items = append(items, item{number: n, message: &stored{}})
+	}
+	meanwhile()
+	q.q.refill(l, items, 0, false, r)
+	for _, it := range l.items {
+		all = append(all, it.number)
+	}
+	return all, l.more
+}
+
+// WantsLanes reports whether lanes have to be read from the file.
+func (q Queue) WantsLanes() bool { return q.q.wantsLanes() }
+
 // Sweep deletes what isn't needed any more.
 func (o *Outbox) Sweep(ctx context.Context) error { return o.sweepAll(ctx) }

@@ -38,6 +38,7 @@ type queue struct {
 	ready   []*lane // in order
 	waiting laneHeap
 	more    bool // the file has lanes that aren't in memory
+	left    int  // how often something was stored that stays in the file only
 	flying  int  // attempts under way
 
 	rows          int // that wait in the file
@@ -67,6 +68,7 @@ type lane struct {
 	key      int64
 	items    []item // the first one is next
 	more     bool   // the file has further ones
+	left     int    // how often something was stored that stays in the file only
 	attempts int    // of the first one
 	due      time.Time
 	probe    bool // it isn't due, and shows whether the endpoint works again
@@ -120,12 +122,14 @@ func (q *queue) push(key int64, items ...item) {
 	switch {
 	case l == nil && (q.more || len(q.lanes) >= q.capacity()):
 		q.more = true
+		q.left++
 		return
 	case l == nil:
 		l = q.add(key)
 		q.ready = append(q.ready, l)
 	case l.more || len(l.items)+len(items) > laneItems:
 		l.more = true
+		l.left++
 		return
 	}
 	l.items = append(l.items, items...)
@@ -193,19 +197,39 @@ func (q *queue) first(l *lane) (it item, attempts int, ok bool) {
 	return l.items[0], l.attempts, true
 }
 
-// after returns the message after which a lane has to be read from the file, because what it has before was sent already,
-// and since when the endpoint works: what was tried before is due.
-func (q *queue) after(l *lane) (message int64, recovered time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return max(q.failedThrough, q.unwritten[l.key].last), q.recovered
+// reading is a read of the file as it began.
+type reading struct {
+	after     int64     // only messages after this one: what is before was sent already, or has failed
+	recovered time.Time // since when the endpoint works: what was tried before is due
+	lanes     int       // how many may be added
+	left      int       // as in queue or lane
 }
 
-// refill adds messages from the file to a lane in service, with the due time of the first one and whether there are more.
-func (q *queue) refill(l *lane, items []item, attempts int, more bool) {
+// beginLane begins to read the messages of a lane in service.
+func (q *queue) beginLane(l *lane) reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l.items, l.attempts, l.more = items, attempts, more
+	return reading{after: max(q.failedThrough, q.unwritten[l.key].last), recovered: q.recovered, left: l.left}
+}
+
+// refill adds messages of a lane in service that were read from the file, and whether it has more.
+// What was stored since the read began stays in the file, or follows them.
+func (q *queue) refill(l *lane, items []item, attempts int, more bool, r reading) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	last := r.after
+	if len(items) > 0 {
+		last = items[len(items)-1].number
+	}
+	later := slices.DeleteFunc(l.items, func(it item) bool { return it.number <= last })
+	l.more = more || l.left != r.left
+	switch {
+	case !l.more:
+		items = append(items, later...)
+	case len(later) > 0:
+		l.left++ // they are read next
+	}
+	l.items, l.attempts = items, attempts
 }
 
 // wantsLanes reports whether lanes have to be read from the file.
@@ -215,18 +239,19 @@ func (q *queue) wantsLanes() bool {
 	return q.more && !q.stopped && len(q.lanes) <= q.capacity()/2
 }
 
-// room returns how many lanes may be added, the message after which they are to be read, and since when the endpoint works.
-func (q *queue) room() (lanes int, after int64, recovered time.Time) {
+// beginRead begins to read lanes.
+func (q *queue) beginRead() reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return max(1, q.capacity()-len(q.lanes)), q.failedThrough, q.recovered
+	return reading{after: q.failedThrough, recovered: q.recovered, lanes: max(1, q.capacity()-len(q.lanes)), left: q.left}
 }
 
 // addLanes adds lanes that were read from the file, each with when it is due, and whether there are more.
-func (q *queue) addLanes(due map[int64]time.Time, more bool) {
+// What was stored since the read began stays in the file.
+func (q *queue) addLanes(due map[int64]time.Time, more bool, r reading) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.more = more
+	q.more = more || q.left != r.left
 	for key, at := range due {
 		if q.lanes[key] != nil {
 			continue
@@ -378,11 +403,13 @@ func (q *queue) trim() {
 		q.ready = q.ready[:len(q.ready)-1]
 		delete(q.lanes, last.key)
 		q.more = true
+		q.left++
 	}
 	for len(q.lanes) > downLanes && len(q.waiting) > 0 {
 		last := heap.Remove(&q.waiting, len(q.waiting)-1).(*lane)
 		delete(q.lanes, last.key)
 		q.more = true
+		q.left++
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 
 // readLanes adds lanes of an endpoint that are in the file only.
 func (o *Outbox) readLanes(ctx context.Context, e *endpoint) error {
-	lanes, after, recovered := e.queue.room()
+	r := e.queue.beginRead()
 	return o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		due, more, err := readLanes(tx, e.number, after, recovered, lanes)
+		due, more, err := readLanes(tx, e.number, r)
 		if err == nil {
-			e.queue.addLanes(due, more)
+			e.queue.addLanes(due, more, r)
 		}
 		return err
 	})
@@ -21,12 +21,12 @@ func (o *Outbox) readLanes(ctx context.Context, e *endpoint) error {
 
 // readLane fills a busy lane from the file, and returns when its first message is due.
 func (o *Outbox) readLane(ctx context.Context, e *endpoint, l *lane) (due time.Time, err error) {
-	after, recovered := e.queue.after(l)
+	r := e.queue.beginLane(l)
 	err = o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		items, attempts, at, err := readLane(tx, e.number, l.key, after, recovered)
+		items, attempts, at, err := readLane(tx, e.number, l.key, r)
 		if err == nil {
 			due = at
-			e.queue.refill(l, items, attempts, len(items) == laneItems)
+			e.queue.refill(l, items, attempts, len(items) == laneItems, r)
 		}
 		return err
 	})

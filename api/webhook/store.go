@@ -135,10 +135,10 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 	return waited, nil
 }
 
-// readLanes reads lanes of an endpoint that aren't in memory, those that are due first. What was tried before recovered is due.
-func readLanes(tx *history.Tx, webhook, after int64, recovered time.Time, limit int) (due map[int64]time.Time, more bool, err error) {
+// readLanes reads lanes of an endpoint that aren't in memory, those that are due first. What was tried before the endpoint recovered is due.
+func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Time, more bool, err error) {
 	rows, err := tx.Query(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
-		webhook, after, milli(recovered), limit+1)
+		webhook, r.after, milli(r.recovered), r.lanes+1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -149,7 +149,7 @@ func readLanes(tx *history.Tx, webhook, after int64, recovered time.Time, limit 
 		if err := rows.Scan(&lane, &at); err != nil {
 			return nil, false, err
 		}
-		if len(due) == limit {
+		if len(due) == r.lanes {
 			more = true
 			break
 		}
@@ -158,10 +158,10 @@ func readLanes(tx *history.Tx, webhook, after int64, recovered time.Time, limit 
 	return due, more, errors.Join(rows.Err(), rows.Close())
 }
 
-// readLane reads the next messages of a lane, and how often the first one was tried and when it is due. What was tried before recovered is due.
-func readLane(tx *history.Tx, webhook, lane, after int64, recovered time.Time) (items []item, attempts int, due time.Time, err error) {
+// readLane reads the next messages of a lane, and how often the first one was tried and when it is due. What was tried before the endpoint recovered is due.
+func readLane(tx *history.Tx, webhook, lane int64, r reading) (items []item, attempts int, due time.Time, err error) {
 	rows, err := tx.Query(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
-		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, webhook, lane, after, milli(recovered), laneItems)
+		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, webhook, lane, r.after, milli(r.recovered), laneItems)
 	if err != nil {
 		return nil, 0, time.Time{}, err
 	}

@@ -1,0 +1,38 @@
+package webhook_test
+
+import (
+	"slices"
+	"testing"
+
+	"ppch/api/webhook"
+)
+
+// What is stored while the file is being read must not be forgotten: it isn't in what was read.
+func TestQueue_StoredWhileReading(t *testing.T) {
+	t.Parallel()
+	q := webhook.NewQueue()
+	q.ReadLanes([]int64{1}, func() { q.Push(2, 20) })
+	if !q.WantsLanes() {
+		t.Error("lane 2, which the file has, is forgotten")
+	}
+	q.ReadLanes([]int64{1, 2}, func() {})
+	if q.WantsLanes() {
+		t.Error("the lanes would be read forever")
+	}
+	numbers, more := q.ReadLane([]int64{10, 11}, func() { q.Push(1, 12); q.Push(2, 12) })
+	if !more || !slices.Equal(numbers, []int64{10, 11}) {
+		t.Errorf("got %v, %t: message 12 is forgotten", numbers, more)
+	}
+}
+
+// A replayed message is in memory without its body, so that its lane is read; others may have joined it since.
+func TestQueue_StoredWhileReadingAReplay(t *testing.T) {
+	t.Parallel()
+	q := webhook.NewQueue()
+	q.ReadLanes(nil, func() {})
+	q.Push(1, 10)
+	numbers, more := q.ReadLane([]int64{10}, func() { q.Push(1, 11) })
+	if more || !slices.Equal(numbers, []int64{10, 11}) {
+		t.Errorf("got %v, %t want messages 10 and 11", numbers, more)
+	}
+}
