@@ -113,6 +113,7 @@ bench: build ## compare PPCH with its peers, in half an hour, and write the tabl
 	-@.ci/install-deps $(need_ejabberd)
 	-@.ci/install-deps mmdebstrap:mmdebstrap
 	other="$$(prosody/prosodytest/fetch-prosody13)" || other=; bin/ppch-bench --write $${other:+--prosody "" --prosody "$$other"}
+	$(GO) test -run "^$$" -bench "^BenchmarkAttendance_|^BenchmarkReads_WhileRecording" ./component/history ./api
 	PPCH_ATTACKS=full $(GO) test -count=1 -v -run '^TestAttacks_' ./cmd/ppch
 
 .PHONY: bench-quick

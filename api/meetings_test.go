@@ -293,7 +293,7 @@ func TestAttendance_DefusesFormulas(t *testing.T) {
 	}
 }
 
-// Every format is a table that a CSV reader understands, whatever names people choose.
+// Every format is a table that a CSV reader understands, with any names that people choose.
 func TestAttendance_FilesAreTables(t *testing.T) {
 	s := start(t, withMeetings)
 	for format, comma := range map[string]rune{"plain": ',', "zoom": ',', "teams": '\t'} {

@@ -17,7 +17,7 @@ import (
 )
 
 // TestAttendanceMatchesGroundTruth makes people join and leave at random, while Prosody and the service are killed.
-// The recorded attendance must agree with what the people know, within the bounds that it states: nobody is missing,
+// The recorded attendance must agree with what the people know, within the bounds that it states: no stay is missing,
 // unless the stay was within a gap, and no stay is invented.
 //
 // PPCH_ATTENDANCE_SEEDS is the number of seeds (3), PPCH_ATTENDANCE_FIRST the first one, PPCH_ATTENDANCE_SECONDS the duration of each (15).
@@ -196,7 +196,7 @@ func (w *crowd) check() {
 		delete(byNick, truth.nick)
 	}
 	for nick, invented := range byNick {
-		w.t.Errorf("%s: got %s, which nobody had", nick, asJSON(invented))
+		w.t.Errorf("%s: got %s, which no person had", nick, asJSON(invented))
 	}
 	w.t.Logf("%d stays are as recorded; %d were within one of %d gaps", len(w.all)-missing, missing, len(gaps))
 	if len(w.all)-missing < 10 {

@@ -74,7 +74,7 @@ func TestMeetings_Commands(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the file, counts go on, and /health says how to fix it.
+// With any problem of the file, counts go on, and /health says how to fix it.
 func TestStore_BrokenFileLeavesCountsAlone(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)

@@ -71,7 +71,7 @@ docker compose exec ppch /ppch store check`,
 		&cobra.Command{
 			Use:   "forget-key",
 			Short: "Throw away the key of pseudonyms",
-			Long:  "Throw away the key of pseudonyms: afterwards nobody can find out which user has\nwhich pseudonym, and the same user gets another one. This can't be undone.",
+			Long:  "Throw away the key of pseudonyms: afterwards it is impossible to find out which\nuser has which pseudonym, and the same user gets another one. This can't be undone.",
 			Args:  cobra.NoArgs,
 			RunE: onStore(env, func(ctx context.Context, s *history.Store, cmd *cobra.Command, _ []string) error {
 				if err := s.DropKey(ctx); err != nil {

@@ -1,0 +1,89 @@
+package history_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"ppch/component/history"
+)
+
+// BenchmarkAttendance_MillionStays measures one meeting's report from a file with a million stays in 50,000 meetings,
+// and by how much reading and recording make the process grow (MiB).
+func BenchmarkAttendance_MillionStays(b *testing.B) {
+	const meetings, people = 50_000, 20
+	dir := b.TempDir()
+	s, err := history.Open(b.Context(), dir, history.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now().AddDate(0, 0, -30)
+	for first := 0; first < meetings; first += 1000 {
+		err := s.Write(b.Context(), func(tx *history.Tx) error {
+			for i := first; i < first+1000; i++ {
+				room := fmt.Sprintf("room%d@muc.meet.jitsi", i%2000)
+				at := began.Add(time.Duration(i) * time.Minute / 2)
+				id := history.MeetingID("main", room, at)
+				if _, err := tx.Exec(`INSERT INTO meetings (number, id, shard, room, type, tenant, began, ended_after, ended_before, peak) VALUES (?, ?, 'main', ?, 'main', '', ?, ?, ?, 20)`,
+					i+1, id[:], room, at.UnixMilli(), at.Add(time.Hour).UnixMilli(), at.Add(time.Hour).UnixMilli()); err != nil {
+					return err
+				}
+				for p := range people {
+					nick := fmt.Sprintf("%08x", i*people+p)
+					stay := history.StayID(id, nick, at)
+					if _, err := tx.Exec(`INSERT INTO stays (id, meeting, kind, joined, left_after, left_before, nick, name, user_id) VALUES (?, ?, 'user', ?, ?, ?, ?, ?, ?)`,
+						stay[:], i+1, at.UnixMilli(), at.Add(time.Hour).UnixMilli(), at.Add(time.Hour).UnixMilli(), nick, "Person "+nick, "user-"+strconv.Itoa((i*7+p)%30_000)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.Close() // with what it took to write that much
+	before := resident(b)
+	s, err = history.Open(b.Context(), dir, history.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	list, _, err := s.Meetings(b.Context(), history.MeetingFilter{Limit: 1000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		a, err := s.Attendance(context.Background(), list[i*37%len(list)].ID)
+		if err != nil || len(a.Attendees) != people {
+			b.Fatalf("got %d attendees, %v", len(a.Attendees), err)
+		}
+	}
+	b.ReportMetric(float64(resident(b)-before)/(1<<20), "MiB")
+	b.ReportMetric(float64(s.Size())/(1<<20), "MiB-file")
+}
+
+// resident returns the resident memory of this process.
+func resident(b *testing.B) int64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Skip(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n << 10
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
