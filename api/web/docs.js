@@ -12,10 +12,8 @@ const isPage = path => /^\/(docs|dashboard|openapi\.json)/.test(path);
 /**
  * Returns the document as the page shows it: without HEAD and pages, without tickets, which are for programs,
  * and without examples that Swagger UI would send by itself.
- * @param {object} openapi
- * @param {string} room  an open room for the examples, or ""
  */
-function shown(openapi, room) {
+function shown(openapi) {
 	const doc = structuredClone(openapi);
 	doc.servers = [{url: root.href.replace(/\/$/, "")}];
 	for (const path of Object.keys(doc.paths).filter(isPage)) delete doc.paths[path];
@@ -29,10 +27,6 @@ function shown(openapi, room) {
 	delete doc.components.securitySchemes.ticket;
 	const inline = Object.values(doc.paths).flatMap(item => Object.values(item)).flatMap(o => o.parameters ?? []);
 	for (const parameter of [...Object.values(doc.components.parameters), ...inline]) {
-		if (parameter.in === "path") {
-			if (room && parameter.name === "room_name") parameter.example = room;
-			continue;
-		}
 		delete parameter.example;
 		delete parameter.examples;
 		if (parameter.schema) {
@@ -57,7 +51,16 @@ async function openRoom(key) {
 /** The key in the Authorize dialog, of either kind. */
 const keyOf = authorized => authorized.getIn(["apiKey", "value"]) ?? authorized.getIn(["bearer", "value"]) ?? "";
 
-/** Remembers the key for the tab, and then offers an open room as an example. */
+/** Fills in an open room wherever a room is asked for. */
+async function fillRoom(openapi, key, specActions) {
+	const room = await openRoom(key);
+	if (!room) return;
+	for (const path of Object.keys(openapi.paths).filter(p => p.includes("{room_name}"))) {
+		for (const method of Object.keys(openapi.paths[path])) specActions.changeParam([path, method], "room_name", "path", room);
+	}
+}
+
+/** Remembers the key for the tab, and then offers an open room. */
 function rememberKey(openapi) {
 	return system => ({
 		statePlugins: {auth: {wrapActions: {
@@ -65,7 +68,7 @@ function rememberKey(openapi) {
 				const result = original(payload);
 				const key = payload.apiKey?.value ?? payload.bearer?.value ?? "";
 				sessionStorage.setItem(keyItem, key);
-				openRoom(key).then(room => room && system.specActions.updateJsonSpec(shown(openapi, room)));
+				fillRoom(openapi, key, system.specActions);
 				return result;
 			},
 			logout: original => payload => {
@@ -128,7 +131,7 @@ async function start() {
 	const openapi = await (await fetch(documentURL)).json();
 	const key = sessionStorage.getItem(keyItem) ?? "";
 	const ui = SwaggerUIBundle({
-		spec: shown(openapi, await openRoom(key)),
+		spec: shown(openapi),
 		dom_id: "#swagger-ui",
 		deepLinking: true,
 		tryItOutEnabled: true,
@@ -138,7 +141,11 @@ async function start() {
 		plugins: [rememberKey(openapi), showEvents],
 		// null keeps Swagger UI from asking validator.swagger.io about this installation.
 		validatorUrl: null,
-		onComplete: () => key && ui.preauthorizeApiKey("apiKey", key),
+		onComplete: () => {
+			if (!key) return;
+			ui.preauthorizeApiKey("apiKey", key);
+			fillRoom(openapi, key, ui.specActions);
+		},
 	});
 }
 
