@@ -31,6 +31,7 @@ func TestDashboard_Flows(t *testing.T) {
 	browser := startChromium(t)
 	env := envFor(srv)
 	env["PPCH_MEET_URL"], env["PPCH_SITE_NAME"] = "https://meet.example.com", `Example <Meet> "1"`
+	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = t.TempDir(), "numbers"
 	s := runService(t, env).ready()
 	town(t, srv)
 	planning := srv.Room("planning")
@@ -98,6 +99,16 @@ func TestDashboard_Flows(t *testing.T) {
 		d.shows("the empty state", "No match for “nothing like it”", func() string { return d.text("#empty-title") })
 		d.click("#empty-clear")
 		d.until("all rooms are back", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == rooms })
+	})
+
+	t.Run("charts a day and a week of the history", func(t *testing.T) {
+		d := opened(t)
+		d.has("the ranges", "#ranges button:not([hidden])", "e.textContent", "1 h", "24 h", "7 days")
+		d.click("#ranges [data-range='24h']")
+		d.has("the chosen range", "#ranges [aria-pressed=true]", "e.textContent", "24 h")
+		d.until("a point is drawn", func() bool {
+			return evaluate[int](d.tab, `Number(document.querySelector("#people-chart").dataset.points)`) > 0
+		})
 	})
 
 	t.Run("by keyboard", func(t *testing.T) {

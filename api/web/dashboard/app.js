@@ -2,10 +2,10 @@
 
 import {Activity} from "./activity.js";
 import {askJSON} from "./ask.js";
-import {Chart, samplesOf} from "./chart.js";
 import {ConnectionView} from "./connection.js";
+import {useControls} from "./controls.js";
 import {number} from "./format.js";
-import {chooseLanguage, languages, loadLanguage, t, translate, used} from "./language.js";
+import {loadLanguage, t, translate} from "./language.js";
 import {poll} from "./poll.js";
 import {fillPrint} from "./print.js";
 import {Recent} from "./recent.js";
@@ -14,10 +14,9 @@ import {RoomList} from "./rooms.js";
 import {Store} from "./store.js";
 import {follow} from "./stream.js";
 import {write} from "./table.js";
+import {Totals} from "./totals.js";
 
-const sampleEvery = 15_000, historyEvery = 60_000;
 const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
-const densityItem = "ppch-density"; // in localStorage, only if the viewer has chosen
 
 await loadLanguage();
 translate(document);
@@ -30,10 +29,8 @@ const connection = new ConnectionView(store);
 const now = () => connection.trueAt ?? Date.now();
 const list = new RoomList(store, now);
 const view = new RoomView(store, recent, now);
-const activity = new Activity(() => sum());
-const charts = {rooms: new Chart(find("rooms-chart"), "rooms"), people: new Chart(find("people-chart"), "people")};
-const samples = {rooms: [], people: []}; // that this page took
-let history = null;
+const totals = new Totals(store, connection, soon);
+const activity = new Activity(() => totals.sentence);
 let key = "";
 let entered = false; // by hand, just now
 let frame = 0, later = 0;
@@ -105,7 +102,7 @@ function accepted() {
 	if (entered) find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}); // the form that had the focus is gone
 	entered = false;
 	readRoom();
-	readHistory();
+	totals.start(key);
 }
 
 /** Draws the changes since the last frame in the next one. */
@@ -126,33 +123,9 @@ function draw() {
 	}, 250);
 	view.update(changed);
 	drawTitle();
-	drawTotals();
+	totals.draw();
 	find("note-names").hidden = store.named !== false;
 	document.body.classList.toggle("unnamed", store.named === false);
-}
-
-function drawTotals() {
-	const main = store.total("main");
-	drawNumber("rooms-total", main?.rooms);
-	drawNumber("people-total", main?.people);
-	drawVisitors(main ?? {});
-	drawNumber("breakout-total", store.total("breakout")?.people);
-	drawNumber("lobby-total", store.total("lobby")?.people);
-	const note = main ? "" : connection.why;
-	write(find("totals-note"), note);
-	find("totals-note").hidden = !note;
-	for (const busy of [find("rooms"), find("totals")]) busy.setAttribute("aria-busy", !store.complete);
-}
-
-/** Draws the number of visitors, which is a minimum if some rooms' visitors are unknown. */
-function drawVisitors({visitors, unsure}) {
-	drawNumber("visitors-total", unsure > 0 && visitors === 0 ? null : visitors);
-	if (unsure > 0 && visitors > 0) write(find("visitors-total"), `≥ ${number(visitors)}`);
-}
-
-function drawNumber(id, n = null) {
-	write(find(id), number(n));
-	find(id).dataset.value = n ?? "";
 }
 
 function drawTitle() {
@@ -161,37 +134,6 @@ function drawTitle() {
 	const title = `${people === undefined ? "" : `(${number(people)}) `}${name}${site ? ` · ${site}` : ""}`;
 	if (document.title !== title) document.title = title;
 	write(find("site"), site || (store.domains.keys().next().value ?? ""));
-}
-
-function sum() {
-	const main = store.total("main");
-	return main ? t("said.sum", {people: t("people", {n: main.people}), rooms: t("rooms", {n: main.rooms})}) : t("said.unknown");
-}
-
-/** Takes a sample of the totals, null for unknown. */
-function sample() {
-	const main = connection.isCurrent ? store.total("main") : null;
-	for (const name of ["rooms", "people"]) {
-		samples[name].push({at: Date.now(), value: main?.[name] ?? null});
-		if (samples[name].length > 3_600_000 / sampleEvery) samples[name].shift();
-	}
-	drawCharts();
-}
-
-async function readHistory() {
-	try {
-		history = await askJSON("api/stats/history", {key});
-		store.whole = true;
-		find("note-rooms").hidden = true;
-	} catch (problem) {
-		if (problem.isFinal) { // after other problems everything stays
-			history = null;
-			store.whole = false;
-			find("note-rooms").hidden = problem.code !== "room-not-allowed";
-		}
-	}
-	soon();
-	drawCharts();
 }
 
 /** Reads the service's recent events of a room, or of all rooms with null. */
@@ -213,17 +155,6 @@ async function readRoom() {
 		view.name(jid, room.display_name ?? jid);
 	} catch (problem) {
 		if (problem.code === "room-not-allowed") view.refuse(jid, problem.message);
-	}
-}
-
-function drawCharts() {
-	const past = {rooms: history?.rooms, people: history?.participant_count};
-	for (const name of ["rooms", "people"]) {
-		const before = history ? samplesOf(history, past[name]) : [];
-		const since = before.at(-1)?.at ?? 0;
-		const main = connection.isCurrent ? store.total("main") : null;
-		const last = main ? [{at: Date.now(), value: main[name]}] : [];
-		charts[name].show([...before, ...samples[name].filter(s => s.at > since), ...last], {source: history ? "history" : "page"});
 	}
 }
 
@@ -250,12 +181,6 @@ function route() {
 	}
 }
 
-function setDensity(compact) {
-	document.body.classList.toggle("compact", compact);
-	find("compact").setAttribute("aria-pressed", compact);
-	list.relayout();
-}
-
 find("key-form").addEventListener("submit", e => {
 	e.preventDefault();
 	const value = find("key").value.trim();
@@ -270,50 +195,23 @@ find("sign-out").addEventListener("click", () => {
 	sessionStorage.removeItem(keyItem);
 	location.reload();
 });
-find("skip").addEventListener("click", e => {
-	e.preventDefault(); // the part of the address after # is the room
-	find(view.jid === null ? "search" : "room-title").focus();
-});
-find("compact").addEventListener("click", () => {
-	const compact = !document.body.classList.contains("compact");
-	if (compact) localStorage.setItem(densityItem, "compact");
-	else localStorage.removeItem(densityItem);
-	setDensity(compact);
-});
-for (const select of document.querySelectorAll("select.language")) {
-	select.append(...Object.entries(languages).map(([code, name]) => Object.assign(new Option(name, code, false, code === used.language), {lang: code})));
-	select.addEventListener("change", () => {
-		chooseLanguage(select.value);
-		location.reload();
-	});
-}
-window.addEventListener("keydown", e => {
-	const typing = e.target.closest?.("input, select, textarea");
-	if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey && !e.altKey && document.body.dataset.state !== "ask") {
-		e.preventDefault();
-		if (view.jid !== null) location.hash = "#/";
-		setTimeout(() => find("search").focus()); // once the list is shown
-	}
-	if (e.key !== "Escape" || document.querySelector(":popover-open")) return;
-	if (view.jid !== null) location.hash = "#/";
-	else if (e.target === find("search")) list.clear();
-});
 window.addEventListener("hashchange", route);
 window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, connection.trueAt));
 window.addEventListener("afterprint", () => find("print").replaceChildren());
-setInterval(sample, sampleEvery);
-setInterval(() => key && readHistory(), historyEvery);
 setInterval(() => {
 	if (document.hidden || !key || document.body.dataset.state === "ask") return;
 	connection.draw();
 	drawTitle();
-	drawTotals();
-	drawCharts();
+	totals.draw();
+	totals.drawCharts();
 	if (view.jid === null) list.tick();
 	else view.draw();
 }, 1000);
 
-setDensity(localStorage.getItem(densityItem) === "compact");
+useControls({
+	relayout: () => list.relayout(), clear: () => list.clear(), inRoom: () => view.jid !== null,
+	skip: () => find(view.jid === null ? "search" : "room-title").focus(),
+});
 route();
 const remembered = sessionStorage.getItem(keyItem);
 if (remembered) start(remembered);

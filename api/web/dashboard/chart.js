@@ -1,11 +1,11 @@
-/** A small chart of one number over at most an hour, with its peak. Unknown values leave a gap. */
+/** A small chart of one number over an hour or more, with its peak. Unknown values leave a gap. */
 
-import {minute, number, span} from "./format.js";
+import {hour as timeOf, span} from "./format.js";
 import {t} from "./language.js";
 
 const hour = 3_600_000;
-const least = 5 * 60_000; // no shorter time fills a chart
-const reach = 60_000;     // the pointer finds a sample that is this near
+const least = 1 / 12; // no smaller part of a range fills a chart
+const reach = 1 / 40; // the pointer finds a sample that is this near, as a part of the range
 
 /** @typedef {{at: number, value: ?number}} Sample  null for unknown */
 
@@ -15,6 +15,7 @@ export class Chart {
 	#key;
 	#samples = [];
 	#stepped = false;
+	#range = hour;
 	#from = 0;
 	#now = 0;
 	#cursor = null;
@@ -35,17 +36,18 @@ export class Chart {
 	}
 
 	/**
-	 * Draws the samples of the last hour.
+	 * Draws the samples of the last hour, or of another range.
 	 * @param {Sample[]} samples  in order of time
-	 * @param {{source: "history"|"page", stepped?: boolean, now?: number}} how  source: from the service, or only seen by this page;
+	 * @param {{source: "history"|"page", range?: number, stepped?: boolean, now?: number}} how  source: from the service, or only seen by this page;
 	 *   stepped: each value lasts until the next
 	 */
-	show(samples, {source, stepped = false, now = Date.now()}) {
+	show(samples, {source, range = hour, stepped = false, now = Date.now()}) {
 		this.#now = now;
 		this.#stepped = stepped;
-		this.#samples = samples.filter(s => s.at >= now - hour);
+		this.#range = range;
+		this.#samples = samples.filter(s => s.at >= now - range);
 		const first = this.#samples.find(s => s.value !== null)?.at ?? now;
-		this.#from = Math.max(now - hour, Math.min(first, now - least));
+		this.#from = Math.max(now - range, Math.min(first, now - range * least));
 		this.#figure.dataset.source = source;
 		this.#draw();
 	}
@@ -101,12 +103,12 @@ export class Chart {
 		let text = t("chart.unknown", {name});
 		if (peak) {
 			const lowest = Math.min(...known.map(s => s.value));
-			text = t("chart.range", {name, time: span(this.#now - known[0].at), low: lowest, high: peak.value, at: minute(peak.at)});
+			text = t("chart.range", {name, time: span(this.#now - known[0].at), low: lowest, high: peak.value, at: timeOf(peak.at)});
 			if (known.length < this.#samples.length) text += ` ${t("chart.gaps")}`;
 		}
 		if (this.#svg.getAttribute("aria-label") !== text) this.#svg.setAttribute("aria-label", text);
-		this.#write(".from", peak ? minute(this.#from) : "");
-		this.#write(".peak", peak ? t("chart.peak", {n: peak.value, at: minute(peak.at)}) : "");
+		this.#write(".from", peak ? timeOf(this.#from) : "");
+		this.#write(".peak", peak ? t("chart.peak", {n: peak.value, at: timeOf(peak.at)}) : "");
 	}
 
 	#write(selector, text) {
@@ -129,13 +131,13 @@ export class Chart {
 		line.setAttribute("x1", place * this.#width);
 		line.setAttribute("x2", place * this.#width);
 		line.setAttribute("y2", this.#svg.clientHeight);
-		this.#write(".readout", `${minute(at)} · ${value === null ? t("unknown") : t(this.#key, {n: value})}`);
+		this.#write(".readout", `${timeOf(at)} · ${value === null ? t("unknown") : t(this.#key, {n: value})}`);
 	}
 
 	#valueAt(at) {
 		if (this.#stepped) return this.#samples.findLast(s => s.at <= at)?.value ?? null;
 		const near = this.#samples.reduce((a, b) => a && Math.abs(a.at - at) <= Math.abs(b.at - at) ? a : b, null);
-		return near && Math.abs(near.at - at) < reach ? near.value : null;
+		return near && Math.abs(near.at - at) < this.#range * reach ? near.value : null;
 	}
 
 	#onKey(e) {

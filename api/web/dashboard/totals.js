@@ -1,0 +1,132 @@
+/** The totals: numbers, and charts of the last hour, day or week, as far as the service has them. */
+
+import {askJSON} from "./ask.js";
+import {Chart, samplesOf} from "./chart.js";
+import {number} from "./format.js";
+import {t} from "./language.js";
+import {write} from "./table.js";
+
+const hour = 3_600_000;
+const ranges = {"1h": hour, "24h": 24 * hour, "7d": 7 * 24 * hour};
+const sampleEvery = 15_000, readEvery = 60_000;
+
+export class Totals {
+	#store;
+	#connection;
+	#onRead;
+	#find = id => document.getElementById(id);
+	#charts;
+	#samples = {rooms: [], people: []}; // that this page took
+	#history = {}; // documents of /api/stats/history, by range
+	#range = "1h";
+	#key = "";
+
+	/**
+	 * @param {import("./store.js").Store} store
+	 * @param {import("./connection.js").ConnectionView} connection
+	 * @param {function(): void} onRead  called when the service has answered
+	 */
+	constructor(store, connection, onRead) {
+		this.#store = store;
+		this.#connection = connection;
+		this.#onRead = onRead;
+		this.#charts = {rooms: new Chart(this.#find("rooms-chart"), "rooms"), people: new Chart(this.#find("people-chart"), "people")};
+		this.#find("ranges").addEventListener("click", e => {
+			const {range} = e.target.dataset;
+			if (!range) return;
+			this.#range = range;
+			this.drawCharts();
+			this.#read(range);
+		});
+		setInterval(() => this.#sample(), sampleEvery);
+		setInterval(() => this.#key && this.#read(this.#range), readEvery);
+	}
+
+	/** Reads the history with a key, and finds out which ranges there are. */
+	start(key) {
+		this.#key = key;
+		for (const range of Object.keys(ranges)) this.#read(range);
+	}
+
+	/** Draws the numbers. */
+	draw() {
+		const main = this.#store.total("main");
+		this.#draw("rooms-total", main?.rooms);
+		this.#draw("people-total", main?.people);
+		this.#drawVisitors(main ?? {});
+		this.#draw("breakout-total", this.#store.total("breakout")?.people);
+		this.#draw("lobby-total", this.#store.total("lobby")?.people);
+		const note = main ? "" : this.#connection.why;
+		write(this.#find("totals-note"), note);
+		this.#find("totals-note").hidden = !note;
+		for (const busy of [this.#find("rooms"), this.#find("totals")]) busy.setAttribute("aria-busy", !this.#store.complete);
+	}
+
+	drawCharts() {
+		const history = this.#history[this.#range];
+		const past = {rooms: history?.rooms, people: history?.participant_count};
+		for (const name of ["rooms", "people"]) {
+			const before = history ? samplesOf(history, past[name]) : [];
+			const since = before.at(-1)?.at ?? 0;
+			const main = this.#current;
+			const last = main ? [{at: Date.now(), value: main[name]}] : [];
+			const samples = [...before, ...this.#samples[name].filter(s => s.at > since), ...last];
+			this.#charts[name].show(samples, {source: history ? "history" : "page", range: ranges[this.#range]});
+		}
+		for (const button of this.#find("ranges").children) button.setAttribute("aria-pressed", button.dataset.range === this.#range);
+	}
+
+	/** In words. */
+	get sentence() {
+		const main = this.#store.total("main");
+		return main ? t("said.sum", {people: t("people", {n: main.people}), rooms: t("rooms", {n: main.rooms})}) : t("said.unknown");
+	}
+
+	get #current() {
+		return this.#connection.isCurrent ? this.#store.total("main") : null;
+	}
+
+	/** Draws the number of visitors, which is a minimum if some rooms' visitors are unknown. */
+	#drawVisitors({visitors, unsure}) {
+		this.#draw("visitors-total", unsure > 0 && visitors === 0 ? null : visitors);
+		if (unsure > 0 && visitors > 0) write(this.#find("visitors-total"), `≥ ${number(visitors)}`);
+	}
+
+	#draw(id, n = null) {
+		write(this.#find(id), number(n));
+		this.#find(id).dataset.value = n ?? "";
+	}
+
+	/** Takes a sample, null for unknown. */
+	#sample() {
+		const main = this.#current;
+		for (const name of ["rooms", "people"]) {
+			this.#samples[name].push({at: Date.now(), value: main?.[name] ?? null});
+			if (this.#samples[name].length > hour / sampleEvery) this.#samples[name].shift();
+		}
+		this.drawCharts();
+	}
+
+	async #read(range) {
+		try {
+			this.#history[range] = await askJSON(`api/stats/history${range === "1h" ? "" : `?range=${range}`}`, {key: this.#key});
+			if (range === "1h") this.#setWhole(true, false);
+		} catch (problem) {
+			if (problem.isFinal) { // after other problems everything stays
+				delete this.#history[range];
+				if (range === "1h") this.#setWhole(false, problem.code === "room-not-allowed");
+			}
+		}
+		for (const button of this.#find("ranges").children) button.hidden = !this.#history[button.dataset.range];
+		this.#find("ranges").hidden = !Object.keys(this.#history).some(r => r !== "1h");
+		if (!this.#history[this.#range]) this.#range = "1h";
+		this.#onRead();
+		this.drawCharts();
+	}
+
+	/** Notes whether the key may see all rooms: only such a key may read the history. */
+	#setWhole(whole, limited) {
+		this.#store.whole = whole;
+		this.#find("note-rooms").hidden = !limited;
+	}
+}
