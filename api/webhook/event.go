@@ -111,7 +111,9 @@ type Occupant struct {
 	// These come from the token of an authenticated user.
 	UserID, UserName, UserGroup string
 
-	Flags occupancy.PresenceFlags
+	Flags      occupancy.PresenceFlags
+	MovedFrom  string // JID of the room of the same meeting that the person has just left for this one, or empty
+	Connection occupancy.Connection
 }
 
 // Filter selects events by type. The zero Filter selects all.

@@ -136,6 +136,9 @@ type occupantData struct {
 	AudioMuted    *bool     `json:"audio_muted"`
 	VideoMuted    *bool     `json:"video_muted"`
 	ScreenSharing *bool     `json:"screen_sharing"`
+
+	MovedFrom  *string               `json:"moved_from"`
+	Connection *occupancy.Connection `json:"connection"`
 }
 
 // userData is who an occupant is by its token.
@@ -169,8 +172,11 @@ func newData(e *Event, names bool) data {
 func newOccupantData(o Occupant) occupantData {
 	doc := occupantData{
 		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: stamp(o.JoinedAt), LeftAt: stamp(o.LeftAt),
-		HandRaised: o.Flags.HandRaised(),
+		MovedFrom: orNull(o.MovedFrom), HandRaised: o.Flags.HandRaised(),
 		AudioMuted: is(occupancy.MediaMuted, o.Flags.Audio()), VideoMuted: is(occupancy.MediaMuted, o.Flags.Video()), ScreenSharing: is(occupancy.MediaOn, o.Flags.Screen()),
+	}
+	if o.Connection != "" {
+		doc.Connection = &o.Connection
 	}
 	if o.UserID != "" || o.UserName != "" || o.UserGroup != "" {
 		doc.User = &userData{ID: orNull(o.UserID), Name: orNull(o.UserName), Group: orNull(o.UserGroup)}

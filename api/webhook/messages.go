@@ -115,6 +115,9 @@ func (t *translator) event(c history.Event, typ Type) Event {
 	case RoomEnded:
 		e.Room.EndedAt = c.At
 	default:
+		if typ == ParticipantLeft || typ == LobbyLeft {
+			e.Reason = string(c.Reason)
+		}
 		e.Occupant, e.Stay = new(occupantOf(c.Occupant)), c.Stay.String()
 		if c.Kind == occupancy.EventLeft {
 			e.Occupant.LeftAt = c.At
@@ -126,7 +129,7 @@ func (t *translator) event(c history.Event, typ Type) Event {
 func occupantOf(o occupancy.Occupant) Occupant {
 	return Occupant{
 		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: o.JoinedAt,
-		UserID: o.UserID, UserName: o.UserName, UserGroup: o.UserGroup, Flags: o.Flags,
+		UserID: o.UserID, UserName: o.UserName, UserGroup: o.UserGroup, Flags: o.Flags, MovedFrom: o.MovedFrom, Connection: o.Connection,
 	}
 }
 
