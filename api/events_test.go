@@ -143,14 +143,10 @@ func TestEvents_NoNamesWithoutTheScope(t *testing.T) {
 	d.Join("daily", "ann")
 	d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "Old plans", Breakouts: []occupancy.Breakout{{JID: "0c2e@breakout.meet.jitsi", Name: "Group 0"}}}})
 	s := start(t, withDirectory(d.Directory), withKeys("scope=events,count"))
-	body := make(chan string, 1)
-	go func() {
-		body <- string(s.do(ask{target: "/api/events?snapshot=true", events: 7, then: func() {
-			stage = d
-			playMeeting()
-		}}).body)
-	}()
-	got := <-body
+	got := string(s.do(ask{target: "/api/events?snapshot=true", events: 7, then: func() {
+		stage = d
+		playMeeting()
+	}}).body)
 	for _, private := range []string{"ann", "ame of", "grace", "ull ", "lans", "Group", "avatar", "\"name\":\""} {
 		if strings.Contains(got, private) {
 			t.Errorf("got %q in %s", private, got)

@@ -22,7 +22,10 @@ const waited = "/api/rooms/daily/participants?wait=20s"
 // later sends a request with the client's ETag, and returns a channel for the response.
 func (s *service) later(target string, before answer) <-chan answer {
 	answers := make(chan answer, 1)
-	go func() { answers <- s.do(ask{target: target, header: has(before)}) }()
+	go func() {
+		defer close(answers) // also if do ends the test
+		answers <- s.do(ask{target: target, header: has(before)})
+	}()
 	return answers
 }
 
