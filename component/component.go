@@ -43,7 +43,7 @@ type Component struct {
 	retry chan struct{}
 
 	// mu protects what follows; no code that holds it uses the network.
-	// Whenever mu is free, the directory has the statuses that fit the connection.
+	// While mu is free, the statuses in the directory match the connection.
 	mu         sync.Mutex
 	conn       *connection // nil while there is no stream
 	streams    uint64
