@@ -108,6 +108,47 @@ func eraseDelivery(s *service) {
 	}
 }
 
+// A person can be erased by the user id although no history is kept.
+func TestWebhooks_EraseWithoutHistory(t *testing.T) {
+	s := prepare(t, withWebhooks)
+	s.putWebhook("all", webhook.Settings{URL: "https://example.com/", Names: true, Enabled: true})
+	ask := func(query string) (n int) {
+		t.Helper()
+		if err := s.store.Read(t.Context(), func(tx *history.Tx) error {
+			_, err := tx.Get(query, nil, &n)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	meeting := history.MeetingID("main", "planning@muc.meet.jitsi", now)
+	for _, user := range []string{"user-ada", "user-bob"} {
+		e := history.Event{
+			Event: occupancy.Event{
+				Seq: 41, Kind: occupancy.EventJoined, Room: jid.MustParse("planning@muc.meet.jitsi"), Type: occupancy.RoomMain, At: now, Counts: occupancy.Counts{1},
+				Occupant: occupancy.Occupant{ID: user, Name: "Name", UserID: user, Kind: occupancy.KindUser, JoinedAt: now},
+			},
+			Shard: "main", Meeting: meeting, Stay: history.StayID(meeting, user, now), NotBefore: now,
+		}
+		if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
+			_, err := s.webhooks.Append(t.Context(), tx, []history.Event{e})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const bodies = "SELECT COUNT(*) FROM messages WHERE body <> ''"
+	before := ask(bodies)
+	recorder := history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: healthyConnection().directory(), Outbox: s.webhooks})
+	if _, err := recorder.Erase(t.Context(), "user-ada"); err != nil {
+		t.Fatal(err)
+	}
+	if after := ask(bodies); before < 2 || after != before/2 {
+		t.Errorf("got %d bodies of %d", after, before)
+	}
+}
+
 // addManyWebhooks adds as many webhooks as a key may have.
 func addManyWebhooks(s *service) {
 	for i := range 1000 {

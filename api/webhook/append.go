@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"ppch/api/keys"
@@ -124,7 +125,11 @@ func (a *appender) add(e *Event, stay []byte) error {
 		if !ok {
 			m, supported := Render(e, t.Format, t.named, t.template)
 			if supported {
-				number, err := insertMessage(a.tx, e, m, a.now, personOf(e, stay))
+				person, err := personOf(a.tx, e)
+				if err != nil {
+					return err
+				}
+				number, err := insertMessage(a.tx, e, m, a.now, stayOf(e, stay), person)
 				if err != nil {
 					return err
 				}
@@ -144,12 +149,20 @@ func (a *appender) add(e *Event, stay []byte) error {
 	return nil
 }
 
-// personOf returns the stay that a message is about, or nil.
-func personOf(e *Event, stay []byte) any {
+// stayOf returns the stay that a message is about, or nil.
+func stayOf(e *Event, stay []byte) any {
 	if e.Occupant == nil {
 		return nil
 	}
 	return stay
+}
+
+// personOf returns the hash of the user id of the person whom a message is about, or nil.
+func personOf(tx *history.Tx, e *Event) (any, error) {
+	if e.Occupant == nil || e.Occupant.UserID == "" {
+		return nil, nil
+	}
+	return history.PersonHash(tx, e.Occupant.UserID)
 }
 
 // limit fails the oldest deliveries of endpoints beyond their limits.
@@ -200,10 +213,41 @@ func laneOf(e *Event) int64 {
 
 // Erase implements [history.Outbox]: it deletes the bodies that are about a person. Deliveries of them that wait fail.
 func (o *Outbox) Erase(_ context.Context, tx *history.Tx, p history.Person) error {
-	for _, stay := range p.Stays {
+	stays, err := staysOf(tx, p)
+	if err != nil {
+		return fmt.Errorf("webhook: erase bodies: %w", err)
+	}
+	for _, stay := range stays {
 		if err := eraseStay(tx, stay); err != nil {
 			return fmt.Errorf("webhook: erase bodies: %w", err)
 		}
 	}
 	return nil
+}
+
+// staysOf returns the stays of a person, and those that only messages know because no history is kept.
+func staysOf(tx *history.Tx, p history.Person) ([]history.ID, error) {
+	if p.UserID == "" {
+		return p.Stays, nil
+	}
+	hash, err := history.PersonHash(tx, p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query("SELECT DISTINCT stay FROM messages WHERE person = ? AND stay IS NOT NULL", hash)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := slices.Clone(p.Stays)
+	for rows.Next() {
+		var stay []byte
+		if err := rows.Scan(&stay); err != nil {
+			return nil, err
+		}
+		var id history.ID
+		copy(id[:], stay)
+		all = append(all, id)
+	}
+	return all, rows.Err()
 }

@@ -81,9 +81,9 @@ func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
 }
 
 // insertMessage adds a message and returns its number. stay is the stay of the person whom it concerns, or nil.
-func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay any) (int64, error) {
-	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay)
+func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay, person any) (int64, error) {
+	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay, person)
 	if err != nil {
 		return 0, err
 	}

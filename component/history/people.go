@@ -72,7 +72,7 @@ func storedHash(tx *Tx, userID string) ([]byte, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	return pseudonym(tx, userID)
+	return PersonHash(tx, userID)
 }
 
 // LogAccess records a read of personal data. Either meeting or userID is empty.
@@ -83,7 +83,7 @@ func (s *Store) LogAccess(ctx context.Context, key, action string, meeting ID, u
 			of = meeting[:]
 		}
 		if userID != "" {
-			hash, err := pseudonym(tx, userID)
+			hash, err := PersonHash(tx, userID)
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,11 @@
 package history_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"mellium.im/xmpp/jid"
 
 	"ppch/component/history"
 	"ppch/component/occupancy"
@@ -131,4 +135,43 @@ func TestRecorder_Changed(t *testing.T) {
 	s.box.set(history.LevelOff)
 	s.recorder.Changed()
 	waitFor(t, "the room to be forgotten", func() bool { return s.count("SELECT COUNT(*) FROM open_rooms") == 0 })
+}
+
+// A disk that is full for a while costs no meeting: what happened meanwhile has bounds, and the time is a gap.
+func TestRecorder_FullDisk(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)))
+	limit := func(pages int) {
+		// max_page_count belongs to the connection that writes.
+		if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
+			_, err := tx.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // no more than it has
+	var crowd []occupancy.Occupant
+	for i := range 500 {
+		crowd = append(crowd, person(fmt.Sprintf("crowd%d", i), 20))
+	}
+	s.apply(20, change("daily", nil, crowd...))
+	waitFor(t, "the disk to be full", func() bool { p := s.store.Problem(); return p != nil && p.Reason == history.ReasonFull })
+	if r, err := s.directory.Room(jid.MustParse("daily@muc.meet.jitsi")); err != nil || r.Participants != 502 {
+		t.Errorf("got %d people, %v; want 502", r.Participants, err)
+	}
+	s.apply(30, change("daily", []string{"ann"}))
+	limit(1 << 30)
+	waitFor(t, "all to be recorded", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 502 })
+	if s.store.Problem() != nil {
+		t.Errorf("got %v", s.store.Problem())
+	}
+	got := strings.Join(s.box.take(), "\n")
+	for _, want := range []string{
+		"lost from 10 because of store", "left daily ann 2>1 between 10 and 30", "joined daily crowd7 ", "restored, lost from 10 to 30 because of store",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the events lack %q", want)
+		}
+	}
 }

@@ -222,7 +222,7 @@ func (b *batch) person(o occupancy.Occupant) (who identity, err error) {
 		}
 	case LevelPseudonyms:
 		if o.UserID != "" {
-			who.pseudonym, err = pseudonym(b.tx, o.UserID)
+			who.pseudonym, err = PersonHash(b.tx, o.UserID)
 		}
 	}
 	return who, err
@@ -230,8 +230,8 @@ func (b *batch) person(o occupancy.Occupant) (who identity, err error) {
 
 func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-// pseudonym returns the pseudonym of a user id.
-func pseudonym(tx *Tx, userID string) ([]byte, error) { return keyedHash(tx, []byte(userID)) }
+// PersonHash returns the pseudonym of a user id: its hash with the key of the file, which it creates if there is none.
+func PersonHash(tx *Tx, userID string) ([]byte, error) { return keyedHash(tx, []byte(userID)) }
 
 // keyedHash returns 16 bytes of the HMAC of a text with the key of the file.
 func keyedHash(tx *Tx, text []byte) ([]byte, error) {

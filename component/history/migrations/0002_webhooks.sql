@@ -16,7 +16,7 @@ CREATE TABLE webhooks (
 	UNIQUE (owner, id)
 );
 
--- What is sent. Webhooks with the same format share a message. stay is the stay of the person whom it concerns.
+-- What is sent. Webhooks with the same format share a message. stay is the stay of the person whom it concerns, person a keyed hash of the user id.
 CREATE TABLE messages (
 	number       INTEGER PRIMARY KEY AUTOINCREMENT,
 	event        TEXT NOT NULL,
@@ -27,8 +27,10 @@ CREATE TABLE messages (
 	path         TEXT NOT NULL,
 	content_type TEXT NOT NULL,
 	body         BLOB NOT NULL,
-	stay         BLOB
+	stay         BLOB,
+	person       BLOB
 );
+CREATE INDEX messages_by_person ON messages (person) WHERE person IS NOT NULL;
 CREATE INDEX messages_by_stay ON messages (stay) WHERE stay IS NOT NULL;
 
 -- A message for a webhook. state is 0 while it waits, 1 after it was delivered, 2 after it failed. Those of one lane are sent in order.
