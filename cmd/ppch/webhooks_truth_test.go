@@ -90,7 +90,7 @@ func (m *mortal) start() {
 	go func() { _ = server.Serve(listener) }()
 }
 
-// kill ends it with all its connections, whatever goes on in them.
+// kill ends it with all its open connections.
 func (m *mortal) kill() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -202,7 +202,7 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 	return view
 }
 
-// withinMeeting returns o without the room it came from, unless that belongs to the same meeting: other rooms are nobody's business here,
+// withinMeeting returns o without the room it came from, unless that belongs to the same meeting: other rooms are private,
 // and a client may call any change of rooms a move. The caller holds mu.
 func (d *Directory) withinMeeting(m *mucDomain, address string, o *Occupant) *Occupant {
 	if o.MovedFrom == "" {
