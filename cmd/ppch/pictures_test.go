@@ -172,6 +172,16 @@ func TestPictures(t *testing.T) {
 		p.do(chromedp.Navigate(wikiPage.URL))
 		return p
 	})
+	large := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	if err := large.Populate(t.Context(), 10_000, 3); err != nil {
+		t.Fatal(err)
+	}
+	many := runService(t, envFor(large)).ready()
+	everywhere(t, "10000", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, many.url, language, scheme, size).signIn(testKey)
+		d.until("all rooms are there", func() bool { return d.value("#rooms-total") == "10000" })
+		return d.tab
+	})
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}

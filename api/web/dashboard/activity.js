@@ -61,7 +61,7 @@ export class Activity {
 		if (jid !== null && jid !== this.#room) return;
 		const into = jid === null ? this.#all : this.#own;
 		const listed = new Set(into.map(identity));
-		const older = events.map(e => newsOf(e.event, e)).filter(n => n && !listed.has(identity(n)));
+		const older = events.filter(e => e.event !== "reset").map(e => newsOf(e.event, e)).filter(n => n && !listed.has(identity(n)));
 		into.splice(0, into.length, ...[...older, ...into].sort((a, b) => a.at - b.at).slice(-kept));
 		if (jid === this.#room) this.#redraw();
 	}

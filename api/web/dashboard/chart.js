@@ -108,7 +108,7 @@ export class Chart {
 		}
 		if (this.#svg.getAttribute("aria-label") !== text) this.#svg.setAttribute("aria-label", text);
 		this.#write(".from", peak ? timeOf(this.#from) : "");
-		this.#write(".peak", peak ? t("chart.peak", {n: peak.value, at: timeOf(peak.at)}) : "");
+		this.#write(".peak", peak?.value ? t("chart.peak", {n: peak.value, at: timeOf(peak.at)}) : "");
 	}
 
 	#write(selector, text) {

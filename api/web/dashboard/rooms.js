@@ -34,6 +34,7 @@ export class RoomList {
 	#orderedAt = 0;
 	#elements;
 	#drawn = false;
+	#complete = false; // whether the store was, at the last update
 	#measure; // the width of a text in a row
 	#space = 0; // the width of the cell for names
 
@@ -77,7 +78,9 @@ export class RoomList {
 	update(changed) {
 		for (const jid of changed) this.#changed.add(jid);
 		const every = this.#elements.table.matches(":hover, :focus-within") ? orderEveryInUse : orderEvery;
-		const due = performance.now() - this.#orderedAt >= every || !this.#drawn;
+		const {complete} = this.#store;
+		const due = performance.now() - this.#orderedAt >= every || !this.#drawn || complete !== this.#complete;
+		this.#complete = complete;
 		if (this.#changed.size > 0 && due) {
 			this.#orderedAt = performance.now();
 			const {rooms} = this.#store;
