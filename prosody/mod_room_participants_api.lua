@@ -496,11 +496,11 @@ end
 
 -- The indexes of what is remembered of a sent occupant: its line, the length of the part from Prosody itself, and the values
 -- of that part. It is an array, because there is one for each occupant of the server.
--- EXTRA (fields 14 and 15), CONNECTION and, for one who is leaving, WHY are rare, so no space is reserved for them.
-local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED, EXTRA, CONNECTION, WHY = 1, 2, 3, 4, 5, 6, 7, 8, 9;
+-- EXTRA (fields 14 and 15) and CONNECTION are rare, so no space is reserved for them.
+local LINE, HEAD, JID, ROLE, AFFILIATION, JOINED, WHY, EXTRA, CONNECTION = 1, 2, 3, 4, 5, 6, 7, 8, 9;
 
 local function new_known()
-	return { false, 0, false, false, false, false };
+	return { false, 0, false, false, false, false, false };
 end
 
 -- The presence behind each line, or false. The references are weak, because presences are most of a room's memory.
@@ -522,7 +522,8 @@ end
 local function connection_of(real_jid)
 	local session = full_sessions[real_jid];
 	if session then return session.hibernating and "hibernating" or nil; end
-	local host = hosts[jid.host(real_jid)];
+	local at = real_jid:find("@", 1, true);
+	local host = at and hosts[real_jid:sub(at + 1, (real_jid:find("/", at, true) or 0) - 1)];
 	return host and host.type == "local" and "stale" or nil;
 end
 
@@ -696,8 +697,8 @@ end
 
 -- The element of a room that ended, with lines of the occupants who left for another reason than the room.
 local function gone_tag(room_jid, lines, why, alternate)
-	local tag = "<gone" .. written_text("jid", room_jid, max_jid) .. written("reason", why) .. written_text("alternate", alternate, max_jid);
-	return lines and lines[1] and tag .. ">" .. t_concat(lines) .. "</gone>" or tag .. "/>";
+	return "<gone" .. written_text("jid", room_jid, max_jid) .. (why and " reason='" .. why .. "'" or "")
+		.. (alternate and written_text("alternate", alternate, max_jid) or "") .. (lines and ">" .. t_concat(lines) .. "</gone>" or "/>");
 end
 
 -- The text of a room's element.
@@ -1190,7 +1191,7 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 	elseif known then
 		shown.occupants[nick], shown.count = nil, shown.count - 1;
 		element.more = element.more - 1;
-		line = gone_line(element.jid, nick, known[WHY]);
+		line = gone_line(element.jid, nick, known[WHY] or nil);
 		if watch.nicks[known[JID]] == nick then watch.nicks[known[JID]] = nil; end
 	else
 		return;
@@ -1203,9 +1204,16 @@ local function show_occupant(watch, page, shown, room, nick, element, afresh)
 	page.bytes = page.bytes + #line;
 end
 
--- Drops the occupants of a room that is no longer shown, and returns the lines of those with their own reason.
+-- Drops the occupants of a room that is no longer shown, and returns the lines of those with their own reason. The reason of the
+-- only occupant is the room's.
 local function hide_occupants(watch, shown, room_jid)
 	local lines;
+	if shown.count == 1 and not shown.why then
+		local nick, known = next(shown.occupants);
+		if watch.nicks[known[JID]] == nick then watch.nicks[known[JID]] = nil; end
+		shown.why = known[WHY] or nil;
+		return nil;
+	end
 	for nick, known in next, shown.occupants do
 		if watch.nicks[known[JID]] == nick then watch.nicks[known[JID]] = nil; end
 		if known[WHY] then
@@ -1266,7 +1274,8 @@ local function look_at_room(watch, page, room_jid)
 	if not record then
 		watch.shown[room_jid], watch.parents[room_jid] = nil, nil;
 		if not shown then return nil, true; end
-		element.gone, element.text = true, gone_tag(room_jid, hide_occupants(watch, shown, room_jid), shown.why, shown.alternate);
+		local lines = hide_occupants(watch, shown, room_jid);
+		element.gone, element.text = true, gone_tag(room_jid, lines, shown.why, shown.alternate);
 		return element, true;
 	end
 	local room = room_of(watch, page, room_jid);

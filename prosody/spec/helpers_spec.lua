@@ -66,8 +66,11 @@ local function read_batch(element)
 	local rooms, gone = {}, {};
 	for _, child in ipairs(element.tags) do
 		if child.name == "gone" then
-			local lines = {};
-			for line in escape(child:get_text() or ""):gmatch("[^\n]*\n") do lines[#lines + 1] = line; end
+			local lines;
+			for line in escape(child:get_text() or ""):gmatch("[^\n]*\n") do
+				lines = lines or {};
+				lines[#lines + 1] = line;
+			end
 			gone[#gone + 1] = pure.gone_tag(child.attr.jid, lines, child.attr.reason, child.attr.alternate);
 		else
 			local room = { jid = child.attr.jid, new = child.attr.new == "1", lines = {} };
