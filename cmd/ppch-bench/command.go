@@ -28,6 +28,7 @@ var benchmarks = []struct {
 	{"freshness", freshness},
 	{"snapshot", snapshots},
 	{"frozen", frozen},
+	{"webhooks", webhooks},
 	{"subscribers", subscribers},
 	{"start", starts},
 }
@@ -81,7 +82,7 @@ func newCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&prosodies, "prosody", []string{""}, "a Prosody executable for the benchmark costs; may be repeated; empty selects the installed one")
 	cmd.MarkFlagsMutuallyExclusive("quick", "write")
 	cmd.MarkFlagsMutuallyExclusive("only", "write")
-	cmd.AddCommand(newBare())
+	cmd.AddCommand(newBare(), newPost())
 	return cmd
 }
 

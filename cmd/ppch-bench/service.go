@@ -33,6 +33,11 @@ type service struct {
 
 // service starts PPCH for srv, watching domains (by default the main MUC domain), and returns at once.
 func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
+	return t.serviceWith(srv, nil, domains...)
+}
+
+// serviceWith is service with additional environment variables.
+func (t *trial) serviceWith(srv *prosodytest.Server, env []string, domains ...string) *service {
 	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	keys := filepath.Join(t.dir, "keys")
 	t.check(os.WriteFile(keys, []byte(keysLine), 0o600))
@@ -54,6 +59,7 @@ func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
 		"PPCH_COMPONENT_SECRET=" + srv.Secret(),
 		"MUC_DOMAIN=" + watched,
 	}
+	s.cmd.Env = append(s.cmd.Env, env...)
 	s.gone = must(prosodytest.Tie(s.cmd))(t)
 	t.cleanup(s.stop)
 	return s
