@@ -15,13 +15,7 @@ import (
 	"ppch/api/keys"
 	"ppch/api/view"
 	"ppch/api/webhook"
-	"ppch/component/occupancy"
 )
-
-// kindStore is the problem of a data folder that can't be used. storeDelay is its Retry-After.
-var kindStore = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
-
-const storeDelay = 2 * time.Second
 
 // maxWebhookBody is the largest size of a request that creates a webhook.
 const maxWebhookBody = 64 << 10
@@ -197,7 +191,6 @@ func readBody(w *response, r *http.Request, into any) error {
 // webhookProblem returns the problem for an error of webhooks.
 func webhookProblem(err error) error {
 	var settings *webhook.SettingsError
-	var store *webhook.StoreError
 	switch {
 	case errors.Is(err, webhook.ErrOff):
 		return &problem{kind: kindWebhooksOff, detail: "This PPCH keeps no data, which webhooks need: set PPCH_DATA_DIR to a folder on a local disk.", cause: err}
@@ -207,8 +200,6 @@ func webhookProblem(err error) error {
 		return &problem{kind: kindTooManyWebhooks, detail: "Too many webhooks: remove some first. A key may have 1,000.", cause: err}
 	case errors.Is(err, webhook.ErrErased):
 		return &problem{kind: kindBodyErased, detail: "The body of this delivery was erased with the data of a person, so it can't be sent again.", cause: err}
-	case errors.As(err, &store):
-		return &problem{kind: kindStore, detail: store.Title + ": " + store.Remedy + ".", reason: occupancy.Reason(store.Reason), retryAfter: storeDelay, cause: err}
 	case errors.As(err, &settings):
 		return badParameter("%s", strings.ReplaceAll(settings.Error(), "\n", "; "))
 	}

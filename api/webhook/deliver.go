@@ -192,7 +192,7 @@ type outcome struct {
 
 // How outcomes are written: several in a transaction.
 const (
-	maxOutcomes   = 512
+	maxOutcomes   = 128 // the recorder waits meanwhile
 	gatherOutcome = 5 * time.Millisecond
 )
 

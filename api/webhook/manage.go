@@ -40,9 +40,6 @@ var (
 	ErrErased = errors.New("webhook: the body was erased")
 )
 
-// StoreError is why the store can't be used.
-type StoreError = history.Problem
-
 // SettingsError is the error of settings that can't be used.
 type SettingsError struct{ Err error }
 
