@@ -40,10 +40,12 @@ var scopeWords = []struct {
 	{"all", scopeLive},
 }
 
-// ScopeNames returns the names of all scopes, as in a file of keys.
+// ScopeNames returns the names of the scopes that a key can have. The scope of share links is none of them.
 func ScopeNames() (names []string) {
 	for _, s := range scopeWords {
-		names = append(names, s.word)
+		if s.means&ScopeShare == 0 {
+			names = append(names, s.word)
+		}
 	}
 	return names
 }

@@ -68,7 +68,7 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 	cmd.Flags().StringVar(&req.Expires, "expires", "", "last valid day in UTC, or a time such as 2027-12-31T18:00:00Z")
 	_ = cmd.MarkFlagRequired("name") // the flags exist
 	_ = cmd.MarkFlagRequired("scope")
-	_ = cmd.RegisterFlagCompletionFunc("scope", completeList("count", "participants", "events", "metrics", "history", "webhooks", "all"))
+	_ = cmd.RegisterFlagCompletionFunc("scope", completeList(keys.ScopeNames()...))
 	_ = cmd.RegisterFlagCompletionFunc("room", (&apiClient{env: env}).completeRoom)
 	return cmd
 }
