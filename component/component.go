@@ -73,7 +73,7 @@ func New(cfg Config) (*Component, error) {
 	}
 	c.admin = admin.New(admin.Config{
 		Domain: cfg.Domain, Version: cfg.Version, Accounts: cfg.Admins, Log: cfg.Log,
-		Prosody: c, Directory: cfg.Directory, Names: cfg.Names,
+		Prosody: c, Directory: cfg.Directory, Names: cfg.Names, Meetings: cfg.Meetings,
 	})
 	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -38,6 +39,9 @@ type Config struct {
 
 	// Names reads the room names that admins write; nil reads them on MUCDomains.
 	Names *occupancy.NameResolver
+
+	// Meetings has the recorded meetings, for admins; nil if none are recorded.
+	Meetings *history.Store
 
 	// Version is the version of the program, shown to admins.
 	Version string

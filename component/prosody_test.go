@@ -31,7 +31,9 @@ func on(t *testing.T, srv *prosodytest.Server, adjust ...func(*component.Config)
 	for _, m := range adjust {
 		m(&cfg)
 	}
-	cfg.Directory = occupancy.NewDirectory(cfg.MUCDomains...)
+	if cfg.Directory == nil {
+		cfg.Directory = occupancy.NewDirectory(cfg.MUCDomains...)
+	}
 	c, _ := start(t, cfg)
 	return c
 }

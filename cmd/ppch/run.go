@@ -50,6 +50,8 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	}
 	directory := occupancy.NewDirectory(cfg.MUCDomains...)
 	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
+	store := history.New(cfg.DataDir, history.Options{Log: log})
+	defer store.Close()
 	xmpp, err := component.New(component.Config{
 		Address:    cfg.Prosody,
 		Domain:     cfg.Domain,
@@ -58,14 +60,13 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Names:      names,
 		Directory:  directory,
 		Admins:     cfg.Admins,
+		Meetings:   recorded(cfg, store),
 		Version:    version,
 		Log:        log,
 	})
 	if err != nil {
 		return err
 	}
-	store := history.New(cfg.DataDir, history.Options{Log: log})
-	defer store.Close()
 	epoch := webhook.NewEpoch(time.Now())
 	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
 	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
@@ -135,6 +136,14 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	err = g.Wait()
 	log.Info("ppch stopped")
 	return err
+}
+
+// recorded returns the store if it has meetings, else nil.
+func recorded(cfg config.Config, store *history.Store) *history.Store {
+	if cfg.History == history.LevelOff {
+		return nil
+	}
+	return store
 }
 
 // newWebhooks returns the webhooks.

@@ -20,6 +20,7 @@ import (
 	"mellium.im/xmpp/xtime"
 
 	"ppch/component/adhoc"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
@@ -35,7 +36,7 @@ type Prosody interface {
 	Resync(domain jid.JID) error
 }
 
-// Config configures a Handler. All fields but Accounts are required.
+// Config configures a Handler. All fields but Accounts and Meetings are required.
 type Config struct {
 	// Domain is the component's JID, Version that of the program.
 	Domain  jid.JID
@@ -48,6 +49,9 @@ type Config struct {
 	Directory *occupancy.Directory
 	Names     *occupancy.NameResolver
 	Log       *slog.Logger
+
+	// Meetings has the recorded meetings; nil if none are recorded.
+	Meetings *history.Store
 }
 
 // Handler answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.

@@ -20,7 +20,7 @@ const (
 
 // commands returns the ad-hoc commands of the component.
 func (h *Handler) commands() []adhoc.Command {
-	return []adhoc.Command{
+	all := []adhoc.Command{
 		{Node: "rooms", Name: "List rooms", Start: h.askFilter},
 		{Node: "room", Name: "List the people in a room", Start: h.askRoom(h.showRoom, false)},
 		{Node: "statistics", Name: "Statistics", Start: h.showStatistics},
@@ -30,6 +30,11 @@ func (h *Handler) commands() []adhoc.Command {
 		{Node: "watch", Name: "Watch a room", Start: h.askRoom(h.subscribe, true)},
 		{Node: "unwatch", Name: "Stop watching", Start: h.unsubscribe},
 	}
+	if h.Meetings != nil {
+		all = append(all, adhoc.Command{Node: "meetings", Name: "Past meetings", Start: h.askMeetings},
+			adhoc.Command{Node: "attendance", Name: "Attendance of a meeting", Start: h.askMeeting})
+	}
+	return all
 }
 
 // allRooms is the option for all rooms, or domains; it is not a JID.

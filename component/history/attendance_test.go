@@ -203,3 +203,24 @@ func TestMeetings_Filter(t *testing.T) {
 		t.Errorf("got %d meetings in pages", pages)
 	}
 }
+
+// The record says why people left, where Prosody knows.
+func TestAttendance_Reasons(t *testing.T) {
+	s := newSite(t, history.LevelNumbers)
+	s.load(0)
+	s.apply(10, room("daily", 10, person("ann", 10), person("bob", 11), person("cyd", 12)))
+	kicked := change("daily", []string{"ann"})
+	kicked.Reason = occupancy.LeaveKicked
+	s.apply(20, kicked, change("daily", []string{"bob"}))
+	destroyed := gone("daily")
+	destroyed.Reason = occupancy.LeaveRoomDestroyed
+	s.apply(30, destroyed)
+	waitFor(t, "the meeting to end", func() bool { return s.count("SELECT COUNT(*) FROM meetings WHERE ended_before IS NOT NULL") == 1 })
+	for reason, query := range map[string]string{
+		"kicked": "reason = 'kicked'", "unknown": "reason IS NULL", "room-destroyed": "reason = 'room-destroyed'",
+	} {
+		if n := s.count("SELECT COUNT(*) FROM stays WHERE " + query); n != 1 {
+			t.Errorf("%s: got %d stays want 1", reason, n)
+		}
+	}
+}

@@ -198,7 +198,7 @@ func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
 		copy(stayID[:], id)
 	}
 	// A clock that was set back must not make a stay end before it began.
-	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?) WHERE number = ?", milli(since), milli(e.At), stay); err != nil {
+	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?), reason = NULLIF(?, '') WHERE number = ?", milli(since), milli(e.At), string(e.Reason), stay); err != nil {
 		return err
 	}
 	before := e.Counts

@@ -1,0 +1,60 @@
+package component_test
+
+import (
+	"context"
+	"regexp"
+	"testing"
+	"time"
+
+	"ppch/component"
+	"ppch/component/history"
+	"ppch/component/occupancy"
+)
+
+// An admin lists past meetings and reads who was there, which is logged.
+func TestAdmin_Meetings(t *testing.T) {
+	t.Parallel()
+	store, err := history.Open(t.Context(), t.TempDir(), history.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	s := newScene(t, withModule, func(c *component.Config) {
+		c.Meetings, c.Directory = store, occupancy.NewDirectory(c.MUCDomains...)
+		recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: c.Directory, Level: history.LevelNames})
+		go func() { done <- recorder.Run(ctx) }()
+	})
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
+	s.populate(t)
+	var list string
+	eventually(t, 10*time.Second, "the meetings are listed", func() bool {
+		_, sid := s.step(t, "meetings", "", "")
+		list, _ = s.step(t, "meetings", sid, "complete", "room", "planning")
+		return regexp.MustCompile(`1 meeting<.*<value>2<`).MatchString(list)
+	})
+	has(t, "list meetings", list, "planning", "goes on", "<value>2<")
+	id := regexp.MustCompile(`[0-9a-f]{32}`).FindString(list)
+
+	_, sid := s.step(t, "attendance", "", "")
+	answer, _ := s.step(t, "attendance", sid, "complete", "id", id)
+	has(t, "attendance", answer, "completed", "Ada &lt;&amp;&apos;&quot;&gt;", "Grace")
+	_, sid = s.step(t, "attendance", "", "")
+	answer, _ = s.step(t, "attendance", sid, "complete", "id", "none")
+	has(t, "an impossible id", answer, "bad-request")
+	_, sid = s.step(t, "attendance", "", "")
+	answer, _ = s.step(t, "attendance", sid, "complete", "id", "00000000000000000000000000000000")
+	has(t, "an unknown id", answer, "no such meeting")
+
+	var accesses int
+	if err := store.Read(t.Context(), func(tx *history.Tx) error {
+		_, err := tx.Get("SELECT COUNT(*) FROM accesses WHERE key = ?", []any{bossJID}, &accesses)
+		return err
+	}); err != nil || accesses != 1 {
+		t.Errorf("got %d accesses of the admin, %v; want 1", accesses, err)
+	}
+}
