@@ -25,7 +25,7 @@ type Health struct {
 	Store         *StoreHealth      `json:"store"`
 }
 
-// StoreHealth is the status of the file with meetings and webhooks, which counts don't depend on.
+// StoreHealth is the status of the file with meetings and webhooks. Counts don't depend on it.
 // It is nil (null) if PPCH keeps no data.
 type StoreHealth struct {
 	Status  string          `json:"status"`

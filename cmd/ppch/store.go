@@ -93,7 +93,7 @@ func onStore(env config.Lookuper, run func(context.Context, *history.Store, *cob
 			return err
 		}
 		if settings.DataDir == "" {
-			return errors.New("PPCH_DATA_DIR is not set: it is the folder with the file")
+			return errors.New("PPCH_DATA_DIR is not set: set it to the folder with ppch.db")
 		}
 		s, err := history.Open(cmd.Context(), settings.DataDir, history.Options{Maintenance: true})
 		defer s.Close()

@@ -40,9 +40,9 @@ func (s *Session) Send(ctx context.Context, tokens []xml.Token) error {
 
 // inOnePiece is how many bytes mellium writes at once, which Prosody then reads at once.
 //
-// Prosody may read the last tag of a longer stanza in two parts, and its parser in version 13, expat since 2.6, parses such a tag again
-// only after twice as many bytes ("reparse deferral"): the stanza would wait for the next one.
-// So white space, as long as the longest tag, follows it. Between stanzas it has no meaning (RFC 6120 §4.6.1).
+// Prosody may read the last tag of a longer stanza in two parts. Version 13 with expat since 2.6 parses such a tag again only after
+// twice as many bytes ("reparse deferral"), so the stanza would wait for the next one.
+// Therefore white space as long as the longest tag follows it. Between stanzas it has no meaning (RFC 6120 §4.6.1).
 const inOnePiece = 4096
 
 // Write sends stanzas in one go: no other stanza comes between them, and short ones travel together.
