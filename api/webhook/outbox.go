@@ -324,7 +324,7 @@ func (o *Outbox) updateNeeds() {
 // Needs implements [history.Outbox]. Its first call reads the endpoints.
 func (o *Outbox) Needs() history.Level {
 	if !o.isLoaded() && o.cfg.Store.Read(context.Background(), o.load) != nil {
-		return history.LevelNumbers // LevelOff would end what goes on
+		return history.LevelNumbers // LevelOff would end open records
 	}
 	return history.Level(o.needs.Load())
 }

@@ -65,7 +65,7 @@ func (s *Store) Person(ctx context.Context, userID string) (r Record, err error)
 	return r, err
 }
 
-// storedHash returns the hash of a user id with the key of the file, or nil if there is no key and thus nothing with it.
+// storedHash returns the hash of a user id with the key of the file, or nil if the file has no key.
 func storedHash(tx *Tx, userID string) ([]byte, error) {
 	var key []byte
 	ok, err := tx.Get("SELECT value FROM settings WHERE name = 'pseudonym-key'", nil, &key)

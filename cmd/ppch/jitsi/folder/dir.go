@@ -367,7 +367,7 @@ func (d *Dir) Stage(name string, data []byte, mode fs.FileMode, uid, gid int) (*
 		err = s.file.Chmod(mode)
 	}
 	if err == nil {
-		err = s.file.Sync() // reports a full disk at the latest
+		err = s.file.Sync() // reports a full disk, if Write did not
 	}
 	if err != nil {
 		s.Discard()
