@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/csv"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -128,5 +130,58 @@ func TestStore_BrokenFileLeavesCountsAlone(t *testing.T) {
 				t.Errorf("doctor: got %s", out)
 			}
 		})
+	}
+}
+
+// A folder of another owner is reported with the chown that fixes it, and the service recovers by itself.
+func TestStore_UnwritableFolder(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can run a program as another user")
+	}
+	const other = 65532 // as in the image
+	program := buildProgram(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true})
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Dir(program), filepath.Dir(filepath.Dir(program)), filepath.Dir(dir)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env := envFor(srv)
+	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = dir, "numbers"
+	cmd := exec.Command(program)
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}}
+	cmd.Stderr, cmd.SysProcAttr = s.log, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: other, Gid: other}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	s.started()
+	s.ready()
+	status := func() string {
+		store, _ := s.get("/health").data["store"].(map[string]any)
+		text, _ := store["status"].(string)
+		return text
+	}
+	want := "error: PPCH runs as 65532:65532 and may not write to " + dir + ": chown -R 65532:65532 " + dir
+	eventually(t, 10*time.Second, "the folder is reported", func() bool { return status() == want })
+	if err := os.Chown(dir, other, other); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 40*time.Second, "the store is open", func() bool { return status() == "ok" })
+	for name, want := range map[string]os.FileMode{"ppch.db": 0o600, "ppch.lock": 0o600} {
+		if info := must(os.Stat(filepath.Join(dir, name)))(t); info.Mode().Perm() != want {
+			t.Errorf("%s: got mode %o want %o", name, info.Mode().Perm(), want)
+		}
 	}
 }
