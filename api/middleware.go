@@ -102,7 +102,7 @@ func (s *Server) recoverPanic(next handler) handler {
 // preflight is the route in logs and metrics of a browser's question whether a page may send a request.
 const preflight = "preflight"
 
-// preflightAge is for how many seconds a browser may cache the answer, and thus how long a removed origin may still be allowed.
+// preflightAge is how many seconds a browser may cache the response. A removed origin can remain allowed for that long.
 const preflightAge = 600
 
 // cors lets pages of the given origins read answers and send the headers of this API (Fetch standard, CORS protocol).

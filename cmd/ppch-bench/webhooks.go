@@ -78,8 +78,8 @@ func webhooks(t *trial) {
 		}
 	}
 	with, without := t.alternate(t.plan.pairs, latency(true), latency(false))
-	t.row(row{What: "the same beside a receiver that refuses connections, median", Unit: "ms", PPCH: with[0], Peer: "without it", Other: without[0], Goal: atMost("ratio", 1.1)})
-	t.row(row{What: "the same beside a receiver that refuses connections, p99", Unit: "ms", PPCH: with[1], Peer: "without it", Other: without[1]})
+	t.row(row{What: "the same, with a second receiver that refuses connections, median", Unit: "ms", PPCH: with[0], Peer: "without it", Other: without[0], Goal: atMost("ratio", 1.1)})
+	t.row(row{What: "the same, with a second receiver that refuses connections, p99", Unit: "ms", PPCH: with[1], Peer: "without it", Other: without[1]})
 }
 
 // putWebhook creates a webhook or changes it.

@@ -162,7 +162,7 @@ func (e *run) configuration() bool {
 		e.report(Configuration, Wrong, "invalid settings", e.Errors...)
 		return false
 	case e.Remote:
-		e.report(Configuration, Unchecked, "skipped: --url may be a service with another one")
+		e.report(Configuration, Unchecked, "skipped: the service at --url may have another configuration")
 	case len(e.Warnings) > 0:
 		e.report(Configuration, Warning, "valid, with warnings", e.Warnings...)
 	default:

@@ -352,7 +352,7 @@ func TestPrinter_OneLineForUncheckedOnes(t *testing.T) {
 		},
 		"– not checked    settings, sync: fix service and module first\n": {skipped(doctor.Settings, "skipped: needs service"), skipped(doctor.Sync, "skipped: needs module")},
 		"– not checked    configuration, sync\n":                          {skipped(doctor.Configuration, "skipped: --url"), skipped(doctor.Sync, "skipped: needs module")},
-		"– not checked    configuration\n":                                {skipped(doctor.Configuration, "skipped: --url may be a service with another one")},
+		"– not checked    configuration\n":                                {skipped(doctor.Configuration, "skipped: the service at --url may have another configuration")},
 	} {
 		var b strings.Builder
 		p := doctor.NewPrinter(&b, terminal.Style{})
