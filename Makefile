@@ -36,6 +36,11 @@ image: ## build the container image ppch; VERSION=2.0.0 sets the version
 		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude '*')" \
 		--build-arg DATE="$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" .
 
+.PHONY: release-dry-run
+release-dry-run: ## build the files of a release into dist/, without publishing them; VERSION=2.0.0 sets the version
+	@$(need) $(need_go) git:git
+	GO="$(GO)" VERSION="$(VERSION)" .ci/release
+
 .PHONY: demo
 demo: ## run PPCH with a real Prosody and simulated people; FOR=20s stops after 20 s
 	@$(need) $(need_go) $(need_prosody)
