@@ -86,7 +86,7 @@ func (o *Outbox) serve(ctx context.Context, e *endpoint, l *lane) {
 			return
 		case err != nil:
 			o.log.Warn("waiting webhook not read", "webhook", e.id(), "err", err)
-			e.queue.wait(l, time.Now().Add(retryStore))
+			e.queue.retryRead(l, time.Now().Add(retryStore))
 			return
 		case due.After(time.Now()) && !l.probe:
 			e.queue.wait(l, due)
@@ -134,14 +134,14 @@ func (o *Outbox) finish(e *endpoint, l *lane, it item, attempts int, r result) {
 		e.queue.hold(now.Add(r.retryAfter))
 	}
 	if l.probe && !r.gone {
-		e.queue.postpone(l, attempts-1, l.due, now) // a probe is no attempt of the message
+		e.queue.postpone(l, attempts-1, r.at, l.due, now) // a probe is no attempt of the message
 		o.failed(e, r, now)
 		return
 	}
 	wait, more := backoff(o.cfg.schedule, attempts)
 	if more && !r.gone {
 		out.state, out.due = stateWaiting, now.Add(max(wait, r.retryAfter))
-		e.queue.postpone(l, attempts, out.due, now)
+		e.queue.postpone(l, attempts, r.at, out.due, now)
 		o.outcomes <- out
 		o.metrics.retried()
 	} else {

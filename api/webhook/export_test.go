@@ -52,13 +52,22 @@ func (c Config) Hasten(disableAfter time.Duration, maxRows int, schedule ...time
 }
 
 // Queue is what waits for one endpoint.
-type Queue struct{ q *queue }
+type Queue struct {
+	q   *queue
+	due time.Time // of lanes in the file
+}
 
 // NewQueue returns a Queue of which everything is in the file.
 func NewQueue() Queue {
 	q := newQueue(time.Second)
 	q.more = true
-	return Queue{q}
+	return Queue{q: q}
+}
+
+// DueAt makes lanes in the file due at a time.
+func (q Queue) DueAt(at time.Time) Queue {
+	q.due = at
+	return q
 }
 
 // Push adds a message that was just stored to a lane.
@@ -71,7 +80,7 @@ func (q Queue) ReadLanes(lanes []int64, meanwhile func()) {
 	r := q.q.beginRead()
 	due := map[int64]time.Time{}
 	for _, lane := range lanes {
-		due[lane] = time.Time{}
+		due[lane] = q.due
 	}
 	meanwhile()
 	q.q.addLanes(due, false, r)
@@ -95,6 +104,15 @@ func (q Queue) ReadLane(numbers []int64, meanwhile func()) (all []int64, more bo
 		all = append(all, it.number)
 	}
 	return all, l.more
+}
+
+// Recover makes all that waits ready.
+func (q Queue) Recover() { q.q.retryNow(time.Now()) }
+
+// Due reports whether a lane may be served now.
+func (q Queue) Due() bool {
+	l, _ := q.q.next(time.Now())
+	return l != nil
 }
 
 // WantsLanes reports whether lanes have to be read from the file.

@@ -65,13 +65,15 @@ type outcomes struct {
 
 // lane is the messages of one meeting that wait for one endpoint.
 type lane struct {
-	key      int64
-	items    []item // the first one is next
-	more     bool   // the file has further ones
-	left     int    // how often something was stored that stays in the file only
-	attempts int    // of the first one
-	due      time.Time
-	probe    bool // it isn't due, and shows whether the endpoint works again
+	key   int64
+	items []item // the first one is next
+	more  bool   // the file has further ones
+	left  int    // how often something was stored that stays in the file only
+
+	recovered time.Time // as in queue, when its messages were read
+	attempts  int       // of the first one
+	due       time.Time
+	probe     bool // it isn't due, and shows whether the endpoint works again
 }
 
 // item is one message that waits. message is nil if it has to be read first.
@@ -229,7 +231,7 @@ func (q *queue) refill(l *lane, items []item, attempts int, more bool, r reading
 	case len(later) > 0:
 		l.left++ // they are read next
 	}
-	l.items, l.attempts = items, attempts
+	l.items, l.attempts, l.recovered = items, attempts, r.recovered
 }
 
 // wantsLanes reports whether lanes have to be read from the file.
@@ -255,6 +257,9 @@ func (q *queue) addLanes(due map[int64]time.Time, more bool, r reading) {
 	for key, at := range due {
 		if q.lanes[key] != nil {
 			continue
+		}
+		if !r.recovered.Equal(q.recovered) {
+			at = time.Time{} // it worked again while the file was read
 		}
 		l := q.add(key)
 		l.more, l.due = true, at
@@ -342,19 +347,36 @@ func (q *queue) gaveUp(l *lane, now time.Time) {
 }
 
 // postpone ends a failed attempt. The lane waits until due.
-func (q *queue) postpone(l *lane, attempts int, due, now time.Time) {
+func (q *queue) postpone(l *lane, attempts int, began, due, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.noteFailure(now)
-	l.attempts, l.due = attempts, due
-	q.release(l)
-	heap.Push(&q.waiting, l)
+	if began.Before(q.recovered) {
+		due = now // it failed before the endpoint worked again
+	}
+	l.attempts = attempts
+	q.pause(l, due)
 }
 
-// wait ends the service of a lane that isn't due yet.
+// wait ends the service of a lane until due, which was read from the file.
 func (q *queue) wait(l *lane, due time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !l.recovered.Equal(q.recovered) {
+		due = time.Time{} // the endpoint worked again after due was read
+	}
+	q.pause(l, due)
+}
+
+// retryRead ends the service of a lane whose messages couldn't be read, until due.
+func (q *queue) retryRead(l *lane, due time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pause(l, due)
+}
+
+// pause ends the service of a lane until due. The caller holds mu.
+func (q *queue) pause(l *lane, due time.Time) {
 	q.release(l)
 	l.due = due
 	heap.Push(&q.waiting, l)

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"ppch/api/webhook"
 )
@@ -34,5 +35,20 @@ func TestQueue_StoredWhileReadingAReplay(t *testing.T) {
 	numbers, more := q.ReadLane([]int64{10}, func() { q.Push(1, 11) })
 	if more || !slices.Equal(numbers, []int64{10, 11}) {
 		t.Errorf("got %v, %t want messages 10 and 11", numbers, more)
+	}
+}
+
+// The receiver works again while lanes are read that were to wait for an hour.
+func TestQueue_RecoversWhileReading(t *testing.T) {
+	t.Parallel()
+	q := webhook.NewQueue().DueAt(time.Now().Add(time.Hour))
+	q.ReadLanes([]int64{1}, q.Recover)
+	if !q.Due() {
+		t.Error("the lane waits for an hour")
+	}
+	q = webhook.NewQueue().DueAt(time.Now().Add(time.Hour))
+	q.ReadLanes([]int64{1}, func() {})
+	if q.Due() {
+		t.Error("the lane doesn't wait")
 	}
 }
