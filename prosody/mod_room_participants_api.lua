@@ -67,7 +67,7 @@ local max_sources = 100;
 local max_cached = 256;
 local max_breakouts = 200;
 -- Joins that may be sent immediately in a burst, and how many more per second.
-local max_burst = 10;
+local max_burst = 20;
 local burst_rate = 250;
 -- Seconds after which an acknowledgement is due again; earlier if a quarter of the window was sent.
 local ask_every = 1;
@@ -871,7 +871,8 @@ local function flush_overdue(watch)
 end
 
 -- Sends a change immediately if that is cheap, otherwise in the next turn. A join is sent immediately while there is burst
--- left, which refills with time: PPCH then gets it as soon as other occupants do, and many joins still share few batches.
+-- left, which refills with time: PPCH then gets it as soon as other occupants do. Without any left it refills only after another
+-- tick, so that a flood of joins shares one batch per tick.
 -- Other changes are sent immediately after a tick without a turn, which saves a timer.
 local function send_soon(watch, join)
 	local tick = watch.options.tick;
@@ -880,9 +881,14 @@ local function send_soon(watch, join)
 	local at = monotonic();
 	if at < watch.turn_at + tick then
 		if not join then return schedule_turn(watch); end
-		watch.burst = min(max_burst, watch.burst + (at - watch.burst_at) * burst_rate);
-		watch.burst_at = at;
-		if watch.burst < 1 then return flush_overdue(watch); end
+		if at > watch.burst_at then
+			watch.burst = min(max_burst, watch.burst + (at - watch.burst_at) * burst_rate);
+			watch.burst_at = at;
+		end
+		if watch.burst < 1 then
+			if at == watch.burst_at then watch.burst_at = at + tick; end
+			return flush_overdue(watch);
+		end
 		watch.burst = watch.burst - 1;
 	end
 	protect(watch, run_turn);
