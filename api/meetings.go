@@ -232,7 +232,7 @@ func (s *Server) deleteStay(w *response, r *http.Request) error {
 }
 
 // userIn returns the user id in the path, for a key that may read names.
-func userIn(w *response, r *http.Request) (string, error) {
+func userIn(w *response) (string, error) {
 	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
 		return "", err
 	}
@@ -248,7 +248,7 @@ func (s *Server) getPerson(w *response, r *http.Request) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
-	id, err := userIn(w, r)
+	id, err := userIn(w)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (s *Server) getPerson(w *response, r *http.Request) error {
 
 // deletePerson handles "DELETE /api/people/{user_id}".
 func (s *Server) deletePerson(w *response, r *http.Request) error {
-	id, err := userIn(w, r)
+	id, err := userIn(w)
 	if err != nil {
 		return err
 	}

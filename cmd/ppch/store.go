@@ -96,10 +96,10 @@ func onStore(env config.Lookuper, run func(context.Context, *history.Store, *cob
 			return errors.New("PPCH_DATA_DIR is not set: set it to the folder with ppch.db")
 		}
 		s, err := history.Open(cmd.Context(), settings.DataDir, history.Options{Maintenance: true})
-		defer s.Close()
 		if err != nil {
 			return err
 		}
+		defer s.Close()
 		return run(cmd.Context(), s, cmd, args)
 	}
 }

@@ -12,7 +12,7 @@ var errLocked = errors.New("history: another process holds the lock")
 
 // lockFile locks a file for as long as it is open, against other processes that do the same. The kernel unlocks it when the process ends.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- in the data folder
 	if err != nil {
 		return nil, err
 	}

@@ -188,7 +188,7 @@ func dsn(path string, pragmas ...string) string {
 
 // createPrivate creates a file that only its owner may read, or makes an existing one such a file.
 func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- in the data folder
 	if err != nil {
 		return err
 	}

@@ -107,8 +107,9 @@ func TestStore_Problems(t *testing.T) {
 			dir := t.TempDir()
 			tt.prepare(t, dir)
 			before := content(t, dir)
-			s, err := history.Open(t.Context(), dir, history.Options{})
+			s := history.New(dir, history.Options{})
 			defer s.Close()
+			err := s.Open(t.Context())
 			if reason(err) != tt.want || !strings.Contains(err.Error(), tt.remedy) {
 				t.Fatalf("got %v want %s with %q", err, tt.want, tt.remedy)
 			}
