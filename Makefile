@@ -98,6 +98,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api/events
+	$(GO) test -run '^$$' -fuzz FuzzBadge -fuzztime $(FUZZTIME) ./api/web
 	$(GO) test -run '^$$' -fuzz FuzzBatch -fuzztime $(FUZZTIME) ./component/protocol
 	$(GO) test -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) ./component/adhoc
 	$(GO) test -run '^$$' -fuzz FuzzForm -fuzztime $(FUZZTIME) ./component/adhoc
