@@ -161,7 +161,8 @@ func (l *links) selectRooms(ctx context.Context, k *keys.Key, named []jid.JID, o
 	sel.rooms = sel.rooms[:min(len(sel.rooms), view.MaxSharedRooms)]
 	for _, domain := range domains {
 		d, err := s.cfg.Directory.Domain(domain)
-		sel.current = sel.current && err == nil && (d.EventProblem == nil || d.Mode != occupancy.ModeModule)
+		// Without the module each answer is fresh. While the connection is lost, the mode is unknown.
+		sel.current = sel.current && err == nil && (d.EventProblem == nil || d.Problem == nil && d.Mode != occupancy.ModeModule)
 	}
 	sel.state = sel.hash(grant.HasNames())
 	return sel, nil

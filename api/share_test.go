@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mellium.im/xmpp/jid"
 
 	"ppch/api"
 	"ppch/api/apitest"
@@ -98,7 +101,7 @@ func TestShareLink_ShowsItsRoomsOnly(t *testing.T) {
 		"a pattern without any": {"room=x*", "0 rooms, 0 people: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := apitest.NewMeetings(t, map[string]int{"planning": 2, "planet": 7, "standup": 1})
+			d := apitest.NewMeetings(t, map[string]int{"planning": 2, "planet": 7, "standup": 1, "plan-b": 0})
 			s := start(t, withDirectory(d.Directory), withLink(c.fields))
 			doc := s.shared()
 			if got := doc.text(); got != c.want || !doc.Current {
@@ -354,4 +357,40 @@ func TestSharePage_Framing(t *testing.T) {
 func text(e apitest.Event) string {
 	data, _ := json.Marshal(e.Data) // it was JSON
 	return string(data)
+}
+
+// After an interruption the stream sends the document again, even if nothing has changed: the page shows no number meanwhile.
+func TestShareLink_EventsAfterAnInterruption(t *testing.T) {
+	d := apitest.NewMeetings(t, map[string]int{"planning": 2})
+	d.MaxStaleness = 2 * time.Second
+	s := start(t, withDirectory(d.Directory), withLink("room=planning"))
+	d.Heartbeat()
+	f := s.follow("/s/" + testToken + "/events")
+	f.Until("shared")
+	d.Lose(&occupancy.UnavailableError{Reason: occupancy.ReasonLost})
+	f.Until("beat", func(e apitest.Event) bool { return e.Data["current"] == false })
+	if e := f.Until("problem"); e.Data["display_name"] != "planning" || e.Data["reason"] != "lost" {
+		t.Errorf("got %s", text(e))
+	}
+	d.Connect(time.Now())
+	d.Heartbeat()
+	e := f.Next()
+	for ; e.Name == "problem"; e = f.Next() { // another one before it has noticed
+	}
+	if e.Name != "shared" || e.Data["participant_count"] != 2.0 {
+		t.Errorf("got %s %s", e.Name, text(e))
+	}
+}
+
+func TestShareLink_NamesPeopleOnly(t *testing.T) {
+	meeting := func(_ context.Context, room jid.JID) (occupancy.Room, error) {
+		return occupancy.Room{JID: room, Exists: true, Participants: 2, Exact: true, Source: occupancy.SourceModule, AsOf: now, Occupants: []*occupancy.Occupant{
+			{ID: "1", Name: "Recorder", Kind: occupancy.KindRecorder}, {ID: "2", Name: "Ada", Kind: occupancy.KindUser}, {ID: "3", Kind: occupancy.KindUser},
+			{ID: "4", Name: "Focus", Kind: occupancy.KindFocus}, {ID: "5", Name: "Guest of honour", Kind: occupancy.KindHidden},
+		}}, nil
+	}
+	s := start(t, withRooms(meeting), withLink("room=planning scope=share,participants"))
+	if got, want := s.shared().text(), "1 rooms, 2 people: planning 2 [Ada]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
