@@ -43,14 +43,9 @@ func show(name string) string {
 func (h *Handler) roomName(address string) string {
 	local, domain, _ := strings.Cut(address, "@")
 	room := jid.NewUnsafe(local, domain, "").JID
-	name := occupancy.Readable(h.Names.Name(room))
+	name := h.Names.Display(room)
 	if name == "all" {
 		return "/all" // "watch all" means all rooms
-	}
-	if tenant, rest := cutTenant(name); tenant != "" {
-		if same, err := h.Names.Room(tenant + "/" + rest); err == nil && same.Equal(room) {
-			name = tenant + "/" + rest
-		}
 	}
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsGraphic(r) && r != '\u200c' && r != '\u200d' {
