@@ -76,8 +76,6 @@ function onOpen() {
 	connection.connection = {is: "open"};
 	store.silentSince = null;
 	accepted();
-	readRecent(null);
-	readRecent(view.jid);
 	soon();
 }
 
@@ -87,7 +85,10 @@ function onEvent(name, data) {
 	store.apply(name, data);
 	recent.add(name, data);
 	if (store.complete) activity.add(name, data);
-	if (name === "snapshot" && data.last) performance.mark("ppch:snapshot");
+	if (name === "snapshot" && data.last) {
+		performance.mark("ppch:snapshot");
+		for (const jid of new Set([null, view.jid])) readRecent(jid); // not before: the rooms come first
+	}
 	if (name === "snapshot" && !list.isDrawn) draw(); // at once: megabytes may follow
 	else soon();
 }

@@ -43,9 +43,9 @@ export class Totals {
 	}
 
 	/** Reads the history with a key, and finds out which ranges there are. */
-	start(key) {
+	async start(key) {
 		this.#key = key;
-		for (const range of Object.keys(ranges)) this.#read(range);
+		for (const range of Object.keys(ranges)) await this.#read(range); // one after the other: the rooms come first
 	}
 
 	/** Draws the numbers. */
