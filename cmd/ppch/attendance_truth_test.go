@@ -18,7 +18,7 @@ import (
 
 // TestAttendanceMatchesGroundTruth makes people join and leave at random, while Prosody and the service are killed.
 // The recorded attendance must agree with what the people know, within the bounds that it states: no stay is missing,
-// unless the stay was within a gap, and no stay is invented.
+// unless the stay was within a gap or shorter than the module's tick, and no stay is invented.
 //
 // PPCH_ATTENDANCE_SEEDS is the number of seeds (3), PPCH_ATTENDANCE_FIRST the first one, PPCH_ATTENDANCE_SECONDS the duration of each (15).
 func TestAttendanceMatchesGroundTruth(t *testing.T) {
@@ -186,7 +186,7 @@ func (w *crowd) check() {
 	for _, truth := range w.all {
 		recorded := byNick[truth.nick]
 		switch {
-		case len(recorded) == 0 && inGap(gaps, truth):
+		case len(recorded) == 0 && (inGap(gaps, truth) || truth.brief()):
 			missing++
 		case len(recorded) != 1:
 			w.t.Errorf("%s: got %d stays for %s, gaps %s", truth.nick, len(recorded), truth, asJSON(gaps))
@@ -198,7 +198,7 @@ func (w *crowd) check() {
 	for nick, invented := range byNick {
 		w.t.Errorf("%s: got %s, which no person had", nick, asJSON(invented))
 	}
-	w.t.Logf("%d stays are as recorded; %d were within one of %d gaps", len(w.all)-missing, missing, len(gaps))
+	w.t.Logf("%d stays are as recorded; %d were within one of %d gaps, or one tick", len(w.all)-missing, missing, len(gaps))
 	if len(w.all)-missing < 10 {
 		w.t.Errorf("only %d stays were recorded", len(w.all)-missing)
 	}
@@ -270,6 +270,12 @@ func inGap(gaps []view.Gap, s *truth) bool {
 		}
 	}
 	return false
+}
+
+// brief reports whether a stay may have begun and ended within one batch of the module (room_participants_tick), which then doesn't have it.
+func (s *truth) brief() bool {
+	const tick = 50 * time.Millisecond
+	return !s.left.to.IsZero() && s.left.from.Sub(s.joined.to) < 2*tick
 }
 
 func (s *truth) String() string {
