@@ -192,7 +192,7 @@ type outcome struct {
 
 // How outcomes are written: several in a transaction.
 const (
-	maxOutcomes   = 128 // the recorder waits meanwhile
+	maxOutcomes   = 256 // the recorder waits meanwhile
 	gatherOutcome = 5 * time.Millisecond
 )
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,12 +112,14 @@ func failOldest(tx *history.Tx, webhook, after int64, limit int, problem string)
 func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 	waited = make([]bool, len(batch))
 	for i, o := range batch {
-		excerpt := o.excerpt
+		var r sql.Result
 		if o.ok() {
-			excerpt = "" // only failures are investigated
+			r, err = tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ? AND state = 0`,
+				o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message)
+		} else {
+			r, err = tx.Exec(`UPDATE deliveries SET state = ?, attempts = ?, due = ?, tried = ?, took = ?, status = ?, problem = ?, answer = ? WHERE webhook = ? AND message = ? AND state = 0`,
+				o.state, o.attempts, milli(o.due), milli(o.at), o.duration.Milliseconds(), o.status, o.problem, o.excerpt, o.endpoint.number, o.message)
 		}
-		r, err := tx.Exec(`UPDATE deliveries SET state = ?, attempts = ?, due = ?, tried = ?, took = ?, status = ?, problem = ?, answer = ? WHERE webhook = ? AND message = ? AND state = 0`,
-			o.state, o.attempts, milli(o.due), milli(o.at), o.duration.Milliseconds(), o.status, o.problem, excerpt, o.endpoint.number, o.message)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +130,7 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 		if waited[i] = n > 0; waited[i] || !o.ok() {
 			continue
 		}
-		if _, err := tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '' WHERE webhook = ? AND message = ?`,
+		if _, err := tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ?`,
 			o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message); err != nil {
 			return nil, err
 		}
