@@ -102,7 +102,7 @@ func TestReason_MovedIntoABreakoutRoom(t *testing.T) {
 	cast := newCast(t, srv)
 	alpha, breakout := srv.Room("alpha"), "b1@"+srv.Domains.Breakout
 	focus := must(cast.Open(within(t), alpha))(t)
-	must(focus.Client.JoinAs(within(t), focus.Client.JID(), breakout, "focus"))(t)
+	must(focus.JoinAs(within(t), focus.JID(), breakout, "focus"))(t)
 	main := follow(t, srv)
 	main.untilSynced()
 	other := followAs(t, main.client, srv.Domains.Breakout)
