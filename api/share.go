@@ -204,23 +204,23 @@ func (st *linkStream) run(ctx context.Context, w *response) error {
 		if err := st.show(ctx, w.grant.Key); err != nil {
 			return err
 		}
-		if over, err := st.wait(ctx, w.grant.Key, news, replaced, followed == ""); over || err != nil {
-			return err
+		if st.wait(ctx, w.grant.Key, news, replaced, followed == "") {
+			return nil
 		}
 	}
 }
 
 // wait waits until there may be something to send, and reports whether the stream is over instead.
-func (st *linkStream) wait(ctx context.Context, k *keys.Key, news, replaced <-chan struct{}, list bool) (over bool, err error) {
+func (st *linkStream) wait(ctx context.Context, k *keys.Key, news, replaced <-chan struct{}, list bool) (over bool) {
 	if list { // which is not read more often
 		select {
 		case <-time.After(listPace):
 		case <-replaced:
-			return false, nil
+			return false
 		case <-ctx.Done():
-			return true, nil
+			return true
 		case <-st.server.hub.Done():
-			return true, nil
+			return true
 		}
 	}
 	var expired <-chan time.Time
@@ -233,11 +233,11 @@ func (st *linkStream) wait(ctx context.Context, k *keys.Key, news, replaced <-ch
 	case <-expired:
 	case <-time.After(linkBeat):
 	case <-ctx.Done():
-		return true, nil
+		return true
 	case <-st.server.hub.Done():
-		return true, nil
+		return true
 	}
-	return false, nil
+	return false
 }
 
 // show sends what the link shows now.

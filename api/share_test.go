@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -235,7 +236,7 @@ func textOf(t *testing.T, image []byte) string {
 	text := ""
 	for d := xml.NewDecoder(strings.NewReader(string(image))); ; {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return text
 		}
 		if err != nil {

@@ -172,11 +172,3 @@ type Endpoint struct {
 	DisabledAt     time.Time
 	DisabledReason string
 }
-
-// secrets returns the secrets that are valid at a time, the newest first.
-func (e *Endpoint) secrets(now time.Time) []string {
-	if e.Previous != "" && now.Before(e.PreviousUntil) {
-		return []string{e.Secret, e.Previous}
-	}
-	return []string{e.Secret}
-}

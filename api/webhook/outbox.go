@@ -129,7 +129,7 @@ type variant struct {
 
 func newConfig(e Endpoint, names *occupancy.NameResolver) (*config, error) {
 	c := &config{Endpoint: e}
-	if c.parsed, c.wrong = c.Settings.parse(names); c.wrong != nil {
+	if c.parsed, c.wrong = c.parse(names); c.wrong != nil {
 		return c, nil
 	}
 	var err error

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -272,10 +273,10 @@ func TestOutbox_Replay(t *testing.T) {
 	if got := in.accepted()[11]; got.nick != "nick00002" {
 		t.Errorf("got %+v first", got)
 	}
-	if err := s.outbox.Replay(t.Context(), s.owner, "in", 999999); err != webhook.ErrNotFound {
+	if err := s.outbox.Replay(t.Context(), s.owner, "in", 999999); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	if err := s.outbox.Replay(t.Context(), s.owner, "other", log[3].Number); err != webhook.ErrNotFound {
+	if err := s.outbox.Replay(t.Context(), s.owner, "other", log[3].Number); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -378,7 +379,7 @@ func TestOutbox_RemovedAndOldDeliveriesAreDeleted(t *testing.T) {
 	if err := s.outbox.Delete(t.Context(), s.owner, "in"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.outbox.Get(t.Context(), s.owner, "in"); err != webhook.ErrNotFound {
+	if _, err := s.outbox.Get(t.Context(), s.owner, "in"); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	count := func(query string) (n int) {
@@ -422,7 +423,7 @@ func TestOutbox_ThousandEndpoints(t *testing.T) {
 	for i := range 1000 {
 		s.add(fmt.Sprintf("in%d", i), in.URL, nil)
 	}
-	if _, _, err := s.outbox.Put(t.Context(), s.owner, "", webhook.Settings{URL: in.URL}, ""); err != webhook.ErrTooMany {
+	if _, _, err := s.outbox.Put(t.Context(), s.owner, "", webhook.Settings{URL: in.URL}, ""); !errors.Is(err, webhook.ErrTooMany) {
 		t.Errorf("one more: got %v", err)
 	}
 	s.record(s.joins("a", 0, 3)...)

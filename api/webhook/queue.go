@@ -377,7 +377,7 @@ func (q *queue) retryRead(l *lane, due time.Time) {
 
 // pause ends the service of a lane until due. The caller holds mu.
 func (q *queue) pause(l *lane, due time.Time) {
-	q.release(l)
+	q.release()
 	l.due = due
 	heap.Push(&q.waiting, l)
 }
@@ -393,7 +393,7 @@ func (q *queue) isDown() bool {
 func (q *queue) putBack(l *lane) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.release(l)
+	q.release()
 	q.ready = append(q.ready, l)
 }
 
@@ -447,7 +447,7 @@ func (q *queue) pop(l *lane) {
 
 // goOn ends the service of a lane: it is ready for its next message, or has none. The caller holds mu.
 func (q *queue) goOn(l *lane, now time.Time) {
-	q.release(l)
+	q.release()
 	if len(l.items) == 0 && !l.more {
 		delete(q.lanes, l.key)
 		return
@@ -464,7 +464,7 @@ func (q *queue) end(l *lane) {
 }
 
 // release ends the service of a lane. The caller holds mu.
-func (q *queue) release(l *lane) {
+func (q *queue) release() {
 	q.flying--
 	q.signal()
 }

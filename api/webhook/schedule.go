@@ -18,7 +18,7 @@ func backoff(schedule []time.Duration, attempts int) (wait time.Duration, more b
 	}
 	wait = schedule[attempts]
 	if wait > 0 {
-		wait += rand.N(wait / 5)
+		wait += rand.N(wait / 5) // #nosec G404 -- predicting it is useless
 	}
 	return wait, true
 }

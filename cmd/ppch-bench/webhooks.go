@@ -89,7 +89,7 @@ func (t *trial) putWebhook(s *service, id, url string, enabled bool) {
 		req := must(http.NewRequestWithContext(t.ctx, http.MethodPut, s.url+"/api/webhooks/"+id, bytes.NewReader(body)))(t)
 		req.Header.Set("X-API-Key", key)
 		req.Header.Set("Content-Type", "application/json")
-		resp := must(client.Do(req))(t)
+		resp := must(client.Do(req))(t) //nolint:bodyclose // closed below
 		text, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		switch resp.StatusCode {
