@@ -165,6 +165,7 @@ func (w *crowd) killProsody() {
 
 // check compares the record with the truth.
 func (w *crowd) check() {
+	w.svc.ready(w.t) // it may have been started just now
 	s := &service{t: w.t, url: w.svc.url, client: w.svc.client}
 	var stays []view.Stay
 	var gaps []view.Gap
