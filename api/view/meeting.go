@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -19,6 +21,8 @@ type Meetings struct {
 type Meeting struct {
 	ID               string             `json:"id"`
 	RoomName         string             `json:"room_name"`
+	DisplayName      string             `json:"display_name"`
+	MeetingURL       *string            `json:"meeting_url"`
 	RoomJID          string             `json:"room_jid"`
 	ParentRoomJID    *string            `json:"parent_room_jid"`
 	Type             occupancy.RoomType `json:"type"`
@@ -36,9 +40,15 @@ type Meeting struct {
 
 // NewMeeting returns the document for m.
 func NewMeeting(names *occupancy.NameResolver, m history.Meeting) Meeting {
+	room, parent := history.RoomJID(m.Room), jid.JID{}
+	if m.Parent != "" {
+		parent = history.RoomJID(m.Parent)
+	}
 	doc := Meeting{
 		ID:               m.ID.String(),
-		RoomName:         names.Name(history.RoomJID(m.Room)),
+		RoomName:         names.Name(room),
+		DisplayName:      names.Display(room),
+		MeetingURL:       OrNull(names.MeetingURL(room, parent)),
 		RoomJID:          m.Room,
 		ParentRoomJID:    OrNull(m.Parent),
 		Type:             m.Type,
