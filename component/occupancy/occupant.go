@@ -115,7 +115,7 @@ func ParsePresenceFlags(words string) PresenceFlags {
 	return m
 }
 
-// String returns the words for m, separated by spaces, as ParseMarks reads them.
+// String returns the words for m, separated by spaces, as ParsePresenceFlags reads them.
 func (m PresenceFlags) String() string {
 	var words []string
 	for i, w := range flagWords {

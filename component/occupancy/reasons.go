@@ -45,8 +45,9 @@ type Problem struct {
 }
 
 // howToLoad is the remedy for a missing Lua module.
-const howToLoad = "load the Lua module mod_room_participants_api there " +
-	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api), then restart Prosody"
+const howToLoad = "run ppch jitsi install, or load the Lua module mod_room_participants_api there " +
+	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api); " +
+	"then restart Prosody (docker-jitsi-meet: docker compose up -d --force-recreate prosody)"
 
 // discoverAgain is how soon PPCH checks an unusable MUC domain again.
 const discoverAgain = 15 * time.Second
