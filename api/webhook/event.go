@@ -90,6 +90,8 @@ type Event struct {
 type Room struct {
 	JID       string
 	Name      string // finds the room in requests
+	Display   string // the same for people, decoded
+	URL       string // where people join the meeting; empty if unknown
 	Type      occupancy.RoomType
 	Tenant    string
 	Parent    string    // JID of the main room, for breakout rooms; empty otherwise

@@ -102,6 +102,8 @@ type data struct {
 
 	RoomJID       *string             `json:"room_jid"`
 	RoomName      *string             `json:"room_name"`
+	DisplayName   *string             `json:"display_name"`
+	MeetingURL    *string             `json:"meeting_url"`
 	RoomType      *occupancy.RoomType `json:"room_type"`
 	Tenant        *string             `json:"tenant"`
 	ParentRoomJID *string             `json:"parent_room_jid"`
@@ -155,7 +157,7 @@ func newPayload(e *Event, names bool) payload {
 func newData(e *Event, names bool) data {
 	d := data{
 		EventID: e.ID, Shard: e.Position.Shard, Epoch: e.Position.Epoch, Seq: e.Position.Seq, Position: e.Position.String(),
-		RoomJID: orNull(e.Room.JID), RoomName: orNull(e.Room.Name), Tenant: orNull(e.Room.Tenant), ParentRoomJID: orNull(e.Room.Parent),
+		RoomJID: orNull(e.Room.JID), RoomName: orNull(e.Room.Name), DisplayName: orNull(e.Room.Display), MeetingURL: orNull(e.Room.URL), Tenant: orNull(e.Room.Tenant), ParentRoomJID: orNull(e.Room.Parent),
 		NotBefore: stamp(e.NotBefore), Meeting: orNull(e.Room.Meeting), MeetingID: orNull(e.Room.MeetingID), CreatedAt: stamp(e.Room.CreatedAt), EndedAt: stamp(e.Room.EndedAt),
 		ParticipantCount: e.Participants, Counts: e.Counts, WaitingCount: e.Waiting,
 		Webhook: orNull(e.Webhook), Domain: orNull(e.Domain), Reason: orNull(e.Reason), Since: stamp(e.Since),

@@ -28,7 +28,7 @@ func event(t webhook.Type) *webhook.Event {
 		ID: "evt_0123456789abcdef", Type: t, At: at(5),
 		Position: webhook.Position{Shard: "main", Epoch: "20261122T080000Z-k3x", Seq: 42},
 		Room: webhook.Room{
-			JID: "[acme]stand%20up@muc.meet.jitsi", Name: "[acme]stand%20up", Type: occupancy.RoomMain, Tenant: "acme",
+			JID: "[acme]stand%20up@muc.meet.jitsi", Name: "[acme]stand%20up", Display: "acme/stand up", URL: "https://meet.example.com/acme/stand%20up", Type: occupancy.RoomMain, Tenant: "acme",
 			MeetingID: "3d8e2c0e-5f0e-4b7e-9d2a-0b0a4d0c1a11", CreatedAt: at(1),
 		},
 		Participants: new(2), Counts: map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindRecorder: 1},

@@ -3,6 +3,8 @@ package webhook
 import (
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -94,7 +96,7 @@ func (t *translator) event(c history.Event, typ Type) Event {
 	e := Event{
 		ID: c.ID(string(typ)).String(), Type: typ, At: c.At, Position: t.position(c.Shard),
 		Room: Room{
-			JID: c.Room.String(), Name: t.names.Name(c.Room), Type: c.Type, Tenant: c.Tenant, Parent: c.Parent.String(),
+			JID: c.Room.String(), Name: t.names.Name(c.Room), Display: t.names.Display(c.Room), URL: t.names.MeetingURL(c.Room, c.Parent), Type: c.Type, Tenant: c.Tenant, Parent: c.Parent.String(),
 			Meeting: c.Meeting.String(), MeetingID: c.MeetingID, CreatedAt: c.Created,
 		},
 	}
@@ -105,7 +107,7 @@ func (t *translator) event(c history.Event, typ Type) Event {
 		// The event is about the meeting whose lobby it is, as far as that is known.
 		e.Waiting = new(c.Counts.People())
 		if e.Room.Parent != "" {
-			e.Room = Room{JID: e.Room.Parent, Name: t.names.Name(c.Parent), Type: occupancy.RoomMain, Tenant: c.Tenant}
+			e.Room = Room{JID: e.Room.Parent, Name: t.names.Name(c.Parent), Display: t.names.Display(c.Parent), URL: t.names.MeetingURL(c.Parent, jid.JID{}), Type: occupancy.RoomMain, Tenant: c.Tenant}
 		}
 	} else {
 		e.Participants, e.Counts = new(c.Counts.People()), c.Counts.Map()

@@ -25,10 +25,13 @@ var textFields = map[string]func(e *Event, names bool) string{
 	"event":     func(e *Event, _ bool) string { return string(e.Type) },
 	"time":      func(e *Event, _ bool) string { return e.At.UTC().Format(timestamp) },
 	"room_name": func(e *Event, _ bool) string { return e.Room.Name },
-	"room_jid":  func(e *Event, _ bool) string { return e.Room.JID },
-	"tenant":    func(e *Event, _ bool) string { return e.Room.Tenant },
-	"domain":    func(e *Event, _ bool) string { return e.Domain },
-	"reason":    func(e *Event, _ bool) string { return e.Reason },
+
+	"display_name": func(e *Event, _ bool) string { return e.Room.Display },
+	"meeting_url":  func(e *Event, _ bool) string { return e.Room.URL },
+	"room_jid":     func(e *Event, _ bool) string { return e.Room.JID },
+	"tenant":       func(e *Event, _ bool) string { return e.Room.Tenant },
+	"domain":       func(e *Event, _ bool) string { return e.Domain },
+	"reason":       func(e *Event, _ bool) string { return e.Reason },
 
 	"meeting_id": func(e *Event, _ bool) string { return e.Room.MeetingID },
 	"participant_count": func(e *Event, _ bool) string {

@@ -12,7 +12,7 @@ func TestTemplate_Parse(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"":                                 "needs one",
-		"{nick} joined":                    "{nick} is unknown: use {domain}, {event}",
+		"{nick} joined":                    "{nick} is unknown: use {display_name}, {domain}, {event}",
 		`{"text":"{room_name}"`:            "begins like JSON but isn't",
 		`{"n": {participant_count}}`:       "begins like JSON but isn't",
 		"\xff":                             "isn't UTF-8",
