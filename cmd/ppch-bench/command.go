@@ -69,19 +69,26 @@ func newCommand() *cobra.Command {
 				return fmt.Errorf("--only: no benchmark matches %q; available: %s", only, strings.Join(names, ", "))
 			}
 			r, err := measure(cmd.Context(), cmd.OutOrStdout(), p, wanted)
-			if write && r.Tables != nil {
-				err = errors.Join(err, r.write())
+			if !write || r.Tables == nil {
+				return err
 			}
-			return err
+			if only != "" {
+				earlier, readErr := readResults()
+				if readErr != nil {
+					return errors.Join(err, readErr)
+				}
+				r = r.over(earlier)
+			}
+			return errors.Join(err, r.write())
 		},
 	}
 	cmd.Flags().BoolVar(&quick, "quick", false, "two minutes: fewer pairs and people")
-	cmd.Flags().BoolVar(&write, "write", false, "write the table of "+readmeFile+" and "+resultsFile+"; run it in the project's folder")
+	cmd.Flags().BoolVar(&write, "write", false, "write the table of "+readmeFile+" and "+resultsFile+"; run it in the project's folder. With --only, the other benchmarks' tables stay")
 	cmd.Flags().StringVar(&only, "only", "", "only benchmarks whose names start with this regular expression")
 	cmd.Flags().StringVar(&cell, "cell", "", "only the cells of the benchmark costs whose names match this regular expression, out of all combinations")
 	cmd.Flags().StringArrayVar(&prosodies, "prosody", []string{""}, "a Prosody executable for the benchmark costs; may be repeated; empty selects the installed one")
 	cmd.MarkFlagsMutuallyExclusive("quick", "write")
-	cmd.MarkFlagsMutuallyExclusive("only", "write")
+	cmd.MarkFlagsMutuallyExclusive("cell", "write")
 	cmd.AddCommand(newBare(), newPost())
 	return cmd
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +33,11 @@ type results struct {
 
 type table struct {
 	Title string `json:"title"`
-	Rows  []row  `json:"rows"`
+
+	// Date is YYYY-MM-DD, of a table that was measured on its own after the run.
+	Date string `json:"date,omitempty"`
+
+	Rows []row `json:"rows"`
 }
 
 // row is one measurement of PPCH, usually alternating with the same measurement of a peer.
@@ -139,6 +145,9 @@ func (r results) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMeasured on %s, on %d cores of %s: %s.\n", r.Date, r.Cores, r.Processor, r.Versions)
 	for _, t := range r.Tables {
+		if t.Date != "" {
+			fmt.Fprintf(&b, "\nMeasured on its own on %s:\n", t.Date)
+		}
 		fmt.Fprintf(&b, "\n%s\n", t.head())
 		for _, row := range t.Rows {
 			fmt.Fprintln(&b, row.line())
@@ -171,6 +180,33 @@ func (r results) into(readme string) (string, error) {
 		return "", errors.New(readmeFile + " lacks the two comment lines that enclose the table")
 	}
 	return before + tableBegins + r.markdown() + tableEnds + after, nil
+}
+
+// over returns the results of an earlier run with the tables of r, which was measured on the same machine, in place of its own.
+func (r results) over(earlier results) results {
+	for _, t := range r.Tables {
+		t.Date = r.Date
+		if i := slices.IndexFunc(earlier.Tables, func(e table) bool { return e.Title == t.Title }); i >= 0 {
+			earlier.Tables[i] = t
+		} else {
+			earlier.Tables = append(earlier.Tables, t)
+		}
+	}
+	return earlier
+}
+
+// readResults reads the results of the last run in the repository, which must be the working folder.
+func readResults() (r results, err error) {
+	raw, err := os.ReadFile(resultsFile)
+	if err != nil {
+		return r, fmt.Errorf("run this in the project's folder: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return r, fmt.Errorf("%s: %w", resultsFile, err)
+	}
+	return r, nil
 }
 
 // write replaces the results of the previous run in the repository, which must be the working folder.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -19,13 +17,8 @@ var update = flag.Bool("update", false, "write README's table from the stored re
 func stored(t *testing.T) (r results) {
 	t.Helper()
 	t.Chdir(filepath.Join("..", ".."))
-	raw, err := os.ReadFile(resultsFile)
+	r, err := readResults()
 	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -76,5 +69,14 @@ func TestResults_NameDateAndMachine(t *testing.T) {
 	}
 	if compared < 10 {
 		t.Errorf("only %d rows compare %d pairs or more; run make bench completely", compared, planFor(false).pairs)
+	}
+}
+
+func TestResults_OverEarlierOnes(t *testing.T) {
+	earlier := results{Date: "2026-01-01", Versions: "Go", Tables: []table{{Title: "reads"}, {Title: "costs"}}}
+	got := results{Date: "2026-02-02", Versions: "Go, Prosody", Tables: []table{{Title: "costs"}, {Title: "webhooks"}}}.over(earlier)
+	want := results{Date: "2026-01-01", Versions: "Go", Tables: []table{{Title: "reads"}, {Title: "costs", Date: "2026-02-02"}, {Title: "webhooks", Date: "2026-02-02"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -55,14 +55,14 @@ func (h *Handler) roomName(address string) string {
 	}, name)
 }
 
-// cutTenant splits the localpart of a room. The tenant is empty if there is none.
-func cutTenant(local string) (tenant, name string) {
-	if strings.HasPrefix(local, "[") {
-		if tenant, name, ok := strings.Cut(local[1:], "]"); ok && name != "" {
-			return tenant, name
+// tenantOf returns the tenant in the localpart of a room, or "".
+func tenantOf(local string) string {
+	if rest, ok := strings.CutPrefix(local, "["); ok {
+		if tenant, name, ok := strings.Cut(rest, "]"); ok && name != "" {
+			return tenant
 		}
 	}
-	return "", local
+	return ""
 }
 
 // occupantName returns the name of an occupant, or its nick.

@@ -43,7 +43,7 @@ func (h *Handler) place(node string) (place, error) {
 	case !isRoom && !deeper:
 		return h.domainPlace(head, "")
 	case !isRoom:
-		if tenant, _ := cutTenant(tail + "-"); tenant != "" && tail == "["+tenant+"]" {
+		if tenant := tenantOf(tail + "-"); tenant != "" && tail == "["+tenant+"]" {
 			return h.domainPlace(head, tenant)
 		}
 		return place{}, errNoNode
@@ -116,7 +116,7 @@ func (h *Handler) roomItems(rooms []occupancy.RoomSummary, domain, tenant string
 	tenants := make(map[string]sum)
 	for _, g := range rooms {
 		local, _, _ := strings.Cut(g.Address, "@")
-		if t, _ := cutTenant(local); t != tenant {
+		if t := tenantOf(local); t != tenant {
 			tenants[t] = sum{tenants[t].rooms + 1, tenants[t].people + g.Participants}
 			continue
 		}
