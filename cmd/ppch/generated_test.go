@@ -56,7 +56,7 @@ func main() {
 			break
 		}
 	}
-	stats, err := c.GetStatsWithResponse(ctx)
+	stats, err := c.GetStatsWithResponse(ctx, nil)
 	if err != nil {
 		panic(err)
 	}
