@@ -6,16 +6,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"ppch/prosody/prosodytest"
 )
 
-// press types a key, wherever the focus is.
+// press types a key, wherever the focus is, as a keyboard does.
 func (p *tab) press(key string) {
 	p.t.Helper()
-	p.do(chromedp.KeyEvent(key))
+	// A page that prevents the default of a rawKeyDown gets no char event; after chromedp's keyDown it gets one, which types into what has the focus by then.
+	p.do(chromedp.KeyEvent(key, func(k *input.DispatchKeyEventParams) {
+		if k.Type == kb.KeyDown {
+			k.Type = kb.KeyRawDown
+		}
+	}))
 }
 
 // focused waits until the element with an id has the focus.
