@@ -46,7 +46,7 @@ type Problem struct {
 
 // howToLoad is the remedy for a missing Lua module.
 const howToLoad = "run ppch jitsi install, or load the Lua module mod_room_participants_api there " +
-	"(docker-jitsi-meet: copy it into prosody-plugins-custom and set XMPP_MUC_MODULES=room_participants_api); " +
+	"(docker-jitsi-meet: copy it into prosody-plugins-custom and add room_participants_api to XMPP_MUC_MODULES); " +
 	"then restart Prosody (docker-jitsi-meet: docker compose up -d --force-recreate prosody)"
 
 // discoverAgain is how soon PPCH checks an unusable MUC domain again.
