@@ -125,8 +125,12 @@ func TestDashboard_Flows(t *testing.T) {
 		d.press(kb.Escape)
 		d.until("all rooms are back", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == rooms })
 		d.look(planning, "planning")
+		evaluate[bool](d.tab, `addEventListener("keydown", e => { window.prevented = e.defaultPrevented; }), true`)
 		d.press("/")
 		d.focused("search")
+		if !evaluate[bool](d.tab, "window.prevented") {
+			t.Error("the key types a slash besides its action")
+		}
 		if got := evaluate[string](d.tab, "location.hash + document.querySelector('#search').value"); got != "#/" {
 			t.Errorf("got %q want the list and an empty search", got)
 		}
