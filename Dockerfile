@@ -21,7 +21,7 @@ ARG VERSION COMMIT DATE
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
       -ldflags "-s -w ${VERSION:+-X main.version=$VERSION} -X main.commit=$COMMIT -X main.date=$DATE" \
       -o /out/ppch ./cmd/ppch \
- && mkdir -m 0700 /out/data && touch -d "${DATE:-@0}" /out/ppch /out/data
+ && mkdir -p /out/volumes && mkdir -m 0700 /out/volumes/data && touch -d "${DATE:-@0}" /out/ppch /out/volumes/data
 
 FROM scratch
 ARG VERSION COMMIT DATE
@@ -32,8 +32,8 @@ LABEL org.opencontainers.image.title="PPCH" \
       org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /out/ppch /ppch
-# A new volume mounted here gets this owner and mode.
-COPY --from=build --chown=65532:65532 /out/data /data
+# A new volume mounted at /data gets this owner and mode. Copied within a folder, it keeps its time.
+COPY --from=build --chown=65532:65532 /out/volumes/ /
 # Loopback can't be reached from outside a container; publishing the port decides who can reach it.
 ENV PPCH_HOST=0.0.0.0
 EXPOSE 8890

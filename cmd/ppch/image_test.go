@@ -65,8 +65,8 @@ func TestImage_Runs(t *testing.T) {
 	e.build(true, "ppch:buildkit")
 
 	names, program := e.files("ppch:buildkit")
-	if got := fmt.Sprint(names); got != "[ppch]" {
-		t.Errorf("the image contains %s want only the program", got)
+	if got := fmt.Sprint(names); got != "[data/ ppch]" {
+		t.Errorf("the image contains %s want only the program and an empty folder", got)
 	}
 	if _, older := e.files("ppch:older-builder"); sha256.Sum256(older) != sha256.Sum256(program) {
 		t.Error("two builds of the same commit differ")
