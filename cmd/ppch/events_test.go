@@ -134,7 +134,7 @@ func TestEvents_WithoutModule(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{})
 	s := runService(t, envFor(srv)).ready()
 	got := s.stream("/api/events").Until("status", func(e apitest.Event) bool { return dead(e) && e.Data["reason"] != "connecting" })
-	if got.Data["reason"] != "module-missing" || !strings.Contains(got.Data["status"].(string), "XMPP_MUC_MODULES=room_participants_api") {
+	if got.Data["reason"] != "module-missing" || !strings.Contains(got.Data["status"].(string), "add room_participants_api to XMPP_MUC_MODULES") {
 		t.Errorf("got %v", got.Data)
 	}
 }
