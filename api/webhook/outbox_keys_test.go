@@ -1,0 +1,84 @@
+package webhook_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ppch/api/webhook"
+)
+
+func TestOutbox_RotatesSecrets(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	old := s.add("in", in.URL, nil).Secret
+	in.secret = old
+	fresh := webhook.NewSecret()
+	status, created, err := s.outbox.Put(t.Context(), s.owner, "in", webhook.Settings{URL: in.URL, Enabled: true}, fresh)
+	if err != nil || created || status.Secret != fresh || status.Previous != old {
+		t.Fatalf("got %+v, %t, %v", status, created, err)
+	}
+	s.record(s.joins("a", 0, 1)...)
+	in.wait(1)
+	in.secret = fresh
+	s.restart()
+	s.record(s.joins("a", 1, 2)...)
+	in.wait(2)
+}
+
+func TestOutbox_WithdrawnKeyStops(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	in.fail(func(delivery) int { return http.StatusInternalServerError })
+	s.add("in", in.URL, nil)
+	s.record(s.joins("a", 0, 1)...)
+	eventually(t, func() string {
+		if in.attempts() == 0 {
+			return "no attempt"
+		}
+		return ""
+	})
+	s.stop()
+	ring := s.keys
+	s.keys = keyringOf(t, "name=b sha256="+strings.Repeat("0", 64)+" scope=all,webhooks")
+	s.start()
+	in.fail(nil)
+	status, err := s.outbox.Get(t.Context(), s.owner, "in")
+	if err != nil || status.Stopped != "the API key has expired or lacks the scope webhooks" {
+		t.Errorf("got %+v, %v", status, err)
+	}
+	s.record(s.joins("a", 1, 2)...)
+	s.stop()
+	if len(in.accepted()) != 0 {
+		t.Errorf("got %v", in.accepted())
+	}
+	s.keys = ring
+	s.start()
+	s.record(s.joins("a", 2, 3)...)
+	if diff := cmp.Diff(map[string][]string{"a": {"nick00000", "nick00002"}}, in.wait(2)); diff != "" {
+		t.Errorf("what happened while the key was withdrawn: -want +got:\n%s", diff)
+	}
+}
+
+func TestOutbox_SeesWhatItsKeySees(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	text := "ppch_0123456789abcdef"
+	s.keys = keyringOf(t, fmt.Sprintf("name=b sha256=%x scope=count,webhooks room=a*", sumOf(text)))
+	s.owner = sumOf(text)
+	s.restart()
+	s.add("in", in.URL, nil) // with names, which the key may not see
+	s.record(append(append(s.joins("apple", 0, 1), s.joins("banana", 0, 1)...), s.joins("avocado", 0, 1)...)...)
+	in.wait(2)
+	for _, d := range in.accepted() {
+		if d.nick != "" || strings.HasPrefix(d.room, "banana") {
+			t.Errorf("got %+v", d)
+		}
+	}
+}
