@@ -134,7 +134,7 @@ func (a *answer) appendAsOf(b []byte, asOf time.Time) []byte {
 	return append(b, '"')
 }
 
-// memory is about how many bytes of memory a takes while it is sent, besides what all readers share.
+// memory is about how many bytes of memory a takes while it is sent, without what all readers share.
 func (a *answer) memory() int {
 	bytes := cap(*a.buffer)
 	if len(a.later) > 0 {

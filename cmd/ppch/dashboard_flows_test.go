@@ -30,7 +30,7 @@ func (p *tab) focused(id string) {
 	p.shows("what has the focus", id, func() string { return evaluate[string](p, "document.activeElement.id") })
 }
 
-// What the dashboard offers besides its data: links, filters, keys, titles, languages.
+// What the dashboard offers in addition to its data: links, filters, keys, titles, languages.
 func TestDashboard_Flows(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
@@ -129,7 +129,7 @@ func TestDashboard_Flows(t *testing.T) {
 		d.press("/")
 		d.focused("search")
 		if !evaluate[bool](d.tab, "window.prevented") {
-			t.Error("the key types a slash besides its action")
+			t.Error("the key types a slash in addition to its action")
 		}
 		if got := evaluate[string](d.tab, "location.hash + document.querySelector('#search').value"); got != "#/" {
 			t.Errorf("got %q want the list and an empty search", got)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// otherFiles is a generous number of file descriptors besides event streams: for listeners, Prosody and short requests.
+// otherFiles is a generous number of file descriptors for everything but event streams: listeners, Prosody and short requests.
 const otherFiles = 100
 
 // ownFiles is the part of otherFiles for listeners, Prosody and files; the rest is for requests.
