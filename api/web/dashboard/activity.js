@@ -1,5 +1,6 @@
 /** The activity list: joins and leaves, rooms that open and close, and now and again a sentence for screen readers. */
 
+import {element} from "./element.js";
 import {clock, kindName, minute} from "./format.js";
 import {icon} from "./icons.js";
 import {parts, t} from "./language.js";
@@ -113,17 +114,12 @@ export class Activity {
 }
 
 function item(n) {
-	const li = document.createElement("li");
+	const time = element("time", {dateTime: new Date(n.at).toISOString(), textContent: minute(n.at), title: clock(n.at)});
+	const text = element("p", {}, ...parts(`activity.${n.name}`, {who: n.name.startsWith("participant.") ? person(n.who) : "", room: n.jid ? room(n) : ""}));
+	if (n.who !== undefined) text.append(muted(` · ${t("people", {n: n.people})}`));
+	const li = element("li", {}, icon(icons[n.name]), text, time);
 	li.dataset.event = n.name;
 	if (n.jid) li.dataset.jid = n.jid;
-	const time = document.createElement("time");
-	time.dateTime = new Date(n.at).toISOString();
-	time.textContent = minute(n.at);
-	time.title = clock(n.at);
-	const text = document.createElement("p");
-	text.append(...parts(`activity.${n.name}`, {who: n.name.startsWith("participant.") ? person(n.who) : "", room: n.jid ? room(n) : ""}));
-	if (n.who !== undefined) text.append(muted(` · ${t("people", {n: n.people})}`));
-	li.append(icon(icons[n.name]), text, time);
 	return li;
 }
 
@@ -146,21 +142,14 @@ function push(list, n) {
 
 function person(who) {
 	if (!who) return t("activity.person"); // this key may not see names
-	const name = document.createElement("bdi");
-	name.className = "who";
-	name.textContent = who.kind === "user" || who.name ? occupantName(who) : kindName(who.kind);
-	name.title = name.textContent;
-	return name;
+	const name = who.kind === "user" || who.name ? occupantName(who) : kindName(who.kind);
+	return element("bdi", {className: "who", textContent: name, title: name});
 }
 
 function room(n) {
-	const a = document.createElement("a");
-	a.href = roomLink(n.jid);
-	a.append(Object.assign(document.createElement("bdi"), {textContent: n.written}));
-	a.title = n.written;
-	return a;
+	return element("a", {href: roomLink(n.jid), title: n.written}, element("bdi", {textContent: n.written}));
 }
 
 function muted(text) {
-	return Object.assign(document.createElement("span"), {className: "muted", textContent: text});
+	return element("span", {className: "muted", textContent: text});
 }

@@ -21,11 +21,12 @@ export class Chart {
 	#cursor = null;
 
 	/**
-	 * @param {HTMLElement} figure  with an svg and a figcaption
+	 * @param {HTMLElement} figure  empty
 	 * @param {string} key  of the text for a number: "people" for "3 people"; chart.KEY is that of the chart's name
 	 */
 	constructor(figure, key) {
 		this.#figure = figure;
+		figure.append(document.getElementById("chart").content.cloneNode(true));
 		this.#svg = figure.querySelector("svg");
 		this.#key = key;
 		this.#svg.addEventListener("pointermove", e => this.#point((e.clientX - this.#svg.getBoundingClientRect().left) / this.#width));

@@ -1,6 +1,7 @@
 /** How current the page is: the connection to the service, and the service's connection to Prosody. */
 
 import {askHealth} from "./ask.js";
+import {element} from "./element.js";
 import {clock, dated, span, unknown} from "./format.js";
 import {hasText, t} from "./language.js";
 import {write} from "./table.js";
@@ -129,7 +130,7 @@ export class ConnectionView {
 		domains.forEach((d, i) => {
 			const row = body.rows[i] ?? body.insertRow();
 			if (!row.cells.length) {
-				row.append(Object.assign(document.createElement("th"), {scope: "row"}));
+				row.append(element("th", {scope: "row"}));
 				for (const cell of ["state", "asof", "mode"]) row.insertCell().dataset.cell = cell;
 			}
 			row.dataset.domain = d.domain;

@@ -1,5 +1,6 @@
 /** The chips above the list: rooms of a size, and rooms of a tenant. */
 
+import {element} from "./element.js";
 import {t} from "./language.js";
 
 const sizes = [2, 5, 10, 50, 100];
@@ -76,13 +77,10 @@ export class Filters {
 	}
 
 	#chip({size, tenant, text, n, on}) {
-		const chip = document.createElement("button");
-		chip.className = "chip";
+		const chip = element("button", {className: "chip", title: t("rooms", {n})}, element("bdi", {textContent: text}));
 		chip.setAttribute("aria-pressed", on);
-		chip.title = t("rooms", {n});
 		if (size !== undefined) chip.dataset.size = size;
 		else chip.dataset.tenant = tenant;
-		chip.append(Object.assign(document.createElement("bdi"), {textContent: text}));
 		return chip;
 	}
 }

@@ -1,5 +1,6 @@
 /** The occupants of a room: a table of the people, and one of the occupants who are not counted. */
 
+import {element} from "./element.js";
 import {dated, hour, isBlank, isPerson, kindOf, span, unknown, visible} from "./format.js";
 import {icon} from "./icons.js";
 import {hasText, t} from "./language.js";
@@ -48,11 +49,9 @@ export class Occupants {
 }
 
 const columns = now => [
-	{key: "name", heads: true, build: cell => {
+	{key: "name", head: "column.name", heads: true, build: cell => {
 		// A focused row shows its whole name.
-		const name = Object.assign(document.createElement("span"), {className: "goes"});
-		name.append(document.createElement("bdi"));
-		cell.append(name, Object.assign(document.createElement("span"), {className: "kind tag"}));
+		cell.append(element("span", {className: "goes"}, element("bdi")), element("span", {className: "kind tag"}));
 	}, fill: (cell, o) => {
 		const [name, kind] = cell.children;
 		const text = occupantName(o);
@@ -62,7 +61,7 @@ const columns = now => [
 		write(kind, o.kind === "user" ? "" : kindOf(o));
 		kind.hidden = o.kind === "user";
 	}},
-	{key: "media", fill: (cell, o) => {
+	{key: "media", head: "column.media", fill: (cell, o) => {
 		const icons = [
 			o.hand && ["hand", "on"],
 			o.screen && ["screen", "on"],
@@ -74,8 +73,8 @@ const columns = now => [
 		cell.dataset.value = drawn;
 		cell.replaceChildren(...icons.map(([name, state]) => icon(state === "on" ? name : `${name}-off`, t(`media.${name}.${state}`))));
 	}},
-	{key: "role", fill: (cell, o) => write(cell, hasText(`role.${o.role}`) ? t(`role.${o.role}`) : visible(o.role))},
-	{key: "since", fill: (cell, o) => {
+	{key: "role", head: "column.role", fill: (cell, o) => write(cell, hasText(`role.${o.role}`) ? t(`role.${o.role}`) : visible(o.role))},
+	{key: "since", head: "column.since", fill: (cell, o) => {
 		write(cell, o.since === null ? unknown : t("occupant.since", {at: hour(o.since), age: span(now() - o.since)}));
 		cell.title = o.since === null ? t("occupant.sinceUnknown") : dated(o.since);
 	}},

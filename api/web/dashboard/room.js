@@ -1,6 +1,7 @@
 /** One room: its facts, its last hour, and its occupants. */
 
 import {Chart} from "./chart.js";
+import {addFact, element, isolated} from "./element.js";
 import {hour, isBlank, notCounted, number, span, unknown, visible} from "./format.js";
 import {hasText, t} from "./language.js";
 import {Occupants} from "./occupants.js";
@@ -137,12 +138,7 @@ export class RoomView {
 		const facts = this.#find("room-facts");
 		facts.replaceChildren();
 		if (!room) return;
-		const add = (name, ...values) => {
-			const group = document.createElement("div");
-			group.append(Object.assign(document.createElement("dt"), {textContent: name}), document.createElement("dd"));
-			group.lastChild.append(...values);
-			facts.append(group);
-		};
+		const add = (name, ...values) => addFact(facts, name, ...values);
 		const {parent, lobby} = room;
 		add(t("room.open"), room.created === null ? unknown : t("occupant.since", {at: hour(room.created), age: span(this.#now() - room.created)}));
 		const others = notCounted(room.counts);
@@ -196,9 +192,4 @@ export class RoomView {
 	}
 }
 
-function link(jid, text) {
-	const a = document.createElement("a");
-	a.href = roomLink(jid);
-	a.append(Object.assign(document.createElement("bdi"), {textContent: visible(text)}));
-	return a;
-}
+const link = (jid, text) => element("a", {href: roomLink(jid)}, isolated(text));

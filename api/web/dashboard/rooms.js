@@ -1,5 +1,6 @@
 /** The list of rooms: searched, filtered, sorted, and drawn as far as it is visible. */
 
+import {element} from "./element.js";
 import {Filters} from "./filters.js";
 import {dated, notCounted, number, span, unknown, visible} from "./format.js";
 import {icon} from "./icons.js";
@@ -186,14 +187,14 @@ export class RoomList {
 
 	#columns() {
 		return [
-			{key: "name", heads: true, build: buildName, fill: fillName},
-			{key: "people", fill: fillPeople},
-			{key: "who", build: buildWho, measure: cell => this.#takeSpace(cell), fill: (cell, room) => this.#fillWho(cell, room)},
-			{key: "created", fill: (cell, room) => {
+			{key: "name", head: "column.room", sorts: true, heads: true, build: buildName, fill: fillName},
+			{key: "people", head: "column.people", sorts: true, fill: fillPeople},
+			{key: "who", head: "column.who", build: buildWho, measure: cell => this.#takeSpace(cell), fill: (cell, room) => this.#fillWho(cell, room)},
+			{key: "created", head: "column.open", sorts: true, fill: (cell, room) => {
 				write(cell, room.created === null ? unknown : span(this.#now() - room.created));
 				setTitle(cell, room.created === null ? t("room.beginUnknown") : t("room.since", {at: dated(room.created)}));
 			}},
-			{key: "also", fill: (cell, room) => {
+			{key: "also", head: "also.title", fill: (cell, room) => {
 				const text = this.#also(room);
 				write(cell, text);
 				setTitle(cell, text);
@@ -246,12 +247,7 @@ function setTitle(node, text) {
 }
 
 function buildName(cell) {
-	const link = document.createElement("a");
-	link.className = "goes";
-	link.append(document.createElement("bdi"));
-	const tenant = Object.assign(document.createElement("bdi"), {className: "tag"});
-	const lock = icon("lock", t("room.password"));
-	cell.append(link, lock, tenant);
+	cell.append(element("a", {className: "goes"}, element("bdi")), icon("lock", t("room.password")), element("bdi", {className: "tag"}));
 }
 
 function fillName(cell, room) {
@@ -266,7 +262,7 @@ function fillName(cell, room) {
 }
 
 function buildWho(cell) {
-	cell.append(Object.assign(document.createElement("span"), {className: "names"}), Object.assign(document.createElement("span"), {className: "more"}));
+	cell.append(element("span", {className: "names"}), element("span", {className: "more"}));
 }
 
 function fillPeople(cell, room) {

@@ -5,11 +5,15 @@
  * Their order in the document is that of the table, for screen readers.
  */
 
+import {t} from "./language.js";
+
 const spare = 8; // rows above and below the visible ones
 
 /**
  * @typedef {object} Column
  * @property {string} key  data-cell of its cells
+ * @property {string} head  key of the text in its head
+ * @property {boolean} [sorts]  whether its head is a button, with the column's key in data-sort
  * @property {boolean} [heads]  whether its cells name their rows
  * @property {function(HTMLElement): void} [build]  creates the content of a cell, once
  * @property {function(HTMLElement): void} [measure]  called with an empty cell when the layout has changed
@@ -32,13 +36,15 @@ export class VirtualTable {
 	#drawn = -1; // the number of items that the document has space for
 
 	/**
-	 * @param {HTMLTableElement} table  with a head
+	 * @param {HTMLTableElement} table  empty
 	 * @param {{columns: Column[], key: string, mark: string}} of  key: the field with an item's key; mark: the data- attribute for it
 	 */
 	constructor(table, {columns, key, mark}) {
 		this.#table = table;
-		this.#body = table.tBodies[0];
 		this.#columns = columns;
+		this.#drawHead();
+		this.#body = table.createTBody();
+		this.#body.setAttribute("role", "rowgroup");
 		this.#key = key;
 		this.#mark = mark;
 		this.#body.addEventListener("keydown", e => this.#onKey(e));
@@ -92,6 +98,26 @@ export class VirtualTable {
 	// Only hidden attributes and closed details hide tables; reading those causes no layout.
 	get #isShown() {
 		return this.#table.closest("[hidden], details:not([open])") === null;
+	}
+
+	#drawHead() {
+		const head = this.#table.createTHead();
+		head.setAttribute("role", "rowgroup");
+		const row = head.insertRow();
+		row.setAttribute("role", "row");
+		row.setAttribute("aria-rowindex", 1);
+		for (const {key, head: text, sorts} of this.#columns) {
+			const cell = document.createElement("th");
+			cell.setAttribute("role", "columnheader");
+			cell.scope = "col";
+			cell.dataset.cell = key;
+			if (sorts) {
+				cell.append(document.createElement("button"));
+				cell.firstChild.dataset.sort = key;
+			}
+			(cell.firstChild ?? cell).textContent = t(text);
+			row.append(cell);
+		}
 	}
 
 	#later() {
