@@ -30,24 +30,10 @@ func (c *Component) Diagnostics() occupancy.Diagnostics {
 	for _, d := range c.domains {
 		state := d.state()
 		w.Domains = append(w.Domains, occupancy.DomainDiagnostics{
-			Domain: state, Resyncs: d.follower.resyncs.Load(), Sync: d.follower.sync(state.AsOf),
+			Domain: state, Resyncs: d.follower.Resyncs(), Sync: d.follower.Sync(state.AsOf),
 		})
 	}
 	return w
-}
-
-// sync returns the state of the subscription, or nil if there is none.
-func (f *follower) sync(asOf time.Time) *occupancy.Sync {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.epoch == "" {
-		return nil
-	}
-	s := &occupancy.Sync{Version: f.version, Epoch: f.epoch, Seq: f.seq, Heartbeat: f.heartbeat, LastBatch: f.lastBatchAt, Ahead: f.clockOffset, RoomCache: f.roomCache}
-	if !asOf.IsZero() {
-		s.Lag = max(0, f.lastBatchAt.Sub(asOf))
-	}
-	return s
 }
 
 // resyncLimiter bounds how often resyncs can be requested.
@@ -64,7 +50,7 @@ func (c *Component) Resync(domain jid.JID) error {
 	if err != nil {
 		return err
 	}
-	if d.follower.sync(time.Time{}) == nil {
+	if d.follower.Sync(time.Time{}) == nil {
 		return fmt.Errorf("component: %s is not being followed, so it can't be resynced", d.jid)
 	}
 	c.resyncs.mu.Lock()
@@ -73,6 +59,6 @@ func (c *Component) Resync(domain jid.JID) error {
 		return fmt.Errorf("component: %s was resynced recently; try again in %s", d.jid, wait.Round(time.Second))
 	}
 	c.resyncs.last[d.jid.String()] = time.Now()
-	d.follower.end(errResync)
+	d.follower.End(errResync)
 	return nil
 }

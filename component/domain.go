@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
+	"ppch/component/follow"
 	"ppch/component/occupancy"
 	"ppch/component/protocol"
 )
@@ -27,7 +29,10 @@ type domain struct {
 	jid       jid.JID
 	own       jid.JID // the component's
 	directory *occupancy.Directory
-	follower  *follower
+	follower  *follow.Follower
+
+	// refusals counts how often in a row the module refused the subscription although disco showed it.
+	refusals atomic.Int32
 
 	// mu protects what follows; whenever mu is free, the directory has the same status.
 	mu     sync.Mutex
@@ -36,8 +41,7 @@ type domain struct {
 
 func newDomain(j jid.JID, cfg Config) *domain {
 	d := &domain{jid: j, own: cfg.Domain, directory: cfg.Directory}
-	d.follower = newFollower(j, cfg.Directory)
-	d.follower.accepted = func() { d.set(occupancy.ModeModule, nil) }
+	d.follower = follow.New(cfg.Directory, func() { d.set(occupancy.ModeModule, nil) })
 	d.report(func(s *occupancy.Status) { s.Since = time.Now() })
 	return d
 }
@@ -59,9 +63,13 @@ func (d *domain) state() occupancy.Domain {
 	return state
 }
 
+// refused reports whether the module is loaded but refuses our subscription.
+// One refusal is not enough: the module may be just unloading or loading.
+func (d *domain) refused() bool { return d.refusals.Load() > 1 }
+
 // connected reports a new stream. Earlier results are void: Prosody may have been restarted with another configuration.
 func (d *domain) connected(since time.Time) {
-	d.follower.resetRefusals()
+	d.refusals.Store(0)
 	d.report(func(s *occupancy.Status) {
 		*s = occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeUndecided, Problem: occupancy.ProblemDiscovering.About(d.jid).Err(nil)}
 	})
@@ -79,7 +87,7 @@ func (d *domain) disconnected(p *occupancy.UnavailableError, established bool, n
 
 // set reports the mode or problem of the domain on this stream.
 func (d *domain) set(m occupancy.Mode, p *occupancy.UnavailableError) {
-	if p == nil && m == occupancy.ModeModule && d.follower.refused() {
+	if p == nil && m == occupancy.ModeModule && d.refused() {
 		p = occupancy.ProblemNotAllowed.About(d.jid).With(occupancy.Fact{Name: "component", Value: d.own.String()}).Err(nil)
 	}
 	d.report(func(s *occupancy.Status) { s.Mode, s.Problem = m, p })
@@ -116,12 +124,12 @@ func (c *Component) watchDomain(ctx context.Context, l *connection, d *domain) e
 		next := discoverEvery
 		switch {
 		case after.Mode == occupancy.ModeModule:
-			if err := d.follower.follow(ctx, l, c.cfg.Log); err != nil {
+			if err := d.follower.Follow(ctx, subscriber{d, l}, c.cfg.Log.With("domain", d.jid.String())); err != nil {
 				// Without the module, nothing updates the replica any more.
 				d.directory.Forget(d.jid)
 				d.set(occupancy.ModeModule, nil)
 				next = time.Second
-				if d.follower.refused() {
+				if d.refused() {
 					c.logChange(after, d.state())
 					next = retryEvery
 				} else {
@@ -164,11 +172,11 @@ func (d *domain) discover(ctx context.Context, l *connection) {
 	case hasFeature(answer, protocol.Namespace):
 		d.set(occupancy.ModeModule, nil)
 	case len(protocols(answer)) > 0:
-		d.follower.resetRefusals()
+		d.refusals.Store(0)
 		d.directory.Forget(d.jid)
 		d.set(occupancy.ModeUndecided, otherVersion(d.jid, protocols(answer)))
 	default:
-		d.follower.resetRefusals()
+		d.refusals.Store(0)
 		d.directory.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, l), nil)
 	}

@@ -75,7 +75,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	for _, d := range c.domains {
-		counter(to, descResyncs, d.follower.resyncs.Load(), d.jid.String())
+		counter(to, descResyncs, d.follower.Resyncs(), d.jid.String())
 	}
 }
 
