@@ -86,6 +86,9 @@ var transfer = []string{
 // A response to a request without an operation in the document must be the common problem document.
 func checkContract(t testing.TB, req *http.Request, a answer) {
 	t.Helper()
+	if isLegacy(req) && a.status < http.StatusForbidden {
+		return // README.md documents these routes, which most services lack
+	}
 	doc := contract(t)
 	// The document explains once, in its text, that responses depend on the origin of a page.
 	a.header = a.header.Clone()

@@ -100,6 +100,7 @@ var examples = map[string]struct {
 	"ready-verbose":         {asked: ask{target: "/readyz?verbose"}},
 	"not-ready":             {given: withConnection(lostConnection()), asked: ask{target: "/readyz"}},
 	"metrics":               {given: withMetrics, asked: ask{target: "/metrics"}},
+	"room-not-open":         {given: withLegacyRoutes, asked: ask{target: "/room-size?room=C%2B%2B"}},
 	"not-found":             {asked: ask{target: "/api/room/MyRoom"}},
 	"method-not-allowed":    {asked: ask{method: http.MethodPost, target: "/health"}},
 	"body-too-large":        {asked: ask{target: "/health", body: strings.Repeat("x", 256<<10+1)}},

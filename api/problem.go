@@ -39,6 +39,7 @@ var (
 	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
 	kindWrongLink        = problemKind{"wrong-share-link", http.StatusNotFound, "Unknown share link"}
 	kindLinkExpired      = problemKind{"share-link-expired", http.StatusGone, "Share link expired"}
+	kindRoomNotOpen      = problemKind{"room-not-open", http.StatusNotFound, "Room not open"}
 	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
 	kindWebhooksOff      = problemKind{"webhooks-off", http.StatusNotFound, "Webhooks are off"}
 	kindNoWebhook        = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}

@@ -27,7 +27,7 @@ type route struct {
 
 // routes returns all routes. GET includes HEAD.
 func (s *Server) routes() []route {
-	return []route{
+	routes := []route{
 		// The router tries them in this order, so the most frequent is first.
 		{http.MethodGet, "/api/rooms/{room_name}/participants", keys.ScopeCount, s.atLeast(s.getParticipants)},
 		{http.MethodGet, "/", public, s.getInfo},
@@ -74,6 +74,10 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/s/{token}/events", keys.ScopeShare, s.getSharedEvents},
 		{http.MethodGet, sharePage, keys.ScopeShare, s.getShared},
 	}
+	if s.cfg.LegacyRoutes {
+		routes = append(routes, s.legacyRoutes()...)
+	}
+	return routes
 }
 
 // newRouter returns a router for the table, and the row of each of its routes.
@@ -102,11 +106,13 @@ func (s *Server) dispatch(w *response, r *http.Request) {
 	}
 	w.route, w.vars = rt.path, match.Vars
 	var err error
-	switch rt.needs {
-	case public:
+	switch token := rt.legacyToken(r); {
+	case rt.needs == public:
 		err = s.welcome(r)
-	case keys.ScopeShare:
-		err = s.authorizeLink(w, r)
+	case rt.needs == keys.ScopeShare:
+		err = s.authorizeLink(w, r, w.vars["token"])
+	case token != "":
+		err = s.authorizeToken(w, r, token, rt.needs)
 	default:
 		err = s.authorize(w, r, rt.needs)
 	}

@@ -118,6 +118,9 @@ type Config struct {
 	// EmbedOrigins are the origins of web pages that may show the page of a share link in a frame; empty for none.
 	EmbedOrigins []string
 
+	// LegacyRoutes adds the routes of Jitsi's mod_muc_size and mod_muc_census.
+	LegacyRoutes bool
+
 	// MaxStreams is the maximum number of event streams; 0 means 10000.
 	MaxStreams int
 

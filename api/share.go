@@ -24,10 +24,10 @@ const (
 // The page takes a stream that is silent for longer as broken.
 const linkBeat = 5 * time.Second
 
-// authorizeLink returns nil if the path of r has the token of a share link, which the response then has the grant of.
+// authorizeLink returns nil if a token is that of a share link, which the response then has the grant of.
 // The token may have any host: unlike a request without a key, it can't come from a page that guesses (see Hosts).
-func (s *Server) authorizeLink(w *response, r *http.Request) error {
-	k, err := s.cfg.Keys.IdentifyLink(w.vars["token"], origin(r.RemoteAddr))
+func (s *Server) authorizeLink(w *response, r *http.Request, token string) error {
+	k, err := s.cfg.Keys.IdentifyLink(token, origin(r.RemoteAddr))
 	expired := (*keys.ExpiredError)(nil)
 	switch {
 	case errors.Is(err, keys.ErrWrongKey):

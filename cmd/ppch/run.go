@@ -95,6 +95,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Meetings:      recorder,
 		Metrics:       metrics,
 		MetricsPublic: cfg.MetricsPublic,
+		LegacyRoutes:  cfg.LegacyRoutes,
 		MaxStreams:    cfg.MaxStreams,
 		EmbedOrigins:  cfg.EmbedOrigins,
 

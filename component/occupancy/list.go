@@ -222,6 +222,9 @@ type RoomSummary struct {
 	Exists       bool
 	Participants int
 
+	// CreatedAt is zero if the source can't know it.
+	CreatedAt time.Time
+
 	// AsOf is when Prosody last confirmed this.
 	AsOf time.Time
 
@@ -251,7 +254,7 @@ func FingerprintOf(r Room) Fingerprint {
 // Summary returns a summary of r.
 func (r Room) Summary() RoomSummary {
 	return RoomSummary{
-		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, AsOf: r.AsOf,
+		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, AsOf: r.AsOf,
 		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint,
 	}
 }
@@ -284,7 +287,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 // summarize returns a RoomSummary without its fingerprints. The caller holds mu.
 func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) RoomSummary {
 	return RoomSummary{
-		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), AsOf: m.asOf,
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, AsOf: m.asOf,
 	}
 }
 

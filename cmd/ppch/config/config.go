@@ -39,6 +39,7 @@ type Config struct {
 	MeetURLs       map[string]string // by MUC domain, see [occupancy.NameResolver.WithMeetURLs]
 	EmbedOrigins   []string
 	MetricsPublic  bool
+	LegacyRoutes   bool
 
 	Prosody       string // host:port
 	Domain        jid.JID
@@ -115,6 +116,7 @@ func (s Settings) Config() (Config, error) {
 	c.HistoryDays = p.number("PPCH_HISTORY_DAYS", s.HistoryDays, 1, 3660)
 	c.WebhookReach = webhook.Reach{Private: p.boolean("PPCH_WEBHOOK_PRIVATE", s.WebhookPrivate), Allow: p.networks("PPCH_WEBHOOK_ALLOW", s.WebhookAllow)}
 	c.WebhookLogDays = p.number("PPCH_WEBHOOK_LOG_DAYS", s.WebhookLogDays, 1, 30)
+	c.LegacyRoutes = p.boolean("PPCH_LEGACY_ROUTES", s.LegacyRoutes)
 	c.Pprof = p.loopback("PPCH_PPROF_ADDR", s.PprofAddr)
 	c.Debug = p.boolean("DEBUG", s.Debug)
 	c.Zone = p.zone("TZ", s.TZ)

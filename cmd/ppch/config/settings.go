@@ -60,6 +60,8 @@ type Settings struct {
 	WebhookAllow   string `env:"PPCH_WEBHOOK_ALLOW" help:"further addresses and networks that webhooks may reach, such as 127.0.0.1, separated by commas"`
 	WebhookLogDays string `env:"PPCH_WEBHOOK_LOG_DAYS, default=3" help:"days for which deliveries of webhooks and their bodies are kept; 1 to 30"`
 
+	LegacyRoutes string `env:"PPCH_LEGACY_ROUTES, default=false" help:"true adds the routes /room-size, /room and /room-census of Jitsi's mod_muc_size and mod_muc_census"`
+
 	PprofAddr string `env:"PPCH_PPROF_ADDR" help:"loopback address and port for go tool pprof, such as 127.0.0.1:6060"`
 
 	Debug string `env:"DEBUG, default=false" help:"true logs every request and room name"`
