@@ -17,24 +17,24 @@ type Diagnostics struct {
 	Reason     *occupancy.Reason   `json:"reason"`
 	Remedy     *string             `json:"remedy"`
 	Domains    []DomainDiagnostics `json:"domains"`
-	Services   []Service           `json:"services"`
+	Services   []MUCService        `json:"services"`
 	Admins     []AdminDomain       `json:"admin_domains"`
 	NotCounted []NotCounted        `json:"not_counted,omitempty"`
 }
 
 // DomainDiagnostics is the state of one watched MUC domain.
 type DomainDiagnostics struct {
-	Domain  string            `json:"domain"`
-	Mode    *occupancy.Mode   `json:"mode"`
-	Reason  *occupancy.Reason `json:"reason"`
-	Remedy  *string           `json:"remedy"`
-	AsOf    *string           `json:"as_of"`
-	Resyncs uint64            `json:"resyncs"`
-	Module  *Module           `json:"module"`
+	Domain  string              `json:"domain"`
+	Mode    *occupancy.Mode     `json:"mode"`
+	Reason  *occupancy.Reason   `json:"reason"`
+	Remedy  *string             `json:"remedy"`
+	AsOf    *string             `json:"as_of"`
+	Resyncs uint64              `json:"resyncs"`
+	Module  *ModuleSubscription `json:"module"`
 }
 
-// Module is the subscription to the Lua module.
-type Module struct {
+// ModuleSubscription is the subscription to the Lua module.
+type ModuleSubscription struct {
 	Version    string   `json:"version"`
 	Heartbeat  float64  `json:"heartbeat_seconds"`
 	LastBatch  *string  `json:"last_batch"`
@@ -44,17 +44,17 @@ type Module struct {
 	RoomCache  *int     `json:"room_cache"`
 }
 
-// Service is a MUC service of Prosody.
-type Service struct {
+// MUCService is a MUC service of Prosody.
+type MUCService struct {
 	Domain    string   `json:"domain"`
 	Protocols []string `json:"protocols"`
 }
 
 // NewServices returns the documents of services.
-func NewServices(services []occupancy.Service) []Service {
-	docs := []Service{}
+func NewServices(services []occupancy.Service) []MUCService {
+	docs := []MUCService{}
 	for _, s := range services {
-		docs = append(docs, Service{Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
+		docs = append(docs, MUCService{Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
 	}
 	return docs
 }
@@ -107,12 +107,12 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 	return doc
 }
 
-func newModule(domain occupancy.DomainDiagnostics) *Module {
+func newModule(domain occupancy.DomainDiagnostics) *ModuleSubscription {
 	sync := domain.Sync
 	if sync == nil {
 		return nil
 	}
-	doc := &Module{
+	doc := &ModuleSubscription{
 		Version:   sync.Version,
 		Heartbeat: sync.Heartbeat.Seconds(),
 		LastBatch: Stamp(sync.LastBatch),

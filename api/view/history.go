@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// PerStep is one number for each step, nil (null) for unknown ones.
-type PerStep []*int
+// StepPeaks is one number for each step, nil (null) for unknown ones.
+type StepPeaks []*int
 
 // StatsHistory is the number of meetings and of people in them in each step of the last hour or of a longer range: "GET /api/stats/history".
 type StatsHistory struct {
-	StepSeconds      int     `json:"step_seconds"`
-	Rooms            PerStep `json:"rooms"`
-	ParticipantCount PerStep `json:"participant_count"`
-	From             string  `json:"from"`
-	AsOf             string  `json:"as_of"`
+	StepSeconds      int       `json:"step_seconds"`
+	Rooms            StepPeaks `json:"rooms"`
+	ParticipantCount StepPeaks `json:"participant_count"`
+	From             string    `json:"from"`
+	AsOf             string    `json:"as_of"`
 
 	// Watched is the watched part of each step, from 0 to 1; nil (null) for the last hour, whose steps are known as a whole or not at all.
 	Watched []float64 `json:"watched"`
@@ -39,8 +39,8 @@ func NewStatsHistory(steps []Step, length time.Duration, end time.Time) StatsHis
 }
 
 // perStep returns one number of each step.
-func perStep(steps []Step, number func(Step) int) PerStep {
-	all := make(PerStep, len(steps))
+func perStep(steps []Step, number func(Step) int) StepPeaks {
+	all := make(StepPeaks, len(steps))
 	for i, s := range steps {
 		if s.Known {
 			all[i] = new(number(s))

@@ -15,8 +15,8 @@ type Stats struct {
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	LargestRoom      *LargestRoom           `json:"largest_room"`
 	RoomsBySize      []RoomsOfSize          `json:"rooms_by_size"`
-	Breakout         *Total                 `json:"breakout"`
-	Lobby            *Total                 `json:"lobby"`
+	Breakout         *RoomTotals            `json:"breakout"`
+	Lobby            *RoomTotals            `json:"lobby"`
 	AsOf             string                 `json:"as_of"`
 }
 
@@ -36,8 +36,8 @@ type RoomsOfSize struct {
 	Rooms int  `json:"rooms"`
 }
 
-// Total is the totals of all rooms of one type; nil (null) if no domain of that type is watched.
-type Total struct {
+// RoomTotals are the totals of all rooms of one type; nil (null) if no domain of that type is watched.
+type RoomTotals struct {
 	Rooms            int `json:"rooms"`
 	ParticipantCount int `json:"participant_count"`
 }
@@ -87,9 +87,9 @@ func (v *Stats) add(survey occupancy.Stats) {
 }
 
 // plus returns the total of v, which may be nil, and another domain.
-func (v *Total) plus(totals occupancy.Totals) *Total {
+func (v *RoomTotals) plus(totals occupancy.Totals) *RoomTotals {
 	if v == nil {
-		v = &Total{}
+		v = &RoomTotals{}
 	}
 	v.Rooms += totals.Rooms
 	v.ParticipantCount += totals.Counts.People()

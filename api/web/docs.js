@@ -10,7 +10,7 @@ const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab; the d
 const isPage = path => /^\/(docs|dashboard|openapi\.json)/.test(path);
 
 /**
- * Returns the document as the page shows it: without HEAD and pages, without tickets, which are for programs,
+ * Returns the document as the page shows it: without pages, without tickets, which are for programs,
  * and without examples that Swagger UI would send by itself.
  */
 function shown(openapi) {
@@ -18,7 +18,6 @@ function shown(openapi) {
 	doc.servers = [{url: root.href.replace(/\/$/, "")}];
 	for (const path of Object.keys(doc.paths).filter(isPage)) delete doc.paths[path];
 	for (const item of Object.values(doc.paths)) {
-		delete item.head;
 		for (const operation of Object.values(item)) {
 			if (operation.security) operation.security = operation.security.filter(s => !("ticket" in s));
 		}
