@@ -42,11 +42,19 @@ type check struct {
 // getLive handles "GET /livez": 200 while this process answers.
 // It depends on nothing else, because a restart of this service never fixes Prosody.
 func (s *Server) getLive(w *response, r *http.Request) error {
-	return writeProbe(w, r, "livez", true, []check{{name: "ping", passed: true}})
+	q, err := parseQuery(r, "verbose")
+	if err != nil {
+		return err
+	}
+	return writeProbe(w, q, "livez", true, []check{{name: "ping", passed: true}})
 }
 
 // getReady handles "GET /readyz": 200 while rooms of the main MUC domain can be read, in any mode.
 func (s *Server) getReady(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "verbose")
+	if err != nil {
+		return err
+	}
 	domains := s.cfg.Directory.Domains()
 	main := domains[0]
 	stream := check{name: "stream", passed: main.Connected}
@@ -64,19 +72,19 @@ func (s *Server) getReady(w *response, r *http.Request) error {
 	if main.Problem != nil && main.Problem.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(main.Problem.RetryAfter)))
 	}
-	return writeProbe(w, r, "readyz", main.Problem == nil, checks)
+	return writeProbe(w, q, "readyz", main.Problem == nil, checks)
 }
 
 // writeProbe answers a probe like the endpoints of Kubernetes: programs read only the status,
 // people read one line of text per check, with ?verbose or if the probe fails.
 // A failed probe is not a problem document, because the request succeeded; /health has the same as JSON.
-func writeProbe(w *response, r *http.Request, probe string, passed bool, checks []check) error {
+func writeProbe(w *response, q *query, probe string, passed bool, checks []check) error {
 	status, verdict := http.StatusOK, "passed"
 	if !passed {
 		status, verdict = http.StatusServiceUnavailable, "failed"
 	}
 	text := "ok\n"
-	if !passed || r.URL.Query().Has("verbose") {
+	if !passed || q.values.Has("verbose") {
 		var b strings.Builder
 		for _, c := range checks {
 			b.WriteString(c.line())
@@ -107,10 +115,7 @@ func (c check) line() string {
 
 // getDiagnostics handles "GET /api/diagnostics".
 // It asks Prosody which MUC services there are, unless it has answered a moment ago.
-func (s *Server) getDiagnostics(w *response, r *http.Request) error {
-	if _, err := parseQuery(r); err != nil {
-		return err
-	}
+func (s *Server) getDiagnostics(w *response, _ *http.Request) error {
 	// Asked first, so that the rest is as recent as possible.
 	services, err := s.cfg.Prosody.Services()
 	doc := view.NewDiagnostics(s.cfg.Prosody.Diagnostics())

@@ -168,9 +168,6 @@ func (s *Server) meetingIn(w *response, r *http.Request) (history.Meeting, error
 
 // getMeeting handles "GET /api/meetings/{meeting_id}".
 func (s *Server) getMeeting(w *response, r *http.Request) error {
-	if _, err := parseQuery(r); err != nil {
-		return err
-	}
 	m, err := s.meetingIn(w, r)
 	if err != nil {
 		return err
@@ -245,9 +242,6 @@ func userIn(w *response) (string, error) {
 
 // getPerson handles "GET /api/people/{user_id}".
 func (s *Server) getPerson(w *response, r *http.Request) error {
-	if _, err := parseQuery(r); err != nil {
-		return err
-	}
 	id, err := userIn(w)
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ func newScrape(metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
 
 // getMetrics handles "GET /metrics".
 func (s *Server) getMetrics(w *response, r *http.Request) error {
+	if _, err := parseQuery(r, "name[]"); err != nil {
+		return err
+	}
 	s.scrape.ServeHTTP(w, r)
 	return nil
 }

@@ -29,6 +29,16 @@ func parseQuery(r *http.Request, known ...string) (*query, error) {
 	return q, q.only(known...)
 }
 
+// bare returns a handler of requests without parameters.
+func bare(next handlerFunc) handlerFunc {
+	return func(w *response, r *http.Request) error {
+		if _, err := parseQuery(r); err != nil {
+			return err
+		}
+		return next(w, r)
+	}
+}
+
 // readQuery returns the parameters of r, including unknown ones.
 func readQuery(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -49,11 +59,10 @@ func (q *query) only(known ...string) error {
 }
 
 func unknownParameter(name string, known []string) *problem {
-	detail := fmt.Sprintf("unknown parameter %q", shorten(name))
-	if len(known) > 0 {
-		detail += ": use " + strings.Join(known, ", ")
+	if len(known) == 0 {
+		return badParameter("unknown parameter %q: this path has none", shorten(name))
 	}
-	return badParameter("%s", detail)
+	return badParameter("unknown parameter %q: use %s", shorten(name), strings.Join(known, ", "))
 }
 
 func badParameter(format string, args ...any) *problem {
