@@ -22,10 +22,11 @@ func TestPresence_CostsTheModuleAtMostWhatItCostsProsody(t *testing.T) {
 	srv := start(t, prosodytest.Options{
 		HostModules: map[string][]string{"muc.meet.jitsi": {name}},
 		HostConfig: map[string]string{
-			// Nothing may share a batch, so that each is read.
-			"muc.meet.jitsi":      "restrict_room_creation = false\nroom_participants_tick = 0.001\nroom_participants_window = 256",
+			"muc.meet.jitsi":      "restrict_room_creation = false",
 			"breakout.meet.jitsi": "restrict_room_creation = false",
 		},
+		// Nothing may share a batch, so that each is read.
+		ModuleConstants: map[string]string{"tick": "0.001", "window_limit": "256"},
 	})
 	f := follow(t, srv)
 	go f.acknowledge(t.Context())

@@ -67,7 +67,7 @@ func TestModule_RoomEndsWithLastOccupant(t *testing.T) {
 
 func TestModule_RoomRecreatedWithinTick(t *testing.T) {
 	t.Parallel()
-	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
+	srv, cast, f, room := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"tick": "1"}})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	f.occupant(room, ada.Nick(), nil)
 	created := f.replica.fact(room, "created")
@@ -82,7 +82,7 @@ func TestModule_RoomRecreatedWithinTick(t *testing.T) {
 
 func TestModule_RejoinWithinTick(t *testing.T) {
 	t.Parallel()
-	_, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 1")})
+	_, cast, f, room := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"tick": "1"}})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	o := f.occupant(room, ada.Nick(), nil)
 	check(t, ada.Leave(within(t)))

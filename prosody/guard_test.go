@@ -70,7 +70,7 @@ func TestSubscribe_HiddenFromStrangers(t *testing.T) {
 
 func TestSubscription_IgnoresStrangers(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "2"}})
 	cast := newCast(t, srv)
 	room := srv.Room("alpha")
 	must(cast.Open(within(t), room))(t)
@@ -126,7 +126,7 @@ func TestSubscription_SurvivesOddRequests(t *testing.T) {
 
 func TestSubscribe_ReplacesEarlierSubscription(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "10"}})
 	check(t, srv.Populate(within(t), 100, 10))
 	cast := newCast(t, srv)
 	room := srv.Room("alpha")
@@ -163,7 +163,7 @@ func (f *follower) silent(d time.Duration) {
 
 func TestBatch_IDsAreUnpredictable(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")}) // each batch has one
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "2"}}) // each batch has one
 	cast := newCast(t, srv)
 	f := follow(t, srv)
 	seen := map[string]bool{}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,26 +31,11 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// plugins returns a folder with only the module, as installed by cp.
-func plugins(t testing.TB) string {
-	t.Helper()
-	source, err := os.ReadFile("mod_" + name + ".lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "mod_"+name+".lua"), source, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // start runs a Prosody with the module on its room domains, like docker-jitsi-meet's
 // XMPP_MUC_MODULES, unless o loads it otherwise.
 // At the end of the test, it fails if Prosody has logged an error.
 func start(t testing.TB, o prosodytest.Options) *prosodytest.Server {
 	t.Helper()
-	o.PluginPaths = append(o.PluginPaths, plugins(t))
 	if o.MUCModules == nil && !slices.Contains(o.Modules, name) && o.HostModules == nil {
 		o.MUCModules = []string{name}
 	}
@@ -230,7 +213,7 @@ func (f *follower) quiet(d time.Duration) {
 	defer cancel()
 	for {
 		st, b, err := f.take(ctx)
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return
 		}
 		check(f.t, err)

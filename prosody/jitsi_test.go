@@ -16,7 +16,7 @@ import (
 // During a rename the replica always has the occupant: under the old nick until that leaves, then under the new one.
 func TestModule_RenameStorm(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{GlobalConfig: "room_participants_tick = 0.001"})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"tick": "0.001"}})
 	cast := newCast(t, srv)
 	room := srv.Room("renames")
 	must(cast.Open(within(t), room))(t)

@@ -13,7 +13,7 @@ import (
 
 // The number of batches of a burst depends on its duration, not on its size.
 func TestBatch_BurstsAreBatched(t *testing.T) {
-	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_tick = 0.05\nroom_participants_window = 256")})
+	srv, cast, f, room := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "256"}})
 	rooms := []string{room}
 	for i := range 9 {
 		rooms = append(rooms, srv.Room(sprint("r", i)))
@@ -74,7 +74,7 @@ func TestBatch_JoinIsSentAtOnce(t *testing.T) {
 // A batch that leaves something out is no newer than the last that didn't.
 func TestBatch_AtIsTimeOfLastCompleteState(t *testing.T) {
 	t.Parallel()
-	srv, _, f, _ := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2\nroom_participants_tick = 1")})
+	srv, _, f, _ := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "10", "window_limit": "2", "tick": "1"}})
 	clock := func() float64 {
 		return must(strconv.ParseFloat(lua(t, srv, `return ("%.3f"):format(require "util.time".monotonic());`), 64))(t)
 	}

@@ -49,6 +49,16 @@ local xmlns = "urn:ppch:occupancy:1";
 local xmlns_jigasi = "http://jitsi.org/protocol/jigasi";
 local xmlns_focus = "http://jitsi.org/protocol/focus";
 
+-- Seconds: changes within this time after a batch travel together in the next one.
+local tick = 0.05;
+-- Rooms and occupants in one batch.
+local page_limit = 200;
+-- Batches without an acknowledgement.
+local window_limit = 128;
+-- Batches after which an acknowledgement is due again.
+local ask_batches = max(1, floor(window_limit / 4));
+-- Seconds to wait for a due acknowledgement before the subscription ends.
+local ack_timeout = 15;
 -- Seconds for which one turn may hold Prosody's event loop, plus the time for one record.
 local turn = 0.003;
 -- Rooms and occupants between two reads of the clock: on some machines a read costs more than they do.
@@ -69,7 +79,7 @@ local max_breakouts = 200;
 -- Joins that may be sent immediately in a burst, and how many more per second.
 local max_burst = 20;
 local burst_rate = 250;
--- Seconds after which an acknowledgement is due again; earlier if a quarter of the window was sent.
+-- Seconds after which an acknowledgement is due in any case, and earlier if a quarter of the window was sent.
 local ask_every = 1;
 -- If a subscriber misses more changes than this in one room, the whole room is sent.
 local max_marks = 2000;
@@ -90,47 +100,22 @@ local breakout_delay = 0.1;
 
 --- Options
 
--- COMPAT 0.12: get_option_enum, _integer and _period exist in 13 only. Those of 0.12 log errors instead of warnings with
--- the value.
-local function wrong(context, name, value, expected, default)
-	module:log("warn", "%s: %s = %s is not %s: using %s", context.host, name, tostring(value), expected, tostring(default));
-	return default;
-end
-
-local function number_option(context, name, default, least, most, whole)
-	local value = context:get_option(name);
-	if value == nil then return default; end
-	local number = tonumber(value);
-	if not number or not (number >= least and number <= most) or (whole and number ~= floor(number)) then
-		return wrong(context, name, value, ("a %snumber from %s to %s"):format(whole and "whole " or "", least, most), default);
-	end
-	return whole and floor(number) or number;
-end
-
-local function boolean_option(context, name, default)
-	local value = context:get_option(name);
-	if value == nil then return default; end
-	if value == true or value == "true" then return true; end
-	if value == false or value == "false" then return false; end
-	return wrong(context, name, value, "true or false", default);
-end
-
--- A set of domains, or the default if one of them is invalid.
+-- The domains of a set, as Prosody compares them. It leaves out everything else.
 local function domains_option(context, name, default)
-	local value = context:get_option(name);
-	if value == nil then return default; end
-	local domains = {};
-	for _, item in pairs(type(value) == "table" and value or { value }) do
+	local set = context:get_option_set(name, default);
+	return set and set / function (item)
 		local node, domain, resource = jid.prepped_split(type(item) == "string" and item or nil);
-		if not domain or node or resource then
-			local names = {};
-			for known in pairs(default or {}) do names[#names + 1] = known; end
-			wrong(context, name, item, "a domain", default and (names[1] and t_concat(names, ", ") or "none") or "all");
-			return default;
-		end
-		domains[domain] = true;
-	end
-	return domains;
+		if domain and not node and not resource then return domain; end
+		context:log("error", "Config option '%s': %s is not a domain", name, tostring(item));
+	end;
+end
+
+local function heartbeat_option(context, name, default, least, most)
+	-- Without limits: 0.12 ignores them, and with them 13.0.1 throws if the value is not a number.
+	local value = context:get_option_number(name, default) or default;
+	local limited = max(least, min(most, value));
+	if value ~= limited then context:log("warn", "Config option '%s' out of bounds: using %g", name, limited); end
+	return limited;
 end
 
 -- The items of a set, separated by spaces; other programs set the option.
@@ -155,9 +140,7 @@ end
 -- on the main virtual host to the domain of recorders and transcribers.
 local function hidden_option(context, main)
 	local hidden = module:context(main):get_option_set("visitors_ignore_list", {});
-	for domain in pairs(domains_option(context, "room_participants_hidden_domains", {})) do
-		hidden:add(domain);
-	end
+	hidden:include(domains_option(context, "room_participants_hidden_domains", {}));
 	return spaced(hidden);
 end
 
@@ -173,13 +156,9 @@ local function read_options(context)
 	local main = context:get_option_string("muc_mapper_domain_base", parent); -- Jitsi's main virtual host
 	local focus = focus_option(main);
 	return {
-		components = domains_option(context, "room_participants_components", { ["ppch." .. parent] = true });
-		tick = number_option(context, "room_participants_tick", 0.05, 0.001, 1);
-		page = number_option(context, "room_participants_page", 200, 10, 1000, true);
-		window = number_option(context, "room_participants_window", 128, 2, 256, true);
-		ack_timeout = number_option(context, "room_participants_ack_timeout", 15, 1, 300);
-		heartbeat = number_option(context, "room_participants_heartbeat", 5, 1, 10);
-		email = boolean_option(context, "room_participants_email", false);
+		components = domains_option(context, "room_participants_components", { "ppch." .. parent });
+		heartbeat = heartbeat_option(context, "room_participants_heartbeat", 5, 1, 10);
+		email = context:get_option_boolean("room_participants_email", false);
 		-- The defaults are those of Jitsi's util.lib.lua.
 		recorders = prefixes_option(context, "recorder_prefixes", { "recorder@recorder.", "jibria@recorder.", "jibrib@recorder." });
 		transcribers = prefixes_option(context, "transcriber_prefixes",
@@ -673,8 +652,8 @@ end
 -- watch.shown_rooms and watch.shown_occupants are its totals.
 
 -- The budget of one turn.
-local function new_page(watch, at)
-	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = watch.options.page, names = false };
+local function new_page(at)
+	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = page_limit, names = false };
 end
 
 local function is_full(page)
@@ -725,13 +704,13 @@ end
 
 -- Whether sending must wait for an acknowledgement.
 local function is_waiting(sub)
-	return sub.seq - sub.acked >= sub.watch.options.window or sub.bytes - sub.acked_bytes >= max_window_bytes;
+	return sub.seq - sub.acked >= window_limit or sub.bytes - sub.acked_bytes >= max_window_bytes;
 end
 
 -- The tags around a batch: an IQ if an acknowledgement is due, otherwise a message.
 local function envelope(sub, at)
 	local watch, seq = sub.watch, sub.seq;
-	if seq < sub.asked_seq + watch.ask_batches and at < sub.asked_at + ask_every and sub.bytes < sub.asked_bytes + max_window_bytes / 4 then
+	if seq < sub.asked_seq + ask_batches and at < sub.asked_at + ask_every and sub.bytes < sub.asked_bytes + max_window_bytes / 4 then
 		return sub.before_message, "</message>";
 	end
 	local id = new_id();
@@ -853,7 +832,7 @@ local function schedule_turn(watch, wait)
 		watch.timer:stop();
 	end
 	local at = monotonic();
-	wait = wait or max(0, watch.turn_at + watch.options.tick - at);
+	wait = wait or max(0, watch.turn_at + tick - at);
 	watch.due_at, watch.waiting = at + wait, 0;
 	watch.timer = module:add_timer(wait, function ()
 		watch.timer = nil;
@@ -865,7 +844,7 @@ end
 local function flush_overdue(watch)
 	if not watch.timer then return schedule_turn(watch); end
 	watch.waiting = watch.waiting + 1;
-	if watch.waiting % clock_units == 0 and monotonic() > watch.due_at + watch.options.tick then
+	if watch.waiting % clock_units == 0 and monotonic() > watch.due_at + tick then
 		protect(watch, run_turn);
 	end
 end
@@ -875,7 +854,6 @@ end
 -- tick, so that a flood of joins shares one batch per tick.
 -- Other changes are sent immediately after a tick without a turn, which saves a timer.
 local function send_soon(watch, join)
-	local tick = watch.options.tick;
 	if watch.between then return schedule_turn(watch); end
 	if not join and watch.timer then return flush_overdue(watch); end
 	local at = monotonic();
@@ -1453,8 +1431,8 @@ end
 
 function run_turn(watch)
 	local at = monotonic();
-	local page = new_page(watch, at);
-	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + watch.options.tick;
+	local page = new_page(at);
+	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + tick;
 	page.out, page.gone = {}, {};
 	local late = begin(watch, page);
 	-- Changes, rooms that were not sent yet, and walks take turns at being first, so that none starves the others.
@@ -1474,7 +1452,7 @@ function run_turn(watch)
 			completed = finish(sub, elements, at) or completed;
 		elseif not sub.waiting then
 			if late then
-				page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, watch.options.page;
+				page.units, page.bytes, page.look_at, page.limit = units, bytes, units + clock_units, page_limit;
 				catch_up(sub, page);
 			end
 			completed = finish(sub, elements_of(sub), at) or completed;
@@ -1560,7 +1538,7 @@ local function on_beat(watch)
 		local oldest = sub.asks[sub.first_ask];
 		if sub.origin.destroyed then
 			drop(sub, "disconnected");
-		elseif oldest and at - oldest.at > options.ack_timeout then
+		elseif oldest and at - oldest.at > ack_timeout then
 			drop(sub, "no acknowledgement in time");
 		elseif at - sub.sent_at > options.heartbeat - 1.5 * watch.beat_every and not is_waiting(sub) then
 			send_batch(sub, "", at);
@@ -1654,7 +1632,7 @@ local handlers = {};
 -- The domain of the sender if it is an allowed component that uses its own address, otherwise nil.
 local function subscriber(watch, event)
 	local origin, from = event.origin, event.stanza.attr.from;
-	if origin.type == "component" and origin.conn and from and origin.host == from and watch.options.components[from] then
+	if origin.type == "component" and origin.conn and from and origin.host == from and watch.options.components:contains(from) then
 		return from;
 	end
 end
@@ -1864,7 +1842,8 @@ end;
 --- Domains: which instance serves which MUC domain
 --
 -- An instance on the MUC domain itself has priority. Of those on virtual hosts, the first one serves all other domains, and
--- the others stand by.
+-- the others stand by. A global module with add_host() would need no instances, but a reload on one host calls add_host() of
+-- the old code, and an unload leaves the global part (core/modulemanager.lua of 0.12.3 and 13.0.1).
 
 local function stop_watch(host)
 	local watch = watches[host];
@@ -1886,8 +1865,7 @@ local function start_watch(host)
 	local options = read_options(context);
 	local watch = {
 		host = host, context = context, options = options;
-		ask_batches = max(1, floor(options.window / 4));
-		beat_every = max(0.25, min(options.heartbeat, options.ack_timeout) / 4), beats = 0;
+		beat_every = max(0.25, min(options.heartbeat, ack_timeout) / 4), beats = 0;
 		subs = {}, awaited = {}, hooks = {}, changed_parents = {}, swapped = {};
 		stores = open_stores(context), unread = {};
 		turn_at = 0, due_at = 0, turns = 0, waiting = 0, rounds = 0, burst = max_burst, burst_at = 0;
@@ -1952,7 +1930,7 @@ local function start_watch(host)
 	list_stored(watch);
 	module:log("info", "Serving %s to %s", host, (function ()
 		local names = {};
-		for name in pairs(options.components) do names[#names + 1] = name; end
+		for name in options.components do names[#names + 1] = name; end
 		t_sort(names);
 		return t_concat(names, ", ");
 	end)());
@@ -1962,7 +1940,7 @@ end
 local function serve(host)
 	local session = hosts[host];
 	if not session or not session.modules.muc or registry.owners[host] then return; end
-	if host ~= module.host and (session.modules[module.name] or (muc_domains and not muc_domains[host])) then return; end
+	if host ~= module.host and (session.modules[module.name] or (muc_domains and not muc_domains:contains(host))) then return; end
 	start_watch(host);
 end
 

@@ -21,7 +21,7 @@ func TestSubscribers_SlowOneCatchesUp(t *testing.T) {
 		t.Run(sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			srv := start(t, prosodytest.Options{
-				Components: []string{"ppch2.meet.jitsi"}, HostConfig: eachMUC(twoComponents + "room_participants_page = 10\nroom_participants_window = 3\nroom_participants_tick = 0.005"),
+				Components: []string{"ppch2.meet.jitsi"}, HostConfig: eachMUC(twoComponents), ModuleConstants: map[string]string{"page_limit": "10", "window_limit": "3", "tick": "0.005"},
 			})
 			check(t, srv.Populate(within(t), 10, 15))
 			cast := newCast(t, srv)
@@ -105,7 +105,7 @@ func TestSwappedRoom_NotPinnedNorResent(t *testing.T) {
 // Prosody restarts during a snapshot: the next snapshot has nothing of the earlier one.
 func TestSnapshot_RestartOfProsodyWithin(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "10", "window_limit": "2"}})
 	check(t, srv.Populate(within(t), 100, 10))
 	f := follow(t, srv)
 	for range 2 {

@@ -11,7 +11,7 @@ import (
 
 func TestSnapshot_Pages(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 20")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "20"}})
 	check(t, srv.Populate(within(t), 30, 7))
 	lua(t, srv, `local room = `+muc+`.get_room_from_jid("room1@muc.meet.jitsi");
 		for i = 1, 333 do
@@ -53,7 +53,7 @@ func TestSnapshot_Empty(t *testing.T) {
 
 func TestBatch_BoundedInBytes(t *testing.T) {
 	t.Parallel()
-	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 1000\nroom_participants_tick = 1")})
+	srv, cast, f, room := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "1000", "tick": "1"}})
 	people := newComponent(t, srv, srv.Domains.Cast)
 	long := strings.Repeat("<", 1024)
 	for i := range 25 {
@@ -80,7 +80,7 @@ func TestBatch_BoundedInBytes(t *testing.T) {
 // twice, and the totals of each batch are right.
 func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 2")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "10", "window_limit": "2"}})
 	check(t, srv.Populate(within(t), 60, 10))
 	cast := newCast(t, srv)
 	f := follow(t, srv)
@@ -106,7 +106,7 @@ func TestSnapshot_ChangesMeanwhile(t *testing.T) {
 // Each change must arrive, independent of the others.
 func TestModule_RandomChanges(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_page = 10\nroom_participants_window = 3\nroom_participants_tick = 0.005")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"page_limit": "10", "window_limit": "3", "tick": "0.005"}})
 	cast := newCast(t, srv)
 	var rooms []string
 	for i := range 5 {

@@ -20,7 +20,7 @@ func status(t testing.TB, srv *prosodytest.Server, host string) string {
 
 func TestWindow_EndsWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 3\nroom_participants_ack_timeout = 2\nroom_participants_page = 10\nroom_participants_heartbeat = 1")})
+	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 1"), ModuleConstants: map[string]string{"window_limit": "3", "ack_timeout": "2", "page_limit": "10"}})
 	check(t, srv.Populate(within(t), 20, 10))
 	cast := newCast(t, srv)
 	f := follow(t, srv)
@@ -50,7 +50,7 @@ func TestWindow_EndsWithoutAcknowledgement(t *testing.T) {
 
 func TestWindow_OpensWithEachAcknowledgement(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_page = 10")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "2", "page_limit": "10"}})
 	check(t, srv.Populate(within(t), 20, 10))
 	f := follow(t, srv)
 	var stanzas []prosodytest.Stanza
@@ -83,7 +83,7 @@ func TestWindow_OpensWithEachAcknowledgement(t *testing.T) {
 // An acknowledgement is due for each quarter of the window, and after a second.
 func TestWindow_AcknowledgementsAreFew(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 16\nroom_participants_page = 10\nroom_participants_heartbeat = 2")})
+	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 2"), ModuleConstants: map[string]string{"window_limit": "16", "page_limit": "10"}})
 	check(t, srv.Populate(within(t), 20, 10))
 	f := follow(t, srv)
 	var got []string
@@ -112,7 +112,7 @@ func TestWindow_AcknowledgementsAreFew(t *testing.T) {
 
 func TestSubscription_EndsOnError(t *testing.T) {
 	t.Parallel()
-	srv, cast, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2")})
+	srv, cast, f, room := meeting(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "2"}})
 	ada := must(cast.User(within(t), room, "Ada"))(t)
 	st, _, err := f.take(within(t))
 	check(t, err)
@@ -167,7 +167,7 @@ func TestHeartbeat_Interval(t *testing.T) {
 // A component that stops reading fills its own socket only.
 func TestWindow_FrozenComponent(t *testing.T) {
 	t.Parallel()
-	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 4\nroom_participants_ack_timeout = 1")})
+	srv := start(t, prosodytest.Options{ModuleConstants: map[string]string{"window_limit": "4", "ack_timeout": "1"}})
 	check(t, srv.Populate(within(t), 500, 10))
 	frozen := must(net.Dial("tcp", srv.ComponentAddr()))(t)
 	defer func() { _ = frozen.Close() }()
@@ -204,7 +204,7 @@ func readUntil(t testing.TB, r *bufio.Reader, text string, delim byte) string {
 // muc_vcard is off, because Prosody 13 would query each for a vCard and keep that.
 func TestQueue_BoundedWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
-	srv, _, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("room_participants_window = 2\nroom_participants_ack_timeout = 60\nmuc_vcard = false")})
+	srv, _, f, room := meeting(t, prosodytest.Options{HostConfig: eachMUC("muc_vcard = false"), ModuleConstants: map[string]string{"window_limit": "2", "ack_timeout": "60"}})
 	churn := func(n int) {
 		lua(t, srv, `
 			local room = `+muc+`.get_room_from_jid("`+room+`");

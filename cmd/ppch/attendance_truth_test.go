@@ -70,7 +70,7 @@ type crowd struct {
 func newCrowd(t *testing.T, program string, seed uint64) *crowd {
 	srv := prosodytest.New(t, prosodytest.Options{
 		Module: true, HideRooms: true, ConflictResolve: "kick_old",
-		GlobalConfig: "room_participants_heartbeat = 1; room_participants_ack_timeout = 2;",
+		GlobalConfig: "room_participants_heartbeat = 1", ModuleConstants: map[string]string{"ack_timeout": "2"},
 	})
 	w := &crowd{t: t, srv: srv, room: srv.Room("truth"), random: rand.New(rand.NewPCG(seed, 0)), there: map[*prosodytest.Occupant]*truth{}}
 	w.cast = must(srv.Cast(t.Context()))(t)
@@ -273,7 +273,7 @@ func inGap(gaps []view.Gap, s *truth) bool {
 	return false
 }
 
-// brief reports whether a stay may have begun and ended within one batch of the module (room_participants_tick), which then doesn't have it.
+// brief reports whether a stay may have begun and ended within one batch of the module (its constant tick), which then doesn't have it.
 func (s *truth) brief() bool {
 	const tick = 50 * time.Millisecond
 	return !s.left.to.IsZero() && s.left.from.Sub(s.joined.to) < 2*tick

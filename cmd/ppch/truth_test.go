@@ -60,8 +60,8 @@ type world struct {
 func newWorld(t *testing.T, program string, seed uint64) *world {
 	srv := prosodytest.New(t, prosodytest.Options{
 		Module: true, HideRooms: true, DomainMapper: true, ConflictResolve: "kick_old",
-		GlobalConfig: "room_participants_heartbeat = 1; room_participants_ack_timeout = 2;",
-		HostConfig:   map[string]string{"muc.meet.jitsi": "muc_room_cache_size = 4"}, // fewer than the rooms, so that they are swapped out and in
+		GlobalConfig: "room_participants_heartbeat = 1", ModuleConstants: map[string]string{"ack_timeout": "2"},
+		HostConfig: map[string]string{"muc.meet.jitsi": "muc_room_cache_size = 4"}, // fewer than the rooms, so that they are swapped out and in
 	})
 	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
 	t.Cleanup(func() { _ = network.Close() })

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/template"
 
@@ -115,7 +116,23 @@ func (s site) writePlugins() error {
 	if err := os.CopyFS(dir, sub); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), prosody.Module, 0o600)
+	module, err := withConstants(prosody.Module, s.ModuleConstants)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), module, 0o600)
+}
+
+// withConstants replaces lines "local NAME = VALUE;" of a Lua source.
+func withConstants(source []byte, constants map[string]string) ([]byte, error) {
+	for name, value := range constants {
+		line := regexp.MustCompile(`(?m)^local ` + regexp.QuoteMeta(name) + ` = .+;$`)
+		if !line.Match(source) {
+			return nil, fmt.Errorf("ModuleConstants: the module has no line \"local %s = …;\"", name)
+		}
+		source = line.ReplaceAllLiteral(source, []byte("local "+name+" = "+value+";"))
+	}
+	return source, nil
 }
 
 // writeAccounts writes accounts for mod_storage_internal:

@@ -74,6 +74,11 @@ type Options struct {
 	// GlobalConfig is appended to the global section.
 	GlobalConfig string
 
+	// ModuleConstants replaces constants at the top of our Lua module, for tests
+	// that need short times or small batches: Lua expressions by name.
+	// Unknown names are an error.
+	ModuleConstants map[string]string
+
 	// HostConfig is appended to a host's section, keyed by its domain.
 	// Unknown domains are an error.
 	HostConfig map[string]string

@@ -19,6 +19,7 @@ local function load_module()
 		name = "room_participants_api", host = "meet.jitsi";
 		get_host_type = function () return "local"; end;
 		get_option = function () end;
+		get_option_set = function () end;
 		get_option_string = function () end;
 		shared = function () return {}; end;
 		hook_global = function () end;
@@ -399,14 +400,14 @@ describe("is_full", function ()
 	local page;
 
 	before_each(function ()
-		page = pure.new_page({ options = { page = 20 } }, 0);
+		page = pure.new_page(0);
 		page.deadline = math.huge;
 	end);
 
 	it("is so by the page, and by bytes", function ()
-		page.units = 19;
+		page.units = 199;
 		assert.is_false(pure.is_full(page));
-		page.units = 20;
+		page.units = 200;
 		assert.is_true(pure.is_full(page));
 		page.units, page.bytes = 1, 64 * 1024;
 		assert.is_true(pure.is_full(page));
