@@ -48,7 +48,7 @@ func (b *batch) startGap(w *watch, domain string, reason GapReason, now time.Tim
 	if w.gapNumber, err = row.LastInsertId(); err != nil {
 		return err
 	}
-	w.gap = &gap
+	w.gap, w.noticed = &gap, now
 	b.gaps = append(b.gaps, gap.Reason)
 	b.emitGap(domain, gap, now)
 	return nil
@@ -71,6 +71,9 @@ func (b *batch) endGap(w *watch, domain string, at time.Time) error {
 		return err
 	}
 	w.gap = nil
+	if at.Before(w.noticed) {
+		at = w.noticed // a snapshot is a little older than the moment at which it is read
+	}
 	b.emitGap(domain, gap, at)
 	return nil
 }

@@ -75,6 +75,7 @@ type watch struct {
 	skip      uint64    // events up to this number are in the file
 	gap       *Gap      // the open gap, or nil
 	gapNumber int64     // of its row
+	noticed   time.Time // when the last gap was reported
 	partial   bool      // whether rooms of the file may exist that the replica lacks
 }
 

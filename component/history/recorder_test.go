@@ -60,6 +60,31 @@ func TestRecorder_Restart(t *testing.T) {
 	)
 }
 
+// A join is by Prosody's clock and may be a little later than the last confirmation: no leave is before its join.
+func TestRecorder_LeaveIsNotBeforeJoin(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2)))
+	s.apply(20, change("daily", nil, person("bob", 21)))
+	s.expect("joined daily bob 1>2")
+	s.restart()
+	s.load(60, room("daily", 1, person("ann", 2)))
+	s.expect("lost from 20 because of stopped", "left daily bob 2>1 between 21 and 60", "restored, lost from 20 to 60 because of stopped")
+}
+
+// The module sends a room that ended and opened again between two batches as a new one.
+func TestRecorder_RoomReopensWithinABatch(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)))
+	s.apply(20, room("daily", 19, person("bob", 19), person("cyd", 20)))
+	s.expect(
+		"left daily ann 2>1", "left daily bob 1>0", "room-ended daily  0>0",
+		"room-started daily  0>0", "joined daily bob 0>1", "joined daily cyd 1>2",
+	)
+	if n := s.count("SELECT COUNT(*) FROM stays"); n != 4 {
+		t.Errorf("got %d stays want 4", n)
+	}
+}
+
 // A resync shows differences whose time is unknown.
 func TestRecorder_Resync(t *testing.T) {
 	s := newSite(t, history.LevelNames)

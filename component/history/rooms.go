@@ -73,19 +73,8 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 	return r, nil
 }
 
-// updateRoom records new facts of a room. A new time of creation means that the room ended and that another opened in its place.
+// updateRoom records new facts of a room.
 func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) error {
-	stamp := stampOf(e.Facts.Stamp, e.Facts.CreatedAt)
-	if !stamp.IsZero() && !r.stamp.IsZero() && !stamp.Equal(r.stamp) {
-		ended := e
-		ended.Kind, ended.Facts = occupancy.EventRoomEnded, nil
-		if err := b.endRoom(r, ended, since); err != nil {
-			return err
-		}
-		e.Kind = occupancy.EventRoomStarted
-		_, err := b.startRoom(e, since)
-		return err
-	}
 	if e.Facts.MeetingID != r.meetingID {
 		r.meetingID = e.Facts.MeetingID
 		if _, err := b.tx.Exec("UPDATE open_rooms SET meeting_id = ? WHERE room = ?", r.meetingID, r.room); err != nil {

@@ -201,6 +201,9 @@ func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
 	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?), reason = NULLIF(?, '') WHERE number = ?", milli(since), milli(e.At), string(e.Reason), stay); err != nil {
 		return err
 	}
+	if o.JoinedAt.After(since) {
+		since = earlier(o.JoinedAt, e.At)
+	}
 	before := e.Counts
 	before[kindIndex(o.Kind)]++
 	b.emit(r, stayID, e, before, since)

@@ -116,6 +116,18 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			nicks: []string{"ann"},
 		},
 		{
+			name: "a room ends and starts again between two batches",
+			in: []occupancy.Batch{
+				synced(2, 4, occupancy.Delta{Room: "weekly@muc.meet.jitsi", New: true, Facts: &occupancy.RoomFacts{Stamp: at(11)}, Present: []occupancy.Occupant{person("eve", 12)}}),
+				synced(2, 4, occupancy.Delta{Room: "weekly@muc.meet.jitsi", New: true, Facts: &occupancy.RoomFacts{Stamp: at(13)}, Present: []occupancy.Occupant{person("eve", 14)}}),
+			},
+			events: []string{
+				"room-started weekly  0", "joined weekly eve 1",
+				"left weekly eve 0", "room-ended weekly  0", "room-started weekly  0", "joined weekly eve 1",
+			},
+			nicks: []string{"ann", "bob", "focus"},
+		},
+		{
 			name:   "another room",
 			in:     []occupancy.Batch{synced(2, 4, fullRoom("[acme]b@muc.meet.jitsi", person("eve", 11)))},
 			events: []string{"room-started [acme]b  0", "joined [acme]b eve 1"}, nicks: []string{"ann", "bob", "focus"},

@@ -253,6 +253,11 @@ func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 // diff emits the changes of a room between two replicas. Each is nil if there is no such room.
 // gone is the delta that ended the room, or nil.
 func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
+	if was != nil && is != nil && !was.facts.Stamp.IsZero() && rejoined(was.facts.Stamp, is.facts.Stamp) {
+		// It closed and opened again; the module sends no <gone/> for that.
+		diff(was, nil, nil, emit)
+		was = nil
+	}
 	var before, after map[string]*Occupant
 	var counts Counts
 	r := is
@@ -348,7 +353,7 @@ func stableTime(at, stamp, was, wasStamp time.Time) time.Time {
 	return at
 }
 
-// rejoined reports whether an occupant with these joining times has left and rejoined.
+// rejoined reports whether an occupant with these joining times has left and rejoined, or a room has closed and opened again.
 // A missing time proves nothing: the module forgets times when it is reloaded.
 func rejoined(was, is time.Time) bool {
 	return !is.Equal(was) && !is.IsZero()
