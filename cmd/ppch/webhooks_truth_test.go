@@ -1,198 +1,95 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"ppch/component/history"
-	"ppch/prosody/prosodytest"
 )
 
-// TestWebhooks_CrashTruth makes people join and leave three rooms at random, while the service and the receivers are killed.
-// Each event that the store accepted must reach each receiver at least once, with the same id each time and in the order of its room,
-// and no receiver may get an event that the store never had, or one about a person who was never there.
+// TestWebhooks_CrashTruth makes people join and leave three rooms at random, while Prosody, the service and the receivers are killed.
+// Each event that the store accepted must reach each receiver at least once, with the same id each time and in the order of its room.
+// No receiver may get an event that the store never had, or one that contradicts the attendance, which must agree with what the people know.
 //
-// PPCH_WEBHOOK_SEEDS is the number of seeds (3), PPCH_WEBHOOK_FIRST the first one, PPCH_WEBHOOK_SECONDS the duration of each (12).
+// PPCH_WEBHOOK_SEEDS is the number of seeds (3), PPCH_WEBHOOK_FIRST the first one, PPCH_WEBHOOK_SECONDS the duration of each (15).
 func TestWebhooks_CrashTruth(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
 	program := buildProgram(t)
-	first, seeds, seconds := 1, 3, 12
-	for name, n := range map[string]*int{"PPCH_WEBHOOK_FIRST": &first, "PPCH_WEBHOOK_SEEDS": &seeds, "PPCH_WEBHOOK_SECONDS": &seconds} {
-		if v := os.Getenv(name); v != "" {
-			*n = must(strconv.Atoi(v))(t)
-		}
-	}
-	for seed := first; seed < first+seeds; seed++ {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			t.Parallel()
-			w := newPost(t, program, uint64(seed))
-			w.live(time.Duration(seconds) * time.Second)
-			w.check()
-		})
-	}
+	eachSeed(t, "PPCH_WEBHOOK", 15, func(t *testing.T, seed uint64, lasts time.Duration) {
+		w := newPost(t, program, seed)
+		w.live(lasts)
+		w.check()
+	})
 }
 
-// post is a service with receivers, and people in three rooms.
+// post is a crowd whose service has receivers.
 type post struct {
-	t         *testing.T
-	svc       *process
-	folder    string
-	cast      *prosodytest.Cast
-	rooms     []string
+	*crowd
 	receivers []*mortal
-	random    *rand.Rand
-	there     map[*prosodytest.Occupant]bool
-	nicks     map[string]bool // of all people who were ever there
-}
-
-// mortal is a receiver that can be killed, always on the same port. What it has got outlives it, as a file would.
-type mortal struct {
-	t    *testing.T
-	addr string
-
-	// mu protects what follows.
-	mu     sync.Mutex
-	server *http.Server
-	got    []posted
-}
-
-// posted is an event as the receiver got it. room is a domain for events about one.
-type posted struct{ id, room, nick, body string }
-
-func newMortal(t *testing.T) *mortal {
-	m := &mortal{t: t, addr: "127.0.0.1:" + strconv.Itoa(must(prosodytest.FreePort())(t))}
-	m.start()
-	t.Cleanup(m.kill)
-	return m
-}
-
-func (m *mortal) start() {
-	listener := must(net.Listen("tcp", m.addr))(m.t)
-	server := &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
-	m.mu.Lock()
-	m.server = server
-	m.mu.Unlock()
-	go func() { _ = server.Serve(listener) }()
-}
-
-// kill ends it with all its open connections.
-func (m *mortal) kill() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_ = m.server.Close()
-}
-
-func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
-	}
-	var doc struct {
-		Data struct {
-			EventID  string `json:"event_id"`
-			RoomJID  string `json:"room_jid"`
-			Domain   string
-			Occupant struct{ ID string }
-		}
-	}
-	if err := json.Unmarshal(body, &doc); err != nil || doc.Data.EventID != r.Header.Get("Webhook-Id") {
-		m.t.Errorf("got %s with the id %s", body, r.Header.Get("Webhook-Id"))
-	}
-	m.mu.Lock()
-	m.got = append(m.got, posted{doc.Data.EventID, doc.Data.RoomJID + doc.Data.Domain, doc.Data.Occupant.ID, string(body)})
-	m.mu.Unlock()
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func newPost(t *testing.T, program string, seed uint64) *post {
-	srv := prosodytest.New(t, prosodytest.Options{Module: true})
-	w := &post{
-		t: t, folder: t.TempDir(), cast: castOn(t, srv), random: rand.New(rand.NewPCG(seed, 1)),
-		there: map[*prosodytest.Occupant]bool{}, nicks: map[string]bool{"focus": true, "": true},
-	}
-	env := envFor(srv)
-	env["PPCH_DATA_DIR"], env["PPCH_WEBHOOK_ALLOW"] = w.folder, "127.0.0.1"
-	w.svc = startProcess(t, program, env)
-	w.svc.ready(t)
-	s := &service{t: t, url: w.svc.url, client: w.svc.client}
+	w := &post{crowd: newCrowd(t, program, seed, "a", "b", "c")}
 	for i := range 3 {
 		m := newMortal(t)
 		w.receivers = append(w.receivers, m)
-		s.hook(fmt.Sprint("r", i), "http://"+m.addr+"/", `,"names":true`)
+		w.service().hook(fmt.Sprint("r", i), "http://"+m.addr+"/", `,"names":true`)
 	}
-	for _, name := range []string{"a", "b", "c"} {
-		room := srv.Room(name)
-		w.rooms = append(w.rooms, room)
-		must(w.cast.Open(t.Context(), room))(t)
-	}
+	w.open(t.Context())
 	return w
 }
 
 // live runs people and faults.
 func (w *post) live(lasts time.Duration) {
 	end, next := time.Now().Add(lasts), time.Now().Add(time.Second)
-	for time.Now().Before(end) {
+	for w.lives(end) {
 		w.step()
 		time.Sleep(time.Duration(w.random.Int64N(int64(30 * time.Millisecond))))
 		if time.Now().Before(next) {
 			continue
 		}
-		if i := w.random.IntN(len(w.receivers) + 2); i < len(w.receivers) {
-			w.receivers[i].kill()
-			for range w.random.IntN(20) {
-				w.step()
-			}
-			w.receivers[i].start()
-		} else {
+		switch w.random.IntN(8) {
+		case 0:
+			w.step()
+			w.killProsody()
+		case 1: // the whole machine
 			w.step()
 			w.svc.kill()
-			for range w.random.IntN(5) {
-				w.step()
-			}
+			w.killProsody()
 			w.svc.start()
+		case 2, 3, 4:
+			w.step()
+			w.svc.kill()
+			w.steps(5) // some come and go unseen
+			w.svc.start()
+		default:
+			m := w.receivers[w.random.IntN(len(w.receivers))]
+			m.kill()
+			w.steps(20)
+			m.start()
 		}
 		next = time.Now().Add(time.Duration(w.random.Int64N(int64(2 * time.Second))))
 	}
 }
 
-// step lets a person join or leave a room.
-func (w *post) step() {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
-	defer cancel()
-	if len(w.there) < 9 && w.random.IntN(2) == 0 {
-		o := must(w.cast.User(ctx, w.rooms[w.random.IntN(len(w.rooms))], "Person "+strconv.Itoa(len(w.nicks))))(w.t)
-		w.there[o], w.nicks[o.Nick()] = true, true
-		return
-	}
-	for o := range w.there {
-		if err := o.Leave(ctx); err != nil {
-			w.t.Fatal(err)
-		}
-		delete(w.there, o)
-		_ = o.Close()
-		return
+// steps makes fewer than n steps.
+func (w *post) steps(n int) {
+	for range w.random.IntN(n) {
+		w.step()
 	}
 }
 
-// check waits until nothing waits any more, and compares what the receivers have with the store.
+// check waits until nothing waits any more, and compares what the receivers have with the store and with the attendance.
 func (w *post) check() {
-	w.svc.ready(w.t)
-	s := &service{t: w.t, url: w.svc.url, client: w.svc.client}
+	stays, gaps := w.checkAttendance()
+	s := w.service()
 	var states []string
 	defer func() {
 		if w.t.Failed() {
@@ -215,12 +112,19 @@ func (w *post) check() {
 	accepted := w.accepted()
 	for i, m := range w.receivers {
 		m.kill()
-		ids := accepted[fmt.Sprint("r", i)]
+		name := fmt.Sprint("r", i)
+		ids := accepted[name]
 		if len(ids) < 20 {
-			w.t.Errorf("r%d: only %d events were accepted", i, len(ids))
+			w.t.Errorf("%s: only %d events were accepted", name, len(ids))
 		}
-		repeats := w.compare(fmt.Sprint("r", i), m.got, ids)
-		w.t.Logf("r%d: %d events, %d repeats", i, len(ids), repeats)
+		first := w.firsts(name, m.got)
+		w.compareWithStore(name, first, ids)
+		story := &story{t: w.t, name: name, gaps: gaps, lost: map[string]string{}, rooms: map[string]*roomStory{}}
+		for _, p := range first {
+			story.add(p)
+		}
+		story.compare(stays)
+		w.t.Logf("%s: %d events, %d repeats", name, len(ids), len(m.got)-len(first))
 	}
 }
 
@@ -252,45 +156,49 @@ func (w *post) accepted() map[string][]string {
 	return all
 }
 
-// compare compares what a receiver has with the events that the store accepted for it, and returns the number of repeats.
-func (w *post) compare(name string, got []posted, accepted []string) (repeats int) {
-	bodies, order := map[string]string{}, map[string][]string{}
+// firsts returns what a receiver got, in order and without tests and repeats.
+func (w *post) firsts(name string, got []posted) (first []posted) {
+	bodies := map[string]string{}
 	for _, p := range got {
-		if strings.HasPrefix(p.id, "test-") {
+		if p.Type == "webhook.test" {
 			continue
 		}
-		if body, ok := bodies[p.id]; ok {
-			repeats++
-			if body != p.body {
-				w.t.Errorf("%s: %s came with two bodies:\n%s\n%s", name, p.id, body, p.body)
-			}
-			continue
-		}
-		bodies[p.id] = p.body
-		order[p.room] = append(order[p.room], p.id)
-		switch {
-		case !slices.Contains(accepted, p.id):
-			w.t.Errorf("%s: got %s, which the store never had", name, p.body)
-		case !w.nicks[p.nick]:
-			w.t.Errorf("%s: got %s of a person who was never there", name, p.body)
+		switch body, ok := bodies[p.Data.EventID]; {
+		case !ok:
+			bodies[p.Data.EventID] = p.body
+			first = append(first, p)
+		case body != p.body:
+			w.t.Errorf("%s: %s came with two bodies:\n%s\n%s", name, p.Data.EventID, body, p.body)
 		}
 	}
-	seen := map[string]bool{}
-	for _, id := range accepted {
-		if seen[id] {
+	return first
+}
+
+// compareWithStore compares what a receiver got with the events that the store accepted for it.
+func (w *post) compareWithStore(name string, got []posted, accepted []string) {
+	place := map[string]int{}
+	for i, id := range accepted {
+		if _, ok := place[id]; ok {
 			w.t.Errorf("%s: the store has %s twice", name, id)
 		}
-		seen[id] = true
-		if bodies[id] == "" {
+		place[id] = i
+	}
+	last := map[string]int{}
+	for _, p := range got {
+		at, ok := place[p.Data.EventID]
+		if !ok {
+			w.t.Errorf("%s: got %s, which the store never had", name, p.body)
+			continue
+		}
+		if lane := p.Data.RoomJID + p.Data.Domain; at < last[lane] {
+			w.t.Errorf("%s: %s came out of order", name, p.body)
+		} else {
+			last[lane] = at
+		}
+	}
+	for _, id := range accepted {
+		if !slices.ContainsFunc(got, func(p posted) bool { return p.Data.EventID == id }) {
 			w.t.Errorf("%s: %s was never delivered", name, id)
 		}
 	}
-	for room, ids := range order {
-		sorted := slices.Clone(ids)
-		slices.SortStableFunc(sorted, func(a, b string) int { return slices.Index(accepted, a) - slices.Index(accepted, b) })
-		if !slices.Equal(ids, sorted) {
-			w.t.Errorf("%s: the events of %s came out of order", name, room)
-		}
-	}
-	return repeats
 }
