@@ -17,6 +17,7 @@
 //   - keys: API keys, scopes, rate limits, tickets
 //   - events: the hub, which encodes each event once for all streams
 //   - view: the JSON documents
+//   - webhook: payloads, signatures and delivery of webhooks
 //   - web: the dashboard and the pages of the documentation
 //   - certificate: the TLS certificate, which may change while the service runs
 //

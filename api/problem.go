@@ -175,7 +175,7 @@ func setRateLimit(h http.Header, q keys.Quota) {
 }
 
 // unavailableProblem returns the problem for unavailable data.
-// A count that Prosody hides has another type than a Prosody that can't be reached, because only the latter passes by itself.
+// A count that Prosody hides has another type than a Prosody that can't be reached, because it lasts until the operator changes Prosody.
 func unavailableProblem(unavailable *occupancy.UnavailableError, err error) *problem {
 	kind := kindUnavailable
 	if unavailable.Reason == occupancy.ReasonModuleMissing || unavailable.Reason == occupancy.ReasonNoMUC {

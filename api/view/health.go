@@ -77,7 +77,7 @@ func NewHealth(domains []occupancy.Domain) Health {
 	return doc
 }
 
-// Status returns "ok", or "error: " and how to fix it; clients check how it begins.
+// Status returns "ok", or "error: ", what is wrong and how to fix it; clients check how it begins.
 // While rooms are loading it returns "syncing", because there is nothing to fix.
 func Status(problem *occupancy.UnavailableError) string {
 	switch {

@@ -10,7 +10,7 @@ import (
 const inexactNote = "participant_count is the number of all occupants, Jitsi's focus and recorders included. " +
 	"For the exact number of people, load the Lua module mod_room_participants_api in Prosody."
 
-// Room is a room with its occupants: "GET /api/rooms/{room_name}". It is for clients; the API encodes its parts separately.
+// Room is a room with its occupants: "GET /api/rooms/{room_name}". The terminal and the doctor decode it; the API encodes its parts separately.
 type Room struct {
 	RoomName string `json:"room_name"`
 	NameNote string `json:"name_note"`

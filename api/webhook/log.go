@@ -106,7 +106,7 @@ func (o *Outbox) Replay(ctx context.Context, owner keys.Sum, id string, number i
 	return ErrNotFound
 }
 
-// ReplayRange sends the deliveries of events from one time until before another once more, the oldest first and 10,000 at most, except those that wait.
+// ReplayRange sends again the deliveries of events in [from, to), apart from those that still wait: the oldest first, and at most 10,000.
 // It returns how many.
 func (o *Outbox) ReplayRange(ctx context.Context, owner keys.Sum, id string, from, to time.Time) (int, error) {
 	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND d.state <> 0 AND m.at >= ?2 AND m.at < ?3 AND m.body <> '' ORDER BY d.message LIMIT ?4`, from.UnixMilli(), to.UnixMilli())

@@ -331,7 +331,7 @@ type TestResult struct {
 }
 
 // Test sends an event of type "webhook.test" once, also to an endpoint that is disabled, and returns what came of it. It isn't logged.
-// If it is delivered, everything that waits for its next attempt is sent.
+// If it arrives, the deliveries that wait for their next attempt are sent at once.
 func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResult, error) {
 	e, err := o.get(ctx, owner, id)
 	if err != nil {

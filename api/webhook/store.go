@@ -108,7 +108,7 @@ func failOldest(tx *history.Tx, webhook, after int64, limit int, problem string)
 }
 
 // writeOutcomes writes the outcomes of attempts, and returns which of the deliveries waited until then.
-// A delivery that failed in the meantime because too many waited may still have been delivered.
+// A delivery that was dropped meanwhile because the queue was full may have arrived.
 func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 	waited = make([]bool, len(batch))
 	for i, o := range batch {

@@ -153,7 +153,7 @@ func TestImports_NoTestsInTheProgram(t *testing.T) {
 	}
 }
 
-// Each package below cmd/ppch imports only these packages of ours.
+// Each package below cmd/ppch imports only the packages of ours that are listed here.
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{

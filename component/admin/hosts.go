@@ -17,7 +17,7 @@ const probeTimeout = 5 * time.Second
 // hostProbe finds out whether Prosody itself has a host where people log in, a VirtualHost.
 //
 // The answer of a domain proves nothing, since another server or component may answer the same. Its order does:
-// Prosody answers for a host of its own while it reads the question (mod_disco), before it reads on.
+// Prosody answers for its own hosts before it reads the next stanza (mod_disco).
 // Another server or component answers over the network, later.
 // So two stanzas go out in one write, the question and a marker to ourselves,
 // and the domain is Prosody's own if its answer comes before our marker does.

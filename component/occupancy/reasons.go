@@ -12,7 +12,7 @@ import (
 // Reason is the code of a problem, for programs.
 type Reason string
 
-// The reasons, from the far end of the connection to the near one.
+// The reasons, from the connection to the Lua module.
 const (
 	ReasonConnecting    Reason = "connecting"
 	ReasonDNS           Reason = "dns"
@@ -229,7 +229,7 @@ var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
 type UnavailableError struct {
 	Reason Reason
 
-	// Remedy is what is wrong and how to fix it. It never contains a secret.
+	// Remedy is the title and the remedy of the [Problem] in one text. It never contains a secret.
 	Remedy string
 
 	// RetryAfter is when a retry may help; zero means not before the problem is fixed.

@@ -27,7 +27,7 @@ type replica struct {
 	// visitorNode is whether visitors are occupants. It never changes.
 	visitorNode bool
 
-	// unseen is whether there may be rooms that aren't in rooms: a room that isn't there need not be missing.
+	// incomplete is whether Prosody may have rooms that aren't in rooms.
 	incomplete bool
 
 	counts Counts

@@ -28,7 +28,7 @@ type Room struct {
 	JID jid.JID
 
 	// Exists is whether the MUC service has such a room.
-	// A room exists while it has occupants, even if focus is the only one.
+	// From the module it is true as long as the room exists for Prosody, even without occupants.
 	Exists bool
 
 	// Participants is the number of people if Exact is set.

@@ -174,7 +174,7 @@ func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnost
 	case occupancy.ModeExistence:
 		v.found += "; rooms are hidden, so their occupants can't be counted"
 	default:
-		v.found += "; whether rooms can be counted without it is not known yet"
+		v.found += "; PPCH does not know yet whether it can count rooms without it"
 	}
 	return v
 }
