@@ -19,7 +19,8 @@ need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	script:bsdutils curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
 	/usr/lib/python3/dist-packages/slixmpp:python3-slixmpp \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
-	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy chromium:chromium soffice:libreoffice-calc-nogui npm:npm systemd-analyze:systemd
+	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy chromium:chromium soffice:libreoffice-calc-nogui npm:npm systemd-analyze:systemd \
+	/usr/sbin/mosquitto:mosquitto mosquitto_sub:mosquitto-clients
 
 .PHONY: help
 help: ## list the targets
