@@ -38,17 +38,22 @@ type Meeting struct {
 	Stays            int                `json:"stays"`
 }
 
+// meetingURL returns the URL of a room, whose main room has the address parent if that isn't empty.
+func meetingURL(names *occupancy.NameResolver, room jid.JID, parent string) *string {
+	if parent == "" {
+		return OrNull(names.MeetingURL(room, jid.JID{}))
+	}
+	return OrNull(names.MeetingURL(room, history.RoomJID(parent)))
+}
+
 // NewMeeting returns the document for m.
 func NewMeeting(names *occupancy.NameResolver, m history.Meeting) Meeting {
-	room, parent := history.RoomJID(m.Room), jid.JID{}
-	if m.Parent != "" {
-		parent = history.RoomJID(m.Parent)
-	}
+	room := history.RoomJID(m.Room)
 	doc := Meeting{
 		ID:               m.ID.String(),
 		RoomName:         names.Name(room),
 		DisplayName:      names.Display(room),
-		MeetingURL:       OrNull(names.MeetingURL(room, parent)),
+		MeetingURL:       meetingURL(names, room, m.Parent),
 		RoomJID:          m.Room,
 		ParentRoomJID:    OrNull(m.Parent),
 		Type:             m.Type,
@@ -108,6 +113,8 @@ type Stay struct {
 	ID          string             `json:"id"`
 	MeetingID   string             `json:"meeting"`
 	RoomName    string             `json:"room_name"`
+	DisplayName string             `json:"display_name"`
+	MeetingURL  *string            `json:"meeting_url"`
 	RoomJID     string             `json:"room_jid"`
 	Type        occupancy.RoomType `json:"type"`
 	Kind        occupancy.Kind     `json:"kind"`
@@ -159,8 +166,10 @@ func NewAttendance(names *occupancy.NameResolver, a history.Attendance) Attendan
 
 // NewStay returns the document for s, without its duration.
 func NewStay(names *occupancy.NameResolver, s history.Stay) Stay {
+	room := history.RoomJID(s.Room)
 	return Stay{
-		ID: s.ID.String(), MeetingID: s.Meeting.String(), RoomName: names.Name(history.RoomJID(s.Room)), RoomJID: s.Room, Type: s.Type, Kind: s.Kind,
+		ID: s.ID.String(), MeetingID: s.Meeting.String(), RoomJID: s.Room, Type: s.Type, Kind: s.Kind,
+		RoomName: names.Name(room), DisplayName: names.Display(room), MeetingURL: meetingURL(names, room, s.Parent),
 		Nick: OrNull(s.Nick), Name: OrNull(s.Name),
 		JoinedAt: FormatTime(s.Joined), JoinedAfter: Stamp(s.JoinedAfter),
 		Present: s.Present(), LeftAt: exact(s.LeftAfter, s.LeftBefore), LeftAfter: Stamp(s.LeftAfter), LeftBefore: Stamp(s.LeftBefore),
