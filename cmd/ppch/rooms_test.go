@@ -75,13 +75,13 @@ func TestRooms_Terminal(t *testing.T) {
 		})
 	}
 	out, err := command(t, env, "rooms")
-	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 6 || !strings.HasPrefix(lines[1], "     3  [acme]stand up  ") || !strings.HasPrefix(lines[3], "     1  кафе            ") ||
+	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 6 || !strings.HasPrefix(lines[1], "     3  acme/stand up  ") || !strings.HasPrefix(lines[3], "     1  кафе           ") ||
 		!strings.HasPrefix(lines[4], "3 rooms, 6 people, as of ") || strings.Contains(out, "\x1b") {
 		t.Errorf("got\n%s, %v", out, err)
 	}
 
 	for name, want := range map[string]string{
-		"acme/Stand up": "acme/Stand up: 3 people; open for ",
+		"acme/Stand up": "acme/stand up: 3 people; open for ",
 		"Planning":      "\nAda·   person",
 		"Кафе":          "\nАнна   person",
 		"Empty":         "There is no room Empty now.\n",
@@ -94,7 +94,7 @@ func TestRooms_Terminal(t *testing.T) {
 	if out, err := command(t, env, "rooms", "-q", "nothing"); err != nil || out != "No open room has \"nothing\" in its name.\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	for typed, want := range map[string]string{"": "[acme]stand up\nplanning\nкафе\n:36\n", "plan": "planning\n:36\n", "none": ":36\n"} {
+	for typed, want := range map[string]string{"": "acme/stand up\nplanning\nкафе\n:36\n", "plan": "planning\n:36\n", "none": ":36\n"} {
 		if out, err := command(t, env, "__completeNoDesc", "room", typed); err != nil || out != want {
 			t.Errorf("completion of %q: got %q, %v want %q", typed, out, err, want)
 		}

@@ -40,7 +40,7 @@ func (c *Client) listed(p page) ([]listed, error) {
 		if err := json.Unmarshal(raw, &rooms[i].room); err != nil {
 			return nil, c.notPPCH(err.Error())
 		}
-		rooms[i].raw, rooms[i].key = raw, sortKey(readable(rooms[i].RoomName))
+		rooms[i].raw, rooms[i].key = raw, sortKey(shown(rooms[i].DisplayName))
 	}
 	return rooms, nil
 }
@@ -156,7 +156,7 @@ func (c *Client) RoomNames(ctx context.Context, part string) (names []string, er
 	}
 	rooms, err := c.listed(p)
 	for _, r := range rooms {
-		names = append(names, readable(r.RoomName))
+		names = append(names, shown(r.DisplayName))
 	}
 	return names, err
 }

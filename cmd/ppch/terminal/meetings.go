@@ -71,7 +71,7 @@ func (c *Client) Meetings(ctx context.Context, w io.Writer, l MeetingList, style
 	n := 0
 	err := c.meetings(ctx, l, func(m view.Meeting, _ json.RawMessage) error {
 		n++
-		t.add(localTime(&m.StartedAt), readable(m.RoomName), length(m), fmt.Sprint(m.PeakParticipants), Clean(m.ID))
+		t.add(localTime(&m.StartedAt), shown(m.DisplayName), length(m), fmt.Sprint(m.PeakParticipants), Clean(m.ID))
 		return nil
 	})
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 	}
 	var b strings.Builder
 	summary := fmt.Sprintf(": started %s, %s, peak %d", localTime(&a.Meeting.StartedAt), length(a.Meeting), a.Meeting.PeakParticipants)
-	b.WriteString(fit(readable(a.Meeting.RoomName), style.rest(summary)) + summary + "\n")
+	b.WriteString(fit(shown(a.Meeting.DisplayName), style.rest(summary)) + summary + "\n")
 	if len(a.Attendees) > 0 {
 		t := style.newTable(1, "name", "here for", "stays", "joined", "left")
 		for _, p := range a.Attendees {

@@ -36,7 +36,7 @@ func roomsTable(rooms []listed, all totals, none string, style Style) string {
 		if !r.created.IsZero() {
 			age = span(new(int64(r.asOf.Sub(r.created) / time.Second)))
 		}
-		t.add(r.number(), readable(r.RoomName), age, r.also())
+		t.add(r.number(), shown(r.DisplayName), age, r.also())
 	}
 	last := fmt.Sprintf("%d %s, %d %s", all.rooms, plural(all.rooms, "room", "rooms"), all.people, plural(all.people, "person", "people"))
 	switch {
@@ -55,7 +55,7 @@ const maxNick = 16
 func roomTable(r room, style Style) string {
 	var b strings.Builder
 	if !r.Exists {
-		fmt.Fprintf(&b, "There is no room %s now.\n", readable(r.RoomName))
+		fmt.Fprintf(&b, "There is no room %s now.\n", shown(r.RoomName))
 	}
 	if r.NameNote != "" {
 		b.WriteString(Clean(r.NameNote) + "\n")
@@ -70,7 +70,7 @@ func roomTable(r room, style Style) string {
 		}
 	}
 	summary += fmt.Sprintf("; open for %s, as of %s", span(r.DurationSeconds), r.asOf.Local().Format(time.TimeOnly))
-	b.WriteString(fit(readable(r.RoomName), style.rest(summary)) + summary + "\n")
+	b.WriteString(fit(shown(r.DisplayName), style.rest(summary)) + summary + "\n")
 	if r.Note != "" {
 		b.WriteString(Clean(r.Note) + "\n")
 	}

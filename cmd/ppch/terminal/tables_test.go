@@ -48,7 +48,7 @@ func listOf(names ...string) string {
 	for i, name := range names {
 		quoted, _ := json.Marshal(name)
 		began := []string{`"2026-11-22T09:59:15Z"`, `"2026-11-22T09:18:00Z"`, `"2026-11-22T07:30:00Z"`, `"2026-11-19T05:00:00Z"`, "null"}[i%5]
-		rooms = append(rooms, fmt.Sprintf(`{"room_name":%s,"exists":true,"participant_count":%d,"exact":true,"created_at":%s,%s}`, quoted, i+1, began, asOf))
+		rooms = append(rooms, fmt.Sprintf(`{"display_name":%s,"exists":true,"participant_count":%d,"exact":true,"created_at":%s,%s}`, quoted, i+1, began, asOf))
 	}
 	return `{"rooms":[` + strings.Join(rooms, ",") + `],"next_cursor":null,` + asOf + `}`
 }
@@ -64,15 +64,15 @@ func rooms(t *testing.T, style terminal.Style, names ...string) string {
 }
 
 func TestRooms_ColumnsAlign(t *testing.T) {
-	got := rooms(t, terminal.Style{}, "planning", "%d0%ba%d0%b0%d1%84%d0%b5", "生命", "a%1b%5b2Jb", "[acme]stand%20up")
+	got := rooms(t, terminal.Style{}, "planning", "кафе", "生命", "a%1b%5b2Jb", "acme/stand up")
 	lines := strings.Split(got, "\n")
 	want := []string{
-		"PEOPLE  ROOM            AGE",
-		"     5  [acme]stand up  ?",
-		"     4  a%1b%5b2Jb      3d 5h",
-		"     1  planning        45s",
-		"     2  кафе            42m",
-		"     3  生命            2h 30m",
+		"PEOPLE  ROOM           AGE",
+		"     4  a%1b%5b2Jb     3d 5h",
+		"     5  acme/stand up  ?",
+		"     1  planning       45s",
+		"     2  кафе           42m",
+		"     3  生命           2h 30m",
 	}
 	for i, line := range want {
 		if lines[i] != line {
@@ -97,7 +97,7 @@ func TestRooms_ColorsOnlyOnTerminal(t *testing.T) {
 
 func TestRoom_UnknownVisitors(t *testing.T) {
 	for visitors, want := range map[string]string{"null": "1 person, visitors elsewhere unknown; open", "0": "1 person; open", "1": "1 person, 1 visitor elsewhere; open"} {
-		c := answers(t, map[string]http.HandlerFunc{"/api/rooms/a": says(`{"room_name":"a","exists":true,"participant_count":1,"exact":true,"type":"main",
+		c := answers(t, map[string]http.HandlerFunc{"/api/rooms/a": says(`{"display_name":"a","exists":true,"participant_count":1,"exact":true,"type":"main",
 			"visitors":` + visitors + `,"duration_seconds":5,` + asOf + `}`)})
 		var b strings.Builder
 		if err := c.Room(t.Context(), &b, "a", terminal.Style{}); err != nil || !strings.Contains(b.String(), want) {
@@ -107,7 +107,7 @@ func TestRoom_UnknownVisitors(t *testing.T) {
 }
 
 func TestRoom_ShowsAllFields(t *testing.T) {
-	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/Planning": says(`{"room_name":"Planning","exists":true,"participant_count":2,"exact":false,
+	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/Planning": says(`{"display_name":"Planning","exists":true,"participant_count":2,"exact":false,
 		"counts":{"recorder":1,"visitor":2,"focus":1},"subject":"Plans\u001b[2J","note":"half known","visitors":3,"duration_seconds":3700,
 		"lobby":{"participant_count":1},"breakout_rooms":[{"participant_count":2},{"participant_count":null}],
 		"occupants":[{"id":"1","name":"Ada\u202e","kind":"user\u001b[2J","role":"moderator","duration_seconds":5},{"id":"2","name":"","kind":"focus","role":"moderator"}],` + asOf + `}`)})

@@ -11,8 +11,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/rivo/uniseg"
-
-	"ppch/component/occupancy"
 )
 
 // Clean makes untrusted text safe for a terminal: it replaces what would move the cursor, change colors or change the
@@ -51,9 +49,8 @@ func LineOfJSON(raw []byte) string {
 	return b.String() + "\n"
 }
 
-// readable returns the name of a room as people write it. Given to a command, it finds the same room.
-func readable(name string) string {
-	name = occupancy.Readable(name)
+// shown returns the display name of a room for the terminal. Given to a command, it finds the same room.
+func shown(name string) string {
 	if strings.HasPrefix(name, "-") {
 		name = "/" + name // otherwise it would be a flag
 	}

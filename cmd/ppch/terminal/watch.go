@@ -72,7 +72,7 @@ func lineFor(e sse.Event, width int) string {
 		return ""
 	}
 	at := when.Local().Format(time.TimeOnly) + "  "
-	room := readable(v.RoomName)
+	room := shown(v.DisplayName)
 	now := fmt.Sprintf(", now %d %s", v.ParticipantCount, plural(v.ParticipantCount, "person", "people"))
 	switch e.Type {
 	case "participant.joined":

@@ -79,13 +79,13 @@ func TestWatch_LinePerEvent(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/events": streams(true,
 		event("1", "status", `"domain":"muc.meet.jitsi","live":false,"status":"error: Prosody is away\u001b[2J"`),
 		event("1", "reset", `"reason":"unknown-id"`),
-		event("2", "room.started", `"room_name":"%d0%ba%d0%b0%d1%84%d0%b5"`),
-		event("3", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"ada","name":"A\u202eda","kind":"user"}`),
-		event("4", "participant.joined", `"room_name":"planning","participant_count":1,"occupant":{"id":"rec","name":"","kind":"recorder"}`),
-		event("5", "participant.updated", `"room_name":"planning"`),
-		event("6", "participant.left", `"room_name":"planning","participant_count":0,"occupant":null`),
+		event("2", "room.started", `"display_name":"кафе"`),
+		event("3", "participant.joined", `"display_name":"planning","participant_count":1,"occupant":{"id":"ada","name":"A\u202eda","kind":"user"}`),
+		event("4", "participant.joined", `"display_name":"planning","participant_count":1,"occupant":{"id":"rec","name":"","kind":"recorder"}`),
+		event("5", "participant.updated", `"display_name":"planning"`),
+		event("6", "participant.left", `"display_name":"planning","participant_count":0,"occupant":null`),
 		"id: 6\n\n", // an id without data
-		event("7", "room.ended", `"room_name":"planning"`),
+		event("7", "room.ended", `"display_name":"planning"`),
 	)})
 	var s screen
 	if err := until(t, &s, "ended\n", func(ctx context.Context) error { return c.WatchLines(ctx, &s, "") }); err != nil {
@@ -109,13 +109,13 @@ func TestWatch_Reconnects(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{"/api/events": func(w http.ResponseWriter, r *http.Request) {
 		switch requests.Add(1) {
 		case 1:
-			streams(false, event("41", "room.started", `"room_name":"planning"`))(w, r)
+			streams(false, event("41", "room.started", `"display_name":"planning"`))(w, r)
 		case 2:
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprint(w, `{"code":"too-many-streams","detail":"There are too many.","status":503}`)
 		default:
 			since.Store(r.Header.Get("Last-Event-ID"))
-			streams(true, event("42", "room.ended", `"room_name":"planning"`))(w, r)
+			streams(true, event("42", "room.ended", `"display_name":"planning"`))(w, r)
 		}
 	}})
 	var s screen
@@ -165,7 +165,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWatch_EndsWhenOutputFails(t *testing.T) {
 	c := answers(t, map[string]http.HandlerFunc{
-		"/api/events": streams(true, event("1", "room.started", `"room_name":"planning"`)),
+		"/api/events": streams(true, event("1", "room.started", `"display_name":"planning"`)),
 		"/api/rooms":  says(listOf()),
 	})
 	for name, err := range map[string]error{
@@ -189,7 +189,7 @@ func TestWatchTable_RequestsOnlyWhatFits(t *testing.T) {
 	}
 	limited := true
 	c := answers(t, map[string]http.HandlerFunc{
-		"/api/events": streams(true, event("1", "room.started", `"room_name":"`+strings.Repeat("a", 300)+`"`)),
+		"/api/events": streams(true, event("1", "room.started", `"display_name":"`+strings.Repeat("a", 300)+`"`)),
 		"/api/rooms": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -36,7 +36,7 @@ func hardService(t *testing.T) *terminal.Client {
 		if i == 0 {
 			more = `"counts":{"recorder":1,"visitor":2},"visitors":14,"lobby":{"participant_count":3},`
 		}
-		list = append(list, fmt.Sprintf(`{"room_name":%s,"exists":true,"participant_count":%d,"exact":true,%s"created_at":"2026-11-22T09:18:00Z",%s}`,
+		list = append(list, fmt.Sprintf(`{"display_name":%s,"exists":true,"participant_count":%d,"exact":true,%s"created_at":"2026-11-22T09:18:00Z",%s}`,
 			quoted, []int{1234, 5, 5, 4, 3, 2}[i], more, asOf))
 	}
 	person := func(id, name, kind, role string) string {
@@ -44,13 +44,13 @@ func hardService(t *testing.T) *terminal.Client {
 	}
 	return answers(t, map[string]http.HandlerFunc{
 		"/api/rooms": says(`{"rooms":[` + strings.Join(list, ",") + `],"next_cursor":null,` + asOf + `}`),
-		"/api/rooms/" + longRoom: says(`{"room_name":"` + longRoom + `","exists":true,"participant_count":1234,"exact":true,"visitors":0,"duration_seconds":2520,"occupants":[` +
+		"/api/rooms/" + longRoom: says(`{"display_name":"` + longRoom + `","exists":true,"participant_count":1234,"exact":true,"visitors":0,"duration_seconds":2520,"occupants":[` +
 			person("ada12345", "Ada", "user", "moderator") + "," + person(strings.Repeat("n", 80), strings.Repeat("Eve ", 50), "user", "participant") + "," +
 			person("phone", "+49 30 123456", "sip", "participant") + "," + person("room", "Raum 生命", "sip_video", "participant") + `],` + asOf + `}`),
-		"/api/events": streams(true, event("1", "participant.joined", `"room_name":"`+longRoom+`","participant_count":1234,"occupant":{"id":"ada","name":"Ada Lovelace","kind":"user"}`),
-			event("2", "participant.left", `"room_name":"planning","participant_count":4,"occupant":{"id":"x","name":"`+strings.Repeat("Eve ", 50)+`","kind":"sip"}`),
-			event("3", "participant.left", `"room_name":"`+longRoom+`","participant_count":1233,"occupant":{"id":"x","name":"`+strings.Repeat("生", 90)+`","kind":"user"}`),
-			event("4", "room.ended", `"room_name":"`+longRoom+`"`)),
+		"/api/events": streams(true, event("1", "participant.joined", `"display_name":"`+longRoom+`","participant_count":1234,"occupant":{"id":"ada","name":"Ada Lovelace","kind":"user"}`),
+			event("2", "participant.left", `"display_name":"planning","participant_count":4,"occupant":{"id":"x","name":"`+strings.Repeat("Eve ", 50)+`","kind":"sip"}`),
+			event("3", "participant.left", `"display_name":"`+longRoom+`","participant_count":1233,"occupant":{"id":"x","name":"`+strings.Repeat("生", 90)+`","kind":"user"}`),
+			event("4", "room.ended", `"display_name":"`+longRoom+`"`)),
 	})
 }
 
@@ -132,19 +132,19 @@ func TestTables_CutBetweenCharacters(t *testing.T) {
 
 func TestRooms_SortsAsPeopleExpect(t *testing.T) {
 	list := `{"rooms":[` + strings.Join([]string{
-		`{"room_name":"class%2010","exists":true,"participant_count":3,` + asOf + `}`,
-		`{"room_name":"class%202","exists":true,"participant_count":3,` + asOf + `}`,
-		`{"room_name":"Übung","exists":true,"participant_count":3,` + asOf + `}`,
-		`{"room_name":"v","exists":true,"participant_count":1,` + asOf + `}`,
-		`{"room_name":"a123456789012345678901","exists":true,"participant_count":9,` + asOf + `}`,
+		`{"display_name":"class 10","exists":true,"participant_count":3,` + asOf + `}`,
+		`{"display_name":"class 2","exists":true,"participant_count":3,` + asOf + `}`,
+		`{"display_name":"Übung","exists":true,"participant_count":3,` + asOf + `}`,
+		`{"display_name":"v","exists":true,"participant_count":1,` + asOf + `}`,
+		`{"display_name":"a123456789012345678901","exists":true,"participant_count":9,` + asOf + `}`,
 	}, ",") + `],"next_cursor":null,` + asOf + `}`
 	c := answers(t, map[string]http.HandlerFunc{"/api/rooms": says(list)})
 	for query, want := range map[string]string{
-		"sort=participants":           "a123456789012345678901 class%202 class%2010 Übung v",
-		"sort=participants&order=asc": "v class%202 class%2010 Übung a123456789012345678901",
-		"sort=name":                   "a123456789012345678901 class%202 class%2010 Übung v",
-		"sort=name&order=desc":        "v Übung class%2010 class%202 a123456789012345678901",
-		"sort=created":                "class%2010 class%202 Übung v a123456789012345678901", // as the service sorts
+		"sort=participants":           "a123456789012345678901 class_2 class_10 Übung v",
+		"sort=participants&order=asc": "v class_2 class_10 Übung a123456789012345678901",
+		"sort=name":                   "a123456789012345678901 class_2 class_10 Übung v",
+		"sort=name&order=desc":        "v Übung class_10 class_2 a123456789012345678901",
+		"sort=created":                "class_10 class_2 Übung v a123456789012345678901", // as the service sorts
 	} {
 		q, _ := url.ParseQuery(query)
 		var b strings.Builder
@@ -154,12 +154,12 @@ func TestRooms_SortsAsPeopleExpect(t *testing.T) {
 		var names []string
 		for line := range strings.Lines(b.String()) {
 			var r struct {
-				Name string `json:"room_name"`
+				Name string `json:"display_name"`
 			}
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				t.Fatal(err)
 			}
-			names = append(names, r.Name)
+			names = append(names, strings.ReplaceAll(r.Name, " ", "_"))
 		}
 		if got := strings.Join(names, " "); got != want {
 			t.Errorf("%s: got %s want %s", query, got, want)
