@@ -105,10 +105,10 @@ func (c connection) directory() *occupancy.Directory {
 		if !c.up {
 			s.Problem = c.problem
 		}
-		directory.SetStatus(d.jid, s)
+		directory.Shard(occupancy.DefaultShard).SetStatus(d.jid, s)
 		if s.Problem == nil && d.mode == occupancy.ModeModule {
-			directory.Begin(d.jid, occupancy.SystemAccounts{})
-			if err := directory.Apply(d.jid, occupancy.Batch{Synced: true}, now); err != nil {
+			directory.Shard(occupancy.DefaultShard).Begin(d.jid, occupancy.SystemAccounts{})
+			if err := directory.Shard(occupancy.DefaultShard).Apply(d.jid, occupancy.Batch{Synced: true}, now); err != nil {
 				panic(err)
 			}
 		}

@@ -88,7 +88,7 @@ func severalWithBot() *occupancy.Directory {
 	b := occupancy.Batch{Synced: true, Rooms: 2, Occupants: 6, Deltas: []occupancy.Delta{
 		{Room: "[acme]planning@muc.meet.jitsi", Present: []occupancy.Occupant{minutesBot(now.Add(-10 * time.Minute))}},
 	}}
-	if err := d.Apply(mainDomain, b, now); err != nil {
+	if err := d.Shard(occupancy.DefaultShard).Apply(mainDomain, b, now); err != nil {
 		panic(err)
 	}
 	return d

@@ -165,7 +165,7 @@ func (s *Server) getStats(w *response, _ *http.Request) error {
 	if w.grant.Limited() {
 		return errTotalsNotAllowed
 	}
-	surveys, err := s.cfg.Directory.Stats("")
+	surveys, err := s.cfg.Directory.Stats(occupancy.Query{})
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func (c *Component) pause(ctx context.Context, wait time.Duration, operator bool
 	}
 	var retry, unanswered <-chan struct{}
 	if !operator {
-		retry, unanswered = c.retry, c.cfg.Directory.Unanswered()
+		retry, unanswered = c.retry, c.cfg.Shard.Unanswered()
 	}
 	select {
 	case <-ctx.Done():
@@ -205,7 +205,7 @@ func (c *Component) down(p *occupancy.UnavailableError, established bool, wait t
 	for _, d := range c.domains {
 		d.disconnected(p, established, now, now.Add(wait))
 	}
-	for _, earlier := range []<-chan struct{}{c.retry, c.cfg.Directory.Unanswered()} {
+	for _, earlier := range []<-chan struct{}{c.retry, c.cfg.Shard.Unanswered()} {
 		select {
 		case <-earlier: // drop requests from before this attempt
 		default:

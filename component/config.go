@@ -15,7 +15,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Config configures a Component. All fields but Admins, Names, Version and Dial are required.
+// Config configures a Component. All fields but Shard, Admins, Names, Version and Dial are required.
 type Config struct {
 	// Address is host:port of Prosody's component port, usually prosody:5347.
 	Address string
@@ -29,8 +29,12 @@ type Config struct {
 	// MUCDomains are the MUC services to watch, main one first.
 	MUCDomains []jid.JID
 
-	// Directory receives the rooms and the status of each of MUCDomains, and must watch all of them.
+	// Directory is what admins read: the rooms of all shards.
 	Directory *occupancy.Directory
+
+	// Shard is the shard of Directory that receives the rooms and the status of each of MUCDomains, and must have all of them.
+	// Nil means the one named occupancy.DefaultShard.
+	Shard *occupancy.Shard
 
 	// Admins may inspect rooms by XMPP. They are bare JIDs, and domains, which mean all their accounts.
 	// An entry counts only while Prosody shows that its domain is a VirtualHost of its own.
@@ -66,9 +70,14 @@ func (c Config) withDefaults() (Config, error) {
 	case c.Log == nil:
 		return c, errors.New("component: no logger")
 	}
+	if c.Shard == nil {
+		if c.Shard = c.Directory.Shard(occupancy.DefaultShard); c.Shard == nil {
+			return c, errors.New("component: no shard")
+		}
+	}
 	for _, d := range c.MUCDomains {
-		if _, err := c.Directory.Domain(d); err != nil {
-			return c, fmt.Errorf("component: MUC domain %s: the directory doesn't watch it", d)
+		if _, err := c.Shard.Domain(d); err != nil {
+			return c, fmt.Errorf("component: MUC domain %s: shard %s doesn't have it", d, c.Shard.Name())
 		}
 	}
 	c.MUCDomains = slices.Clone(c.MUCDomains)

@@ -26,10 +26,10 @@ const (
 
 // domain is one watched MUC domain. It reports its status to the directory, and is safe for concurrent use.
 type domain struct {
-	jid       jid.JID
-	own       jid.JID // the component's
-	directory *occupancy.Directory
-	follower  *follow.Follower
+	jid      jid.JID
+	own      jid.JID // the component's
+	shard    *occupancy.Shard
+	follower *follow.Follower
 
 	// refusals counts how often in a row the module refused the subscription although disco showed it.
 	refusals atomic.Int32
@@ -40,8 +40,8 @@ type domain struct {
 }
 
 func newDomain(j jid.JID, cfg Config) *domain {
-	d := &domain{jid: j, own: cfg.Domain, directory: cfg.Directory}
-	d.follower = follow.New(cfg.Directory, func() { d.set(occupancy.ModeModule, nil) })
+	d := &domain{jid: j, own: cfg.Domain, shard: cfg.Shard}
+	d.follower = follow.New(cfg.Shard, func() { d.set(occupancy.ModeModule, nil) })
 	d.report(func(s *occupancy.Status) { s.Since = time.Now() })
 	return d
 }
@@ -51,14 +51,14 @@ func (d *domain) report(change func(*occupancy.Status)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	change(&d.status)
-	d.directory.SetStatus(d.jid, d.status)
+	d.shard.SetStatus(d.jid, d.status)
 }
 
 // state returns the present state of the domain.
 func (d *domain) state() occupancy.Domain {
-	state, err := d.directory.Domain(d.jid)
+	state, err := d.shard.Domain(d.jid)
 	if err != nil {
-		panic(err) // Config requires a directory that watches it
+		panic(err) // Config requires a shard that has it
 	}
 	return state
 }
@@ -126,7 +126,7 @@ func (c *Component) watchDomain(ctx context.Context, l *connection, d *domain) e
 		case after.Mode == occupancy.ModeModule:
 			if err := d.follower.Follow(ctx, subscriber{d, l}, c.cfg.Log.With("domain", d.jid.String())); err != nil {
 				// Without the module, nothing updates the replica any more.
-				d.directory.Forget(d.jid)
+				d.shard.Forget(d.jid)
 				d.set(occupancy.ModeModule, nil)
 				next = time.Second
 				if d.refused() {
@@ -173,11 +173,11 @@ func (d *domain) discover(ctx context.Context, l *connection) {
 		d.set(occupancy.ModeModule, nil)
 	case len(protocols(answer)) > 0:
 		d.refusals.Store(0)
-		d.directory.Forget(d.jid)
+		d.shard.Forget(d.jid)
 		d.set(occupancy.ModeUndecided, otherVersion(d.jid, protocols(answer)))
 	default:
 		d.refusals.Store(0)
-		d.directory.Forget(d.jid)
+		d.shard.Forget(d.jid)
 		d.set(d.modeByRoom(ctx, l), nil)
 	}
 }

@@ -6,4 +6,4 @@ import "ppch/component/occupancy"
 func (c *Component) Directory() *occupancy.Directory { return c.cfg.Directory }
 
 // Main returns the state of the main MUC domain.
-func (c *Component) Main() occupancy.Domain { return c.cfg.Directory.Domains()[0] }
+func (c *Component) Main() occupancy.Domain { return c.cfg.Shard.Domains()[0] }

@@ -32,7 +32,7 @@ var errNoNumber = errors.New("component: answer without a number of occupants")
 // Otherwise the error is an *occupancy.UnavailableError, occupancy.ErrNotWatched, or the cause of a ctx that was canceled.
 func (c *Component) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	room = room.Bare()
-	found, err := c.cfg.Directory.Room(room)
+	found, err := c.cfg.Shard.Room(room)
 	if !errors.Is(err, occupancy.ErrNoModule) {
 		return found, err
 	}

@@ -54,7 +54,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
-	domains := c.cfg.Directory.Domains()
+	domains := c.cfg.Shard.Domains()
 	gauge(to, descUp, truth(domains[0].Connected))
 	counter(to, descStreams, c.established())
 	counter(to, descRefused, c.admin.Refused())
@@ -70,7 +70,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			gauge(to, descLag, max(0, time.Since(d.AsOf).Seconds()), name)
 		}
 		// There are totals whenever there are answers about rooms.
-		if totals, err := c.cfg.Directory.Totals(d.JID); err == nil {
+		if totals, err := c.cfg.Shard.Totals(d.JID); err == nil {
 			collectTotals(to, name, totals)
 		}
 	}

@@ -117,6 +117,22 @@ func (d *Directory) Heartbeat() {
 	}
 }
 
+func (d *Directory) shard() *occupancy.Shard { return d.Shard(occupancy.DefaultShard) }
+
+// SetStatus replaces the status of a domain.
+func (d *Directory) SetStatus(domain jid.JID, s occupancy.Status) { d.shard().SetStatus(domain, s) }
+
+// Begin starts loading a domain.
+func (d *Directory) Begin(domain jid.JID, t occupancy.SystemAccounts) { d.shard().Begin(domain, t) }
+
+// Apply applies a batch of a domain.
+func (d *Directory) Apply(domain jid.JID, b occupancy.Batch, at time.Time) error {
+	return d.shard().Apply(domain, b, at)
+}
+
+// Forget discards everything about the rooms of a domain.
+func (d *Directory) Forget(domain jid.JID) { d.shard().Forget(domain) }
+
 // apply applies one batch. The caller holds mu.
 func (d *Directory) apply(domain jid.JID, deltas []occupancy.Delta) {
 	d.t.Helper()

@@ -74,7 +74,7 @@ func TestStream_Status(t *testing.T) {
 		}
 	}
 	next(true, "ok", nil)
-	d.SetStatus(apitest.Main, occupancy.Status{Problem: refused})
+	d.Shard(occupancy.DefaultShard).SetStatus(apitest.Main, occupancy.Status{Problem: refused})
 	next(false, "error: nothing listens", "refused")
 	d.Connect(time.Now())
 	next(false, "syncing", "syncing") // what is known is of before
@@ -83,7 +83,7 @@ func TestStream_Status(t *testing.T) {
 		t.Errorf("got %v, want what happened before the word that all is known again", got)
 	}
 	next(true, "ok", nil)
-	d.SetStatus(apitest.Main, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeDisco})
+	d.Shard(occupancy.DefaultShard).SetStatus(apitest.Main, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeDisco})
 	next(false, "error: Prosody reports changes on muc.meet.jitsi only through the Lua module", "module-missing")
 
 	all := s.follow("/")
@@ -112,7 +112,7 @@ func TestStream_StatusByAge(t *testing.T) {
 
 func TestStream_OpensWithoutData(t *testing.T) {
 	d := occupancy.NewDirectory(apitest.Main)
-	d.SetStatus(apitest.Main, occupancy.Status{Problem: refused})
+	d.Shard(occupancy.DefaultShard).SetStatus(apitest.Main, occupancy.Status{Problem: refused})
 	got := start(t, d).follow("/?snapshot=true")
 	if status := got.Next(); status.Data["live"] != false || status.Data["reason"] != "refused" {
 		t.Errorf("got %v", status)

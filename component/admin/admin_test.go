@@ -151,7 +151,7 @@ func TestHandler_UnknownIsNoNumber(t *testing.T) {
 	if got := info("x@lobby.meet.jitsi"); !strings.Contains(got, "recipient-unavailable") || !strings.Contains(got, "module-missing") {
 		t.Errorf("got %s want an error with the remedy", got)
 	}
-	s.directory.Forget(muc)
+	s.directory.Shard(occupancy.DefaultShard).Forget(muc)
 	if got := s.send(t, chat(boss, "rooms")); strings.Contains(got, "0 rooms") || strings.Contains(got, "0 people") {
 		t.Errorf("got %s for unavailable rooms", got)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ppch/component/occupancy"
 )
 
 // While a domain is dropped and loaded again, no answer says that it is empty.
@@ -15,7 +17,7 @@ func TestHandler_ForgottenIsNeverEmpty(t *testing.T) {
 	var forgetting sync.WaitGroup
 	forgetting.Go(func() {
 		for ctx.Err() == nil {
-			s.directory.Forget(muc)
+			s.directory.Shard(occupancy.DefaultShard).Forget(muc)
 			s.set(t)
 		}
 	})

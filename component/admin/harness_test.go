@@ -63,8 +63,8 @@ func (s *stage) Resync(domain jid.JID) error {
 // newStage returns a stage whose muc has the module, and whose lobby doesn't.
 func newStage(t testing.TB) *stage {
 	s := &stage{directory: occupancy.NewDirectory(muc, lobby), rooms: make(map[string][]occupancy.Occupant)}
-	s.directory.SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
-	s.directory.SetStatus(lobby, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeExistence})
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(muc, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(lobby, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeExistence})
 	s.Handler = admin.New(admin.Config{
 		Domain: jid.MustParse(own), Version: "2.0.0", Prosody: s, Directory: s.directory, Names: occupancy.NewNameResolver(muc, lobby), Log: slog.New(slog.DiscardHandler),
 	})
@@ -83,8 +83,8 @@ func (s *stage) set(t testing.TB, rooms ...string) {
 		b.Deltas = append(b.Deltas, occupancy.Delta{Room: r + "@muc.meet.jitsi", New: true, Present: all})
 		b.Occupants += len(all)
 	}
-	s.directory.Begin(muc, occupancy.SystemAccounts{})
-	if err := s.directory.Apply(muc, b, time.Now()); err != nil {
+	s.directory.Shard(occupancy.DefaultShard).Begin(muc, occupancy.SystemAccounts{})
+	if err := s.directory.Shard(occupancy.DefaultShard).Apply(muc, b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // stats returns the totals of a domain.
 func (h *Handler) stats(domain jid.JID) (occupancy.Stats, error) {
-	stats, err := h.Directory.Stats(domain.String())
+	stats, err := h.Directory.Stats(occupancy.Query{Domain: domain.Domainpart()})
 	if err != nil {
 		return occupancy.Stats{}, err
 	}

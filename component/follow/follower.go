@@ -49,7 +49,7 @@ type Carrier interface {
 	Subscribe(ctx context.Context, begin func(Subscription)) error
 }
 
-// Replica is where the rooms go. [occupancy.Directory] describes the methods.
+// Replica is where the rooms go. [occupancy.Shard] describes the methods.
 type Replica interface {
 	Begin(domain jid.JID, accounts occupancy.SystemAccounts)
 	Apply(domain jid.JID, b occupancy.Batch, at time.Time) error

@@ -91,13 +91,13 @@ func TestAttendance_BreakoutAndLobby(t *testing.T) {
 	s.start(occupancy.NewDirectory(muc, breakout, lobby))
 	report := func(domain jid.JID, sec, rooms, occupants int, deltas ...occupancy.Delta) {
 		t.Helper()
-		if err := s.directory.Apply(domain, occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}, at(sec)); err != nil {
+		if err := s.directory.Shard(occupancy.DefaultShard).Apply(domain, occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}, at(sec)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, domain := range []jid.JID{muc, breakout, lobby} {
-		s.directory.SetStatus(domain, occupancy.Status{Connected: true, Since: at(-1), Mode: occupancy.ModeModule})
-		s.directory.Begin(domain, occupancy.SystemAccounts{})
+		s.directory.Shard(occupancy.DefaultShard).SetStatus(domain, occupancy.Status{Connected: true, Since: at(-1), Mode: occupancy.ModeModule})
+		s.directory.Shard(occupancy.DefaultShard).Begin(domain, occupancy.SystemAccounts{})
 		report(domain, 0, 0, 0)
 	}
 	waitFor(t, "the snapshots", func() bool { return s.count("SELECT COUNT(*) FROM domains") == 3 })
@@ -125,7 +125,7 @@ func TestAttendance_ClockSetBack(t *testing.T) {
 	s.apply(110, change("daily", nil, person("eve", 110)))
 	waitFor(t, "Eve", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 3 })
 	s.restart()
-	s.directory.Begin(muc, occupancy.SystemAccounts{})
+	s.directory.Shard(occupancy.DefaultShard).Begin(muc, occupancy.SystemAccounts{})
 	s.rooms = map[string]map[string]bool{}
 	s.apply(50, room("daily", 90, person("ann", 95)))
 	waitFor(t, "the snapshot", func() bool { return s.count("SELECT COUNT(*) FROM present") == 1 })

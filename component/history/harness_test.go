@@ -151,7 +151,7 @@ func (s *site) start(d *occupancy.Directory) {
 		s.store.Close()
 	})
 	s.t.Cleanup(s.stop)
-	d.SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
+	d.Shard(occupancy.DefaultShard).SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
 	waitFor(s.t, "the recorder", func() bool { return s.store.Stats().Transactions > 0 })
 }
 
@@ -165,7 +165,7 @@ func (s *site) restart() {
 // load completes a snapshot at a time.
 func (s *site) load(sec int, deltas ...occupancy.Delta) {
 	s.t.Helper()
-	s.directory.Begin(muc, occupancy.SystemAccounts{})
+	s.directory.Shard(occupancy.DefaultShard).Begin(muc, occupancy.SystemAccounts{})
 	s.rooms = map[string]map[string]bool{}
 	s.apply(sec, deltas...)
 	if s.level != history.LevelOff || s.box.Needs() != history.LevelOff {
@@ -197,7 +197,7 @@ func (s *site) apply(sec int, deltas ...occupancy.Delta) {
 		b.Rooms++
 		b.Occupants += len(nicks)
 	}
-	if err := s.directory.Apply(muc, b, at(sec)); err != nil {
+	if err := s.directory.Shard(occupancy.DefaultShard).Apply(muc, b, at(sec)); err != nil {
 		s.t.Fatal(err)
 	}
 }

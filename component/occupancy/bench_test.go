@@ -32,13 +32,14 @@ func page(room, size int) occupancy.Delta {
 
 // fill loads rooms of size occupants each into d.
 func fill(tb testing.TB, d *occupancy.Directory, rooms, size int) {
-	d.Begin(muc, jitsi)
+	prosody := mainOf(d)
+	prosody.Begin(muc, jitsi)
 	for i := range rooms {
-		if err := d.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0)); err != nil {
+		if err := prosody.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0)); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	if err := d.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
+	if err := prosody.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -59,11 +60,12 @@ func BenchmarkMemory(b *testing.B) {
 			for b.Loop() {
 				before := heap()
 				d := newDirectory(muc)
+				prosody := mainOf(d)
 				fill(b, d, occupants/size, size)
 				once := heap()
-				d.Begin(muc, jitsi)
+				prosody.Begin(muc, jitsi)
 				for i := range occupants / size {
-					_ = d.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0))
+					_ = prosody.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0))
 				}
 				twice := heap()
 				b.ReportMetric(float64(once-before)/occupants, "bytes/occupant")
@@ -79,6 +81,7 @@ func BenchmarkApply(b *testing.B) {
 	for _, n := range []struct{ rooms, size int }{{1, 10}, {10_000, 10}, {1, 1000}, {200, 500}} {
 		b.Run(fmt.Sprintf("%d rooms of %d", n.rooms, n.size), func(b *testing.B) {
 			d := newDirectory(muc)
+			prosody := mainOf(d)
 			fill(b, d, n.rooms, n.size)
 			s := d.Subscribe(1)
 			defer s.Close()
@@ -88,7 +91,7 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				person.Flags ^= occupancy.FlagHandRaised
-				if err := d.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)); err != nil {
+				if err := prosody.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)); err != nil {
 					b.Fatal(err)
 				}
 				select {
@@ -108,6 +111,7 @@ func BenchmarkJoin(b *testing.B) {
 	crowd := []int{100, 10_000}
 	change := func(rooms int) func() {
 		d := newDirectory(muc)
+		prosody := mainOf(d)
 		fill(b, d, rooms, 10)
 		s := d.Subscribe(2)
 		b.Cleanup(s.Close)
@@ -115,8 +119,8 @@ func BenchmarkJoin(b *testing.B) {
 		comes := occupancy.Delta{Room: page(rooms/2, 0).Room, Present: []occupancy.Occupant{extra}}
 		leaves := occupancy.Delta{Room: comes.Room, Left: []string{extra.ID}}
 		return func() {
-			must(b, d.Apply(muc, synced(rooms, 10*rooms+1, comes), at(1)))
-			must(b, d.Apply(muc, synced(rooms, 10*rooms, leaves), at(1)))
+			must(b, prosody.Apply(muc, synced(rooms, 10*rooms+1, comes), at(1)))
+			must(b, prosody.Apply(muc, synced(rooms, 10*rooms, leaves), at(1)))
 			<-s.Events()
 			<-s.Events()
 		}
@@ -141,18 +145,19 @@ func BenchmarkJoin(b *testing.B) {
 func BenchmarkResync(b *testing.B) {
 	const rooms, size = 5_000, 20
 	d := newDirectory(muc)
+	prosody := mainOf(d)
 	fill(b, d, rooms, size)
 	deltas := make([]occupancy.Delta, rooms)
 	for i := range deltas {
 		deltas[i] = page(i, size)
 	}
 	for b.Loop() {
-		d.Begin(muc, jitsi)
+		prosody.Begin(muc, jitsi)
 		for i := range deltas {
-			_ = d.Apply(muc, occupancy.Batch{Deltas: deltas[i : i+1]}, at(0))
+			_ = prosody.Apply(muc, occupancy.Batch{Deltas: deltas[i : i+1]}, at(0))
 		}
 		start := time.Now()
-		if err := d.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
+		if err := prosody.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/swap")
@@ -177,6 +182,7 @@ func BenchmarkRoom(b *testing.B) {
 // BenchmarkPage reads the first 100 of 10,000 rooms: without a change, and after each join or leave.
 func BenchmarkPage(b *testing.B) {
 	d := newDirectory(muc)
+	prosody := mainOf(d)
 	fill(b, d, 10_000, 10)
 	first := func(b *testing.B) {
 		if page, err := d.Rooms(occupancy.Query{By: occupancy.ByParticipants, Limit: 100}); err != nil || len(page.Rooms) != 100 || page.Last == nil {
@@ -195,9 +201,9 @@ func BenchmarkPage(b *testing.B) {
 		comes := occupancy.Delta{Room: page(0, 0).Room, Present: []occupancy.Occupant{last}}
 		leaves := occupancy.Delta{Room: comes.Room, Left: []string{last.ID}}
 		for b.Loop() {
-			must(b, d.Apply(muc, synced(10_000, 100_001, comes), at(1)))
+			must(b, prosody.Apply(muc, synced(10_000, 100_001, comes), at(1)))
 			first(b)
-			must(b, d.Apply(muc, synced(10_000, 100_000, leaves), at(1)))
+			must(b, prosody.Apply(muc, synced(10_000, 100_000, leaves), at(1)))
 			first(b)
 		}
 	})
@@ -205,7 +211,8 @@ func BenchmarkPage(b *testing.B) {
 
 func BenchmarkSnapshot(b *testing.B) {
 	d := newDirectory(muc)
-	d.Begin(muc, jitsi)
+	prosody := mainOf(d)
+	prosody.Begin(muc, jitsi)
 	var deltas []occupancy.Delta
 	for i := range 1000 {
 		var people []occupancy.Occupant
@@ -214,7 +221,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 		deltas = append(deltas, fullRoom("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
 	}
-	if err := d.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
+	if err := prosody.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

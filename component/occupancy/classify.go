@@ -23,6 +23,10 @@ type SystemAccounts struct {
 	// VisitorNode is whether the domain belongs to a visitor node, where visitors are occupants.
 	VisitorNode bool
 
+	// VisitorHost is the host of the visitors on a visitor shard, or empty: all others in its rooms are mirrors of participants elsewhere.
+	// A [Directory] sets it itself.
+	VisitorHost string
+
 	// Type is the type of the domain's rooms; empty derives it from the domain's name.
 	Type RoomType
 
@@ -41,6 +45,10 @@ func Classify(o *Occupant, t SystemAccounts) Kind {
 	switch {
 	case t.isFocus(o):
 		return KindFocus
+	case t.VisitorHost != "" && domain == t.VisitorHost:
+		return KindVisitor
+	case t.VisitorHost != "":
+		return KindHidden
 	case hasAnyPrefix(o.RealJID, t.Recorders):
 		if machine == KindSIPVideo {
 			return machine

@@ -194,7 +194,7 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDirectory(muc)
-			d.Begin(muc, occupancy.SystemAccounts{})
+			mainOf(d).Begin(muc, occupancy.SystemAccounts{})
 			apply(t, d, at(10), c.in...)
 			r, _ := d.Room(daily)
 			for _, o := range r.Occupants {
@@ -214,7 +214,7 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 	const room = "daily@muc.meet.jitsi"
 	d := newDirectory(muc)
-	d.Begin(muc, occupancy.SystemAccounts{})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(10), synced(1, 2, fullRoom(room, transcriber, forger)))
 	s := d.Subscribe(10)
 	apply(t, d, at(11), synced(1, 3, roomUpdate(room, nil, focus)))
@@ -222,7 +222,7 @@ func TestTranscriber_ReclassifiedWhenFocusJoins(t *testing.T) {
 		t.Errorf("got %s want %s", got, want)
 	}
 	// A resync after focus has left keeps the kind.
-	d.Begin(muc, occupancy.SystemAccounts{})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(12), synced(1, 2, fullRoom(room, transcriber, forger)))
 	if got, want := fmt.Sprint(drain(s)), "[left daily focus 1]"; got != want {
 		t.Errorf("got %s want %s", got, want)

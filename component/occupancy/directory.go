@@ -27,19 +27,22 @@ type Directory struct {
 	// NotCounted are the operator's rules for occupants that don't count. It must not change while the Directory is used.
 	NotCounted []Rule
 
-	// domains never changes; the main domain is first.
-	domains []*mucDomain
-
 	statusChanged chan struct{} // wakes Run
-	unanswered    chan struct{}
 
 	// writeMu is held for the whole of a change.
 	// Its holder may read everything without mu, and may write to replicas that are still loading.
 	writeMu sync.Mutex
 
-	// mu protects what readers see: current replicas, their times, statuses, event numbers and subscriptions.
+	// mu protects what readers see: shards, current replicas, their times, statuses, event numbers and subscriptions.
 	// Writers take it after writeMu, for the time of one batch.
-	mu             sync.RWMutex
+	mu sync.RWMutex
+
+	// shards are in the order in which they were added. The others derive from it:
+	// domains are those of all shards, the main domain first, and groups are these domains by name.
+	shards  []*Shard
+	domains []*mucDomain
+	groups  []*group
+
 	lastEvent      uint64
 	roomSetVersion uint64 // increases when rooms start, end, or change their facts
 	subs           map[*Subscription]struct{}
@@ -49,8 +52,12 @@ type Directory struct {
 	indexes [orders]atomic.Pointer[index]
 }
 
-// mucDomain is one watched MUC domain.
+// mucDomain is one watched MUC domain of a shard.
 type mucDomain struct {
+	shard *Shard
+	group *group       // the domains of the same name on all shards
+	alone []*mucDomain // this domain
+
 	jid  jid.JID
 	name string
 	base string // name without its first label; the same for all domains of one Jitsi
@@ -66,47 +73,53 @@ type mucDomain struct {
 
 	status    Status
 	published statusSummary // of the last EventStatus
+
+	// serves are the main domains whose visitors are here, and changed the localparts of rooms
+	// whose number of visitors this batch has changed. Both are nil unless it is a visitor domain.
+	serves  []*group
+	changed map[string]struct{}
 }
 
-// NewDirectory returns an empty Directory of the watched MUC domains, the main one first.
+// NewDirectory returns an empty Directory of one shard named [DefaultShard] with these MUC domains, the main one first.
+// Without domains it has no shard; see [Directory.AddShard].
 func NewDirectory(domains ...jid.JID) *Directory {
 	d := &Directory{
 		MaxStaleness:  defaultMaxStaleness,
 		subs:          make(map[*Subscription]struct{}),
 		statusChanged: make(chan struct{}, 1),
-		unanswered:    make(chan struct{}, 1),
 	}
-	now := time.Now()
-	for i, j := range domains {
-		m := &mucDomain{jid: j.Domain(), name: j.Domainpart(), nameType: roomType(i, j.Domainpart())}
-		_, m.base, _ = strings.Cut(m.name, ".")
-		m.typ = m.nameType
-		m.published = statusSummary{problem: d.reason(m, now), read: d.readReason(m, now), event: d.eventReason(m, now)}
-		d.domains = append(d.domains, m)
+	if len(domains) > 0 {
+		d.shards = []*Shard{d.newShard(ShardConfig{Name: DefaultShard, Kind: ShardMain, Domains: domains})}
+		d.regroup()
+		d.lastEvent, d.roomSetVersion = 0, 0
 	}
 	return d
 }
 
-// domain returns the watched domain of that name, or nil.
-func (d *Directory) domain(name string) *mucDomain {
-	for _, m := range d.domains {
-		if m.name == name {
-			return m
-		}
-	}
-	return nil
+// newDomain returns the i-th domain of a shard.
+func (d *Directory) newDomain(s *Shard, i int, j jid.JID, now time.Time) *mucDomain {
+	m := &mucDomain{shard: s, jid: j.Domain(), name: j.Domainpart(), nameType: roomType(i, j.Domainpart())}
+	m.alone = []*mucDomain{m}
+	_, m.base, _ = strings.Cut(m.name, ".")
+	m.typ = m.nameType
+	m.published = statusSummary{problem: d.reason(m, now), read: d.readReason(m, now), event: d.eventReason(m, now)}
+	return m
 }
 
-// Begin starts loading a snapshot of domain.
+// Begin starts loading a snapshot of one of the shard's domains.
 // Readers see the old replica, unchanged, until Apply completes the snapshot.
 // Begin discards an unfinished snapshot, and also the old replica if the domain's room type changes.
-func (d *Directory) Begin(domain jid.JID, t SystemAccounts) {
+func (s *Shard) Begin(domain jid.JID, t SystemAccounts) {
+	d := s.directory
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
-	if m := d.domain(domain.Domainpart()); m != nil {
+	if m := s.domain(domain.Domainpart()); m != nil && !s.retired {
 		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
 			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted,
+		}
+		if s.kind == ShardVisitors {
+			m.accounts.VisitorHost = m.base
 		}
 		d.setType(m, m.accounts.Type)
 		m.loading = newReplica()
@@ -125,14 +138,16 @@ func (d *Directory) setType(m *mucDomain, t RoomType) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m.typ = t
+	d.assignVisitors()
 }
 
-// Apply applies a batch that was true at time at. Of b it keeps only strings of rooms and their facts.
+// Apply applies a batch of one of the shard's domains that was true at time at. Of b it keeps only strings of rooms and their facts.
 //
 // The batch that completes a snapshot replaces the replica and sends only the differences to subscribers.
 // After an error the AsOf of the domain stays as it was, and the caller has to begin a new snapshot.
-func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
-	m := d.domain(domain.Domainpart())
+func (s *Shard) Apply(domain jid.JID, b Batch, at time.Time) error {
+	d := s.directory
+	m := s.domain(domain.Domainpart())
 	if m == nil {
 		return ErrNotWatched
 	}
@@ -144,6 +159,8 @@ func (d *Directory) Apply(domain jid.JID, b Batch, at time.Time) error {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
 	switch {
+	case s.retired:
+		return ErrNotWatched
 	case m.loading != nil:
 		return d.load(m, b, at)
 	case m.replica == nil:
@@ -192,7 +209,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	for _, a := range slices.Sorted(maps.Keys(addresses)) {
 		was, is := m.replica.rooms[a], next.rooms[a]
 		if was != nil && is != nil {
-			is.version, is.numbersVersion = was.version, was.numbersVersion
+			is.version, is.numbersVersion, is.visitors = was.version, was.numbersVersion, was.visitors
 		}
 		diff(was, is, nil, func(c change) { changes = append(changes, c) })
 	}
@@ -212,6 +229,9 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	m.group.unsettleAll(m, m.replica)
+	m.group.settleAll(m, served)
+	d.resetVisitors(m, served)
 	m.replica, m.asOf = served, at
 	d.lastEvent++
 	d.roomSetVersion++
@@ -220,7 +240,8 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 			r.version, r.numbersVersion = d.lastEvent, d.lastEvent
 		}
 	}
-	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, At: at})
+	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, At: at})
+	d.publishVisitors(m, at)
 	d.publishStatus(m, time.Now())
 }
 
@@ -231,12 +252,13 @@ func (d *Directory) Seq() uint64 {
 	return d.lastEvent
 }
 
-// Forget discards everything about the rooms of domain.
-func (d *Directory) Forget(domain jid.JID) {
+// Forget discards everything about the rooms of one of the shard's domains.
+func (s *Shard) Forget(domain jid.JID) {
+	d := s.directory
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
-	m := d.domain(domain.Domainpart())
-	if m == nil {
+	m := s.domain(domain.Domainpart())
+	if m == nil || s.retired {
 		return
 	}
 	m.loading = nil

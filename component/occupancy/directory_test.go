@@ -158,7 +158,7 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 func TestDirectory_ResyncReplacesReplica(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(100)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(20),
 		occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("new@muc.meet.jitsi", focus)}},
 		occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))}},
@@ -190,7 +190,7 @@ func TestDirectory_UnchangedResyncHasNoEvents(t *testing.T) {
 	d := meeting(t)
 	before, _ := d.Room(daily)
 	s := d.Subscribe(100)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
 	if got := drain(s); len(got) > 0 {
 		t.Errorf("got events %q", got)
@@ -203,7 +203,7 @@ func TestDirectory_UnchangedResyncHasNoEvents(t *testing.T) {
 func TestDirectory_ReclassifiesOnPrefixChange(t *testing.T) {
 	d := meeting(t)
 	s := d.Subscribe(100)
-	d.Begin(muc, occupancy.SystemAccounts{Recorders: []string{"q-bob@"}})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{Recorders: []string{"q-bob@"}})
 	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
 	if diff := cmp.Diff([]string{"updated daily bob 1"}, drain(s)); diff != "" {
 		t.Errorf("events: -want +got:\n%s", diff)
@@ -212,9 +212,9 @@ func TestDirectory_ReclassifiesOnPrefixChange(t *testing.T) {
 
 func TestDirectory_BeginDropsUnfinishedResync(t *testing.T) {
 	d := meeting(t)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(20), occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("other@muc.meet.jitsi", focus)}})
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(21), synced(0, 0))
 	if r, err := d.Room(jid.MustParse("other@muc.meet.jitsi")); err != nil || r.Exists {
 		t.Errorf("got %+v, %v", r, err)
@@ -231,17 +231,17 @@ func TestDirectory_ApplyErrors(t *testing.T) {
 	}{
 		{name: "a domain that isn't watched", domain: jid.MustParse("muc.example.com"), in: synced(0, 0), want: occupancy.ErrNotWatched},
 		{name: "a batch before any snapshot", domain: lobby, in: synced(0, 0), want: occupancy.ErrNotBegun},
-		{name: "a batch of a domain that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { d.Forget(muc) }, in: synced(1, 3), want: occupancy.ErrNotBegun},
-		{name: "a batch of a snapshot that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi); d.Forget(muc) }, in: synced(0, 0), want: occupancy.ErrNotBegun},
+		{name: "a batch of a domain that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { mainOf(d).Forget(muc) }, in: synced(1, 3), want: occupancy.ErrNotBegun},
+		{name: "a batch of a snapshot that was forgotten", domain: muc, setup: func(d *occupancy.Directory) { mainOf(d).Begin(muc, jitsi); mainOf(d).Forget(muc) }, in: synced(0, 0), want: occupancy.ErrNotBegun},
 		{name: "a batch after a snapshot that wasn't right", domain: lobby, setup: func(d *occupancy.Directory) {
-			d.Begin(lobby, jitsi)
-			_ = d.Apply(lobby, synced(1, 1), at(11))
+			mainOf(d).Begin(lobby, jitsi)
+			_ = mainOf(d).Apply(lobby, synced(1, 1), at(11))
 		}, in: synced(0, 0), want: occupancy.ErrNotBegun},
 		{name: "more of a snapshot that is complete", domain: muc, in: occupancy.Batch{}, want: occupancy.ErrOutOfOrder},
 		{name: "one room too many", domain: muc, in: synced(2, 3), want: occupancy.ErrTotals},
 		{name: "one occupant too few", domain: muc, in: synced(1, 2), want: occupancy.ErrTotals},
 		{name: "an occupant joins but was already counted", domain: muc, in: synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, person("cyd", 11))), want: occupancy.ErrTotals},
-		{name: "a snapshot that lacks an occupant", domain: muc, setup: func(d *occupancy.Directory) { d.Begin(muc, jitsi) },
+		{name: "a snapshot that lacks an occupant", domain: muc, setup: func(d *occupancy.Directory) { mainOf(d).Begin(muc, jitsi) },
 			in: synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus)), want: occupancy.ErrTotals},
 		{name: "a room of another domain", domain: muc, in: synced(2, 4, fullRoom("daily@lobby.meet.jitsi", focus)), want: occupancy.ErrForeign},
 		{name: "a room without a node", domain: muc, in: synced(2, 4, fullRoom("muc.meet.jitsi", focus)), want: occupancy.ErrForeign},
@@ -253,7 +253,7 @@ func TestDirectory_ApplyErrors(t *testing.T) {
 				c.setup(d)
 			}
 			before, known := confirmed(d, c.domain)
-			if err := d.Apply(c.domain, c.in, at(20)); !errors.Is(err, c.want) {
+			if err := mainOf(d).Apply(c.domain, c.in, at(20)); !errors.Is(err, c.want) {
 				t.Errorf("got error %v, want %v", err, c.want)
 			}
 			if after, still := confirmed(d, c.domain); !after.Equal(before) || still != known {
@@ -265,16 +265,16 @@ func TestDirectory_ApplyErrors(t *testing.T) {
 
 func TestDirectory_ForgetMakesReadsFail(t *testing.T) {
 	d := meeting(t)
-	d.Forget(muc)
-	d.Forget(muc)
-	d.Forget(jid.MustParse("muc.example.com"))
+	mainOf(d).Forget(muc)
+	mainOf(d).Forget(muc)
+	mainOf(d).Forget(jid.MustParse("muc.example.com"))
 	if r, err := d.Room(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", r)
 	}
 	if g, err := d.RoomSummary(daily); err == nil {
 		t.Errorf("got %+v of a domain that was forgotten", g)
 	}
-	if got, err := d.Stats(muc.String()); err == nil {
+	if got, err := d.Stats(occupancy.Query{Domain: muc.String()}); err == nil {
 		t.Errorf("got %v of a domain that was forgotten", got)
 	}
 	if page, err := d.Rooms(occupancy.Query{}); err == nil {
@@ -293,7 +293,7 @@ func TestDirectory_ModuleTypeOverridesName(t *testing.T) {
 	d := meeting(t)
 	events := d.Subscribe(10)
 	defer events.Close()
-	d.Begin(muc, occupancy.SystemAccounts{Type: occupancy.RoomLobby})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{Type: occupancy.RoomLobby})
 	if _, err := d.Room(daily); err == nil {
 		t.Error("the rooms of the other type are still there")
 	}
@@ -307,7 +307,7 @@ func TestDirectory_ModuleTypeOverridesName(t *testing.T) {
 	if diff := cmp.Diff([]string{"reset   0", "reset   0"}, drain(events)); diff != "" {
 		t.Error(diff)
 	}
-	d.Begin(muc, occupancy.SystemAccounts{})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{})
 	apply(t, d, at(30), synced(1, 1, fullRoom("daily@muc.meet.jitsi", waiting)))
 	if got, err := d.Room(daily); err != nil || got.Type != occupancy.RoomMain {
 		t.Errorf("got %+v, %v want the type by the name", got, err)

@@ -17,6 +17,14 @@
 // When they don't match, the caller of Apply starts a resync: a new replica loads while readers still see the old one.
 // They see either the one or the other, and a [Subscription] receives only the differences.
 //
+// # Shards
+//
+// A Directory has one or more shards, each a Prosody with its own replicas. The owner of a connection writes to its [Shard];
+// readers of the Directory see all shards as one, or one by name. Two shards usually have the same MUC domains.
+// A shard that can't be read might have any room: one that no other shard has is then unknown, one that another has is not exact,
+// and lists and totals are errors. A name that several shards have is one [Room] with the sum of their numbers.
+// Shards of kind [ShardVisitors] count in Visitors alone.
+//
 // # One owner of truth
 //
 // The Directory also holds the [Status] of each domain, which the owner of the connection reports, and the maximum age of a replica.

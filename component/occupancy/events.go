@@ -39,6 +39,9 @@ type Event struct {
 	Kind EventKind
 	Room jid.JID
 
+	// Shard is the shard that this comes from. Counts and Facts are of the room there, even if others have a room of the same address.
+	Shard string
+
 	Type   RoomType
 	Tenant string // as in Room
 
@@ -87,20 +90,32 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	switch c.kind {
 	case EventRoomStarted, EventRoomUpdated, EventRoomEnded:
 		d.roomSetVersion++
+		m.group.settle(m, c.room.jid.String(), c.kind != EventRoomEnded)
+	}
+	if m.changed != nil {
+		visitors := c.counts.Of(KindVisitor)
+		switch c.kind {
+		case EventRoomStarted:
+			c.room.visitors = 0 // it may have the number of an earlier room
+		case EventRoomEnded:
+			visitors = 0
+		}
+		d.countVisitors(m, c.room, visitors)
 	}
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
-	if m := d.domain(e.Room.Domainpart()); m != nil {
-		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
-	}
+	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Shard: m.shard.name, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
+	e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	if c.occupant != nil {
 		e.Occupant = *d.withinMeeting(m, e.Room.String(), c.occupant)
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
 		facts.Visitors = m.replica.visitors(facts, c.counts)
+		if m.shard.kind == ShardVisitors || m.watchesVisitors() {
+			facts.Visitors = d.visitorsOf(m, c.room, time.Now())
+		}
 		e.Facts = &facts
 	}
 	d.publish(e)
@@ -108,7 +123,8 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 
 // confirm publishes the end of a batch. The caller holds mu.
 func (d *Directory) confirm(m *mucDomain, since time.Time, resynced bool) {
-	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
+	d.publishVisitors(m, m.asOf)
+	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Shard: m.shard.name, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
 }
 
 // publish sends an event to all subscriptions that match it. It never blocks. The caller holds mu.

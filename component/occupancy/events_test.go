@@ -66,7 +66,7 @@ func TestSubscription_Batches(t *testing.T) {
 	batches, others := d.SubscribeBatches(20), d.Subscribe(20)
 	apply(t, d, at(20), joins(1)...)
 	apply(t, d, at(25), synced(1, 4)) // a heartbeat
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(40), occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, synced(1, 1))
 	type end struct {
 		since, at int64
@@ -89,14 +89,14 @@ func TestSubscription_Batches(t *testing.T) {
 
 func TestSubscription_Rooms(t *testing.T) {
 	d := meeting(t)
-	d.Begin(lobby, jitsi)
-	must(t, d.Apply(lobby, synced(0, 0), at(10)))
+	mainOf(d).Begin(lobby, jitsi)
+	must(t, mainOf(d).Apply(lobby, synced(0, 0), at(10)))
 	s := d.Subscribe(10, jid.MustParse("other@muc.meet.jitsi/nick"), daily)
 	none := d.Subscribe(10, jid.MustParse("none@muc.meet.jitsi"))
 	apply(t, d, at(20), synced(3, 5, fullRoom("x@muc.meet.jitsi", focus), fullRoom("other@muc.meet.jitsi", focus)))
-	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(20)))
-	d.Forget(lobby)
-	d.Forget(muc)
+	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(20)))
+	mainOf(d).Forget(lobby)
+	mainOf(d).Forget(muc)
 	want := []string{"room-started other  0", "joined other focus 0", "reset   0"}
 	if diff := cmp.Diff(want, drain(s)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -109,11 +109,11 @@ func TestSubscription_Rooms(t *testing.T) {
 func TestEvents_Reset(t *testing.T) {
 	d := newDirectory(muc)
 	s := d.Subscribe(10)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(10), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
-	d.Begin(muc, jitsi) // the old replica stays readable
+	mainOf(d).Begin(muc, jitsi) // the old replica stays readable
 	apply(t, d, at(11), synced(1, 1, fullRoom("daily@muc.meet.jitsi", focus)))
-	d.Forget(muc)
+	mainOf(d).Forget(muc)
 	for i, want := range []uint64{1, 2} {
 		e := next(t, s)
 		if e.Kind != occupancy.EventReset || e.Room.String() != muc.String() || e.Seq != want {
@@ -135,7 +135,7 @@ func TestEvents_Occupant(t *testing.T) {
 	ann.Kind = occupancy.KindUser
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
-		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
+		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Shard: occupancy.DefaultShard, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
 		Counts: occupancy.Counts{2, 0, 0, 1},
 	}
 	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {
@@ -158,7 +158,7 @@ func TestDirectory_Concurrent(t *testing.T) {
 				}
 				_ = listed(d, occupancy.ByParticipants)
 				_, _ = d.RoomSummary(daily)
-				_, _ = d.Stats(muc.String())
+				_, _ = d.Stats(occupancy.Query{Domain: muc.String()})
 				_, _ = d.Totals(muc)
 				_ = d.Domains()
 				select {
@@ -173,10 +173,10 @@ func TestDirectory_Concurrent(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for i := range 200 {
-				d.Begin(lobby, jitsi)
-				_ = d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(i))
-				_ = d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(i))
-				d.Forget(lobby)
+				mainOf(d).Begin(lobby, jitsi)
+				_ = mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(i))
+				_ = mainOf(d).Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(i))
+				mainOf(d).Forget(lobby)
 			}
 		})
 	}
@@ -189,7 +189,7 @@ func TestDirectory_Concurrent(t *testing.T) {
 			apply(t, d, at(i), synced(1, 3, roomUpdate("daily@muc.meet.jitsi", []string{"cyd"})))
 		}
 		if i%20 == 0 {
-			d.Begin(muc, jitsi)
+			mainOf(d).Begin(muc, jitsi)
 			apply(t, d, at(i), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))))
 		}
 	}
@@ -215,13 +215,13 @@ func TestDirectory_Concurrent(t *testing.T) {
 
 func TestEvents_Parent(t *testing.T) {
 	d := newDirectory(muc, lobby)
-	d.Begin(muc, jitsi)
-	d.Begin(lobby, jitsi)
+	mainOf(d).Begin(muc, jitsi)
+	mainOf(d).Begin(lobby, jitsi)
 	apply(t, d, at(1), synced(1, 1, fullRoom("daily@muc.meet.jitsi", person("ann", 1))))
-	must(t, d.Apply(lobby, synced(0, 0), at(1)))
+	must(t, mainOf(d).Apply(lobby, synced(0, 0), at(1)))
 	s := d.Subscribe(8)
 	defer s.Close()
-	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(2)))
+	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(2)))
 	apply(t, d, at(3), synced(1, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}}))
 	for _, want := range []jid.JID{daily, daily, {}} {
 		if e := <-s.Events(); !e.Parent.Equal(want) {

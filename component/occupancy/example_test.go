@@ -19,8 +19,9 @@ func ExampleDirectory() {
 	fmt.Println(err)
 
 	// The first snapshot: Ann and Jicofo are in one room.
-	d.Begin(muc, occupancy.SystemAccounts{})
-	err = d.Apply(muc, occupancy.Batch{
+	prosody := d.Shard(occupancy.DefaultShard)
+	prosody.Begin(muc, occupancy.SystemAccounts{})
+	err = prosody.Apply(muc, occupancy.Batch{
 		Deltas: []occupancy.Delta{{
 			Room: room.String(), New: true, Facts: &occupancy.RoomFacts{},
 			Present: []occupancy.Occupant{
@@ -40,7 +41,7 @@ func ExampleDirectory() {
 	// Bob joins, and subscribers receive an event.
 	events := d.Subscribe(1, room)
 	defer events.Close()
-	err = d.Apply(muc, occupancy.Batch{
+	err = prosody.Apply(muc, occupancy.Batch{
 		Deltas: []occupancy.Delta{{Room: room.String(), Present: []occupancy.Occupant{{ID: "5e6f7a8b", RealJID: "bob@meet.jitsi/web", Name: "Bob"}}}},
 		Synced: true, Rooms: 1, Occupants: 3,
 	}, time.Now())

@@ -54,7 +54,7 @@ func synced(rooms, occupants int, deltas ...occupancy.Delta) occupancy.Batch {
 func meeting(t *testing.T) *occupancy.Directory {
 	t.Helper()
 	d := newDirectory(muc, lobby, breakout)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	apply(t, d, at(10), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))))
 	return d
 }
@@ -62,7 +62,7 @@ func meeting(t *testing.T) *occupancy.Directory {
 func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occupancy.Batch) {
 	t.Helper()
 	for _, b := range batches {
-		if err := d.Apply(muc, b, when); err != nil {
+		if err := mainOf(d).Apply(muc, b, when); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,3 +180,6 @@ func next(t *testing.T, s *occupancy.Subscription) occupancy.Event {
 		}
 	}
 }
+
+// mainOf returns the shard of a Directory with only one.
+func mainOf(d *occupancy.Directory) *occupancy.Shard { return d.Shard(occupancy.DefaultShard) }

@@ -1,129 +1,21 @@
 package occupancy
 
 import (
-	"cmp"
 	"hash/maphash"
-	"maps"
-	"slices"
-	"sort"
-	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
 )
 
-// Order is how rooms are sorted. Rooms that compare equal are sorted by address.
-type Order int
-
-// The orders, each in the direction that readers expect.
-const (
-	ByName         Order = iota // by address
-	ByParticipants              // most people first
-	ByCreation                  // newest first, those of unknown age last
-	orders
-)
-
-// index lists the rooms of all watched MUC domains in one order, at one moment. It never changes.
-type index struct {
-	version uint64 // of the Directory when this was made
-	entries []entry
-}
-
-type entry struct {
-	address string
-	key     int64 // ascending
-}
-
-// Position is a place in an order of rooms. A room need not be there.
-type Position struct {
-	Key     int64 // 0 in an order by name
-	Address string
-}
-
-func (e entry) compare(p Position) int {
-	return cmp.Or(cmp.Compare(e.key, p.Key), strings.Compare(e.address, p.Address))
-}
-
-// after returns the position of the first room after p, or backwards of the first before it.
-func (l *index) after(p Position, backwards bool) int {
-	if backwards {
-		return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) >= 0 }) - 1
-	}
-	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].compare(p) > 0 })
-}
-
-// index returns the rooms of all domains that have a replica, in an order. The caller holds mu.
-// It sorts them only when they have changed since the last call, so unused orders cost nothing.
-func (d *Directory) index(by Order) *index {
-	names := d.cachedIndex(ByName, d.roomSetVersion, d.entriesByName)
-	switch by {
-	case ByParticipants:
-		return d.cachedIndex(by, d.lastEvent, func() []entry { return d.entriesByKey(names, by) })
-	case ByCreation:
-		return d.cachedIndex(by, d.roomSetVersion, func() []entry { return d.entriesByKey(names, by) })
-	}
-	return names
-}
-
-// cachedIndex returns the last index if its version is current, or makes another. The caller holds mu.
-func (d *Directory) cachedIndex(by Order, age uint64, entries func() []entry) *index {
-	if l := d.indexes[by].Load(); l != nil && l.version == age {
-		return l
-	}
-	l := &index{version: age, entries: entries()}
-	d.indexes[by].Store(l) // readers share mu, but all store the same
-	return l
-}
-
-func (d *Directory) entriesByName() []entry {
-	var entries []entry
-	for _, m := range d.domains {
-		if m.replica == nil {
-			continue
-		}
-		entries = slices.Grow(entries, m.replica.shown)
-		for address, r := range m.replica.rooms {
-			if !r.hidden {
-				entries = append(entries, entry{address: address})
-			}
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.address, b.address) })
-	return entries
-}
-
-// entriesByKey sorts rooms by their keys, and by name where keys are equal. It groups them by key first because many share one.
-func (d *Directory) entriesByKey(names *index, by Order) []entry {
-	alike := make(map[int64][]entry)
-	for _, e := range names.entries {
-		if _, r := d.lookup(e.address); r != nil {
-			e.key = r.key(by)
-			alike[e.key] = append(alike[e.key], e)
-		}
-	}
-	entries := make([]entry, 0, len(names.entries))
-	for _, key := range slices.Sorted(maps.Keys(alike)) {
-		entries = append(entries, alike[key]...)
-	}
-	return entries
-}
-
-// key returns the room's sort key in an order.
-func (r *replicaRoom) key(by Order) int64 {
-	switch {
-	case by == ByParticipants:
-		return -int64(r.counts.People())
-	case by == ByCreation && !r.facts.CreatedAt.IsZero():
-		return -r.facts.CreatedAt.UnixMilli()
-	}
-	return 0
-}
-
 // Query selects and orders rooms.
 type Query struct {
-	// Domain is a watched MUC domain and Type a type of rooms; empty means all.
+	// Domain is a watched MUC domain and Type a type of rooms; empty means all but the domains of visitor shards.
 	Domain string
 	Type   RoomType
+
+	// Shard is a shard, or empty for all main shards. It selects the rooms there as they are there,
+	// in the order of their numbers on all shards.
+	Shard string
 
 	// By is the order, Backwards its direction.
 	By        Order
@@ -139,6 +31,30 @@ type Query struct {
 	Keep func(RoomSummary) bool
 }
 
+// selects reports whether q selects rooms of m. Rooms of visitor shards show other rooms once more, so only naming them selects them.
+func (q *Query) selects(m *mucDomain) bool {
+	return (q.Domain == "" || m.name == q.Domain) && (q.Type == "" || m.typ == q.Type) && (q.Shard == "" || m.shard.name == q.Shard) &&
+		(m.shard.kind == ShardMain || q.Domain != "" || q.Shard != "" || m.shard.directory.onlyVisitors())
+}
+
+// onlyVisitors reports whether all shards are visitor nodes. The caller holds mu.
+func (d *Directory) onlyVisitors() bool {
+	return len(d.groups) > 0 && d.groups[0].kind == ShardVisitors
+}
+
+// selectHomes returns the domains that have a room and that q selects, and the first of them. The caller holds mu.
+func (d *Directory) selectHomes(address string, q *Query) (first *mucDomain, all []*mucDomain) {
+	for _, m := range d.homesOf(address) {
+		if q.selects(m) {
+			all = append(all, m)
+		}
+	}
+	if len(all) > 0 {
+		first = all[0]
+	}
+	return first, all
+}
+
 // Page is a page of rooms at one moment.
 type Page struct {
 	Rooms []RoomSummary
@@ -152,12 +68,12 @@ type Page struct {
 
 // Rooms returns the rooms that q selects.
 //
-// It returns an error unless all selected domains are readable, with the errors of [Directory.Room].
+// It returns an error unless all selected domains are readable, with the errors of [Directory.Room], or ErrNoShard.
 // So an empty page means that there are no such rooms.
 func (d *Directory) Rooms(q Query) (Page, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	domains, err := d.selectDomains(q.Domain, q.Type)
+	domains, err := d.selectDomains(q)
 	if err != nil {
 		return Page{}, err
 	}
@@ -182,11 +98,18 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 	var last entry
 	for i := from; i >= 0 && i < len(l.entries); i += step {
 		e := l.entries[i]
-		m, r := d.lookup(e.address)
-		if r == nil || q.Domain != "" && m.name != q.Domain || q.Type != "" && m.typ != q.Type {
+		m, split := e.m, []*mucDomain(nil)
+		if m == nil {
+			m, split = d.selectHomes(e.address, &q)
+		}
+		if m == nil || !q.selects(m) {
 			continue
 		}
+		r := m.replica.rooms[e.address]
 		g := d.summarize(m, e.address, r)
+		if len(split) > 1 {
+			g = d.mergedSummary(split, e.address, nil, now)
+		}
 		if q.Keep != nil && !q.Keep(g) {
 			continue
 		}
@@ -194,7 +117,9 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 			p.Last = &Position{Key: last.key, Address: last.address}
 			break
 		}
-		g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, g.Address, r, now)
+		if !g.Split {
+			g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, g.Address, r, now)
+		}
 		p.Rooms, last = append(p.Rooms, g), e
 	}
 	return p, nil
@@ -204,7 +129,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.Time, err error) {
 	for i, m := range domains {
 		if err := d.readError(m, nil, now); err != nil {
-			return time.Time{}, err
+			return time.Time{}, d.named(m, err)
 		}
 		if i == 0 || m.asOf.Before(asOf) {
 			asOf = m.asOf
@@ -224,6 +149,10 @@ type RoomSummary struct {
 
 	// CreatedAt is zero if the source can't know it.
 	CreatedAt time.Time
+
+	// Shard and Split are as in [Room].
+	Shard string
+	Split bool
 
 	// AsOf is when Prosody last confirmed this.
 	AsOf time.Time
@@ -254,7 +183,7 @@ func FingerprintOf(r Room) Fingerprint {
 // Summary returns a summary of r.
 func (r Room) Summary() RoomSummary {
 	return RoomSummary{
-		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, AsOf: r.AsOf,
+		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, Shard: r.Shard, Split: r.Split, AsOf: r.AsOf,
 		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint,
 	}
 }
@@ -267,12 +196,16 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 	address := room.String()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	m := d.domain(room.Domainpart())
-	if m == nil {
-		return RoomSummary{}, ErrNotWatched
-	}
-	r := m.replica.room(address)
 	now := time.Now()
+	group := d.group(room.Domainpart())
+	switch {
+	case group == nil:
+		return RoomSummary{}, ErrNotWatched
+	case len(group.members) > 1:
+		return d.mergedRoomSummary(group, address, now)
+	}
+	m := group.members[0]
+	r := m.replica.room(address)
 	if err := d.readError(m, r, now); err != nil {
 		return RoomSummary{}, err
 	}
@@ -287,7 +220,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 // summarize returns a RoomSummary without its fingerprints. The caller holds mu.
 func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) RoomSummary {
 	return RoomSummary{
-		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, AsOf: m.asOf,
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, Shard: m.shard.name, AsOf: m.asOf,
 	}
 }
 
@@ -310,19 +243,8 @@ func (d *Directory) fingerprints(m *mucDomain, address string, r *replicaRoom, n
 			people        int
 		}{others, other.Known, other.Exists, other.Participants}))
 	}
+	if m.watchesVisitors() && !d.visitorsKnown(m.group, now) {
+		others += 1
+	}
 	return others + 31*fingerprintOfVersion(r.version), others + 31*fingerprintOfVersion(r.numbersVersion)
-}
-
-// lookup returns the room at an address and its domain, unless the room is hidden. The caller holds mu.
-func (d *Directory) lookup(address string) (*mucDomain, *replicaRoom) {
-	_, domain, _ := strings.Cut(address, "@")
-	m := d.domain(domain)
-	if m == nil {
-		return nil, nil
-	}
-	r := m.replica.room(address)
-	if r == nil || r.hidden {
-		return nil, nil
-	}
-	return m, r
 }

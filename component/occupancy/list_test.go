@@ -26,7 +26,7 @@ func nodes(rooms []occupancy.RoomSummary) (names []string) {
 // fourRooms returns a Directory of b with 1, c with 2, a with 2 and d with 1 people; a and b have the same age, c is older, that of d is unknown.
 func fourRooms(t *testing.T) *occupancy.Directory {
 	d := newDirectory(muc, lobby)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	room := func(node string, created int, present ...occupancy.Occupant) occupancy.Delta {
 		delta := fullRoom(node+"@muc.meet.jitsi", present...)
 		if created > 0 {
@@ -136,7 +136,7 @@ func TestRooms_FailUnlessAllDomainsAreReadable(t *testing.T) {
 func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 	for _, by := range []occupancy.Order{occupancy.ByName, occupancy.ByCreation} {
 		d := newDirectory(muc)
-		d.Begin(muc, jitsi)
+		mainOf(d).Begin(muc, jitsi)
 		random := rand.New(rand.NewPCG(1, uint64(by)))
 		rooms, people := map[int]int{}, 0
 		change := func() {
@@ -155,9 +155,9 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 				}
 				delta.Facts = &occupancy.RoomFacts{CreatedAt: at(room % 7)}
 			}
-			must(t, d.Apply(muc, synced(len(rooms), people, delta), at(2)))
+			must(t, mainOf(d).Apply(muc, synced(len(rooms), people, delta), at(2)))
 		}
-		must(t, d.Apply(muc, synced(0, 0), at(1)))
+		must(t, mainOf(d).Apply(muc, synced(0, 0), at(1)))
 		for range 2000 {
 			change()
 		}
@@ -190,8 +190,8 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 
 func TestState_ChangesWithRoom(t *testing.T) {
 	d := newDirectory(muc, lobby)
-	d.Begin(muc, jitsi)
-	d.Begin(lobby, jitsi)
+	mainOf(d).Begin(muc, jitsi)
+	mainOf(d).Begin(lobby, jitsi)
 	states := map[occupancy.Fingerprint]string{}
 	see := func(what string, again string) {
 		t.Helper()
@@ -207,11 +207,11 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	see("ann", "")
 	apply(t, d, at(3), synced(1, 1))
 	see("still ann", "ann")
-	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(4)))
+	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(4)))
 	see("bob waits in the lobby", "")
-	must(t, d.Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
+	must(t, mainOf(d).Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
 	see("two wait", "")
-	must(t, d.Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
+	must(t, mainOf(d).Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
 	see("the lobby is empty", "still ann")
 	apply(t, d, at(7), synced(0, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}))
 	see("no room any more", "no room")

@@ -27,8 +27,8 @@ func TestOccupant_InvisibleNameIsEmpty(t *testing.T) {
 		"\U000e0041\x7f": "", // TAG LATIN CAPITAL LETTER A, DELETE
 	} {
 		d := newDirectory(jid.MustParse(muc))
-		d.Begin(jid.MustParse(muc), occupancy.SystemAccounts{})
-		err := d.Apply(jid.MustParse(muc), occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{
+		mainOf(d).Begin(jid.MustParse(muc), occupancy.SystemAccounts{})
+		err := mainOf(d).Apply(jid.MustParse(muc), occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{
 			Room: "r@" + muc, New: true, Present: []occupancy.Occupant{{ID: "1a2b3c4d", Name: name}},
 		}}}, at(0))
 		if err != nil {

@@ -229,6 +229,9 @@ var ErrNoModule = errors.New("occupancy: the domain has no Lua module")
 type UnavailableError struct {
 	Reason Reason
 
+	// Shard is the shard that it is about, where there are several; else empty.
+	Shard string
+
 	// Remedy is the title and the remedy of the [Problem] in one text. It never contains a secret.
 	Remedy string
 

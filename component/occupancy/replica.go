@@ -123,7 +123,8 @@ func (c *replica) room(address string) *replicaRoom {
 // replicaRoom is a room in a replica.
 type replicaRoom struct {
 	jid            jid.JID
-	hidden         bool // one of Jicofo's health checks: in the totals of batches, but never shown
+	visitors       int32 // in group.visitors
+	hidden         bool  // one of Jicofo's health checks: in the totals of batches, but never shown
 	facts          RoomFacts
 	focusDomain    string               // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
 	occupants      map[string]*Occupant // by nick; records never change, so replicas share them
@@ -137,7 +138,7 @@ func newReplicaRoom(address string, old *replicaRoom) *replicaRoom {
 	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Occupant)}
 	r.hidden = HealthCheck(r.jid)
 	if old != nil {
-		r.facts, r.focusDomain, r.version, r.numbersVersion = old.facts, old.focusDomain, old.version, old.numbersVersion
+		r.facts, r.focusDomain, r.version, r.numbersVersion, r.visitors = old.facts, old.focusDomain, old.version, old.numbersVersion, old.visitors
 	}
 	return r
 }

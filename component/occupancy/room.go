@@ -31,12 +31,23 @@ type Room struct {
 	// From the module it is true as long as the room exists for Prosody, even without occupants.
 	Exists bool
 
-	// Participants is the number of people if Exact is set.
-	// Otherwise it is the number of all occupants, an upper bound.
+	// Participants is the number of people if Exact is set. Otherwise it is the number of all occupants, an upper bound,
+	// or with UnknownShards the number of people on the other shards, a lower bound.
 	Participants int
 
 	// Exact is whether Participants is exactly the number of people.
 	Exact bool
+
+	// Shard is the shard that has the room; empty if it doesn't exist, or if several have it.
+	Shard string
+
+	// Split is whether several shards have a room of this address. Then the numbers are sums, Parts are the rooms in the order of the shards,
+	// and the texts and facts are those of the oldest. Otherwise Parts is nil.
+	Split bool
+	Parts []RoomPart
+
+	// UnknownShards are the names of the shards that might have the room, too, but can't be read now.
+	UnknownShards []string
 
 	// Source is where this comes from, AsOf when it was last confirmed.
 	Source Source
@@ -67,9 +78,11 @@ type Room struct {
 	// MeetingParticipants is Participants and the people in breakout rooms; nil if one of those is unknown, and in breakout and lobby rooms.
 	MeetingParticipants *int
 
-	// Visitors is the number of visitors: on other servers as focus reports them, or in the room on a visitor node.
-	// It is nil if unknown, for instance until focus reports it. The number that it points to never changes.
-	Visitors *int
+	// Visitors is the number of visitors: on all visitor shards if there are any, else on other servers as focus reports them,
+	// or in the room on a visitor node. It is nil if unknown, for instance until focus reports it, or while a visitor shard is unknown.
+	// The number that it points to never changes. VisitorsWatched is whether it comes from visitor shards.
+	Visitors        *int
+	VisitorsWatched bool
 
 	// Lobby is the room where people wait to be admitted, or nil. Breakouts are in Prosody's order.
 	// Their occupants don't count in this room.
@@ -89,6 +102,7 @@ func (r Room) Clone() Room {
 	r.Counts = maps.Clone(r.Counts)
 	r.Occupants = slices.Clone(r.Occupants)
 	r.Breakouts = slices.Clone(r.Breakouts)
+	r.Parts, r.UnknownShards = slices.Clone(r.Parts), slices.Clone(r.UnknownShards)
 	if r.Lobby != nil {
 		lobby := *r.Lobby
 		r.Lobby = &lobby
@@ -138,16 +152,25 @@ func HealthCheck(room jid.JID) bool {
 // AsOf shows the age. Otherwise the error is an [UnavailableError], or [ErrNotWatched].
 // It is also [ErrNoModule] if the only problem is the missing Lua module: the caller can then ask Prosody about single rooms.
 // A room that isn't in the replica is an error, too, if Prosody couldn't read all rooms (ReasonStorage).
+//
+// Of several shards with the room's domain, one that can't be read makes a missing room an error, and a found one inexact.
 func (d *Directory) Room(room jid.JID) (Room, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	m := d.domain(room.Domainpart())
-	if m == nil {
+	g := d.group(room.Domainpart())
+	switch {
+	case g == nil:
 		return Room{}, ErrNotWatched
+	case len(g.members) > 1:
+		return d.mergedRoom(g, room, time.Now())
 	}
+	return d.roomOn(g.members[0], room, time.Now())
+}
+
+// roomOn returns a room as one shard has it. The caller holds mu.
+func (d *Directory) roomOn(m *mucDomain, room jid.JID, now time.Time) (Room, error) {
 	address := room.Bare().String()
 	r := m.replica.room(address)
-	now := time.Now()
 	if err := d.readError(m, r, now); err != nil {
 		return Room{}, err
 	}
@@ -157,21 +180,17 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 			Counts: map[Kind]int{}, Occupants: []*Occupant{},
 		}, nil
 	}
-	view := d.readRoom(m, address, r, now)
-	view.Occupants = make([]*Occupant, 0, len(r.occupants))
-	for _, o := range r.occupants {
-		view.Occupants = append(view.Occupants, d.withinMeeting(m, address, o))
-	}
-	return view, nil
+	return d.readRoom(m, address, r, now), nil
 }
 
-// readRoom returns a room without its occupants. The caller holds mu.
+// readRoom returns a room. The caller holds mu.
 func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now time.Time) Room {
 	view := Room{
 		JID:          r.jid,
 		Exists:       true,
 		Participants: r.counts.People(),
 		Exact:        true,
+		Shard:        m.shard.name,
 		Source:       SourceModule,
 		AsOf:         m.asOf,
 		Counts:       r.counts.Map(),
@@ -183,8 +202,13 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 		MeetingID:    r.facts.MeetingID,
 		Password:     r.facts.Password,
 		MembersOnly:  r.facts.MembersOnly,
-		Visitors:     m.replica.visitors(r.facts, r.counts),
+		Visitors:     d.visitorsOf(m, r, now),
 		Version:      r.version,
+	}
+	view.VisitorsWatched = m.watchesVisitors()
+	view.Occupants = make([]*Occupant, 0, len(r.occupants))
+	for _, o := range r.occupants {
+		view.Occupants = append(view.Occupants, d.withinMeeting(m, address, o))
 	}
 	view.Fingerprint, view.AnonymousFingerprint = d.fingerprints(m, address, r, now)
 	meeting, known := view.Participants, m.typ == RoomMain
@@ -209,7 +233,7 @@ func (d *Directory) withinMeeting(m *mucDomain, address string, o *Occupant) *Oc
 		return o
 	}
 	_, domain, _ := strings.Cut(o.MovedFrom, "@")
-	if from := d.domain(domain); from != nil && cmp.Or(from.mainAddress(d, o.MovedFrom), "-") == m.mainAddress(d, address) {
+	if from := m.shard.domain(domain); from != nil && cmp.Or(from.mainAddress(d, o.MovedFrom), "-") == m.mainAddress(d, address) {
 		return o
 	}
 	c := *o
@@ -241,7 +265,7 @@ func (d *Directory) relatedRooms(m *mucDomain, r *replicaRoom, now time.Time) it
 			return
 		}
 		for _, b := range r.facts.Breakouts {
-			ref := d.roomRef(b.JID, now)
+			ref := d.roomRef(m.shard, b.JID, now)
 			ref.Name = b.Name
 			if !yield(ref, false) {
 				return
@@ -257,7 +281,7 @@ func (d *Directory) parentAddress(m *mucDomain, address string) string {
 		return ""
 	}
 	local, _, _ := strings.Cut(address, "@")
-	for _, other := range d.domains {
+	for _, other := range m.shard.domains {
 		if other.typ != RoomMain || other.replica == nil {
 			continue
 		}
@@ -282,23 +306,23 @@ func parentJID(address string) jid.JID {
 // where Jitsi creates lobbies (mod_muc_lobby_rooms).
 func (d *Directory) lobbyOf(m *mucDomain, r *replicaRoom, now time.Time) (RoomRef, bool) {
 	if r.facts.Lobby != "" {
-		return d.roomRef(r.facts.Lobby, now), true
+		return d.roomRef(m.shard, r.facts.Lobby, now), true
 	}
-	for _, l := range d.domains {
+	for _, l := range m.shard.domains {
 		if m.typ != RoomMain || l.typ != RoomLobby || l.base != m.base {
 			continue
 		}
 		if address := r.jid.Localpart() + "@" + l.name; l.replica.room(address) != nil {
-			return d.roomRef(address, now), true
+			return d.roomRef(m.shard, address, now), true
 		}
 	}
 	return RoomRef{}, false
 }
 
-// roomRef returns the room at an address as another room shows it. It is not Known if it can't be read.
-func (d *Directory) roomRef(address string, now time.Time) RoomRef {
+// roomRef returns the room at an address as another room of the shard shows it. It is not Known if it can't be read.
+func (d *Directory) roomRef(s *Shard, address string, now time.Time) RoomRef {
 	ref := RoomRef{JID: unsafeJID(address)}
-	m := d.domain(ref.JID.Domainpart())
+	m := s.domain(ref.JID.Domainpart())
 	if m == nil || !d.readable(m, now) {
 		return ref
 	}

@@ -14,11 +14,11 @@ import (
 func TestRoom_AllFields(t *testing.T) {
 	d := newDirectory(muc, lobby, breakout)
 	for _, domain := range []jid.JID{muc, lobby, breakout} {
-		d.Begin(domain, jitsi)
+		mainOf(d).Begin(domain, jitsi)
 	}
 	ann := withName(person("ann", 1), "Ann")
 	rec := occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none"}
-	must(t, d.Apply(muc, synced(1, 3, occupancy.Delta{
+	must(t, mainOf(d).Apply(muc, synced(1, 3, occupancy.Delta{
 		Room: "[acme]daily@muc.meet.jitsi", New: true,
 		Facts: &occupancy.RoomFacts{
 			CreatedAt: at(0), MeetingID: "m-1", Subject: "Plans", Password: true, MembersOnly: true, Visitors: new(7),
@@ -32,9 +32,9 @@ func TestRoom_AllFields(t *testing.T) {
 	}), at(10)))
 	// A moderator's client is in the lobby, too, but isn't waiting.
 	ann.Affiliation = "owner"
-	must(t, d.Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
+	must(t, mainOf(d).Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
 	ann.Affiliation = "none"
-	must(t, d.Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", focus, person("gus", 5))), at(12)))
+	must(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", focus, person("gus", 5))), at(12)))
 
 	room := jid.MustParse("[acme]daily@muc.meet.jitsi")
 	got, err := d.Room(room.Bare())
@@ -42,7 +42,7 @@ func TestRoom_AllFields(t *testing.T) {
 	focus, ann, rec := focus, ann, rec
 	focus.Kind, ann.Kind, rec.Kind = occupancy.KindFocus, occupancy.KindUser, occupancy.KindRecorder
 	want := occupancy.Room{
-		JID: room, Exists: true, Participants: 1, Exact: true, Source: occupancy.SourceModule, AsOf: at(10),
+		JID: room, Exists: true, Participants: 1, Exact: true, Shard: occupancy.DefaultShard, Source: occupancy.SourceModule, AsOf: at(10),
 		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
 		Occupants: []*occupancy.Occupant{&ann, &focus, &rec},
 		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",
@@ -74,7 +74,7 @@ func TestRoom_AllFields(t *testing.T) {
 
 func TestRoom_PeopleOfTheMeeting(t *testing.T) {
 	d := newDirectory(muc, lobby, breakout)
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	daily := fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))
 	daily.Facts.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}, {JID: "b2@breakout.meet.jitsi"}}
 	apply(t, d, at(10), synced(2, 3, daily, fullRoom("other@muc.meet.jitsi", person("oz", 1))))
@@ -88,9 +88,9 @@ func TestRoom_PeopleOfTheMeeting(t *testing.T) {
 	check("while the breakout domain is unknown", nil)
 	gus, eve := person("gus", 5), person("eve", 6)
 	gus.MovedFrom, eve.MovedFrom = "daily@muc.meet.jitsi", "other@muc.meet.jitsi"
-	d.Begin(breakout, jitsi)
+	mainOf(d).Begin(breakout, jitsi)
 	s := d.Subscribe(10)
-	must(t, d.Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", gus, eve)), at(12)))
+	must(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", gus, eve)), at(12)))
 	check("with two in a breakout room", new(3))
 	got, err := d.Room(jid.MustParse("b1@breakout.meet.jitsi"))
 	must(t, err)
@@ -167,14 +167,14 @@ func TestRoom_LobbyBySameNode(t *testing.T) {
 	elsewhere := jid.MustParse("lobby.example.com")
 	d := newDirectory(muc, elsewhere, lobby)
 	for _, domain := range []jid.JID{muc, elsewhere, lobby} {
-		d.Begin(domain, jitsi)
+		mainOf(d).Begin(domain, jitsi)
 	}
-	must(t, d.Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
-	must(t, d.Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
+	must(t, mainOf(d).Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
+	must(t, mainOf(d).Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby != nil {
 		t.Errorf("got lobby %+v before its domain has a replica", got.Lobby)
 	}
-	must(t, d.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
+	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby == nil || got.Lobby.Participants != 1 {
 		t.Errorf("got lobby %+v, want the room of the same node", got.Lobby)
 	}
@@ -204,8 +204,8 @@ func TestRoom_UnknownRelatedRooms(t *testing.T) {
 
 func TestRoom_ParentFollowsFacts(t *testing.T) {
 	d := meeting(t)
-	d.Begin(breakout, jitsi)
-	must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", focus)), at(1)))
+	mainOf(d).Begin(breakout, jitsi)
+	must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", focus)), at(1)))
 	facts := func(breakouts ...string) *occupancy.RoomFacts {
 		f := &occupancy.RoomFacts{}
 		for _, b := range breakouts {
@@ -228,7 +228,7 @@ func TestRoom_ParentFollowsFacts(t *testing.T) {
 		{"it is sent whole", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}}, 1, room},
 		{"it ends", occupancy.Delta{Room: room, Gone: true}, 0, ""},
 	} {
-		must(t, d.Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
+		must(t, mainOf(d).Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
 		if got, _ := d.Room(jid.MustParse("b@breakout.meet.jitsi")); got.Parent.String() != step.want {
 			t.Errorf("%s: got parent %q want %q", step.name, got.Parent, step.want)
 		}
@@ -252,8 +252,8 @@ func TestRoomType_ByDomain(t *testing.T) {
 			}
 			d := newDirectory(domains...)
 			for i, domain := range domains {
-				d.Begin(domain, jitsi)
-				must(t, d.Apply(domain, synced(0, 0), time.Now()))
+				mainOf(d).Begin(domain, jitsi)
+				must(t, mainOf(d).Apply(domain, synced(0, 0), time.Now()))
 				if r, _ := d.Room(jid.MustParse("x@" + domain.String())); r.Type != c.want[i] {
 					t.Errorf("%s: got %s want %s", domain, r.Type, c.want[i])
 				}
@@ -265,7 +265,7 @@ func TestRoomType_ByDomain(t *testing.T) {
 func TestRoom_Tenant(t *testing.T) {
 	for node, want := range map[string]string{"daily": "", "[acme]daily": "acme", "[acme]": "", "[acme": "", "a[b]c": "", "[a][b]": "a"} {
 		d := newDirectory(muc)
-		d.Begin(muc, jitsi)
+		mainOf(d).Begin(muc, jitsi)
 		apply(t, d, at(1), synced(1, 1, fullRoom(node+"@muc.meet.jitsi", focus)))
 		room, _ := d.Room(jid.NewUnsafe(node, muc.String(), "").JID)
 		if room.Tenant != want || !room.Exists {
@@ -280,9 +280,9 @@ func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 	batch := synced(1, 3)
 	batch.Unseen = true
 	apply(t, d, at(20), batch)
-	d.SetStatus(muc, following())
+	mainOf(d).SetStatus(muc, following())
 	for name, err := range map[string]error{
-		"Room": errorOf(d.Room(other)), "RoomSummary": errorOf(d.RoomSummary(other)), "Totals": errorOf(d.Totals(muc)), "Stats": errorOf(d.Stats(muc.String())), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
+		"Room": errorOf(d.Room(other)), "RoomSummary": errorOf(d.RoomSummary(other)), "Totals": errorOf(d.Totals(muc)), "Stats": errorOf(d.Stats(occupancy.Query{Domain: muc.String()})), "Rooms": errorOf(d.Rooms(occupancy.Query{Domain: muc.String()})),
 	} {
 		if reasonOf(err) != occupancy.ReasonStorage {
 			t.Errorf("%s: got %v, but there may be rooms that Prosody couldn't read", name, err)
@@ -297,8 +297,8 @@ func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 	if d.Snapshot().Domains()[0].Known || d.SnapshotOf(other).Domains()[0].Known || !d.SnapshotOf(daily).Domains()[0].Known {
 		t.Error("got the whole domain as known, or the known room as unknown")
 	}
-	d.Begin(breakout, jitsi)
-	must(t, d.Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
+	mainOf(d).Begin(breakout, jitsi)
+	must(t, mainOf(d).Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
 	apply(t, d, at(22), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	if room, _ := d.Room(daily); room.Breakouts[0].Known {
 		t.Errorf("got %+v want an unknown breakout room", room.Breakouts[0])
@@ -315,7 +315,7 @@ func TestDirectory_VisitorNodeCountsOccupants(t *testing.T) {
 		return o
 	}
 	d := newDirectory(muc)
-	d.Begin(muc, occupancy.SystemAccounts{VisitorNode: true})
+	mainOf(d).Begin(muc, occupancy.SystemAccounts{VisitorNode: true})
 	apply(t, d, at(10), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), visitor("v1"))))
 	s := d.Subscribe(10)
 	apply(t, d, at(20), synced(1, 4, roomUpdate("daily@muc.meet.jitsi", nil, visitor("v2"))))

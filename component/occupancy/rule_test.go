@@ -65,7 +65,7 @@ func TestRule_MatchesBareJIDs(t *testing.T) {
 func TestDirectory_NotCounted(t *testing.T) {
 	d := newDirectory(muc)
 	d.NotCounted = rules(t, "bots=*@bots.example.com", "recorder2=*recorder*@hidden.meet.jitsi", "unused=nothing@meet.jitsi")
-	d.Begin(muc, jitsi)
+	mainOf(d).Begin(muc, jitsi)
 	present := []occupancy.Occupant{
 		{ID: "focus", RealJID: "focus@auth.meet.jitsi/focus", Affiliation: "owner"},
 		{ID: "a", Name: "Ada", RealJID: "q1@meet.jitsi/web"},
@@ -76,7 +76,7 @@ func TestDirectory_NotCounted(t *testing.T) {
 		{ID: "f", RealJID: "my-recorder@hidden.meet.jitsi/j"},
 		{ID: "g", Name: "bots", RealJID: "q2@meet.jitsi/minutes@bots.example.com"},
 	}
-	if err := d.Apply(muc, synced(1, len(present), fullRoom("a@muc.meet.jitsi", present...)), at(1)); err != nil {
+	if err := mainOf(d).Apply(muc, synced(1, len(present), fullRoom("a@muc.meet.jitsi", present...)), at(1)); err != nil {
 		t.Fatal(err)
 	}
 	r, err := d.Room(jid.MustParse("a@muc.meet.jitsi"))

@@ -76,7 +76,7 @@ func (h *simulation) check(t *rapid.T) {
 	}
 	totals, err := h.d.Totals(muc)
 	page, listErr := h.d.Rooms(occupancy.Query{})
-	stats, statsErr := h.d.Stats("")
+	stats, statsErr := h.d.Stats(occupancy.Query{})
 	if !known {
 		if err == nil || listErr == nil || statsErr == nil {
 			t.Fatalf("got %+v, %+v, %+v although the domain can't be read", totals, page, stats)

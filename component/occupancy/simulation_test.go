@@ -197,7 +197,7 @@ func (h *simulation) flush(t *rapid.T) {
 func (h *simulation) apply(t *rapid.T, b occupancy.Batch) {
 	h.clock++
 	now := time.Now()
-	if err := h.d.Apply(muc, b, now); err != nil {
+	if err := mainOf(h.d).Apply(muc, b, now); err != nil {
 		t.Fatal(err)
 	}
 	if b.Synced {
@@ -215,7 +215,7 @@ func (h *simulation) loseQueue(t *rapid.T) {
 	}
 	h.queue = nil
 	heartbeat, known := h.truth.batch(), h.reported.batch()
-	err := h.d.Apply(muc, heartbeat, time.Now())
+	err := mainOf(h.d).Apply(muc, heartbeat, time.Now())
 	if err == nil {
 		h.asOf = time.Now()
 	}
@@ -227,7 +227,7 @@ func (h *simulation) loseQueue(t *rapid.T) {
 
 // begin begins a snapshot of the present and sends all of it except the batch that completes it.
 func (h *simulation) begin(t *rapid.T) {
-	h.d.Begin(muc, jitsi)
+	mainOf(h.d).Begin(muc, jitsi)
 	h.reported, h.synced, h.queue = model{}, false, nil
 	for _, address := range rapid.Permutation(slices.Sorted(maps.Keys(h.truth))).Draw(t, "order") {
 		for _, d := range h.truth.fullRoom(address, rapid.IntRange(1, 3).Draw(t, "page")) {
@@ -241,7 +241,7 @@ func (h *simulation) forget(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "really") > 0 {
 		t.Skip("not now")
 	}
-	h.d.Forget(muc)
+	mainOf(h.d).Forget(muc)
 	h.reported, h.synced, h.served, h.queue = nil, false, nil, nil
 }
 
@@ -255,7 +255,7 @@ func (h *simulation) report(t *rapid.T) {
 	if !h.status.Connected || rapid.IntRange(0, 3).Draw(t, "problem") == 0 {
 		h.status.Problem = &occupancy.UnavailableError{Reason: rapid.SampledFrom([]occupancy.Reason{occupancy.ReasonLost, occupancy.ReasonNoMUC}).Draw(t, "reason")}
 	}
-	h.d.SetStatus(muc, h.status)
+	mainOf(h.d).SetStatus(muc, h.status)
 }
 
 // wait lets time pass.

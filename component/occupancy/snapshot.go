@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -17,12 +18,13 @@ type Snapshot struct {
 	Seq uint64
 
 	domains []DomainSnapshot
-	rooms   []*pinnedRoom // ordered by address
+	rooms   []*pinnedRoom // ordered by address, those of one address by the names of their shards
 }
 
 // DomainSnapshot is a watched MUC domain in a Snapshot.
 type DomainSnapshot struct {
 	JID   jid.JID
+	Shard string
 	Known bool      // whether all its rooms are known
 	AsOf  time.Time // zero without a replica
 }
@@ -30,6 +32,7 @@ type DomainSnapshot struct {
 // RoomSnapshot is a room in a Snapshot. All readers share Occupants, which never change.
 type RoomSnapshot struct {
 	JID       jid.JID
+	Shard     string
 	Type      RoomType
 	Tenant    string  // as in Room
 	Parent    jid.JID // as in Room
@@ -41,6 +44,7 @@ type RoomSnapshot struct {
 // pinnedRoom is a room that shares its parts with the Directory, which never changes them in place.
 type pinnedRoom struct {
 	address, parent string
+	shard           *Shard
 	jid             jid.JID
 	typ             RoomType
 	facts           RoomFacts
@@ -53,17 +57,33 @@ type pinnedRoom struct {
 // the events that follow build on them, and the status of the domain shows that it isn't live.
 // It sorts occupants only when they are read, to hold the lock briefly.
 func (d *Directory) Snapshot() *Snapshot {
-	s := d.pinRooms()
-	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int { return strings.Compare(a.address, b.address) })
+	d.mu.RLock()
+	s := d.pinRooms(d.domains)
+	d.mu.RUnlock()
+	s.sort()
 	return s
 }
 
-func (d *Directory) pinRooms() *Snapshot {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+// Snapshot is like [Directory.Snapshot] for the rooms of this shard.
+func (s *Shard) Snapshot() *Snapshot {
+	s.directory.mu.RLock()
+	pinned := s.directory.pinRooms(s.domains)
+	s.directory.mu.RUnlock()
+	pinned.sort()
+	return pinned
+}
+
+func (s *Snapshot) sort() {
+	slices.SortFunc(s.rooms, func(a, b *pinnedRoom) int {
+		return cmp.Or(strings.Compare(a.address, b.address), strings.Compare(a.shard.name, b.shard.name))
+	})
+}
+
+// pinRooms captures the rooms of domains. The caller holds mu.
+func (d *Directory) pinRooms(domains []*mucDomain) *Snapshot {
 	s := &Snapshot{Seq: d.lastEvent}
-	for _, m := range d.domains {
-		s.domains = append(s.domains, DomainSnapshot{JID: unsafeJID(m.name), Known: m.replica != nil && !m.replica.incomplete, AsOf: m.asOf})
+	for _, m := range domains {
+		s.domains = append(s.domains, DomainSnapshot{JID: unsafeJID(m.name), Shard: m.shard.name, Known: m.replica != nil && !m.replica.incomplete, AsOf: m.asOf})
 		if m.replica == nil {
 			continue
 		}
@@ -77,28 +97,36 @@ func (d *Directory) pinRooms() *Snapshot {
 	return s
 }
 
-// SnapshotOf returns one room, which need not exist, and its domain.
+// SnapshotOf returns one room on each shard that has it, if any does, and its domain on all shards.
 func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	s := &Snapshot{Seq: d.lastEvent}
-	m := d.domain(room.Domainpart())
-	if m == nil {
+	g := d.group(room.Domainpart())
+	if g == nil {
 		return s
 	}
 	address := room.Bare().String()
-	r := m.replica.room(address)
-	s.domains = []DomainSnapshot{{JID: unsafeJID(m.name), Known: m.replica != nil && (r != nil || !m.replica.incomplete), AsOf: m.asOf}}
-	if r != nil && !r.hidden {
-		s.rooms = []*pinnedRoom{d.pinRoom(m, address, r)}
+	for _, m := range g.members {
+		r := m.replica.room(address)
+		s.domains = append(s.domains, DomainSnapshot{
+			JID: unsafeJID(m.name), Shard: m.shard.name, Known: m.replica != nil && (r != nil || !m.replica.incomplete), AsOf: m.asOf,
+		})
+		if r != nil && !r.hidden {
+			s.rooms = append(s.rooms, d.pinRoom(m, address, r))
+		}
 	}
+	s.sort()
 	return s
 }
 
 // pinRoom captures a room at present. The caller holds mu.
 func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinnedRoom {
-	p := &pinnedRoom{address: address, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, counts: r.counts}
+	p := &pinnedRoom{address: address, shard: m.shard, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, counts: r.counts}
 	p.facts.Visitors = m.replica.visitors(r.facts, r.counts)
+	if m.shard.kind == ShardVisitors || m.watchesVisitors() {
+		p.facts.Visitors = d.visitorsOf(m, r, time.Now())
+	}
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
@@ -125,7 +153,7 @@ func (p *pinnedRoom) snapshot() RoomSnapshot {
 		slices.SortFunc(p.occupants, func(a, b *Occupant) int { return strings.Compare(a.ID, b.ID) })
 	})
 	return RoomSnapshot{
-		JID: p.jid, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Counts: p.counts,
+		JID: p.jid, Shard: p.shard.name, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Counts: p.counts,
 		Occupants: p.occupants,
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 func TestSnapshot_IsConsistent(t *testing.T) {
 	d := meeting(t)
-	d.Begin(breakout, jitsi)
-	must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("gus", 5))), at(12)))
+	mainOf(d).Begin(breakout, jitsi)
+	must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("gus", 5))), at(12)))
 	apply(t, d, at(20), synced(2, 4, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus),
 		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	s, one := d.Snapshot(), d.SnapshotOf(jid.MustParse("b@breakout.meet.jitsi"))
@@ -23,7 +23,7 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 	apply(t, d, at(30), synced(2, 3, roomUpdate("daily@muc.meet.jitsi", []string{"ann", "bob"}, withName(person("cyd", 30), "Cyd"))))
 	apply(t, d, at(31), synced(2, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "later"}}))
 
-	domains := []occupancy.DomainSnapshot{{JID: muc, Known: true, AsOf: at(20)}, {JID: lobby}, {JID: breakout, Known: true, AsOf: at(12)}}
+	domains := []occupancy.DomainSnapshot{{JID: muc, Shard: occupancy.DefaultShard, Known: true, AsOf: at(20)}, {JID: lobby, Shard: occupancy.DefaultShard}, {JID: breakout, Shard: occupancy.DefaultShard, Known: true, AsOf: at(12)}}
 	if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -35,11 +35,11 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 		people = append(people, &o)
 	}
 	b := occupancy.RoomSnapshot{
-		JID: jid.MustParse("b@breakout.meet.jitsi"), Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
+		JID: jid.MustParse("b@breakout.meet.jitsi"), Shard: occupancy.DefaultShard, Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
 		Counts: occupancy.Counts{1}, Occupants: people[2:],
 	}
 	want := []occupancy.RoomSnapshot{b, {
-		JID: daily, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
+		JID: daily, Shard: occupancy.DefaultShard, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		Counts: occupancy.Counts{2, 0, 0, 1}, Occupants: append(people[:2:2], &focus),
 	}}
 	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID); diff != "" || s.Seq != before.Version {
@@ -56,8 +56,8 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 func TestSnapshotOf_Missing(t *testing.T) {
 	d := meeting(t)
 	for name, domains := range map[string][]occupancy.DomainSnapshot{
-		"none@muc.meet.jitsi":    {{JID: muc, Known: true, AsOf: at(10)}},
-		"none@lobby.meet.jitsi":  {{JID: lobby}},
+		"none@muc.meet.jitsi":    {{JID: muc, Shard: occupancy.DefaultShard, Known: true, AsOf: at(10)}},
+		"none@lobby.meet.jitsi":  {{JID: lobby, Shard: occupancy.DefaultShard}},
 		"none@muc.other.example": nil,
 	} {
 		s := d.SnapshotOf(jid.MustParse(name))

@@ -13,6 +13,9 @@ type Totals struct {
 	JID  jid.JID
 	Type RoomType
 
+	// Shard is the shard whose numbers these are; empty for those of several shards, where rooms of one address count as one.
+	Shard string
+
 	// AsOf is when this was last confirmed.
 	AsOf time.Time
 
@@ -34,29 +37,37 @@ func (t Totals) Leaves(k Kind) uint64 { return countOf(t.moves.leaves, k) }
 func (d *Directory) Totals(domain jid.JID) (Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	m := d.domain(domain.Domainpart())
-	if m == nil {
+	g := d.group(domain.Domainpart())
+	if g == nil {
 		return Totals{}, ErrNotWatched
 	}
-	if p := d.readProblem(m, time.Now()); p != nil {
-		return Totals{}, p
+	now := time.Now()
+	for _, m := range g.members {
+		if p := d.readProblem(m, now); p != nil {
+			return Totals{}, d.named(m, p)
+		}
 	}
-	return m.totals(), nil
+	return g.totals(), nil
 }
 
-// LiveTotals returns the present totals of all watched domains, the main one first.
+// LiveTotals returns the present totals of all watched domains but those of visitor shards, the main one first.
 //
-// Unlike [Directory.Totals] it returns an error unless each domain is live, its replica confirmed on the present connection.
+// Unlike [Directory.Totals] it returns an error unless each domain is live on each shard, its replica confirmed on the present connection.
 func (d *Directory) LiveTotals() ([]Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	now := time.Now()
-	all := make([]Totals, 0, len(d.domains))
-	for _, m := range d.domains {
-		if p := d.eventProblem(m, now); p != nil {
-			return nil, p
+	all := make([]Totals, 0, len(d.groups))
+	for _, g := range d.groups {
+		if g.kind == ShardVisitors && !d.onlyVisitors() {
+			continue
 		}
-		all = append(all, m.totals())
+		for _, m := range g.members {
+			if p := d.eventProblem(m, now); p != nil {
+				return nil, d.named(m, p)
+			}
+		}
+		all = append(all, g.totals())
 	}
 	return all, nil
 }
@@ -64,7 +75,7 @@ func (d *Directory) LiveTotals() ([]Totals, error) {
 // totals returns the totals of a domain that has a replica. The caller holds mu.
 func (m *mucDomain) totals() Totals {
 	return Totals{
-		JID: m.jid, Type: m.typ, AsOf: m.asOf, Rooms: m.replica.shown, Counts: m.replica.counts, Sizes: m.replica.sizes, moves: m.joinsAndLeaves,
+		JID: m.jid, Type: m.typ, Shard: m.shard.name, AsOf: m.asOf, Rooms: m.replica.shown, Counts: m.replica.counts, Sizes: m.replica.sizes, moves: m.joinsAndLeaves,
 	}
 }
 
@@ -76,36 +87,57 @@ type Stats struct {
 	Largest RoomSummary
 }
 
-// Stats returns the statistics of a watched domain, or of all if domain is empty, the main one first.
-// It visits every room. Its errors are those of [Directory.Rooms].
-func (d *Directory) Stats(domain string) ([]Stats, error) {
+// Stats returns the statistics of the watched domains that q selects by Domain and Shard, each over all shards that q selects,
+// the main one first. It visits every room. Its errors are those of [Directory.Rooms].
+func (d *Directory) Stats(q Query) ([]Stats, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	domains, err := d.selectDomains(domain, "")
+	domains, err := d.selectDomains(Query{Domain: q.Domain, Shard: q.Shard})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.oldestAsOf(domains, time.Now()); err != nil {
+	now := time.Now()
+	if _, err := d.oldestAsOf(domains, now); err != nil {
 		return nil, err
 	}
 	stats := make([]Stats, 0, len(domains))
 	for _, m := range domains {
-		s := Stats{Totals: m.totals()}
+		switch {
+		case q.Shard != "" || len(m.group.members) == 1:
+			stats = append(stats, Stats{Totals: m.totals(), Largest: d.largest(m.alone, nil, now)})
+		case m == m.group.members[0]:
+			stats = append(stats, Stats{Totals: m.group.totals(), Largest: d.largest(m.group.members, m.group.split, now)})
+		}
+	}
+	return stats, nil
+}
+
+// largest returns the largest room of domains of one name, in which the rooms at the split addresses count as one. The caller holds mu.
+func (d *Directory) largest(domains []*mucDomain, split map[string]struct{}, now time.Time) RoomSummary {
+	var largest string
+	var most int
+	var in *mucDomain
+	for _, m := range domains {
 		for address, r := range m.replica.rooms {
 			if r.hidden {
 				continue
 			}
 			people := r.counts.People()
-			if l := s.Largest; l.Address == "" || people > l.Participants || people == l.Participants && address < l.Address {
-				s.Largest = RoomSummary{Address: address, Participants: people}
+			if _, ok := split[address]; ok {
+				people = m.group.people(address)
+			}
+			if in == nil || people > most || people == most && address < largest {
+				in, largest, most = m, address, people
 			}
 		}
-		if l := &s.Largest; l.Address != "" {
-			*l = d.summarize(m, l.Address, m.replica.rooms[l.Address])
-		}
-		stats = append(stats, s)
 	}
-	return stats, nil
+	if in == nil {
+		return RoomSummary{}
+	}
+	if _, ok := split[largest]; ok {
+		return d.mergedSummary(in.group.homesOf(largest), largest, nil, now)
+	}
+	return d.summarize(in, largest, in.replica.rooms[largest])
 }
 
 // sizeBounds are the upper bounds of the size classes, finest where most meetings are.

@@ -20,7 +20,7 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 	}
 	again := func(batches ...occupancy.Batch) func() {
 		return func() {
-			d.Begin(muc, jitsi)
+			mainOf(d).Begin(muc, jitsi)
 			apply(t, d, at(30), batches...)
 		}
 	}
@@ -53,7 +53,7 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 		},
 		{
 			"occupants of a first snapshot after Forget haven't joined", func() {
-				d.Forget(muc)
+				mainOf(d).Forget(muc)
 				if _, err := d.Totals(muc); err == nil {
 					t.Error("got totals of a forgotten domain")
 				}
@@ -110,7 +110,7 @@ func TestSizes_FollowRooms(t *testing.T) {
 func TestSizes_Bounds(t *testing.T) {
 	for people, want := range map[int]int{0: 0, 5: 5, 6: 10, 10: 10, 11: 20, 499: 500, 500: 500, 501: 0} {
 		d := newDirectory(muc)
-		d.Begin(muc, jitsi)
+		mainOf(d).Begin(muc, jitsi)
 		room := page(1, people)
 		apply(t, d, at(0), synced(1, people, room))
 		totals, _ := d.Totals(muc)
@@ -162,7 +162,7 @@ func TestTotals_FollowRooms(t *testing.T) {
 func TestStats_LargestRoom(t *testing.T) {
 	d := fourRooms(t)
 	apply(t, d, at(20), synced(6, 8, fullRoom("e@muc.meet.jitsi", focus), fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	got, err := d.Stats(muc.String())
+	got, err := d.Stats(occupancy.Query{Domain: muc.String()})
 	must(t, err)
 	if len(got) != 1 || got[0].Rooms != 5 {
 		t.Errorf("got %+v, want 5 rooms of one domain", got)
@@ -170,7 +170,7 @@ func TestStats_LargestRoom(t *testing.T) {
 	if g := got[0].Largest; g.Address != "a@muc.meet.jitsi" || g.Participants != 2 {
 		t.Errorf("got the largest room %+v, want the first of those with two people", g)
 	}
-	if got, err := d.Stats(""); reasonOf(err) != occupancy.ReasonConnecting {
+	if got, err := d.Stats(occupancy.Query{}); reasonOf(err) != occupancy.ReasonConnecting {
 		t.Errorf("got %+v, %v although one of the domains can't be read", got, err)
 	}
 	want := []occupancy.RoomType{occupancy.RoomMain, occupancy.RoomLobby}

@@ -32,7 +32,7 @@ const (
 	ModeExistence Mode = "existence"
 )
 
-// Status is whether PPCH can follow or query a MUC domain at present. The owner of the connection reports it with [Directory.SetStatus].
+// Status is whether PPCH can follow or query a MUC domain at present. The owner of the connection reports it with [Shard.SetStatus].
 // The zero Status means that no connection has been tried yet.
 type Status struct {
 	// Connected is whether there is a connection to Prosody.
@@ -54,6 +54,10 @@ type Status struct {
 type Domain struct {
 	JID  jid.JID
 	Type RoomType
+
+	// Shard is the shard that has it, Kind what that is for.
+	Shard string
+	Kind  ShardKind
 
 	// Connected, Since and Mode are as in [Status].
 	Connected bool
@@ -91,17 +95,7 @@ type statusSummary struct {
 	problem, read, event Reason
 }
 
-// SetStatus replaces the status of a domain.
-func (d *Directory) SetStatus(domain jid.JID, s Status) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if m := d.domain(domain.Domainpart()); m != nil {
-		m.status = s
-		d.publishStatus(m, time.Now())
-	}
-}
-
-// Domains returns the watched MUC domains, the main one first.
+// Domains returns the watched MUC domains of all shards, the main one first and visitor nodes last.
 func (d *Directory) Domains() []Domain {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -113,15 +107,22 @@ func (d *Directory) Domains() []Domain {
 	return domains
 }
 
-// Domain returns a watched MUC domain, or ErrNotWatched.
+// Domain returns a watched MUC domain, or ErrNotWatched. Of several shards that have it, it returns the first whose rooms can't be read,
+// or else the first.
 func (d *Directory) Domain(domain jid.JID) (Domain, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	m := d.domain(domain.Domainpart())
-	if m == nil {
+	g := d.group(domain.Domainpart())
+	if g == nil {
 		return Domain{}, ErrNotWatched
 	}
-	return d.domainAt(m, time.Now()), nil
+	now := time.Now()
+	for _, m := range g.members[1:] {
+		if d.readReason(g.members[0], now) == "" && d.readReason(m, now) != "" {
+			return d.domainAt(m, now), nil
+		}
+	}
+	return d.domainAt(g.members[0], now), nil
 }
 
 // Run publishes status changes that result from age alone. It returns nil when ctx ends.
@@ -159,10 +160,6 @@ func (d *Directory) expire(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// Unanswered receives a signal after a read failed without a connection to Prosody, so that the owner can reconnect sooner.
-// Each signal goes to one receiver.
-func (d *Directory) Unanswered() <-chan struct{} { return d.unanswered }
-
 // publishStatus publishes the status of m if it has changed. The caller holds mu.
 func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 	s := statusSummary{m.status.Connected, m.status.Mode, d.reason(m, now), d.readReason(m, now), d.eventReason(m, now)}
@@ -178,7 +175,7 @@ func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 		return
 	}
 	domain := d.domainAt(m, now)
-	d.publish(Event{Kind: EventStatus, Room: domain.JID, Type: m.typ, Domain: &domain, At: now})
+	d.publish(Event{Kind: EventStatus, Room: domain.JID, Shard: m.shard.name, Type: m.typ, Domain: &domain, At: now})
 }
 
 // domainAt returns m at a time. The caller holds mu.
@@ -188,7 +185,7 @@ func (d *Directory) domainAt(m *mucDomain, now time.Time) Domain {
 		rooms = len(m.replica.rooms)
 	}
 	return Domain{
-		JID: m.jid, Type: m.typ, Connected: m.status.Connected, Since: m.status.Since, Mode: m.status.Mode, AsOf: m.asOf, Rooms: rooms,
+		JID: m.jid, Type: m.typ, Shard: m.shard.name, Kind: m.shard.kind, Connected: m.status.Connected, Since: m.status.Since, Mode: m.status.Mode, AsOf: m.asOf, Rooms: rooms,
 		Problem:      d.problem(m, now, d.reason(m, now)),
 		ReadProblem:  d.readProblem(m, now),
 		EventProblem: d.eventProblem(m, now),
@@ -307,21 +304,22 @@ func (d *Directory) readError(m *mucDomain, r *replicaRoom, now time.Time) error
 	}
 	if !m.status.Connected {
 		select {
-		case d.unanswered <- struct{}{}:
+		case m.shard.unanswered <- struct{}{}:
 		default:
 		}
 	}
 	return p
 }
 
-// selectDomains returns the watched domains that match, or ErrNotWatched if none does.
-func (d *Directory) selectDomains(domain string, typ RoomType) ([]*mucDomain, error) {
-	if domain == "" && typ == "" && len(d.domains) > 0 {
+// selectDomains returns the watched domains that q selects, or ErrNotWatched if there are none.
+func (d *Directory) selectDomains(q Query) ([]*mucDomain, error) {
+	if q.Shard != "" && d.findShard(q.Shard) == nil {
+		return nil, ErrNoShard
+	}
+	if q.Domain == "" && q.Type == "" && len(d.domains) > 0 && len(d.shards) == 1 {
 		return d.domains, nil
 	}
-	selected := slices.DeleteFunc(slices.Clone(d.domains), func(m *mucDomain) bool {
-		return domain != "" && m.name != domain || typ != "" && m.typ != typ
-	})
+	selected := slices.DeleteFunc(slices.Clone(d.domains), func(m *mucDomain) bool { return !q.selects(m) })
 	if len(selected) == 0 {
 		return nil, ErrNotWatched
 	}

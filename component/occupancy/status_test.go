@@ -23,8 +23,8 @@ func following() occupancy.Status {
 // confirm loads and confirms the rooms of meeting on muc.
 func confirm(t *testing.T, d *occupancy.Directory) {
 	t.Helper()
-	d.Begin(muc, jitsi)
-	must(t, d.Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
+	mainOf(d).Begin(muc, jitsi)
+	must(t, mainOf(d).Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
 }
 
 // statuses returns the pending status events, each as "domain live" or "domain reason".
@@ -55,78 +55,78 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 	}{
 		{"before the first connection", func(*testing.T, *occupancy.Directory) {}, `"connecting" "connecting" "connecting"`},
 		{"the module is loaded, its rooms are loading", func(_ *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 		}, `"syncing" "syncing" "syncing"`},
 		{"all rooms are loaded", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 		}, `"" "" ""`},
 		{"the connection is lost: reads show their age, streams aren't live", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
-			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30 * time.Second)
 		}, `"lost" "" "lost"`},
 		{"it is lost for longer than MaxStaleness", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
-			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30*time.Second + 1)
 		}, `"lost" "lost" "lost"`},
 		{"a new connection hasn't confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
-			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(time.Second)
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 		}, `"" "" "syncing"`},
 		{"it has confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
-			d.SetStatus(muc, occupancy.Status{Problem: lost})
+			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(time.Second)
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 		}, `"" "" ""`},
 		{"the module was silent for longer than a live domain may be", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 			time.Sleep(15*time.Second + 1)
 		}, `"" "" "timeout"`},
 		{"the module was silent for longer than a replica may be read", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 			time.Sleep(30*time.Second + 1)
 		}, `"timeout" "timeout" "timeout"`},
 		{"an old replica on a new connection", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 			time.Sleep(30*time.Second + 1)
 			s := following()
 			s.Since = time.Now()
-			d.SetStatus(muc, s)
+			mainOf(d).SetStatus(muc, s)
 		}, `"syncing" "syncing" "syncing"`},
 		{"the domain is no longer a MUC service, but its replica is fresh", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
 			s := following()
 			s.Problem = &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC}
-			d.SetStatus(muc, s)
+			mainOf(d).SetStatus(muc, s)
 		}, `"no-muc" "" "no-muc"`},
 		{"there is no module, so only single rooms can be queried", func(_ *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
+			mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
 		}, `"" "module-missing" "module-missing"`},
 		{"rooms are hidden", func(_ *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeExistence})
+			mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeExistence})
 		}, `"" "module-missing" "module-missing"`},
 		{"forgotten", func(t *testing.T, d *occupancy.Directory) {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
-			d.Forget(muc)
+			mainOf(d).Forget(muc)
 		}, `"syncing" "syncing" "syncing"`},
 		{"of another domain", func(_ *testing.T, d *occupancy.Directory) {
-			d.SetStatus(lobby, following())
-			d.SetStatus(jid.MustParse("muc.example.com"), following())
+			mainOf(d).SetStatus(lobby, following())
+			mainOf(d).SetStatus(jid.MustParse("muc.example.com"), following())
 		}, `"connecting" "connecting" "connecting"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestStatus_RetryAtReplacesRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc)
 		lost := &occupancy.UnavailableError{Reason: occupancy.ReasonLost, RetryAfter: time.Hour}
-		d.SetStatus(muc, occupancy.Status{Problem: lost, RetryAt: time.Now().Add(10 * time.Second)})
+		mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost, RetryAt: time.Now().Add(10 * time.Second)})
 		for _, want := range []time.Duration{10 * time.Second, 4 * time.Second, time.Second} {
 			var unknown *occupancy.UnavailableError
 			if _, err := d.Room(daily); !errors.As(err, &unknown) || unknown.RetryAfter != want {
@@ -178,28 +178,28 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 			happen func()
 			want   []string
 		}{
-			{"the module is loaded", func() { d.SetStatus(muc, following()) }, []string{"muc.meet.jitsi syncing"}},
-			{"the same", func() { d.SetStatus(muc, following()) }, nil},
+			{"the module is loaded", func() { mainOf(d).SetStatus(muc, following()) }, []string{"muc.meet.jitsi syncing"}},
+			{"the same", func() { mainOf(d).SetStatus(muc, following()) }, nil},
 			{"all rooms are loaded", func() { confirm(t, d) }, []string{"muc.meet.jitsi live"}},
 			{"they are confirmed again", func() { apply(t, d, time.Now(), synced(1, 3)) }, nil},
-			{"the connection is lost", func() { d.SetStatus(muc, lost) }, []string{"muc.meet.jitsi lost"}},
+			{"the connection is lost", func() { mainOf(d).SetStatus(muc, lost) }, []string{"muc.meet.jitsi lost"}},
 			{"another try fails", func() {
 				lost.RetryAt = time.Now().Add(time.Minute)
-				d.SetStatus(muc, lost)
+				mainOf(d).SetStatus(muc, lost)
 			}, nil},
 			{"a new connection", func() {
 				time.Sleep(time.Second)
-				d.SetStatus(muc, following())
+				mainOf(d).SetStatus(muc, following())
 			}, []string{"muc.meet.jitsi syncing"}},
 			{"and the rooms are confirmed", func() { apply(t, d, time.Now(), synced(1, 3)) }, []string{"muc.meet.jitsi live"}},
 			{"the module is unloaded", func() {
-				d.Forget(muc)
-				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeUndecided})
+				mainOf(d).Forget(muc)
+				mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeUndecided})
 			}, []string{"muc.meet.jitsi syncing", "muc.meet.jitsi module-missing"}},
 			{"a room shows what can be asked", func() {
-				d.SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
+				mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeDisco})
 			}, []string{"muc.meet.jitsi module-missing"}},
-			{"another domain", func() { d.SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
+			{"another domain", func() { mainOf(d).SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
 		} {
 			step.happen()
 			if diff := cmp.Diff(step.want, statuses(s)); diff != "" {
@@ -214,11 +214,11 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 
 func TestStatus_EventFollowsItsCause(t *testing.T) {
 	d := occupancy.NewDirectory(muc)
-	d.SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
+	mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
 	s := d.Subscribe(100)
 	confirm(t, d)
 	apply(t, d, time.Now(), joins(1)...)
-	d.Forget(muc)
+	mainOf(d).Forget(muc)
 	var got []string
 	for len(s.Events()) > 0 {
 		e := <-s.Events()
@@ -242,7 +242,7 @@ func TestRun_PublishesExpiry(t *testing.T) {
 		})
 		time.Sleep(time.Minute) // so that Run has begun long ago
 		s := d.Subscribe(100)
-		d.SetStatus(muc, following())
+		mainOf(d).SetStatus(muc, following())
 		confirm(t, d)
 		for range 10 {
 			time.Sleep(5 * time.Second)
@@ -286,7 +286,7 @@ func TestUnanswered_SignalsFailedReads(t *testing.T) {
 	d := occupancy.NewDirectory(muc)
 	signalled := func() bool {
 		select {
-		case <-d.Unanswered():
+		case <-mainOf(d).Unanswered():
 			return true
 		default:
 			return false
@@ -300,14 +300,14 @@ func TestUnanswered_SignalsFailedReads(t *testing.T) {
 		{"a room", func() { _, _ = d.Room(daily) }, true},
 		{"a room in short", func() { _, _ = d.RoomSummary(daily) }, true},
 		{"a list", func() { _, _ = d.Rooms(occupancy.Query{}) }, true},
-		{"statistics", func() { _, _ = d.Stats("") }, true},
+		{"statistics", func() { _, _ = d.Stats(occupancy.Query{}) }, true},
 		{"a domain that isn't watched", func() { _, _ = d.Room(jid.MustParse("a@muc.example.com")) }, false},
 		{"the status", func() { d.Domains() }, false},
 		{"metrics", func() { _, _ = d.Totals(muc) }, false},
 		{"the history", func() { _, _ = d.LiveTotals() }, false},
 		{"a snapshot for a stream", func() { d.Snapshot() }, false},
 		{"a room while there is a connection", func() {
-			d.SetStatus(muc, following())
+			mainOf(d).SetStatus(muc, following())
 			_, _ = d.Room(daily)
 		}, false},
 	} {
@@ -320,7 +320,7 @@ func TestUnanswered_SignalsFailedReads(t *testing.T) {
 // The domain is forgotten and loaded during reads: no read may return an empty result.
 func TestDirectory_ForgetDuringReads(t *testing.T) {
 	d := occupancy.NewDirectory(muc, lobby)
-	d.SetStatus(muc, following())
+	mainOf(d).SetStatus(muc, following())
 	confirm(t, d)
 	done := make(chan struct{})
 	var reading sync.WaitGroup
@@ -338,7 +338,7 @@ func TestDirectory_ForgetDuringReads(t *testing.T) {
 						return
 					}
 				}
-				if s, err := d.Stats(muc.String()); err == nil && (s[0].Rooms != 1 || s[0].Largest.Participants != 2) {
+				if s, err := d.Stats(occupancy.Query{Domain: muc.String()}); err == nil && (s[0].Rooms != 1 || s[0].Largest.Participants != 2) {
 					t.Errorf("got %+v", s)
 					return
 				}
@@ -367,7 +367,7 @@ func TestDirectory_ForgetDuringReads(t *testing.T) {
 		})
 	}
 	for range 3000 {
-		d.Forget(muc)
+		mainOf(d).Forget(muc)
 		confirm(t, d)
 	}
 	close(done)
@@ -378,11 +378,11 @@ func TestDirectory_ForgetDuringReads(t *testing.T) {
 func TestRoom_StaleRelatedRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc, breakout)
-		d.SetStatus(muc, following())
-		d.SetStatus(breakout, following())
-		d.Begin(breakout, jitsi)
-		must(t, d.Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("cyd", 1))), time.Now()))
-		d.Begin(muc, jitsi)
+		mainOf(d).SetStatus(muc, following())
+		mainOf(d).SetStatus(breakout, following())
+		mainOf(d).Begin(breakout, jitsi)
+		must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("cyd", 1))), time.Now()))
+		mainOf(d).Begin(muc, jitsi)
 		apply(t, d, time.Now(), synced(1, 1, occupancy.Delta{
 			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann", 1)},
 			Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},

@@ -1,0 +1,141 @@
+package occupancy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// assignVisitors finds out which visitor domains have visitors of which main domains, and counts them.
+// With one main domain, all visitors are of its rooms. With several, a visitor domain such as muc.v1.meet.jitsi belongs to muc.meet.jitsi;
+// if none fits, the numbers of visitors are unknown. The caller holds writeMu and mu.
+func (d *Directory) assignVisitors() {
+	var mains []*group
+	for _, g := range d.groups {
+		g.nodes, g.visitors, g.unclear = nil, nil, false
+		if g.kind == ShardMain && g.members[0].typ == RoomMain {
+			mains = append(mains, g)
+		}
+	}
+	for _, m := range d.domains {
+		m.serves, m.changed = nil, nil
+		if m.shard.kind != ShardVisitors || m.typ != RoomMain {
+			continue
+		}
+		_, base, _ := strings.Cut(m.base, ".")
+		for _, g := range mains {
+			if len(mains) == 1 || g.members[0].base == base {
+				m.serves = append(m.serves, g)
+				g.nodes = append(g.nodes, m)
+				if g.visitors == nil {
+					g.visitors = make(map[string]int)
+				}
+			}
+		}
+		if len(m.serves) == 0 {
+			for _, g := range mains {
+				g.unclear = true
+			}
+			continue
+		}
+		m.changed = make(map[string]struct{})
+		if m.replica != nil {
+			for _, r := range m.replica.rooms {
+				r.visitors = 0
+				d.countVisitors(m, r, r.counts.Of(KindVisitor))
+			}
+		}
+	}
+}
+
+// countVisitors notes the number of visitors in r, a room of the visitor domain m. The caller holds mu.
+func (d *Directory) countVisitors(m *mucDomain, r *replicaRoom, n int) {
+	change := n - int(r.visitors)
+	if change == 0 || r.hidden {
+		return
+	}
+	r.visitors = int32(n) // #nosec G115 -- a Counts has 32 bits, too
+	local := r.jid.Localpart()
+	for _, g := range m.serves {
+		if g.visitors[local] += change; g.visitors[local] == 0 {
+			delete(g.visitors, local)
+		}
+	}
+	m.changed[local] = struct{}{}
+}
+
+// publishVisitors publishes the rooms whose number of visitors has changed with a batch of the visitor domain m.
+// The caller holds mu.
+func (d *Directory) publishVisitors(m *mucDomain, at time.Time) {
+	if len(m.changed) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, local := range slices.Sorted(maps.Keys(m.changed)) {
+		for _, g := range m.serves {
+			address := local + "@" + g.name
+			for _, home := range g.homesOf(address) {
+				r := home.replica.rooms[address]
+				d.lastEvent++
+				r.version, r.numbersVersion = d.lastEvent, d.lastEvent
+				if len(d.subs) == 0 {
+					continue
+				}
+				facts := d.factsOf(home, r, now)
+				d.publish(Event{
+					Seq: d.lastEvent, Kind: EventRoomUpdated, Room: r.jid, Shard: home.shard.name, Type: home.typ,
+					Tenant: tenantOf(r.jid.Localpart()), Counts: r.counts, Facts: &facts, At: at,
+				})
+			}
+		}
+	}
+	clear(m.changed)
+}
+
+// factsOf returns the facts of a room with its number of visitors. The caller holds mu and owns the copy.
+func (d *Directory) factsOf(m *mucDomain, r *replicaRoom, now time.Time) RoomFacts {
+	facts := r.facts.clone()
+	facts.Visitors = d.visitorsOf(m, r, now)
+	return facts
+}
+
+// visitorsOf returns the number of visitors of a room, nil if it is unknown. Where visitor shards are watched, it is the number there:
+// Jicofo reports that, too, but late. The caller holds mu.
+func (d *Directory) visitorsOf(m *mucDomain, r *replicaRoom, now time.Time) *int {
+	switch g := m.group; {
+	case m.shard.kind == ShardVisitors:
+		return new(r.counts.Of(KindVisitor))
+	case len(g.nodes) == 0 && !g.unclear:
+		return m.replica.visitors(r.facts, r.counts)
+	case !d.visitorsKnown(g, now):
+		return nil
+	default:
+		return new(g.visitors[r.jid.Localpart()])
+	}
+}
+
+// visitorsKnown reports whether all visitor domains of g can be read. The caller holds mu.
+func (d *Directory) visitorsKnown(g *group, now time.Time) bool {
+	return !g.unclear && !slices.ContainsFunc(g.nodes, func(m *mucDomain) bool { return d.readReason(m, now) != "" })
+}
+
+// watchesVisitors reports whether visitor shards have visitors of the rooms of m, if it has any.
+func (m *mucDomain) watchesVisitors() bool { return len(m.group.nodes) > 0 || m.group.unclear }
+
+// resetVisitors counts the visitors of the replica that is about to replace that of m; either may be nil. The caller holds mu.
+func (d *Directory) resetVisitors(m *mucDomain, next *replica) {
+	if m.changed == nil {
+		return
+	}
+	if m.replica != nil {
+		for _, r := range m.replica.rooms {
+			d.countVisitors(m, r, 0)
+		}
+	}
+	if next != nil {
+		for _, r := range next.rooms {
+			d.countVisitors(m, r, r.counts.Of(KindVisitor))
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package occupancy_test
+
+import (
+	"testing"
+
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/occupancy"
+)
+
+var (
+	node1 = jid.MustParse("muc.v1.meet.jitsi")
+	node2 = jid.MustParse("muc.v2.meet.jitsi")
+)
+
+// visitor returns a visitor on the n-th visitor node.
+func visitor(nick, node string) occupancy.Occupant {
+	return occupancy.Occupant{ID: nick, RealJID: "q-" + nick + "@" + node + ".meet.jitsi/web", Role: "visitor", Affiliation: "none", JoinedAt: at(5)}
+}
+
+// mirrored returns the room of a meeting on a visitor node: mirrors of Ann and focus, and visitors.
+func mirrored(domain jid.JID, visitors ...occupancy.Occupant) occupancy.Delta {
+	nodeFocus := focus
+	return fullRoom("daily@"+domain.String(), append([]occupancy.Occupant{nodeFocus, person("ann", 1)}, visitors...)...)
+}
+
+// withFocusVisitors returns the room of a meeting in which focus reports a number of visitors.
+func withFocusVisitors(n int) occupancy.Delta {
+	room := fullRoom(dailyAddress, focus, person("ann", 1))
+	room.Facts.Visitors = &n
+	return room
+}
+
+func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	v2 := addShard(t, d, "v2", occupancy.ShardVisitors, node2)
+	serve(t, main, 10, withFocusVisitors(7))
+	serve(t, v1, 10, mirrored(node1, visitor("x", "v1"), visitor("y", "v1")))
+	want := func(n int) {
+		t.Helper()
+		r, err := d.Room(daily)
+		must(t, err)
+		if !r.Exact || r.Participants != 1 || !r.VisitorsWatched || n < 0 && r.Visitors != nil || n >= 0 && (r.Visitors == nil || *r.Visitors != n) {
+			t.Errorf("got %+v, visitors %v want one person, %d visitors", r, r.Visitors, n)
+		}
+		for s := range d.SnapshotOf(daily).Rooms(0) {
+			if (s.Facts.Visitors == nil) != (n < 0) {
+				t.Errorf("got %v in the snapshot want %d", s.Facts.Visitors, n)
+			}
+		}
+	}
+	want(-1) // v2 has never reported
+	serve(t, v2, 10, mirrored(node2, visitor("z", "v2")))
+	want(3)
+
+	before, _ := d.RoomSummary(daily)
+	events := d.Subscribe(10, daily)
+	must(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, visitor("w", "v2"))), at(11)))
+	want(4)
+	if e := next(t, events); e.Kind != occupancy.EventRoomUpdated || e.Shard != "main" || e.Facts.Visitors == nil || *e.Facts.Visitors != 4 {
+		t.Errorf("got %+v want the room with four visitors", e)
+	}
+	if after, _ := d.RoomSummary(daily); after.Fingerprint == before.Fingerprint || after.AnonymousFingerprint == before.AnonymousFingerprint {
+		t.Error("the fingerprints are as before")
+	}
+	must(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, withName(visitor("w", "v2"), "Wim"))), at(12)))
+	if got := drain(events); len(got) > 0 {
+		t.Errorf("got %q for a name", got)
+	}
+	reopened := mirrored(node2, visitor("w", "v2"))
+	reopened.Facts.CreatedAt, reopened.Facts.Stamp = at(12), at(12)
+	must(t, v2.Apply(node2, synced(1, 3, reopened), at(12)))
+	want(3)
+	reopened.Facts.CreatedAt, reopened.Facts.Stamp = at(13), at(13)
+	must(t, v2.Apply(node2, synced(1, 3, reopened), at(13)))
+	want(3)
+	must(t, v2.Apply(node2, synced(0, 0, occupancy.Delta{Room: "daily@" + node2.String(), Gone: true}), at(13)))
+	want(2)
+	before, _ = d.RoomSummary(daily)
+	refuse(v1)
+	want(-1)
+	if after, _ := d.RoomSummary(daily); after.Fingerprint == before.Fingerprint {
+		t.Error("the fingerprint doesn't show that the visitors are unknown")
+	}
+	serve(t, v1, 14, mirrored(node1, visitor("x", "v1")))
+	want(1)
+	d.Retire("v1")
+	want(0)
+}
+
+// Mirrors and focus never count on a visitor node, whatever their roles and nicks say.
+func TestDirectory_MirrorsAreNotPeople(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, main, 10, withFocusVisitors(0))
+	mirror := person("bob", 1)
+	mirror.Role = "visitor" // only the host decides
+	guest := visitor("x", "v1")
+	guest.Role = "participant"
+	foreign := visitor("y", "v2")
+	serve(t, v1, 10, mirrored(node1, mirror, guest, foreign))
+	r, err := d.Room(jid.MustParse("daily@muc.v1.meet.jitsi"))
+	must(t, err)
+	if r.Participants != 0 || *r.Visitors != 1 || r.Counts[occupancy.KindHidden] != 3 || r.Counts[occupancy.KindFocus] != 1 {
+		t.Errorf("got %+v want one visitor, three mirrors and focus", r)
+	}
+	page, err := d.Rooms(occupancy.Query{})
+	must(t, err)
+	stats, err := d.Stats(occupancy.Query{})
+	must(t, err)
+	if len(page.Rooms) != 1 || len(stats) != 1 {
+		t.Errorf("got %+v, %+v want only the main domain", page.Rooms, stats)
+	}
+	if page, err := d.Rooms(occupancy.Query{Shard: "v1"}); err != nil || len(page.Rooms) != 1 {
+		t.Errorf("got %+v, %v want the room of the visitor node", page, err)
+	}
+}
+
+// Where two main domains are watched, visitors belong to that of their node's name.
+func TestDirectory_VisitorsOfSeveralMainDomains(t *testing.T) {
+	d := newDirectory()
+	other, strange := jid.MustParse("muc.example.org"), jid.MustParse("muc.v9.example.net")
+	one := addShard(t, d, "one", occupancy.ShardMain, muc)
+	two := addShard(t, d, "two", occupancy.ShardMain, other)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, one, 10, fullRoom(dailyAddress, person("ann", 1)))
+	serve(t, two, 10, withVisitors(fullRoom("daily@muc.example.org", person("bob", 1)), 5))
+	serve(t, v1, 10, mirrored(node1, visitor("x", "v1")))
+	visitors := func(room string) *int {
+		r, err := d.Room(jid.MustParse(room))
+		must(t, err)
+		return r.Visitors
+	}
+	if n := visitors(dailyAddress); n == nil || *n != 1 {
+		t.Errorf("got %v want one visitor", n)
+	}
+	if n := visitors("daily@muc.example.org"); n == nil || *n != 5 {
+		t.Errorf("got %v want the number of focus: it has no visitor node", n)
+	}
+	addShard(t, d, "v9", occupancy.ShardVisitors, strange)
+	if n, m := visitors(dailyAddress), visitors("daily@muc.example.org"); n != nil || m != nil {
+		t.Errorf("got %v and %v want nothing: the node may be of either", n, m)
+	}
+}
+
+func withVisitors(room occupancy.Delta, n int) occupancy.Delta {
+	room.Facts.Visitors = &n
+	return room
+}
+
+// A service may watch visitor nodes alone.
+func TestDirectory_OnlyVisitorShards(t *testing.T) {
+	d := newDirectory()
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, v1, 10, mirrored(node1, visitor("x", "v1")))
+	page, err := d.Rooms(occupancy.Query{})
+	must(t, err)
+	stats, err := d.Stats(occupancy.Query{})
+	must(t, err)
+	if len(page.Rooms) != 1 || len(stats) != 1 {
+		t.Errorf("got %+v, %+v want the room of the node", page, stats)
+	}
+}
