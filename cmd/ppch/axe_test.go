@@ -92,7 +92,10 @@ func TestDashboard_Accessible(t *testing.T) {
 	t.Parallel()
 	script := fetchAxe(t)
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true})
-	s := runService(t, envFor(srv)).ready()
+	env := withStore(t, envFor(srv))
+	env["PPCH_HISTORY"] = "names"
+	s := runService(t, env).ready()
+	s.hook("no-receiver", "http://127.0.0.1:9/", "")
 	cast := castOn(t, srv)
 	planning := srv.Room("planning")
 	meeting(t, cast, planning, "Ada", "Grace")
@@ -133,6 +136,24 @@ func TestDashboard_Accessible(t *testing.T) {
 				if err := ken.Leave(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				d.isState("live")
+				for _, at := range [][2]string{{"meetings", "#attendees"}, {"webhooks", "#deliveries"}} {
+					page, list := at[0], at[1]
+					d.click("#to-" + page)
+					d.until(page+" are listed", func() bool { return d.text("#"+page+"-table") != "" })
+					look(page)
+					d.click("#" + page + "-table tbody a")
+					d.until("its list is there", func() bool { return d.text(list) != "" })
+					d.click(list + " .unfold")
+					look("one of the " + page)
+				}
+				d.click("#webhook-all details summary")
+				d.click("#test")
+				d.until("the test is over", func() bool { return strings.Contains(d.text("#test-result"), "ms") })
+				look("test and replay")
+				d.goTo("#/meetings?room=none")
+				d.until("it finds none", func() bool { return d.text("#meetings-empty") != "" })
+				look("no meeting")
 			})
 		}
 	}

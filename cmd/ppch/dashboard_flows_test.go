@@ -107,14 +107,16 @@ func TestDashboard_Flows(t *testing.T) {
 		d.until("all rooms are back", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == rooms })
 	})
 
-	t.Run("charts a day and a week of the history", func(t *testing.T) {
+	t.Run("charts a day, a week and a month of the history", func(t *testing.T) {
 		d := opened(t)
-		d.has("the ranges", "#ranges button:not([hidden])", "e.textContent", "1 h", "24 h", "7 days")
-		d.click("#ranges [data-range='24h']")
-		d.has("the chosen range", "#ranges [aria-pressed=true]", "e.textContent", "24 h")
-		d.until("a point is drawn", func() bool {
-			return evaluate[int](d.tab, `Number(document.querySelector("#people-chart").dataset.points)`) > 0
-		})
+		d.has("the ranges", "#ranges button:not([hidden])", "e.textContent", "1 h", "24 h", "7 days", "30 days")
+		for _, button := range [][2]string{{"24h", "24 h"}, {"7d", "7 days"}, {"30d", "30 days"}} {
+			d.click("#ranges [data-range='" + button[0] + "']")
+			d.has("the chosen range", "#ranges [aria-pressed=true]", "e.textContent", button[1])
+			d.until("a point of the history is drawn", func() bool {
+				return evaluate[bool](d.tab, `(({points, source}) => points > 0 && source === "history")(document.querySelector("#people-chart").dataset)`)
+			})
+		}
 	})
 
 	t.Run("by keyboard", func(t *testing.T) {
@@ -172,7 +174,9 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 	env := envFor(srv)
 	env["MUC_DOMAIN"] += "," + srv.Domains.Lobby
 	env["PPCH_MEET_URL"] = "https://meet.example.com"
-	s := runService(t, env).ready()
+	env["PPCH_HISTORY"] = "names"
+	s := runService(t, withStore(t, env)).ready()
+	s.hook("no-receiver", "http://127.0.0.1:9/a/path/that/no/phone/can/show/in/one/line", `,"names":true`)
 	town(t, srv)
 	for _, language := range []string{"en", "de", "fr", "es"} {
 		t.Run(language, func(t *testing.T) {
@@ -182,7 +186,7 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 			d.isState("ask")
 			fits := func(at string) {
 				t.Helper()
-				cut := d.list("[data-t], .number, #state-text, .chart figcaption span, .chip, #found, html", `e.checkVisibility() && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
+				cut := d.list("[data-t], .number, #state-text, .chart figcaption span, .chip, #found, .listing :is(th, td), .facts :is(dt, dd), .state, .notice, .muted, html", `e.checkVisibility() && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
 					|| e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("#filters")) ? e.tagName + " " + (e.dataset.t ?? e.id) + ": " + e.textContent.slice(0, 80) : ""`)
 				if cut = slices.DeleteFunc(cut, func(s string) bool { return s == "" }); len(cut) > 0 {
 					t.Errorf("%s: cut off: %q", at, cut)
@@ -211,6 +215,21 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 			d.look(srv.Room("planning"), "planning")
 			d.click("#not-counted summary")
 			fits("a room")
+			for _, page := range []string{"meetings", "webhooks"} {
+				d.click("#to-" + page)
+				d.until(page+" are listed", func() bool { return d.text("#"+page+"-table") != "" })
+				fits(page)
+				d.click("#" + page + "-table tbody a")
+				list := map[string]string{"meetings": "#attendees", "webhooks": "#deliveries"}[page]
+				d.until("its list is there", func() bool { return d.text(list) != "" })
+				d.click(list + " .unfold")
+				if page == "webhooks" {
+					d.click("#webhook-all details summary")
+					d.click("#test")
+					d.until("the test has failed", func() bool { return strings.Contains(d.text("#test-result"), "ms") })
+				}
+				fits("one of the " + page)
+			}
 		})
 	}
 }

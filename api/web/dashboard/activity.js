@@ -6,7 +6,7 @@ import {icon} from "./icons.js";
 import {parts, t} from "./language.js";
 import {occupantName} from "./occupants.js";
 import {newRoom} from "./record.js";
-import {roomLink} from "./rooms.js";
+import {roomLink} from "./route.js";
 
 const kept = 60;
 const drawEvery = 500; // milliseconds; more often would be too fast to read

@@ -6,16 +6,19 @@ import {ConnectionView} from "./connection.js";
 import {useControls} from "./controls.js";
 import {number} from "./format.js";
 import {loadLanguage, t, translate} from "./language.js";
+import {Pages} from "./pages.js";
 import {poll} from "./poll.js";
 import {fillPrint} from "./print.js";
 import {Recent} from "./recent.js";
-import {roomInHash, RoomView} from "./room.js";
+import {RoomView} from "./room.js";
 import {RoomList} from "./rooms.js";
+import {parentOf, placeIn} from "./route.js";
 import {Store} from "./store.js";
 import {follow} from "./stream.js";
 import {write} from "./table.js";
 import {Totals} from "./totals.js";
 
+const lookAfter = 3_000; // milliseconds, if no rooms have come by then
 const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
 
 await loadLanguage();
@@ -30,10 +33,13 @@ const now = () => connection.trueAt ?? Date.now();
 const list = new RoomList(store, now);
 const view = new RoomView(store, recent, now);
 const totals = new Totals(store, connection, soon);
+const pages = new Pages();
+const titles = {meetings: "meetings.title", meeting: "meetings.title", webhooks: "webhooks.title", webhook: "webhooks.title"};
 const activity = new Activity(() => totals.sentence);
 let key = "";
 let entered = false; // by hand, just now
 let frame = 0, later = 0;
+let place = placeIn("");
 let scrolled = 0;
 
 /** Asks for a key, and shows why the last one was refused. */
@@ -87,6 +93,7 @@ function onEvent(name, data) {
 	if (store.complete) activity.add(name, data);
 	if (name === "snapshot" && data.last) {
 		performance.mark("ppch:snapshot");
+		pages.look();
 		for (const jid of new Set([null, view.jid])) readRecent(jid); // not before: the rooms come first
 	}
 	if (name === "snapshot" && !list.isDrawn) draw(); // at once: megabytes may follow
@@ -100,11 +107,16 @@ function markFirst(name) {
 /** Notes that the service accepts the key. */
 function accepted() {
 	sessionStorage.setItem(keyItem, key);
-	if (entered) find(view.jid === null ? "search" : "room-title").focus({preventScroll: true}); // the form that had the focus is gone
+	if (entered) find(focusOf(place)).focus({preventScroll: true}); // the form that had the focus is gone
 	entered = false;
 	readRoom();
 	totals.start(key);
+	pages.start(key);
+	setTimeout(() => pages.look(), lookAfter);
 }
+
+/** The id of what has the focus when a page opens. */
+const focusOf = ({page}) => page === "list" ? "search" : `${page}-title`;
 
 /** Draws the changes since the last frame in the next one. */
 function soon() {
@@ -131,9 +143,10 @@ function draw() {
 
 function drawTitle() {
 	const people = connection.isCurrent ? store.total("main")?.people : undefined;
-	const name = view.jid === null ? t("rooms.title") : view.written;
-	const title = `${people === undefined ? "" : `(${number(people)}) `}${name}${site ? ` · ${site}` : ""}`;
+	const name = view.jid !== null ? view.written : t(titles[place.page] ?? "rooms.title");
+	const title = `${people === undefined || titles[place.page] ? "" : `(${number(people)}) `}${name}${site ? ` · ${site}` : ""}`;
 	if (document.title !== title) document.title = title;
+	write(document.querySelector("h1"), t(titles[place.page] ?? "rooms.title"));
 	write(find("site"), site || (store.domains.keys().next().value ?? ""));
 }
 
@@ -159,26 +172,31 @@ async function readRoom() {
 	}
 }
 
-/** Shows the list, or the room in the page's address. */
+/** Shows the page in the address. */
 function route() {
-	const jid = roomInHash(location.hash);
+	const last = place;
+	place = placeIn(location.hash);
 	const before = view.jid;
-	if (before === null && jid !== null) scrolled = window.scrollY;
-	find("list").hidden = jid !== null;
-	find("room").hidden = jid === null;
+	const jid = place.page === "room" ? place.id : null;
+	if (last.page === "list" && place.page !== "list") scrolled = window.scrollY;
+	document.body.dataset.page = place.page;
+	for (const page of Object.keys(parentOf)) find(page).hidden = page !== place.page;
 	view.open(jid);
+	pages.open(place);
 	activity.of(jid);
 	drawTitle();
 	readRoom();
 	if (jid !== null) {
 		if (connection.connection.is === "polling") window.dispatchEvent(new Event("ppch:now")); // for its occupants
 		if (connection.connection.is === "open") readRecent(jid);
+	}
+	if (place.page !== "list") {
 		window.scrollTo(0, 0);
-		find("room-title").focus({preventScroll: true});
-	} else if (before !== null) {
+		find(focusOf(place)).focus({preventScroll: true});
+	} else if (last.page !== "list") {
 		list.tick();
 		window.scrollTo(0, scrolled);
-		list.focus(before);
+		if (before !== null) list.focus(before);
 	}
 }
 
@@ -197,7 +215,7 @@ find("sign-out").addEventListener("click", () => {
 	location.reload();
 });
 window.addEventListener("hashchange", route);
-window.addEventListener("beforeprint", () => fillPrint(find("print"), store, list.listed, view.jid, connection.trueAt));
+window.addEventListener("beforeprint", () => !titles[place.page] && fillPrint(find("print"), store, list.listed, view.jid, connection.trueAt));
 window.addEventListener("afterprint", () => find("print").replaceChildren());
 setInterval(() => {
 	if (document.hidden || !key || document.body.dataset.state === "ask") return;
@@ -205,13 +223,13 @@ setInterval(() => {
 	drawTitle();
 	totals.draw();
 	totals.drawCharts();
-	if (view.jid === null) list.tick();
-	else view.draw();
+	if (place.page === "list") list.tick();
+	if (view.jid !== null) view.draw();
 }, 1000);
 
 useControls({
-	relayout: () => list.relayout(), clear: () => list.clear(), inRoom: () => view.jid !== null,
-	skip: () => find(view.jid === null ? "search" : "room-title").focus(),
+	relayout: () => list.relayout(), clear: () => list.clear(), parent: () => parentOf[place.page],
+	skip: () => find(focusOf(place)).focus(),
 });
 route();
 const remembered = sessionStorage.getItem(keyItem);

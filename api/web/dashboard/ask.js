@@ -25,13 +25,14 @@ export class Problem extends Error {
 /**
  * Sends a request and returns its answer.
  * @param {string} path  below the service's root, without a leading slash
- * @param {{key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]  without a signal the request ends after patience
+ * @param {{method?: string, key?: string, headers?: Object<string, string>, signal?: AbortSignal}} [how]  without a signal the request ends after patience
  * @throws {Problem} for every status but 2xx and 304; when signal aborts, it throws what fetch throws
  */
-export async function ask(path, {key, headers = {}, signal = AbortSignal.timeout(patience)} = {}) {
+export async function ask(path, {method = "GET", key, headers = {}, signal = AbortSignal.timeout(patience)} = {}) {
 	let response;
 	try {
 		response = await fetch(new URL(path, root), {
+			method,
 			headers: key ? {...headers, "X-API-Key": key} : headers,
 			cache: "no-store",
 			credentials: "same-origin", // a proxy in front may want its own login
@@ -44,6 +45,13 @@ export async function ask(path, {key, headers = {}, signal = AbortSignal.timeout
 	}
 	if (response.ok || response.status === 304) return response;
 	throw await problemOf(response);
+}
+
+/** A problem for what ask throws: without an answer in time, the service doesn't answer. */
+export function problemFor(err) {
+	if (err instanceof Problem) return err;
+	if (err.name !== "TimeoutError" && err.name !== "AbortError") console.error(err); // a bug of this page
+	return new Problem({status: 0, code: "no-answer", detail: t("problem.noAnswer")});
 }
 
 /** The JSON of an answer; see ask. */

@@ -11,10 +11,10 @@ const find = id => document.getElementById(id);
  * @param {object} page
  * @param {function(): void} page.relayout  draws rows after a change of their height
  * @param {function(): void} page.clear  clears the search
- * @param {function(): boolean} page.inRoom  whether a room is shown
+ * @param {function(): ?string} page.parent  the address to which Esc leads; null in the list of rooms
  * @param {function(): void} page.skip  focuses what follows the head of the page
  */
-export function useControls({relayout, clear, inRoom, skip}) {
+export function useControls({relayout, clear, parent, skip}) {
 	const setDensity = compact => {
 		document.body.classList.toggle("compact", compact);
 		find("compact").setAttribute("aria-pressed", compact);
@@ -37,18 +37,18 @@ export function useControls({relayout, clear, inRoom, skip}) {
 	}
 
 	find("skip").addEventListener("click", e => {
-		e.preventDefault(); // the part of the address after # is the room
+		e.preventDefault(); // the part of the address after # is the page
 		skip();
 	});
 	window.addEventListener("keydown", e => {
 		const typing = e.target.closest?.("input, select, textarea");
 		if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey && !e.altKey && document.body.dataset.state !== "ask") {
 			e.preventDefault();
-			if (inRoom()) location.hash = "#/";
+			if (parent()) location.hash = "#/";
 			setTimeout(() => find("search").focus()); // once the list is shown
 		}
 		if (e.key !== "Escape" || document.querySelector(":popover-open")) return;
-		if (inRoom()) location.hash = "#/";
-		else if (e.target === find("search")) clear();
+		if (e.target === find("search")) clear();
+		else if (parent() && !typing) location.hash = parent();
 	});
 }

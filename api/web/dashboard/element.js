@@ -1,6 +1,7 @@
 /** Builds parts of the page. Nothing here takes markup: what people write stays text. */
 
 import {visible} from "./format.js";
+import {hasText, t} from "./language.js";
 
 /** Returns a new element with these properties and children; text becomes a text node. */
 export function element(name, properties = {}, ...children) {
@@ -15,4 +16,21 @@ export const isolated = (text, className = "") => element("bdi", {textContent: v
 /** Adds a name and its values to a list of facts. */
 export function addFact(list, name, ...values) {
 	list.append(element("div", {}, element("dt", {textContent: name}), element("dd", {}, ...values)));
+}
+
+/**
+ * Explains in place of a list why it is empty.
+ * @param {HTMLElement} box  of the class "empty"
+ * @param {?{title: string, text: string, english?: boolean}} why  null hides the box; english: the text is the service's own
+ */
+export function explain(box, why) {
+	box.hidden = why === null;
+	if (why === null) return;
+	box.replaceChildren(element("p", {className: "title", textContent: why.title}), element("p", {className: "muted", textContent: why.text, lang: why.english ? "en" : ""}));
+}
+
+/** The explanation of a problem: in the viewer's language if it is a usual one, else in the service's words. */
+export function problemText({code, message, status}) {
+	if (hasText(`problem.${code}.title`)) return {title: t(`problem.${code}.title`), text: t(`problem.${code}.text`)};
+	return {title: t(status > 0 ? "problem.refused" : "lost.title"), text: message, english: status > 0};
 }

@@ -18,6 +18,8 @@ function formats() {
 			locale,
 			clock: new Intl.DateTimeFormat(locale, {hour: "2-digit", minute: "2-digit", second: "2-digit"}),
 			minute: new Intl.DateTimeFormat(locale, {hour: "2-digit", minute: "2-digit"}),
+			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit"}),
+			date: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
 			dated: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
 			units: {d: unit("day"), h: unit("hour"), m: unit("minute"), s: unit("second")},
 		};
@@ -41,10 +43,13 @@ export function clock(ms) {
 }
 
 /** A time of day without seconds, with the date unless that is today. */
-export const hour = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : dated(ms);
+export const hour = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : dayTime(ms);
 
 export const minute = ms => formats().minute.format(ms);
 export const dated = ms => formats().dated.format(ms);
+
+/** A time to the minute, with its day, and the year unless that is the present one. */
+export const dayTime = ms => formats()[new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "date"].format(ms);
 
 /** A duration in at most two units. */
 export function span(ms) {
@@ -57,6 +62,9 @@ export function span(ms) {
 	if (hours < 24) return `${h.format(hours)} ${m.format(minutes % 60)}`;
 	return `${d.format(Math.floor(hours / 24))} ${h.format(hours % 24)}`;
 }
+
+/** A duration that may be known within bounds only. */
+export const spans = (min, max) => span(min) === span(max) ? span(min) : `${span(min)} – ${span(max)}`;
 
 // Invisible format characters, line ends and other control characters, except the two that join letters or parts of an emoji,
 // and those of Arabic script that have a glyph.

@@ -1,7 +1,6 @@
 /** Polling, for keys that can't follow events. */
 
-import {ask, askHealth, askJSON, patience, Problem} from "./ask.js";
-import {t} from "./language.js";
+import {ask, askHealth, askJSON, patience, Problem, problemFor} from "./ask.js";
 import {sleep} from "./stream.js";
 
 const every = 5_000, maxWait = 60_000;
@@ -32,7 +31,7 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 			onRound();
 		} catch (err) {
 			if (signal.aborted) return new Problem({status: 0, code: "stopped", detail: ""});
-			const problem = err instanceof Problem ? err : new Problem({status: 0, code: "no-answer", detail: t("problem.noAnswer")});
+			const problem = problemFor(err);
 			if (problem.isFinal && (problem.status === 401 || problem.status === 403)) return problem;
 			wait = Math.max(Math.min(wait * 2, maxWait), problem.retryAfter * 1000);
 			if (problem.code === "prosody-unavailable" || problem.code === "count-unknown") {

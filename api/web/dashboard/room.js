@@ -6,18 +6,8 @@ import {hour, isBlank, notCounted, number, span, unknown, visible} from "./forma
 import {hasText, t} from "./language.js";
 import {Occupants} from "./occupants.js";
 import {visitorsElsewhere} from "./record.js";
-import {roomLink} from "./rooms.js";
+import {meetingsLink, roomLink} from "./route.js";
 import {write} from "./table.js";
-
-/** @returns {?string} the JID of the room in the page's address, null for the list */
-export function roomInHash(hash) {
-	const [, jid] = /^#\/room\/(.+)$/u.exec(hash) ?? [];
-	try {
-		return jid ? decodeURIComponent(jid) : null;
-	} catch {
-		return jid; // no room has this name, as the page will say
-	}
-}
 
 export class RoomView {
 	#store;
@@ -63,6 +53,7 @@ export class RoomView {
 		this.#since = Infinity;
 		this.#find("not-counted").open = false;
 		if (jid !== null) this.draw();
+		if (jid !== null) this.#find("room-meetings").firstChild.href = meetingsLink({room: jid});
 	}
 
 	/** The name of a room that isn't open, as far as its JID shows it: the API may not say. */

@@ -7,6 +7,7 @@ import {icon} from "./icons.js";
 import {t} from "./language.js";
 import {by, Order} from "./order.js";
 import {firstPeople, visitorsElsewhere} from "./record.js";
+import {roomLink} from "./route.js";
 import {shine, VirtualTable, write} from "./table.js";
 
 // During many events, rows move at most this often, so that they can be read and clicked. Numbers change at once.
@@ -19,9 +20,6 @@ const orders = {
 	people: ["-people", "titleKey", "jid"],
 	created: ["-created", "titleKey", "jid"],
 };
-
-/** The address of a room within this page. */
-export const roomLink = jid => `#/room/${encodeURIComponent(jid)}`;
 
 export class RoomList {
 	#store;

@@ -1,4 +1,4 @@
-/** The totals: numbers, and charts of the last hour, day or week, as far as the service has them. */
+/** The totals: numbers, and charts of the last hour or of some days, as far as the service has them. */
 
 import {askJSON} from "./ask.js";
 import {Chart, samplesOf} from "./chart.js";
@@ -7,7 +7,7 @@ import {t} from "./language.js";
 import {write} from "./table.js";
 
 const hour = 3_600_000;
-const ranges = {"1h": hour, "24h": 24 * hour, "7d": 7 * 24 * hour};
+const ranges = {"1h": hour, "24h": 24 * hour, "7d": 7 * 24 * hour, "30d": 30 * 24 * hour};
 const sampleEvery = 15_000, readEvery = 60_000;
 
 export class Totals {
@@ -45,7 +45,7 @@ export class Totals {
 	/** Reads the history with a key, and finds out which ranges there are. */
 	async start(key) {
 		this.#key = key;
-		for (const range of Object.keys(ranges)) await this.#read(range); // one after the other: the rooms come first
+		for (const range of ["1h", "24h"]) await this.#read(range); // one after the other: the rooms come first
 	}
 
 	/** Draws the numbers. */
@@ -117,9 +117,10 @@ export class Totals {
 				if (range === "1h") this.#setWhole(false, problem.code === "room-not-allowed");
 			}
 		}
-		for (const button of this.#find("ranges").children) button.hidden = !this.#history[button.dataset.range];
-		this.#find("ranges").hidden = !Object.keys(this.#history).some(r => r !== "1h");
-		if (!this.#history[this.#range]) this.#range = "1h";
+		const recorded = "24h" in this.#history; // then longer ranges are, too
+		for (const button of this.#find("ranges").children) button.hidden = !recorded && button.dataset.range !== "1h";
+		this.#find("ranges").hidden = !recorded;
+		if (!recorded) this.#range = "1h";
 		this.#onRead();
 		this.drawCharts();
 	}
