@@ -126,7 +126,25 @@ function showEvents(system) {
 	return {wrapComponents: {execute: Original => props => isStream(props) ? h(Events, props) : h(Original, props)}};
 }
 
+/** Shows the path of an operation as text: Swagger UI puts a link into the button that opens the operation. */
+const plainPaths = system => ({wrapComponents: {DeepLink: () => ({text}) => system.React.createElement("span", null, text)}});
+
+/** Names that Swagger UI's controls lack, or that differ from their text, by selector. */
+const names = {
+	".close-modal": "Close", ".copy-to-clipboard button": "Copy", ".modal-btn.authorize": "Authorize",
+	".modal-btn.auth:not(.authorize, .btn-done)": "Logout", "select.examples-select-element": "Example",
+};
+
+/** Completes what Swagger UI has drawn, for screen readers and the keyboard. */
+function complete() {
+	for (const [selector, name] of Object.entries(names)) {
+		for (const control of page.querySelectorAll(selector)) control.setAttribute("aria-label", name);
+	}
+	for (const code of page.querySelectorAll("pre.microlight")) code.tabIndex = 0; // it scrolls
+}
+
 async function start() {
+	new MutationObserver(complete).observe(page, {childList: true, subtree: true});
 	const openapi = await (await fetch(documentURL)).json();
 	const key = sessionStorage.getItem(keyItem) ?? "";
 	const ui = SwaggerUIBundle({
@@ -137,7 +155,7 @@ async function start() {
 		displayRequestDuration: true,
 		defaultModelsExpandDepth: 0,
 		presets: [SwaggerUIBundle.presets.apis],
-		plugins: [rememberKey(openapi), showEvents],
+		plugins: [rememberKey(openapi), showEvents, plainPaths],
 		// null keeps Swagger UI from asking validator.swagger.io about this installation.
 		validatorUrl: null,
 		onComplete: () => {

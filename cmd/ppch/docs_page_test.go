@@ -80,3 +80,41 @@ func TestDocs_InBrowser(t *testing.T) {
 	p.do(chromedp.Click(".dialog-ux .auth-btn-wrapper .btn:not(.btn-done)", chromedp.NodeVisible))
 	p.shows("what is remembered after Logout", "0", func() string { return evaluate[string](p, "String(sessionStorage.length + localStorage.length)") })
 }
+
+// The documentation page is accessible in light and dark mode, on desktop and phone.
+func TestDocs_Accessible(t *testing.T) {
+	t.Parallel()
+	script := fetchAxe(t)
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	s := runService(t, envFor(srv)).ready()
+	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Grace")
+	browser := startChromium(t)
+	for _, scheme := range []string{"light", "dark"} {
+		for screen, size := range map[string][2]int64{"wide": {1280, 900}, "phone": {390, 844}} {
+			t.Run(scheme+" "+screen, func(t *testing.T) {
+				p := browser.open(t, s.url+"/docs")
+				p.as(scheme, size[0], size[1])
+				look := func(at string) {
+					p.picture(strings.Join([]string{"docs", at, scheme, screen}, "-"))
+					for _, f := range p.findings(script) {
+						t.Errorf("%s: %s %s: %s: %+v", at, f.Impact, f.ID, f.Help, f.Nodes)
+					}
+				}
+				operation := "[id$=getParticipants]"
+				p.until("the operation is there", func() bool { return len(p.list(operation, "1")) == 1 })
+				look("list")
+				p.click(".auth-wrapper .authorize")
+				p.until("the dialog is open", func() bool { return len(p.list(".dialog-ux input", "1")) > 0 })
+				look("dialog")
+				p.do(chromedp.SendKeys(".dialog-ux input", testKey))
+				p.click(".dialog-ux .auth-btn-wrapper .authorize")
+				p.click(".dialog-ux .btn-done")
+				p.click(operation + " .opblock-summary-control")
+				p.until("the operation is open", func() bool { return p.text(operation+" .opblock-body") != "" })
+				p.click(operation + " .execute")
+				p.until("the answer is there", func() bool { return strings.Contains(p.text(operation), `"participant_count": 2`) })
+				look("answer")
+			})
+		}
+	}
+}
