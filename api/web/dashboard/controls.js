@@ -44,8 +44,11 @@ export function useControls({relayout, clear, parent, skip}) {
 		const typing = e.target.closest?.("input, select, textarea");
 		if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey && !e.altKey && document.body.dataset.state !== "ask") {
 			e.preventDefault();
-			if (parent()) location.hash = "#/";
-			setTimeout(() => find("search").focus()); // once the list is shown
+			const search = () => find("search").focus();
+			if (parent()) {
+				window.addEventListener("hashchange", search, {once: true}); // after the page's own listener, which shows the list
+				location.hash = "#/";
+			} else search();
 		}
 		if (e.key !== "Escape" || document.querySelector(":popover-open")) return;
 		if (e.target === find("search")) clear();
