@@ -155,11 +155,11 @@ func decodeGone(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, err
 		Room: attribute(start, "jid"), Gone: true,
 		Reason: occupancy.ParseLeaveReason(attribute(start, "reason")), Alternate: attribute(start, "alternate"),
 	}
-	err := roomAddress(delta.Room)
+	err := CheckRoom(delta.Room)
 	if err != nil {
 		return delta, err
 	}
-	if roomAddress(delta.Alternate) != nil {
+	if CheckRoom(delta.Alternate) != nil {
 		delta.Alternate = ""
 	}
 	var lines strings.Builder
@@ -179,7 +179,7 @@ func decodeGone(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, err
 // decodeRoom reads a <room/> up to its end element.
 func decodeRoom(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, error) {
 	delta := occupancy.Delta{Room: attribute(start, "jid"), New: attribute(start, "new") == "1"}
-	err := roomAddress(delta.Room)
+	err := CheckRoom(delta.Room)
 	if err == nil && attribute(start, "facts") == "1" {
 		delta.Facts, err = roomFacts(start)
 	}
@@ -191,7 +191,7 @@ func decodeRoom(t xml.TokenReader, start xml.StartElement) (occupancy.Delta, err
 		if (child.Name == xml.Name{Space: Namespace, Local: "breakout"}) && delta.Facts != nil {
 			b := occupancy.Breakout{JID: attribute(child, "jid"), Name: attribute(child, "name")}
 			// Other modules of Jitsi write this list: an invalid entry must not hide the room.
-			if roomAddress(b.JID) == nil {
+			if CheckRoom(b.JID) == nil {
 				delta.Facts.Breakouts = append(delta.Facts.Breakouts, b)
 			}
 		}
@@ -225,7 +225,7 @@ func roomFacts(start xml.StartElement) (*occupancy.RoomFacts, error) {
 		}
 		f.Visitors = &visitors
 	}
-	if roomAddress(f.Lobby) != nil {
+	if CheckRoom(f.Lobby) != nil {
 		f.Lobby = ""
 	}
 	return f, nil
@@ -343,9 +343,9 @@ func unixMilli(s string) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), nil
 }
 
-// roomAddress returns an error for what can't be the bare JID of a room.
+// CheckRoom returns an error for what can't be the bare JID of a room.
 // It doesn't use jid.Parse, since PRECIS refuses rooms that Prosody's stringprep accepts.
-func roomAddress(s string) error {
+func CheckRoom(s string) error {
 	local, host, _ := strings.Cut(s, "@")
 	if local == "" || host == "" || strings.ContainsAny(s, "/ \t\r\n") || strings.Contains(host, "@") {
 		return fmt.Errorf("jid %q", s)

@@ -64,7 +64,7 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 	for i, more := 0, true; i < fieldCount && more; i++ {
 		var err error
 		field[i], line, more = strings.Cut(line, "\t")
-		if field[i], err = unescape(field[i]); err != nil {
+		if field[i], err = Unescape(field[i]); err != nil {
 			return fmt.Errorf("field %d: %w", i+1, err)
 		}
 	}
@@ -90,7 +90,7 @@ func decodeLine(delta *occupancy.Delta, line string) error {
 		return err
 	}
 	movedFrom := field[fieldMovedFrom]
-	if roomAddress(movedFrom) != nil {
+	if CheckRoom(movedFrom) != nil {
 		movedFrom = ""
 	}
 	delta.Present = append(delta.Present, occupancy.Occupant{
@@ -129,8 +129,30 @@ func unambiguous(delta *occupancy.Delta) error {
 	return nil
 }
 
-// unescape returns the value of a field.
-func unescape(s string) (string, error) {
+// AppendEscaped appends a field with the escape sequences that Unescape reads.
+func AppendEscaped(to []byte, field string) []byte {
+	if !strings.ContainsAny(field, "\\\t\n\r") {
+		return append(to, field...)
+	}
+	for i := range len(field) {
+		switch c := field[i]; c {
+		case '\\':
+			to = append(to, `\\`...)
+		case '\t':
+			to = append(to, `\t`...)
+		case '\n':
+			to = append(to, `\n`...)
+		case '\r':
+			to = append(to, `\r`...)
+		default:
+			to = append(to, c)
+		}
+	}
+	return to
+}
+
+// Unescape returns the value of a field of a line.
+func Unescape(s string) (string, error) {
 	i := strings.IndexByte(s, '\\')
 	if i < 0 {
 		return s, nil
