@@ -32,6 +32,10 @@ type Batch struct {
 	// Unseen is whether there may be rooms that Prosody couldn't read. All three are valid only with Synced.
 	Rooms, Occupants int
 	Unseen           bool
+
+	// Origin is how another program has numbered the batch; its Index means nothing.
+	// It is zero for a batch from Prosody itself, which the [Shard] numbers.
+	Origin Origin
 }
 
 // Delta is what has changed in one room, as absolute facts: applying it twice does no harm.

@@ -27,6 +27,9 @@ type SystemAccounts struct {
 	// A [Directory] sets it itself.
 	VisitorHost string
 
+	// Classified is whether the records already have their kinds and rules, from a program that is connected to Prosody.
+	Classified bool
+
 	// Type is the type of the domain's rooms; empty derives it from the domain's name.
 	Type RoomType
 
@@ -74,6 +77,9 @@ func Classify(o *Occupant, t SystemAccounts) Kind {
 
 // setKind sets the kind of an occupant, and the rule if one makes it hidden.
 func (t SystemAccounts) setKind(o *Occupant) {
+	if t.Classified {
+		return
+	}
 	o.Kind = Classify(o, t)
 	if o.Rule = t.rule(o, o.Kind); o.Rule != "" {
 		o.Kind = KindHidden

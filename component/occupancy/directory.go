@@ -116,7 +116,7 @@ func (s *Shard) Begin(domain jid.JID, t SystemAccounts) {
 	if m := s.domain(domain.Domainpart()); m != nil && !s.retired {
 		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
-			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted,
+			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted, Classified: t.Classified,
 		}
 		if s.kind == ShardVisitors {
 			m.accounts.VisitorHost = m.base
@@ -170,10 +170,13 @@ func (s *Shard) Apply(domain jid.JID, b Batch, at time.Time) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	m.shard.numbering.begin(b.Origin)
 	for i := range b.Deltas {
+		m.shard.numbering.startDelta(i)
 		m.replica.apply(&b.Deltas[i], m.accounts, m.replica, func(c change) { d.emit(m, c, at) })
 	}
 	if err := m.replica.checkTotals(b); err != nil {
+		m.shard.endBatch(m, true)
 		return err
 	}
 	since := m.asOf
@@ -199,6 +202,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 		return err
 	}
 	if m.replica == nil {
+		m.shard.numbering.given = b.Origin
 		d.reset(m, next, at)
 		return nil
 	}
@@ -217,6 +221,8 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	defer d.mu.Unlock()
 	since := m.asOf
 	m.replica, m.asOf = next, at
+	m.shard.numbering.begin(b.Origin)
+	m.shard.numbering.differences()
 	for _, c := range changes {
 		d.emit(m, c, at)
 	}
@@ -233,6 +239,8 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	m.group.settleAll(m, served)
 	d.resetVisitors(m, served)
 	m.replica, m.asOf = served, at
+	m.shard.numbering.begin(m.shard.numbering.given)
+	m.shard.endBatch(m, true)
 	d.lastEvent++
 	d.roomSetVersion++
 	if served != nil {
@@ -240,7 +248,7 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 			r.version, r.numbersVersion = d.lastEvent, d.lastEvent
 		}
 	}
-	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, At: at})
+	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, At: at})
 	d.publishVisitors(m, at)
 	d.publishStatus(m, time.Now())
 }

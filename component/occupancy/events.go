@@ -42,6 +42,9 @@ type Event struct {
 	// Shard is the shard that this comes from. Counts and Facts are of the room there, even if others have a room of the same address.
 	Shard string
 
+	// Origin is the place of this event in the history of its shard; for one that ends a batch or resets a domain, that of the whole batch.
+	Origin Origin
+
 	Type   RoomType
 	Tenant string // as in Room
 
@@ -82,6 +85,8 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 		return
 	}
 	m.joinsAndLeaves.count(c)
+	m.shard.note(c)
+	origin := m.shard.numbering.next()
 	d.lastEvent++
 	c.room.version = d.lastEvent
 	if !c.namesOnly {
@@ -105,7 +110,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if len(d.subs) == 0 {
 		return
 	}
-	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Shard: m.shard.name, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
+	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Shard: m.shard.name, Origin: origin, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
 	e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	if c.occupant != nil {
 		e.Occupant = *d.withinMeeting(m, e.Room.String(), c.occupant)
@@ -124,7 +129,8 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 // confirm publishes the end of a batch. The caller holds mu.
 func (d *Directory) confirm(m *mucDomain, since time.Time, resynced bool) {
 	d.publishVisitors(m, m.asOf)
-	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Shard: m.shard.name, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
+	m.shard.endBatch(m, false)
+	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
 }
 
 // publish sends an event to all subscriptions that match it. It never blocks. The caller holds mu.

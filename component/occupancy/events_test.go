@@ -135,7 +135,7 @@ func TestEvents_Occupant(t *testing.T) {
 	ann.Kind = occupancy.KindUser
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
-		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Shard: occupancy.DefaultShard, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
+		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Shard: occupancy.DefaultShard, Origin: occupancy.Origin{Epoch: d.Shard(occupancy.DefaultShard).States().Origin.Epoch, Seq: 2}, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
 		Counts: occupancy.Counts{2, 0, 0, 1},
 	}
 	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {

@@ -190,10 +190,10 @@ var (
 
 // Problems returns all problems, in the order in which an operator meets them.
 func Problems() []Problem {
-	return []Problem{
+	return append([]Problem{
 		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
 		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage,
-	}
+	}, clusterProblems()...)
 }
 
 // Fact is the value for a name in braces.

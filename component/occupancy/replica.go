@@ -190,7 +190,10 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
 		delete(r.occupants, nick)
-		applyOccupant(r, &r.counts, was, nil, delta.reasonOf(nick), emit)
+		applyOccupant(r, &r.counts, was, nil, delta.reasonOf(nick), func(c change) {
+			c.alternate = delta.Alternate
+			emit(c)
+		})
 	}
 	if focus := r.nextFocusDomain(delta, t, twin); focus != r.focusDomain {
 		r.focusDomain = focus

@@ -49,6 +49,11 @@ type Shard struct {
 	domains    []*mucDomain // never changes
 	unanswered chan struct{}
 	retired    bool // as mu of the Directory
+
+	// The mu of the Directory protects what follows.
+	numbering    numbering
+	publications []*Publications
+	deltas       []Delta // of the present batch, if there are publications
 }
 
 // AddShard adds a shard, of which nothing is known yet. Until it reports, no room of its domains is known to be missing.
@@ -100,6 +105,7 @@ func (d *Directory) checkShard(cfg ShardConfig) error {
 func (d *Directory) newShard(cfg ShardConfig) *Shard {
 	s := &Shard{directory: d, name: cfg.Name, kind: cfg.Kind, unanswered: make(chan struct{}, 1)}
 	now := time.Now()
+	s.numbering.last.Epoch = newEpoch(now)
 	for i, j := range cfg.Domains {
 		s.domains = append(s.domains, d.newDomain(s, i, j, now))
 	}
@@ -120,6 +126,9 @@ func (d *Directory) Retire(name string) bool {
 	d.shards = slices.DeleteFunc(slices.Clone(d.shards), func(other *Shard) bool { return other == s })
 	d.regroup()
 	s.retired = true
+	for _, p := range s.publications {
+		p.end()
+	}
 	for _, m := range s.domains {
 		m.loading, m.replica, m.asOf = nil, nil, time.Time{}
 		d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: s.name, At: time.Now()})

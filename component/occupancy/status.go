@@ -167,6 +167,7 @@ func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 		return
 	}
 	m.published = s
+	m.shard.push(Publication{Domain: m.jid})
 	select {
 	case d.statusChanged <- struct{}{}:
 	default:

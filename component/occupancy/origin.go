@@ -1,0 +1,66 @@
+package occupancy
+
+import (
+	"crypto/rand"
+	"time"
+)
+
+// Origin is the place of a change in the history of its shard. It is the same in every program that keeps a replica of the shard.
+// The zero Origin is that of a change that others may see differently, such as a difference between two snapshots.
+type Origin struct {
+	// Epoch names the run of the program that is connected to Prosody. It begins with the time of its start.
+	Epoch string
+
+	// Seq numbers the batches of the shard in the epoch, over all its domains, and Index the changes in one, from 0.
+	Seq   uint64
+	Index int
+}
+
+// newEpoch returns the name of a run that starts now.
+func newEpoch(now time.Time) string {
+	return now.UTC().Format("20060102T150405Z") + "-" + rand.Text()[:8]
+}
+
+// numbering numbers the batches of a shard and their changes, or takes the numbers of another program.
+// The mu of the Directory protects it.
+type numbering struct {
+	last    Origin // of the last batch
+	current Origin // of the next change
+	given   Origin // of the batch that is being loaded, zero if it comes from Prosody
+	local   bool   // whether the changes are seen differently elsewhere
+}
+
+// begin begins a batch, with the origin that another program gave it, or the next one.
+func (n *numbering) begin(given Origin) {
+	n.given, n.local = given, false
+	n.current = Origin{Epoch: given.Epoch, Seq: given.Seq}
+	if given.Epoch == "" {
+		n.current = Origin{Epoch: n.last.Epoch, Seq: n.last.Seq + 1}
+	}
+}
+
+// differences makes the changes of the present batch those between two snapshots: where the batch is given,
+// they depend on what this program knew before.
+func (n *numbering) differences() { n.local = n.given.Epoch != "" }
+
+// startDelta sets the number of the next change of a given batch: each of its deltas is one change.
+func (n *numbering) startDelta(i int) {
+	if n.given.Epoch != "" {
+		n.current.Index = i
+	}
+}
+
+// next returns the origin of the next change.
+func (n *numbering) next() Origin {
+	if n.local {
+		return Origin{}
+	}
+	p := n.current
+	n.current.Index++
+	return p
+}
+
+// end ends the present batch.
+func (n *numbering) end() {
+	n.last = Origin{Epoch: n.current.Epoch, Seq: n.current.Seq}
+}
