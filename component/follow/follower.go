@@ -84,14 +84,22 @@ type Domain struct {
 // Batch is a batch of changes of one domain.
 type Batch struct {
 	protocol.Batch
+
+	// Domain is zero for a batch about domains that the replica lacks: it only counts.
 	Domain jid.JID
 
 	// Age is how old the sender's own data already was at At.
 	Age time.Duration
+
+	// Beat means that it is no batch, only a heartbeat: Seq is that of the last batch.
+	Beat bool
 }
 
 // Follower keeps a replica equal to the rooms of a sender. It is safe for concurrent use.
 type Follower struct {
+	// MaxWait is the longest wait before a resync. Set it before the first use.
+	MaxWait time.Duration
+
 	replica  Replica
 	accepted func()
 	resyncs  atomic.Uint64
@@ -110,7 +118,7 @@ func New(replica Replica, accepted func()) *Follower {
 	if accepted == nil {
 		accepted = func() {}
 	}
-	return &Follower{replica: replica, accepted: accepted}
+	return &Follower{MaxWait: maxResync, replica: replica, accepted: accepted}
 }
 
 // Follow subscribes and stays subscribed until ctx ends, then returns nil, or until the carrier returns ErrRefused, then returns that.
@@ -136,8 +144,8 @@ func (f *Follower) Follow(ctx context.Context, carrier Carrier, log *slog.Logger
 			log.Info("subscription ended by the sender", "resyncs", f.resyncs.Add(1))
 			wait = firstResync
 			continue
-		case time.Since(began) > maxResync:
-			wait = firstResync
+		case time.Since(began) > f.MaxWait:
+			wait = min(firstResync, f.MaxWait)
 		}
 		log.Warn("resyncing", "err", err, "wait", wait, "resyncs", f.resyncs.Add(1))
 		select {
@@ -145,7 +153,7 @@ func (f *Follower) Follow(ctx context.Context, carrier Carrier, log *slog.Logger
 			return nil
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, maxResync)
+		wait = min(2*wait, f.MaxWait)
 	}
 }
 
@@ -227,11 +235,13 @@ func (f *Follower) Apply(b Batch) error {
 		// This process or the network was frozen. Batches that waited meanwhile belong to a subscription
 		// that the sender has dropped by now, and must not count as a sign of life.
 		err = ErrNoHeartbeat
-	case b.Seq != f.seq+1:
+	case b.Beat && b.Seq != f.seq, !b.Beat && b.Seq != f.seq+1:
 		err = fmt.Errorf("%w: got %d after %d", ErrGap, b.Seq, f.seq)
 	case b.End:
 		f.end(ErrEnded)
 		return nil
+	case b.Beat, b.Domain.Equal(jid.JID{}):
+		f.seq = b.Seq
 	default:
 		f.seq = b.Seq
 		f.clocks.localize(b.Deltas, f.lastBatchAt)

@@ -1,0 +1,179 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"ppch/component/occupancy"
+)
+
+// offlineFor is how long a lost connection counts as a reconnect, not as a problem, in heartbeats.
+const offlineFor = 1.5
+
+// Conn is a connection to NATS, which is established again whenever it is lost. It is safe for concurrent use.
+type Conn struct {
+	cfg    Config
+	nats   *nats.Conn
+	sealer sealer
+
+	slow    atomic.Uint64 // times that a subscription received faster than it was read
+	foreign atomic.Uint64 // messages that nobody with the secret wrote
+
+	// mu protects what follows.
+	mu        sync.Mutex
+	since     time.Time // of the connection, or of its loss
+	lastErr   error     // of the last attempt to connect
+	forbidden string    // what NATS forbade last, such as: Publish to "ppch.main"
+}
+
+// Dial returns a connection. It doesn't wait for NATS, and fails only if cfg makes no sense. The caller closes it.
+func Dial(cfg Config) (*Conn, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{cfg: cfg, sealer: newSealer(cfg.Secret), since: time.Now()}
+	options := []nats.Option{
+		nats.Name(cfg.Name),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait/2, reconnectWait/2),
+		nats.PingInterval(min(pingInterval, cfg.Heartbeat)), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
+		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(),
+		nats.ConnectHandler(func(*nats.Conn) { c.connected() }),
+		nats.ReconnectHandler(func(*nats.Conn) { c.connected() }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.failed(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.failed(err) }),
+	}
+	t, err := cfg.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		options = append(options, nats.Secure(t))
+	}
+	switch {
+	case cfg.Creds != "":
+		options = append(options, nats.UserCredentials(cfg.Creds))
+	case cfg.User != "":
+		options = append(options, nats.UserInfo(cfg.User, cfg.Password))
+	}
+	if c.nats, err = nats.Connect(strings.Join(cfg.URLs, ","), options...); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return c, nil
+}
+
+// Close sends what waits and ends the connection.
+func (c *Conn) Close() {
+	_ = c.nats.FlushTimeout(time.Second)
+	c.nats.Close()
+}
+
+func (c *Conn) connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since, c.lastErr, c.forbidden = time.Now(), nil, ""
+	c.cfg.Log.Info("connected to NATS", "nats", c.nats.ConnectedUrlRedacted())
+}
+
+func (c *Conn) disconnected(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = time.Now()
+	if c.lastErr = err; !c.nats.IsClosed() {
+		c.cfg.Log.Warn("connection to NATS lost", "err", err)
+	}
+}
+
+// permission is NATS' text for what it forbids.
+var permission = regexp.MustCompile(`(?i)permissions violation for (\w+) to "([^"]+)"`)
+
+// failed notes an error of an attempt to connect, or of a subscription.
+func (c *Conn) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, nats.ErrSlowConsumer):
+		c.slow.Add(1)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		c.forbidden = err.Error()
+		if found := permission.FindStringSubmatch(err.Error()); found != nil {
+			c.forbidden = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + found[2]
+		}
+		c.cfg.Log.Error("NATS forbids what PPCH needs", "remedy", c.forbiddenProblem().Remedy)
+	default:
+		if c.lastErr == nil || c.lastErr.Error() != err.Error() {
+			c.cfg.Log.Warn("no connection to NATS", "err", err)
+		}
+		c.lastErr = err
+	}
+}
+
+// problem returns why nothing can be carried, or nil.
+func (c *Conn) problem() *occupancy.UnavailableError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	up := c.nats.IsConnected()
+	patience := time.Duration(offlineFor * float64(c.cfg.Heartbeat))
+	switch {
+	case up && c.forbidden != "":
+		return c.forbiddenProblem()
+	case up:
+		return nil
+	case errors.Is(c.lastErr, nats.ErrAuthorization), errors.Is(c.lastErr, nats.ErrAuthExpired), errors.Is(c.lastErr, nats.ErrAuthRevoked):
+		return occupancy.ProblemNATSLogin.With(c.facts()...).Err(c.lastErr)
+	case time.Since(c.since) < patience:
+		return nil
+	}
+	return occupancy.ProblemNATSUnreachable.With(c.facts()...).Err(c.lastErr)
+}
+
+// forbiddenProblem is the problem of a missing permission. The caller holds mu.
+func (c *Conn) forbiddenProblem() *occupancy.UnavailableError {
+	return occupancy.ProblemNATSForbidden.With(append(c.facts(), occupancy.Fact{Name: "permission", Value: c.forbidden})...).Err(nil)
+}
+
+func (c *Conn) facts() []occupancy.Fact {
+	var hosts []string
+	for _, u := range c.cfg.URLs {
+		_, host, _ := strings.Cut(u, "://")
+		hosts = append(hosts, host[strings.LastIndexByte(host, '@')+1:])
+	}
+	return []occupancy.Fact{{Name: "nats", Value: strings.Join(hosts, ", ")}}
+}
+
+// subject returns a subject of a collector of a shard; * stands for any.
+func (c *Conn) subject(shard, collector, what string) string {
+	return c.cfg.Prefix + "." + shard + "." + token(collector) + "." + what
+}
+
+// open returns the message in data. It counts messages that nobody with the secret wrote.
+func (c *Conn) open(data []byte) (message, error) {
+	body, err := c.sealer.unwrap(data)
+	if err != nil {
+		c.foreign.Add(1)
+		return message{}, err
+	}
+	return decode(body)
+}
+
+// send publishes a message. It doesn't wait for NATS.
+func (c *Conn) send(subject string, m message) error {
+	return c.nats.Publish(subject, c.sealer.wrap(m.encode()))
+}
+
+// maxBody is how long the body of a message may be.
+func (c *Conn) maxBody() int {
+	limit := int(c.nats.MaxPayload())
+	if limit <= 0 {
+		limit = 1 << 20 // NATS' default, before the first connection
+	}
+	return limit - len(magic) - sealLen - 16
+}

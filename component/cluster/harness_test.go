@@ -1,0 +1,281 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
+	"mellium.im/xmpp/jid"
+
+	"ppch/component/cluster"
+	"ppch/component/occupancy"
+)
+
+const (
+	secret = "a secret of all the nodes"
+
+	// beat is short, so that silence is noticed soon.
+	beat = 200 * time.Millisecond
+)
+
+var (
+	domain    = jid.MustParse("muc.meet.jitsi")
+	breakouts = jid.MustParse("breakout.meet.jitsi")
+)
+
+// natsServer is a NATS server in this process, which can be stopped and started again on the same port.
+type natsServer struct {
+	t       *testing.T
+	options server.Options
+	*server.Server
+}
+
+func runNATS(t *testing.T, adjust ...func(*server.Options)) *natsServer {
+	t.Helper()
+	s := &natsServer{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}}
+	for _, f := range adjust {
+		f(&s.options)
+	}
+	s.start()
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+func (s *natsServer) start() {
+	s.t.Helper()
+	options := s.options
+	var err error
+	if s.Server, err = server.NewServer(&options); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		s.t.Fatal("NATS doesn't start")
+	}
+	s.options.Port = options.Port
+}
+
+func (s *natsServer) stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// member is a program of the cluster: a collector or a node.
+type member struct {
+	t         *testing.T
+	directory *occupancy.Directory
+	shard     *occupancy.Shard
+	conn      *cluster.Conn
+	collector *cluster.Collector
+	node      *cluster.Node
+	stop      func()
+}
+
+// options are those of a connection to s.
+func options(t *testing.T, url, name string) cluster.Config {
+	return cluster.Config{
+		URLs: []string{url}, Secret: secret, Name: name, Heartbeat: beat,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)).With("program", name),
+	}
+}
+
+func newMember(t *testing.T, cfg cluster.Config) *member {
+	t.Helper()
+	m := &member{t: t, directory: occupancy.NewDirectory(domain, breakouts)}
+	m.shard = m.directory.Shard(occupancy.DefaultShard)
+	var err error
+	if m.conn, err = cluster.Dial(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// run runs a part of the member until the test ends, or stop is called.
+func (m *member) run(runs ...func(context.Context) error) *member {
+	ctx, cancel := context.WithCancel(context.Background())
+	var g errgroup.Group
+	for _, f := range append(runs, m.directory.Run) {
+		g.Go(func() error { return f(ctx) })
+	}
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := g.Wait(); err != nil {
+			m.t.Error(err)
+		}
+		m.conn.Close()
+	})
+	m.t.Cleanup(m.stop)
+	return m
+}
+
+// newCollector runs a collector whose Prosody the test plays.
+func newCollector(t *testing.T, cfg cluster.Config) *member {
+	t.Helper()
+	m := newMember(t, cfg)
+	var err error
+	m.collector, err = cluster.NewCollector(cluster.CollectorConfig{Conn: m.conn, Shard: m.shard, Name: cfg.Name, Version: "2.0.0", Log: cfg.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.run(m.collector.Run)
+}
+
+func newNode(t *testing.T, cfg cluster.Config) *member {
+	t.Helper()
+	m := newMember(t, cfg)
+	var err error
+	m.node, err = cluster.NewNode(cluster.NodeConfig{
+		Conn: m.conn, Shard: m.shard.Name(), Kind: occupancy.ShardMain, Domains: []jid.JID{domain, breakouts}, Replica: m.shard, Log: cfg.Log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.run(m.node.Run)
+}
+
+// up reports a connection to Prosody and loads its rooms.
+func (m *member) up(rooms ...occupancy.Delta) {
+	m.t.Helper()
+	for _, d := range []jid.JID{domain, breakouts} {
+		m.shard.SetStatus(d, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
+		m.shard.Begin(d, occupancy.SystemAccounts{})
+	}
+	m.apply(breakouts)
+	m.apply(domain, rooms...)
+}
+
+// apply applies a batch as the Lua module would send it: the totals are those of the shard afterwards.
+func (m *member) apply(of jid.JID, deltas ...occupancy.Delta) {
+	m.t.Helper()
+	rooms, occupants := m.totals(of, deltas)
+	b := occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}
+	if err := m.shard.Apply(of, b, time.Now()); err != nil {
+		m.t.Fatalf("%s: %v", of, err)
+	}
+}
+
+// totals returns the totals after deltas.
+func (m *member) totals(of jid.JID, deltas []occupancy.Delta) (rooms, occupants int) {
+	all := make(map[string]map[string]bool)
+	for r := range m.shard.Snapshot().Rooms(0) {
+		if !r.JID.Domain().Equal(of) {
+			continue
+		}
+		nicks := make(map[string]bool)
+		for _, o := range r.Occupants {
+			nicks[o.ID] = true
+		}
+		all[r.JID.String()] = nicks
+	}
+	for _, d := range deltas {
+		if d.Gone {
+			delete(all, d.Room)
+			continue
+		}
+		if d.New || all[d.Room] == nil {
+			all[d.Room] = make(map[string]bool)
+		}
+		for _, nick := range d.Left {
+			delete(all[d.Room], nick)
+		}
+		for _, o := range d.Present {
+			all[d.Room][o.ID] = true
+		}
+	}
+	for nicks := range maps.Values(all) {
+		occupants += len(nicks)
+	}
+	return len(all), occupants
+}
+
+// person is an occupant who joined at a time by Prosody's clock.
+func person(nick string, joined int64) occupancy.Occupant {
+	return occupancy.Occupant{
+		ID: nick, Name: "Person " + nick, RealJID: nick + "@meet.jitsi/x", Role: "participant", Affiliation: "none",
+		JoinedAt: time.UnixMilli(joined).UTC(), Stamp: time.UnixMilli(joined).UTC(),
+	}
+}
+
+// began is a room that just began, with people.
+func began(room string, people ...occupancy.Occupant) occupancy.Delta {
+	created := time.UnixMilli(1_700_000_000_000).UTC()
+	return occupancy.Delta{Room: room, New: true, Facts: &occupancy.RoomFacts{CreatedAt: created, Stamp: created, MeetingID: "m-" + room}, Present: people}
+}
+
+func roomOf(name string) jid.JID { return jid.MustParse(name + "@muc.meet.jitsi") }
+
+// eventually waits until check returns an empty text.
+func eventually(t *testing.T, within time.Duration, check func() string) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		problem := check()
+		if problem == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s: %s", within, problem)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// participants waits until a member has a number of people in a room.
+func (m *member) participants(room string, want int) {
+	m.t.Helper()
+	eventually(m.t, 20*time.Second, func() string {
+		got, err := m.directory.Room(roomOf(room))
+		if err != nil || got.Participants != want || !got.Exact {
+			return fmt.Sprintf("%s: got %d people, exact %t, %v want %d", room, got.Participants, got.Exact, err, want)
+		}
+		return ""
+	})
+}
+
+// reason waits until a read of all rooms of the main domain, or its events, have a problem of that reason; empty for none.
+func (m *member) reason(want occupancy.Reason) {
+	m.t.Helper()
+	eventually(m.t, 20*time.Second, func() string {
+		d, err := m.shard.Domain(domain)
+		var got occupancy.Reason
+		if d.EventProblem != nil {
+			got = d.EventProblem.Reason
+		}
+		if err != nil || got != want {
+			return fmt.Sprintf("got reason %q, %v want %q", got, err, want)
+		}
+		return ""
+	})
+}
+
+// rooms returns all that a shard knows, in a form that two programs have in common.
+func (m *member) rooms() (all []occupancy.RoomSnapshot) {
+	for r := range m.shard.Snapshot().Rooms(0) {
+		r.Occupants = slices.Clone(r.Occupants)
+		for i, o := range r.Occupants {
+			c := *o
+			c.JoinedAt = time.Time{} // by this program's clock
+			r.Occupants[i] = &c
+		}
+		r.Facts.CreatedAt = time.Time{}
+		all = append(all, r)
+	}
+	return all
+}
+
+// equal waits until a node knows the same as a collector.
+func equal(t *testing.T, collector, node *member, within time.Duration) {
+	t.Helper()
+	eventually(t, within, func() string {
+		return cmp.Diff(collector.rooms(), node.rooms(), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) }))
+	})
+}
