@@ -345,7 +345,7 @@ func TestMQTT_RemovesOldSensors(t *testing.T) {
 func TestMQTT_UsageErrors(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"":                                       "name at least one room: ppch mqtt NAME...",
+		"":                                       "name at least one room, as in ppch mqtt planning",
 		"a A":                                    `"a" and "A" are the same room: name it once`,
 		"a --broker 127.0.0.1":                   "--broker: use mqtt:// or mqtts:// and a host, such as mqtt://127.0.0.1:1883",
 		"a --broker http://x":                    "--broker: use mqtt:// or mqtts:// and a host, such as mqtt://127.0.0.1:1883",
