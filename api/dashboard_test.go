@@ -58,7 +58,11 @@ func TestDashboard_ContentTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		weight += len(data)
+		zipped := s.do(ask{target: "/dashboard/" + file.Name(), header: http.Header{"X-Api-Key": nil, "Accept-Encoding": {"gzip"}}})
+		if zipped.header.Get("Content-Encoding") != "gzip" || string(unzip(t, zipped.body)) != string(data) {
+			t.Errorf("%s: got another file with gzip", file.Name())
+		}
+		weight += len(zipped.body)
 		got := s.do(ask{target: "/dashboard/" + file.Name(), header: anybody})
 		_, kind, _ := strings.Cut(file.Name(), ".")
 		if got.status != 200 || string(got.body) != string(data) || got.header.Get("Content-Type") != types[kind] {
@@ -81,8 +85,8 @@ func TestDashboard_ContentTypes(t *testing.T) {
 			}
 		}
 	}
-	if weight > 150_000 {
-		t.Errorf("the dashboard has %d bytes, want at most 150 kB", weight)
+	if weight > 80_000 {
+		t.Errorf("a browser loads %d bytes of files, want at most 80 kB", weight)
 	}
 }
 

@@ -277,9 +277,13 @@ func TestDocument_EveryHeaderOccurs(t *testing.T) {
 		note(response.Ref, startWith(t, c).do(c.asked))
 	}
 	note("#/components/responses/Attendance", start(t, withMeetings).do(ask{target: "/api/meetings/" + meetingID + "/attendance?format=plain"}))
-	s := start(t)
-	note("#/components/responses/DocsAsset", s.do(ask{target: "/docs/swagger-ui.css", header: http.Header{"Accept-Encoding": {"gzip"}}}))
-	note("#/components/responses/Metrics", s.do(ask{target: "/metrics", header: http.Header{"Accept-Encoding": {"gzip"}}}))
+	s := start(t, withLink(""))
+	for response, target := range map[string]string{
+		"DocsAsset": "/docs/swagger-ui.css", "DashboardPage": "/dashboard/", "DashboardAsset": "/dashboard/app.js", "Metrics": "/metrics",
+		"SharePage": "/s/" + testToken, "InvalidSharePage": "/s/" + testToken[:len(testToken)-1] + "3",
+	} {
+		note("#/components/responses/"+response, s.do(ask{target: target, header: http.Header{"Accept-Encoding": {"gzip"}}}))
+	}
 	note("#/components/responses/Problem", s.do(ask{method: http.MethodPost, target: "/"}))
 	for component, response := range contract(t).Components.Responses {
 		for header := range response.Value.Headers {

@@ -43,6 +43,26 @@ func NewAsset(name string, data []byte) Asset {
 	}
 }
 
+// newText returns the asset of a text file, which it compresses.
+func newText(name string, data []byte) (Asset, error) {
+	var small bytes.Buffer
+	z, err := gzip.NewWriterLevel(&small, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(data)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return Asset{}, fmt.Errorf("web: gzip %s: %w", name, err)
+	}
+	a := NewAsset(name+".gz", small.Bytes())
+	if a.mediaType == "" {
+		return Asset{}, fmt.Errorf("web: %s has an unknown type", name)
+	}
+	return a, nil
+}
+
 // entityTag returns the entity tag of data.
 // It is weak, since a file has the same with and without gzip: RFC 9110 §8.8.1.
 func entityTag(data []byte) string {

@@ -30,8 +30,15 @@ func LoadDashboard(site string) (map[string]Asset, error) {
 	if err != nil {
 		return nil, err
 	}
+	raw, err := dashboardFS.ReadFile("dashboard/index.html")
+	if err != nil {
+		return nil, fmt.Errorf("web: dashboard: %w", err)
+	}
 	named := strings.Replace(siteName, `""`, `"`+html.EscapeString(site)+`"`, 1)
-	page := NewAsset("index.html", []byte(strings.Replace(string(files["index.html"].data), siteName, named, 1)))
+	page, err := newText("index.html", []byte(strings.Replace(string(raw), siteName, named, 1)))
+	if err != nil {
+		return nil, err
+	}
 	page.policy = dashboardPolicy
 	files = maps.Clone(files)
 	files["index.html"] = page
@@ -52,9 +59,9 @@ var loadDashboard = sync.OnceValues(func() (map[string]Asset, error) {
 				return nil, fmt.Errorf("web: dashboard: %w", err)
 			}
 			name := path.Base(file)
-			a := NewAsset(name, data)
-			if a.mediaType == "" {
-				return nil, fmt.Errorf("web: dashboard: %s has an unknown type", name)
+			a, err := newText(name, data)
+			if err != nil {
+				return nil, err
 			}
 			a.policy = dashboardPolicy
 			assets[name] = a

@@ -38,9 +38,9 @@ func LoadShare(origins ...string) (map[string]Asset, error) {
 			if err != nil {
 				return err
 			}
-			a := NewAsset(path.Base(file), data)
-			if a.mediaType == "" {
-				return fmt.Errorf("%s has an unknown type", file)
+			a, err := newText(path.Base(file), data)
+			if err != nil {
+				return err
 			}
 			a.policy = policy
 			assets[path.Base(file)] = a
