@@ -38,11 +38,16 @@ func boardQueries(t *testing.T) map[string][]string {
 func TestBoard_QueriesAreAnswered(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
-	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
-	s := runService(t, envFor(srv)).ready()
+	cast := castOn(t, srv)
+	meeting(t, cast, srv.Room("planning"), "Ada", "Bob")
+	env := withStore(t, envFor(srv))
+	env["PPCH_HISTORY"] = "numbers"
+	s := runService(t, env).ready()
+	s.hook("board", newInbox(t).URL, "")
 	s.room("planning")
 	page := s.get("/metrics", "X-API-Key", testKey).body
 	query := scraped(t, s)
+	meeting(t, cast, srv.Room("standup"), "Cy")
 	for title, all := range boardQueries(t) {
 		for _, expr := range all {
 			for _, name := range regexp.MustCompile(`\b(?:ppch|process|go)_\w+`).FindAllString(expr, -1) {

@@ -58,10 +58,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (ne .Values.history.level "off") (not .Values.persistence.enabled) -}}
 {{- fail (printf "history.level is %s, but there is no volume to record to: set persistence.enabled=true" .Values.history.level) -}}
 {{- end -}}
+{{- if and (or .Values.webhooks.private .Values.webhooks.allow) (not .Values.persistence.enabled) -}}
+{{- fail "webhooks.private and webhooks.allow have no effect without a volume, which webhooks need: set persistence.enabled=true" -}}
+{{- end -}}
 {{- if and .Values.networkPolicy.prosody (not .Values.networkPolicy.enabled) -}}
 {{- fail "networkPolicy.prosody has no effect without networkPolicy.enabled=true" -}}
 {{- end -}}
-{{- $own := list "PPCH_API_KEY" "PPCH_API_KEY_FILE" "PPCH_API_KEYS_FILE" "PPCH_COMPONENT_SECRET" "PPCH_COMPONENT_SECRET_FILE" "PROSODY_URL" "PPCH_COMPONENT_DOMAIN" "MUC_DOMAIN" "PPCH_ADMIN_JIDS" "PPCH_HOST" "PPCH_PORT" "PPCH_PUBLIC_URL" "PPCH_HOSTS" "PPCH_TRUSTED_PROXIES" "PPCH_CORS_ORIGINS" "PPCH_DATA_DIR" "PPCH_HISTORY" "PPCH_HISTORY_DAYS" "PPCH_TLS_CERT" "PPCH_TLS_KEY" -}}
+{{- $own := list "PPCH_API_KEY" "PPCH_API_KEY_FILE" "PPCH_API_KEYS_FILE" "PPCH_COMPONENT_SECRET" "PPCH_COMPONENT_SECRET_FILE" "PROSODY_URL" "PPCH_COMPONENT_DOMAIN" "MUC_DOMAIN" "PPCH_ADMIN_JIDS" "PPCH_HOST" "PPCH_PORT" "PPCH_PUBLIC_URL" "PPCH_HOSTS" "PPCH_TRUSTED_PROXIES" "PPCH_CORS_ORIGINS" "PPCH_DATA_DIR" "PPCH_HISTORY" "PPCH_HISTORY_DAYS" "PPCH_TLS_CERT" "PPCH_TLS_KEY" "PPCH_MEET_URL" "PPCH_SITE_NAME" "PPCH_NOT_COUNTED" "PPCH_LEGACY_ROUTES" "PPCH_WEBHOOK_PRIVATE" "PPCH_WEBHOOK_ALLOW" "PPCH_WEBHOOK_LOG_DAYS" -}}
 {{- range $name, $value := .Values.env -}}
 {{- if has $name $own -}}
 {{- fail (printf "env.%s: the chart sets this variable; use the value that stands for it (see README.md)" $name) -}}
