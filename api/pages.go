@@ -2,12 +2,13 @@ package api
 
 import (
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v4"
 
 	"ppch/api/web"
 )
@@ -17,7 +18,11 @@ var openapiYAML []byte
 
 // loadDocument returns openapi.yaml as JSON. It converts it at the first request, because that takes longer than the rest of the service's start.
 var loadDocument = sync.OnceValues(func() (web.Asset, error) {
-	document, err := yaml.YAMLToJSON(openapiYAML)
+	var parsed any
+	if err := yaml.Unmarshal(openapiYAML, &parsed); err != nil {
+		return web.Asset{}, fmt.Errorf("api: openapi.yaml: %w", err)
+	}
+	document, err := json.Marshal(parsed)
 	if err != nil {
 		return web.Asset{}, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
