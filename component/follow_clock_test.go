@@ -2,6 +2,7 @@ package component_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +87,58 @@ func TestRoom_StaleReplicaIsUnknown(t *testing.T) {
 		}
 		if problem := c.Main().CountProblem(); problem == nil || problem.Reason != occupancy.ReasonTimeout {
 			t.Errorf("problem got %v want timeout", problem)
+		}
+	})
+}
+
+// A Prosody that freezes before all rooms are loaded is one that doesn't answer: nothing is loading.
+func TestFollow_FrozenWhileLoading(t *testing.T) {
+	reasons := func(t *testing.T, c *component.Component) {
+		t.Helper()
+		for _, look := range []struct {
+			after time.Duration
+			want  occupancy.Reason
+		}{{14 * time.Second, occupancy.ReasonSyncing}, {2 * time.Second, occupancy.ReasonTimeout}, {20 * time.Second, occupancy.ReasonTimeout}} {
+			time.Sleep(look.after)
+			synctest.Wait()
+			got := c.Main().CountProblem()
+			if got == nil || got.Reason != look.want {
+				t.Errorf("%s later: got %v want %s", look.after, got, look.want)
+			}
+			if got != nil && look.want == occupancy.ReasonTimeout && !strings.HasPrefix(got.Remedy, "Prosody has sent nothing about the rooms of muc.meet.jitsi for ") {
+				t.Errorf("got %s", got.Remedy)
+			}
+		}
+	}
+	t.Run("before it answers", func(t *testing.T) {
+		follow(t, nil, func(t *testing.T, c *component.Component, _ *module) { reasons(t, c) }, func(m *module) { m.deaf = true })
+	})
+	t.Run("after a page of the snapshot", func(t *testing.T) {
+		follow(t, func(m *module, epoch string) {
+			m.send(epoch, 1, 100, "", oneRoom)
+			m.freeze()
+		}, func(t *testing.T, c *component.Component, _ *module) { reasons(t, c) })
+	})
+}
+
+// A large snapshot takes as long as it takes: each page shows that Prosody answers.
+func TestFollow_SlowSnapshotIsLoading(t *testing.T) {
+	follow(t, func(m *module, epoch string) {
+		for i := range 10 {
+			m.send(epoch, i+1, 100+float64(4*i), "", strings.ReplaceAll(oneRoom, "planning", fmt.Sprintf("room%d", i)))
+			time.Sleep(4 * time.Second)
+		}
+		m.send(epoch, 11, 140, "synced='1' rooms='10' occupants='10'", "")
+	}, func(t *testing.T, c *component.Component, _ *module) {
+		for range 39 {
+			if got := c.Main().CountProblem(); got == nil || got.Reason != occupancy.ReasonSyncing {
+				t.Errorf("got %v want syncing", got)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		if got := c.Main().CountProblem(); got != nil {
+			t.Errorf("got %v want all rooms", got)
 		}
 	})
 }

@@ -32,6 +32,8 @@ type module struct {
 	mu       sync.Mutex
 	conn     *componenttest.Conn
 	unloaded bool
+	deaf     bool // freezes when it is asked for a subscription
+	frozen   bool // answers nothing
 	epochs   int
 	acks     map[string]string // type of the answer to each batch, by id
 }
@@ -46,7 +48,10 @@ func (m *module) script(c *componenttest.Conn) error {
 	return c.Serve(func(s componenttest.Stanza) string {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		m.frozen = m.frozen || m.deaf && strings.Contains(s.Inner, "<subscribe")
 		switch {
+		case m.frozen:
+			return ""
 		case s.Type == "result" || s.Type == "error":
 			m.acks[s.ID] = s.Type
 		case strings.Contains(s.Inner, "<subscribe") && m.unloaded:
@@ -103,6 +108,12 @@ func (m *module) ack(id string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.acks[id]
+}
+
+func (m *module) freeze() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.frozen = true
 }
 
 func (m *module) subscriptions() int {

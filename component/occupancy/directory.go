@@ -69,6 +69,7 @@ type mucDomain struct {
 	loading        *replica // a snapshot that isn't complete yet, or nil
 	replica        *replica // nil until a snapshot is complete
 	asOf           time.Time
+	heard          time.Time // when the module was found, began a snapshot or sent a part of it
 	joinsAndLeaves joinsAndLeaves
 
 	status    Status
@@ -124,7 +125,16 @@ func (s *Shard) Begin(domain jid.JID, t SystemAccounts) {
 		d.setType(m, m.accounts.Type)
 		m.loading = newReplica()
 		m.loading.visitorNode = t.VisitorNode
+		d.hear(m)
 	}
+}
+
+// hear notes that Prosody answers while the rooms of m are loading.
+func (d *Directory) hear(m *mucDomain) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.heard = time.Now()
+	d.publishStatus(m, m.heard)
 }
 
 // setType sets the type of a domain's rooms. The caller holds writeMu.
@@ -193,6 +203,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 		m.loading.apply(&b.Deltas[i], m.accounts, m.replica, func(change) {})
 	}
 	if !b.Synced {
+		d.hear(m)
 		return nil
 	}
 	next := m.loading

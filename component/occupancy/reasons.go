@@ -94,6 +94,11 @@ var (
 		Title:  "Prosody has not confirmed the rooms of {domain} for {age}",
 		Remedy: "check Prosody's load and log",
 	}
+	ProblemStalled = Problem{
+		Reason: ReasonTimeout, Retry: 5 * time.Second,
+		Title:  "Prosody has sent nothing about the rooms of {domain} for {age}",
+		Remedy: "check Prosody's load and log",
+	}
 	ProblemUnanswered = Problem{
 		Reason: ReasonTimeout, Retry: 5 * time.Second,
 		Title:  "Prosody did not answer questions about {domain} in time",
@@ -191,7 +196,7 @@ var (
 // Problems returns all problems, in the order in which an operator meets them.
 func Problems() []Problem {
 	return append([]Problem{
-		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
+		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemStalled, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
 		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage,
 	}, clusterProblems()...)
 }

@@ -209,8 +209,12 @@ func (s *Shard) SetStatus(domain jid.JID, status Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if m := s.domain(domain.Domainpart()); m != nil && !s.retired {
+		now := time.Now()
+		if status.loadable() && !m.status.loadable() {
+			m.heard = now
+		}
 		m.status = status
-		d.publishStatus(m, time.Now())
+		d.publishStatus(m, now)
 	}
 }
 

@@ -24,13 +24,18 @@ func (h *simulation) reasons() string {
 	age := time.Since(h.asOf)
 	fresh := h.served != nil && age <= 30*time.Second
 	silent := h.served != nil && age > 15*time.Second && !h.asOf.Before(h.status.Since)
+	last := slices.MaxFunc([]time.Time{h.heard, h.status.Since}, time.Time.Compare)
+	if h.served != nil && h.asOf.After(last) {
+		last = h.asOf
+	}
+	stalled := time.Since(last) > 15*time.Second
 	var problem, read, event occupancy.Reason
 	switch {
 	case h.status.Problem != nil:
 		problem = h.status.Problem.Reason
 	case !h.status.Connected:
 		problem = occupancy.ReasonConnecting
-	case h.status.Mode == occupancy.ModeModule && !fresh && silent:
+	case h.status.Mode == occupancy.ModeModule && !fresh && (silent || stalled):
 		problem = occupancy.ReasonTimeout
 	case h.status.Mode == occupancy.ModeModule && !fresh:
 		problem = occupancy.ReasonSyncing

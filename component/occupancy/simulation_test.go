@@ -35,6 +35,7 @@ type simulation struct {
 
 	status    occupancy.Status
 	asOf      time.Time // when served was confirmed
+	heard     time.Time // when the module appeared, began a snapshot or sent a part of it
 	followers []*follower
 	reference *follower
 	slow      []slowReader
@@ -200,6 +201,9 @@ func (h *simulation) apply(t *rapid.T, b occupancy.Batch) {
 	if err := mainOf(h.d).Apply(muc, b, now); err != nil {
 		t.Fatal(err)
 	}
+	if !b.Synced {
+		h.heard = now
+	}
 	if b.Synced {
 		h.served, h.asOf = h.reported.clone(), now
 		if got, ok := confirmed(h.d, muc); !ok || !got.Equal(now) {
@@ -228,7 +232,7 @@ func (h *simulation) loseQueue(t *rapid.T) {
 // begin begins a snapshot of the present and sends all of it except the batch that completes it.
 func (h *simulation) begin(t *rapid.T) {
 	mainOf(h.d).Begin(muc, jitsi)
-	h.reported, h.synced, h.queue = model{}, false, nil
+	h.reported, h.synced, h.queue, h.heard = model{}, false, nil, time.Now()
 	for _, address := range rapid.Permutation(slices.Sorted(maps.Keys(h.truth))).Draw(t, "order") {
 		for _, d := range h.truth.fullRoom(address, rapid.IntRange(1, 3).Draw(t, "page")) {
 			h.reported.apply(d)
@@ -247,6 +251,7 @@ func (h *simulation) forget(t *rapid.T) {
 
 // report draws and reports a status.
 func (h *simulation) report(t *rapid.T) {
+	before := h.status
 	h.status = occupancy.Status{
 		Connected: rapid.Bool().Draw(t, "connected"),
 		Since:     time.Now().Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "since")) * time.Second),
@@ -254,6 +259,10 @@ func (h *simulation) report(t *rapid.T) {
 	}
 	if !h.status.Connected || rapid.IntRange(0, 3).Draw(t, "problem") == 0 {
 		h.status.Problem = &occupancy.UnavailableError{Reason: rapid.SampledFrom([]occupancy.Reason{occupancy.ReasonLost, occupancy.ReasonNoMUC}).Draw(t, "reason")}
+	}
+	loadable := func(s occupancy.Status) bool { return s.Mode == occupancy.ModeModule && s.Problem == nil }
+	if loadable(h.status) && !loadable(before) {
+		h.heard = time.Now()
 	}
 	mainOf(h.d).SetStatus(muc, h.status)
 }

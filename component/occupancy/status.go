@@ -50,6 +50,9 @@ type Status struct {
 	RetryAt time.Time
 }
 
+// loadable reports whether the rooms can be loaded.
+func (s *Status) loadable() bool { return s.Mode == ModeModule && s.Problem == nil }
+
 // Domain is a watched MUC domain at one moment. A problem is nil if there is none.
 type Domain struct {
 	JID  jid.JID
@@ -148,11 +151,8 @@ func (d *Directory) expire(now time.Time) time.Duration {
 	next := now.Add(time.Hour)
 	for _, m := range d.domains {
 		d.publishStatus(m, now)
-		if m.replica == nil {
-			continue
-		}
-		for _, limit := range []time.Duration{liveFor, d.MaxStaleness} {
-			if at := m.asOf.Add(limit + 1); at.After(now) && at.Before(next) {
+		for _, limit := range []time.Time{m.lastHeard().Add(liveFor), m.asOf.Add(liveFor), m.asOf.Add(d.MaxStaleness)} {
+			if at := limit.Add(1); at.After(now) && at.Before(next) {
 				next = at
 			}
 		}
@@ -203,6 +203,14 @@ func (m *mucDomain) silent(now time.Time) bool {
 	return m.replica != nil && !m.asOf.Before(m.status.Since) && now.Sub(m.asOf) > liveFor
 }
 
+// stalled reports whether Prosody has stopped to send the rooms of m, although the connection is up.
+func (m *mucDomain) stalled(now time.Time) bool { return now.Sub(m.lastHeard()) > liveFor }
+
+// lastHeard returns when Prosody last sent anything about the rooms of m on the present connection.
+func (m *mucDomain) lastHeard() time.Time {
+	return slices.MaxFunc([]time.Time{m.heard, m.asOf, m.status.Since}, time.Time.Compare)
+}
+
 // reason returns why Prosody can't answer queries about rooms of m, or an empty string.
 func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 	switch s := &m.status; {
@@ -212,7 +220,7 @@ func (d *Directory) reason(m *mucDomain, now time.Time) Reason {
 		return ReasonConnecting
 	case s.Mode != ModeModule:
 		return ""
-	case !d.readable(m, now) && m.silent(now):
+	case !d.readable(m, now) && (m.silent(now) || m.stalled(now)):
 		return ReasonTimeout
 	case !d.readable(m, now):
 		return ReasonSyncing
@@ -264,6 +272,8 @@ func (d *Directory) problem(m *mucDomain, now time.Time, r Reason) *UnavailableE
 		return ProblemConnecting.Err(nil)
 	case r == ReasonStorage:
 		return ProblemStorage.About(m.jid).Err(nil)
+	case r == ReasonTimeout && !m.silent(now):
+		return ProblemStalled.About(m.jid).With(Fact{"age", now.Sub(m.lastHeard()).Round(time.Second).String()}).Err(nil)
 	case r == ReasonTimeout:
 		return ProblemSilent.About(m.jid).With(Fact{"age", now.Sub(m.asOf).Round(time.Second).String()}).Err(nil)
 	}

@@ -57,6 +57,27 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 		{"the module is loaded, its rooms are loading", func(_ *testing.T, d *occupancy.Directory) {
 			mainOf(d).SetStatus(muc, following())
 		}, `"syncing" "syncing" "syncing"`},
+		{"nothing comes for 15 s while they are loading", func(t *testing.T, d *occupancy.Directory) {
+			mainOf(d).SetStatus(muc, following())
+			time.Sleep(10 * time.Second)
+			mainOf(d).Begin(muc, jitsi)
+			time.Sleep(10 * time.Second)
+			must(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
+			time.Sleep(15 * time.Second)
+		}, `"syncing" "syncing" "syncing"`},
+		{"nothing comes for longer", func(t *testing.T, d *occupancy.Directory) {
+			mainOf(d).SetStatus(muc, following())
+			mainOf(d).Begin(muc, jitsi)
+			must(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
+			time.Sleep(15*time.Second + 1)
+		}, `"timeout" "timeout" "timeout"`},
+		{"the module was loaded long after the connection", func(_ *testing.T, d *occupancy.Directory) {
+			s := occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeUndecided}
+			mainOf(d).SetStatus(muc, s)
+			time.Sleep(time.Hour)
+			s.Mode = occupancy.ModeModule
+			mainOf(d).SetStatus(muc, s)
+		}, `"syncing" "syncing" "syncing"`},
 		{"all rooms are loaded", func(t *testing.T, d *occupancy.Directory) {
 			mainOf(d).SetStatus(muc, following())
 			confirm(t, d)
@@ -264,6 +285,12 @@ func TestRun_PublishesExpiry(t *testing.T) {
 		e := status(t, s)
 		if e.Domain.ReadProblem == nil || time.Since(e.At) > 2*time.Millisecond {
 			t.Errorf("got %+v, want that rooms can't be read any more", e)
+		}
+		statuses(s)
+		mainOf(d).SetStatus(lobby, following())
+		time.Sleep(15*time.Second + time.Millisecond)
+		if diff := cmp.Diff([]string{"lobby.meet.jitsi syncing", "lobby.meet.jitsi timeout"}, statuses(s)); diff != "" {
+			t.Errorf("after more than 15 s of loading: -want +got:\n%s", diff)
 		}
 		stop()
 		running.Wait()
