@@ -96,6 +96,26 @@ func TestReason_DestroyedRoomNamesAnother(t *testing.T) {
 	}
 }
 
+// The same account with the same resource again: Prosody ends the older connection.
+func TestReason_ReplacedByItsOwnClient(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{Accounts: map[string]string{"phone@auth.meet.jitsi": "secret"}})
+	cast := newCast(t, srv)
+	alpha := srv.Room("alpha")
+	must(cast.Open(within(t), alpha))(t)
+	f := follow(t, srv)
+	f.untilSynced()
+	const account = "phone@auth.meet.jitsi/line1"
+	older := must(srv.Login(within(t), account))(t)
+	o := must(older.Join(within(t), alpha, "phone"))(t)
+	f.occupant(alpha, "phone", nil)
+	newer := must(srv.Login(within(t), account))(t)
+	wantReason(t, f, alpha, o.Nick(), "replaced")
+	if older.JID() != account || newer.JID() != account {
+		t.Errorf("got %s and %s want the same connection twice", older.JID(), newer.JID())
+	}
+}
+
 func TestReason_MovedIntoABreakoutRoom(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
