@@ -71,9 +71,13 @@ func New(cfg Config) (*Component, error) {
 	for _, d := range cfg.MUCDomains {
 		c.domains = append(c.domains, newDomain(d, cfg))
 	}
+	prosody := admin.Prosody(c)
+	if cfg.Router != nil {
+		prosody = cfg.Router
+	}
 	c.admin = admin.New(admin.Config{
 		Domain: cfg.Domain, Version: cfg.Version, Accounts: cfg.Admins, Log: cfg.Log,
-		Prosody: c, Directory: cfg.Directory, Names: cfg.Names, Meetings: cfg.Meetings,
+		Prosody: prosody, Directory: cfg.Directory, Names: cfg.Names, Meetings: cfg.Meetings,
 	})
 	return c, nil
 }

@@ -27,6 +27,9 @@ func (c *Component) Diagnostics() occupancy.Diagnostics {
 		Rules:      c.cfg.Directory.RuleCounts(),
 		Refused:    c.admin.Refused(),
 	}
+	w.Shards = []occupancy.ShardDiagnostics{{
+		Shard: c.cfg.Shard.Name(), Kind: c.cfg.Shard.Kind(), Component: w.Component, Prosody: w.Prosody, LastAnswer: w.LastAnswer,
+	}}
 	for _, d := range c.domains {
 		state := d.state()
 		w.Domains = append(w.Domains, occupancy.DomainDiagnostics{

@@ -174,7 +174,7 @@ func (c *Component) Services() ([]occupancy.Service, error) {
 func (c *Component) discoverServices(ctx context.Context, conn *connection) []occupancy.Service {
 	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()
-	l := &serviceSearch{connection: conn}
+	l := &serviceSearch{connection: conn, shard: c.cfg.Shard.Name()}
 	l.info(ctx, c.cfg.MUCDomains)
 	var hosts []jid.JID
 	asked := make(map[string]bool)
@@ -230,6 +230,7 @@ func above(domain jid.JID) (jid.JID, bool) {
 // serviceSearch is one search.
 type serviceSearch struct {
 	*connection
+	shard string
 
 	// mu guards what follows.
 	mu    sync.Mutex
@@ -253,7 +254,7 @@ func (l *serviceSearch) info(ctx context.Context, hosts []jid.JID) {
 			case err != nil:
 				l.alone = l.alone || noRemote(err)
 			case isMUC(answer):
-				l.found = append(l.found, occupancy.Service{JID: host, Protocols: protocols(answer)})
+				l.found = append(l.found, occupancy.Service{JID: host, Shard: l.shard, Protocols: protocols(answer)})
 			}
 			return nil // a host without an answer is no MUC service
 		})

@@ -30,6 +30,7 @@ const (
 	ReasonModuleVersion Reason = "module-version"
 	ReasonModuleMissing Reason = "module-missing"
 	ReasonRejected      Reason = "rejected"
+	ReasonRemoved       Reason = "shard-removed"
 )
 
 // Problem is the text that people read for one case of a reason.
@@ -175,6 +176,11 @@ var (
 		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
 		Remedy: "update PPCH to the module's release, or replace the module's file with the one from this PPCH and restart Prosody",
 	}
+	ProblemRemoved = Problem{
+		Reason: ReasonRemoved,
+		Title:  "this shard is no longer in PPCH_SHARDS_FILE, so PPCH doesn't watch its {domain}",
+		Remedy: "put its line back, or add retired= to it with ppch shard retire if no meetings take place there any more",
+	}
 	// ProblemHidden is for rooms that exist. Every current Jitsi hides them: mod_muc_hide_all answers forbidden to non-occupants.
 	ProblemHidden = Problem{
 		Reason: ReasonModuleMissing,
@@ -197,7 +203,7 @@ var (
 func Problems() []Problem {
 	return append([]Problem{
 		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemStalled, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
-		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage,
+		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage, ProblemRemoved,
 	}, clusterProblems()...)
 }
 

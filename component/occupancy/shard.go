@@ -180,6 +180,9 @@ func (s *Shard) domain(name string) *mucDomain {
 	return nil
 }
 
+// Has reports whether room, or the domain, is on one of the shard's MUC domains.
+func (s *Shard) Has(room jid.JID) bool { return s.domain(room.Domainpart()) != nil }
+
 // Domains returns the shard's MUC domains, the main one first.
 func (s *Shard) Domains() []Domain {
 	s.directory.mu.RLock()
