@@ -2,12 +2,12 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +46,12 @@ type Config struct {
 	Secret        Secret
 	ClusterSecret Secret // PPCH_CLUSTER_SECRET, or else Secret
 
-	MUCDomains []jid.JID
+	// Shards are the Prosodys to watch, retired ones included. Prosody, Domain and Secret above are those of the first one via XMPP,
+	// and zero if there is none. ShardsFile is the file they are from, empty for none.
+	Shards     []Shard
+	ShardsFile string
+
+	MUCDomains []jid.JID // of all shards in service
 	Admins     []jid.JID
 	NotCounted []occupancy.Rule
 
@@ -92,14 +97,12 @@ func (s Settings) Config() (Config, error) {
 		RateLimit: p.count("PPCH_RATE_LIMIT", s.RateLimit),
 		Listen:    net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
 
-		Prosody: p.prosody("PROSODY_URL", s.ProsodyURL),
-		Domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
-		Secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
-			"it is the component_secret in Prosody's configuration"),
+		Shards: p.shards(s), ShardsFile: s.ShardsFile,
 	}
+	components := c.setFirst()
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
-	c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, c.Domain)
-	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(slices.Clone(c.MUCDomains), c.Domain))
+	c.MUCDomains = mucDomainsOf(c.Shards)
+	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(components, c.MUCDomains...))
 	c.NotCounted = p.notCounted("PPCH_NOT_COUNTED", s.NotCounted, c.MUCDomains)
 	c.MaxStaleness = p.duration("PPCH_MAX_STALENESS", s.MaxStaleness)
 	c.TLSCert, c.TLSKey = p.pair("PPCH_TLS_CERT", s.TLSCert, "PPCH_TLS_KEY", s.TLSKey)
@@ -129,6 +132,20 @@ func (s Settings) Config() (Config, error) {
 	return c, nil
 }
 
+// setFirst sets the Prosody of the first shard via XMPP, and returns the components of all.
+func (c *Config) setFirst() (components []jid.JID) {
+	for _, s := range c.Shards {
+		if s.Via != ViaXMPP || !s.Retired.IsZero() {
+			continue
+		}
+		if c.Prosody == "" {
+			c.Prosody, c.Domain, c.Secret = s.Prosody, s.Domain, s.Secret
+		}
+		components = append(components, s.Domain)
+	}
+	return components
+}
+
 // Names returns how room names are read with this configuration.
 func (c Config) Names() *occupancy.NameResolver {
 	return occupancy.NewNameResolver(c.MUCDomains...).WithMeetURLs(c.MeetURLs)
@@ -137,7 +154,17 @@ func (c Config) Names() *occupancy.NameResolver {
 // Names returns how room names are read, for commands that need no other settings.
 func (s Settings) Names() (*occupancy.NameResolver, error) {
 	p := &parser{}
-	c := Config{MUCDomains: p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))}
+	c := Config{}
+	if s.ShardsFile == "" {
+		c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))
+	} else {
+		text, err := readShards(s.ShardsFile)
+		shards, parseErr := parseShards(text)
+		if err = cmp.Or(err, parseErr); err != nil {
+			p.problem("PPCH_SHARDS_FILE", "%v", err)
+		}
+		c.MUCDomains = mucDomainsOf(shards)
+	}
 	c.MeetURLs = p.meetURLs("PPCH_MEET_URL", s.MeetURL, c.MUCDomains)
 	if len(p.problems) > 0 {
 		return nil, errors.New(strings.Join(p.problems, "\n  "))

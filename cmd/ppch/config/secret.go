@@ -111,6 +111,10 @@ const shortestClusterSecret = 16
 // clusterSecret returns the secret that seals tickets and cursors: by default that of the component.
 func (p *parser) clusterSecret(s Settings, component Secret) Secret {
 	const fix = "make one with: openssl rand -hex 32"
+	if s.ShardsFile != "" && component.Reveal() == "" && s.ClusterSecret.Reveal() == "" && s.ClusterSecretFile == "" && len(p.problems) == 0 {
+		p.problem("PPCH_CLUSTER_SECRET", "is not set, and no shard has a component secret that could seal tickets and cursors: %s", fix)
+		return Secret{}
+	}
 	if s.ClusterSecret.Reveal() == "" && s.ClusterSecretFile == "" {
 		if n := len(component.Reveal()); n > 0 && n < shortestClusterSecret {
 			p.warnings = append(p.warnings, "PPCH_COMPONENT_SECRET is short enough to be guessed from a ticket or a cursor, which it seals; "+fix)

@@ -44,6 +44,8 @@ type Settings struct {
 	ClusterSecret     Secret `env:"PPCH_CLUSTER_SECRET" help:"secret that seals tickets and cursors, the same for all nodes behind one address; PPCH_COMPONENT_SECRET unless set"`
 	ClusterSecretFile string `env:"PPCH_CLUSTER_SECRET_FILE" help:"file that holds the secret, instead of PPCH_CLUSTER_SECRET"`
 
+	ShardsFile string `env:"PPCH_SHARDS_FILE" help:"file with the Prosodys to watch if there are several, one a line, instead of PROSODY_URL, PPCH_COMPONENT_DOMAIN and MUC_DOMAIN"`
+
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
