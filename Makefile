@@ -99,6 +99,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzNames_RoundTrip -fuzztime $(FUZZTIME) ./component/occupancy
 	$(GO) test -run '^$$' -fuzz FuzzGuard -fuzztime $(FUZZTIME) ./component/stream
 	$(GO) test -run '^$$' -fuzz FuzzNeutralizer -fuzztime $(FUZZTIME) ./component/stream
+	$(GO) test -run '^$$' -fuzz FuzzShards -fuzztime $(FUZZTIME) ./cmd/ppch/config
 	$(GO) test -run '^$$' -fuzz FuzzLastEventID -fuzztime $(FUZZTIME) ./api/events
 	$(GO) test -run '^$$' -fuzz FuzzBadge -fuzztime $(FUZZTIME) ./api/web
 	$(GO) test -run '^$$' -fuzz FuzzBatch -fuzztime $(FUZZTIME) ./component/protocol

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,40 +14,68 @@ const (
 	labelDomain = "domain"
 	labelKind   = "kind"
 	labelMode   = "mode"
+	labelShard  = "shard"
 )
 
-// The metrics of the connection and of the rooms. Registration adds the prefix of their names.
-var (
-	descUp      = prometheus.NewDesc("stream_up", "Whether the stream to Prosody's component port is established.", nil, nil)
-	descStreams = prometheus.NewDesc("streams_total", "Streams to Prosody that have been established.", nil, nil)
-	descUsable  = prometheus.NewDesc("domain_up", "Whether the rooms of the MUC domain are available.", []string{labelDomain}, nil)
-	descMode    = prometheus.NewDesc("domain_mode", "How the rooms of the MUC domain are read, as a label; absent while they are unavailable.", []string{labelDomain, labelMode}, nil)
-	descResyncs = prometheus.NewDesc("resyncs_total", "Resyncs of the MUC domain.", []string{labelDomain}, nil)
-	descLag     = prometheus.NewDesc("sync_lag_seconds", "Age of the data about the MUC domain; absent without data.", []string{labelDomain}, nil)
-	descRooms   = prometheus.NewDesc("rooms", "Rooms of the MUC domain.", []string{labelDomain}, nil)
-	descPeople  = prometheus.NewDesc("participants", "People in all rooms of the MUC domain, counted as participant_count is.", []string{labelDomain}, nil)
-	descKinds   = prometheus.NewDesc("occupants", "Occupants of all rooms of the MUC domain by kind, including focus and recorders.", []string{labelDomain, labelKind}, nil)
-	descSizes   = prometheus.NewDesc("room_participants",
-		"Rooms of the MUC domain by their number of people now. Its buckets go down as well as up, so rate() is meaningless.", []string{labelDomain}, nil)
-	descJoins   = prometheus.NewDesc("joins_total", "Occupants who joined rooms of the MUC domain while it was available.", []string{labelDomain, labelKind}, nil)
-	descLeaves  = prometheus.NewDesc("leaves_total", "Occupants who left rooms of the MUC domain while it was available.", []string{labelDomain, labelKind}, nil)
-	descRefused = prometheus.NewDesc("admin_stanzas_refused_total", "Stanzas of XMPP admins refused because too many waited.", nil, nil)
-	descDropped = prometheus.NewDesc("subscriptions_dropped_total", "Event subscriptions ended because their readers were too slow.", nil, nil)
-)
-
-// Metrics returns the metrics of the connection and of the rooms.
-// Unknown values are absent, never 0.
-func (c *Component) Metrics() []prometheus.Collector {
-	return []prometheus.Collector{collector{c}}
+// descs are the metrics of the connections and of the rooms. Registration adds the prefix of their names.
+type descs struct {
+	up, streams, usable, mode, resyncs, lag, rooms, people, kinds, sizes, joins, leaves, refused, dropped *prometheus.Desc
 }
 
-// collector reads a Component on each scrape, so that all metrics are of one moment.
-type collector struct{ *Component }
+// newDescs returns the metrics with these labels before their own. Only dropped has none: it is of the whole process.
+func newDescs(common ...string) descs {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, slices.Concat(common, labels), nil)
+	}
+	return descs{
+		up:      d("stream_up", "Whether the stream to Prosody's component port is established."),
+		streams: d("streams_total", "Streams to Prosody that have been established."),
+		usable:  d("domain_up", "Whether the rooms of the MUC domain are available.", labelDomain),
+		mode:    d("domain_mode", "How the rooms of the MUC domain are read, as a label; absent while they are unavailable.", labelDomain, labelMode),
+		resyncs: d("resyncs_total", "Resyncs of the MUC domain.", labelDomain),
+		lag:     d("sync_lag_seconds", "Age of the data about the MUC domain; absent without data.", labelDomain),
+		rooms:   d("rooms", "Rooms of the MUC domain.", labelDomain),
+		people:  d("participants", "People in all rooms of the MUC domain, counted as participant_count is.", labelDomain),
+		kinds:   d("occupants", "Occupants of all rooms of the MUC domain by kind, including focus and recorders.", labelDomain, labelKind),
+		sizes: d("room_participants",
+			"Rooms of the MUC domain by their number of people now. Its buckets go down as well as up, so rate() is meaningless.", labelDomain),
+		joins:   d("joins_total", "Occupants who joined rooms of the MUC domain while it was available.", labelDomain, labelKind),
+		leaves:  d("leaves_total", "Occupants who left rooms of the MUC domain while it was available.", labelDomain, labelKind),
+		refused: d("admin_stanzas_refused_total", "Stanzas of XMPP admins refused because too many waited."),
+		dropped: prometheus.NewDesc("subscriptions_dropped_total", "Event subscriptions ended because their readers were too slow.", nil, nil),
+	}
+}
+
+// Metrics returns the metrics of the connection and of the rooms, without the label shard: c is the only Component.
+// Unknown values are absent, never 0.
+func (c *Component) Metrics() []prometheus.Collector {
+	r := NewRouter(c.cfg.Directory)
+	r.Add(c)
+	return r.Metrics(false)
+}
+
+// Metrics returns the metrics of the connections and of the rooms, those of each shard by itself.
+// The label shard has its name if byShard is set. Without it there must be one shard only.
+// Unknown values are absent, never 0.
+func (r *Router) Metrics(byShard bool) []prometheus.Collector {
+	if byShard {
+		return []prometheus.Collector{collector{r, newDescs(labelShard), true}}
+	}
+	return []prometheus.Collector{collector{r, newDescs(), false}}
+}
+
+// collector reads all shards on each scrape, so that all metrics of a shard are of one moment.
+type collector struct {
+	*Router
+	descs
+	byShard bool
+}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
+	d := c.descs
 	for _, d := range []*prometheus.Desc{
-		descUp, descStreams, descUsable, descMode, descResyncs, descLag, descRooms, descPeople, descKinds, descSizes, descJoins, descLeaves, descRefused, descDropped,
+		d.up, d.streams, d.usable, d.mode, d.resyncs, d.lag, d.rooms, d.people, d.kinds, d.sizes, d.joins, d.leaves, d.refused, d.dropped,
 	} {
 		to <- d
 	}
@@ -54,45 +83,66 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
-	domains := c.cfg.Shard.Domains()
-	gauge(to, descUp, truth(domains[0].Connected))
-	counter(to, descStreams, c.established())
-	counter(to, descRefused, c.admin.Refused())
-	counter(to, descDropped, c.cfg.Directory.Dropped())
-	for _, d := range domains {
-		name := d.JID.String()
-		gauge(to, descUsable, truth(d.Problem == nil), name)
-		if d.Problem == nil {
-			gauge(to, descMode, 1, name, string(d.Mode))
+	counter(to, c.dropped, c.directory.Dropped())
+	for _, s := range c.directory.Shards() {
+		var common []string
+		if c.byShard {
+			common = []string{s.Name()}
 		}
-		if !d.AsOf.IsZero() {
-			// The estimate of Prosody's clock can be slightly ahead.
-			gauge(to, descLag, max(0, time.Since(d.AsOf).Seconds()), name)
+		c.collectShard(to, s, common)
+		if of := c.component(s.Name()); of != nil {
+			c.collectConnection(to, of, common)
 		}
-		// There are totals whenever there are answers about rooms.
-		if totals, err := c.cfg.Shard.Totals(d.JID); err == nil {
-			collectTotals(to, name, totals)
-		}
-	}
-	for _, d := range c.domains {
-		counter(to, descResyncs, d.follower.Resyncs(), d.jid.String())
 	}
 }
 
-func collectTotals(to chan<- prometheus.Metric, name string, totals occupancy.Totals) {
-	gauge(to, descRooms, float64(totals.Rooms), name)
-	gauge(to, descPeople, float64(totals.Counts.People()), name)
+// collectConnection collects what only the owner of a connection to Prosody knows.
+func (c collector) collectConnection(to chan<- prometheus.Metric, of *Component, common []string) {
+	gauge(to, c.up, truth(of.domains[0].state().Connected), common...)
+	counter(to, c.streams, of.established(), common...)
+	counter(to, c.refused, of.admin.Refused(), common...)
+	for _, d := range of.domains {
+		counter(to, c.resyncs, d.follower.Resyncs(), with(common, d.jid.String())...)
+	}
+}
+
+// collectShard collects the metrics of rooms.
+func (c collector) collectShard(to chan<- prometheus.Metric, s *occupancy.Shard, common []string) {
+	for _, d := range s.Domains() {
+		labels := with(common, d.JID.String())
+		gauge(to, c.usable, truth(d.Problem == nil), labels...)
+		if d.Problem == nil {
+			gauge(to, c.mode, 1, with(labels, string(d.Mode))...)
+		}
+		if !d.AsOf.IsZero() {
+			// The estimate of Prosody's clock can be slightly ahead.
+			gauge(to, c.lag, max(0, time.Since(d.AsOf).Seconds()), labels...)
+		}
+		// There are totals whenever there are answers about rooms.
+		if totals, err := s.Totals(d.JID); err == nil {
+			c.collectTotals(to, labels, totals)
+		}
+	}
+}
+
+func (c collector) collectTotals(to chan<- prometheus.Metric, labels []string, totals occupancy.Totals) {
+	gauge(to, c.rooms, float64(totals.Rooms), labels...)
+	gauge(to, c.people, float64(totals.Counts.People()), labels...)
 	for _, kind := range occupancy.Kinds() {
-		gauge(to, descKinds, float64(totals.Counts.Of(kind)), name, string(kind))
-		counter(to, descJoins, totals.Joins(kind), name, string(kind))
-		counter(to, descLeaves, totals.Leaves(kind), name, string(kind))
+		ofKind := with(labels, string(kind))
+		gauge(to, c.kinds, float64(totals.Counts.Of(kind)), ofKind...)
+		counter(to, c.joins, totals.Joins(kind), ofKind...)
+		counter(to, c.leaves, totals.Leaves(kind), ofKind...)
 	}
 	buckets := make(map[float64]uint64)
 	for size, rooms := range totals.Sizes.AtMost() {
 		buckets[float64(size)] = uint64(rooms) // #nosec G115 -- a number of rooms is not negative
 	}
-	to <- prometheus.MustNewConstHistogram(descSizes, uint64(totals.Rooms), float64(totals.Counts.People()), buckets, name) // #nosec G115 -- nor is this one
+	to <- prometheus.MustNewConstHistogram(c.sizes, uint64(totals.Rooms), float64(totals.Counts.People()), buckets, labels...) // #nosec G115 -- nor is this one
 }
+
+// with returns labels and one more, without changing labels.
+func with(labels []string, more string) []string { return append(slices.Clip(labels), more) }
 
 func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
 	to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)

@@ -29,7 +29,7 @@ Without a subcommand it runs "ppch serve".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newMeetings(env), newAttendance(env), newStore(env), newKey(env), newWebhook(env), newMQTT(env), newJitsi(env), newMan(root))
+	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newMeetings(env), newAttendance(env), newStore(env), newShard(env), newKey(env), newWebhook(env), newMQTT(env), newJitsi(env), newMan(root))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})

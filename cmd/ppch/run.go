@@ -48,22 +48,20 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
-	directory := occupancy.NewDirectory(cfg.MUCDomains...)
+	directory := occupancy.NewDirectory()
 	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
-	xmpp, err := component.New(component.Config{
-		Address:    cfg.Prosody,
-		Domain:     cfg.Domain,
-		Secret:     cfg.Secret.Reveal(),
-		MUCDomains: cfg.MUCDomains,
-		Names:      names,
-		Directory:  directory,
-		Admins:     cfg.Admins,
-		Meetings:   recorded(cfg, store),
-		Version:    version,
-		Log:        log,
-	})
+	router := component.NewRouter(directory)
+	shards, err := newFleet(cfg, component.Config{
+		Names:     names,
+		Directory: directory,
+		Router:    router,
+		Admins:    cfg.Admins,
+		Meetings:  recorded(cfg, store),
+		Version:   version,
+		Log:       log,
+	}, cfg.LoadShards)
 	if err != nil {
 		return err
 	}
@@ -81,7 +79,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Keys:      keyring,
 		Names:     names,
 		Directory: directory,
-		Prosody:   xmpp,
+		Prosody:   router,
 		Webhooks:  webhooks,
 		Epoch:     epoch,
 		Origins:   cfg.Origins,
@@ -106,7 +104,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
-	register(metrics, xmpp.Metrics(), http.Metrics(), recorder.Metrics(), webhooks.Metrics(), lines.metrics())
+	register(metrics, router.Metrics(cfg.ShardsFile != ""), http.Metrics(), recorder.Metrics(), webhooks.Metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err
@@ -123,7 +121,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	xmppCtx, stopXMPP := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopXMPP()
 	var g errgroup.Group
-	g.Go(func() error { return xmpp.Run(xmppCtx) })
+	g.Go(func() error { return shards.Run(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
 	g.Go(func() error { return recorder.Run(xmppCtx) })
 	g.Go(func() error { return webhooks.Run(xmppCtx) })

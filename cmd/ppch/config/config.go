@@ -2,7 +2,6 @@
 package config
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +49,7 @@ type Config struct {
 	// and zero if there is none. ShardsFile is the file they are from, empty for none.
 	Shards     []Shard
 	ShardsFile string
+	LoadShards func() ([]Shard, error) // reads the file again; nil without one
 
 	MUCDomains []jid.JID // of all shards in service
 	Admins     []jid.JID
@@ -98,6 +98,9 @@ func (s Settings) Config() (Config, error) {
 		Listen:    net.JoinHostPort(p.host("PPCH_HOST", s.Host), p.port("PPCH_PORT", s.Port, 0)),
 
 		Shards: p.shards(s), ShardsFile: s.ShardsFile,
+	}
+	if s.ShardsFile != "" {
+		c.LoadShards = s.LoadShards
 	}
 	components := c.setFirst()
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
@@ -158,9 +161,8 @@ func (s Settings) Names() (*occupancy.NameResolver, error) {
 	if s.ShardsFile == "" {
 		c.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain))
 	} else {
-		text, err := readShards(s.ShardsFile)
-		shards, parseErr := parseShards(text)
-		if err = cmp.Or(err, parseErr); err != nil {
+		shards, err := s.ShardsOfFile()
+		if err != nil {
 			p.problem("PPCH_SHARDS_FILE", "%v", err)
 		}
 		c.MUCDomains = mucDomainsOf(shards)

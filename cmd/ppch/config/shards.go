@@ -41,6 +41,12 @@ type Shard struct {
 	secretFile string
 }
 
+// Equal reports whether two shards have the same configuration.
+func (s Shard) Equal(other Shard) bool {
+	return s.Name == other.Name && s.Kind == other.Kind && s.Via == other.Via && slices.EqualFunc(s.MUCDomains, other.MUCDomains, jid.JID.Equal) &&
+		s.Prosody == other.Prosody && s.Domain.Equal(other.Domain) && s.Secret.Reveal() == other.Secret.Reveal() && s.Retired.Equal(other.Retired)
+}
+
 // Main reports whether meetings take place on the shard.
 func (s Shard) Main() bool { return s.Kind == occupancy.ShardMain }
 

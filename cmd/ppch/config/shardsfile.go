@@ -45,6 +45,15 @@ func (s Settings) LoadShards() ([]Shard, error) {
 	return shards, nil
 }
 
+// ShardsOfFile reads the file of shards alone, without their secrets.
+func (s Settings) ShardsOfFile() ([]Shard, error) {
+	text, err := readShards(s.ShardsFile)
+	if err != nil {
+		return nil, err
+	}
+	return parseShards(text)
+}
+
 func readShards(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
