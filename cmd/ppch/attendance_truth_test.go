@@ -3,9 +3,13 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
+
+	"ppch/api/view"
 )
 
 // TestAttendanceMatchesGroundTruth makes people join and leave at random, while Prosody and the service are killed.
@@ -20,7 +24,7 @@ func TestAttendanceMatchesGroundTruth(t *testing.T) {
 	}
 	program := buildProgram(t)
 	eachSeed(t, "PPCH_ATTENDANCE", 15, func(t *testing.T, seed uint64, lasts time.Duration) {
-		w := newCrowd(t, program, seed, "truth")
+		w := newCrowd(t, program, seed, impatient, "truth")
 		w.open(t.Context())
 		w.live(lasts)
 		w.checkAttendance()
@@ -73,4 +77,48 @@ func (w *crowd) live(lasts time.Duration) {
 
 func (w *crowd) pause() time.Time {
 	return time.Now().Add(time.Second + time.Duration(w.random.Int64N(int64(3*time.Second))))
+}
+
+// A frozen service acknowledges nothing, so the module soon sends nothing more, and never sends who joins and leaves then.
+// If that lasts longer than 2.5 heartbeats, it is a gap.
+func TestAttendance_FrozenService(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
+	w := newCrowd(t, buildProgram(t), 1, map[string]string{"window_limit": "4", "ack_timeout": "30"}, "frozen")
+	w.open(t.Context())
+	first := w.join(t.Context(), w.rooms[0])
+	nicks := func() (nicks []string, gaps []view.Gap) {
+		stays, gaps, _ := w.record(w.service())
+		for _, stay := range stays {
+			nicks = append(nicks, *stay.Nick)
+		}
+		return nicks, gaps
+	}
+	eventually(t, 20*time.Second, "the stay is recorded", func() bool {
+		got, _ := nicks()
+		return slices.Equal(got, []string{first})
+	})
+	var frozen sync.WaitGroup
+	frozen.Go(func() { w.svc.freeze(8 * time.Second) })
+	time.Sleep(5 * time.Second) // heartbeats fill the window
+	unseen := must(w.cast.User(t.Context(), w.rooms[0], "Unseen"))(t)
+	joined := time.Now()
+	time.Sleep(time.Second)
+	if err := unseen.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	frozen.Wait()
+	var got []string
+	var gaps []view.Gap
+	last := w.join(t.Context(), w.rooms[0])
+	eventually(t, 20*time.Second, "the record has the last person", func() bool {
+		got, gaps = nicks()
+		return slices.Contains(got, last)
+	})
+	stay := &truth{joined: moment{joined, joined}, left: moment{joined, joined}}
+	if len(got) != 2 || !stay.within(gaps) {
+		t.Errorf("got the people %v and the gaps %s want %s and %s, and a gap with %s", got, asJSON(gaps), first, last, stay)
+	}
 }

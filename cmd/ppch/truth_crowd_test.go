@@ -47,10 +47,14 @@ type crowd struct {
 	late  int // stays of which the module sent a change late, or both at once
 }
 
-func newCrowd(t *testing.T, program string, seed uint64, rooms ...string) *crowd {
+// impatient is a module that soon gives up a service that acknowledges nothing.
+var impatient = map[string]string{"ack_timeout": "2"}
+
+// newCrowd starts them, with a module that has other constants. The rooms aren't open yet.
+func newCrowd(t *testing.T, program string, seed uint64, module map[string]string, rooms ...string) *crowd {
 	srv := prosodytest.New(t, prosodytest.Options{
 		Module: true, HideRooms: true, ConflictResolve: "kick_old",
-		GlobalConfig: "room_participants_heartbeat = 1", ModuleConstants: map[string]string{"ack_timeout": "2"},
+		GlobalConfig: "room_participants_heartbeat = 1", ModuleConstants: module,
 	})
 	w := &crowd{t: t, srv: srv, folder: t.TempDir(), random: rand.New(rand.NewPCG(seed, 0)), there: map[*prosodytest.Occupant]*truth{}}
 	w.cast = must(srv.Cast(t.Context()))(t)

@@ -36,7 +36,7 @@ type post struct {
 }
 
 func newPost(t *testing.T, program string, seed uint64) *post {
-	w := &post{crowd: newCrowd(t, program, seed, "a", "b", "c")}
+	w := &post{crowd: newCrowd(t, program, seed, impatient, "a", "b", "c")}
 	for i := range 3 {
 		m := newMortal(t)
 		w.receivers = append(w.receivers, m)
