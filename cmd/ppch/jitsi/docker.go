@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"ppch/prosody"
 )
 
@@ -50,11 +48,11 @@ func detectDocker(o Options) (*site, error) {
 	if _, tag, ok := strings.Cut(filepath.Base(service.Image), ":"); ok {
 		s.description += " " + tag
 	}
-	if err := s.findFolders(service, o.Dir); err != nil {
+	if err := s.findFolders(project, service); err != nil {
 		return nil, err
 	}
 	modules := s.findDomains(service)
-	s.readMain(service, envFile)
+	s.readMain(project, service, envFile)
 	if o.Domain != "" && !strings.EqualFold(o.Domain, s.domain) {
 		return nil, fmt.Errorf("--domain: the Jitsi in %s is %s, not %s", o.Dir, s.domain, o.Domain)
 	}
@@ -91,14 +89,15 @@ func hiddenDomain(service service) string {
 }
 
 // findFolders finds the host directories that Prosody's container reads.
-func (s *site) findFolders(service service, dir string) error {
-	config, err := mounted(service, "/config")
-	if err != nil {
-		return err
+func (s *site) findFolders(project *project, service service) error {
+	dir := project.o.Dir
+	confDir, plugins := project.hostPath(service, "/config/conf.d"), project.hostPath(service, "/prosody-plugins-custom")
+	if confDir == "" || plugins == "" {
+		return project.noFolders(service, confDir == "", plugins == "")
 	}
-	plugins, err := mounted(service, "/prosody-plugins-custom")
-	if err != nil {
-		return err
+	config, err := project.hostPath(service, "/config"), error(nil)
+	if config == "" {
+		config = confDir // a folder of its own
 	}
 	what := "the service " + service.Name + " in " + dir
 	// By default all of CONFIG is one folder, and links may lead anywhere in it.
@@ -122,22 +121,22 @@ func (s *site) findFolders(service service, dir string) error {
 	if s.pluginDir, err = s.scope.resolve(plugins); err != nil {
 		return err
 	}
-	if s.confDir, err = s.scope.resolve(filepath.Join(config, "conf.d")); err != nil {
+	if s.confDir, err = s.scope.resolve(confDir); err != nil {
 		return err
 	}
-	s.prosodyUser = s.containerUser(service, config)
+	s.prosodyUser = s.containerUser(project, service, config)
 	return nil
 }
 
 // readMain reads what is known of prosody.cfg.lua, which the container generates at each start.
-func (s *site) readMain(service service, envFile string) {
+func (s *site) readMain(project *project, service service, envFile string) {
 	if text := service.get("GLOBAL_CONFIG", ""); text != "" {
 		if f, err := parseLua("GLOBAL_CONFIG in "+envFile, []byte(strings.ReplaceAll(text, `\n`, "\n"))); err == nil {
 			f.included = math.MaxInt // Prosody reads conf.d after all of it
 			s.main = append(s.main, f)
 		}
 	}
-	if f, err := s.scope.readLua(filepath.Join(filepath.Dir(s.confDir), "prosody.cfg.lua")); err == nil {
+	if f, err := s.scope.readLua(project.hostPath(service, "/config/prosody.cfg.lua")); err == nil {
 		for _, port := range f.option("*", "component_ports").items() {
 			if _, err := strconv.Atoi(port); err == nil {
 				s.otherPorts = append(s.otherPorts, port)
@@ -178,24 +177,26 @@ func (s *site) findDomains(service service) (modules []string) {
 	return mucModules
 }
 
-// mounted returns the host directory that is mounted at target in the container.
-func mounted(service service, target string) (string, error) {
-	for _, v := range service.Volumes {
-		if v.Target == target && v.Type == types.VolumeTypeBind {
-			return v.Source, nil
-		}
-	}
-	return "", fmt.Errorf("the service %s mounts no host directory at %s: install by hand, see prosody/README.md", service.Name, target)
-}
-
 var stable = regexp.MustCompile(`:stable-(\d+)`)
 
-// firstRootless is the first release whose containers run as uid 1000.
-const firstRootless = 11146
+// firstRootless is the first release whose containers run as rootlessUser.
+const (
+	firstRootless = 11146
+	rootlessUser  = 1000
+)
+
+// rootless reports whether the container runs as another user than root.
+func (s service) rootless() bool {
+	release := 0
+	if m := stable.FindStringSubmatch(s.Image); m != nil {
+		release, _ = strconv.Atoi(m[1])
+	}
+	return release >= firstRootless || release == 0 && bool(s.ReadOnly)
+}
 
 // containerUser returns the user that Prosody runs as. Containers that run as root give all of /config to Prosody's
 // user, once: when that directory doesn't belong to that user yet.
-func (s *site) containerUser(service service, config string) owner {
+func (s *site) containerUser(project *project, service service, config string) owner {
 	if uid, gid, _ := strings.Cut(service.User, ":"); uid != "" {
 		u, err := strconv.Atoi(uid)
 		g, err2 := strconv.Atoi(gid)
@@ -203,20 +204,16 @@ func (s *site) containerUser(service service, config string) owner {
 			return owner{u, g}
 		}
 	}
-	release := 0
-	if m := stable.FindStringSubmatch(service.Image); m != nil {
-		release, _ = strconv.Atoi(m[1])
-	}
-	if release < firstRootless && (release > 0 || !service.ReadOnly) {
+	if !service.rootless() {
 		return s.scope.ownerOf(config)
 	}
 	// Files that the container created show its user as the host sees it: a different one if Docker doesn't run as root.
-	if storage, err := mounted(service, "/var/lib/prosody"); err == nil {
+	if storage := project.hostPath(service, "/var/lib/prosody"); storage != "" {
 		if _, err := s.scope.allowReferenced(storage, "the service "+service.Name); err == nil && s.scope.exists(filepath.Join(storage, "data")) {
 			return s.scope.ownerOf(filepath.Join(storage, "data"))
 		}
 	}
-	return owner{1000, 1000}
+	return owner{rootlessUser, rootlessUser}
 }
 
 // enableByEnv plans to load the module by variables in the .env at path, those that this release passes to Prosody.

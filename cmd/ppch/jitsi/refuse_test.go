@@ -35,7 +35,7 @@ func TestInstall_Refuses(t *testing.T) {
 		{"an invalid compose file", "docker-stable-9457", func(tr *tree) { tr.put("jitsi/docker-compose.yml", "services: [") }, `fix the compose files until "docker compose config" works`, false},
 		{"a configuration in a volume", "docker-stable-9457", func(tr *tree) {
 			tr.put("jitsi/docker-compose.yml", "services:\n  prosody:\n    image: jitsi/prosody\n    volumes: ['config:/config']\nvolumes:\n  config:\n")
-		}, "install by hand, see prosody/README.md", false},
+		}, "Run in {root}/jitsi:\n      mkdir -p prosody-config prosody-plugins && docker compose cp prosody:/config/. prosody-config\nThen replace its volumes at these paths in docker-compose.yml by\n    volumes:\n      - ./prosody-config:/config:Z\n      - ./prosody-plugins:/prosody-plugins-custom:Z\nand run this again", false},
 		{"no .env", "docker-stable-9457", func(tr *tree) { tr.remove(env) }, "copy env.example to .env and run ./gen-passwords.sh first", false},
 		{"a .env that Compose refuses", "docker-stable-9457", func(tr *tree) { tr.put(env, "A='never ends\n") }, ".env: line 2: unterminated quoted value: Docker Compose fails as well", false},
 		{"a .env that is a directory", "docker-stable-9457", func(tr *tree) { tr.remove(env); tr.put(env+"/x", "") }, "is a directory", false},
