@@ -21,7 +21,8 @@ need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
 	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy chromium:chromium soffice:libreoffice-calc-nogui npm:npm systemd-analyze:systemd \
 	/usr/sbin/mosquitto:mosquitto mosquitto_sub:mosquitto-clients \
-	/usr/lib/python3/dist-packages/yaml:python3-yaml /usr/lib/python3/dist-packages/jinja2:python3-jinja2
+	/usr/lib/python3/dist-packages/yaml:python3-yaml /usr/lib/python3/dist-packages/jinja2:python3-jinja2 \
+	ansible-playbook:ansible-core nix-instantiate:nix-bin
 
 .PHONY: help
 help: ## list the targets

@@ -185,6 +185,11 @@ func (j *journal) verify(o Options, s *site) error {
 		for _, path := range s.otherConfs() {
 			add(path, kindHost)
 		}
+		for _, f := range s.main {
+			if filepath.IsAbs(f.path) { // not a variable with such lines
+				add(f.path, kindHost)
+			}
+		}
 		dirs[s.confDir], dirs[s.pluginDir] = true, true
 	}
 	const unknown = "%s names %s, which an installation in %s doesn't write: "

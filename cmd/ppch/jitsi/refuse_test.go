@@ -77,7 +77,7 @@ func TestInstall_Refuses(t *testing.T) {
 		}, "has version 99.1.0, newer than", false},
 		{"a damaged journal", "docker-stable-9457", func(tr *tree) { tr.put("jitsi/.ppch/install.json", "{") }, "install.json is damaged", false},
 		{"a journal of another format", "docker-stable-9457", func(tr *tree) { tr.put("jitsi/.ppch/install.json", `{"format":2}`) }, "has format 2, not 1: use the ppch that wrote it", false},
-		{"a Prosody that doesn't read conf.d", "debian", func(tr *tree) { tr.put("etc/prosody/prosody.cfg.lua", "VirtualHost \"x\"\n") }, `add the line  Include "conf.d/*.cfg.lua"  at its end`, false},
+		{"a Prosody that doesn't read conf.d", "debian", func(tr *tree) { tr.put("etc/prosody/prosody.cfg.lua", "VirtualHost \"x\"\n") }, "add this line at its end, then run this again\n  Include \"conf.d/*.cfg.lua\"", false},
 		{"a Prosody without Jitsi", "debian", func(tr *tree) { tr.put(lua, "VirtualHost \"x\"\n") }, `the Component "conference.…" "muc" for its rooms`, true},
 		{"a Jitsi that isn't Lua", "debian", func(tr *tree) { tr.put(lua, tr.get(lua)+"}\n") }, "meet.example.com.cfg.lua:54: can't be parsed as Lua 5.1", true},
 		{"computed modules", "debian", func(tr *tree) {
