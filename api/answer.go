@@ -25,6 +25,7 @@ const manyPeople = 500
 type answer struct {
 	server  *Server
 	variant variant
+	shard   string      // whose rooms these are, empty for all
 	link    string      // the Link header for the next page, or ""
 	buffer  *[]byte     // the beginning of the body
 	later   []laterRoom // the rest of the body
@@ -88,7 +89,7 @@ func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error)
 		defer turn.Over()
 		turn.Waits()
 	}
-	found, err := a.server.room(ctx, room)
+	found, err := a.server.roomOn(ctx, a.shard, room)
 	if err != nil || !a.variant.names || a.variant.detail == asListed {
 		return found, err
 	}

@@ -92,7 +92,8 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	if from == 0 {
 		c.name = view.Marshal(e.names.Name(room.JID))
 	}
-	if room.Exists { // there is no limit to the rooms that don't
+	// There is no limit to the rooms that don't exist. Parts have times that the key lacks.
+	if room.Exists && !room.Split {
 		e.chunks.Add(key, c, len(c.data))
 	}
 	return c

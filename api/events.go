@@ -76,7 +76,11 @@ func (s *Server) getRecentRoomEvents(w *response, r *http.Request) error {
 
 // writeRecent answers with the recent events of a room, or of all rooms if it is zero.
 func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
-	q, err := parseQuery(r, "limit")
+	q, err := parseQuery(r, "limit", "shard")
+	if err != nil {
+		return err
+	}
+	shard, err := s.shardParameter(w, q)
 	if err != nil {
 		return err
 	}
@@ -84,7 +88,7 @@ func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	since, recent := s.hub.Recent(room, w.grant, limit)
+	since, recent := s.hub.Recent(room, shard, w.grant, limit)
 	return writeJSON(w, http.StatusOK, view.RecentEvents{Since: view.FormatTime(since), Events: recent})
 }
 
@@ -94,11 +98,15 @@ func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
 // It answers 200 even if data is unavailable: a browser's EventSource never retries after a 503, but a stream can recover.
 // Each stream therefore begins with the status of its domains.
 func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events.Stream, error) {
-	parameters := []string{"snapshot", "ticket"}
+	parameters := []string{"snapshot", "ticket", "shard"}
 	if !room.Equal(jid.JID{}) {
 		parameters = append(parameters, "breakouts") // all rooms include them
 	}
 	q, err := parseQuery(r, parameters...)
+	if err != nil {
+		return nil, err
+	}
+	shard, err := s.shardParameter(w, q)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +121,7 @@ func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events
 	}
 	s.endRequest(w) // from now on it counts as a stream instead
 	startStream(w)
-	return s.hub.Open(w, r, events.Request{Room: room, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots, Breakouts: breakouts}), nil
+	return s.hub.Open(w, r, events.Request{Room: room, Shard: shard, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots, Breakouts: breakouts}), nil
 }
 
 // startStream writes the header of a stream of server-sent events.

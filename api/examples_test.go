@@ -32,6 +32,8 @@ var examples = map[string]struct {
 	"count-only":          {given: withBoth(withRooms(occupied), withKeys("scope=count")), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"no-room":             {asked: ask{target: "/api/rooms/C++/participants"}},
 	"inexact":             {given: withRooms(inexact), asked: ask{target: "/api/rooms/MyRoom/participants"}},
+	"split":               {given: withPast(split()), asked: ask{target: "/api/rooms/Standup/participants"}},
+	"unknown-shard":       {given: withPast(split()), asked: ask{target: "/api/rooms?type=all"}},
 	"list":                {given: withPast(several()), asked: ask{target: "/api/rooms?limit=1"}},
 	"expanded-list":       {given: withPast(several()), asked: ask{target: "/api/rooms?type=breakout&expand=occupants"}},
 	"named":               {given: withPast(several()), asked: ask{target: "/api/rooms?name=Standup&name=standup&name=acme/C%2B%2B"}},

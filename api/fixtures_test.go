@@ -102,6 +102,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		Exists:              true,
 		Participants:        3,
 		Exact:               true,
+		Shard:               occupancy.DefaultShard,
 		Source:              occupancy.SourceModule,
 		AsOf:                now,
 		CreatedAt:           began,
@@ -192,4 +193,21 @@ func withPast(d *occupancy.Directory) func(*api.Config) {
 		d.MaxStaleness = forever
 		withDirectory(d)(cfg)
 	}
+}
+
+// split returns a Directory of three shards: a room is on two of them, and the third is down.
+func split() *occupancy.Directory {
+	began := now.Add(-30 * time.Minute)
+	all := apitest.NewShards(panicker{})
+	all.Now = func() time.Time { return now }
+	for i, name := range []string{"main", "second"} {
+		shard := all.AddShard(occupancy.ShardConfig{Name: name, Domains: []jid.JID{mainDomain}})
+		shard.Connect(began)
+		shard.Load(mainDomain, occupancy.Delta{
+			New: true, Room: "standup@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began.Add(time.Duration(i) * time.Minute), Visitors: new(0)},
+			Present: []occupancy.Occupant{{ID: "3b9d1a7" + name[:1], Name: "On " + name, Role: "participant", Affiliation: "none", RealJID: name + "@meet.jitsi/x", JoinedAt: began.Add(time.Duration(i) * time.Minute)}},
+		})
+	}
+	all.AddShard(occupancy.ShardConfig{Name: "third", Domains: []jid.JID{mainDomain}}).Lose(away)
+	return all.Directory
 }

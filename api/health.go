@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ppch/api/view"
+	"ppch/component/occupancy"
 )
 
 // getHealth handles "GET /health".
@@ -17,7 +18,7 @@ func (s *Server) getHealth(w *response, _ *http.Request) error {
 	doc.Version, doc.Commit, doc.Built = s.cfg.Version, view.OrNull(s.cfg.Commit), view.Stamp(s.cfg.Built)
 	doc.LastAnswer = view.Stamp(s.cfg.Prosody.Diagnostics().LastAnswer)
 	doc.Store = view.NewStoreHealth(s.cfg.Meetings)
-	p := domains[0].CountProblem()
+	p := view.HealthLead(domains).CountProblem()
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)
 	}
@@ -50,29 +51,54 @@ func (s *Server) getLive(w *response, r *http.Request) error {
 }
 
 // getReady handles "GET /readyz": 200 while rooms of the main MUC domain can be read, in any mode.
+//
+// Of several main shards one is enough: the other rooms are a 503, on every instance. But until each has been tried and loaded,
+// another instance may know more than this one.
 func (s *Server) getReady(w *response, r *http.Request) error {
 	q, err := parseQuery(r, "verbose")
 	if err != nil {
 		return err
 	}
 	domains := s.cfg.Directory.Domains()
-	main := domains[0]
-	stream := check{name: "stream", passed: main.Connected}
-	if !main.Connected {
-		stream.detail = main.Problem.Remedy
+	leads := view.ShardLeads(domains)
+	var checks []check
+	var problem *occupancy.UnavailableError
+	ready, starting := false, false
+	for _, lead := range leads {
+		stream := check{name: "stream", passed: lead.Connected}
+		if len(leads) > 1 {
+			stream.name += " of " + lead.Shard
+		}
+		if !lead.Connected && lead.Problem != nil {
+			stream.detail = lead.Problem.Remedy
+		}
+		checks = append(checks, stream)
+		switch {
+		case lead.Kind != leads[0].Kind: // visitor nodes don't matter next to main shards
+		case lead.Problem == nil:
+			ready = true
+		default:
+			starting = starting || lead.Problem.Reason == occupancy.ReasonConnecting || lead.Problem.Reason == occupancy.ReasonSyncing
+			if problem == nil {
+				problem = lead.Problem
+			}
+		}
 	}
-	checks := []check{stream}
 	for _, domain := range domains {
 		c := check{name: domain.JID.String(), passed: domain.Problem == nil, detail: string(domain.Mode)}
+		if len(leads) > 1 {
+			c.name += " of " + domain.Shard
+		}
 		if !c.passed {
 			c.detail = domain.Problem.Remedy
 		}
 		checks = append(checks, c)
 	}
-	if main.Problem != nil && main.Problem.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(seconds(main.Problem.RetryAfter)))
+	passed := ready && !starting
+	if !passed && problem.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(problem.RetryAfter)))
 	}
-	return writeProbe(w, q, "readyz", main.Problem == nil, checks)
+	return writeProbe(w, q, "readyz", passed, checks)
 }
 
 // writeProbe answers a probe like the endpoints of Kubernetes: programs read only the status,

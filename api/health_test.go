@@ -16,7 +16,7 @@ func TestHealth_Statuses(t *testing.T) {
 	const connecting = "error: PPCH is connecting to Prosody: retry in a moment"
 	hidden := occupancy.ProblemHidden.About(mainDomain).Err(nil).Remedy
 	domain := func(mode, status any) any {
-		return map[string]any{"domain": "muc.meet.jitsi", "mode": mode, "status": status}
+		return map[string]any{"shard": "main", "domain": "muc.meet.jitsi", "mode": mode, "status": status}
 	}
 	cases := []struct {
 		name        string

@@ -32,6 +32,7 @@ type listQuery struct {
 	limit   int
 	variant variant
 	cursor  string
+	shard   string // empty for all
 	values  url.Values
 	grant   keys.Grant
 }
@@ -56,6 +57,9 @@ func (s *Server) getRooms(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if list.shard, err = s.shardParameter(w, q); err != nil {
+		return err
+	}
 	return s.getPage(w, r, list)
 }
 
@@ -65,7 +69,7 @@ func (s *Server) getPage(w *response, r *http.Request, q listQuery) error {
 	if err != nil {
 		return err
 	}
-	l := list{rooms: page.Rooms, next: next, asOf: page.AsOf, variant: q.variant}
+	l := list{rooms: page.Rooms, next: next, asOf: page.AsOf, variant: q.variant, shard: q.shard}
 	if next != "" {
 		l.link = "<" + q.linkTo(next) + `>; rel="next"`
 	}
@@ -74,7 +78,7 @@ func (s *Server) getPage(w *response, r *http.Request, q listQuery) error {
 
 // parseListQuery parses the query of a list.
 func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (listQuery, error) {
-	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand"); err != nil {
+	if err := q.only("type", "tenant", "min_participants", "q", "sort", "order", "limit", "cursor", "expand", "shard"); err != nil {
 		return listQuery{}, err
 	}
 	list := listQuery{
@@ -121,7 +125,7 @@ func (q listQuery) linkTo(cursor string) string {
 // A page continues after the last room of the previous one. A room's name and age never change, so a walk in these orders
 // shows each room once. The number of people does change: a room that passes the cursor meanwhile appears twice or not at all.
 func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error) {
-	wanted := occupancy.Query{By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.matcher()}
+	wanted := occupancy.Query{Shard: q.shard, By: q.sort.By, Backwards: q.sort.Backwards, Limit: q.limit, Keep: q.matcher()}
 	if q.typ != "all" {
 		wanted.Type = occupancy.RoomType(q.typ)
 	}
@@ -227,6 +231,7 @@ type list struct {
 	link    string // the Link header for the next page
 	asOf    time.Time
 	variant variant
+	shard   string // whose rooms these are, empty for all
 }
 
 // validators returns those of the list.
@@ -256,7 +261,7 @@ func (s *Server) writeList(w *response, r *http.Request, l list) error {
 	}
 	a := s.newAnswer(l.variant)
 	defer a.release()
-	a.link = l.link
+	a.link, a.shard = l.link, l.shard
 	a.text(`{"rooms":[`)
 	for i, g := range l.rooms {
 		if i > 0 {

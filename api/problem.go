@@ -79,6 +79,10 @@ type problem struct {
 	reason     occupancy.Reason
 	retryAfter time.Duration
 	header     http.Header
+
+	// shard is the shard that it is about, or empty, and shards are all that can't be read.
+	shard  string
+	shards []string
 }
 
 func (p *problem) Error() string {
@@ -114,6 +118,8 @@ func problemFor(err error) *problem {
 		return &problem{kind: kind, detail: name.Reason, cause: err}
 	case errors.Is(err, occupancy.ErrNotWatched):
 		return &problem{kind: kindNotWatched, detail: "The room's domain is not watched: /health lists the watched domains.", cause: err}
+	case errors.Is(err, occupancy.ErrNoShard):
+		return &problem{kind: kindBadParameter, detail: "shard: this shard has been retired: /health lists the others.", cause: err}
 	case errors.As(err, &unavailable):
 		return unavailableProblem(unavailable, err)
 	case errors.Is(err, events.ErrTooManyStreams):
@@ -186,6 +192,7 @@ func unavailableProblem(unavailable *occupancy.UnavailableError, err error) *pro
 		detail:     cmp.Or(unavailable.Remedy, "Prosody can't be reached."),
 		reason:     unavailable.Reason,
 		retryAfter: cmp.Or(unavailable.RetryAfter, operatorDelay),
+		shard:      unavailable.Shard,
 		cause:      err,
 	}
 }
@@ -203,6 +210,8 @@ func (p *problem) document(requestID string) view.Problem {
 		RequestID:  requestID,
 		Reason:     p.reason,
 		RetryAfter: seconds(p.retryAfter),
+
+		UnknownShards: p.shards,
 	}
 }
 
@@ -217,7 +226,7 @@ func (s *Server) writeError(w *response, r *http.Request, err error) {
 		w.status = statusClientGone
 		panic(http.ErrAbortHandler)
 	}
-	p := problemFor(err)
+	p := s.nameShards(w, problemFor(err))
 	for name, values := range p.header {
 		w.Header()[name] = values
 	}

@@ -26,6 +26,8 @@ type response struct {
 	grant     keys.Grant        // what the key allows
 	request   *keys.Key         // the key that holds a place for the request; nil once that is given back
 
+	shard string // in its parameter; empty for all
+
 	ticketEnds time.Time // when the ticket of a stream expires, zero without one
 
 	status    int // 0 until the answer begins

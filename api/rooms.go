@@ -87,6 +87,18 @@ func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 	return found, err
 }
 
+// roomOn returns a room as one shard has it, or as all shards have it if shard is empty.
+func (s *Server) roomOn(ctx context.Context, shard string, room jid.JID) (occupancy.Room, error) {
+	if shard == "" {
+		return s.room(ctx, room)
+	}
+	found := s.cfg.Directory.Shard(shard)
+	if found == nil {
+		return occupancy.Room{}, occupancy.ErrNoShard // retired since
+	}
+	return found.Room(room)
+}
+
 // summary returns room in short.
 func (s *Server) summary(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
 	g, err := s.cfg.Directory.RoomSummary(room)

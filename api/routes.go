@@ -39,7 +39,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/events/recent", keys.ScopeEvents, s.getRecentEvents},
 		{http.MethodGet, "/api/rooms/{room_name}/events/recent", keys.ScopeEvents, s.getRecentRoomEvents},
 		{http.MethodPost, "/api/events/ticket", keys.ScopeEvents, bare(s.postTicket)},
-		{http.MethodGet, "/api/stats", keys.ScopeCount, s.atLeast(bare(s.getStats))},
+		{http.MethodGet, "/api/stats", keys.ScopeCount, s.atLeast(s.getStats)},
 		{http.MethodGet, "/api/stats/history", keys.ScopeCount, s.getStatsHistory},
 		{http.MethodGet, "/api/webhooks", keys.ScopeWebhooks, bare(s.getWebhooks)},
 		{http.MethodPost, "/api/webhooks", keys.ScopeWebhooks, bare(s.postWebhook)},

@@ -30,6 +30,8 @@ const (
 // the state of an earlier moment is no sample of this one.
 type lastHour struct {
 	directory *occupancy.Directory
+	shard     string        // whose numbers these are, empty for all
+	shards    *shardHours   // those of each shard; nil unless shard is empty
 	every     time.Duration // sampleEvery; tests change it
 
 	// What only Run uses: the step that has not ended yet, and the time of the last sample.
@@ -46,7 +48,7 @@ type lastHour struct {
 // newLastHour returns a lastHour that begins with the first step after Run does.
 func newLastHour(directory *occupancy.Directory) *lastHour {
 	return &lastHour{
-		directory: directory, every: sampleEvery,
+		directory: directory, shards: newShardHours(directory), every: sampleEvery,
 		steps: make([]view.Step, 0, maxSteps), end: time.Now().Truncate(historyStep),
 	}
 }
@@ -76,11 +78,14 @@ func (h *lastHour) sample(now time.Time) {
 	}
 	h.endSteps(now.Truncate(historyStep))
 	raise(&h.current, seen)
+	if h.shards != nil {
+		h.shards.sample(now)
+	}
 }
 
 // count returns the current numbers.
 func (h *lastHour) count() view.Step {
-	all, err := h.directory.LiveTotals()
+	all, err := h.totals()
 	if err != nil {
 		return view.Step{}
 	}
@@ -92,6 +97,29 @@ func (h *lastHour) count() view.Step {
 		}
 	}
 	return now
+}
+
+// totals returns the present totals, or an error unless all domains are live.
+func (h *lastHour) totals() ([]occupancy.Totals, error) {
+	if h.shard == "" {
+		return h.directory.LiveTotals()
+	}
+	shard := h.directory.Shard(h.shard)
+	if shard == nil {
+		return nil, occupancy.ErrNoShard
+	}
+	var all []occupancy.Totals
+	for _, d := range shard.Domains() {
+		if d.EventProblem != nil {
+			return nil, d.EventProblem
+		}
+		totals, err := shard.Totals(d.JID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, totals)
+	}
+	return all, nil
 }
 
 // endSteps ends the steps before end.
@@ -134,21 +162,23 @@ func (h *lastHour) read() (steps []view.Step, end time.Time, version uint64) {
 
 // getStatsHistory handles "GET /api/stats/history".
 func (s *Server) getStatsHistory(w *response, r *http.Request) error {
-	q, err := parseQuery(r, "range")
+	q, err := parseQuery(r, "range", "shard")
 	if err != nil {
 		return err
 	}
 	name := q.choice("range", "1h", "24h", "7d", "30d", "1y")
-	if err := q.err(); err != nil {
+	shard, err := s.shardParameter(w, q)
+	switch {
+	case err != nil:
 		return err
-	}
-	if w.grant.Limited() {
+	case w.grant.Limited():
 		return errTotalsNotAllowed
-	}
-	if name != "1h" {
+	case name != "1h" && shard != "":
+		return badParameter("shard: only the last hour has numbers of single shards: leave out range")
+	case name != "1h":
 		return s.writeStatsRange(w, r, name)
 	}
-	steps, end, version := s.lastHour.read()
+	steps, end, version := s.lastHour.of(shard).read()
 	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
 	if v.matches(r) {
 		return v.writeNotModified(w)
@@ -161,13 +191,47 @@ func (s *Server) getStatsHistory(w *response, r *http.Request) error {
 var errTotalsNotAllowed = &problem{kind: kindRoomNotAllowed, detail: "Totals are not available to an API key that is limited to some rooms."}
 
 // getStats handles "GET /api/stats".
-func (s *Server) getStats(w *response, _ *http.Request) error {
-	if w.grant.Limited() {
-		return errTotalsNotAllowed
-	}
-	surveys, err := s.cfg.Directory.Stats(occupancy.Query{})
+func (s *Server) getStats(w *response, r *http.Request) error {
+	q, err := parseQuery(r, "shard")
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.NewStats(surveys, s.cfg.Names))
+	shard, err := s.shardParameter(w, q)
+	switch {
+	case err != nil:
+		return err
+	case w.grant.Limited():
+		return errTotalsNotAllowed
+	}
+	surveys, err := s.cfg.Directory.Stats(occupancy.Query{Shard: shard})
+	if err != nil {
+		return err
+	}
+	doc := view.NewStats(surveys, s.cfg.Names)
+	doc.Shard = view.OrNull(shard)
+	if shard == "" {
+		doc.Shards = s.shardTotals()
+	}
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+// shardTotals returns the totals of each shard.
+func (s *Server) shardTotals() []view.ShardTotals {
+	var all []view.ShardTotals
+	for _, shard := range s.cfg.Directory.Shards() {
+		doc := view.ShardTotals{Shard: shard.Name(), Kind: shard.Kind()}
+		for _, d := range shard.Domains() {
+			if d.Type != occupancy.RoomMain {
+				continue
+			}
+			totals, err := shard.Totals(d.JID)
+			if err != nil {
+				doc.Rooms, doc.ParticipantCount, doc.Visitors, doc.AsOf = nil, nil, nil, nil
+				break
+			}
+			doc.Add(totals)
+		}
+		all = append(all, doc)
+	}
+	return all
 }

@@ -20,7 +20,7 @@ var (
 	Lobby    = jid.MustParse("lobby.meet.jitsi")
 )
 
-// Directory is an [occupancy.Directory] whose changes come from a test instead of Prosody. It counts the totals of each batch itself.
+// Directory is an [occupancy.Directory] with a shard whose changes come from a test instead of Prosody. It counts the totals of each batch itself.
 // It is safe for concurrent use.
 type Directory struct {
 	*occupancy.Directory
@@ -28,7 +28,8 @@ type Directory struct {
 	// Now is the time of changes; [time.Now] by default.
 	Now func() time.Time
 
-	t testing.TB
+	t     testing.TB
+	shard *occupancy.Shard
 
 	// mu protects what follows.
 	mu    sync.Mutex
@@ -40,11 +41,33 @@ func NewDirectory(t testing.TB, domains ...jid.JID) *Directory {
 	if len(domains) == 0 {
 		domains = []jid.JID{Main}
 	}
-	d := &Directory{Directory: occupancy.NewDirectory(domains...), Now: time.Now, t: t, rooms: map[string]map[string]map[string]bool{}}
+	d := NewShards(t)
+	return d.AddShard(occupancy.ShardConfig{Name: occupancy.DefaultShard, Domains: domains}).Start()
+}
+
+// NewShards returns a Directory without shards.
+func NewShards(t testing.TB) *Directory {
+	d := &Directory{Directory: occupancy.NewDirectory(), Now: time.Now, t: t}
 	d.MaxStaleness = 45 * time.Second
+	return d
+}
+
+// AddShard adds a shard to the Directory, of which nothing is known, and returns a Directory that changes its rooms.
+func (d *Directory) AddShard(cfg occupancy.ShardConfig) *Directory {
+	d.t.Helper()
+	shard, err := d.Directory.AddShard(cfg)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return &Directory{Directory: d.Directory, Now: d.Now, t: d.t, shard: shard, rooms: map[string]map[string]map[string]bool{}}
+}
+
+// Start makes the shard one that has been connected for an hour and has no rooms. It returns d.
+func (d *Directory) Start() *Directory {
+	d.t.Helper()
 	d.Connect(time.Now().Add(-time.Hour))
-	for _, domain := range domains {
-		d.Load(domain)
+	for _, domain := range d.shard.Domains() {
+		d.Load(domain.JID)
 	}
 	return d
 }
@@ -60,14 +83,14 @@ func NewMeetings(t testing.TB, rooms map[string]int) *Directory {
 
 // Connect reports that the module of every domain is followed since then.
 func (d *Directory) Connect(since time.Time) {
-	for _, domain := range d.Domains() {
+	for _, domain := range d.shard.Domains() {
 		d.SetStatus(domain.JID, occupancy.Status{Connected: true, Since: since, Mode: occupancy.ModeModule})
 	}
 }
 
 // Lose reports a problem with every domain.
 func (d *Directory) Lose(problem *occupancy.UnavailableError) {
-	for _, domain := range d.Domains() {
+	for _, domain := range d.shard.Domains() {
 		d.SetStatus(domain.JID, occupancy.Status{Problem: problem})
 	}
 }
@@ -112,26 +135,24 @@ func (d *Directory) Heartbeat() {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, domain := range d.Domains() {
+	for _, domain := range d.shard.Domains() {
 		d.apply(domain.JID, nil)
 	}
 }
 
-func (d *Directory) shard() *occupancy.Shard { return d.Shard(occupancy.DefaultShard) }
-
 // SetStatus replaces the status of a domain.
-func (d *Directory) SetStatus(domain jid.JID, s occupancy.Status) { d.shard().SetStatus(domain, s) }
+func (d *Directory) SetStatus(domain jid.JID, s occupancy.Status) { d.shard.SetStatus(domain, s) }
 
 // Begin starts loading a domain.
-func (d *Directory) Begin(domain jid.JID, t occupancy.SystemAccounts) { d.shard().Begin(domain, t) }
+func (d *Directory) Begin(domain jid.JID, t occupancy.SystemAccounts) { d.shard.Begin(domain, t) }
 
 // Apply applies a batch of a domain.
 func (d *Directory) Apply(domain jid.JID, b occupancy.Batch, at time.Time) error {
-	return d.shard().Apply(domain, b, at)
+	return d.shard.Apply(domain, b, at)
 }
 
 // Forget discards everything about the rooms of a domain.
-func (d *Directory) Forget(domain jid.JID) { d.shard().Forget(domain) }
+func (d *Directory) Forget(domain jid.JID) { d.shard.Forget(domain) }
 
 // apply applies one batch. The caller holds mu.
 func (d *Directory) apply(domain jid.JID, deltas []occupancy.Delta) {

@@ -20,8 +20,8 @@ const (
 // AddStatus adds a status to the ring, as the hub does when the status changes.
 // Like TakeEvents it is for tests that run no hub, since Run leaves no time between the two.
 func (h *Hub) AddStatus() {
-	status := h.statusesIn("")[0]
-	h.add(&frame{domain: status.Domain}, "status", status)
+	status := h.statusesIn(&filter{})[0]
+	h.add(&frame{domain: status.Domain, shard: status.Shard}, "status", status)
 	h.waiters.wake(h.due)
 }
 
@@ -54,7 +54,7 @@ func (h *Hub) Stats() Stats {
 
 // Parts yields the parts of a snapshot of all rooms, each with the number of pieces that are encoded by then.
 func (h *Hub) Parts(grant keys.Grant) iter.Seq2[string, int] {
-	n := newFilter(jid.JID{}, grant, false)
+	n := newFilter(jid.JID{}, "", grant, false)
 	snap := h.snapshot(&n, 0)
 	return func(yield func(string, int) bool) {
 		from := place{}

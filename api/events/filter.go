@@ -14,15 +14,28 @@ type filter struct {
 	breakouts bool // whether the events of a main room include those of its breakout rooms
 
 	domain string // that of room
+	shard  string // empty for all shards
 	grant  keys.Grant
 }
 
-func newFilter(room jid.JID, grant keys.Grant, breakouts bool) filter {
-	return filter{jid: room, room: room.String(), domain: room.Domainpart(), grant: grant, breakouts: breakouts}
+func newFilter(room jid.JID, shard string, grant keys.Grant, breakouts bool) filter {
+	return filter{jid: room, room: room.String(), domain: room.Domainpart(), shard: shard, grant: grant, breakouts: breakouts}
+}
+
+// includes reports whether a stream has the events of a shard. Rooms of visitor nodes show other rooms once more,
+// so a stream has them only if it names their shard or one of the rooms.
+func (n *filter) includes(shard string, visitors bool) bool {
+	if n.shard != "" {
+		return n.shard == shard
+	}
+	return !visitors || n.room != ""
 }
 
 // match reports whether a frame passes the filter.
 func (n *filter) match(f *frame) bool {
+	if f.shard != "" && !n.includes(f.shard, f.visitors) {
+		return false
+	}
 	if f.room == "" {
 		return n.room == "" || f.domain == "" || f.domain == n.domain
 	}

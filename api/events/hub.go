@@ -77,7 +77,7 @@ type Hub struct {
 	// Only Run uses these: the rooms whose waiters to wake, whether to wait before that, and the last reported status of each domain.
 	due      map[string]struct{}
 	paced    bool
-	statuses map[string]occupancy.Reason
+	statuses map[shardDomain]occupancy.Reason
 }
 
 // Config is the configuration of a Hub.
@@ -130,10 +130,10 @@ func NewHub(cfg Config) *Hub {
 		due:       make(map[string]struct{}),
 		made:      make(map[string]*snapshot),
 		chunks:    view.NewCache[chunkKey, *chunk](maxSnapshots),
-		statuses:  make(map[string]occupancy.Reason),
+		statuses:  make(map[shardDomain]occupancy.Reason),
 	}
 	for _, d := range cfg.Directory.Domains() {
-		h.statuses[d.JID.String()] = liveness(d)
+		h.statuses[shardDomain{d.Shard, d.JID.String()}] = liveness(d)
 	}
 	h.ctx, h.end = context.WithCancel(context.Background())
 	return h
@@ -195,20 +195,20 @@ func (h *Hub) take(e occupancy.Event, ok bool) {
 	case !ok:
 		h.sub.Close()
 		h.sub = h.directory.Subscribe(hubBuffer)
-		h.add(&frame{reset: view.ResetSlow}, "reset", view.NewResetEvent(view.ResetSlow, ""))
+		h.add(&frame{reset: view.ResetSlow}, "reset", view.NewResetEvent(view.ResetSlow, "", ""))
 		for _, d := range h.directory.Domains() {
 			h.takeStatus(d)
 		}
 	case e.Kind == occupancy.EventReset:
-		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), reset: view.ResetLoaded}
+		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), shard: e.Shard, visitors: h.isVisitors(e.Shard), reset: view.ResetLoaded}
 		if e.At.IsZero() {
 			f.reset = view.ResetUnloaded
 		}
-		h.add(f, "reset", view.NewResetEvent(f.reset, f.domain))
+		h.add(f, "reset", view.NewResetEvent(f.reset, f.shard, f.domain))
 	case e.Kind == occupancy.EventStatus:
 		h.takeStatus(*e.Domain)
 	default:
-		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart()}
+		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart(), shard: e.Shard, visitors: h.isVisitors(e.Shard)}
 		if e.Type == occupancy.RoomBreakout {
 			f.main = e.Parent.String()
 		}

@@ -34,7 +34,7 @@ func TestRecent_IsCompleteSinceItsTime(t *testing.T) {
 				room = jid.MustParse(node + "@" + apitest.Main.String())
 			}
 			synctest.Wait()
-			since, all := s.Recent(room, grant, limit)
+			since, all := s.Recent(room, "", grant, limit)
 			got := []string{since.Sub(begun).String()}
 			for _, data := range all {
 				var e struct {

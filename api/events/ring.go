@@ -26,6 +26,10 @@ type frame struct {
 	// main is the main room of a breakout room, or empty.
 	room, domain, main string
 
+	// shard is the one that it comes from, empty for an event of all shards, and visitors whether that is a visitor node.
+	shard    string
+	visitors bool
+
 	// reset is the reason of a reset, or empty.
 	reset view.ResetReason
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"ppch/api/view"
@@ -36,7 +37,11 @@ type snapshot struct {
 
 	at      time.Time
 	domains []view.SnapshotDomain
-	rooms   *occupancy.Snapshot
+
+	// visitors are the shards whose rooms show rooms of other shards once more.
+	visitors map[string]bool
+
+	rooms *occupancy.Snapshot
 }
 
 // place is a stream's position in a snapshot.
@@ -57,14 +62,15 @@ type chunkKey struct {
 
 // piece is a room of a snapshot, or some of the occupants of a large one.
 type piece struct {
-	room           string
+	room, shard    string
+	visitors       bool   // whether the shard is a visitor node
 	named, counted []byte // counted is nil in all pieces of a room but its first
 }
 
 // bytes returns p as a stream may send it, nil for nothing.
 func (p piece) bytes(n *filter) []byte {
 	switch {
-	case !n.grant.AllowsAddress(p.room):
+	case !n.grant.AllowsAddress(p.room) || !n.includes(p.shard, p.visitors):
 		return nil
 	case n.grant.HasNames():
 		return p.named
@@ -86,7 +92,7 @@ func (h *Hub) snapshot(n *filter, after uint64) *snapshot {
 	if made := h.madeSnapshot(n.room, after); made != nil {
 		return made
 	}
-	snap := &snapshot{number: h.snapshots.Add(1), pos: h.ring.last(), at: time.Now(), domains: []view.SnapshotDomain{}}
+	snap := &snapshot{number: h.snapshots.Add(1), pos: h.ring.last(), at: time.Now(), domains: []view.SnapshotDomain{}, visitors: make(map[string]bool)}
 	if n.room == "" {
 		snap.rooms = h.directory.Snapshot()
 	} else {
@@ -94,7 +100,8 @@ func (h *Hub) snapshot(n *filter, after uint64) *snapshot {
 	}
 	snap.seq = snap.rooms.Seq
 	for _, d := range snap.rooms.Domains() {
-		snap.domains = append(snap.domains, view.SnapshotDomain{Domain: d.JID.String(), Known: d.Known, AsOf: view.Stamp(d.AsOf)})
+		snap.visitors[d.Shard] = h.isVisitors(d.Shard)
+		snap.domains = append(snap.domains, view.SnapshotDomain{Shard: d.Shard, Domain: d.JID.String(), Known: d.Known, AsOf: view.Stamp(d.AsOf)})
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -139,7 +146,7 @@ func (h *Hub) encodeChunk(snap *snapshot, at place) (c *chunk, size int) {
 				c.next = at
 				return c, size
 			}
-			p, next := h.piece(r, at.occupant)
+			p, next := h.piece(snap, r, at.occupant)
 			c.pieces = append(c.pieces, p)
 			size += len(p.named) + len(p.counted)
 			at.occupant, more = next, next < len(r.Occupants)
@@ -151,9 +158,9 @@ func (h *Hub) encodeChunk(snap *snapshot, at place) (c *chunk, size int) {
 }
 
 // piece returns a room with about maxPiece of its occupants, and the index of the next of them.
-func (h *Hub) piece(r occupancy.RoomSnapshot, from int) (p piece, next int) {
+func (h *Hub) piece(snap *snapshot, r occupancy.RoomSnapshot, from int) (p piece, next int) {
 	doc := view.NewSnapshotRoom(h.names, r, true)
-	p.room = doc.RoomJID
+	p.room, p.shard, p.visitors = doc.RoomJID, r.Shard, snap.visitors[r.Shard]
 	w := view.NewWriter()
 	w.Open(doc)
 	w.Text(`,"occupants":[`)
@@ -197,7 +204,7 @@ func (h *Hub) part(snap *snapshot, n *filter, number int, from place) (part [][]
 		}
 		next, last = c.next, c.last
 	}
-	doc := view.SnapshotEvent{Event: "snapshot", Time: view.FormatTime(snap.at), Part: number, Last: last, Domains: snap.domains}
+	doc := view.SnapshotEvent{Event: "snapshot", Time: view.FormatTime(snap.at), Part: number, Last: last, Domains: snap.domainsIn(n)}
 	id := ""
 	if last {
 		id = h.idBeyond(snap.pos, snap.seq)
@@ -205,4 +212,9 @@ func (h *Hub) part(snap *snapshot, n *filter, number int, from place) (part [][]
 	head, _ := bytes.CutSuffix(encode(id, "snapshot", doc), []byte("}\n\n"))
 	part[0] = append(head, `,"rooms":[`...)
 	return append(part, []byte("]}\n\n")), next, last
+}
+
+// domainsIn returns the domains of a snapshot that a stream follows.
+func (s *snapshot) domainsIn(n *filter) []view.SnapshotDomain {
+	return slices.DeleteFunc(slices.Clone(s.domains), func(d view.SnapshotDomain) bool { return !n.includes(d.Shard, s.visitors[d.Shard]) })
 }

@@ -1,9 +1,21 @@
 package events
 
 import (
+	"slices"
+
 	"ppch/api/view"
 	"ppch/component/occupancy"
 )
+
+// shardDomain is a domain of a shard.
+type shardDomain struct{ shard, domain string }
+
+// isVisitors reports whether the rooms of a shard show rooms of other shards once more.
+func (h *Hub) isVisitors(shard string) bool {
+	shards := h.directory.Shards()
+	visitors := slices.ContainsFunc(shards, func(s *occupancy.Shard) bool { return s.Name() == shard && s.Kind() == occupancy.ShardVisitors })
+	return visitors && slices.ContainsFunc(shards, func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardMain })
+}
 
 // liveness returns why streams don't get the events of a domain, "" if they do.
 func liveness(d occupancy.Domain) occupancy.Reason {
@@ -16,18 +28,18 @@ func liveness(d occupancy.Domain) occupancy.Reason {
 // takeStatus adds the status of a domain to the ring if it differs from the last one.
 // Either way it wakes all waiters, because their rooms may have become unavailable.
 func (h *Hub) takeStatus(d occupancy.Domain) {
-	domain := d.JID.String()
-	if now := liveness(d); now != h.statuses[domain] {
-		h.statuses[domain] = now
-		h.add(&frame{domain: domain}, "status", view.NewStatusEvent(d, h.directory.MaxStaleness))
+	key := shardDomain{d.Shard, d.JID.String()}
+	if now, ok := h.statuses[key]; !ok || now != liveness(d) {
+		h.statuses[key] = liveness(d)
+		h.add(&frame{domain: key.domain, shard: d.Shard, visitors: h.isVisitors(d.Shard)}, "status", view.NewStatusEvent(d, h.directory.MaxStaleness))
 	}
 	h.due[""] = struct{}{}
 }
 
-// statusesIn returns the current statuses of a domain, or of all if it is empty.
-func (h *Hub) statusesIn(domain string) (statuses []view.StatusEvent) {
+// statusesIn returns the current statuses of the domains that a stream follows.
+func (h *Hub) statusesIn(n *filter) (statuses []view.StatusEvent) {
 	for _, d := range h.directory.Domains() {
-		if domain == "" || domain == d.JID.String() {
+		if (n.domain == "" || n.domain == d.JID.String()) && n.includes(d.Shard, h.isVisitors(d.Shard)) {
 			statuses = append(statuses, view.NewStatusEvent(d, h.directory.MaxStaleness))
 		}
 	}

@@ -34,6 +34,7 @@ const (
 // Request is a client's request for a stream.
 type Request struct {
 	Room  jid.JID // zero for all rooms
+	Shard string  // empty for all shards
 	Grant keys.Grant
 
 	// Until is when the client's ticket expires, zero without one.
@@ -64,7 +65,7 @@ type Stream struct {
 // Open returns a stream that answers r once it runs. The caller has called Enter, and written the header of the answer.
 func (h *Hub) Open(w http.ResponseWriter, r *http.Request, req Request) *Stream {
 	return &Stream{
-		filter: newFilter(req.Room, req.Grant, req.Breakouts),
+		filter: newFilter(req.Room, req.Shard, req.Grant, req.Breakouts),
 		hub:    h,
 		req:    req,
 		to:     w,
@@ -182,11 +183,11 @@ func (st *Stream) start(reason view.ResetReason) error {
 	st.pos = st.hub.ring.last()
 	if reason != "" {
 		st.hub.counts.reset(reason)
-		if err := st.send(encode("", "reset", view.NewResetEvent(reason, ""))); err != nil {
+		if err := st.send(encode("", "reset", view.NewResetEvent(reason, st.shard, ""))); err != nil {
 			return err
 		}
 	}
-	statuses := st.hub.statusesIn(st.domain)
+	statuses := st.hub.statusesIn(&st.filter)
 	for i, s := range statuses {
 		id := ""
 		if i == len(statuses)-1 && !st.req.Snapshots {

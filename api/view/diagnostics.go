@@ -24,6 +24,7 @@ type Diagnostics struct {
 
 // DomainDiagnostics is the state of one watched MUC domain.
 type DomainDiagnostics struct {
+	Shard   string              `json:"shard"`
 	Domain  string              `json:"domain"`
 	Mode    *occupancy.Mode     `json:"mode"`
 	Reason  *occupancy.Reason   `json:"reason"`
@@ -87,7 +88,7 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		doc.Reason, doc.Remedy = Reason(main.Problem)
 	}
 	for _, domain := range diagnostics.Domains {
-		d := DomainDiagnostics{Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
+		d := DomainDiagnostics{Shard: domain.Shard, Domain: domain.JID.String(), AsOf: Stamp(domain.AsOf), Resyncs: domain.Resyncs, Module: newModule(domain)}
 		d.Reason, d.Remedy = Reason(domain.CountProblem())
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode

@@ -37,6 +37,9 @@ type RoomEvent struct {
 	Occupant         *Occupant              `json:"occupant"`
 	Facts            *EventFacts            `json:"facts"`
 
+	// Shard is the one on which it happened. The numbers are of the room there.
+	Shard string `json:"shard"`
+
 	// Reason is why an occupant left, and AlternateRoomJID the room that was named instead of a destroyed one.
 	Reason           occupancy.LeaveReason `json:"reason,omitempty"`
 	AlternateRoomJID string                `json:"alternate_room_jid,omitempty"`
@@ -67,6 +70,7 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 	doc := RoomEvent{
 		Event:            eventNames[e.Kind],
 		Time:             FormatTime(e.At),
+		Shard:            e.Shard,
 		RoomJID:          e.Room.String(),
 		RoomName:         names.Name(e.Room),
 		DisplayName:      names.Display(e.Room),

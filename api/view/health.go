@@ -1,6 +1,8 @@
 package view
 
 import (
+	"slices"
+
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -22,6 +24,7 @@ type Health struct {
 	Since         *string           `json:"since"`
 	LastAnswer    *string           `json:"last_answer"`
 	Domains       []DomainHealth    `json:"domains"`
+	Shards        []ShardHealth     `json:"shards"`
 	Store         *StoreHealth      `json:"store"`
 }
 
@@ -47,34 +50,77 @@ func NewStoreHealth(r *history.Recorder) *StoreHealth {
 
 // DomainHealth is the status of one watched MUC domain.
 type DomainHealth struct {
+	Shard  string          `json:"shard"`
 	Domain string          `json:"domain"`
 	Mode   *occupancy.Mode `json:"mode"`
 	Status string          `json:"status"`
 }
 
-// NewHealth returns the document without version and last answer, which the caller adds. The first domain decides.
+// ShardHealth is the status of one shard: that of its main domain.
+type ShardHealth struct {
+	Shard     string              `json:"shard"`
+	Kind      occupancy.ShardKind `json:"kind"`
+	Status    string              `json:"status"`
+	Reason    *occupancy.Reason   `json:"reason"`
+	Connected bool                `json:"connected"`
+	Since     *string             `json:"since"`
+}
+
+// NewHealth returns the document without version and last answer, which the caller adds.
+// Each main shard must be ok, by its first domain; the first that isn't decides.
 func NewHealth(domains []occupancy.Domain) Health {
-	main := domains[0]
+	lead := HealthLead(domains)
 	doc := Health{
 		Status:        "ok",
 		Service:       ServiceName,
-		ProsodyStatus: Status(main.CountProblem()),
-		Connected:     main.Connected,
-		Since:         Stamp(main.Since),
+		ProsodyStatus: Status(lead.CountProblem()),
+		Connected:     lead.Connected,
+		Since:         Stamp(lead.Since),
 		Domains:       []DomainHealth{},
+		Shards:        []ShardHealth{},
 	}
-	if p := main.CountProblem(); p != nil {
+	if p := lead.CountProblem(); p != nil {
 		doc.Status = "error"
 		doc.Reason = &p.Reason
 	}
 	for _, domain := range domains {
-		d := DomainHealth{Domain: domain.JID.String(), Status: Status(domain.CountProblem())}
+		d := DomainHealth{Shard: domain.Shard, Domain: domain.JID.String(), Status: Status(domain.CountProblem())}
 		if domain.Problem == nil {
 			d.Mode = &domain.Mode
 		}
 		doc.Domains = append(doc.Domains, d)
 	}
+	for _, first := range ShardLeads(domains) {
+		s := ShardHealth{
+			Shard: first.Shard, Kind: first.Kind, Status: Status(first.CountProblem()), Connected: first.Connected, Since: Stamp(first.Since),
+		}
+		s.Reason, _ = Reason(first.CountProblem())
+		doc.Shards = append(doc.Shards, s)
+	}
+	if p := lead.CountProblem(); p != nil && len(doc.Shards) > 1 && p.Reason != occupancy.ReasonSyncing {
+		doc.ProsodyStatus = "error: shard " + lead.Shard + ": " + p.Remedy
+	}
 	return doc
+}
+
+// ShardLeads returns the first domain of each shard.
+func ShardLeads(domains []occupancy.Domain) (leads []occupancy.Domain) {
+	for _, d := range domains {
+		if !slices.ContainsFunc(leads, func(l occupancy.Domain) bool { return l.Shard == d.Shard }) {
+			leads = append(leads, d)
+		}
+	}
+	return leads
+}
+
+// HealthLead returns the domain that decides about the health of the service: the first domain of a main shard that can't be counted, or else the first of all.
+func HealthLead(domains []occupancy.Domain) occupancy.Domain {
+	for _, d := range ShardLeads(domains) {
+		if d.Kind == occupancy.ShardMain && d.CountProblem() != nil {
+			return d
+		}
+	}
+	return domains[0]
 }
 
 // Status returns "ok", or "error: ", what is wrong and how to fix it; clients check how it begins.

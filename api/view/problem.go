@@ -13,4 +13,7 @@ type Problem struct {
 	RequestID  string           `json:"request_id"`
 	Reason     occupancy.Reason `json:"reason,omitempty"`
 	RetryAfter int              `json:"retry_after,omitempty"`
+
+	// UnknownShards are the shards that can't be read, where several are configured.
+	UnknownShards []string `json:"unknown_shards,omitempty"`
 }

@@ -23,11 +23,12 @@ var ResetReasons = [...]ResetReason{ResetUnknown, ResetExpired, ResetSlow, Reset
 type ResetEvent struct {
 	Event  string      `json:"event"`
 	Reason ResetReason `json:"reason"`
+	Shard  *string     `json:"shard"`
 	Domain *string     `json:"domain"`
 	Time   string      `json:"time"`
 }
 
-// NewResetEvent returns the reset of a domain, or of all domains if domain is empty.
-func NewResetEvent(reason ResetReason, domain string) ResetEvent {
-	return ResetEvent{Event: "reset", Reason: reason, Domain: OrNull(domain), Time: FormatTime(time.Now())}
+// NewResetEvent returns the reset of a domain of a shard; empty means all of them.
+func NewResetEvent(reason ResetReason, shard, domain string) ResetEvent {
+	return ResetEvent{Event: "reset", Reason: reason, Shard: OrNull(shard), Domain: OrNull(domain), Time: FormatTime(time.Now())}
 }

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"ppch/component/occupancy"
@@ -9,6 +11,19 @@ import (
 // inexactNote explains an inexact count.
 const inexactNote = "participant_count is the number of all occupants, Jitsi's focus and recorders included. " +
 	"For the exact number of people, load the Lua module mod_room_participants_api in Prosody."
+
+// unknownShardsNote explains a count without some shards.
+const unknownShardsNote = "The room may also be on shards that can't be read now (%s). participant_count is without them: there are at least as many people."
+
+// RoomPart is a room on one of several shards that have it.
+type RoomPart struct {
+	Shard            string                 `json:"shard"`
+	ParticipantCount int                    `json:"participant_count"`
+	Exact            bool                   `json:"exact"`
+	Counts           map[occupancy.Kind]int `json:"counts"`
+	CreatedAt        *string                `json:"created_at"`
+	AsOf             string                 `json:"as_of"`
+}
 
 // Room is a room with its occupants: "GET /api/rooms/{room_name}". The terminal and the doctor decode it; the API encodes its parts separately.
 type Room struct {
@@ -48,6 +63,13 @@ type RoomCounts struct {
 	Source    occupancy.Source       `json:"source"`
 	Exact     bool                   `json:"exact"`
 	Note      string                 `json:"note,omitempty"`
+
+	// Shard is the shard that has the room, nil (null) if several have it or if that is unknown. Parts are the rooms of a split room on
+	// each of its shards, and UnknownShards those that may have the room, too.
+	Shard         *string    `json:"shard"`
+	Split         bool       `json:"split,omitempty"`
+	Parts         []RoomPart `json:"parts,omitempty"`
+	UnknownShards []string   `json:"unknown_shards,omitempty"`
 
 	// MeetingParticipantCount includes the people in breakout rooms.
 	MeetingParticipantCount *int `json:"meeting_participant_count"`
@@ -89,9 +111,8 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 	doc.Counts = room.Counts
 	doc.CreatedAt = Stamp(room.CreatedAt)
 	doc.Exact = room.Exact
-	if !room.Exact {
-		doc.Note = inexactNote
-	}
+	doc.Note = note(room)
+	doc.addShards(room)
 	if room.Source == occupancy.SourceModule {
 		doc.addRelated(room, named)
 	}
@@ -112,6 +133,29 @@ func (v *RoomCounts) addRelated(room occupancy.Room, names bool) {
 		}
 		v.BreakoutRooms = append(v.BreakoutRooms, doc)
 	}
+}
+
+// addShards adds which shards have the room, and which may have it.
+func (v *RoomCounts) addShards(room occupancy.Room) {
+	v.Shard, v.Split, v.UnknownShards = OrNull(room.Shard), room.Split, room.UnknownShards
+	for _, p := range room.Parts {
+		v.Parts = append(v.Parts, RoomPart{
+			Shard: p.Shard, ParticipantCount: p.Participants, Exact: p.Exact, Counts: p.Counts, CreatedAt: Stamp(p.CreatedAt), AsOf: FormatTime(p.AsOf),
+		})
+	}
+}
+
+// note explains an inexact count; it is empty for an exact one.
+func note(room occupancy.Room) string {
+	var notes []string
+	if len(room.UnknownShards) > 0 {
+		notes = append(notes, fmt.Sprintf(unknownShardsNote, strings.Join(room.UnknownShards, ", ")))
+	}
+	// Only a shard with the module reports numbers by kind.
+	if !room.Exact && room.Counts == nil {
+		notes = append(notes, inexactNote)
+	}
+	return strings.Join(notes, " ")
 }
 
 func newRelatedRoom(ref occupancy.RoomRef) RelatedRoom {

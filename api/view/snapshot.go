@@ -16,6 +16,7 @@ type SnapshotEvent struct {
 
 // SnapshotDomain is a domain in a snapshot. If it is not known, the snapshot has none of its rooms.
 type SnapshotDomain struct {
+	Shard  string  `json:"shard"`
 	Domain string  `json:"domain"`
 	Known  bool    `json:"known"`
 	AsOf   *string `json:"as_of"`
@@ -31,11 +32,15 @@ type SnapshotRoom struct {
 	ParticipantCount int                    `json:"participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	Facts            EventFacts             `json:"facts"`
+
+	// Shard is the one that has the room. If others have a room of this JID, too, the snapshot has one entry for each.
+	Shard string `json:"shard"`
 }
 
 // NewSnapshotRoom returns the document for r without occupants, with or without free text.
 func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, named bool) SnapshotRoom {
 	return SnapshotRoom{
+		Shard:            r.Shard,
 		RoomJID:          r.JID.String(),
 		RoomName:         names.Name(r.JID),
 		DisplayName:      names.Display(r.JID),

@@ -18,6 +18,37 @@ type Stats struct {
 	Breakout         *RoomTotals            `json:"breakout"`
 	Lobby            *RoomTotals            `json:"lobby"`
 	AsOf             string                 `json:"as_of"`
+
+	// Shard is the requested shard, nil (null) for all. Then Shards are the totals of each.
+	Shard  *string       `json:"shard"`
+	Shards []ShardTotals `json:"shards,omitempty"`
+}
+
+// ShardTotals are the totals of the meetings on one shard, nil (null) if unknown. On a visitor node people are visitors:
+// ParticipantCount is then 0, and Visitors has their number.
+type ShardTotals struct {
+	Shard            string              `json:"shard"`
+	Kind             occupancy.ShardKind `json:"kind"`
+	Rooms            *int                `json:"rooms"`
+	ParticipantCount *int                `json:"participant_count"`
+	Visitors         *int                `json:"visitors"`
+	AsOf             *string             `json:"as_of"`
+}
+
+// Add adds the totals of a domain, the first or another.
+func (v *ShardTotals) Add(t occupancy.Totals) {
+	add := func(to **int, n int) {
+		if *to == nil {
+			*to = new(0)
+		}
+		**to += n
+	}
+	add(&v.Rooms, t.Rooms)
+	add(&v.ParticipantCount, t.Counts.People())
+	add(&v.Visitors, t.Counts.Of(occupancy.KindVisitor))
+	if asOf := FormatTime(t.AsOf); v.AsOf == nil || asOf < *v.AsOf {
+		v.AsOf = &asOf
+	}
 }
 
 // LargestRoom is the room with the most people in it.

@@ -9,6 +9,7 @@ import (
 // StatusEvent reports whether a stream gets the events of a domain: the data of "status" in a stream.
 type StatusEvent struct {
 	Event  string            `json:"event"`
+	Shard  string            `json:"shard"`
 	Domain string            `json:"domain"`
 	Live   bool              `json:"live"`
 	Status string            `json:"status"`
@@ -22,6 +23,7 @@ type StatusEvent struct {
 func NewStatusEvent(d occupancy.Domain, maxAge time.Duration) StatusEvent {
 	doc := StatusEvent{
 		Event:  "status",
+		Shard:  d.Shard,
 		Domain: d.JID.String(),
 		Live:   d.EventProblem == nil,
 		Status: Status(d.EventProblem),

@@ -1,0 +1,49 @@
+package api
+
+import (
+	"slices"
+	"strings"
+
+	"ppch/component/occupancy"
+)
+
+// shardParameter returns the shard that a request is about, or "" for all. An unknown name is an error.
+func (s *Server) shardParameter(w *response, q *query) (string, error) {
+	name := q.text("shard")
+	if !q.values.Has("shard") || q.err() != nil {
+		return "", q.err()
+	}
+	if s.cfg.Directory.Shard(name) == nil {
+		return "", s.noShard(name)
+	}
+	w.shard = name
+	return name, nil
+}
+
+// noShard returns the problem of a name that no shard has.
+func (s *Server) noShard(name string) *problem {
+	var names []string
+	for _, shard := range s.cfg.Directory.Shards() {
+		names = append(names, shard.Name())
+	}
+	return badParameter("shard: there is no shard %q: use %s", shorten(name), strings.Join(names, " or "))
+}
+
+// nameShards adds the shards that can't be read to the problem of a request that needs them: that of the request, or all main shards.
+func (s *Server) nameShards(w *response, p *problem) *problem {
+	if p.shard == "" {
+		return p
+	}
+	named := *p
+	named.shards = []string{p.shard}
+	if w.shard != "" {
+		return &named
+	}
+	for _, d := range s.cfg.Directory.Domains() {
+		if d.Kind == occupancy.ShardMain && d.ReadProblem != nil && !slices.Contains(named.shards, d.Shard) {
+			named.shards = append(named.shards, d.Shard)
+		}
+	}
+	slices.Sort(named.shards)
+	return &named
+}
