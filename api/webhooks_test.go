@@ -224,9 +224,12 @@ func TestWebhooks_BelongToTheirKey(t *testing.T) {
 	if a := s.do(ask{target: "/api/webhooks", header: other}); strings.Contains(string(a.body), "first-join") {
 		t.Errorf("got %s", a.body)
 	}
-	for _, method := range []string{http.MethodGet, http.MethodDelete} {
-		if a := s.do(ask{method: method, target: aWebhook, header: other}); a.status != http.StatusNotFound {
-			t.Errorf("%s: got %d %s", method, a.status, a.body)
+	for _, request := range []string{
+		"GET ", "DELETE ", "POST /test", "GET /deliveries", "POST /deliveries/1/replay", "POST /replay?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if a := s.do(ask{method: method, target: aWebhook + path, header: other}); a.status != http.StatusNotFound {
+			t.Errorf("%s: got %d %s", request, a.status, a.body)
 		}
 	}
 	if a := s.do(ask{method: http.MethodPut, target: aWebhook, body: `{"url":"https://other.example/"}`, header: other}); a.status != http.StatusCreated {

@@ -121,6 +121,46 @@ func TestRender_Golden(t *testing.T) {
 	}
 }
 
+// A guest chooses any name; a body is valid JSON, and has it unchanged apart from bytes that aren't UTF-8.
+func TestRender_HostileNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		`","type":"room.ended"`, "a\nb\r\n\x00\u2028", "</script><script>", `\`, "=cmd|' /C calc'!A0", "{participant}", "\u202eabc", strings.Repeat("ä", 2000), "\xff\xfe",
+	} {
+		want := strings.ToValidUTF8(name, strings.Repeat("\ufffd", len(name)))
+		for _, format := range []webhook.Format{webhook.FormatPPCH, webhook.FormatCloudEvents, webhook.FormatEventSync, webhook.FormatJaaS} {
+			e := event(webhook.ParticipantJoined)
+			e.Occupant.Name, e.Occupant.UserName, e.Room.JID = name, "", name+"@muc.meet.jitsi"
+			m, ok := webhook.Render(e, format, true, nil)
+			if !ok {
+				t.Fatalf("%s has no such event", format)
+			}
+			var doc any
+			if err := json.Unmarshal(m.Body, &doc); err != nil || !contains(doc, want) {
+				t.Errorf("%s with %q: got %s, %v", format, name, m.Body, err)
+			}
+			if strings.ContainsAny(m.Path+m.ContentType, "\r\n") || strings.Contains(m.Path, "calc") {
+				t.Errorf("%s with %q: got the path %q of the type %q", format, name, m.Path, m.ContentType)
+			}
+		}
+	}
+}
+
+// contains reports whether a JSON document has a text as one of its values.
+func contains(doc any, text string) bool {
+	switch v := doc.(type) {
+	case string:
+		return v == text
+	case map[string]any:
+		for _, value := range v {
+			if contains(value, text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func TestRender_NumbersIdentifyNobody(t *testing.T) {
 	t.Parallel()
 	template, _ := webhook.ParseTemplate("{event} {time} {room_name} {room_jid} {tenant} {domain} {reason} {meeting_id} {participant_count} {participant} {kind}")

@@ -138,10 +138,11 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 	return waited, nil
 }
 
-// readLanes reads lanes of an endpoint that aren't in memory, those that are due first. What was tried before the endpoint recovered is due.
+// readLanes reads lanes of an endpoint that aren't in memory, those that are due first.
+// What was tried before the endpoint recovered is due, and what was tried in the future: the clock was set back since.
 func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Time, more bool, err error) {
-	rows, err := tx.Query(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
-		webhook, r.after, milli(r.recovered), r.lanes+1)
+	rows, err := tx.Query(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3 OR tried > ?5, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
+		webhook, r.after, milli(r.recovered), r.lanes+1, time.Now().UnixMilli())
 	if err != nil {
 		return nil, false, err
 	}
@@ -161,10 +162,10 @@ func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Tim
 	return due, more, errors.Join(rows.Err(), rows.Close())
 }
 
-// readLane reads the next messages of a lane, and how often the first one was tried and when it is due. What was tried before the endpoint recovered is due.
+// readLane reads the next messages of a lane, and how often the first one was tried and when it is due, as in readLanes.
 func readLane(tx *history.Tx, webhook, lane int64, r reading) (items []item, attempts int, due time.Time, err error) {
-	rows, err := tx.Query(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
-		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, webhook, lane, r.after, milli(r.recovered), laneItems)
+	rows, err := tx.Query(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4 OR d.tried > ?6, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
+		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, webhook, lane, r.after, milli(r.recovered), laneItems, time.Now().UnixMilli())
 	if err != nil {
 		return nil, 0, time.Time{}, err
 	}

@@ -33,10 +33,9 @@ func (r *Recorder) prune(ctx context.Context) error {
 }
 
 // Prune deletes stays that ended more than some days ago, then meetings without stays, gaps and accesses of that age.
-// 0 days keep them. It runs many short transactions.
+// 0 days keep them. It runs many short transactions. Finally it truncates the write-ahead log, from which all that was deleted until then is gone.
 func (s *Store) Prune(ctx context.Context, days int, now time.Time) error {
 	cutoff := milli(now.AddDate(0, 0, -days))
-	deleted := int64(0)
 	statements := []string{
 		"DELETE FROM stays WHERE number IN (SELECT number FROM stays WHERE left_before < ? LIMIT ?)",
 		"DELETE FROM meetings WHERE number IN (SELECT number FROM meetings m WHERE ended_before < ? AND NOT EXISTS (SELECT 1 FROM stays WHERE meeting = m.number) LIMIT ?)",
@@ -59,7 +58,7 @@ func (s *Store) Prune(ctx context.Context, days int, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			if deleted += n; n == pruneStep {
+			if n == pruneStep {
 				select {
 				case <-ctx.Done():
 					return ctx.Err()
@@ -68,7 +67,7 @@ func (s *Store) Prune(ctx context.Context, days int, now time.Time) error {
 			}
 		}
 	}
-	if err := s.pruneRollups(ctx, now); err != nil || deleted == 0 {
+	if err := s.pruneRollups(ctx, now); err != nil {
 		return err
 	}
 	return s.Checkpoint(ctx)
