@@ -15,6 +15,9 @@ func (b *batch) status(w *watch, e occupancy.Event) error {
 		return nil
 	}
 	if p := e.Domain.EventProblem; p != nil {
+		if e.At.Before(w.confirmed) {
+			return nil // a snapshot ended it before it was read
+		}
 		return b.startGap(w, domain, GapReason(p.Reason), e.At)
 	}
 	if w.partial {
@@ -30,8 +33,10 @@ func (b *batch) status(w *watch, e occupancy.Event) error {
 	if _, err := b.tx.Exec("DELETE FROM gaps WHERE number = ?", w.gapNumber); err != nil {
 		return err
 	}
-	b.emitGap(domain, *w.gap, e.At)
+	gap := *w.gap
+	gap.Ended = later(e.At, gap.Began)
 	w.gap = nil
+	b.emitGap(domain, gap, later(e.At, w.noticed))
 	return nil
 }
 
@@ -63,18 +68,12 @@ func (b *batch) endGap(w *watch, domain string, at time.Time) error {
 		return err
 	}
 	gap := *w.gap
-	gap.Ended = at
-	if gap.Ended.Before(gap.Began) { // the clock was set back
-		gap.Ended = gap.Began
-	}
+	gap.Ended = later(at, gap.Began) // the clock may have been set back
 	if _, err := b.tx.Exec("UPDATE gaps SET ended = ? WHERE number = ?", milli(gap.Ended), w.gapNumber); err != nil {
 		return err
 	}
 	w.gap = nil
-	if at.Before(w.noticed) {
-		at = w.noticed // a snapshot is a little older than the moment at which it is read
-	}
-	b.emitGap(domain, gap, at)
+	b.emitGap(domain, gap, later(at, w.noticed)) // a snapshot is a little older than the moment at which it is read
 	return nil
 }
 

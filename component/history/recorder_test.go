@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mellium.im/xmpp/jid"
 
@@ -58,6 +59,39 @@ func TestRecorder_Restart(t *testing.T) {
 		"room-ended weekly  0>0 between 60 and 90",
 		"restored, lost from 60 to 90 because of stopped",
 	)
+}
+
+// A domain that was silent for a while goes on without a new snapshot: nothing was missed, so there is no gap.
+func TestRecorder_WatchGoesOn(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	past := -int(time.Hour/time.Second) - 5 // five seconds before now
+	s.load(past, room("daily", past, person("ann", past)))
+	status := occupancy.Status{Connected: true, Since: at(past - 1), Mode: occupancy.ModeModule}
+	lost := status
+	lost.Problem = occupancy.ProblemSilent.About(muc).Err(nil)
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(muc, lost)
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(muc, status)
+	waitFor(t, "two events", func() bool { s.box.mu.Lock(); defer s.box.mu.Unlock(); return len(s.box.events) == 2 })
+	first, second := s.box.events[0], s.box.events[1]
+	if first.Gap == nil || !first.Gap.Ended.IsZero() || second.Gap == nil || second.Gap.Ended.Before(second.Gap.Began) || first.ID("lost") == second.ID("restored") {
+		t.Errorf("got %q, want the domain lost and restored", s.box.take())
+	}
+	if n := s.count("SELECT COUNT(*) FROM gaps"); n != 0 {
+		t.Errorf("got %d gaps", n)
+	}
+}
+
+// A problem from before the snapshot is over.
+func TestRecorder_OldProblem(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	s.load(10, room("daily", 1, person("ann", 2))) // later than now
+	status := occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule}
+	lost := status
+	lost.Problem = occupancy.ProblemConnecting.Err(nil)
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(muc, lost)
+	s.directory.Shard(occupancy.DefaultShard).SetStatus(muc, status)
+	s.apply(20, change("daily", nil, person("bob", 20)))
+	s.expect("joined daily bob 1>2")
 }
 
 // A join is by Prosody's clock and may be a little later than the last confirmation: no leave is before its join.
