@@ -185,3 +185,41 @@ func TestStore_UnwritableFolder(t *testing.T) {
 		}
 	}
 }
+
+// With a data folder, but without history and webhooks, nothing of rooms and people is stored.
+func TestStore_OffStoresNothing(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	env := envFor(srv)
+	folder := t.TempDir()
+	env["PPCH_DATA_DIR"] = folder
+	svc := startProcess(t, buildProgram(t), env)
+	svc.ready(t)
+	cast := castOn(t, srv)
+	people := meeting(t, cast, srv.Room("planning"), "Ada Lovelace", "Bob Babbage")
+	eventually(t, 10*time.Second, "the service counts them", func() bool {
+		a, err := svc.room(t.Context(), "planning")
+		return err == nil && a.data["participant_count"] == 2.0
+	})
+	nick := people[0].Nick()
+	for _, p := range people {
+		must[any](nil, p.Leave(t.Context()))(t)
+	}
+	eventually(t, 10*time.Second, "the service sees them leave", func() bool {
+		a, err := svc.room(t.Context(), "planning")
+		return err == nil && a.data["participant_count"] == 0.0
+	})
+	svc.kill()
+	files := must(filepath.Glob(filepath.Join(folder, "*")))(t)
+	if len(files) == 0 {
+		t.Fatal("there is no file")
+	}
+	for _, file := range files {
+		text := string(must(os.ReadFile(file))(t))
+		for _, word := range []string{"planning", "Lovelace", "Babbage", nick, "meet.jitsi"} {
+			if strings.Contains(text, word) {
+				t.Errorf("got %q in %s", word, filepath.Base(file))
+			}
+		}
+	}
+}

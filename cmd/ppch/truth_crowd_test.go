@@ -166,10 +166,10 @@ func (w *crowd) checkAttendance() (stays []view.Stay, gaps []view.Gap) {
 	w.svc.ready(w.t) // it may have been started just now
 	s, last := w.service(), w.join(w.t.Context(), w.rooms[0])
 	eventually(w.t, 40*time.Second, "the record has the last person, and so all before", func() bool {
-		var complete bool
-		stays, gaps, complete = w.record(s)
-		return complete && slices.ContainsFunc(stays, func(stay view.Stay) bool { return *stay.Nick == last })
+		stays, _, ok := w.record(s)
+		return ok && slices.ContainsFunc(stays, func(stay view.Stay) bool { return *stay.Nick == last })
 	})
+	stays, gaps, _ = w.record(s) // each meeting is read on its own, some of them before the last person was there
 	byNick := map[string][]view.Stay{}
 	for _, stay := range stays {
 		byNick[*stay.Nick] = append(byNick[*stay.Nick], stay)
@@ -191,7 +191,7 @@ func (w *crowd) checkAttendance() (stays []view.Stay, gaps []view.Gap) {
 		w.t.Errorf("%s: got %s, which no person had", nick, asJSON(invented))
 	}
 	w.t.Logf("%d stays are as recorded; %d were within one of %d gaps, or one tick", len(w.all)-missing, missing, len(gaps))
-	if len(w.all)-missing < 10 || w.late > len(w.all)/10 {
+	if len(w.all)-missing < 5 || w.late > len(w.all)/10 {
 		w.t.Errorf("%d of %d stays were recorded, %d of them late", len(w.all)-missing, len(w.all), w.late)
 	}
 	return stays, gaps

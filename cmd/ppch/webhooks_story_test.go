@@ -54,7 +54,12 @@ func newMortal(t *testing.T) *mortal {
 }
 
 func (m *mortal) start() {
-	listener := must(net.Listen("tcp", m.addr))(m.t)
+	var listener net.Listener
+	eventually(m.t, 20*time.Second, "the port is free again", func() bool { // a connection may have taken it meanwhile
+		var err error
+		listener, err = net.Listen("tcp", m.addr)
+		return err == nil
+	})
 	server := &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
 	m.mu.Lock()
 	m.server = server
