@@ -229,7 +229,7 @@ func TestDashboard_Meetings(t *testing.T) {
 	t.Run("explains an unknown meeting", func(t *testing.T) {
 		d := opened(t, testKey)
 		d.goTo("#/meeting/" + strings.Repeat("0", 32))
-		d.shows("why", "This meeting isn’t recorded", func() string { return d.text("#meeting-empty .title") })
+		d.shows("why", "This meeting is unknown", func() string { return d.text("#meeting-empty .title") })
 	})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,19 @@ func town(t *testing.T, srv *prosodytest.Server) {
 	t.Helper()
 	cast := castOn(t, srv)
 	enter := func(room, name string, extra ...string) { must(cast.User(t.Context(), room, name, extra...))(t) }
+	for _, room := range [][2]string{
+		{srv.Room("physics%202b"), "Niels Marie Albert Lise Max Emmy Erwin Wolfgang Werner Paul Enrico Richard Chien-Shiung Maria Rosalind Vera Jocelyn Subrahmanyan Hedy Katherine"},
+		{srv.Room("customer%20call%20weber"), "Barbara Edsger Donald"},
+		{srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"), "Иван Мария"},
+		{srv.Room("onboarding"), "Radia"},
+		{srv.TenantRoom("acme", "stand%20up"), "Margaret Frances Alan Ken Dennis"},
+		{srv.TenantRoom("acme", "retro"), "Tony Niklaus"},
+		{srv.TenantRoom("school", "class%2010"), "Carl Emmy Sofja Leonhard Sophie Évariste"},
+		{srv.Room("a%20room%20with%20a%20name%20that%20no%20column%20can%20hold%20in%20full"), "Charles"},
+	} {
+		meeting(t, cast, room[0], strings.Fields(room[1])...)
+	}
+	meeting(t, cast, srv.Room("waiting"))
 	planning := srv.Room("planning")
 	must(cast.Open(t.Context(), planning))(t)
 	enter(planning, "Ada Lovelace", sources(true, true, true))
@@ -61,19 +75,6 @@ func town(t *testing.T, srv *prosodytest.Server) {
 	enter(planning, "Анна Каренина", sources(true, false, false))
 	must(cast.Caller(t.Context(), planning, "+49 30 123456"))(t)
 	must(cast.Recorder(t.Context(), planning))(t)
-	for room, people := range map[string]string{
-		srv.Room("customer%20call%20weber"):    "Barbara Edsger Donald",
-		srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"):   "Иван Мария",
-		srv.Room("physics%202b"):               "Niels Marie Albert Lise Max Emmy Erwin Wolfgang Werner Paul Enrico Richard Chien-Shiung Maria Rosalind Vera Jocelyn Subrahmanyan Hedy Katherine",
-		srv.Room("onboarding"):                 "Radia",
-		srv.TenantRoom("acme", "stand%20up"):   "Margaret Frances Alan Ken Dennis",
-		srv.TenantRoom("acme", "retro"):        "Tony Niklaus",
-		srv.TenantRoom("school", "class%2010"): "Carl Emmy Sofja Leonhard Sophie Évariste",
-		srv.Room("a%20room%20with%20a%20name%20that%20no%20column%20can%20hold%20in%20full"): "Charles",
-	} {
-		meeting(t, cast, room, strings.Fields(people)...)
-	}
-	meeting(t, cast, srv.Room("waiting"))
 }
 
 // TestPictures saves pictures of every state of the pages at every size, in light and dark and in each language.
@@ -96,7 +97,12 @@ func TestPictures(t *testing.T) {
 	env["PPCH_API_KEYS_FILE"] = written(t, "keys", strings.Join([]string{doorLine, wallLine, peopleLine, overLine, ""}, "\n"))
 	wikiPage, wikiShows := startWiki(t)
 	env["PPCH_EMBED_ORIGINS"] = wikiPage.URL
+	env["PPCH_HISTORY"] = "names"
+	withStore(t, env)
+	writePast(t, env["PPCH_DATA_DIR"], srv)
 	s := runService(t, env).ready()
+	good, bad, gone := newFussy(t, http.StatusOK), newFussy(t, http.StatusInternalServerError), newFussy(t, http.StatusGone)
+	s.hook("attendance-sync", good.URL+"/learning/hooks/attendance", `,"names":true,"rooms":["planning","acme/*"]`)
 	town(t, srv)
 	browser := startChromium(t)
 	empty := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
@@ -141,6 +147,11 @@ func TestPictures(t *testing.T) {
 		d.look(planning, "planning")
 		return d.tab
 	})
+	everywhere(t, "day", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, s.url, language, scheme, size).signIn(testKey)
+		d.click("#ranges [data-range='24h']")
+		return d.tab
+	})
 	everywhere(t, "nomatch", func(t *testing.T, language, scheme string, size screen) *tab {
 		d := opened(t, s.url, language, scheme, size).signIn(testKey)
 		d.until("rooms are there", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == 10 })
@@ -150,6 +161,32 @@ func TestPictures(t *testing.T) {
 	})
 	everywhere(t, "empty", func(t *testing.T, language, scheme string, size screen) *tab {
 		return opened(t, quiet.url, language, scheme, size).signIn(testKey).tab
+	})
+	s.hook("door-display", bad.URL+"/door", `,"events":["room.occupied","room.emptied"]`)
+	s.hook("old-chat", gone.URL+"/services/T0/B0", `,"events":["participant.*"]`)
+	meeting(t, castOn(t, srv), srv.Room("lunch"), "Radia", "Ada")
+	page := func(hash, ready, click string) func(t *testing.T, language, scheme string, size screen) *tab {
+		return func(t *testing.T, language, scheme string, size screen) *tab {
+			d := opened(t, s.url, language, scheme, size).signIn(testKey)
+			d.goTo(hash)
+			d.until("the page is there", func() bool { return d.text(ready) != "" })
+			if click != "" {
+				d.click(click)
+			}
+			return d.tab
+		}
+	}
+	everywhere(t, "meetings", page("#/meetings", "#meetings-table", ""))
+	workshop := s.get("/api/rooms/workshop/meetings", "X-API-Key", testKey).data["meetings"].([]any)[0].(map[string]any)["id"].(string)
+	everywhere(t, "attendance", page("#/meeting/"+workshop, "#attendees", "#attendees tbody tr:nth-child(3) .unfold"))
+	everywhere(t, "webhooks", page("#/webhooks", "#webhooks-table", ""))
+	everywhere(t, "webhook", page("#/webhook/attendance-sync", "#deliveries", "#deliveries tbody tr:nth-child(1) .unfold"))
+	everywhere(t, "disabled", page("#/webhook/old-chat", "#deliveries", ""))
+	everywhere(t, "off", func(t *testing.T, language, scheme string, size screen) *tab {
+		d := opened(t, quiet.url, language, scheme, size).signIn(testKey)
+		d.goTo("#/meetings")
+		d.until("it explains", func() bool { return d.text("#meetings-empty") != "" })
+		return d.tab
 	})
 	share := func(path, query, ready string) func(t *testing.T, language, scheme string, size screen) *tab {
 		return func(t *testing.T, language, scheme string, size screen) *tab {

@@ -2,7 +2,7 @@
 
 import {ask, askJSON, patience, problemFor} from "./ask.js";
 import {addFact, element, explain, isolated, problemText} from "./element.js";
-import {clock, dayTime, hour, isBlank, isPerson, kindName, moment, number, roomTitle, spans, unknown, visible} from "./format.js";
+import {clock, dayTime, isBlank, isPerson, kindName, minute, moment, number, roomTitle, spans, unknown, visible} from "./format.js";
 import {hasText, t} from "./language.js";
 import {Listing} from "./listing.js";
 import {lengthOf} from "./meetings.js";
@@ -51,8 +51,15 @@ function clear() {
 }
 
 let listing = null;
+let began = 0; // of the meeting
+
+const halfDay = 43_200_000;
+
+/** A time within the meeting: of a long one with its day. */
+const at = ms => Math.abs(ms - began) < halfDay ? minute(ms) : dayTime(ms);
 
 function drawMeeting(m) {
+	began = moment(m.started_at);
 	const {title, tenant} = roomTitle(m.display_name, m.tenant);
 	write(find("meeting-name"), title);
 	write(find("meeting-tenant"), tenant);
@@ -60,20 +67,20 @@ function drawMeeting(m) {
 	const facts = find("meeting-facts");
 	facts.replaceChildren();
 	addFact(facts, t("meeting.began"), dayTime(moment(m.started_at)));
-	addFact(facts, t("meeting.ended"), m.ongoing ? t("meetings.ongoing") : between(m.ended_after, m.ended_before));
+	addFact(facts, t("meeting.ended"), m.ongoing ? t("meetings.ongoing") : between(m.ended_after, m.ended_before, dayTime));
 	addFact(facts, t("meeting.length"), lengthOf(m));
 	addFact(facts, t("meeting.peak"), t("people", {n: m.peak_participants}));
 	if (m.type === "main") addFact(facts, t("meeting.more"), element("a", {href: meetingsLink({room: m.room_name})}, t("meetings.ofRoom")));
 }
 
 /** A time, or the bounds within which it is. */
-function between(after, before) {
-	return after === before ? hour(moment(before)) : t("between", bounds(moment(after), moment(before)));
+function between(after, before, write = at) {
+	return after === before ? write(moment(before)) : t("between", bounds(moment(after), moment(before)));
 }
 
 /** Two times, with seconds if they would look the same without. */
 function bounds(from, to) {
-	const write = hour(from) === hour(to) ? clock : hour;
+	const write = at(from) === at(to) ? clock : at;
 	return {from: write(from), to: write(to)};
 }
 
@@ -86,7 +93,7 @@ function draw({meeting: m, as_of: asOf, attendees, gaps}) {
 	});
 	find("attendance").hidden = find("download").hidden = false;
 	find("attendance-again").hidden = !m.ongoing;
-	write(find("attendance-at"), m.ongoing && asOf ? t("print.at", {at: hour(moment(asOf))}) : "");
+	write(find("attendance-at"), m.ongoing && asOf ? t("print.at", {at: at(moment(asOf))}) : "");
 	write(find("attendees-count"), t("number", {n: people.length}));
 	find("meeting-gaps").replaceChildren(...gaps.map(gap => element("p", {className: "notice"}, gapText(gap))));
 	write(find("attendance-note"), people.length > 0 ? "" : t("attendance.none"));
@@ -114,10 +121,10 @@ function nameOf(a) {
 	return isPerson(a.kind) ? [t("attendance.person", {n: a.number}), ...kind] : kind;
 }
 
-const firstOf = ({stays: [first]}) => first.joined_after === null ? hour(moment(first.joined_at)) : between(first.joined_after, first.joined_at);
+const firstOf = ({stays: [first]}) => first.joined_after === null ? at(moment(first.joined_at)) : between(first.joined_after, first.joined_at);
 
 function lastOf(a) {
-	if (a.last_left_at) return hour(moment(a.last_left_at));
+	if (a.last_left_at) return at(moment(a.last_left_at));
 	const [last] = a.stays.toSorted((x, y) => moment(y.left_before) - moment(x.left_before));
 	return between(last.left_after, last.left_before);
 }
@@ -131,7 +138,7 @@ function detail(a) {
 	if (a.lobby_seconds.max > 0) addFact(facts, t("attendance.waited"), durationOf(a.lobby_seconds));
 	if (a.sum_seconds.max > a.total_seconds.max) addFact(facts, t("attendance.sum"), durationOf(a.sum_seconds));
 	const stays = a.stays.map(s => element("li", {},
-		element("span", {className: "span"}, `${s.joined_after === null ? hour(moment(s.joined_at)) : between(s.joined_after, s.joined_at)} – `
+		element("span", {className: "span"}, `${s.joined_after === null ? at(moment(s.joined_at)) : between(s.joined_after, s.joined_at)} – `
 			+ (s.present ? t("attendance.here") : between(s.left_after, s.left_before))),
 		element("span", {}, s.seconds ? durationOf(s.seconds) : unknown),
 		element("span", {}, ...s.type === "main" ? [] : [t(`attendance.mark.${s.type}`)]),
@@ -142,7 +149,7 @@ function detail(a) {
 
 function gapText({from, to, reason}) {
 	const why = hasText(`gap.${reason}`) ? t(`gap.${reason}`) : t("reason.other");
-	if (!to) return t("attendance.gap", {from: hour(moment(from)), to: t("attendance.now"), why});
+	if (!to) return t("attendance.gap", {from: at(moment(from)), to: t("attendance.now"), why});
 	return t("attendance.gap", {...bounds(moment(from), moment(to)), why});
 }
 

@@ -1,10 +1,11 @@
 /** A small chart of one number over an hour or more, with its peak. Unknown values leave a gap. */
 
-import {hour as timeOf, span} from "./format.js";
+import {day, hour as timeOf, span} from "./format.js";
 import {t} from "./language.js";
 
 const hour = 3_600_000;
 const least = 1 / 12; // no smaller part of a range fills a chart
+const longest = 48 * hour; // of a longer range, the caption has days without times
 const reach = 1 / 40; // the pointer finds a sample that is this near, as a part of the range
 
 /** @typedef {{at: number, value: ?number}} Sample  null for unknown */
@@ -108,8 +109,9 @@ export class Chart {
 			if (known.length < this.#samples.length) text += ` ${t("chart.gaps")}`;
 		}
 		if (this.#svg.getAttribute("aria-label") !== text) this.#svg.setAttribute("aria-label", text);
-		this.#write(".from", peak ? timeOf(this.#from) : "");
-		this.#write(".peak", peak?.value ? t("chart.peak", {n: peak.value, at: timeOf(peak.at)}) : "");
+		const short = this.#range > longest ? day : timeOf;
+		this.#write(".from", peak ? short(this.#from) : "");
+		this.#write(".peak", peak?.value ? t("chart.peak", {n: peak.value, at: short(peak.at)}) : "");
 	}
 
 	#write(selector, text) {

@@ -166,7 +166,7 @@ function age(since) {
 }
 
 /** The service's words as a sentence. */
-function sentence(text) {
+export function sentence(text) {
 	const begun = text.replace(/^[a-z]+(?=[\s,:])/u, word => word.charAt(0).toUpperCase() + word.slice(1)); // but not the name of a host
 	return /[.!?]$/u.test(begun) ? begun : `${begun}.`;
 }

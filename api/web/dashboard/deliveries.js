@@ -1,6 +1,7 @@
 /** One webhook: its settings, why it doesn't deliver, and its last deliveries, which can be sent again. */
 
 import {ask, askJSON, patience, problemFor} from "./ask.js";
+import {sentence} from "./connection.js";
 import {addFact, element, explain, isolated, problemText} from "./element.js";
 import {dayTime, hour, moment, number, unknown, visible} from "./format.js";
 import {t} from "./language.js";
@@ -60,17 +61,17 @@ function clear() {
 	for (const id of ["webhook-empty", "deliveries-empty"]) explain(find(id), null);
 	for (const id of ["webhook-name", "test-result", "replay-result"]) write(find(id), "");
 	for (const id of ["webhook-facts", "deliveries"]) find(id).replaceChildren();
-	for (const id of ["webhook-why", "webhook-all", "deliveries-more", "test-answer"]) find(id).hidden = true;
+	for (const id of ["webhook-why", "webhook-all", "test", "deliveries", "deliveries-more", "test-answer"]) find(id).hidden = true;
 }
 
 function drawWebhook(w) {
-	find("webhook-all").hidden = false;
+	find("webhook-all").hidden = find("test").hidden = false;
 	write(find("webhook-name"), visible(w.url));
 	const why = whyNot(w);
 	find("webhook-why").hidden = why === null;
 	find("webhook-why").dataset.grade = w.enabled ? "error" : "wait";
 	write(find("webhook-why-title"), why?.title ?? "");
-	write(find("webhook-why-detail"), why ? visible(why.detail) : "");
+	write(find("webhook-why-detail"), why ? visible(sentence(why.detail)) : "");
 	write(find("webhook-why-text"), why?.remedy ?? "");
 	const facts = find("webhook-facts");
 	facts.replaceChildren();

@@ -16,10 +16,11 @@ function formats() {
 		const unit = name => new Intl.NumberFormat(locale, {style: "unit", unit: name, unitDisplay: "narrow"});
 		made = {
 			locale,
-			clock: new Intl.DateTimeFormat(locale, {hour: "2-digit", minute: "2-digit", second: "2-digit"}),
-			minute: new Intl.DateTimeFormat(locale, {hour: "2-digit", minute: "2-digit"}),
-			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit"}),
-			date: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
+			clock: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit", second: "2-digit"}),
+			minute: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit"}),
+			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit"}),
+			date: new Intl.DateTimeFormat(locale, {day: "numeric", month: "short"}),
+			yearly: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
 			dated: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
 			units: {d: unit("day"), h: unit("hour"), m: unit("minute"), s: unit("second")},
 		};
@@ -49,7 +50,10 @@ export const minute = ms => formats().minute.format(ms);
 export const dated = ms => formats().dated.format(ms);
 
 /** A time to the minute, with its day, and the year unless that is the present one. */
-export const dayTime = ms => formats()[new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "date"].format(ms);
+export const dayTime = ms => formats()[new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "yearly"].format(ms);
+
+/** A day without its year. */
+export const day = ms => formats().date.format(ms);
 
 /** A duration in at most two units. */
 export function span(ms) {

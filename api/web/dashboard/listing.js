@@ -10,6 +10,7 @@ import {sleep} from "./stream.js";
  * @typedef {object} Field
  * @property {string} key  data-cell of its cells
  * @property {string} head  key of the text in its head
+ * @property {boolean} [labelled]  whether its cells have the text of their head where there is no head, on a phone
  * @property {function(object): (string|Node)[]} of  the content of a cell; the first field names the row
  */
 
@@ -54,9 +55,10 @@ export class Listing {
 	#rows(item) {
 		const row = element("tr");
 		row.dataset.id = item.id;
-		this.#fields.forEach(({key, of}, i) => {
+		this.#fields.forEach(({key, head, labelled, of}, i) => {
 			const cell = element(i === 0 ? "th" : "td", i === 0 ? {scope: "row"} : {}, ...of(item));
 			cell.dataset.cell = key;
+			if (labelled) cell.dataset.label = t(head);
 			row.append(cell);
 		});
 		if (!this.#detail) return [row];

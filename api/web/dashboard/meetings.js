@@ -19,6 +19,7 @@ export function show({key, signal}) {
 	const filter = Object.fromEntries(new FormData(form)); // without what is no day
 	const isOn = Object.values(filter).some(Boolean);
 	find("meetings-clear").hidden = !isOn;
+	form.hidden = false;
 	form.addEventListener("submit", e => {
 		e.preventDefault();
 		location.hash = meetingsLink(Object.fromEntries(new FormData(form)));
@@ -28,7 +29,7 @@ export function show({key, signal}) {
 		{key: "name", head: "column.room", of: nameOf},
 		{key: "when", head: "meeting.began", of: m => [dayTime(moment(m.started_at))]},
 		{key: "length", head: "meeting.length", of: m => [lengthOf(m)]},
-		{key: "people", head: "meeting.peak", of: m => [number(m.peak_participants)]},
+		{key: "people", head: "meeting.peak", labelled: true, of: m => [number(m.peak_participants)]},
 	]);
 	const empty = find("meetings-empty");
 	explain(empty, null);
@@ -46,6 +47,7 @@ export function show({key, signal}) {
 			explain(empty, items.length > 0 ? null : why);
 		},
 		fail: problem => {
+			form.hidden = problem.code === "history-off" || problem.code === "scope-missing";
 			draw([], false);
 			explain(empty, problemText(problem));
 		},

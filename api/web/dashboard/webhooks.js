@@ -20,7 +20,7 @@ export async function show({key, signal}) {
 		{key: "name", head: "webhook.receiver", of: w => [element("a", {href: linkTo("webhook", w.id), title: w.url}, isolated(w.url)), element("code", {className: "muted", textContent: w.id})]},
 		{key: "state", head: "connection.state", of: w => [stateOf(w)]},
 		{key: "events", head: "webhook.events", of: w => [listOf(w.events)]},
-		{key: "waiting", head: "delivery.waiting", of: w => [number(w.waiting_count)]},
+		{key: "waiting", head: "delivery.waiting", labelled: true, of: w => [number(w.waiting_count)]},
 	]);
 	const empty = find("webhooks-empty");
 	const draw = items => {
