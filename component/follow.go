@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"time"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
@@ -25,6 +26,7 @@ type subscriber struct {
 func (s subscriber) Subscribe(ctx context.Context, begin func(follow.Subscription)) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	asked := time.Now()
 	err := s.conn.Ask(ctx, stanza.SetIQ, s.jid, xmlstream.Wrap(nil, xml.StartElement{Name: protocol.SubscribeName}), func(d *xml.Decoder) error {
 		var answer protocol.Subscribed
 		if err := d.Decode(&answer); err != nil {
@@ -33,7 +35,7 @@ func (s subscriber) Subscribe(ctx context.Context, begin func(follow.Subscriptio
 		s.refusals.Store(0)
 		// The read loop waits until this returns, so the first batch comes after begin.
 		begin(follow.Subscription{
-			Epoch: answer.Epoch, Version: answer.Version, Heartbeat: answer.Heartbeat, At: answer.At, Time: answer.Time, RoomCache: answer.RoomCache,
+			Epoch: answer.Epoch, Version: answer.Version, Heartbeat: answer.Heartbeat, At: answer.At, Time: answer.Time, Asked: asked, RoomCache: answer.RoomCache,
 			Domains: []follow.Domain{{JID: s.jid, Accounts: answer.Accounts}},
 		})
 		return nil

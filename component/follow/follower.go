@@ -65,8 +65,10 @@ type Subscription struct {
 	Heartbeat time.Duration
 
 	// At and Time are the sender's monotonic clock and its wall clock, which is zero if it doesn't send that.
-	At   time.Duration
-	Time time.Time
+	// Asked is when the carrier asked for this answer, by our clock.
+	At    time.Duration
+	Time  time.Time
+	Asked time.Time
 
 	// RoomCache is how many rooms Prosody keeps in memory, zero if unknown.
 	RoomCache int
@@ -128,7 +130,7 @@ func (f *Follower) Follow(ctx context.Context, carrier Carrier, log *slog.Logger
 	wait := firstResync
 	for {
 		began := time.Now()
-		err := f.subscribe(ctx, carrier)
+		err := carrier.Subscribe(ctx, f.begin)
 		if err == nil {
 			f.accepted()
 			log.Info("subscribed")
@@ -157,13 +159,7 @@ func (f *Follower) Follow(ctx context.Context, carrier Carrier, log *slog.Logger
 	}
 }
 
-// subscribe requests a snapshot and all changes after it.
-func (f *Follower) subscribe(ctx context.Context, carrier Carrier) error {
-	asked := time.Now()
-	return carrier.Subscribe(ctx, func(s Subscription) { f.begin(s, asked) })
-}
-
-func (f *Follower) begin(s Subscription, asked time.Time) {
+func (f *Follower) begin(s Subscription) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, d := range s.Domains {
@@ -171,7 +167,7 @@ func (f *Follower) begin(s Subscription, asked time.Time) {
 	}
 	f.subscription, f.seq, f.lastBatchAt = s, 0, time.Now()
 	f.lost = make(chan error, 1)
-	f.clocks = newClocks(s.At, s.Time, asked)
+	f.clocks = newClocks(s.At, s.Time, s.Asked)
 }
 
 // await returns why the subscription ended.
