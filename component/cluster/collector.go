@@ -79,7 +79,6 @@ func (c *Collector) Run(ctx context.Context) error {
 	for c.publish(ctx) {
 		c.log.Warn("fell behind with publishing, so nodes resync")
 	}
-	c.beat(true)
 	return nil
 }
 
@@ -87,24 +86,30 @@ func (c *Collector) Run(ctx context.Context) error {
 func (c *Collector) publish(ctx context.Context) (missed bool) {
 	publications := c.cfg.Shard.Publications(publicationBuffer)
 	defer publications.Close()
-	c.beat(false)
+	last := publications.Start
+	c.beat(last, false)
 	tick := time.NewTicker(c.conn.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			c.beat(last, true)
 			return false
 		case p, ok := <-publications.All():
 			switch {
+			case !ok && ctx.Err() == nil:
+				return true
 			case !ok:
-				return ctx.Err() == nil
+				c.beat(last, true)
+				return false
 			case p.Seq == 0:
-				c.beat(false)
+				c.beat(last, false)
 			default:
-				c.send(p)
+				last.Seq = p.Seq
+				c.send(last, p)
 			}
 		case <-tick.C:
-			c.beat(false)
+			c.beat(last, false)
 		}
 	}
 }
@@ -122,8 +127,8 @@ func (c *Collector) message(k kind, p occupancy.Origin) message {
 }
 
 // send publishes a batch.
-func (c *Collector) send(p occupancy.Publication) {
-	m := c.message(kindBatch, occupancy.Origin{Epoch: c.cfg.Shard.States().Origin.Epoch, Seq: p.Seq})
+func (c *Collector) send(origin occupancy.Origin, p occupancy.Publication) {
+	m := c.message(kindBatch, origin)
 	m.Domain, m.Age = p.Domain.String(), age(p.AsOf)
 	m.Synced, m.Rooms, m.Occupants, m.Unseen, m.Lost, m.Deltas = p.Synced, p.Rooms, p.Occupants, p.Unseen, p.Lost, p.Deltas
 	body := m.encode()
@@ -141,10 +146,10 @@ func (c *Collector) send(p occupancy.Publication) {
 }
 
 // beat publishes the heartbeat: for the nodes that follow this collector in order with the batches, and for all that look for one.
-func (c *Collector) beat(end bool) {
-	state := c.cfg.Shard.States()
-	m := c.message(kindState, state.Origin)
-	c.describe(&m, state)
+// The shard may be ahead of last, the last batch that was published.
+func (c *Collector) beat(last occupancy.Origin, end bool) {
+	m := c.message(kindState, last)
+	c.describe(&m, c.cfg.Shard.States())
 	m.End = end
 	for _, k := range []kind{kindBatch, kindState} {
 		if err := c.conn.send(c.subject(string(k)), m); err != nil {

@@ -64,6 +64,8 @@ func Dial(cfg Config) (*Conn, error) {
 	case cfg.User != "":
 		options = append(options, nats.UserInfo(cfg.User, cfg.Password))
 	}
+	c.mu.Lock() // the handlers wait until c.nats is set
+	defer c.mu.Unlock()
 	if c.nats, err = nats.Connect(strings.Join(cfg.URLs, ","), options...); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}

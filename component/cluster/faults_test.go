@@ -39,8 +39,8 @@ func TestNode_ProsodyAwayAtOnce(t *testing.T) {
 	c := newCollector(t, cfg)
 	c.up()
 	n.reason("")
-	c.shard.SetStatus(domain, occupancy.Status{Since: time.Now(), Problem: occupancy.ProblemRefused.Err(nil)})
-	n.reason(occupancy.ReasonRefused)
+	c.away()
+	n.reason(occupancy.ReasonLost)
 	c.up()
 	n.reason("")
 }
@@ -51,6 +51,7 @@ func TestNode_CollectorDiscardsRooms(t *testing.T) {
 	c.up(began("a@muc.meet.jitsi", person("ann", 1)))
 	n := newNode(t, options(t, s.ClientURL(), "node"))
 	n.participants("a", 1)
+	c.away()
 	c.shard.Forget(domain)
 	eventually(t, 10*time.Second, func() string {
 		if got, err := n.directory.Room(roomOf("a")); err == nil {
@@ -97,6 +98,7 @@ func TestNode_ForeignPublishers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = foreign.Flush()
 	c.apply(domain, occupancy.Delta{Room: "a@muc.meet.jitsi", Present: []occupancy.Occupant{person("bob", 2)}})
 	c.apply(domain, occupancy.Delta{Room: "a@muc.meet.jitsi", Left: []string{"bob"}})
 	for range 10 {

@@ -78,6 +78,10 @@ type member struct {
 	collector *cluster.Collector
 	node      *cluster.Node
 	stop      func()
+
+	// mu protects what follows, and the batches of the test.
+	mu        sync.Mutex
+	connected bool // to Prosody
 }
 
 // options are those of a connection to s.
@@ -126,7 +130,36 @@ func newCollector(t *testing.T, cfg cluster.Config) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.run(m.collector.Run)
+	return m.run(m.collector.Run, m.confirm)
+}
+
+// confirm confirms the rooms periodically, as the Lua module does.
+func (m *member) confirm(ctx context.Context) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			m.mu.Lock()
+			if m.connected {
+				m.send(domain, m.nicks(domain), nil)
+				m.send(breakouts, m.nicks(breakouts), nil)
+			}
+			m.mu.Unlock()
+		}
+	}
+}
+
+// away reports that the connection to Prosody is lost.
+func (m *member) away() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.connected = false
+	for _, d := range []jid.JID{domain, breakouts} {
+		m.shard.SetStatus(d, occupancy.Status{Since: time.Now(), Problem: occupancy.ProblemLost.Err(nil)})
+	}
 }
 
 func newNode(t *testing.T, cfg cluster.Config) *member {
@@ -145,26 +178,37 @@ func newNode(t *testing.T, cfg cluster.Config) *member {
 // up reports a connection to Prosody and loads its rooms.
 func (m *member) up(rooms ...occupancy.Delta) {
 	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.connected = true
 	for _, d := range []jid.JID{domain, breakouts} {
 		m.shard.SetStatus(d, occupancy.Status{Connected: true, Since: time.Now(), Mode: occupancy.ModeModule})
 		m.shard.Begin(d, occupancy.SystemAccounts{})
 	}
-	m.apply(breakouts)
-	m.apply(domain, rooms...)
+	m.send(breakouts, nil, nil)
+	m.send(domain, nil, rooms)
 }
 
 // apply applies a batch as the Lua module would send it: the totals are those of the shard afterwards.
 func (m *member) apply(of jid.JID, deltas ...occupancy.Delta) {
 	m.t.Helper()
-	rooms, occupants := m.totals(of, deltas)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.send(of, m.nicks(of), deltas)
+}
+
+// send applies a batch with the totals after deltas to rooms. The caller holds mu.
+func (m *member) send(of jid.JID, before map[string]map[string]bool, deltas []occupancy.Delta) {
+	m.t.Helper()
+	rooms, occupants := totals(before, deltas)
 	b := occupancy.Batch{Deltas: deltas, Synced: true, Rooms: rooms, Occupants: occupants}
 	if err := m.shard.Apply(of, b, time.Now()); err != nil {
-		m.t.Fatalf("%s: %v", of, err)
+		m.t.Errorf("%s: %v", of, err)
 	}
 }
 
-// totals returns the totals after deltas.
-func (m *member) totals(of jid.JID, deltas []occupancy.Delta) (rooms, occupants int) {
+// nicks returns the nicks in all rooms of a domain.
+func (m *member) nicks(of jid.JID) map[string]map[string]bool {
 	all := make(map[string]map[string]bool)
 	for r := range m.shard.Snapshot().Rooms(0) {
 		if !r.JID.Domain().Equal(of) {
@@ -175,6 +219,14 @@ func (m *member) totals(of jid.JID, deltas []occupancy.Delta) (rooms, occupants 
 			nicks[o.ID] = true
 		}
 		all[r.JID.String()] = nicks
+	}
+	return all
+}
+
+// totals returns the totals after deltas to rooms with nicks.
+func totals(all map[string]map[string]bool, deltas []occupancy.Delta) (rooms, occupants int) {
+	if all == nil {
+		all = make(map[string]map[string]bool)
 	}
 	for _, d := range deltas {
 		if d.Gone {

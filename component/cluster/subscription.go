@@ -42,13 +42,15 @@ func (s *subscription) load(ctx context.Context, begin func(follow.Subscription)
 	s.epoch = s.peer.epoch + " " + rand.Text()
 	request := message{Kind: kindRequest, Shard: s.node.cfg.Shard, Collector: s.peer.name, Epoch: s.peer.epoch}
 	for s.pages < maxPages {
+		asked := time.Now()
 		page, err := s.request(ctx, request)
 		if err != nil {
 			return err
 		}
 		if s.pages == 0 {
 			s.base, s.seq = page.Seq, page.Seq
-			begin(s.begin(page))
+			begin(s.begin(page, asked))
+			s.forget(page)
 		} else if page.Seq != s.base || page.Snapshot != request.Snapshot {
 			return errors.New("page of another snapshot")
 		}
@@ -91,9 +93,9 @@ func (s *subscription) request(ctx context.Context, m message) (message, error) 
 }
 
 // begin returns the answer to a subscription, from the first page.
-func (s *subscription) begin(page message) follow.Subscription {
+func (s *subscription) begin(page message, asked time.Time) follow.Subscription {
 	out := follow.Subscription{
-		Epoch: s.epoch, Version: page.Version, Heartbeat: microseconds(page.Heartbeat), At: microseconds(page.At), Time: unixMilli(page.Time),
+		Epoch: s.epoch, Version: page.Version, Heartbeat: microseconds(page.Heartbeat), At: microseconds(page.At), Time: unixMilli(page.Time), Asked: asked,
 	}
 	for _, d := range page.Domains {
 		if d.Known && s.watched(d.JID) {
@@ -103,6 +105,20 @@ func (s *subscription) begin(page message) follow.Subscription {
 		}
 	}
 	return out
+}
+
+// forget discards the rooms of domains that the same run of the collector knew before, and doesn't know any more.
+// What another one knew stays until it is too old.
+func (s *subscription) forget(page message) {
+	n := s.node
+	n.mu.Lock()
+	same := n.followed == s.peer.key
+	n.mu.Unlock()
+	for _, d := range page.Domains {
+		if same && !d.Known && s.watched(d.JID) {
+			n.cfg.Replica.Forget(domainJID(d.JID))
+		}
+	}
 }
 
 // watched reports whether the node keeps a replica of a domain.

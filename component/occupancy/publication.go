@@ -26,6 +26,9 @@ type Publication struct {
 
 // Publications is a stream of what a shard applies. It is safe for concurrent use.
 type Publications struct {
+	// Start is the origin of the last batch before the stream.
+	Start Origin
+
 	shard  *Shard
 	stream chan Publication
 	missed bool // protected by the mu of the Directory
@@ -37,6 +40,7 @@ func (s *Shard) Publications(buffer int) *Publications {
 	p := &Publications{shard: s, stream: make(chan Publication, max(buffer, 1))}
 	s.directory.mu.Lock()
 	defer s.directory.mu.Unlock()
+	p.Start = s.numbering.last
 	s.publications = append(s.publications, p)
 	return p
 }
@@ -151,7 +155,7 @@ func (s *Shard) states() ShardState {
 	state := ShardState{Origin: s.numbering.last}
 	for _, m := range s.domains {
 		state.Domains = append(state.Domains, DomainState{
-			JID: m.jid, Type: m.typ, VisitorNode: m.accounts.VisitorNode, Known: m.replica != nil, AsOf: m.asOf, Status: m.status,
+			JID: m.jid, Type: m.typ, VisitorNode: m.replica != nil && m.replica.visitorNode, Known: m.replica != nil, AsOf: m.asOf, Status: m.status,
 		})
 	}
 	return state
