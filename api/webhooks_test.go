@@ -31,7 +31,7 @@ func withWebhooks(cfg *api.Config) { cfg.Webhooks = noWebhooks }
 
 const (
 	firstJoin = `{"url":"https://chat.example.com/hooks/x7f3c2a","events":["room.occupied"],"rooms":["acme/*"],"names":true,"format":"text",` +
-		`"template":"{\"text\":\"{participant} is in {room_name}\"}","headers":{"Authorization":"Bearer t0ken"}}`
+		`"template":"{\"text\":\"{participant} is in {display_name}\"}","headers":{"Authorization":"Bearer t0ken"}}`
 	aWebhook = "/api/webhooks/first-join"
 )
 

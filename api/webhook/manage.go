@@ -365,7 +365,7 @@ func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResul
 // testEvent returns an event for a test. Formats that have no event of that type get a room that ended, which no receiver counts.
 func (o *Outbox) testEvent(c *config, now time.Time) Event {
 	e := Event{ID: "test-" + strings.ToLower(rand.Text()), Type: Test, At: now, Position: o.position(), Webhook: c.ID}
-	e.Room = Room{JID: "ppch-test@test.invalid", Name: "ppch-test@test.invalid"}
+	e.Room = Room{JID: "ppch-test@test.invalid", Name: "ppch-test@test.invalid", Display: "ppch-test"}
 	if c.Format.needsNames() {
 		e.Type = RoomEnded
 	}

@@ -47,6 +47,7 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 		"PPCH_PORT=" + port,
 		"PPCH_DATA_DIR=" + filepath.Join(srv.Dir(), "data"), // removed with Prosody's files
 		"PPCH_HISTORY=names",
+		"PPCH_WEBHOOK_ALLOW=127.0.0.1", // receivers on this machine
 		"PROSODY_URL=xmpp://" + srv.ComponentAddr(),
 		"PPCH_COMPONENT_DOMAIN=" + srv.Domains.Component,
 		"PPCH_COMPONENT_SECRET=" + srv.Secret(),

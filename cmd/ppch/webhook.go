@@ -65,7 +65,7 @@ Formats: ppch (Standard Webhooks), cloudevents, event_sync, jaas, and text for c
 channels, which needs --template.`,
 		Example: `  ppch webhook add https://example.com/hook --events 'participant.*' --names
   ppch webhook add https://chat.example.com/hooks/… --id first-join --events room.occupied --room 'acme/*' \
-    --names --format text --template '{"text":"{participant} is in {room_name}"}'`,
+    --names --format text --template '{"text":"{participant} is in {display_name}"}'`,
 		Args: cobra.ExactArgs(1),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			body.URL, body.Headers = args[0], map[string]string{}
