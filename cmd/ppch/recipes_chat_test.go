@@ -84,7 +84,7 @@ var chats = map[string]struct {
 	}},
 }
 
-// The files for chat programs work as they are, but for the URL, whatever guests call themselves.
+// The files for chat programs work as they are, but for the URL, also with hostile names.
 func TestRecipes_ChatPrograms(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
