@@ -75,6 +75,11 @@ test-compose: ## test images and compose files on a private Docker engine, as ro
 	$(GO) test -c -o /dev/null ./cmd/ppch
 	.ci/with-docker sh -c '.ci/base-images && $(MAKE) image && $(GO) test -count=1 -timeout 60m -v -run "^TestDocker|^TestImage_" ./cmd/ppch'
 
+.PHONY: test-package
+test-package: ## test the Debian package in a new Debian with systemd, as root
+	@$(need) $(need_go) git:git mmdebstrap:mmdebstrap systemd-nspawn:systemd-container
+	GO="$(GO)" .ci/test-package
+
 .PHONY: test-deploy
 test-deploy: ## test the Helm chart, the Grafana board and the alerting rules
 	@$(need) $(need_go) promtool:prometheus

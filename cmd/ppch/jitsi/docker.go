@@ -191,7 +191,7 @@ func (s service) rootless() bool {
 	if m := stable.FindStringSubmatch(s.Image); m != nil {
 		release, _ = strconv.Atoi(m[1])
 	}
-	return release >= firstRootless || release == 0 && bool(s.ReadOnly)
+	return release >= firstRootless || release == 0 && s.ReadOnly
 }
 
 // containerUser returns the user that Prosody runs as. Containers that run as root give all of /config to Prosody's
