@@ -41,7 +41,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api/events/ticket", keys.ScopeEvents, bare(s.postTicket)},
 		{http.MethodGet, "/api/stats", keys.ScopeCount, s.atLeast(s.getStats)},
 		{http.MethodGet, "/api/stats/history", keys.ScopeCount, s.getStatsHistory},
-		{http.MethodGet, "/api/webhooks", keys.ScopeWebhooks, bare(s.getWebhooks)},
+		{http.MethodGet, "/api/webhooks", keys.ScopeWebhooks, s.getWebhooks},
 		{http.MethodPost, "/api/webhooks", keys.ScopeWebhooks, bare(s.postWebhook)},
 		{http.MethodGet, "/api/webhooks/{webhook_id}", keys.ScopeWebhooks, bare(s.getWebhook)},
 		{http.MethodPut, "/api/webhooks/{webhook_id}", keys.ScopeWebhooks, bare(s.putWebhook)},

@@ -22,13 +22,29 @@ const maxWebhookBody = 64 << 10
 
 // getWebhooks handles "GET /api/webhooks".
 func (s *Server) getWebhooks(w *response, r *http.Request) error {
-	all, err := s.cfg.Webhooks.List(r.Context(), owner(w))
+	q, err := parseQuery(r, "all")
+	if err != nil {
+		return err
+	}
+	everyKey := q.choice("all", "false", "true") == "true"
+	if err := q.err(); err != nil {
+		return err
+	}
+	if everyKey && !s.cfg.Keys.IsOwn(w.grant.Key) {
+		return &problem{kind: kindScopeMissing, detail: "Only PPCH_API_KEY may list the webhooks of all keys."}
+	}
+	var all []webhook.Status
+	if everyKey {
+		all, err = s.cfg.Webhooks.ListAll(r.Context())
+	} else {
+		all, err = s.cfg.Webhooks.List(r.Context(), owner(w))
+	}
 	if err != nil {
 		return webhookProblem(err)
 	}
 	doc := view.Webhooks{Webhooks: []view.Webhook{}}
 	for _, status := range all {
-		doc.Webhooks = append(doc.Webhooks, newWebhookView(status))
+		doc.Webhooks = append(doc.Webhooks, s.webhookView(status))
 	}
 	return writeJSON(w, http.StatusOK, doc)
 }
@@ -54,7 +70,7 @@ func (s *Server) putWebhookAs(w *response, r *http.Request, id string) error {
 	if err != nil {
 		return webhookProblem(err)
 	}
-	doc := newWebhookView(status)
+	doc := s.webhookView(status)
 	if !created {
 		return writeJSON(w, http.StatusOK, doc)
 	}
@@ -71,7 +87,7 @@ func (s *Server) getWebhook(w *response, r *http.Request) error {
 	if err != nil {
 		return webhookProblem(err)
 	}
-	return writeJSON(w, http.StatusOK, newWebhookView(status))
+	return writeJSON(w, http.StatusOK, s.webhookView(status))
 }
 
 // deleteWebhook handles "DELETE /api/webhooks/{webhook_id}".
@@ -197,22 +213,26 @@ func webhookProblem(err error) error {
 	return err
 }
 
-func newWebhookView(s webhook.Status) view.Webhook {
+func (s *Server) webhookView(status webhook.Status) view.Webhook {
 	doc := view.Webhook{
-		ID: s.ID, URL: s.URL, Events: orEmpty(s.Events), Rooms: orEmpty(s.Rooms), Names: s.Names, Format: string(s.Format), Template: view.OrNull(s.Template),
-		Headers: map[string]string{}, Enabled: s.Enabled, CreatedAt: view.FormatTime(s.CreatedAt), State: "ok", StoppedReason: view.OrNull(s.Stopped),
-		FailingSince: view.Stamp(s.FailingSince), DisabledAt: view.Stamp(s.DisabledAt), WaitingCount: s.Waiting,
+		ID: status.ID, URL: status.URL, Events: orEmpty(status.Events), Rooms: orEmpty(status.Rooms), Names: status.Names,
+		Format: string(status.Format), Template: view.OrNull(status.Template),
+		Headers: map[string]string{}, Enabled: status.Enabled, CreatedAt: view.FormatTime(status.CreatedAt), State: "ok", StoppedReason: view.OrNull(status.Stopped),
+		FailingSince: view.Stamp(status.FailingSince), DisabledAt: view.Stamp(status.DisabledAt), WaitingCount: status.Waiting,
 	}
-	for name := range s.Headers {
+	if key := s.cfg.Keys.Find(status.Owner); key != nil {
+		doc.Key = new(key.Name())
+	}
+	for name := range status.Headers {
 		doc.Headers[name] = webhook.Hidden
 	}
-	if s.Previous != "" && time.Now().Before(s.PreviousUntil) {
-		doc.PreviousSecretUntil = view.Stamp(s.PreviousUntil)
+	if status.Previous != "" && time.Now().Before(status.PreviousUntil) {
+		doc.PreviousSecretUntil = view.Stamp(status.PreviousUntil)
 	}
 	switch {
-	case s.Stopped != "":
+	case status.Stopped != "":
 		doc.State = "stopped"
-	case !s.FailingSince.IsZero():
+	case !status.FailingSince.IsZero():
 		doc.State = "failing"
 	}
 	return doc

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
@@ -198,7 +202,7 @@ func TestWebhooks_BadRequests(t *testing.T) {
 		{ask{method: http.MethodPost, target: "/api/webhooks", body: `{"url":"` + strings.Repeat("a", 70000) + `"}`, header: jsonBody}, 413},
 		{ask{method: http.MethodPut, target: "/api/webhooks/a%2Fb", body: `{"url":"https://a/"}`, header: jsonBody}, 400},
 		{ask{target: "/api/webhooks/none"}, 404},
-		{ask{target: "/api/webhooks?all=true"}, 400},
+		{ask{target: "/api/webhooks?every=true"}, 400},
 		{ask{method: http.MethodDelete, target: "/api/webhooks/none"}, 404},
 		{ask{method: http.MethodPost, target: "/api/webhooks/none/test"}, 404},
 		{ask{target: "/api/webhooks/none/deliveries"}, 404},
@@ -238,6 +242,35 @@ func TestWebhooks_BelongToTheirKey(t *testing.T) {
 	if a := s.get(aWebhook); !strings.Contains(string(a.body), "chat.example.com") {
 		t.Errorf("got %s", a.body)
 	}
+}
+
+// The operator's key finds a webhook of any key, also of one that was removed.
+func TestWebhooks_ListOfAllKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte(apitest.KeyLine(otherKey, "name=other scope=all,webhooks")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, withWebhooks, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: testKey, File: file, Names: names}) })
+	other := http.Header{"X-Api-Key": {otherKey}, "Content-Type": {"application/json"}}
+	addWebhook(s)
+	for id, header := range map[string]http.Header{"first-join": other, "own": jsonBody} {
+		if a := s.do(ask{method: http.MethodPut, target: "/api/webhooks/" + id, body: firstJoin, header: header}); a.status != http.StatusCreated {
+			t.Fatalf("got %d %s", a.status, a.body)
+		}
+	}
+	if _, _, err := s.webhooks.Put(t.Context(), keys.SumOf("removed"), "stays", webhook.Settings{URL: "https://removed.example.com", Enabled: true}, ""); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, hook := range s.get("/api/webhooks?all=true").object(t)["webhooks"].([]any) {
+		got = append(got, fmt.Sprint(hook.(map[string]any)["id"], " ", hook.(map[string]any)["key"]))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"first-join PPCH_API_KEY", "first-join other", "own PPCH_API_KEY", "stays <nil>"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	s.do(ask{target: "/api/webhooks?all=true", header: other}).wantProblem(t, http.StatusForbidden, "scope-missing")
+	s.get("/api/webhooks?all=yes").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 }
 
 // A script may repeat its PUT. What it doesn't send again, the secret and hidden headers, stays.

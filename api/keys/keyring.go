@@ -102,6 +102,9 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 // Its duration reveals nothing about a key, because a client can't choose the sum.
 func (k *Keyring) Find(sum Sum) *Key { return k.keys.Load().bySum[sum] }
 
+// IsOwn reports whether a key is KeyringConfig.Key, that of the operator.
+func (k *Keyring) IsOwn(key *Key) bool { return k.own != nil && key.sum == k.own.sum }
+
 // Count returns how many keys there are.
 func (k *Keyring) Count() int { return len(k.keys.Load().bySum) }
 

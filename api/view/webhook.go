@@ -3,6 +3,7 @@ package view
 // Webhook is an endpoint: "GET /api/webhooks/{webhook_id}".
 type Webhook struct {
 	ID       string            `json:"id"`
+	Key      *string           `json:"key"` // the name of the key that it belongs to
 	URL      string            `json:"url"`
 	Events   []string          `json:"events"`
 	Rooms    []string          `json:"rooms"`
@@ -24,7 +25,7 @@ type Webhook struct {
 	WaitingCount  int     `json:"waiting_count"`
 }
 
-// Webhooks is the list of the endpoints of a key: "GET /api/webhooks".
+// Webhooks is the list of the endpoints of a key, or of all keys: "GET /api/webhooks".
 type Webhooks struct {
 	Webhooks []Webhook `json:"webhooks"`
 }

@@ -220,16 +220,25 @@ func (o *Outbox) Get(ctx context.Context, owner keys.Sum, id string) (Status, er
 
 // List returns the endpoints of a key in the order of their ids.
 func (o *Outbox) List(ctx context.Context, owner keys.Sum) ([]Status, error) {
+	return o.list(ctx, func(e *endpoint) bool { return e.config.Load().Owner == owner })
+}
+
+// ListAll returns the endpoints of all keys in the order of their ids.
+func (o *Outbox) ListAll(ctx context.Context) ([]Status, error) {
+	return o.list(ctx, func(*endpoint) bool { return true })
+}
+
+func (o *Outbox) list(ctx context.Context, wanted func(*endpoint) bool) ([]Status, error) {
 	if err := o.ready(ctx); err != nil {
 		return nil, err
 	}
 	all := []Status{}
 	for _, e := range *o.all.Load() {
-		if e.config.Load().Owner == owner {
+		if wanted(e) {
 			all = append(all, o.status(e))
 		}
 	}
-	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Or(cmp.Compare(a.ID, b.ID), slices.Compare(a.Owner[:], b.Owner[:])) })
 	return all, nil
 }
 

@@ -93,18 +93,20 @@ channels, which needs --template.`,
 
 func newWebhookList(env config.Lookuper) *cobra.Command {
 	a := &apiClient{env: env}
+	everyKey := false
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the webhooks and their states",
 		Args:  cobra.NoArgs,
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, _ []string) error {
 			if a.json {
-				return c.WebhooksJSON(cmd.Context(), cmd.OutOrStdout())
+				return c.WebhooksJSON(cmd.Context(), cmd.OutOrStdout(), everyKey)
 			}
-			return c.Webhooks(cmd.Context(), cmd.OutOrStdout(), styleOf(cmd.OutOrStdout()))
+			return c.Webhooks(cmd.Context(), cmd.OutOrStdout(), everyKey, styleOf(cmd.OutOrStdout()))
 		}),
 	}
 	a.add(cmd)
+	cmd.Flags().BoolVar(&everyKey, "all", false, "list those of all keys, which requires PPCH_API_KEY")
 	return cmd
 }
 

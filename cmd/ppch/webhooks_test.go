@@ -317,8 +317,11 @@ func TestWebhooks_Commands(t *testing.T) {
 	if out, err := run("replay", "first-join", "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"); err != nil || !strings.HasSuffix(out, " deliveries are sent again\n") {
 		t.Errorf("replay: got %q, %v", out, err)
 	}
-	if out, err := run("list"); err != nil || !strings.Contains(out, "first-join") || !strings.Contains(out, in.URL) {
+	if out, err := run("list"); err != nil || !strings.Contains(out, "first-join") || !strings.Contains(out, in.URL) || strings.Contains(out, "KEY") {
 		t.Errorf("list: got %q, %v", out, err)
+	}
+	if out, err := run("list", "--all"); err != nil || !strings.HasPrefix(out, "ID          KEY           STATE") || !strings.Contains(out, "\nfirst-join  PPCH_API_KEY  ok") {
+		t.Errorf("list --all: got %q, %v", out, err)
 	}
 	in.Close()
 	if _, err := run("test", "first-join"); err == nil || !strings.Contains(err.Error(), "the test failed: dial: ") {

@@ -37,17 +37,25 @@ func (c *Client) AddWebhook(ctx context.Context, w io.Writer, id string, setting
 	return err
 }
 
-// Webhooks writes the webhooks of the key.
-func (c *Client) Webhooks(ctx context.Context, w io.Writer, style Style) error {
+// webhooksOf returns the query for the webhooks of all keys, or of the client's own.
+func webhooksOf(everyKey bool) url.Values {
+	if everyKey {
+		return url.Values{"all": {"true"}}
+	}
+	return nil
+}
+
+// Webhooks writes the webhooks of the key, or of all keys, which requires PPCH_API_KEY.
+func (c *Client) Webhooks(ctx context.Context, w io.Writer, everyKey bool, style Style) error {
 	var list view.Webhooks
-	if err := c.get(ctx, webhooksPath, nil, &list); err != nil {
+	if err := c.get(ctx, webhooksPath, webhooksOf(everyKey), &list); err != nil {
 		return err
 	}
 	if len(list.Webhooks) == 0 {
 		_, err := io.WriteString(w, "no webhooks\n")
 		return err
 	}
-	t := style.newTable(5, "id", "state", "waiting", "events", "url", "why")
+	t := style.newTable(6, "id", "key", "state", "waiting", "events", "url", "why")
 	for _, hook := range list.Webhooks {
 		why := ""
 		switch {
@@ -56,16 +64,20 @@ func (c *Client) Webhooks(ctx context.Context, w io.Writer, style Style) error {
 		case hook.FailingSince != nil:
 			why = "since " + localTime(hook.FailingSince)
 		}
-		t.add(Clean(hook.ID), Clean(hook.State), strconv.Itoa(hook.WaitingCount), Clean(cmp.Or(strings.Join(hook.Events, " "), "all")), Clean(hook.URL), Clean(why))
+		key := ""
+		if everyKey {
+			key = cmp.Or(orEmpty(hook.Key), "(removed)")
+		}
+		t.add(Clean(hook.ID), Clean(key), Clean(hook.State), strconv.Itoa(hook.WaitingCount), Clean(cmp.Or(strings.Join(hook.Events, " "), "all")), Clean(hook.URL), Clean(why))
 	}
 	_, err := io.WriteString(w, t.String())
 	return err
 }
 
-// WebhooksJSON writes each webhook of the key as one line of JSON.
-func (c *Client) WebhooksJSON(ctx context.Context, w io.Writer) error {
+// WebhooksJSON writes each of the same webhooks as one line of JSON.
+func (c *Client) WebhooksJSON(ctx context.Context, w io.Writer, everyKey bool) error {
 	var list struct{ Webhooks []json.RawMessage }
-	if err := c.get(ctx, webhooksPath, nil, &list); err != nil {
+	if err := c.get(ctx, webhooksPath, webhooksOf(everyKey), &list); err != nil {
 		return err
 	}
 	return writeLines(w, list.Webhooks)
