@@ -60,17 +60,15 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("cluster: a client certificate needs its key, and a key its certificate")
 	}
 	for _, u := range c.URLs {
-		if err := checkURL(u); err != nil {
+		if err := CheckURL(u); err != nil {
 			return c, fmt.Errorf("cluster: %w", err)
 		}
 	}
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
 	}
-	for token := range strings.SplitSeq(c.Prefix, ".") {
-		if err := CheckToken(token); err != nil {
-			return c, fmt.Errorf("cluster: prefix %q: %w", c.Prefix, err)
-		}
+	if err := CheckPrefix(c.Prefix); err != nil {
+		return c, fmt.Errorf("cluster: prefix %w", err)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -81,8 +79,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// checkURL returns an error for what can't be the URL of a NATS server.
-func checkURL(s string) error {
+// CheckURL returns an error for what can't be the URL of a NATS server.
+func CheckURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "":
@@ -102,6 +100,16 @@ func redact(s string) string {
 		return host
 	}
 	return s
+}
+
+// CheckPrefix returns an error for what can't begin subjects.
+func CheckPrefix(prefix string) error {
+	for token := range strings.SplitSeq(prefix, ".") {
+		if err := CheckToken(token); err != nil {
+			return fmt.Errorf("%q: %w", prefix, err)
+		}
+	}
+	return nil
 }
 
 // CheckToken returns an error for a name that can't be a part of a subject, such as that of a shard.

@@ -106,15 +106,14 @@ var (
 	descGaps       = prometheus.NewDesc("node_gaps_total", "Resyncs of the shard because a batch was missing.", []string{"shard"}, nil)
 )
 
-// Metrics returns the metrics of a connection and of what it carries.
-func Metrics(c *Conn, collectors []*Collector, nodes func() []*Node) []prometheus.Collector {
-	return []prometheus.Collector{metrics{c, collectors, nodes}}
+// Metrics returns the metrics of a connection and of what it carries now.
+func Metrics(c *Conn, carried func() ([]*Collector, []*Node)) []prometheus.Collector {
+	return []prometheus.Collector{metrics{c, carried}}
 }
 
 type metrics struct {
-	conn       *Conn
-	collectors []*Collector
-	nodes      func() []*Node
+	conn    *Conn
+	carried func() ([]*Collector, []*Node)
 }
 
 // Describe implements prometheus.Collector.
@@ -143,12 +142,13 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	counter(descReconnects, conn.Reconnects)
 	counter(descSlow, conn.SlowConsumer)
 	counter(descForeign, conn.Foreign)
-	for _, c := range m.collectors {
+	collectors, nodes := m.carried()
+	for _, c := range collectors {
 		d := c.Diagnostics()
 		counter(descPublished, d.Batches, d.Shard)
 		counter(descPages, d.Pages, d.Shard)
 	}
-	for _, n := range m.nodes() {
+	for _, n := range nodes {
 		d := n.Diagnostics()
 		gauge(descFollowed, float64(len(d.Collectors)), d.Shard)
 		counter(descResyncs, d.Resyncs, d.Shard)
