@@ -126,7 +126,12 @@ var row = regexp.MustCompile("^\\| `([A-Z0-9_]+)` \\| ([^|]*) \\| ([^|]+) \\|$")
 func TestReadme_Variables(t *testing.T) {
 	t.Parallel()
 	var got, want []documented
-	for line := range strings.Lines(section(t, topReadme, "## Configuration")) {
+	// The variables of NATS have a table of their own.
+	nats := section(t, programReadme, "### Over NATS")
+	nats = nats[strings.Index(nats, "| `PPCH_NATS_URL`"):]
+	nats, _, _ = strings.Cut(nats, "\n\n")
+	table := regexp.MustCompile("(?m)^\\| `MUC_DOMAIN`").ReplaceAllString(section(t, topReadme, "## Configuration"), nats+"\n$0")
+	for line := range strings.Lines(table) {
 		line = strings.TrimSpace(line)
 		if !strings.HasPrefix(line, "| `") {
 			continue

@@ -158,7 +158,7 @@ func TestImports_NoTestsInTheProgram(t *testing.T) {
 func TestImports_Program(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string][]string{
-		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/api/webhook", "ppch/component/history", "ppch/component/occupancy"},
+		"ppch/cmd/ppch/config":   {"ppch/api/certificate", "ppch/api/keys", "ppch/api/webhook", "ppch/component/cluster", "ppch/component/history", "ppch/component/occupancy"},
 		"ppch/cmd/ppch/doctor":   {"ppch/api/view", "ppch/cmd/ppch/terminal", "ppch/component", "ppch/component/occupancy", "ppch/component/protocol", "ppch/prosody"},
 		"ppch/cmd/ppch/jitsi":    {"ppch/cmd/ppch/config", "ppch/cmd/ppch/jitsi/folder", "ppch/prosody"},
 		"ppch/cmd/ppch/terminal": {"ppch/api/view", "ppch/component/occupancy"},

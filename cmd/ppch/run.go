@@ -53,6 +53,11 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
 	router := component.NewRouter(directory)
+	nats, err := newCarrier(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer nats.close()
 	shards, err := newFleet(cfg, component.Config{
 		Names:     names,
 		Directory: directory,
@@ -61,7 +66,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Meetings:  recorded(cfg, store),
 		Version:   version,
 		Log:       log,
-	}, cfg.LoadShards)
+	}, nats, cfg.LoadShards)
 	if err != nil {
 		return err
 	}
@@ -104,7 +109,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w (fix PPCH_HOST or PPCH_PORT)", err)
 	}
-	register(metrics, router.Metrics(cfg.ShardsFile != ""), http.Metrics(), recorder.Metrics(), webhooks.Metrics(), lines.metrics())
+	register(metrics, router.Metrics(cfg.ShardsFile != ""), http.Metrics(), recorder.Metrics(), webhooks.Metrics(), nats.metrics(), lines.metrics())
 	profiles, err := newProfiler(cfg.Pprof, hosts, log)
 	if err != nil {
 		return err

@@ -26,8 +26,7 @@ type fleet struct {
 	// load reads the configured shards again; nil if they never change.
 	load func() ([]config.Shard, error)
 
-	// follow receives the rooms of a shard that comes over NATS until its ctx ends; nil without NATS.
-	follow func(context.Context, *occupancy.Shard) error
+	nats *carrier // nil without NATS
 
 	members map[string]*member
 	next    []config.Shard // as last read, perhaps in the middle of a write
@@ -45,8 +44,8 @@ type member struct {
 
 // newFleet returns the fleet of the configuration, whose shards are in the directory but not connected yet.
 // Meanwhile template.Router answers for all of them.
-func newFleet(cfg config.Config, template component.Config, load func() ([]config.Shard, error)) (*fleet, error) {
-	f := &fleet{template: template, log: template.Log, load: load, members: map[string]*member{}}
+func newFleet(cfg config.Config, template component.Config, nats *carrier, load func() ([]config.Shard, error)) (*fleet, error) {
+	f := &fleet{template: template, log: template.Log, nats: nats, load: load, members: map[string]*member{}}
 	for _, s := range cfg.Shards {
 		if !s.Retired.IsZero() {
 			continue
@@ -73,11 +72,11 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 	f.members[m.Name] = m
 	if m.Via == config.ViaNATS {
 		m.run = func(ctx context.Context) error {
-			if f.follow == nil {
+			if f.nats == nil {
 				f.log.Error("shard not watched", "shard", m.Name, "remedy", "set PPCH_NATS_URL, or watch it via=xmpp")
 				return nil
 			}
-			return f.follow(ctx, handle)
+			return f.nats.follow(ctx, handle)
 		}
 		return nil
 	}
@@ -92,6 +91,14 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 	}
 	cfg.Router.Add(c)
 	m.run = c.Run
+	if f.nats != nil {
+		m.run = func(ctx context.Context) error {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return c.Run(ctx) })
+			g.Go(func() error { return f.nats.publish(ctx, handle, m.Shard.Domain) })
+			return g.Wait()
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"ppch/api/keys"
 	"ppch/api/webhook"
+	"ppch/component/cluster"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -50,6 +51,9 @@ type Config struct {
 	Shards     []Shard
 	ShardsFile string
 	LoadShards func() ([]Shard, error) // reads the file again; nil without one
+
+	NATS         cluster.Config // without secrets, and without URLs if there is no NATS
+	NATSPassword Secret
 
 	MUCDomains []jid.JID // of all shards in service
 	Admins     []jid.JID
@@ -104,6 +108,12 @@ func (s Settings) Config() (Config, error) {
 	}
 	components := c.setFirst()
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
+	c.NATS, c.NATSPassword = p.nats(s, c.ClusterSecret)
+	for _, shard := range c.Shards {
+		if shard.Via == ViaNATS && s.NATSURL == "" && shard.Retired.IsZero() {
+			p.problem("PPCH_NATS_URL", "is not set, but the shard %s is via=nats: set it to the servers, such as nats://nats:4222", shard.Name)
+		}
+	}
 	c.MUCDomains = mucDomainsOf(c.Shards)
 	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(components, c.MUCDomains...))
 	c.NotCounted = p.notCounted("PPCH_NOT_COUNTED", s.NotCounted, c.MUCDomains)

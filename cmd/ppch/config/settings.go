@@ -46,6 +46,16 @@ type Settings struct {
 
 	ShardsFile string `env:"PPCH_SHARDS_FILE" help:"file with the Prosodys to watch if there are several, one a line, instead of PROSODY_URL, PPCH_COMPONENT_DOMAIN and MUC_DOMAIN"`
 
+	NATSURL          string `env:"PPCH_NATS_URL" help:"servers of NATS that carry shards between services, such as nats://nats:4222, separated by commas"`
+	NATSPrefix       string `env:"PPCH_NATS_PREFIX, default=ppch" help:"what all subjects begin with"`
+	NATSCreds        string `env:"PPCH_NATS_CREDS" help:"file with the credentials of a user of NATS"`
+	NATSUser         string `env:"PPCH_NATS_USER" help:"name of a user of NATS, instead of PPCH_NATS_CREDS"`
+	NATSPassword     Secret `env:"PPCH_NATS_PASSWORD" help:"the user's password"`
+	NATSPasswordFile string `env:"PPCH_NATS_PASSWORD_FILE" help:"file that holds the password, instead of PPCH_NATS_PASSWORD"`
+	NATSCA           string `env:"PPCH_NATS_CA" help:"PEM file with the authorities of the servers' certificates, instead of the system's"`
+	NATSCert         string `env:"PPCH_NATS_CERT" help:"PEM file with a client certificate for NATS"`
+	NATSKey          string `env:"PPCH_NATS_KEY" help:"PEM file with the client certificate's key"`
+
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`

@@ -48,7 +48,7 @@ name=old url=xmpp://old:5347 component=ppch.meet.jitsi muc=muc.old.example retir
 `
 
 func TestShards_File(t *testing.T) {
-	c, err := loadShards(t, twoShards)
+	c, err := loadShards(t, twoShards, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestShards_File(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if fmt.Sprint(c.MUCDomains) != "[muc.meet.jitsi breakout.meet.jitsi muc.v1.meet.jitsi]" || c.Prosody != "b:5347" || c.ClusterSecret.Reveal() != "s3cr3t-of-the-shard" {
+	if fmt.Sprint(c.MUCDomains) != "[muc.meet.jitsi breakout.meet.jitsi muc.v1.meet.jitsi]" || c.Prosody != "b:5347" || c.Secret.Reveal() != "s3cr3t-of-the-shard" {
 		t.Errorf("got %v, %s want the domains of all shards in service, and the first Prosody", c.MUCDomains, c.Prosody)
 	}
 	if room, err := c.Names().Room("planning@muc.v1.meet.jitsi"); err != nil || room.String() != "planning@muc.v1.meet.jitsi" {
@@ -84,10 +84,10 @@ func TestShards_WithoutFileOneIsNamedMain(t *testing.T) {
 // No component has a secret if all shards come over NATS, so another must seal tickets.
 func TestShards_OnlyNATS(t *testing.T) {
 	const lines = "name=a muc=muc.meet.jitsi via=nats\nname=b muc=muc.meet.jitsi via=nats\n"
-	if c, err := loadShards(t, lines, "PPCH_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef"); err != nil || c.Prosody != "" {
+	if c, err := loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef"); err != nil || c.Prosody != "" {
 		t.Errorf("got %q, %v want no Prosody", c.Prosody, err)
 	}
-	_, err := loadShards(t, lines)
+	_, err := loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222")
 	if want := "PPCH_CLUSTER_SECRET: is not set, and no shard has a component secret that could seal tickets and cursors: make one with: openssl rand -hex 32"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v want %s", err, want)
 	}

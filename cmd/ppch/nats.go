@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"mellium.im/xmpp/jid"
+
+	"ppch/cmd/ppch/config"
+	"ppch/component/cluster"
+	"ppch/component/occupancy"
+)
+
+// carrier carries shards over NATS, to other services and from them. Its methods are safe for concurrent use.
+type carrier struct {
+	conn *cluster.Conn
+	log  *slog.Logger
+
+	// mu protects what follows.
+	mu         sync.Mutex
+	collectors []*cluster.Collector
+	nodes      []*cluster.Node
+}
+
+// newCarrier returns a connection to the NATS of the configuration, or nil. It doesn't wait for NATS.
+func newCarrier(cfg config.Config, log *slog.Logger) (*carrier, error) {
+	if len(cfg.NATS.URLs) == 0 {
+		return nil, nil
+	}
+	nats := cfg.NATS
+	nats.Secret, nats.Password = cfg.ClusterSecret.Reveal(), cfg.NATSPassword.Reveal()
+	nats.Log, nats.Name = log, "ppch"
+	if cfg.Domain.String() != "" {
+		nats.Name = "ppch " + cfg.Domain.String()
+	}
+	conn, err := cluster.Dial(nats)
+	if err != nil {
+		return nil, err
+	}
+	return &carrier{conn: conn, log: log}, nil
+}
+
+// publish publishes a shard for other services until ctx ends. The collector is named as the component on the shard's Prosody.
+func (c *carrier) publish(ctx context.Context, shard *occupancy.Shard, component jid.JID) error {
+	collector, err := cluster.NewCollector(cluster.CollectorConfig{Conn: c.conn, Shard: shard, Name: component.String(), Version: version, Log: c.log})
+	if err != nil {
+		return err
+	}
+	defer held(c, &c.collectors, collector)()
+	return collector.Run(ctx)
+}
+
+// follow receives a shard from other services until ctx ends.
+func (c *carrier) follow(ctx context.Context, shard *occupancy.Shard) error {
+	var domains []jid.JID
+	for _, d := range shard.Domains() {
+		domains = append(domains, d.JID)
+	}
+	node, err := cluster.NewNode(cluster.NodeConfig{Conn: c.conn, Shard: shard.Name(), Kind: shard.Kind(), Domains: domains, Replica: shard, Log: c.log})
+	if err != nil {
+		return err
+	}
+	defer held(c, &c.nodes, node)()
+	return node.Run(ctx)
+}
+
+// held adds an item to a list, and returns what removes it.
+func held[T comparable](c *carrier, list *[]T, item T) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*list = append(*list, item)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		*list = slices.DeleteFunc(slices.Clone(*list), func(other T) bool { return other == item })
+	}
+}
+
+// metrics returns the metrics of NATS; none without it.
+func (c *carrier) metrics() []prometheus.Collector {
+	if c == nil {
+		return nil
+	}
+	return cluster.Metrics(c.conn, func() ([]*cluster.Collector, []*cluster.Node) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Clone(c.collectors), slices.Clone(c.nodes)
+	})
+}
+
+// close ends the connection.
+func (c *carrier) close() {
+	if c != nil {
+		c.conn.Close()
+	}
+}
