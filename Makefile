@@ -15,11 +15,12 @@ need = .ci/need-go $(GO) && .ci/install-deps
 need_go = /etc/ssl/certs/ca-certificates.crt:ca-certificates
 need_prosody = prosody:prosody
 need_ejabberd = /usr/sbin/ejabberdctl:ejabberd
+need_cluster = nats-server:nats-server /usr/sbin/nginx:nginx-light
 need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	script:bsdutils curl:curl jq:jq python3:python3 /usr/lib/python3/dist-packages/requests:python3-requests \
 	/usr/lib/python3/dist-packages/slixmpp:python3-slixmpp \
 	node:nodejs /usr/share/nodejs/axios:node-axios busted:lua-busted \
-	prometheus:prometheus promtool:prometheus /usr/sbin/nginx:nginx-light caddy:caddy chromium:chromium soffice:libreoffice-calc-nogui npm:npm systemd-analyze:systemd \
+	prometheus:prometheus promtool:prometheus $(need_cluster) caddy:caddy chromium:chromium soffice:libreoffice-calc-nogui npm:npm systemd-analyze:systemd \
 	/usr/sbin/mosquitto:mosquitto mosquitto_sub:mosquitto-clients \
 	/usr/lib/python3/dist-packages/yaml:python3-yaml /usr/lib/python3/dist-packages/jinja2:python3-jinja2 \
 	ansible-playbook:ansible-core nix-instantiate:nix-bin
@@ -49,6 +50,12 @@ demo: ## run PPCH with a real Prosody and simulated people; FOR=20s stops after 
 	@$(need) $(need_go) $(need_prosody)
 	@$(GO) build -trimpath -o bin/ ./cmd/...
 	@bin/ppch-demo $(if $(FOR),--for $(FOR))
+
+.PHONY: demo-cluster
+demo-cluster: ## the same with several Prosodys and instances of PPCH, over NATS and behind nginx
+	@$(need) $(need_go) $(need_prosody) $(need_cluster)
+	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@bin/ppch-demo --cluster $(if $(FOR),--for $(FOR))
 
 .PHONY: check
 check: ## build, vet and run the tests that need only Go, in less than a minute

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -26,6 +27,9 @@ type demo struct {
 	lasts  time.Duration // 0: until stopped
 	strict bool          // fail if the port is taken
 	debian bool          // configure Prosody like Debian's Jitsi packages
+
+	cluster     bool   // several Prosodys
+	nats, nginx string // paths of the programs that it needs
 }
 
 func newCommand() *cobra.Command {
@@ -44,6 +48,9 @@ func newCommand() *cobra.Command {
 				return errors.New("--for can't be negative")
 			}
 			d.out, d.strict = cmd.OutOrStdout(), cmd.Flags().Changed("port")
+			if d.cluster {
+				return d.runCluster(cmd.Context())
+			}
 			return d.run(cmd.Context())
 		},
 	}
@@ -51,6 +58,9 @@ func newCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&d.lasts, "for", 0, "end after this time, such as 20s; 0 runs until Ctrl-C")
 	cmd.Flags().IntVar(&d.port, "port", 8890, "port of the service; if the default is taken, any free port")
 	cmd.Flags().BoolVar(&d.debian, "debian", false, "configure Prosody like Debian's Jitsi packages, which set no recorder prefixes")
+	cmd.Flags().BoolVar(&d.cluster, "cluster", false, "show several Prosodys: two shards, a visitor node, and two instances of PPCH behind a proxy, over NATS")
+	cmd.Flags().StringVar(&d.nats, "nats-server", inSbin("nats-server"), "program of NATS, for --cluster")
+	cmd.Flags().StringVar(&d.nginx, "nginx", inSbin("nginx"), "program of nginx, for --cluster")
 	cmd.Flags().StringVar(&d.ppch, "ppch", nextToMe("ppch"), "path of the service's program")
 	return cmd
 }
@@ -62,6 +72,14 @@ func nextToMe(name string) string {
 		return name
 	}
 	return filepath.Join(filepath.Dir(me), name)
+}
+
+// inSbin returns the path of a program that Debian installs where only root looks.
+func inSbin(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	return filepath.Join("/usr/sbin", name)
 }
 
 // run runs the demo until ctx ends or the time is up; both return nil.
@@ -93,7 +111,11 @@ func (d demo) run(ctx context.Context) (err error) {
 	}
 	defer people.close()
 
-	t := &transcript{out: d.out, url: s.url}
+	t := &transcript{
+		out: d.out, url: s.url,
+		paths: []string{participants("Planning"), participants("acme/Stand up"), participants("Empty room"), "/health"},
+		notes: "Each room contains Jicofo (focus), and Planning a recorder and a caller. participant_count counts people and callers.",
+	}
 	if err := t.show(ctx); err != nil {
 		return ended(ctx, err)
 	}

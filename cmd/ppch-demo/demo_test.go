@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,39 @@ func TestDemo_Errors(t *testing.T) {
 		cmd.SetOut(t.Output())
 		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v want an error naming %s", args, err, want)
+		}
+	}
+}
+
+// Requests reach one of two services, which have all shards from NATS.
+func TestDemo_ClusterShowsAllShards(t *testing.T) {
+	t.Parallel()
+	prosodytest.New(t, prosodytest.Options{})
+	for _, name := range []string{"nats-server", "nginx"} {
+		if _, err := exec.LookPath(inSbin(name)); err != nil && os.Getenv("PPCH_REQUIRE_PROSODY") == "" {
+			t.Skip("not installed: ", name)
+		}
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(filepath.Join(dir, "ppch-demo"), "--cluster", "--for", "20s", "--port", "0").CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("got %v want status 0", err)
+	}
+	for _, want := range []string{
+		`"room_name":"Planning","exists":true,"participant_count":5,`,
+		`"exact":true,"shard":null,"split":true,`,
+		`"visitors":2,`,
+		`{"rooms":[{"room_name":"planning","exists":true,"participant_count":1,`,
+		`"prosody_status":"ok"`,
+		" joins ",
+		"The demo is over",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the transcript lacks %s", want)
 		}
 	}
 }

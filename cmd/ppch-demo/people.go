@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -11,7 +10,10 @@ import (
 )
 
 // room is a room with the name that a person types and the JID that clients join.
-type room struct{ name, jid string }
+type room struct {
+	site      *site
+	name, jid string
+}
 
 // move is a join or a leave.
 type move struct {
@@ -20,10 +22,16 @@ type move struct {
 	joined bool
 }
 
+// site is a Prosody with its simulated people.
+type site struct {
+	name string // of the shard; empty if there is only one
+	srv  *prosodytest.Server
+	cast *prosodytest.Cast
+}
+
 // people are the simulated people.
 type people struct {
-	srv   *prosodytest.Server
-	cast  *prosodytest.Cast
+	sites []*site
 	rooms []room
 	moves chan move
 
@@ -37,38 +45,62 @@ type visit struct {
 
 // gather opens the rooms with the first people in them.
 func gather(ctx context.Context, srv *prosodytest.Server) (_ *people, err error) {
-	cast, err := srv.Cast(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := &people{
-		srv: srv, cast: cast, moves: make(chan move), here: map[string]visit{},
-		rooms: []room{
-			{"Planning", srv.Room("planning")},
-			{"Кафе", srv.Room("%d0%ba%d0%b0%d1%84%d0%b5")},
-			{"acme/Stand up", srv.TenantRoom("acme", "stand%20up")},
-		},
-	}
+	p := &people{moves: make(chan move), here: map[string]visit{}}
 	defer func() {
 		if err != nil {
 			p.close()
 		}
 	}()
-	for i, names := range [][]string{{"Ada", "Grace", "Linus"}, {"Анна"}, {"Barbara", "Edsger"}} {
-		if _, err := cast.Open(ctx, p.rooms[i].jid); err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			if _, err := cast.User(ctx, p.rooms[i].jid, name); err != nil {
-				return nil, err
-			}
-		}
+	return p, p.enter(ctx, "", srv)
+}
+
+// enter opens the usual rooms on a Prosody.
+func (p *people) enter(ctx context.Context, shard string, srv *prosodytest.Server) error {
+	s, err := p.add(ctx, shard, srv)
+	if err != nil {
+		return err
 	}
-	if _, err := cast.Recorder(ctx, p.rooms[0].jid); err != nil {
+	planning, err := p.open(ctx, s, "Planning", srv.Room("planning"), "Ada", "Grace", "Linus")
+	if err != nil {
+		return err
+	}
+	if _, err := p.open(ctx, s, "Кафе", srv.Room("%d0%ba%d0%b0%d1%84%d0%b5"), "Анна"); err != nil {
+		return err
+	}
+	if _, err := p.open(ctx, s, "acme/Stand up", srv.TenantRoom("acme", "stand%20up"), "Barbara", "Edsger"); err != nil {
+		return err
+	}
+	if _, err := s.cast.Recorder(ctx, planning.jid); err != nil {
+		return err
+	}
+	_, err = s.cast.Caller(ctx, planning.jid, "+49 30 123456")
+	return err
+}
+
+// add adds a Prosody without rooms.
+func (p *people) add(ctx context.Context, shard string, srv *prosodytest.Server) (*site, error) {
+	cast, err := srv.Cast(ctx)
+	if err != nil {
 		return nil, err
 	}
-	_, err = cast.Caller(ctx, p.rooms[0].jid, "+49 30 123456")
-	return p, err
+	s := &site{name: shard, srv: srv, cast: cast}
+	p.sites = append(p.sites, s)
+	return s, nil
+}
+
+// open opens a room with people in it.
+func (p *people) open(ctx context.Context, s *site, name, jid string, names ...string) (room, error) {
+	r := room{site: s, name: name, jid: jid}
+	if _, err := s.cast.Open(ctx, jid); err != nil {
+		return r, err
+	}
+	for _, name := range names {
+		if _, err := s.cast.User(ctx, jid, name); err != nil {
+			return r, err
+		}
+	}
+	p.rooms = append(p.rooms, r)
+	return r, nil
 }
 
 var visitors = []string{"Alan", "Donald", "Frances", "Hedy", "Ken", "Margaret", "Niklaus", "Radia"}
@@ -90,7 +122,7 @@ func (p *people) comeAndGo(ctx context.Context) error {
 				return fmt.Errorf("%s leaves: %w", who, err)
 			}
 		} else {
-			client, err := p.srv.Guest(ctx)
+			client, err := m.room.site.srv.Guest(ctx)
 			if err != nil {
 				return fmt.Errorf("%s logs in: %w", who, err)
 			}
@@ -109,9 +141,11 @@ func (p *people) comeAndGo(ctx context.Context) error {
 
 // close disconnects all people.
 func (p *people) close() {
-	var err error
+	// Errors don't matter: Prosody stops next.
 	for _, v := range p.here {
-		err = errors.Join(err, v.client.Close())
+		_ = v.client.Close()
 	}
-	_ = errors.Join(err, p.cast.Close()) // Prosody stops next
+	for _, s := range p.sites {
+		_ = s.cast.Close()
+	}
 }

@@ -11,15 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"ppch/prosody/prosodytest"
 )
 
-// service is the running ppch.
+// service is a running ppch, or another program that it needs.
 type service struct {
-	url  string
+	name string // for people
+	url  string // of ppch's API
 	cmd  *exec.Cmd
 	log  string
 	gone <-chan struct{}
@@ -31,37 +31,53 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 	if err != nil {
 		return nil, err
 	}
-	s := &service{
-		url: "http://" + net.JoinHostPort("127.0.0.1", port),
-		cmd: exec.Command(d.ppch, "serve"), // #nosec G204 -- the program next to this one
-		log: filepath.Join(srv.Dir(), "ppch.log"),
+	s, err := d.startPPCH(ctx, "ppch", srv.Dir(), port,
+		"PPCH_DATA_DIR="+filepath.Join(srv.Dir(), "data"), // removed with Prosody's files
+		"PPCH_HISTORY=names",
+		"PPCH_WEBHOOK_ALLOW=127.0.0.1", // receivers on this machine
+		"PROSODY_URL=xmpp://"+srv.ComponentAddr(),
+		"PPCH_COMPONENT_DOMAIN="+srv.Domains.Component,
+		"PPCH_COMPONENT_SECRET="+srv.Secret(),
+		"MUC_DOMAIN="+mucDomains(srv),
+	)
+	if err != nil {
+		return nil, err
 	}
+	fmt.Fprintf(d.out, "PPCH is up at %s and connected to Prosody as %s.\n", s.url, srv.Domains.Component)
+	return s, nil
+}
+
+// mucDomains returns the MUC domains of a Prosody, as MUC_DOMAIN has them.
+func mucDomains(srv *prosodytest.Server) string {
+	return srv.Domains.MUC + "," + srv.Domains.Breakout + "," + srv.Domains.Lobby
+}
+
+// startPPCH starts ppch on a port, with its log in dir, and waits until it is ready.
+func (d demo) startPPCH(ctx context.Context, name, dir, port string, env ...string) (*service, error) {
+	cmd := exec.Command(d.ppch, "serve") // #nosec G204 -- the program next to this one
+	cmd.Env = append(env, "PPCH_API_KEY="+demoKey, "PPCH_PORT="+port)
+	s, err := start(name, dir, cmd)
+	if err != nil {
+		return nil, fmt.Errorf("start the service, which make demo builds: %w", err)
+	}
+	s.url = "http://" + net.JoinHostPort("127.0.0.1", port)
+	if err := s.awaitReady(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// start starts a program with its log in dir. Ctrl-C must not reach it: it stops after its clients.
+func start(name, dir string, cmd *exec.Cmd) (*service, error) {
+	s := &service{name: name, cmd: cmd, log: filepath.Join(dir, name+".log")}
 	log, err := os.Create(s.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has its own copy
-	s.cmd.Stderr = log
-	s.cmd.Env = []string{
-		"PPCH_API_KEY=" + demoKey,
-		"PPCH_PORT=" + port,
-		"PPCH_DATA_DIR=" + filepath.Join(srv.Dir(), "data"), // removed with Prosody's files
-		"PPCH_HISTORY=names",
-		"PPCH_WEBHOOK_ALLOW=127.0.0.1", // receivers on this machine
-		"PROSODY_URL=xmpp://" + srv.ComponentAddr(),
-		"PPCH_COMPONENT_DOMAIN=" + srv.Domains.Component,
-		"PPCH_COMPONENT_SECRET=" + srv.Secret(),
-		"MUC_DOMAIN=" + srv.Domains.MUC + "," + srv.Domains.Breakout + "," + srv.Domains.Lobby,
-	}
-	// Ctrl-C must not reach the service: it stops after its clients.
-	if s.gone, err = prosodytest.Tie(s.cmd); err != nil {
-		return nil, fmt.Errorf("start the service, which make demo builds: %w", err)
-	}
-	if err := s.awaitReady(ctx); err != nil {
-		return nil, errors.Join(err, s.stop())
-	}
-	fmt.Fprintf(d.out, "PPCH is up at %s and connected to Prosody as %s.\n", s.url, srv.Domains.Component)
-	return s, nil
+	cmd.Stdout, cmd.Stderr = log, log
+	s.gone, err = prosodytest.Tie(cmd)
+	return s, err
 }
 
 // freePort returns the port, or any free one if the default is taken.
@@ -99,7 +115,7 @@ func (s *service) awaitReady(ctx context.Context) error {
 		case <-s.gone:
 			return s.died()
 		case <-ctx.Done():
-			return fmt.Errorf("the service did not become ready: %w\n%s", ctx.Err(), s.lastWords())
+			return fmt.Errorf("%s did not become ready: %w\n%s", s.name, ctx.Err(), s.lastWords())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -116,7 +132,7 @@ func (s *service) watch(ctx context.Context) error {
 }
 
 func (s *service) died() error {
-	return fmt.Errorf("the service ended: %s\n%s", s.cmd.ProcessState, s.lastWords())
+	return fmt.Errorf("%s ended: %s\n%s", s.name, s.cmd.ProcessState, s.lastWords())
 }
 
 // lastWords returns the end of the service's log.
@@ -131,7 +147,7 @@ func (s *service) lastWords() string {
 
 // stop stops the service; a clean stop has status 0.
 func (s *service) stop() error {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Process.Signal(os.Interrupt) // NATS calls an end by SIGTERM a failure
 	select {
 	case <-s.gone:
 	case <-time.After(10 * time.Second):

@@ -13,8 +13,10 @@ import (
 
 // transcript prints requests and their responses.
 type transcript struct {
-	out io.Writer
-	url string
+	out   io.Writer
+	url   string
+	paths []string // of the first requests
+	notes string   // what a reader of the responses needs to know
 }
 
 // show makes the first requests of a new user.
@@ -23,12 +25,7 @@ func (t *transcript) show(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(t.out, "\nTry it in another terminal:\n\n  export KEY=%s\n", demoKey)
-	for _, path := range []string{
-		participants("Planning"),
-		participants("acme/Stand up"),
-		participants("Empty room"),
-		"/health",
-	} {
+	for _, path := range t.paths {
 		header := ` -H "X-API-Key: $KEY"`
 		if path == "/health" {
 			header = ""
@@ -41,8 +38,8 @@ func (t *transcript) show(ctx context.Context) error {
 	}
 	fmt.Fprintf(t.out, "\nDashboard: %[1]s/dashboard/ (the key is %[2]s).\n"+
 		"API documentation: %[1]s/docs (enter the key under “Authorize”).\n"+
-		"Each room contains Jicofo (focus), and Planning a recorder and a caller. participant_count counts people and callers.\n\n"+
-		"People come and go now. Ctrl-C stops everything.\n\n", t.url, demoKey)
+		"%[3]s\n\n"+
+		"People come and go now. Ctrl-C stops everything.\n\n", t.url, demoKey, t.notes)
 	return nil
 }
 
@@ -81,7 +78,11 @@ func (t *transcript) follow(ctx context.Context, moves <-chan move) error {
 		if response.Count != nil {
 			count = fmt.Sprintf("participant_count %d", *response.Count)
 		}
-		fmt.Fprintf(t.out, "  %s  %-8s %-6s %-14s %s\n", time.Now().Format(time.TimeOnly), m.who, verb, m.room.name, count)
+		where := m.room.name
+		if m.room.site.name != "" {
+			where += " on " + m.room.site.name
+		}
+		fmt.Fprintf(t.out, "  %s  %-8s %-6s %-14s %s\n", time.Now().Format(time.TimeOnly), m.who, verb, where, count)
 	}
 }
 
