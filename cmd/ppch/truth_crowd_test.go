@@ -191,7 +191,7 @@ func (w *crowd) checkAttendance() (stays []view.Stay, gaps []view.Gap) {
 		w.t.Errorf("%s: got %s, which no person had", nick, asJSON(invented))
 	}
 	w.t.Logf("%d stays are as recorded; %d were within one of %d gaps, or one tick", len(w.all)-missing, missing, len(gaps))
-	if len(w.all)-missing < 5 || w.late > len(w.all)/10 {
+	if len(w.all)-missing < 5 || w.late > len(w.all)/5 {
 		w.t.Errorf("%d of %d stays were recorded, %d of them late", len(w.all)-missing, len(w.all), w.late)
 	}
 	return stays, gaps
