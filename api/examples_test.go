@@ -133,7 +133,7 @@ var madeID = regexp.MustCompile(`[A-Z2-7]{26}`)
 // These values differ each time: times, instance ids, retry intervals, tickets and cursors.
 var (
 	madeTime     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
-	madeInstance = regexp.MustCompile(`id: [A-Z2-7]{10}-`)
+	madeInstance = regexp.MustCompile(`id: 1\.[A-Za-z0-9_-]+`)
 	madeRetry    = regexp.MustCompile(`retry: \d{4}\b`)
 	madeCursor   = regexp.MustCompile(`(cursor(?:=|":"))[A-Za-z0-9_-]{60,}`)
 	madeSecret   = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`)
@@ -146,7 +146,7 @@ var (
 // steady returns a body with these values replaced by constants.
 func steady(body []byte) []byte {
 	body = madeTime.ReplaceAll(body, []byte(now.Format("2006-01-02T15:04:05.000Z")))
-	body = madeInstance.ReplaceAll(body, []byte("id: 7F3C2A7F3C-"))
+	body = madeInstance.ReplaceAll(body, []byte("id: 1.k3x7aq2QBAA"))
 	body = madeRetry.ReplaceAll(body, []byte("retry: 3000"))
 	body = madeTicket.ReplaceAll(body, []byte(testID))
 	body = madeSecret.ReplaceAll(body, []byte("whsec_k3x7aq"))

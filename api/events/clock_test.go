@@ -39,7 +39,7 @@ func TestStream_KeepAlive(t *testing.T) {
 				d.Leave("other", "ann")
 			}
 		})
-		beats := regexp.MustCompile(`: keep-alive\nid: [A-Z2-7]{10}-(\d+)\n\n`).FindAllStringSubmatch(got, -1)
+		beats := regexp.MustCompile(`: keep-alive\nid: 1\.([A-Za-z0-9_-]+)\n\n`).FindAllStringSubmatch(got, -1)
 		if len(beats) != 3 || beats[0][1] == beats[1][1] {
 			t.Errorf("got the beats %q in %s, want three, each with another position", beats, got)
 		}

@@ -25,6 +25,9 @@ func (h *Hub) AddStatus() {
 	h.waiters.wake(h.due)
 }
 
+// Instance begins the ids of positions that mean nothing to other hubs.
+func (h *Hub) Instance() string { return h.instance }
+
 // TakeEvents adds the events that wait for the hub to the ring.
 func (h *Hub) TakeEvents() {
 	for len(h.sub.Events()) > 0 {

@@ -33,7 +33,7 @@ func (n *filter) includes(shard string, visitors bool) bool {
 
 // match reports whether a frame passes the filter.
 func (n *filter) match(f *frame) bool {
-	if f.shard != "" && !n.includes(f.shard, f.visitors) {
+	if f.silent || f.shard != "" && !n.includes(f.shard, f.visitors) {
 		return false
 	}
 	if f.room == "" {

@@ -10,13 +10,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
 	"ppch/api/view"
@@ -52,7 +48,7 @@ type Hub struct {
 	memory    Memory
 	takeTurn  func() Turn
 
-	// instance begins every id: positions of another process mean nothing here.
+	// instance begins the ids of positions that mean nothing to other processes.
 	instance string
 
 	ring    *ring
@@ -78,6 +74,12 @@ type Hub struct {
 	due      map[string]struct{}
 	paced    bool
 	statuses map[shardDomain]occupancy.Reason
+
+	// skip is the last event that the ring doesn't need. Held is the last numbered event of a batch that isn't over, or nil,
+	// and pending are events of it without a number.
+	skip    uint64
+	held    *occupancy.Event
+	pending []occupancy.Event
 }
 
 // Config is the configuration of a Hub.
@@ -123,9 +125,9 @@ func NewHub(cfg Config) *Hub {
 		memory:    cfg.Memory,
 		takeTurn:  cfg.TakeTurn,
 		instance:  rand.Text()[:10],
-		ring:      &ring{since: time.Now()},
+		ring:      newRing(),
 		waiters:   newWaiters(),
-		sub:       cfg.Directory.Subscribe(hubBuffer),
+		sub:       cfg.Directory.SubscribeBatches(hubBuffer),
 		counts:    counts{open: keys.NewShares(cfg.MaxStreams)},
 		due:       make(map[string]struct{}),
 		made:      make(map[string]*snapshot),
@@ -135,6 +137,7 @@ func NewHub(cfg Config) *Hub {
 	for _, d := range cfg.Directory.Domains() {
 		h.statuses[shardDomain{d.Shard, d.JID.String()}] = liveness(d)
 	}
+	h.rebase()
 	h.ctx, h.end = context.WithCancel(context.Background())
 	return h
 }
@@ -189,86 +192,6 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// take adds an event to the ring. If ok is false, the hub itself was too slow: it resets all streams and subscribes again.
-func (h *Hub) take(e occupancy.Event, ok bool) {
-	switch {
-	case !ok:
-		h.sub.Close()
-		h.sub = h.directory.Subscribe(hubBuffer)
-		h.add(&frame{reset: view.ResetSlow}, "reset", view.NewResetEvent(view.ResetSlow, "", ""))
-		for _, d := range h.directory.Domains() {
-			h.takeStatus(d)
-		}
-	case e.Kind == occupancy.EventReset:
-		f := &frame{seq: e.Seq, domain: e.Room.Domainpart(), shard: e.Shard, visitors: h.isVisitors(e.Shard), reset: view.ResetLoaded}
-		if e.At.IsZero() {
-			f.reset = view.ResetUnloaded
-		}
-		h.add(f, "reset", view.NewResetEvent(f.reset, f.shard, f.domain))
-	case e.Kind == occupancy.EventStatus:
-		h.takeStatus(*e.Domain)
-	default:
-		f := &frame{seq: e.Seq, room: e.Room.String(), domain: e.Room.Domainpart(), shard: e.Shard, visitors: h.isVisitors(e.Shard)}
-		if e.Type == occupancy.RoomBreakout {
-			f.main = e.Parent.String()
-		}
-		named := view.NewRoomEvent(h.names, e, true)
-		h.add(f, named.Event, named, view.NewRoomEvent(h.names, e, false))
-		if !e.Parent.Equal(jid.JID{}) {
-			h.due[e.Parent.String()] = struct{}{}
-		}
-		if e.Facts != nil {
-			h.dueChildren(*e.Facts)
-		}
-	}
-}
-
-// add encodes f as an event of that name, adds it to the ring, and notes which waiters to wake.
-// The documents are that for keys that may read names, and that for all others if it differs.
-func (h *Hub) add(f *frame, name string, docs ...any) {
-	f.at = time.Now()
-	f.pos = h.ring.head + 1 // which only this goroutine writes
-	id := h.id(f.pos)
-	f.named = encode(id, name, docs[0])
-	f.counted = f.named
-	if len(docs) > 1 {
-		f.counted = encode(id, name, docs[1])
-	}
-	h.ring.add(f)
-	h.due[f.room] = struct{}{} // all of them for an event of a domain: rooms show rooms of other domains
-}
-
-// id returns the id of the event at a position.
-func (h *Hub) id(pos uint64) string { return h.instance + "-" + strconv.FormatUint(pos, 10) }
-
-// idBeyond returns the id of a position behind which events up to seq are skipped,
-// because a snapshot may include events that are not in the ring yet.
-func (h *Hub) idBeyond(pos, seq uint64) string {
-	if seq == 0 {
-		return h.id(pos)
-	}
-	return h.id(pos) + "." + strconv.FormatUint(seq, 10)
-}
-
-// position parses an id, which may be any text, and returns false if it isn't one of this hub's.
-func (h *Hub) position(id string) (pos, seq uint64, ok bool) {
-	numbers, ok := strings.CutPrefix(id, h.instance+"-")
-	if !ok {
-		return 0, 0, false
-	}
-	number, beyond, _ := strings.Cut(numbers, ".")
-	pos, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || pos > h.ring.last() {
-		return 0, 0, false
-	}
-	if beyond != "" {
-		if seq, err = strconv.ParseUint(beyond, 10, 64); err != nil {
-			return 0, 0, false
-		}
-	}
-	return pos, seq, h.idBeyond(pos, seq) == id
-}
-
 // dueChildren schedules a wake-up of a room's lobby and breakout rooms, because these show their parent.
 func (h *Hub) dueChildren(f occupancy.RoomFacts) {
 	if f.Lobby != "" {
@@ -281,6 +204,8 @@ func (h *Hub) dueChildren(f occupancy.RoomFacts) {
 
 // tidy drops old frames and snapshots.
 func (h *Hub) tidy(now time.Time) {
+	h.takeHeld() // from a batch that wasn't applied to its end
 	h.ring.expire(now.Add(-maxAge))
+	h.ring.fit(len(h.directory.Shards()))
 	h.forgetSnapshots(now)
 }

@@ -29,7 +29,7 @@ func (r *ring) recent(match func(*frame) bool, limit int) (frames []*frame, sinc
 	defer r.mu.RUnlock()
 	since = r.since
 	for i := range r.size {
-		f := r.frames[(r.head-i)%maxFrames]
+		f := *r.slot(r.head - i)
 		if !match(f) {
 			continue
 		}

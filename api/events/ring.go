@@ -7,10 +7,14 @@ import (
 	"ppch/api/view"
 )
 
-// The bounds of the ring. A client that comes back within them has missed nothing.
+// The bounds of the ring. A client that comes back within them has missed nothing: for 30 s at 270 changes a second on each shard,
+// or at 2,000 a second on all together.
 const (
 	maxFrames = 8192
 	maxBytes  = 16 << 20
+
+	// mostShards limits how many times these bounds the ring of several shards takes.
+	mostFrames, mostBytes = 8 * maxFrames, 6 * maxBytes
 
 	// maxAge is how long names of people who have left stay in memory.
 	maxAge = 15 * time.Minute
@@ -22,6 +26,10 @@ type frame struct {
 	seq uint64    // its number in the Directory, 0 for events of the hub itself
 	at  time.Time // when it was added
 
+	// id is that of the stream after the frame; local is whether it means nothing to other processes.
+	id    string
+	local bool
+
 	// room is a bare JID, empty for an event of a whole domain, and domain is empty for an event of all domains.
 	// main is the main room of a breakout room, or empty.
 	room, domain, main string
@@ -29,6 +37,13 @@ type frame struct {
 	// shard is the one that it comes from, empty for an event of all shards, and visitors whether that is a visitor node.
 	shard    string
 	visitors bool
+
+	// cause is the shard whose batch has caused it, and mark its place there; cause is empty for events of the hub itself.
+	// A jump is one of the differences between two states, from and mark, with unknown changes between them.
+	cause      string
+	mark, from mark
+	jump       bool
+	silent     bool // a jump without differences, which no stream sends
 
 	// reset is the reason of a reset, or empty.
 	reset view.ResetReason
@@ -38,37 +53,72 @@ type frame struct {
 }
 
 // size returns how many bytes the ring counts for f.
-func (f *frame) size() int { return len(f.named) + len(f.counted) }
+func (f *frame) size() int { return len(f.named) + len(f.counted) + len(f.id) }
 
 // ring holds the last frames for all streams. Only the hub adds to it; reading is safe for concurrent use.
 type ring struct {
 	// mu protects what follows. It is never held while anything is sent.
 	mu     sync.RWMutex
-	frames [maxFrames]*frame
+	frames []*frame
 	head   uint64 // the position of the last frame, 0 before the first
 	size   uint64 // how many frames up to head there are
 	bytes  int
 	since  time.Time // when the ring began, or the last dropped frame was added
+
+	maxBytes int
+
+	// id is that of the end, and seq the number of the last event in the Directory that it includes.
+	id  string
+	seq uint64
+
+	history
 }
+
+// newRing returns an empty ring.
+func newRing() *ring {
+	r := &ring{frames: make([]*frame, maxFrames), maxBytes: maxBytes, since: time.Now()}
+	r.history.reset(nil)
+	return r
+}
+
+// fit makes room for the events of that many shards.
+func (r *ring) fit(shards int) {
+	frames := min(maxFrames*max(1, shards), mostFrames)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.maxBytes = min(maxBytes*max(1, shards), mostBytes); frames <= len(r.frames) {
+		return
+	}
+	larger := make([]*frame, frames)
+	for pos := r.tail(); pos <= r.head; pos++ {
+		larger[pos%uint64(frames)] = *r.slot(pos)
+	}
+	r.frames = larger
+}
+
+// slot returns where the frame at a position is. The caller holds mu.
+func (r *ring) slot(pos uint64) **frame { return &r.frames[pos%uint64(len(r.frames))] }
 
 // add appends f, whose position is the next one.
 func (r *ring) add(f *frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for r.size > 0 && (r.size == maxFrames || r.bytes+f.size() > maxBytes) {
+	for r.size > 0 && (r.size == uint64(len(r.frames)) || r.bytes+f.size() > r.maxBytes) {
 		r.drop()
 	}
 	r.head = f.pos
 	r.size++
 	r.bytes += f.size()
-	r.frames[r.head%maxFrames] = f
+	*r.slot(r.head) = f
+	r.id, r.seq = f.id, max(r.seq, f.seq)
+	r.history.add(f)
 }
 
 // expire drops the frames that were added before then.
 func (r *ring) expire(then time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for r.size > 0 && r.frames[r.tail()%maxFrames].at.Before(then) {
+	for r.size > 0 && (*r.slot(r.tail())).at.Before(then) {
 		r.drop()
 	}
 }
@@ -78,10 +128,11 @@ func (r *ring) tail() uint64 { return r.head - r.size + 1 }
 
 // drop removes the first frame. The caller holds mu.
 func (r *ring) drop() {
-	at := r.tail() % maxFrames
-	r.bytes -= r.frames[at].size()
-	r.since = r.frames[at].at
-	r.frames[at] = nil
+	at := r.slot(r.tail())
+	r.bytes -= (*at).size()
+	r.since = (*at).at
+	r.history.drop(*at)
+	*at = nil
 	r.size--
 }
 
@@ -90,6 +141,13 @@ func (r *ring) last() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.head
+}
+
+// end returns the position of the last frame, and the id of a stream that continues from there.
+func (r *ring) end() (pos uint64, id string) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.head, r.id
 }
 
 // holds reports whether all frames after pos are in the ring.
@@ -102,18 +160,32 @@ func (r *ring) holds(pos uint64) bool {
 // whole is holds for a caller that holds mu.
 func (r *ring) whole(pos uint64) bool { return pos <= r.head && pos+1 >= r.tail() }
 
+// reached is how far a reader has come.
+type reached struct {
+	pos, seq uint64
+	id       string // from which a stream continues there
+}
+
 // after appends to frames those behind pos that match, until frames is full.
-// It returns the position that it reached, and false if some frames after pos are gone.
-func (r *ring) after(pos uint64, match func(*frame) bool, frames []*frame) (found []*frame, upTo uint64, whole bool) {
+// It returns what it reached, and false if some frames after pos are gone.
+func (r *ring) after(pos uint64, match func(*frame) bool, frames []*frame) (found []*frame, upTo reached, all bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if !r.whole(pos) {
-		return frames, pos, false
+		return frames, reached{pos: pos}, false
 	}
 	for ; pos < r.head && len(frames) < cap(frames); pos++ {
-		if f := r.frames[(pos+1)%maxFrames]; match(f) {
+		if f := *r.slot(pos + 1); match(f) {
 			frames = append(frames, f)
 		}
 	}
-	return frames, pos, true
+	upTo = reached{pos, r.seq, r.id}
+	if pos < r.head {
+		upTo.id, upTo.seq = "", 0
+		if pos >= r.tail() {
+			f := *r.slot(pos)
+			upTo.id, upTo.seq = f.id, f.seq
+		}
+	}
+	return frames, upTo, true
 }

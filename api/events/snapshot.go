@@ -34,6 +34,7 @@ type snapshot struct {
 	// pos is the ring's last position before the snapshot, and seq the number of the last event that it includes:
 	// a stream that continues behind pos and skips events up to seq misses nothing, and sends nothing twice.
 	pos, seq uint64
+	id       string // of a stream that has sent it
 
 	at      time.Time
 	domains []view.SnapshotDomain
@@ -98,7 +99,7 @@ func (h *Hub) snapshot(n *filter, after uint64) *snapshot {
 	} else {
 		snap.rooms = h.directory.SnapshotOf(n.jid)
 	}
-	snap.seq = snap.rooms.Seq
+	snap.seq, snap.id = snap.rooms.Seq, marksOf(snap.rooms.Origins).id()
 	for _, d := range snap.rooms.Domains() {
 		snap.visitors[d.Shard] = h.isVisitors(d.Shard)
 		snap.domains = append(snap.domains, view.SnapshotDomain{Shard: d.Shard, Domain: d.JID.String(), Known: d.Known, AsOf: view.Stamp(d.AsOf)})
@@ -207,7 +208,7 @@ func (h *Hub) part(snap *snapshot, n *filter, number int, from place) (part [][]
 	doc := view.SnapshotEvent{Event: "snapshot", Time: view.FormatTime(snap.at), Part: number, Last: last, Domains: snap.domainsIn(n)}
 	id := ""
 	if last {
-		id = h.idBeyond(snap.pos, snap.seq)
+		id = snap.id
 	}
 	head, _ := bytes.CutSuffix(encode(id, "snapshot", doc), []byte("}\n\n"))
 	part[0] = append(head, `,"rooms":[`...)

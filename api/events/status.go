@@ -17,6 +17,11 @@ func (h *Hub) isVisitors(shard string) bool {
 	return visitors && slices.ContainsFunc(shards, func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardMain })
 }
 
+// hasVisitors reports whether there are visitor nodes, which change the numbers of other shards' rooms.
+func (h *Hub) hasVisitors() bool {
+	return slices.ContainsFunc(h.directory.Shards(), func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardVisitors })
+}
+
 // liveness returns why streams don't get the events of a domain, "" if they do.
 func liveness(d occupancy.Domain) occupancy.Reason {
 	if d.EventProblem == nil {

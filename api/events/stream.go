@@ -60,6 +60,10 @@ type Stream struct {
 
 	pos  uint64 // of the last frame that was sent or skipped
 	seen uint64 // the last snapshot includes events up to this number
+	id   string // from which the client may resume
+
+	// entry is how it continues after the id of another process, until it knows the same as the ring; then nil.
+	entry *reentry
 }
 
 // Open returns a stream that answers r once it runs. The caller has called Enter, and written the header of the answer.
@@ -92,7 +96,7 @@ func (st *Stream) Run(r *http.Request) error {
 			<-hurried // it uses the connection, which is gone when this returns
 		}
 	}()
-	err := st.begin(r.Header.Get("Last-Event-ID"))
+	err := st.begin(r.Context(), r.Header.Get("Last-Event-ID"))
 	if err == nil {
 		err = st.follow(r.Context())
 	}
@@ -159,28 +163,74 @@ var (
 )
 
 // begin sends the current state, or resumes after the id since.
-func (st *Stream) begin(since string) error {
+func (st *Stream) begin(ctx context.Context, since string) error {
 	retry := minRetry + rand.N(maxRetry-minRetry) // #nosec G404 -- predicting it is useless
 	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
 		return err
 	}
-	pos, seen, ours := st.hub.position(since)
+	pos, here := st.hub.localPosition(since)
+	places, portable := parseMarks(since)
 	switch {
 	case since == "":
 		return st.start("")
-	case !ours:
+	case portable:
+		return st.reenter(ctx, places)
+	case !here:
 		return st.start(view.ResetUnknown)
 	case !st.hub.ring.holds(pos):
 		return st.start(view.ResetExpired)
 	}
-	st.pos, st.seen = pos, seen
+	st.pos, st.id = pos, since
+	return nil
+}
+
+// How long a stream waits until the hub has received what its client knows already, from a snapshot or from another process.
+const (
+	earlyPause = 10 * time.Millisecond
+	maxEarly   = 2 * time.Second
+)
+
+// reenter continues after the id of any process that follows the same shards. It sends the status of each domain, which may differ here.
+func (st *Stream) reenter(ctx context.Context, places map[uint64]mark) error {
+	visitors := st.hub.isVisitors(st.shard)
+	includes := func(shard string) bool { // visitor nodes change the numbers of rooms on main shards
+		return st.shard == "" || st.shard == shard || !visitors && st.hub.isVisitors(shard)
+	}
+	by := time.Now().Add(maxEarly)
+	to := st.hub.ring.reenter(places, includes, st.hub.hasVisitors())
+	for to.early && time.Now().Before(by) {
+		select {
+		case <-time.After(earlyPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-st.hub.ctx.Done():
+			return errOver
+		}
+		to = st.hub.ring.reenter(places, includes, st.hub.hasVisitors())
+	}
+	switch {
+	case to.early:
+		return st.start(view.ResetUnknown)
+	case to.reset != "":
+		return st.start(to.reset)
+	}
+	st.pos, st.id = to.pos, to.places.id()
+	if to.until > to.pos {
+		st.entry = &to
+	}
+	for _, s := range st.hub.statusesIn(&st.filter) {
+		if err := st.send(encode("", "status", s)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // start begins at the end of the ring: it sends a reset if there is a reason for one, the status of each domain, and the snapshot if requested.
 // The last of these has the id from which the client may resume.
 func (st *Stream) start(reason view.ResetReason) error {
-	st.pos = st.hub.ring.last()
+	st.pos, st.id = st.hub.ring.end()
+	st.seen, st.entry = 0, nil
 	if reason != "" {
 		st.hub.counts.reset(reason)
 		if err := st.send(encode("", "reset", view.NewResetEvent(reason, st.shard, ""))); err != nil {
@@ -191,7 +241,7 @@ func (st *Stream) start(reason view.ResetReason) error {
 	for i, s := range statuses {
 		id := ""
 		if i == len(statuses)-1 && !st.req.Snapshots {
-			id = st.hub.id(st.pos)
+			id = st.id
 		}
 		if err := st.send(encode(id, "status", s)); err != nil {
 			return err
@@ -214,7 +264,7 @@ func (st *Stream) snapshot(after uint64) error {
 			return err
 		}
 	}
-	st.pos, st.seen = snap.pos, snap.seq
+	st.pos, st.seen, st.id = snap.pos, snap.seq, snap.id
 	return nil
 }
 
@@ -258,7 +308,7 @@ func (st *Stream) catchUp(ctx context.Context) error {
 		if again {
 			continue
 		}
-		st.pos = upTo
+		st.reach(upTo)
 		if len(found) < len(frames) {
 			return nil
 		}
@@ -266,9 +316,39 @@ func (st *Stream) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// concerns reports whether a frame passes the filter and isn't in the last snapshot.
+// reach notes that all frames up to a position were sent or skipped.
+func (st *Stream) reach(to reached) {
+	st.pos = to.pos
+	if st.entry != nil && st.pos < st.entry.until {
+		return // the client knows more than the ring up to there
+	}
+	st.entry = nil
+	if st.seen > 0 && to.seq < st.seen {
+		return // likewise, from the snapshot
+	}
+	st.seen = 0 // what follows has greater numbers
+	if to.id != "" {
+		st.id = to.id
+	}
+}
+
+// concerns reports whether a frame passes the filter, and isn't in the last snapshot or known from another process.
 func (st *Stream) concerns(f *frame) bool {
-	return st.match(f) && (f.seq == 0 || f.seq > st.seen)
+	return st.match(f) && (f.seq == 0 || f.seq > st.seen) && (st.entry == nil || f.pos > st.entry.known[f.cause] || f.cause == "")
+}
+
+// idOf returns the id of the stream after f; empty if there is none.
+func (st *Stream) idOf(f *frame) string {
+	switch {
+	case f.cause == "" && f.reset == "":
+		return "" // a status, which is sent again
+	case st.entry == nil || f.pos > st.entry.until:
+		return f.id
+	case f.local:
+		return ""
+	}
+	st.entry.places[f.cause] = f.mark
+	return st.entry.places.id()
 }
 
 // sendAll sends frames. After a reset it sends a snapshot if requested, and reports that this has moved the position.
@@ -281,17 +361,17 @@ func (st *Stream) sendAll(frames []*frame) (moved bool, err error) {
 			st.pos = f.pos
 			continue
 		}
-		if err := st.send(st.bytes(f)); err != nil {
+		if id := st.idOf(f); id == "" {
+			err = st.send(st.bytes(f))
+		} else if err = st.send([]byte("id: "+id+"\n"), st.bytes(f)); err == nil {
+			st.id = id
+		}
+		if err != nil {
 			return false, err
 		}
 		st.pos = f.pos
 		if f.seq > 0 {
 			st.seen = 0 // what follows has greater numbers
-		} else if st.seen > 0 {
-			// The id of a frame without number doesn't say that the snapshot includes events behind it.
-			if err := st.send([]byte("id: " + st.hub.idBeyond(st.pos, st.seen) + "\n\n")); err != nil {
-				return false, err
-			}
 		}
 		if f.reset != "" {
 			st.hub.counts.reset(f.reset)
@@ -305,7 +385,7 @@ func (st *Stream) sendAll(frames []*frame) (moved bool, err error) {
 
 // beat sends a keep-alive, and the id of the position that the stream has reached.
 func (st *Stream) beat() error {
-	return st.send([]byte(": keep-alive\nid: " + st.hub.idBeyond(st.pos, st.seen) + "\n\n"))
+	return st.send([]byte(": keep-alive\nid: " + st.id + "\n\n"))
 }
 
 // send writes pieces one after the other and flushes, for SendTimeout at most.

@@ -252,6 +252,7 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	m.replica, m.asOf = served, at
 	m.shard.numbering.begin(m.shard.numbering.given)
 	m.shard.endBatch(m, true)
+	d.publishVisitors(m, at) // part of this batch, which the reset ends
 	d.lastEvent++
 	d.roomSetVersion++
 	if served != nil {
@@ -260,7 +261,6 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 		}
 	}
 	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, At: at})
-	d.publishVisitors(m, at)
 	d.publishStatus(m, time.Now())
 }
 

@@ -64,3 +64,19 @@ func (n *numbering) next() Origin {
 func (n *numbering) end() {
 	n.last = Origin{Epoch: n.current.Epoch, Seq: n.current.Seq}
 }
+
+// Origins returns the origin of the last batch of each shard, and the Seq of the last [Event], at one moment.
+func (d *Directory) Origins() (seq uint64, origins map[string]Origin) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.lastEvent, d.origins()
+}
+
+// origins is Origins for a caller that holds mu.
+func (d *Directory) origins() map[string]Origin {
+	all := make(map[string]Origin, len(d.shards))
+	for _, s := range d.shards {
+		all[s.name] = s.numbering.last
+	}
+	return all
+}

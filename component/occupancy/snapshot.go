@@ -17,6 +17,9 @@ type Snapshot struct {
 	// Seq is the Seq of the last [Event] that this includes.
 	Seq uint64
 
+	// Origins are those of the last batch of each shard that this includes.
+	Origins map[string]Origin
+
 	domains []DomainSnapshot
 	rooms   []*pinnedRoom // ordered by address, those of one address by the names of their shards
 }
@@ -81,7 +84,7 @@ func (s *Snapshot) sort() {
 
 // pinRooms captures the rooms of domains. The caller holds mu.
 func (d *Directory) pinRooms(domains []*mucDomain) *Snapshot {
-	s := &Snapshot{Seq: d.lastEvent}
+	s := &Snapshot{Seq: d.lastEvent, Origins: d.origins()}
 	for _, m := range domains {
 		s.domains = append(s.domains, DomainSnapshot{JID: unsafeJID(m.name), Shard: m.shard.name, Known: m.replica != nil && !m.replica.incomplete, AsOf: m.asOf})
 		if m.replica == nil {
@@ -101,7 +104,7 @@ func (d *Directory) pinRooms(domains []*mucDomain) *Snapshot {
 func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	s := &Snapshot{Seq: d.lastEvent}
+	s := &Snapshot{Seq: d.lastEvent, Origins: d.origins()}
 	g := d.group(room.Domainpart())
 	if g == nil {
 		return s
