@@ -139,6 +139,7 @@ var (
 	madeSecret   = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`)
 	madeDuration = regexp.MustCompile(`"duration_ms":\d+`)
 	madeStore    = regexp.MustCompile(regexp.QuoteMeta(stores) + `/\d+`)
+	madeEpoch    = regexp.MustCompile(`\d{8}T\d{6}Z-[A-Z2-7]{8}:\d+`)
 	madeAccess   = regexp.MustCompile(`"at":"[^"]*"`)
 	madeTicket   = regexp.MustCompile(`[A-Za-z0-9_-]{107}`)
 )
@@ -171,6 +172,7 @@ func TestDocument_ExamplesAreRealResponses(t *testing.T) {
 				got = s.do(c.asked)
 			}
 			got.body = madeStore.ReplaceAll(got.body, nil)
+			got.body = madeEpoch.ReplaceAll(got.body, []byte("20261122T080000Z-k3x7aq:1"))
 			got.body = madeAccess.ReplaceAll(got.body, []byte(`"at":"`+now.Format(view.Timestamp)+`"`))
 			got.body = madeCursor.ReplaceAll(got.body, []byte("${1}tLq4UYXyGgqKkS1v"))
 			if link := got.header.Get("Link"); link != "" {

@@ -11,9 +11,6 @@ import (
 	"ppch/component/occupancy"
 )
 
-// shard is the shard of this service.
-const shard = "main"
-
 // askPosition is how often the position is read while a request waits for it. That takes less than a microsecond.
 const askPosition = 20 * time.Millisecond
 
@@ -35,8 +32,8 @@ func (s *Server) atLeast(next handlerFunc) handlerFunc {
 			return q.err()
 		case err != nil:
 			return badParameter("at_least: %q is not SHARD:EPOCH:SEQ: send the position of a webhook's data", shorten(text))
-		case position.Shard != shard:
-			return badParameter("at_least: this PPCH has the shard %s, not %q", shard, shorten(position.Shard))
+		case s.cfg.Directory.Shard(position.Shard) == nil:
+			return badParameter("at_least: this PPCH has %s, not %q", s.shardNames(), shorten(position.Shard))
 		}
 		if err := s.awaitPosition(w, r, position); err != nil {
 			return err
@@ -84,25 +81,36 @@ func (s *Server) awaitPosition(w *response, r *http.Request, p webhook.Position)
 	}
 }
 
-// positionProblem returns why the directory doesn't include a position, or nil.
+// positionProblem returns why the directory doesn't include a position, or nil. An event has the position of its shard's batch, or of this run.
 // An epoch before the present one is over: all that happened in it is in the first snapshot of the present one.
 func (s *Server) positionProblem(p webhook.Position) error {
-	here := webhook.Position{Shard: shard, Epoch: s.cfg.Epoch, Seq: s.cfg.Directory.Seq()}
+	seq, origins := s.cfg.Directory.Origins()
+	here := origins[p.Shard]
 	switch {
-	case p.Epoch == here.Epoch && p.Seq <= here.Seq:
+	case p.Epoch == here.Epoch && p.Seq <= here.Seq, p.Epoch == s.cfg.Epoch && p.Seq <= seq:
 		return nil
-	case p.Epoch < here.Epoch:
-		for _, d := range s.cfg.Directory.Domains() {
-			if d.ReadProblem != nil && !errors.Is(d.ReadProblem, occupancy.ErrNoModule) {
-				return &problem{
-					kind: kindPosition, reason: d.ReadProblem.Reason, cause: d.ReadProblem,
-					detail: "The rooms of " + d.JID.String() + " can't be read: " + d.ReadProblem.Remedy,
-				}
+	case p.Epoch < here.Epoch && p.Epoch != s.cfg.Epoch:
+		return s.shardProblem(p.Shard)
+	}
+	reached := webhook.Position{Shard: p.Shard, Epoch: here.Epoch, Seq: here.Seq}
+	return &problem{kind: kindPosition, detail: "This PPCH has reached " + reached.String() + ", not " + shortenPosition(p) + ": another PPCH may have sent the event."}
+}
+
+// shardProblem returns why the rooms of a shard can't be read, or nil.
+func (s *Server) shardProblem(name string) error {
+	shard := s.cfg.Directory.Shard(name)
+	if shard == nil {
+		return occupancy.ErrNoShard
+	}
+	for _, d := range shard.Domains() {
+		if d.ReadProblem != nil && !errors.Is(d.ReadProblem, occupancy.ErrNoModule) {
+			return &problem{
+				kind: kindPosition, reason: d.ReadProblem.Reason, cause: d.ReadProblem,
+				detail: "The rooms of " + d.JID.String() + " can't be read: " + d.ReadProblem.Remedy,
 			}
 		}
-		return nil
 	}
-	return &problem{kind: kindPosition, detail: "This PPCH has reached " + here.String() + ", not " + shortenPosition(p) + ": another PPCH may have sent the event."}
+	return nil
 }
 
 func shortenPosition(p webhook.Position) string {

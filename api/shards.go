@@ -22,11 +22,16 @@ func (s *Server) shardParameter(w *response, q *query) (string, error) {
 
 // noShard returns the problem of a name that no shard has.
 func (s *Server) noShard(name string) *problem {
+	return badParameter("shard: there is no shard %q: use %s", shorten(name), s.shardNames())
+}
+
+// shardNames returns the names of all shards, for people.
+func (s *Server) shardNames() string {
 	var names []string
 	for _, shard := range s.cfg.Directory.Shards() {
 		names = append(names, shard.Name())
 	}
-	return badParameter("shard: there is no shard %q: use %s", shorten(name), strings.Join(names, " or "))
+	return strings.Join(names, " or ")
 }
 
 // nameShards adds the shards that can't be read to the problem of a request that needs them: that of the request, or all main shards.

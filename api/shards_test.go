@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -295,4 +296,25 @@ func TestStream_OfOneShard(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAtLeast_OfEachShard(t *testing.T) {
+	f := newFleet(t)
+	f.second.Join("daily", "ann")
+	s := f.serve(t)
+	s.WaitForPositions(time.Millisecond)
+	_, origins := f.Origins()
+	for shard, at := range origins {
+		position := func(seq uint64) string { return shard + ":" + at.Epoch + ":" + strconv.FormatUint(seq, 10) }
+		if got := s.get("/api/rooms/daily?at_least=" + position(at.Seq)); got.status != http.StatusOK {
+			t.Errorf("%s: got %d %s", shard, got.status, got.body)
+		}
+		s.get("/api/rooms/daily?at_least="+position(at.Seq+1)).wantProblem(t, http.StatusGatewayTimeout, "position-not-reached")
+	}
+	s.get("/api/rooms/daily?at_least=third:20261122T080000Z-k3x7aq:1").wantProblem(t, http.StatusBadRequest, "bad-parameter")
+	lose(f.second, mainDomain)
+	if got := s.get("/api/rooms/daily?at_least=main:20201122T080000Z-k3x7aq:1"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	s.get("/api/stats?at_least=second:20201122T080000Z-k3x7aq:1").wantProblem(t, http.StatusGatewayTimeout, "position-not-reached")
 }

@@ -14,6 +14,9 @@ type translator struct {
 	names *occupancy.NameResolver
 	epoch string
 	seq   uint64 // of the last change
+
+	// origins are those of the last change on each shard.
+	origins map[string]occupancy.Origin
 }
 
 // events returns the events that a change causes, in order: a room is occupied before its first participant joins.
@@ -22,6 +25,9 @@ func (t *translator) events(c history.Event) []Event {
 		return t.watch(c)
 	}
 	t.seq = max(t.seq, c.Seq)
+	if c.Origin.Epoch != "" {
+		t.origins[c.Shard] = c.Origin
+	}
 	var types []Type
 	lobby := c.Type == occupancy.RoomLobby
 	person := c.Occupant.Kind.Person()
@@ -89,7 +95,14 @@ func (t *translator) watch(c history.Event) []Event {
 	return []Event{e}
 }
 
-func (t *translator) position(shard string) Position { return Position{shard, t.epoch, t.seq} }
+// position returns the position of the last change on a shard: that of its batch, which is the same for every PPCH that follows the shard,
+// or else that of this run.
+func (t *translator) position(shard string) Position {
+	if at, ok := t.origins[shard]; ok {
+		return Position{shard, at.Epoch, at.Seq}
+	}
+	return Position{shard, t.epoch, t.seq}
+}
 
 // event returns the event of a type for a change of a room.
 func (t *translator) event(c history.Event, typ Type) Event {

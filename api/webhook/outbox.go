@@ -170,7 +170,7 @@ func New(cfg Config) *Outbox {
 	cfg.Shard = cmp.Or(cfg.Shard, "main")
 	o := &Outbox{
 		cfg: cfg, log: cfg.Log, client: newClient(cfg.Reach, cfg.Version, cfg.tls, cfg.resolver), metrics: newMetrics(),
-		translator: translator{names: cfg.Names, epoch: cfg.Epoch},
+		translator: translator{names: cfg.Names, epoch: cfg.Epoch, origins: make(map[string]occupancy.Origin)},
 		attempts:   make(chan struct{}, maxAttempts), probes: make(chan struct{}, maxProbes),
 		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{},
 	}

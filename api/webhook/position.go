@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Position is a position in the sequence of events of a shard. Sequence numbers count within an epoch, which begins when the service starts.
+// Position is a position in the sequence of changes of a shard. Sequence numbers count within an epoch, which begins when the service starts
+// that is connected to the shard's Prosody.
 type Position struct {
 	Shard string
 	Epoch string // as [NewEpoch] returns it: the text of a later epoch is greater
@@ -25,7 +26,7 @@ var ErrPosition = errors.New("webhook: a position is SHARD:EPOCH:SEQ")
 
 var (
 	shardForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	epochForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[a-z0-9]{1,16}$`)
+	epochForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9]{1,16}$`)
 )
 
 // ParsePosition returns the position that String writes as text.
