@@ -227,7 +227,7 @@ local plain = "^[]-~ -%'-;=?-[]*$";
 
 -- A field of a line, escaped for XML, from untrusted text.
 local function field(text, limit)
-	if text == nil then return ""; end
+	if text == nil or text == "" then return ""; end
 	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain) then
 		return text; -- most text
 	end
@@ -424,7 +424,7 @@ local function tail_of(presence)
 		end
 	end
 	sources = sources and source_info(sources);
-	if found then
+	if found and next(found) then
 		sources = marks_of(found, hand, sources);
 	elseif hand then
 		sources = sources and "hand " .. sources or "hand";
@@ -587,6 +587,7 @@ end
 
 -- Formats an attribute from untrusted text.
 local function written_text(name, text, limit)
+	if text == nil or text == "" then return ""; end
 	if type(text) == "string" and #text <= (limit or max_text) and text:find(plain_attribute) then
 		return " " .. name .. "='" .. text .. "'";
 	end
@@ -651,9 +652,15 @@ end
 
 -- watch.shown_rooms and watch.shown_occupants are its totals.
 
--- The budget of one turn.
+-- The budget of one turn, and its elements; reused, because turns are many.
+local page_in_use = { out = {}, gone = {} };
+
 local function new_page(at)
-	return { units = 0, bytes = 0, deadline = at + turn, look_at = clock_units, limit = page_limit, names = false };
+	local page, out, gone = page_in_use, page_in_use.out, page_in_use.gone;
+	for i = #out, 1, -1 do out[i] = nil; end
+	for i = #gone, 1, -1 do gone[i] = nil; end
+	page.units, page.bytes, page.deadline, page.look_at, page.limit, page.names = 0, 0, at + turn, clock_units, page_limit, false;
+	return page;
 end
 
 local function is_full(page)
@@ -852,7 +859,8 @@ end
 -- Sends a change immediately if that is cheap, otherwise in the next turn. A join is sent immediately while there is burst
 -- left, which refills with time: PPCH then gets it as soon as other occupants do. Without any left it refills only after another
 -- tick, so that a flood of joins shares one batch per tick.
--- Other changes are sent immediately after a tick without a turn, which saves a timer.
+-- Other changes are sent immediately after a tick without a turn. That saves a timer, which costs Prosody as much as a batch:
+-- a few ms in which joins wait for each other cost more than they save (cmd/ppch-bench/README.md).
 local function send_soon(watch, join)
 	if watch.between then return schedule_turn(watch); end
 	if not join and watch.timer then return flush_overdue(watch); end
@@ -1433,7 +1441,6 @@ function run_turn(watch)
 	local at = monotonic();
 	local page = new_page(at);
 	watch.turn_at, watch.turns, watch.due_at = at, watch.turns + 1, at + tick;
-	page.out, page.gone = {}, {};
 	local late = begin(watch, page);
 	-- Changes, rooms that were not sent yet, and walks take turns at being first, so that none starves the others.
 	-- A batch in which a room ends can have nothing else of it, so walks are alone in their turn.

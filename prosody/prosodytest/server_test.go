@@ -177,6 +177,7 @@ func TestOptions_RefusesInvalid(t *testing.T) {
 		"modules of an unknown host":       {prosodytest.Options{HostModules: map[string][]string{"x.test": nil}}, `unknown host "x.test"`},
 		"account on an anonymous host":     {prosodytest.Options{Accounts: map[string]string{"joe@meet.jitsi": "x"}}, `Accounts: "joe@meet.jitsi"`},
 		"unknown log level":                {prosodytest.Options{LogLevel: "loud"}, `LogLevel: "loud"`},
+		"constant that the module lacks":   {prosodytest.Options{ModuleConstants: map[string]string{"tock": "1"}}, `no line "local tock = …;"`},
 		"missing program":                  {prosodytest.Options{Executable: "/nowhere/prosody"}, "find prosody"},
 	} {
 		t.Run(name, func(t *testing.T) {
