@@ -293,11 +293,12 @@ func (c *cluster) gather(ctx context.Context) (_ *people, err error) {
 	return p, nil
 }
 
-// perform lets people come and go. A Prosody that was killed ends that, but not the demo.
+// perform lets people come and go until ctx ends. Those on a Prosody that was killed can't.
 func (c *cluster) perform(ctx context.Context, p *people) error {
-	err := p.comeAndGo(ctx)
-	if err != nil && ctx.Err() == nil {
-		fmt.Fprintf(c.out, "  People stay where they are from now on: %v\n", err)
+	for ctx.Err() == nil {
+		if err := p.comeAndGo(ctx); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(c.out, "  %s  %v\n", time.Now().Format(time.TimeOnly), err)
+		}
 	}
 	return nil
 }
