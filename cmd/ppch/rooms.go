@@ -22,8 +22,8 @@ var (
 func newRooms(env config.Lookuper) *cobra.Command {
 	a := &apiClient{env: env}
 	var (
-		typ, tenant, search, sort, order string
-		minimum, limit                   int
+		typ, tenant, search, sort, order, shard string
+		minimum, limit                          int
 	)
 	cmd := &cobra.Command{
 		Use:   "rooms",
@@ -56,6 +56,9 @@ func newRooms(env config.Lookuper) *cobra.Command {
 			if cmd.Flags().Changed("tenant") {
 				list.Query.Set("tenant", tenant)
 			}
+			if shard != "" {
+				list.Query.Set("shard", shard)
+			}
 			if minimum > 0 {
 				list.Query.Set("min_participants", strconv.Itoa(minimum))
 			}
@@ -68,6 +71,7 @@ func newRooms(env config.Lookuper) *cobra.Command {
 	a.add(cmd)
 	cmd.Flags().StringVar(&typ, "type", "main", "main, breakout, lobby or all")
 	cmd.Flags().StringVar(&tenant, "tenant", "", `only rooms of this tenant, "" for rooms without one`)
+	cmd.Flags().StringVar(&shard, "shard", "", "only rooms on this one of several Prosodys")
 	cmd.Flags().StringVarP(&search, "search", "q", "", "only rooms with this text in their name")
 	cmd.Flags().IntVar(&minimum, "min", 0, "only rooms with at least this many people")
 	cmd.Flags().StringVar(&sort, "sort", "participants", "participants, name or created")

@@ -107,7 +107,7 @@ func (l List) none() string {
 	switch {
 	case q.Has("q"):
 		return fmt.Sprintf("No open room has %q in its name.", Clean(q.Get("q"))) + l.otherFilters()
-	case q.Has("tenant"), q.Has("min_participants"):
+	case q.Has("tenant"), q.Has("min_participants"), q.Has("shard"):
 		return "No open room matches these filters."
 	case q.Get("type") == "breakout", q.Get("type") == "lobby":
 		return "No " + q.Get("type") + " rooms are open."
@@ -116,7 +116,7 @@ func (l List) none() string {
 }
 
 func (l List) otherFilters() string {
-	if l.Query.Has("tenant") || l.Query.Has("min_participants") || !slices.Contains([]string{"", "main"}, l.Query.Get("type")) {
+	if l.Query.Has("tenant") || l.Query.Has("min_participants") || l.Query.Has("shard") || !slices.Contains([]string{"", "main"}, l.Query.Get("type")) {
 		return " The other filters apply too."
 	}
 	return ""

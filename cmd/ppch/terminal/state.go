@@ -1,9 +1,13 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +32,7 @@ type RoomState struct {
 // While the service can't be reached or its data isn't live, the state has a Problem, and FollowRoom goes on.
 // It returns a *Problem if the service refuses finally, such as an unknown key. It never calls each concurrently.
 func (c *Client) FollowRoom(ctx context.Context, name string, each func(RoomState)) error {
-	f := &roomFollower{client: c, name: name, changed: make(chan struct{}, 1), problem: "not connected yet"}
+	f := &roomFollower{client: c, name: name, changed: make(chan struct{}, 1), problem: "not connected yet", stale: map[string]string{}}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.stream(ctx) })
 	g.Go(func() error { return f.report(ctx, each) })
@@ -44,6 +48,9 @@ type roomFollower struct {
 	// mu protects what follows.
 	mu      sync.Mutex
 	problem string // why what is read may be out of date, or empty
+
+	// stale are the domains of shards that aren't live, with the reason.
+	stale map[string]string
 }
 
 // stream receives events until ctx ends or the service refuses finally.
@@ -70,15 +77,19 @@ func (f *roomFollower) stream(ctx context.Context) error {
 // receive notes what an event says about the data, and that the room may have changed.
 func (f *roomFollower) receive(e sse.Event) error {
 	var status struct {
+		Shard  string `json:"shard"`
+		Domain string `json:"domain"`
 		Live   bool   `json:"live"`
 		Status string `json:"status"`
 	}
 	if e.Type == "status" && json.Unmarshal([]byte(e.Data), &status) == nil {
-		problem := ""
-		if !status.Live {
-			problem = Clean(status.Status)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		key := status.Shard + " " + status.Domain
+		if delete(f.stale, key); !status.Live {
+			f.stale[key] = Clean(status.Status)
 		}
-		f.setProblem(problem)
+		f.problem = ""
 	}
 	f.signal()
 	return nil
@@ -129,6 +140,9 @@ func (f *roomFollower) report(ctx context.Context, each func(RoomState)) error {
 func (f *roomFollower) read(ctx context.Context) (RoomState, error) {
 	f.mu.Lock()
 	problem := f.problem
+	for _, key := range slices.Sorted(maps.Keys(f.stale)) {
+		problem = cmp.Or(problem, f.stale[key])
+	}
 	f.mu.Unlock()
 	if problem != "" {
 		return RoomState{Problem: problem}, nil
@@ -142,6 +156,8 @@ func (f *roomFollower) read(ctx context.Context) (RoomState, error) {
 		return RoomState{}, err
 	case err != nil:
 		return RoomState{Problem: Clean(err.Error())}, nil
+	case len(r.UnknownShards) > 0:
+		return RoomState{Problem: "the room may also be on shards that can't be read now: " + Clean(strings.Join(r.UnknownShards, ", "))}, nil
 	case !r.Exact:
 		return RoomState{Problem: "the number includes Jitsi's own services, because Prosody lacks the Lua module"}, nil
 	}

@@ -3,6 +3,7 @@ package terminal
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,13 +31,18 @@ func roomsTable(rooms []listed, all totals, none string, style Style) string {
 	if len(rooms) == 0 {
 		return none + "\n"
 	}
-	t := style.newTable(2, "people", "room", "age", "also")
+	t := style.newTable(2, "people", "room", "shard", "age", "also")
+	several := onSeveralShards(rooms)
 	for _, r := range rooms {
 		age := "?"
 		if !r.created.IsZero() {
 			age = span(new(int64(r.asOf.Sub(r.created) / time.Second)))
 		}
-		t.add(r.number(), shown(r.DisplayName), age, r.also())
+		shard := ""
+		if several {
+			shard = r.shards()
+		}
+		t.add(r.number(), shown(r.DisplayName), shard, age, r.also())
 	}
 	last := fmt.Sprintf("%d %s, %d %s", all.rooms, plural(all.rooms, "room", "rooms"), all.people, plural(all.people, "person", "people"))
 	switch {
@@ -74,6 +80,9 @@ func roomTable(r room, style Style) string {
 	if r.Note != "" {
 		b.WriteString(Clean(r.Note) + "\n")
 	}
+	if r.Split {
+		b.WriteString("Split between shards, whose people can't see each other: " + r.shards() + "\n")
+	}
 	if r.Subject != nil {
 		b.WriteString("Subject: " + Clean(*r.Subject) + "\n")
 	}
@@ -87,9 +96,39 @@ func roomTable(r room, style Style) string {
 	return b.String() + t.String()
 }
 
-// number returns the number of people; ≤ marks a count that may include others.
+// onSeveralShards reports whether rooms are on more than one shard.
+func onSeveralShards(rooms []listed) bool {
+	return slices.ContainsFunc(rooms, func(r listed) bool { return r.Split || orNone(r.Shard) != orNone(rooms[0].Shard) })
+}
+
+// shards returns the shards that have the room.
+func (r room) shards() string {
+	if !r.Split {
+		return Clean(orNone(r.Shard))
+	}
+	var names []string
+	for _, p := range r.Parts {
+		names = append(names, fmt.Sprintf("%s %d", Clean(p.Shard), p.ParticipantCount))
+	}
+	return strings.Join(names, " + ")
+}
+
+// orNone returns a text that may be unknown, then empty.
+func orNone(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
+}
+
+// number returns the number of people; ≤ marks a count that may include others, ≥ one that some shards are missing from.
 func (r room) number() string {
-	if !r.Exact {
+	switch {
+	case len(r.UnknownShards) > 0 && r.Counts != nil:
+		return fmt.Sprintf("≥%d", r.ParticipantCount)
+	case len(r.UnknownShards) > 0:
+		return fmt.Sprintf("?%d", r.ParticipantCount)
+	case !r.Exact:
 		return fmt.Sprintf("≤%d", r.ParticipantCount)
 	}
 	return fmt.Sprint(r.ParticipantCount)

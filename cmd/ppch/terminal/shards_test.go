@@ -1,0 +1,67 @@
+package terminal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tmaxmax/go-sse"
+
+	"ppch/api/view"
+	"ppch/component/occupancy"
+)
+
+// onShard returns a listed room of two people.
+func onShard(name, shard string) listed {
+	r := listed{}
+	r.RoomName, r.DisplayName, r.Shard, r.Exact, r.ParticipantCount = name, name, &shard, true, 2
+	r.Exists, r.Counts = true, map[occupancy.Kind]int{occupancy.KindUser: 2}
+	return r
+}
+
+func TestRoomsTable_NamesShardsOnlyWhereSeveral(t *testing.T) {
+	one := roomsTable([]listed{onShard("daily", "main"), onShard("weekly", "main")}, totals{known: true, rooms: 2}, "", Style{})
+	if strings.Contains(strings.ToLower(one), "shard") || strings.Contains(one, "main") {
+		t.Errorf("got a shard in\n%s", one)
+	}
+	split := onShard("daily", "")
+	split.Shard, split.Split, split.Parts = nil, true, []view.RoomPart{{Shard: "main", ParticipantCount: 1}, {Shard: "second", ParticipantCount: 1}}
+	several := roomsTable([]listed{split, onShard("weekly", "second")}, totals{known: true, rooms: 2}, "", Style{})
+	for _, want := range []string{"main 1 + second 1", "second\n"} {
+		if !strings.Contains(strings.ReplaceAll(several, "  ", ""), strings.ReplaceAll(want, "\n", "")) {
+			t.Errorf("got\n%s, want %q", several, want)
+		}
+	}
+}
+
+func TestRoomTable_WithUnknownShards(t *testing.T) {
+	r := onShard("daily", "main").room
+	r.Exact, r.UnknownShards, r.asOf, r.Note = false, []string{"second"}, time.Now(), "The room may also be on shards that can't be read now (second)."
+	got := roomTable(r, Style{})
+	if !strings.Contains(got, "≥2 people") || !strings.Contains(got, "(second)") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestRoomFollower_NeedsAllShards(t *testing.T) {
+	f := &roomFollower{changed: make(chan struct{}, 1), stale: map[string]string{}}
+	status := func(shard string, live bool) {
+		data := `{"shard":"` + shard + `","domain":"muc.meet.jitsi","live":false,"status":"error: gone"}`
+		if live {
+			data = strings.Replace(data, "false", "true", 1)
+		}
+		if err := f.receive(sse.Event{Type: "status", Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status("main", false)
+	status("second", true)
+	state, err := f.read(t.Context())
+	if err != nil || state.Problem != "error: gone" {
+		t.Errorf("got %+v, %v, want the problem of one shard", state, err)
+	}
+	status("main", true)
+	if len(f.stale) > 0 {
+		t.Errorf("got %v", f.stale)
+	}
+}
