@@ -147,7 +147,7 @@ function drawTitle() {
 	const title = `${people === undefined || titles[place.page] ? "" : `(${number(people)}) `}${name}${site ? ` · ${site}` : ""}`;
 	if (document.title !== title) document.title = title;
 	write(document.querySelector("h1"), t(titles[place.page] ?? "rooms.title"));
-	write(find("site"), site || (store.domains.keys().next().value ?? ""));
+	write(find("site"), site || (store.domains.values().next().value?.domain ?? ""));
 }
 
 /** Reads the service's recent events of a room, or of all rooms with null. */

@@ -4,6 +4,7 @@ import {askHealth} from "./ask.js";
 import {element} from "./element.js";
 import {clock, dated, span, unknown} from "./format.js";
 import {hasText, t} from "./language.js";
+import {domainKey} from "./record.js";
 import {write} from "./table.js";
 
 const patience = 6_000; // after so long without an answer, "connecting" is no longer the news
@@ -110,11 +111,17 @@ export class ConnectionView {
 		const details = [...new Set(bad.map(d => d.status.replace(/^error: /u, "")))].filter(s => s !== "syncing");
 		return {
 			grade: loading ? "wait" : "error",
-			title: all ? title : t("reason.in", {problem: title, domains: bad.map(d => d.domain).join(", ")}),
+			title: all ? title : t("reason.in", {problem: title, domains: this.#names(bad)}),
 			detail: details.length === 0 ? t("reason.passing") : details.map(sentence).join(" "),
 			english: details.length > 0,
 			age: age(this.#store.staleSince),
 		};
+	}
+
+	/** The names of domains, with their shards if there are several. */
+	#names(domains) {
+		const several = this.#store.shards > 1;
+		return domains.map(d => several ? t("shard.domain", {domain: d.domain, shard: d.shard}) : d.domain).join(", ");
 	}
 
 	#slow() {
@@ -134,13 +141,13 @@ export class ConnectionView {
 				for (const cell of ["state", "asof", "mode"]) row.insertCell().dataset.cell = cell;
 			}
 			row.dataset.domain = d.domain;
-			const mode = this.#health?.domains.find(h => h.domain === d.domain)?.mode;
+			const mode = this.#health?.domains.find(h => domainKey(h) === domainKey(d))?.mode;
 			const lost = this.connection.is === "lost";
 			const live = d.live && !lost;
 			const asOf = lost && d.live ? this.connection.heard : d.asOf; // a domain that was live then may not be live now
 			const state = lost ? t("unknown") : live ? t("state.live") : hasText(`reason.${d.reason}`) ? t(`reason.${d.reason}`) : d.status;
 			const updated = live ? t("connection.now") : asOf ? t("connection.ago", {at: clock(asOf), age: span(Date.now() - asOf)}) : unknown;
-			[d.domain, state, updated, mode ?? unknown].forEach((text, cell) => write(row.cells[cell], text));
+			[this.#names([d]), state, updated, mode ?? unknown].forEach((text, cell) => write(row.cells[cell], text));
 		});
 	}
 

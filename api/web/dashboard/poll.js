@@ -48,8 +48,10 @@ export async function poll({key, store, signal, room, onRound, onLost}) {
 
 /** Takes the statuses of /health as status events. */
 function applyHealth(store, health) {
-	for (const {domain, status} of health.domains) {
-		store.apply("status", {domain, live: status === "ok", status, reason: status === "ok" ? null : health.reason, as_of: null});
+	const visitors = new Set(health.shards.filter(s => s.kind === "visitors").map(s => s.shard)); // lists leave out their rooms
+	const hidden = visitors.size < health.shards.length ? visitors : new Set();
+	for (const {shard, domain, status} of health.domains.filter(d => !hidden.has(d.shard))) {
+		store.apply("status", {shard, domain, live: status === "ok", status, reason: status === "ok" ? null : health.reason, as_of: null});
 	}
 }
 

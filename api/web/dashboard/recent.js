@@ -42,13 +42,15 @@ export class Recent {
 
 	/**
 	 * Returns how many people were in a room, as steps: each value lasts until the next.
-	 * @param {{jid: string, people: number, created: ?number}} room  as it is now
+	 * @param {{jid: string, people: number, created: ?number, parts: object=}} room  as it is now
 	 * @param {number} since  from when on all events of the room are known
 	 * @param {number} now
 	 * @returns {import("./chart.js").Sample[]}
 	 */
 	of(room, since, now) {
 		const from = Math.max(Math.min(since, this.#since), now - hour);
+		// Each event has the number on its own shard.
+		if (room.parts) return [{at: from, value: null}, {at: now, value: room.people}];
 		const own = this.#changes.filter(c => (c.jid === room.jid || c.jid === null) && c.at >= from);
 		const samples = [];
 		const first = own[0];

@@ -35,17 +35,19 @@ import {decoded, isPerson, moment, roomTitle, sortKey, visible} from "./format.j
  * @property {?string} lobby  JID
  * @property {Array<{room_jid: string, name: ?string}>} breakouts
  * @property {?Map<string, Occupant>} occupants  null where names are not shown
+ * @property {string} shard  empty for unknown, and where several shards have the room
+ * @property {Array<{shard: string, people: number}>=} parts  where several shards have it
  */
 
 /**
  * Returns a room of which only the name is known.
  * @returns {Room}
  */
-export function newRoom({room_jid: jid, room_name: name, display_name: shown, meeting_url: link, parent_room_jid: parent}) {
+export function newRoom({room_jid: jid, room_name: name, display_name: shown, meeting_url: link, parent_room_jid: parent, shard}) {
 	const room = {
 		jid, shown: shown ?? name, title: "", tenant: "", written: "", titleKey: "", tenantKey: "", link: webLink(link), parent, type: "main",
 		people: 0, counts: {}, created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
-		occupants: null,
+		occupants: null, shard: shard ?? "",
 	};
 	setTitle(room, null);
 	return room;
@@ -113,4 +115,27 @@ export function firstPeople(room, n) {
 		if (first.length > n) first.pop();
 	}
 	return first;
+}
+
+/** The shard of a document, as a key. */
+export const shardOf = doc => doc.shard ?? "";
+
+/** The key of a domain of a shard. */
+export const domainKey = doc => `${doc.shard} ${doc.domain}`;
+
+/**
+ * Returns one room for those of several shards, with the facts of the oldest and the numbers of all; undefined without any.
+ * @param {Room[]} parts
+ */
+export function merged(parts) {
+	if (parts.length < 2) return parts[0];
+	const oldest = parts.reduce((a, b) => (b.created ?? Infinity) < (a.created ?? Infinity) ? b : a);
+	const counts = {};
+	for (const p of parts) for (const [kind, n] of Object.entries(p.counts)) counts[kind] = (counts[kind] ?? 0) + n;
+	const named = parts.every(p => p.occupants);
+	return {
+		...oldest, counts, shard: "", people: parts.reduce((n, p) => n + p.people, 0),
+		parts: parts.map(({shard, people}) => ({shard, people})),
+		occupants: named ? new Map(parts.flatMap(p => [...p.occupants].map(([id, o]) => [`${p.shard}/${id}`, o]))) : null,
+	};
 }

@@ -58,9 +58,9 @@ export class RoomView {
 
 	/** The name of a room that isn't open, as far as its JID shows it: the API may not say. */
 	#plainName(jid) {
-		const [main] = this.#store.domains.keys();
-		const local = jid.slice(0, -`@${main}`.length);
-		return jid === `${local}@${main}` && /^[a-z0-9_-]+$/u.test(local) ? local : visible(jid);
+		const [main] = this.#store.domains.values();
+		const local = jid.slice(0, -`@${main?.domain}`.length);
+		return jid === `${local}@${main?.domain}` && /^[a-z0-9_-]+$/u.test(local) ? local : visible(jid);
 	}
 
 	/** Sets the name of a room that isn't open. */
@@ -134,6 +134,8 @@ export class RoomView {
 		add(t("room.open"), room.created === null ? unknown : t("occupant.since", {at: hour(room.created), age: span(this.#now() - room.created)}));
 		const others = notCounted(room.counts);
 		if (others) add(t("also.title"), others);
+		if (room.parts) add(t("room.split"), room.parts.map(p => `${p.shard} ${number(p.people)}`).join(", "));
+		else if (this.#store.shards > 1) add(t("room.shard"), room.shard);
 		if (parent) add(t("room.parent"), link(parent, this.#store.rooms.get(parent)?.written ?? parent));
 		if (room.password) add(t("room.password"), t("room.needed"));
 		if (room.membersOnly) add(t("room.entry"), t("room.membersOnly"));
@@ -151,19 +153,21 @@ export class RoomView {
 	#related(jid, key) {
 		const room = this.#store.rooms.get(jid);
 		if (room) return t(key, {n: room.people});
-		const domain = this.#store.domains.get(jid.slice(jid.lastIndexOf("@") + 1));
+		const domain = this.#store.domain(jid.slice(jid.lastIndexOf("@") + 1));
 		if (domain?.known && this.#store.whole) return t(key, {n: 0});
 		return `${unknown} (${t(domain?.known ? "related.limited" : "related.notWatched")})`;
 	}
 
 	#note(room) {
-		const domain = this.#store.domains.get(this.#jid.slice(this.#jid.lastIndexOf("@") + 1));
+		const domain = this.#store.domain(this.#jid.slice(this.#jid.lastIndexOf("@") + 1));
 		if (!room && this.#refused) return t("note.refused", {why: this.#refused});
 		if (!room && !this.#store.complete && domain?.live !== false) return t("note.loading");
 		if (!room && domain && !domain.known) return t("note.unknown", {why: hasText(`reason.${domain.reason}`) ? t(`reason.${domain.reason}`) : domain.status});
 		if (!room && !domain) return t("note.notWatched");
 		if (!room && !this.#store.whole) return t("note.limited");
 		if (!room) return t("note.closed");
+		const missing = this.#store.unknownShards(domain?.domain);
+		if (missing.length > 0) return t("note.atLeast", {shards: missing.join(", ")});
 		if (room.occupants === null && this.#store.named !== false) return t("note.asking");
 		if (room.occupants === null) return t("note.noNames");
 		if (room.occupants.size === 0) return t("note.empty");

@@ -230,6 +230,7 @@ export class RoomList {
 	#also(room) {
 		const {rooms} = this.#store;
 		const list = [notCounted(room.counts)];
+		if (room.parts) list.unshift(t("also.split", {shards: room.parts.map(p => p.shard).join(", ")}));
 		const open = room.breakouts.map(b => rooms.get(b.room_jid)).filter(Boolean);
 		if (open.length > 0) list.push(t("also.breakout", {n: open.reduce((sum, r) => sum + r.people, 0)}));
 		const waiting = rooms.get(room.lobby)?.people ?? 0;

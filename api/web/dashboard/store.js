@@ -4,7 +4,7 @@
  */
 
 import {moment} from "./format.js";
-import {newOccupant, newRoom, searchable, setFacts, setNumbers} from "./record.js";
+import {domainKey, merged, newOccupant, newRoom, searchable, setFacts, setNumbers, shardOf} from "./record.js";
 
 // How long an old number is shown, until the service has sent its own limit (PPCH_MAX_STALENESS), which is never less.
 const leastStaleness = 15_000;
@@ -14,7 +14,7 @@ export class Store {
 	/** @type {Map<string, import("./record.js").Room>} by JID */
 	rooms = new Map();
 
-	/** The last status of each domain, the main one first. @type {Map<string, object>} */
+	/** The last status of each domain of each shard, the main one first. @type {Map<string, object>} */
 	domains = new Map();
 
 	/** Whether the store has all rooms that the key may see, and not only a part of a snapshot. */
@@ -35,8 +35,8 @@ export class Store {
 	#maxStaleness = leastStaleness;
 	#ahead = null;      // by how much the viewer's clock is ahead of the service's, by the fastest event
 	#turn = 0;
-	#turns = new Map(); // by JID: the last snapshot with the room
-	#continues = "";    // JID of the room that the next piece continues
+	#parts = new Map(); // by JID: the room on each shard, by its name
+	#continues = null;  // the room that the next piece continues
 	#haystacks = new Map();
 
 	/** Returns the JIDs of the rooms that came, changed or went since the last call. */
@@ -66,6 +66,23 @@ export class Store {
 		return this.domains.size > 0 && [...this.domains.values()].every(d => d.live);
 	}
 
+	/** The number of shards. */
+	get shards() {
+		return new Set([...this.domains.values()].map(d => d.shard)).size;
+	}
+
+	/** The status of a domain on one of its shards, one that isn't known first. */
+	domain(name) {
+		const all = [...this.domains.values()].filter(d => d.domain === name);
+		return all.find(d => !d.known) ?? all.find(d => !d.live) ?? all[0];
+	}
+
+	/** The shards whose rooms of a domain can't be read, if there are several. */
+	unknownShards(name) {
+		if (this.shards < 2) return [];
+		return [...this.domains.values()].filter(d => d.domain === name && (!d.known || !d.live)).map(d => d.shard);
+	}
+
 	/** The time from which on changes may be missing; null if there are no data, or all of them are live. */
 	get staleSince() {
 		const times = [...this.domains.values()].filter(d => !d.live && d.known).map(d => d.asOf);
@@ -77,7 +94,7 @@ export class Store {
 		if (data.time) this.#ahead = Math.min(this.#ahead ?? Infinity, Date.now() - moment(data.time));
 		if (name === "status") this.#status(data);
 		else if (name === "snapshot") this.#snapshot(data);
-		else if (name === "room.ended") this.#drop(data.room_jid);
+		else if (name === "room.ended") this.#drop(data.room_jid, shardOf(data));
 		else if (name.startsWith("room.") || name.startsWith("participant.")) this.#event(name, data);
 	}
 
@@ -91,8 +108,8 @@ export class Store {
 
 	/** Sets the occupants of a room, from the room's own document. */
 	setOccupants(jid, occupants) {
-		const room = this.rooms.get(jid);
-		if (!room) return;
+		const [room, other] = this.#parts.get(jid)?.values() ?? [];
+		if (!room || other) return; // events have those of a split room
 		room.occupants = occupants && new Map(occupants.map(o => [o.id, newOccupant(o)]));
 		this.#touch(room);
 	}
@@ -108,8 +125,9 @@ export class Store {
 	}
 
 	#status(s) {
-		const before = this.domains.get(s.domain);
-		this.domains.set(s.domain, {...s, asOf: this.#moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
+		const key = domainKey(s);
+		const before = this.domains.get(key);
+		this.domains.set(key, {...s, asOf: this.#moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
 		if (s.max_staleness_seconds !== undefined) this.#maxStaleness = s.max_staleness_seconds * 1000;
 	}
 
@@ -122,18 +140,18 @@ export class Store {
 		if (s.part === 1) {
 			this.complete = false;
 			this.#turn++;
-			this.#continues = "";
+			this.#continues = null;
 		}
 		for (const d of s.domains) {
-			const domain = this.domains.get(d.domain);
+			const domain = this.domains.get(domainKey(d));
 			if (domain) Object.assign(domain, {known: d.known, asOf: this.#moment(d.as_of)});
 		}
 		for (const r of s.rooms) {
 			if (r.occupants) this.named = true;
 			else this.named ??= false;
-			const more = this.#continues === r.room_jid ? this.rooms.get(r.room_jid) : null;
-			this.#continues = r.continues ? r.room_jid : "";
+			const more = this.#continues;
 			const room = more ?? this.#room(r);
+			this.#continues = r.continues ? room : null;
 			if (!more) {
 				setNumbers(room, r.participant_count, r.counts);
 				setFacts(room, r.facts);
@@ -163,6 +181,7 @@ export class Store {
 
 	#list(r) {
 		const room = this.#room(r);
+		room.parts = r.parts?.map(p => ({shard: p.shard, people: p.participant_count}));
 		setNumbers(room, r.participant_count, r.counts);
 		setFacts(room, {...r, lobby_jid: r.lobby?.room_jid ?? null});
 		this.#put(room);
@@ -170,37 +189,47 @@ export class Store {
 
 	/** Returns a copy of a room to be changed and put back, or a new one. */
 	#room(doc) {
-		const before = this.rooms.get(doc.room_jid);
+		const before = this.#parts.get(doc.room_jid)?.get(shardOf(doc));
 		return before ? {...before, parent: doc.parent_room_jid} : newRoom(doc);
 	}
 
 	// Rooms have a type, but a domain may have no room. Its first label shows its type, except for the main one.
 	#type(domain) {
 		const label = domain.slice(0, domain.indexOf("."));
-		const [main] = this.domains.keys();
-		return domain !== main && (label === "breakout" || label === "lobby") ? label : "main";
+		const [main] = this.domains.values();
+		return domain !== main?.domain && (label === "breakout" || label === "lobby") ? label : "main";
 	}
 
 	#put(room) {
-		this.#count(this.rooms.get(room.jid), -1);
-		this.#count(room, 1);
-		this.rooms.set(room.jid, room);
-		this.#turns.set(room.jid, this.#turn);
-		this.#touch(room);
+		const parts = this.#parts.get(room.jid) ?? new Map();
+		room.turn = this.#turn;
+		this.#parts.set(room.jid, parts.set(room.shard, room));
+		this.#show(room.jid, parts);
 	}
 
-	#drop(jid) {
-		const room = this.rooms.get(jid);
-		if (!room) return;
-		this.#count(room, -1);
-		this.rooms.delete(jid);
-		this.#turns.delete(jid);
-		this.#touch(room);
+	#drop(jid, shard) {
+		const parts = this.#parts.get(jid);
+		if (!parts?.delete(shard)) return;
+		if (parts.size === 0) this.#parts.delete(jid);
+		this.#show(jid, parts);
+	}
+
+	/** Makes the room what its parts say. */
+	#show(jid, parts) {
+		const before = this.rooms.get(jid);
+		const room = merged([...parts.values()]);
+		this.#count(before, -1);
+		this.#count(room, 1);
+		if (room) this.rooms.set(jid, room);
+		else this.rooms.delete(jid);
+		this.#touch(room ?? before);
 	}
 
 	/** Drops the rooms that the last snapshot doesn't have. */
 	#sweep() {
-		for (const [jid, turn] of this.#turns) if (turn !== this.#turn) this.#drop(jid);
+		for (const [jid, parts] of this.#parts) {
+			for (const [shard, room] of parts) if (room.turn !== this.#turn) this.#drop(jid, shard);
+		}
 		this.complete = true;
 	}
 

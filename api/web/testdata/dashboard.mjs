@@ -134,6 +134,27 @@ const tests = {
 		assert.deepEqual(store.total("main"), {rooms: 3, people: 0, visitors: 7, unsure: 0});
 	},
 
+	"a room on two shards is one, with the people of both"() {
+		const store = new Store();
+		const on = (shard, doc) => ({...doc, shard});
+		for (const shard of ["a", "b"]) store.apply("status", on(shard, status("muc.x", true)));
+		const domains = ["a", "b"].map(shard => ({shard, domain: "muc.x", known: true, as_of: new Date().toISOString()}));
+		store.apply("snapshot", {...snapshot([on("a", room(1, ["x"], {continues: true})), on("a", room(1, ["y"])), on("b", room(1, ["x"]))]), domains});
+		const seen = () => {
+			const {people, parts, occupants} = store.rooms.get("room1@muc.x");
+			return [people, parts?.map(p => p.shard).join("+"), occupants.size, store.total("main").rooms, store.total("main").people];
+		};
+		// The snapshot has all numbers in the first piece of a room; here that is one.
+		assert.deepEqual(seen(), [2, "a+b", 3, 1, 2]);
+		store.apply("participant.joined", on("b", {...room(1, ["x", "z"]), facts: null, occupant: {id: "z", name: "Z", kind: "user"}}));
+		assert.deepEqual(seen(), [3, "a+b", 4, 1, 3]);
+		store.apply("room.ended", on("a", {...room(1, []), facts: null, occupant: null}));
+		assert.deepEqual(seen(), [2, undefined, 2, 1, 2]);
+		store.apply("status", on("a", status("muc.x", false, {as_of: ago(16)})));
+		assert.equal(store.total("main"), null);
+		assert.deepEqual(store.unknownShards("muc.x"), ["a"]);
+	},
+
 	"what isn't known is null and never 0"() {
 		const store = followed([room(1, ["a"])]);
 		assert.equal(store.total("main").people, 1);
@@ -187,7 +208,7 @@ const tests = {
 			const problem = await follow({path: "api/events", key: "k", signal: new AbortController().signal, onLost: p => seen.push(p.code), onOpen() {}, onEvent() {}});
 			assert.deepEqual([problem.code, seen], [ends, lost]);
 		}
-		const health = () => new Response(`{"domains": []}`);
+		const health = () => new Response(`{"domains": [], "shards": []}`);
 		const answers = [health(), refuse(403), health(), refuse(401, "wrong-key")], seen = [];
 		answering(() => answers.shift());
 		const problem = await poll({key: "k", store: new Store(), signal: new AbortController().signal, room: () => null, onRound() {}, onLost: p => seen.push(p.code)});
