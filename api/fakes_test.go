@@ -55,6 +55,13 @@ func (p *fakeProsody) Room(ctx context.Context, room jid.JID) (occupancy.Room, e
 func (p *fakeProsody) Diagnostics() occupancy.Diagnostics {
 	w := p.diagnostics
 	w.Domains = nil
+	for i, s := range p.directory.Shards() {
+		shard := occupancy.ShardDiagnostics{Shard: s.Name(), Kind: s.Kind()}
+		if i == 0 {
+			shard.Component, shard.Prosody, shard.LastAnswer = w.Component, w.Prosody, w.LastAnswer
+		}
+		w.Shards = append(w.Shards, shard)
+	}
 	for i, d := range p.directory.Domains() {
 		var wired occupancy.DomainDiagnostics
 		if i < len(p.diagnostics.Domains) {

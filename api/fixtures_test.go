@@ -211,3 +211,19 @@ func split() *occupancy.Directory {
 	all.AddShard(occupancy.ShardConfig{Name: "third", Domains: []jid.JID{mainDomain}}).Lose(away)
 	return all.Directory
 }
+
+// visited returns a Directory of a main shard and a visitor node with one visitor of a meeting, for which Jicofo counts three.
+func visited() *occupancy.Directory {
+	began := now.Add(-30 * time.Minute)
+	all := apitest.NewShards(panicker{})
+	all.Now = func() time.Time { return now }
+	main := all.AddShard(occupancy.ShardConfig{Name: "main", Domains: []jid.JID{mainDomain}})
+	main.Connect(began)
+	main.Load(mainDomain, occupancy.Delta{New: true, Room: "standup@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: began, Visitors: new(3)}})
+	node := all.AddShard(occupancy.ShardConfig{Name: "v1", Kind: occupancy.ShardVisitors, Domains: []jid.JID{nodeDomain}})
+	node.Connect(began)
+	node.Load(nodeDomain, occupancy.Delta{New: true, Room: "standup@muc.v1.meet.jitsi", Present: []occupancy.Occupant{
+		{ID: "5e0c77aa", Name: "Vic", Role: "visitor", RealJID: "vic@v1.meet.jitsi/x", JoinedAt: began},
+	}})
+	return all.Directory
+}

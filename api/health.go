@@ -146,6 +146,9 @@ func (s *Server) getDiagnostics(w *response, _ *http.Request) error {
 	services, err := s.cfg.Prosody.Services()
 	doc := view.NewDiagnostics(s.cfg.Prosody.Diagnostics())
 	doc.Version = s.cfg.Version
+	if found, ok := s.cfg.Directory.CheckVisitors(); ok {
+		doc.UnwatchedVisitors = &view.UnwatchedVisitors{Rooms: found.Rooms, Reported: found.Reported, Watched: found.Watched}
+	}
 	if err == nil {
 		doc.Services = view.NewServices(services)
 	}

@@ -20,6 +20,31 @@ type Diagnostics struct {
 	Services   []MUCService        `json:"services"`
 	Admins     []AdminDomain       `json:"admin_domains"`
 	NotCounted []NotCounted        `json:"not_counted,omitempty"`
+	Shards     []ShardDiagnostics  `json:"shards"`
+
+	// UnwatchedVisitors are the rooms for which Jicofo counts more visitors than the watched visitor nodes have;
+	// nil (null) if there are no visitor nodes, or if one can't be read.
+	UnwatchedVisitors *UnwatchedVisitors `json:"unwatched_visitors"`
+}
+
+// ShardDiagnostics is the connection to the Prosody of one shard. Component and Prosody are nil (null) if this process doesn't connect to it.
+type ShardDiagnostics struct {
+	Shard      string              `json:"shard"`
+	Kind       occupancy.ShardKind `json:"kind"`
+	Component  *string             `json:"component"`
+	Prosody    *string             `json:"prosody"`
+	Connected  bool                `json:"connected"`
+	Since      *string             `json:"since"`
+	LastAnswer *string             `json:"last_answer"`
+	Reason     *occupancy.Reason   `json:"reason"`
+	Remedy     *string             `json:"remedy"`
+}
+
+// UnwatchedVisitors compares Jicofo's number of visitors with that on the watched visitor nodes.
+type UnwatchedVisitors struct {
+	Rooms    int `json:"rooms"`
+	Reported int `json:"reported"`
+	Watched  int `json:"watched"`
 }
 
 // DomainDiagnostics is the state of one watched MUC domain.
@@ -83,6 +108,7 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		LastAnswer: Stamp(diagnostics.LastAnswer),
 		Domains:    []DomainDiagnostics{},
 		Admins:     []AdminDomain{},
+		Shards:     newShards(diagnostics),
 	}
 	if !main.Connected {
 		doc.Reason, doc.Remedy = Reason(main.Problem)
@@ -106,6 +132,25 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		doc.NotCounted = append(doc.NotCounted, NotCounted{r.Rule, r.Occupants})
 	}
 	return doc
+}
+
+// newShards returns the documents of all shards, each with the problem of its main domain.
+func newShards(diagnostics occupancy.Diagnostics) []ShardDiagnostics {
+	docs := []ShardDiagnostics{}
+	for _, s := range diagnostics.Shards {
+		doc := ShardDiagnostics{
+			Shard: s.Shard, Kind: s.Kind, Component: OrNull(s.Component.String()), Prosody: OrNull(s.Prosody), LastAnswer: Stamp(s.LastAnswer),
+		}
+		for _, d := range diagnostics.Domains {
+			if d.Shard == s.Shard {
+				doc.Connected, doc.Since = d.Connected, Stamp(d.Since)
+				doc.Reason, doc.Remedy = Reason(d.CountProblem())
+				break
+			}
+		}
+		docs = append(docs, doc)
+	}
+	return docs
 }
 
 func newModule(domain occupancy.DomainDiagnostics) *ModuleSubscription {

@@ -139,3 +139,40 @@ func (d *Directory) resetVisitors(m *mucDomain, next *replica) {
 		}
 	}
 }
+
+// VisitorsCheck compares Jicofo's numbers of visitors with those on the visitor shards, over the rooms where Jicofo's is greater.
+// Jicofo's is up to 15 s old; if it stays greater, there is a visitor node that is not watched.
+type VisitorsCheck struct {
+	Rooms             int
+	Reported, Watched int
+}
+
+// CheckVisitors visits every room. It returns false if there are no visitor shards, or if one is unknown.
+func (d *Directory) CheckVisitors() (check VisitorsCheck, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	now := time.Now()
+	for _, g := range d.groups {
+		if len(g.nodes) == 0 {
+			continue
+		}
+		if !d.visitorsKnown(g, now) {
+			return VisitorsCheck{}, false
+		}
+		ok = true
+		for _, m := range g.members {
+			if m.replica == nil {
+				continue
+			}
+			for _, r := range m.replica.rooms {
+				watched := g.visitors[r.jid.Localpart()]
+				if n := r.facts.Visitors; !r.hidden && n != nil && *n > watched {
+					check.Rooms++
+					check.Reported += *n
+					check.Watched += watched
+				}
+			}
+		}
+	}
+	return check, ok
+}

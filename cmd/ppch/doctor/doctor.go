@@ -110,6 +110,7 @@ func (e *run) checks(ctx context.Context) {
 	if !seen.Connected && value(seen.Reason) == occupancy.ReasonConnecting {
 		seen.Reason = new(occupancy.ReasonTimeout) // the first attempt has not ended
 	}
+	e.shards(seen)
 	if broken := e.connection(ctx, seen); broken != "" {
 		e.skipRest(broken)
 		return
@@ -130,6 +131,7 @@ func (e *run) checks(ctx context.Context) {
 	}
 	e.admins(seen)
 	e.notCounted(seen)
+	e.visitors(seen)
 }
 
 // report passes on the result of a check.
@@ -184,6 +186,9 @@ func (e *run) settings(seen facts) {
 		{"MUC_DOMAIN", namesOf(e.MUCDomains), seen.domains()},
 		{"version", e.Version, seen.Version},
 	} {
+		if seen.several() && s.name != "version" {
+			continue // PPCH_SHARDS_FILE has these
+		}
 		if s.here != s.there {
 			differ = append(differ, fmt.Sprintf("%s is %s there and %s here", s.name, s.there, s.here))
 		}

@@ -46,7 +46,7 @@ func (e *run) each(seen facts, name string, check func(view.DomainDiagnostics) r
 		if domains[f] == nil {
 			findings = append(findings, f)
 		}
-		domains[f] = append(domains[f], d.Domain)
+		domains[f] = append(domains[f], seen.nameOf(d))
 		for line := range strings.SplitSeq(v.remedy, "\n") {
 			if !slices.Contains(remedies[f], line) {
 				remedies[f] = append(remedies[f], line)

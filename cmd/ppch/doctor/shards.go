@@ -1,0 +1,49 @@
+package doctor
+
+import (
+	"fmt"
+
+	"ppch/api/view"
+)
+
+// several reports whether the service watches several Prosodys.
+func (f facts) several() bool { return len(f.Shards) > 1 }
+
+// nameOf returns the name of a domain, with that of its shard if there are several.
+func (f facts) nameOf(d view.DomainDiagnostics) string {
+	if f.several() {
+		return d.Domain + " of " + d.Shard
+	}
+	return d.Domain
+}
+
+// shards reports each of several Prosodys. The checks of the connection are about the first.
+func (e *run) shards(seen facts) {
+	if !seen.several() {
+		return
+	}
+	for _, s := range seen.Shards {
+		where := value(s.Prosody)
+		if where == "" {
+			where = "another PPCH" // over NATS
+		}
+		if s.Reason != nil {
+			e.report(Shards, Wrong, fmt.Sprintf("%s (%s, %s): %s", s.Shard, s.Kind, where, *s.Reason), value(s.Remedy))
+			continue
+		}
+		e.report(Shards, OK, fmt.Sprintf("%s (%s) is connected by %s", s.Shard, s.Kind, where))
+	}
+}
+
+// visitors compares the number of visitors on the watched visitor nodes with Jicofo's.
+func (e *run) visitors(seen facts) {
+	v := seen.UnwatchedVisitors
+	switch {
+	case v == nil:
+	case v.Rooms == 0:
+		e.report(Visitors, OK, "the watched visitor nodes have all visitors that Jicofo counts")
+	default:
+		e.report(Visitors, Warning, fmt.Sprintf("in %d rooms Jicofo counts %d visitors, but the watched visitor nodes have %d: there may be a node that is not watched", v.Rooms, v.Reported, v.Watched),
+			"if this lasts for more than a minute, add a line with kind=visitors for each visitor node to PPCH_SHARDS_FILE; Jicofo's numbers are up to 15 s old")
+	}
+}
