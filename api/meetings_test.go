@@ -39,6 +39,7 @@ type stayRow struct {
 	kind                          occupancy.Kind
 	joined, leftAfter, leftBefore int // minutes; 0 for present
 	nick, name, user, reason      string
+	rule                          string
 }
 
 var meetingRows = []struct {
@@ -53,11 +54,12 @@ var meetingRows = []struct {
 }
 
 var stayRows = []stayRow{
-	{1, 1, occupancy.KindUser, 1, 20, 20, "8f3a11cd", "Ada", "8a7c1f02", ""},
-	{2, 2, occupancy.KindUser, 20, 30, 30, "8f3a11cd", "Ada", "8a7c1f02", ""},
-	{3, 1, occupancy.KindUser, 30, 40, 45, "8f3a11cd", "Ada", "8a7c1f02", ""},
-	{4, 1, occupancy.KindSIP, 5, 55, 55, "4cc01d1e", `=cmd|' /C calc'!A0`, "", "room-destroyed"},
-	{5, 3, occupancy.KindUser, 12, 0, 0, "c0ffee00", "Grace", "99f00d11", ""},
+	{1, 1, occupancy.KindUser, 1, 20, 20, "8f3a11cd", "Ada", "8a7c1f02", "", ""},
+	{2, 2, occupancy.KindUser, 20, 30, 30, "8f3a11cd", "Ada", "8a7c1f02", "", ""},
+	{3, 1, occupancy.KindUser, 30, 40, 45, "8f3a11cd", "Ada", "8a7c1f02", "", ""},
+	{4, 1, occupancy.KindSIP, 5, 55, 55, "4cc01d1e", `=cmd|' /C calc'!A0`, "", "room-destroyed", ""},
+	{5, 3, occupancy.KindUser, 12, 0, 0, "c0ffee00", "Grace", "99f00d11", "", ""},
+	{6, 1, occupancy.KindHidden, 6, 55, 55, "b07b07b0", "Minutes", "", "room-destroyed", "bots"},
 }
 
 // withMeetings records two meetings and a breakout room, and a gap.
@@ -76,9 +78,9 @@ func withMeetings(cfg *api.Config) {
 			}
 		}
 		for _, s := range stayRows {
-			if _, err := tx.Exec(`INSERT INTO stays (id, meeting, kind, joined, left_after, left_before, nick, name, user_id, reason)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), NULLIF(?, ''))`,
-				idOf("57a9e0aa", s.id), s.meeting, s.kind, minute(s.joined), orNull(s.leftAfter), orNull(s.leftBefore), s.nick, s.name, s.user, s.reason); err != nil {
+			if _, err := tx.Exec(`INSERT INTO stays (id, meeting, kind, joined, left_after, left_before, nick, name, user_id, reason, rule)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), NULLIF(?, ''), NULLIF(?, ''))`,
+				idOf("57a9e0aa", s.id), s.meeting, s.kind, minute(s.joined), orNull(s.leftAfter), orNull(s.leftBefore), s.nick, s.name, s.user, s.reason, s.rule); err != nil {
 				return err
 			}
 		}

@@ -68,7 +68,7 @@ func (s sheet) write(w *response, names *occupancy.NameResolver, a history.Atten
 
 // plain writes one row for each stay, with all that is known.
 func (s sheet) plain(table *csv.Writer, names *occupancy.NameResolver, a history.Attendance) {
-	row(table, "name", "user_id", "pseudonym", "room", "type", "kind", "joined_at", "left_at", "left_after", "left_before", "reason",
+	row(table, "name", "user_id", "pseudonym", "room", "type", "kind", "rule", "joined_at", "left_at", "left_after", "left_before", "reason",
 		"seconds_min", "seconds_max", "total_seconds_min", "total_seconds_max", "meeting", "stay")
 	for _, p := range a.Attendees {
 		for _, stay := range p.Stays {
@@ -77,7 +77,7 @@ func (s sheet) plain(table *csv.Writer, names *occupancy.NameResolver, a history
 				left = s.iso(stay.LeftBefore)
 			}
 			d := stay.Duration(a.AsOf, a.Until())
-			row(table, cell(cmp.Or(stay.Name, p.Name)), cell(p.UserID), p.Pseudonym, cell(names.Name(history.RoomJID(stay.Room))), string(stay.Type), string(stay.Kind),
+			row(table, cell(cmp.Or(stay.Name, p.Name)), cell(p.UserID), p.Pseudonym, cell(names.Name(history.RoomJID(stay.Room))), string(stay.Type), string(stay.Kind), stay.Rule,
 				s.iso(stay.Joined), left, s.iso(stay.LeftAfter), s.iso(stay.LeftBefore), cell(stay.Reason),
 				whole(d.Min.Seconds()), whole(d.Max.Seconds()), whole(p.Total.Min.Seconds()), whole(p.Total.Max.Seconds()), stay.Meeting.String(), stay.ID.String())
 		}
@@ -90,7 +90,7 @@ func (s sheet) zoom(table *csv.Writer, names *occupancy.NameResolver, a history.
 	row(table, "Meeting ID", "Topic", "Start Time", "End Time", "Duration (Minutes)", "Participants")
 	end := cmp.Or(a.Meeting.EndedAfter, a.AsOf)
 	row(table, a.Meeting.ID.String(), cell(names.Name(history.RoomJID(a.Meeting.Room))), a.Meeting.Began.In(s.zone).Format(layout), end.In(s.zone).Format(layout),
-		minutes(end.Sub(a.Meeting.Began)), strconv.Itoa(len(a.Attendees)))
+		minutes(end.Sub(a.Meeting.Began)), strconv.Itoa(people(a)))
 	row(table, "")
 	row(table, "Name (Original Name)", "User Email", "Join Time", "Leave Time", "Duration (Minutes)", "Guest")
 	for _, p := range a.Attendees {
@@ -112,15 +112,9 @@ func (s sheet) zoom(table *csv.Writer, names *occupancy.NameResolver, a history.
 func (s sheet) teams(table *csv.Writer, names *occupancy.NameResolver, a history.Attendance) {
 	const layout = "1/2/06, 3:04:05 PM"
 	end := cmp.Or(a.Meeting.EndedAfter, a.AsOf)
-	people := 0
-	for _, p := range a.Attendees {
-		if isPerson(p) {
-			people++
-		}
-	}
 	row(table, "1. Summary")
 	row(table, "Meeting title", cell(names.Name(history.RoomJID(a.Meeting.Room))))
-	row(table, "Attended participants", strconv.Itoa(people))
+	row(table, "Attended participants", strconv.Itoa(people(a)))
 	row(table, "Start time", a.Meeting.Began.In(s.zone).Format(layout))
 	row(table, "End time", end.In(s.zone).Format(layout))
 	row(table, "Meeting duration", clock(end.Sub(a.Meeting.Began)))
@@ -151,6 +145,16 @@ func (s sheet) teams(table *csv.Writer, names *occupancy.NameResolver, a history
 				clock(stay.Duration(a.AsOf, a.Until()).Min), "", "Attendee")
 		}
 	}
+}
+
+// people returns how many of the attendees are people who were in the meeting.
+func people(a history.Attendance) (n int) {
+	for _, p := range a.Attendees {
+		if isPerson(p) {
+			n++
+		}
+	}
+	return n
 }
 
 // isPerson reports whether p was in the meeting, and isn't a recorder, a visitor or only in the lobby.

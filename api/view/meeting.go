@@ -118,6 +118,7 @@ type Stay struct {
 	RoomJID     string             `json:"room_jid"`
 	Type        occupancy.RoomType `json:"type"`
 	Kind        occupancy.Kind     `json:"kind"`
+	Rule        string             `json:"rule,omitempty"` // the operator's rule by which it is hidden
 	Nick        *string            `json:"nick"`
 	Name        *string            `json:"name"`
 	JoinedAt    string             `json:"joined_at"`
@@ -168,7 +169,7 @@ func NewAttendance(names *occupancy.NameResolver, a history.Attendance) Attendan
 func NewStay(names *occupancy.NameResolver, s history.Stay) Stay {
 	room := history.RoomJID(s.Room)
 	return Stay{
-		ID: s.ID.String(), MeetingID: s.Meeting.String(), RoomJID: s.Room, Type: s.Type, Kind: s.Kind,
+		ID: s.ID.String(), MeetingID: s.Meeting.String(), RoomJID: s.Room, Type: s.Type, Kind: s.Kind, Rule: s.Rule,
 		RoomName: names.Name(room), DisplayName: names.Display(room), MeetingURL: meetingURL(names, room, s.Parent),
 		Nick: OrNull(s.Nick), Name: OrNull(s.Name),
 		JoinedAt: FormatTime(s.Joined), JoinedAfter: Stamp(s.JoinedAfter),

@@ -18,6 +18,8 @@ func TestNotCounted_HidesBotsInAllFaces(t *testing.T) {
 	meeting(t, cast, srv.Room("planning"), "Ada", "minutes-bot")
 	env := envFor(srv)
 	env["PPCH_NOT_COUNTED"] = "bots=*-bot@auth.meet.jitsi, ghost@auth.meet.jitsi"
+	env["PPCH_HISTORY"] = "names"
+	withStore(t, env)
 	s := runService(t, env).ready()
 	stream := s.stream("/api/rooms/planning/events")
 	stream.Until("status", live)
@@ -39,6 +41,18 @@ func TestNotCounted_HidesBotsInAllFaces(t *testing.T) {
 	out, err := command(t, client, "room", "planning")
 	if err != nil || !strings.Contains(out, "planning: 2 people, 1 hidden; ") || !strings.Contains(out, "Minutes      hidden by rule bots") {
 		t.Errorf("got %s, %v", out, err)
+	}
+	meetings := s.get("/api/meetings", "X-API-Key", testKey).data["meetings"].([]any)
+	if len(meetings) != 1 {
+		t.Fatalf("got the meetings %v", meetings)
+	}
+	id := meetings[0].(map[string]any)["id"].(string)
+	eventually(t, 10*time.Second, "the bot's stay is recorded", func() bool {
+		out, err = command(t, client, "attendance", id)
+		return err == nil && strings.Contains(out, "\nMinutes (hidden by rule bots)  ")
+	})
+	if !strings.Contains(out, ", peak 2\n") {
+		t.Errorf("got %s", out)
 	}
 	full := variables{}
 	for k, v := range env {

@@ -20,6 +20,7 @@ type Stay struct {
 	Parent  string // the JID of the main room of a breakout or lobby room, or empty
 	Type    occupancy.RoomType
 	Kind    occupancy.Kind
+	Rule    string // the operator's rule by which it is hidden, or empty
 
 	// It joined at Joined; if JoinedAfter isn't zero, between JoinedAfter and Joined.
 	// It left between LeftAfter and LeftBefore, which are equal if PPCH saw it leave and zero while it is present.
@@ -71,18 +72,18 @@ type Attendee struct {
 	Lobby Span
 }
 
-const stayColumns = `s.id, m.id, m.room, m.parent, m.type, s.kind, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
+const stayColumns = `s.id, m.id, m.room, m.parent, m.type, s.kind, s.rule, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
 
 func scanStay(rows *sql.Rows) (s Stay, err error) {
 	var id, meeting, pseudonym []byte
 	var joined int64
 	var joinedAfter, leftAfter, leftBefore sql.NullInt64
-	var parent, reason, nick, name, userID sql.NullString
-	err = rows.Scan(&id, &meeting, &s.Room, &parent, &s.Type, &s.Kind, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
+	var parent, rule, reason, nick, name, userID sql.NullString
+	err = rows.Scan(&id, &meeting, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
 	copy(s.ID[:], id)
 	copy(s.Meeting[:], meeting)
 	s.JoinedAfter, s.Joined, s.LeftAfter, s.LeftBefore = timeOf(joinedAfter.Int64), timeOf(joined), timeOf(leftAfter.Int64), timeOf(leftBefore.Int64)
-	s.Parent, s.Reason, s.Nick, s.Name, s.UserID, s.Pseudonym = parent.String, reason.String, nick.String, name.String, userID.String, hex.EncodeToString(pseudonym)
+	s.Parent, s.Rule, s.Reason, s.Nick, s.Name, s.UserID, s.Pseudonym = parent.String, rule.String, reason.String, nick.String, name.String, userID.String, hex.EncodeToString(pseudonym)
 	return s, err
 }
 

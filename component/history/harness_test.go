@@ -119,6 +119,7 @@ type site struct {
 	level     history.Level
 	stop      func()
 	recorder  *history.Recorder
+	rules     []occupancy.Rule
 	rooms     map[string]map[string]bool // the nicks in each, as Prosody counts them
 }
 
@@ -135,6 +136,7 @@ func (s *site) start(d *occupancy.Directory) {
 	s.t.Helper()
 	s.directory = d
 	d.MaxStaleness = 100 * 365 * 24 * time.Hour
+	d.NotCounted = s.rules
 	s.store = history.New(s.dir, history.Options{})
 	s.recorder = history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: d, Level: s.level, Outbox: s.box})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -206,7 +206,7 @@ func (b *batch) reconcileOccupants(r *openRoom, room occupancy.RoomSnapshot, pre
 			if err := b.join(r, e, since); err != nil {
 				return err
 			}
-		case p.kind != o.Kind || string(p.occupant) != string(b.stored(*o)) && p.occupant != nil:
+		case p.kind != o.Kind || p.rule != o.Rule || string(p.occupant) != string(b.stored(*o)) && p.occupant != nil:
 			counts[kindIndex(p.kind)]--
 			counts[kindIndex(o.Kind)]++
 			e.Kind, e.Occupant, e.Counts = occupancy.EventUpdated, *o, counts

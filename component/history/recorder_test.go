@@ -2,10 +2,12 @@ package history_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/history"
@@ -240,4 +242,54 @@ func TestRecorder_FullDisk(t *testing.T) {
 			t.Errorf("the events lack %q", want)
 		}
 	}
+}
+
+// Occupants who are hidden by the operator's rule are recorded with its name, and are never counted. Alone they are no meeting.
+func TestRecorder_HiddenByRule(t *testing.T) {
+	s := newSite(t, history.LevelNames)
+	rule, err := occupancy.ParseRule("bots=jid-of-bot*@meet.jitsi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays := func(want ...string) {
+		t.Helper()
+		var got []string
+		meetings, _, err := s.store.Meetings(t.Context(), history.MeetingFilter{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range meetings {
+			a, err := s.store.Attendance(t.Context(), m.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range a.Attendees {
+				for _, stay := range p.Stays {
+					got = append(got, fmt.Sprint(stay.Name, " ", stay.Kind, " ", stay.Rule, " of ", m.Stays, ", peak ", m.Peak))
+				}
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	s.load(10)
+	s.apply(20, room("daily", 19, person("ann", 20), person("bot", 20)))
+	s.expect("room-started daily  0>0", "joined daily ann 0>1", "joined daily bot 1>2")
+	stays("ANN user  of 2, peak 2", "BOT user  of 2, peak 2")
+
+	s.rules = []occupancy.Rule{rule}
+	s.restart()
+	s.load(30, room("daily", 19, person("ann", 20), person("bot", 20)))
+	s.apply(40, change("daily", nil, person("bot2", 40)), room("empty", 40, person("bot", 40)))
+	s.apply(50, gone("empty"))
+	s.apply(60, change("daily", []string{"bot2"}))
+	waitFor(t, "the last change", func() bool { return s.count("SELECT COUNT(*) FROM stays WHERE left_before IS NOT NULL") == 1 })
+	stays("ANN user  of 1, peak 2", "BOT hidden bots of 1, peak 2", "BOT2 hidden bots of 1, peak 2")
+
+	s.rules = nil
+	s.restart()
+	s.load(70, room("daily", 19, person("ann", 20), person("bot", 20)))
+	stays("ANN user  of 2, peak 2", "BOT user  of 2, peak 2", "BOT2 hidden bots of 2, peak 2")
 }

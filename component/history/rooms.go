@@ -113,8 +113,8 @@ func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 	if _, err := b.tx.Exec("UPDATE meetings SET ended_after = MAX(began, ?), ended_before = MAX(began, ?) WHERE number = ?", milli(since), milli(e.At), r.meeting); err != nil {
 		return err
 	}
-	// A room that only Jicofo entered was no meeting.
-	if _, err := b.tx.Exec("DELETE FROM meetings WHERE number = ? AND NOT EXISTS (SELECT 1 FROM stays WHERE meeting = meetings.number)", r.meeting); err != nil {
+	// A room that only Jicofo and hidden occupants entered was no meeting.
+	if _, err := b.tx.Exec("DELETE FROM meetings WHERE number = ? AND NOT EXISTS (SELECT 1 FROM stays WHERE meeting = meetings.number AND rule IS NULL)", r.meeting); err != nil {
 		return err
 	}
 	e.Counts = occupancy.Counts{}

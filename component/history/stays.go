@@ -16,6 +16,7 @@ type presence struct {
 	nick     string
 	stamp    time.Time // when it joined by Prosody's clock, or zero
 	kind     occupancy.Kind
+	rule     string // of the operator, or empty
 	id       ID
 	stay     sql.NullInt64
 	occupant []byte
@@ -34,7 +35,7 @@ type storedOccupant struct {
 
 // present returns the occupants of a room in the file, by nick.
 func (b *batch) present(room string) (all []presence, err error) {
-	rows, err := b.tx.Query("SELECT nick, joined_stamp, kind, id, stay, occupant FROM present WHERE room = ? ORDER BY nick", room)
+	rows, err := b.tx.Query("SELECT nick, joined_stamp, kind, COALESCE(rule, ''), id, stay, occupant FROM present WHERE room = ? ORDER BY nick", room)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func (b *batch) present(room string) (all []presence, err error) {
 		var p presence
 		var stamp int64
 		var id []byte
-		if err := rows.Scan(&p.nick, &stamp, &p.kind, &id, &p.stay, &p.occupant); err != nil {
+		if err := rows.Scan(&p.nick, &stamp, &p.kind, &p.rule, &id, &p.stay, &p.occupant); err != nil {
 			return nil, err
 		}
 		p.stamp = timeOf(stamp)
@@ -55,7 +56,7 @@ func (b *batch) present(room string) (all []presence, err error) {
 
 // record returns what the file has of p.
 func (p presence) record() occupancy.Occupant {
-	o := occupancy.Occupant{ID: p.nick, Kind: p.kind, Stamp: p.stamp}
+	o := occupancy.Occupant{ID: p.nick, Kind: p.kind, Rule: p.rule, Stamp: p.stamp}
 	var stored storedOccupant
 	if json.Unmarshal(p.occupant, &stored) == nil {
 		o.Name, o.Role, o.Affiliation = stored.Name, stored.Role, stored.Affiliation
@@ -92,8 +93,8 @@ func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.tx.Exec("INSERT OR REPLACE INTO present (room, nick, joined_stamp, kind, id, stay, occupant) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		r.room, o.ID, milli(stamp), o.Kind, id[:], stay, b.stored(o)); err != nil {
+	if _, err := b.tx.Exec("INSERT OR REPLACE INTO present (room, nick, joined_stamp, kind, rule, id, stay, occupant) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		r.room, o.ID, milli(stamp), o.Kind, nullable(o.Rule), id[:], stay, b.stored(o)); err != nil {
 		return err
 	}
 	before := e.Counts
@@ -105,7 +106,7 @@ func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
 // startStay adds the stay of an occupant who joined to the meeting, if that is recorded.
 func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time) (stay sql.NullInt64, err error) {
 	o := e.Occupant
-	if !r.meeting.Valid || !recorded(o.Kind) {
+	if !r.meeting.Valid || !recorded(o.Kind, o.Rule) {
 		return stay, nil
 	}
 	who, err := b.person(o)
@@ -117,9 +118,9 @@ func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time
 		joined, joinedAfter = e.At, sql.NullInt64{Int64: milli(since), Valid: true}
 	}
 	// A row with this id is the same stay, which was ended by mistake.
-	if _, err := b.tx.Exec(`INSERT INTO stays (id, meeting, kind, joined_after, joined, nick, name, user_id, pseudonym) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	if _, err := b.tx.Exec(`INSERT INTO stays (id, meeting, kind, rule, joined_after, joined, nick, name, user_id, pseudonym) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET left_after = NULL, left_before = NULL, reason = NULL`,
-		id[:], r.meeting, o.Kind, joinedAfter, milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
+		id[:], r.meeting, o.Kind, nullable(o.Rule), joinedAfter, milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
 		return stay, err
 	}
 	if _, err := b.tx.Get("SELECT number FROM stays WHERE id = ?", []any{id[:]}, &stay); err != nil {
@@ -128,8 +129,11 @@ func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time
 	return stay, b.peak(r, e.Counts)
 }
 
-// recorded reports whether stays of a kind are recorded: Jicofo is in every room and Jitsi's clients show no hidden occupant.
-func recorded(k occupancy.Kind) bool { return k != occupancy.KindFocus && k != occupancy.KindHidden }
+// recorded reports whether stays of a kind are recorded: Jicofo is in every room, and Jitsi's clients show no hidden occupant.
+// Occupants who are hidden by the operator's rule are people or bots like others.
+func recorded(k occupancy.Kind, rule string) bool {
+	return k != occupancy.KindFocus && (k != occupancy.KindHidden || rule != "")
+}
 
 func (b *batch) peak(r *openRoom, t occupancy.Counts) error {
 	_, err := b.tx.Exec("UPDATE meetings SET peak = ?2 WHERE number = ?1 AND peak < ?2", r.meeting, t.People())
@@ -141,7 +145,7 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 	o := e.Occupant
 	var was presence
 	var id []byte
-	ok, err := b.tx.Get("SELECT kind, id, stay FROM present WHERE room = ? AND nick = ?", []any{r.room, o.ID}, &was.kind, &id, &was.stay)
+	ok, err := b.tx.Get("SELECT kind, COALESCE(rule, ''), id, stay FROM present WHERE room = ? AND nick = ?", []any{r.room, o.ID}, &was.kind, &was.rule, &id, &was.stay)
 	if err != nil {
 		return err
 	}
@@ -152,13 +156,13 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 	copy(was.id[:], id)
 	stay := was.stay
 	switch {
-	case recorded(was.kind) && !recorded(o.Kind):
+	case recorded(was.kind, was.rule) && !recorded(o.Kind, o.Rule):
 		// Its presence now shows that it isn't a participant.
 		if _, err := b.tx.Exec("DELETE FROM stays WHERE number = ?", stay); err != nil {
 			return err
 		}
 		stay = sql.NullInt64{}
-	case !recorded(was.kind) && recorded(o.Kind):
+	case !recorded(was.kind, was.rule) && recorded(o.Kind, o.Rule):
 		if stay, err = b.startStay(r, was.id, e, since); err != nil {
 			return err
 		}
@@ -167,14 +171,14 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 		if err != nil {
 			return err
 		}
-		if _, err := b.tx.Exec("UPDATE stays SET kind = ?, name = ?, user_id = ?, pseudonym = ? WHERE number = ?", o.Kind, who.name, who.userID, who.pseudonym, stay); err != nil {
+		if _, err := b.tx.Exec("UPDATE stays SET kind = ?, rule = ?, name = ?, user_id = ?, pseudonym = ? WHERE number = ?", o.Kind, nullable(o.Rule), who.name, who.userID, who.pseudonym, stay); err != nil {
 			return err
 		}
 		if err := b.peak(r, e.Counts); err != nil {
 			return err
 		}
 	}
-	if _, err := b.tx.Exec("UPDATE present SET kind = ?, stay = ?, occupant = ? WHERE room = ? AND nick = ?", o.Kind, stay, b.stored(o), r.room, o.ID); err != nil {
+	if _, err := b.tx.Exec("UPDATE present SET kind = ?, rule = ?, stay = ?, occupant = ? WHERE room = ? AND nick = ?", o.Kind, nullable(o.Rule), stay, b.stored(o), r.room, o.ID); err != nil {
 		return err
 	}
 	before := e.Counts

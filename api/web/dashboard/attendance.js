@@ -2,7 +2,7 @@
 
 import {ask, askJSON, patience, problemFor} from "./ask.js";
 import {addFact, element, explain, isolated, problemText} from "./element.js";
-import {clock, dayTime, isBlank, isPerson, kindName, minute, moment, number, roomTitle, spans, unknown, visible} from "./format.js";
+import {clock, dayTime, isBlank, isPerson, kindOf, minute, moment, number, roomTitle, spans, unknown, visible} from "./format.js";
 import {hasText, t} from "./language.js";
 import {Listing} from "./listing.js";
 import {lengthOf} from "./meetings.js";
@@ -86,7 +86,7 @@ function bounds(from, to) {
 
 function draw({meeting: m, as_of: asOf, attendees, gaps}) {
 	const scale = scaleOf(m, asOf, gaps);
-	const all = attendees.map(a => ({...a, id: a.stays[0].id, kind: a.stays[0].kind, scale}));
+	const all = attendees.map(a => ({...a, id: a.stays[0].id, kind: a.stays[0].kind, rule: a.stays[0].rule, scale}));
 	const people = all.filter(a => isPerson(a.kind));
 	people.forEach((a, i) => {
 		a.number = i + 1;
@@ -114,7 +114,7 @@ function draw({meeting: m, as_of: asOf, attendees, gaps}) {
 
 /** Who it was: a person whose name the service doesn't record has a number. */
 function nameOf(a) {
-	const kind = a.kind === "user" ? [] : [element("span", {className: "tag", textContent: kindName(a.kind)})];
+	const kind = a.kind === "user" ? [] : [element("span", {className: "tag", textContent: kindOf(a)})];
 	if (a.name && !isBlank(a.name)) return [isolated(a.name), ...kind];
 	if (a.user_id) return [isolated(a.user_id), ...kind];
 	if (a.pseudonym) return [element("code", {textContent: a.pseudonym.slice(0, 8), title: a.pseudonym}), ...kind];

@@ -166,7 +166,7 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 			case !p.Present:
 				left = "unknown"
 			}
-			t.add(Clean(cmp.Or(orEmpty(p.Name), orEmpty(p.UserID), orEmpty(p.Pseudonym), "?")), spanOf(p.Total.Min, p.Total.Max), fmt.Sprint(len(p.Stays)), localTime(&p.FirstJoinedAt), left)
+			t.add(attendeeName(p), spanOf(p.Total.Min, p.Total.Max), fmt.Sprint(len(p.Stays)), localTime(&p.FirstJoinedAt), left)
 		}
 		b.WriteString(t.String())
 	}
@@ -179,6 +179,15 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// attendeeName returns the name of an attendee, with the kind unless that is a person.
+func attendeeName(p view.Attendee) string {
+	name := Clean(cmp.Or(orEmpty(p.Name), orEmpty(p.UserID), orEmpty(p.Pseudonym), "?"))
+	if len(p.Stays) > 0 && !p.Stays[0].Kind.Person() {
+		name += " (" + kindOf(view.Occupant{Kind: p.Stays[0].Kind, Rule: p.Stays[0].Rule}) + ")"
+	}
+	return name
 }
 
 // orEmpty returns the text, empty for null.
