@@ -82,6 +82,16 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary)
 	return g, nil
 }
 
+// member adds a JSON member to the room that was added last.
+func (a *answer) member(name string, value []byte) {
+	end := a.buffer
+	if n := len(a.later); n > 0 {
+		end = &a.later[n-1].tail
+	}
+	*end = append((*end)[:len(*end)-1], `,"`+name+`":`...)
+	*end = append(append(*end, value...), '}')
+}
+
 // read returns a room, with sorted occupants if they are shown. For long lists and large rooms it takes a turn.
 func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	if len(a.later) > 0 {

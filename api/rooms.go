@@ -26,9 +26,12 @@ func (s *Server) getParticipants(w *response, r *http.Request) error {
 
 // getRoom handles "GET /api/rooms/{room_name}".
 func (s *Server) getRoom(w *response, r *http.Request) error {
-	q, err := parseQuery(r, "wait")
-	if err != nil {
+	q, err := parseQuery(r, "wait", "expand")
+	switch {
+	case err != nil:
 		return err
+	case q.values.Has("expand"):
+		return s.getVisited(w, r, q)
 	}
 	return s.getOne(w, r, asRoom, q)
 }

@@ -70,6 +70,24 @@ func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 	return doc
 }
 
+// Visitor is a visitor of a meeting, on the shard of a visitor node.
+type Visitor struct {
+	Occupant
+	Shard string `json:"shard"`
+}
+
+// NewVisitors returns the documents of visitors, sorted by join time.
+func NewVisitors(all []occupancy.Visitor) []Visitor {
+	slices.SortFunc(all, func(a, b occupancy.Visitor) int {
+		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.ID, b.ID))
+	})
+	docs := make([]Visitor, 0, len(all))
+	for _, v := range all {
+		docs = append(docs, Visitor{NewOccupant(*v.Occupant, occupancy.SourceModule), v.Shard})
+	}
+	return docs
+}
+
 // OccupantDetail is an Occupant with its duration.
 type OccupantDetail struct {
 	Occupant

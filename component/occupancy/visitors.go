@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mellium.im/xmpp/jid"
 )
 
 // assignVisitors finds out which visitor domains have visitors of which main domains, and counts them.
@@ -175,4 +177,33 @@ func (d *Directory) CheckVisitors() (check VisitorsCheck, ok bool) {
 		}
 	}
 	return check, ok
+}
+
+// Visitor is an occupant of a visitor node. All readers share the record, which never changes.
+type Visitor struct {
+	Shard string
+	*Occupant
+}
+
+// Visitors returns the visitors of a meeting on all visitor shards, unordered. It returns false if there are no such shards,
+// or if one is unknown.
+func (d *Directory) Visitors(room jid.JID) (all []Visitor, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	g := d.group(room.Domainpart())
+	if g == nil || len(g.nodes) == 0 || !d.visitorsKnown(g, time.Now()) {
+		return nil, false
+	}
+	for _, m := range g.nodes {
+		r := m.replica.room(room.Localpart() + "@" + m.name)
+		if r == nil || r.hidden {
+			continue
+		}
+		for _, o := range r.occupants {
+			if o.Kind == KindVisitor {
+				all = append(all, Visitor{m.shard.name, o})
+			}
+		}
+	}
+	return all, true
 }
