@@ -120,14 +120,14 @@ func (s *Server) openRoom(ctx context.Context, named namedRoom) (occupancy.Room,
 	switch {
 	case err != nil:
 		return room, err
-	case !room.Exists:
-		return room, &problem{kind: kindRoomNotOpen, detail: "This room is not open, so it is empty."}
 	case !room.Exact:
 		return room, &problem{
 			kind:       kindCountUnknown,
-			detail:     "Without the Lua module the number of occupants includes Jitsi's own services, which this route can't say: load the module, or use /api/rooms/{room_name}.",
+			detail:     "The number of people is not exact, which this route can't say: /api/rooms/{room_name} has the number, with a note.",
 			retryAfter: operatorDelay,
 		}
+	case !room.Exists:
+		return room, &problem{kind: kindRoomNotOpen, detail: "This room is not open, so it is empty."}
 	}
 	return room, nil
 }

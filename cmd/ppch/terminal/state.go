@@ -159,7 +159,7 @@ func (f *roomFollower) read(ctx context.Context) (RoomState, error) {
 	case len(r.UnknownShards) > 0:
 		return RoomState{Problem: "the room may also be on shards that can't be read now: " + Clean(strings.Join(r.UnknownShards, ", "))}, nil
 	case !r.Exact:
-		return RoomState{Problem: "the number includes Jitsi's own services, because Prosody lacks the Lua module"}, nil
+		return RoomState{Problem: "the number is not exact: " + Clean(r.Note)}, nil
 	}
 	return RoomState{People: r.ParticipantCount}, nil
 }

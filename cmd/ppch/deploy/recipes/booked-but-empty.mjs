@@ -23,7 +23,7 @@ async function people(names) {
   if (answer.status === 503) return new Map(names.map(name => [name, { why: doc.detail }]));
   if (!answer.ok) throw new Error(`${answer.status} ${doc.code}: ${doc.detail}`);
   return new Map(doc.rooms.flatMap(room => room.asked_as.map(name =>
-    [name, room.exact ? { count: room.participant_count } : { why: "the number includes Jitsi's own services" }])));
+    [name, room.exact ? { count: room.participant_count } : { why: room.note ?? "the number is not exact" }])));
 }
 
 // stateOf says what a booking is used for now.
