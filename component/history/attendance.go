@@ -111,9 +111,9 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 			return err
 		}
 		m := a.Meeting
-		domain := domainOf(m.Room)
+		in := scope{m.Shard, domainOf(m.Room)}
 		var confirmed int64
-		if _, err := tx.Get("SELECT confirmed FROM domains WHERE domain = ?", []any{domain}, &confirmed); err != nil {
+		if _, err := tx.Get("SELECT confirmed FROM domains WHERE domain = ?", []any{in.key()}, &confirmed); err != nil {
 			return err
 		}
 		a.AsOf = timeOf(confirmed)
@@ -130,7 +130,7 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 			}
 			all = append(all, children...)
 		}
-		a.Gaps, err = gapsBetween(tx, domain, m.Began, end)
+		a.Gaps, err = gapsBetween(tx, in, m.Began, end)
 		return err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"ppch/component/occupancy"
@@ -13,9 +14,9 @@ import (
 type batch struct {
 	r       *Recorder
 	tx      *Tx
-	watches map[string]*watch // as they are after the commit
-	events  []Event           // for the Outbox
-	gaps    []GapReason       // begun
+	watches map[scope]*watch // as they are after the commit
+	events  []Event          // for the Outbox
+	gaps    []GapReason      // begun
 
 	recorded uint64 // changes
 	silent   bool   // whether the Outbox doesn't get the events
@@ -25,7 +26,7 @@ type batch struct {
 func (r *Recorder) commit(ctx context.Context, events []occupancy.Event, flush bool) error {
 	if !flush && !r.worthwhile(events) {
 		for _, e := range events {
-			if w := r.watches[e.Room.Domainpart()]; w != nil && e.At.After(w.confirmed) {
+			if w := r.watches[scopeOf(e)]; w != nil && e.At.After(w.confirmed) {
 				w.confirmed = e.At
 			}
 		}
@@ -42,7 +43,10 @@ func (r *Recorder) commit(ctx context.Context, events []occupancy.Event, flush b
 // worthwhile reports whether events are more than confirmations that may wait.
 func (r *Recorder) worthwhile(events []occupancy.Event) bool {
 	return slices.ContainsFunc(events, func(e occupancy.Event) bool {
-		w := r.watches[e.Room.Domainpart()]
+		w := r.watches[scopeOf(e)]
+		if w == nil && e.Kind == occupancy.EventConfirmed && !r.recorded(scopeOf(e)) {
+			return false
+		}
 		return e.Kind != occupancy.EventConfirmed || w == nil || e.Resynced || e.At.Sub(w.written) >= confirmEvery
 	})
 }
@@ -52,9 +56,9 @@ func (r *Recorder) transact(ctx context.Context, record func(*batch) error) erro
 	var b *batch
 	var committed func()
 	err := r.cfg.Store.Write(ctx, func(tx *Tx) (err error) {
-		b = &batch{r: r, tx: tx, watches: map[string]*watch{}}
-		for domain, w := range r.watches {
-			b.watches[domain] = new(*w)
+		b = &batch{r: r, tx: tx, watches: map[scope]*watch{}}
+		for in, w := range r.watches {
+			b.watches[in] = new(*w)
 		}
 		if err := record(b); err != nil || r.cfg.Outbox == nil || len(b.events) == 0 || r.cfg.Outbox.Needs() == LevelOff {
 			return err
@@ -78,12 +82,12 @@ func (r *Recorder) transact(ctx context.Context, record func(*batch) error) erro
 
 // confirm writes the confirmations.
 func (b *batch) confirm() error {
-	for _, domain := range slices.Sorted(maps.Keys(b.watches)) {
-		w := b.watches[domain]
+	for _, in := range b.scopes() {
+		w := b.watches[in]
 		if w.confirmed.Equal(w.written) {
 			continue
 		}
-		if _, err := b.tx.Exec("INSERT INTO domains VALUES (?, ?) ON CONFLICT DO UPDATE SET confirmed = excluded.confirmed", domain, w.confirmed.UnixMilli()); err != nil {
+		if _, err := b.tx.Exec("INSERT INTO domains VALUES (?, ?) ON CONFLICT DO UPDATE SET confirmed = excluded.confirmed", in.key(), w.confirmed.UnixMilli()); err != nil {
 			return err
 		}
 		w.written = w.confirmed
@@ -98,9 +102,15 @@ func (b *batch) record(events []occupancy.Event) error {
 		if !ends(e) {
 			continue
 		}
-		w := b.watch(e.Room.Domainpart())
 		changes := events[begun:i]
 		begun = i + 1
+		if !b.r.recorded(scopeOf(e)) {
+			if err := b.unrecorded(e, changes); err != nil {
+				return err
+			}
+			continue
+		}
+		w := b.watch(scopeOf(e))
 		var err error
 		switch e.Kind {
 		case occupancy.EventConfirmed:
@@ -121,11 +131,32 @@ func (b *batch) record(events []occupancy.Event) error {
 	return nil
 }
 
-func (b *batch) watch(domain string) *watch {
-	if b.watches[domain] == nil {
-		b.watches[domain] = &watch{}
+// unrecorded records the end of a batch of a domain that isn't recorded: a visitor node, whose changes are also
+// changes of main rooms, or a shard that was retired.
+func (b *batch) unrecorded(e occupancy.Event, changes []occupancy.Event) error {
+	for _, c := range changes {
+		if w := b.watches[scopeOf(c)]; w != nil && b.r.recorded(scopeOf(c)) {
+			if err := b.changes(w, []occupancy.Event{c}, c.At); err != nil {
+				return err
+			}
+		}
 	}
-	return b.watches[domain]
+	if w := b.watches[scopeOf(e)]; w != nil {
+		return b.forget(scopeOf(e), w)
+	}
+	return nil
+}
+
+// scopes returns the recorded scopes in order.
+func (b *batch) scopes() []scope {
+	return slices.SortedFunc(maps.Keys(b.watches), func(a, b scope) int { return strings.Compare(a.key(), b.key()) })
+}
+
+func (b *batch) watch(in scope) *watch {
+	if b.watches[in] == nil {
+		b.watches[in] = &watch{}
+	}
+	return b.watches[in]
 }
 
 // confirmed records a batch of changes that e ends.
@@ -141,7 +172,7 @@ func (b *batch) confirmed(w *watch, e occupancy.Event, changes []occupancy.Event
 		return err
 	}
 	if e.Resynced {
-		if err := b.endGap(w, e.Room.Domainpart(), e.At); err != nil {
+		if err := b.endGap(w, scopeOf(e), e.At); err != nil {
 			return err
 		}
 	}
@@ -167,7 +198,7 @@ func (b *batch) changes(w *watch, changes []occupancy.Event, since time.Time) er
 // change records a change of a room.
 func (b *batch) change(e occupancy.Event, since time.Time) error {
 	b.recorded++
-	room, err := b.openRoom(e.Room.String())
+	room, err := b.openRoom(e.Shard, e.Room.String())
 	if err != nil {
 		return err
 	}
@@ -211,7 +242,7 @@ func (b *batch) emit(room *openRoom, stay ID, e occupancy.Event, before occupanc
 		return
 	}
 	b.events = append(b.events, Event{
-		Event: e, Shard: b.r.cfg.Shard, Meeting: room.id, Stay: stay, Created: room.stamp, MeetingID: room.meetingID, Before: before, NotBefore: since,
+		Event: e, Shard: room.shard, Meeting: room.id, Stay: stay, Created: room.stamp, MeetingID: room.meetingID, Before: before, NotBefore: since,
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 // status records that a domain stopped or started being watched.
 func (b *batch) status(w *watch, e occupancy.Event) error {
-	domain := e.Room.Domainpart()
+	in := scopeOf(e)
 	if e.Domain == nil || w.confirmed.IsZero() {
 		return nil
 	}
@@ -18,11 +18,11 @@ func (b *batch) status(w *watch, e occupancy.Event) error {
 		if e.At.Before(w.confirmed) {
 			return nil // a snapshot ended it before it was read
 		}
-		return b.startGap(w, domain, GapReason(p.Reason), e.At)
+		return b.startGap(w, in, GapReason(p.Reason), e.At)
 	}
 	if w.partial {
 		// Prosody can read all rooms again.
-		if err := b.reset(occupancy.Event{Seq: w.skip + 1, Room: e.Room}); err != nil {
+		if err := b.reset(occupancy.Event{Seq: w.skip + 1, Room: e.Room, Shard: e.Shard}); err != nil {
 			return err
 		}
 	}
@@ -36,17 +36,17 @@ func (b *batch) status(w *watch, e occupancy.Event) error {
 	gap := *w.gap
 	gap.Ended = later(e.At, gap.Began)
 	w.gap = nil
-	b.emitGap(domain, gap, later(e.At, w.noticed))
+	b.emitGap(in, gap, later(e.At, w.noticed))
 	return nil
 }
 
 // startGap records that PPCH hasn't watched a domain since it was last confirmed. An open gap goes on.
-func (b *batch) startGap(w *watch, domain string, reason GapReason, now time.Time) error {
+func (b *batch) startGap(w *watch, in scope, reason GapReason, now time.Time) error {
 	if w.gap != nil {
 		return nil
 	}
-	gap := Gap{Domain: domain, Began: w.confirmed, Reason: cmp.Or(reason, GapResync)}
-	row, err := b.tx.Exec("INSERT INTO gaps (domain, began, reason) VALUES (?, ?, ?)", domain, milli(gap.Began), gap.Reason)
+	gap := Gap{Domain: in.domain, Began: w.confirmed, Reason: cmp.Or(reason, GapResync)}
+	row, err := b.tx.Exec("INSERT INTO gaps (domain, began, reason) VALUES (?, ?, ?)", in.key(), milli(gap.Began), gap.Reason)
 	if err != nil {
 		return err
 	}
@@ -55,16 +55,16 @@ func (b *batch) startGap(w *watch, domain string, reason GapReason, now time.Tim
 	}
 	w.gap, w.noticed = &gap, now
 	b.gaps = append(b.gaps, gap.Reason)
-	b.emitGap(domain, gap, now)
+	b.emitGap(in, gap, now)
 	return nil
 }
 
 // endGap records that a domain is watched again since at, when a snapshot was complete.
-func (b *batch) endGap(w *watch, domain string, at time.Time) error {
+func (b *batch) endGap(w *watch, in scope, at time.Time) error {
 	if w.gap == nil && (w.confirmed.IsZero() || !at.After(w.confirmed)) {
 		return nil
 	}
-	if err := b.startGap(w, domain, GapResync, at); err != nil {
+	if err := b.startGap(w, in, GapResync, at); err != nil {
 		return err
 	}
 	gap := *w.gap
@@ -73,18 +73,18 @@ func (b *batch) endGap(w *watch, domain string, at time.Time) error {
 		return err
 	}
 	w.gap = nil
-	b.emitGap(domain, gap, later(at, w.noticed)) // a snapshot is a little older than the moment at which it is read
+	b.emitGap(in, gap, later(at, w.noticed)) // a snapshot is a little older than the moment at which it is read
 	return nil
 }
 
 // emitGap adds the event of a gap that begins or ends for the Outbox.
-func (b *batch) emitGap(domain string, gap Gap, at time.Time) {
+func (b *batch) emitGap(in scope, gap Gap, at time.Time) {
 	if b.r.cfg.Outbox == nil {
 		return
 	}
 	b.events = append(b.events, Event{
-		Event: occupancy.Event{Kind: occupancy.EventStatus, Room: domainJID(domain), At: at},
-		Shard: b.r.cfg.Shard, NotBefore: at, Gap: &gap,
+		Event: occupancy.Event{Kind: occupancy.EventStatus, Room: domainJID(in.domain), Shard: in.shard, At: at},
+		Shard: in.shard, NotBefore: at, Gap: &gap,
 	})
 }
 

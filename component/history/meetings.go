@@ -158,24 +158,24 @@ func meeting(tx *Tx, id ID) (m Meeting, err error) {
 	return m, err
 }
 
-// Gaps returns the times without watching a domain between two times, in order. A zero to means no end.
-func (s *Store) Gaps(ctx context.Context, domain string, from, to time.Time) (all []Gap, err error) {
+// Gaps returns the times without watching a domain of a shard between two times, in order. A zero to means no end.
+func (s *Store) Gaps(ctx context.Context, shard, domain string, from, to time.Time) (all []Gap, err error) {
 	err = s.Read(ctx, func(tx *Tx) error {
-		all, err = gapsBetween(tx, domain, from, to)
+		all, err = gapsBetween(tx, scope{shard, domain}, from, to)
 		return err
 	})
 	return all, err
 }
 
-func gapsBetween(tx *Tx, domain string, from, to time.Time) (all []Gap, err error) {
+func gapsBetween(tx *Tx, in scope, from, to time.Time) (all []Gap, err error) {
 	rows, err := tx.Query("SELECT began, ended, reason FROM gaps WHERE domain = ? AND began <= ? AND (ended IS NULL OR ended >= ?) ORDER BY began",
-		domain, milli(cmp.Or(to, latest)), milli(from))
+		in.key(), milli(cmp.Or(to, latest)), milli(from))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		gap := Gap{Domain: domain}
+		gap := Gap{Domain: in.domain}
 		var began int64
 		var ended sql.NullInt64
 		if err := rows.Scan(&began, &ended, &gap.Reason); err != nil {

@@ -23,14 +23,15 @@ func (r *Recorder) begin(ctx context.Context, reason GapReason) error {
 				return err
 			}
 		}
-		for domain, w := range b.watches {
-			if _, err := r.cfg.Directory.Domain(domainJID(domain)); errors.Is(err, occupancy.ErrNotWatched) {
-				if err := b.forget(domain, w); err != nil {
+		for _, in := range b.scopes() {
+			w := b.watches[in]
+			if !r.recorded(in) {
+				if err := b.forget(in, w); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := b.startGap(w, domain, reason, time.Now()); err != nil {
+			if err := b.startGap(w, in, reason, time.Now()); err != nil {
 				return err
 			}
 		}
@@ -50,18 +51,20 @@ func (b *batch) loadWatches() error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var domain string
+		var name string
 		var confirmed int64
 		var number, began sql.NullInt64
 		var reason sql.NullString
-		if err := rows.Scan(&domain, &confirmed, &number, &began, &reason); err != nil {
+		if err := rows.Scan(&name, &confirmed, &number, &began, &reason); err != nil {
 			return err
 		}
-		w := b.watch(domain)
+		var in scope
+		in.shard, in.domain = splitKey(name)
+		w := b.watch(in)
 		w.confirmed = timeOf(confirmed)
 		w.written = w.confirmed
 		if number.Valid {
-			w.gapNumber, w.gap = number.Int64, &Gap{Domain: domain, Began: timeOf(began.Int64), Reason: GapReason(reason.String)}
+			w.gapNumber, w.gap = number.Int64, &Gap{Domain: in.domain, Began: timeOf(began.Int64), Reason: GapReason(reason.String)}
 		}
 	}
 	return rows.Err()
@@ -69,12 +72,12 @@ func (b *batch) loadWatches() error {
 
 // reset compares with a snapshot after the replica of a domain was loaded or discarded.
 func (b *batch) reset(e occupancy.Event) error {
-	if e.Seq <= b.watch(e.Room.Domainpart()).skip {
+	if e.Seq <= b.watch(scopeOf(e)).skip {
 		return nil
 	}
 	snapshot := b.r.cfg.Directory.Snapshot()
 	for _, d := range snapshot.Domains() {
-		if d.JID.Domainpart() != e.Room.Domainpart() {
+		if (scope{d.Shard, d.JID.Domainpart()}) != scopeOf(e) {
 			continue
 		}
 		if d.AsOf.IsZero() { // discarded
@@ -87,7 +90,7 @@ func (b *batch) reset(e occupancy.Event) error {
 
 func (b *batch) reconcileAll(snapshot *occupancy.Snapshot) error {
 	for _, d := range snapshot.Domains() {
-		if d.AsOf.IsZero() {
+		if d.AsOf.IsZero() || !b.r.recorded(scope{d.Shard, d.JID.Domainpart()}) {
 			continue
 		}
 		if err := b.reconcile(d, snapshot); err != nil {
@@ -100,8 +103,8 @@ func (b *batch) reconcileAll(snapshot *occupancy.Snapshot) error {
 // reconcile makes the rooms of a domain in the file equal to a snapshot.
 // What happened between the last confirmation and the snapshot has these times as bounds.
 func (b *batch) reconcile(d occupancy.DomainSnapshot, snapshot *occupancy.Snapshot) error {
-	domain := d.JID.Domainpart()
-	w := b.watch(domain)
+	in := scope{d.Shard, d.JID.Domainpart()}
+	w := b.watch(in)
 	w.skip = snapshot.Seq
 	// Before the first confirmation there is nothing that could have changed.
 	b.silent = w.confirmed.IsZero()
@@ -109,7 +112,7 @@ func (b *batch) reconcile(d occupancy.DomainSnapshot, snapshot *occupancy.Snapsh
 	since := earlier(w.confirmed, d.AsOf)
 	seen := map[string]bool{}
 	for room := range snapshot.Rooms(0) {
-		if room.JID.Domainpart() != domain {
+		if (scope{room.Shard, room.JID.Domainpart()}) != in {
 			continue
 		}
 		seen[room.JID.String()] = true
@@ -119,18 +122,18 @@ func (b *batch) reconcile(d occupancy.DomainSnapshot, snapshot *occupancy.Snapsh
 	}
 	// Rooms that the replica lacks may exist if it is incomplete.
 	if w.partial = !d.Known; !w.partial {
-		missing, err := b.openRooms(domain, seen)
+		missing, err := b.openRooms(in, seen)
 		if err != nil {
 			return err
 		}
 		for _, room := range missing {
-			e := occupancy.Event{Seq: snapshot.Seq, Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Type: room.typ, At: d.AsOf}
+			e := occupancy.Event{Seq: snapshot.Seq, Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Shard: room.shard, Type: room.typ, At: d.AsOf}
 			if err := b.endRoom(room, e, since); err != nil {
 				return err
 			}
 		}
 	}
-	if err := b.endGap(w, domain, d.AsOf); err != nil {
+	if err := b.endGap(w, in, d.AsOf); err != nil {
 		return err
 	}
 	if d.AsOf.After(w.confirmed) || w.confirmed.After(time.Now()) { // the latter if the clock was set back
@@ -141,8 +144,8 @@ func (b *batch) reconcile(d occupancy.DomainSnapshot, snapshot *occupancy.Snapsh
 
 // reconcileRoom makes a room in the file equal to that in a snapshot of time at.
 func (b *batch) reconcileRoom(room occupancy.RoomSnapshot, seq uint64, at, since time.Time) error {
-	e := occupancy.Event{Seq: seq, Room: room.JID, Type: room.Type, Tenant: room.Tenant, Parent: room.Parent, At: at}
-	r, err := b.openRoom(room.JID.String())
+	e := occupancy.Event{Seq: seq, Room: room.JID, Shard: room.Shard, Type: room.Type, Tenant: room.Tenant, Parent: room.Parent, At: at}
+	r, err := b.openRoom(room.Shard, room.JID.String())
 	if err != nil {
 		return err
 	}
@@ -171,7 +174,7 @@ func (b *batch) reconcileRoom(room occupancy.RoomSnapshot, seq uint64, at, since
 			return err
 		}
 	}
-	present, err := b.present(r.room)
+	present, err := b.present(r.key())
 	if err != nil {
 		return err
 	}
@@ -225,7 +228,7 @@ func (b *batch) adopt(r *openRoom, e occupancy.Event, room occupancy.RoomSnapsho
 	defer func() { b.silent = silent }()
 	e.Kind, e.Facts = occupancy.EventRoomStarted, &room.Facts
 	// The rows of present stay: they refer to the room by its address.
-	if _, err := b.tx.Exec("DELETE FROM present WHERE room = ?", r.room); err != nil {
+	if _, err := b.tx.Exec("DELETE FROM present WHERE room = ?", r.key()); err != nil {
 		return err
 	}
 	adopted, err := b.startRoom(e, e.At)
@@ -243,8 +246,8 @@ func (b *batch) adopt(r *openRoom, e occupancy.Event, room occupancy.RoomSnapsho
 }
 
 // openRooms returns the open rooms of a domain in the file except those seen.
-func (b *batch) openRooms(domain string, seen map[string]bool) (all []*openRoom, err error) {
-	rows, err := b.tx.Query("SELECT room FROM open_rooms WHERE domain = ? ORDER BY room", domain)
+func (b *batch) openRooms(in scope, seen map[string]bool) (all []*openRoom, err error) {
+	rows, err := b.tx.Query("SELECT room FROM open_rooms WHERE domain = ? ORDER BY room", in.key())
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +257,7 @@ func (b *batch) openRooms(domain string, seen map[string]bool) (all []*openRoom,
 		if err := rows.Scan(&address); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
-		if !seen[address] {
+		if _, address = splitKey(address); !seen[address] {
 			addresses = append(addresses, address)
 		}
 	}
@@ -262,7 +265,7 @@ func (b *batch) openRooms(domain string, seen map[string]bool) (all []*openRoom,
 		return nil, err
 	}
 	for _, address := range addresses {
-		r, err := b.openRoom(address)
+		r, err := b.openRoom(in.shard, address)
 		if err != nil {
 			return nil, err
 		}
@@ -272,23 +275,23 @@ func (b *batch) openRooms(domain string, seen map[string]bool) (all []*openRoom,
 }
 
 // forget ends the rooms of a domain that isn't watched any more.
-func (b *batch) forget(domain string, w *watch) error {
+func (b *batch) forget(in scope, w *watch) error {
 	now := time.Now()
-	rooms, err := b.openRooms(domain, nil)
+	rooms, err := b.openRooms(in, nil)
 	if err != nil {
 		return err
 	}
 	for _, room := range rooms {
-		e := occupancy.Event{Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Type: room.typ, At: now}
+		e := occupancy.Event{Kind: occupancy.EventRoomEnded, Room: RoomJID(room.room), Shard: room.shard, Type: room.typ, At: now}
 		if err := b.endRoom(room, e, earlier(w.confirmed, now)); err != nil {
 			return err
 		}
 	}
-	if _, err := b.tx.Exec("UPDATE gaps SET ended = MAX(began, ?) WHERE domain = ? AND ended IS NULL", milli(now), domain); err != nil {
+	if _, err := b.tx.Exec("UPDATE gaps SET ended = MAX(began, ?) WHERE domain = ? AND ended IS NULL", milli(now), in.key()); err != nil {
 		return err
 	}
-	delete(b.watches, domain)
-	_, err = b.tx.Exec("DELETE FROM domains WHERE domain = ?", domain)
+	delete(b.watches, in)
+	_, err = b.tx.Exec("DELETE FROM domains WHERE domain = ?", in.key())
 	return err
 }
 
@@ -299,8 +302,8 @@ func (r *Recorder) stop(ctx context.Context) error {
 		if err := b.loadWatches(); err != nil {
 			return err
 		}
-		for domain, w := range b.watches {
-			if err := b.forget(domain, w); err != nil {
+		for in, w := range b.watches {
+			if err := b.forget(in, w); err != nil {
 				return err
 			}
 		}

@@ -42,9 +42,6 @@ type RecorderConfig struct {
 	Store     *Store
 	Directory *occupancy.Directory
 
-	// Shard names the Prosody; empty means "main".
-	Shard string
-
 	// Level is what is recorded of people.
 	Level Level
 
@@ -65,8 +62,8 @@ type Recorder struct {
 	changed chan struct{}
 
 	// What only Run uses.
-	keep    Level             // the most that Level and the Outbox need
-	watches map[string]*watch // by domain
+	keep    Level // the most that Level and the Outbox need
+	watches map[scope]*watch
 
 	events atomic.Uint64          // recorded
 	gaps   *prometheus.CounterVec // by reason
@@ -85,9 +82,6 @@ type watch struct {
 
 // NewRecorder returns a Recorder.
 func NewRecorder(cfg RecorderConfig) *Recorder {
-	if cfg.Shard == "" {
-		cfg.Shard = "main"
-	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

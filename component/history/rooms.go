@@ -12,21 +12,24 @@ import (
 
 // openRoom is a row of open_rooms.
 type openRoom struct {
-	room, domain string
-	typ          occupancy.RoomType
-	stamp        time.Time // when it opened by Prosody's clock, or zero
-	id           ID
-	meetingID    string
-	meeting      sql.NullInt64
+	shard, room string
+	typ         occupancy.RoomType
+	stamp       time.Time // when it opened by Prosody's clock, or zero
+	id          ID
+	meetingID   string
+	meeting     sql.NullInt64
 }
 
-// openRoom returns the open room at an address, or nil.
-func (b *batch) openRoom(address string) (*openRoom, error) {
-	r := &openRoom{room: address}
+// key names the room in the file.
+func (r *openRoom) key() string { return key(r.shard, r.room) }
+
+// openRoom returns the open room at an address on a shard, or nil.
+func (b *batch) openRoom(shard, address string) (*openRoom, error) {
+	r := &openRoom{shard: shard, room: address}
 	var stamp int64
 	var id []byte
-	ok, err := b.tx.Get("SELECT domain, type, created_stamp, id, meeting_id, meeting FROM open_rooms WHERE room = ?", []any{address},
-		&r.domain, &r.typ, &stamp, &id, &r.meetingID, &r.meeting)
+	ok, err := b.tx.Get("SELECT type, created_stamp, id, meeting_id, meeting FROM open_rooms WHERE room = ?", []any{r.key()},
+		&r.typ, &stamp, &id, &r.meetingID, &r.meeting)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -37,7 +40,7 @@ func (b *batch) openRoom(address string) (*openRoom, error) {
 
 // startRoom records that a room opened. e has its facts, or is another event of a room that isn't in the file.
 func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error) {
-	r := &openRoom{room: e.Room.String(), domain: e.Room.Domainpart(), typ: e.Type}
+	r := &openRoom{shard: e.Shard, room: e.Room.String(), typ: e.Type}
 	began := e.At
 	if e.Facts != nil {
 		r.stamp, r.meetingID = stampOf(e.Facts.Stamp, e.Facts.CreatedAt), e.Facts.MeetingID
@@ -45,12 +48,12 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 			began = e.Facts.CreatedAt
 		}
 	}
-	r.id = MeetingID(b.r.cfg.Shard, r.room, laterOf(r.stamp, began))
+	r.id = MeetingID(r.shard, r.room, laterOf(r.stamp, began))
 	if b.r.cfg.Level > LevelOff {
 		// A row with this id is the same meeting, which was ended by mistake.
 		if _, err := b.tx.Exec(`INSERT INTO meetings (id, shard, room, type, tenant, began, meeting_id) VALUES (?, ?, ?, ?, ?, ?, NULLIF(?, ''))
 			ON CONFLICT (id) DO UPDATE SET ended_after = NULL, ended_before = NULL`,
-			r.id[:], b.r.cfg.Shard, r.room, r.typ, e.Tenant, began.UnixMilli(), r.meetingID); err != nil {
+			r.id[:], r.shard, r.room, r.typ, e.Tenant, began.UnixMilli(), r.meetingID); err != nil {
 			return nil, err
 		}
 		if _, err := b.tx.Get("SELECT number FROM meetings WHERE id = ?", []any{r.id[:]}, &r.meeting); err != nil {
@@ -58,7 +61,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 		}
 	}
 	if _, err := b.tx.Exec("INSERT OR REPLACE INTO open_rooms (room, domain, type, created_stamp, id, meeting_id, meeting) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		r.room, r.domain, r.typ, milli(r.stamp), r.id[:], r.meetingID, r.meeting); err != nil {
+		r.key(), scopeOf(e).key(), r.typ, milli(r.stamp), r.id[:], r.meetingID, r.meeting); err != nil {
 		return nil, err
 	}
 	if err := b.parent(r, e.Parent); err != nil {
@@ -77,7 +80,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 	if e.Facts.MeetingID != r.meetingID {
 		r.meetingID = e.Facts.MeetingID
-		if _, err := b.tx.Exec("UPDATE open_rooms SET meeting_id = ? WHERE room = ?", r.meetingID, r.room); err != nil {
+		if _, err := b.tx.Exec("UPDATE open_rooms SET meeting_id = ? WHERE room = ?", r.meetingID, r.key()); err != nil {
 			return err
 		}
 		if _, err := b.tx.Exec("UPDATE meetings SET meeting_id = NULLIF(?, '') WHERE number = ?", r.meetingID, r.meeting); err != nil {
@@ -94,7 +97,7 @@ func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) erro
 
 // endRoom records that a room ended and that its remaining occupants left.
 func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
-	present, err := b.present(r.room)
+	present, err := b.present(r.key())
 	if err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 			return err
 		}
 	}
-	if _, err := b.tx.Exec("DELETE FROM open_rooms WHERE room = ?", r.room); err != nil {
+	if _, err := b.tx.Exec("DELETE FROM open_rooms WHERE room = ?", r.key()); err != nil {
 		return err
 	}
 	if _, err := b.tx.Exec("UPDATE meetings SET ended_after = MAX(began, ?), ended_before = MAX(began, ?) WHERE number = ?", milli(since), milli(e.At), r.meeting); err != nil {
@@ -144,7 +147,7 @@ func (b *batch) children(r *openRoom, facts *occupancy.RoomFacts) error {
 		rooms = append(rooms, facts.Lobby)
 	}
 	for _, child := range rooms {
-		if _, err := b.tx.Exec("UPDATE meetings SET parent = ? WHERE number = (SELECT meeting FROM open_rooms WHERE room = ?) AND parent IS NULL", r.room, child); err != nil {
+		if _, err := b.tx.Exec("UPDATE meetings SET parent = ? WHERE number = (SELECT meeting FROM open_rooms WHERE room = ?) AND parent IS NULL", r.room, key(r.shard, child)); err != nil {
 			return err
 		}
 	}

@@ -94,7 +94,7 @@ func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
 		return err
 	}
 	if _, err := b.tx.Exec("INSERT OR REPLACE INTO present (room, nick, joined_stamp, kind, rule, id, stay, occupant) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		r.room, o.ID, milli(stamp), o.Kind, nullable(o.Rule), id[:], stay, b.stored(o)); err != nil {
+		r.key(), o.ID, milli(stamp), o.Kind, nullable(o.Rule), id[:], stay, b.stored(o)); err != nil {
 		return err
 	}
 	before := e.Counts
@@ -145,7 +145,7 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 	o := e.Occupant
 	var was presence
 	var id []byte
-	ok, err := b.tx.Get("SELECT kind, COALESCE(rule, ''), id, stay FROM present WHERE room = ? AND nick = ?", []any{r.room, o.ID}, &was.kind, &was.rule, &id, &was.stay)
+	ok, err := b.tx.Get("SELECT kind, COALESCE(rule, ''), id, stay FROM present WHERE room = ? AND nick = ?", []any{r.key(), o.ID}, &was.kind, &was.rule, &id, &was.stay)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 			return err
 		}
 	}
-	if _, err := b.tx.Exec("UPDATE present SET kind = ?, rule = ?, stay = ?, occupant = ? WHERE room = ? AND nick = ?", o.Kind, nullable(o.Rule), stay, b.stored(o), r.room, o.ID); err != nil {
+	if _, err := b.tx.Exec("UPDATE present SET kind = ?, rule = ?, stay = ?, occupant = ? WHERE room = ? AND nick = ?", o.Kind, nullable(o.Rule), stay, b.stored(o), r.key(), o.ID); err != nil {
 		return err
 	}
 	before := e.Counts
@@ -193,7 +193,7 @@ func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
 	o := e.Occupant
 	var stay sql.NullInt64
 	var id []byte
-	ok, err := b.tx.Get("DELETE FROM present WHERE room = ? AND nick = ? RETURNING stay, id", []any{r.room, o.ID}, &stay, &id)
+	ok, err := b.tx.Get("DELETE FROM present WHERE room = ? AND nick = ? RETURNING stay, id", []any{r.key(), o.ID}, &stay, &id)
 	if err != nil {
 		return err
 	}
