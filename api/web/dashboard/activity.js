@@ -28,10 +28,15 @@ export class Activity {
 	#tally = {};
 	#sayTimer = 0;
 	#sum;
+	#sharded;
 
-	/** @param {function(): string} sum  returns the number of rooms and people in words */
-	constructor(sum) {
+	/**
+	 * @param {function(): string} sum  returns the number of rooms and people in words
+	 * @param {function(): boolean} sharded  whether there are several shards
+	 */
+	constructor(sum, sharded) {
 		this.#sum = sum;
+		this.#sharded = sharded;
 		this.#pause.addEventListener("click", () => {
 			const paused = this.#pause.getAttribute("aria-pressed") !== "true";
 			this.#pause.setAttribute("aria-pressed", paused);
@@ -88,7 +93,7 @@ export class Activity {
 		this.#timer = 0;
 		if (this.#pause.getAttribute("aria-pressed") === "true") return;
 		this.#drawnAt = performance.now();
-		const items = this.#news.map(item).reverse();
+		const items = this.#news.map(n => item(n, this.#sharded())).reverse();
 		this.#news = [];
 		this.#list.prepend(...items);
 		while (this.#list.children.length > kept) this.#list.lastChild.remove();
@@ -113,10 +118,10 @@ export class Activity {
 	}
 }
 
-function item(n) {
+function item(n, sharded) {
 	const time = element("time", {dateTime: new Date(n.at).toISOString(), textContent: minute(n.at), title: clock(n.at)});
 	const text = element("p", {}, ...parts(`activity.${n.name}`, {who: n.name.startsWith("participant.") ? person(n.who) : "", room: n.jid ? room(n) : ""}));
-	if (n.who !== undefined) text.append(muted(` · ${t("people", {n: n.people})}`));
+	if (n.who !== undefined) text.append(muted(` · ${t("people", {n: n.people})}${sharded && n.shard ? ` · ${n.shard}` : ""}`));
 	const li = element("li", {}, icon(icons[n.name]), text, time);
 	li.dataset.event = n.name;
 	if (n.jid) li.dataset.jid = n.jid;
@@ -128,11 +133,11 @@ function newsOf(name, e) {
 	if (!icons[name] || e.occupant?.kind === "focus") return null; // focus comes and goes with each room
 	const {written = ""} = e.room_jid ? newRoom(e) : {};
 	const who = name.startsWith("participant.") ? e.occupant : undefined;
-	return {name, at: Date.parse(e.time), jid: e.room_jid ?? null, written, who, people: e.participant_count};
+	return {name, at: Date.parse(e.time), jid: e.room_jid ?? null, written, who, people: e.participant_count, shard: e.shard ?? ""};
 }
 
 /** Tells events apart. */
-const identity = n => `${n.at} ${n.name} ${n.jid} ${n.who?.id}`;
+const identity = n => `${n.at} ${n.name} ${n.jid} ${n.shard} ${n.who?.id}`;
 
 /** Adds an event to a list of the last ones. */
 function push(list, n) {

@@ -35,7 +35,7 @@ const view = new RoomView(store, recent, now);
 const totals = new Totals(store, connection, soon);
 const pages = new Pages();
 const titles = {meetings: "meetings.title", meeting: "meetings.title", webhooks: "webhooks.title", webhook: "webhooks.title"};
-const activity = new Activity(() => totals.sentence);
+const activity = new Activity(() => totals.sentence, () => store.shards > 1);
 let key = "";
 let entered = false; // by hand, just now
 let frame = 0, later = 0;

@@ -23,7 +23,7 @@ export class Occupants {
 	/** @param {function(): number} now  the time of the data, for ages */
 	constructor(now) {
 		const find = id => document.getElementById(id);
-		const table = id => ({element: find(id), table: new VirtualTable(find(id), {columns: columns(now), key: "id", mark: "id"})});
+		const table = id => ({element: find(id), table: new VirtualTable(find(id), {columns: columns(now), key: "key", mark: "id"})});
 		this.#tables = {people: table("people"), others: table("others")};
 		this.#counts = {people: find("people-count"), others: find("others-count")};
 		this.#details = find("not-counted");
@@ -32,9 +32,9 @@ export class Occupants {
 
 	/** @param {?Map<string, import("./record.js").Occupant>} occupants  null if they are not shown */
 	show(occupants) {
-		const all = [...occupants?.values() ?? []].map(o => ({...o, rank: rank[o.kind] ?? 5}));
-		this.#draw("people", all.filter(o => isPerson(o.kind)), by("since", "id"));
-		this.#draw("others", all.filter(o => !isPerson(o.kind)), by("rank", "since", "id"));
+		const all = [...occupants ?? []].map(([key, o]) => ({...o, key, rank: rank[o.kind] ?? 5}));
+		this.#draw("people", all.filter(o => isPerson(o.kind)), by("since", "key"));
+		this.#draw("others", all.filter(o => !isPerson(o.kind)), by("rank", "since", "key"));
 		this.#details.hidden = !all.some(o => !isPerson(o.kind));
 	}
 

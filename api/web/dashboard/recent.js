@@ -8,7 +8,7 @@ import {isPerson} from "./format.js";
 const hour = 3_600_000;
 const most = 20_000; // events; more would be megabytes
 
-/** @typedef {{at: number, jid: ?string, before: ?number, people: ?number}} Change  jid is null for a gap, in which events may be missing */
+/** @typedef {{at: number, jid: ?string, shard: string, before: ?number, people: ?number}} Change  jid is null for a gap, in which events may be missing */
 
 export class Recent {
 	/** @type {Change[]} in order of time */
@@ -42,22 +42,31 @@ export class Recent {
 
 	/**
 	 * Returns how many people were in a room, as steps: each value lasts until the next.
-	 * @param {{jid: string, people: number, created: ?number, parts: object=}} room  as it is now
+	 * Where several shards have the room, it is their sum.
+	 * @param {import("./record.js").Room} room  as it is now
 	 * @param {number} since  from when on all events of the room are known
 	 * @param {number} now
 	 * @returns {import("./chart.js").Sample[]}
 	 */
 	of(room, since, now) {
 		const from = Math.max(Math.min(since, this.#since), now - hour);
-		// Each event has the number on its own shard.
-		if (room.parts) return [{at: from, value: null}, {at: now, value: room.people}];
 		const own = this.#changes.filter(c => (c.jid === room.jid || c.jid === null) && c.at >= from);
+		const begun = room.created !== null && room.created >= from;
 		const samples = [];
-		const first = own[0];
-		if (room.created !== null && room.created >= from) samples.push({at: room.created, value: 0});
+		const [first] = own;
+		const people = new Map((room.parts ?? [room]).map(p => [p.shard ?? "", p.people]));
+		for (const c of own.toReversed()) if (c.jid !== null) people.set(c.shard, c.before);
+		if (begun) for (const shard of people.keys()) people.set(shard, 0);
+		const sum = () => [...people.values()].reduce((all, n) => all === null || n === null ? null : all + n, 0);
+		if (begun) samples.push({at: room.created, value: 0});
 		else if (!first) samples.push({at: Math.min(from, now), value: room.people});
-		else if (first.jid !== null) samples.push({at: from, value: first.before});
-		for (const c of own) if (room.created === null || c.at >= room.created) samples.push({at: c.at, value: c.people});
+		else if (first.jid !== null) samples.push({at: from, value: sum()});
+		for (const c of own) {
+			if (room.created !== null && c.at < room.created) continue;
+			if (c.jid === null) for (const shard of people.keys()) people.set(shard, null);
+			else people.set(c.shard, c.people);
+			samples.push({at: c.at, value: sum()});
+		}
 		samples.push({at: now, value: room.people});
 		return samples;
 	}
@@ -75,10 +84,10 @@ export class Recent {
 
 function changeOf(name, e) {
 	const at = Date.parse(e.time);
-	if (name === "reset" || name === "status" && !e.live) return {at, jid: null, before: null, people: null};
+	if (name === "reset" || name === "status" && !e.live) return {at, jid: null, shard: "", before: null, people: null};
 	if (!name.startsWith("room.") && !name.startsWith("participant.")) return null;
 	const moved = {"participant.joined": -1, "participant.left": 1}[name] ?? 0;
 	const counted = e.occupant ? isPerson(e.occupant.kind) : null;
 	const before = moved === 0 || counted === false ? e.participant_count : counted ? e.participant_count + moved : null;
-	return {at, jid: e.room_jid, before, people: e.participant_count};
+	return {at, jid: e.room_jid, shard: e.shard ?? "", before, people: e.participant_count};
 }

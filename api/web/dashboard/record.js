@@ -134,7 +134,8 @@ export function merged(parts) {
 	for (const p of parts) for (const [kind, n] of Object.entries(p.counts)) counts[kind] = (counts[kind] ?? 0) + n;
 	const named = parts.every(p => p.occupants);
 	return {
-		...oldest, counts, shard: "", people: parts.reduce((n, p) => n + p.people, 0),
+		...oldest, counts, shard: "", visitors: parts.every(p => p.visitors === 0) ? 0 : null, // each may count the same visitors
+		people: parts.reduce((n, p) => n + p.people, 0),
 		parts: parts.map(({shard, people}) => ({shard, people})),
 		occupants: named ? new Map(parts.flatMap(p => [...p.occupants].map(([id, o]) => [`${p.shard}/${id}`, o]))) : null,
 	};

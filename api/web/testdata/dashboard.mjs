@@ -337,6 +337,11 @@ const tests = {
 		const other = new Recent();
 		other.fill({since: time(90), events: [event("participant.joined", 70, 1), event("participant.joined", 30, 2, "focus")]}, null);
 		assert.deepEqual(steps(other, {people: 2}), [[60, 2], [30, 2], [0, 2]]);
+		const split = new Recent();
+		split.add("participant.joined", {...event("participant.joined", 20, 3), shard: "a"});
+		split.add("participant.left", {...event("participant.left", 10, 1), shard: "b"});
+		const parts = [{shard: "a", people: 3}, {shard: "b", people: 1}];
+		assert.deepEqual(steps(split, {people: 4, parts}, at(30)), [[30, 4], [20, 5], [10, 4], [0, 4]]);
 	},
 };
 

@@ -74,6 +74,9 @@ func lineFor(e sse.Event, width int) string {
 	at := when.Local().Format(time.TimeOnly) + "  "
 	room := shown(v.DisplayName)
 	now := fmt.Sprintf(", now %d %s", v.ParticipantCount, plural(v.ParticipantCount, "person", "people"))
+	if v.Shard != "" && v.Shard != occupancy.DefaultShard {
+		now += " on " + Clean(v.Shard) // others may have the room, too
+	}
 	switch e.Type {
 	case "participant.joined":
 		return fitted(width, at, v.who(), " joined ", room, now)
