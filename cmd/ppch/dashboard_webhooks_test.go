@@ -12,7 +12,7 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// fussy is a receiver of webhooks that refuses them while told to, with an answer.
+// fussy is a receiver of webhooks that refuses them as long as a test wants, with an answer.
 type fussy struct {
 	*httptest.Server
 	status   atomic.Int32

@@ -31,7 +31,7 @@ var workshop = []stayed{
 	{person: "Charles Babbage", from: 12, to: 14, reason: "kicked"},
 	{person: "Barbara Liskov", user: "barbara@example.com", from: 15, to: 66, sure: 61},
 	{person: "نور", from: 20},
-	{person: "A person with a name that no column can hold in full, whatever the width", from: 30},
+	{person: "A person with a name that no column can hold in full, however wide", from: 30},
 	{person: "", kind: "recorder", from: 3},
 }
 

@@ -24,7 +24,7 @@ type Conn struct {
 	sealer sealer
 
 	slow    atomic.Uint64 // times that a subscription received faster than it was read
-	foreign atomic.Uint64 // messages that nobody with the secret wrote
+	foreign atomic.Uint64 // messages from senders without the secret
 
 	// mu protects what follows.
 	mu        sync.Mutex
@@ -156,7 +156,7 @@ func (c *Conn) subject(shard, collector, what string) string {
 	return c.cfg.Prefix + "." + shard + "." + token(collector) + "." + what
 }
 
-// open returns the message in data. It counts messages that nobody with the secret wrote.
+// open returns the message in data. It counts messages from senders without the secret.
 func (c *Conn) open(data []byte) (message, error) {
 	body, err := c.sealer.unwrap(data)
 	if err != nil {

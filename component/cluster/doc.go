@@ -7,7 +7,7 @@
 // Each batch has totals, and a heartbeat names the last number. A node asks for a snapshot, then applies the batches after it in order.
 // After a gap, wrong totals or silence it asks again. It never concludes anything from the absence of messages.
 // Every message is sealed with PPCH_CLUSTER_SECRET, and a snapshot answers the random nonce of its request,
-// so that nobody else can write messages, and old ones have no effect.
+// so that only a sender with the secret can write messages, and old ones have no effect.
 //
 // # Clocks
 //

@@ -90,7 +90,7 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	want(0)
 }
 
-// Mirrors and focus never count on a visitor node, whatever their roles and nicks say.
+// Mirrors and focus never count on a visitor node, in spite of their roles and nicks.
 func TestDirectory_MirrorsAreNotPeople(t *testing.T) {
 	d := newDirectory()
 	main := addShard(t, d, "main", occupancy.ShardMain, muc)
