@@ -324,3 +324,57 @@ func TestDirectory_UnansweredIsForTheUnknownShard(t *testing.T) {
 	case <-time.After(0):
 	}
 }
+
+// A shard that can't read all its rooms might have one that another has.
+func TestDirectory_IncompleteShardIsUnknown(t *testing.T) {
+	d, a, b := shards(t)
+	serve(t, a, 10, fullRoom(dailyAddress, person("ann", 1)))
+	serve(t, b, 10, fullRoom("weekly@muc.meet.jitsi", person("bob", 1)))
+	incomplete := synced(1, 1)
+	incomplete.Unseen = true
+	must(t, b.Apply(muc, incomplete, at(11)))
+	if r, err := d.Room(daily); err != nil || r.Exact || !slices.Equal(r.UnknownShards, []string{"b"}) {
+		t.Errorf("got %+v, %v want an inexact room", r, err)
+	}
+	if r, err := d.Room(jid.MustParse("weekly@muc.meet.jitsi")); err != nil || !r.Exact {
+		t.Errorf("got %+v, %v want an exact room: b has it, and a knows all its rooms", r, err)
+	}
+	if _, err := d.Room(jid.MustParse("none@muc.meet.jitsi")); reasonOf(err) != occupancy.ReasonStorage || shardOf(err) != "b" {
+		t.Errorf("got %v want storage of b", err)
+	}
+}
+
+// The age of a merged room is that of the oldest answer, whichever shard has the facts.
+func TestDirectory_SplitRoomIsAsOldAsTheOldestPart(t *testing.T) {
+	d, a, b := shards(t)
+	first, second := fullRoom(dailyAddress, person("ann", 1)), fullRoom(dailyAddress, person("bob", 2))
+	second.Facts = &occupancy.RoomFacts{CreatedAt: at(2)}
+	serve(t, a, 10, first)
+	serve(t, b, 5, second)
+	if r, err := d.Room(daily); err != nil || r.AsOf != at(5) || r.CreatedAt != at(0) {
+		t.Errorf("got %+v, %v want the older room, as of 5", r, err)
+	}
+}
+
+// A client may claim to come from any room; only one of its own shard's meeting is shown.
+func TestDirectory_MovesStayOnTheirShard(t *testing.T) {
+	d, a, b := shards(t)
+	serve(t, a, 10, fullRoom(dailyAddress, person("ann", 1)))
+	main := fullRoom(dailyAddress, person("cyd", 1))
+	main.Facts.Breakouts = []occupancy.Breakout{{JID: "one@breakout.meet.jitsi"}}
+	serve(t, b, 10, main)
+	for _, s := range []*occupancy.Shard{a, b} {
+		moved := person("bob", 2)
+		moved.MovedFrom = dailyAddress
+		s.Begin(breakout, jitsi)
+		must(t, s.Apply(breakout, synced(1, 1, fullRoom("one@breakout.meet.jitsi", moved)), at(11)))
+		r, err := s.Room(jid.MustParse("one@breakout.meet.jitsi"))
+		must(t, err)
+		if got := r.Occupants[0].MovedFrom; (got != "") != (s == b) {
+			t.Errorf("shard %s: got a move from %q", s.Name(), got)
+		}
+	}
+	if r, err := d.Room(jid.MustParse("one@breakout.meet.jitsi")); err != nil || !r.Split {
+		t.Errorf("got %+v, %v want a split room", r, err)
+	}
+}

@@ -88,6 +88,14 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	want(1)
 	d.Retire("v1")
 	want(0)
+
+	// A node without visitors of the room, too, makes their number unknown.
+	before, _ = d.RoomSummary(daily)
+	refuse(v2)
+	want(-1)
+	if after, _ := d.RoomSummary(daily); after.Fingerprint == before.Fingerprint {
+		t.Error("the fingerprint doesn't show that the visitors are unknown")
+	}
 }
 
 // Mirrors and focus never count on a visitor node, in spite of their roles and nicks.
