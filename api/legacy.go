@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"ppch/api/keys"
@@ -116,7 +117,7 @@ func (s *Server) legacyRoom(w *response, r *http.Request) (occupancy.Room, error
 
 // openRoom returns a room with an exact number of people, or an error.
 func (s *Server) openRoom(ctx context.Context, named namedRoom) (occupancy.Room, error) {
-	room, err := s.room(ctx, named.jid)
+	room, err := s.wholeRoom(ctx, named.jid)
 	switch {
 	case err != nil:
 		return room, err
@@ -156,7 +157,7 @@ func (s *Server) legacyName(q *query) (string, error) {
 func (s *Server) mainDomain(base string) (string, error) {
 	var known []string
 	for _, d := range s.cfg.Directory.Domains() {
-		if d.Type != occupancy.RoomMain {
+		if d.Type != occupancy.RoomMain || d.Kind == occupancy.ShardVisitors {
 			continue
 		}
 		name := d.JID.Domainpart()
@@ -164,7 +165,9 @@ func (s *Server) mainDomain(base string) (string, error) {
 		if base == "" || strings.EqualFold(base, parent) || strings.EqualFold(base, name) {
 			return name, nil
 		}
-		known = append(known, cmp.Or(parent, name))
+		if base := cmp.Or(parent, name); !slices.Contains(known, base) {
+			known = append(known, base)
+		}
 	}
 	return "", &problem{kind: kindNotWatched, detail: "domain: " + shorten(base) + " has no meetings here: use " + strings.Join(known, " or ") + "."}
 }

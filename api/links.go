@@ -209,6 +209,9 @@ func older(a, b time.Time) time.Time {
 func (l *links) listedDomains(k *keys.Key) (domains []jid.JID) {
 	limited := keys.Grant{Key: k}.Limited()
 	for _, d := range l.server.cfg.Directory.Domains() {
+		if d.Kind == occupancy.ShardVisitors || slices.ContainsFunc(domains, d.JID.Equal) { // on another shard, too
+			continue
+		}
 		if limited && k.HasPattern(d.JID.Domainpart()) || !limited && d.Type == occupancy.RoomMain {
 			domains = append(domains, d.JID)
 		}
@@ -222,9 +225,9 @@ func (l *links) content(ctx context.Context, k *keys.Key, sel selection) (*share
 	doc := view.Shared{List: sel.list, Rooms: []view.SharedRoom{}, RoomCount: sel.count, ParticipantCount: sel.people, Exact: true}
 	for _, g := range sel.rooms {
 		room := occupancy.Room{JID: g.JID(), Exists: g.Exists, Participants: g.Participants, Exact: true}
-		if names || !sel.list {
+		if names || !sel.list || len(l.server.cfg.Directory.Shards()) > 1 {
 			var err error
-			if room, err = l.server.room(ctx, g.JID()); err != nil {
+			if room, err = l.server.wholeRoom(ctx, g.JID()); err != nil {
 				return nil, err
 			}
 			view.SortOccupants(room.Occupants)

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"strings"
+
+	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
 )
@@ -51,4 +54,20 @@ func (s *Server) nameShards(w *response, p *problem) *problem {
 	}
 	slices.Sort(named.shards)
 	return &named
+}
+
+// wholeRoom is room for readers that show no partial numbers: a room that may also be on a shard that can't be read is an error.
+func (s *Server) wholeRoom(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+	found, err := s.room(ctx, room)
+	if err != nil || len(found.UnknownShards) == 0 {
+		return found, err
+	}
+	for _, d := range s.cfg.Directory.Domains() {
+		if d.JID.Equal(room.Domain()) && d.Shard == found.UnknownShards[0] && d.ReadProblem != nil {
+			named := *d.ReadProblem
+			named.Shard, named.Remedy = d.Shard, "shard "+d.Shard+": "+named.Remedy
+			return occupancy.Room{}, &named
+		}
+	}
+	return s.room(ctx, room) // it has become known meanwhile
 }

@@ -13,7 +13,7 @@ const (
 	maxFrames = 8192
 	maxBytes  = 16 << 20
 
-	// mostShards limits how many times these bounds the ring of several shards takes.
+	// The bounds of the ring of several shards grow with their number, up to these.
 	mostFrames, mostBytes = 8 * maxFrames, 6 * maxBytes
 
 	// maxAge is how long names of people who have left stay in memory.

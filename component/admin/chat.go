@@ -133,10 +133,15 @@ func (h *Handler) aboutRoom(r occupancy.Room) string {
 	switch {
 	case !r.Exists:
 		return "there is no room " + name + " now"
-	case !r.Exact:
+	case !r.Exact && r.Counts == nil:
 		return name + " — " + count(r.Participants, "occupant", "occupants") + "; " + inexact
 	}
 	lines := []string{name + " — " + people(r.Participants) + ", as of " + stamp(r.AsOf)}
+	if notes := shardNotes(r); len(r.UnknownShards) > 0 {
+		lines = append([]string{name + " — at least " + people(r.Participants) + ", as of " + stamp(r.AsOf)}, notes...)
+	} else {
+		lines = append(lines, notes...)
+	}
 	all := sorted(r.Occupants)
 	for _, o := range all[:min(len(all), maxListed)] {
 		lines = append(lines, occupantLine(o))
@@ -206,7 +211,7 @@ func (h *Handler) unwatchText(from jid.JID, name string) string {
 }
 
 func (h *Handler) statusText() string {
-	domains := h.Directory.Domains()
+	domains := h.domains()
 	lines := []string{"PPCH " + h.Version + ", connected to " + h.Prosody.Diagnostics().Prosody + " for " + ago(domains[0].Since)}
 	for _, d := range domains {
 		lines = append(lines, h.domainLine(d))
@@ -217,7 +222,7 @@ func (h *Handler) statusText() string {
 func (h *Handler) domainLine(d occupancy.Domain) string {
 	state, remedy := domainStatus(d)
 	if remedy != "" {
-		return d.JID.String() + ": " + state + ". " + remedy
+		return h.domainOnShard(d) + ": " + state + ". " + remedy
 	}
 	return d.JID.String() + ": " + state + ", " + h.summary(d)
 }

@@ -10,6 +10,7 @@ import (
 	"mellium.im/xmpp/form"
 
 	"ppch/component/adhoc"
+	"ppch/component/occupancy"
 )
 
 // Bounds of one answer to a command. The answer states how much it leaves out.
@@ -43,7 +44,7 @@ const allRooms = "*"
 // askFilter asks which rooms to list.
 func (h *Handler) askFilter(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain"), form.Value(allRooms), form.ListItem("all", allRooms)}
-	for _, d := range h.Directory.Domains() {
+	for _, d := range h.domains() {
 		options = append(options, form.ListItem(d.JID.String(), d.JID.String()))
 	}
 	return adhoc.Reply{
@@ -126,7 +127,7 @@ func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error)
 	if !room.Exists {
 		return adhoc.Info("there is no room " + h.roomName(address) + " now"), nil
 	}
-	if !room.Exact {
+	if !room.Exact && room.Counts == nil {
 		return adhoc.Reply{Notes: warnings([]string{inexact}), Form: resultForm(h.roomName(address), roomFields(room))}, nil
 	}
 	table := &adhoc.Table{Title: h.roomName(address) + " — " + people(room.Participants), Columns: []adhoc.Column{
@@ -145,7 +146,7 @@ func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error)
 		lines = append(lines, occupantLine(o))
 	}
 	table.Fields = append(table.Fields, asText(lines)...)
-	reply := adhoc.Reply{Table: table}
+	reply := adhoc.Reply{Table: table, Notes: warnings(shardNotes(room))}
 	if len(all) > maxRows {
 		reply.Notes = append(reply.Notes, commands.Note{Value: count(len(all), "occupant", "occupants") + "; these are the first " + strconv.Itoa(maxRows)})
 	}
@@ -160,13 +161,28 @@ func asText(lines []string) []adhoc.Field {
 	return []adhoc.Field{{Var: "text", Label: "As text", Values: lines}}
 }
 
+// shardNotes says on which of several shards a room is, and on which it may be.
+func shardNotes(r occupancy.Room) (notes []string) {
+	if r.Split {
+		var parts []string
+		for _, p := range r.Parts {
+			parts = append(parts, p.Shard+" "+strconv.Itoa(p.Participants))
+		}
+		notes = append(notes, "the room is split between shards, whose people can't see each other: "+strings.Join(parts, ", "))
+	}
+	if len(r.UnknownShards) > 0 {
+		notes = append(notes, "there may be more people: the room may also be on shards that can't be read now: "+strings.Join(r.UnknownShards, ", "))
+	}
+	return notes
+}
+
 // inexact explains the number of a room by disco.
 const inexact = "the number includes focus and recorders, since the Lua module isn't loaded"
 
 // askResync asks which domain to resync.
 func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 	options := []form.Option{form.Label("MUC domain")}
-	for i, d := range h.Directory.Domains() {
+	for i, d := range h.domains() {
 		if i == 0 {
 			options = append(options, form.Value(d.JID.String()))
 		}
@@ -179,7 +195,7 @@ func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 			form.List("domain", options...),
 		),
 		Next: func(r adhoc.Request) (adhoc.Reply, error) {
-			main := h.Directory.Domains()[0].JID.String()
+			main := h.domains()[0].JID.String()
 			d, ok := h.domain(cmp.Or(strings.TrimSpace(r.Form.Value("domain")), main))
 			if !ok {
 				return adhoc.Reply{}, adhoc.BadPayload("the domain isn't watched; use " + h.domainNames())
@@ -196,7 +212,7 @@ func (h *Handler) askResync(adhoc.Request) (adhoc.Reply, error) {
 // domainNames lists the watched domains.
 func (h *Handler) domainNames() string {
 	var names []string
-	for _, d := range h.Directory.Domains() {
+	for _, d := range h.domains() {
 		names = append(names, d.JID.String())
 	}
 	return strings.Join(names, ", ")

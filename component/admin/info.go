@@ -31,14 +31,35 @@ func (h *Handler) summary(d occupancy.Domain) string {
 	return count(stats.Rooms, "room", "rooms") + ", " + people(stats.Counts.People())
 }
 
+// domains returns the watched MUC domains, the main one first. Of several shards that have one, it is the one that can't be read, if any.
+func (h *Handler) domains() (all []occupancy.Domain) {
+	for _, d := range h.Directory.Domains() {
+		if !slices.ContainsFunc(all, func(other occupancy.Domain) bool { return other.JID.Equal(d.JID) }) {
+			if worst, err := h.Directory.Domain(d.JID); err == nil {
+				d = worst
+			}
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// domainOnShard returns the name of a domain, with that of its shard if there are several.
+func (h *Handler) domainOnShard(d occupancy.Domain) string {
+	if len(h.Directory.Shards()) < 2 {
+		return d.JID.String()
+	}
+	return d.JID.String() + " of " + d.Shard
+}
+
 // totalsForm returns the totals of all meetings, without lobbies and breakout rooms.
 // It has no totals if one of their parts is unknown.
 func (h *Handler) totalsForm() *form.Data {
-	domains := h.Directory.Domains()
+	domains := h.domains()
 	fields := []field{{"version", "Version", h.Version}, {"since", "Connected to Prosody since", stamp(domains[0].Since)}}
 	rooms, inRooms := 0, 0
 	for _, d := range domains {
-		if d.Type != occupancy.RoomMain {
+		if d.Type != occupancy.RoomMain || d.Kind == occupancy.ShardVisitors {
 			continue
 		}
 		stats, err := h.stats(d.JID)
@@ -58,6 +79,7 @@ func roomFields(r occupancy.Room) []field {
 		{"room", "Room", r.JID.String()},
 		{"participants", "People", strconv.Itoa(r.Participants)},
 		{"exact", "Exact", strconv.FormatBool(r.Exact)},
+		{"shard", "Shard", r.Shard},
 		{"source", "Source", string(r.Source)},
 		{"as_of", "Last update", stamp(r.AsOf)},
 		{"created_at", "Created at", stamp(r.CreatedAt)},

@@ -38,7 +38,7 @@ func (h *Handler) match(s selection) func(occupancy.RoomSummary) bool {
 // rooms returns the selected rooms by address, and a problem for each domain whose rooms are unknown.
 func (h *Handler) rooms(s selection) (rooms []occupancy.RoomSummary, unknown []string) {
 	match := h.match(s)
-	for _, d := range h.Directory.Domains() {
+	for _, d := range h.domains() {
 		name := d.JID.String()
 		if s.domain != "" && s.domain != name {
 			continue

@@ -179,7 +179,7 @@ func resultForm(title string, fields []field) *form.Data {
 // browse lists the items of a node.
 func (h *Handler) browse(node string) (all []items.Item, err error) {
 	if node == "" {
-		for _, d := range h.Directory.Domains() {
+		for _, d := range h.domains() {
 			all = append(all, h.item(d.JID.String(), d.JID.String()+" — "+h.summary(d)))
 		}
 		return all, nil

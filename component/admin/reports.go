@@ -20,7 +20,7 @@ func (h *Handler) showStatistics(adhoc.Request) (adhoc.Reply, error) {
 	}}
 	var reply adhoc.Reply
 	var lines []string
-	for _, d := range h.Directory.Domains() {
+	for _, d := range h.domains() {
 		stats, err := h.stats(d.JID)
 		if err != nil {
 			reply.Notes = append(reply.Notes, warnings([]string{d.JID.String() + ": " + errorText(err)})...)
@@ -50,7 +50,7 @@ func (h *Handler) showDomains(adhoc.Request) (adhoc.Reply, error) {
 	for _, d := range w.Domains {
 		state, remedy := domainStatus(d.Domain)
 		table.Rows = append(table.Rows, []string{
-			d.JID.String(), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), remedy,
+			h.domainOnShard(d.Domain), state, string(d.Mode), stamp(d.AsOf), ago(d.AsOf), strconv.FormatUint(d.Resyncs, 10), remedy,
 		})
 		lines = append(lines, h.domainLine(d.Domain))
 	}
@@ -92,9 +92,9 @@ func (h *Handler) showDiagnostics(adhoc.Request) (adhoc.Reply, error) {
 	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(main.Since), "last answer "+stamp(w.LastAnswer))
 	for _, d := range w.Domains {
 		state, remedy := domainStatus(d.Domain)
-		row("MUC domain "+d.JID.String(), state, "mode "+string(d.Mode), remedy)
+		row("MUC domain "+h.domainOnShard(d.Domain), state, "mode "+string(d.Mode), remedy)
 		if s := d.Sync; s != nil {
-			row("module on "+d.JID.String(), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
+			row("module on "+h.domainOnShard(d.Domain), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
 				"last "+ago(s.LastBatch)+" ago", "lag "+s.Lag.Round(time.Millisecond).String(), "heartbeat "+s.Heartbeat.String(),
 				count(int(d.Resyncs), "resync", "resyncs")) // #nosec G115 -- a small number
 		}
