@@ -26,12 +26,12 @@ func (s *Server) getParticipants(w *response, r *http.Request) error {
 
 // getRoom handles "GET /api/rooms/{room_name}".
 func (s *Server) getRoom(w *response, r *http.Request) error {
-	q, err := parseQuery(r, "wait", "expand")
+	q, err := parseQuery(r, "wait", "expand", "shard")
 	switch {
 	case err != nil:
 		return err
-	case q.values.Has("expand"):
-		return s.getVisited(w, r, q)
+	case q.values.Has("expand"), q.values.Has("shard"):
+		return s.getSpecial(w, r, q)
 	}
 	return s.getOne(w, r, asRoom, q)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -39,11 +40,15 @@ func (s *Server) shardNames() string {
 
 // nameShards adds the shards that can't be read to the problem of a request that needs them: that of the request, or all main shards.
 func (s *Server) nameShards(w *response, p *problem) *problem {
-	if p.shard == "" {
+	shard := p.shard
+	if p.kind == kindUnavailable || p.kind == kindCountUnknown {
+		shard = cmp.Or(shard, w.shard)
+	}
+	if shard == "" {
 		return p
 	}
 	named := *p
-	named.shards = []string{p.shard}
+	named.shards = []string{shard}
 	if w.shard != "" {
 		return &named
 	}

@@ -113,6 +113,11 @@ func TestShards_SplitRoomIsSummed(t *testing.T) {
 		if room := rooms[0].(map[string]any); len(rooms) != 1 || room["participant_count"] != people || len(room["occupants"].([]any)) != int(people) {
 			t.Errorf("%s: got %v", target, rooms)
 		}
+		if shard != "" {
+			if room := s.get("/api/rooms/daily?shard=" + shard).object(t); room["participant_count"] != people || room["shard"] != shard || room["split"] != nil {
+				t.Errorf("%s: got %v", shard, room)
+			}
+		}
 	}
 }
 
@@ -148,6 +153,13 @@ func TestShards_ListsAndTotalsNeedAllShards(t *testing.T) {
 			t.Errorf("%s of the unknown shard: got %v", path, problem)
 		}
 	}
+	alone := s.get("/api/rooms/daily?shard=second").wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
+	if !slices.Equal(textsIn(alone["unknown_shards"]), []string{"second"}) {
+		t.Errorf("got %v", alone)
+	}
+	if got := s.get("/api/rooms/daily?shard=main").object(t); got["exact"] != true || got["unknown_shards"] != nil {
+		t.Errorf("got %v", got)
+	}
 	if rooms := s.get("/api/rooms?shard=main").object(t)["rooms"].([]any); len(rooms) != 1 {
 		t.Errorf("got %v", rooms)
 	}
@@ -179,7 +191,7 @@ func TestShards_TotalsOfEach(t *testing.T) {
 
 func TestShards_UnknownNameIsRefused(t *testing.T) {
 	s := newFleet(t).serve(t)
-	for _, path := range []string{"/api/rooms", "/api/stats", "/api/stats/history", "/api/events", "/api/events/recent", "/api/rooms/daily/events", "/api/rooms/daily/events/recent"} {
+	for _, path := range []string{"/api/rooms", "/api/rooms/daily", "/api/stats", "/api/stats/history", "/api/events", "/api/events/recent", "/api/rooms/daily/events", "/api/rooms/daily/events/recent"} {
 		problem := s.get(path+"?shard=third").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 		if problem["detail"] != `shard: there is no shard "third": use main or second or v1` {
 			t.Errorf("%s: got %v", path, problem["detail"])

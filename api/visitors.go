@@ -1,49 +1,49 @@
 package api
 
 import (
+	"errors"
 	"hash/maphash"
 	"net/http"
 
 	"mellium.im/xmpp/jid"
 
-	"ppch/api/keys"
 	"ppch/api/view"
 )
 
-// getVisited handles "GET /api/rooms/{room_name}?expand=visitors": a room with its visitors on all visitor nodes.
-func (s *Server) getVisited(w *response, r *http.Request, q *query) error {
-	q.choice("expand", "visitors")
+// getSpecial handles "GET /api/rooms/{room_name}" with a shard, or with the visitors on all visitor nodes.
+func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
+	visitors := q.values.Has("expand") && q.choice("expand", "visitors") != ""
 	if q.values.Has("wait") {
-		q.fail("expand: not together with wait, which doesn't notice each change of a visitor")
+		q.fail("wait: not together with shard or expand")
 	}
-	if err := q.err(); err != nil {
+	shard, err := s.shardParameter(w, q)
+	if err := errors.Join(err, q.err()); err != nil {
 		return err
 	}
-	name, err := w.roomName()
+	room, err := s.roomInPath(w)
 	if err != nil {
 		return err
 	}
-	named, err := s.resolve(name)
+	found, err := s.roomOn(r.Context(), shard, room)
 	if err != nil {
 		return err
-	}
-	if !w.grant.Allows(named.jid) {
-		return keys.ErrRoomNotAllowed
 	}
 	as := variant{asRoom, w.grant.HasNames()}
-	glance, err := s.summary(r.Context(), named.jid)
-	if err != nil {
-		return err
-	}
 	a := s.newAnswer(as)
 	defer a.release()
-	now, err := a.room(r.Context(), named.called, glance)
+	a.shard = shard
+	name, _ := w.roomName() // roomInPath has read it
+	now, err := a.room(r.Context(), append([]byte(roomName), view.Marshal(name)...), found.Summary())
 	if err != nil {
 		return err
 	}
-	visitors := s.visitors(named.jid, as.names)
-	a.member("visitor_occupants", visitors)
-	v := newValidators(etagOf(now, as).and(etag(maphash.Bytes(etagSeed, visitors))), now.AsOf)
+	tag := etagOf(now, as)
+	if visitors {
+		list := s.visitors(room, as.names)
+		a.member("visitor_occupants", list)
+		tag = tag.and(etag(maphash.Bytes(etagSeed, list)))
+	}
+	v := newValidators(tag, now.AsOf)
 	if v.matches(r) {
 		return v.writeNotModified(w)
 	}
