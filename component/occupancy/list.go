@@ -83,6 +83,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 		return Page{}, err
 	}
 	l := d.index(q.By)
+	all := len(d.shards) == 1 && q.Domain == "" && q.Type == ""
 	from, step := 0, 1
 	if q.Backwards {
 		from, step = len(l.entries)-1, -1
@@ -102,7 +103,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 		if m == nil {
 			m, split = d.selectHomes(e.address, &q)
 		}
-		if m == nil || !q.selects(m) {
+		if m == nil || !all && !q.selects(m) {
 			continue
 		}
 		r := m.replica.rooms[e.address]
@@ -117,7 +118,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 			p.Last = &Position{Key: last.key, Address: last.address}
 			break
 		}
-		if !g.Split {
+		if len(split) < 2 {
 			g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, g.Address, r, now)
 		}
 		p.Rooms, last = append(p.Rooms, g), e
@@ -150,10 +151,6 @@ type RoomSummary struct {
 	// CreatedAt is zero if the source can't know it.
 	CreatedAt time.Time
 
-	// Shard and Split are as in [Room].
-	Shard string
-	Split bool
-
 	// AsOf is when Prosody last confirmed this.
 	AsOf time.Time
 
@@ -183,7 +180,7 @@ func FingerprintOf(r Room) Fingerprint {
 // Summary returns a summary of r.
 func (r Room) Summary() RoomSummary {
 	return RoomSummary{
-		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, Shard: r.Shard, Split: r.Split, AsOf: r.AsOf,
+		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, AsOf: r.AsOf,
 		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint,
 	}
 }
@@ -220,7 +217,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 // summarize returns a RoomSummary without its fingerprints. The caller holds mu.
 func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) RoomSummary {
 	return RoomSummary{
-		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, Shard: m.shard.name, AsOf: m.asOf,
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, AsOf: m.asOf,
 	}
 }
 

@@ -90,7 +90,6 @@ func (d *Directory) mergedSummary(homes []*mucDomain, address string, unknown []
 		all, anonymous := d.fingerprints(m, address, r, now)
 		summary.Fingerprint, summary.AnonymousFingerprint = 31*summary.Fingerprint+all, 31*summary.AnonymousFingerprint+anonymous
 		summary.Participants += r.counts.People()
-		summary.Shard, summary.Split = "", true
 		if c := r.facts.CreatedAt; !c.IsZero() && (summary.CreatedAt.IsZero() || c.Before(summary.CreatedAt)) {
 			summary.CreatedAt = c
 		}
