@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,8 +19,9 @@ const longTasks = `window.tasks = []; new PerformanceObserver(l => tasks.push(..
 
 // BenchmarkDashboard opens the dashboard with 10,000 rooms of ten people each; then 50 people a second join and as many leave.
 //
-// It reports the time from the first event to the first rows (ms-to-rows) and to all rooms (ms-to-all-rooms), the number
-// of long tasks and the longest, while opening (opening-…) and later (joins-…), and the JavaScript memory in MB.
+// Of all times it was opened, it reports the median time from the first event to the first rows (ms-to-rows) and to all rooms
+// (ms-to-all-rooms), and the median number of long tasks and longest one. Of the joins, which the last page follows,
+// it reports the same of long tasks (joins-…), and the JavaScript memory in MB.
 func BenchmarkDashboard(b *testing.B) {
 	const busy, rate = 50, 50
 	srv := prosodytest.New(b, prosodytest.Options{Module: true, HideRooms: true})
@@ -29,45 +31,50 @@ func BenchmarkDashboard(b *testing.B) {
 	c := must(srv.Churn(b.Context(), castOn(b, srv), busy, 5))(b)
 	defer c.Close()
 	p := startProcess(b, buildProgram(b), envFor(srv))
-	url, key := p.url, testKey
+	url := p.url
 	s := &service{url: url, client: p.client}
 	eventually(b, 2*time.Minute, "the service is ready", func() bool {
 		a, err := s.try(b.Context(), "/readyz")
 		return err == nil && a.status == http.StatusOK
 	})
 	browser := startChromium(b)
+	figures := map[string][]float64{}
+	var last *tab
+	tasks := func(while string) {
+		time.Sleep(time.Second) // long tasks are reported with a delay
+		figures[while+"-long-tasks"] = append(figures[while+"-long-tasks"], evaluate[float64](last, "tasks.length"))
+		figures[while+"-longest-task-ms"] = append(figures[while+"-longest-task-ms"], evaluate[float64](last, "Math.max(0, ...tasks)"))
+		evaluate[bool](last, "tasks.length = 0, true")
+	}
 	for b.Loop() {
-		p := browser.open(b, url+"/livez")
-		p.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		if last != nil {
+			last.do(chromedp.Navigate(url + "/livez")) // so that one page follows the events at a time
+		}
+		last = browser.open(b, url+"/livez")
+		last.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 			_, err := chromedp.Call(ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: longTasks})
 			return err
 		}), chromedp.Navigate(url+"/dashboard/"))
-		d := dashboard{p}
-		d.signIn(key)
-		since := func(mark string) float64 {
-			d.until(mark, func() bool { return evaluate[int](p, `performance.getEntriesByName("`+mark+`").length`) > 0 })
-			return evaluate[float64](p, `performance.getEntriesByName("`+mark+`")[0].startTime - performance.getEntriesByName("ppch:first-event")[0].startTime`)
+		dashboard{last}.signIn(testKey)
+		for name, mark := range map[string]string{"ms-to-rows": "ppch:first-rows", "ms-to-all-rooms": "ppch:snapshot"} {
+			last.until(mark, func() bool { return evaluate[int](last, `performance.getEntriesByName("`+mark+`").length`) > 0 })
+			figures[name] = append(figures[name], evaluate[float64](last, `performance.getEntriesByName("`+mark+`")[0].startTime - performance.getEntriesByName("ppch:first-event")[0].startTime`))
 		}
-		b.ReportMetric(since("ppch:first-rows"), "ms-to-rows")
-		b.ReportMetric(since("ppch:snapshot"), "ms-to-all-rooms")
-		tasks := func(while string) {
-			b.ReportMetric(evaluate[float64](p, "tasks.length"), while+"-long-tasks")
-			b.ReportMetric(evaluate[float64](p, "Math.max(0, ...tasks)"), while+"-longest-task-ms")
-			evaluate[bool](p, "tasks.length = 0, true")
-		}
-		time.Sleep(time.Second) // long tasks are reported with a delay
 		tasks("opening")
-
-		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
-		came := c.Joins()
-		if err := c.Run(ctx, rate, math.MaxInt/2); err != nil {
-			b.Error(err)
-		}
-		stop()
-		b.ReportMetric(float64(c.Joins()-came)/10, "joins/s")
-		time.Sleep(time.Second)
-		tasks("joins")
-		b.ReportMetric(evaluate[float64](p, "performance.memory.usedJSHeapSize")/1e6, "MB")
-		b.ReportMetric(0, "ns/op")
 	}
+
+	ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
+	defer stop()
+	came := c.Joins()
+	if err := c.Run(ctx, rate, math.MaxInt/2); err != nil {
+		b.Error(err)
+	}
+	b.ReportMetric(float64(c.Joins()-came)/10, "joins/s")
+	tasks("joins")
+	b.ReportMetric(evaluate[float64](last, "performance.memory.usedJSHeapSize")/1e6, "MB")
+	for name, all := range figures {
+		slices.Sort(all)
+		b.ReportMetric(all[len(all)/2], name)
+	}
+	b.ReportMetric(0, "ns/op")
 }

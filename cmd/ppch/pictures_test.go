@@ -222,7 +222,11 @@ func TestPictures(t *testing.T) {
 	if err := srv.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	everywhere(t, "doorfrozen", share(door, "", "#state"))
+	everywhere(t, "doorfrozen", func(t *testing.T, language, scheme string, size screen) *tab {
+		p := share(door, "", "#state")(t, language, scheme, size)
+		eventually(t, time.Minute, "the page notices", func() bool { return len(p.list("#state[data-is=live]", "1")) == 0 })
+		return p
+	})
 	frozen := func(t *testing.T, language, scheme string, size screen) *tab {
 		d := opened(t, s.url, language, scheme, size)
 		d.enter(testKey)

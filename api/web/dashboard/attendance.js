@@ -7,8 +7,11 @@ import {hasText, t} from "./language.js";
 import {Listing} from "./listing.js";
 import {lengthOf} from "./meetings.js";
 import {meetingsLink} from "./route.js";
+import {sleep} from "./stream.js";
 import {write} from "./table.js";
 import {scaleOf, timeline} from "./timeline.js";
+
+const again = 5_000; // milliseconds until the next attempt
 
 const find = id => document.getElementById(id);
 
@@ -23,22 +26,27 @@ export async function show({id, key, signal}) {
 	}, {signal});
 	// Each reading is noted in the service's log of accesses, so only the viewer repeats it.
 	find("attendance-again").addEventListener("click", () => load(read, signal), {signal});
-	await load(read, signal);
+	while (!await load(read, signal)) await sleep(again, signal);
 }
 
+/** Reads the attendance and draws it. Reports whether that is done: without an answer it isn't. */
 async function load(read, signal) {
 	let meeting = null;
 	try {
 		meeting = await read("");
-		if (signal.aborted) return;
+		if (signal.aborted) return true;
 		drawMeeting(meeting);
 		const attendance = await read("/attendance");
-		if (!signal.aborted) draw(attendance);
+		if (signal.aborted) return true;
+		explain(find("meeting-empty"), null);
+		draw(attendance);
+		return true;
 	} catch (err) {
 		const problem = problemFor(err);
-		if (signal.aborted) return;
+		if (signal.aborted) return true;
 		if (meeting && problem.code === "scope-missing") write(find("attendance-note"), t("attendance.noNames"));
 		else explain(find("meeting-empty"), problemText(problem));
+		return problem.isFinal;
 	}
 }
 

@@ -1,6 +1,6 @@
 /** A small chart of one number over an hour or more, with its peak. Unknown values leave a gap. */
 
-import {day, hour as timeOf, span} from "./format.js";
+import {day, hour as timeOf, recent, span} from "./format.js";
 import {t} from "./language.js";
 
 const hour = 3_600_000;
@@ -109,7 +109,7 @@ export class Chart {
 			if (known.length < this.#samples.length) text += ` ${t("chart.gaps")}`;
 		}
 		if (this.#svg.getAttribute("aria-label") !== text) this.#svg.setAttribute("aria-label", text);
-		const short = this.#range > longest ? day : timeOf;
+		const short = this.#range > longest ? day : recent;
 		this.#write(".from", peak ? short(this.#from) : "");
 		this.#write(".peak", peak?.value ? t("chart.peak", {n: peak.value, at: short(peak.at)}) : "");
 	}

@@ -43,6 +43,7 @@ export async function show({id, key, signal}) {
 		try {
 			const webhook = await askJSON(path, {key, signal: within()});
 			if (signal.aborted) return;
+			explain(find("webhook-empty"), null);
 			drawWebhook(webhook);
 			if (!shown) read("");
 			shown = true;
@@ -50,7 +51,7 @@ export async function show({id, key, signal}) {
 			const problem = problemFor(err);
 			if (signal.aborted) return;
 			if (shown && !problem.isFinal) continue; // everything stays
-			clear();
+			if (shown) clear();
 			explain(find("webhook-empty"), problemText(problem));
 			if (problem.isFinal) return reading.abort();
 		}
@@ -71,7 +72,7 @@ function drawWebhook(w) {
 	find("webhook-why").hidden = why === null;
 	find("webhook-why").dataset.grade = w.enabled ? "error" : "wait";
 	write(find("webhook-why-title"), why?.title ?? "");
-	write(find("webhook-why-detail"), why ? visible(sentence(why.detail)) : "");
+	write(find("webhook-why-detail"), why?.detail ? visible(sentence(why.detail)) : "");
 	write(find("webhook-why-text"), why?.remedy ?? "");
 	const facts = find("webhook-facts");
 	facts.replaceChildren();

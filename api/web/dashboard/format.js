@@ -19,6 +19,7 @@ function formats() {
 			clock: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit", second: "2-digit"}),
 			minute: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit"}),
 			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit"}),
+			weekday: new Intl.DateTimeFormat(locale, {weekday: "short", hour: "numeric", minute: "2-digit"}),
 			date: new Intl.DateTimeFormat(locale, {day: "numeric", month: "short"}),
 			yearly: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
 			dated: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
@@ -51,6 +52,9 @@ export const dated = ms => formats().dated.format(ms);
 
 /** A time to the minute, with its day, and the year unless that is the present one. */
 export const dayTime = ms => formats()[new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "yearly"].format(ms);
+
+/** A time of the last days, without a date. */
+export const recent = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : formats().weekday.format(ms);
 
 /** A day without its year. */
 export const day = ms => formats().date.format(ms);

@@ -78,9 +78,10 @@ export class RoomList {
 		for (const jid of changed) this.#changed.add(jid);
 		const every = this.#elements.table.matches(":hover, :focus-within") ? orderEveryInUse : orderEvery;
 		const {complete} = this.#store;
-		const due = performance.now() - this.#orderedAt >= every || !this.#drawn || complete !== this.#complete;
+		const turned = complete !== this.#complete; // also without any room
+		const due = performance.now() - this.#orderedAt >= every || !this.#drawn || turned;
 		this.#complete = complete;
-		if (this.#changed.size > 0 && due) {
+		if (turned || this.#changed.size > 0 && due) {
 			this.#orderedAt = performance.now();
 			const {rooms} = this.#store;
 			const touched = this.#changed;
