@@ -122,6 +122,9 @@ func (c *churn) rooms() (all []occupancy.Delta) {
 
 // Rooms change at random while the network fails in all ways: no answer of a node is false, and in the end all know the same.
 func TestCluster_RandomFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes 10 s")
+	}
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

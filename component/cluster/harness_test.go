@@ -71,13 +71,14 @@ func (s *natsServer) stop() {
 
 // member is a program of the cluster: a collector or a node.
 type member struct {
-	t         *testing.T
+	t         testing.TB
 	directory *occupancy.Directory
 	shard     *occupancy.Shard
 	conn      *cluster.Conn
 	collector *cluster.Collector
 	node      *cluster.Node
 	stop      func()
+	log       *slog.Logger
 
 	// mu protects what follows, and the batches of the test.
 	mu        sync.Mutex
@@ -92,7 +93,7 @@ func options(t *testing.T, url, name string) cluster.Config {
 	}
 }
 
-func newMember(t *testing.T, cfg cluster.Config) *member {
+func newMember(t testing.TB, cfg cluster.Config) *member {
 	t.Helper()
 	m := &member{t: t, directory: occupancy.NewDirectory(domain, breakouts)}
 	m.shard = m.directory.Shard(occupancy.DefaultShard)
@@ -165,9 +166,16 @@ func (m *member) away() {
 func newNode(t *testing.T, cfg cluster.Config) *member {
 	t.Helper()
 	m := newMember(t, cfg)
+	m.log = cfg.Log
+	return m.follows(t)
+}
+
+// follows runs the member as a node.
+func (m *member) follows(t testing.TB) *member {
+	t.Helper()
 	var err error
 	m.node, err = cluster.NewNode(cluster.NodeConfig{
-		Conn: m.conn, Shard: m.shard.Name(), Kind: occupancy.ShardMain, Domains: []jid.JID{domain, breakouts}, Replica: m.shard, Log: cfg.Log,
+		Conn: m.conn, Shard: m.shard.Name(), Kind: occupancy.ShardMain, Domains: []jid.JID{domain, breakouts}, Replica: m.shard, Log: m.log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +274,7 @@ func began(room string, people ...occupancy.Occupant) occupancy.Delta {
 func roomOf(name string) jid.JID { return jid.MustParse(name + "@muc.meet.jitsi") }
 
 // eventually waits until check returns an empty text.
-func eventually(t *testing.T, within time.Duration, check func() string) {
+func eventually(t testing.TB, within time.Duration, check func() string) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for {

@@ -333,6 +333,9 @@ func explore(r rules) (trace []string, states int) {
 }
 
 func TestModel_NoFalseNumber(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes 10 s")
+	}
 	if !*wholeModel {
 		modelRestarts = [2]int8{}
 		defer func() { modelRestarts = [2]int8{1, 1} }()
@@ -346,6 +349,9 @@ func TestModel_NoFalseNumber(t *testing.T) {
 
 // Each rule is needed: without it, the model finds a false number.
 func TestModel_FindsMissingRule(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes 10 s")
+	}
 	modelRestarts = [2]int8{1, 0}
 	defer func() { modelRestarts = [2]int8{1, 1} }()
 	for name, remove := range map[string]func(*rules){

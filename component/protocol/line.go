@@ -131,24 +131,25 @@ func unambiguous(delta *occupancy.Delta) error {
 
 // AppendEscaped appends a field with the escape sequences that Unescape reads.
 func AppendEscaped(to []byte, field string) []byte {
-	if !strings.ContainsAny(field, "\\\t\n\r") {
-		return append(to, field...)
-	}
+	from := 0
 	for i := range len(field) {
-		switch c := field[i]; c {
+		var escape string
+		switch field[i] {
 		case '\\':
-			to = append(to, `\\`...)
+			escape = `\\`
 		case '\t':
-			to = append(to, `\t`...)
+			escape = `\t`
 		case '\n':
-			to = append(to, `\n`...)
+			escape = `\n`
 		case '\r':
-			to = append(to, `\r`...)
+			escape = `\r`
 		default:
-			to = append(to, c)
+			continue
 		}
+		to = append(append(to, field[from:i]...), escape...)
+		from = i + 1
 	}
-	return to
+	return append(to, field[from:]...)
 }
 
 // Unescape returns the value of a field of a line.
