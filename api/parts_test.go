@@ -43,14 +43,14 @@ func TestDocument_PartsOfRooms(t *testing.T) {
 		room  func(map[string]any) map[string]any
 		parts [][]string
 	}{
-		"/api/rooms/standup/participants":          {itself, [][]string{people}},
+		"/api/rooms/standup/participants":          {itself, [][]string{people, {"visitors_source"}}},
 		"/api/rooms/nowhere/participants":          {itself, [][]string{people}},
-		"/api/rooms/standup":                       {itself, [][]string{people, facts, {"duration_seconds"}}},
+		"/api/rooms/standup":                       {itself, [][]string{people, facts, {"duration_seconds"}, {"visitors_source"}}},
 		"/api/rooms/nowhere":                       {itself, [][]string{people, facts, {"duration_seconds"}}},
-		"/api/rooms":                               {first, [][]string{facts}},
-		"/api/rooms?expand=occupants":              {first, [][]string{people, facts}},
-		"/api/rooms?name=standup":                  {first, [][]string{facts, {"asked_as"}}},
-		"/api/rooms?name=standup&expand=occupants": {first, [][]string{people, facts, {"asked_as"}}},
+		"/api/rooms":                               {first, [][]string{facts, {"visitors_source"}}},
+		"/api/rooms?expand=occupants":              {first, [][]string{people, facts, {"visitors_source"}}},
+		"/api/rooms?name=standup":                  {first, [][]string{facts, {"asked_as"}, {"visitors_source"}}},
+		"/api/rooms?name=standup&expand=occupants": {first, [][]string{people, facts, {"asked_as"}, {"visitors_source"}}},
 		"/api/rooms?name=nowhere&expand=occupants": {first, [][]string{people, facts, {"asked_as"}}},
 	} {
 		t.Run(target, func(t *testing.T) {

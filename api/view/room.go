@@ -74,9 +74,10 @@ type RoomCounts struct {
 	// MeetingParticipantCount includes the people in breakout rooms.
 	MeetingParticipantCount *int `json:"meeting_participant_count"`
 
-	Visitors      *int           `json:"visitors"`
-	Lobby         *RelatedRoom   `json:"lobby"`
-	BreakoutRooms []BreakoutRoom `json:"breakout_rooms"`
+	Visitors       *int                     `json:"visitors"`
+	VisitorsSource occupancy.VisitorsSource `json:"visitors_source,omitempty"` // absent without a number from focus
+	Lobby          *RelatedRoom             `json:"lobby"`
+	BreakoutRooms  []BreakoutRoom           `json:"breakout_rooms"`
 }
 
 // RelatedRoom is another room of the same meeting. Its fields are nil (null) if its domain isn't watched.
@@ -121,6 +122,9 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 
 // addRelated adds people who belong to the meeting but are not in the room. Of the other numbers only the meeting's includes any of them.
 func (v *RoomCounts) addRelated(room occupancy.Room, names bool) {
+	if room.Visitors != nil || room.VisitorsSource == occupancy.VisitorsFromNodes {
+		v.VisitorsSource = room.VisitorsSource
+	}
 	v.Visitors, v.MeetingParticipantCount = room.Visitors, room.MeetingParticipants
 	if room.Lobby != nil {
 		v.Lobby = new(newRelatedRoom(*room.Lobby))

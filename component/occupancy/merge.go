@@ -72,7 +72,7 @@ func Merge(room jid.JID, answers []Answer) (Room, error) {
 	if len(unknown) > 0 {
 		merged.UnknownShards = unknown
 		merged.Exact, merged.MeetingParticipants = false, nil
-		if !merged.VisitorsWatched {
+		if merged.VisitorsSource != VisitorsFromNodes {
 			merged.Visitors = nil
 		}
 		merged.Fingerprint, merged.AnonymousFingerprint = merged.Fingerprint.with(unknown...), merged.AnonymousFingerprint.with(unknown...)
@@ -100,7 +100,7 @@ func sum(found []Answer) Room {
 	all.Shard, all.Split, all.Parts = "", true, nil
 	all.Participants, all.Exact, all.Counts, all.Occupants, all.Breakouts, all.Lobby = 0, true, map[Kind]int{}, []*Occupant{}, nil, nil
 	all.Version, all.Fingerprint, all.AnonymousFingerprint = 0, 0, 0
-	if !all.VisitorsWatched {
+	if all.VisitorsSource != VisitorsFromNodes {
 		all.Visitors = new(int)
 	}
 	all.MeetingParticipants = new(int)
@@ -112,7 +112,7 @@ func sum(found []Answer) Room {
 		all.Counts = sumCounts(all.Counts, r.Counts)
 		all.Occupants = append(all.Occupants, r.Occupants...)
 		all.MeetingParticipants = sumNumbers(all.MeetingParticipants, r.MeetingParticipants)
-		if !all.VisitorsWatched {
+		if all.VisitorsSource != VisitorsFromNodes {
 			all.Visitors = sumNumbers(all.Visitors, r.Visitors)
 		}
 		if all.Lobby == nil {

@@ -80,9 +80,9 @@ type Room struct {
 
 	// Visitors is the number of visitors: on all visitor shards if there are any, else on other servers as focus reports them,
 	// or in the room on a visitor node. It is nil if unknown, for instance until focus reports it, or while a visitor shard is unknown.
-	// The number that it points to never changes. VisitorsWatched is whether it comes from visitor shards.
-	Visitors        *int
-	VisitorsWatched bool
+	// The number that it points to never changes. VisitorsSource is where it comes from, even while it is unknown.
+	Visitors       *int
+	VisitorsSource VisitorsSource
 
 	// Lobby is the room where people wait to be admitted, or nil. Breakouts are in Prosody's order.
 	// Their occupants don't count in this room.
@@ -205,7 +205,7 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 		Visitors:     d.visitorsOf(m, r, now),
 		Version:      r.version,
 	}
-	view.VisitorsWatched = m.watchesVisitors()
+	view.VisitorsSource = m.visitorsSource()
 	view.Occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		view.Occupants = append(view.Occupants, d.withinMeeting(m, address, o))

@@ -42,7 +42,7 @@ func TestRoom_AllFields(t *testing.T) {
 	focus, ann, rec := focus, ann, rec
 	focus.Kind, ann.Kind, rec.Kind = occupancy.KindFocus, occupancy.KindUser, occupancy.KindRecorder
 	want := occupancy.Room{
-		JID: room, Exists: true, Participants: 1, Exact: true, Shard: occupancy.DefaultShard, Source: occupancy.SourceModule, AsOf: at(10),
+		JID: room, Exists: true, Participants: 1, Exact: true, VisitorsSource: occupancy.VisitorsFromFocus, Shard: occupancy.DefaultShard, Source: occupancy.SourceModule, AsOf: at(10),
 		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
 		Occupants: []*occupancy.Occupant{&ann, &focus, &rec},
 		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",

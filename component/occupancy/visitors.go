@@ -122,6 +122,23 @@ func (d *Directory) visitorsKnown(g *group, now time.Time) bool {
 	return !g.unclear && !slices.ContainsFunc(g.nodes, func(m *mucDomain) bool { return d.readReason(m, now) != "" })
 }
 
+// VisitorsSource is where a number of visitors comes from.
+type VisitorsSource string
+
+// The sources of numbers of visitors.
+const (
+	VisitorsFromNodes VisitorsSource = "nodes" // the visitor nodes: exact and live
+	VisitorsFromFocus VisitorsSource = "focus" // Jicofo, some seconds late
+)
+
+// visitorsSource returns where the numbers of visitors of the rooms of m come from.
+func (m *mucDomain) visitorsSource() VisitorsSource {
+	if m.watchesVisitors() || m.shard.kind == ShardVisitors || m.replica.visitorNode {
+		return VisitorsFromNodes
+	}
+	return VisitorsFromFocus
+}
+
 // watchesVisitors reports whether visitor shards have visitors of the rooms of m, if it has any.
 func (m *mucDomain) watchesVisitors() bool { return len(m.group.nodes) > 0 || m.group.unclear }
 

@@ -42,7 +42,7 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 		t.Helper()
 		r, err := d.Room(daily)
 		must(t, err)
-		if !r.Exact || r.Participants != 1 || !r.VisitorsWatched || n < 0 && r.Visitors != nil || n >= 0 && (r.Visitors == nil || *r.Visitors != n) {
+		if !r.Exact || r.Participants != 1 || r.VisitorsSource != occupancy.VisitorsFromNodes || n < 0 && r.Visitors != nil || n >= 0 && (r.Visitors == nil || *r.Visitors != n) {
 			t.Errorf("got %+v, visitors %v want one person, %d visitors", r, r.Visitors, n)
 		}
 		for s := range d.SnapshotOf(daily).Rooms(0) {
