@@ -63,7 +63,7 @@ func NewCollector(cfg CollectorConfig) (*Collector, error) {
 	return &Collector{cfg: cfg, conn: cfg.Conn, log: cfg.Log.With("shard", cfg.Shard.Name(), "collector", cfg.Name), started: time.Now()}, nil
 }
 
-// Run publishes until ctx ends, then tells the nodes and returns nil. It waits for NATS as long as that takes.
+// Run publishes until ctx ends, then reports its end to the nodes and returns nil. It waits for NATS as long as that takes.
 func (c *Collector) Run(ctx context.Context) error {
 	epoch := c.cfg.Shard.States().Origin.Epoch
 	requests, err := c.conn.nats.Subscribe(c.subject("snapshot."+epoch), c.answer)

@@ -2,7 +2,7 @@
 //
 // # The truth
 //
-// NATS only carries. It may lose, repeat, delay and reorder messages, and anybody with access to it may publish.
+// NATS only carries. It may lose, repeat, delay and reorder messages, and every program with access to it may publish.
 // So a collector numbers its batches over all domains of its shard, within an epoch that begins when the shard's Directory does.
 // Each batch has totals, and a heartbeat names the last number. A node asks for a snapshot, then applies the batches after it in order.
 // After a gap, wrong totals or silence it asks again. It never concludes anything from the absence of messages.

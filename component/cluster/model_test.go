@@ -25,7 +25,7 @@ type rules struct {
 	statedAt bool // the time of a batch is the one that it states, not that of its arrival
 	unknown  bool // a collector that knows nothing reports that, not that there are no rooms
 	loaded   bool // a collector publishes that it has loaded the rooms as a whole
-	sealed   bool // a message of anyone else is ignored
+	sealed   bool // a message without our seal is ignored
 }
 
 var allRules = rules{true, true, true, true, true, true, true, true, true}

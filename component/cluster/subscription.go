@@ -166,7 +166,7 @@ func (s *subscription) deliver(ctx context.Context) error {
 			err = errFormat
 		}
 		if err != nil {
-			s.node.count(err) // it may be anyone's, so it ends nothing
+			s.node.count(err) // it may come from any program, so it ends nothing
 			continue
 		}
 		if m.Collector != s.peer.name || m.Epoch != s.peer.epoch {
