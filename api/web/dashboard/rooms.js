@@ -34,6 +34,7 @@ export class RoomList {
 	#elements;
 	#drawn = false;
 	#complete = false; // whether the store was, at the last update
+	#ruler = document.createElement("canvas").getContext("2d"); // made before rooms arrive, since the first one takes a while
 	#measure; // the width of a text in a row
 	#space = 0; // the width of the cell for names
 
@@ -57,6 +58,7 @@ export class RoomList {
 		});
 		this.#elements.search.addEventListener("input", () => this.#search());
 		for (const button of [this.#elements.clear, this.#elements.emptyClear]) button.addEventListener("click", () => this.clear());
+		this.#ruler.measureText(unknown);
 		this.#refresh();
 	}
 
@@ -203,9 +205,8 @@ export class RoomList {
 
 	#takeSpace(cell) {
 		const style = getComputedStyle(cell);
-		const context = document.createElement("canvas").getContext("2d");
-		context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
-		this.#measure = text => context.measureText(text).width;
+		this.#ruler.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+		this.#measure = text => this.#ruler.measureText(text).width;
 		this.#space = cell.clientWidth;
 	}
 
