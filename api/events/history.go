@@ -75,7 +75,7 @@ func (r *ring) begin(seq uint64, places marks) {
 		r.head++
 	}
 	r.since = time.Now()
-	r.history.reset(places)
+	r.reset(places)
 	r.seq, r.id = seq, places.id()
 }
 

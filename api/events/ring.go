@@ -77,7 +77,7 @@ type ring struct {
 // newRing returns an empty ring.
 func newRing() *ring {
 	r := &ring{frames: make([]*frame, maxFrames), maxBytes: maxBytes, since: time.Now()}
-	r.history.reset(nil)
+	r.reset(nil)
 	return r
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // clusterSecret seals the messages of the demo's services. It protects only the demo, on loopback.
-const clusterSecret = "demo-demo-demo-demo-demo"
+const clusterSecret = "demo-demo-demo-demo-demo" // #nosec G101 -- not a secret
 
 // The shards of the demo: two Prosodys on which meetings take place, and one for visitors.
 var shards = []struct{ name, base, kind string }{

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,7 +56,7 @@ func mucDomains(srv *prosodytest.Server) string {
 // startPPCH starts ppch on a port, with its log in dir, and waits until it is ready.
 func (d demo) startPPCH(ctx context.Context, name, dir, port string, env ...string) (*service, error) {
 	cmd := exec.Command(d.ppch, "serve") // #nosec G204 -- the program next to this one
-	cmd.Env = append(env, "PPCH_API_KEY="+demoKey, "PPCH_PORT="+port)
+	cmd.Env = slices.Concat(env, []string{"PPCH_API_KEY=" + demoKey, "PPCH_PORT=" + port})
 	s, err := start(name, dir, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start the service, which make demo builds: %w", err)

@@ -127,8 +127,7 @@ func TestReadme_Variables(t *testing.T) {
 	t.Parallel()
 	var got, want []documented
 	// The variables of NATS have a table of their own.
-	nats := section(t, programReadme, "### Over NATS")
-	nats = nats[strings.Index(nats, "| `PPCH_NATS_URL`"):]
+	_, nats, _ := strings.Cut(section(t, programReadme, "### Over NATS"), "| --- | --- | --- |\n")
 	nats, _, _ = strings.Cut(nats, "\n\n")
 	table := regexp.MustCompile("(?m)^\\| `MUC_DOMAIN`").ReplaceAllString(section(t, topReadme, "## Configuration"), nats+"\n$0")
 	for line := range strings.Lines(table) {

@@ -81,7 +81,7 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 		return nil
 	}
 	cfg := f.template
-	cfg.Address, cfg.Domain, cfg.Secret, cfg.MUCDomains, cfg.Shard = m.Prosody, m.Shard.Domain, m.Secret.Reveal(), m.MUCDomains, handle
+	cfg.Address, cfg.Domain, cfg.Secret, cfg.MUCDomains, cfg.Shard = m.Prosody, m.Domain, m.Secret.Reveal(), m.MUCDomains, handle
 	if f.load != nil {
 		cfg.Log = cfg.Log.With("shard", m.Name)
 	}
@@ -95,7 +95,7 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 		m.run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return c.Run(ctx) })
-			g.Go(func() error { return f.nats.publish(ctx, handle, m.Shard.Domain) })
+			g.Go(func() error { return f.nats.publish(ctx, handle, m.Domain) })
 			return g.Wait()
 		}
 	}
