@@ -28,7 +28,7 @@ func TestServices_FindsMUCs(t *testing.T) {
 			c := on(t, srv, cfg)
 			eventually(t, 10*time.Second, "the stream is up", func() bool { return c.Main().Connected })
 			got, err := c.Services()
-			const want = "[{breakout.meet.jitsi []} {conference.meet.jitsi []} {internal-muc.meet.jitsi []} {lobby.meet.jitsi [urn:ppch:occupancy:1]}]"
+			const want = "[{breakout.meet.jitsi main []} {conference.meet.jitsi main []} {internal-muc.meet.jitsi main []} {lobby.meet.jitsi main [urn:ppch:occupancy:1]}]"
 			if err != nil || fmt.Sprint(got) != want {
 				t.Errorf("got %v, %v want %s", got, err, want)
 			}
@@ -97,7 +97,7 @@ func TestServices_AskNoHostThatMayBeElsewhere(t *testing.T) {
 		Components:   []string{"count.example.org"}, PluginPaths: []string{plugins},
 		HostModules: map[string][]string{"ppch.meet.jitsi": {"remote_seen"}, "count.example.org": {"remote_seen"}},
 	})
-	const all = "[{breakout.meet.jitsi []} {internal-muc.meet.jitsi []} {lobby.meet.jitsi []} {muc.meet.jitsi []}]"
+	const all = "[{breakout.meet.jitsi main []} {internal-muc.meet.jitsi main []} {lobby.meet.jitsi main []} {muc.meet.jitsi main []}]"
 	for _, tt := range []struct{ name, component, muc, want string }{
 		{"as Jitsi has it", "ppch.meet.jitsi", "muc.meet.jitsi", all},
 		{"a wrong domain", "ppch.meet.jitsi", "conference.meet.jitsi", all},
