@@ -69,6 +69,7 @@ test: ## run all tests with the installed Prosody
 	@$(need) $(need_test)
 	cd prosody && busted --lua=lua5.4 spec
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./...
+	$(GO) test -run '^TestModel_' ./component/cluster
 
 .PHONY: test-prosody13
 test-prosody13: ## run all tests with Prosody 13 from Debian 13
