@@ -143,9 +143,7 @@ func faults(t *testing.T, seed uint64, during time.Duration) {
 	}
 	var all []*member
 	for i := range 2 {
-		n := newNode(t, options(t, nodes.ClientURL(), fmt.Sprintf("node%d", i)))
-		n.directory.MaxStaleness = 2 * time.Second
-		all = append(all, n)
+		all = append(all, newNode(t, options(t, nodes.ClientURL(), fmt.Sprintf("node%d", i)), func(m *member) { m.directory.MaxStaleness = 2 * time.Second }))
 	}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup

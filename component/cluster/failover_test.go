@@ -85,8 +85,7 @@ func TestNode_BothCollectorsSilent(t *testing.T) {
 	collectors, nodes := runNATS(t), runNATS(t)
 	r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), 1)
 	a, b := pair(t, collectors.ClientURL())
-	n := newNode(t, options(t, nodes.ClientURL(), "node"))
-	n.directory.MaxStaleness = time.Second
+	n := newNode(t, options(t, nodes.ClientURL(), "node"), func(m *member) { m.directory.MaxStaleness = time.Second })
 	n.participants("a", 1)
 	r.set(0, "a_meet_jitsi", "b_meet_jitsi")
 	n.reason(occupancy.ReasonCollectorSilent)

@@ -163,10 +163,14 @@ func (m *member) away() {
 	}
 }
 
-func newNode(t *testing.T, cfg cluster.Config) *member {
+// newNode returns a node that runs, with changes made before.
+func newNode(t *testing.T, cfg cluster.Config, changes ...func(*member)) *member {
 	t.Helper()
 	m := newMember(t, cfg)
 	m.log = cfg.Log
+	for _, change := range changes {
+		change(m)
+	}
 	return m.follows(t)
 }
 
