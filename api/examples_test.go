@@ -57,7 +57,7 @@ var examples = map[string]struct {
 	"diagnostics":         {asked: ask{target: "/api/diagnostics"}},
 	"diagnostics-down":    {given: withDiagnostics(lostConnection(), diagnosticsOf(occupancy.DomainDiagnostics{})), asked: ask{target: "/api/diagnostics"}},
 	"visited-room":        {given: withPast(visited()), asked: ask{target: "/api/rooms/Standup?expand=visitors"}},
-	"diagnostics-shards":  {given: withPast(visited()), asked: ask{target: "/api/diagnostics"}},
+	"diagnostics-shards":  {given: withNATS, asked: ask{target: "/api/diagnostics"}},
 	"bad-parameter":       {asked: ask{target: "/api/rooms?limit=many"}},
 	"bad-room-name":       {asked: ask{target: "/api/rooms/a%5Bb/participants"}},
 	"domain-not-watched":  {given: withRooms(fails(fmt.Errorf("wrapped: %w", occupancy.ErrNotWatched))), asked: ask{target: "/api/rooms/MyRoom/participants"}},

@@ -227,3 +227,18 @@ func visited() *occupancy.Directory {
 	}})
 	return all.Directory
 }
+
+// withNATS serves the rooms of visited: this service publishes the shard main, and follows v1.
+func withNATS(cfg *api.Config) {
+	withPast(visited())(cfg)
+	w := healthyDiagnostics()
+	w.NATS = &occupancy.NATSDiagnostics{
+		Connected: true, Server: "nats:4222", Since: now.Add(-30 * time.Minute),
+		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: "ppch.meet.jitsi", Epoch: "b1c2", Seq: 7, Batches: 7, Pages: 1}},
+		Followed: []occupancy.NodeDiagnostics{{
+			Shard: "v1", Collector: "ppch.v1.meet.jitsi", Epoch: "d3e4", Version: "2.0.0", Seq: 9, LastMessage: now.Add(-2 * time.Second),
+			Collectors: []string{"ppch.v1.meet.jitsi"}, Resyncs: 1, Gaps: 1,
+		}},
+	}
+	cfg.Prosody.(*fakeProsody).diagnostics = w
+}

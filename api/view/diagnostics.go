@@ -21,6 +21,7 @@ type Diagnostics struct {
 	Admins     []AdminDomain       `json:"admin_domains"`
 	NotCounted []NotCounted        `json:"not_counted,omitempty"`
 	Shards     []ShardDiagnostics  `json:"shards"`
+	NATS       *NATSDiagnostics    `json:"nats"` // nil (null) without NATS
 
 	// UnwatchedVisitors are the rooms for which Jicofo counts more visitors than the watched visitor nodes have;
 	// nil (null) if there are no visitor nodes, or if one can't be read.
@@ -97,7 +98,7 @@ type NotCounted struct {
 	Occupants int    `json:"occupants"`
 }
 
-// NewDiagnostics returns the document without Version and Services, which the caller adds.
+// NewDiagnostics returns the document without Version and Services, which the caller adds. Component and Prosody are empty if all shards are received over NATS.
 func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 	main := diagnostics.Domains[0]
 	doc := Diagnostics{
@@ -109,6 +110,7 @@ func NewDiagnostics(diagnostics occupancy.Diagnostics) Diagnostics {
 		Domains:    []DomainDiagnostics{},
 		Admins:     []AdminDomain{},
 		Shards:     newShards(diagnostics),
+		NATS:       newNATS(diagnostics.NATS),
 	}
 	if !main.Connected {
 		doc.Reason, doc.Remedy = Reason(main.Problem)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"mellium.im/xmpp/jid"
 
 	"ppch/cmd/ppch/config"
+	"ppch/component"
 	"ppch/component/cluster"
 	"ppch/component/occupancy"
 )
@@ -79,16 +81,50 @@ func held[T comparable](c *carrier, list *[]T, item T) func() {
 	}
 }
 
+// carried returns what is published and followed now.
+func (c *carrier) carried() ([]*cluster.Collector, []*cluster.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.collectors), slices.Clone(c.nodes)
+}
+
 // metrics returns the metrics of NATS; none without it.
 func (c *carrier) metrics() []prometheus.Collector {
 	if c == nil {
 		return nil
 	}
-	return cluster.Metrics(c.conn, func() ([]*cluster.Collector, []*cluster.Node) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return slices.Clone(c.collectors), slices.Clone(c.nodes)
-	})
+	return cluster.Metrics(c.conn, c.carried)
+}
+
+// diagnostics returns the state of NATS, or nil without it.
+func (c *carrier) diagnostics() *occupancy.NATSDiagnostics {
+	if c == nil {
+		return nil
+	}
+	d := c.conn.Diagnostics()
+	collectors, nodes := c.carried()
+	for _, one := range collectors {
+		d.Published = append(d.Published, one.Diagnostics())
+	}
+	for _, one := range nodes {
+		d.Followed = append(d.Followed, one.Diagnostics())
+	}
+	slices.SortFunc(d.Published, func(a, b occupancy.CollectorDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
+	slices.SortFunc(d.Followed, func(a, b occupancy.NodeDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
+	return &d
+}
+
+// prosodies answers for all Prosodys, those behind NATS included.
+type prosodies struct {
+	*component.Router
+	nats *carrier
+}
+
+// Diagnostics returns the state of all shards and of NATS. The caller owns it.
+func (p prosodies) Diagnostics() occupancy.Diagnostics {
+	d := p.Router.Diagnostics()
+	d.NATS = p.nats.diagnostics()
+	return d
 }
 
 // close ends the connection.

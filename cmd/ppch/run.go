@@ -84,7 +84,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Keys:      keyring,
 		Names:     names,
 		Directory: directory,
-		Prosody:   router,
+		Prosody:   prosodies{router, nats},
 		Webhooks:  webhooks,
 		Epoch:     epoch,
 		Origins:   cfg.Origins,

@@ -196,14 +196,15 @@ func (c *Collector) hear(data []byte, epoch string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.twin) > time.Minute {
-		c.log.Error("another collector of this shard has the same name", "remedy", c.twinProblem().Remedy)
+		c.log.Error("another collector of this shard has the same name", "remedy", twinProblem(c.cfg.Shard.Name(), c.cfg.Name).Remedy)
 	}
 	c.twin = time.Now()
 }
 
-func (c *Collector) twinProblem() *occupancy.UnavailableError {
+// twinProblem is that two collectors of a shard have one name.
+func twinProblem(shard, collector string) *occupancy.UnavailableError {
 	return occupancy.ProblemCollectorTwice.With(
-		occupancy.Fact{Name: "shard", Value: c.cfg.Shard.Name()}, occupancy.Fact{Name: "collector", Value: c.cfg.Name},
+		occupancy.Fact{Name: "shard", Value: shard}, occupancy.Fact{Name: "collector", Value: collector},
 	).Err(nil)
 }
 
@@ -212,10 +213,15 @@ func (c *Collector) Problem() *occupancy.UnavailableError {
 	if p := c.conn.problem(); p != nil {
 		return p
 	}
+	return c.conflict()
+}
+
+// conflict returns that another collector with the same name was heard lately, or nil.
+func (c *Collector) conflict() *occupancy.UnavailableError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.twin.IsZero() && time.Since(c.twin) < 3*c.conn.cfg.Heartbeat {
-		return c.twinProblem()
+		return twinProblem(c.cfg.Shard.Name(), c.cfg.Name)
 	}
 	return nil
 }

@@ -1,39 +1,18 @@
 package cluster
 
 import (
+	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ppch/component/occupancy"
 )
 
-// NodeDiagnostics is the state of a Node at one moment, for diagnosis.
-type NodeDiagnostics struct {
-	Shard string
-
-	// Collector is the name of the collector that is followed, Epoch that of its run, Version its program's; empty if none is.
-	Collector, Epoch, Version string
-
-	// Seq is the number of the last batch, and LastMessage when that or a heartbeat came.
-	Seq         uint64
-	LastMessage time.Time
-
-	// Collectors are the names of all collectors that were heard lately.
-	Collectors []string
-
-	// Twins is a name that two of them share, or empty.
-	Twins string
-
-	// Resyncs counts the snapshots after the first, Switches those from another collector than before, Gaps those because a batch was missing.
-	// Repeated counts batches that came again. Garbage are messages that made no sense, Foreign those not sealed with the secret;
-	// the latter are of all shards.
-	Resyncs, Switches, Gaps, Repeated, Garbage, Foreign uint64
-}
-
 // Diagnostics returns the state of the node. The caller owns it.
-func (n *Node) Diagnostics() NodeDiagnostics {
-	d := NodeDiagnostics{
+func (n *Node) Diagnostics() occupancy.NodeDiagnostics {
+	d := occupancy.NodeDiagnostics{
 		Shard: n.cfg.Shard, Resyncs: n.follower.Resyncs(), Switches: n.switches.Load(), Gaps: n.gaps.Load(),
 		Repeated: n.repeated.Load(), Garbage: n.garbage.Load(), Foreign: n.conn.foreign.Load(),
 	}
@@ -46,48 +25,33 @@ func (n *Node) Diagnostics() NodeDiagnostics {
 		d.Collectors = append(d.Collectors, p.name)
 	}
 	slices.SortFunc(d.Collectors, strings.Compare)
-	d.Twins = n.twins()
+	d.Collectors = slices.Compact(d.Collectors)
+	if name := n.twins(); name != "" {
+		d.Problem = twinProblem(n.cfg.Shard, name)
+	}
 	return d
 }
 
-// CollectorDiagnostics is the state of a Collector at one moment, for diagnosis.
-type CollectorDiagnostics struct {
-	Shard, Name, Epoch string
-
-	// Seq is the number of the last batch.
-	Seq uint64
-
-	// Batches counts those that were published, TooLarge those that nodes had to load as snapshots, and Pages those of snapshots.
-	Batches, TooLarge, Pages uint64
-}
-
 // Diagnostics returns the state of the collector.
-func (c *Collector) Diagnostics() CollectorDiagnostics {
+func (c *Collector) Diagnostics() occupancy.CollectorDiagnostics {
 	origin := c.cfg.Shard.States().Origin
-	return CollectorDiagnostics{
+	return occupancy.CollectorDiagnostics{
 		Shard: c.cfg.Shard.Name(), Name: c.cfg.Name, Epoch: origin.Epoch, Seq: origin.Seq,
-		Batches: c.published.Load(), TooLarge: c.lost.Load(), Pages: c.pages.Load(),
+		Batches: c.published.Load(), TooLarge: c.lost.Load(), Pages: c.pages.Load(), Problem: c.conflict(),
 	}
 }
 
-// ConnDiagnostics is the state of a connection to NATS at one moment, for diagnosis.
-type ConnDiagnostics struct {
-	// Connected is whether there is a connection, to URL and since when; without one since when there is none.
-	Connected bool
-	URL       string
-	Since     time.Time
-
-	// Reconnects counts connections after the first. SlowConsumer counts how often messages came faster than they were read,
-	// and Foreign the messages that weren't sealed with the secret.
-	Reconnects, SlowConsumer, Foreign uint64
-}
-
-// Diagnostics returns the state of the connection.
-func (c *Conn) Diagnostics() ConnDiagnostics {
+// Diagnostics returns the state of the connection, without Published and Followed.
+func (c *Conn) Diagnostics() occupancy.NATSDiagnostics {
+	problem := c.problem()
+	server := ""
+	if u, err := url.Parse(c.nats.ConnectedUrl()); err == nil {
+		server = u.Host // without a password
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ConnDiagnostics{
-		Connected: c.nats.IsConnected(), URL: c.nats.ConnectedUrlRedacted(), Since: c.since,
+	return occupancy.NATSDiagnostics{
+		Connected: c.nats.IsConnected(), Server: server, Since: c.since, Problem: problem,
 		Reconnects: c.nats.Stats().Reconnects, SlowConsumer: c.slow.Load(), Foreign: c.foreign.Load(),
 	}
 }

@@ -28,6 +28,9 @@ type Diagnostics struct {
 	// are those of the first.
 	Shards []ShardDiagnostics
 
+	// NATS is the connection that carries shards to and from other services; nil if NATS isn't used.
+	NATS *NATSDiagnostics
+
 	// Refused counts stanzas of admins that arrived faster than PPCH could answer.
 	Refused uint64
 }

@@ -1,0 +1,59 @@
+package occupancy
+
+import "time"
+
+// NATSDiagnostics is the state of the connection to NATS, and of the shards that it carries, at one moment, for diagnosis.
+type NATSDiagnostics struct {
+	// Connected is whether there is a connection, to Server (host:port) and since when; without one since when there is none.
+	Connected bool
+	Server    string
+	Since     time.Time
+
+	// Problem is why nothing can be carried; nil if it can, or if that isn't clear yet.
+	Problem *UnavailableError
+
+	// Reconnects counts connections after the first. SlowConsumer counts how often messages came faster than they were read,
+	// and Foreign the messages that weren't sealed with the secret.
+	Reconnects, SlowConsumer, Foreign uint64
+
+	// Published are the shards that this process sends to others, and Followed those that it receives.
+	Published []CollectorDiagnostics
+	Followed  []NodeDiagnostics
+}
+
+// CollectorDiagnostics is the state of a shard that is published at one moment, for diagnosis.
+type CollectorDiagnostics struct {
+	Shard, Name, Epoch string
+
+	// Seq is the number of the last batch.
+	Seq uint64
+
+	// Batches counts those that were published, TooLarge those that nodes had to load as snapshots, and Pages those of snapshots.
+	Batches, TooLarge, Pages uint64
+
+	// Problem is that another collector of the shard has the same name, or nil.
+	Problem *UnavailableError
+}
+
+// NodeDiagnostics is the state of a shard that is followed at one moment, for diagnosis.
+type NodeDiagnostics struct {
+	Shard string
+
+	// Collector is the name of the collector that is followed, Epoch that of its run, Version its program's; empty if none is.
+	Collector, Epoch, Version string
+
+	// Seq is the number of the last batch, and LastMessage when that or a heartbeat came.
+	Seq         uint64
+	LastMessage time.Time
+
+	// Collectors are the names of all collectors that were heard lately.
+	Collectors []string
+
+	// Problem is that two of them have one name, or nil.
+	Problem *UnavailableError
+
+	// Resyncs counts the snapshots after the first, Switches those from another collector than before, Gaps those because a batch was missing.
+	// Repeated counts batches that came again. Garbage are messages that made no sense, Foreign those not sealed with the secret;
+	// the latter are of all shards.
+	Resyncs, Switches, Gaps, Repeated, Garbage, Foreign uint64
+}
