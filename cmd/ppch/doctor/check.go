@@ -31,7 +31,8 @@ const (
 	Clock         = "clock"         // Prosody's, compared with the service's
 	Admins        = "admins"        // of PPCH_ADMIN_JIDS
 	NotCounted    = "not-counted"   // the rules of PPCH_NOT_COUNTED
-	Shards        = "shards"        // the Prosodys of PPCH_SHARDS_FILE, if there are several
+	NATS          = "nats"          // the connection to NATS, if it is used
+	Shards        = "shards"        // the Prosodys of PPCH_SHARDS_FILE, if there are several or one over NATS
 	Visitors      = "visitors"      // on visitor nodes, if any are watched, compared with Jicofo's number
 )
 

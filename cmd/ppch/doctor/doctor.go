@@ -99,6 +99,7 @@ func (e *run) checks(ctx context.Context) {
 		e.report(Settings, Unchecked, skippedFor(Service))
 		e.name(ctx)
 	}
+	inspect = onlyOwn(inspect)
 	seen, err := poll(ctx, inspect, facts.streamDecided, streamTimeout)
 	if err != nil {
 		e.connectionLost(err)
@@ -110,7 +111,12 @@ func (e *run) checks(ctx context.Context) {
 	if !seen.Connected && value(seen.Reason) == occupancy.ReasonConnecting {
 		seen.Reason = new(occupancy.ReasonTimeout) // the first attempt has not ended
 	}
+	e.nats(seen)
 	e.shards(seen)
+	if seen.Component == "" {
+		e.received(seen)
+		return
+	}
 	if broken := e.connection(ctx, seen); broken != "" {
 		e.skipRest(broken)
 		return

@@ -70,7 +70,7 @@ func (e *run) service(ctx context.Context) (inspect func(context.Context) (facts
 		case err == nil && status != http.StatusOK:
 			response.status = status
 			err = response.problem
-		case err == nil && (response.Component == "" || len(response.Domains) == 0):
+		case err == nil && len(response.Domains) == 0:
 			err = errNotPPCH
 		}
 		return response.facts, err
@@ -108,6 +108,8 @@ func (e *run) notRunning(err error) (inspect func(context.Context) (facts, error
 		e.report(Service, Wrong, "its port is unknown, because PPCH_PORT is 0", "run ppch doctor --url http://127.0.0.1:PORT with the port from its log", noHarm)
 	case errors.Is(err, syscall.ECONNREFUSED) && e.Remote:
 		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), e.startIt(), "or fix --url")
+	case errors.Is(err, syscall.ECONNREFUSED) && e.Address == "": // all shards come over NATS
+		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s", e.API), append([]string{e.startIt()}, e.elsewhere()...)...)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.report(Service, Wrong, fmt.Sprintf("nothing listens at %s; the doctor connects to Prosody itself", e.API),
 			append([]string{e.startIt()}, e.elsewhere()...)...)

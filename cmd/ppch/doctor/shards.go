@@ -17,18 +17,22 @@ func (f facts) nameOf(d view.DomainDiagnostics) string {
 	return d.Domain
 }
 
-// shards reports each of several Prosodys. The checks of the connection are about the first.
+// shards reports each of several Prosodys, and one over NATS. The checks of the connection are about the first that the service connects to.
 func (e *run) shards(seen facts) {
-	if !seen.several() {
+	if !seen.several() && seen.Component != "" {
 		return
 	}
 	for _, s := range seen.Shards {
 		where := value(s.Prosody)
-		if where == "" {
-			where = "another PPCH" // over NATS
+		if s.Component == nil {
+			where = "over NATS"
 		}
 		if s.Reason != nil {
 			e.report(Shards, Wrong, fmt.Sprintf("%s (%s, %s): %s", s.Shard, s.Kind, where, *s.Reason), value(s.Remedy))
+			continue
+		}
+		if s.Component == nil {
+			e.report(Shards, OK, fmt.Sprintf("%s (%s) arrives over NATS%s", s.Shard, s.Kind, seen.senderOf(s.Shard)))
 			continue
 		}
 		e.report(Shards, OK, fmt.Sprintf("%s (%s) is connected by %s", s.Shard, s.Kind, where))
