@@ -68,14 +68,14 @@ check: ## build, vet and run the tests that need only Go, in less than a minute
 test: ## run all tests with the installed Prosody
 	@$(need) $(need_test)
 	cd prosody && busted --lua=lua5.4 spec
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./...
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 -timeout 20m ./...
 	$(GO) test -run '^TestModel_' ./component/cluster
 
 .PHONY: test-prosody13
 test-prosody13: ## run all tests with Prosody 13 from Debian 13
 	@$(need) $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 ./cmd/... ./component/... ./prosody/...
+	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 -timeout 20m ./cmd/... ./component/... ./prosody/...
 
 .PHONY: test-compose
 test-compose: ## test images and compose files on a private Docker engine, as root
