@@ -45,6 +45,21 @@ var (
 	keyText     = regexp.MustCompile(`"([a-zA-Z]+(?:\.[a-zA-Z]+)+)"`)
 )
 
+// French punctuation stays with its word at the end of a line, and no French or Spanish text has a space before an ellipsis.
+func TestLanguages_KeepPunctuation(t *testing.T) {
+	t.Parallel()
+	wrong := map[string]*regexp.Regexp{"fr": regexp.MustCompile(`« | [:;!?»…]`), "es": regexp.MustCompile(`\s…`)}
+	for language, wrong := range wrong {
+		for key, texts := range catalogue(t, language) {
+			for _, text := range texts {
+				if wrong.MatchString(text) {
+					t.Errorf("%s: %s has the wrong space: %q", language, key, text)
+				}
+			}
+		}
+	}
+}
+
 // Each language has the texts of English, with the same values in them.
 func TestLanguages_HaveTheSameTexts(t *testing.T) {
 	t.Parallel()

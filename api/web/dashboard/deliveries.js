@@ -79,7 +79,7 @@ function drawWebhook(w) {
 	addFact(facts, t("connection.state"), stateOf(w));
 	addFact(facts, t("delivery.waiting"), number(w.waiting_count));
 	addFact(facts, t("webhook.events"), listOf(w.events));
-	addFact(facts, t("chart.rooms"), isolated(listOf(w.rooms)));
+	addFact(facts, t("chart.rooms"), isolated(listOf(w.rooms, "webhook.allRooms")));
 	addFact(facts, t("column.who"), t(w.names ? "webhook.names" : "webhook.numbers"));
 	addFact(facts, t("webhook.format"), w.format);
 	addFact(facts, "ID", element("code", {textContent: w.id}));

@@ -63,5 +63,8 @@ export function whyNot(w) {
 	return w.enabled ? null : {title: t("webhook.state.off"), detail: "", remedy: t("webhook.off.text")};
 }
 
-/** Events or rooms that a webhook selects, in words. */
-export const listOf = list => list.length > 0 ? list.join(", ") : t("webhook.all");
+/**
+ * Events or rooms that a webhook selects, in words.
+ * @param {string} all  key of the word for all, which has a gender in some languages
+ */
+export const listOf = (list, all = "webhook.all") => list.length > 0 ? list.join(", ") : t(all);
