@@ -166,6 +166,14 @@ func TestDashboard_Flows(t *testing.T) {
 	})
 }
 
+// times are an hour and five minutes, and five past two today and a day before, as the pages of a language write them.
+var times = map[string]string{
+	"en": "1h 5m | 2:05 AM | 2:05 AM",
+	"de": "1 Std. 5 Min. | 02:05 | 02:05",
+	"fr": "1 h 5 min | 02:05 | 02:05",
+	"es": "1 h 5 min | 2:05 | 2:05",
+}
+
 // Each language fits the width of a phone: no page scrolls sideways, and no text is cut off where its own catalogue wrote it.
 func TestDashboard_LanguagesFitPhones(t *testing.T) {
 	t.Parallel()
@@ -196,6 +204,13 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 				}
 			}
 			fits("the key")
+			got := evaluate[string](d.tab, `import(document.querySelector("script[type=module]").src.replace(/[^/]*$/, "format.js")).then(({minute, recent, span}) => {
+				const today = new Date().setHours(2, 5, 0, 0), past = new Date(today).setDate(new Date(today).getDate() - 1);
+				return [span(3_900_000), minute(today), recent(past).match(/\d.*/)[0]].join(" | ").replace(/\s/g, " ");
+			})`)
+			if want := times[language]; got != want {
+				t.Errorf("times are %q want %q", got, want)
+			}
 			d.signIn(testKey)
 			d.until("rooms are there", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == 10 })
 			fits("the list")

@@ -13,13 +13,17 @@ let made = {locale: ""};
 function formats() {
 	const {locale} = used;
 	if (made.locale !== locale) {
-		const unit = name => new Intl.NumberFormat(locale, {style: "unit", unit: name, unitDisplay: "narrow"});
+		// Narrow units are usual in English only: German would have "1h 5 Min.".
+		const unit = name => new Intl.NumberFormat(locale, {style: "unit", unit: name, unitDisplay: used.language === "en" ? "narrow" : "short"});
+		// By default, some locales write "2:05" but "Mo., 02:05".
+		const early = new Intl.DateTimeFormat(locale, {timeStyle: "short"}).format(new Date(2026, 0, 1, 2));
+		const time = {hour: early.startsWith("0") ? "2-digit" : "numeric", minute: "2-digit"};
 		made = {
 			locale,
-			clock: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit", second: "2-digit"}),
-			minute: new Intl.DateTimeFormat(locale, {hour: "numeric", minute: "2-digit"}),
-			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit"}),
-			weekday: new Intl.DateTimeFormat(locale, {weekday: "short", hour: "numeric", minute: "2-digit"}),
+			clock: new Intl.DateTimeFormat(locale, {...time, second: "2-digit"}),
+			minute: new Intl.DateTimeFormat(locale, time),
+			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", ...time}),
+			weekday: new Intl.DateTimeFormat(locale, {weekday: "short", ...time}),
 			date: new Intl.DateTimeFormat(locale, {day: "numeric", month: "short"}),
 			yearly: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
 			dated: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
