@@ -147,9 +147,11 @@ function push(list, n) {
 
 function person(who) {
 	if (!who) return t("activity.person"); // this key may not see names
-	const name = who.kind === "user" || who.name ? occupantName(who) : kindName(who.kind);
+	const name = who.kind === "user" || who.name ? occupantName(who) : capital(kindName(who.kind));
 	return element("bdi", {className: "who", textContent: name, title: name});
 }
+
+const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 
 function room(n) {
 	return element("a", {href: roomLink(n.jid), title: n.written}, element("bdi", {textContent: n.written}));
