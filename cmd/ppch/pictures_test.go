@@ -205,6 +205,7 @@ func TestPictures(t *testing.T) {
 	everywhere(t, "wiki", func(t *testing.T, language, scheme string, size screen) *tab {
 		p := browser.open(t, "about:blank", wikiPage.URL, s.url)
 		p.as(scheme, size.width, size.height)
+		p.inLanguage(language)
 		wikiShows <- s.url + door
 		p.do(chromedp.Navigate(wikiPage.URL))
 		return p

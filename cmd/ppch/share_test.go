@@ -68,7 +68,7 @@ func TestKeyShare_Errors(t *testing.T) {
 
 // wiki is a page of another origin that shows a badge and a frame.
 var wiki = template.Must(template.New("wiki").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Wiki</title><link rel="icon" href="data:,">
-<h1>Team</h1><p><img id="badge" src="{{.}}.svg" alt="people in planning"></p><iframe title="Planning" src="{{.}}?view=compact" width="400" height="200"></iframe></html>`))
+<h1>Team</h1><p><img id="badge" src="{{.}}.svg" alt="people in planning"></p><iframe title="Planning" src="{{.}}?view=compact" width="400" height="200" style="max-width: 100%"></iframe></html>`))
 
 // startWiki serves wiki for each link that is sent to shows.
 func startWiki(t *testing.T) (server *httptest.Server, shows chan<- string) {
