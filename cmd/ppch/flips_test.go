@@ -89,7 +89,12 @@ func TestAttacks_FlippingDelaysNoOtherRoom(t *testing.T) {
 			began := time.Now()
 			member := must(crowd.Join(t.Context(), 1, srv.Room("quiet")))(t)
 			for _, l := range quiet {
-				all = append(all, (<-l.joined).Sub(began))
+				select {
+				case at := <-l.joined:
+					all = append(all, at.Sub(began))
+				case <-time.After(time.Minute):
+					t.Fatal("a join has not arrived within a minute")
+				}
 			}
 			if err := crowd.Leave(t.Context(), member...); err != nil {
 				t.Fatal(err)
