@@ -194,7 +194,7 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 			d.isState("ask")
 			fits := func(at string) {
 				t.Helper()
-				cut := d.list("[data-t], .number, #state-text, .chart figcaption span, .chip, #found, .listing :is(th, td), .facts :is(dt, dd), .state, .notice, .muted, html", `e.checkVisibility() && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
+				cut := d.list("[data-t], .number, .total, #state-text, .chart figcaption span, .chip, #found, .listing :is(th, td), .facts :is(dt, dd), .state, .notice, .muted, html", `e.checkVisibility() && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
 					|| e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("#filters")) ? e.tagName + " " + (e.dataset.t ?? e.id) + ": " + e.textContent.slice(0, 80) : ""`)
 				if cut = slices.DeleteFunc(cut, func(s string) bool { return s == "" }); len(cut) > 0 {
 					t.Errorf("%s: cut off: %q", at, cut)
@@ -214,6 +214,8 @@ func TestDashboard_LanguagesFitPhones(t *testing.T) {
 			d.signIn(testKey)
 			d.until("rooms are there", func() bool { return len(d.list("#rooms tbody tr[data-jid]", "1")) == 10 })
 			fits("the list")
+			evaluate[bool](d.tab, `(document.querySelector("#people-total").textContent = (1_300_000).toLocaleString(document.documentElement.lang), true)`)
+			fits("a large number")
 			if top := evaluate[float64](d.tab, `document.querySelector("#rooms tbody tr").getBoundingClientRect().bottom`); top > 844 {
 				t.Errorf("the first room ends at %f px, below the fold", top)
 			}
