@@ -63,7 +63,7 @@ func idOf(all []mark) string {
 	bytes := make([]byte, 0, 16*len(all))
 	for _, one := range all {
 		for shift := 8 * (keySize - 1); shift >= 0; shift -= 8 {
-			bytes = append(bytes, byte(one.key>>shift))
+			bytes = append(bytes, byte(one.key>>shift)) // #nosec G115 -- its lowest eight bits
 		}
 		bytes = binary.AppendUvarint(bytes, one.seq)
 		bytes = binary.AppendUvarint(bytes, uint64(uint32((one.index+1)&whole))) // #nosec G115 -- whole+1 becomes 0
