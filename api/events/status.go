@@ -12,9 +12,9 @@ type shardDomain struct{ shard, domain string }
 
 // isVisitors reports whether the rooms of a shard show rooms of other shards once more.
 func (h *Hub) isVisitors(shard string) bool {
-	shards := h.directory.Shards()
-	visitors := slices.ContainsFunc(shards, func(s *occupancy.Shard) bool { return s.Name() == shard && s.Kind() == occupancy.ShardVisitors })
-	return visitors && slices.ContainsFunc(shards, func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardMain })
+	s := h.directory.Shard(shard)
+	return s != nil && s.Kind() == occupancy.ShardVisitors &&
+		slices.ContainsFunc(h.directory.Shards(), func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardMain })
 }
 
 // hasVisitors reports whether there are visitor nodes, which change the numbers of other shards' rooms.
