@@ -92,7 +92,8 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 	if from == 0 {
 		c.name = view.Marshal(e.names.Name(room.JID))
 	}
-	// There is no limit to the rooms that don't exist. Parts have times that the key lacks.
+	// Rooms that don't exist would fill the cache, since a client can name any number of them. A split room has a time for
+	// each part, and the cache's key has only one.
 	if room.Exists && !room.Split {
 		e.chunks.Add(key, c, len(c.data))
 	}

@@ -39,8 +39,8 @@ func (n *numbering) begin(given Origin) {
 	}
 }
 
-// differences makes the changes of the present batch those between two snapshots: where the batch is given,
-// they depend on what this program knew before.
+// differences says that the changes of the present batch are the differences of a snapshot from what this program knew.
+// Another program that receives the same batch may find others, so they get no number if the batch came from elsewhere.
 func (n *numbering) differences() { n.local = n.given.Epoch != "" }
 
 // startDelta sets the number of the next change of a given batch: each of its deltas is one change.

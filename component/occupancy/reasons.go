@@ -210,7 +210,7 @@ func Problems() []Problem {
 // Fact is the value for a name in braces.
 type Fact struct{ Name, Value string }
 
-// With returns p with facts filled in.
+// With returns p with its names in braces replaced by their values.
 func (p Problem) With(facts ...Fact) Problem {
 	var names []string
 	for _, f := range facts {
