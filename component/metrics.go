@@ -46,6 +46,10 @@ func newDescs(common ...string) descs {
 	}
 }
 
+// descInfo describes the shards, where there is a label shard.
+var descInfo = prometheus.NewDesc("shard_info",
+	"Always 1; kind is main for meetings, or visitors for a visitor node.", []string{labelShard, labelKind}, nil)
+
 // Metrics returns the metrics of the connection and of the rooms, without the label shard: c is the only Component.
 // Unknown values are absent, never 0.
 func (c *Component) Metrics() []prometheus.Collector {
@@ -79,6 +83,9 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	} {
 		to <- d
 	}
+	if c.byShard {
+		to <- descInfo
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -88,6 +95,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		var common []string
 		if c.byShard {
 			common = []string{s.Name()}
+			gauge(to, descInfo, 1, s.Name(), string(s.Kind()))
 		}
 		c.collectShard(to, s, common)
 		if of := c.component(s.Name()); of != nil {
