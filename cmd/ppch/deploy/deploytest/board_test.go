@@ -77,7 +77,7 @@ func TestBoard_Expressions(t *testing.T) {
 		}
 		for _, selectors := range parser.ExtractSelectors(e) {
 			for _, m := range selectors {
-				if !regexp.MustCompile(`^(__name__|job|instance|domain|kind|code|le)$`).MatchString(m.Name) {
+				if !regexp.MustCompile(`^(__name__|job|instance|shard|domain|kind|code|le)$`).MatchString(m.Name) {
 					t.Errorf("%s selects by %s", value, m.Name)
 				}
 			}
