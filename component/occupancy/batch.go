@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Errors of [Directory.Apply]. Each requires a resync.
+// Errors of [Shard.Apply]. Each requires a resync.
 var (
 	// ErrTotals means that the replica's totals differ from the reported ones: a change was missed.
 	ErrTotals = errors.New("occupancy: the totals differ")

@@ -33,7 +33,7 @@ func (t Totals) Joins(k Kind) uint64 { return countOf(t.moves.joins, k) }
 // Leaves is like Joins, for occupants who left.
 func (t Totals) Leaves(k Kind) uint64 { return countOf(t.moves.leaves, k) }
 
-// Totals returns the totals of domain, with the errors of [Directory.Room]. No client waits for it, so it doesn't signal [Directory.Unanswered].
+// Totals returns the totals of domain, with the errors of [Directory.Room]. No client waits for it, so it doesn't signal [Shard.Unanswered].
 func (d *Directory) Totals(domain jid.JID) (Totals, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
