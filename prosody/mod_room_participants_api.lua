@@ -523,10 +523,11 @@ end
 local function update_known(known, room, nick, occupant, joined, with_email, afresh, from)
 	local line, affiliation = known[LINE], room._affiliations[occupant.bare_jid];
 	if not afresh and line and is_known(known, room, occupant, joined) then return false; end
+	local presence, tail = occupant.sessions[occupant.jid] or false;
+	local is_new = afresh or presences[known] ~= presence;
 	local connection = connection_of(occupant.jid);
 	local extra = extra_of(from, connection);
-	local presence, tail = occupant.sessions[occupant.jid] or false;
-	if afresh or presences[known] ~= presence or known[EXTRA] ~= extra then
+	if is_new or known[EXTRA] ~= extra then
 		presences[known] = presence;
 		tail = tail_of(presence);
 		if extra then tail = tail:sub(1, -2) .. extra .. "\n"; end
