@@ -180,7 +180,7 @@ func (s *Shard) Apply(domain jid.JID, b Batch, at time.Time) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.shard.numbering.begin(b.Origin)
+	m.shard.numbering.begin(m.shard.numbering.own(b.Origin))
 	for i := range b.Deltas {
 		m.shard.numbering.startDelta(i)
 		m.replica.apply(&b.Deltas[i], m.accounts, m.replica, func(c change) { d.emit(m, c, at) })
@@ -213,7 +213,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 		return err
 	}
 	if m.replica == nil {
-		m.shard.numbering.given = b.Origin
+		m.shard.numbering.given = m.shard.numbering.own(b.Origin)
 		d.reset(m, next, at)
 		return nil
 	}
@@ -232,7 +232,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	defer d.mu.Unlock()
 	since := m.asOf
 	m.replica, m.asOf = next, at
-	m.shard.numbering.begin(b.Origin)
+	m.shard.numbering.begin(m.shard.numbering.own(b.Origin))
 	m.shard.numbering.differences()
 	for _, c := range changes {
 		d.emit(m, c, at)
@@ -260,7 +260,7 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 			r.version, r.numbersVersion = d.lastEvent, d.lastEvent
 		}
 	}
-	d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, At: at})
+	d.publish(&Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, At: at})
 	d.publishStatus(m, time.Now())
 }
 

@@ -111,9 +111,15 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 		return
 	}
 	e := Event{Seq: d.lastEvent, Kind: c.kind, Room: c.room.jid, Shard: m.shard.name, Origin: origin, Type: m.typ, Tenant: tenantOf(c.room.jid.Localpart()), Reason: c.reason, Alternate: c.alternate, Counts: c.counts, At: at}
-	e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
-	if c.occupant != nil {
-		e.Occupant = *d.withinMeeting(m, e.Room.String(), c.occupant)
+	if m.typ != RoomMain {
+		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
+	}
+	switch o := c.occupant; {
+	case o == nil:
+	case o.MovedFrom == "":
+		e.Occupant = *o
+	default:
+		e.Occupant = *d.withinMeeting(m, e.Room.String(), o)
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
@@ -123,24 +129,24 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 		}
 		e.Facts = &facts
 	}
-	d.publish(e)
+	d.publish(&e)
 }
 
 // confirm publishes the end of a batch. The caller holds mu.
 func (d *Directory) confirm(m *mucDomain, since time.Time, resynced bool) {
 	d.publishVisitors(m, m.asOf)
 	m.shard.endBatch(m, false)
-	d.publish(Event{Kind: EventConfirmed, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
+	d.publish(&Event{Kind: EventConfirmed, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, Type: m.typ, At: m.asOf, Since: since, Resynced: resynced})
 }
 
 // publish sends an event to all subscriptions that match it. It never blocks. The caller holds mu.
-func (d *Directory) publish(e Event) {
+func (d *Directory) publish(e *Event) {
 	for s := range d.subs {
 		if !s.matches(e) {
 			continue
 		}
 		select {
-		case s.events <- e:
+		case s.events <- *e:
 		default:
 			s.missed = true
 			d.dropped++
@@ -194,7 +200,7 @@ func (d *Directory) subscribe(buffer int, batches bool, rooms []jid.JID) *Subscr
 }
 
 // matches reports whether the subscription includes e.
-func (s *Subscription) matches(e Event) bool {
+func (s *Subscription) matches(e *Event) bool {
 	switch {
 	case e.Kind == EventConfirmed:
 		return s.batches

@@ -103,16 +103,23 @@ func (d *Directory) entriesByName() []entry {
 	return merged
 }
 
-// entriesByKey sorts rooms by their keys, and by name where keys are equal. It groups them by key first because many share one.
+// entriesByKey sorts rooms by their keys, and by name where keys are equal. It counts the rooms of each key first because many share one.
 func (d *Directory) entriesByKey(names *index, by Order) []entry {
-	alike := make(map[int64][]entry)
-	for _, e := range names.entries {
-		e.key = d.keyOf(e, by)
-		alike[e.key] = append(alike[e.key], e)
+	keys := make([]int64, len(names.entries))
+	places := make(map[int64]int) // how many rooms have a key, then where the next of them goes
+	for i, e := range names.entries {
+		keys[i] = d.keyOf(e, by)
+		places[keys[i]]++
 	}
-	entries := make([]entry, 0, len(names.entries))
-	for _, key := range slices.Sorted(maps.Keys(alike)) {
-		entries = append(entries, alike[key]...)
+	first := 0
+	for _, key := range slices.Sorted(maps.Keys(places)) {
+		places[key], first = first, first+places[key]
+	}
+	entries := make([]entry, len(names.entries))
+	for i, e := range names.entries {
+		e.key = keys[i]
+		entries[places[e.key]] = e
+		places[e.key]++
 	}
 	return entries
 }

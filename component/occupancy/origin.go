@@ -2,6 +2,7 @@ package occupancy
 
 import (
 	"crypto/rand"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,15 @@ type numbering struct {
 	current Origin // of the next change
 	given   Origin // of the batch that is being loaded, zero if it comes from Prosody
 	local   bool   // whether the changes are seen differently elsewhere
+}
+
+// own returns a copy of an origin that shares no memory with it: all batches of an epoch share one text.
+func (n *numbering) own(given Origin) Origin {
+	epoch := n.last.Epoch
+	if given.Epoch != epoch {
+		epoch = strings.Clone(given.Epoch)
+	}
+	return Origin{Epoch: epoch, Seq: given.Seq}
 }
 
 // begin begins a batch, with the origin that another program gave it, or the next one.

@@ -110,6 +110,9 @@ func (s *Shard) endBatch(m *mucDomain, lost bool) {
 	if lost {
 		deltas = nil
 	}
+	if len(s.publications) == 0 {
+		return
+	}
 	s.push(Publication{Seq: s.numbering.last.Seq, Domain: m.jid, AsOf: m.asOf, Batch: m.replica.totals(deltas), Lost: lost})
 }
 

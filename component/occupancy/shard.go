@@ -75,7 +75,7 @@ func (d *Directory) AddShard(cfg ShardConfig) (*Shard, error) {
 	now := time.Now()
 	for _, m := range s.domains {
 		domain := d.domainAt(m, now)
-		d.publish(Event{Kind: EventStatus, Room: m.jid, Shard: s.name, Type: m.typ, Domain: &domain, At: now})
+		d.publish(&Event{Kind: EventStatus, Room: m.jid, Shard: s.name, Type: m.typ, Domain: &domain, At: now})
 	}
 	return s, nil
 }
@@ -131,7 +131,7 @@ func (d *Directory) Retire(name string) bool {
 	}
 	for _, m := range s.domains {
 		m.loading, m.replica, m.asOf = nil, nil, time.Time{}
-		d.publish(Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: s.name, At: time.Now()})
+		d.publish(&Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: s.name, At: time.Now()})
 	}
 	return true
 }

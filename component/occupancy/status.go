@@ -176,7 +176,7 @@ func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
 		return
 	}
 	domain := d.domainAt(m, now)
-	d.publish(Event{Kind: EventStatus, Room: domain.JID, Shard: m.shard.name, Type: m.typ, Domain: &domain, At: now})
+	d.publish(&Event{Kind: EventStatus, Room: domain.JID, Shard: m.shard.name, Type: m.typ, Domain: &domain, At: now})
 }
 
 // domainAt returns m at a time. The caller holds mu.

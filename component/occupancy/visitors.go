@@ -85,7 +85,7 @@ func (d *Directory) publishVisitors(m *mucDomain, at time.Time) {
 					continue
 				}
 				facts := d.factsOf(home, r, now)
-				d.publish(Event{
+				d.publish(&Event{
 					Seq: d.lastEvent, Kind: EventRoomUpdated, Room: r.jid, Shard: home.shard.name, Type: home.typ,
 					Tenant: tenantOf(r.jid.Localpart()), Counts: r.counts, Facts: &facts, At: at,
 				})
