@@ -2,7 +2,6 @@ package prosodytest
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,7 @@ type Network struct {
 	listener net.Listener
 	to       string
 	running  sync.WaitGroup
-	cut      atomic.Bool
+	cut      [2]atomic.Bool // by direction
 
 	// mu protects conns.
 	mu    sync.Mutex
@@ -35,12 +34,30 @@ func NewNetwork(to string) (*Network, error) {
 // Addr is the address to connect to.
 func (n *Network) Addr() string { return n.listener.Addr().String() }
 
-// Cut silently drops everything sent, until Restore. Connections that were open
-// during a cut stay dead; new ones work again after Restore.
-func (n *Network) Cut() { n.cut.Store(true) }
+// Direction is one way through a Network.
+type Direction int
 
-// Restore ends a Cut.
-func (n *Network) Restore() { n.cut.Store(false) }
+// The directions, from the client's side: to the server, and from it.
+const (
+	Sent Direction = iota
+	Received
+)
+
+// Cut silently drops everything sent, until Restore. Connections on which something
+// was sent during a cut stay dead; new ones work again after Restore.
+func (n *Network) Cut() {
+	n.CutOneWay(Sent)
+	n.CutOneWay(Received)
+}
+
+// CutOneWay is Cut for one direction. Connections stay dead in that one only.
+func (n *Network) CutOneWay(d Direction) { n.cut[d].Store(true) }
+
+// Restore ends all cuts.
+func (n *Network) Restore() {
+	n.cut[Sent].Store(false)
+	n.cut[Received].Store(false)
+}
 
 // Break closes all connections, like a router restart.
 func (n *Network) Break() {
@@ -73,35 +90,31 @@ func (n *Network) accept() {
 		n.mu.Lock()
 		n.conns[from], n.conns[into] = struct{}{}, struct{}{}
 		n.mu.Unlock()
-		lost := new(atomic.Bool)
-		n.running.Go(func() { n.copy(into, from, lost) })
-		n.running.Go(func() { n.copy(from, into, lost) })
+		n.running.Go(func() { n.copy(into, from, Sent) })
+		n.running.Go(func() { n.copy(from, into, Received) })
 	}
 }
 
-// copy forwards until the connection ends. Both directions share lost.
-func (n *Network) copy(to, from net.Conn, lost *atomic.Bool) {
+// copy forwards in one direction until the connection ends.
+func (n *Network) copy(to, from net.Conn, d Direction) {
 	defer func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.conns, from)
 	}()
 	buf := make([]byte, 32<<10)
+	lost := false // also the end of the connection is lost
 	for {
 		read, err := from.Read(buf)
-		if n.cut.Load() {
-			lost.Store(true)
-		}
-		if !lost.Load() && read > 0 {
+		lost = lost || n.cut[d].Load()
+		if !lost && read > 0 {
 			if _, err := to.Write(buf[:read]); err != nil {
 				_ = from.Close()
 			}
 		}
 		if err != nil {
-			if !lost.Load() {
+			if !lost {
 				_ = to.Close()
-			} else {
-				_, _ = io.Copy(io.Discard, from)
 			}
 			return
 		}
