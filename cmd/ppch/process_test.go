@@ -26,10 +26,11 @@ func buildProgram(t testing.TB, flags ...string) string {
 	return program
 }
 
-// process is the service in a process, which can be killed and frozen, always on the same port.
+// process is the service or another program in a process, which can be killed and frozen, always on the same port.
 type process struct {
 	t       testing.TB
 	program string
+	args    []string
 	env     []string
 	url     string
 	client  *http.Client
@@ -60,7 +61,7 @@ func startProcess(t testing.TB, program string, env variables) *process {
 func (p *process) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cmd = exec.Command(p.program)
+	p.cmd = exec.Command(p.program, p.args...)
 	p.cmd.Env, p.cmd.Stderr = p.env, p.log
 	gone, err := prosodytest.Tie(p.cmd)
 	if err != nil {

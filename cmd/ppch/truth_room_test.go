@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"ppch/api/view"
+	"ppch/component/occupancy"
 	"ppch/prosody/prosodytest"
 )
 
@@ -18,12 +21,12 @@ import (
 type state struct {
 	began, sure time.Time
 	exists      bool
-	people      int
+	people      string // their nicks, sorted
 }
 
 // roomActor makes people join and leave one room, one after the other, and so knows its true state.
 type roomActor struct {
-	w         *world
+	*venue
 	name, jid string
 	random    *rand.Rand
 
@@ -31,6 +34,7 @@ type roomActor struct {
 	people []*prosodytest.Occupant
 	others []*prosodytest.Occupant
 	came   int
+	ever   map[string]bool // the nicks of all people so far
 
 	// mu protects what follows.
 	mu      sync.Mutex
@@ -42,23 +46,23 @@ type roomActor struct {
 type statement struct {
 	at, asOf time.Time
 	exists   bool
-	people   int
+	people   string
 }
 
-func newRoomActor(w *world, name string, random *rand.Rand) *roomActor {
+func newRoomActor(v *venue, name string, random *rand.Rand) *roomActor {
 	now := time.Now()
-	return &roomActor{w: w, name: name, jid: w.srv.Room(name), random: random, history: []state{{began: now, sure: now}}}
+	return &roomActor{venue: v, name: name, jid: v.srv.Room(name), random: random, ever: map[string]bool{}, history: []state{{began: now, sure: now}}}
 }
 
 // act changes the room at random until ctx ends.
 func (r *roomActor) act(ctx context.Context) {
 	for ctx.Err() == nil {
-		r.w.quiet.RLock()
+		r.quiet.RLock()
 		r.step(ctx)
-		r.w.quiet.RUnlock()
+		r.quiet.RUnlock()
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(r.random.Int64N(int64(150 * time.Millisecond)))):
+		case <-time.After(time.Duration(r.random.Int64N(int64(r.pace)))):
 		}
 	}
 }
@@ -70,21 +74,21 @@ func (r *roomActor) step(ctx context.Context) {
 	began, err := time.Now(), error(nil)
 	switch n := r.random.IntN(20); {
 	case !r.focus:
-		_, err = r.w.cast.Open(ctx, r.jid)
+		_, err = r.cast.Open(ctx, r.jid)
 		r.focus = true
 	case n < 9 && len(r.people) < 8:
 		r.came++
 		var o *prosodytest.Occupant
-		if o, err = r.w.cast.User(ctx, r.jid, "Person "+strconv.Itoa(r.came)); err == nil {
+		if o, err = r.cast.User(ctx, r.jid, "Person "+strconv.Itoa(r.came)); err == nil {
 			r.people = append(r.people, o)
 		}
 	case n == 19 && len(r.others) == 0:
 		var o *prosodytest.Occupant
-		if o, err = r.w.cast.Recorder(ctx, r.jid); err == nil {
+		if o, err = r.cast.Recorder(ctx, r.jid); err == nil {
 			r.others = append(r.others, o)
 		}
 	case n == 18:
-		err = r.w.cast.Focus.Destroy(ctx, r.jid, "")
+		err = r.cast.Focus.Destroy(ctx, r.jid, "")
 		r.focus, r.people, r.others = false, nil, nil
 	case len(r.people) == 0:
 		return
@@ -95,7 +99,7 @@ func (r *roomActor) step(ctx context.Context) {
 		}
 	case n < 15:
 		o := r.take()
-		if err = r.w.cast.Focus.Kick(ctx, r.jid, o.Nick(), ""); err == nil {
+		if err = r.cast.Focus.Kick(ctx, r.jid, o.Nick(), ""); err == nil {
 			err = o.Close()
 		}
 	case n == 15:
@@ -105,7 +109,7 @@ func (r *roomActor) step(ctx context.Context) {
 		err = o.Update(ctx, prosodytest.DisplayName("Person, "+strconv.Itoa(r.random.IntN(100))), "<jitsi_participant_raisedHand>1</jitsi_participant_raisedHand>")
 	}
 	if err != nil {
-		r.w.t.Errorf("%s: %v", r.name, err)
+		r.t.Errorf("%s: %v", r.name, err)
 	}
 	r.now(began)
 }
@@ -118,11 +122,29 @@ func (r *roomActor) take() *prosodytest.Occupant {
 	return o
 }
 
+// nicks returns the nicks of people, sorted and separated by blanks.
+func nicks(people []*prosodytest.Occupant) string {
+	var all []string
+	for _, o := range people {
+		all = append(all, o.Nick())
+	}
+	return sorted(all)
+}
+
+// sorted returns words in order, separated by blanks.
+func sorted(words []string) string {
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
 // now records the state that began after began and is certain now.
 func (r *roomActor) now(began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := state{began: began, sure: time.Now(), exists: r.focus, people: len(r.people)}
+	s := state{began: began, sure: time.Now(), exists: r.focus, people: nicks(r.people)}
+	for _, o := range r.people {
+		r.ever[o.Nick()] = true
+	}
 	if last := r.history[len(r.history)-1]; last.exists != s.exists || last.people != s.people {
 		r.history = append(r.history, s)
 	}
@@ -134,20 +156,33 @@ func (r *roomActor) vanish(began time.Time) {
 	r.now(began)
 }
 
-// ask polls the service until ctx ends.
-func (r *roomActor) ask(ctx context.Context) {
+// peopleIn returns the ids of people and visitors among occupants, sorted and separated by blanks.
+func peopleIn(occupants []view.OccupantDetail) string {
+	var all []string
+	for _, o := range occupants {
+		if o.Kind == occupancy.KindUser || o.Kind == occupancy.KindVisitor {
+			all = append(all, o.ID)
+		}
+	}
+	return sorted(all)
+}
+
+// ask polls a service until ctx ends.
+func (r *roomActor) ask(ctx context.Context, svc *process) {
 	for ctx.Err() == nil {
-		a, err := r.w.svc.room(ctx, r.name)
+		a, err := svc.room(ctx, r.name)
 		if err == nil && a.status == http.StatusOK {
-			asOf, err := time.Parse(time.RFC3339, a.data["as_of"].(string))
-			if err != nil || a.data["source"] != "module" || a.data["exact"] != true {
-				r.w.t.Errorf("%s: got %s", r.name, a.body)
+			var room view.Room
+			err := json.Unmarshal([]byte(a.body), &room)
+			asOf, _ := view.ParseTime(&room.AsOf)
+			if err != nil || asOf.IsZero() || room.Source != occupancy.SourceModule || !room.Exact || room.ParticipantCount != len(strings.Fields(peopleIn(room.Occupants))) {
+				r.t.Errorf("%s: got %s", r.name, a.body)
 			}
 			r.mu.Lock()
-			r.answers = append(r.answers, statement{time.Now(), asOf, a.data["exists"].(bool), int(a.data["participant_count"].(float64))})
+			r.answers = append(r.answers, statement{time.Now(), asOf, room.Exists, peopleIn(room.Occupants)})
 			r.mu.Unlock()
 		} else if err == nil && a.status != http.StatusServiceUnavailable {
-			r.w.t.Errorf("%s: got %s", r.name, statusOf(a, err))
+			r.t.Errorf("%s: got %s", r.name, statusOf(a, err))
 		}
 		select {
 		case <-ctx.Done():
@@ -160,9 +195,9 @@ func (r *roomActor) ask(ctx context.Context) {
 func (r *roomActor) check() int {
 	wrong := 0
 	for _, a := range r.answers {
-		if !r.couldBe(a) {
+		if !r.was(a.exists, a.people, a.asOf.Add(-slack), a.asOf.Add(slack)) {
 			if wrong++; wrong <= 3 {
-				r.w.t.Errorf("%s: at %s it was said that as of %s exists was %t and %d people were there; but:%s",
+				r.t.Errorf("%s: at %s it was said that as of %s exists was %t and [%s] were there; but:%s",
 					r.name, a.at.Format("05.000"), a.asOf.Format("05.000"), a.exists, a.people, r.around(a.asOf))
 			}
 		}
@@ -170,13 +205,16 @@ func (r *roomActor) check() int {
 	return len(r.answers)
 }
 
-func (r *roomActor) couldBe(a statement) bool {
+// was reports whether the room may have been in a state at some time between two.
+func (r *roomActor) was(exists bool, people string, from, to time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for i, s := range r.history {
-		if s.began.After(a.asOf.Add(slack)) {
+		if s.began.After(to) {
 			break
 		}
-		over := i+1 < len(r.history) && r.history[i+1].sure.Before(a.asOf.Add(-slack))
-		if !over && s.exists == a.exists && s.people == a.people {
+		over := i+1 < len(r.history) && r.history[i+1].sure.Before(from)
+		if !over && s.exists == exists && s.people == people {
 			return true
 		}
 	}
@@ -188,45 +226,43 @@ func (r *roomActor) around(at time.Time) string {
 	var b strings.Builder
 	for _, s := range r.history {
 		if s.sure.After(at.Add(-3*time.Second)) && s.began.Before(at.Add(3*time.Second)) {
-			fmt.Fprintf(&b, "\n  %s to %s: %t, %d", s.began.Format("05.000"), s.sure.Format("05.000"), s.exists, s.people)
+			fmt.Fprintf(&b, "\n  %s to %s: %t, [%s]", s.began.Format("05.000"), s.sure.Format("05.000"), s.exists, s.people)
 		}
 	}
 	return b.String()
 }
 
-// compare returns the differences between service, Prosody and people. No one moves meanwhile.
-func (r *roomActor) compare(prosody string) string {
-	var here, people []string
+// inProsody returns how Prosody's occupants differ from those who should be there. No one moves meanwhile.
+func (r *roomActor) inProsody(prosody string) string {
+	all := strings.Fields(nicks(slices.Concat(r.people, r.others)))
 	if r.focus {
-		here = append(here, "focus")
+		all = append(all, "focus")
 	}
-	for _, o := range slices.Concat(r.people, r.others) {
-		here = append(here, o.Nick())
-	}
-	for _, o := range r.people {
-		people = append(people, o.Nick())
-	}
-	slices.Sort(here)
-	slices.Sort(people)
-	if want := strings.Join(here, " "); want != prosody {
+	if want := sorted(all); want != prosody {
 		return fmt.Sprintf("\n%s: Prosody has %q want %q", r.name, prosody, want)
 	}
-	a, err := r.w.svc.room(context.Background(), r.name)
+	return ""
+}
+
+// compare returns the differences between service, Prosody and people. No one moves meanwhile.
+func (r *roomActor) compare(prosody string, svc *process) string {
+	if wrong := r.inProsody(prosody); wrong != "" {
+		return wrong
+	}
+	a, err := svc.room(context.Background(), r.name)
 	if err != nil || a.status != http.StatusOK {
 		return fmt.Sprintf("\n%s: %s", r.name, statusOf(a, err))
 	}
-	var all, persons []string
-	for _, o := range a.data["occupants"].([]any) {
-		o := o.(map[string]any)
-		all = append(all, o["id"].(string))
-		if o["kind"] == "user" {
-			persons = append(persons, o["id"].(string))
-		}
+	var room view.Room
+	if err := json.Unmarshal([]byte(a.body), &room); err != nil {
+		return fmt.Sprintf("\n%s: %v", r.name, err)
 	}
-	slices.Sort(all)
-	slices.Sort(persons)
-	if a.data["exists"] != r.focus || !slices.Equal(all, here) || !slices.Equal(persons, people) || int(a.data["participant_count"].(float64)) != len(people) {
-		return fmt.Sprintf("\n%s: the service has %v want %v", r.name, all, here)
+	var all []string
+	for _, o := range room.Occupants {
+		all = append(all, o.ID)
+	}
+	if got := sorted(all); got != prosody || room.Exists != r.focus || peopleIn(room.Occupants) != nicks(r.people) || room.ParticipantCount != len(r.people) {
+		return fmt.Sprintf("\n%s: the service has %s want %s", r.name, got, prosody)
 	}
 	return ""
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,18 +42,12 @@ func TestAnswersMatchGroundTruth(t *testing.T) {
 	}
 }
 
-// world is a Prosody, a service and people.
+// world is a Prosody with people, and a service.
 type world struct {
-	t       *testing.T
-	srv     *prosodytest.Server
+	*venue
 	network *prosodytest.Network
 	svc     *process
 	random  *rand.Rand // of the faults
-
-	// quiet is locked for reading while rooms change, and for writing while they must not.
-	quiet sync.RWMutex
-	cast  *prosodytest.Cast
-	rooms []*roomActor
 }
 
 func newWorld(t *testing.T, program string, seed uint64) *world {
@@ -65,14 +58,12 @@ func newWorld(t *testing.T, program string, seed uint64) *world {
 	})
 	network := must(prosodytest.NewNetwork(srv.ComponentAddr()))(t)
 	t.Cleanup(func() { _ = network.Close() })
-	w := &world{t: t, srv: srv, network: network, random: rand.New(rand.NewPCG(seed, 0))}
-	w.cast = must(srv.Cast(t.Context()))(t)
-	t.Cleanup(func() { _ = w.cast.Close() })
+	w := &world{venue: newVenue(t, srv), network: network, random: rand.New(rand.NewPCG(seed, 0))}
 	env := envFor(srv)
 	env["PROSODY_URL"] = "xmpp://" + network.Addr()
 	w.svc = startProcess(t, program, env)
 	for i := range 6 {
-		w.rooms = append(w.rooms, newRoomActor(w, "room"+strconv.Itoa(i), rand.New(rand.NewPCG(seed, uint64(i+1)))))
+		w.add("room"+strconv.Itoa(i), rand.New(rand.NewPCG(seed, uint64(i+1))))
 	}
 	return w
 }
@@ -85,7 +76,7 @@ func (w *world) live(lasts time.Duration) {
 	var acting sync.WaitGroup
 	for _, r := range w.rooms {
 		acting.Go(func() { r.act(ctx) })
-		acting.Go(func() { r.ask(ctx) })
+		acting.Go(func() { r.ask(ctx, w.svc) })
 	}
 	faults := []struct {
 		name   string
@@ -132,7 +123,7 @@ func (w *world) settle(after string) {
 		truth := w.prosodysTruth()
 		wrong := ""
 		for _, r := range w.rooms {
-			wrong += r.compare(truth[r.jid])
+			wrong += r.compare(truth[r.jid], w.svc)
 		}
 		if wrong == "" {
 			return
@@ -144,48 +135,12 @@ func (w *world) settle(after string) {
 	}
 }
 
-// prosodysTruth returns the occupants of each room from Prosody itself, as sorted nicks separated by blanks.
-func (w *world) prosodysTruth() map[string]string {
-	w.t.Helper()
-	const lua = `> local all = {}; for room in prosody.hosts["muc.meet.jitsi"].modules.muc.all_rooms() do local nicks = {}; ` +
-		`for _, o in room:each_occupant() do nicks[#nicks+1] = o.nick:match("/(.*)$") end; table.sort(nicks); ` +
-		`all[#all+1] = room.jid .. " " .. table.concat(nicks, " ") end; return table.concat(all, "\n")`
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	out, err := w.srv.Shell(ctx, lua)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	truth := map[string]string{}
-	for line := range strings.Lines(out) {
-		room, nicks, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "Result: ")), " ")
-		truth[room] = nicks
-	}
-	return truth
-}
-
 func (w *world) killProsody() {
 	w.quiet.Lock()
 	defer w.quiet.Unlock()
-	began := time.Now()
-	if err := w.srv.Kill(); err != nil {
-		w.t.Error(err)
-	}
-	_ = w.cast.Close()
+	w.kill()
 	time.Sleep(time.Duration(w.random.Int64N(int64(2 * time.Second))))
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := w.srv.Restart(ctx); err != nil {
-		w.t.Fatal(err)
-	}
-	cast, err := w.srv.Cast(ctx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.cast = cast
-	for _, r := range w.rooms {
-		r.vanish(began)
-	}
+	w.restart()
 }
 
 func (w *world) reloadModule() {
