@@ -72,7 +72,7 @@ var examples = map[string]struct {
 	"prosody-unavailable": {given: withRooms(fails(away)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"syncing":             {given: withRooms(fails(syncing)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
 	"count-unknown":       {given: withRooms(fails(hides)), asked: ask{target: "/api/rooms/MyRoom/participants"}},
-	"events":              {given: withMeeting, asked: ask{target: "/api/events?snapshot=true", header: http.Header{"Last-Event-Id": {"other-1"}}, events: 9, then: playMeeting}},
+	"events":              {given: withMeeting, asked: ask{target: "/api/events?snapshot=true", header: http.Header{"Last-Event-Id": {"other-1"}}, events: 10, then: playMeeting}},
 	"recent":              {asked: ask{target: "/api/rooms/MyRoom/events/recent"}},
 	"ticket":              {asked: ask{method: http.MethodPost, target: "/api/events/ticket"}},
 	"wrong-ticket":        {asked: ask{target: "/api/events?ticket=guess", header: http.Header{"X-Api-Key": nil}}},

@@ -69,9 +69,11 @@ var stage *apitest.Directory
 
 // withMeeting prepares a service for playMeeting, with one person in a room.
 func withMeeting(cfg *api.Config) {
-	stage = apitest.NewDirectory(panicker{})
+	all := apitest.NewShards(panicker{})
+	stage = all.AddShard(occupancy.ShardConfig{Name: "main", Domains: []jid.JID{mainDomain}}).Start()
+	all.AddShard(occupancy.ShardConfig{Name: "v1", Kind: occupancy.ShardVisitors, Domains: []jid.JID{nodeDomain}}).Start()
 	stage.Join("planning", "ada")
-	withDirectory(stage.Directory)(cfg)
+	withDirectory(all.Directory)(cfg)
 }
 
 // panicker stands in for a test where there is none.

@@ -57,7 +57,7 @@ func (h *Hub) Stats() Stats {
 
 // Parts yields the parts of a snapshot of all rooms, each with the number of pieces that are encoded by then.
 func (h *Hub) Parts(grant keys.Grant) iter.Seq2[string, int] {
-	n := newFilter(jid.JID{}, "", grant, false)
+	n := h.newFilter(jid.JID{}, "", grant, false)
 	snap := h.snapshot(&n, 0)
 	return func(yield func(string, int) bool) {
 		from := place{}

@@ -1,6 +1,8 @@
 package events
 
 import (
+	"slices"
+
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
@@ -15,11 +17,19 @@ type filter struct {
 
 	domain string // that of room
 	shard  string // empty for all shards
+	node   bool   // whether shard is a visitor node
 	grant  keys.Grant
 }
 
-func newFilter(room jid.JID, shard string, grant keys.Grant, breakouts bool) filter {
-	return filter{jid: room, room: room.String(), domain: room.Domainpart(), shard: shard, grant: grant, breakouts: breakouts}
+func (h *Hub) newFilter(room jid.JID, shard string, grant keys.Grant, breakouts bool) filter {
+	return filter{
+		jid: room, room: room.String(), domain: room.Domainpart(), shard: shard, node: shard != "" && h.isVisitors(shard), grant: grant, breakouts: breakouts,
+	}
+}
+
+// showsVisitorsOf reports whether a stream has rooms of one of these domains, which show the number of their visitors.
+func (n *filter) showsVisitorsOf(domains []string) bool {
+	return !n.node && len(domains) > 0 && (n.domain == "" || slices.Contains(domains, n.domain))
 }
 
 // includes reports whether a stream has the events of a shard. Rooms of visitor nodes show other rooms once more,
@@ -33,6 +43,9 @@ func (n *filter) includes(shard string, visitors bool) bool {
 
 // match reports whether a frame passes the filter.
 func (n *filter) match(f *frame) bool {
+	if !f.silent && n.showsVisitorsOf(f.visitorsOf) {
+		return true
+	}
 	if f.silent || f.shard != "" && !n.includes(f.shard, f.visitors) {
 		return false
 	}

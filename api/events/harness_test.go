@@ -85,7 +85,7 @@ func (s *service) serve(connContext func(context.Context, net.Conn) context.Cont
 
 // ServeHTTP answers with a stream.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	req := events.Request{Grant: s.grant, Snapshots: r.URL.Query().Get("snapshot") == "true", Breakouts: r.URL.Query().Get("breakouts") == "true"}
+	req := events.Request{Grant: s.grant, Shard: r.URL.Query().Get("shard"), Snapshots: r.URL.Query().Get("snapshot") == "true", Breakouts: r.URL.Query().Get("breakouts") == "true"}
 	if node := strings.TrimPrefix(r.URL.Path, "/"); node != "" {
 		req.Room = jid.MustParse(node + "@" + apitest.Main.String())
 	}

@@ -73,7 +73,7 @@ type Hub struct {
 	// Only Run uses these: the rooms whose waiters to wake, whether to wait before that, and the last reported status of each domain.
 	due      map[string]struct{}
 	paced    bool
-	statuses map[shardDomain]occupancy.Reason
+	statuses map[shardDomain]status
 
 	// skip is the last event that the ring doesn't need. Held is the last numbered event of a batch that isn't over, or nil,
 	// and pending are events of it without a number.
@@ -132,10 +132,10 @@ func NewHub(cfg Config) *Hub {
 		due:       make(map[string]struct{}),
 		made:      make(map[string]*snapshot),
 		chunks:    view.NewCache[chunkKey, *chunk](maxSnapshots),
-		statuses:  make(map[shardDomain]occupancy.Reason),
+		statuses:  make(map[shardDomain]status),
 	}
 	for _, d := range cfg.Directory.Domains() {
-		h.statuses[shardDomain{d.Shard, d.JID.String()}] = liveness(d)
+		h.statuses[shardDomain{d.Shard, d.JID.String()}] = statusOf(d)
 	}
 	h.rebase()
 	h.ctx, h.end = context.WithCancel(context.Background())

@@ -14,7 +14,7 @@ import (
 // Recent returns the last events of a room, or of all rooms if it is zero, on a shard, or on all if that is empty, as far as the ring has them: at most limit,
 // the oldest first, each as the data of a stream's event. None is missing since the time that it also returns.
 func (h *Hub) Recent(room jid.JID, shard string, grant keys.Grant, limit int) (since time.Time, events []json.RawMessage) {
-	n := newFilter(room, shard, grant, false)
+	n := h.newFilter(room, shard, grant, false)
 	frames, since := h.ring.recent(n.match, limit)
 	events = make([]json.RawMessage, 0, len(frames))
 	for _, f := range frames {

@@ -38,6 +38,9 @@ type frame struct {
 	shard    string
 	visitors bool
 
+	// visitorsOf are the domains whose visitors are on the shard, for the status of a visitor node.
+	visitorsOf []string
+
 	// cause is the shard whose batch has caused it, and mark its place there; cause is empty for events of the hub itself.
 	// A jump is one of the differences between two states, from and mark, with unknown changes between them.
 	cause      string

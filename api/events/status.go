@@ -2,6 +2,7 @@ package events
 
 import (
 	"slices"
+	"strings"
 
 	"ppch/api/view"
 	"ppch/component/occupancy"
@@ -22,29 +23,59 @@ func (h *Hub) hasVisitors() bool {
 	return slices.ContainsFunc(h.directory.Shards(), func(s *occupancy.Shard) bool { return s.Kind() == occupancy.ShardVisitors })
 }
 
-// liveness returns why streams don't get the events of a domain, "" if they do.
-func liveness(d occupancy.Domain) occupancy.Reason {
-	if d.EventProblem == nil {
-		return ""
+// status is what streams report of a domain: why they don't get its events, "" if they do, and the domains whose visitors it has,
+// separated by spaces.
+type status struct {
+	reason     occupancy.Reason
+	visitorsOf string
+}
+
+func statusOf(d occupancy.Domain) (s status) {
+	if d.EventProblem != nil {
+		s.reason = d.EventProblem.Reason
 	}
-	return d.EventProblem.Reason
+	s.visitorsOf = strings.Join(visitorsOf(d), " ")
+	return s
+}
+
+// visitorsOf returns the names of the domains whose visitors a domain has.
+func visitorsOf(d occupancy.Domain) (names []string) {
+	for _, served := range d.VisitorsOf {
+		names = append(names, served.String())
+	}
+	return names
 }
 
 // takeStatus adds the status of a domain to the ring if it differs from the last one.
 // Either way it wakes all waiters, because their rooms may have become unavailable.
 func (h *Hub) takeStatus(d occupancy.Domain) {
 	key := shardDomain{d.Shard, d.JID.String()}
-	if now, ok := h.statuses[key]; !ok || now != liveness(d) {
-		h.statuses[key] = liveness(d)
-		h.add(&frame{domain: key.domain, shard: d.Shard, visitors: h.isVisitors(d.Shard)}, "status", view.NewStatusEvent(d, h.directory.MaxStaleness))
+	before, ok := h.statuses[key]
+	if now := statusOf(d); !ok || now != before {
+		h.statuses[key] = now
+		f := &frame{domain: key.domain, shard: d.Shard, visitors: h.isVisitors(d.Shard), visitorsOf: visitorsOf(d)}
+		if len(f.visitorsOf) == 0 { // those who saw it with visitors
+			f.visitorsOf = strings.Fields(before.visitorsOf)
+		}
+		h.add(f, "status", view.NewStatusEvent(d, h.directory.MaxStaleness))
 	}
 	h.due[""] = struct{}{}
 }
 
-// statusesIn returns the current statuses of the domains that a stream follows.
+// retire forgets a domain of a shard that was retired. It returns the domains whose visitors it had, whose rooms then have other numbers.
+func (h *Hub) retire(shard, domain string) (visitorsOf []string) {
+	h.ring.forget(shard)
+	key := shardDomain{shard, domain}
+	visitorsOf = strings.Fields(h.statuses[key].visitorsOf)
+	delete(h.statuses, key)
+	return visitorsOf
+}
+
+// statusesIn returns the current statuses of the domains that a stream follows, and of those with visitors of their rooms.
 func (h *Hub) statusesIn(n *filter) (statuses []view.StatusEvent) {
 	for _, d := range h.directory.Domains() {
-		if (n.domain == "" || n.domain == d.JID.String()) && n.includes(d.Shard, h.isVisitors(d.Shard)) {
+		own := (n.domain == "" || n.domain == d.JID.String()) && n.includes(d.Shard, h.isVisitors(d.Shard))
+		if own || n.showsVisitorsOf(visitorsOf(d)) {
 			statuses = append(statuses, view.NewStatusEvent(d, h.directory.MaxStaleness))
 		}
 	}

@@ -69,7 +69,7 @@ type Stream struct {
 // Open returns a stream that answers r once it runs. The caller has called Enter, and written the header of the answer.
 func (h *Hub) Open(w http.ResponseWriter, r *http.Request, req Request) *Stream {
 	return &Stream{
-		filter: newFilter(req.Room, req.Shard, req.Grant, req.Breakouts),
+		filter: h.newFilter(req.Room, req.Shard, req.Grant, req.Breakouts),
 		hub:    h,
 		req:    req,
 		to:     w,
@@ -264,7 +264,8 @@ func (st *Stream) snapshot(after uint64) error {
 			return err
 		}
 	}
-	st.pos, st.seen, st.id = snap.pos, snap.seq, snap.id
+	// From where the stream was, since a status in between is not part of the snapshot.
+	st.pos, st.seen, st.id = min(st.pos, snap.pos), snap.seq, snap.id
 	return nil
 }
 

@@ -100,7 +100,8 @@ func (h *Hub) takeReset(e occupancy.Event) {
 	if e.Origin.Epoch != "" {
 		f.cause, f.mark, f.from, f.jump = e.Shard, to, from, true
 	} else {
-		h.ring.forget(e.Shard) // it was retired
+		f.reset = view.ResetRetired
+		f.visitorsOf = h.retire(e.Shard, f.domain)
 	}
 	h.add(f, "reset", view.NewResetEvent(f.reset, f.shard, f.domain))
 }

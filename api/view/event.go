@@ -57,6 +57,10 @@ type EventFacts struct {
 	Visitors          *int               `json:"visitors"`
 	LobbyJID          *string            `json:"lobby_jid"`
 	BreakoutRooms     []BreakoutName     `json:"breakout_rooms"`
+
+	// VisitorsWatched is the number of visitors as the watched visitor nodes last reported it; absent without any.
+	// It is the present number while the statuses of all of these are live.
+	VisitorsWatched *int `json:"visitors_watched,omitempty"`
 }
 
 // BreakoutName is a breakout room. Its name is free text, and nil (null) for keys that may not read names.
@@ -89,6 +93,7 @@ func NewRoomEvent(names *occupancy.NameResolver, e occupancy.Event, named bool) 
 	}
 	if e.Facts != nil {
 		doc.Facts = new(NewEventFacts(e.Type, e.Tenant, *e.Facts, named))
+		doc.Facts.VisitorsWatched = e.WatchedVisitors
 	}
 	return doc
 }

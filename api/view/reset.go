@@ -14,10 +14,11 @@ const (
 	ResetSlow     ResetReason = "slow-consumer" // the client read more slowly than events came
 	ResetLoaded   ResetReason = "loaded"        // the rooms of a domain have been loaded
 	ResetUnloaded ResetReason = "unloaded"      // the rooms of a domain have become unavailable
+	ResetRetired  ResetReason = "retired"       // the shard was retired
 )
 
 // ResetReasons are all reasons, in the order of their metrics.
-var ResetReasons = [...]ResetReason{ResetUnknown, ResetExpired, ResetSlow, ResetLoaded, ResetUnloaded}
+var ResetReasons = [...]ResetReason{ResetUnknown, ResetExpired, ResetSlow, ResetLoaded, ResetUnloaded, ResetRetired}
 
 // ResetEvent asks a client to discard its state: the data of "reset" in a stream.
 type ResetEvent struct {

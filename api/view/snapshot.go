@@ -39,7 +39,7 @@ type SnapshotRoom struct {
 
 // NewSnapshotRoom returns the document for r without occupants, with or without free text.
 func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, named bool) SnapshotRoom {
-	return SnapshotRoom{
+	doc := SnapshotRoom{
 		Shard:            r.Shard,
 		RoomJID:          r.JID.String(),
 		RoomName:         names.Name(r.JID),
@@ -50,4 +50,6 @@ func NewSnapshotRoom(names *occupancy.NameResolver, r occupancy.RoomSnapshot, na
 		Counts:           r.Counts.Map(),
 		Facts:            NewEventFacts(r.Type, r.Tenant, r.Facts, named),
 	}
+	doc.Facts.VisitorsWatched = r.WatchedVisitors
+	return doc
 }

@@ -23,7 +23,7 @@ func castOf(t *testing.T, srv *prosodytest.Server) *prosodytest.Cast {
 }
 
 // Two Prosodys with the same MUC domain and a visitor node, whose room has mirrors of the meeting's participants as mod_fmuc makes them:
-// occupants with their main JIDs. The room is split; then one Prosody is killed, is retired; then the visitor node is killed.
+// occupants with their main JIDs. The room is split; then one Prosody is killed, is retired; then the visitor node is killed, and restarts without rooms.
 func TestShards_RealProsodys(t *testing.T) {
 	t.Parallel()
 	options := prosodytest.Options{Module: true, HideRooms: true}
@@ -119,12 +119,37 @@ func TestShards_RealProsodys(t *testing.T) {
 	})
 	room("none", func(a answer) bool { return a.status == http.StatusOK && a.data["exists"] == false })
 
+	d := openDashboard(t, startChromium(t), s.url).signIn(testKey)
+	d.shows("the number of visitors", "2", func() string { return d.text("#visitors-total") })
+	events := s.stream("/api/events")
+	status := func(live bool) {
+		t.Helper()
+		for {
+			e := events.Next()
+			if e.Name == "room.updated" {
+				t.Errorf("got %v want no event of a room", e)
+			}
+			if of, _ := e.Data["visitors_of"].([]any); e.Text("shard") == "v1" && len(of) == 1 && e.Data["live"] == live {
+				return
+			}
+		}
+	}
+	status(true)
 	if err := node.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	status(false)
+	d.shows("the number of visitors", "—", func() string { return d.text("#visitors-total") })
+	d.shows("the number of people", "2", func() string { return d.text("#people-total") })
+	d.shows("why", "The number of visitors is unknown: no data from v1.", func() string { return d.text("#totals-note") })
 	room("planning", func(a answer) bool {
 		return a.data["participant_count"] == 2.0 && a.data["exact"] == true && a.data["visitors"] == nil
 	})
+	if err := node.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d.shows("the number of visitors", "0", func() string { return d.text("#visitors-total") })
+	room("planning", func(a answer) bool { return a.data["visitors"] == 0.0 })
 }
 
 func TestShard_List(t *testing.T) {

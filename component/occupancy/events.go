@@ -66,6 +66,10 @@ type Event struct {
 	// All subscribers share them: don't modify.
 	Facts *RoomFacts
 
+	// WatchedVisitors, with Facts, is the number of visitors on the watched visitor nodes as these last reported it, even if one of them is unknown now.
+	// It is nil if none is watched, or if it isn't clear whose visitors they have.
+	WatchedVisitors *int
+
 	// Domain is the domain after EventStatus; nil for other kinds. Don't modify it.
 	Domain *Domain
 
@@ -125,7 +129,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 		facts := c.room.facts.clone()
 		facts.Visitors = m.replica.visitors(facts, c.counts)
 		if m.shard.kind == ShardVisitors || m.watchesVisitors() {
-			facts.Visitors = d.visitorsOf(m, c.room, time.Now())
+			facts.Visitors, e.WatchedVisitors = d.visitorsOf(m, c.room, time.Now()), m.watchedVisitors(c.room)
 		}
 		e.Facts = &facts
 	}

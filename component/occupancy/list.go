@@ -107,7 +107,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 			continue
 		}
 		r := m.replica.rooms[e.address]
-		g := d.summarize(m, e.address, r)
+		g := d.summarize(m, e.address, r, now)
 		if len(split) > 1 {
 			g = d.mergedSummary(split, e.address, nil, now)
 		}
@@ -126,14 +126,14 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 	return p, nil
 }
 
-// oldestAsOf returns when the oldest of these replicas was confirmed, or an error if one can't be read. The caller holds mu.
+// oldestAsOf returns when the oldest of these replicas, or of those with the visitors of their rooms, was confirmed, or an error if one can't be read. The caller holds mu.
 func (d *Directory) oldestAsOf(domains []*mucDomain, now time.Time) (asOf time.Time, err error) {
 	for i, m := range domains {
 		if err := d.readError(m, nil, now); err != nil {
 			return time.Time{}, d.named(m, err)
 		}
-		if i == 0 || m.asOf.Before(asOf) {
-			asOf = m.asOf
+		if at := d.orVisitors(m.group, m.asOf, now); i == 0 || at.Before(asOf) {
+			asOf = at
 		}
 	}
 	return asOf, nil
@@ -209,15 +209,16 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 	if r == nil || r.hidden {
 		return RoomSummary{Address: address, Type: m.typ, AsOf: m.asOf, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0)}, nil
 	}
-	g := d.summarize(m, address, r)
+	g := d.summarize(m, address, r, now)
 	g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, address, r, now)
 	return g, nil
 }
 
 // summarize returns a RoomSummary without its fingerprints. The caller holds mu.
-func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom) RoomSummary {
+func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom, now time.Time) RoomSummary {
 	return RoomSummary{
-		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt, AsOf: m.asOf,
+		Address: address, Type: m.typ, Tenant: tenantOf(address), Exists: true, Participants: r.counts.People(), CreatedAt: r.facts.CreatedAt,
+		AsOf: d.orVisitors(m.group, m.asOf, now),
 	}
 }
 
@@ -240,8 +241,15 @@ func (d *Directory) fingerprints(m *mucDomain, address string, r *replicaRoom, n
 			people        int
 		}{others, other.Known, other.Exists, other.Participants}))
 	}
-	if m.watchesVisitors() && !d.visitorsKnown(m.group, now) {
-		others += 1
+	if m.watchesVisitors() { // their number also changes without an event when a visitor node is added or retired
+		visitors := -1
+		if d.visitorsKnown(m.group, now) {
+			visitors = m.group.visitors[r.jid.Localpart()]
+		}
+		others = Fingerprint(maphash.Comparable(seed, struct {
+			Fingerprint
+			visitors int
+		}{others, visitors}))
 	}
 	return others + 31*fingerprintOfVersion(r.version), others + 31*fingerprintOfVersion(r.numbersVersion)
 }

@@ -76,6 +76,7 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 		summary = RoomSummary{Address: address, Type: g.members[0].typ, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0)}
 	default:
 		summary = d.mergedSummary(homes, address, unknown, now)
+		oldest = d.orVisitors(g, oldest, now)
 	}
 	summary.AsOf = oldest
 	return summary, nil
@@ -83,7 +84,7 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 
 // mergedSummary returns a summary of the room that homes have, at least one, while some shards are unknown. The caller holds mu.
 func (d *Directory) mergedSummary(homes []*mucDomain, address string, unknown []string, now time.Time) RoomSummary {
-	summary := d.summarize(homes[0], address, homes[0].replica.rooms[address])
+	summary := d.summarize(homes[0], address, homes[0].replica.rooms[address], now)
 	summary.Fingerprint, summary.AnonymousFingerprint = d.fingerprints(homes[0], address, homes[0].replica.rooms[address], now)
 	for _, m := range homes[1:] {
 		r := m.replica.rooms[address]

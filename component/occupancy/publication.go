@@ -188,7 +188,7 @@ func (s *Shard) Pin() *Pin {
 					continue
 				}
 				room := d.pinRoom(m, address, r)
-				room.facts.Visitors = r.facts.Visitors
+				room.facts = r.facts
 				pinned.rooms = append(pinned.rooms, room)
 			}
 		}

@@ -157,14 +157,16 @@ func HealthCheck(room jid.JID) bool {
 func (d *Directory) Room(room jid.JID) (Room, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	g := d.group(room.Domainpart())
+	g, now := d.group(room.Domainpart()), time.Now()
 	switch {
 	case g == nil:
 		return Room{}, ErrNotWatched
 	case len(g.members) > 1:
-		return d.mergedRoom(g, room, time.Now())
+		r, err := d.mergedRoom(g, room, now)
+		return d.withVisitors(g, r, now), err
 	}
-	return d.roomOn(g.members[0], room, time.Now())
+	r, err := d.roomOn(g.members[0], room, now)
+	return d.withVisitors(g, r, now), err
 }
 
 // roomOn returns a room as one shard has it. The caller holds mu.

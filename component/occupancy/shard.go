@@ -230,7 +230,9 @@ func (s *Shard) Room(room jid.JID) (Room, error) {
 	if m == nil {
 		return Room{}, ErrNotWatched
 	}
-	return d.roomOn(m, room, time.Now())
+	now := time.Now()
+	r, err := d.roomOn(m, room, now)
+	return d.withVisitors(m.group, r, now), err
 }
 
 // Totals returns the totals of one of the shard's MUC domains, with the errors of [Directory.Totals].

@@ -42,6 +42,8 @@ type RoomSnapshot struct {
 	Facts     RoomFacts
 	Counts    Counts
 	Occupants []*Occupant // ordered by nick
+
+	WatchedVisitors *int // as in Event
 }
 
 // pinnedRoom is a room that shares its parts with the Directory, which never changes them in place.
@@ -52,6 +54,7 @@ type pinnedRoom struct {
 	typ             RoomType
 	facts           RoomFacts
 	counts          Counts
+	watchedVisitors *int
 	sortOnce        sync.Once
 	occupants       []*Occupant
 }
@@ -128,7 +131,7 @@ func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinne
 	p := &pinnedRoom{address: address, shard: m.shard, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, counts: r.counts}
 	p.facts.Visitors = m.replica.visitors(r.facts, r.counts)
 	if m.shard.kind == ShardVisitors || m.watchesVisitors() {
-		p.facts.Visitors = d.visitorsOf(m, r, time.Now())
+		p.facts.Visitors, p.watchedVisitors = d.visitorsOf(m, r, time.Now()), m.watchedVisitors(r)
 	}
 	p.occupants = make([]*Occupant, 0, len(r.occupants))
 	for _, o := range r.occupants {
@@ -157,6 +160,6 @@ func (p *pinnedRoom) snapshot() RoomSnapshot {
 	})
 	return RoomSnapshot{
 		JID: p.jid, Shard: p.shard.name, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Counts: p.counts,
-		Occupants: p.occupants,
+		Occupants: p.occupants, WatchedVisitors: p.watchedVisitors,
 	}
 }

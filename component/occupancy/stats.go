@@ -137,7 +137,7 @@ func (d *Directory) largest(domains []*mucDomain, split map[string]struct{}, now
 	if _, ok := split[largest]; ok {
 		return d.mergedSummary(in.group.homesOf(largest), largest, nil, now)
 	}
-	return d.summarize(in, largest, in.replica.rooms[largest])
+	return d.summarize(in, largest, in.replica.rooms[largest], now)
 }
 
 // sizeBounds are the upper bounds of the size classes, finest where most meetings are.

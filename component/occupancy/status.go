@@ -62,6 +62,9 @@ type Domain struct {
 	Shard string
 	Kind  ShardKind
 
+	// VisitorsOf are the main domains whose visitors it has; nil unless it is on a visitor node.
+	VisitorsOf []jid.JID
+
 	// Connected, Since and Mode are as in [Status].
 	Connected bool
 	Since     time.Time
@@ -96,6 +99,7 @@ type statusSummary struct {
 	connected            bool
 	mode                 Mode
 	problem, read, event Reason
+	visitorsOf           string
 }
 
 // Domains returns the watched MUC domains of all shards, the main one first and visitor nodes last.
@@ -162,7 +166,7 @@ func (d *Directory) expire(now time.Time) time.Duration {
 
 // publishStatus publishes the status of m if it has changed. The caller holds mu.
 func (d *Directory) publishStatus(m *mucDomain, now time.Time) {
-	s := statusSummary{m.status.Connected, m.status.Mode, d.reason(m, now), d.readReason(m, now), d.eventReason(m, now)}
+	s := statusSummary{m.status.Connected, m.status.Mode, d.reason(m, now), d.readReason(m, now), d.eventReason(m, now), m.servedNames()}
 	if s == m.published {
 		return
 	}
@@ -190,6 +194,7 @@ func (d *Directory) domainAt(m *mucDomain, now time.Time) Domain {
 		Problem:      d.problem(m, now, d.reason(m, now)),
 		ReadProblem:  d.readProblem(m, now),
 		EventProblem: d.eventProblem(m, now),
+		VisitorsOf:   m.served(),
 	}
 }
 

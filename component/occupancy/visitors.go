@@ -49,6 +49,31 @@ func (d *Directory) assignVisitors() {
 			}
 		}
 	}
+	now := time.Now()
+	for _, m := range d.domains {
+		d.publishStatus(m, now) // of a visitor domain that serves others than before
+	}
+}
+
+// served returns the main domains whose visitors are on m.
+func (m *mucDomain) served() []jid.JID {
+	var all []jid.JID
+	for _, g := range m.serves {
+		all = append(all, g.members[0].jid)
+	}
+	return all
+}
+
+// servedNames returns the names of the domains of served.
+func (m *mucDomain) servedNames() string {
+	if len(m.serves) == 0 {
+		return ""
+	}
+	var names []string
+	for _, g := range m.serves {
+		names = append(names, g.name)
+	}
+	return strings.Join(names, " ")
 }
 
 // countVisitors notes the number of visitors in r, a room of the visitor domain m. The caller holds mu.
@@ -87,7 +112,7 @@ func (d *Directory) publishVisitors(m *mucDomain, at time.Time) {
 				facts := d.factsOf(home, r, now)
 				d.publish(&Event{
 					Seq: d.lastEvent, Kind: EventRoomUpdated, Room: r.jid, Shard: home.shard.name, Type: home.typ,
-					Tenant: tenantOf(r.jid.Localpart()), Counts: r.counts, Facts: &facts, At: at,
+					Tenant: tenantOf(r.jid.Localpart()), Counts: r.counts, Facts: &facts, WatchedVisitors: home.watchedVisitors(r), At: at,
 				})
 			}
 		}
@@ -100,6 +125,15 @@ func (d *Directory) factsOf(m *mucDomain, r *replicaRoom, now time.Time) RoomFac
 	facts := r.facts.clone()
 	facts.Visitors = d.visitorsOf(m, r, now)
 	return facts
+}
+
+// watchedVisitors returns the number of visitors of a room on the watched nodes as they last reported it; nil if there are none,
+// or if one may have visitors of other rooms. The caller holds mu.
+func (m *mucDomain) watchedVisitors(r *replicaRoom) *int {
+	if g := m.group; len(g.nodes) > 0 && !g.unclear {
+		return new(g.visitors[r.jid.Localpart()])
+	}
+	return nil
 }
 
 // visitorsOf returns the number of visitors of a room, nil if it is unknown. Where visitor shards are watched, it is the number there:
@@ -120,6 +154,28 @@ func (d *Directory) visitorsOf(m *mucDomain, r *replicaRoom, now time.Time) *int
 // visitorsKnown reports whether all visitor domains of g can be read. The caller holds mu.
 func (d *Directory) visitorsKnown(g *group, now time.Time) bool {
 	return !g.unclear && !slices.ContainsFunc(g.nodes, func(m *mucDomain) bool { return d.readReason(m, now) != "" })
+}
+
+// orVisitors returns when the oldest numbers of a room were confirmed: those of a room of g as of asOf, or those of its visitors.
+// The caller holds mu.
+func (d *Directory) orVisitors(g *group, asOf, now time.Time) time.Time {
+	if len(g.nodes) == 0 || !d.visitorsKnown(g, now) {
+		return asOf
+	}
+	for _, n := range g.nodes {
+		if n.asOf.Before(asOf) {
+			asOf = n.asOf
+		}
+	}
+	return asOf
+}
+
+// withVisitors returns r, a room of g, as old as the oldest of its numbers. The caller holds mu.
+func (d *Directory) withVisitors(g *group, r Room, now time.Time) Room {
+	if r.Exists {
+		r.AsOf = d.orVisitors(g, r.AsOf, now)
+	}
+	return r
 }
 
 // VisitorsSource is where a number of visitors comes from.

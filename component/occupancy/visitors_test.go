@@ -86,8 +86,12 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	}
 	serve(t, v1, 14, mirrored(node1, visitor("x", "v1")))
 	want(1)
+	before, _ = d.RoomSummary(daily)
 	d.Retire("v1")
 	want(0)
+	if after, _ := d.RoomSummary(daily); after.Fingerprint == before.Fingerprint || after.AnonymousFingerprint == before.AnonymousFingerprint {
+		t.Error("the fingerprints don't show that the visitors of a retired node are gone")
+	}
 
 	// A node without visitors of the room, too, makes their number unknown.
 	before, _ = d.RoomSummary(daily)
@@ -171,4 +175,90 @@ func TestDirectory_OnlyVisitorShards(t *testing.T) {
 	if len(page.Rooms) != 1 || len(stats) != 1 {
 		t.Errorf("got %+v, %+v want the room of the node", page, stats)
 	}
+}
+
+// The status of a visitor node says whose visitors it has, and events and snapshots have their last number:
+// a reader can tell that it is unknown, and knows it again when the node is back, without an event for each room.
+func TestDirectory_StatusOfAVisitorNode(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, main, 10, withFocusVisitors(7))
+	serve(t, v1, 10, mirrored(node1, visitor("x", "v1"), visitor("y", "v1")))
+	events := d.Subscribe(10)
+	v1.SetStatus(node1, occupancy.Status{Problem: occupancy.ProblemRefused.Err(nil)})
+	e := <-events.Events()
+	if e.Kind != occupancy.EventStatus || e.Shard != "v1" || e.Domain.EventProblem == nil || len(e.Domain.VisitorsOf) != 1 || !e.Domain.VisitorsOf[0].Equal(muc) {
+		t.Errorf("got %+v want the status of v1 with the main domain", e)
+	}
+	must(t, main.Apply(muc, synced(1, 2, withSubject(withFocusVisitors(7), "Plans")), at(11)))
+	if e := next(t, events); e.Facts == nil || e.WatchedVisitors == nil || *e.WatchedVisitors != 2 {
+		t.Errorf("got %+v want two watched visitors", e)
+	}
+	for s := range d.Snapshot().Rooms(0) {
+		if got := s.WatchedVisitors; s.Shard == "main" && (got == nil || *got != 2) || s.Shard == "v1" && got != nil {
+			t.Errorf("got %v watched visitors in the snapshot of %s", got, s.Shard)
+		}
+	}
+	if main, err := main.Domain(muc); err != nil || main.VisitorsOf != nil {
+		t.Errorf("got %v, %v want visitors of no domain on a main shard", main.VisitorsOf, err)
+	}
+}
+
+// With a second main domain, a visitor node may serve another than before.
+func TestDirectory_StatusOfAVisitorNodeThatServesOtherRooms(t *testing.T) {
+	d := newDirectory()
+	addShard(t, d, "main", occupancy.ShardMain, muc)
+	strange := addShard(t, d, "v9", occupancy.ShardVisitors, jid.MustParse("muc.v9.example.net"))
+	events := d.Subscribe(10)
+	served := func(want int) {
+		t.Helper()
+		for {
+			select {
+			case e := <-events.Events():
+				if e.Shard == "v9" && len(e.Domain.VisitorsOf) != want {
+					t.Errorf("got visitors of %v want of %d domains", e.Domain.VisitorsOf, want)
+				} else if e.Shard == "v9" {
+					return
+				}
+			default:
+				t.Fatal("no status")
+			}
+		}
+	}
+	addShard(t, d, "other", occupancy.ShardMain, jid.MustParse("muc.example.org"))
+	served(0)
+	d.Retire("other")
+	served(1)
+	if serve(t, strange, 10); len(strange.Domains()[0].VisitorsOf) != 1 {
+		t.Errorf("got %+v", strange.Domains())
+	}
+}
+
+// A number of visitors is not newer than the node that reported it.
+func TestDirectory_RoomIsAsOldAsItsVisitors(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, v1, 5, mirrored(node1, visitor("x", "v1")))
+	serve(t, main, 10, withFocusVisitors(7))
+	r, err := d.Room(daily)
+	must(t, err)
+	g, err := d.RoomSummary(daily)
+	must(t, err)
+	page, err := d.Rooms(occupancy.Query{})
+	must(t, err)
+	if r.AsOf != at(5) || g.AsOf != at(5) || page.AsOf != at(5) || page.Rooms[0].AsOf != at(5) {
+		t.Errorf("got %s, %s, %s, %s want the time of the node", r.AsOf, g.AsOf, page.AsOf, page.Rooms[0].AsOf)
+	}
+	refuse(v1)
+	if r, err := d.Room(daily); err != nil || r.Visitors != nil || r.AsOf != at(10) {
+		t.Errorf("got %v visitors as of %s want none, as new as the room", r.Visitors, r.AsOf)
+	}
+}
+
+func withSubject(room occupancy.Delta, subject string) occupancy.Delta {
+	room.New = false
+	room.Facts.Subject = subject
+	return room
 }

@@ -120,7 +120,7 @@ export class ConnectionView {
 
 	/** The names of domains, with their shards if there are several. */
 	#names(domains) {
-		const several = this.#store.shards > 1;
+		const several = this.#store.shards + this.#store.nodes.all.length > 1;
 		return domains.map(d => several ? t("shard.domain", {domain: d.domain, shard: d.shard}) : d.domain).join(", ");
 	}
 
@@ -132,7 +132,7 @@ export class ConnectionView {
 
 	#drawDomains() {
 		const body = this.#find("domains").tBodies[0];
-		const domains = [...this.#store.domains.values()];
+		const domains = [...this.#store.domains.values(), ...this.#store.nodes.all];
 		while (body.rows.length > domains.length) body.lastChild.remove();
 		domains.forEach((d, i) => {
 			const row = body.rows[i] ?? body.insertRow();

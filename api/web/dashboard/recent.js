@@ -84,7 +84,7 @@ export class Recent {
 
 function changeOf(name, e) {
 	const at = Date.parse(e.time);
-	if (name === "reset" || name === "status" && !e.live) return {at, jid: null, shard: "", before: null, people: null};
+	if (name === "reset" || name === "status" && !e.live && !e.visitors_of) return {at, jid: null, shard: "", before: null, people: null};
 	if (!name.startsWith("room.") && !name.startsWith("participant.")) return null;
 	const moved = {"participant.joined": -1, "participant.left": 1}[name] ?? 0;
 	const counted = e.occupant ? isPerson(e.occupant.kind) : null;

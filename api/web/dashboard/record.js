@@ -31,7 +31,9 @@ import {decoded, isPerson, moment, roomTitle, sortKey, visible} from "./format.j
  * @property {?string} subject
  * @property {boolean} password
  * @property {boolean} membersOnly
- * @property {?number} visitors  null for unknown
+ * @property {?number} reported  the number of visitors as the service reported it, null for unknown
+ * @property {?number} watched  the last number on the visitor nodes; null without any
+ * @property {?number} visitors  which of them is the present number, null for unknown
  * @property {?string} lobby  JID
  * @property {Array<{room_jid: string, name: ?string}>} breakouts
  * @property {?Map<string, Occupant>} occupants  null where names are not shown
@@ -46,7 +48,7 @@ import {decoded, isPerson, moment, roomTitle, sortKey, visible} from "./format.j
 export function newRoom({room_jid: jid, room_name: name, display_name: shown, meeting_url: link, parent_room_jid: parent, shard}) {
 	const room = {
 		jid, shown: shown ?? name, title: "", tenant: "", written: "", titleKey: "", tenantKey: "", link: webLink(link), parent, type: "main",
-		people: 0, counts: {}, created: null, subject: null, password: false, membersOnly: false, visitors: null, lobby: null, breakouts: [],
+		people: 0, counts: {}, created: null, subject: null, password: false, membersOnly: false, reported: null, watched: null, visitors: null, lobby: null, breakouts: [],
 		occupants: null, shard: shard ?? "",
 	};
 	setTitle(room, null);
@@ -82,7 +84,8 @@ export function setFacts(room, f) {
 	room.subject = f.subject && visible(f.subject);
 	room.password = f.password_protected;
 	room.membersOnly = f.members_only;
-	room.visitors = f.visitors ?? null;
+	room.reported = f.visitors ?? null;
+	room.watched = f.visitors_watched ?? null;
 	room.lobby = f.lobby_jid;
 	room.breakouts = f.breakout_rooms ?? [];
 }
@@ -134,7 +137,9 @@ export function merged(parts) {
 	for (const p of parts) for (const [kind, n] of Object.entries(p.counts)) counts[kind] = (counts[kind] ?? 0) + n;
 	const named = parts.every(p => p.occupants);
 	return {
-		...oldest, counts, shard: "", visitors: parts.every(p => p.visitors === 0) ? 0 : null, // each may count the same visitors
+		...oldest, counts, shard: "",
+		reported: parts.every(p => p.reported === 0) ? 0 : null, // each may count the same visitors
+		watched: parts.every(p => p.watched === oldest.watched) ? oldest.watched : null,
 		people: parts.reduce((n, p) => n + p.people, 0),
 		parts: parts.map(({shard, people}) => ({shard, people})),
 		occupants: named ? new Map(parts.flatMap(p => [...p.occupants].map(([id, o]) => [`${p.shard}/${id}`, o]))) : null,

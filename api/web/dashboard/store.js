@@ -4,6 +4,7 @@
  */
 
 import {moment} from "./format.js";
+import {Nodes} from "./nodes.js";
 import {domainKey, merged, newOccupant, newRoom, searchable, setFacts, setNumbers, shardOf} from "./record.js";
 
 // How long an old number is shown, until the service has sent its own limit (PPCH_MAX_STALENESS), which is never less.
@@ -16,6 +17,9 @@ export class Store {
 
 	/** The last status of each domain of each shard, the main one first. @type {Map<string, object>} */
 	domains = new Map();
+
+	/** The visitor nodes. */
+	nodes = new Nodes();
 
 	/** Whether the store has all rooms that the key may see, and not only a part of a snapshot. */
 	complete = false;
@@ -36,6 +40,7 @@ export class Store {
 	#ahead = null;      // by how much the viewer's clock is ahead of the service's, by the fastest event
 	#turn = 0;
 	#parts = new Map(); // by JID: the room on each shard, by its name
+	#outdated = new Set(); // keys of domains whose status hasn't come since a reset
 	#continues = null;  // the room that the next piece continues
 	#haystacks = new Map();
 
@@ -93,6 +98,7 @@ export class Store {
 	apply(name, data) {
 		if (data.time) this.#ahead = Math.min(this.#ahead ?? Infinity, Date.now() - moment(data.time));
 		if (name === "status") this.#status(data);
+		else if (name === "reset") this.#reset(data);
 		else if (name === "snapshot") this.#snapshot(data);
 		else if (name === "room.ended") this.#drop(data.room_jid, shardOf(data));
 		else if (name.startsWith("room.") || name.startsWith("participant.")) this.#event(name, data);
@@ -125,10 +131,26 @@ export class Store {
 	}
 
 	#status(s) {
-		const key = domainKey(s);
+		const key = domainKey(s), state = this.nodes.state;
+		if (this.nodes.take({...s, asOf: this.#moment(s.as_of)})) {
+			if (this.nodes.state !== state) for (const [jid, parts] of this.#parts) this.#show(jid, parts);
+			return;
+		}
+		this.#outdated.delete(key);
 		const before = this.domains.get(key);
 		this.domains.set(key, {...s, asOf: this.#moment(s.as_of) ?? before?.asOf ?? null, known: before?.known ?? false});
 		if (s.max_staleness_seconds !== undefined) this.#maxStaleness = s.max_staleness_seconds * 1000;
+	}
+
+	/** Forgets what no longer exists. The rooms follow in a snapshot, and unless the reset is of one shard, first the statuses of all. */
+	#reset(r) {
+		if (r.reason === "retired") {
+			this.nodes.forget(domainKey(r));
+			this.domains.delete(domainKey(r));
+		} else if (!r.shard) {
+			this.nodes.forget();
+			this.#outdated = new Set(this.domains.keys());
+		}
 	}
 
 	/** Converts a time of the service to the viewer's clock. */
@@ -141,6 +163,8 @@ export class Store {
 			this.complete = false;
 			this.#turn++;
 			this.#continues = null;
+			for (const key of this.#outdated) this.domains.delete(key);
+			this.#outdated.clear();
 		}
 		for (const d of s.domains) {
 			const domain = this.domains.get(domainKey(d));
@@ -219,6 +243,7 @@ export class Store {
 		const before = this.rooms.get(jid);
 		const room = merged([...parts.values()]);
 		this.#count(before, -1);
+		if (room) room.visitors = this.nodes.visitorsOf(room);
 		this.#count(room, 1);
 		if (room) this.rooms.set(jid, room);
 		else this.rooms.delete(jid);

@@ -56,7 +56,8 @@ export class Totals {
 		this.#drawVisitors(main ?? {});
 		this.#draw("breakout-total", this.#store.total("breakout")?.people);
 		this.#draw("lobby-total", this.#store.total("lobby")?.people);
-		const note = main ? "" : this.#connection.why;
+		const without = this.#store.nodes.unknown;
+		const note = !main ? this.#connection.why : without.length > 0 ? t("totals.visitors", {shards: without.join(", ")}) : "";
 		write(this.#find("totals-note"), note);
 		this.#find("totals-note").hidden = !note;
 		for (const busy of [this.#find("rooms"), this.#find("totals")]) busy.setAttribute("aria-busy", !this.#store.complete);

@@ -134,6 +134,59 @@ const tests = {
 		assert.deepEqual(store.total("main"), {rooms: 3, people: 0, visitors: 7, unsure: 0});
 	},
 
+	"visitors are unknown while a visitor node is, and known again without an event for each room"() {
+		const node = (shard, live, more = {}) => status(`muc.${shard}.x`, live, {shard, kind: "visitors", visitors_of: ["muc.x"], ...more});
+		const visitors = (n, watched) => ({facts: {...facts, visitors: n, visitors_watched: watched}});
+		const store = followed([]);
+		const seen = () => [store.total("main").visitors, store.total("main").unsure, ...[1, 2].map(n => visitorsElsewhere(store.rooms.get(`room${n}@muc.x`)))];
+		store.apply("status", node("v1", true));
+		store.apply("status", node("v2", false));
+		store.apply("snapshot", snapshot([room(1, [], visitors(null, 2)), room(2, [], visitors(null, 0))]));
+		assert.deepEqual(seen(), [0, 2, null, null]);
+		assert.deepEqual(store.nodes.unknown, ["v2"]);
+		assert.ok(store.live); // participants are known
+		store.take();
+		store.apply("status", node("v2", true));
+		assert.deepEqual(seen(), [2, 0, 2, 0]);
+		assert.deepEqual([...store.take()].sort(), ["room1@muc.x", "room2@muc.x"]);
+		store.apply("status", node("v1", true, {as_of: ago(1)}));
+		assert.ok(!store.hasChanged);
+		store.apply("status", node("v1", false));
+		assert.deepEqual(seen(), [0, 2, null, null]);
+		store.apply("room.updated", room(1, [], visitors(null, 5)));
+		store.apply("status", node("v1", true));
+		assert.deepEqual(seen(), [5, 0, 5, 0]);
+		store.apply("reset", {event: "reset", reason: "retired", shard: "v1", domain: "muc.v1.x"});
+		store.apply("status", node("v2", false, {visitors_of: []})); // of another Jitsi now
+		store.apply("snapshot", snapshot([room(1, [], visitors(7)), room(2, [], visitors(null))]));
+		assert.deepEqual(seen(), [7, 1, 7, null]);
+		assert.deepEqual(store.nodes.all, []);
+	},
+
+	"visitors of a room on two shards count once"() {
+		const store = new Store();
+		for (const shard of ["a", "b"]) store.apply("status", status("muc.x", true, {shard}));
+		store.apply("status", status("muc.v1.x", true, {shard: "v1", kind: "visitors", visitors_of: ["muc.x"]}));
+		const domains = ["a", "b"].map(shard => ({shard, domain: "muc.x", known: true, as_of: new Date().toISOString()}));
+		const on = shard => room(1, [], {shard, facts: {...facts, visitors: 3, visitors_watched: 3}});
+		store.apply("snapshot", {...snapshot([on("a"), on("b")]), domains});
+		assert.equal(store.total("main").visitors, 3);
+	},
+
+	"a shard that was retired is not missed"() {
+		for (const reset of [{reason: "retired", shard: "b", domain: "muc.x"}, {reason: "slow-consumer", shard: null, domain: null}]) {
+			const store = new Store();
+			store.apply("status", status("muc.x", true, {shard: "a"}));
+			store.apply("status", status("muc.x", false, {shard: "b"}));
+			const domains = [{shard: "a", domain: "muc.x", known: true, as_of: new Date().toISOString()}];
+			store.apply("reset", {event: "reset", ...reset});
+			if (!reset.shard) store.apply("status", status("muc.x", true, {shard: "a"}));
+			store.apply("snapshot", {...snapshot([]), domains});
+			assert.ok(store.live);
+			assert.deepEqual(store.total("main"), {rooms: 0, people: 0, visitors: 0, unsure: 0});
+		}
+	},
+
 	"a room on two shards is one, with the people of both"() {
 		const store = new Store();
 		const on = (shard, doc) => ({...doc, shard});

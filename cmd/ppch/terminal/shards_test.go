@@ -64,4 +64,21 @@ func TestRoomFollower_NeedsAllShards(t *testing.T) {
 	if len(f.stale) > 0 {
 		t.Errorf("got %v", f.stale)
 	}
+	status("second", false)
+	if err := f.receive(sse.Event{Type: "reset", Data: `{"reason":"retired","shard":"second","domain":"muc.meet.jitsi"}`}); err != nil || len(f.stale) > 0 {
+		t.Errorf("got %v, %v want no shard that was retired", f.stale, err)
+	}
+}
+
+// The number of people doesn't depend on a visitor node.
+func TestRoomFollower_NeedsNoVisitorNode(t *testing.T) {
+	f := &roomFollower{changed: make(chan struct{}, 1), problem: "lost", stale: map[string]string{}}
+	e := sse.Event{Type: "status", Data: `{"shard":"v1","kind":"visitors","visitors_of":["muc.meet.jitsi"],"domain":"muc.v1.meet.jitsi","live":false,` +
+		`"status":"error: gone","time":"2026-11-30T04:00:00Z"}`}
+	if err := f.receive(e); err != nil || len(f.stale) > 0 || f.problem != "lost" {
+		t.Errorf("got %+v, %v", f.stale, err)
+	}
+	if got := lineFor(e, 0); !strings.HasSuffix(got, "visitors on v1: error: gone") {
+		t.Errorf("got %q", got)
+	}
 }

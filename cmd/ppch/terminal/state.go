@@ -14,6 +14,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/tmaxmax/go-sse"
 	"golang.org/x/sync/errgroup"
+
+	"ppch/api/view"
 )
 
 // confirmEvery is how often a room is read without an event, so that a connection that died silently is noticed.
@@ -77,19 +79,23 @@ func (f *roomFollower) stream(ctx context.Context) error {
 // receive notes what an event says about the data, and that the room may have changed.
 func (f *roomFollower) receive(e sse.Event) error {
 	var status struct {
-		Shard  string `json:"shard"`
-		Domain string `json:"domain"`
-		Live   bool   `json:"live"`
-		Status string `json:"status"`
+		view.StatusEvent
+		Reason view.ResetReason `json:"reason"`
 	}
-	if e.Type == "status" && json.Unmarshal([]byte(e.Data), &status) == nil {
+	if (e.Type == "status" || e.Type == "reset") && json.Unmarshal([]byte(e.Data), &status) == nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		key := status.Shard + " " + status.Domain
-		if delete(f.stale, key); !status.Live {
-			f.stale[key] = Clean(status.Status)
+		switch {
+		case e.Type == "reset" && status.Reason == view.ResetRetired:
+			delete(f.stale, key)
+		case e.Type == "reset" || len(status.VisitorsOf) > 0: // visitors aren't people
+		default:
+			if delete(f.stale, key); !status.Live {
+				f.stale[key] = Clean(status.Status)
+			}
+			f.problem = ""
 		}
-		f.problem = ""
 	}
 	f.signal()
 	return nil

@@ -22,6 +22,8 @@ type event struct {
 	Reason string `json:"reason"`
 	Domain string `json:"domain"`
 	Status string `json:"status"`
+
+	VisitorsOf []string `json:"visitors_of"`
 }
 
 // eventsPath returns the path of the event stream of a room, or of all if name is empty.
@@ -89,6 +91,9 @@ func lineFor(e sse.Event, width int) string {
 	case "reset":
 		return at + "events were missed (" + Clean(v.Reason) + ")"
 	case "status":
+		if len(v.VisitorsOf) > 0 {
+			return at + "visitors on " + Clean(v.Shard) + ": " + Clean(v.Status)
+		}
 		return at + Clean(v.Domain) + ": " + Clean(v.Status)
 	}
 	return ""
