@@ -35,11 +35,36 @@ func render(t *testing.T, set ...string) (*release.Release, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return installation().Run(c, vals)
+}
+
+// installation renders without a cluster.
+func installation() *action.Install {
 	install := action.NewInstall(&action.Configuration{})
 	install.DryRun, install.ClientOnly, install.IncludeCRDs = true, true, true
 	install.ReleaseName, install.Namespace = "meet", "jitsi"
 	install.KubeVersion = &chartutil.KubeVersion{Version: "v1.33.0", Major: "1", Minor: "33"}
-	return install.Run(c, vals)
+	return install
+}
+
+// The values of the examples are accepted.
+func TestChart_ExampleOfShards(t *testing.T) {
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := values.Options{ValueFiles: []string{chartDir + "/examples/several.yaml"}}
+	vals, err := options.MergeValues(getter.Providers{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := installation().Run(c, vals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(pods(t, decode(t, r.Manifest))); got != 4 {
+		t.Errorf("got %d kinds of pods want 3 collectors and a node", got)
+	}
 }
 
 // manifests renders the chart with the required values and others.
@@ -90,7 +115,52 @@ func TestChart_RefusesContradictions(t *testing.T) {
 	}
 }
 
-// variants are ten sets of values that operators use.
+// severalRequired are what the chart needs for several Prosodys, on top of required: three shards, two nodes and NATS.
+var severalRequired = []string{
+	"prosody.host=", "clusterSecretKey=cluster-secret", "nodes.replicas=2", "nats.url=nats://nats.nats:4222",
+	"shards[0].name=a", "shards[0].host=prosody-a", "shards[1].name=b", "shards[1].host=prosody-b",
+	"shards[2].name=v1", "shards[2].kind=visitors", "shards[2].host=prosody-v1", "shards[2].componentDomains={ppch.v1.meet.jitsi}", "shards[2].mucDomains={muc.v1.meet.jitsi}",
+}
+
+func several(set ...string) []string { return append(append([]string{}, severalRequired...), set...) }
+
+func TestChart_RefusesContradictionsOfShards(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		set        []string
+	}{
+		{"one Prosody and several", "prosody.host and shards are set", []string{"prosody.host=jitsi-prosody"}},
+		{"two replicas of a collector", "a component name can be connected once: for a second collector", []string{"shards[1].replicas=2"}},
+		{"two shards that are one component of one Prosody", "a and b both connect to prosody-a as ppch.meet.jitsi", []string{"shards[1].host=prosody-a"}},
+		{"the same component twice", "componentDomains", []string{"shards[0].componentDomains={ppch.meet.jitsi,ppch.meet.jitsi}"}},
+		{"two shards of one name", "two are named a", []string{"shards[1].name=a"}},
+		{"nodes without NATS", "nodes receive everything over NATS", []string{"nats.url="}},
+		{"two collectors without NATS", "without nats.url there is one pod", []string{"nats.url=", "nodes.replicas=0", "shards[0].componentDomains={ppch.meet.jitsi,ppch2.meet.jitsi}"}},
+		{"NATS without nodes", "nothing would answer requests", []string{"nodes.replicas=0"}},
+		{"NATS without the secret of all pods", "clusterSecretKey is empty", []string{"clusterSecretKey="}},
+		{"NATS without shards", "shards is empty", []string{"shards=null", "prosody.host=jitsi-prosody"}},
+		{"a login without Secret", "nats.nodeSecret is empty", []string{"nats.login=creds"}},
+		{"a collector without login", "the collector of a has no Secret", []string{"nats.login=creds", "nats.nodeSecret=nats-node"}},
+		{"a Secret without login", "no effect without nats.login", []string{"nats.nodeSecret=nats-node"}},
+		{"TLS without NATS", "nats.caSecret has no effect without nats.url", []string{"nats.url=", "nodes.replicas=0", "nats.caSecret=nats-ca"}},
+		{"a URL with a password", "url", []string{"nats.url=nats://u:s3cret@nats:4222"}},
+		{"a kind that doesn't exist", "kind", []string{"shards[2].kind=visitor"}},
+		{"a shard without host", "host", []string{"shards[3].name=c"}},
+		{"a name that Kubernetes refuses", "name", []string{"shards[0].name=Frankfurt_1"}},
+		{"only retired shards", "all are retired", []string{"shards[0].retired=2027-01-01T00:00:00Z", "shards[1].retired=2027-01-01T00:00:00Z", "shards[2].retired=2027-01-01T00:00:00Z"}},
+		{"a misspelt value", "componentDomain", []string{"shards[0].componentDomain=ppch.meet.jitsi"}},
+		{"a variable of the chart", "env.PPCH_NATS_URL: the chart sets this variable", []string{"env.PPCH_NATS_URL=nats://other:4222"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := render(t, append(append([]string{}, required...), several(tt.set...)...)...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v want an error that names %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// variants are sets of values that operators use.
 var variants = map[string][]string{
 	"defaults":       nil,
 	"digest":         {"image.digest=sha256:" + strings.Repeat("0", 64), "imagePullSecrets[0].name=registry"},
@@ -104,4 +174,14 @@ var variants = map[string][]string{
 	"everything": {"keysFileKey=keys", "env.PPCH_RATE_LIMIT=50", "env.TZ=Europe/Berlin", "publicURL=https://ppch.example.com", "hosts={ppch.intern}", "corsOrigins={https://wiki.example.com}", "podLabels.a=b", "podAnnotations.c=d", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists", "priorityClassName=high", "service.type=NodePort",
 		"meetURL=https://meet.example.com", "siteName=Meetings: \"Ørsted\"", "legacyRoutes=true", "prosody.notCounted={bots=*@bots.example.com,recording-bot@meet.jitsi}",
 		"persistence.enabled=true", "webhooks.private=true", "webhooks.allow={127.0.0.1,169.254.10.0/24}", "webhooks.logDays=7"},
+	"shards in one pod":     several("nats.url=", "nodes.replicas=0", "clusterSecretKey=", "persistence.enabled=true"),
+	"shards and nodes":      severalRequired,
+	"one shard with nodes":  {"prosody.host=", "clusterSecretKey=cluster-secret", "nodes.replicas=1", "nats.url=nats://nats:4222", "shards[0].name=main", "shards[0].host=prosody"},
+	"second collectors":     several("shards[0].componentDomains={ppch.meet.jitsi,ppch2.meet.jitsi}", "shards[1].componentDomains={ppch.meet.jitsi,ppch2.meet.jitsi}", "shards[1].secretKey=both"),
+	"NATS with credentials": several("nats.login=creds", "nats.nodeSecret=nats-node", "nats.collectorSecret=nats-collector", "shards[1].natsSecret=nats-collector-b"),
+	"NATS with passwords":   several("nats.login=password", "nats.nodeSecret=nats-node", "nats.collectorSecret=nats-collector"),
+	"NATS with TLS":         several("nats.url=tls://nats-1:4443\\,tls://nats-2:4443", "nats.caSecret=nats-ca", "nats.certSecret=nats-cert", "networkPolicy.nats[0].podSelector.matchLabels.app=nats"),
+	"a retired shard":       several("shards[1].retired=2027-01-01T00:00:00Z"),
+	"nodes of any number":   several("nodes.replicas=5", "nodes.resources.limits.memory=1Gi", "persistence.enabled=true", "history.level=numbers", "keysFileKey=keys", "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "grafana.enabled=true", "ingress.enabled=true", "ingress.host=ppch.example.com"),
+	"long names":            several("fullnameOverride=participants-of-the-meetings-in-our-organisation-x", "shards[0].name=frankfurt-am-main-12", "persistence.enabled=true"),
 }

@@ -11,7 +11,9 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	disruption "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	security "k8s.io/pod-security-admission/api"
@@ -48,6 +50,8 @@ func decode(t *testing.T, manifests string) (all []decoded) {
 		}
 		value := map[string]any{
 			"apps/v1 StatefulSet":                     &apps.StatefulSet{},
+			"apps/v1 Deployment":                      &apps.Deployment{},
+			"policy/v1 PodDisruptionBudget":           &disruption.PodDisruptionBudget{},
 			"v1 Service":                              &core.Service{},
 			"v1 ConfigMap":                            &core.ConfigMap{},
 			"networking.k8s.io/v1 Ingress":            &networking.Ingress{},
@@ -71,6 +75,35 @@ func decode(t *testing.T, manifests string) (all []decoded) {
 	}
 }
 
+// pods returns the templates of all pods of a rendering, by the name of their StatefulSet or Deployment.
+func pods(t *testing.T, all []decoded) map[string]core.PodTemplateSpec {
+	t.Helper()
+	templates := map[string]core.PodTemplateSpec{}
+	for _, d := range all {
+		switch v := d.value.(type) {
+		case *apps.StatefulSet:
+			templates[d.name] = v.Spec.Template
+			if *v.Spec.Replicas != 1 {
+				t.Errorf("%s: got %d replicas want 1", d.name, *v.Spec.Replicas)
+			}
+			selects(t, d.name, v.Spec.Selector, v.Spec.Template)
+		case *apps.Deployment:
+			templates[d.name] = v.Spec.Template
+			selects(t, d.name, v.Spec.Selector, v.Spec.Template)
+		}
+	}
+	return templates
+}
+
+// selects checks that a selector selects the pods of its own template.
+func selects(t *testing.T, name string, by *meta.LabelSelector, template core.PodTemplateSpec) {
+	t.Helper()
+	selector, err := meta.LabelSelectorAsSelector(by)
+	if err != nil || !selector.Matches(labels.Set(template.Labels)) {
+		t.Errorf("%s: the selector doesn't select its pods: %v", name, err)
+	}
+}
+
 func TestChart_DecodesStrictlyAndIsRestricted(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -78,35 +111,39 @@ func TestChart_DecodesStrictlyAndIsRestricted(t *testing.T) {
 	}
 	for name, set := range variants {
 		t.Run(name, func(t *testing.T) {
-			pods := 0
-			for _, d := range decode(t, manifests(t, set...)) {
-				s, ok := d.value.(*apps.StatefulSet)
-				if !ok {
-					continue
-				}
-				pods++
-				spec := s.Spec.Template.Spec
-				for _, r := range evaluator.EvaluatePod(security.LevelVersion{Level: security.LevelRestricted, Version: security.LatestVersion()}, &s.Spec.Template.ObjectMeta, &spec) {
+			templates := pods(t, decode(t, manifests(t, set...)))
+			if len(templates) == 0 {
+				t.Error("got no pods")
+			}
+			for name, template := range templates {
+				spec := template.Spec
+				for _, r := range evaluator.EvaluatePod(security.LevelVersion{Level: security.LevelRestricted, Version: security.LatestVersion()}, &template.ObjectMeta, &spec) {
 					if !r.Allowed {
-						t.Errorf("pod security restricted: %s: %s", r.ForbiddenReason, r.ForbiddenDetail)
+						t.Errorf("%s: pod security restricted: %s: %s", name, r.ForbiddenReason, r.ForbiddenDetail)
 					}
 				}
 				if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken || spec.EnableServiceLinks == nil || *spec.EnableServiceLinks {
-					t.Error("the pod gets a service account's token or variables of service links")
+					t.Errorf("%s: the pod gets a service account's token or variables of service links", name)
 				}
 				seen := map[string]bool{}
 				for _, e := range spec.Containers[0].Env {
 					if seen[e.Name] {
-						t.Errorf("variable %s is set twice", e.Name)
+						t.Errorf("%s: variable %s is set twice", name, e.Name)
 					}
 					seen[e.Name] = true
 				}
-				if *s.Spec.Replicas != 1 {
-					t.Errorf("got %d replicas want 1", *s.Spec.Replicas)
+				if len(name) > 52 { // the label controller-revision-hash has it and 11 more characters
+					t.Errorf("the name %s is too long for a StatefulSet", name)
 				}
-			}
-			if pods != 1 {
-				t.Errorf("got %d StatefulSets want 1", pods)
+				mounted := map[string]bool{}
+				for _, m := range spec.Containers[0].VolumeMounts {
+					mounted[m.Name] = true
+				}
+				for _, v := range spec.Volumes {
+					if !mounted[v.Name] {
+						t.Errorf("%s: the volume %s is not mounted", name, v.Name)
+					}
+				}
 			}
 		})
 	}
