@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -144,6 +145,30 @@ func TestStore_Unwritable(t *testing.T) {
 }
 
 // A transaction that doesn't fit leaves the file as it was, and the next one that does works.
+func TestStore_WriteGoesOnWhenItsContextEnds(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.Write(ctx, func(tx *history.Tx) error {
+		cancel()
+		_, err := tx.Exec("INSERT INTO domains VALUES ('muc.meet.jitsi', 1)")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	err = s.Read(t.Context(), func(tx *history.Tx) error {
+		_, err := tx.Get("SELECT COUNT(*) FROM domains", nil, &rows)
+		return err
+	})
+	if err != nil || rows != 1 {
+		t.Errorf("got %d rows and %v, want the row that was written", rows, err)
+	}
+	if err := s.Write(ctx, func(*history.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v from a write after the end, want %v", err, context.Canceled)
+	}
+}
+
 func TestStore_Full(t *testing.T) {
 	s := open(t, t.TempDir())
 	fill := func(n int) error {
