@@ -96,7 +96,7 @@ func (e *addressError) Error() string {
 
 // client sends deliveries. It is safe for concurrent use.
 type client struct {
-	http      *http.Client
+	http      *http.Transport // which follows no redirects
 	userAgent string
 }
 
@@ -105,20 +105,17 @@ func newClient(reach Reach, version string, config *tls.Config, resolver *net.Re
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: reach.control(), Resolver: resolver}
 	return &client{
 		userAgent: "ppch/" + version,
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  nil, // a proxy would reach what Control refuses
-				DialContext:            dialer.DialContext,
-				TLSClientConfig:        config,
-				ForceAttemptHTTP2:      true,
-				MaxIdleConns:           idleConnections,
-				MaxIdleConnsPerHost:    idlePerHost,
-				IdleConnTimeout:        90 * time.Second,
-				TLSHandshakeTimeout:    10 * time.Second,
-				MaxResponseHeaderBytes: maxResponseHeader,
-				DisableCompression:     true, // no decompression bombs
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		http: &http.Transport{
+			Proxy:                  nil, // a proxy would reach what Control refuses
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        config,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           idleConnections,
+			MaxIdleConnsPerHost:    idlePerHost,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: maxResponseHeader,
+			DisableCompression:     true, // no decompression bombs
 		},
 	}
 }
@@ -151,15 +148,15 @@ func (c *client) post(ctx context.Context, to *url.URL, header http.Header, m Me
 	if m.Path != "" {
 		target.Path, target.RawPath = strings.TrimSuffix(target.Path, "/")+m.Path, ""
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(m.Body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(m.Body))
 	if err != nil {
 		r.problem = "the request can't be made: " + err.Error()
 		return r
 	}
-	request.Header = header
+	request.URL, request.Host, request.Header = &target, target.Host, header
 	request.Header["Content-Type"] = []string{m.ContentType}
 	request.Header["User-Agent"] = []string{c.userAgent}
-	response, err := c.http.Do(request)
+	response, err := c.http.RoundTrip(request)
 	if err != nil {
 		r.duration = time.Since(r.at)
 		r.problem = problemOf(ctx, err)
@@ -201,10 +198,6 @@ func problemOf(ctx context.Context, err error) string {
 		return "certificate: " + certificate.Err.Error()
 	case errors.As(err, &op):
 		return op.Op + ": " + op.Err.Error()
-	}
-	var outer *url.Error
-	if errors.As(err, &outer) {
-		err = outer.Err // without the URL, which may hold a token
 	}
 	return err.Error()
 }
