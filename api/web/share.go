@@ -27,6 +27,20 @@ func LoadShare(origins ...string) (map[string]Asset, error) {
 	if len(origins) > 0 {
 		policy = fmt.Sprintf(sharePolicy, "'self' "+strings.Join(origins, " "))
 	}
+	files, err := loadShare()
+	if err != nil {
+		return nil, err
+	}
+	assets := make(map[string]Asset, len(files))
+	for name, a := range files {
+		a.policy = policy
+		assets[name] = a
+	}
+	return assets, nil
+}
+
+// loadShare returns the files without a policy. It prepares them once.
+var loadShare = sync.OnceValues(func() (map[string]Asset, error) {
 	assets := make(map[string]Asset)
 	add := func(files embed.FS, pattern string) error {
 		names, err := fs.Glob(files, pattern)
@@ -38,12 +52,9 @@ func LoadShare(origins ...string) (map[string]Asset, error) {
 			if err != nil {
 				return err
 			}
-			a, err := newText(path.Base(file), data)
-			if err != nil {
+			if assets[path.Base(file)], err = newText(path.Base(file), data); err != nil {
 				return err
 			}
-			a.policy = policy
-			assets[path.Base(file)] = a
 		}
 		return nil
 	}
@@ -53,7 +64,7 @@ func LoadShare(origins ...string) (map[string]Asset, error) {
 		}
 	}
 	return assets, nil
-}
+})
 
 // Languages are those of the share page and the badge, the default first.
 var Languages = []string{"en", "de", "fr", "es"}
