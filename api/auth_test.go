@@ -12,6 +12,7 @@ import (
 )
 
 func TestKey_WhereItIsAccepted(t *testing.T) {
+	t.Parallel()
 	const path = "/api/rooms/r/participants"
 	cases := []struct {
 		name       string

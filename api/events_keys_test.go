@@ -33,6 +33,7 @@ func (c slowConn) Read(p []byte) (int, error) {
 // A slow client keeps its stream busy: there is always something to send.
 // A silent stream sends only a keep-alive every 15 s.
 func TestEvents_StreamEndsWithin15sOfItsKey(t *testing.T) {
+	t.Parallel()
 	const secret = "a secret that all nodes share"
 	for _, c := range []struct {
 		name          string
@@ -196,6 +197,7 @@ func issue(t *testing.T, secret string, at time.Time) string {
 
 // Streams notice a new keys file immediately.
 func TestEvents_StreamEndsWithItsKey(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, before, after string
 		target              string

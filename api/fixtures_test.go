@@ -189,10 +189,8 @@ func several() *occupancy.Directory {
 
 // withPast serves a Directory whose data may be of any age.
 func withPast(d *occupancy.Directory) func(*api.Config) {
-	return func(cfg *api.Config) {
-		d.MaxStaleness = forever
-		withDirectory(d)(cfg)
-	}
+	d.MaxStaleness = forever
+	return withDirectory(d)
 }
 
 // split returns a Directory of three shards: a room is on two of them, and the third is down.

@@ -15,6 +15,7 @@ import (
 )
 
 func TestScope_EachOperation(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		scopes string
 		counts bool
@@ -56,6 +57,7 @@ var personal = []string{
 
 // It tries every request of the other tests, including those that fail, and some more.
 func TestScope_CountSeesNoNames(t *testing.T) {
+	t.Parallel()
 	asked := slices.Clone(statuses)
 	for _, target := range []string{
 		"/api/rooms", "/api/rooms?expand=occupants", "/api/rooms?type=all&expand=occupants", "/api/rooms?type=breakout", "/api/rooms?q=Ada",
@@ -126,6 +128,7 @@ func TestGrant_LimitsLists(t *testing.T) {
 }
 
 func TestGrant_LimitsRooms(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ rooms, sees, not string }{
 		{"Planning", "planning PLANNING planning@muc.meet.jitsi", "planning2 plannin acme%2Fplanning planning@breakout.meet.jitsi"},
 		{"stand-up*", "stand-up Stand-Up2 stand-ups", "stand-u astand-up acme%2Fstand-up stand-up@breakout.meet.jitsi"},

@@ -12,6 +12,7 @@ import (
 
 // LibreOffice opens the attendance, whose names are hostile, as text and numbers, and calculates nothing.
 func TestAttendance_LibreOfficeFindsNoFormula(t *testing.T) {
+	t.Parallel()
 	office := prosodytest.Installed(t, "soffice")
 	s := start(t, withMeetings)
 	dir := t.TempDir()

@@ -51,6 +51,7 @@ func (a ask) with(parameter string) ask {
 }
 
 func TestParameters_UnknownIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, c := range successes(t) {
 		t.Run(name, func(t *testing.T) {
 			got := startWith(t, c).do(c.asked.with("unknown=1"))
@@ -84,6 +85,7 @@ func queryParameters(item *openapi3.PathItem, method string) (names []string) {
 }
 
 func TestParameters_DocumentedAreKnown(t *testing.T) {
+	t.Parallel()
 	for name, c := range successes(t) {
 		t.Run(name, func(t *testing.T) {
 			s := startWith(t, c)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestProblem_ForEachError(t *testing.T) {
+	t.Parallel()
 	unknown := func(reason occupancy.Reason, after time.Duration) error {
 		return fmt.Errorf("component: ask: %w", &occupancy.UnavailableError{Reason: reason, Remedy: "fix it", RetryAfter: after, Err: errors.New("secret cause")})
 	}

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRoomName_InThePath(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name     string
 		path     string

@@ -51,6 +51,7 @@ func wide(nick string, turn int) occupancy.Occupant {
 
 // One client never reads, one is killed in the midst, and a hundred others get every event in order, exactly once.
 func TestStream_SlowReaderDoesNotBlockOthers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits until the slow reader is cut off, 10 s")
 	}

@@ -120,6 +120,7 @@ func roomsOf(d *apitest.Directory, room string) map[string]map[string]string {
 // Clients subscribe, lose their streams and resume at any time. Each event comes once and fits the state before it,
 // and what a client knows in the end is what the directory has.
 func TestStream_MirrorsTheDirectory(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
