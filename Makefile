@@ -25,6 +25,9 @@ need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	/usr/lib/python3/dist-packages/yaml:python3-yaml /usr/lib/python3/dist-packages/jinja2:python3-jinja2 \
 	ansible-playbook:ansible-core nix-instantiate:nix-bin
 
+# Three packages at a time, since tests wait more than they compute. "make lint" vets.
+test_flags = -race -shuffle=on -vet=off -p 3 -parallel 8 -timeout 20m
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -68,14 +71,15 @@ check: ## build, vet and run the tests that need only Go, in less than a minute
 test: ## run all tests with the installed Prosody
 	@$(need) $(need_test)
 	cd prosody && busted --lua=lua5.4 spec
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 -timeout 20m ./...
+	PPCH_REQUIRE_PROSODY=1 $(GO) test $(test_flags) ./...
 	$(GO) test -run '^TestModel_' ./component/cluster
 
 .PHONY: test-prosody13
-test-prosody13: ## run all tests with Prosody 13 from Debian 13
+test-prosody13: ## run the tests that start a Prosody with Prosody 13 from Debian 13
 	@$(need) $(need_test) mmdebstrap:mmdebstrap
 	PPCH_TEST_PROSODY="$$(prosody/prosodytest/fetch-prosody13)" && export PPCH_TEST_PROSODY && \
-	PPCH_REQUIRE_PROSODY=1 $(GO) test -race -shuffle=on -parallel 8 -timeout 20m ./cmd/... ./component/... ./prosody/...
+	selected="$$($(GO) run .ci/prosody-tests.go $$($(GO) list -f '{{.Dir}}' ./...))" && \
+	PPCH_REQUIRE_PROSODY=1 $(GO) test $(test_flags) $$selected
 
 .PHONY: test-compose
 test-compose: ## test images and compose files on a private Docker engine, as root

@@ -22,8 +22,12 @@ import (
 type chromium struct{ ctx context.Context }
 
 // startChromium starts a browser with an empty profile that requests nothing but its pages.
+// It skips the test with a second Prosody, which a browser can't tell from the first.
 func startChromium(t testing.TB) *chromium {
 	t.Helper()
+	if other := os.Getenv("PPCH_TEST_PROSODY"); other != "" {
+		t.Skipf("in a browser PPCH is the same with %s as with the installed Prosody", other)
+	}
 	// Root can't use the sandbox; the other options disable updates.
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(prosodytest.Installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.Headless,
