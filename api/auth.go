@@ -95,6 +95,9 @@ func (s *Server) identifyStream(r *http.Request) (k *keys.Key, ends time.Time, e
 		if k := s.cfg.Keys.Find(t.Key); k != nil {
 			return k, t.Expires, nil
 		}
+		if err := s.cfg.Keys.Unknown(); err != nil {
+			return nil, time.Time{}, err
+		}
 	}
 	return nil, time.Time{}, &problem{kind: kindWrongTicket, detail: "This ticket is invalid or has expired: get a new one from POST /api/events/ticket."}
 }

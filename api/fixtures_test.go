@@ -8,6 +8,7 @@ import (
 
 	"ppch/api"
 	"ppch/api/apitest"
+	"ppch/api/keys"
 	"ppch/component/occupancy"
 )
 
@@ -237,6 +238,24 @@ func withNATS(cfg *api.Config) {
 			Shard: "v1", Collector: "ppch.v1.meet.jitsi", Epoch: "d3e4", Version: "2.0.0", Seq: 9, LastMessage: now.Add(-2 * time.Second),
 			Collectors: []string{"ppch.v1.meet.jitsi"}, Resyncs: 1, Gaps: 1,
 		}},
+		Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Loaded: true, ReadAt: now.Add(-125 * time.Millisecond), Keys: 12, Webhooks: 3},
 	}
+	cfg.Prosody.(*fakeProsody).diagnostics = w
+}
+
+// noBucket is the problem of a node whose NATS has no bucket yet.
+var noBucket = occupancy.ProblemBucketMissing.With(occupancy.Fact{Name: "bucket", Value: "ppch_config"}).Err(nil)
+
+// unknownList is a list of keys that hasn't been read.
+type unknownList struct{}
+
+func (unknownList) Lines() (string, error)   { return "", noBucket }
+func (unknownList) Changed() <-chan struct{} { return nil }
+
+// withoutList serves with keys in NATS, which aren't known.
+func withoutList(cfg *api.Config) {
+	cfg.Keys = keyring(keys.KeyringConfig{Key: "another-key-of-the-node", Shared: unknownList{}, Names: names})
+	w := healthyDiagnostics()
+	w.NATS = &occupancy.NATSDiagnostics{Connected: true, Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Problem: noBucket, Unknown: noBucket}}
 	cfg.Prosody.(*fakeProsody).diagnostics = w
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -16,9 +17,10 @@ func (s *Server) getHealth(w *response, _ *http.Request) error {
 	domains := s.cfg.Directory.Domains()
 	doc := view.NewHealth(domains)
 	doc.Version, doc.Commit, doc.Built = s.cfg.Version, view.OrNull(s.cfg.Commit), view.Stamp(s.cfg.Built)
-	doc.LastAnswer = view.Stamp(s.cfg.Prosody.Diagnostics().LastAnswer)
+	diagnostics := s.cfg.Prosody.Diagnostics()
+	doc.LastAnswer = view.Stamp(diagnostics.LastAnswer)
 	doc.Store = view.NewStoreHealth(s.cfg.Meetings)
-	p := view.HealthLead(domains).CountProblem()
+	p := cmp.Or(view.HealthLead(domains).CountProblem(), doc.AddSettings(diagnostics.NATS))
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)
 	}
@@ -84,6 +86,14 @@ func (s *Server) getReady(w *response, r *http.Request) error {
 			}
 		}
 	}
+	settings := check{name: "settings", passed: true}
+	if nats := s.cfg.Prosody.Diagnostics().NATS; nats != nil && nats.Bucket != nil {
+		if p := nats.Bucket.Unknown; p != nil { // another instance may know the keys
+			settings.passed, settings.detail = false, p.Remedy
+			problem = cmp.Or(problem, p)
+		}
+		checks = append(checks, settings)
+	}
 	for _, domain := range domains {
 		c := check{name: domain.JID.String(), passed: domain.Problem == nil, detail: string(domain.Mode)}
 		if len(leads) > 1 {
@@ -94,7 +104,7 @@ func (s *Server) getReady(w *response, r *http.Request) error {
 		}
 		checks = append(checks, c)
 	}
-	passed := ready && !starting
+	passed := ready && !starting && settings.passed
 	if !passed && problem.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(problem.RetryAfter)))
 	}

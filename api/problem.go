@@ -60,6 +60,7 @@ var (
 	kindHistoryOff       = problemKind{"history-off", http.StatusNotFound, "Meetings not recorded"}
 	kindNoMeeting        = problemKind{"no-such-meeting", http.StatusNotFound, "No such meeting"}
 	kindStoreUnavailable = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
+	kindSettings         = problemKind{"settings-unavailable", http.StatusServiceUnavailable, "Settings unavailable"}
 	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
@@ -106,6 +107,7 @@ func problemFor(err error) *problem {
 		scope       *keys.ScopeError
 		exceeded    *keys.RateLimitError
 		store       *history.Problem
+		unknownKeys *keys.UnknownKeysError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -120,6 +122,8 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindNotWatched, detail: "The room's domain is not watched: /health lists the watched domains.", cause: err}
 	case errors.Is(err, occupancy.ErrNoShard):
 		return &problem{kind: kindBadParameter, detail: "shard: this shard has been retired: /health lists the others.", cause: err}
+	case errors.As(err, &unknownKeys):
+		return settingsProblem("The list of API keys and share links is unknown", err)
 	case errors.As(err, &unavailable):
 		return unavailableProblem(unavailable, err)
 	case errors.Is(err, events.ErrTooManyStreams):
@@ -142,6 +146,17 @@ func problemFor(err error) *problem {
 		return &problem{kind: kindNoMeeting, detail: "Unknown stay in this meeting: it may have been deleted.", cause: err}
 	}
 	return &problem{kind: kindInternal, detail: "Internal error: the service's log has the cause under request_id.", cause: err}
+}
+
+// settingsProblem returns the problem of settings in NATS that can't be read or written.
+func settingsProblem(what string, err error) *problem {
+	p := &problem{kind: kindSettings, detail: what + ".", retryAfter: operatorDelay, cause: err}
+	var unavailable *occupancy.UnavailableError
+	if errors.As(err, &unavailable) {
+		p.detail, p.reason = what+": "+unavailable.Remedy, unavailable.Reason
+		p.retryAfter = cmp.Or(unavailable.RetryAfter, operatorDelay)
+	}
+	return p
 }
 
 // fullDelay is the Retry-After of a stream for which there is no place.

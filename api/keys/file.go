@@ -32,8 +32,23 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 //
 // The error names each wrong line. It shows no value that could be the key itself by mistake.
 func parseKeys(text string, names *occupancy.NameResolver, known ...*Key) ([]*Key, error) {
-	var keys []*Key
-	var problems []string
+	keys, problems := readKeys(text, names, known...)
+	if len(problems) > 0 {
+		return nil, errors.New(strings.Join(shortList(problems), "\n  "))
+	}
+	return keys, nil
+}
+
+// shortList returns the first problems, and how many more there are.
+func shortList(problems []string) []string {
+	if more := len(problems) - maxKeyProblems; more > 0 {
+		return append(slices.Clip(problems[:maxKeyProblems]), fmt.Sprintf("and %d more", more))
+	}
+	return problems
+}
+
+// readKeys returns the keys of the valid lines, and what is wrong with the others.
+func readKeys(text string, names *occupancy.NameResolver, known ...*Key) (keys []*Key, problems []string) {
 	where := map[any]string{} // the line of each name and each sum
 	for _, k := range known {
 		where[k.name], where[k.sum] = k.name, k.name
@@ -57,13 +72,7 @@ func parseKeys(text string, names *occupancy.NameResolver, known ...*Key) ([]*Ke
 		where[k.name], where[k.sum] = here, here
 		keys = append(keys, k)
 	}
-	if more := len(problems) - maxKeyProblems; more > 0 {
-		problems = append(problems[:maxKeyProblems], fmt.Sprintf("and %d more", more))
-	}
-	if len(problems) > 0 {
-		return nil, errors.New(strings.Join(problems, "\n  "))
-	}
-	return keys, nil
+	return keys, problems
 }
 
 // checkUnique returns an error if another key has the name of k, which would make the log ambiguous,

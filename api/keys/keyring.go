@@ -31,7 +31,7 @@ const (
 	lookEvery = 2 * time.Second
 )
 
-// KeyringConfig is the configuration of a Keyring: Key, File, or both.
+// KeyringConfig is the configuration of a Keyring: Key, and File or Shared; one of the three is enough.
 type KeyringConfig struct {
 	// Key is a key with all scopes.
 	Key string
@@ -39,13 +39,16 @@ type KeyringConfig struct {
 	// File is the path of a file with further keys; see README for its form.
 	File string
 
+	// Shared is a list of further keys, which needn't be known yet. It excludes File.
+	Shared List
+
 	// Rate is the maximum number of requests per second for each key, with bursts of twice as many; 0 means no limit.
 	Rate int
 
-	// Names resolves the rooms in the file. It may be nil without a file.
+	// Names resolves the rooms of further keys. It may be nil without any.
 	Names *occupancy.NameResolver
 
-	// Log receives messages about the file; nil discards them.
+	// Log receives messages about further keys; nil discards them.
 	Log *slog.Logger
 }
 
@@ -57,6 +60,11 @@ type Keyring struct {
 	names *occupancy.NameResolver
 	log   *slog.Logger
 	wrong *wrongKeyLimiter
+
+	// shared is KeyringConfig.Shared. sharedKnown is whether its lines have been taken over, and sharedLines which; only Run and NewKeyring write them.
+	shared      List
+	sharedKnown atomic.Bool
+	sharedLines string
 
 	// keys is replaced, never changed, so that Find never waits.
 	keys atomic.Pointer[keySet]
@@ -78,7 +86,7 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	k := &Keyring{file: cfg.File, rate: cfg.Rate, names: cfg.Names, log: cfg.Log, wrong: wrong}
+	k := &Keyring{file: cfg.File, shared: cfg.Shared, rate: cfg.Rate, names: cfg.Names, log: cfg.Log, wrong: wrong}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,6 +99,10 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	}
 	if err := k.take(k.seen); err != nil {
 		return nil, err
+	}
+	if k.shared != nil {
+		k.takeShared()
+		return k, nil
 	}
 	if k.Count() == 0 {
 		return nil, errors.New("keys: no API key is configured")
@@ -128,11 +140,13 @@ func (k *Keyring) Renew(g Grant, now time.Time) (Grant, error) {
 func (k *Keyring) Identify(text string, from netip.Prefix) (*Key, error) {
 	found := k.Find(SumOf(text))
 	switch {
+	case (found == nil || found.IsLink()) && k.Unknown() != nil && !k.guessable():
+		return nil, k.Unknown()
 	case found == nil || found.IsLink():
 		if limiter := k.wrong.of(from); !limiter.Allow() {
 			return nil, exceeded(limiter, PolicyWrongKeys)
 		}
-		return nil, ErrWrongKey
+		return nil, k.wrongKey()
 	case found.guessable && k.wrong.blocked(from):
 		return nil, exceeded(k.wrong.of(from), PolicyWrongKeys)
 	}
@@ -145,18 +159,28 @@ func (k *Keyring) IdentifyLink(token string, from netip.Prefix) (*Key, error) {
 	if found := k.Find(SumOf(token)); found != nil && found.IsLink() {
 		return found, found.Valid(time.Now())
 	}
+	if err := k.Unknown(); err != nil {
+		return nil, err
+	}
 	if limiter := k.wrong.of(from); !limiter.Allow() {
 		return nil, exceeded(limiter, PolicyWrongKeys)
 	}
 	return nil, ErrWrongKey
 }
 
-// Run reloads the file when it changes until ctx ends, and returns nil. Each value from reload reloads it immediately.
+// guessable reports whether our own key is short enough to be found by guessing.
+func (k *Keyring) guessable() bool { return k.own != nil && k.own.guessable }
+
+// Run takes over changes of the shared list, or reloads the file when it changes, until ctx ends, and returns nil.
+// Each value from reload reloads the file immediately.
 //
 // It polls every two seconds instead of watching the file system, because editors rename files,
 // Kubernetes replaces folders behind symbolic links, and network file systems report no changes.
 // It loads a changed file when two reads in a row are equal, so as not to load it in the middle of a write.
 func (k *Keyring) Run(ctx context.Context, reload <-chan os.Signal) error {
+	if k.shared != nil {
+		return k.followShared(ctx)
+	}
 	if k.file == "" {
 		return nil
 	}
@@ -195,18 +219,36 @@ func (k *Keyring) take(f keysFile) error {
 	if f.fault != "" {
 		return fmt.Errorf("keys: file: %s", f.fault)
 	}
-	var known []*Key
-	if k.own != nil {
-		own := *k.own // requests may be reading the previous copy
-		known = []*Key{&own}
-	}
+	known := k.ownKeys()
 	keys, err := parseKeys(f.text, k.names, known...)
 	if err != nil {
 		return fmt.Errorf("keys: file %s:\n  %w", k.file, err)
 	}
+	k.replace(append(known, keys...))
+	k.taken = f
+	switch {
+	case f.mode&0o002 != 0:
+		k.log.Warn("keys file is world-writable: run chmod o-w", "file", k.file)
+	case f.mode&0o004 != 0:
+		k.log.Warn("keys file is world-readable, it shows the names of keys: run chmod o-r", "file", k.file)
+	}
+	return nil
+}
+
+// ownKeys returns a copy of our own key, if there is one: requests may be reading the previous copy.
+func (k *Keyring) ownKeys() []*Key {
+	if k.own == nil {
+		return nil
+	}
+	own := *k.own
+	return []*Key{&own}
+}
+
+// replace replaces all keys.
+func (k *Keyring) replace(keys []*Key) {
 	before := k.keys.Load()
 	now := &keySet{bySum: map[Sum]*Key{}, replaced: make(chan struct{})}
-	for _, key := range append(known, keys...) {
+	for _, key := range keys {
 		if old := before.bySum[key.sum]; old != nil {
 			key.limiter = old.limiter // a reload doesn't reset a key's quota
 		} else if k.rate > 0 {
@@ -216,14 +258,6 @@ func (k *Keyring) take(f keysFile) error {
 	}
 	k.keys.Store(now)
 	close(before.replaced)
-	k.taken = f
-	switch {
-	case f.mode&0o002 != 0:
-		k.log.Warn("keys file is world-writable: run chmod o-w", "file", k.file)
-	case f.mode&0o004 != 0:
-		k.log.Warn("keys file is world-readable, it shows the names of keys: run chmod o-r", "file", k.file)
-	}
-	return nil
 }
 
 // keysFile is the state of a file at one moment.

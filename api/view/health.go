@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"slices"
 
 	"ppch/component/history"
@@ -26,6 +27,30 @@ type Health struct {
 	Domains       []DomainHealth    `json:"domains"`
 	Shards        []ShardHealth     `json:"shards"`
 	Store         *StoreHealth      `json:"store"`
+	Settings      *SettingsHealth   `json:"settings"`
+}
+
+// SettingsHealth is the status of API keys, share links and webhooks in NATS. It is nil (null) if they are configured on this node.
+type SettingsHealth struct {
+	Status string            `json:"status"`
+	Reason *occupancy.Reason `json:"reason"`
+	Known  bool              `json:"known"` // they stay known while NATS is away
+	ReadAt *string           `json:"read_at"`
+}
+
+// AddSettings adds the settings in NATS, if there are any. It returns why clients with a key can't be served, or nil.
+func (h *Health) AddSettings(nats *occupancy.NATSDiagnostics) *occupancy.UnavailableError {
+	if nats == nil || nats.Bucket == nil {
+		return nil
+	}
+	b := nats.Bucket
+	p := cmp.Or(b.Unknown, b.Problem)
+	h.Settings = &SettingsHealth{Status: Status(p), Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt)}
+	h.Settings.Reason, _ = Reason(p)
+	if b.Unknown != nil && h.Status == "ok" {
+		h.Status, h.Reason = "error", &b.Unknown.Reason
+	}
+	return b.Unknown
 }
 
 // StoreHealth is the status of the file with meetings and webhooks. Counts don't depend on it.

@@ -1,6 +1,10 @@
 package view
 
-import "ppch/component/occupancy"
+import (
+	"cmp"
+
+	"ppch/component/occupancy"
+)
 
 // NATSDiagnostics is the state of the connection to NATS and of the shards that it carries.
 type NATSDiagnostics struct {
@@ -14,6 +18,28 @@ type NATSDiagnostics struct {
 	ForeignMessages uint64            `json:"foreign_messages"`
 	Published       []PublishedShard  `json:"published"`
 	Followed        []FollowedShard   `json:"followed"`
+	Settings        *SharedSettings   `json:"settings"` // nil (null) if keys and webhooks are configured on this node
+}
+
+// SharedSettings is the state of API keys, share links and webhooks in NATS.
+type SharedSettings struct {
+	Bucket   string            `json:"bucket"`
+	Known    bool              `json:"known"`
+	ReadAt   *string           `json:"read_at"`
+	Keys     int               `json:"keys"`
+	Webhooks int               `json:"webhooks"`
+	Refused  uint64            `json:"refused"`
+	Reason   *occupancy.Reason `json:"reason"`
+	Remedy   *string           `json:"remedy"`
+}
+
+func newSharedSettings(b *occupancy.BucketDiagnostics) *SharedSettings {
+	if b == nil {
+		return nil
+	}
+	doc := &SharedSettings{Bucket: b.Name, Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt), Keys: b.Keys, Webhooks: b.Webhooks, Refused: b.Refused}
+	doc.Reason, doc.Remedy = Reason(cmp.Or(b.Unknown, b.Problem))
+	return doc
 }
 
 // PublishedShard is a shard that this service publishes. Its reason is another collector with the same name.
@@ -54,7 +80,7 @@ func newNATS(nats *occupancy.NATSDiagnostics) *NATSDiagnostics {
 	doc := &NATSDiagnostics{
 		Connected: nats.Connected, Server: OrNull(nats.Server), Since: Stamp(nats.Since),
 		Reconnects: nats.Reconnects, SlowConsumer: nats.SlowConsumer, ForeignMessages: nats.Foreign,
-		Published: []PublishedShard{}, Followed: []FollowedShard{},
+		Published: []PublishedShard{}, Followed: []FollowedShard{}, Settings: newSharedSettings(nats.Bucket),
 	}
 	doc.Reason, doc.Remedy = Reason(nats.Problem)
 	for _, c := range nats.Published {

@@ -155,7 +155,7 @@ func TestCompletion_OffersValues(t *testing.T) {
 		"key new --scope count,":        "count," + strings.Join(keys.ScopeNames()[1:], "\ncount,") + "\n:6\n",
 		"room a ":                       ":36\n",
 		"room ":                         ":1\n", // no service answers
-		"man key ":                      "new\nshare\n:4\n",
+		"man key ":                      "import\nlist\nnew\nremove\nshare\n:4\n",
 		"jitsi install --dry-run --yes": "--yes\n:4\n",
 	} {
 		out, err := command(t, variables{"PPCH_PORT": "1", "PPCH_API_KEY": testKey}, append([]string{"__completeNoDesc"}, strings.Split(args, " ")...)...)

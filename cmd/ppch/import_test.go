@@ -73,6 +73,7 @@ var house = map[string][]string{
 	"ppch/component/adhoc":         nil,
 	"ppch/component/componenttest": nil,
 	"ppch/component/cluster":       {"ppch/component/follow", "ppch/component/occupancy", "ppch/component/protocol"},
+	"ppch/component/bucket":        {"ppch/component/cluster", "ppch/component/follow", "ppch/component/occupancy", "ppch/component/protocol"},
 	"ppch/component/follow":        {"ppch/component/occupancy", "ppch/component/protocol"},
 	"ppch/component/protocol":      {"ppch/component/occupancy"},
 	"ppch/component/stream":        nil,

@@ -17,8 +17,22 @@ func newKey(env config.Lookuper) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKeyNew(env), newKeyShare(env))
+	cmd.AddCommand(newKeyNew(env), newKeyShare(env), newKeyList(env), newKeyRemove(env), newKeyImport(env))
 	return cmd
+}
+
+// printNew prints a new key or link with its line, which it adds to NATS if keys are kept there.
+func printNew(cmd *cobra.Command, env config.Lookuper, s config.Settings, what, text, line string) error {
+	inNATS, err := addToNATS(cmd, env, s, line)
+	switch {
+	case err != nil:
+		return err
+	case inNATS:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s, not shown again:\n%s\n\nIn NATS, for all nodes:\n%s\n", what, text, keys.Rights(line))
+	default:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s, not shown again:\n%s\n\nLine for the file in PPCH_API_KEYS_FILE:\n%s\n", what, text, line)
+	}
+	return err
 }
 
 // newKeyNew returns "ppch key new".
@@ -28,7 +42,9 @@ func newKeyNew(env config.Lookuper) *cobra.Command {
 		Use:   "new",
 		Short: "Make a key for a client",
 		Long: `Make a key for a client. It is printed once, with a line for the file in
-PPCH_API_KEYS_FILE; that line contains only the key's SHA-256.
+PPCH_API_KEYS_FILE; that line contains only the key's SHA-256. With
+PPCH_CONFIG_FROM_NATS=true the line goes to NATS instead, and the key works on all
+nodes within a second.
 
 Scopes:
   count         number of people in a room, without names
@@ -57,8 +73,7 @@ room of the tenant acme. Names belong to the domains of MUC_DOMAIN.`,
 			if err != nil {
 				return asUsageError(fmt.Errorf("key new: %w", err)) // of the flags
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Key for the client, not shown again:\n%s\n\nLine for the file in PPCH_API_KEYS_FILE:\n%s\n", key, line)
-			return err
+			return printNew(cmd, env, s, "Key for the client", key, line)
 		},
 	}
 	cmd.Flags().StringVar(&req.Name, "name", "", "name of the key in logs (required)")

@@ -20,6 +20,8 @@ func newKeyShare(env config.Lookuper) *cobra.Command {
 		Long: `Make a link to a page that shows how many people are in a room, or in several.
 It is printed once, with a line for the file in PPCH_API_KEYS_FILE; that line
 contains only the SHA-256 of the link's token. Delete the line to withdraw the link.
+With PPCH_CONFIG_FROM_NATS=true the line goes to NATS instead; withdraw the link
+with ppch key remove.
 
 Anyone who has the link sees what it shows, and nothing else. With .svg at its end
 it is a badge, with .json it is for scripts. ?view=door, wall or compact chooses
@@ -46,9 +48,7 @@ room of the tenant acme.`,
 			if err != nil {
 				return asUsageError(fmt.Errorf("key share: %w", err)) // of the flags
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Share link, not shown again:\n%s/s/%s\n\nLine for the file in PPCH_API_KEYS_FILE:\n%s\n",
-				strings.TrimRight(s.PublicURL, "/"), token, line)
-			return err
+			return printNew(cmd, env, s, "Share link", strings.TrimRight(s.PublicURL, "/")+"/s/"+token, line)
 		},
 	}
 	cmd.Flags().StringArrayVar(&req.Rooms, "room", nil, "show this room; may be repeated")

@@ -18,8 +18,9 @@ import (
 
 // carrier carries shards over NATS, to other services and from them. Its methods are safe for concurrent use.
 type carrier struct {
-	conn *cluster.Conn
-	log  *slog.Logger
+	conn   *cluster.Conn
+	shared *sharedSettings // nil for none
+	log    *slog.Logger
 
 	// mu protects what follows.
 	mu         sync.Mutex
@@ -93,7 +94,7 @@ func (c *carrier) metrics() []prometheus.Collector {
 	if c == nil {
 		return nil
 	}
-	return cluster.Metrics(c.conn, c.carried)
+	return append(cluster.Metrics(c.conn, c.carried), c.shared.metrics()...)
 }
 
 // diagnostics returns the state of NATS, or nil without it.
@@ -102,6 +103,7 @@ func (c *carrier) diagnostics() *occupancy.NATSDiagnostics {
 		return nil
 	}
 	d := c.conn.Diagnostics()
+	d.Bucket = c.shared.diagnostics()
 	collectors, nodes := c.carried()
 	for _, one := range collectors {
 		d.Published = append(d.Published, one.Diagnostics())

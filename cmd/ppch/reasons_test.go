@@ -27,6 +27,7 @@ func TestReadme_Reasons(t *testing.T) {
 			occupancy.Fact{Name: "theirs", Value: "urn:ppch:occupancy:2"}, occupancy.Fact{Name: "ours", Value: "urn:ppch:occupancy:1"},
 			occupancy.Fact{Name: "nats", Value: "nats:4222"}, occupancy.Fact{Name: "permission", Value: "publish to ppch.main.ppch_meet_jitsi.batch"},
 			occupancy.Fact{Name: "shard", Value: "main"}, occupancy.Fact{Name: "collector", Value: "ppch.meet.jitsi"}, occupancy.Fact{Name: "version", Value: "2"},
+			occupancy.Fact{Name: "bucket", Value: "ppch_config"}, occupancy.Fact{Name: "entry", Value: "keys"},
 		)
 		row := fmt.Sprintf("| %s | %s | %s |", p.Reason, p.Title, p.Remedy)
 		if strings.ContainsAny(strings.NewReplacer("{ 5347 }", "", `{ "*" }`, "", `{ "ppch.meet.jitsi" }`, "").Replace(row), "{}") {

@@ -44,7 +44,16 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	}
 
 	names := cfg.Names()
-	keyring, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Rate: cfg.RateLimit, Names: names, Log: log})
+	nats, err := newCarrier(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer nats.close()
+	shared, err := newShared(ctx, cfg, nats, log)
+	if err != nil {
+		return err
+	}
+	keyring, err := keys.NewKeyring(keys.KeyringConfig{Key: cfg.APIKey.Reveal(), File: cfg.KeysFile, Shared: shared.list(), Rate: cfg.RateLimit, Names: names, Log: log})
 	if err != nil {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
@@ -53,11 +62,6 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
 	router := component.NewRouter(directory)
-	nats, err := newCarrier(cfg, log)
-	if err != nil {
-		return err
-	}
-	defer nats.close()
 	shards, err := newFleet(cfg, component.Config{
 		Names:     names,
 		Directory: directory,
@@ -130,6 +134,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	g.Go(func() error { return directory.Run(xmppCtx) })
 	g.Go(func() error { return recorder.Run(xmppCtx) })
 	g.Go(func() error { return webhooks.Run(xmppCtx) })
+	g.Go(func() error { return shared.Run(xmppCtx) })
 	g.Go(func() error { return keyring.Run(ctx, hangup) })
 	g.Go(func() error { return profiles.Run(xmppCtx) })
 	g.Go(func() error {

@@ -31,6 +31,8 @@ type Conn struct {
 	since     time.Time // of the connection, or of its loss
 	lastErr   error     // of the last attempt to connect
 	forbidden string    // what NATS forbade last, such as: Publish to "ppch.main"
+
+	forbiddenStore string // the same for the store of NATS, which doesn't concern shards
 }
 
 // Dial returns a connection. It doesn't wait for NATS, and fails only if cfg makes no sense. The caller closes it.
@@ -81,7 +83,7 @@ func (c *Conn) Close() {
 func (c *Conn) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.lastErr, c.forbidden = time.Now(), nil, ""
+	c.since, c.lastErr, c.forbidden, c.forbiddenStore = time.Now(), nil, "", ""
 	c.cfg.Log.Info("connected to NATS", "nats", c.nats.ConnectedUrlRedacted())
 }
 
@@ -105,11 +107,17 @@ func (c *Conn) failed(err error) {
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.slow.Add(1)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.forbidden = err.Error()
+		what, of := err.Error(), &c.forbidden
 		if found := permission.FindStringSubmatch(err.Error()); found != nil {
-			c.forbidden = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + found[2]
+			what = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + found[2]
+			if ofStore(found[2]) {
+				of = &c.forbiddenStore
+			}
 		}
-		c.cfg.Log.Error("NATS forbids what PPCH needs", "remedy", c.forbiddenProblem().Remedy)
+		if *of != what { // the store is asked again and again
+			c.cfg.Log.Error("NATS forbids what PPCH needs", "remedy", c.forbids(what).Remedy)
+		}
+		*of = what
 	default:
 		if c.lastErr == nil || c.lastErr.Error() != err.Error() {
 			c.cfg.Log.Warn("no connection to NATS", "err", err)
@@ -126,7 +134,7 @@ func (c *Conn) problem() *occupancy.UnavailableError {
 	patience := time.Duration(offlineFor * float64(c.cfg.Heartbeat))
 	switch {
 	case up && c.forbidden != "":
-		return c.forbiddenProblem()
+		return c.forbids(c.forbidden)
 	case up:
 		return nil
 	case errors.Is(c.lastErr, nats.ErrAuthorization), errors.Is(c.lastErr, nats.ErrAuthExpired), errors.Is(c.lastErr, nats.ErrAuthRevoked):
@@ -137,9 +145,9 @@ func (c *Conn) problem() *occupancy.UnavailableError {
 	return occupancy.ProblemNATSUnreachable.With(c.facts()...).Err(c.lastErr)
 }
 
-// forbiddenProblem is the problem of a missing permission. The caller holds mu.
-func (c *Conn) forbiddenProblem() *occupancy.UnavailableError {
-	return occupancy.ProblemNATSForbidden.With(append(c.facts(), occupancy.Fact{Name: "permission", Value: c.forbidden})...).Err(nil)
+// forbids returns the problem of a missing permission.
+func (c *Conn) forbids(permission string) *occupancy.UnavailableError {
+	return occupancy.ProblemNATSForbidden.With(append(c.facts(), occupancy.Fact{Name: "permission", Value: permission})...).Err(nil)
 }
 
 func (c *Conn) facts() []occupancy.Fact {

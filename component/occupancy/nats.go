@@ -19,6 +19,31 @@ type NATSDiagnostics struct {
 	// Published are the shards that this process sends to others, and Followed those that it receives.
 	Published []CollectorDiagnostics
 	Followed  []NodeDiagnostics
+
+	// Bucket are the settings that are kept in NATS; nil if they are configured here.
+	Bucket *BucketDiagnostics
+}
+
+// BucketDiagnostics is the state of the settings that all nodes share over NATS, at one moment.
+type BucketDiagnostics struct {
+	// Name is that of the bucket.
+	Name string
+
+	// Loaded is whether the settings are known, and ReadAt when they were last compared with the bucket. They stay known while NATS is away.
+	Loaded bool
+	ReadAt time.Time
+
+	// Keys counts the API keys and share links, and Webhooks the endpoints.
+	Keys, Webhooks int
+
+	// Refused counts the entries that were not sealed with the secret, were older than the last one, or were deleted by another program.
+	Refused uint64
+
+	// Problem is why the settings can't be read now, or what is wrong with an entry, or nil.
+	Problem *UnavailableError
+
+	// Unknown is why API keys and share links aren't known here, or nil: a client with a key can't be served.
+	Unknown *UnavailableError
 }
 
 // CollectorDiagnostics is the state of a shard that is published at one moment, for diagnosis.

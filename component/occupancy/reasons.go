@@ -204,7 +204,7 @@ func Problems() []Problem {
 	return append([]Problem{
 		ProblemConnecting, ProblemDiscovering, ProblemNameUnresolved, ProblemRefused, ProblemUnreachable, ProblemNoService, ProblemUnresponsive, ProblemSilent, ProblemStalled, ProblemUnanswered, ProblemNoXMPP, ProblemRejected, ProblemHostUnknown, ProblemNotAuthorized,
 		ProblemNameTaken, ProblemNameHeld, ProblemLost, ProblemNoMUC, ProblemHidden, ProblemNotListed, ProblemNoEvents, ProblemNotAllowed, ProblemModuleTooOld, ProblemModuleTooNew, ProblemSyncing, ProblemStale, ProblemStorage, ProblemRemoved,
-	}, clusterProblems()...)
+	}, append(clusterProblems(), bucketProblems()...)...)
 }
 
 // Fact is the value for a name in braces.

@@ -24,7 +24,7 @@ import (
 
 // Config is the validated configuration of the service.
 type Config struct {
-	APIKey    Secret // empty only if there is a KeysFile
+	APIKey    Secret // empty only if there is a KeysFile, or ConfigFromNATS
 	KeysFile  string
 	RateLimit int    // requests a second with one key; 0 is unlimited
 	Listen    string // host:port
@@ -54,6 +54,8 @@ type Config struct {
 
 	NATS         cluster.Config // without secrets, and without URLs if there is no NATS
 	NATSPassword Secret
+
+	ConfigFromNATS bool // keys and webhooks are in NATS
 
 	MUCDomains []jid.JID // of all shards in service
 	Admins     []jid.JID
@@ -109,6 +111,7 @@ func (s Settings) Config() (Config, error) {
 	components := c.setFirst()
 	c.ClusterSecret = p.clusterSecret(s, c.Secret)
 	c.NATS, c.NATSPassword = p.nats(s, c.ClusterSecret)
+	c.ConfigFromNATS = p.configFromNATS(s)
 	for _, shard := range c.Shards {
 		if shard.Via == ViaNATS && s.NATSURL == "" && shard.Retired.IsZero() {
 			p.problem("PPCH_NATS_URL", "is not set, but the shard %s is via=nats: set it to the servers, such as nats://nats:4222", shard.Name)

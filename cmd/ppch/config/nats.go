@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/x509"
+	"errors"
 	"os"
 	"strings"
 
@@ -55,4 +56,43 @@ func (p *parser) nats(s Settings, sealing Secret) (c cluster.Config, password Se
 		password = p.secret("PPCH_NATS_PASSWORD", s.NATSPassword, s.NATSPasswordFile, "it is the password of PPCH_NATS_USER")
 	}
 	return c, password
+}
+
+// isFromNATS reports whether keys and webhooks are in NATS; a wrong value is reported by configFromNATS.
+func (s Settings) isFromNATS() bool { return (&parser{}).boolean("", s.ConfigFromNATS) }
+
+// configFromNATS returns whether keys and webhooks are in NATS.
+func (p *parser) configFromNATS(s Settings) bool {
+	const variable = "PPCH_CONFIG_FROM_NATS"
+	if !p.boolean(variable, s.ConfigFromNATS) {
+		return false
+	}
+	if s.NATSURL == "" {
+		p.problem(variable, "is true, but PPCH_NATS_URL is not set: set it to the servers, such as nats://nats:4222")
+	}
+	if s.KeysFile != "" { // a key that was removed from one list would stay valid by the other
+		p.problem("PPCH_API_KEYS_FILE", "is set, but %s is true: run ppch key import %s, then unset PPCH_API_KEYS_FILE", variable, s.KeysFile)
+	}
+	return true
+}
+
+// ErrNotFromNATS means that keys are configured on each node.
+var ErrNotFromNATS = errors.New("PPCH_CONFIG_FROM_NATS is not true, so keys are lines of the file in PPCH_API_KEYS_FILE: edit that file")
+
+// SharedInNATS returns the connection to the NATS that keeps keys and webhooks, with its secrets, for commands that need no other settings.
+// The error is [ErrNotFromNATS], or says which variables are wrong.
+func (s Settings) SharedInNATS() (cluster.Config, error) {
+	if !s.isFromNATS() {
+		return cluster.Config{}, ErrNotFromNATS
+	}
+	p := &parser{}
+	s.KeysFile = "" // whose import may be the command
+	p.configFromNATS(s)
+	secret := p.secret("PPCH_CLUSTER_SECRET", s.ClusterSecret, s.ClusterSecretFile, "set that of the nodes")
+	c, password := p.nats(s, secret)
+	if len(p.problems) > 0 {
+		return cluster.Config{}, p.problems
+	}
+	c.Secret, c.Password = secret.Reveal(), password.Reveal()
+	return c, nil
 }

@@ -92,9 +92,9 @@ func (p *parser) secret(variable string, value Secret, file, fix string) Secret 
 	return NewSecret(text)
 }
 
-// apiKey returns an empty secret if there is only a file of keys.
+// apiKey returns an empty secret if there are only keys in a file or in NATS.
 func (p *parser) apiKey(s Settings) Secret {
-	if s.KeysFile != "" && s.APIKey.Reveal() == "" && s.APIKeyFile == "" {
+	if (s.KeysFile != "" || s.isFromNATS()) && s.APIKey.Reveal() == "" && s.APIKeyFile == "" {
 		return Secret{}
 	}
 	const fix = "make one with: openssl rand -hex 16"

@@ -112,6 +112,7 @@ func (e *run) checks(ctx context.Context) {
 		seen.Reason = new(occupancy.ReasonTimeout) // the first attempt has not ended
 	}
 	e.nats(seen)
+	e.keysInNATS(seen.NATS)
 	e.shards(seen)
 	if seen.Component == "" {
 		e.received(seen)

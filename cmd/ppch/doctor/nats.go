@@ -36,6 +36,22 @@ func (e *run) nats(seen facts) {
 	}
 }
 
+// keysInNATS reports the keys and webhooks in NATS.
+func (e *run) keysInNATS(n *view.NATSDiagnostics) {
+	if n == nil || n.Settings == nil {
+		return
+	}
+	s := n.Settings
+	switch {
+	case s.Reason != nil && !s.Known:
+		e.report(KeysInNATS, Wrong, string(*s.Reason), value(s.Remedy))
+	case s.Reason != nil:
+		e.report(KeysInNATS, Warning, fmt.Sprintf("%s; the service keeps what it read at %s", *s.Reason, value(s.ReadAt)), value(s.Remedy))
+	default:
+		e.report(KeysInNATS, OK, fmt.Sprintf("%d keys and share links, and %d webhooks in the bucket %s", s.Keys, s.Webhooks, s.Bucket))
+	}
+}
+
 // twins warns of two collectors with one name.
 func (e *run) twins(found bool, remedy *string) {
 	if !found {

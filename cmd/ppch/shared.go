@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ppch/api/keys"
+	"ppch/cmd/ppch/config"
+	"ppch/component/bucket"
+	"ppch/component/cluster"
+	"ppch/component/occupancy"
+)
+
+// keysEntry is the entry with the list of keys and share links. One entry has all of them, so that a node never sees half of a change.
+const keysEntry = "keys"
+
+// sharedSettings are the settings that all nodes share. It implements [keys.List].
+type sharedSettings struct{ *bucket.Bucket }
+
+// newShared returns the settings that all nodes share, as far as NATS has them now; nil if they are configured on each node.
+func newShared(ctx context.Context, cfg config.Config, nats *carrier, log *slog.Logger) (*sharedSettings, error) {
+	if !cfg.ConfigFromNATS {
+		return nil, nil
+	}
+	b, err := bucket.New(bucket.Config{Conn: nats.conn, Name: bucket.NameFor(cfg.NATS.Prefix), Secret: cfg.ClusterSecret.Reveal(), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	// Clients with these keys, and webhooks, need them from the first moment.
+	b.Look(ctx)
+	nats.shared = &sharedSettings{b}
+	return nats.shared, nil
+}
+
+// Run follows the settings until ctx ends, and returns nil. Without any it returns at once.
+func (s *sharedSettings) Run(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	return s.Bucket.Run(ctx)
+}
+
+// list returns the list of keys, or nil without one.
+func (s *sharedSettings) list() keys.List {
+	if s == nil {
+		return nil
+	}
+	return s
+}
+
+// Lines implements [keys.List].
+func (s *sharedSettings) Lines() (string, error) {
+	e, ok, err := s.Get(keysEntry)
+	switch {
+	case err != nil:
+		return "", err
+	case !ok:
+		return "", s.About(occupancy.ProblemKeysMissing)
+	}
+	return string(e.Value), nil
+}
+
+// diagnostics returns the state of the settings, or nil without any.
+func (s *sharedSettings) diagnostics() *occupancy.BucketDiagnostics {
+	if s == nil {
+		return nil
+	}
+	d := s.Diagnostics()
+	lines, err := s.Lines()
+	if !errors.As(err, &d.Unknown) {
+		d.Keys = keys.CountLines(lines)
+	}
+	return &d
+}
+
+// metrics returns the metrics of the settings; none without any.
+func (s *sharedSettings) metrics() []prometheus.Collector {
+	if s == nil {
+		return nil
+	}
+	return s.Metrics()
+}
+
+// dialShared connects a command to the settings in NATS. The caller calls the function that it returns.
+func dialShared(ctx context.Context, env config.Lookuper) (*sharedSettings, func(), error) {
+	s, err := config.Read(ctx, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg, err := s.SharedInNATS()
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Name = "ppch key"
+	conn, err := cluster.Dial(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := bucket.New(bucket.Config{Conn: conn, Name: bucket.NameFor(cfg.Prefix), Secret: cfg.Secret})
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return &sharedSettings{b}, conn.Close, nil
+}
