@@ -129,7 +129,7 @@ name={{ .shard.name }}{{ with .shard.kind }} kind={{ . }}{{ end }}
 {{- fail "networkPolicy.prosody has no effect without networkPolicy.enabled=true" -}}
 {{- end -}}
 {{- include "ppch.checkShards" . -}}
-{{- $own := list "PPCH_CLUSTER_SECRET" "PPCH_CLUSTER_SECRET_FILE" "PPCH_SHARDS_FILE" "PPCH_NATS_URL" "PPCH_NATS_PREFIX" "PPCH_NATS_CREDS" "PPCH_NATS_USER" "PPCH_NATS_PASSWORD" "PPCH_NATS_PASSWORD_FILE" "PPCH_NATS_CA" "PPCH_NATS_CERT" "PPCH_NATS_KEY" "PPCH_API_KEY" "PPCH_API_KEY_FILE" "PPCH_API_KEYS_FILE" "PPCH_COMPONENT_SECRET" "PPCH_COMPONENT_SECRET_FILE" "PROSODY_URL" "PPCH_COMPONENT_DOMAIN" "MUC_DOMAIN" "PPCH_ADMIN_JIDS" "PPCH_HOST" "PPCH_PORT" "PPCH_PUBLIC_URL" "PPCH_HOSTS" "PPCH_TRUSTED_PROXIES" "PPCH_CORS_ORIGINS" "PPCH_DATA_DIR" "PPCH_HISTORY" "PPCH_HISTORY_DAYS" "PPCH_TLS_CERT" "PPCH_TLS_KEY" "PPCH_MEET_URL" "PPCH_SITE_NAME" "PPCH_NOT_COUNTED" "PPCH_LEGACY_ROUTES" "PPCH_WEBHOOK_PRIVATE" "PPCH_WEBHOOK_ALLOW" "PPCH_WEBHOOK_LOG_DAYS" -}}
+{{- $own := list "PPCH_CONFIG_FROM_NATS" "PPCH_CLUSTER_SECRET" "PPCH_CLUSTER_SECRET_FILE" "PPCH_SHARDS_FILE" "PPCH_NATS_URL" "PPCH_NATS_PREFIX" "PPCH_NATS_CREDS" "PPCH_NATS_USER" "PPCH_NATS_PASSWORD" "PPCH_NATS_PASSWORD_FILE" "PPCH_NATS_CA" "PPCH_NATS_CERT" "PPCH_NATS_KEY" "PPCH_API_KEY" "PPCH_API_KEY_FILE" "PPCH_API_KEYS_FILE" "PPCH_COMPONENT_SECRET" "PPCH_COMPONENT_SECRET_FILE" "PROSODY_URL" "PPCH_COMPONENT_DOMAIN" "MUC_DOMAIN" "PPCH_ADMIN_JIDS" "PPCH_HOST" "PPCH_PORT" "PPCH_PUBLIC_URL" "PPCH_HOSTS" "PPCH_TRUSTED_PROXIES" "PPCH_CORS_ORIGINS" "PPCH_DATA_DIR" "PPCH_HISTORY" "PPCH_HISTORY_DAYS" "PPCH_TLS_CERT" "PPCH_TLS_KEY" "PPCH_MEET_URL" "PPCH_SITE_NAME" "PPCH_NOT_COUNTED" "PPCH_LEGACY_ROUTES" "PPCH_WEBHOOK_PRIVATE" "PPCH_WEBHOOK_ALLOW" "PPCH_WEBHOOK_LOG_DAYS" -}}
 {{- range $name, $value := .Values.env -}}
 {{- if has $name $own -}}
 {{- fail (printf "env.%s: the chart sets this variable; use the value that stands for it (see README.md)" $name) -}}
@@ -156,9 +156,12 @@ name={{ .shard.name }}{{ with .shard.kind }} kind={{ . }}{{ end }}
 {{- fail "nats.url is set, but clusterSecretKey is empty: name the key in existingSecret that holds the secret of all pods, made with: openssl rand -hex 32" -}}
 {{- end -}}
 {{- if not $nats.url -}}
-{{- range $name := list "login" "nodeSecret" "collectorSecret" "caSecret" "certSecret" -}}
+{{- range $name := list "login" "nodeSecret" "collectorSecret" "caSecret" "certSecret" "config" -}}
 {{- if get $nats $name -}}{{- fail (printf "nats.%s has no effect without nats.url" $name) -}}{{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if and $nats.config .Values.keysFileKey -}}
+{{- fail "nats.config is true, and keysFileKey is set: keys are either in NATS or in a file; run ppch key import, then empty keysFileKey" -}}
 {{- end -}}
 {{- if and $nats.login (not $nats.nodeSecret) -}}
 {{- fail (printf "nats.login is %s, but nats.nodeSecret is empty: name the Secret with the login of nodes" $nats.login) -}}

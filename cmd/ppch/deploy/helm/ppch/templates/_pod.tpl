@@ -67,6 +67,9 @@ The pod template of a StatefulSet or Deployment. Its context is that of the char
             - {name: PPCH_NATS_URL, value: {{ . | quote }}}
             - {name: PPCH_NATS_PREFIX, value: {{ $.Values.nats.prefix | quote }}}
             {{- end }}
+            {{- if .Values.nats.config }}
+            - {name: PPCH_CONFIG_FROM_NATS, value: "true"}
+            {{- end }}
             {{- if eq .Values.nats.login "creds" }}
             - {name: PPCH_NATS_CREDS, value: /run/secrets/nats/creds}
             {{- else if eq .Values.nats.login "password" }}
