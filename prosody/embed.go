@@ -1,4 +1,4 @@
-// Package prosody has what PPCH brings into Prosody: the Lua module that tells who is in which room.
+// Package prosody has what PPCH brings into Prosody: the Lua module that reports who is in which room.
 // README.md in this folder is the norm for the protocol between the module and package component.
 package prosody
 
@@ -17,7 +17,7 @@ const ModuleName = "room_participants_api"
 //go:embed mod_room_participants_api.lua
 var Module []byte
 
-// ModuleVersion is what Module tells of itself where it is loaded.
+// ModuleVersion is the version that Module reports where it is loaded.
 var ModuleVersion = string(regexp.MustCompile(`(?m)^local version = "(.+)";$`).FindSubmatch(Module)[1])
 
 // LuaString quotes s as a Lua string. Bytes outside plain ASCII are escaped in

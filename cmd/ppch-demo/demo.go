@@ -19,6 +19,9 @@ import (
 // demoKey is fixed, so that README's commands work unchanged. It protects only the demo, on loopback.
 const demoKey = "demo-demo-demo-demo"
 
+// demoAdmin is the account that may inspect rooms with an XMPP client. Its password is demoKey.
+const demoAdmin = "boss@auth.meet.jitsi"
+
 // demo has the values of the flags.
 type demo struct {
 	out    io.Writer
@@ -89,7 +92,9 @@ func (d demo) run(ctx context.Context) (err error) {
 		ctx, stop = context.WithTimeout(ctx, d.lasts)
 		defer stop()
 	}
-	srv, err := prosodytest.Start(ctx, prosodytest.Options{Module: true, HideRooms: true, DomainMapper: true, JitsiDefaults: d.debian})
+	srv, err := prosodytest.Start(ctx, prosodytest.Options{
+		Module: true, HideRooms: true, DomainMapper: true, JitsiDefaults: d.debian, Accounts: map[string]string{demoAdmin: demoKey},
+	})
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -40,11 +40,14 @@ func (d demo) startService(ctx context.Context, srv *prosodytest.Server) (*servi
 		"PPCH_COMPONENT_DOMAIN="+srv.Domains.Component,
 		"PPCH_COMPONENT_SECRET="+srv.Secret(),
 		"MUC_DOMAIN="+mucDomains(srv),
+		"PPCH_ADMIN_JIDS="+demoAdmin,
 	)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(d.out, "PPCH is up at %s and connected to Prosody as %s.\n", s.url, srv.Domains.Component)
+	fmt.Fprintf(d.out, "XMPP admins: log in as %s with the password %s at %s, without TLS, and send help to %s.\n",
+		demoAdmin, demoKey, srv.ClientAddr(), srv.Domains.Component)
 	return s, nil
 }
 

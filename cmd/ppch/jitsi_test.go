@@ -135,6 +135,32 @@ func TestInstall_NextCommandsNameEnvFile(t *testing.T) {
 	}
 }
 
+// A PPCH that still runs keeps Jitsi's network in use.
+func TestUninstall_NextCommandsStopPPCH(t *testing.T) {
+	t.Parallel()
+	root := jitsiTree(t, "docker-stable-11146")
+	jitsi := filepath.Join(root, "jitsi")
+	for _, env := range []string{filepath.Join(root, "etc", "ppch.env"), filepath.Join(jitsi, ".env")} {
+		if !strings.HasPrefix(env, jitsi) {
+			put(t, env, "")
+		}
+		if _, err := command(t, nil, "jitsi", "install", "--dir", jitsi, "--env-file", env, "--yes"); err != nil {
+			t.Fatal(err)
+		}
+		out, err := command(t, nil, "jitsi", "uninstall", "--dir", jitsi, "--yes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "docker compose --env-file " + env + " down"
+		if strings.HasPrefix(env, jitsi) {
+			want = "-f ~/ppch/docker-compose.yml rm -sf ppch"
+		}
+		if !strings.Contains(out, want) || !strings.Contains(out, "--force-recreate prosody") {
+			t.Errorf("%s: got %s want %s in it, and a restart of Prosody", env, out, want)
+		}
+	}
+}
+
 // Lobbies and breakout rooms are on by default, even if the compose file has no switch for them.
 func TestInstall_WatchesLobbyAndBreakout(t *testing.T) {
 	t.Parallel()

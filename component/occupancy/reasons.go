@@ -68,7 +68,7 @@ var (
 	ProblemNameUnresolved = Problem{
 		Reason: ReasonDNS,
 		Title:  "the name {host} does not resolve",
-		Remedy: "fix the host in PROSODY_URL, or join the Docker network that Prosody is on",
+		Remedy: "start Prosody, since the name of a stopped container does not resolve; or fix the host in PROSODY_URL, or join the Docker network that Prosody is on",
 	}
 	ProblemRefused = Problem{
 		Reason: ReasonRefused,
@@ -78,7 +78,7 @@ var (
 	ProblemUnreachable = Problem{
 		Reason: ReasonUnreachable,
 		Title:  "{prosody} can't be reached",
-		Remedy: "fix PROSODY_URL or the network",
+		Remedy: "start Prosody, or fix PROSODY_URL or the network",
 	}
 	ProblemNoService = Problem{
 		Reason: ReasonTimeout,

@@ -59,12 +59,13 @@ func detectDocker(o Options) (*site, error) {
 	s.enable = func(p *Plan) error { return enableByEnv(p, o, envFile, modules) }
 	s.networkSettings = networkSettings(s, envFile, networkOf(project.Project, service.ServiceConfig))
 	restart := "docker compose up -d --force-recreate " + service.Name
-	s.afterUninstall = []string{"cd " + shellQuote(o.Dir), restart}
+	in, compose, up := startInOwnFolder(s)
+	if s.envFile == envFile {
+		in, compose, up = startInJitsiProject(o.Dir, project.ComposeFiles)
+	}
+	down := strings.NewReplacer(" up -d ppch", " rm -sf ppch", " up -d", " down").Replace(up)
+	s.afterUninstall = []string{in + " && " + down, "cd " + shellQuote(o.Dir) + " && " + restart}
 	s.nextSteps = func(*Plan) []string {
-		in, compose, up := startInOwnFolder(s)
-		if s.envFile == envFile {
-			in, compose, up = startInJitsiProject(o.Dir, project.ComposeFiles)
-		}
 		return []string{
 			"cd " + shellQuote(o.Dir) + " && " + restart + "    # ends running meetings",
 			in + " && " + up,

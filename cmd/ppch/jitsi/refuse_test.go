@@ -29,6 +29,9 @@ func TestInstall_Refuses(t *testing.T) {
 		{"no such directory", "debian", func(tr *tree) { tr.options.Dir += "x" }, "no such file or directory", false},
 		{"a file", "debian", func(tr *tree) { tr.options.Dir += "/prosody.cfg.lua" }, "is a file: use its directory", false},
 		{"an empty directory", "debian", func(tr *tree) { tr.options.Dir = tr.root }, "has neither docker-compose.yml (docker-jitsi-meet) nor prosody.cfg.lua", true},
+		{"PPCH's own folder", "docker-stable-9457", func(tr *tree) {
+			tr.put("jitsi/prosody/mod_room_participants_api.lua", "")
+		}, "is PPCH's own folder: use that of docker-jitsi-meet", true},
 		{"docker-jitsi-meet's CONFIG", "docker-stable-9457", func(tr *tree) { tr.options.Dir += "/cfg" }, "use the directory with its docker-compose.yml", true},
 		{"its Prosody's configuration", "docker-stable-8719", func(tr *tree) { tr.options.Dir = tr.root + "/.jitsi-meet-cfg/prosody/config" }, "use the directory with its docker-compose.yml", true},
 		{"a compose file of something else", "docker-stable-9457", func(tr *tree) { tr.put("jitsi/docker-compose.yml", "services:\n  db:\n    image: postgres\n") }, "no service in", true},

@@ -35,7 +35,7 @@ func newScope(o Options) (*scope, error) {
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fmt.Errorf("--dir: %s is a file: use its directory", o.Dir)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("--dir: %w: in a container, mount it at the same path", err)
+		return nil, fmt.Errorf("--dir: %w: check the path, which must be that of docker-jitsi-meet or /etc/prosody; in a container, also mount it at the same path", err)
 	case err != nil:
 		return nil, fmt.Errorf("--dir: %w", sc.withRemedy(err))
 	}

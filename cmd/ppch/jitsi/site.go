@@ -91,6 +91,9 @@ var overrideNames = []string{"compose.override.yml", "compose.override.yaml", "d
 // detect finds the Jitsi in o.Dir.
 func detect(o Options) (*site, error) {
 	sc := o.scope
+	if sc.exists(filepath.Join(o.Dir, "prosody", "mod_"+prosody.ModuleName+".lua")) {
+		return nil, fmt.Errorf("%w: %s is PPCH's own folder: use that of docker-jitsi-meet", ErrNotJitsi, o.Dir)
+	}
 	for _, name := range composeNames {
 		if sc.exists(filepath.Join(o.Dir, name)) {
 			return detectDocker(o)

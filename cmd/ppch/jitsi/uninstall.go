@@ -20,6 +20,9 @@ func Uninstall(o Options) (*Plan, error) {
 		return nil, err
 	}
 	o = o.withRecorded(j)
+	if n := len(o.recordedEnvFiles); o.EnvFile == "" && n > 0 {
+		o.EnvFile = o.recordedEnvFiles[n-1] // the next steps need it
+	}
 	s, notJitsi := detect(o)
 	if notJitsi != nil {
 		s = nil
