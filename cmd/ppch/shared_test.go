@@ -217,7 +217,7 @@ func TestConfigFromNATS_NATSAway(t *testing.T) {
 	if got, _ := late.with(testKey); got != http.StatusOK {
 		t.Errorf("PPCH_API_KEY got %d want 200", got)
 	}
-	for range 20 { // nobody is locked out
+	for range 20 { // no client is locked out
 		late.with(key)
 	}
 	if _, err := command(t, env, "key", "new", "--name", "b", "--scope", "all"); err == nil || !strings.Contains(err.Error(), "NATS can't be reached at 127.0.0.1:") {

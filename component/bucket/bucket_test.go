@@ -239,7 +239,7 @@ func TestBucket_ForeignPrograms(t *testing.T) {
 	}
 }
 
-// Nobody reads the settings in the bucket, or in the log.
+// No program without the secret reads the settings in the bucket, or in the log.
 func TestBucket_Secrecy(t *testing.T) {
 	t.Parallel()
 	url := runNATS(t).ClientURL()
@@ -282,7 +282,7 @@ func TestBucket_Permissions(t *testing.T) {
 		}}
 	}
 	nats := runNATS(t, func(o *server.Options) {
-		o.Users = []*server.User{user("reader", readers...), user("writer", writers...), user("maker", makers...), user("nobody", "x")}
+		o.Users = []*server.User{user("reader", readers...), user("writer", writers...), user("maker", makers...), user("stranger", "x")}
 	})
 	as := func(name string) func(*cluster.Config) {
 		return func(c *cluster.Config) { c.User, c.Password = name, name }
@@ -298,13 +298,13 @@ func TestBucket_Permissions(t *testing.T) {
 	if _, err := reader.set("keys", "three"); reason(err) != "nats-forbidden" || !strings.Contains(remedy(err), "$JS.API.DIRECT.GET.KV_ppch_config.$KV.ppch_config.keys") {
 		t.Errorf("got %v %s want the missing permission", err, remedy(err))
 	}
-	nobody := newNode(t, url, as("nobody"))
-	nobody.problem("nats-forbidden")
-	if p := nobody.conn.Diagnostics().Problem; p != nil {
+	stranger := newNode(t, url, as("stranger"))
+	stranger.problem("nats-forbidden")
+	if p := stranger.conn.Diagnostics().Problem; p != nil {
 		t.Errorf("got %v want shards unaffected", p)
 	}
-	if n := strings.Count(nobody.log.String(), "NATS forbids"); n != 1 {
-		t.Errorf("got %d lines in the log want 1:\n%s", n, nobody.log)
+	if n := strings.Count(stranger.log.String(), "NATS forbids"); n != 1 {
+		t.Errorf("got %d lines in the log want 1:\n%s", n, stranger.log)
 	}
 }
 
