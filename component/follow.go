@@ -24,15 +24,33 @@ type subscriber struct {
 
 // Subscribe implements [follow.Carrier].
 func (s subscriber) Subscribe(ctx context.Context, begin func(follow.Subscription)) error {
+	slow, err := s.ask(ctx, true, begin)
+	if err == nil && slow {
+		_, err = s.ask(ctx, false, begin)
+	}
+	var refusal stanza.Error
+	if errors.As(err, &refusal) && refusal.Condition == stanza.ServiceUnavailable {
+		s.refusals.Add(1)
+		return fmt.Errorf("%w: the Lua module is not loaded or does not allow this component", follow.ErrRefused)
+	}
+	return err
+}
+
+// ask subscribes and calls begin with the answer. If hurry, it ignores one that came too late to show what Prosody's clock is:
+// perhaps Prosody was frozen, and answers now.
+func (s subscriber) ask(ctx context.Context, hurry bool, begin func(follow.Subscription)) (slow bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	asked := time.Now()
-	err := s.conn.Ask(ctx, stanza.SetIQ, s.jid, xmlstream.Wrap(nil, xml.StartElement{Name: protocol.SubscribeName}), func(d *xml.Decoder) error {
+	err = s.conn.Ask(ctx, stanza.SetIQ, s.jid, xmlstream.Wrap(nil, xml.StartElement{Name: protocol.SubscribeName}), func(d *xml.Decoder) error {
 		var answer protocol.Subscribed
 		if err := d.Decode(&answer); err != nil {
 			return err
 		}
 		s.refusals.Store(0)
+		if slow = hurry && time.Since(asked) > follow.MaxClockSlack; slow {
+			return nil
+		}
 		// The read loop waits until this returns, so the first batch comes after begin.
 		begin(follow.Subscription{
 			Epoch: answer.Epoch, Version: answer.Version, Heartbeat: answer.Heartbeat, At: answer.At, Time: answer.Time, Asked: asked, RoomCache: answer.RoomCache,
@@ -40,12 +58,7 @@ func (s subscriber) Subscribe(ctx context.Context, begin func(follow.Subscriptio
 		})
 		return nil
 	})
-	var refusal stanza.Error
-	if errors.As(err, &refusal) && refusal.Condition == stanza.ServiceUnavailable {
-		s.refusals.Add(1)
-		return fmt.Errorf("%w: the Lua module is not loaded or does not allow this component", follow.ErrRefused)
-	}
-	return err
+	return slow, err
 }
 
 // handleBatches returns the handlers of batches.

@@ -61,7 +61,7 @@ func TestFollow_QuickBatchSetsTheClock(t *testing.T) {
 			sent = time.Now()
 			m.send(epoch, 1, 100.001, synced, oneRoom)
 		}, func(t *testing.T, c *component.Component, _ *module) {
-			time.Sleep(slow)
+			time.Sleep(2 * slow) // a slow answer is asked for twice
 			synctest.Wait()
 			got, err := c.Room(t.Context(), room("planning"))
 			if early := sent.Sub(got.AsOf); err != nil || (early-want).Abs() > time.Millisecond {
@@ -69,6 +69,25 @@ func TestFollow_QuickBatchSetsTheClock(t *testing.T) {
 			}
 		}, func(m *module) { m.slow = slow })
 	}
+}
+
+// A Prosody that was frozen answers a question from that time late, and everything after that quickly.
+func TestFollow_LateAnswerSetsNoClock(t *testing.T) {
+	var sent time.Time
+	follow(t, func(m *module, epoch string) {
+		sent = time.Now()
+		m.send(epoch, 1, 100.001, synced, oneRoom)
+	}, func(t *testing.T, c *component.Component, m *module) {
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		got, err := c.Room(t.Context(), room("planning"))
+		if early := sent.Sub(got.AsOf); err != nil || early.Abs() > 10*time.Millisecond {
+			t.Errorf("got as of %s too early, %v want the time of the batch", early, err)
+		}
+		if n := m.subscriptions(); n != 2 {
+			t.Errorf("got %d subscriptions want 2", n)
+		}
+	}, func(m *module) { m.slow, m.recovers = 3*time.Second, true })
 }
 
 func TestRoom_StaleReplicaIsUnknown(t *testing.T) {
@@ -159,7 +178,7 @@ func TestClockOffset_UpperBound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			batches := func(m *module, epoch string) { m.send(epoch, 1, 100, synced, oneRoom) }
 			follow(t, batches, func(t *testing.T, component *component.Component, _ *module) {
-				time.Sleep(c.slow)
+				time.Sleep(2 * c.slow) // a slow answer is asked for twice
 				synctest.Wait()
 				got := "<nil>"
 				if ahead := component.Diagnostics().Domains[0].Sync.Ahead; ahead != nil {

@@ -24,6 +24,9 @@ type module struct {
 	batches func(m *module, epoch string)
 	slow    time.Duration // to answer a subscription
 
+	// recovers is whether it is slow only once.
+	recovers bool
+
 	// timed is whether its answer has the time of day, which is ahead of ours by ahead.
 	timed bool
 	ahead time.Duration
@@ -57,12 +60,18 @@ func (m *module) script(c *componenttest.Conn) error {
 		case strings.Contains(s.Inner, "<subscribe") && m.unloaded:
 			return unavailable
 		case strings.Contains(s.Inner, "<subscribe"):
-			time.Sleep(m.slow)
 			m.epochs++
-			epoch := fmt.Sprintf("e%d", m.epochs)
+			n, epoch := m.epochs, fmt.Sprintf("e%d", m.epochs)
+			if m.epochs == 1 || !m.recovers {
+				m.mu.Unlock() // a goroutine that waits for it would stop the clock
+				time.Sleep(m.slow)
+				m.mu.Lock()
+			}
 			go func() {
 				time.Sleep(time.Millisecond)
-				m.batches(m, epoch)
+				if m.subscriptions() == n { // a later one replaces it
+					m.batches(m, epoch)
+				}
 			}()
 			now := ""
 			if m.timed {

@@ -41,11 +41,15 @@ type subscription struct {
 func (s *subscription) load(ctx context.Context, begin func(follow.Subscription)) error {
 	s.epoch = s.peer.epoch + " " + rand.Text()
 	request := message{Kind: kindRequest, Shard: s.node.cfg.Shard, Collector: s.peer.name, Epoch: s.peer.epoch}
-	for s.pages < maxPages {
+	for again := true; s.pages < maxPages; {
 		asked := time.Now()
 		page, err := s.request(ctx, request)
 		if err != nil {
 			return err
+		}
+		if s.pages == 0 && again && time.Since(asked) > follow.MaxClockSlack {
+			again = false // it was on its way for too long to show what the collector's clock is
+			continue
 		}
 		if s.pages == 0 {
 			s.base, s.seq = page.Seq, page.Seq

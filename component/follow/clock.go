@@ -6,8 +6,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxClockSlack is the largest uncertainty about the sender's clock at which asOf returns the latest possible time.
-const maxClockSlack = time.Second
+// MaxClockSlack is the largest uncertainty about the sender's clock at which data is as of the latest possible time.
+// A [Carrier] whose question is answered later asks once more, so that data doesn't look older than it is until the next one.
+const MaxClockSlack = time.Second
 
 // clocks relates the sender's clocks to ours.
 type clocks struct {
@@ -44,7 +45,7 @@ func offset(read, from, to time.Time) *time.Duration {
 func (c *clocks) asOf(at time.Duration) time.Time {
 	earliest := c.base.Add(at)
 	c.slack = max(0, min(c.slack, time.Since(earliest)))
-	if c.slack > maxClockSlack {
+	if c.slack > MaxClockSlack {
 		return earliest
 	}
 	return earliest.Add(c.slack)
