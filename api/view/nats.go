@@ -18,26 +18,25 @@ type NATSDiagnostics struct {
 	ForeignMessages uint64            `json:"foreign_messages"`
 	Published       []PublishedShard  `json:"published"`
 	Followed        []FollowedShard   `json:"followed"`
-	Settings        *SharedSettings   `json:"settings"` // nil (null) if keys and webhooks are configured on this node
+	Settings        *SharedSettings   `json:"settings"` // nil (null) if keys are configured on this node
 }
 
-// SharedSettings is the state of API keys, share links and webhooks in NATS.
+// SharedSettings is the state of API keys and share links in NATS.
 type SharedSettings struct {
-	Bucket   string            `json:"bucket"`
-	Known    bool              `json:"known"`
-	ReadAt   *string           `json:"read_at"`
-	Keys     int               `json:"keys"`
-	Webhooks int               `json:"webhooks"`
-	Refused  uint64            `json:"refused"`
-	Reason   *occupancy.Reason `json:"reason"`
-	Remedy   *string           `json:"remedy"`
+	Bucket  string            `json:"bucket"`
+	Known   bool              `json:"known"`
+	ReadAt  *string           `json:"read_at"`
+	Keys    int               `json:"keys"`
+	Refused uint64            `json:"refused"`
+	Reason  *occupancy.Reason `json:"reason"`
+	Remedy  *string           `json:"remedy"`
 }
 
 func newSharedSettings(b *occupancy.BucketDiagnostics) *SharedSettings {
 	if b == nil {
 		return nil
 	}
-	doc := &SharedSettings{Bucket: b.Name, Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt), Keys: b.Keys, Webhooks: b.Webhooks, Refused: b.Refused}
+	doc := &SharedSettings{Bucket: b.Name, Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt), Keys: b.Keys, Refused: b.Refused}
 	doc.Reason, doc.Remedy = Reason(cmp.Or(b.Unknown, b.Problem))
 	return doc
 }

@@ -210,7 +210,7 @@ func (b *Bucket) Entries(prefix string) ([]Entry, error) {
 	return found, nil
 }
 
-// Diagnostics returns the state of the bucket, without Keys, Webhooks and Unknown.
+// Diagnostics returns the state of the bucket, without Keys and Unknown.
 func (b *Bucket) Diagnostics() occupancy.BucketDiagnostics {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package bucket keeps settings that all nodes share, such as API keys and webhooks, in a key-value bucket of NATS JetStream.
+// Package bucket keeps settings that all nodes share, such as API keys, in a key-value bucket of NATS JetStream.
 //
 // # What is trusted
 //

@@ -114,7 +114,7 @@ func (b *Bucket) present(ctx context.Context, name string, replace bool) (Entry,
 func (b *Bucket) create(ctx context.Context) (jetstream.Stream, error) {
 	// What nats.go's CreateKeyValue makes, but that needs one more permission.
 	cfg := jetstream.StreamConfig{
-		Name: b.stream(), Subjects: []string{b.subject(">")}, Description: "Keys, share links and webhooks of PPCH, sealed with PPCH_CLUSTER_SECRET",
+		Name: b.stream(), Subjects: []string{b.subject(">")}, Description: "Keys and share links of PPCH, sealed with PPCH_CLUSTER_SECRET",
 		MaxMsgsPerSubject: 1, MaxMsgSize: MaxValue + overhead, MaxBytes: maxBytes, MaxMsgs: -1, MaxConsumers: -1, Storage: jetstream.FileStorage, Replicas: replicas,
 		Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true, AllowDirect: true,
 	}

@@ -20,7 +20,7 @@ const (
 var (
 	ProblemJetStreamOff = Problem{
 		Reason: ReasonJetStreamOff, Retry: 5 * time.Second,
-		Title:  "NATS at {nats} has no JetStream, which keeps the keys and webhooks of all nodes",
+		Title:  "NATS at {nats} has no JetStream, which keeps the keys of all nodes",
 		Remedy: "enable JetStream in the configuration of NATS, also for PPCH's account; if it is enabled, wait until most servers of NATS run; or unset PPCH_CONFIG_FROM_NATS",
 	}
 	ProblemBucketMissing = Problem{
@@ -61,7 +61,7 @@ var (
 	ProblemBucketFull = Problem{
 		Reason: ReasonBucketFull,
 		Title:  "the bucket {bucket} has more entries than PPCH reads",
-		Remedy: "remove webhooks",
+		Remedy: "update all nodes to the same release",
 	}
 )
 

@@ -55,7 +55,7 @@ type Config struct {
 	NATS         cluster.Config // without secrets, and without URLs if there is no NATS
 	NATSPassword Secret
 
-	ConfigFromNATS bool // keys and webhooks are in NATS
+	ConfigFromNATS bool // keys are in NATS
 
 	MUCDomains []jid.JID // of all shards in service
 	Admins     []jid.JID

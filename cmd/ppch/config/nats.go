@@ -58,10 +58,10 @@ func (p *parser) nats(s Settings, sealing Secret) (c cluster.Config, password Se
 	return c, password
 }
 
-// isFromNATS reports whether keys and webhooks are in NATS; a wrong value is reported by configFromNATS.
+// isFromNATS reports whether keys are in NATS; a wrong value is reported by configFromNATS.
 func (s Settings) isFromNATS() bool { return (&parser{}).boolean("", s.ConfigFromNATS) }
 
-// configFromNATS returns whether keys and webhooks are in NATS.
+// configFromNATS returns whether keys are in NATS.
 func (p *parser) configFromNATS(s Settings) bool {
 	const variable = "PPCH_CONFIG_FROM_NATS"
 	if !p.boolean(variable, s.ConfigFromNATS) {
@@ -79,7 +79,7 @@ func (p *parser) configFromNATS(s Settings) bool {
 // ErrNotFromNATS means that keys are configured on each node.
 var ErrNotFromNATS = errors.New("PPCH_CONFIG_FROM_NATS is not true, so keys are lines of the file in PPCH_API_KEYS_FILE: edit that file")
 
-// SharedInNATS returns the connection to the NATS that keeps keys and webhooks, with its secrets, for commands that need no other settings.
+// SharedInNATS returns the connection to the NATS that keeps keys, with its secrets, for commands that need no other settings.
 // The error is [ErrNotFromNATS], or says which variables are wrong.
 func (s Settings) SharedInNATS() (cluster.Config, error) {
 	if !s.isFromNATS() {

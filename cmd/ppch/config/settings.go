@@ -56,7 +56,7 @@ type Settings struct {
 	NATSCert         string `env:"PPCH_NATS_CERT" help:"PEM file with a client certificate for NATS"`
 	NATSKey          string `env:"PPCH_NATS_KEY" help:"PEM file with the client certificate's key"`
 
-	ConfigFromNATS string `env:"PPCH_CONFIG_FROM_NATS, default=false" help:"true keeps API keys, share links and webhooks in NATS, so that all nodes have them; needs JetStream, and excludes PPCH_API_KEYS_FILE"`
+	ConfigFromNATS string `env:"PPCH_CONFIG_FROM_NATS, default=false" help:"true keeps API keys and share links in NATS, so that all nodes have them; needs JetStream, and excludes PPCH_API_KEYS_FILE"`
 
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`

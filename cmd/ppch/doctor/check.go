@@ -32,7 +32,7 @@ const (
 	Admins        = "admins"        // of PPCH_ADMIN_JIDS
 	NotCounted    = "not-counted"   // the rules of PPCH_NOT_COUNTED
 	NATS          = "nats"          // the connection to NATS, if it is used
-	KeysInNATS    = "keys-in-nats"  // API keys, share links and webhooks that are kept in NATS
+	KeysInNATS    = "keys-in-nats"  // API keys and share links that are kept in NATS
 	Shards        = "shards"        // the Prosodys of PPCH_SHARDS_FILE, if there are several or one over NATS
 	Visitors      = "visitors"      // on visitor nodes, if any are watched, compared with Jicofo's number
 )

@@ -36,7 +36,7 @@ func (e *run) nats(seen facts) {
 	}
 }
 
-// keysInNATS reports the keys and webhooks in NATS.
+// keysInNATS reports the keys in NATS.
 func (e *run) keysInNATS(n *view.NATSDiagnostics) {
 	if n == nil || n.Settings == nil {
 		return
@@ -48,7 +48,7 @@ func (e *run) keysInNATS(n *view.NATSDiagnostics) {
 	case s.Reason != nil:
 		e.report(KeysInNATS, Warning, fmt.Sprintf("%s; the service keeps what it read at %s", *s.Reason, value(s.ReadAt)), value(s.Remedy))
 	default:
-		e.report(KeysInNATS, OK, fmt.Sprintf("%d keys and share links, and %d webhooks in the bucket %s", s.Keys, s.Webhooks, s.Bucket))
+		e.report(KeysInNATS, OK, fmt.Sprintf("%d keys and share links in the bucket %s", s.Keys, s.Bucket))
 	}
 }
 
