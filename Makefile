@@ -26,7 +26,7 @@ need_test = $(need_go) $(need_prosody) gcc:gcc /usr/include/stdlib.h:libc6-dev \
 	ansible-playbook:ansible-core nix-instantiate:nix-bin
 
 # Three packages at a time, since tests wait more than they compute. "make lint" vets.
-test_flags = -race -shuffle=on -vet=off -p 3 -parallel 8 -timeout 20m
+test_flags = -race -shuffle=on -vet=off -parallel 8 -timeout 20m
 
 .PHONY: help
 help: ## list the targets
