@@ -190,9 +190,9 @@ func (w *clusterWorld) fault(running *sync.WaitGroup, lasts time.Duration) {
 		quiet := func(f func()) func() {
 			return func() { s.quiet.Lock(); defer s.quiet.Unlock(); f() }
 		}
-		busy, what, happen = &s.busy, "Prosody "+s.name+" frozen", quiet(func() { s.venue.freeze(d / 2) })
+		busy, what, happen = &s.busy, "Prosody "+s.name+" frozen", quiet(func() { s.freeze(d / 2) })
 		if w.random.IntN(2) == 0 {
-			what, happen = "Prosody "+s.name+" killed", quiet(func() { s.venue.kill(); time.Sleep(d / 5); s.restart() })
+			what, happen = "Prosody "+s.name+" killed", quiet(func() { s.kill(); time.Sleep(d / 5); s.restart() })
 		}
 	}
 	if !busy.TryLock() {

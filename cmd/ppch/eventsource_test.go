@@ -24,7 +24,6 @@ type eventSource struct {
 	mu     sync.Mutex
 	lastID string
 	seen   map[string]int // how often each join and leave came, as "participant.joined room nick"
-	last   string         // the last of them
 	resets []string
 	conns  int
 	failed error // why it has ended
