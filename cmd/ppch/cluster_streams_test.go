@@ -101,7 +101,7 @@ func (v *visits) run(ctx context.Context, every time.Duration) {
 }
 
 func (v *visits) visit(cast *prosodytest.Cast, room, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	o, err := cast.User(ctx, room, name)
 	if err != nil {
@@ -187,7 +187,7 @@ func TestCluster_StreamsMoveWithoutLoss(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		v.run(visiting, 250*time.Millisecond)
+		v.run(visiting, 500*time.Millisecond)
 	}()
 	for i, n := range nodes {
 		time.Sleep(time.Second)

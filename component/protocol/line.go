@@ -31,8 +31,8 @@ const (
 // fieldReason is the reason in the line of an occupant who left.
 const fieldReason = fieldRealJID
 
-// maxPage is how many lines the module puts into a batch at most. decodeLines allocates no more in advance.
-const maxPage = 1000
+// maxPage is how many occupants the module puts into a batch at most (prosody/README.md). decodeLines allocates no more in advance.
+const maxPage = 200
 
 var (
 	errCutOff = errors.New("the last line has no line end")
