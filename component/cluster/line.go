@@ -123,29 +123,43 @@ func appendOccupant(to []byte, o *occupancy.Occupant) []byte {
 		strconv.Itoa(int(o.Flags)), string(o.Connection), o.MovedFrom, o.AvatarURL, o.UserID, o.UserName, o.UserGroup, o.UserEmail)
 }
 
+// shortestOccupant is less than the length of the shortest line of an occupant.
+const shortestOccupant = 16
+
 // decodeDeltas reads lines. The strings of deltas share memory with text.
-func decodeDeltas(text string) (deltas []occupancy.Delta, err error) {
+func decodeDeltas(text string) ([]occupancy.Delta, error) {
+	var d decoder
+	if n := strings.Count(text, "\n"+signHere+"\t"); n > 0 {
+		d.present = make([]occupancy.Occupant, 0, min(n, len(text)/shortestOccupant))
+	}
 	for n := 1; text != ""; n++ {
 		line, rest, ok := strings.Cut(text, "\n")
 		if !ok {
 			return nil, errors.New("the last line has no line end")
 		}
-		if deltas, err = decodeLine(deltas, line); err != nil {
+		if err := d.line(line); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		text = rest
 	}
-	return deltas, nil
+	return d.deltas, nil
 }
 
-func decodeLine(deltas []occupancy.Delta, line string) ([]occupancy.Delta, error) {
+// decoder reads lines one by one.
+type decoder struct {
+	deltas  []occupancy.Delta
+	present []occupancy.Occupant // of all deltas, in one slice
+	first   int                  // in present, of the last delta
+}
+
+func (r *decoder) line(line string) error {
 	sign, line, _ := strings.Cut(line, "\t")
 	var field [fieldCount]string
 	for i, more := 0, true; i < fieldCount && more; i++ {
 		var err error
 		field[i], line, more = strings.Cut(line, "\t")
 		if field[i], err = protocol.Unescape(field[i]); err != nil {
-			return nil, fmt.Errorf("field %d: %w", i+1, err)
+			return fmt.Errorf("field %d: %w", i+1, err)
 		}
 	}
 	switch sign {
@@ -155,20 +169,23 @@ func decodeLine(deltas []occupancy.Delta, line string) ([]occupancy.Delta, error
 		if err == nil && field[2] != "" {
 			d.Facts, err = decodeFacts(field[2])
 		}
-		return append(deltas, d), err
+		r.deltas, r.first = append(r.deltas, d), len(r.present)
+		return err
 	case signGone:
 		d := occupancy.Delta{Room: field[0], Gone: true, Reason: occupancy.ParseLeaveReason(field[1]), Alternate: field[2]}
-		return append(deltas, d), protocol.CheckRoom(d.Room)
+		r.deltas, r.first = append(r.deltas, d), len(r.present)
+		return protocol.CheckRoom(d.Room)
 	}
-	if len(deltas) == 0 || deltas[len(deltas)-1].Gone || field[fieldNick] == "" {
-		return nil, fmt.Errorf("%q with nick %q outside of a room", sign, field[fieldNick])
+	if len(r.deltas) == 0 || r.deltas[len(r.deltas)-1].Gone || field[fieldNick] == "" {
+		return fmt.Errorf("%q with nick %q outside of a room", sign, field[fieldNick])
 	}
-	d := &deltas[len(deltas)-1]
+	d := &r.deltas[len(r.deltas)-1]
 	switch sign {
 	case signHere:
 		o, err := decodeOccupant(&field)
-		d.Present = append(d.Present, o)
-		return deltas, err
+		r.present = append(r.present, o)
+		d.Present = r.present[r.first:len(r.present):len(r.present)]
+		return err
 	case signLeft:
 		nick := field[fieldNick]
 		d.Left, d.Alternate = append(d.Left, nick), field[2]
@@ -178,14 +195,17 @@ func decodeLine(deltas []occupancy.Delta, line string) ([]occupancy.Delta, error
 			}
 			d.Reasons[nick] = reason
 		}
-		return deltas, nil
+		return nil
 	}
-	return nil, fmt.Errorf("begins with %q", sign)
+	return fmt.Errorf("begins with %q", sign)
 }
+
+// kinds are all kinds of occupants.
+var kinds = occupancy.Kinds()
 
 func decodeOccupant(field *[fieldCount]string) (o occupancy.Occupant, err error) {
 	kind := occupancy.Kind(field[fieldKind])
-	if !slices.Contains(occupancy.Kinds(), kind) {
+	if !slices.Contains(kinds, kind) {
 		return o, fmt.Errorf("kind %q", kind)
 	}
 	flags, err := strconv.ParseUint(field[fieldFlags], 10, 16)

@@ -106,7 +106,7 @@ func (m message) encode() []byte {
 	if err != nil {
 		panic(err) // it has no value that JSON lacks
 	}
-	body = append(body, '\n')
+	body = append(slices.Grow(body, 1+lineLen(m.Deltas)), '\n')
 	for i := range m.Deltas {
 		body = appendDelta(body, &m.Deltas[i])
 	}

@@ -110,6 +110,7 @@ func (c *Collector) page(s *snapshot, from *cursor) message {
 			size += len(d.Facts.Subject) + 200*(1+len(d.Facts.Breakouts))
 		}
 		size += len(d.Room)
+		d.Present = make([]occupancy.Occupant, 0, min(len(room.Occupants)-next.Occupant, max(0, limit-size)/leastOccupant+1))
 		for ; next.Occupant < len(room.Occupants) && (size < limit || next == at); next.Occupant++ {
 			o := room.Occupants[next.Occupant]
 			size += occupantSize(o)
@@ -132,8 +133,23 @@ func (c *Collector) page(s *snapshot, from *cursor) message {
 	return m
 }
 
+// leastOccupant is what an occupant without texts counts as in occupantSize.
+const leastOccupant = 100
+
+// lineLen estimates the length of the lines of deltas.
+func lineLen(deltas []occupancy.Delta) int {
+	size := 0
+	for i := range deltas {
+		size += leastOccupant + len(deltas[i].Room)
+		for j := range deltas[i].Present {
+			size += occupantSize(&deltas[i].Present[j])
+		}
+	}
+	return size
+}
+
 // occupantSize estimates the length of an occupant's line.
 func occupantSize(o *occupancy.Occupant) int {
-	return 100 + len(o.ID) + len(o.Rule) + len(o.RealJID) + len(o.Name) + len(o.AvatarURL) + len(o.MovedFrom) +
+	return leastOccupant + len(o.ID) + len(o.Rule) + len(o.RealJID) + len(o.Name) + len(o.AvatarURL) + len(o.MovedFrom) +
 		len(o.UserID) + len(o.UserName) + len(o.UserGroup) + len(o.UserEmail)
 }

@@ -40,34 +40,68 @@ type subscription struct {
 // load loads the snapshot, page by page.
 func (s *subscription) load(ctx context.Context, begin func(follow.Subscription)) error {
 	s.epoch = s.peer.epoch + " " + rand.Text()
-	request := message{Kind: kindRequest, Shard: s.node.cfg.Shard, Collector: s.peer.name, Epoch: s.peer.epoch}
-	for again := true; s.pages < maxPages; {
-		asked := time.Now()
-		page, err := s.request(ctx, request)
-		if err != nil {
-			return err
-		}
-		if s.pages == 0 && again && time.Since(asked) > follow.MaxClockSlack {
-			again = false // it was on its way for too long to show what the collector's clock is
-			continue
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for p := range s.fetch(ctx) {
+		if p.err != nil {
+			return p.err
 		}
 		if s.pages == 0 {
-			s.base, s.seq = page.Seq, page.Seq
-			begin(s.begin(page, asked))
-			s.forget(page)
-		} else if page.Seq != s.base || page.Snapshot != request.Snapshot {
+			s.base, s.seq = p.Seq, p.Seq
+			begin(s.begin(p.message, p.asked))
+			s.forget(p.message)
+		} else if p.Seq != s.base || p.Snapshot != p.of {
 			return errors.New("page of another snapshot")
 		}
 		s.pages++
-		if err := s.node.follower.Apply(s.batch(page, s.pages)); err != nil {
+		if err := s.node.follower.Apply(s.batch(p.message, s.pages)); err != nil {
 			return err
 		}
-		if page.Next == nil {
+		if p.Next == nil {
 			return nil
 		}
-		request.Snapshot, request.From = page.Snapshot, page.Next
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return errors.New("it never ends")
+}
+
+// fetched is a page of a snapshot, or why there is none.
+type fetched struct {
+	message
+	of    string // the snapshot that was asked for; empty for a new one
+	asked time.Time
+	err   error
+}
+
+// fetch requests all pages until ctx ends, each while the caller applies the one before.
+func (s *subscription) fetch(ctx context.Context) <-chan fetched {
+	pages := make(chan fetched)
+	request := message{Kind: kindRequest, Shard: s.node.cfg.Shard, Collector: s.peer.name, Epoch: s.peer.epoch}
+	s.node.delivery.Go(func() error {
+		defer close(pages)
+		for n := range maxPages {
+			p := fetched{of: request.Snapshot, asked: time.Now()}
+			p.message, p.err = s.request(ctx, request)
+			if n == 0 && p.err == nil && time.Since(p.asked) > follow.MaxClockSlack {
+				// It was on its way for too long to show what the collector's clock is.
+				p.asked = time.Now()
+				p.message, p.err = s.request(ctx, request)
+			}
+			select {
+			case pages <- p:
+			case <-ctx.Done():
+				return nil
+			}
+			if p.err != nil || p.Next == nil {
+				return nil
+			}
+			request.Snapshot, request.From = p.Snapshot, p.Next
+		}
+		return nil
+	})
+	return pages
 }
 
 // request asks for one page.

@@ -3,6 +3,7 @@ package occupancy
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -119,6 +120,16 @@ type Breakout struct {
 // clone returns a copy that the caller owns.
 func (f RoomFacts) clone() RoomFacts {
 	f.Breakouts = slices.Clone(f.Breakouts)
+	return f
+}
+
+// own returns a copy that the caller owns and that shares no memory with the text that f was decoded from.
+func (f RoomFacts) own() RoomFacts {
+	f = f.clone()
+	f.MeetingID, f.Subject, f.Lobby = strings.Clone(f.MeetingID), strings.Clone(f.Subject), strings.Clone(f.Lobby)
+	for i, b := range f.Breakouts {
+		f.Breakouts[i] = Breakout{JID: strings.Clone(b.JID), Name: strings.Clone(b.Name)}
+	}
 	return f
 }
 

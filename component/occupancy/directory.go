@@ -151,7 +151,7 @@ func (d *Directory) setType(m *mucDomain, t RoomType) {
 	d.assignVisitors()
 }
 
-// Apply applies a batch of one of the shard's domains that was true at time at. Of b it keeps only strings of rooms and their facts.
+// Apply applies a batch of one of the shard's domains that was true at time at. It keeps nothing of b.
 //
 // The batch that completes a snapshot replaces the replica and sends only the differences to subscribers.
 // After an error the AsOf of the domain stays as it was, and the caller has to begin a new snapshot.

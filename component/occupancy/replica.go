@@ -47,9 +47,10 @@ func (c *replica) apply(delta *Delta, t SystemAccounts, current *replica, emit f
 		c.replace(delta.Room, old, nil)
 		diff(old, nil, delta, emit)
 	case delta.New || old == nil:
-		fresh := newReplicaRoom(delta.Room, old)
-		fresh.update(delta, t, current.room(delta.Room), func(change) {})
-		c.replace(delta.Room, old, fresh)
+		address := strings.Clone(delta.Room) // the batch is one text, which must not stay in memory for one room
+		fresh := newReplicaRoom(address, old, len(delta.Present))
+		fresh.update(delta, t, current.room(address), func(change) {})
+		c.replace(address, old, fresh)
 		diff(old, fresh, nil, emit)
 	default:
 		c.addToTotals(old, -1)
@@ -133,9 +134,9 @@ type replicaRoom struct {
 	numbersVersion uint64 // the number of the last event that changed more than names and media
 }
 
-// newReplicaRoom returns a room without occupants that succeeds old, which may be nil.
-func newReplicaRoom(address string, old *replicaRoom) *replicaRoom {
-	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Occupant)}
+// newReplicaRoom returns a room without occupants, with room for some, that succeeds old, which may be nil.
+func newReplicaRoom(address string, old *replicaRoom, occupants int) *replicaRoom {
+	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Occupant, occupants)}
 	r.hidden = HealthCheck(r.jid)
 	if old != nil {
 		r.facts, r.focusDomain, r.version, r.numbersVersion, r.visitors = old.facts, old.focusDomain, old.version, old.numbersVersion, old.visitors
@@ -185,7 +186,7 @@ type change struct {
 // It shares equal records with twin, the same room in another replica, or nil.
 func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, emit func(change)) {
 	if delta.Facts != nil {
-		r.applyFacts(delta.Facts.clone(), twin, emit)
+		r.applyFacts(delta.Facts.own(), twin, emit)
 	}
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
