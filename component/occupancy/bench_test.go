@@ -228,3 +228,32 @@ func BenchmarkSnapshot(b *testing.B) {
 		d.Snapshot()
 	}
 }
+
+// BenchmarkShards reads a room, a summary and the first 100 rooms of one shard, and of 20 with as many rooms each.
+func BenchmarkShards(b *testing.B) {
+	for _, n := range []int{1, 20} {
+		d := newDirectory()
+		for i := range n {
+			s, err := d.AddShard(occupancy.ShardConfig{Name: fmt.Sprint("s", i), Domains: []jid.JID{muc}})
+			must(b, err)
+			s.Begin(muc, jitsi)
+			for r := range 1000 {
+				must(b, s.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(1000*i+r, 10)}}, at(0)))
+			}
+			must(b, s.Apply(muc, synced(1000, 10_000), at(0)))
+		}
+		room := jid.MustParse("room-00500@muc.meet.jitsi")
+		for name, read := range map[string]func() error{
+			"a room":    func() error { _, err := d.Room(room); return err },
+			"a summary": func() error { _, err := d.RoomSummary(room); return err },
+			"100 rooms": func() error { _, err := d.Rooms(occupancy.Query{Limit: 100}); return err },
+		} {
+			b.Run(fmt.Sprintf("%s, %d shards", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					must(b, read())
+				}
+			})
+		}
+	}
+}

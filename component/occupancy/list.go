@@ -83,7 +83,7 @@ func (d *Directory) Rooms(q Query) (Page, error) {
 		return Page{}, err
 	}
 	l := d.index(q.By)
-	all := len(d.shards) == 1 && q.Domain == "" && q.Type == ""
+	all := len(domains) == len(d.domains)
 	from, step := 0, 1
 	if q.Backwards {
 		from, step = len(l.entries)-1, -1

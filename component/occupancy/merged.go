@@ -31,27 +31,35 @@ func (d *Directory) mergedRoom(g *group, room jid.JID, now time.Time) (Room, err
 // readableElsewhere reports whether home may answer about a room that it has, and all other members of g about one that they don't have.
 // It also returns when the oldest of them was confirmed. The caller holds mu.
 func (d *Directory) readableElsewhere(g *group, home *mucDomain, now time.Time) (asOf time.Time, ok bool) {
-	oldest := home.asOf
+	oldest := home
 	for _, m := range g.members {
-		if !d.readable(m, now) || m.replica.incomplete && m != home {
+		if m.replica == nil || m.replica.incomplete && m != home {
 			return time.Time{}, false
 		}
-		if m.asOf.Before(oldest) {
-			oldest = m.asOf
+		if m.asOf.Before(oldest.asOf) {
+			oldest = m
 		}
 	}
-	return oldest, true
+	return oldest.asOf, d.readable(oldest, now)
 }
 
 // mergedRoomSummary returns a summary of what mergedRoom returns. The caller holds mu.
 func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (RoomSummary, error) {
+	has := g.homes[address]
+	if len(has) == 1 {
+		if asOf, ok := d.readableElsewhere(g, has[0], now); ok {
+			summary := d.mergedSummary(has, address, nil, now)
+			summary.AsOf = asOf
+			return summary, nil
+		}
+	}
 	var homes []*mucDomain
 	var unknown []string
 	var problem error
 	var oldest time.Time
 	for _, m := range g.members {
 		var r *replicaRoom
-		if slices.Contains(g.homes[address], m) {
+		if slices.Contains(has, m) {
 			r = m.replica.rooms[address]
 		}
 		if err := d.readError(m, r, now); err != nil {
