@@ -30,6 +30,7 @@ var benchmarks = []struct {
 	{"frozen", frozen},
 	{"webhooks", webhooks},
 	{"subscribers", subscribers},
+	{"cluster", clusters},
 	{"start", starts},
 }
 

@@ -38,28 +38,28 @@ func (t *trial) service(srv *prosodytest.Server, domains ...string) *service {
 
 // serviceWith is service with additional environment variables.
 func (t *trial) serviceWith(srv *prosodytest.Server, env []string, domains ...string) *service {
+	watched := srv.Domains.MUC
+	if len(domains) > 0 {
+		watched = domains[0]
+	}
+	return t.launch(append([]string{
+		"PROSODY_URL=xmpp://" + srv.ComponentAddr(),
+		"PPCH_COMPONENT_DOMAIN=" + srv.Domains.Component,
+		"PPCH_COMPONENT_SECRET=" + srv.Secret(),
+		"MUC_DOMAIN=" + watched,
+	}, env...))
+}
+
+// launch starts PPCH with these environment variables and those that all services share, and returns at once.
+func (t *trial) launch(env []string) *service {
 	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	keys := filepath.Join(t.dir, "keys")
 	t.check(os.WriteFile(keys, []byte(keysLine), 0o600))
 	s := &service{url: "http://127.0.0.1:" + port, cmd: exec.Command(t.program), log: filepath.Join(t.dir, "ppch-"+port+".log")} // #nosec G204 -- the program built by this run
 	log := must(os.Create(s.log))(t)
 	defer log.Close() // the process has its own copy
-	watched := srv.Domains.MUC
-	if len(domains) > 0 {
-		watched = domains[0]
-	}
 	s.cmd.Stderr = log
-	s.cmd.Env = []string{
-		"PPCH_API_KEY=" + key,
-		"PPCH_API_KEYS_FILE=" + keys,
-		"PPCH_RATE_LIMIT=0",
-		"PPCH_PORT=" + port,
-		"PROSODY_URL=xmpp://" + srv.ComponentAddr(),
-		"PPCH_COMPONENT_DOMAIN=" + srv.Domains.Component,
-		"PPCH_COMPONENT_SECRET=" + srv.Secret(),
-		"MUC_DOMAIN=" + watched,
-	}
-	s.cmd.Env = append(s.cmd.Env, env...)
+	s.cmd.Env = append([]string{"PPCH_API_KEY=" + key, "PPCH_API_KEYS_FILE=" + keys, "PPCH_RATE_LIMIT=0", "PPCH_PORT=" + port}, env...)
 	s.gone = must(prosodytest.Tie(s.cmd))(t)
 	t.cleanup(s.stop)
 	return s

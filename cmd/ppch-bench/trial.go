@@ -32,6 +32,7 @@ type plan struct {
 	prosodies   []string       // executables for the benchmark costs
 	cells       *regexp.Regexp // selects cells of costs; nil selects the default ones
 	operations  int            // maximum for each figure of costs
+	shard       int            // occupants of each shard of the benchmark cluster
 }
 
 func planFor(quick bool) plan {
@@ -39,13 +40,13 @@ func planFor(quick bool) plan {
 		return plan{
 			pairs: 2, peers: 1, turns: 2, joined: 200, turn: time.Second, rest: time.Second, connections: []int{16}, occupants: []int{1000, 10_000},
 			rates: []int{200}, joins: 100, streams: []int{500}, frozen: time.Second,
-			operations: 100,
+			operations: 100, shard: 5000,
 		}
 	}
 	return plan{
 		pairs: 5, peers: 5, turns: 4, joined: 1000, turn: 3 * time.Second, rest: 5 * time.Second, connections: []int{16, 256}, occupants: []int{1000, 10_000, 100_000},
 		rates: []int{50, 200}, joins: 300, streams: []int{1000, 5000}, frozen: 10 * time.Second,
-		operations: 1000,
+		operations: 1000, shard: 50_000,
 	}
 }
 
