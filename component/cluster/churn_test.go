@@ -135,7 +135,7 @@ func TestCluster_RandomFaults(t *testing.T) {
 
 func faults(t *testing.T, seed uint64, during time.Duration) {
 	collectors, nodes := runNATS(t), runNATS(t)
-	r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), seed)
+	r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), seed, nil)
 	c := newChurn(seed)
 	sources := []*member{newCollector(t, options(t, collectors.ClientURL(), "a.meet.jitsi")), newCollector(t, options(t, collectors.ClientURL(), "b.meet.jitsi"))}
 	for _, s := range sources {

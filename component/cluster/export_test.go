@@ -1,6 +1,9 @@
 package cluster
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Wrap returns a sealed message with a body.
 func Wrap(secret string, body []byte) []byte { return newSealer(secret).wrap(body) }
@@ -24,3 +27,25 @@ func Unwrap(secret string, data []byte) ([]byte, error) { return newSealer(secre
 
 // Crash ends the connection as the end of the program does: without a word to the nodes.
 func (c *Conn) Crash() { c.nats.Close() }
+
+// ShiftClock returns a message as its sender sends it if its wall clock is ahead by d, and so are the times that it sends.
+func ShiftClock(secret string, data []byte, d time.Duration) []byte {
+	body, err := newSealer(secret).unwrap(data)
+	if err != nil {
+		return data
+	}
+	m, err := decode(body)
+	if err != nil {
+		return data
+	}
+	m.Time += d.Milliseconds()
+	for i := range m.Deltas {
+		if f := m.Deltas[i].Facts; f != nil && !f.CreatedAt.IsZero() {
+			f.CreatedAt = f.CreatedAt.Add(d)
+		}
+		for k := range m.Deltas[i].Present {
+			m.Deltas[i].Present[k].JoinedAt = m.Deltas[i].Present[k].JoinedAt.Add(d)
+		}
+	}
+	return newSealer(secret).wrap(m.encode())
+}

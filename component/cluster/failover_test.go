@@ -40,7 +40,7 @@ func TestNode_MovesToOtherCollector(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			collectors, nodes := runNATS(t), runNATS(t)
-			r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), 1)
+			r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), 1, nil)
 			a, b := pair(t, collectors.ClientURL())
 			n := newNode(t, options(t, nodes.ClientURL(), "node"))
 			n.participants("a", 1)
@@ -83,7 +83,7 @@ func TestNode_MovesToOtherCollector(t *testing.T) {
 
 func TestNode_BothCollectorsSilent(t *testing.T) {
 	collectors, nodes := runNATS(t), runNATS(t)
-	r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), 1)
+	r := newRelay(t, collectors.ClientURL(), nodes.ClientURL(), 1, nil)
 	a, b := pair(t, collectors.ClientURL())
 	n := newNode(t, options(t, nodes.ClientURL(), "node"), func(m *member) { m.directory.MaxStaleness = time.Second })
 	n.participants("a", 1)

@@ -104,6 +104,14 @@ func newMember(t testing.TB, cfg cluster.Config) *member {
 	return m
 }
 
+// domains returns the MUC domains of the member.
+func (m *member) domains() (all []jid.JID) {
+	for _, d := range m.shard.Domains() {
+		all = append(all, d.JID)
+	}
+	return all
+}
+
 // run runs a part of the member until the test ends, or stop is called.
 func (m *member) run(runs ...func(context.Context) error) *member {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -122,10 +130,13 @@ func (m *member) run(runs ...func(context.Context) error) *member {
 	return m
 }
 
-// newCollector runs a collector whose Prosody the test plays.
-func newCollector(t *testing.T, cfg cluster.Config) *member {
+// newCollector runs a collector whose Prosody the test plays, with changes made before.
+func newCollector(t *testing.T, cfg cluster.Config, changes ...func(*member)) *member {
 	t.Helper()
 	m := newMember(t, cfg)
+	for _, change := range changes {
+		change(m)
+	}
 	var err error
 	m.collector, err = cluster.NewCollector(cluster.CollectorConfig{Conn: m.conn, Shard: m.shard, Name: cfg.Name, Version: "2.0.0", Log: cfg.Log})
 	if err != nil {

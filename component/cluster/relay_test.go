@@ -14,6 +14,9 @@ import (
 type relay struct {
 	collectors, nodes *nats.Conn
 
+	// change changes each message of a collector, unless it is nil.
+	change func([]byte) []byte
+
 	// mu protects what follows.
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -23,9 +26,9 @@ type relay struct {
 	waiting  *nats.Msg   // to be overtaken by the next one
 }
 
-func newRelay(t *testing.T, collectors, nodes string, seed uint64) *relay {
+func newRelay(t *testing.T, collectors, nodes string, seed uint64, change func([]byte) []byte) *relay {
 	t.Helper()
-	r := &relay{random: rand.New(rand.NewPCG(seed, 1)), cut: make(map[string]bool)}
+	r := &relay{change: change, random: rand.New(rand.NewPCG(seed, 1)), cut: make(map[string]bool)}
 	for url, conn := range map[string]**nats.Conn{collectors: &r.collectors, nodes: &r.nodes} {
 		c, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 		if err != nil {
@@ -65,7 +68,7 @@ func (r *relay) carry(m *nats.Msg) {
 	if r.cut[part[2]] || part[3] == "snapshot" {
 		return
 	}
-	send := func(m *nats.Msg) { _ = r.nodes.Publish(m.Subject, m.Data) }
+	send := func(m *nats.Msg) { _ = r.nodes.Publish(m.Subject, r.changed(m.Data)) }
 	if len(r.recorded) < 200 {
 		r.recorded = append(r.recorded, m)
 	} else {
@@ -107,9 +110,16 @@ func (r *relay) ask(m *nats.Msg) {
 		if err != nil {
 			return
 		}
-		_ = r.nodes.Publish(m.Reply, answer.Data)
+		_ = r.nodes.Publish(m.Reply, r.changed(answer.Data))
 		if twice {
-			_ = r.nodes.Publish(m.Reply, answer.Data)
+			_ = r.nodes.Publish(m.Reply, r.changed(answer.Data))
 		}
 	}()
+}
+
+func (r *relay) changed(data []byte) []byte {
+	if r.change == nil {
+		return data
+	}
+	return r.change(data)
 }
