@@ -164,7 +164,7 @@ local function read_options(context)
 		transcribers = prefixes_option(context, "transcriber_prefixes",
 			{ "transcriber@recorder.", "transcribera@recorder.", "transcriberb@recorder." });
 		hidden = hidden_option(context, main);
-		focus = focus, focus_nick = focus and jid.node(focus) or "focus";
+		main = main, focus = focus, focus_nick = focus and jid.node(focus) or "focus";
 		-- As mod_muc reads it.
 		room_cache = math.min(floor(context:get_option_number("muc_room_cache_size", 100) or 100), 2^30);
 	};
@@ -175,10 +175,12 @@ local registry = module:shared("/*/room_participants_api/registry");
 registry.owners = registry.owners or {}; -- MUC domain -> function that ends the service
 registry.claims = registry.claims or {}; -- host of an instance -> function that takes over free domains
 registry.rooms = registry.rooms or {}; -- MUC domain -> records, which outlive a reload
-registry.moved = registry.moved or {}; -- real JID -> room that its client left for another one
-registry.moved_before = registry.moved_before or {}; -- the same, before registry.moved_since
-registry.moved_since = registry.moved_since or 0;
-registry.moved_count = registry.moved_count or 0;
+-- Clients on the way from a room, which is the value, by what is known of them. The module drops them with their table.
+registry.moves = registry.moves or {
+	client = { now = {}, before = {}, since = 0, count = 0 }; -- by real JID, after it left
+	login = { now = {}, before = {}, since = 0, count = 0 }; -- by the login of a promoted visitor, on the main Prosody
+	visitor = { now = {}, before = {}, since = 0, count = 0 }; -- by real JID of a promoted visitor, until it leaves the visitor node
+};
 
 local muc_domains = host_type ~= "component" and domains_option(module, "room_participants_muc_domains", nil) or nil;
 
@@ -1599,6 +1601,38 @@ end
 -- Status codes of XEP-0045 that Prosody sends with the last presence.
 local codes = { ["301"] = "banned", ["307"] = "kicked", ["321"] = "kicked", ["322"] = "kicked", ["332"] = "disconnected", ["333"] = "disconnected" };
 
+local moves = {};
+
+-- Records that a client leaves a room for another one. Clients that never arrive are dropped with their table.
+function moves.note(way, key, room_jid)
+	local at = monotonic();
+	if at > way.since + move_time then
+		way.before = at > way.since + 2 * move_time and {} or way.now;
+		way.now, way.since, way.count = {}, at, 0;
+	end
+	if way.count >= max_moved then return; end
+	way.now[key], way.count = room_jid, way.count + 1;
+end
+
+-- The room of a client on that way, or nil. Given a room, only that room.
+function moves.take(way, key, only)
+	local moved, before = way.now, way.before;
+	if next(moved) == nil and next(before) == nil then return nil; end
+	local room_jid = moved[key] or before[key];
+	if only and room_jid ~= only then return nil; end
+	moved[key], before[key] = nil, nil;
+	return monotonic() <= way.since + 2 * move_time and room_jid or nil;
+end
+
+-- The room from which an occupant came, or nil.
+function moves.origin_of(occupant)
+	local ways = registry.moves;
+	local from = moves.take(ways.client, occupant.jid);
+	if from or next(ways.login.now) == nil and next(ways.login.before) == nil then return from; end
+	local login = jid.node(occupant.bare_jid);
+	return login and moves.take(ways.login, login);
+end
+
 -- Why the occupant of an unavailable presence left. A session that ended is no longer in the list, so a client can't fake that.
 local function reason_of(event)
 	local tags = event.x and event.x.tags;
@@ -1610,27 +1644,41 @@ local function reason_of(event)
 	if connection_of(real_jid) == "stale" then
 		return text == "Disconnected: Replaced by new connection" and "replaced" or "disconnected"; -- by sessionmanager.lua
 	end
-	return text == "switch_room" and "moved" or "left"; -- by lib-jitsi-meet
+	if text == "switch_room" then return "moved"; end -- by lib-jitsi-meet
+	return moves.take(registry.moves.visitor, real_jid, event.room.jid) and "moved" or "left";
 end
 
--- Records that a client leaves a room for another one. Clients that never arrive are dropped with their table.
-local function note_move(real_jid, room_jid)
-	local at = monotonic();
-	if at > registry.moved_since + move_time then
-		registry.moved_before = at > registry.moved_since + 2 * move_time and {} or registry.moved;
-		registry.moved, registry.moved_since, registry.moved_count = {}, at, 0;
+--- Promotions: the visitors component of the main Prosody allows a visitor to enter the meeting with a login that it makes for
+--- this. It sends the login to the visitor node, which passes it to the visitor (Jitsi's mod_visitors_component.lua, mod_fmuc.lua).
+
+-- The answer that allows a visitor to enter, and the visitor's meeting.
+function moves.promotion_of(stanza)
+	local first = stanza.tags[1];
+	if not first or first.name ~= "visitors" or stanza.name ~= "iq" or stanza.attr.type ~= "set" then return; end
+	local visitors = stanza:get_child("visitors", "jitsi:visitors");
+	local response = visitors and visitors:get_child("promotion-response");
+	if response and response.attr.allow == "true" then return response, visitors; end
+end
+
+-- On the main Prosody, as its visitors component sends the answer.
+function moves.on_promotion_sent(watch, component, event)
+	local stanza = event.stanza;
+	if stanza.attr.from ~= component then return; end -- a client of the same host
+	local response, visitors = moves.promotion_of(stanza);
+	local login, node = response and response.attr.username, response and jid.node(visitors.attr.room);
+	if login and node and event.to_host and watch.rooms[node .. "@" .. watch.host] then
+		moves.note(registry.moves.login, login, node .. "@" .. watch.host:match("^[^.]+") .. "." .. event.to_host);
 	end
-	if registry.moved_count >= max_moved then return; end
-	registry.moved[real_jid], registry.moved_count = room_jid, registry.moved_count + 1;
 end
 
--- The room that a client left for this one, or nil.
-local function moved_from(real_jid)
-	local moved, before = registry.moved, registry.moved_before;
-	if next(moved) == nil and next(before) == nil then return nil; end
-	local room_jid = moved[real_jid] or before[real_jid];
-	moved[real_jid], before[real_jid] = nil, nil;
-	return monotonic() <= registry.moved_since + 2 * move_time and room_jid or nil;
+-- On a visitor node, as a room passes the answer to one of its occupants: mod_fmuc has checked the sender, and no occupant can
+-- send from the room's own JID.
+function moves.on_promotion_passed(watch, event)
+	local stanza = event.stanza;
+	if not moves.promotion_of(stanza) then return; end
+	local room_jid, real_jid = stanza.attr.from, stanza.attr.to;
+	local nick = watch.nicks[real_jid];
+	if nick and jid.bare(nick) == room_jid then moves.note(registry.moves.visitor, real_jid, room_jid); end
 end
 
 --- Handlers: each is hooked on the MUC domain, see Domains
@@ -1664,6 +1712,7 @@ handlers["iq-set/host/" .. xmlns .. ":subscribe"] = function (watch, event)
 	sub.tag = "<batch xmlns='" .. xmlns .. "' epoch='" .. sub.epoch .. "' seq='";
 	watch.subs[name] = sub;
 	if first then
+		watch.follow_promotions();
 		watch.visitors = place_of_visitors(watch); -- hosts and modules may have been loaded after this one
 		sync_rooms(watch);
 		for room_jid in pairs(watch.rooms) do enqueue(watch, room_jid, true); end
@@ -1750,7 +1799,7 @@ handlers["muc-occupant-joined"] = { priority = -100; function (watch, event)
 		note_joined(record, nick);
 	end
 	if next(watch.subs) then
-		local from = moved_from(event.occupant.jid);
+		local from = moves.origin_of(event.occupant);
 		if from and from ~= room.jid then
 			record.from = record.from or {};
 			record.from[nick] = from;
@@ -1783,7 +1832,7 @@ handlers["muc-broadcast-presence"] = function (watch, event)
 		local known = shown and not room.destroying and shown.occupants[nick];
 		if known then
 			known[WHY] = reason_of(event);
-			if known[WHY] == "moved" then note_move(occupant.jid, room_jid); end
+			if known[WHY] == "moved" then moves.note(registry.moves.client, occupant.jid, room_jid); end
 		end
 		return;
 	end
@@ -1929,8 +1978,24 @@ local function start_watch(host)
 			end
 		end
 	end
+	-- Promotions, where they are sent from or arrive.
+	local promoters = {}; -- host -> its session
+	function watch.follow_promotions()
+		for name, session in pairs(hosts) do
+			if session.modules.visitors_component and promoters[name] ~= session then
+				promoters[name] = session;
+				hook(module:context(name), "route/remote", function (event) moves.on_promotion_sent(watch, name, event); end, 100);
+			end
+		end
+		local base = options.main;
+		if hosts[host].modules.fmuc and hosts[base] and promoters[base] ~= hosts[base] then
+			promoters[base] = hosts[base];
+			hook(module:context(base), "iq/full", function (event) moves.on_promotion_passed(watch, event); end, 100);
+		end
+	end
 	watch.follow_breakouts();
 	watch.follow_clients();
+	watch.follow_promotions();
 	watches[host] = watch;
 	registry.owners[host] = function () stop_watch(host); end;
 	watch.feature_of:add_feature(xmlns);
@@ -1975,6 +2040,7 @@ module:hook_global("host-activated", function ()
 	for _, watch in pairs(watches) do
 		watch.follow_breakouts();
 		watch.follow_clients();
+		watch.follow_promotions();
 	end
 end, -1);
 

@@ -35,7 +35,8 @@ type Occupant struct {
 	// This and the following fields come from SourceModule only.
 	RealJID string
 
-	// MovedFrom is the address of the room of the same meeting that the same connection has just left for this one, or empty.
+	// MovedFrom is the address of the room of the same meeting that the same connection has just left for this one, or for a promoted
+	// visitor of its room on a watched visitor node; otherwise empty.
 	MovedFrom string
 
 	// Connection says whether the occupant's client can be reached.

@@ -238,6 +238,9 @@ func (d *Directory) withinMeeting(m *mucDomain, address string, o *Occupant) *Oc
 	if from := m.shard.domain(domain); from != nil && cmp.Or(from.mainAddress(d, o.MovedFrom), "-") == m.mainAddress(d, address) {
 		return o
 	}
+	if m.isNodeRoom(address, o.MovedFrom, domain) { // a visitor who was promoted
+		return o
+	}
 	c := *o
 	c.MovedFrom = ""
 	return &c

@@ -178,6 +178,12 @@ func (d *Directory) withVisitors(g *group, r Room, now time.Time) Room {
 	return r
 }
 
+// isNodeRoom reports whether an address with that domain is that of a room's visitors, on a watched visitor node. The caller holds mu.
+func (m *mucDomain) isNodeRoom(room, address, domain string) bool {
+	return strings.TrimSuffix(address, domain) == strings.TrimSuffix(room, m.name) &&
+		slices.ContainsFunc(m.group.nodes, func(n *mucDomain) bool { return n.name == domain })
+}
+
 // VisitorsSource is where a number of visitors comes from.
 type VisitorsSource string
 

@@ -262,3 +262,36 @@ func withSubject(room occupancy.Delta, subject string) occupancy.Delta {
 	room.Facts.Subject = subject
 	return room
 }
+
+// A promoted visitor comes from the visitor node's room of the same meeting; no other room is shown.
+func TestDirectory_PromotedVisitorHasMovedFromItsNode(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, main, 10)
+	for from, want := range map[string]string{
+		"daily@muc.v1.meet.jitsi": "daily@muc.v1.meet.jitsi",
+		"other@muc.v1.meet.jitsi": "", // another meeting
+		"daily@muc.v2.meet.jitsi": "", // not watched
+		"daily":                   "",
+	} {
+		promoted := person("vic", 2)
+		promoted.MovedFrom = from
+		events := d.Subscribe(10)
+		must(t, main.Apply(muc, synced(1, 1, fullRoom(dailyAddress, promoted)), at(11)))
+		r, err := d.Room(daily)
+		must(t, err)
+		if got := r.Occupants[0].MovedFrom; got != want {
+			t.Errorf("from %q: got %q", from, got)
+		}
+		for e := next(t, events); ; e = next(t, events) {
+			if e.Kind == occupancy.EventJoined {
+				if e.Occupant.MovedFrom != want {
+					t.Errorf("from %q: got the event %+v", from, e.Occupant)
+				}
+				break
+			}
+		}
+		must(t, main.Apply(muc, synced(0, 0, occupancy.Delta{Room: dailyAddress, Gone: true}), at(12)))
+	}
+}
