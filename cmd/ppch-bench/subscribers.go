@@ -74,7 +74,11 @@ func (t *trial) audience(s *service, n int) *audience {
 	ctx, cancel := context.WithCancel(t.ctx)
 	a := &audience{n: n, came: make(chan time.Time, n)}
 	ready := make(chan error, n)
-	places := make(chan struct{}, 100) // concurrent connection attempts
+	places := make(chan struct{}, 100) // streams that are not confirmed yet: the service bounds connections without a valid key
+	confirm := func(err error) {
+		<-places
+		ready <- err
+	}
 	var listening errgroup.Group
 	for range n {
 		listening.Go(func() error {
@@ -83,13 +87,12 @@ func (t *trial) audience(s *service, n int) *audience {
 			if err == nil {
 				_, err = io.WriteString(conn, "GET /api/events HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+key+"\r\n\r\n")
 			}
-			<-places
 			if err != nil {
-				ready <- err
+				confirm(err)
 				return err
 			}
 			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-			return a.listen(conn, ready)
+			return a.listen(conn, confirm)
 		})
 	}
 	a.close = func() {
@@ -103,14 +106,14 @@ func (t *trial) audience(s *service, n int) *audience {
 	return a
 }
 
-// listen reads a stream until it ends.
-func (a *audience) listen(conn net.Conn, ready chan<- error) error {
+// listen reads a stream until it ends. It calls confirm once, when the service has confirmed the stream or closed it.
+func (a *audience) listen(conn net.Conn, confirm func(error)) error {
 	lines, subscribed := bufio.NewReaderSize(conn, 1024), false
 	for {
 		line, err := lines.ReadSlice('\n')
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			if !subscribed {
-				ready <- err
+				confirm(err)
 			}
 			return err
 		}
@@ -118,7 +121,7 @@ func (a *audience) listen(conn net.Conn, ready chan<- error) error {
 		case "event: status\n":
 			if !subscribed {
 				subscribed = true
-				ready <- nil
+				confirm(nil)
 			}
 		case "event: participant.joined\n":
 			a.came <- time.Now()
