@@ -4,8 +4,8 @@ import {Activity} from "./activity.js";
 import {askJSON} from "./ask.js";
 import {ConnectionView} from "./connection.js";
 import {useControls} from "./controls.js";
-import {number} from "./format.js";
-import {loadLanguage, t, translate} from "./language.js";
+import {number, prepare} from "./format.js";
+import {t, translate} from "./language.js";
 import {Pages} from "./pages.js";
 import {poll} from "./poll.js";
 import {fillPrint} from "./print.js";
@@ -16,12 +16,13 @@ import {parentOf, placeIn} from "./route.js";
 import {Store} from "./store.js";
 import {follow} from "./stream.js";
 import {write} from "./table.js";
+import {loaded} from "./texts.js";
 import {Totals} from "./totals.js";
 
 const lookAfter = 3_000; // milliseconds, if no rooms have come by then
 const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab
 
-await loadLanguage();
+await loaded;
 translate(document);
 
 const find = id => document.getElementById(id);
@@ -235,3 +236,4 @@ route();
 const remembered = sessionStorage.getItem(keyItem);
 if (remembered) start(remembered);
 else askForKey();
+prepare(); // while the service answers

@@ -23,7 +23,7 @@ export class ConnectionView {
 	constructor(store) {
 		this.#store = store;
 		this.#find("retry").addEventListener("click", () => window.dispatchEvent(new Event("ppch:now")));
-		this.#find("connection").addEventListener("toggle", e => e.newState === "open" && this.#readHealth());
+		this.#find("connection").addEventListener("toggle", e => e.newState === "open" && this.#open());
 	}
 
 	/** The state of the page as a whole. */
@@ -58,11 +58,17 @@ export class ConnectionView {
 		write(this.#find("state-text"), this.#pill(state));
 		write(this.#find("rooms-title"), this.#heading(state));
 		this.#drawProblem(state);
-		this.#drawDomains();
+		const isOpen = this.#find("connection").matches(":popover-open");
+		if (isOpen) this.#drawDomains();
 		if (state === this.#drawnState) return;
 		this.#drawnState = state;
 		document.querySelector("link[rel=icon]").href = this.isCurrent ? "icon.svg" : "icon-stale.svg";
-		if (this.#find("connection").matches(":popover-open")) this.#readHealth();
+		if (isOpen) this.#readHealth();
+	}
+
+	#open() {
+		this.#drawDomains();
+		this.#readHealth();
 	}
 
 	#pill(state) {

@@ -7,30 +7,36 @@
 
 import {digits, hasText, t, used} from "./language.js";
 
+// Narrow units are usual in English only: German would have "1h 5 Min.".
+const unit = name => locale => new Intl.NumberFormat(locale, {style: "unit", unit: name, unitDisplay: used.language === "en" ? "narrow" : "short"});
+
+const makers = {
+	// By default, some locales write "2:05" but "Mo., 02:05".
+	early: locale => new Intl.DateTimeFormat(locale, {timeStyle: "short"}).format(new Date(2026, 0, 1, 2)),
+	clock: locale => new Intl.DateTimeFormat(locale, {...time(), second: "2-digit"}),
+	minute: locale => new Intl.DateTimeFormat(locale, time()),
+	day: locale => new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", ...time()}),
+	weekday: locale => new Intl.DateTimeFormat(locale, {weekday: "short", ...time()}),
+	date: locale => new Intl.DateTimeFormat(locale, {day: "numeric", month: "short"}),
+	yearly: locale => new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
+	dated: locale => new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
+	d: unit("day"), h: unit("hour"), m: unit("minute"), s: unit("second"),
+};
+
+const time = () => ({hour: format("early").startsWith("0") ? "2-digit" : "numeric", minute: "2-digit"});
+
 let made = {locale: ""};
 
-/** The formats of the page's language. */
-function formats() {
+/** A format of the page's language. Each is made when it is first used: all together would take longer than the first rows. */
+function format(name) {
 	const {locale} = used;
-	if (made.locale !== locale) {
-		// Narrow units are usual in English only: German would have "1h 5 Min.".
-		const unit = name => new Intl.NumberFormat(locale, {style: "unit", unit: name, unitDisplay: used.language === "en" ? "narrow" : "short"});
-		// By default, some locales write "2:05" but "Mo., 02:05".
-		const early = new Intl.DateTimeFormat(locale, {timeStyle: "short"}).format(new Date(2026, 0, 1, 2));
-		const time = {hour: early.startsWith("0") ? "2-digit" : "numeric", minute: "2-digit"};
-		made = {
-			locale,
-			clock: new Intl.DateTimeFormat(locale, {...time, second: "2-digit"}),
-			minute: new Intl.DateTimeFormat(locale, time),
-			day: new Intl.DateTimeFormat(locale, {weekday: "short", day: "numeric", month: "short", ...time}),
-			weekday: new Intl.DateTimeFormat(locale, {weekday: "short", ...time}),
-			date: new Intl.DateTimeFormat(locale, {day: "numeric", month: "short"}),
-			yearly: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "short"}),
-			dated: new Intl.DateTimeFormat(locale, {dateStyle: "medium", timeStyle: "medium"}),
-			units: {d: unit("day"), h: unit("hour"), m: unit("minute"), s: unit("second")},
-		};
-	}
-	return made;
+	if (made.locale !== locale) made = {locale};
+	return made[name] ??= makers[name](locale);
+}
+
+/** Makes the formats of the list of rooms. */
+export function prepare() {
+	for (const name of ["dated", "d", "h", "m", "s"]) format(name);
 }
 
 /** Stands for an unknown value, which is never 0. */
@@ -45,34 +51,34 @@ export const moment = stamp => stamp ? Date.parse(stamp) : null;
 /** A time of day in the viewer's zone, with the date unless that is today. */
 export function clock(ms) {
 	const today = new Date(ms).toDateString() === new Date().toDateString();
-	return formats()[today ? "clock" : "dated"].format(ms);
+	return format(today ? "clock" : "dated").format(ms);
 }
 
 /** A time of day without seconds, with the date unless that is today. */
 export const hour = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : dayTime(ms);
 
-export const minute = ms => formats().minute.format(ms);
-export const dated = ms => formats().dated.format(ms);
+export const minute = ms => format("minute").format(ms);
+export const dated = ms => format("dated").format(ms);
 
 /** A time to the minute, with its day, and the year unless that is the present one. */
-export const dayTime = ms => formats()[new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "yearly"].format(ms);
+export const dayTime = ms => format(new Date(ms).getFullYear() === new Date().getFullYear() ? "day" : "yearly").format(ms);
 
 /** A time of the last days, without a date. */
-export const recent = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : formats().weekday.format(ms);
+export const recent = ms => new Date(ms).toDateString() === new Date().toDateString() ? minute(ms) : format("weekday").format(ms);
 
 /** A day without its year. */
-export const day = ms => formats().date.format(ms);
+export const day = ms => format("date").format(ms);
 
 /** A duration in at most two units. */
 export function span(ms) {
-	const {d, h, m, s} = formats().units;
+	const write = (name, n) => format(name).format(n);
 	const seconds = Math.max(0, Math.floor(ms / 1000));
-	if (seconds < 60) return s.format(seconds);
+	if (seconds < 60) return write("s", seconds);
 	const minutes = Math.floor(seconds / 60);
-	if (minutes < 60) return m.format(minutes);
+	if (minutes < 60) return write("m", minutes);
 	const hours = Math.floor(minutes / 60);
-	if (hours < 24) return `${h.format(hours)} ${m.format(minutes % 60)}`;
-	return `${d.format(Math.floor(hours / 24))} ${h.format(hours % 24)}`;
+	if (hours < 24) return `${write("h", hours)} ${write("m", minutes % 60)}`;
+	return `${write("d", Math.floor(hours / 24))} ${write("h", hours % 24)}`;
 }
 
 /** A duration that may be known within bounds only. */
