@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"mellium.im/xmpp/jid"
-
 	"ppch/api/view"
 	"ppch/component/occupancy"
 )
@@ -25,10 +23,14 @@ const manyPeople = 500
 type answer struct {
 	server  *Server
 	variant variant
-	shard   string      // whose rooms these are, empty for all
-	link    string      // the Link header for the next page, or ""
-	buffer  *[]byte     // the beginning of the body
-	later   []laterRoom // the rest of the body
+	shard   string // whose rooms these are, empty for all
+	link    string // the Link header for the next page, or ""
+
+	// asked are rooms about which Prosody was asked for this response, by address. It isn't asked twice.
+	asked map[string]*occupancy.Room
+
+	buffer *[]byte     // the beginning of the body
+	later  []laterRoom // the rest of the body
 
 	stamp   string // the last as_of, which most rooms of a list share
 	stampOf time.Time
@@ -65,7 +67,7 @@ func (a *answer) room(ctx context.Context, name []byte, g occupancy.RoomSummary)
 		a.addChunk(name, c, g.AsOf)
 		return g, nil
 	}
-	room, err := a.read(ctx, g.JID())
+	room, err := a.read(ctx, g)
 	if err != nil {
 		return g, err
 	}
@@ -93,13 +95,19 @@ func (a *answer) member(name string, value []byte) {
 }
 
 // read returns a room, with sorted occupants if they are shown. For long lists and large rooms it takes a turn.
-func (a *answer) read(ctx context.Context, room jid.JID) (occupancy.Room, error) {
+func (a *answer) read(ctx context.Context, g occupancy.RoomSummary) (occupancy.Room, error) {
 	if len(a.later) > 0 {
 		turn := a.server.turns.take()
 		defer turn.Over()
 		turn.Waits()
 	}
-	found, err := a.server.roomOn(ctx, a.shard, room)
+	var found occupancy.Room
+	var err error
+	if asked, ok := a.asked[g.Address]; ok {
+		found = *asked
+	} else {
+		found, err = a.server.roomOn(ctx, a.shard, g.JID())
+	}
 	if err != nil || !a.variant.names || a.variant.detail == asListed {
 		return found, err
 	}

@@ -52,6 +52,10 @@ func (p *fakeProsody) Room(ctx context.Context, room jid.JID) (occupancy.Room, e
 	return r, err
 }
 
+func (p *fakeProsody) RoomOn(ctx context.Context, shard string, room jid.JID) (occupancy.Room, error) {
+	return p.rooms(ctx, room)
+}
+
 func (p *fakeProsody) Diagnostics() occupancy.Diagnostics {
 	w := p.diagnostics
 	w.Domains = nil
@@ -137,7 +141,7 @@ func withDiagnostics(c connection, w occupancy.Diagnostics) func(*api.Config) {
 	return func(cfg *api.Config) {
 		p := newProsody(absent, w)
 		p.services = []occupancy.Service{
-			{JID: jid.MustParse("internal-muc.meet.jitsi")}, {JID: mainDomain, Protocols: []string{"urn:ppch:occupancy:1"}},
+			{Shard: occupancy.DefaultShard, JID: jid.MustParse("internal-muc.meet.jitsi")}, {Shard: occupancy.DefaultShard, JID: mainDomain, Protocols: []string{"urn:ppch:occupancy:1"}},
 		}
 		if !c.up {
 			p.services, p.err = nil, c.problem

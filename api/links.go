@@ -129,12 +129,12 @@ func (l *links) selectRooms(ctx context.Context, k *keys.Key, named []jid.JID, o
 	sel := selection{list: others || len(named) > 1, current: true}
 	var domains []jid.JID
 	for _, room := range named {
-		g, err := s.summary(ctx, room)
+		g, err := s.glanceAt(ctx, room)
 		if err != nil {
 			return sel, err
 		}
 		domains = append(domains, room.Domain())
-		sel.add(g, g.AsOf)
+		sel.add(g.RoomSummary, g.AsOf)
 	}
 	first := len(sel.rooms)
 	if others {

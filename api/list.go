@@ -179,7 +179,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{variant: as, rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
+	l := list{variant: as, asked: make(map[string]*occupancy.Room), rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
 	index := make(map[string]int, len(names)) // in l, by address
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
@@ -199,7 +199,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 			notes[i] = cmp.Or(notes[i], s.cfg.Names.Remark(name, named.jid, l.rooms[i].Exists))
 			continue
 		}
-		g, err := s.summary(r.Context(), named.jid)
+		g, err := s.glanceAt(r.Context(), named.jid)
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,10 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 			l.asOf = g.AsOf
 		}
 		index[address] = len(l.rooms)
-		l.rooms, l.names = append(l.rooms, g), append(l.names, named.askedAs())
+		if g.asked != nil {
+			l.asked[address] = g.asked
+		}
+		l.rooms, l.names = append(l.rooms, g.RoomSummary), append(l.names, named.askedAs())
 		notes = append(notes, s.cfg.Names.Remark(name, named.jid, g.Exists))
 	}
 	for i := range l.names {
@@ -231,7 +234,8 @@ type list struct {
 	link    string // the Link header for the next page
 	asOf    time.Time
 	variant variant
-	shard   string // whose rooms these are, empty for all
+	shard   string                     // whose rooms these are, empty for all
+	asked   map[string]*occupancy.Room // as in an answer
 }
 
 // validators returns those of the list.
@@ -261,7 +265,7 @@ func (s *Server) writeList(w *response, r *http.Request, l list) error {
 	}
 	a := s.newAnswer(l.variant)
 	defer a.release()
-	a.link, a.shard = l.link, l.shard
+	a.link, a.shard, a.asked = l.link, l.shard, l.asked
 	a.text(`{"rooms":[`)
 	for i, g := range l.rooms {
 		if i > 0 {

@@ -56,25 +56,28 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 		return keys.ErrRoomNotAllowed
 	}
 	as := variant{p, grant.HasNames()}
-	glance, err := s.summary(r.Context(), room)
+	g, err := s.glanceAt(r.Context(), room)
 	if err != nil {
 		return err
 	}
-	if glance, err = s.awaitChange(w, r, room, glance, as, wait); err != nil {
+	if g, err = s.awaitChange(w, r, room, g, as, wait); err != nil {
 		return err
 	}
 	as.names = w.grant.HasNames()
-	v := newValidators(etagOf(glance, as), glance.AsOf)
+	v := newValidators(etagOf(g.RoomSummary, as), g.AsOf)
 	if v.matches(r) {
 		return v.writeNotModified(w)
 	}
 	a := s.newAnswer(as)
 	defer a.release()
-	now, err := a.room(r.Context(), append(slices.Clip(named.called), noteMember(s.cfg.Names.Remark(name, room, glance.Exists))...), glance)
+	if g.asked != nil {
+		a.asked = map[string]*occupancy.Room{g.Address: g.asked}
+	}
+	now, err := a.room(r.Context(), append(slices.Clip(named.called), noteMember(s.cfg.Names.Remark(name, room, g.Exists))...), g.RoomSummary)
 	if err != nil {
 		return err
 	}
-	if now != glance {
+	if now != g.RoomSummary {
 		v = newValidators(etagOf(now, as), now.AsOf)
 	}
 	a.text("\n")
@@ -84,7 +87,7 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 // room returns a room from the directory or, without the Lua module, from Prosody.
 func (s *Server) room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	found, err := s.cfg.Directory.Room(room)
-	if errors.Is(err, occupancy.ErrNoModule) {
+	if found.Unasked || errors.Is(err, occupancy.ErrNoModule) {
 		return s.cfg.Prosody.Room(ctx, room)
 	}
 	return found, err
@@ -95,21 +98,31 @@ func (s *Server) roomOn(ctx context.Context, shard string, room jid.JID) (occupa
 	if shard == "" {
 		return s.room(ctx, room)
 	}
-	found := s.cfg.Directory.Shard(shard)
-	if found == nil {
+	on := s.cfg.Directory.Shard(shard)
+	if on == nil {
 		return occupancy.Room{}, occupancy.ErrNoShard // retired since
 	}
-	return found.Room(room)
+	found, err := on.Room(room)
+	if errors.Is(err, occupancy.ErrNoModule) {
+		return s.cfg.Prosody.RoomOn(ctx, shard, room)
+	}
+	return found, err
 }
 
-// summary returns room in short.
-func (s *Server) summary(ctx context.Context, room jid.JID) (occupancy.RoomSummary, error) {
+// glance is a room in short.
+type glance struct {
+	occupancy.RoomSummary
+	asked *occupancy.Room // the whole room if Prosody was asked; nil for a room from the directory
+}
+
+// glanceAt returns room in short.
+func (s *Server) glanceAt(ctx context.Context, room jid.JID) (glance, error) {
 	g, err := s.cfg.Directory.RoomSummary(room)
-	if !errors.Is(err, occupancy.ErrNoModule) {
-		return g, err
+	if !g.Unasked && !errors.Is(err, occupancy.ErrNoModule) {
+		return glance{RoomSummary: g}, err
 	}
 	found, err := s.cfg.Prosody.Room(ctx, room)
-	return found.Summary(), err
+	return glance{found.Summary(), &found}, err
 }
 
 // The limits of the name cache: the number of names, and the length of a name.

@@ -64,9 +64,12 @@ const (
 
 // Prosody has the data that is in no Directory. It must be safe for concurrent use.
 type Prosody interface {
-	// Room asks Prosody about one room. It blocks until the answer arrives or ctx ends.
-	// It is for rooms of which Directory.Room returns occupancy.ErrNoModule; its errors are those of Directory.Room.
+	// Room asks Prosody about one room, on all shards. It blocks until the answer arrives or ctx ends.
+	// It is for rooms of which Directory.Room returns occupancy.ErrNoModule or Unasked; its errors are those of Directory.Room.
 	Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
+
+	// RoomOn is Room for one shard.
+	RoomOn(ctx context.Context, shard string, room jid.JID) (occupancy.Room, error)
 
 	// Diagnostics returns the state of the connection to Prosody. The caller owns it. It must not block, because probes wait for it.
 	Diagnostics() occupancy.Diagnostics

@@ -8,6 +8,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/view"
+	"ppch/component/occupancy"
 )
 
 // getSpecial handles "GET /api/rooms/{room_name}" with a shard, or with the visitors on all visitor nodes.
@@ -31,9 +32,10 @@ func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
 	as := variant{asRoom, w.grant.HasNames()}
 	a := s.newAnswer(as)
 	defer a.release()
-	a.shard = shard
+	summary := found.Summary()
+	a.shard, a.asked = shard, map[string]*occupancy.Room{summary.Address: &found}
 	name, _ := w.roomName() // roomInPath has read it
-	now, err := a.room(r.Context(), append([]byte(roomName), view.Marshal(name)...), found.Summary())
+	now, err := a.room(r.Context(), append([]byte(roomName), view.Marshal(name)...), summary)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/api/keys"
-	"ppch/component/occupancy"
 )
 
 const (
@@ -36,8 +35,8 @@ func waitParameter(q *query) time.Duration {
 // awaitChange returns the summary of a room once it differs from the one that the client has, or after the wait.
 // It updates the grant in w, because the key may change meanwhile.
 // A waiting request counts as an event stream, because it occupies a connection too; at their limit it returns an error.
-func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occupancy.RoomSummary, as variant, wait time.Duration) (occupancy.RoomSummary, error) {
-	if wait == 0 || !newValidators(etagOf(g, as), g.AsOf).matches(r) {
+func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g glance, as variant, wait time.Duration) (glance, error) {
+	if wait == 0 || !newValidators(etagOf(g.RoomSummary, as), g.AsOf).matches(r) {
 		return g, nil
 	}
 	began := time.Now()
@@ -60,12 +59,12 @@ func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g occup
 		if err := s.renew(w, room); err != nil {
 			return g, err
 		}
-		now, err := s.summary(r.Context(), room)
+		now, err := s.glanceAt(r.Context(), room)
 		if err != nil || over || as.fingerprint(now.Fingerprint, now.AnonymousFingerprint) != as.fingerprint(g.Fingerprint, g.AnonymousFingerprint) {
 			return now, err
 		}
 		var again, expired <-chan time.Time
-		if _, err := s.cfg.Directory.RoomSummary(room); err != nil {
+		if now.asked != nil {
 			again = time.After(askAgain)
 		}
 		if ends := w.grant.Key.Expires(); !ends.IsZero() {

@@ -73,7 +73,7 @@ func (c *Component) askRoom(l *connection, d *domain, room jid.JID) (occupancy.R
 			return occupancy.Room{}, rejected(d.jid, err)
 		}
 		c.noteMode(d, occupancy.ModeDisco)
-		found := occupancy.Room{JID: room, Exists: true, Participants: n, Source: occupancy.SourceDisco, AsOf: asked}
+		found := occupancy.Room{JID: room, Exists: true, Participants: n, Shard: c.cfg.Shard.Name(), Source: occupancy.SourceDisco, AsOf: asked}
 		found.Fingerprint = occupancy.FingerprintOf(found)
 		found.AnonymousFingerprint = found.Fingerprint
 		return found, nil

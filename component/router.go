@@ -54,7 +54,7 @@ func (r *Router) component(shard string) *Component {
 // It asks each Prosody without the Lua module, for at most 15 s, and reads the others' replicas.
 func (r *Router) Room(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	found, err := r.directory.Room(room)
-	if !errors.Is(err, occupancy.ErrNoModule) && len(found.UnknownShards) == 0 {
+	if !errors.Is(err, occupancy.ErrNoModule) && !found.Unasked {
 		return found, err
 	}
 	shards := slices.DeleteFunc(r.directory.Shards(), func(s *occupancy.Shard) bool { return !s.Has(room) })
@@ -62,13 +62,8 @@ func (r *Router) Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 	var g errgroup.Group
 	for i, s := range shards {
 		g.Go(func() error {
-			a := &answers[i]
-			a.Shard = s.Name()
-			if a.Room, a.Err = s.Room(room); errors.Is(a.Err, occupancy.ErrNoModule) {
-				if c := r.component(a.Shard); c != nil {
-					a.Room, a.Err = c.Room(ctx, room)
-				}
-			}
+			found, err := r.roomOn(ctx, s, room)
+			answers[i] = occupancy.Answer{Shard: s.Name(), Room: found, Err: err}
 			return nil // it is part of the answer
 		})
 	}
@@ -77,6 +72,23 @@ func (r *Router) Room(ctx context.Context, room jid.JID) (occupancy.Room, error)
 		return answers[0].Room, answers[0].Err
 	}
 	return occupancy.Merge(room.Bare(), answers)
+}
+
+// RoomOn is Room for what one shard has, or [occupancy.ErrNoShard].
+func (r *Router) RoomOn(ctx context.Context, shard string, room jid.JID) (occupancy.Room, error) {
+	s := r.directory.Shard(shard)
+	if s == nil {
+		return occupancy.Room{}, occupancy.ErrNoShard
+	}
+	return r.roomOn(ctx, s, room)
+}
+
+// roomOn returns what one shard has. It asks its Prosody if that has no Lua module and this process is connected to it.
+func (r *Router) roomOn(ctx context.Context, s *occupancy.Shard, room jid.JID) (occupancy.Room, error) {
+	if c := r.component(s.Name()); c != nil {
+		return c.Room(ctx, room)
+	}
+	return s.Room(room)
 }
 
 // Diagnostics returns the state of all shards, in the order in which they were added. The caller owns it.

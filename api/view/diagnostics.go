@@ -71,8 +71,9 @@ type ModuleSubscription struct {
 	RoomCache  *int     `json:"room_cache"`
 }
 
-// MUCService is a MUC service of Prosody.
+// MUCService is a MUC service of the Prosody of a shard.
 type MUCService struct {
+	Shard     string   `json:"shard"`
 	Domain    string   `json:"domain"`
 	Protocols []string `json:"protocols"`
 }
@@ -81,7 +82,7 @@ type MUCService struct {
 func NewServices(services []occupancy.Service) []MUCService {
 	docs := []MUCService{}
 	for _, s := range services {
-		docs = append(docs, MUCService{Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
+		docs = append(docs, MUCService{Shard: s.Shard, Domain: s.JID.String(), Protocols: append([]string{}, s.Protocols...)})
 	}
 	return docs
 }

@@ -156,6 +156,9 @@ type RoomSummary struct {
 
 	// Fingerprint and AnonymousFingerprint are those of the [Room].
 	Fingerprint, AnonymousFingerprint Fingerprint
+
+	// Unasked is as in the [Room].
+	Unasked bool
 }
 
 // JID returns the JID of the room.
@@ -181,7 +184,7 @@ func FingerprintOf(r Room) Fingerprint {
 func (r Room) Summary() RoomSummary {
 	return RoomSummary{
 		Address: r.JID.String(), Type: r.Type, Tenant: r.Tenant, Exists: r.Exists, Participants: r.Participants, CreatedAt: r.CreatedAt, AsOf: r.AsOf,
-		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint,
+		Fingerprint: r.Fingerprint, AnonymousFingerprint: r.AnonymousFingerprint, Unasked: r.Unasked,
 	}
 }
 

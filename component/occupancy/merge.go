@@ -36,9 +36,11 @@ func Merge(room jid.JID, answers []Answer) (Room, error) {
 	var missing *Room
 	var problem error
 	var asOf time.Time
+	unasked := false
 	for i, a := range answers {
 		if a.Err != nil {
 			unknown = append(unknown, a.Shard)
+			unasked = unasked || errors.Is(a.Err, ErrNoModule)
 			// A shard without the module can be asked, so any other problem is more important.
 			if err := nameShard(a.Shard, a.Err); problem == nil || errors.Is(problem, ErrNoModule) && !errors.Is(err, ErrNoModule) {
 				problem = err
@@ -70,7 +72,7 @@ func Merge(room jid.JID, answers []Answer) (Room, error) {
 	}
 	merged.AsOf = asOf
 	if len(unknown) > 0 {
-		merged.UnknownShards = unknown
+		merged.UnknownShards, merged.Unasked = unknown, unasked
 		merged.Exact, merged.MeetingParticipants = false, nil
 		if merged.VisitorsSource != VisitorsFromNodes {
 			merged.Visitors = nil

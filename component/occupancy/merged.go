@@ -57,6 +57,7 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 	var unknown []string
 	var problem error
 	var oldest time.Time
+	unasked := false
 	for _, m := range g.members {
 		var r *replicaRoom
 		if slices.Contains(has, m) {
@@ -64,6 +65,7 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 		}
 		if err := d.readError(m, r, now); err != nil {
 			unknown = append(unknown, m.shard.name)
+			unasked = unasked || errors.Is(err, ErrNoModule)
 			if problem == nil || errors.Is(problem, ErrNoModule) && !errors.Is(err, ErrNoModule) {
 				problem = d.named(m, err)
 			}
@@ -85,6 +87,7 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 	default:
 		summary = d.mergedSummary(homes, address, unknown, now)
 		oldest = d.orVisitors(g, oldest, now)
+		summary.Unasked = unasked
 	}
 	summary.AsOf = oldest
 	return summary, nil

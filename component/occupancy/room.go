@@ -49,6 +49,9 @@ type Room struct {
 	// UnknownShards are the names of the shards that might have the room, too, but can't be read now.
 	UnknownShards []string
 
+	// Unasked is whether one of UnknownShards has no Lua module: its Prosody can be asked.
+	Unasked bool
+
 	// Source is where this comes from, AsOf when it was last confirmed.
 	Source Source
 	AsOf   time.Time

@@ -57,6 +57,16 @@ func (f facts) domainsDecided() bool {
 	return true
 }
 
+// componentOf returns PPCH's name on the Prosody of a domain.
+func (f facts) componentOf(d view.DomainDiagnostics) string {
+	for _, s := range f.Shards {
+		if s.Shard == d.Shard && s.Component != nil {
+			return *s.Component
+		}
+	}
+	return f.Component
+}
+
 // adminsLocal reports whether Prosody has verified the domains of all admins, which takes a moment.
 func (f facts) adminsLocal() bool {
 	return !slices.ContainsFunc(f.Admins, func(a view.AdminDomain) bool { return !a.Local })
@@ -72,20 +82,20 @@ func (f facts) domains() string {
 }
 
 // protocols returns the protocols of the Lua module on a domain.
-func (f facts) protocols(domain string) []string {
+func (f facts) protocols(d view.DomainDiagnostics) []string {
 	for _, s := range f.Services {
-		if s.Domain == domain {
+		if s.Domain == d.Domain && s.Shard == d.Shard {
 			return s.Protocols
 		}
 	}
 	return nil
 }
 
-// withModule returns the other MUC services that have this version's Lua module.
-func (f facts) withModule(but string) (names []string) {
+// withModule returns the other MUC services of the same Prosody that have this version's Lua module.
+func (f facts) withModule(but view.DomainDiagnostics) (names []string) {
 	for _, s := range f.Services {
 		for _, p := range s.Protocols {
-			if p == protocol.Namespace && s.Domain != but {
+			if p == protocol.Namespace && s.Domain != but.Domain && s.Shard == but.Shard {
 				names = append(names, s.Domain)
 			}
 		}

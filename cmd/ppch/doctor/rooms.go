@@ -79,7 +79,7 @@ func (e *run) checkMUC(seen facts, d view.DomainDiagnostics) result {
 	case value(d.Reason) != occupancy.ReasonNoMUC:
 		return result{Wrong, "Prosody does not answer for it", "check Prosody's load and its log: " + e.prosodyLog()}
 	}
-	likely := likelyFor(seen, d.Domain)
+	likely := likelyFor(seen, d)
 	if len(likely) == 0 {
 		return result{
 			Wrong, "Prosody has no such MUC service and lists no other",
@@ -108,9 +108,9 @@ func replaced(seen facts, wrong, right string) string {
 	return strings.Join(names, ",")
 }
 
-// likelyFor returns the MUC services that a wrong name may have meant, the likeliest first.
-func likelyFor(seen facts, wrong string) (names []string) {
-	label, _, _ := strings.Cut(wrong, ".")
+// likelyFor returns the MUC services of the same Prosody that a wrong name may have meant, the likeliest first.
+func likelyFor(seen facts, wrong view.DomainDiagnostics) (names []string) {
+	label, _, _ := strings.Cut(wrong.Domain, ".")
 	rank := func(name string) int {
 		first, _, _ := strings.Cut(name, ".")
 		switch {
@@ -122,7 +122,7 @@ func likelyFor(seen facts, wrong string) (names []string) {
 		return 1
 	}
 	for _, s := range seen.Services {
-		if watched := slices.ContainsFunc(seen.Domains, func(d view.DomainDiagnostics) bool { return d.Domain == s.Domain }); !watched {
+		if watched := slices.ContainsFunc(seen.Domains, func(d view.DomainDiagnostics) bool { return d.Domain == s.Domain && d.Shard == s.Shard }); !watched && s.Shard == wrong.Shard {
 			names = append(names, s.Domain)
 		}
 	}
@@ -154,12 +154,12 @@ func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnost
 	case value(d.Reason) == occupancy.ReasonNotAllowed, value(d.Reason) == occupancy.ReasonSyncing:
 		return result{status: OK, found: "loaded, protocol " + protocol.Namespace}
 	}
-	if other := seen.protocols(d.Domain); len(other) > 0 && !slices.Contains(other, protocol.Namespace) {
+	if other := seen.protocols(d); len(other) > 0 && !slices.Contains(other, protocol.Namespace) {
 		return result{Wrong, fmt.Sprintf("the Lua module there has another version: it uses %s, this PPCH uses %s", strings.Join(other, ", "), protocol.Namespace),
 			"update PPCH if the module is newer, else " + e.copyModule()}
 	}
 	v := result{Wrong, "the Lua module is not loaded there", e.loadOn(d.Domain) + "\n" + e.missingFile()}
-	if elsewhere := seen.withModule(d.Domain); len(elsewhere) > 0 {
+	if elsewhere := seen.withModule(d); len(elsewhere) > 0 {
 		v.found += ", but on " + strings.Join(elsewhere, ", ")
 		v.remedy = e.loadOn(d.Domain)
 	} else if version, serves, loaded := e.moduleByHTTP(ctx, d.Domain); loaded && version == "" {
@@ -180,12 +180,13 @@ func (e *run) checkModule(ctx context.Context, seen facts, d view.DomainDiagnost
 }
 
 func (e *run) checkAllowList(seen facts, d view.DomainDiagnostics) result {
+	component := seen.componentOf(d)
 	switch {
 	case d.Module != nil:
-		return result{status: OK, found: "lists " + seen.Component}
+		return result{status: OK, found: "lists " + component}
 	case value(d.Reason) == occupancy.ReasonNotAllowed:
-		return result{Wrong, "the Lua module there does not list " + seen.Component,
-			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, seen.Component, e.confFile(), e.restartProsody()) + "\n" +
+		return result{Wrong, "the Lua module there does not list " + component,
+			fmt.Sprintf(`room_participants_components = { "%s" } above every Component in %s, %s`, component, e.confFile(), e.restartProsody()) + "\n" +
 				"or give the component the name that is allowed by default: ppch. and the MUC domain without its first label"}
 	case value(d.Reason) == occupancy.ReasonSyncing:
 		return skipped(Sync)
