@@ -301,12 +301,13 @@ func TestDocument_RequiredFields(t *testing.T) {
 	}
 	slices.Sort(optional)
 	want := []string{
-		"Diagnostics not_counted", "Occupant connection", "Occupant duration_seconds", "Occupant moved_from", "Occupant rule", "Occupant shard",
-		"ParticipantEvent alternate_room_jid", "ParticipantEvent reason", "Problem reason", "Problem retry_after", "Problem unknown_shards",
-		"Room asked_as", "Room duration_seconds", "Room meeting_id", "Room members_only", "Room name_note", "Room note", "Room occupants",
-		"Room parent_room_jid", "Room participants", "Room parts", "Room password_protected", "Room split", "Room subject", "Room tenant", "Room type", "Room unknown_shards", "Room visitor_occupants", "Room visitors_source",
-		"RoomEvent alternate_room_jid", "RoomFacts visitors_watched", "Stats shards", "StatusEvent visitors_of", "Stay rule", "Webhook secret", "WebhookRequest enabled", "WebhookRequest events", "WebhookRequest format", "WebhookRequest headers",
-		"WebhookRequest names", "WebhookRequest rooms", "WebhookRequest secret", "WebhookRequest template",
+		"Attendance unanswered", "Diagnostics not_counted", "Meeting unanswered", "Meetings unanswered", "Occupant connection", "Occupant duration_seconds", "Occupant moved_from",
+		"Occupant rule", "Occupant shard", "ParticipantEvent alternate_room_jid", "ParticipantEvent reason", "PersonRecord unanswered", "Problem reason", "Problem retry_after",
+		"Problem unanswered", "Problem unknown_shards", "Room asked_as", "Room duration_seconds", "Room meeting_id", "Room members_only", "Room name_note", "Room note", "Room occupants",
+		"Room parent_room_jid", "Room participants", "Room parts", "Room password_protected", "Room split", "Room subject", "Room tenant", "Room type", "Room unknown_shards",
+		"Room visitor_occupants", "Room visitors_source", "RoomEvent alternate_room_jid", "RoomFacts visitors_watched", "Stats shards", "StatsHistory exact", "StatsHistory unanswered",
+		"StatusEvent visitors_of", "Stay rule", "Webhook secret", "WebhookRequest enabled", "WebhookRequest events", "WebhookRequest format", "WebhookRequest headers", "WebhookRequest names",
+		"WebhookRequest rooms", "WebhookRequest secret", "WebhookRequest template",
 	}
 	if diff := cmp.Diff(want, optional); diff != "" {
 		t.Errorf("- want, + openapi.yaml:\n%s", diff)

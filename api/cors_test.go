@@ -111,7 +111,7 @@ func TestCORS_EveryResponse(t *testing.T) {
 		got := s.do(ask{target: c.target, header: header})
 		want := map[string]string{
 			"Access-Control-Allow-Origin":   dashboard,
-			"Access-Control-Expose-Headers": "Content-Disposition, Etag, Link, Ppch-As-Of, Ratelimit, Ratelimit-Policy, Retry-After, X-Request-Id",
+			"Access-Control-Expose-Headers": "Content-Disposition, Etag, Link, Ppch-As-Of, Ppch-Unanswered, Ratelimit, Ratelimit-Policy, Retry-After, X-Request-Id",
 		}
 		if diff := cmp.Diff(want, corsOf(got.header)); diff != "" || got.status != c.status {
 			t.Errorf("%.40s: got %d, -want +got:\n%s", c.target, got.status, diff)

@@ -43,16 +43,17 @@ var examples = map[string]struct {
 	"inexact-room":         {given: withRooms(inexact), asked: ask{target: "/api/rooms/MyRoom"}},
 	"stats":                {given: withPast(several()), asked: ask{target: "/api/stats"}},
 	"history":              {given: withHistory, been: playHistory, asked: ask{target: "/api/stats/history"}},
-	"meetings":             {given: withMeetings, asked: ask{target: "/api/meetings?limit=1"}},
-	"meeting":              {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID}},
-	"attendance":           {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	"meetings":             {given: withSilentCollector, asked: ask{target: "/api/meetings?limit=1"}},
+	"meeting":              {given: withSilentCollector, asked: ask{target: "/api/meetings/" + meetingID}},
+	"attendance":           {given: withSilentCollector, asked: ask{target: "/api/meetings/" + meetingID + "/attendance"}},
 	"attendance-plain":     {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=plain&tz=Europe/Berlin"}},
 	"attendance-zoom":      {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=zoom&tz=America/New_York"}},
 	"attendance-teams":     {given: withMeetings, asked: ask{target: "/api/meetings/" + meetingID + "/attendance?format=teams"}},
-	"person":               {given: withMeetings, asked: ask{target: "/api/people/8a7c1f02"}},
+	"person":               {given: withSilentCollector, asked: ask{target: "/api/people/8a7c1f02"}},
 	"erased":               {given: withMeetings, asked: ask{method: http.MethodDelete, target: "/api/people/8a7c1f02"}},
 	"history-off":          {asked: ask{target: "/api/meetings"}},
 	"no-such-meeting":      {given: withMeetings, asked: ask{target: "/api/meetings/none"}},
+	"history-incomplete":   {given: withSilentCollector, asked: ask{target: "/api/meetings/" + strings.Repeat("0", 32)}},
 	"store-unavailable":    {given: withBrokenStore, asked: ask{target: "/api/meetings"}},
 	"diagnostics":          {asked: ask{target: "/api/diagnostics"}},
 	"diagnostics-down":     {given: withDiagnostics(lostConnection(), diagnosticsOf(occupancy.DomainDiagnostics{})), asked: ask{target: "/api/diagnostics"}},
@@ -251,6 +252,9 @@ func TestDocument_EveryFieldOccurs(t *testing.T) {
 			continue // the schema of a request
 		}
 		for field := range schema.Value.Properties {
+			if name == "StatsHistory" && (field == "exact" || field == "unanswered") {
+				continue // of long ranges, whose steps depend on the present time
+			}
 			if ref := "#/components/schemas/" + name + " " + field; !given[ref] {
 				t.Errorf("%s is documented, but no example has it", ref)
 			}

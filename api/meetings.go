@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"ppch/api/keys"
@@ -27,12 +28,34 @@ func storeProblem(p *history.Problem) *problem {
 	return &problem{kind: kindStoreUnavailable, detail: p.Title + ": " + p.Remedy + ".", reason: occupancy.Reason(p.Reason), retryAfter: operatorDelay, cause: p}
 }
 
-// recorded returns the store of meetings, or a problem if none are recorded.
-func (s *Server) recorded() (*history.Store, error) {
-	if s.cfg.Meetings.Level() == history.LevelOff {
-		return nil, errHistoryOff
+// unansweredProblem returns the problem of an answer that other PPCH didn't contribute to.
+func unansweredProblem(err *history.UnansweredError) *problem {
+	p := &problem{kind: kindHistoryIncomplete, retryAfter: unansweredDelay, unanswered: view.NewUnanswered(err.Unanswered), cause: err}
+	var names []string
+	for _, u := range err.Unanswered {
+		name := "any collector of the shard " + u.Shard
+		if u.Collector != "" {
+			name = u.Collector + " of the shard " + u.Shard
+		}
+		names = append(names, name+" ("+u.Why+")")
 	}
-	return s.cfg.Meetings.Store(), nil
+	p.detail = "No answer from " + strings.Join(names, ", ") + ": retry, or check that it runs and reaches NATS."
+	return p
+}
+
+// unansweredDelay is the Retry-After of such a problem.
+const unansweredDelay = 10 * time.Second
+
+// caller returns who asks.
+func caller(grant keys.Grant) history.Caller {
+	by := history.Caller{Key: grant.Key.Name(), Names: grant.HasNames()}
+	if grant.Limited() {
+		by.Rooms = history.Rooms{}
+		grant.EachRoom(func(local, domain string, prefix bool) {
+			by.Rooms = append(by.Rooms, history.RoomPattern{Local: local, Domain: domain, Prefix: prefix})
+		})
+	}
+	return by
 }
 
 // getMeetings handles "GET /api/meetings".
@@ -59,19 +82,15 @@ func (s *Server) getRoomMeetings(w *response, r *http.Request) error {
 
 // writeMeetings answers with a page of meetings, of one room if its name isn't empty.
 func (s *Server) writeMeetings(w *response, r *http.Request, q *query, room string) error {
-	store, err := s.recorded()
-	if err != nil {
-		return err
-	}
 	f, err := s.meetingFilter(q, w.grant, room)
 	if err != nil {
 		return err
 	}
-	meetings, next, err := store.Meetings(r.Context(), f)
+	meetings, next, missing, err := s.cfg.Archive.Meetings(r.Context(), caller(w.grant), f)
 	if err != nil {
 		return err
 	}
-	doc := view.Meetings{Meetings: []view.Meeting{}}
+	doc := view.Meetings{Meetings: []view.Meeting{}, Unanswered: view.NewUnanswered(missing)}
 	for _, m := range meetings {
 		doc.Meetings = append(doc.Meetings, view.NewMeeting(s.cfg.Names, m))
 	}
@@ -103,9 +122,6 @@ func (s *Server) meetingFilter(q *query, grant keys.Grant, room string) (f histo
 	}
 	if tenant := q.text("tenant"); tenant != "" {
 		f.Tenant = occupancy.Tenant(tenant)
-	}
-	if grant.Limited() {
-		f.Allows = grant.AllowsAddress
 	}
 	if text := q.text("cursor"); text != "" {
 		var c meetingCursor
@@ -149,30 +165,29 @@ func (q *query) time(name string) time.Time {
 	return time.Time{}
 }
 
-// meetingIn returns the meeting in the path, which the key must include.
-func (s *Server) meetingIn(w *response, r *http.Request) (history.Meeting, error) {
+// meetingID returns the id in the path.
+func meetingID(w *response) (history.ID, error) {
 	id, err := history.ParseID(w.vars["meeting_id"])
 	if err != nil {
-		return history.Meeting{}, history.ErrNoMeeting
+		return history.ID{}, history.ErrNoMeeting
 	}
-	store, err := s.recorded()
-	if err != nil {
-		return history.Meeting{}, err
-	}
-	m, err := store.Meeting(r.Context(), id)
-	if err == nil && !w.grant.AllowsAddress(m.Room) {
-		err = history.ErrNoMeeting // as if there were none: an id says nothing to those who may not read it
-	}
-	return m, err
+	return id, nil
 }
 
-// getMeeting handles "GET /api/meetings/{meeting_id}".
+// getMeeting handles "GET /api/meetings/{meeting_id}". A meeting in a room that the key doesn't include is unknown,
+// because an id says nothing to those who may not read it.
 func (s *Server) getMeeting(w *response, r *http.Request) error {
-	m, err := s.meetingIn(w, r)
+	id, err := meetingID(w)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.NewMeeting(s.cfg.Names, m))
+	m, missing, err := s.cfg.Archive.Meeting(r.Context(), caller(w.grant), id)
+	if err != nil {
+		return err
+	}
+	doc := view.NewMeeting(s.cfg.Names, m)
+	doc.Unanswered = view.NewUnanswered(missing)
+	return writeJSON(w, http.StatusOK, doc)
 }
 
 // getAttendance handles "GET /api/meetings/{meeting_id}/attendance".
@@ -188,22 +203,23 @@ func (s *Server) getAttendance(w *response, r *http.Request) error {
 	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
 		return err
 	}
-	m, err := s.meetingIn(w, r)
+	id, err := meetingID(w)
 	if err != nil {
 		return err
 	}
-	store := s.cfg.Meetings.Store()
-	if err := store.LogAccess(r.Context(), w.grant.Key.Name(), "attendance", m.ID, ""); err != nil {
-		return err
-	}
-	a, err := store.Attendance(r.Context(), m.ID)
+	a, missing, err := s.cfg.Archive.Attendance(r.Context(), caller(w.grant), id)
 	if err != nil {
 		return err
 	}
 	if sheet.format != "json" {
+		for _, u := range missing {
+			w.Header().Add("PPCH-Unanswered", u.Shard+" "+u.Collector)
+		}
 		return sheet.write(w, s.cfg.Names, a)
 	}
-	return writeJSON(w, http.StatusOK, view.NewAttendance(s.cfg.Names, a))
+	doc := view.NewAttendance(s.cfg.Names, a)
+	doc.Unanswered = view.NewUnanswered(missing)
+	return writeJSON(w, http.StatusOK, doc)
 }
 
 // deleteStay handles "DELETE /api/meetings/{meeting_id}/stays/{stay_id}".
@@ -211,7 +227,7 @@ func (s *Server) deleteStay(w *response, r *http.Request) error {
 	if err := w.grant.Need(keys.ScopeParticipants); err != nil {
 		return err
 	}
-	m, err := s.meetingIn(w, r)
+	id, err := meetingID(w)
 	if err != nil {
 		return err
 	}
@@ -220,10 +236,9 @@ func (s *Server) deleteStay(w *response, r *http.Request) error {
 		return history.ErrNoStay
 	}
 	// Once begun it has to be finished, even if the client leaves.
-	if err := s.cfg.Meetings.EraseStay(context.WithoutCancel(r.Context()), m.ID, stay); err != nil {
+	if err := s.cfg.Archive.EraseStay(context.WithoutCancel(r.Context()), caller(w.grant), id, stay); err != nil {
 		return err
 	}
-	s.cfg.Log.Info("stay deleted", "key", w.grant.Key.Name(), "meeting", m.ID.String())
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -246,14 +261,13 @@ func (s *Server) getPerson(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Meetings.Store().LogAccess(r.Context(), w.grant.Key.Name(), "person", history.ID{}, id); err != nil {
-		return err
-	}
-	record, err := s.cfg.Meetings.Store().Person(r.Context(), id)
+	record, missing, err := s.cfg.Archive.Person(r.Context(), caller(w.grant), id)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.NewPerson(s.cfg.Names, record, w.grant.AllowsAddress))
+	doc := view.NewPerson(s.cfg.Names, record)
+	doc.Unanswered = view.NewUnanswered(missing)
+	return writeJSON(w, http.StatusOK, doc)
 }
 
 // deletePerson handles "DELETE /api/people/{user_id}".
@@ -265,10 +279,9 @@ func (s *Server) deletePerson(w *response, r *http.Request) error {
 	if w.grant.Limited() {
 		return &problem{kind: kindRoomNotAllowed, detail: "An API key that is limited to some rooms can't delete a person, who may have been in others."}
 	}
-	n, err := s.cfg.Meetings.Erase(context.WithoutCancel(r.Context()), id)
+	n, err := s.cfg.Archive.Erase(context.WithoutCancel(r.Context()), caller(w.grant), id)
 	if err != nil {
 		return err
 	}
-	s.cfg.Log.Info("person deleted", "key", w.grant.Key.Name(), "stays", n)
 	return writeJSON(w, http.StatusOK, view.Erased{UserID: id, Stays: n})
 }

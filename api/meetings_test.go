@@ -96,6 +96,18 @@ func withMeetings(cfg *api.Config) {
 	cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: store, Directory: cfg.Directory, Level: history.LevelNames})
 }
 
+// withSilentCollector has also a second collector of the shard, which doesn't answer.
+func withSilentCollector(cfg *api.Config) {
+	withMeetings(cfg)
+	cfg.Archive = history.NewArchive(cfg.Meetings, silentCollector{})
+}
+
+type silentCollector struct{}
+
+func (silentCollector) Ask(_ context.Context, _ string, _ []byte, _ bool, each func(string, []byte, error)) {
+	each("ppch2.meet.jitsi", nil, context.DeadlineExceeded)
+}
+
 // withBrokenStore has a store whose file is no database.
 func withBrokenStore(cfg *api.Config) {
 	dir := filepath.Join(temp(), "data")
@@ -316,6 +328,31 @@ func TestAttendance_FilesAreTables(t *testing.T) {
 					t.Errorf("%s: got the formula %q", format, cell)
 				}
 			}
+		}
+	}
+}
+
+// What a silent collector may have is named, and never denied: nor is a deletion complete without it.
+func TestMeetings_SilentCollector(t *testing.T) {
+	s := start(t, withSilentCollector)
+	const named = `"unanswered":[{"shard":"main","collector":"ppch2.meet.jitsi","why":"it did not answer in time"}]`
+	for _, target := range []string{"/api/meetings", "/api/rooms/standup/meetings", "/api/meetings/" + meetingID, "/api/people/8a7c1f02"} {
+		if got := s.get(target); got.status != http.StatusOK || !strings.Contains(string(got.body), named) {
+			t.Errorf("%s: got %d %s want the name of the collector", target, got.status, got.body)
+		}
+	}
+	if got := s.get("/api/stats/history?range=7d"); !strings.Contains(string(got.body), named) {
+		t.Errorf("got %s want the name of the collector", got.body)
+	}
+	if got := s.get("/api/meetings/" + meetingID + "/attendance?format=plain"); got.header.Get("PPCH-Unanswered") != "main ppch2.meet.jitsi" {
+		t.Errorf("got the headers %v want the name of the collector", got.header)
+	}
+	if got := s.get("/api/meetings/" + strings.Repeat("0", 32)); got.status != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s want a 503", got.status, got.body)
+	}
+	for _, target := range []string{"/api/people/8a7c1f02", "/api/meetings/" + meetingID + "/stays/" + stayID} {
+		if got := s.do(ask{method: http.MethodDelete, target: target}); got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), named) {
+			t.Errorf("DELETE %s: got %d %s want the name of the collector", target, got.status, got.body)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (s *Server) cors(origins []string, next handler) handler {
 		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
 		AllowedMethods:  slices.Compact(methods),
 		AllowedHeaders:  []string{"X-API-Key", "Authorization", "If-None-Match", "Last-Event-ID", "X-Request-ID"},
-		ExposedHeaders:  []string{"Content-Disposition", "ETag", "Link", "PPCH-As-Of", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
+		ExposedHeaders:  []string{"Content-Disposition", "ETag", "Link", "PPCH-As-Of", "PPCH-Unanswered", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
 		MaxAge:          preflightAge,
 	})
 	return func(w *response, r *http.Request) {

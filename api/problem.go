@@ -28,40 +28,41 @@ type problemKind struct {
 
 // The closed list of problem types; openapi.yaml describes each.
 var (
-	kindBadRoomName      = problemKind{"bad-room-name", http.StatusBadRequest, "Impossible room name"}
-	kindNotWatched       = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
-	kindBadParameter     = problemKind{"bad-parameter", http.StatusBadRequest, "Bad parameter"}
-	kindMissingKey       = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
-	kindWrongKey         = problemKind{"wrong-key", http.StatusForbidden, "Unknown API key"}
-	kindKeyExpired       = problemKind{"key-expired", http.StatusForbidden, "API key expired"}
-	kindScopeMissing     = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
-	kindRoomNotAllowed   = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
-	kindWrongTicket      = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
-	kindWrongLink        = problemKind{"wrong-share-link", http.StatusNotFound, "Unknown share link"}
-	kindLinkExpired      = problemKind{"share-link-expired", http.StatusGone, "Share link expired"}
-	kindRoomNotOpen      = problemKind{"room-not-open", http.StatusNotFound, "Room not open"}
-	kindNotFound         = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
-	kindWebhooksOff      = problemKind{"webhooks-off", http.StatusNotFound, "Webhooks are off"}
-	kindNoWebhook        = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}
-	kindMethodNotAllowed = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
-	kindTooManyWebhooks  = problemKind{"too-many-webhooks", http.StatusConflict, "Too many webhooks"}
-	kindBodyErased       = problemKind{"body-erased", http.StatusGone, "Body erased"}
-	kindBodyTooLarge     = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
-	kindHostNotAllowed   = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
-	kindURITooLong       = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
-	kindRateLimited      = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
-	kindUnreadOfKey      = problemKind{"too-much-unread", http.StatusTooManyRequests, "Too many unread answers"}
-	kindUnread           = problemKind{"overloaded", http.StatusServiceUnavailable, "Overloaded"}
-	kindInternal         = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
-	kindUnavailable      = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
-	kindCountUnknown     = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
-	kindTooManyRequests  = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests in progress"}
-	kindPosition         = problemKind{"position-not-reached", http.StatusGatewayTimeout, "Position not reached"}
-	kindHistoryOff       = problemKind{"history-off", http.StatusNotFound, "Meetings not recorded"}
-	kindNoMeeting        = problemKind{"no-such-meeting", http.StatusNotFound, "No such meeting"}
-	kindStoreUnavailable = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
-	kindSettings         = problemKind{"settings-unavailable", http.StatusServiceUnavailable, "Settings unavailable"}
-	kindTooManyStreams   = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
+	kindBadRoomName       = problemKind{"bad-room-name", http.StatusBadRequest, "Impossible room name"}
+	kindNotWatched        = problemKind{"domain-not-watched", http.StatusBadRequest, "Domain not watched"}
+	kindBadParameter      = problemKind{"bad-parameter", http.StatusBadRequest, "Bad parameter"}
+	kindMissingKey        = problemKind{"missing-key", http.StatusUnauthorized, "API key missing"}
+	kindWrongKey          = problemKind{"wrong-key", http.StatusForbidden, "Unknown API key"}
+	kindKeyExpired        = problemKind{"key-expired", http.StatusForbidden, "API key expired"}
+	kindScopeMissing      = problemKind{"scope-missing", http.StatusForbidden, "Scope missing"}
+	kindRoomNotAllowed    = problemKind{"room-not-allowed", http.StatusForbidden, "Room not allowed"}
+	kindWrongTicket       = problemKind{"wrong-ticket", http.StatusForbidden, "Invalid ticket"}
+	kindWrongLink         = problemKind{"wrong-share-link", http.StatusNotFound, "Unknown share link"}
+	kindLinkExpired       = problemKind{"share-link-expired", http.StatusGone, "Share link expired"}
+	kindRoomNotOpen       = problemKind{"room-not-open", http.StatusNotFound, "Room not open"}
+	kindNotFound          = problemKind{"not-found", http.StatusNotFound, "Unknown path"}
+	kindWebhooksOff       = problemKind{"webhooks-off", http.StatusNotFound, "Webhooks are off"}
+	kindNoWebhook         = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}
+	kindMethodNotAllowed  = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
+	kindTooManyWebhooks   = problemKind{"too-many-webhooks", http.StatusConflict, "Too many webhooks"}
+	kindBodyErased        = problemKind{"body-erased", http.StatusGone, "Body erased"}
+	kindBodyTooLarge      = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
+	kindHostNotAllowed    = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}
+	kindURITooLong        = problemKind{"uri-too-long", http.StatusRequestURITooLong, "URI too long"}
+	kindRateLimited       = problemKind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
+	kindUnreadOfKey       = problemKind{"too-much-unread", http.StatusTooManyRequests, "Too many unread answers"}
+	kindUnread            = problemKind{"overloaded", http.StatusServiceUnavailable, "Overloaded"}
+	kindInternal          = problemKind{"internal", http.StatusInternalServerError, "Internal error"}
+	kindUnavailable       = problemKind{"prosody-unavailable", http.StatusServiceUnavailable, "Prosody unavailable"}
+	kindCountUnknown      = problemKind{"count-unknown", http.StatusServiceUnavailable, "Count unknown"}
+	kindTooManyRequests   = problemKind{"too-many-requests", http.StatusTooManyRequests, "Too many requests in progress"}
+	kindPosition          = problemKind{"position-not-reached", http.StatusGatewayTimeout, "Position not reached"}
+	kindHistoryOff        = problemKind{"history-off", http.StatusNotFound, "Meetings not recorded"}
+	kindNoMeeting         = problemKind{"no-such-meeting", http.StatusNotFound, "No such meeting"}
+	kindStoreUnavailable  = problemKind{"store-unavailable", http.StatusServiceUnavailable, "Store unavailable"}
+	kindSettings          = problemKind{"settings-unavailable", http.StatusServiceUnavailable, "Settings unavailable"}
+	kindHistoryIncomplete = problemKind{"history-incomplete", http.StatusServiceUnavailable, "Meetings incomplete"}
+	kindTooManyStreams    = problemKind{"too-many-streams", http.StatusServiceUnavailable, "Too many streams"}
 )
 
 // operatorDelay is the Retry-After of problems that only an operator can fix:
@@ -84,6 +85,9 @@ type problem struct {
 	// shard is the shard that it is about, or empty, and shards are all that can't be read.
 	shard  string
 	shards []string
+
+	// unanswered are the PPCH that did not answer a question about meetings.
+	unanswered []view.Unanswered
 }
 
 func (p *problem) Error() string {
@@ -107,6 +111,7 @@ func problemFor(err error) *problem {
 		scope       *keys.ScopeError
 		exceeded    *keys.RateLimitError
 		store       *history.Problem
+		silent      *history.UnansweredError
 		unknownKeys *keys.UnknownKeysError
 	)
 	switch {
@@ -140,6 +145,8 @@ func problemFor(err error) *problem {
 		return rateLimitProblem(exceeded)
 	case errors.As(err, &store):
 		return storeProblem(store)
+	case errors.As(err, &silent):
+		return unansweredProblem(silent)
 	case errors.Is(err, history.ErrNoMeeting):
 		return &problem{kind: kindNoMeeting, detail: "Unknown meeting: it may have been deleted by age, or the API key may not include its room.", cause: err}
 	case errors.Is(err, history.ErrNoStay):
@@ -226,7 +233,7 @@ func (p *problem) document(requestID string) view.Problem {
 		Reason:     p.reason,
 		RetryAfter: seconds(p.retryAfter),
 
-		UnknownShards: p.shards,
+		UnknownShards: p.shards, Unanswered: p.unanswered,
 	}
 }
 

@@ -106,6 +106,9 @@ type Config struct {
 	// Meetings records meetings; nil if none are recorded. The caller runs it.
 	Meetings *history.Recorder
 
+	// Archive reads the meetings that Meetings and other PPCH record; nil if there are no others.
+	Archive *history.Archive
+
 	// Metrics are all metrics that "/metrics" serves; nil for none.
 	Metrics prometheus.Gatherer
 
@@ -208,6 +211,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Meetings == nil {
 		cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: history.New("", history.Options{}), Directory: cfg.Directory})
+	}
+	if cfg.Archive == nil {
+		cfg.Archive = history.NewArchive(cfg.Meetings, nil)
 	}
 	docs, err := web.LoadDocs()
 	if err != nil {

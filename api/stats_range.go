@@ -25,10 +25,6 @@ var statsRanges = []statsRange{
 
 // writeStatsRange answers with the peaks of a range, as the store has them.
 func (s *Server) writeStatsRange(w *response, r *http.Request, name string) error {
-	store, err := s.recorded()
-	if err != nil {
-		return err
-	}
 	var asked statsRange
 	for _, known := range statsRanges {
 		if known.name == name {
@@ -37,7 +33,7 @@ func (s *Server) writeStatsRange(w *response, r *http.Request, name string) erro
 	}
 	now := time.Now()
 	from := now.Add(-asked.span).Truncate(asked.step).Add(asked.step)
-	peaks, err := store.Peaks(r.Context(), occupancy.RoomMain, asked.step, from)
+	peaks, exact, missing, err := s.cfg.Archive.Peaks(r.Context(), caller(w.grant), occupancy.RoomMain, asked.step, from)
 	if err != nil {
 		return err
 	}
@@ -51,6 +47,7 @@ func (s *Server) writeStatsRange(w *response, r *http.Request, name string) erro
 		steps[i] = view.Step{Known: true, Rooms: p.Rooms, People: p.Participants, Watched: min(1, float64(p.Watched)/float64(passed))}
 	}
 	doc := view.NewStatsRange(steps, asked.step, from.Add(asked.step*time.Duration(len(steps))))
+	doc.Exact, doc.Unanswered = &exact, view.NewUnanswered(missing)
 	v := newValidators(etag(maphash.Bytes(etagSeed, view.Marshal(doc))), now)
 	if v.matches(r) {
 		return v.writeNotModified(w)

@@ -84,6 +84,7 @@ var statuses = []statusCase{
 	{meetingPath, "404", nil, ask{target: "/api/meetings/" + meetingID}},
 	{meetingPath, "503", withBrokenStore, ask{target: "/api/meetings/" + meetingID}},
 	{attendancePath, "200", withMeetings, ask{target: "/api/meetings/" + meetingID + "/attendance"}},
+	{attendancePath, "200", withSilentCollector, ask{target: "/api/meetings/" + meetingID + "/attendance?format=plain"}},
 	{attendancePath, "400", withMeetings, ask{target: "/api/meetings/" + meetingID + "/attendance?verbose"}},
 	{attendancePath, "404", nil, ask{target: "/api/meetings/" + meetingID + "/attendance"}},
 	{attendancePath, "503", withBrokenStore, ask{target: "/api/meetings/" + meetingID + "/attendance"}},

@@ -119,6 +119,17 @@ func (g Grant) AllowsAddress(room string) bool {
 	return g.matches(local, domain)
 }
 
+// EachRoom calls f with each pattern of the rooms that a limited grant includes: a room by its address, or with prefix
+// all rooms whose localparts begin so.
+func (g Grant) EachRoom(f func(local, domain string, prefix bool)) {
+	if g.Key == nil {
+		return
+	}
+	for _, p := range g.Key.rooms {
+		f(p.local, p.domain, p.prefix)
+	}
+}
+
 func (g Grant) matches(local, domain string) bool {
 	return g.Key != nil && slices.ContainsFunc(g.Key.rooms, func(p roomPattern) bool { return p.matches(local, domain) })
 }

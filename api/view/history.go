@@ -18,6 +18,12 @@ type StatsHistory struct {
 
 	// Watched is the watched part of each step, from 0 to 1; nil (null) for the last hour, whose steps are known as a whole or not at all.
 	Watched []float64 `json:"watched"`
+
+	// Exact is whether the numbers are peaks of all shards together; otherwise they are sums of the peaks of each shard within the step,
+	// which may be higher. It is nil (left out) for the last hour, which is always exact.
+	Exact *bool `json:"exact,omitempty"`
+
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }
 
 // Step is the peak of each number within one step. The zero Step is unknown.

@@ -14,6 +14,24 @@ import (
 type Meetings struct {
 	Meetings   []Meeting `json:"meetings"`
 	NextCursor *string   `json:"next_cursor"`
+
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
+}
+
+// Unanswered is a PPCH that records a shard and did not answer, so that its part is missing.
+// Collector is nil (null) if none of the shard is known.
+type Unanswered struct {
+	Shard     string  `json:"shard"`
+	Collector *string `json:"collector"`
+	Why       string  `json:"why"`
+}
+
+// NewUnanswered returns the documents for those that did not answer.
+func NewUnanswered(all []history.Unanswered) (docs []Unanswered) {
+	for _, u := range all {
+		docs = append(docs, Unanswered{u.Shard, OrNull(u.Collector), u.Why})
+	}
+	return docs
 }
 
 // Meeting is the life of a room: "GET /api/meetings/{meeting_id}".
@@ -36,6 +54,8 @@ type Meeting struct {
 	EndedBefore      *string            `json:"ended_before"`
 	PeakParticipants int                `json:"peak_participants"`
 	Stays            int                `json:"stays"`
+
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }
 
 // meetingURL returns the URL of a room, whose main room has the address parent if that isn't empty.
@@ -86,6 +106,8 @@ type Attendance struct {
 	AsOf      *string    `json:"as_of"`
 	Attendees []Attendee `json:"attendees"`
 	Gaps      []Gap      `json:"gaps"`
+
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }
 
 // Attendee is one person by the user id of its token, with all its stays. Each stay of a guest is an attendee of its own.
@@ -202,6 +224,8 @@ type Person struct {
 	Pseudonym *string  `json:"pseudonym"`
 	Stays     []Stay   `json:"stays"`
 	Accesses  []Access `json:"accesses"`
+
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }
 
 // Access is who read the record of a person, or the attendance of a meeting in it.
@@ -212,13 +236,11 @@ type Access struct {
 	MeetingID *string `json:"meeting"`
 }
 
-// NewPerson returns the document for r, with the stays in rooms that are allowed.
-func NewPerson(names *occupancy.NameResolver, r history.Record, allows func(room string) bool) Person {
+// NewPerson returns the document for r.
+func NewPerson(names *occupancy.NameResolver, r history.Record) Person {
 	doc := Person{UserID: r.UserID, Pseudonym: OrNull(r.Pseudonym), Stays: []Stay{}, Accesses: []Access{}}
 	for _, s := range r.Stays {
-		if allows(s.Room) {
-			doc.Stays = append(doc.Stays, NewStay(names, s))
-		}
+		doc.Stays = append(doc.Stays, NewStay(names, s))
 	}
 	for _, a := range r.Accesses {
 		access := Access{At: FormatTime(a.At), Key: a.Key, Action: a.Action}

@@ -16,4 +16,7 @@ type Problem struct {
 
 	// UnknownShards are the shards that can't be read, where several are configured.
 	UnknownShards []string `json:"unknown_shards,omitempty"`
+
+	// Unanswered are the PPCH that did not answer a question about meetings.
+	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }

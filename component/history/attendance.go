@@ -16,6 +16,7 @@ import (
 type Stay struct {
 	ID      ID
 	Meeting ID
+	Shard   string
 	Room    string // its JID
 	Parent  string // the JID of the main room of a breakout or lobby room, or empty
 	Type    occupancy.RoomType
@@ -48,7 +49,8 @@ type Attendance struct {
 	Meeting Meeting
 
 	// AsOf is the end of the stays of present people: when the room's domain was last confirmed.
-	AsOf time.Time
+	// ReadAt is when this was read. Both are by the clock of the PPCH that recorded it.
+	AsOf, ReadAt time.Time
 
 	// Attendees are ordered by their first stay.
 	Attendees []Attendee
@@ -72,14 +74,14 @@ type Attendee struct {
 	Lobby Span
 }
 
-const stayColumns = `s.id, m.id, m.room, m.parent, m.type, s.kind, s.rule, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
+const stayColumns = `s.id, m.id, m.shard, m.room, m.parent, m.type, s.kind, s.rule, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
 
 func scanStay(rows *sql.Rows) (s Stay, err error) {
 	var id, meeting, pseudonym []byte
 	var joined int64
 	var joinedAfter, leftAfter, leftBefore sql.NullInt64
 	var parent, rule, reason, nick, name, userID sql.NullString
-	err = rows.Scan(&id, &meeting, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
+	err = rows.Scan(&id, &meeting, &s.Shard, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
 	copy(s.ID[:], id)
 	copy(s.Meeting[:], meeting)
 	s.JoinedAfter, s.Joined, s.LeftAfter, s.LeftBefore = timeOf(joinedAfter.Int64), timeOf(joined), timeOf(leftAfter.Int64), timeOf(leftBefore.Int64)
@@ -136,6 +138,7 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 	if err != nil {
 		return Attendance{}, err
 	}
+	a.ReadAt = time.Now()
 	a.Attendees = attendees(all, a.AsOf, a.Until())
 	return a, nil
 }
@@ -143,10 +146,10 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 // latest is later than every time in the file.
 var latest = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Until returns until when a present person may have stayed: now within a gap, else AsOf.
+// Until returns until when a present person may have stayed: ReadAt within a gap, else AsOf.
 func (a Attendance) Until() time.Time {
 	if n := len(a.Gaps); n > 0 && a.Gaps[n-1].Ended.IsZero() {
-		return time.Now()
+		return a.ReadAt
 	}
 	return a.AsOf
 }

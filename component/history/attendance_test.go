@@ -164,7 +164,7 @@ func TestMeetings_Filter(t *testing.T) {
 		{"in a time", history.MeetingFilter{From: at(25), To: at(51), Limit: 10}, "5 4 3 2"},
 		{"in no time", history.MeetingFilter{From: at(51), To: at(25), Limit: 10}, ""},
 		{"with participants", history.MeetingFilter{MinParticipants: 2, Limit: 10}, "9 7 5 3 1"},
-		{"allowed rooms", history.MeetingFilter{Allows: func(r string) bool { return r < "room3" }, Limit: 2}, "2 1 more"},
+		{"allowed rooms", history.MeetingFilter{Rooms: history.Rooms{{Local: "room0", Domain: "muc.meet.jitsi"}, {Local: "room1", Domain: "muc.meet.jitsi"}, {Local: "room2", Domain: "muc.meet.jitsi"}}, Limit: 2}, "2 1 more"},
 		{"of another tenant", history.MeetingFilter{Tenant: "acme", Limit: 2}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

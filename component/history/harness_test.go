@@ -120,6 +120,7 @@ type site struct {
 	stop      func()
 	recorder  *history.Recorder
 	rules     []occupancy.Rule
+	own       func(shard string) bool
 	rooms     map[string]map[string]bool // the nicks in each, as Prosody counts them
 }
 
@@ -138,7 +139,7 @@ func (s *site) start(d *occupancy.Directory) {
 	d.MaxStaleness = 100 * 365 * 24 * time.Hour
 	d.NotCounted = s.rules
 	s.store = history.New(s.dir, history.Options{})
-	s.recorder = history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: d, Level: s.level, Outbox: s.box})
+	s.recorder = history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: d, Own: s.own, Level: s.level, Outbox: s.box})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -47,6 +48,7 @@ func (m Meeting) Ongoing() bool { return m.EndedBefore.IsZero() }
 
 // MeetingFilter selects meetings. A zero field selects all.
 type MeetingFilter struct {
+	Shard  string
 	Room   string // a JID
 	Tenant string
 	Type   occupancy.RoomType
@@ -56,18 +58,25 @@ type MeetingFilter struct {
 
 	MinParticipants int // the least Peak
 
-	// Allows reports whether a room may be shown.
-	Allows func(room string) bool
+	// Rooms are those that may be shown.
+	Rooms Rooms
 
 	// After continues a list, Limit is how many meetings it has at most; at least 1.
 	After Position
 	Limit int
 }
 
-// Position is the place of a meeting in a list. The zero Position is the beginning.
+// Position is the place of a meeting in a list, the same in every PPCH. The zero Position is the beginning.
 type Position struct {
-	Began  int64 // Unix milliseconds
-	Number int64
+	Began int64 // Unix milliseconds
+	ID    ID
+}
+
+func positionOf(m Meeting) Position { return Position{milli(m.Began), m.ID} }
+
+// compare orders positions as lists are: latest first.
+func (p Position) compare(o Position) int {
+	return cmp.Or(cmp.Compare(o.Began, p.Began), bytes.Compare(o.ID[:], p.ID[:]))
 }
 
 const meetingColumns = `m.number, m.id, m.shard, m.room, m.type, m.tenant, m.parent, m.meeting_id, m.began, m.ended_after, m.ended_before, m.peak,
@@ -100,15 +109,14 @@ func (s *Store) Meetings(ctx context.Context, f MeetingFilter) (all []Meeting, n
 				return err
 			}
 			if len(all) == f.Limit {
-				last := all[len(all)-1]
-				next = Position{milli(last.Began), last.number}
+				next = positionOf(all[len(all)-1])
 				return nil
 			}
-			if f.Allows == nil || f.Allows(m.Room) {
+			if f.Rooms.Includes(m.Room) {
 				all = append(all, m)
 			}
 			if scanned == maxScanned {
-				next = Position{milli(m.Began), m.number}
+				next = positionOf(m)
 			}
 		}
 		return rows.Err()
@@ -126,15 +134,16 @@ func (f MeetingFilter) query() (string, []any) {
 			args = append(args, values...)
 		}
 	}
+	add(f.Shard != "", "m.shard = ?", f.Shard)
 	add(f.Room != "", "m.room = ?", f.Room)
 	add(f.Tenant != "", "m.tenant = ?", f.Tenant)
 	add(f.Type != "", "m.type = ?", f.Type)
 	add(!f.To.IsZero(), "m.began <= ?", milli(f.To))
 	add(!f.From.IsZero(), "(m.ended_before IS NULL OR m.ended_before >= ?)", milli(f.From))
 	add(f.MinParticipants > 0, "m.peak >= ?", f.MinParticipants)
-	add(f.After != Position{}, "(m.began, m.number) < (?, ?)", f.After.Began, f.After.Number)
+	add(f.After != Position{}, "(m.began, m.id) < (?, ?)", f.After.Began, f.After.ID[:])
 	args = append(args, maxScanned)
-	return "SELECT " + meetingColumns + " FROM meetings m WHERE " + strings.Join(where, " AND ") + " ORDER BY m.began DESC, m.number DESC LIMIT ?", args
+	return "SELECT " + meetingColumns + " FROM meetings m WHERE " + strings.Join(where, " AND ") + " ORDER BY m.began DESC, m.id DESC LIMIT ?", args
 }
 
 // Meeting returns a meeting, or ErrNoMeeting.

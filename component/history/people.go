@@ -27,15 +27,15 @@ type Record struct {
 // maxRecord is how many stays and accesses a Record has at most.
 const maxRecord = 10_000
 
-// Person returns the record of a person by its user id. It has no stays if there is none.
-func (s *Store) Person(ctx context.Context, userID string) (r Record, err error) {
+// Person returns the record of a person by its user id. It has no stays if there is none, and only those on one shard if that isn't empty.
+func (s *Store) Person(ctx context.Context, userID, shard string) (r Record, err error) {
 	r.UserID = userID
 	err = s.Read(ctx, func(tx *Tx) error {
 		hash, err := storedHash(tx, userID)
 		if err != nil {
 			return err
 		}
-		if r.Stays, err = stays(tx, "WHERE s.user_id = ? OR s.pseudonym = ? ORDER BY s.joined DESC LIMIT ?", userID, hash, maxRecord); err != nil {
+		if r.Stays, err = stays(tx, "WHERE (s.user_id = ?1 OR s.pseudonym = ?2) AND ?3 IN ('', m.shard) ORDER BY s.joined DESC LIMIT ?4", userID, hash, shard, maxRecord); err != nil {
 			return err
 		}
 		for _, stay := range r.Stays {
@@ -107,9 +107,9 @@ func (s *Store) DropKey(ctx context.Context) error {
 	return s.Checkpoint(ctx)
 }
 
-// Erase deletes all that the file has of a person and returns how many stays that were.
+// Erase deletes all that the file has of a person and returns how many stays that were on each shard.
 // A person who is present stays in the live view, but this stay isn't recorded.
-func (r *Recorder) Erase(ctx context.Context, userID string) (n int, err error) {
+func (r *Recorder) Erase(ctx context.Context, userID string) (erased map[string]int, err error) {
 	err = r.cfg.Store.Write(ctx, func(tx *Tx) error {
 		hash, err := storedHash(tx, userID)
 		if err != nil {
@@ -119,7 +119,10 @@ func (r *Recorder) Erase(ctx context.Context, userID string) (n int, err error) 
 		if err != nil {
 			return err
 		}
-		n = len(all)
+		erased = make(map[string]int)
+		for _, stay := range all {
+			erased[stay.Shard]++
+		}
 		for _, statement := range []string{
 			"UPDATE present SET occupant = NULL WHERE occupant IS NOT NULL AND json_extract(occupant, '$.user_id') = ?1",
 			"DELETE FROM accesses WHERE person = ?2",
@@ -132,9 +135,9 @@ func (r *Recorder) Erase(ctx context.Context, userID string) (n int, err error) 
 		return r.eraseOutbox(ctx, tx, userID, all)
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return n, r.cfg.Store.Checkpoint(ctx)
+	return erased, r.cfg.Store.Checkpoint(ctx)
 }
 
 // EraseStay deletes one stay of a meeting, such as that of a guest, or returns ErrNoStay.

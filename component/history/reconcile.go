@@ -277,6 +277,8 @@ func (b *batch) openRooms(in scope, seen map[string]bool) (all []*openRoom, err 
 // forget ends the rooms of a domain that isn't watched any more.
 func (b *batch) forget(in scope, w *watch) error {
 	now := time.Now()
+	b.silent = !b.r.cfg.Own(in.shard) // its rooms haven't ended: others record them
+	defer func() { b.silent = false }()
 	rooms, err := b.openRooms(in, nil)
 	if err != nil {
 		return err

@@ -42,6 +42,9 @@ type RecorderConfig struct {
 	Store     *Store
 	Directory *occupancy.Directory
 
+	// Own reports whether this PPCH records a shard; nil for all. Others are recorded by the PPCH that are connected to their Prosodys.
+	Own func(shard string) bool
+
 	// Level is what is recorded of people.
 	Level Level
 
@@ -88,6 +91,9 @@ func NewRecorder(cfg RecorderConfig) *Recorder {
 	gaps := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "history_gaps_total", Help: "Times without watching a MUC domain."}, []string{"reason"})
 	for _, reason := range []GapReason{GapStopped, GapOverload, GapStore, GapResync} {
 		gaps.WithLabelValues(string(reason)) // so that the first one shows as an increase
+	}
+	if cfg.Own == nil {
+		cfg.Own = func(string) bool { return true }
 	}
 	return &Recorder{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), gaps: gaps}
 }

@@ -53,7 +53,7 @@ func (r *Recorder) roll(ctx context.Context) error {
 			begun = now
 			clear(peaks)
 		}
-		totals, err := r.cfg.Directory.LiveTotals()
+		totals, err := r.liveTotals()
 		if err != nil {
 			continue
 		}
@@ -70,6 +70,32 @@ func (r *Recorder) roll(ctx context.Context) error {
 		}
 	}
 }
+
+// liveTotals returns the present totals of the recorded shards, or an error unless all their domains are live.
+func (r *Recorder) liveTotals() (all []occupancy.Totals, err error) {
+	own := r.ownShards()
+	if len(own) == len(recordedShards(r.cfg.Directory)) {
+		return r.cfg.Directory.LiveTotals()
+	}
+	for _, shard := range own {
+		for _, d := range shard.Domains() {
+			if d.EventProblem != nil {
+				return nil, d.EventProblem
+			}
+			totals, err := shard.Totals(d.JID)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, totals)
+		}
+	}
+	if len(own) == 0 {
+		return nil, errNoShard
+	}
+	return all, nil
+}
+
+var errNoShard = errors.New("history: no shard is recorded here")
 
 func (r *Recorder) flush(ctx context.Context, begun time.Time, peaks map[occupancy.RoomType]Peaks) error {
 	if len(peaks) == 0 {

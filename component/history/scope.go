@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"strings"
 
 	"mellium.im/xmpp/jid"
@@ -33,16 +34,42 @@ func splitKey(k string) (shard, address string) {
 	return occupancy.DefaultShard, k
 }
 
-// recorded reports whether the rooms of a scope are recorded: it is watched, and no visitor node among main shards,
-// whose rooms show those of other shards once more.
+// recorded reports whether the rooms of a scope are recorded: it is watched, its shard is recorded, and this PPCH does that.
 func (r *Recorder) recorded(s scope) bool {
-	shards := r.cfg.Directory.Shards()
-	main, found := false, (*occupancy.Shard)(nil)
-	for _, shard := range shards {
-		main = main || shard.Kind() == occupancy.ShardMain
-		if shard.Name() == s.shard {
-			found = shard
-		}
+	return r.cfg.Own(s.shard) && slices.ContainsFunc(recordedShards(r.cfg.Directory), func(shard *occupancy.Shard) bool {
+		return shard.Name() == s.shard && shard.Has(jid.NewUnsafe("", s.domain, "").JID)
+	})
+}
+
+// recordedShards returns the shards of which meetings are recorded, by this PPCH or others: no visitor nodes among main shards,
+// because their rooms show those of other shards once more.
+func recordedShards(d *occupancy.Directory) []*occupancy.Shard {
+	shards := d.Shards()
+	visitors := func(s *occupancy.Shard) bool { return s.Kind() != occupancy.ShardMain }
+	if main := slices.DeleteFunc(slices.Clone(shards), visitors); len(main) > 0 {
+		return main
 	}
-	return found != nil && found.Has(jid.NewUnsafe("", s.domain, "").JID) && (found.Kind() == occupancy.ShardMain || !main)
+	return shards
+}
+
+// ownShards returns the shards that this PPCH records.
+func (r *Recorder) ownShards() []*occupancy.Shard {
+	return slices.DeleteFunc(recordedShards(r.cfg.Directory), func(s *occupancy.Shard) bool { return !r.cfg.Own(s.Name()) })
+}
+
+// Rooms are the rooms that a caller may read; nil for all.
+type Rooms []RoomPattern
+
+// RoomPattern matches one room, or with Prefix all rooms of a domain whose localpart begins with Local.
+type RoomPattern struct {
+	Local, Domain string
+	Prefix        bool `json:",omitempty"`
+}
+
+// Includes reports whether a room, given by its JID, is one of them.
+func (r Rooms) Includes(room string) bool {
+	local, domain, _ := strings.Cut(room, "@")
+	return r == nil || slices.ContainsFunc(r, func(p RoomPattern) bool {
+		return p.Domain == domain && (p.Local == local || p.Prefix && strings.HasPrefix(local, p.Local))
+	})
 }
