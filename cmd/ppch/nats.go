@@ -13,14 +13,17 @@ import (
 	"ppch/cmd/ppch/config"
 	"ppch/component"
 	"ppch/component/cluster"
+	"ppch/component/history"
 	"ppch/component/occupancy"
 )
 
 // carrier carries shards over NATS, to other services and from them. Its methods are safe for concurrent use.
 type carrier struct {
-	conn   *cluster.Conn
-	shared *sharedSettings // nil for none
-	log    *slog.Logger
+	conn    *cluster.Conn
+	log     *slog.Logger
+	shared  *sharedSettings // nil for none
+	history *cluster.History
+	archive *history.Archive // set before the shards are watched
 
 	// mu protects what follows.
 	mu         sync.Mutex
@@ -43,12 +46,39 @@ func newCarrier(cfg config.Config, log *slog.Logger) (*carrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &carrier{conn: conn, log: log}, nil
+	c := &carrier{conn: conn, log: log}
+	c.history = cluster.NewHistory(cluster.HistoryConfig{Conn: conn, Collectors: c.published, Log: log})
+	return c, nil
+}
+
+// readFrom returns the meetings of all services, and makes those of this one available to others.
+func (c *carrier) readFrom(recorder *history.Recorder) *history.Archive {
+	if c == nil {
+		return history.NewArchive(recorder, nil)
+	}
+	c.archive = history.NewArchive(recorder, c.history)
+	return c.archive
+}
+
+// listen hears the collectors until ctx ends.
+func (c *carrier) listen(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.history.Run(ctx)
+}
+
+// published returns the collectors of this service.
+func (c *carrier) published() []*cluster.Collector {
+	collectors, _ := c.carried()
+	return collectors
 }
 
 // publish publishes a shard for other services until ctx ends. The collector is named as the component on the shard's Prosody.
 func (c *carrier) publish(ctx context.Context, shard *occupancy.Shard, component jid.JID) error {
-	collector, err := cluster.NewCollector(cluster.CollectorConfig{Conn: c.conn, Shard: shard, Name: component.String(), Version: version, Log: c.log})
+	collector, err := cluster.NewCollector(cluster.CollectorConfig{
+		Conn: c.conn, Shard: shard, Name: component.String(), Version: version, Answer: c.archive.Answer, Log: c.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -94,7 +124,7 @@ func (c *carrier) metrics() []prometheus.Collector {
 	if c == nil {
 		return nil
 	}
-	return append(cluster.Metrics(c.conn, c.carried), c.shared.metrics()...)
+	return append(cluster.Metrics(c.conn, c.history, c.carried), c.shared.metrics()...)
 }
 
 // diagnostics returns the state of NATS, or nil without it.

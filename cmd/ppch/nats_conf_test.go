@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,13 +59,17 @@ func TestNATS_DocumentedPermissions(t *testing.T) {
 		}
 	}
 	collector := env(servers[0], "collector-a", "COLLECTOR_A", fmt.Sprintf("name=a url=xmpp://%s component=%s muc=%s", srv.ComponentAddr(), srv.Domains.Component, srv.Domains.MUC))
-	collector["PPCH_COMPONENT_SECRET"] = srv.Secret()
+	collector["PPCH_COMPONENT_SECRET"], collector["PPCH_DATA_DIR"], collector["PPCH_HISTORY"] = srv.Secret(), t.TempDir(), "names"
 	c := runService(t, collector).ready()
 	node := runService(t, env(servers[1], "node", "NODE", "name=a via=nats muc="+srv.Domains.MUC)).ready()
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Grace")
 	eventually(t, 10*time.Second, "the node has both people", func() bool {
 		a := node.room("planning")
 		return a.status == http.StatusOK && a.data["participant_count"] == 2.0 && a.data["exact"] == true
+	})
+	eventually(t, 15*time.Second, "the node has the meeting", func() bool {
+		a := node.send(http.MethodGet, "/api/meetings", "")
+		return a.status == http.StatusOK && strings.Contains(a.body, `"stays":2`) && !strings.Contains(a.body, "unanswered")
 	})
 	for name, s := range map[string]*service{"collector": c, "node": node} {
 		for _, r := range s.log.Records(t) {
@@ -75,14 +80,22 @@ func TestNATS_DocumentedPermissions(t *testing.T) {
 	}
 
 	const collectorOfA = "ppch.a.ppch_meet_jitsi."
-	for _, tt := range []struct{ name, user, password, publish, subscribe string }{
+	for _, tt := range []struct {
+		name, user, password, publish, subscribe string
+		allowed                                  bool
+	}{
 		{name: "a node speaks for a collector", user: "node", password: "NODE", publish: collectorOfA + "batch"},
 		{name: "a node answers requests", user: "node", password: "NODE", subscribe: "ppch.*.*.snapshot.*"},
 		{name: "a node answers other nodes", user: "node", password: "NODE", publish: "_INBOX.a.b"},
 		{name: "a node reads everything", user: "node", password: "NODE", subscribe: ">"},
+		{name: "a node reads answers to a collector", user: "node", password: "NODE", subscribe: collectorOfA + "answer.*"},
+		{name: "a collector asks another", user: "collector-b", password: "COLLECTOR_B", publish: collectorOfA + "history", allowed: true},
+		{name: "a collector reads its answer", user: "collector-a", password: "COLLECTOR_A", subscribe: collectorOfA + "answer.X", allowed: true},
+		{name: "a collector reads answers to nodes", user: "collector-b", password: "COLLECTOR_B", subscribe: "_INBOX.>"},
+		{name: "a collector reads answers to another", user: "collector-b", password: "COLLECTOR_B", subscribe: collectorOfA + "answer.*"},
 		{name: "a collector speaks for another", user: "collector-b", password: "COLLECTOR_B", publish: collectorOfA + "batch"},
 		{name: "a collector reads another's shard", user: "collector-b", password: "COLLECTOR_B", subscribe: collectorOfA + "batch"},
-		{name: "a collector reads answers to others", user: "collector-b", password: "COLLECTOR_B", subscribe: "_INBOX.>"},
+		{name: "a collector answers for another", user: "collector-b", password: "COLLECTOR_B", subscribe: collectorOfA + "history"},
 		{name: "a collector answers without a request", user: "collector-b", password: "COLLECTOR_B", publish: "_INBOX.a.b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,13 +113,19 @@ func TestNATS_DocumentedPermissions(t *testing.T) {
 				_, _ = conn.Subscribe(tt.subscribe, func(*nats.Msg) {})
 			}
 			_ = conn.Flush()
+			wait := 10 * time.Second
+			if tt.allowed {
+				wait = 100 * time.Millisecond // NATS refuses before it answers Flush
+			}
 			select {
 			case err := <-refused:
-				if !errors.Is(err, nats.ErrPermissionViolation) {
-					t.Errorf("got %v want a violation of permissions", err)
+				if !errors.Is(err, nats.ErrPermissionViolation) || tt.allowed {
+					t.Errorf("got %v want a violation of permissions: %t", err, !tt.allowed)
 				}
-			case <-time.After(10 * time.Second):
-				t.Error("NATS allows it")
+			case <-time.After(wait):
+				if !tt.allowed {
+					t.Error("NATS allows it")
+				}
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	}
 	epoch := webhook.NewEpoch(time.Now())
 	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
-	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
+	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Own: shards.own, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
 	webhooks.OnChange(recorder.Changed)
 	metrics := newMetrics()
 	hosts := api.NewHosts(cfg.Hosts...)
@@ -100,6 +100,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Log:       log,
 
 		Meetings:      recorder,
+		Archive:       nats.readFrom(recorder),
 		Metrics:       metrics,
 		MetricsPublic: cfg.MetricsPublic,
 		LegacyRoutes:  cfg.LegacyRoutes,
@@ -131,6 +132,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	defer stopXMPP()
 	var g errgroup.Group
 	g.Go(func() error { return shards.Run(xmppCtx) })
+	g.Go(func() error { return nats.listen(xmppCtx) })
 	g.Go(func() error { return directory.Run(xmppCtx) })
 	g.Go(func() error { return recorder.Run(xmppCtx) })
 	g.Go(func() error { return webhooks.Run(xmppCtx) })

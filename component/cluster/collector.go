@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"ppch/component/occupancy"
 )
@@ -16,7 +17,7 @@ import (
 // publicationBuffer is how many batches may wait before the collector falls behind and nodes resync.
 const publicationBuffer = 4096
 
-// CollectorConfig configures a Collector. All fields are required but Version and Log.
+// CollectorConfig configures a Collector. All fields are required but Version, Answer and Log.
 type CollectorConfig struct {
 	Conn *Conn
 
@@ -28,6 +29,9 @@ type CollectorConfig struct {
 
 	// Version is the version of the program.
 	Version string
+
+	// Answer answers a question about recorded meetings; nil answers none. Several goroutines call it.
+	Answer func(ctx context.Context, question []byte) ([]byte, error)
 
 	Log *slog.Logger
 }
@@ -42,8 +46,10 @@ type Collector struct {
 	published atomic.Uint64 // batches
 	lost      atomic.Uint64 // batches that were too large to publish
 	pages     atomic.Uint64 // of snapshots
+	answers   atomic.Uint64 // to questions about recorded meetings
 
 	snapshots snapshots
+	once      nonces // of questions that may be answered only once
 
 	// mu protects what follows.
 	mu   sync.Mutex
@@ -76,10 +82,25 @@ func (c *Collector) Run(ctx context.Context) error {
 		return fmt.Errorf("cluster: collector: %w", err)
 	}
 	defer func() { _ = twins.Unsubscribe() }()
-	for c.publish(ctx) {
-		c.log.Warn("fell behind with publishing, so nodes resync")
+	questions := make(chan *nats.Msg, maxQuestions)
+	if c.cfg.Answer != nil {
+		asked, err := c.conn.nats.ChanSubscribe(c.subject("history"), questions)
+		if err != nil {
+			return fmt.Errorf("cluster: collector: %w", err)
+		}
+		defer func() { _ = asked.Unsubscribe() }()
 	}
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	for range answerers {
+		g.Go(func() error { return c.answerQuestions(ctx, questions, epoch) })
+	}
+	g.Go(func() error {
+		for c.publish(ctx) {
+			c.log.Warn("fell behind with publishing, so nodes resync")
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 // publish publishes until ctx ends, then returns false, or until it has missed a batch.

@@ -32,7 +32,8 @@ type Conn struct {
 	lastErr   error     // of the last attempt to connect
 	forbidden string    // what NATS forbade last, such as: Publish to "ppch.main"
 
-	forbiddenStore string // the same for the store of NATS, which doesn't concern shards
+	// The same for the store of NATS, and for questions about meetings: neither concerns what carries shards.
+	forbiddenStore, forbiddenHistory string
 }
 
 // Dial returns a connection. It doesn't wait for NATS, and fails only if cfg makes no sense. The caller closes it.
@@ -83,7 +84,7 @@ func (c *Conn) Close() {
 func (c *Conn) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.lastErr, c.forbidden, c.forbiddenStore = time.Now(), nil, "", ""
+	c.since, c.lastErr, c.forbidden, c.forbiddenStore, c.forbiddenHistory = time.Now(), nil, "", "", ""
 	c.cfg.Log.Info("connected to NATS", "nats", c.nats.ConnectedUrlRedacted())
 }
 
@@ -110,8 +111,11 @@ func (c *Conn) failed(err error) {
 		what, of := err.Error(), &c.forbidden
 		if found := permission.FindStringSubmatch(err.Error()); found != nil {
 			what = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + found[2]
-			if ofStore(found[2]) {
+			switch {
+			case ofStore(found[2]):
 				of = &c.forbiddenStore
+			case c.ofHistory(found[2]):
+				of = &c.forbiddenHistory
 			}
 		}
 		if *of != what { // the store is asked again and again
@@ -145,6 +149,29 @@ func (c *Conn) problem() *occupancy.UnavailableError {
 	return occupancy.ProblemNATSUnreachable.With(c.facts()...).Err(c.lastErr)
 }
 
+// changedAt returns when the connection was established or lost.
+func (c *Conn) changedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since
+}
+
+// historyForbidden returns the error of a missing permission for questions about meetings, or nil.
+func (c *Conn) historyForbidden() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forbiddenHistory == "" {
+		return nil
+	}
+	return errors.New("NATS forbids this PPCH to " + c.forbiddenHistory)
+}
+
+// ofHistory reports whether a subject serves questions about meetings alone.
+func (c *Conn) ofHistory(subject string) bool {
+	parts := strings.Split(strings.TrimPrefix(subject, c.cfg.Prefix+"."), ".")
+	return len(parts) > 2 && (parts[2] == "history" || parts[2] == "answer" || parts[0] == "*" && parts[2] == string(kindState))
+}
+
 // forbids returns the problem of a missing permission.
 func (c *Conn) forbids(permission string) *occupancy.UnavailableError {
 	return occupancy.ProblemNATSForbidden.With(append(c.facts(), occupancy.Fact{Name: "permission", Value: permission})...).Err(nil)
@@ -162,6 +189,13 @@ func (c *Conn) facts() []occupancy.Fact {
 // subject returns a subject of a collector of a shard; * stands for any.
 func (c *Conn) subject(shard, collector, what string) string {
 	return c.cfg.Prefix + "." + shard + "." + token(collector) + "." + what
+}
+
+// sender returns the shard and the collector in a subject, dots in the name of the collector being underscores.
+func (c *Conn) sender(subject string) (shard, collector string) {
+	shard, rest, _ := strings.Cut(strings.TrimPrefix(subject, c.cfg.Prefix+"."), ".")
+	collector, _, _ = strings.Cut(rest, ".")
+	return shard, collector
 }
 
 // open returns the message in data. It counts messages from senders without the secret.

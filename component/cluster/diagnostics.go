@@ -50,6 +50,9 @@ func (c *Conn) Diagnostics() occupancy.NATSDiagnostics {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if problem == nil && c.forbiddenHistory != "" {
+		problem = c.forbids(c.forbiddenHistory)
+	}
 	return occupancy.NATSDiagnostics{
 		Connected: c.nats.IsConnected(), Server: server, Since: c.since, Problem: problem,
 		Reconnects: c.nats.Stats().Reconnects, SlowConsumer: c.slow.Load(), Foreign: c.foreign.Load(),
@@ -64,26 +67,31 @@ var (
 	descForeign    = prometheus.NewDesc("nats_foreign_messages_total", "Messages from NATS that were not sealed with PPCH_CLUSTER_SECRET.", nil, nil)
 	descPublished  = prometheus.NewDesc("collector_batches_total", "Batches that were published for other nodes.", []string{"shard"}, nil)
 	descPages      = prometheus.NewDesc("collector_pages_total", "Pages of snapshots that other nodes requested.", []string{"shard"}, nil)
+	descAnswers    = prometheus.NewDesc("collector_answers_total", "Answers to questions of other nodes about past meetings.", []string{"shard"}, nil)
+	descUnanswered = prometheus.NewDesc("history_unanswered_total", "Questions about past meetings that a collector did not answer.", nil, nil)
+	descRefused    = prometheus.NewDesc("history_refused_answers_total", "Messages that are no answer to a question about past meetings, but came as one.", nil, nil)
 	descFollowed   = prometheus.NewDesc("node_collectors", "Collectors that were heard lately.", []string{"shard"}, nil)
 	descResyncs    = prometheus.NewDesc("node_resyncs_total", "Snapshots of the shard after the first.", []string{"shard"}, nil)
 	descSwitches   = prometheus.NewDesc("node_switches_total", "Changes from one collector of the shard to another.", []string{"shard"}, nil)
 	descGaps       = prometheus.NewDesc("node_gaps_total", "Resyncs of the shard because a batch was missing.", []string{"shard"}, nil)
 )
 
-// Metrics returns the metrics of a connection and of what it carries now.
-func Metrics(c *Conn, carried func() ([]*Collector, []*Node)) []prometheus.Collector {
-	return []prometheus.Collector{metrics{c, carried}}
+// Metrics returns the metrics of a connection, of what it carries now, and of questions about past meetings.
+func Metrics(c *Conn, h *History, carried func() ([]*Collector, []*Node)) []prometheus.Collector {
+	return []prometheus.Collector{metrics{c, h, carried}}
 }
 
 type metrics struct {
 	conn    *Conn
+	history *History
 	carried func() ([]*Collector, []*Node)
 }
 
 // Describe implements prometheus.Collector.
 func (m metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descUp, descReconnects, descSlow, descForeign, descPublished, descPages, descFollowed, descResyncs, descSwitches, descGaps,
+		descUp, descReconnects, descSlow, descForeign, descPublished, descPages, descAnswers,
+		descUnanswered, descRefused, descFollowed, descResyncs, descSwitches, descGaps,
 	} {
 		to <- d
 	}
@@ -106,11 +114,14 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	counter(descReconnects, conn.Reconnects)
 	counter(descSlow, conn.SlowConsumer)
 	counter(descForeign, conn.Foreign)
+	counter(descUnanswered, m.history.unanswered.Load())
+	counter(descRefused, m.history.refused.Load())
 	collectors, nodes := m.carried()
 	for _, c := range collectors {
 		d := c.Diagnostics()
 		counter(descPublished, d.Batches, d.Shard)
 		counter(descPages, d.Pages, d.Shard)
+		counter(descAnswers, c.answers.Load(), d.Shard)
 	}
 	for _, n := range nodes {
 		d := n.Diagnostics()

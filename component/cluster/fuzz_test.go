@@ -18,6 +18,8 @@ var samples = []string{
 	`{"kind":"state","shard":"main","collector":"c","epoch":"e","seq":7,"at":1,"version":"2.0.0","shard_kind":"main","heartbeat":4000000,"domains":[{"jid":"muc.meet.jitsi","type":"main","known":true,"age":5,"current":true,"connected":true,"since":70,"mode":"module","reason":"lost","remedy":"x","retry":5}],"end":true}` + "\n",
 	`{"kind":"page","shard":"main","collector":"c","epoch":"e","seq":7,"nonce":"n","snapshot":"s","from":{"Domain":0,"Room":0,"Occupant":0},"next":{"Domain":1,"Room":0,"Occupant":0},"heartbeat":1}` + "\n",
 	`{"kind":"request","shard":"main","collector":"c","epoch":"e","seq":0,"nonce":"n"}` + "\n",
+	`{"kind":"question","shard":"main","collector":"c","epoch":"e","seq":0,"nonce":"n","once":true}` + "\n" + `{"Ask":"meetings"}`,
+	`{"kind":"answer","shard":"main","collector":"c","epoch":"e","seq":0,"nonce":"n","part":2,"parts":3}` + "\nany\nbytes",
 }
 
 // FuzzMessage reads anything: what is accepted stays the same when it is written and read again.
@@ -76,6 +78,10 @@ func TestMessage_Refuses(t *testing.T) {
 		{"a batch without number", `{"kind":"batch","shard":"main","collector":"c","epoch":"e","domain":"muc.x"}` + "\n", "seq 0"},
 		{"a batch without domain", `{"kind":"batch","shard":"main","collector":"c","epoch":"e","seq":1}` + "\n", `domain ""`},
 		{"a state without heartbeat", `{"kind":"state","shard":"main","collector":"c","epoch":"e"}` + "\n", "heartbeat"},
+		{"a question without nonce", `{"kind":"question","shard":"main","collector":"c","epoch":"e"}` + "\n", "nonce"},
+		{"an answer without parts", `{"kind":"answer","shard":"main","collector":"c","epoch":"e","nonce":"n"}` + "\n", "part 0 of 0"},
+		{"a part beyond the last", `{"kind":"answer","shard":"main","collector":"c","epoch":"e","nonce":"n","part":3,"parts":2}` + "\n", "part 3 of 2"},
+		{"too many parts", `{"kind":"answer","shard":"main","collector":"c","epoch":"e","nonce":"n","part":1,"parts":1000000}` + "\n", "part 1 of 1000000"},
 		{"a negative age", batch(`,"age":-1`, ""), "age -1"},
 		{"a clock that runs too fast", batch(`,"at":9223372036854775807`, ""), "at 9223372036854775807"},
 		{"negative totals", batch(`,"rooms":-1`, ""), "-1 rooms"},

@@ -30,9 +30,15 @@ const (
 	kindState   kind = "state"   // the heartbeat, with the state of all domains
 	kindPage    kind = "page"    // of a snapshot
 	kindRequest kind = "request" // for a page
+
+	kindQuestion kind = "question" // about recorded meetings
+	kindAnswer   kind = "answer"   // to a question, or a part of it
 )
 
-// message is what collectors and nodes send: this header as one line of JSON, then a line for each change (line.go).
+var messageKinds = []kind{kindBatch, kindState, kindPage, kindRequest, kindQuestion, kindAnswer}
+
+// message is what collectors and nodes send: this header as one line of JSON, then a line for each change (line.go),
+// or the Payload.
 // Times of the sender's clocks are in microseconds (At) and milliseconds (Time).
 type message struct {
 	Kind      kind   `json:"kind"`
@@ -73,8 +79,18 @@ type message struct {
 	Next     *cursor `json:"next,omitempty"` // nil in the last page
 	Error    string  `json:"error,omitempty"`
 
-	Deltas []occupancy.Delta `json:"-"`
+	// Of a question and an answer, which also have a Nonce. Once is whether the question may be answered only once.
+	// Part numbers the parts of an answer from 1 to Parts; the last one may have an Error instead.
+	Once  bool `json:"once,omitempty"`
+	Part  int  `json:"part,omitempty"`
+	Parts int  `json:"parts,omitempty"`
+
+	Deltas  []occupancy.Delta `json:"-"`
+	Payload []byte            `json:"-"`
 }
+
+// opaque reports whether a message has a Payload, which this package doesn't read, instead of Deltas.
+func (m *message) opaque() bool { return m.Kind == kindQuestion || m.Kind == kindAnswer }
 
 // cursor is a place in a snapshot: numbers of a domain, a room and an occupant, from 0.
 type cursor struct{ Domain, Room, Occupant int }
@@ -106,7 +122,8 @@ func (m message) encode() []byte {
 	if err != nil {
 		panic(err) // it has no value that JSON lacks
 	}
-	body = append(slices.Grow(body, 1+lineLen(m.Deltas)), '\n')
+	body = append(slices.Grow(body, 1+len(m.Payload)+lineLen(m.Deltas)), '\n')
+	body = append(body, m.Payload...)
 	for i := range m.Deltas {
 		body = appendDelta(body, &m.Deltas[i])
 	}
@@ -126,6 +143,10 @@ func decode(body []byte) (message, error) {
 	if err := m.check(); err != nil {
 		return message{}, fmt.Errorf("cluster: %s: %w", m.Kind, err)
 	}
+	if m.opaque() {
+		m.Payload = lines
+		return m, nil
+	}
 	var err error
 	if m.Deltas, err = decodeDeltas(string(lines)); err != nil {
 		return message{}, fmt.Errorf("cluster: %s %d: %w", m.Kind, m.Seq, err)
@@ -136,7 +157,7 @@ func decode(body []byte) (message, error) {
 // check returns an error for values that no collector sends.
 func (m *message) check() error {
 	switch {
-	case m.Kind != kindBatch && m.Kind != kindState && m.Kind != kindPage && m.Kind != kindRequest:
+	case !slices.Contains(messageKinds, m.Kind):
 		return fmt.Errorf("kind %q", m.Kind)
 	case m.Shard == "" || m.Collector == "" || m.Epoch == "":
 		return fmt.Errorf("shard %q, collector %q, epoch %q", m.Shard, m.Collector, m.Epoch)
@@ -148,6 +169,8 @@ func (m *message) check() error {
 		return fmt.Errorf("%d domains", len(m.Domains))
 	case (m.Kind == kindState || m.Kind == kindPage && m.Domains != nil) && m.Heartbeat == 0:
 		return fmt.Errorf("no heartbeat")
+	case m.opaque() && m.Nonce == "" || m.Kind == kindAnswer && (m.Part < 1 || m.Part > m.Parts || m.Parts > maxParts):
+		return fmt.Errorf("nonce %q, part %d of %d", m.Nonce, m.Part, m.Parts)
 	case m.Kind == kindBatch && m.Seq == 0:
 		return fmt.Errorf("seq 0")
 	}

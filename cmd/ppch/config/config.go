@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,7 +132,7 @@ func (s Settings) Config() (Config, error) {
 	c.EmbedOrigins = p.origins("PPCH_EMBED_ORIGINS", s.EmbedOrigins)
 	c.MetricsPublic = p.boolean("PPCH_METRICS_PUBLIC", s.MetricsPublic)
 	c.MaxStreams = p.number("PPCH_MAX_STREAMS", s.MaxStreams, 1, 1_000_000)
-	c.DataDir, c.History = s.DataDir, p.history(s)
+	c.DataDir, c.History = p.dataDir(s, c.Shards), p.history(s)
 	c.HistoryDays = p.number("PPCH_HISTORY_DAYS", s.HistoryDays, 1, 3660)
 	c.WebhookReach = webhook.Reach{Private: p.boolean("PPCH_WEBHOOK_PRIVATE", s.WebhookPrivate), Allow: p.networks("PPCH_WEBHOOK_ALLOW", s.WebhookAllow)}
 	c.WebhookLogDays = p.number("PPCH_WEBHOOK_LOG_DAYS", s.WebhookLogDays, 1, 30)
@@ -247,6 +248,14 @@ func (p *parser) count(variable, value string) int {
 		p.problem(variable, "%q is not a number from 0 to 1048575; 0 disables the limit", value)
 	}
 	return int(n)
+}
+
+// dataDir warns of a folder that stays unused.
+func (p *parser) dataDir(s Settings, shards []Shard) string {
+	if s.DataDir != "" && !slices.ContainsFunc(shards, func(one Shard) bool { return one.Via == ViaXMPP }) {
+		p.warnings = append(p.warnings, "PPCH_DATA_DIR has no use here, because all shards are via=nats: their collectors record meetings and deliver webhooks; set it for them instead")
+	}
+	return s.DataDir
 }
 
 func (p *parser) history(s Settings) history.Level {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,11 @@ func TestShards_OnlyNATS(t *testing.T) {
 	if c, err := loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef"); err != nil || c.Prosody != "" {
 		t.Errorf("got %q, %v want no Prosody", c.Prosody, err)
 	}
-	_, err := loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222")
+	c, err := loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef", "PPCH_DATA_DIR", "/data")
+	if want := "PPCH_DATA_DIR has no use here"; err != nil || !slices.ContainsFunc(c.Warnings, func(w string) bool { return strings.HasPrefix(w, want) }) {
+		t.Errorf("got the warnings %q, %v want %s", c.Warnings, err, want)
+	}
+	_, err = loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222")
 	if want := "PPCH_CLUSTER_SECRET: is not set, and no shard has a component secret that could seal tickets and cursors: make one with: openssl rand -hex 32"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v want %s", err, want)
 	}
