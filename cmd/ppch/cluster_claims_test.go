@@ -81,7 +81,11 @@ func (w *clusterWorld) contradicts(c claim) string {
 		return w.contradictsTotals(c)
 	case c.shard != "":
 		s := w.shard(c.shard)
-		if !s.room(c.room).was(c.doc.Exists, peopleIn(c.doc.Occupants), c.asOf.Add(-clusterSlack), c.asOf.Add(clusterSlack)) {
+		to := c.asOf
+		if c.doc.Exists && s.kind == "main" {
+			to = c.at // as_of is that of the visitors if these are older
+		}
+		if !s.room(c.room).was(c.doc.Exists, peopleIn(c.doc.Occupants), c.asOf.Add(-clusterSlack), to.Add(clusterSlack)) {
 			return "it wasn't so:" + s.room(c.room).around(c.asOf)
 		}
 		return s.wasAway(c)

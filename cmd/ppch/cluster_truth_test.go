@@ -98,7 +98,7 @@ func newClusterWorld(t *testing.T, program string, seed uint64, skewed bool) *cl
 	for i, name := range []string{"collector-1", "collector-2", "node-1", "node-2"} {
 		s := &clusterService{name: name}
 		if skewed {
-			s.skew = time.Duration(w.random.Int64N(int64(12*time.Hour))) - 6*time.Hour
+			s.skew = (time.Duration(w.random.Int64N(int64(12*time.Hour))) - 6*time.Hour).Truncate(time.Second) // as skewedClock has it
 		}
 		natsURL, lines := s.toNATS(t, w.nats), ""
 		for _, shard := range w.shards {
