@@ -111,11 +111,11 @@ func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, fro
 		w.Members(view.NewListedRoom(names, *room, s.names))
 		return &chunk{data: w.Bytes()}
 	}
-	var all []*occupancy.Occupant
+	var all []*occupancy.Record
 	if s.names {
 		all = room.Occupants
 	}
-	person := slices.IndexFunc(all, func(o *occupancy.Occupant) bool { return o.Kind.Person() }) // the first of them
+	person := slices.IndexFunc(all, func(o *occupancy.Record) bool { return o.Kind().Person() }) // the first of them
 	between, end := 1+len(all), 2+2*len(all)
 	for step := from; step <= end; step++ {
 		if step > from && w.Len() >= maxChunk {
@@ -126,7 +126,7 @@ func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, fro
 			w.Members(view.NewPresence(*room))
 			w.Text(`,"participants":[`)
 		case step < between:
-			if o := all[step-1]; o.Kind.Person() {
+			if o := all[step-1].Occupant(); o.Kind.Person() {
 				w.Comma(step-1 > person)
 				w.Value(cmp.Or(o.Name, o.ID))
 			}
@@ -141,7 +141,7 @@ func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, fro
 			w.Text("[")
 		case step < end:
 			w.Comma(step > between+1)
-			w.Value(s.occupantView(room, all[step-between-1]))
+			w.Value(s.occupantView(room, all[step-between-1].Occupant()))
 		default:
 			w.Text("]")
 		}
@@ -161,9 +161,9 @@ func (s variant) restView(names *occupancy.NameResolver, room occupancy.Room) an
 }
 
 // occupantView returns the document of an occupant.
-func (s variant) occupantView(room *occupancy.Room, o *occupancy.Occupant) any {
+func (s variant) occupantView(room *occupancy.Room, o occupancy.Occupant) any {
 	if s.detail == asRoom {
-		return view.NewOccupantDetail(*o, *room)
+		return view.NewOccupantDetail(o, *room)
 	}
-	return view.NewOccupant(*o, room.Source)
+	return view.NewOccupant(o, room.Source)
 }

@@ -79,7 +79,7 @@ func minutesBot(joined time.Time) occupancy.Occupant {
 func withBot(ctx context.Context, room jid.JID) (occupancy.Room, error) {
 	r, err := occupied(ctx, room)
 	r.Counts[occupancy.KindHidden] = 1
-	r.Occupants = append(r.Occupants, new(minutesBot(now.Truncate(time.Hour).Add(4*time.Minute))))
+	r.Occupants = append(r.Occupants, occupancy.NewRecord(minutesBot(now.Truncate(time.Hour).Add(4*time.Minute))))
 	return r, err
 }
 
@@ -115,7 +115,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 			{JID: jid.MustParse("7d1f@breakout.meet.jitsi"), Name: "Group 2", Known: true, Exists: true, Participants: 4},
 			{JID: jid.MustParse("0c2e@breakout.meet.jitsi"), Name: "Group 1", Known: true},
 		},
-		Occupants: []*occupancy.Occupant{
+		Occupants: records([]occupancy.Occupant{
 			{ID: "d15c0000", Kind: occupancy.KindRecorder, Role: "participant", Affiliation: "none", JoinedAt: began.Add(3 * time.Minute)},
 			{
 				ID: "c0ffee00", Name: "+44 20 7946 0000", Kind: occupancy.KindSIP, Role: "participant", Affiliation: "none",
@@ -133,7 +133,7 @@ func occupied(_ context.Context, room jid.JID) (occupancy.Room, error) {
 				ID: "8a7c1f02", Kind: occupancy.KindUser, Role: "participant", Affiliation: "none", Connection: occupancy.ConnectionHibernating,
 				JoinedAt: began.Add(time.Minute), Flags: occupancy.FlagAudioOn | occupancy.FlagVideoMuted | occupancy.FlagScreenOn,
 			},
-		},
+		}...),
 	}, nil
 }
 

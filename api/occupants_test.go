@@ -13,12 +13,17 @@ import (
 	"ppch/component/occupancy"
 )
 
+// records returns the records of occupants.
+func records(occupants ...occupancy.Occupant) (all []*occupancy.Record) {
+	for _, o := range occupants {
+		all = append(all, occupancy.NewRecord(o))
+	}
+	return all
+}
+
 // roomsWith returns a fakeRooms whose rooms have exactly these occupants, from source.
 func roomsWith(source occupancy.Source, occupants ...occupancy.Occupant) fakeRooms {
-	all := make([]*occupancy.Occupant, 0, len(occupants))
-	for i := range occupants {
-		all = append(all, &occupants[i])
-	}
+	all := records(occupants...)
 	return func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		return occupancy.Room{
 			JID: room, Exists: true, Exact: true, Participants: len(occupants), Source: source, AsOf: now,
@@ -139,7 +144,8 @@ func TestOccupant_NoOtherPersonalData(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := start(t, withRooms(occupied)).get("/api/rooms/MyRoom/participants")
-	for _, o := range room.Occupants {
+	for _, record := range room.Occupants {
+		o := record.Occupant()
 		for _, secret := range []string{o.RealJID, o.UserEmail} {
 			if secret != "" && bytes.Contains(got.body, []byte(secret)) {
 				t.Errorf("the response has %s: %s", secret, got.body)
@@ -156,10 +162,10 @@ func TestOccupant_HostileTextStaysText(t *testing.T) {
 	s := start(t, withRooms(func(_ context.Context, room jid.JID) (occupancy.Room, error) {
 		return occupancy.Room{
 			JID: room, Exists: true, Exact: true, Participants: 1, Source: occupancy.SourceModule, Lobby: &related, Breakouts: []occupancy.RoomRef{related},
-			Occupants: []*occupancy.Occupant{{
+			Occupants: records([]occupancy.Occupant{{
 				ID: hostile, Name: hostile, Kind: occupancy.KindUser, Role: hostile, Affiliation: hostile,
 				UserID: hostile, UserName: hostile, UserGroup: hostile, AvatarURL: "https://example.com/" + hostile,
-			}},
+			}}...),
 		}, nil
 	}))
 	got := s.get("/api/rooms/r/participants")

@@ -108,7 +108,7 @@ func TestRoom_Fields(t *testing.T) {
 			room: occupancy.Room{
 				Exists: true, Exact: true, Source: occupancy.SourceModule,
 				Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1},
-				Occupants: []*occupancy.Occupant{{ID: "focus", Kind: occupancy.KindFocus}},
+				Occupants: records([]occupancy.Occupant{{ID: "focus", Kind: occupancy.KindFocus}}...),
 			},
 			want: map[string]any{"exists": true, "participant_count": 0.0, "has_participants": false, "participants": []any{}, "exact": true, "note": nil},
 		},
@@ -127,7 +127,7 @@ func TestRoom_Fields(t *testing.T) {
 		},
 		{
 			name: "an empty room has empty lists, not nulls",
-			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}},
+			room: occupancy.Room{Exists: true, Exact: true, Source: occupancy.SourceModule, Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Record{}},
 			want: map[string]any{"occupants": []any{}, "counts": map[string]any{}, "participants": []any{}, "visitors": nil, "lobby": nil, "breakout_rooms": []any{}},
 		},
 		{
@@ -179,13 +179,13 @@ func TestRoom_Fields(t *testing.T) {
 			name: "people are sorted by join time, then by nick",
 			room: occupancy.Room{
 				Exists: true, Exact: true, Participants: 4, Source: occupancy.SourceModule,
-				Occupants: []*occupancy.Occupant{
+				Occupants: records([]occupancy.Occupant{
 					{ID: "d", Name: "late", Kind: occupancy.KindSIPVideo, JoinedAt: now},
 					{ID: "c", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},
 					{ID: "b", Name: "twin", Kind: occupancy.KindUser, JoinedAt: now.Add(-time.Second)},
 					{ID: "v", Name: "onlooker", Kind: occupancy.KindVisitor, JoinedAt: now.Add(-time.Minute)},
 					{ID: "a", Name: "twin", Kind: occupancy.KindSIP, JoinedAt: now.Add(-time.Second)},
-				},
+				}...),
 			},
 			want: map[string]any{"participants": []any{"twin", "twin", "c", "late"}},
 		},

@@ -385,10 +385,10 @@ func TestShareLink_EventsAfterAnInterruption(t *testing.T) {
 
 func TestShareLink_NamesPeopleOnly(t *testing.T) {
 	meeting := func(_ context.Context, room jid.JID) (occupancy.Room, error) {
-		return occupancy.Room{JID: room, Exists: true, Participants: 2, Exact: true, Source: occupancy.SourceModule, AsOf: now, Occupants: []*occupancy.Occupant{
+		return occupancy.Room{JID: room, Exists: true, Participants: 2, Exact: true, Source: occupancy.SourceModule, AsOf: now, Occupants: records([]occupancy.Occupant{
 			{ID: "1", Name: "Recorder", Kind: occupancy.KindRecorder}, {ID: "2", Name: "Ada", Kind: occupancy.KindUser}, {ID: "3", Kind: occupancy.KindUser},
 			{ID: "4", Name: "Focus", Kind: occupancy.KindFocus}, {ID: "5", Name: "Guest of honour", Kind: occupancy.KindHidden},
-		}}, nil
+		}...)}, nil
 	}
 	s := start(t, withRooms(meeting), withLink("room=planning scope=share,participants"))
 	if got, want := s.shared().text(), "1 rooms, 2 people: planning 2 [Ada]"; got != want {

@@ -225,7 +225,7 @@ func TestClock_TimesAreNeverInTheFuture(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if at := got.Occupants[0].JoinedAt; at.After(time.Now()) || at.Sub(sent).Abs() > 2*time.Millisecond {
+				if at := got.Occupants[0].Occupant().JoinedAt; at.After(time.Now()) || at.Sub(sent).Abs() > 2*time.Millisecond {
 					t.Errorf("joined %s after Ann did", at.Sub(sent))
 				}
 				if at := got.CreatedAt; at.After(time.Now()) || at.Sub(sent.Add(-c.created)).Abs() > 2*time.Millisecond {
@@ -263,7 +263,7 @@ func TestClock_ShownTimesStay(t *testing.T) {
 			t.Fatalf("got %d subscriptions want two", n)
 		}
 		after, err := c.Room(t.Context(), room("planning"))
-		if err != nil || !after.Occupants[0].JoinedAt.Equal(before.Occupants[0].JoinedAt) || !after.CreatedAt.Equal(before.CreatedAt) {
+		if err != nil || !after.Occupants[0].Occupant().JoinedAt.Equal(before.Occupants[0].Occupant().JoinedAt) || !after.CreatedAt.Equal(before.CreatedAt) {
 			t.Errorf("got %+v, %v want the times of %+v", after, err, before)
 		}
 		events.Close()

@@ -110,7 +110,7 @@ func (d *domain) missing(room jid.JID, asOf time.Time) occupancy.Room {
 	}
 	none := occupancy.Room{
 		JID: room, Exact: true, Source: source, AsOf: asOf,
-		Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{},
+		Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Record{},
 	}
 	none.Fingerprint = occupancy.FingerprintOf(none)
 	none.AnonymousFingerprint = none.Fingerprint

@@ -155,7 +155,8 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 				return err == nil && len(room.Occupants) == len(want)
 			})
 			got := map[string]occupancy.Kind{}
-			for _, o := range room.Occupants {
+			for _, record := range room.Occupants {
+				o := record.Occupant()
 				got[o.ID] = o.Kind
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -405,7 +406,8 @@ func TestRoom_AsOfIsBeforeAMissingJoin(t *testing.T) {
 		must(cast.Open(ctx, room))(t)
 		ada := must(cast.User(ctx, room, "Ada"))(t)
 		joined := func(r occupancy.Room) time.Time {
-			for _, o := range r.Occupants {
+			for _, record := range r.Occupants {
+				o := record.Occupant()
 				if o.ID == ada.Nick() {
 					return o.JoinedAt
 				}

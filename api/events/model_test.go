@@ -109,7 +109,8 @@ func roomsOf(d *apitest.Directory, room string) map[string]map[string]string {
 	for r := range d.Snapshot().Rooms(0) {
 		if at := r.JID.String(); room == "" || room == at {
 			all[at] = map[string]string{}
-			for _, o := range r.Occupants {
+			for _, record := range r.Occupants {
+				o := record.Occupant()
 				all[at][o.ID] = o.Name
 			}
 		}

@@ -167,7 +167,7 @@ func (h *Hub) piece(snap *snapshot, r occupancy.RoomSnapshot, from int) (p piece
 	w.Text(`,"occupants":[`)
 	for next = from; next < len(r.Occupants) && (next == from || w.Len() < maxPiece); next++ {
 		w.Comma(next > from)
-		w.Value(view.NewOccupant(*r.Occupants[next], occupancy.SourceModule))
+		w.Value(view.NewOccupant(r.Occupants[next].Occupant(), occupancy.SourceModule))
 	}
 	fmt.Fprintf(w, `],"continues":%t}`, next < len(r.Occupants))
 	p.named = w.Bytes()

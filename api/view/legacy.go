@@ -24,8 +24,8 @@ type RoomMember struct {
 // NewRoomMembers returns the entries of the people in a room, whose occupants must be in order.
 func NewRoomMembers(room occupancy.Room) []RoomMember {
 	members := []RoomMember{}
-	for _, o := range room.Occupants {
-		if o.Kind.Person() {
+	for _, r := range room.Occupants {
+		if o := r.Occupant(); o.Kind.Person() {
 			members = append(members, RoomMember{JID: room.JID.String() + "/" + o.ID, DisplayName: o.Name})
 		}
 	}

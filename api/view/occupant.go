@@ -79,11 +79,11 @@ type Visitor struct {
 // NewVisitors returns the documents of visitors, sorted by join time.
 func NewVisitors(all []occupancy.Visitor) []Visitor {
 	slices.SortFunc(all, func(a, b occupancy.Visitor) int {
-		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.Compare(b.Record), cmp.Compare(a.Shard, b.Shard))
 	})
 	docs := make([]Visitor, 0, len(all))
 	for _, v := range all {
-		docs = append(docs, Visitor{NewOccupant(*v.Occupant, occupancy.SourceModule), v.Shard})
+		docs = append(docs, Visitor{NewOccupant(v.Occupant(), occupancy.SourceModule), v.Shard})
 	}
 	return docs
 }
@@ -116,8 +116,6 @@ func isWebURL(s string) bool {
 }
 
 // SortOccupants sorts occupants by join time.
-func SortOccupants(all []*occupancy.Occupant) {
-	slices.SortFunc(all, func(a, b *occupancy.Occupant) int {
-		return cmp.Or(a.JoinedAt.Compare(b.JoinedAt), a.Stamp.Compare(b.Stamp), cmp.Compare(a.ID, b.ID))
-	})
+func SortOccupants(all []*occupancy.Record) {
+	slices.SortFunc(all, (*occupancy.Record).Compare)
 }

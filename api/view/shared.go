@@ -51,8 +51,8 @@ func NewSharedRoom(name string, room occupancy.Room, names bool) SharedRoom {
 		return doc
 	}
 	doc.Participants = []string{}
-	for _, o := range room.Occupants {
-		if o.Kind.Person() && o.Name != "" && len(doc.Participants) < MaxSharedNames {
+	for _, r := range room.Occupants {
+		if o := r.Occupant(); o.Kind.Person() && o.Name != "" && len(doc.Participants) < MaxSharedNames {
 			doc.Participants = append(doc.Participants, Shorten(o.Name, maxSharedName))
 		}
 	}

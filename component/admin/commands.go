@@ -140,7 +140,7 @@ func (h *Handler) showRoom(_ adhoc.Request, address string) (adhoc.Reply, error)
 		}
 	}
 	var lines []string
-	all := sorted(room.Occupants)
+	all := sorted(room)
 	for _, o := range all[:min(len(all), maxRows)] {
 		table.Rows = append(table.Rows, []string{occupantName(o), string(o.Kind), o.Role, stamp(o.JoinedAt), show(o.ID), show(o.RealJID)})
 		lines = append(lines, occupantLine(o))

@@ -68,10 +68,13 @@ func (h *Handler) roomJID(at string) (jid.JID, bool) {
 	return jid.NewUnsafe(local, domain, "").JID, true
 }
 
-// sorted returns occupants by name, people first.
-func sorted(occupants []*occupancy.Occupant) []*occupancy.Occupant {
-	occupants = slices.Clone(occupants)
-	slices.SortFunc(occupants, func(a, b *occupancy.Occupant) int {
+// sorted returns the occupants of a room by name, people first.
+func sorted(room occupancy.Room) []occupancy.Occupant {
+	occupants := make([]occupancy.Occupant, 0, len(room.Occupants))
+	for _, r := range room.Occupants {
+		occupants = append(occupants, r.Occupant())
+	}
+	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
 		return cmp.Or(rank(a.Kind)-rank(b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	return occupants

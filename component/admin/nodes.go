@@ -54,11 +54,11 @@ func (h *Handler) place(node string) (place, error) {
 	if err != nil || !deeper {
 		return h.roomPlace(room), err
 	}
-	i := slices.IndexFunc(room.Occupants, func(o *occupancy.Occupant) bool { return o.ID == tail })
+	i := slices.IndexFunc(room.Occupants, func(r *occupancy.Record) bool { return r.ID() == tail })
 	if i < 0 {
 		return place{}, errNoNode
 	}
-	return occupantPlace(room.Occupants[i]), nil
+	return occupantPlace(room.Occupants[i].Occupant()), nil
 }
 
 // room returns the room at an address. Its error is a stanza.Error.
@@ -132,7 +132,8 @@ func (h *Handler) roomItems(rooms []occupancy.RoomSummary, domain, tenant string
 func (h *Handler) roomPlace(r occupancy.Room) place {
 	p := place{name: h.roomName(r.JID.String()), fields: roomFields(r)}
 	p.inside = func() (all []items.Item) {
-		for _, o := range r.Occupants {
+		for _, one := range r.Occupants {
+			o := one.Occupant()
 			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+kindOf(o)))
 		}
 		return all
@@ -140,7 +141,7 @@ func (h *Handler) roomPlace(r occupancy.Room) place {
 	return p
 }
 
-func occupantPlace(o *occupancy.Occupant) place {
+func occupantPlace(o occupancy.Occupant) place {
 	return place{name: occupantName(o), leaf: true, fields: []field{
 		{"id", "Nick", o.ID}, {"name", "Name", show(o.Name)}, {"kind", "Kind", string(o.Kind)},
 		{"role", "Role", o.Role}, {"affiliation", "Affiliation", o.Affiliation},

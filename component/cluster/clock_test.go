@@ -25,7 +25,8 @@ func TestNode_ClocksHoursApart(t *testing.T) {
 				if age := time.Since(got.AsOf); err != nil || age < -time.Second || age > 5*time.Second {
 					t.Errorf("got age %s, %v want it to be small", age, err)
 				}
-				for _, o := range got.Occupants {
+				for _, record := range got.Occupants {
+					o := record.Occupant()
 					if off := o.JoinedAt.Sub(joined); off.Abs() > 2*time.Second {
 						t.Errorf("%s: got joined %s away", o.ID, off)
 					}

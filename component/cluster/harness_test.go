@@ -238,7 +238,8 @@ func (m *member) nicks(of jid.JID) map[string]map[string]bool {
 			continue
 		}
 		nicks := make(map[string]bool)
-		for _, o := range r.Occupants {
+		for _, record := range r.Occupants {
+			o := record.Occupant()
 			nicks[o.ID] = true
 		}
 		all[r.JID.String()] = nicks
@@ -336,10 +337,10 @@ func (m *member) reason(want occupancy.Reason) {
 func (m *member) rooms() (all []occupancy.RoomSnapshot) {
 	for r := range m.shard.Snapshot().Rooms(0) {
 		r.Occupants = slices.Clone(r.Occupants)
-		for i, o := range r.Occupants {
-			c := *o
-			c.JoinedAt = time.Time{} // by this program's clock
-			r.Occupants[i] = &c
+		for i, record := range r.Occupants {
+			o := record.Occupant()
+			o.JoinedAt = time.Time{} // by this program's clock
+			r.Occupants[i] = occupancy.NewRecord(o)
 		}
 		r.Facts.CreatedAt = time.Time{}
 		all = append(all, r)
@@ -351,6 +352,7 @@ func (m *member) rooms() (all []occupancy.RoomSnapshot) {
 func equal(t *testing.T, collector, node *member, within time.Duration) {
 	t.Helper()
 	eventually(t, within, func() string {
-		return cmp.Diff(collector.rooms(), node.rooms(), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) }))
+		return cmp.Diff(collector.rooms(), node.rooms(), cmpopts.EquateEmpty(), cmp.Transformer("occupant", (*occupancy.Record).Occupant),
+			cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) }))
 	})
 }

@@ -112,9 +112,9 @@ func (c *Collector) page(s *snapshot, from *cursor) message {
 		size += len(d.Room)
 		d.Present = make([]occupancy.Occupant, 0, min(len(room.Occupants)-next.Occupant, max(0, limit-size)/leastOccupant+1))
 		for ; next.Occupant < len(room.Occupants) && (size < limit || next == at); next.Occupant++ {
-			o := room.Occupants[next.Occupant]
-			size += occupantSize(o)
-			d.Present = append(d.Present, *o)
+			o := room.Occupants[next.Occupant].Occupant()
+			size += occupantSize(&o)
+			d.Present = append(d.Present, o)
 		}
 		m.Deltas = append(m.Deltas, d)
 		if next.Occupant < len(room.Occupants) {

@@ -184,15 +184,17 @@ func (b *batch) reconcileRoom(room occupancy.RoomSnapshot, seq uint64, at, since
 // reconcileOccupants makes the occupants of a room in the file equal to those in a snapshot.
 func (b *batch) reconcileOccupants(r *openRoom, room occupancy.RoomSnapshot, present []presence, e occupancy.Event, since time.Time) error {
 	counts := countsOf(present)
-	is := map[string]*occupancy.Occupant{}
-	for _, o := range room.Occupants {
-		is[o.ID] = o
+	is := map[string]*occupancy.Record{}
+	for _, r := range room.Occupants {
+		is[r.ID()] = r
 	}
 	here := map[string]presence{}
 	for _, p := range present {
-		if o := is[p.nick]; o != nil && !differ(stampOf(o.Stamp, o.JoinedAt), p.stamp) {
-			here[p.nick] = p
-			continue
+		if known := is[p.nick]; known != nil {
+			if o := known.Occupant(); !differ(stampOf(o.Stamp, o.JoinedAt), p.stamp) {
+				here[p.nick] = p
+				continue
+			}
 		}
 		counts[kindIndex(p.kind)]--
 		e.Kind, e.Occupant, e.Counts = occupancy.EventLeft, p.record(), counts
@@ -200,19 +202,20 @@ func (b *batch) reconcileOccupants(r *openRoom, room occupancy.RoomSnapshot, pre
 			return err
 		}
 	}
-	for _, o := range room.Occupants {
+	for _, record := range room.Occupants {
+		o := record.Occupant()
 		p, ok := here[o.ID]
 		switch {
 		case !ok:
 			counts[kindIndex(o.Kind)]++
-			e.Kind, e.Occupant, e.Counts = occupancy.EventJoined, *o, counts
+			e.Kind, e.Occupant, e.Counts = occupancy.EventJoined, o, counts
 			if err := b.join(r, e, since); err != nil {
 				return err
 			}
-		case p.kind != o.Kind || p.rule != o.Rule || string(p.occupant) != string(b.stored(*o)) && p.occupant != nil:
+		case p.kind != o.Kind || p.rule != o.Rule || string(p.occupant) != string(b.stored(o)) && p.occupant != nil:
 			counts[kindIndex(p.kind)]--
 			counts[kindIndex(o.Kind)]++
-			e.Kind, e.Occupant, e.Counts = occupancy.EventUpdated, *o, counts
+			e.Kind, e.Occupant, e.Counts = occupancy.EventUpdated, o, counts
 			if err := b.update(r, e, since); err != nil {
 				return err
 			}
@@ -236,8 +239,8 @@ func (b *batch) adopt(r *openRoom, e occupancy.Event, room occupancy.RoomSnapsho
 		return err
 	}
 	*r = *adopted
-	for _, o := range room.Occupants {
-		e.Kind, e.Facts, e.Occupant, e.Counts = occupancy.EventJoined, nil, *o, room.Counts
+	for _, record := range room.Occupants {
+		e.Kind, e.Facts, e.Occupant, e.Counts = occupancy.EventJoined, nil, record.Occupant(), room.Counts
 		if err := b.join(r, e, e.At); err != nil {
 			return err
 		}

@@ -197,7 +197,8 @@ func TestTranscriber_RecognisedByFocusDomain(t *testing.T) {
 			mainOf(d).Begin(muc, occupancy.SystemAccounts{})
 			apply(t, d, at(10), c.in...)
 			r, _ := d.Room(daily)
-			for _, o := range r.Occupants {
+			for _, record := range r.Occupants {
+				o := record.Occupant()
 				if o.ID == "t" && o.Kind != c.kind || o.ID == "f" && o.Kind != occupancy.KindSIP {
 					t.Errorf("%s got %s", o.ID, o.Kind)
 				}

@@ -120,10 +120,10 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	}
 	switch o := c.occupant; {
 	case o == nil:
-	case o.MovedFrom == "":
-		e.Occupant = *o
+	case !o.moved():
+		e.Occupant = o.Occupant()
 	default:
-		e.Occupant = *d.withinMeeting(m, e.Room.String(), o)
+		e.Occupant = d.withinMeeting(m, e.Room.String(), o).Occupant()
 	}
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()

@@ -95,7 +95,8 @@ func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 		t.Fatal(err)
 	}
 	ids := []string{}
-	for _, o := range r.Occupants {
+	for _, record := range r.Occupants {
+		o := record.Occupant()
 		ids = append(ids, o.ID)
 	}
 	slices.Sort(ids)
@@ -154,6 +155,17 @@ var sameProblem = cmp.Comparer(func(a, b *occupancy.UnavailableError) bool { ret
 
 // sameJID compares JIDs as text, because cmp can't see into jid.JID.
 var sameJID = cmp.Comparer(func(a, b jid.JID) bool { return a.String() == b.String() })
+
+// asOccupant compares records by what they contain.
+var asOccupant = cmp.Transformer("occupant", (*occupancy.Record).Occupant)
+
+// records returns the records of occupants.
+func records(occupants ...occupancy.Occupant) (all []*occupancy.Record) {
+	for _, o := range occupants {
+		all = append(all, occupancy.NewRecord(o))
+	}
+	return all
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -100,7 +100,7 @@ func sum(found []Answer) Room {
 	}
 	all := oldest
 	all.Shard, all.Split, all.Parts = "", true, nil
-	all.Participants, all.Exact, all.Counts, all.Occupants, all.Breakouts, all.Lobby = 0, true, map[Kind]int{}, []*Occupant{}, nil, nil
+	all.Participants, all.Exact, all.Counts, all.Occupants, all.Breakouts, all.Lobby = 0, true, map[Kind]int{}, []*Record{}, nil, nil
 	all.Version, all.Fingerprint, all.AnonymousFingerprint = 0, 0, 0
 	if all.VisitorsSource != VisitorsFromNodes {
 		all.Visitors = new(int)

@@ -104,8 +104,9 @@ func read(t *rapid.T, d *occupancy.Directory) (m model, known bool) {
 
 func fromRoom(t *rapid.T, r occupancy.Room) modelRoom {
 	m := modelRoom{subject: r.Subject, occupants: make(map[string]occupancy.Occupant)}
-	for _, o := range r.Occupants {
-		m.occupants[o.ID] = *o
+	for _, record := range r.Occupants {
+		o := record.Occupant()
+		m.occupants[o.ID] = o
 	}
 	if n := countsOf(m); len(m.occupants) != len(r.Occupants) || n.People() != r.Participants || !maps.Equal(n.Map(), r.Counts) {
 		t.Fatalf("%s: got %d people and %v of %v", r.JID, r.Participants, r.Counts, r.Occupants)

@@ -53,14 +53,6 @@ type Occupant struct {
 	Flags     PresenceFlags
 }
 
-// stamp returns the time that distinguishes this stay from others under the same nick.
-func (o *Occupant) stamp() time.Time {
-	if o.Stamp.IsZero() {
-		return o.JoinedAt
-	}
-	return o.Stamp
-}
-
 // Connection is the state of the connection between an occupant's client and Prosody; empty if it is up, or unknown.
 type Connection string
 

@@ -35,7 +35,7 @@ func TestOccupant_InvisibleNameIsEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		room, _ := d.Room(jid.MustParse("r@" + muc))
-		if got := room.Occupants[0].Name; got != want {
+		if got := room.Occupants[0].Occupant().Name; got != want {
 			t.Errorf("%+q: got %+q want %+q", name, got, want)
 		}
 	}

@@ -95,9 +95,9 @@ func (s *Shard) note(c change) {
 	case EventRoomEnded:
 		d.Gone, d.Alternate = true, c.alternate
 	case EventLeft:
-		d.Left, d.Reason, d.Alternate = []string{c.occupant.ID}, c.reason, c.alternate
+		d.Left, d.Reason, d.Alternate = []string{c.occupant.ID()}, c.reason, c.alternate
 	default:
-		d.Present = []Occupant{*c.occupant}
+		d.Present = []Occupant{c.occupant.Occupant()}
 	}
 	s.deltas = append(s.deltas, d)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 
 	"mellium.im/xmpp/jid"
 )
@@ -127,8 +126,8 @@ type replicaRoom struct {
 	visitors       int32 // in group.visitors
 	hidden         bool  // one of Jicofo's health checks: in the totals of batches, but never shown
 	facts          RoomFacts
-	focusDomain    string               // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
-	occupants      map[string]*Occupant // by nick; records never change, so replicas share them
+	focusDomain    string             // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
+	occupants      map[string]*Record // by nick; records never change, so replicas share them
 	counts         Counts
 	version        uint64 // the number of the last event
 	numbersVersion uint64 // the number of the last event that changed more than names and media
@@ -136,7 +135,7 @@ type replicaRoom struct {
 
 // newReplicaRoom returns a room without occupants, with room for some, that succeeds old, which may be nil.
 func newReplicaRoom(address string, old *replicaRoom, occupants int) *replicaRoom {
-	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Occupant, occupants)}
+	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Record, occupants)}
 	r.hidden = HealthCheck(r.jid)
 	if old != nil {
 		r.facts, r.focusDomain, r.version, r.numbersVersion, r.visitors = old.facts, old.focusDomain, old.version, old.numbersVersion, old.visitors
@@ -171,8 +170,8 @@ func (r *replicaRoom) children() iter.Seq[string] {
 type change struct {
 	kind     EventKind
 	room     *replicaRoom
-	occupant *Occupant // nil if the room itself changed
-	counts   Counts    // afterwards
+	occupant *Record // nil if the room itself changed
+	counts   Counts  // afterwards
 
 	// reason and alternate are as in Event.
 	reason    LeaveReason
@@ -203,7 +202,7 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 	t.Focus = r.focusDomain
 	for i := range delta.Present {
 		o := delta.Present[i]
-		o.JoinedAt, o.Stamp = o.JoinedAt.Round(0).UTC(), o.Stamp.Round(0).UTC() // so that equal times compare equal with ==
+		o.JoinedAt, o.Stamp = o.JoinedAt.Truncate(time.Millisecond).UTC(), o.Stamp.Truncate(time.Millisecond).UTC() // as in the record
 		t.setKind(&o)
 		if isBlank(o.Name) {
 			o.Name = ""
@@ -214,12 +213,15 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 			is = twin.occupants[o.ID]
 		}
 		if is != nil {
-			o.JoinedAt = stableTime(o.JoinedAt, o.Stamp, is.JoinedAt, is.Stamp)
+			known := is.Occupant()
+			if o.JoinedAt = stableTime(o.JoinedAt, o.Stamp, known.JoinedAt, known.Stamp); o != known {
+				is = nil
+			}
 		}
-		if is == nil || *is != o {
-			is = intern(o)
+		if is == nil {
+			is = NewRecord(o)
 		}
-		r.occupants[is.ID] = is
+		r.occupants[is.ID()] = is
 		applyOccupant(r, &r.counts, was, is, "", emit)
 	}
 }
@@ -247,11 +249,11 @@ func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 	t.Focus = r.focusDomain
 	for _, nick := range slices.Sorted(maps.Keys(r.occupants)) {
 		was := r.occupants[nick]
-		is := *was
-		if t.setKind(&is); is != *was {
-			r.occupants[nick] = &is
-			applyOccupant(r, &r.counts, was, &is, "", emit)
-		}
+		o := was.Occupant()
+		t.setKind(&o)
+		is := NewRecord(o)
+		r.occupants[nick] = is
+		applyOccupant(r, &r.counts, was, is, "", emit)
 	}
 }
 
@@ -263,7 +265,7 @@ func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 		diff(was, nil, nil, emit)
 		was = nil
 	}
-	var before, after map[string]*Occupant
+	var before, after map[string]*Record
 	var counts Counts
 	r := is
 	if was != nil {
@@ -283,7 +285,7 @@ func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 	case is != nil && !was.facts.equal(is.facts):
 		emit(change{kind: EventRoomUpdated, room: r, counts: counts, namesOnly: was.facts.withoutNames().equal(is.facts.withoutNames())})
 	}
-	for _, nick := range changedNicks(before, after, func(is *Occupant) bool { return is == nil }) {
+	for _, nick := range changedNicks(before, after, func(is *Record) bool { return is == nil }) {
 		applyOccupant(r, &counts, before[nick], nil, gone.reasonOf(nick), func(c change) {
 			if c.reason == LeaveRoomDestroyed {
 				c.alternate = gone.Alternate
@@ -291,7 +293,7 @@ func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 			emit(c)
 		})
 	}
-	for _, nick := range changedNicks(after, before, func(*Occupant) bool { return true }) {
+	for _, nick := range changedNicks(after, before, func(*Record) bool { return true }) {
 		applyOccupant(r, &counts, before[nick], after[nick], "", emit)
 	}
 	if is == nil {
@@ -304,7 +306,7 @@ func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 }
 
 // changedNicks returns, in order, the nicks of records that differ from those in other and whose counterpart there fits.
-func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool) (nicks []string) {
+func changedNicks(records, other map[string]*Record, fits func(*Record) bool) (nicks []string) {
 	for nick, o := range records {
 		if there := other[nick]; there != o && fits(there) {
 			nicks = append(nicks, nick)
@@ -315,24 +317,24 @@ func changedNicks(records, other map[string]*Occupant, fits func(*Occupant) bool
 }
 
 // applyOccupant counts and emits the change of one occupant. Each record is nil if there is none; reason is why it left.
-func applyOccupant(r *replicaRoom, counts *Counts, was, is *Occupant, reason LeaveReason, emit func(change)) {
+func applyOccupant(r *replicaRoom, counts *Counts, was, is *Record, reason LeaveReason, emit func(change)) {
 	if was == is || was != nil && is != nil && *was == *is {
 		return
 	}
-	if was != nil && (is == nil || rejoined(was.stamp(), is.stamp())) {
-		counts.add(was.Kind, -1)
+	if was != nil && (is == nil || rejoined(was.stay(), is.stay())) {
+		counts.add(was.Kind(), -1)
 		emit(change{kind: EventLeft, room: r, occupant: was, counts: *counts, reason: reason})
 		was = nil
 	}
 	switch {
 	case is == nil:
 	case was == nil:
-		counts.add(is.Kind, +1)
+		counts.add(is.Kind(), +1)
 		emit(change{kind: EventJoined, room: r, occupant: is, counts: *counts})
 	default:
-		counts.add(was.Kind, -1)
-		counts.add(is.Kind, +1)
-		emit(change{kind: EventUpdated, room: r, occupant: is, counts: *counts, namesOnly: was.Kind == is.Kind})
+		counts.add(was.Kind(), -1)
+		counts.add(is.Kind(), +1)
+		emit(change{kind: EventUpdated, room: r, occupant: is, counts: *counts, namesOnly: was.Kind() == is.Kind()})
 	}
 }
 
@@ -362,27 +364,4 @@ func stableTime(at, stamp, was, wasStamp time.Time) time.Time {
 // A missing time proves nothing: the module forgets times when it is reloaded.
 func rejoined(was, is time.Time) bool {
 	return !is.Equal(was) && !is.IsZero()
-}
-
-// intern returns a record that shares no memory with the text that o was decoded from.
-// One allocation holds all its strings, except those that most occupants have in common.
-func intern(o Occupant) *Occupant {
-	o.Role = unique.Make(o.Role).Value()
-	o.Affiliation = unique.Make(o.Affiliation).Value()
-	o.Connection = Connection(unique.Make(string(o.Connection)).Value())
-	own := [...]*string{&o.ID, &o.Name, &o.RealJID, &o.UserID, &o.UserName, &o.UserGroup, &o.UserEmail, &o.AvatarURL, &o.MovedFrom}
-	var b strings.Builder
-	size := 0
-	for _, s := range own {
-		size += len(*s)
-	}
-	b.Grow(size)
-	for _, s := range own {
-		b.WriteString(*s)
-	}
-	all := b.String()
-	for _, s := range own {
-		*s, all = all[:len(*s)], all[len(*s):]
-	}
-	return &o
 }

@@ -59,7 +59,7 @@ type Room struct {
 	// Counts and Occupants are nil if the source can't know them. Occupants are unordered.
 	// All readers share the records, which never change, so a Room in the hands of a slow reader takes little memory.
 	Counts    map[Kind]int
-	Occupants []*Occupant
+	Occupants []*Record
 
 	// CreatedAt is zero if the source can't know it.
 	CreatedAt time.Time
@@ -182,7 +182,7 @@ func (d *Directory) roomOn(m *mucDomain, room jid.JID, now time.Time) (Room, err
 	if r == nil || r.hidden {
 		return Room{
 			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0),
-			Counts: map[Kind]int{}, Occupants: []*Occupant{},
+			Counts: map[Kind]int{}, Occupants: []*Record{},
 		}, nil
 	}
 	return d.readRoom(m, address, r, now), nil
@@ -211,7 +211,7 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 		Version:      r.version,
 	}
 	view.VisitorsSource = m.visitorsSource()
-	view.Occupants = make([]*Occupant, 0, len(r.occupants))
+	view.Occupants = make([]*Record, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		view.Occupants = append(view.Occupants, d.withinMeeting(m, address, o))
 	}
@@ -231,22 +231,22 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 	return view
 }
 
-// withinMeeting returns o without the room it came from, unless that belongs to the same meeting: other rooms are private,
+// withinMeeting returns r without the room it came from, unless that belongs to the same meeting: other rooms are private,
 // and a client may call any change of rooms a move. The caller holds mu.
-func (d *Directory) withinMeeting(m *mucDomain, address string, o *Occupant) *Occupant {
-	if o.MovedFrom == "" {
-		return o
+func (d *Directory) withinMeeting(m *mucDomain, address string, r *Record) *Record {
+	if !r.moved() {
+		return r
 	}
+	o := r.Occupant()
 	_, domain, _ := strings.Cut(o.MovedFrom, "@")
 	if from := m.shard.domain(domain); from != nil && cmp.Or(from.mainAddress(d, o.MovedFrom), "-") == m.mainAddress(d, address) {
-		return o
+		return r
 	}
 	if m.isNodeRoom(address, o.MovedFrom, domain) { // a visitor who was promoted
-		return o
+		return r
 	}
-	c := *o
-	c.MovedFrom = ""
-	return &c
+	o.MovedFrom = ""
+	return NewRecord(o)
 }
 
 // mainAddress returns the address of the main room of a meeting by one of its rooms, or an empty string if it isn't known.

@@ -44,7 +44,7 @@ func TestRoom_AllFields(t *testing.T) {
 	want := occupancy.Room{
 		JID: room, Exists: true, Participants: 1, Exact: true, VisitorsSource: occupancy.VisitorsFromFocus, Shard: occupancy.DefaultShard, Source: occupancy.SourceModule, AsOf: at(10),
 		Counts:    map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 1, occupancy.KindRecorder: 1},
-		Occupants: []*occupancy.Occupant{&ann, &focus, &rec},
+		Occupants: records(ann, focus, rec),
 		CreatedAt: at(0), Type: occupancy.RoomMain, Tenant: "acme", Subject: "Plans", MeetingID: "m-1",
 		Password: true, MembersOnly: true, MeetingParticipants: new(2), Visitors: new(7),
 		Lobby: &occupancy.RoomRef{JID: jid.MustParse("[acme]daily@lobby.meet.jitsi"), Known: true, Exists: true, Participants: 2},
@@ -54,10 +54,10 @@ func TestRoom_AllFields(t *testing.T) {
 		},
 		Version: 1, Fingerprint: got.Fingerprint, AnonymousFingerprint: got.AnonymousFingerprint,
 	}
-	byNick := cmp.Transformer("byNick", func(all []*occupancy.Occupant) map[string]occupancy.Occupant {
+	byNick := cmp.Transformer("byNick", func(all []*occupancy.Record) map[string]occupancy.Occupant {
 		m := make(map[string]occupancy.Occupant)
 		for _, o := range all {
-			m[o.ID] = *o
+			m[o.ID()] = o.Occupant()
 		}
 		return m
 	})
@@ -97,7 +97,8 @@ func TestRoom_PeopleOfTheMeeting(t *testing.T) {
 	if got.MeetingParticipants != nil {
 		t.Errorf("got %d in the meeting of a breakout room", *got.MeetingParticipants)
 	}
-	for _, o := range got.Occupants {
+	for _, record := range got.Occupants {
+		o := record.Occupant()
 		if want := map[string]string{"gus": "daily@muc.meet.jitsi"}[o.ID]; o.MovedFrom != want {
 			t.Errorf("%s: got from %q want %q: rooms of other meetings stay unknown", o.ID, o.MovedFrom, want)
 		}
@@ -120,7 +121,7 @@ func TestRoom_ReaderOwnsCopy(t *testing.T) {
 		before.Occupants[i] = nil
 	}
 	after, _ := d.Room(daily)
-	if after.Counts[occupancy.KindUser] != 2 || after.Occupants[0].Name != "" {
+	if after.Counts[occupancy.KindUser] != 2 || after.Occupants[0].Occupant().Name != "" {
 		t.Errorf("got %+v", after)
 	}
 }
@@ -135,7 +136,8 @@ func TestDirectory_CopiesInput(t *testing.T) {
 	if b := got.Breakouts[0].JID.String(); b != "b@breakout.meet.jitsi" {
 		t.Errorf("got breakout %s", b)
 	}
-	for _, o := range got.Occupants {
+	for _, record := range got.Occupants {
+		o := record.Occupant()
 		if o.Name != "" {
 			t.Errorf("got %+v", o)
 		}
@@ -149,7 +151,7 @@ func TestRoom_Missing(t *testing.T) {
 		got, err := d.Room(jid.MustParse(name))
 		want := occupancy.Room{
 			JID: jid.MustParse(name), Exact: true, Source: occupancy.SourceModule, AsOf: at(20), Type: occupancy.RoomMain, Fingerprint: got.Fingerprint, AnonymousFingerprint: got.AnonymousFingerprint,
-			Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Occupant{}, Version: got.Version,
+			Counts: map[occupancy.Kind]int{}, Occupants: []*occupancy.Record{}, Version: got.Version,
 		}
 		if diff := cmp.Diff(want, got, sameJID); diff != "" || err != nil {
 			t.Errorf("%s: %v, -want +got:\n%s", name, err, diff)

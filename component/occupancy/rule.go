@@ -90,8 +90,8 @@ func (d *Directory) RuleCounts() []RuleCount {
 		}
 		for _, room := range m.replica.rooms {
 			for _, o := range room.occupants {
-				if o.Rule != "" {
-					counts[o.Rule]++
+				if rule := o.common.Value().rule; rule != "" {
+					counts[rule]++
 				}
 			}
 		}

@@ -87,7 +87,8 @@ func TestDirectory_NotCounted(t *testing.T) {
 		"focus": {"focus", ""}, "a": {"user", ""}, "b": {"hidden", "bots"}, "c": {"hidden", "bots"}, "d": {"hidden", "bots"},
 		"e": {"recorder", ""}, "f": {"hidden", "recorder2"}, "g": {"user", ""},
 	}
-	for _, o := range r.Occupants {
+	for _, record := range r.Occupants {
+		o := record.Occupant()
 		if got := [2]string{string(o.Kind), o.Rule}; got != want[o.ID] {
 			t.Errorf("%s: got %q want %q", o.ID, got, want[o.ID])
 		}

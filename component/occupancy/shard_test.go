@@ -370,7 +370,7 @@ func TestDirectory_MovesStayOnTheirShard(t *testing.T) {
 		must(t, s.Apply(breakout, synced(1, 1, fullRoom("one@breakout.meet.jitsi", moved)), at(11)))
 		r, err := s.Room(jid.MustParse("one@breakout.meet.jitsi"))
 		must(t, err)
-		if got := r.Occupants[0].MovedFrom; (got != "") != (s == b) {
+		if got := r.Occupants[0].Occupant().MovedFrom; (got != "") != (s == b) {
 			t.Errorf("shard %s: got a move from %q", s.Name(), got)
 		}
 	}

@@ -134,8 +134,9 @@ func (h *simulation) checkState(t *rapid.T, g occupancy.RoomSummary) {
 		t.Fatalf("%s: got %+v in a list, %+v alone, state %x when read", g.Address, g, alone, room.Fingerprint)
 	}
 	occupants := make([]occupancy.Occupant, 0, len(room.Occupants))
-	for _, o := range room.Occupants {
-		occupants = append(occupants, *o)
+	for _, record := range room.Occupants {
+		o := record.Occupant()
+		occupants = append(occupants, o)
 	}
 	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int { return strings.Compare(a.ID, b.ID) })
 	room.AsOf, room.Version, room.Occupants, room.Fingerprint, room.AnonymousFingerprint = time.Time{}, 0, nil, 0, 0

@@ -41,7 +41,7 @@ type RoomSnapshot struct {
 	Parent    jid.JID // as in Room
 	Facts     RoomFacts
 	Counts    Counts
-	Occupants []*Occupant // ordered by nick
+	Occupants []*Record // ordered by nick
 
 	WatchedVisitors *int // as in Event
 }
@@ -56,7 +56,7 @@ type pinnedRoom struct {
 	counts          Counts
 	watchedVisitors *int
 	sortOnce        sync.Once
-	occupants       []*Occupant
+	occupants       []*Record
 }
 
 // Snapshot returns all rooms at present, including those of replicas that are too old for reads:
@@ -133,7 +133,7 @@ func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinne
 	if m.shard.kind == ShardVisitors || m.watchesVisitors() {
 		p.facts.Visitors, p.watchedVisitors = d.visitorsOf(m, r, time.Now()), m.watchedVisitors(r)
 	}
-	p.occupants = make([]*Occupant, 0, len(r.occupants))
+	p.occupants = make([]*Record, 0, len(r.occupants))
 	for _, o := range r.occupants {
 		p.occupants = append(p.occupants, o)
 	}
@@ -156,7 +156,7 @@ func (s *Snapshot) Rooms(after int) iter.Seq[RoomSnapshot] {
 
 func (p *pinnedRoom) snapshot() RoomSnapshot {
 	p.sortOnce.Do(func() {
-		slices.SortFunc(p.occupants, func(a, b *Occupant) int { return strings.Compare(a.ID, b.ID) })
+		slices.SortFunc(p.occupants, func(a, b *Record) int { return strings.Compare(a.ID(), b.ID()) })
 	})
 	return RoomSnapshot{
 		JID: p.jid, Shard: p.shard.name, Type: p.typ, Tenant: tenantOf(p.jid.Localpart()), Parent: parentJID(p.parent), Facts: p.facts.clone(), Counts: p.counts,

@@ -29,23 +29,22 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 	}
 	focus := focus
 	focus.Kind = occupancy.KindFocus
-	var people []*occupancy.Occupant
-	for _, o := range []occupancy.Occupant{person("ann", 1), person("bob", 2), person("gus", 5)} {
+	ann, bob, gus := person("ann", 1), person("bob", 2), person("gus", 5)
+	for _, o := range []*occupancy.Occupant{&ann, &bob, &gus} {
 		o.Kind = occupancy.KindUser
-		people = append(people, &o)
 	}
 	b := occupancy.RoomSnapshot{
 		JID: jid.MustParse("b@breakout.meet.jitsi"), Shard: occupancy.DefaultShard, Type: occupancy.RoomBreakout, Parent: daily, Facts: occupancy.RoomFacts{CreatedAt: at(0)},
-		Counts: occupancy.Counts{1}, Occupants: people[2:],
+		Counts: occupancy.Counts{1}, Occupants: records(gus),
 	}
 	want := []occupancy.RoomSnapshot{b, {
 		JID: daily, Shard: occupancy.DefaultShard, Type: occupancy.RoomMain, Facts: occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
-		Counts: occupancy.Counts{2, 0, 0, 1}, Occupants: append(people[:2:2], &focus),
+		Counts: occupancy.Counts{2, 0, 0, 1}, Occupants: records(ann, bob, focus),
 	}}
-	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID); diff != "" || s.Seq != before.Version {
+	if diff := cmp.Diff(want, slices.Collect(s.Rooms(0)), sameJID, asOccupant); diff != "" || s.Seq != before.Version {
 		t.Errorf("seq %d want %d, -want +got:\n%s", s.Seq, before.Version, diff)
 	}
-	if diff := cmp.Diff(want[:1], slices.Collect(one.Rooms(0)), sameJID); diff != "" || len(one.Domains()) != 1 {
+	if diff := cmp.Diff(want[:1], slices.Collect(one.Rooms(0)), sameJID, asOccupant); diff != "" || len(one.Domains()) != 1 {
 		t.Errorf("of one room: %v, -want +got:\n%s", one.Domains(), diff)
 	}
 	for range s.Rooms(0) {
@@ -61,7 +60,7 @@ func TestSnapshotOf_Missing(t *testing.T) {
 		"none@muc.other.example": nil,
 	} {
 		s := d.SnapshotOf(jid.MustParse(name))
-		if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" || len(slices.Collect(s.Rooms(0))) != 0 {
+		if diff := cmp.Diff(domains, s.Domains(), sameJID, asOccupant); diff != "" || len(slices.Collect(s.Rooms(0))) != 0 {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}

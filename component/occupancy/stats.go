@@ -179,7 +179,7 @@ func (m *joinsAndLeaves) count(c change) {
 	default:
 		return
 	}
-	if i := slices.Index(kinds[:], c.occupant.Kind); i >= 0 {
+	if i := slices.Index(kinds[:], c.occupant.Kind()); i >= 0 {
 		counts[i]++
 	}
 }

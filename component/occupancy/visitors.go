@@ -261,7 +261,7 @@ func (d *Directory) CheckVisitors() (check VisitorsCheck, ok bool) {
 // Visitor is an occupant of a visitor node. All readers share the record, which never changes.
 type Visitor struct {
 	Shard string
-	*Occupant
+	*Record
 }
 
 // Visitors returns the visitors of a meeting on all visitor shards, unordered. It returns false if there are no such shards,
@@ -279,7 +279,7 @@ func (d *Directory) Visitors(room jid.JID) (all []Visitor, ok bool) {
 			continue
 		}
 		for _, o := range r.occupants {
-			if o.Kind == KindVisitor {
+			if o.Kind() == KindVisitor {
 				all = append(all, Visitor{m.shard.name, o})
 			}
 		}

@@ -281,7 +281,7 @@ func TestDirectory_PromotedVisitorHasMovedFromItsNode(t *testing.T) {
 		must(t, main.Apply(muc, synced(1, 1, fullRoom(dailyAddress, promoted)), at(11)))
 		r, err := d.Room(daily)
 		must(t, err)
-		if got := r.Occupants[0].MovedFrom; got != want {
+		if got := r.Occupants[0].Occupant().MovedFrom; got != want {
 			t.Errorf("from %q: got %q", from, got)
 		}
 		for e := next(t, events); ; e = next(t, events) {
