@@ -19,6 +19,9 @@ import (
 type Router struct {
 	directory *occupancy.Directory
 
+	// NATS returns the state of NATS for Diagnostics; nil without NATS. Set it before the first use of the Router.
+	NATS func() *occupancy.NATSDiagnostics
+
 	// mu protects components, those of the shards with a connection of this process, by the names of the shards.
 	mu         sync.RWMutex
 	components map[string]*Component
@@ -91,10 +94,13 @@ func (r *Router) roomOn(ctx context.Context, s *occupancy.Shard, room jid.JID) (
 	return s.Room(room)
 }
 
-// Diagnostics returns the state of all shards, in the order in which they were added. The caller owns it.
+// Diagnostics returns the state of all shards and of NATS, in the order in which they were added. The caller owns it.
 // Component, Prosody and LastAnswer are those of the first main shard with a connection of this process.
 func (r *Router) Diagnostics() occupancy.Diagnostics {
 	all := occupancy.Diagnostics{Rules: r.directory.RuleCounts()}
+	if r.NATS != nil {
+		all.NATS = r.NATS()
+	}
 	for _, s := range r.directory.Shards() {
 		c := r.component(s.Name())
 		if c == nil {

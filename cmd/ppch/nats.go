@@ -11,7 +11,6 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/cmd/ppch/config"
-	"ppch/component"
 	"ppch/component/cluster"
 	"ppch/component/history"
 	"ppch/component/occupancy"
@@ -144,19 +143,6 @@ func (c *carrier) diagnostics() *occupancy.NATSDiagnostics {
 	slices.SortFunc(d.Published, func(a, b occupancy.CollectorDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
 	slices.SortFunc(d.Followed, func(a, b occupancy.NodeDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
 	return &d
-}
-
-// prosodies answers for all Prosodys, those behind NATS included.
-type prosodies struct {
-	*component.Router
-	nats *carrier
-}
-
-// Diagnostics returns the state of all shards and of NATS. The caller owns it.
-func (p prosodies) Diagnostics() occupancy.Diagnostics {
-	d := p.Router.Diagnostics()
-	d.NATS = p.nats.diagnostics()
-	return d
 }
 
 // close ends the connection.

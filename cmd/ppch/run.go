@@ -62,6 +62,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
 	router := component.NewRouter(directory)
+	router.NATS = nats.diagnostics
 	shards, err := newFleet(cfg, component.Config{
 		Names:     names,
 		Directory: directory,
@@ -88,7 +89,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Keys:      keyring,
 		Names:     names,
 		Directory: directory,
-		Prosody:   prosodies{router, nats},
+		Prosody:   router,
 		Webhooks:  webhooks,
 		Epoch:     epoch,
 		Origins:   cfg.Origins,

@@ -74,7 +74,7 @@ func occupantName(o occupancy.Occupant) string {
 }
 
 // count returns a number with its noun.
-func count(n int, one, many string) string {
+func count[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

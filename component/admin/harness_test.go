@@ -31,6 +31,8 @@ type stage struct {
 	directory *occupancy.Directory
 	rooms     map[string][]occupancy.Occupant
 	resyncs   []string
+	shards    []occupancy.ShardDiagnostics
+	nats      *occupancy.NATSDiagnostics
 }
 
 // Room implements admin.Prosody.
@@ -46,7 +48,7 @@ func (s *stage) Room(_ context.Context, room jid.JID) (occupancy.Room, error) {
 func (s *stage) Diagnostics() occupancy.Diagnostics {
 	domains := s.directory.Domains()
 	return occupancy.Diagnostics{
-		Component: jid.MustParse(own), Prosody: "prosody:5347",
+		Component: jid.MustParse(own), Prosody: "prosody:5347", Shards: s.shards, NATS: s.nats,
 		Domains: []occupancy.DomainDiagnostics{{Domain: domains[0], Sync: &occupancy.Sync{Version: "2"}}, {Domain: domains[1]}},
 	}
 }

@@ -84,21 +84,17 @@ func (h *Handler) showDiagnostics(adhoc.Request) (adhoc.Reply, error) {
 		lines = append(lines, what+": "+strings.Join(append([]string{state}, detail...), "; "))
 	}
 	w := h.Prosody.Diagnostics()
-	main := w.Domains[0]
-	state := "up"
-	if !main.Connected {
-		state = "down"
-	}
-	row("component "+w.Component.String(), state, "at "+w.Prosody, "since "+stamp(main.Since), "last answer "+stamp(w.LastAnswer))
+	connectionRows(w, row)
 	for _, d := range w.Domains {
 		state, remedy := domainStatus(d.Domain)
 		row("MUC domain "+h.domainOnShard(d.Domain), state, "mode "+string(d.Mode), remedy)
 		if s := d.Sync; s != nil {
 			row("module on "+h.domainOnShard(d.Domain), "subscribed", "version "+s.Version, "epoch "+s.Epoch, "batch "+strconv.FormatUint(s.Seq, 10),
 				"last "+ago(s.LastBatch)+" ago", "lag "+s.Lag.Round(time.Millisecond).String(), "heartbeat "+s.Heartbeat.String(),
-				count(int(d.Resyncs), "resync", "resyncs")) // #nosec G115 -- a small number
+				count(d.Resyncs, "resync", "resyncs"))
 		}
 	}
+	natsRows(w.NATS, row)
 	for _, a := range w.Admins {
 		if a.Local {
 			row("admin "+a.JID.String(), "ok")
@@ -107,7 +103,7 @@ func (h *Handler) showDiagnostics(adhoc.Request) (adhoc.Reply, error) {
 		}
 	}
 	row("PPCH "+h.Version, "up", "for "+ago(h.began), count(h.watchers.len(), "watcher", "watchers"),
-		count(int(w.Refused), "stanza", "stanzas")+" of admins refused, queue full") // #nosec G115 -- a small number
+		count(w.Refused, "stanza", "stanzas")+" of admins refused, queue full")
 	table.Fields = asText(lines)
 	return adhoc.Reply{Table: table}, nil
 }
