@@ -190,22 +190,13 @@ func (f *fleet) apply(ctx context.Context, g *errgroup.Group, shards []config.Sh
 				f.retire(m)
 			}
 			if err = f.add(s); err == nil {
+				f.template.Names.Watch(s.MUCDomains...)
 				f.start(ctx, g, f.members[s.Name])
 				f.log.Info("shard added", "shard", s.Name)
-				f.warnOfNames(s)
 			}
 		}
 		if err != nil {
 			f.log.Error("shard not watched", "shard", s.Name, "err", err)
-		}
-	}
-}
-
-// warnOfNames warns of MUC domains whose rooms can't be named before a restart.
-func (f *fleet) warnOfNames(s config.Shard) {
-	for _, d := range s.MUCDomains {
-		if _, err := f.template.Names.Room("a@" + d.String()); err != nil {
-			f.log.Warn("a restart is needed before rooms of this MUC domain can be looked up by name", "shard", s.Name, "domain", d.String())
 		}
 	}
 }

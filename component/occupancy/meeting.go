@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"slices"
 	"strings"
 
 	"mellium.im/xmpp/jid"
@@ -10,11 +11,12 @@ import (
 // is at URL + "/planning". The keys are MUC domains, the values http or https URLs without a trailing slash.
 // It ignores domains that n doesn't watch.
 func (n *NameResolver) WithMeetURLs(urls map[string]string) *NameResolver {
-	with := &NameResolver{}
-	for _, d := range n.domains {
-		d.meet = urls[d.name]
-		with.domains = append(with.domains, d)
+	domains := slices.Clone(n.domains())
+	for i, d := range domains {
+		domains[i].meet = urls[d.name]
 	}
+	with := &NameResolver{}
+	with.list.Store(&domains)
 	return with
 }
 
@@ -43,7 +45,7 @@ func (n *NameResolver) MeetingURL(room, parent jid.JID) string {
 	if !parent.Equal(jid.JID{}) {
 		room = parent
 	}
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		if d.meet == "" || d.name != room.Domainpart() {
 			continue
 		}
@@ -70,7 +72,7 @@ func (n *NameResolver) MeetingURL(room, parent jid.JID) string {
 
 // cutMeetURL returns what follows a meeting's URL, and its domain.
 func (n *NameResolver) cutMeetURL(written string) (link, domain string, err error) {
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		if d.meet == "" || len(written) <= len(d.meet) || written[len(d.meet)] != '/' {
 			continue
 		}
@@ -80,7 +82,7 @@ func (n *NameResolver) cutMeetURL(written string) (link, domain string, err erro
 		}
 	}
 	var known []string
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		if d.meet != "" {
 			known = append(known, d.meet+"/")
 		}

@@ -2,7 +2,9 @@ package occupancy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -32,8 +34,18 @@ func refuse(format string, args ...any) error {
 }
 
 // NameResolver parses what people write into the JID of the room that Jitsi's own client would enter.
-// It is immutable and safe for concurrent use.
-type NameResolver struct{ domains []domainPattern }
+// It is safe for concurrent use.
+type NameResolver struct {
+	list atomic.Pointer[[]domainPattern] // never modified, replaced by Watch
+}
+
+// domains returns the watched MUC domains, the main one first. The caller must not modify them.
+func (n *NameResolver) domains() []domainPattern {
+	if list := n.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
 
 // domainPattern is a watched MUC domain and how clients of tenants address it.
 type domainPattern struct {
@@ -50,17 +62,24 @@ type domainPattern struct {
 // Without any domain it rejects every name.
 func NewNameResolver(domains ...jid.JID) *NameResolver {
 	n := &NameResolver{}
-	for i, j := range domains {
+	n.Watch(domains...)
+	return n
+}
+
+// Watch adds MUC domains after those that n has, and ignores those that it has already. Calls of Watch must not overlap.
+func (n *NameResolver) Watch(domains ...jid.JID) {
+	all := slices.Clone(n.domains())
+	for _, j := range domains {
 		d := domainPattern{name: j.Domainpart()}
-		if d.name == "" {
+		if d.name == "" || slices.ContainsFunc(all, func(other domainPattern) bool { return other.name == d.name }) {
 			continue
 		}
-		if prefix, base, ok := strings.Cut(d.name, "."); ok && roomType(i, d.name) == RoomMain {
+		if prefix, base, ok := strings.Cut(d.name, "."); ok && roomType(len(all), d.name) == RoomMain {
 			d.prefix, d.suffix = prefix+".", "."+base
 		}
-		n.domains = append(n.domains, d)
+		all = append(all, d)
 	}
-	return n
+	n.list.Store(&all)
 }
 
 // Room returns the bare JID of a room. It accepts
@@ -95,7 +114,7 @@ func (n *NameResolver) Room(written string) (jid.JID, error) {
 
 // Name returns the shortest text that [NameResolver.Room] reads as room: the localpart on the main domain, else the JID.
 func (n *NameResolver) Name(room jid.JID) string {
-	if len(n.domains) > 0 && room.Domainpart() == n.domains[0].name {
+	if domains := n.domains(); len(domains) > 0 && room.Domainpart() == domains[0].name {
 		if isPlain(room.Localpart()) {
 			return room.Localpart()
 		}
@@ -108,8 +127,9 @@ func (n *NameResolver) Name(room jid.JID) string {
 
 // parse returns the localpart and the watched domain of a room.
 func (n *NameResolver) parse(written string) (local, domain string, err error) {
+	domains := n.domains()
 	switch {
-	case len(n.domains) == 0:
+	case len(domains) == 0:
 		return "", "", refuse("no MUC domain is watched")
 	case !utf8.ValidString(written):
 		return "", "", refuse("a room name must be UTF-8")
@@ -127,7 +147,7 @@ func (n *NameResolver) parse(written string) (local, domain string, err error) {
 	node, host, at := strings.Cut(written, "@")
 	if !at {
 		local, err = linkNode(written)
-		return local, n.domains[0].name, err
+		return local, domains[0].name, err
 	}
 	host, _, full := strings.Cut(host, "/")
 	group, domain, ok := n.match(host)
@@ -135,7 +155,7 @@ func (n *NameResolver) parse(written string) (local, domain string, err error) {
 	case !ok && strings.ContainsAny(node, "?#"):
 		// The @ is in the query or fragment of a link.
 		local, err = linkNode(written)
-		return local, n.domains[0].name, err
+		return local, domains[0].name, err
 	case !ok:
 		return "", "", &NameError{
 			Reason: "the domain after the first @ isn't watched; watched domains: " + strings.Join(n.domainNames(), ", "), err: ErrNotWatched,
@@ -159,7 +179,7 @@ func (n *NameResolver) parse(written string) (local, domain string, err error) {
 
 // domainNames returns the names of the watched domains.
 func (n *NameResolver) domainNames() (names []string) {
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		names = append(names, d.name)
 	}
 	return names
@@ -249,12 +269,12 @@ func (n *NameResolver) match(host string) (group, domain string, ok bool) {
 	if j, err := jid.New("", host, ""); err == nil {
 		host = j.Domainpart()
 	}
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		if d.name == host {
 			return "", host, true
 		}
 	}
-	for _, d := range n.domains {
+	for _, d := range n.domains() {
 		group, before := strings.CutPrefix(host, d.prefix)
 		group, after := strings.CutSuffix(group, d.suffix)
 		// One label, like target_subdomain_pattern in jitsi-meet's resources/prosody-plugins/util.lib.lua.

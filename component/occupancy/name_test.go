@@ -153,3 +153,24 @@ func TestNames_Concurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestNameResolver_Watch(t *testing.T) {
+	n := occupancy.NewNameResolver(muc)
+	other := jid.MustParse("conference.b.example")
+	if _, err := n.Room("a@conference.b.example"); !errors.Is(err, occupancy.ErrNotWatched) {
+		t.Errorf("got %v want ErrNotWatched", err)
+	}
+	n.Watch(muc, other, jid.MustParse("breakout.b.example"))
+	n.Watch(other)
+	for written, want := range map[string]string{
+		"a": "a@muc.meet.jitsi", "a@conference.b.example": "a@conference.b.example", "a@conference.acme.b.example": "[acme]a@conference.b.example",
+		"a@breakout.b.example": "a@breakout.b.example",
+	} {
+		if got, err := n.Room(written); err != nil || got.String() != want {
+			t.Errorf("%s: got %v, %v want %s", written, got, err, want)
+		}
+	}
+	if _, err := n.Room("a@breakout.acme.b.example"); !errors.Is(err, occupancy.ErrNotWatched) {
+		t.Errorf("got %v want no tenants on a domain of breakout rooms", err)
+	}
+}
