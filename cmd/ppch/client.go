@@ -55,7 +55,7 @@ func (a *apiClient) client(cmd *cobra.Command) (*terminal.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &terminal.Client{URL: u, Key: key.Reveal()}
+	c := &terminal.Client{URL: u, Key: key.Reveal(), Notes: cmd.ErrOrStderr()}
 	if a.url == "" {
 		c.HTTP = terminal.Near(trusting(s.TLSCert)) // its certificate has a public name
 	}

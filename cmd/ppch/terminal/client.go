@@ -31,6 +31,9 @@ type Client struct {
 
 	// HTTP sends the requests; nil is Near(nil).
 	HTTP *http.Client
+
+	// Notes receives what is missing in responses; nil for nowhere.
+	Notes io.Writer
 }
 
 // Problem is an error response of the service (RFC 9457).

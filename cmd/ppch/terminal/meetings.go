@@ -29,13 +29,19 @@ func (c *Client) meetings(ctx context.Context, l MeetingList, each func(view.Mee
 	query := url.Values{"limit": {"1000"}}
 	maps.Copy(query, l.Query)
 	n := 0
+	var missing []view.Unanswered
+	defer func() { c.note(missing) }()
 	for range maxPages {
 		var p struct {
 			Meetings   []json.RawMessage `json:"meetings"`
 			NextCursor *string           `json:"next_cursor"`
+			Unanswered []view.Unanswered `json:"unanswered"`
 		}
 		if err := c.get(ctx, "/api/meetings", query, &p); err != nil {
 			return err
+		}
+		if len(p.Unanswered) > 0 {
+			missing = p.Unanswered
 		}
 		for _, raw := range p.Meetings {
 			var m view.Meeting
@@ -55,6 +61,20 @@ func (c *Client) meetings(ctx context.Context, l MeetingList, each func(view.Mee
 		query.Set("cursor", *p.NextCursor)
 	}
 	return c.notPPCH("an endless list")
+}
+
+// note writes whose part is missing in a response to Notes.
+func (c *Client) note(missing []view.Unanswered) {
+	if c.Notes == nil {
+		return
+	}
+	for _, u := range missing {
+		name := orEmpty(u.Collector)
+		if name == "" {
+			name = "any record"
+		}
+		fmt.Fprintf(c.Notes, "ppch: incomplete without %s of the shard %s: %s\n", Clean(name), Clean(u.Shard), Clean(u.Why))
+	}
 }
 
 // MeetingsJSON writes one line of JSON for each meeting.
@@ -116,6 +136,13 @@ func (c *Client) AttendanceJSON(ctx context.Context, w io.Writer, id string) err
 	if err := c.get(ctx, attendancePath(id), nil, &raw); err != nil {
 		return err
 	}
+	var a struct {
+		Unanswered []view.Unanswered `json:"unanswered"`
+	}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return c.notPPCH(err.Error())
+	}
+	c.note(a.Unanswered)
 	_, err := io.WriteString(w, LineOfJSON(raw))
 	return err
 }
@@ -141,6 +168,10 @@ func (c *Client) AttendanceFile(ctx context.Context, w io.Writer, id string, que
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/") {
 		return c.notPPCH("the response is not a table")
 	}
+	for _, missing := range resp.Header.Values("PPCH-Unanswered") {
+		shard, collector, _ := strings.Cut(missing, " ")
+		c.note([]view.Unanswered{{Shard: shard, Collector: &collector, Why: "no answer"}})
+	}
 	if _, err := io.Copy(w, io.LimitReader(resp.Body, maxResponse)); err != nil {
 		return fmt.Errorf("the response of %s was cut off: %w", c.URL.Host, err)
 	}
@@ -153,6 +184,7 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 	if err := c.get(ctx, attendancePath(id), nil, &a); err != nil {
 		return err
 	}
+	c.note(a.Unanswered)
 	var b strings.Builder
 	summary := fmt.Sprintf(": started %s, %s, peak %d", localTime(&a.Meeting.StartedAt), length(a.Meeting), a.Meeting.PeakParticipants)
 	b.WriteString(fit(shown(a.Meeting.DisplayName), style.rest(summary)) + summary + "\n")
