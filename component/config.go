@@ -47,8 +47,8 @@ type Config struct {
 	// Names reads the room names that admins write; nil reads them on MUCDomains.
 	Names *occupancy.NameResolver
 
-	// Meetings has the recorded meetings, for admins; nil if none are recorded.
-	Meetings *history.Store
+	// Meetings reads the recorded meetings, for admins; nil if none are recorded.
+	Meetings *history.Archive
 
 	// Version is the version of the program, shown to admins.
 	Version string

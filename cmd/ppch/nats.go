@@ -24,6 +24,8 @@ type carrier struct {
 	history *cluster.History
 	archive *history.Archive // set before the shards are watched
 
+	received sync.Map // names of the shards that arrive over NATS
+
 	// mu protects what follows.
 	mu         sync.Mutex
 	collectors []*cluster.Collector
@@ -57,6 +59,26 @@ func (c *carrier) readFrom(recorder *history.Recorder) *history.Archive {
 	}
 	c.archive = history.NewArchive(recorder, c.history)
 	return c.archive
+}
+
+// receives notes whether a shard arrives over NATS.
+func (c *carrier) receives(shard string, does bool) {
+	switch {
+	case c == nil:
+	case does:
+		c.received.Store(shard, true)
+	default:
+		c.received.Delete(shard)
+	}
+}
+
+// records reports whether this service records the meetings of a shard, because it is connected to the shard's Prosody.
+func (c *carrier) records(shard string) bool {
+	if c == nil {
+		return true
+	}
+	_, received := c.received.Load(shard)
+	return !received
 }
 
 // listen hears the collectors until ctx ends.

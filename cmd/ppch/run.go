@@ -61,6 +61,11 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
+	epoch := webhook.NewEpoch(time.Now())
+	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
+	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Own: nats.records, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
+	webhooks.OnChange(recorder.Changed)
+	archive := nats.readFrom(recorder)
 	router := component.NewRouter(directory)
 	router.NATS = nats.diagnostics
 	shards, err := newFleet(cfg, component.Config{
@@ -68,17 +73,13 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Directory: directory,
 		Router:    router,
 		Admins:    cfg.Admins,
-		Meetings:  recorded(cfg, store),
+		Meetings:  offered(cfg, archive),
 		Version:   version,
 		Log:       log,
 	}, nats, cfg.LoadShards)
 	if err != nil {
 		return err
 	}
-	epoch := webhook.NewEpoch(time.Now())
-	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
-	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Own: shards.own, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
-	webhooks.OnChange(recorder.Changed)
 	metrics := newMetrics()
 	hosts := api.NewHosts(cfg.Hosts...)
 	commit, built := builtFrom()
@@ -101,7 +102,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Log:       log,
 
 		Meetings:      recorder,
-		Archive:       nats.readFrom(recorder),
+		Archive:       archive,
 		Metrics:       metrics,
 		MetricsPublic: cfg.MetricsPublic,
 		LegacyRoutes:  cfg.LegacyRoutes,
@@ -150,12 +151,12 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	return err
 }
 
-// recorded returns the store if it has meetings, else nil.
-func recorded(cfg config.Config, store *history.Store) *history.Store {
-	if cfg.History == history.LevelOff {
+// offered returns the archive for admins, or nil if no PPCH can have recorded meetings.
+func offered(cfg config.Config, archive *history.Archive) *history.Archive {
+	if cfg.History == history.LevelOff && len(cfg.NATS.URLs) == 0 {
 		return nil
 	}
-	return store
+	return archive
 }
 
 // newWebhooks returns the webhooks.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,7 +18,7 @@ import (
 // lookAtShards is how often the file of shards is read.
 const lookAtShards = 2 * time.Second
 
-// fleet watches the shards of the configuration and follows its file. Its methods but own are for one goroutine.
+// fleet watches the shards of the configuration and follows its file. Its methods are for one goroutine.
 type fleet struct {
 	template component.Config // for the Component of each shard
 	log      *slog.Logger
@@ -28,8 +27,6 @@ type fleet struct {
 	load func() ([]config.Shard, error)
 
 	nats *carrier // nil without NATS
-
-	received sync.Map // names of the shards that arrive over NATS
 
 	members map[string]*member
 	next    []config.Shard // as last read, perhaps in the middle of a write
@@ -73,9 +70,8 @@ func (f *fleet) add(s config.Shard) error {
 // connect prepares the connection of a shard.
 func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 	f.members[m.Name] = m
-	f.received.Delete(m.Name)
+	f.nats.receives(m.Name, m.Via == config.ViaNATS)
 	if m.Via == config.ViaNATS {
-		f.received.Store(m.Name, true)
 		m.run = func(ctx context.Context) error {
 			if f.nats == nil {
 				f.log.Error("shard not watched", "shard", m.Name, "remedy", "set PPCH_NATS_URL, or watch it via=xmpp")
@@ -105,12 +101,6 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 		}
 	}
 	return nil
-}
-
-// own reports whether this service records a shard, because it is connected to the shard's Prosody. It is safe for concurrent use.
-func (f *fleet) own(shard string) bool {
-	_, received := f.received.Load(shard)
-	return !received
 }
 
 // Run watches the shards until ctx ends, then ends their connections and returns nil.

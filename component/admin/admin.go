@@ -50,8 +50,8 @@ type Config struct {
 	Names     *occupancy.NameResolver
 	Log       *slog.Logger
 
-	// Meetings has the recorded meetings; nil if none are recorded.
-	Meetings *history.Store
+	// Meetings reads the recorded meetings; nil if none are recorded.
+	Meetings *history.Archive
 }
 
 // Handler answers admins. HandleXMPP is for one goroutine at a time; everything else is safe for concurrent use.

@@ -12,17 +12,23 @@ import (
 	"ppch/component/occupancy"
 )
 
-// maxShown is how many characters of a name are shown.
+// maxShown is how many characters of a name are shown, and maxWords how many of a sentence of another program.
 // A guest can choose a name of a thousand, and a list of these would be too long for a stanza.
-const maxShown = 64
+const (
+	maxShown = 64
+	maxWords = 500
+)
 
 // show returns a name for a line of text: guests choose names,
 // and may put line ends into them, or characters that reverse the rest of the line.
-func show(name string) string {
+func show(name string) string { return clip(name, maxShown) }
+
+// clip returns what show does, of up to limit characters.
+func clip(text string, limit int) string {
 	var b strings.Builder
 	n := 0
-	for _, r := range name {
-		if n == maxShown {
+	for _, r := range text {
+		if n == limit {
 			b.WriteString("…")
 			break
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/commands"
@@ -48,7 +49,7 @@ func (h *Handler) listMeetings(r adhoc.Request) (adhoc.Reply, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
-	meetings, more, err := h.Meetings.Meetings(ctx, f)
+	meetings, more, missing, err := h.Meetings.Meetings(ctx, caller(r), f)
 	if err != nil {
 		return adhoc.Warning(storeText(err)), nil
 	}
@@ -70,7 +71,7 @@ func (h *Handler) listMeetings(r adhoc.Request) (adhoc.Reply, error) {
 	if more != (history.Position{}) {
 		text = "these are the last " + strconv.Itoa(len(meetings)) + " meetings"
 	}
-	return adhoc.Reply{Table: table, Notes: []commands.Note{{Value: text}}}, nil
+	return adhoc.Reply{Table: table, Notes: append([]commands.Note{{Value: text}}, unanswered(missing)...)}, nil
 }
 
 // askMeeting asks for a meeting.
@@ -93,10 +94,7 @@ func (h *Handler) showAttendance(r adhoc.Request) (adhoc.Reply, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
-	a, err := h.Meetings.Attendance(ctx, id)
-	if err == nil {
-		err = h.Meetings.LogAccess(ctx, r.From.Bare().String(), "attendance", id, "")
-	}
+	a, missing, err := h.Meetings.Attendance(ctx, caller(r), id)
 	if err != nil {
 		return adhoc.Warning(storeText(err)), nil
 	}
@@ -117,15 +115,34 @@ func (h *Handler) showAttendance(r adhoc.Request) (adhoc.Reply, error) {
 	for _, g := range a.Gaps {
 		reply.Notes = append(reply.Notes, commands.Note{Type: commands.NoteWarn, Value: "not watched: " + between(g.Began, g.Ended)})
 	}
+	reply.Notes = append(reply.Notes, unanswered(missing)...)
 	return reply, nil
+}
+
+// caller returns the admin, who may read everything.
+func caller(r adhoc.Request) history.Caller {
+	return history.Caller{Key: r.From.Bare().String(), Names: true}
+}
+
+// unanswered returns a note for each PPCH whose part is missing.
+func unanswered(missing []history.Unanswered) (notes []commands.Note) {
+	for _, u := range missing {
+		notes = append(notes, commands.Note{Type: commands.NoteWarn, Value: "incomplete without " + clip(u.String(), maxWords)})
+	}
+	return notes
 }
 
 // storeText returns an error of the file for people.
 func storeText(err error) string {
 	var p *history.Problem
+	var silent *history.UnansweredError
 	switch {
 	case errors.As(err, &p):
 		return p.Title + ": " + p.Remedy
+	case errors.As(err, &silent):
+		return clip(strings.TrimPrefix(silent.Error(), "history: "), maxWords)
+	case errors.Is(err, history.ErrOff):
+		return "no PPCH records meetings: set PPCH_DATA_DIR and PPCH_HISTORY"
 	case errors.Is(err, history.ErrNoMeeting):
 		return "there is no such meeting: it may have been deleted by age"
 	}

@@ -36,15 +36,24 @@ type Unanswered struct {
 	Why string
 }
 
+// String returns it for people.
+func (u Unanswered) String() string {
+	name := u.Collector
+	if name == "" {
+		name = "any record"
+	}
+	return name + " of the shard " + u.Shard + ": " + u.Why
+}
+
 // UnansweredError means that an answer can't be given because some PPCH did not answer.
 type UnansweredError struct{ Unanswered []Unanswered }
 
 func (e *UnansweredError) Error() string {
 	var all []string
 	for _, u := range e.Unanswered {
-		all = append(all, strings.TrimSpace(u.Shard+" "+u.Collector)+": "+u.Why)
+		all = append(all, u.String())
 	}
-	return "history: no answer from " + strings.Join(all, "; ")
+	return "history: incomplete without " + strings.Join(all, "; ")
 }
 
 // Caller is who asks.
