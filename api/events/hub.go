@@ -206,6 +206,8 @@ func (h *Hub) dueChildren(f occupancy.RoomFacts) {
 func (h *Hub) tidy(now time.Time) {
 	h.takeHeld() // from a batch that wasn't applied to its end
 	h.ring.expire(now.Add(-maxAge))
-	h.ring.fit(len(h.directory.Shards()))
+	if len(h.directory.Shards()) > 1 {
+		h.ring.grow()
+	}
 	h.forgetSnapshots(now)
 }

@@ -7,13 +7,13 @@ import (
 	"ppch/api/view"
 )
 
-// The bounds of the ring. A client that comes back within them has missed nothing: for 30 s at 270 changes a second on each shard,
-// or at 2,000 a second on all together.
+// The bounds of the ring. A client that comes back within them has missed nothing: for 30 s at 270 changes a second of one shard,
+// or at 2,000 a second of several.
 const (
 	maxFrames = 8192
 	maxBytes  = 16 << 20
 
-	// The bounds of the ring of several shards grow with their number, up to these.
+	// The bounds of the ring of several shards.
 	mostFrames, mostBytes = 8 * maxFrames, 6 * maxBytes
 
 	// maxAge is how long names of people who have left stay in memory.
@@ -84,19 +84,18 @@ func newRing() *ring {
 	return r
 }
 
-// fit makes room for the events of that many shards.
-func (r *ring) fit(shards int) {
-	frames := min(maxFrames*max(1, shards), mostFrames)
+// grow makes room for the events of several shards.
+func (r *ring) grow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.maxBytes = min(maxBytes*max(1, shards), mostBytes); frames <= len(r.frames) {
+	if len(r.frames) == mostFrames {
 		return
 	}
-	larger := make([]*frame, frames)
+	larger := make([]*frame, mostFrames)
 	for pos := r.tail(); pos <= r.head; pos++ {
-		larger[pos%uint64(frames)] = *r.slot(pos)
+		larger[pos%mostFrames] = *r.slot(pos)
 	}
-	r.frames = larger
+	r.frames, r.maxBytes = larger, mostBytes
 }
 
 // slot returns where the frame at a position is. The caller holds mu.
