@@ -112,22 +112,27 @@ export class ConnectionView {
 		const all = bad.length === this.#store.domains.size;
 		const [first] = bad.filter(d => d.reason !== "syncing").concat(bad);
 		const loading = bad.every(d => d.reason === "syncing" || d.reason === "connecting");
-		const key = `reason.${first.reason}`;
-		const title = hasText(key) ? t(key) : t("reason.other");
-		const details = [...new Set(bad.map(d => d.status.replace(/^error: /u, "")))].filter(s => s !== "syncing");
+		const title = reason(first);
+		const fixes = details(bad);
 		return {
 			grade: loading ? "wait" : "error",
-			title: all ? title : t("reason.in", {problem: title, domains: this.#names(bad)}),
-			detail: details.length === 0 ? t("reason.passing") : details.map(sentence).join(" "),
-			english: details.length > 0,
+			title: all ? title : t("reason.in", {problem: title, domains: this.#places(bad).join(", ")}),
+			detail: fixes.length === 0 ? t("reason.passing") : fixes.join(" "),
+			english: fixes.length > 0,
 			age: age(this.#store.staleSince),
 		};
 	}
 
-	/** The names of domains, with their shards if there are several. */
-	#names(domains) {
-		const several = this.#store.shards + this.#store.nodes.all.length > 1;
-		return domains.map(d => several ? t("shard.domain", {domain: d.domain, shard: d.shard}) : d.domain).join(", ");
+	/** The names of bad domains; that of a shard for all of its domains. */
+	#places(bad) {
+		const good = [...this.#store.domains.values()].filter(d => !bad.includes(d)).map(d => d.shard);
+		const several = this.#store.shards > 1;
+		return [...new Set(bad.map(d => several && !good.includes(d.shard) ? d.shard : this.#name(d)))];
+	}
+
+	/** The name of a domain, with its shard if there are several. */
+	#name({domain, shard}) {
+		return this.#store.shards + this.#store.nodes.all.length > 1 ? t("shard.domain", {domain, shard}) : domain;
 	}
 
 	#slow() {
@@ -145,15 +150,21 @@ export class ConnectionView {
 			if (!row.cells.length) {
 				row.append(element("th", {scope: "row"}));
 				for (const cell of ["state", "asof", "mode"]) row.insertCell().dataset.cell = cell;
+				row.cells[1].append(element("span"), element("p", {className: "muted", lang: "en"}));
 			}
 			row.dataset.domain = d.domain;
 			const mode = this.#health?.domains.find(h => domainKey(h) === domainKey(d))?.mode;
 			const lost = this.connection.is === "lost";
 			const live = d.live && !lost;
 			const asOf = lost && d.live ? this.connection.heard : d.asOf; // a domain that was live then may not be live now
-			const state = lost ? t("unknown") : live ? t("state.live") : hasText(`reason.${d.reason}`) ? t(`reason.${d.reason}`) : d.status;
+			const state = lost ? t("unknown") : live ? t("state.live") : reason(d);
 			const updated = live ? t("connection.now") : asOf ? t("connection.ago", {at: clock(asOf), age: span(Date.now() - asOf)}) : unknown;
-			[this.#names([d]), state, updated, mode ?? unknown].forEach((text, cell) => write(row.cells[cell], text));
+			const [detail] = live || lost ? [] : details([d]);
+			write(row.cells[0], this.#name(d));
+			write(row.cells[1].firstChild, state);
+			write(row.cells[1].lastChild, detail ?? "");
+			write(row.cells[2], updated);
+			write(row.cells[3], mode ?? unknown);
 		});
 	}
 
@@ -176,6 +187,14 @@ export class ConnectionView {
 
 function age(since) {
 	return since ? t("age.known", {at: clock(since), age: span(Date.now() - since)}) : t("age.none");
+}
+
+/** Why a domain's rooms are unknown, in a few words. */
+export const reason = d => hasText(`reason.${d.reason}`) ? t(`reason.${d.reason}`) : t("reason.other");
+
+/** What the service says about domains, which includes how to fix it. */
+function details(domains) {
+	return [...new Set(domains.map(d => d.status.replace(/^error: /u, "")))].filter(s => s !== "syncing").map(sentence);
 }
 
 /** The service's words as a sentence. */

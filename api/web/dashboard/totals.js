@@ -2,6 +2,7 @@
 
 import {askJSON} from "./ask.js";
 import {Chart, samplesOf} from "./chart.js";
+import {reason, sentence} from "./connection.js";
 import {number} from "./format.js";
 import {t} from "./language.js";
 import {write} from "./table.js";
@@ -56,11 +57,17 @@ export class Totals {
 		this.#drawVisitors(main ?? {});
 		this.#draw("breakout-total", this.#store.total("breakout")?.people);
 		this.#draw("lobby-total", this.#store.total("lobby")?.people);
-		const without = this.#store.nodes.unknown;
-		const note = !main ? this.#connection.why : without.length > 0 ? t("totals.visitors", {shards: without.join(", ")}) : "";
+		const note = main ? this.#visitorsNote : this.#connection.why;
 		write(this.#find("totals-note"), note);
 		this.#find("totals-note").hidden = !note;
 		for (const busy of [this.#find("rooms"), this.#find("totals")]) busy.setAttribute("aria-busy", !this.#store.complete);
+	}
+
+	/** Why the number of visitors is unknown. */
+	get #visitorsNote() {
+		const {unknown: shards, all} = this.#store.nodes;
+		if (shards.length === 0) return "";
+		return `${t("totals.visitors", {shards: shards.join(", ")})} ${sentence(reason(all.find(s => !s.live)))}`;
 	}
 
 	drawCharts() {
