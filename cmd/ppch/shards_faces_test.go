@@ -70,6 +70,9 @@ func TestShards_TwoProsodys(t *testing.T) {
 	if got := get("/api/rooms"); got.status != http.StatusServiceUnavailable || got.data["unknown_shards"].([]any)[0] != "second" || !strings.HasPrefix(got.data["detail"].(string), "shard second: ") {
 		t.Errorf("got %s", got.body)
 	}
+	if out, err := command(t, asks(t, s), "rooms"); out != "" || err == nil || !strings.HasPrefix(err.Error(), "shard second: ") || !strings.HasSuffix(err.Error(), "; --shard NAME lists the rooms of another shard") {
+		t.Errorf("got %q, %v want the shard, and how to list the others", out, err)
+	}
 	if got := get("/api/rooms?shard=first"); got.status != http.StatusOK || len(got.data["rooms"].([]any)) != 2 {
 		t.Errorf("got %s", got.body)
 	}

@@ -42,6 +42,9 @@ type Problem struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+
+	// UnknownShards are the shards without which the service gives no answer.
+	UnknownShards []string `json:"unknown_shards"`
 }
 
 func (p *Problem) Error() string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -125,6 +126,9 @@ func (l List) otherFilters() string {
 // Rooms writes a table of the rooms of a list.
 func (c *Client) Rooms(ctx context.Context, w io.Writer, l List, style Style) error {
 	all, asOf, err := c.rooms(ctx, l)
+	if p := (*Problem)(nil); errors.As(err, &p) && len(p.UnknownShards) > 0 && !l.Query.Has("shard") {
+		return fmt.Errorf("%w; --shard NAME lists the rooms of another shard", err)
+	}
 	if err != nil {
 		return err
 	}
