@@ -148,6 +148,31 @@ func TestReason_MovedIntoABreakoutRoom(t *testing.T) {
 	other.occupant(breakout, "ada", func(o occupant) bool { return o.name() == "Ada" && o.movedFrom() == alpha })
 }
 
+func TestReason_MovedBetweenBreakoutRooms(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{})
+	cast := newCast(t, srv)
+	one, two := "b1@"+srv.Domains.Breakout, "b2@"+srv.Domains.Breakout
+	must(cast.Open(within(t), one))(t)
+	must(cast.Open(within(t), two))(t)
+	f := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.Breakout)
+	f.untilSynced()
+	ada := must(srv.Guest(within(t)))(t)
+	in := must(ada.Join(within(t), one, "ada"))(t)
+	f.occupant(one, "ada", nil)
+	for range 3 { // there, back, and there
+		check(t, ada.Send("<presence to='"+in.JIDInRoom()+"' type='unavailable'><status>switch_room</status></presence>"))
+		wantReason(t, f, one, "ada", "moved")
+		in = must(ada.Join(within(t), two, "ada"))(t)
+		if o := f.occupant(two, "ada", nil); o.movedFrom() != one {
+			t.Errorf("moved from %q want %s", o.movedFrom(), one)
+		}
+		one, two = two, one
+		delete(f.replica.left, one+"/ada")
+	}
+	f.matches(srv)
+}
+
 func TestConnection_HibernatingThenGone(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{HostModules: map[string][]string{"meet.jitsi": {"smacks"}, "muc.meet.jitsi": {name}}, GlobalConfig: "smacks_hibernation_time = 2"})
