@@ -152,7 +152,7 @@ func (h *Handler) aboutRoom(r occupancy.Room) string {
 	return strings.Join(lines, "\n")
 }
 
-func occupantLine(o occupancy.Occupant) string {
+func occupantLine(o *occupancy.Occupant) string {
 	text := occupantName(o)
 	if o.Kind != occupancy.KindUser {
 		text += " (" + kindOf(o) + ")"
@@ -164,7 +164,7 @@ func occupantLine(o occupancy.Occupant) string {
 }
 
 // kindOf returns the kind of an occupant in words, with the operator's rule.
-func kindOf(o occupancy.Occupant) string {
+func kindOf(o *occupancy.Occupant) string {
 	if o.Rule != "" {
 		return o.Kind.Word(1) + " by rule " + o.Rule
 	}

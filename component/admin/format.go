@@ -72,7 +72,7 @@ func tenantOf(local string) string {
 }
 
 // occupantName returns the name of an occupant, or its nick.
-func occupantName(o occupancy.Occupant) string {
+func occupantName(o *occupancy.Occupant) string {
 	if name := show(o.Name); name != "" {
 		return name
 	}

@@ -69,12 +69,12 @@ func (h *Handler) roomJID(at string) (jid.JID, bool) {
 }
 
 // sorted returns the occupants of a room by name, people first.
-func sorted(room occupancy.Room) []occupancy.Occupant {
-	occupants := make([]occupancy.Occupant, 0, len(room.Occupants))
+func sorted(room occupancy.Room) []*occupancy.Occupant {
+	occupants := make([]*occupancy.Occupant, 0, len(room.Occupants))
 	for _, r := range room.Occupants {
-		occupants = append(occupants, r.Occupant())
+		occupants = append(occupants, new(r.Occupant()))
 	}
-	slices.SortFunc(occupants, func(a, b occupancy.Occupant) int {
+	slices.SortFunc(occupants, func(a, b *occupancy.Occupant) int {
 		return cmp.Or(rank(a.Kind)-rank(b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	return occupants

@@ -58,7 +58,7 @@ func (h *Handler) place(node string) (place, error) {
 	if i < 0 {
 		return place{}, errNoNode
 	}
-	return occupantPlace(room.Occupants[i].Occupant()), nil
+	return occupantPlace(new(room.Occupants[i].Occupant())), nil
 }
 
 // room returns the room at an address. Its error is a stanza.Error.
@@ -134,14 +134,14 @@ func (h *Handler) roomPlace(r occupancy.Room) place {
 	p.inside = func() (all []items.Item) {
 		for _, one := range r.Occupants {
 			o := one.Occupant()
-			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(o)+" — "+kindOf(o)))
+			all = append(all, h.item(r.JID.String()+"/"+o.ID, occupantName(&o)+" — "+kindOf(&o)))
 		}
 		return all
 	}
 	return p
 }
 
-func occupantPlace(o occupancy.Occupant) place {
+func occupantPlace(o *occupancy.Occupant) place {
 	return place{name: occupantName(o), leaf: true, fields: []field{
 		{"id", "Nick", o.ID}, {"name", "Name", show(o.Name)}, {"kind", "Kind", string(o.Kind)},
 		{"role", "Role", o.Role}, {"affiliation", "Affiliation", o.Affiliation},

@@ -159,9 +159,9 @@ func (h *Handler) line(e occupancy.Event) string {
 	if did == "" || e.Occupant.Kind == occupancy.KindFocus {
 		return ""
 	}
-	who := occupantName(e.Occupant)
+	who := occupantName(&e.Occupant)
 	if e.Occupant.Kind != occupancy.KindUser {
-		who += " (" + kindOf(e.Occupant) + ")"
+		who += " (" + kindOf(&e.Occupant) + ")"
 	}
 	return who + " " + did + " " + h.roomName(e.Room.String()) + " — " + people(e.Counts.People())
 }
