@@ -115,6 +115,23 @@ func TestHistory_NodeAsksCollectors(t *testing.T) {
 	if got := node.send(http.MethodDelete, path+"/stays/"+stay, ""); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, named) {
 		t.Errorf("got %d %s want that one collector did not answer", got.status, got.body)
 	}
+
+	const words = "without " + secondComponent + " of the shard main: the collector is silent"
+	if status, out, errs := execute(t, buildProgram(t), []string{"PPCH_API_KEY=" + testKey}, "meetings", "--url", node.url); status != 0 || !strings.Contains(out, "planning") || errs != "ppch: incomplete "+words+"\n" {
+		t.Errorf("got %d %s and %q want the meeting, and who is missing", status, out, errs)
+	}
+	d := openDashboard(t, startChromium(t), node.url).signIn(testKey)
+	for place, selector := range map[string]string{"#/meetings": "#meetings-unanswered", "#/meeting/" + id: "#meeting-unanswered"} {
+		d.goTo(place)
+		d.shows("who is missing", "Incomplete "+words, func() string { return d.text(selector) })
+	}
+	d.picture("meeting")
+	d.goTo("#/meeting/" + strings.Repeat("0", 32))
+	d.shows("why", "Part of the past meetings is missing", func() string { return d.text("#meeting-empty .title") })
+	d.goTo("#/")
+	d.click("[data-range='24h']")
+	d.shows("who is missing", "Incomplete "+words, func() string { return d.text("#totals-unanswered") })
+	d.picture("totals")
 }
 
 // Where nothing is recorded, the node says how to turn that on.

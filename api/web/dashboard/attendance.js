@@ -1,7 +1,7 @@
 /** One meeting: when it was, and who was there for how long, within bounds where PPCH didn't watch. */
 
 import {ask, askJSON, patience, problemFor} from "./ask.js";
-import {addFact, element, explain, isolated, problemText} from "./element.js";
+import {addFact, element, explain, isolated, problemText, showUnanswered} from "./element.js";
 import {clock, dayTime, isBlank, isPerson, kindOf, minute, moment, number, roomTitle, spans, unknown, visible} from "./format.js";
 import {hasText, t} from "./language.js";
 import {Listing} from "./listing.js";
@@ -53,7 +53,7 @@ async function load(read, signal) {
 function clear() {
 	explain(find("meeting-empty"), null);
 	for (const id of ["meeting-name", "meeting-tenant", "attendance-note", "download-note", "attendees-count"]) write(find(id), "");
-	for (const id of ["meeting-facts", "meeting-gaps", "attendees", "legend"]) find(id).replaceChildren();
+	for (const id of ["meeting-facts", "meeting-gaps", "meeting-unanswered", "attendees", "legend"]) find(id).replaceChildren();
 	for (const id of ["meeting-tenant", "download", "attendance"]) find(id).hidden = true;
 	listing = null;
 }
@@ -72,6 +72,7 @@ function drawMeeting(m) {
 	write(find("meeting-name"), title);
 	write(find("meeting-tenant"), tenant);
 	find("meeting-tenant").hidden = !tenant;
+	showUnanswered(find("meeting-unanswered"), m.unanswered);
 	const facts = find("meeting-facts");
 	facts.replaceChildren();
 	addFact(facts, t("meeting.began"), dayTime(moment(m.started_at)));
@@ -92,7 +93,8 @@ function bounds(from, to) {
 	return {from: write(from), to: write(to)};
 }
 
-function draw({meeting: m, as_of: asOf, attendees, gaps}) {
+function draw({meeting: m, as_of: asOf, attendees, gaps, unanswered}) {
+	showUnanswered(find("meeting-unanswered"), unanswered);
 	const scale = scaleOf(m, asOf, gaps);
 	const all = attendees.map(a => ({...a, id: a.stays[0].id, kind: a.stays[0].kind, rule: a.stays[0].rule, scale}));
 	const people = all.filter(a => isPerson(a.kind));
@@ -168,6 +170,8 @@ async function download(path, key, signal) {
 	try {
 		const query = new URLSearchParams({format: find("download-format").value, tz: Intl.DateTimeFormat().resolvedOptions().timeZone, bom: "true"});
 		const response = await ask(`${path}/attendance?${query}`, {key, signal: AbortSignal.any([signal, AbortSignal.timeout(patience)])});
+		const missing = response.headers.get("PPCH-Unanswered");
+		if (missing) write(note, t("download.incomplete", {collectors: missing}));
 		const [, name = "attendance.csv"] = /filename="?([\w.-]+)"?/u.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
 		const url = URL.createObjectURL(await response.blob());
 		element("a", {href: url, download: name}).click();

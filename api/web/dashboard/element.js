@@ -29,8 +29,18 @@ export function explain(box, why) {
 	box.replaceChildren(element("p", {className: "title", textContent: why.title}), element("p", {className: "muted", textContent: why.text, lang: why.english ? "en" : ""}));
 }
 
+/**
+ * Says whose part is missing in an answer of the service, and why in the service's own words.
+ * @param {{shard: string, collector: ?string, why: string}[]} [missing]
+ */
+export function showUnanswered(box, missing = []) {
+	box.replaceChildren(...missing.map(({shard, collector, why}) => element("p", {className: "notice"},
+		collector === null ? t("unanswered.all", {shard}) : t("unanswered", {shard, collector}), " ", element("span", {lang: "en", textContent: visible(why)}))));
+}
+
 /** The explanation of a problem: in the viewer's language if it is a usual one, else in the service's words. */
 export function problemText({code, message, status}) {
-	if (hasText(`problem.${code}.title`)) return {title: t(`problem.${code}.title`), text: t(`problem.${code}.text`)};
+	if (hasText(`problem.${code}.text`)) return {title: t(`problem.${code}.title`), text: t(`problem.${code}.text`)};
+	if (hasText(`problem.${code}.title`)) return {title: t(`problem.${code}.title`), text: message, english: true};
 	return {title: t(status > 0 ? "problem.refused" : "lost.title"), text: message, english: status > 0};
 }

@@ -101,7 +101,7 @@ export class Listing {
  * @param {function(Error): void} of.fail  called with a problem
  */
 export async function readPages({path, field, page, most, every, more, key, signal, draw, fail}) {
-	let items = [], next = null;
+	let items = [], next = null, missing = [];
 	const read = (limit, cursor = "") => {
 		const within = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
 		return askJSON(`${path}&limit=${limit}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, {key, signal: within});
@@ -110,7 +110,7 @@ export async function readPages({path, field, page, most, every, more, key, sign
 		const problem = await reading().catch(problemFor);
 		if (signal.aborted) return;
 		more.hidden = next === null;
-		if (!problem) draw(items, next !== null);
+		if (!problem) draw(items, next !== null, missing);
 		else if (items.length === 0 || problem.isFinal) fail(problem); // after other problems everything stays
 	};
 	more.hidden = true;
@@ -119,6 +119,7 @@ export async function readPages({path, field, page, most, every, more, key, sign
 		const answer = await read(page, next);
 		items = [...items, ...answer[field].filter(item => !items.some(known => known.id === item.id))];
 		next = answer.next_cursor;
+		missing = answer.unanswered;
 	}), {signal});
 	while (!signal.aborted) {
 		await redraw(async () => {
@@ -126,6 +127,7 @@ export async function readPages({path, field, page, most, every, more, key, sign
 			const again = new Set(answer[field].map(item => item.id));
 			const older = items.length > answer[field].length && answer.next_cursor !== null ? items.filter(item => !again.has(item.id)) : [];
 			items = [...answer[field], ...older];
+			missing = answer.unanswered;
 			if (older.length === 0) next = answer.next_cursor;
 		});
 		await sleep(every, signal);

@@ -1,6 +1,6 @@
 /** The list of meetings that the service has recorded. */
 
-import {element, explain, isolated, problemText} from "./element.js";
+import {element, explain, isolated, problemText, showUnanswered} from "./element.js";
 import {dayTime, moment, number, roomTitle, spans} from "./format.js";
 import {t} from "./language.js";
 import {Listing, readPages} from "./listing.js";
@@ -34,15 +34,16 @@ export function show({key, signal}) {
 	const empty = find("meetings-empty");
 	explain(empty, null);
 	draw([], false);
-	function draw(items, more) {
+	function draw(items, more, missing) {
+		showUnanswered(find("meetings-unanswered"), missing);
 		find("meetings-table").hidden = items.length === 0;
 		write(find("meetings-found"), items.length === 0 ? "" : t(more ? "meetings.latest" : "meetings.count", {n: items.length}));
 		listing.show(items);
 	}
 	readPages({
 		path: `api/meetings?${parameters(filter)}`, field: "meetings", page: 100, most: 1000, every, more: find("meetings-more"), key, signal,
-		draw: (items, more) => {
-			draw(items, more);
+		draw: (items, more, missing) => {
+			draw(items, more, missing);
 			const why = isOn ? {title: t("meetings.noMatch"), text: t("meetings.noMatch.text")} : {title: t("meetings.none"), text: t("meetings.none.text")};
 			explain(empty, items.length > 0 ? null : why);
 		},

@@ -3,6 +3,7 @@
 import {askJSON} from "./ask.js";
 import {Chart, samplesOf} from "./chart.js";
 import {reason, sentence} from "./connection.js";
+import {element, showUnanswered} from "./element.js";
 import {number} from "./format.js";
 import {t} from "./language.js";
 import {write} from "./table.js";
@@ -81,6 +82,9 @@ export class Totals {
 			const samples = [...before, ...this.#samples[name].filter(s => s.at > since), ...last];
 			this.#charts[name].show(samples, {source: history ? "history" : "page", range: ranges[this.#range]});
 		}
+		const missing = this.#find("totals-unanswered");
+		showUnanswered(missing, history?.unanswered);
+		if (history?.exact === false && !history.unanswered) missing.append(element("p", {className: "muted", textContent: t("chart.sums")}));
 		for (const button of this.#find("ranges").children) button.setAttribute("aria-pressed", button.dataset.range === this.#range);
 	}
 
