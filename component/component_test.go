@@ -249,10 +249,10 @@ func TestReconnect_HalfOpen(t *testing.T) {
 		if _, err := c.Room(t.Context(), room("planning")); err == nil {
 			t.Error("got an answer from a silent peer")
 		}
-		time.Sleep(40 * time.Second)
+		time.Sleep(17 * time.Second)
 		synctest.Wait()
 		if dials := srv.Dials(); dials != 2 {
-			t.Errorf("got %d connections want a second one within 60 s", dials)
+			t.Errorf("got %d connections want a second one within 37 s", dials)
 		}
 		if _, err := c.Room(t.Context(), room("planning")); err != nil {
 			t.Errorf("got %v want an answer from the new connection", err)

@@ -24,7 +24,7 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 10 * time.Second
-	pingEvery        = 30 * time.Second // with pingTimeout: finds a half-open connection within 60 s
+	pingEvery        = 15 * time.Second // with pingTimeout: finds a half-open connection within 35 s
 	pingTimeout      = 20 * time.Second
 	goodbyeTimeout   = time.Second // to close the stream
 )
