@@ -233,7 +233,7 @@ func withNATS(cfg *api.Config) {
 	w := healthyDiagnostics()
 	w.NATS = &occupancy.NATSDiagnostics{
 		Connected: true, Server: "nats:4222", Since: now.Add(-30 * time.Minute),
-		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: "ppch.meet.jitsi", Epoch: "b1c2", Seq: 7, Batches: 7, Pages: 1}},
+		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: "ppch.meet.jitsi", Epoch: "b1c2", Seq: 7, Batches: 7, Pages: 1, Webhooks: &occupancy.WebhooksDiagnostics{Deliverer: "ppch.meet.jitsi", Delivering: true}}},
 		Followed: []occupancy.NodeDiagnostics{{
 			Shard: "v1", Collector: "ppch.v1.meet.jitsi", Epoch: "d3e4", Version: "2.0.0", Seq: 9, LastMessage: now.Add(-2 * time.Second),
 			Collectors: []string{"ppch.v1.meet.jitsi"}, Resyncs: 1, Gaps: 1,
@@ -256,6 +256,9 @@ func (unknownList) Changed() <-chan struct{} { return nil }
 func withoutList(cfg *api.Config) {
 	cfg.Keys = keyring(keys.KeyringConfig{Key: "another-key-of-the-node", Shared: unknownList{}, Names: names})
 	w := healthyDiagnostics()
-	w.NATS = &occupancy.NATSDiagnostics{Connected: true, Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Problem: noBucket, Unknown: noBucket}}
+	w.NATS = &occupancy.NATSDiagnostics{
+		Connected: true, Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Problem: noBucket, Unknown: noBucket},
+		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: "ppch.meet.jitsi", Webhooks: &occupancy.WebhooksDiagnostics{Delivering: true}}},
+	}
 	cfg.Prosody.(*fakeProsody).diagnostics = w
 }

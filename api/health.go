@@ -20,6 +20,7 @@ func (s *Server) getHealth(w *response, _ *http.Request) error {
 	diagnostics := s.cfg.Prosody.Diagnostics()
 	doc.LastAnswer = view.Stamp(diagnostics.LastAnswer)
 	doc.Store = view.NewStoreHealth(s.cfg.Meetings)
+	doc.AddWebhooks(diagnostics.NATS)
 	p := cmp.Or(view.HealthLead(domains).CountProblem(), doc.AddSettings(diagnostics.NATS))
 	if p == nil {
 		return writeJSON(w, http.StatusOK, doc)

@@ -27,6 +27,7 @@ type Health struct {
 	Domains       []DomainHealth    `json:"domains"`
 	Shards        []ShardHealth     `json:"shards"`
 	Store         *StoreHealth      `json:"store"`
+	Webhooks      *WebhooksHealth   `json:"webhooks"`
 	Settings      *SettingsHealth   `json:"settings"`
 }
 
@@ -51,6 +52,31 @@ func (h *Health) AddSettings(nats *occupancy.NATSDiagnostics) *occupancy.Unavail
 		h.Status, h.Reason = "error", &b.Unknown.Reason
 	}
 	return b.Unknown
+}
+
+// WebhooksHealth says whether one service delivers the webhooks of each shard, of several that watch it.
+// It is nil (null) if this one stores nothing, or shares nothing over NATS.
+type WebhooksHealth struct {
+	Status string            `json:"status"`
+	Reason *occupancy.Reason `json:"reason"`
+}
+
+// AddWebhooks adds who delivers webhooks, if several services may. Counts don't depend on it.
+func (h *Health) AddWebhooks(nats *occupancy.NATSDiagnostics) {
+	if nats == nil {
+		return
+	}
+	var p *occupancy.UnavailableError
+	for _, c := range nats.Published {
+		if c.Webhooks != nil {
+			h.Webhooks = &WebhooksHealth{}
+			p = cmp.Or(p, c.Webhooks.Problem)
+		}
+	}
+	if h.Webhooks != nil {
+		h.Webhooks.Status = Status(p)
+		h.Webhooks.Reason, _ = Reason(p)
+	}
 }
 
 // StoreHealth is the status of the file with meetings and webhooks. Counts don't depend on it.

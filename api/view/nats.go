@@ -50,8 +50,17 @@ type PublishedShard struct {
 	Batches   uint64            `json:"batches"`
 	TooLarge  uint64            `json:"too_large"`
 	Pages     uint64            `json:"snapshot_pages"`
+	Webhooks  *SharedWebhooks   `json:"webhooks"` // nil (null) if this service stores nothing
 	Reason    *occupancy.Reason `json:"reason"`
 	Remedy    *string           `json:"remedy"`
+}
+
+// SharedWebhooks is who delivers the webhooks of a shard, of several services that watch it.
+type SharedWebhooks struct {
+	Deliverer  *string           `json:"deliverer"`
+	Delivering bool              `json:"delivering"`
+	Reason     *occupancy.Reason `json:"reason"`
+	Remedy     *string           `json:"remedy"`
 }
 
 // FollowedShard is a shard that this service receives. Its reason is that two collectors have the same name.
@@ -87,6 +96,10 @@ func newNATS(nats *occupancy.NATSDiagnostics) *NATSDiagnostics {
 			Shard: c.Shard, Collector: c.Name, Epoch: c.Epoch, Seq: c.Seq, Batches: c.Batches, TooLarge: c.TooLarge, Pages: c.Pages,
 		}
 		p.Reason, p.Remedy = Reason(c.Problem)
+		if w := c.Webhooks; w != nil {
+			p.Webhooks = &SharedWebhooks{Deliverer: OrNull(w.Deliverer), Delivering: w.Delivering}
+			p.Webhooks.Reason, p.Webhooks.Remedy = Reason(w.Problem)
+		}
 		doc.Published = append(doc.Published, p)
 	}
 	for _, n := range nats.Followed {

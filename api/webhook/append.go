@@ -35,7 +35,7 @@ func (o *Outbox) Append(_ context.Context, tx *history.Tx, changes []history.Eve
 				}
 			}
 			stay := c.Stay
-			if err := a.add(&e, stay[:]); err != nil {
+			if err := a.add(&e, stay[:], o.shareOf(c.Shard)); err != nil {
 				return nil, err
 			}
 		}
@@ -56,6 +56,7 @@ type appender struct {
 	targets    []*target
 	wantsStays bool
 	bodies     map[variant]item // of the present event
+	held       map[*Share]bool  // whose messages are held
 }
 
 // target is an endpoint that may receive events.
@@ -66,6 +67,9 @@ type target struct {
 	named   bool // whether its bodies may identify people
 	pending []pendingItem
 	size    int64
+
+	heldRows int
+	heldSize int64
 
 	failedThrough int64
 	failedRows    int
@@ -79,7 +83,7 @@ type pendingItem struct {
 
 // newAppender returns an appender for the endpoints that are active and whose keys allow it.
 func (o *Outbox) newAppender(tx *history.Tx) *appender {
-	a := &appender{tx: tx, metrics: o.metrics, maxRows: o.cfg.maxRows, now: time.Now().UnixMilli(), bodies: map[variant]item{}}
+	a := &appender{tx: tx, metrics: o.metrics, maxRows: o.cfg.maxRows, now: time.Now().UnixMilli(), bodies: map[variant]item{}, held: map[*Share]bool{}}
 	for _, e := range *o.all.Load() {
 		c := e.config.Load()
 		if !c.active() {
@@ -112,10 +116,16 @@ func (t *target) wants(e *Event) bool {
 	return e.Room.Parent != "" && t.rooms.Includes(e.Room.Parent) && t.granted.AllowsAddress(e.Room.Parent)
 }
 
-// add stores e for all endpoints that are to receive it.
-func (a *appender) add(e *Event, stay []byte) error {
+// add stores e for all endpoints that are to receive it. s is how its shard is shared, nil if this service alone has the event.
+func (a *appender) add(e *Event, stay []byte, s *Share) error {
 	clear(a.bodies)
-	lane := laneOf(e)
+	lane, shard, state := laneOf(e), "", stateWaiting
+	if s != nil {
+		if shard = s.cfg.Shard; s.holding.Load() {
+			state = stateHeld
+			a.held[s] = true
+		}
+	}
 	for _, t := range a.targets {
 		if !t.wants(e) {
 			continue
@@ -129,7 +139,7 @@ func (a *appender) add(e *Event, stay []byte) error {
 				if err != nil {
 					return err
 				}
-				number, err := insertMessage(a.tx, e, m, a.now, stayOf(e, stay), person)
+				number, err := insertMessage(a.tx, e, m, a.now, stayOf(e, stay), person, shard)
 				if err != nil {
 					return err
 				}
@@ -140,8 +150,13 @@ func (a *appender) add(e *Event, stay []byte) error {
 		if it.message == nil {
 			continue
 		}
-		if err := insertDelivery(a.tx, t.number, it, lane); err != nil {
+		if err := insertDelivery(a.tx, t.number, it, lane, state); err != nil {
 			return err
+		}
+		if state == stateHeld {
+			t.heldRows++
+			t.heldSize += int64(it.size)
+			continue
 		}
 		t.pending = append(t.pending, pendingItem{lane, it})
 		t.size += int64(it.size)
@@ -169,7 +184,7 @@ func personOf(tx *history.Tx, e *Event) (any, error) {
 func (a *appender) limit() error {
 	for _, t := range a.targets {
 		rows, bytes, after := t.queue.size()
-		rows, bytes = rows+len(t.pending), bytes+t.size
+		rows, bytes = rows+len(t.pending)+t.heldRows, bytes+t.size+t.heldSize
 		for rows-t.failedRows > a.maxRows || bytes-t.failedBytes > maxBytes {
 			through, n, size, err := failOldest(a.tx, t.number, max(after, t.failedThrough), failAtOnce, problemFull)
 			if err != nil {
@@ -186,9 +201,15 @@ func (a *appender) limit() error {
 
 // commit passes the stored messages to the queues.
 func (a *appender) commit() {
+	for s := range a.held {
+		defer s.stored()
+	}
 	for _, t := range a.targets {
 		for _, p := range t.pending {
 			t.queue.push(p.lane, p.item)
+		}
+		if t.heldRows > 0 {
+			t.queue.addHeld(t.heldRows, t.heldSize)
 		}
 		if t.failedRows > 0 {
 			t.queue.failThrough(t.failedThrough, t.failedRows, t.failedBytes)
@@ -198,8 +219,10 @@ func (a *appender) commit() {
 }
 
 // laneOf returns the lane of an event: one for each meeting with its breakout rooms and lobby, and one for each domain.
+// Shards have lanes of their own.
 func laneOf(e *Event) int64 {
 	h := fnv.New64a()
+	_, _ = h.Write([]byte(e.Position.Shard + " "))
 	switch {
 	case e.Room.Parent != "":
 		_, _ = h.Write([]byte(e.Room.Parent))

@@ -176,6 +176,7 @@ const (
 	stateWaiting   = 0
 	stateDelivered = 1
 	stateFailed    = 2
+	stateHeld      = 3 // another service is to send it: see [Outbox.Share]
 )
 
 // outcome is the result of an attempt, to be written.

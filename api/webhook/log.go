@@ -43,7 +43,7 @@ type LogQuery struct {
 }
 
 // states are the words for states.
-var states = []string{stateWaiting: "waiting", stateDelivered: "delivered", stateFailed: "failed"}
+var states = []string{stateWaiting: "waiting", stateDelivered: "delivered", stateFailed: "failed", stateHeld: "waiting"}
 
 // Deliveries returns the newest deliveries of an endpoint first, or [ErrNotFound].
 func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q LogQuery) (all []Delivery, err error) {
@@ -53,7 +53,7 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 	}
 	state := -1
 	for i, word := range states {
-		if word == q.State {
+		if word == q.State && i != stateHeld {
 			state = i
 		}
 	}
@@ -65,7 +65,7 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 	err = o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
 		rows, err := tx.Query(`SELECT d.message, d.state, d.attempts, d.due, d.tried, d.took, d.status, d.problem, d.answer, m.event, m.type, m.room, m.at, m.created, m.content_type, m.body
 			FROM deliveries d JOIN messages m ON m.number = d.message
-			WHERE d.webhook = ?1 AND d.message < ?2 AND (?3 < 0 OR d.state = ?3) ORDER BY d.message DESC LIMIT ?4`, e.number, before, state, q.Limit)
+			WHERE d.webhook = ?1 AND d.message < ?2 AND (?3 < 0 OR d.state = ?3 OR ?3 = 0 AND d.state = 3) ORDER BY d.message DESC LIMIT ?4`, e.number, before, state, q.Limit)
 		if err != nil {
 			return err
 		}
@@ -80,8 +80,11 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 			}
 			d.State, d.Body = states[state], string(body)
 			d.At, d.Stored, d.Tried, d.Took = timeOf(at), timeOf(stored), timeOf(tried), time.Duration(took)*time.Millisecond
-			if state == stateWaiting {
+			switch state {
+			case stateWaiting:
 				d.Due = timeOf(due)
+			case stateHeld:
+				d.Problem = problemHeld
 			}
 			all = append(all, d)
 		}
@@ -109,7 +112,7 @@ func (o *Outbox) Replay(ctx context.Context, owner keys.Sum, id string, number i
 // ReplayRange sends again the deliveries of events in [from, to), apart from those that still wait: the oldest first, and at most 10,000.
 // It returns how many.
 func (o *Outbox) ReplayRange(ctx context.Context, owner keys.Sum, id string, from, to time.Time) (int, error) {
-	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND d.state <> 0 AND m.at >= ?2 AND m.at < ?3 AND m.body <> '' ORDER BY d.message LIMIT ?4`, from.UnixMilli(), to.UnixMilli())
+	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND d.state NOT IN (0, 3) AND m.at >= ?2 AND m.at < ?3 AND m.body <> '' ORDER BY d.message LIMIT ?4`, from.UnixMilli(), to.UnixMilli())
 }
 
 // replay copies the messages that a condition selects, with deliveries that wait.
@@ -145,7 +148,7 @@ func (o *Outbox) replay(ctx context.Context, owner keys.Sum, id, where string, a
 			if pending[i].number, err = r.LastInsertId(); err != nil {
 				return err
 			}
-			if err := insertDelivery(tx, e.number, pending[i].item, pending[i].lane); err != nil {
+			if err := insertDelivery(tx, e.number, pending[i].item, pending[i].lane, stateWaiting); err != nil {
 				return err
 			}
 		}

@@ -45,7 +45,7 @@ func (o *Outbox) Metrics() []prometheus.Collector {
 		}
 	}
 	return []prometheus.Collector{
-		o.metrics.results, o.metrics.disabled,
+		o.metrics.results, o.metrics.disabled, shareMetrics{o},
 		gauge("webhooks", "Webhooks that are enabled.", sum(func(e *endpoint) float64 {
 			if e.config.Load().active() {
 				return 1
@@ -72,5 +72,31 @@ func (o *Outbox) Metrics() []prometheus.Collector {
 			}
 			return 0
 		}),
+	}
+}
+
+var (
+	descDelivering = prometheus.NewDesc("webhook_delivering", "Whether this PPCH delivers the webhooks of a shard that has a deliverer.", []string{"shard"}, nil)
+	descTakeovers  = prometheus.NewDesc("webhook_takeovers_total", "Times that this PPCH began to deliver because the deliverer was silent.", []string{"shard"}, nil)
+)
+
+// shareMetrics are the metrics of shards that several services record.
+type shareMetrics struct{ outbox *Outbox }
+
+// Describe implements prometheus.Collector.
+func (m shareMetrics) Describe(to chan<- *prometheus.Desc) {
+	to <- descDelivering
+	to <- descTakeovers
+}
+
+// Collect implements prometheus.Collector.
+func (m shareMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, s := range m.outbox.sharesNow() {
+		delivering := 0.0
+		if s.Delivers() {
+			delivering = 1
+		}
+		to <- prometheus.MustNewConstMetric(descDelivering, prometheus.GaugeValue, delivering, s.cfg.Shard)
+		to <- prometheus.MustNewConstMetric(descTakeovers, prometheus.CounterValue, float64(s.takeovers.Load()), s.cfg.Shard)
 	}
 }

@@ -82,6 +82,9 @@ type Outbox struct {
 	loaded bool
 	byName map[endpointName]*endpoint
 	added  []*endpoint // not started yet
+	shares map[string]*Share
+
+	arranged bool // whether the file agrees with shares
 
 	// all are the endpoints in the order of their numbers. It is replaced, never changed.
 	all atomic.Pointer[[]*endpoint]
@@ -172,7 +175,7 @@ func New(cfg Config) *Outbox {
 		cfg: cfg, log: cfg.Log, client: newClient(cfg.Reach, cfg.Version, cfg.tls, cfg.resolver), metrics: newMetrics(),
 		translator: translator{names: cfg.Names, epoch: cfg.Epoch, origins: make(map[string]occupancy.Origin)},
 		attempts:   make(chan struct{}, maxAttempts), probes: make(chan struct{}, maxProbes),
-		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{},
+		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{}, shares: map[string]*Share{},
 	}
 	o.all.Store(&[]*endpoint{})
 	return o
@@ -200,6 +203,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		for {
+			if !o.arrange(ctx) {
+				return nil
+			}
 			for _, e := range o.takeAdded() {
 				endpoints.Go(func() { o.runEndpoint(ctx, attempts, e) })
 			}

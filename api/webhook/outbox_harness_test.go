@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +36,14 @@ type station struct {
 	keys   *keys.Keyring
 	owner  keys.Sum
 	change func(webhook.Config) webhook.Config
+	opened func() (closed func()) // runs before the outbox does; nil for nothing
 
 	store  *history.Store
 	outbox *webhook.Outbox
 	stop   func()
 	seq    uint64
+
+	running atomic.Bool
 }
 
 const ownKey = "0123456789abcdef"
@@ -71,11 +75,18 @@ func (s *station) start() {
 	outbox := webhook.New(s.change(webhook.Config{
 		Store: store, Keys: s.keys, Names: names(), Epoch: "20261122T080000Z-k3x", Reach: loopback, KeepLog: 72 * time.Hour, Version: "test",
 	}))
+	s.store, s.outbox = store, outbox
+	closed := func() {}
+	if s.opened != nil {
+		closed = s.opened()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- outbox.Run(ctx) }()
-	s.store, s.outbox = store, outbox
+	s.running.Store(true)
 	s.stop = sync.OnceFunc(func() {
+		s.running.Store(false)
+		closed()
 		cancel()
 		if err := <-done; err != nil {
 			s.t.Error(err)

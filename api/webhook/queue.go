@@ -40,8 +40,9 @@ type queue struct {
 	more    bool // the file has lanes that aren't in memory
 	left    int  // how often something was stored that stays in the file only
 	flying  int  // attempts under way
+	filling bool // older messages are becoming ready in the file: what is stored meanwhile follows them from there
 
-	rows          int // that wait in the file
+	rows          int // that wait in the file, those that are held included
 	bytes         int64
 	failedThrough int64 // messages up to this one have failed because too many waited
 
@@ -69,6 +70,7 @@ type lane struct {
 	items []item // the first one is next
 	more  bool   // the file has further ones
 	left  int    // how often something was stored that stays in the file only
+	stale bool   // its messages may be held by now, so they are read again
 
 	recovered time.Time // as in queue, when its messages were read
 	attempts  int       // of the first one
@@ -122,6 +124,8 @@ func (q *queue) push(key int64, items ...item) {
 	q.signal()
 	l := q.lanes[key]
 	switch {
+	case q.filling:
+		return // fill makes them found
 	case l == nil && (q.more || len(q.lanes) >= q.capacity()):
 		q.more = true
 		q.left++
@@ -211,6 +215,7 @@ type reading struct {
 func (q *queue) beginLane(l *lane) reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	l.refresh()
 	return reading{after: max(q.failedThrough, q.unwritten[l.key].last), recovered: q.recovered, left: l.left}
 }
 
@@ -226,12 +231,15 @@ func (q *queue) refill(l *lane, items []item, attempts int, more bool, r reading
 	later := slices.DeleteFunc(l.items, func(it item) bool { return it.number <= last })
 	l.more = more || l.left != r.left
 	switch {
+	case q.filling:
+		l.more = true
 	case !l.more:
 		items = append(items, later...)
 	case len(later) > 0:
 		l.left++ // they are read next
 	}
 	l.items, l.attempts, l.recovered = items, attempts, r.recovered
+	l.refresh()
 }
 
 // wantsLanes reports whether lanes have to be read from the file.
@@ -253,7 +261,7 @@ func (q *queue) beginRead() reading {
 func (q *queue) addLanes(due map[int64]time.Time, more bool, r reading) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.more = more || q.left != r.left
+	q.more = more || q.left != r.left || q.filling
 	for key, at := range due {
 		if q.lanes[key] != nil {
 			continue

@@ -79,6 +79,7 @@ func (q *queue) retryRead(l *lane, due time.Time) {
 // pause ends the service of a lane until due. The caller holds mu.
 func (q *queue) pause(l *lane, due time.Time) {
 	q.release()
+	l.refresh()
 	l.due = due
 	heap.Push(&q.waiting, l)
 }
@@ -88,6 +89,7 @@ func (q *queue) putBack(l *lane) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.release()
+	l.refresh()
 	q.ready = append(q.ready, l)
 }
 
@@ -115,6 +117,7 @@ func (q *queue) noteFailure(now time.Time) {
 // goOn ends the service of a lane: it is ready for its next message, or has none. The caller holds mu.
 func (q *queue) goOn(l *lane, now time.Time) {
 	q.release()
+	l.refresh()
 	if len(l.items) == 0 && !l.more {
 		delete(q.lanes, l.key)
 		return

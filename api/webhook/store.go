@@ -44,8 +44,14 @@ func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
 		return nil, err
 	}
 	for i := range all {
-		if _, err := tx.Get(`SELECT COUNT(*), COALESCE(SUM(size), 0) FROM deliveries WHERE webhook = ? AND state = 0`, []any{all[i].number}, &all[i].rows, &all[i].bytes); err != nil {
-			return nil, err
+		for _, state := range []string{"0", "3"} { // in the query, so that it uses the index of that state
+			var n int
+			var size int64
+			if _, err := tx.Get(`SELECT COUNT(*), COALESCE(SUM(size), 0) FROM deliveries WHERE webhook = ? AND state = `+state, []any{all[i].number}, &n, &size); err != nil {
+				return nil, err
+			}
+			all[i].rows += n
+			all[i].bytes += size
 		}
 	}
 	return all, nil
@@ -82,28 +88,29 @@ func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
 }
 
 // insertMessage adds a message and returns its number. stay is the stay of the person whom it concerns, or nil.
-func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay, person any) (int64, error) {
-	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay, person)
+// shard is empty if no other service has the message.
+func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay, person any, shard string) (int64, error) {
+	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person, shard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay, person, shard)
 	if err != nil {
 		return 0, err
 	}
 	return r.LastInsertId()
 }
 
-// insertDelivery adds a delivery that waits.
-func insertDelivery(tx *history.Tx, webhook int64, it item, lane int64) error {
-	_, err := tx.Exec(`INSERT INTO deliveries (webhook, message, lane, size) VALUES (?, ?, ?, ?)`, webhook, it.number, lane, it.size)
+// insertDelivery adds a delivery that waits or is held.
+func insertDelivery(tx *history.Tx, webhook int64, it item, lane int64, state int) error {
+	_, err := tx.Exec(`INSERT INTO deliveries (webhook, message, lane, size, state) VALUES (?, ?, ?, ?, ?)`, webhook, it.number, lane, it.size, state)
 	return err
 }
 
 // failOldest fails the oldest deliveries that wait for an endpoint after a message, and returns the number of the last one, how many there are, and their size.
 func failOldest(tx *history.Tx, webhook, after int64, limit int, problem string) (through int64, rows int, bytes int64, err error) {
 	if _, err := tx.Get(`SELECT COALESCE(MAX(message), 0), COUNT(*), COALESCE(SUM(size), 0) FROM
-		(SELECT message, size FROM deliveries WHERE webhook = ? AND message > ? AND state = 0 ORDER BY message LIMIT ?)`, []any{webhook, after, limit}, &through, &rows, &bytes); err != nil || rows == 0 {
+		(SELECT message, size FROM deliveries WHERE webhook = ? AND message > ? AND state IN (0, 3) ORDER BY message LIMIT ?)`, []any{webhook, after, limit}, &through, &rows, &bytes); err != nil || rows == 0 {
 		return 0, 0, 0, err
 	}
-	_, err = tx.Exec(`UPDATE deliveries SET state = 2, problem = ? WHERE webhook = ? AND message > ? AND message <= ? AND state = 0`, problem, webhook, after, through)
+	_, err = tx.Exec(`UPDATE deliveries SET state = 2, problem = ? WHERE webhook = ? AND message > ? AND message <= ? AND state IN (0, 3)`, problem, webhook, after, through)
 	return through, rows, bytes, err
 }
 
@@ -114,7 +121,7 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 	for i, o := range batch {
 		var r sql.Result
 		if o.ok() {
-			r, err = tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ? AND state = 0`,
+			r, err = tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ? AND state IN (0, 3)`,
 				o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message)
 		} else {
 			r, err = tx.Exec(`UPDATE deliveries SET state = ?, attempts = ?, due = ?, tried = ?, took = ?, status = ?, problem = ?, answer = ? WHERE webhook = ? AND message = ? AND state = 0`,
@@ -210,7 +217,7 @@ const problemErased = "the person was erased"
 
 // eraseStay deletes the bodies that are about a stay, and those about the whole meeting that list it.
 func eraseStay(tx *history.Tx, stay history.ID) error {
-	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, problem = ?1 WHERE state = 0 AND message IN (SELECT number FROM messages WHERE stay = ?2)`, problemErased, stay[:]); err != nil {
+	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, problem = ?1 WHERE state IN (0, 3) AND message IN (SELECT number FROM messages WHERE stay = ?2)`, problemErased, stay[:]); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(`UPDATE messages SET body = '' WHERE stay = ?`, stay[:]); err != nil {

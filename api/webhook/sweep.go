@@ -75,8 +75,8 @@ func (o *Outbox) sweepAll(ctx context.Context) error {
 	return o.repeat(ctx, []statement{
 		{`DELETE FROM deliveries WHERE (webhook, message) IN (SELECT webhook, message FROM deliveries WHERE webhook NOT IN (SELECT number FROM webhooks) LIMIT ?)`, []any{sweepStep}},
 		{`DELETE FROM deliveries WHERE (webhook, message) IN (SELECT d.webhook, d.message FROM webhooks w CROSS JOIN deliveries d ON d.webhook = w.number
-			WHERE d.message <= ? AND d.state <> 0 LIMIT ?)`, []any{last, sweepStep}},
-		{`DELETE FROM messages WHERE number IN (SELECT number FROM messages WHERE number <= ?1 AND number NOT IN (SELECT message FROM deliveries WHERE state = 0 AND message <= ?1) LIMIT ?2)`, []any{last, sweepStep}},
+			WHERE d.message <= ? AND d.state NOT IN (0, 3) LIMIT ?)`, []any{last, sweepStep}},
+		{`DELETE FROM messages WHERE number IN (SELECT number FROM messages WHERE number <= ?1 AND number NOT IN (SELECT message FROM deliveries WHERE state IN (0, 3) AND message <= ?1) LIMIT ?2)`, []any{last, sweepStep}},
 	})
 }
 
@@ -118,7 +118,7 @@ func (o *Outbox) failWaiting(ctx context.Context, e *endpoint, through int64, pr
 		err := o.cfg.Store.Write(ctx, func(tx *history.Tx) (err error) {
 			_, _, after := e.queue.size()
 			var oldest int64
-			if _, err := tx.Get(`SELECT COALESCE(MIN(message), 0) FROM deliveries WHERE webhook = ? AND state = 0`, []any{e.number}, &oldest); err != nil || oldest == 0 || oldest > through {
+			if _, err := tx.Get(`SELECT COALESCE(MIN(message), 0) FROM deliveries WHERE webhook = ? AND state IN (0, 3)`, []any{e.number}, &oldest); err != nil || oldest == 0 || oldest > through {
 				return err
 			}
 			last, rows, bytes, err = failOldest(tx, e.number, after, sweepStep, problem)

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(pollVariable); addr != "" {
 		pollAndExit(addr)
 	}
+	if beat := os.Getenv(beatVariable); beat != "" {
+		serveAndExit(beat)
+	}
 	goleak.VerifyTestMain(m)
 }
 

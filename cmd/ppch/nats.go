@@ -6,15 +6,21 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/webhook"
 	"ppch/cmd/ppch/config"
 	"ppch/component/cluster"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
+
+// natsHeartbeat is the longest time between two messages of a collector; zero for the normal one. Tests shorten it.
+var natsHeartbeat time.Duration
 
 // carrier carries shards over NATS, to other services and from them. Its methods are safe for concurrent use.
 type carrier struct {
@@ -30,6 +36,7 @@ type carrier struct {
 	mu         sync.Mutex
 	collectors []*cluster.Collector
 	nodes      []*cluster.Node
+	exchanges  []*exchange
 }
 
 // newCarrier returns a connection to the NATS of the configuration, or nil. It doesn't wait for NATS.
@@ -39,7 +46,7 @@ func newCarrier(cfg config.Config, log *slog.Logger) (*carrier, error) {
 	}
 	nats := cfg.NATS
 	nats.Secret, nats.Password = cfg.ClusterSecret.Reveal(), cfg.NATSPassword.Reveal()
-	nats.Log, nats.Name = log, "ppch"
+	nats.Log, nats.Name, nats.Heartbeat = log, "ppch", natsHeartbeat
 	if cfg.Domain.String() != "" {
 		nats.Name = "ppch " + cfg.Domain.String()
 	}
@@ -107,6 +114,53 @@ func (c *carrier) publish(ctx context.Context, shard *occupancy.Shard, component
 	return collector.Run(ctx)
 }
 
+// exchange is how the webhooks of a shard are shared with other services that watch it.
+type exchange struct {
+	*cluster.Exchange
+	share *webhook.Share // nil if no deliverer is named
+}
+
+// share prepares to share the webhooks of a shard with other services that watch it. The result runs until its context ends.
+func (c *carrier) share(webhooks *webhook.Outbox, shard string, component, deliverer jid.JID) func(context.Context) error {
+	x := &exchange{}
+	name := ""
+	if !deliverer.Equal(jid.JID{}) {
+		name = deliverer.String()
+	}
+	x.Exchange = cluster.NewExchange(cluster.ExchangeConfig{
+		Conn: c.conn, Shard: shard, Name: component.String(), Deliverer: name, Active: webhooks.Active, Log: c.log,
+		Answer: func(ctx context.Context, from string, question []byte) []byte {
+			return webhooks.Answer(ctx, shard, from == name, question)
+		},
+	})
+	if name == "" {
+		webhooks.Alone(shard)
+	} else {
+		x.share = webhooks.Share(webhook.ShareConfig{Shard: shard, Deliverer: name, Own: name == component.String(), Peers: x.Exchange, Every: x.Every()})
+	}
+	return func(ctx context.Context) error {
+		defer held(c, &c.exchanges, x)()
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return x.Run(ctx) })
+		if x.share != nil {
+			g.Go(func() error { return x.share.Run(ctx) })
+		}
+		return g.Wait()
+	}
+}
+
+// addShare adds to the state of a collector how its webhooks are shared.
+func (c *carrier) addShare(d *occupancy.CollectorDiagnostics) {
+	c.mu.Lock()
+	exchanges := slices.Clone(c.exchanges)
+	c.mu.Unlock()
+	for _, x := range exchanges {
+		if x.Shard() == d.Shard {
+			d.Webhooks = &occupancy.WebhooksDiagnostics{Deliverer: x.Deliverer(), Delivering: x.share == nil || x.share.Delivers(), Problem: x.Problem()}
+		}
+	}
+}
+
 // follow receives a shard from other services until ctx ends.
 func (c *carrier) follow(ctx context.Context, shard *occupancy.Shard) error {
 	var domains []jid.JID
@@ -157,7 +211,9 @@ func (c *carrier) diagnostics() *occupancy.NATSDiagnostics {
 	d.Bucket = c.shared.diagnostics()
 	collectors, nodes := c.carried()
 	for _, one := range collectors {
-		d.Published = append(d.Published, one.Diagnostics())
+		published := one.Diagnostics()
+		c.addShare(&published)
+		d.Published = append(d.Published, published)
 	}
 	for _, one := range nodes {
 		d.Followed = append(d.Followed, one.Diagnostics())

@@ -76,7 +76,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		Meetings:  offered(cfg, archive),
 		Version:   version,
 		Log:       log,
-	}, nats, cfg.LoadShards)
+	}, nats, stored(cfg, webhooks), cfg.LoadShards)
 	if err != nil {
 		return err
 	}
@@ -157,6 +157,14 @@ func offered(cfg config.Config, archive *history.Archive) *history.Archive {
 		return nil
 	}
 	return archive
+}
+
+// stored returns the webhooks if they are stored, else nil.
+func stored(cfg config.Config, webhooks *webhook.Outbox) *webhook.Outbox {
+	if cfg.DataDir == "" {
+		return nil
+	}
+	return webhooks
 }
 
 // newWebhooks returns the webhooks.

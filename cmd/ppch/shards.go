@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"mellium.im/xmpp/jid"
 
+	"ppch/api/webhook"
 	"ppch/cmd/ppch/config"
 	"ppch/component"
 	"ppch/component/occupancy"
@@ -28,6 +29,8 @@ type fleet struct {
 
 	nats *carrier // nil without NATS
 
+	webhooks *webhook.Outbox // nil if nothing is stored
+
 	members map[string]*member
 	next    []config.Shard // as last read, perhaps in the middle of a write
 	fault   string         // the last error that was logged
@@ -44,8 +47,8 @@ type member struct {
 
 // newFleet returns the fleet of the configuration, whose shards are in the directory but not connected yet.
 // Meanwhile template.Router answers for all of them.
-func newFleet(cfg config.Config, template component.Config, nats *carrier, load func() ([]config.Shard, error)) (*fleet, error) {
-	f := &fleet{template: template, log: template.Log, nats: nats, load: load, members: map[string]*member{}}
+func newFleet(cfg config.Config, template component.Config, nats *carrier, webhooks *webhook.Outbox, load func() ([]config.Shard, error)) (*fleet, error) {
+	f := &fleet{template: template, log: template.Log, nats: nats, webhooks: webhooks, load: load, members: map[string]*member{}}
 	for _, s := range cfg.Shards {
 		if !s.Retired.IsZero() {
 			continue
@@ -93,10 +96,15 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 	cfg.Router.Add(c)
 	m.run = c.Run
 	if f.nats != nil {
+		share := func(context.Context) error { return nil }
+		if f.webhooks != nil {
+			share = f.nats.share(f.webhooks, m.Name, m.Domain, m.Deliverer)
+		}
 		m.run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return c.Run(ctx) })
 			g.Go(func() error { return f.nats.publish(ctx, handle, m.Domain) })
+			g.Go(func() error { return share(ctx) })
 			return g.Wait()
 		}
 	}
@@ -215,5 +223,8 @@ func (f *fleet) remove(m *member) {
 func (f *fleet) retire(m *member) {
 	f.disconnect(m)
 	f.template.Directory.Retire(m.Name)
+	if f.webhooks != nil {
+		f.webhooks.Alone(m.Name)
+	}
 	delete(f.members, m.Name)
 }

@@ -32,8 +32,8 @@ type Conn struct {
 	lastErr   error     // of the last attempt to connect
 	forbidden string    // what NATS forbade last, such as: Publish to "ppch.main"
 
-	// The same for the store of NATS, and for questions about meetings: neither concerns what carries shards.
-	forbiddenStore, forbiddenHistory string
+	// The same for the store of NATS, and for questions about meetings and webhooks: none concerns what carries shards.
+	forbiddenStore, forbiddenHistory, forbiddenWebhooks string
 }
 
 // Dial returns a connection. It doesn't wait for NATS, and fails only if cfg makes no sense. The caller closes it.
@@ -84,7 +84,8 @@ func (c *Conn) Close() {
 func (c *Conn) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.lastErr, c.forbidden, c.forbiddenStore, c.forbiddenHistory = time.Now(), nil, "", "", ""
+	c.since, c.lastErr, c.forbidden = time.Now(), nil, ""
+	c.forbiddenStore, c.forbiddenHistory, c.forbiddenWebhooks = "", "", ""
 	c.cfg.Log.Info("connected to NATS", "nats", c.nats.ConnectedUrlRedacted())
 }
 
@@ -116,6 +117,8 @@ func (c *Conn) failed(err error) {
 				of = &c.forbiddenStore
 			case c.ofHistory(found[2]):
 				of = &c.forbiddenHistory
+			case strings.HasSuffix(found[2], "."+webhooksToken):
+				of = &c.forbiddenWebhooks
 			}
 		}
 		if *of != what { // the store is asked again and again
@@ -175,6 +178,16 @@ func (c *Conn) ofHistory(subject string) bool {
 // forbids returns the problem of a missing permission.
 func (c *Conn) forbids(permission string) *occupancy.UnavailableError {
 	return occupancy.ProblemNATSForbidden.With(append(c.facts(), occupancy.Fact{Name: "permission", Value: permission})...).Err(nil)
+}
+
+// forbidsWebhooks returns that NATS forbids what the services of a shard need to agree on who delivers its webhooks, or nil.
+func (c *Conn) forbidsWebhooks() *occupancy.UnavailableError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forbiddenWebhooks == "" {
+		return nil
+	}
+	return c.forbids(c.forbiddenWebhooks)
 }
 
 func (c *Conn) facts() []occupancy.Fact {

@@ -56,7 +56,20 @@ type CollectorDiagnostics struct {
 	// Batches counts those that were published, TooLarge those that nodes had to load as snapshots, and Pages those of snapshots.
 	Batches, TooLarge, Pages uint64
 
+	// Webhooks is who delivers the shard's webhooks; nil if this service has no store.
+	Webhooks *WebhooksDiagnostics
+
 	// Problem is that another collector of the shard has the same name, or nil.
+	Problem *UnavailableError
+}
+
+// WebhooksDiagnostics is who delivers the webhooks of a shard at one moment, of several services that watch it.
+type WebhooksDiagnostics struct {
+	// Deliverer is the name of the service that is to deliver, empty if none is named, and Delivering whether this one does now.
+	Deliverer  string
+	Delivering bool
+
+	// Problem is that another service delivers, too, or that NATS doesn't let them agree, or nil.
 	Problem *UnavailableError
 }
 

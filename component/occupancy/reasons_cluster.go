@@ -47,6 +47,11 @@ var (
 		Title:  "two collectors of the shard {shard} are named {collector}",
 		Remedy: "stop one of them, or give each its own component and PPCH_COMPONENT_DOMAIN",
 	}
+	ProblemDeliveredTwice = Problem{
+		Reason: ReasonCollectorConflict,
+		Title:  "{collector} delivers the webhooks of the shard {shard}, too, so receivers get each event twice",
+		Remedy: "name one of them on both, with deliverer= in the line of the shard in PPCH_SHARDS_FILE, or with PPCH_WEBHOOK_DELIVERER; or remove the webhooks of one",
+	}
 	ProblemShardKind = Problem{
 		Reason: ReasonCollectorMismatch,
 		Title:  "the collector {collector} says that the shard {shard} is of another kind than here",
@@ -78,6 +83,6 @@ var (
 func clusterProblems() []Problem {
 	return []Problem{
 		ProblemNATSUnreachable, ProblemNATSLogin, ProblemNATSForbidden, ProblemCollectorAwaited, ProblemCollectorSilent, ProblemClusterSecret,
-		ProblemClusterTooNew, ProblemClusterTooOld, ProblemCollectorTwice, ProblemShardKind, ProblemDomainNotCollected,
+		ProblemClusterTooNew, ProblemClusterTooOld, ProblemCollectorTwice, ProblemDeliveredTwice, ProblemShardKind, ProblemDomainNotCollected,
 	}
 }

@@ -118,6 +118,7 @@ func (s Settings) Config() (Config, error) {
 			p.problem("PPCH_NATS_URL", "is not set, but the shard %s is via=nats: set it to the servers, such as nats://nats:4222", shard.Name)
 		}
 	}
+	p.deliverers(c.Shards, s)
 	c.MUCDomains = mucDomainsOf(c.Shards)
 	c.Admins = p.admins("PPCH_ADMIN_JIDS", s.AdminJIDs, append(components, c.MUCDomains...))
 	c.NotCounted = p.notCounted("PPCH_NOT_COUNTED", s.NotCounted, c.MUCDomains)

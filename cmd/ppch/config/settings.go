@@ -58,6 +58,8 @@ type Settings struct {
 
 	ConfigFromNATS string `env:"PPCH_CONFIG_FROM_NATS, default=false" help:"true keeps API keys and share links in NATS, so that all nodes have them; needs JetStream, and excludes PPCH_API_KEYS_FILE"`
 
+	WebhookDeliverer string `env:"PPCH_WEBHOOK_DELIVERER" help:"component of the PPCH that delivers webhooks, of two that watch this Prosody; the other one takes over after 60 s of silence"`
+
 	MUCDomains string `env:"MUC_DOMAIN, default=muc.meet.jitsi" help:"MUC domains to watch, separated by commas, main one first"`
 	NotCounted string `env:"PPCH_NOT_COUNTED" help:"patterns of real JIDs of occupants that don't count, such as bots=*@bots.example.com, separated by commas"`
 	AdminJIDs  string `env:"PPCH_ADMIN_JIDS" help:"bare JIDs or domains of admins who may inspect rooms by XMPP, separated by commas"`
@@ -72,6 +74,7 @@ type Settings struct {
 
 	WebhookPrivate string `env:"PPCH_WEBHOOK_PRIVATE, default=false" help:"true lets webhooks reach private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7)"`
 	WebhookAllow   string `env:"PPCH_WEBHOOK_ALLOW" help:"further addresses and networks that webhooks may reach, such as 127.0.0.1, separated by commas"`
+
 	WebhookLogDays string `env:"PPCH_WEBHOOK_LOG_DAYS, default=3" help:"days for which deliveries of webhooks and their bodies are kept; 1 to 30"`
 
 	LegacyRoutes string `env:"PPCH_LEGACY_ROUTES, default=false" help:"true adds the routes /room-size, /room and /room-census of Jitsi's mod_muc_size and mod_muc_census"`

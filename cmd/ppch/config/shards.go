@@ -35,6 +35,9 @@ type Shard struct {
 	Domain  jid.JID
 	Secret  Secret
 
+	// Deliverer is the component of the service that delivers the shard's webhooks, of several that watch it; zero if none is named.
+	Deliverer jid.JID
+
 	// Retired is when it was taken out of service, or zero.
 	Retired time.Time
 
@@ -44,7 +47,7 @@ type Shard struct {
 // Equal reports whether two shards have the same configuration.
 func (s Shard) Equal(other Shard) bool {
 	return s.Name == other.Name && s.Kind == other.Kind && s.Via == other.Via && slices.EqualFunc(s.MUCDomains, other.MUCDomains, jid.JID.Equal) &&
-		s.Prosody == other.Prosody && s.Domain.Equal(other.Domain) && s.Secret.Reveal() == other.Secret.Reveal() && s.Retired.Equal(other.Retired)
+		s.Prosody == other.Prosody && s.Domain.Equal(other.Domain) && s.Secret.Reveal() == other.Secret.Reveal() && s.Retired.Equal(other.Retired) && s.Deliverer.Equal(other.Deliverer)
 }
 
 // Main reports whether meetings take place on the shard.
@@ -54,7 +57,7 @@ func (s Shard) Main() bool { return s.Kind == occupancy.ShardMain }
 const maxShardProblems = 20
 
 // shardFields are the fields of a line.
-var shardFields = []string{"name", "url", "component", "secret_file", "muc", "kind", "via", "retired"}
+var shardFields = []string{"name", "url", "component", "secret_file", "muc", "kind", "via", "deliverer", "retired"}
 
 // shardName matches valid names of shards, which have no special characters of logs, URLs and subjects of NATS.
 var shardName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
@@ -133,6 +136,9 @@ func parseShard(line string) (Shard, error) {
 			return Shard{}, fmt.Errorf("%s= is missing", field)
 		}
 	}
+	if seen["deliverer"] && s.Via != ViaXMPP {
+		return Shard{}, errors.New("deliverer: is for services with via=xmpp: remove it")
+	}
 	if slices.ContainsFunc(s.MUCDomains, s.Domain.Equal) {
 		return Shard{}, fmt.Errorf("muc: %s is the component", s.Domain)
 	}
@@ -166,6 +172,8 @@ func (s *Shard) set(field, value string) (err error) {
 		if s.Via = Via(value); s.Via != ViaXMPP && s.Via != ViaNATS {
 			return fmt.Errorf("%q is no way to a shard: use xmpp or nats", value)
 		}
+	case "deliverer":
+		s.Deliverer = p.domain("", value)
 	case "retired":
 		if s.Retired, err = time.Parse(time.RFC3339, value); err != nil || s.Retired.Unix() < 0 {
 			return fmt.Errorf("%q is not a time such as 2027-12-31T18:00:00Z", value)
@@ -198,6 +206,9 @@ func checkDomains(others []Shard, s Shard) error {
 // shards returns the shards to watch: those of the file, or one of the other settings.
 func (p *parser) shards(s Settings) []Shard {
 	if s.ShardsFile != "" {
+		if s.WebhookDeliverer != "" {
+			p.problem("PPCH_WEBHOOK_DELIVERER", "is set, and PPCH_SHARDS_FILE too: write deliverer= into the line of the shard")
+		}
 		shards, err := s.LoadShards()
 		if err != nil {
 			p.problem("PPCH_SHARDS_FILE", "%s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
@@ -210,6 +221,9 @@ func (p *parser) shards(s Settings) []Shard {
 		Domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
 		Secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
 			"it is the component_secret in Prosody's configuration"),
+	}
+	if s.WebhookDeliverer != "" {
+		one.Deliverer = p.domain("PPCH_WEBHOOK_DELIVERER", s.WebhookDeliverer)
 	}
 	one.MUCDomains = p.mucDomains("MUC_DOMAIN", s.MUCDomains, one.Domain)
 	return []Shard{one}
@@ -230,4 +244,17 @@ func mucDomainsOf(shards []Shard) (domains []jid.JID) {
 		}
 	}
 	return domains
+}
+
+// deliverers warns of deliverers that have no effect.
+func (p *parser) deliverers(shards []Shard, s Settings) {
+	for _, shard := range shards {
+		switch {
+		case shard.Deliverer.Equal(jid.JID{}) || !shard.Retired.IsZero():
+		case s.NATSURL == "":
+			p.warnings = append(p.warnings, "the deliverer of the shard "+shard.Name+" has no effect: set PPCH_NATS_URL, over which its peer takes over")
+		case s.DataDir == "":
+			p.warnings = append(p.warnings, "the deliverer of the shard "+shard.Name+" has no effect: set PPCH_DATA_DIR, which webhooks need")
+		}
+	}
 }

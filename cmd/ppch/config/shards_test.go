@@ -114,6 +114,7 @@ name=l muc=a@b via=nats
 name=m via=nats
 name=n muc=muc.n via=nats muc=muc.o
 name=o url=xmpp://o:5347 component=muc.o secret_file=SECRET muc=muc.o
+name=r muc=muc.r via=nats deliverer=ppch.meet.jitsi
 broken
 name=p url=xmpp://p:5347 component=ppch.meet.jitsi muc=muc.meet.jitsi
 name=q url=xmpp://q:5347 component=ppch.meet.jitsi secret_file=/nonexistent muc=muc.meet.jitsi
@@ -136,7 +137,8 @@ name=q url=xmpp://q:5347 component=ppch.meet.jitsi secret_file=/nonexistent muc=
 		"line 13: muc= is missing",
 		"line 14: muc: duplicate field: separate MUC domains with commas",
 		"line 15: muc: muc.o is the component",
-		"line 16: word 1 is not a field: use name=, url=, component=, secret_file=, muc=, kind=, via=, retired=",
+		"line 16: deliverer: is for services with via=xmpp",
+		"line 17: word 1 is not a field: use name=, url=, component=, secret_file=, muc=, kind=, via=, deliverer=, retired=",
 		"shard p: secret_file= is missing, and PPCH_COMPONENT_SECRET is not set",
 		"shard q: secret_file: can't be read: open /nonexistent",
 	} {
@@ -211,4 +213,21 @@ func FuzzShards(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestShards_Deliverer(t *testing.T) {
+	loaded, err := loadShards(t, "name=a url=xmpp://a component=ppch2.meet.jitsi secret_file=SECRET muc=muc.meet.jitsi deliverer=ppch.meet.jitsi\n")
+	if err != nil || loaded.Shards[0].Deliverer.String() != "ppch.meet.jitsi" {
+		t.Fatalf("got %+v, %v", loaded.Shards, err)
+	}
+	other := loaded.Shards[0]
+	other.Deliverer = other.Domain
+	if loaded.Shards[0].Equal(other) {
+		t.Error("another deliverer counts as no change")
+	}
+	env := envconfig.MapLookuper(map[string]string{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", "PPCH_WEBHOOK_DELIVERER": "ppch.meet.jitsi"})
+	cfg, err := config.Load(t.Context(), env)
+	if err != nil || cfg.Shards[0].Deliverer.String() != "ppch.meet.jitsi" || len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "set PPCH_NATS_URL") {
+		t.Errorf("got %+v with warnings %q, %v", cfg.Shards, cfg.Warnings, err)
+	}
 }

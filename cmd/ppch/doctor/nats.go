@@ -19,6 +19,14 @@ func (e *run) nats(seen facts) {
 	for _, p := range n.Published {
 		carried = append(carried, "publishes "+p.Shard+" as "+p.Collector)
 		e.twins(p.Reason != nil, p.Remedy)
+		if w := p.Webhooks; w != nil {
+			e.twins(w.Reason != nil, w.Remedy)
+			if w.Deliverer != nil && w.Delivering {
+				carried = append(carried, "delivers webhooks of "+p.Shard)
+			} else if w.Deliverer != nil {
+				carried = append(carried, "leaves webhooks of "+p.Shard+" to "+*w.Deliverer)
+			}
+		}
 	}
 	for _, f := range n.Followed {
 		carried = append(carried, fmt.Sprintf("follows %s (%d resyncs, %d gaps)", f.Shard, f.Resyncs, f.Gaps))
@@ -52,7 +60,7 @@ func (e *run) keysInNATS(n *view.NATSDiagnostics) {
 	}
 }
 
-// twins warns of two collectors with one name.
+// twins warns of two collectors with one name, or of two services that deliver the same webhooks.
 func (e *run) twins(found bool, remedy *string) {
 	if !found {
 		return

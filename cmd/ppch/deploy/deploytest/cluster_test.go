@@ -65,9 +65,9 @@ func TestChart_CollectorsAndNodes(t *testing.T) {
 	}
 	const muc = " muc=muc.meet.jitsi,breakout.meet.jitsi,lobby.meet.jitsi"
 	for name, want := range map[string]struct{ shards, secret, nats string }{
-		"meet-ppch-c-a":   {"name=a url=xmpp://prosody-a:5347 component=ppch.meet.jitsi secret_file=/run/secrets/ppch/component-secret-a" + muc, "component-secret-a", "nats-collector"},
-		"meet-ppch-c-a-2": {"name=a url=xmpp://prosody-a:5347 component=ppch2.meet.jitsi secret_file=/run/secrets/ppch/component-secret-a" + muc, "component-secret-a", "nats-collector"},
-		"meet-ppch-c-b":   {"name=b url=xmpp://prosody-b:5347 component=ppch.meet.jitsi secret_file=/run/secrets/ppch/both" + muc, "both", "nats-b"},
+		"meet-ppch-c-a":   {"name=a url=xmpp://prosody-a:5347 component=ppch.meet.jitsi secret_file=/run/secrets/ppch/component-secret-a" + muc + " deliverer=ppch.meet.jitsi", "component-secret-a", "nats-collector"},
+		"meet-ppch-c-a-2": {"name=a url=xmpp://prosody-a:5347 component=ppch2.meet.jitsi secret_file=/run/secrets/ppch/component-secret-a" + muc + " deliverer=ppch.meet.jitsi", "component-secret-a", "nats-collector"},
+		"meet-ppch-c-b":   {"name=b url=xmpp://prosody-b:5347 component=ppch.meet.jitsi secret_file=/run/secrets/ppch/both" + muc + " deliverer=ppch.meet.jitsi", "both", "nats-b"},
 		"meet-ppch-c-v1": {"name=v1 kind=visitors url=xmpp://prosody-v1:5347 component=ppch.v1.meet.jitsi secret_file=/run/secrets/ppch/component-secret-v1 muc=muc.v1.meet.jitsi",
 			"component-secret-v1", "nats-collector"},
 		"meet-ppch": {"name=a via=nats" + muc + "\nname=b via=nats" + muc + "\nname=v1 kind=visitors via=nats muc=muc.v1.meet.jitsi", "", "nats-node"},

@@ -114,7 +114,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $muc := .shard.mucDomains | default .root.Values.prosody.mucDomains | join "," -}}
 name={{ .shard.name }}{{ with .shard.kind }} kind={{ . }}{{ end }}
 {{- if .component }} url=xmpp://{{ .shard.host }}:{{ .shard.port | default .root.Values.prosody.port }} component={{ .component }} secret_file=/run/secrets/ppch/{{ include "ppch.secretKey" .shard }}
-{{- else }} via=nats{{ end }} muc={{ $muc }}{{ with .shard.retired }} retired={{ . }}{{ end }}
+{{- else }} via=nats{{ end }} muc={{ $muc }}
+{{- if and .component .root.Values.persistence.enabled (include "ppch.several" .root) (gt (len (.shard.componentDomains | default list)) 1) }} deliverer={{ first .shard.componentDomains }}{{ end }}
+{{- with .shard.retired }} retired={{ . }}{{ end }}
 {{- end -}}
 
 {{- /* Values that contradict each other. */ -}}

@@ -1,0 +1,139 @@
+package webhook
+
+import (
+	"slices"
+
+	"ppch/component/history"
+)
+
+// indexEvents makes messages quick to find by their event. Only services that share a shard need it.
+func indexEvents(tx *history.Tx) error {
+	_, err := tx.Exec(`CREATE INDEX IF NOT EXISTS messages_by_event ON messages (event)`)
+	return err
+}
+
+// holdShard holds what waits of a shard.
+func holdShard(tx *history.Tx, shard string) error {
+	_, err := tx.Exec(`UPDATE deliveries SET state = 3 WHERE state = 0 AND (SELECT shard FROM messages WHERE number = message) = ?`, shard)
+	return err
+}
+
+// releaseShard makes what is held of a shard wait.
+func releaseShard(tx *history.Tx, shard string) error {
+	_, err := tx.Exec(`UPDATE deliveries SET state = 0 WHERE state = 3 AND (SELECT shard FROM messages WHERE number = message) = ?`, shard)
+	return err
+}
+
+// releaseOthers makes what is held of all shards but these wait.
+func releaseOthers(tx *history.Tx, shards []string) error {
+	rows, err := tx.Query(`SELECT DISTINCT m.shard FROM deliveries d JOIN messages m ON m.number = d.message WHERE d.state = 3`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var others []string
+	for rows.Next() {
+		var shard string
+		if err := rows.Scan(&shard); err != nil {
+			return err
+		}
+		if !slices.Contains(shards, shard) {
+			others = append(others, shard)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, shard := range others {
+		if err := releaseShard(tx, shard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heldRow is a delivery that is held.
+type heldRow struct {
+	number  int64
+	lane    int64
+	size    int
+	event   string
+	typ     Type
+	room    string
+	created int64
+}
+
+// readHeld returns the first deliveries of an endpoint that are held for a shard, after a message.
+func readHeld(tx *history.Tx, webhook int64, shard string, after int64) (all []heldRow, err error) {
+	rows, err := tx.Query(`SELECT d.message, d.lane, d.size, m.event, m.type, m.room, m.created FROM deliveries d JOIN messages m ON m.number = d.message
+		WHERE d.webhook = ? AND d.state = 3 AND d.message > ? AND m.shard = ? ORDER BY d.message LIMIT ?`, webhook, after, shard, askAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h heldRow
+		if err := rows.Scan(&h.number, &h.lane, &h.size, &h.event, &h.typ, &h.room, &h.created); err != nil {
+			return nil, err
+		}
+		all = append(all, h)
+	}
+	return all, rows.Err()
+}
+
+// stateOf returns the letter for what became of an event for an endpoint. One that is sent again was delivered before.
+func stateOf(tx *history.Tx, webhook int64, event string) (byte, error) {
+	rows, err := tx.Query(`SELECT d.state FROM messages m JOIN deliveries d ON d.webhook = ? AND d.message = m.number WHERE m.event = ?`, webhook, event)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	letter := byte(letterUnknown)
+	for rows.Next() {
+		var state int
+		if err := rows.Scan(&state); err != nil {
+			return 0, err
+		}
+		switch {
+		case state == stateDelivered:
+			letter = letterDelivered
+		case letter == letterDelivered:
+		case state == stateWaiting || state == stateHeld:
+			letter = letterWaiting
+		case letter == letterUnknown:
+			letter = letterFailed
+		}
+	}
+	return letter, rows.Err()
+}
+
+// fate is what becomes of a delivery that was held: a state, or it is dropped because it isn't to be sent at all.
+type fate struct {
+	heldRow
+	state   int
+	problem string
+	drop    bool
+}
+
+// settle writes the fates of deliveries of an endpoint, and returns the number and size of those that no longer wait.
+func settle(tx *history.Tx, webhook int64, fates []fate) (rows int, size int64, err error) {
+	for _, f := range fates {
+		query, args := `UPDATE deliveries SET state = ?, problem = ? WHERE webhook = ? AND message = ? AND state = 3`, []any{f.state, f.problem, webhook, f.number}
+		if f.drop {
+			query, args = `DELETE FROM deliveries WHERE webhook = ? AND message = ? AND state = 3`, []any{webhook, f.number}
+		}
+		r, err := tx.Exec(query, args...)
+		if err != nil {
+			return 0, 0, err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return 0, 0, err
+		}
+		if n > 0 && (f.drop || f.state != stateWaiting) {
+			rows++
+			size += int64(f.size)
+		}
+	}
+	return rows, size, nil
+}
