@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
+	"sort"
 	"sync"
 	"time"
 
@@ -218,8 +218,9 @@ func (c *carrier) diagnostics() *occupancy.NATSDiagnostics {
 	for _, one := range nodes {
 		d.Followed = append(d.Followed, one.Diagnostics())
 	}
-	slices.SortFunc(d.Published, func(a, b occupancy.CollectorDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
-	slices.SortFunc(d.Followed, func(a, b occupancy.NodeDiagnostics) int { return strings.Compare(a.Shard, b.Shard) })
+	// Not slices.SortFunc, which would make the program 50 KB larger.
+	sort.Slice(d.Published, func(i, k int) bool { return d.Published[i].Shard < d.Published[k].Shard })
+	sort.Slice(d.Followed, func(i, k int) bool { return d.Followed[i].Shard < d.Followed[k].Shard })
 	return &d
 }
 

@@ -221,6 +221,8 @@ func (h *History) Ask(ctx context.Context, shard string, question []byte, once b
 			}
 			if err != nil {
 				h.unanswered.Add(1)
+			}
+			if err != nil && !errors.Is(err, ErrSilent) { // which the node reports
 				h.log.Warn("a collector did not answer a question about meetings", "shard", shard, "collector", w.name, "err", err)
 			}
 			turn.Lock()

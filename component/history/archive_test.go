@@ -242,6 +242,19 @@ func TestArchive_BadAnswers(t *testing.T) {
 	}
 }
 
+// A list that continues where it began would never end.
+func TestArchive_EndlessList(t *testing.T) {
+	_, _, others := twoSites(t)
+	f := history.MeetingFilter{Limit: 10, After: history.Position{Began: at(60).UnixMilli()}}
+	others.garble = func([]byte) []byte {
+		return fmt.Appendf(nil, `{"Ask":"meetings","Next":{"Began":%d}}`, at(60).UnixMilli())
+	}
+	var silent *history.UnansweredError
+	if _, next, _, err := nodeOf(others).Meetings(t.Context(), everything, f); !errors.As(err, &silent) {
+		t.Errorf("got a list that continues at %v, %v want that the answers make no sense", next, err)
+	}
+}
+
 func TestArchive_OffEverywhere(t *testing.T) {
 	s := newSite(t, history.LevelOff)
 	n := nodeOf(&peers{archives: map[string]*history.Archive{"a": history.NewArchive(s.recorder, nil)}})

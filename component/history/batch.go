@@ -4,7 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"ppch/component/occupancy"
@@ -149,7 +149,9 @@ func (b *batch) unrecorded(e occupancy.Event, changes []occupancy.Event) error {
 
 // scopes returns the recorded scopes in order.
 func (b *batch) scopes() []scope {
-	return slices.SortedFunc(maps.Keys(b.watches), func(a, b scope) int { return strings.Compare(a.key(), b.key()) })
+	all := slices.Collect(maps.Keys(b.watches))
+	sort.Slice(all, func(i, k int) bool { return all[i].key() < all[k].key() })
+	return all
 }
 
 func (b *batch) watch(in scope) *watch {

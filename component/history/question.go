@@ -123,6 +123,9 @@ func readAnswer(text []byte, q question) (given answer, err error) {
 			return answer{}, errTooMuch
 		}
 	}
+	if given.Next != (Position{}) && q.Filter != nil && q.Filter.After != (Position{}) && given.Next.compare(q.Filter.After) <= 0 {
+		return answer{}, errors.New("its list goes round in circles")
+	}
 	if len(stays) > maxRecord || q.Filter != nil && len(given.Meetings) > q.Filter.Limit ||
 		slices.ContainsFunc(meetings, func(m Meeting) bool { return m.Shard != q.Shard || !q.Caller.Rooms.Includes(m.Room) }) ||
 		slices.ContainsFunc(stays, func(s Stay) bool { return s.Shard != q.Shard || !q.Caller.Rooms.Includes(s.Room) }) {
