@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,19 +13,6 @@ import (
 
 const testClusterSecret = "a-secret-of-all-nodes" // #nosec G101 -- not a secret
 
-// natsProgram returns the path of nats-server.
-func natsProgram(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("nats-server")
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/nats-server")
-	}
-	if err != nil {
-		t.Fatalf("%v: make test installs it", err)
-	}
-	return path
-}
-
 // natsServer is a server of a NATS cluster.
 type natsServer struct {
 	*process
@@ -36,7 +22,7 @@ type natsServer struct {
 // startNATSCluster starts servers of NATS that form one cluster, until the test ends. more is appended to the configuration of each.
 func startNATSCluster(t *testing.T, n int, more string) (all []*natsServer) {
 	t.Helper()
-	program, dir := natsProgram(t), t.TempDir()
+	program, dir := prosodytest.Installed(t, "nats-server"), t.TempDir()
 	var routes []string
 	for range n {
 		routes = append(routes, freeAddress(t))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/component/clustertest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -81,7 +82,7 @@ func TestDoctor_OverNATS(t *testing.T) {
 // Two collectors of a shard with one name, each on its own Prosody, are a warning; so is NATS that a collector can't reach, because its own rooms are known.
 func TestDoctor_CollectorWarnings(t *testing.T) {
 	t.Parallel()
-	nats := startNATS(t)
+	nats := clustertest.NewNATS(t)
 	var env variables
 	for range 2 {
 		env = envFor(prosodytest.New(t, jitsiLike))

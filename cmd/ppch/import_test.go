@@ -72,6 +72,7 @@ var house = map[string][]string{
 	"ppch/component/admin":         {"ppch/component/adhoc", "ppch/component/history", "ppch/component/occupancy"},
 	"ppch/component/adhoc":         nil,
 	"ppch/component/componenttest": nil,
+	"ppch/component/clustertest":   nil,
 	"ppch/component/cluster":       {"ppch/component/follow", "ppch/component/occupancy", "ppch/component/protocol"},
 	"ppch/component/bucket":        {"ppch/component/cluster", "ppch/component/follow", "ppch/component/occupancy", "ppch/component/protocol"},
 	"ppch/component/follow":        {"ppch/component/occupancy", "ppch/component/protocol"},

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"ppch/component/clustertest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -24,7 +25,7 @@ func documentedNATS(t *testing.T) (urls []string) {
 	put(t, filepath.Join(dir, "nats.conf"), ofTheProject(t, clusterDir+"/nats.conf"))
 	put(t, filepath.Join(dir, "nats-passwords.conf"),
 		"ROUTE: \"1e5\"\nROUTES: [\"nats://route:1e5@nats-1:6222\", \"nats://route:1e5@nats-2:6222\"]\nCOLLECTOR_A: \"COLLECTOR_A\"\nCOLLECTOR_B: \"COLLECTOR_B\"\nNODE: \"NODE\"\n")
-	var servers []*server.Server
+	var servers []*clustertest.NATS
 	for range 2 {
 		o := must(server.ProcessConfigFile(filepath.Join(dir, "nats.conf")))(t)
 		login := o.Routes[0].User
@@ -32,15 +33,7 @@ func documentedNATS(t *testing.T) (urls []string) {
 		for _, s := range servers {
 			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", User: login, Host: s.ClusterAddr().String()})
 		}
-		s := must(server.NewServer(o))(t)
-		s.Start()
-		t.Cleanup(func() {
-			s.Shutdown()
-			s.WaitForShutdown()
-		})
-		if !s.ReadyForConnections(10 * time.Second) {
-			t.Fatal("NATS doesn't start")
-		}
+		s := clustertest.NewNATS(t, func(all *server.Options) { *all = *o })
 		servers, urls = append(servers, s), append(urls, s.ClientURL())
 	}
 	eventually(t, 10*time.Second, "the servers are a cluster", func() bool { return servers[0].NumRoutes() > 0 && servers[1].NumRoutes() > 0 })

@@ -8,30 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
+	"ppch/component/clustertest"
 	"ppch/prosody/prosodytest"
 )
 
 // runNATS runs a NATS server in this process until the test ends, and returns its URL.
 func runNATS(t *testing.T) string {
 	t.Helper()
-	return startNATS(t).ClientURL()
-}
-
-// startNATS runs a NATS server in this process until the test ends.
-func startNATS(t *testing.T) *server.Server {
-	t.Helper()
-	s := must(server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}))(t)
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("NATS doesn't start")
-	}
-	return s
+	return clustertest.NewNATS(t).ClientURL()
 }
 
 // A service without Prosody shows the rooms of one that has it, and knows when that one is gone.

@@ -13,49 +13,24 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"ppch/component/clustertest"
 	"ppch/prosody/prosodytest"
 )
 
-// store is a NATS server in this process that keeps data, and can be stopped and started again.
-type store struct {
-	t       *testing.T
-	options server.Options
-	*server.Server
-}
+// store is a NATS server in this process that keeps data.
+type store struct{ *clustertest.NATS }
 
-func startStore(t *testing.T, adjust ...func(*server.Options)) *store {
+func startStore(t *testing.T, adjust ...func(*server.Options)) store {
 	t.Helper()
-	s := &store{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()}}
-	for _, f := range adjust {
-		f(&s.options)
-	}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *store) start() {
-	s.t.Helper()
-	options := s.options
-	s.Server = must(server.NewServer(&options))(s.t)
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.t.Fatal("NATS doesn't start")
-	}
-	s.options.Port = options.Port
-}
-
-func (s *store) stop() {
-	s.Shutdown()
-	s.WaitForShutdown()
+	return store{clustertest.NewNATS(t, append([]func(*server.Options){clustertest.JetStream(t)}, adjust...)...)}
 }
 
 // raw returns a client of the bucket without the secret.
-func (s *store) raw() jetstream.KeyValue {
-	s.t.Helper()
-	conn := must(nats.Connect(s.ClientURL()))(s.t)
-	s.t.Cleanup(conn.Close)
-	return must(must(jetstream.New(conn))(s.t).KeyValue(s.t.Context(), "ppch_config"))(s.t)
+func (s store) raw(t *testing.T) jetstream.KeyValue {
+	t.Helper()
+	conn := must(nats.Connect(s.ClientURL()))(t)
+	t.Cleanup(conn.Close)
+	return must(must(jetstream.New(conn))(t).KeyValue(t.Context(), "ppch_config"))(t)
 }
 
 // inNATS returns the environment of a node that has its keys in NATS, without a Prosody.
@@ -184,7 +159,7 @@ func TestConfigFromNATS_Keys(t *testing.T) {
 			t.Error("the log has a key")
 		}
 	}
-	entry := must(nats.raw().Get(t.Context(), "keys"))(t)
+	entry := must(nats.raw(t).Get(t.Context(), "keys"))(t)
 	if text := string(entry.Value()); strings.Contains(text, "screen") || strings.Contains(text, "sha256") {
 		t.Errorf("got %q want it encrypted", text)
 	}
@@ -199,7 +174,7 @@ func TestConfigFromNATS_NATSAway(t *testing.T) {
 	link := made(t, env, "key", "share", "--all")
 	running := runService(t, env)
 	running.becomes(key, http.StatusOK)
-	nats.stop()
+	nats.Stop()
 	eventually(t, 20*time.Second, "the service says so", func() bool {
 		a := running.get("/api/diagnostics", "X-API-Key", key)
 		return a.status == http.StatusOK && strings.Contains(a.body, `"known":true,"read_at":"2`) && strings.Contains(a.body, `"reason":"nats-unreachable"`)
@@ -223,7 +198,7 @@ func TestConfigFromNATS_NATSAway(t *testing.T) {
 	if _, err := command(t, env, "key", "new", "--name", "b", "--scope", "all"); err == nil || !strings.Contains(err.Error(), "NATS can't be reached at 127.0.0.1:") {
 		t.Errorf("got %v want that NATS is away", err)
 	}
-	nats.start()
+	nats.Start()
 	late.becomes(key, http.StatusOK)
 }
 
@@ -235,7 +210,7 @@ func TestConfigFromNATS_ForeignKeys(t *testing.T) {
 	key := made(t, env, "key", "new", "--name", "a", "--scope", "all")
 	s := runService(t, env)
 	s.becomes(key, http.StatusOK)
-	raw := nats.raw()
+	raw := nats.raw(t)
 	withKey := must(raw.Get(t.Context(), "keys"))(t).Value()
 	if _, err := command(t, env, "key", "remove", "a"); err != nil {
 		t.Fatal(err)
@@ -316,7 +291,7 @@ func TestConfigFromNATS_Doctor(t *testing.T) {
 	if got := report.of("keys-in-nats", "ok"); len(got) != 1 || !strings.HasPrefix(got[0], "1 keys and share links in the bucket ppch_config") {
 		t.Errorf("got %+v", report)
 	}
-	must(nats.raw().Put(t.Context(), "keys", []byte("x")))(t)
+	must(nats.raw(t).Put(t.Context(), "keys", []byte("x")))(t)
 	eventually(t, 10*time.Second, "the doctor warns", func() bool {
 		report, _ = diagnose(t, env)
 		got := report.of("keys-in-nats", "warning")

@@ -106,7 +106,7 @@ func TestBucket_NATSAway(t *testing.T) {
 	a := newNode(t, url)
 	a.put("keys", "one")
 	a.problem("")
-	nats.stop()
+	nats.Stop()
 	a.problem("nats-unreachable")
 	d := a.Diagnostics()
 	if got := a.value("keys"); got != "one" || !d.Loaded || d.ReadAt.IsZero() {
@@ -123,7 +123,7 @@ func TestBucket_NATSAway(t *testing.T) {
 	if all, err := late.Entries(""); err == nil {
 		t.Errorf("got %v want that the entries are unknown", all)
 	}
-	nats.start()
+	nats.Start()
 	late.has("keys", "one") // from the files of NATS
 	a.problem("")
 	late.put("keys", "two")
@@ -348,7 +348,7 @@ func TestBucket_ServerStops(t *testing.T) {
 	a, b := newNode(t, urls[0], all), newNode(t, urls[1], all)
 	a.put("keys", "one")
 	b.has("keys", "one")
-	servers[0].stop()
+	servers[0].Stop()
 	eventually(t, "the others take a change", func() bool {
 		_, err := b.set("keys", "two")
 		return err == nil

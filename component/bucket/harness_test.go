@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,49 +17,21 @@ import (
 
 	"ppch/component/bucket"
 	"ppch/component/cluster"
+	"ppch/component/clustertest"
+	"ppch/component/componenttest"
+	"ppch/prosody/prosodytest"
 )
 
 const secret = "a secret of all the nodes"
 
-// natsServer is a NATS server in this process, which can be stopped and started again on the same port with the same files.
-type natsServer struct {
-	t       *testing.T
-	options server.Options
-	*server.Server
-}
-
-func runNATS(t *testing.T, adjust ...func(*server.Options)) *natsServer {
+// runNATS runs a NATS server with JetStream until the test ends.
+func runNATS(t *testing.T, adjust ...func(*server.Options)) *clustertest.NATS {
 	t.Helper()
-	s := &natsServer{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()}}
-	for _, f := range adjust {
-		f(&s.options)
-	}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *natsServer) start() {
-	s.t.Helper()
-	options := s.options
-	var err error
-	if s.Server, err = server.NewServer(&options); err != nil {
-		s.t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.t.Fatal("NATS doesn't start")
-	}
-	s.options.Port = options.Port
-}
-
-func (s *natsServer) stop() {
-	s.Shutdown()
-	s.WaitForShutdown()
+	return clustertest.NewNATS(t, append([]func(*server.Options){clustertest.JetStream(t)}, adjust...)...)
 }
 
 // runCluster runs three servers that form a cluster.
-func runCluster(t *testing.T) []*natsServer {
+func runCluster(t *testing.T) []*clustertest.NATS {
 	t.Helper()
 	var routes []string
 	ports := make([]int, 3)
@@ -68,7 +39,7 @@ func runCluster(t *testing.T) []*natsServer {
 		ports[i] = freePort(t)
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
 	}
-	var all []*natsServer
+	var all []*clustertest.NATS
 	for i := range ports {
 		all = append(all, runNATS(t, func(o *server.Options) {
 			o.ServerName = fmt.Sprintf("n%d", i)
@@ -89,21 +60,13 @@ func runCluster(t *testing.T) []*natsServer {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return componenttest.Must(prosodytest.FreePort())(t)
 }
 
 // debianNATS runs the nats-server of the system, and returns its URL.
 func debianNATS(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("nats-server")
-	if err != nil {
-		t.Skip("no nats-server")
-	}
+	program := prosodytest.Installed(t, "nats-server")
 	port := freePort(t)
 	cmd := exec.Command(program, "-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", filepath.Join(t.TempDir(), "js"))
 	if err := cmd.Start(); err != nil {
@@ -121,7 +84,7 @@ type node struct {
 	*bucket.Bucket
 	t    *testing.T
 	conn *cluster.Conn
-	log  *logBuffer
+	log  *componenttest.LogBuffer
 	stop func()
 }
 
@@ -145,7 +108,7 @@ func newNode(t *testing.T, url string, adjust ...func(*cluster.Config)) *node {
 // newClient is newNode without following.
 func newClient(t *testing.T, url string, adjust ...func(*cluster.Config)) *node {
 	t.Helper()
-	n := &node{t: t, log: &logBuffer{}}
+	n := &node{t: t, log: &componenttest.LogBuffer{}}
 	log := slog.New(slog.NewTextHandler(n.log, nil))
 	cfg := cluster.Config{URLs: []string{url}, Secret: secret, Log: log, Heartbeat: 200 * time.Millisecond}
 	for _, f := range adjust {
@@ -258,27 +221,5 @@ func (f foreign) write(name string, data []byte) {
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("never: " + what)
-		}
-	}
-}
-
-// logBuffer is a log that tests read.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	componenttest.Eventually(t, 30*time.Second, what, ok)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/component/clustertest"
 	"ppch/component/occupancy"
 )
 
@@ -207,10 +208,10 @@ func faults(t *testing.T, seed uint64, during time.Duration) {
 		case 2:
 			r.set(0, cut...)
 		case 3:
-			servers := []*natsServer{collectors, nodes}
+			servers := []*clustertest.NATS{collectors, nodes}
 			s := servers[c.random.IntN(2)]
-			s.stop()
-			s.start()
+			s.Stop()
+			s.Start()
 		case 4:
 			// A collector loses Prosody for a while.
 			s := sources[c.random.IntN(2)]

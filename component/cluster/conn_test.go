@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"ppch/component/cluster"
+	"ppch/component/clustertest"
 	"ppch/component/occupancy"
 )
 
@@ -161,7 +162,7 @@ func TestConn_Creds(t *testing.T) {
 
 // Three servers of NATS form a cluster. Those of the node and of the collector are stopped, one after the other.
 func TestConn_OneOfThreeServersStops(t *testing.T) {
-	var all []*natsServer
+	var all []*clustertest.NATS
 	var urls []string
 	for i := range 3 {
 		s := runNATS(t, func(o *server.Options) {
@@ -186,7 +187,7 @@ func TestConn_OneOfThreeServersStops(t *testing.T) {
 		used := m.conn.Diagnostics().Server
 		for k, s := range all {
 			if s != nil && strings.HasSuffix(s.ClientURL(), used) {
-				s.stop()
+				s.Stop()
 				all[k] = nil
 			}
 		}

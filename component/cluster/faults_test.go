@@ -19,13 +19,13 @@ func TestNode_NATSRestarts(t *testing.T) {
 	c.up(began("a@muc.meet.jitsi", person("ann", 1)))
 	n := newNode(t, options(t, s.ClientURL(), "node"))
 	n.participants("a", 1)
-	s.stop()
+	s.Stop()
 	c.apply(domain, began("b@muc.meet.jitsi", person("eve", 3)))
 	n.reason(occupancy.ReasonNATSUnreachable)
 	if got, err := n.directory.Room(roomOf("b")); err == nil && got.Exists {
 		t.Errorf("got %+v without NATS", got)
 	}
-	s.start()
+	s.Start()
 	n.participants("b", 1)
 	n.reason("")
 	equal(t, c, n, time.Second)

@@ -17,6 +17,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/cluster"
+	"ppch/component/clustertest"
 	"ppch/component/occupancy"
 )
 
@@ -32,41 +33,10 @@ var (
 	breakouts = jid.MustParse("breakout.meet.jitsi")
 )
 
-// natsServer is a NATS server in this process, which can be stopped and started again on the same port.
-type natsServer struct {
-	t       *testing.T
-	options server.Options
-	*server.Server
-}
-
-func runNATS(t *testing.T, adjust ...func(*server.Options)) *natsServer {
+// runNATS runs a NATS server until the test ends.
+func runNATS(t *testing.T, adjust ...func(*server.Options)) *clustertest.NATS {
 	t.Helper()
-	s := &natsServer{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}}
-	for _, f := range adjust {
-		f(&s.options)
-	}
-	s.start()
-	t.Cleanup(func() { s.stop() })
-	return s
-}
-
-func (s *natsServer) start() {
-	s.t.Helper()
-	options := s.options
-	var err error
-	if s.Server, err = server.NewServer(&options); err != nil {
-		s.t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.t.Fatal("NATS doesn't start")
-	}
-	s.options.Port = options.Port
-}
-
-func (s *natsServer) stop() {
-	s.Shutdown()
-	s.WaitForShutdown()
+	return clustertest.NewNATS(t, adjust...)
 }
 
 // member is a program of the cluster: a collector or a node.
