@@ -24,7 +24,10 @@ func TestMain(m *testing.M) {
 	if beat := os.Getenv(beatVariable); beat != "" {
 		serveAndExit(beat)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		removePrograms()
+		os.Exit(code)
+	}))
 }
 
 // testKey is the API key of every service that a test starts.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,15 +18,48 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// buildProgram builds the service as for a release, with additional flags.
+// programs are the programs that the tests have built, by their flags. Each is built once.
+var programs struct {
+	// mu protects what follows.
+	mu  sync.Mutex
+	dir string // removed by removePrograms
+	of  map[string]func() (string, error)
+}
+
+// buildProgram builds the service as for a release, with additional flags. Tests share it.
 func buildProgram(t testing.TB, flags ...string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "ppch")
-	args := slices.Concat([]string{"build", "-buildvcs=false", "-trimpath"}, flags, []string{"-o", program, "."})
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	return must(programOf(t, flags)())(t)
+}
+
+// programOf returns a function that builds the service with these flags on its first call, and returns its path.
+func programOf(t testing.TB, flags []string) func() (string, error) {
+	t.Helper()
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if programs.of == nil {
+		programs.dir, programs.of = must(os.MkdirTemp("", "ppch-programs"))(t), make(map[string]func() (string, error))
 	}
-	return program
+	key := strings.Join(flags, " ")
+	if build, ok := programs.of[key]; ok {
+		return build
+	}
+	program := filepath.Join(programs.dir, strconv.Itoa(len(programs.of)), "ppch")
+	programs.of[key] = sync.OnceValues(func() (string, error) {
+		args := slices.Concat([]string{"build", "-buildvcs=false", "-trimpath"}, flags, []string{"-o", program, "."})
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return program, nil
+	})
+	return programs.of[key]
+}
+
+// removePrograms removes what buildProgram built.
+func removePrograms() {
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir)
+	}
 }
 
 // process is the service or another program in a process, which can be killed and frozen, always on the same port.
