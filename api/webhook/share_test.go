@@ -99,7 +99,7 @@ func (c *colleagues) interrupt(cut bool) {
 // hook adds a webhook on both.
 func (c *colleagues) hook(url string) {
 	for _, one := range []*colleague{c.a, c.b} {
-		one.station.add("in", url, nil)
+		one.add("in", url, nil)
 	}
 }
 
@@ -240,9 +240,9 @@ func TestShare_OnlyOneHasWebhook(t *testing.T) {
 	t.Parallel()
 	c := newColleagues(t)
 	mine, off := newInbox(t), newInbox(t)
-	c.b.station.add("mine", mine.URL, nil)
-	c.b.station.add("off", off.URL, nil)
-	c.a.station.add("off", off.URL, func(s *webhook.Settings) { s.Enabled = false })
+	c.b.add("mine", mine.URL, nil)
+	c.b.add("off", off.URL, nil)
+	c.a.add("off", off.URL, func(s *webhook.Settings) { s.Enabled = false })
 	c.a.delivers(true)
 	c.record(c.a.joins("a", 0, 5)...)
 	mine.wait(5)
@@ -344,5 +344,29 @@ func TestShare_OrderUnderFaults(t *testing.T) {
 	slices.Sort(ids)
 	if unique := len(slices.Compact(ids)); unique != n {
 		t.Errorf("got %d ids want %d", unique, n)
+	}
+}
+
+// What the deliverer missed doesn't overtake earlier events of the room that it is still trying to deliver.
+func TestShare_MissedEventWaitsForItsRoom(t *testing.T) {
+	t.Parallel()
+	c := newColleagues(t)
+	in := newInbox(t)
+	in.fail(func(d delivery) int {
+		if d.nick == "nick00000" {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusNoContent
+	})
+	c.hook(in.URL)
+	c.a.delivers(true)
+	c.record(c.a.joins("a", 0, 1)...)
+	c.b.record(c.a.joins("a", 1, 2)...)
+	c.b.record(c.a.joins("b", 2, 3)...)
+	in.wait(1) // of the other room
+	time.Sleep(5 * every)
+	in.fail(nil)
+	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 2), "b": nicks(2, 3)}, in.wait(3)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
