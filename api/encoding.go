@@ -107,7 +107,7 @@ func (e *encoder) chunk(room *occupancy.Room, s variant, from int) *chunk {
 func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, from int) *chunk {
 	w := view.NewWriter()
 	if s.detail == asListed {
-		w.Members(view.NewPresence(*room))
+		w.Members(view.NewHeadcount(*room))
 		w.Members(view.NewListedRoom(names, *room, s.names))
 		return &chunk{data: w.Bytes()}
 	}
@@ -123,7 +123,7 @@ func (s variant) encode(names *occupancy.NameResolver, room *occupancy.Room, fro
 		}
 		switch {
 		case step == 0:
-			w.Members(view.NewPresence(*room))
+			w.Members(view.NewHeadcount(*room))
 			w.Text(`,"participants":[`)
 		case step < between:
 			if o := all[step-1].Occupant(); o.Kind.Person() {

@@ -29,27 +29,27 @@ type RoomPart struct {
 type Room struct {
 	RoomName string `json:"room_name"`
 	NameNote string `json:"name_note"`
-	Presence
+	Headcount
 	Participants []string `json:"participants"`
 	RoomDetail
 	Occupants []OccupantDetail `json:"occupants"`
 	AsOf      string           `json:"as_of"`
 }
 
-// Presence is whether a room exists, and its people.
+// Headcount is whether a room exists, and its number of people.
 // Clients have relied on the types of these fields since version 1.
-type Presence struct {
+type Headcount struct {
 	Exists           bool `json:"exists"`
 	ParticipantCount int  `json:"participant_count"`
 	HasParticipants  bool `json:"has_participants"`
 }
 
-// NewPresence returns the document for a room.
-func NewPresence(room occupancy.Room) Presence {
+// NewHeadcount returns the document for a room.
+func NewHeadcount(room occupancy.Room) Headcount {
 	if !room.Exists {
-		return Presence{}
+		return Headcount{}
 	}
-	return Presence{Exists: true, ParticipantCount: room.Participants, HasParticipants: room.Participants > 0}
+	return Headcount{Exists: true, ParticipantCount: room.Participants, HasParticipants: room.Participants > 0}
 }
 
 // RoomCounts is everything else that is counted in a room.
