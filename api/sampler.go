@@ -97,7 +97,7 @@ func (s *sampler) flush() {
 	s.samples, s.logged, s.others = make(map[sample]samples), 0, 0
 	s.mu.Unlock()
 	maps.DeleteFunc(came, func(_ sample, of samples) bool { return of.further == 0 })
-	most := slices.SortedFunc(maps.Keys(came), func(a, b sample) int {
+	most := slices.SortedStableFunc(maps.Keys(came), func(a, b sample) int {
 		return cmp.Or(came[b].further-came[a].further, strings.Compare(a.reason, b.reason), a.from.Addr().Compare(b.from.Addr()))
 	})
 	for i, key := range most {

@@ -65,7 +65,7 @@ func (l *connection) discoItems(ctx context.Context, to jid.JID) ([]jid.JID, err
 			items = append(items, j.Bare())
 		}
 	}
-	slices.SortFunc(items, byText)
+	slices.SortStableFunc(items, byText)
 	return items, nil
 }
 
@@ -193,10 +193,10 @@ func (c *Component) discoverServices(ctx context.Context, conn *connection) []oc
 	hosts = slices.DeleteFunc(hosts, func(j jid.JID) bool {
 		return j.Equal(c.cfg.Domain) || slices.ContainsFunc(c.cfg.MUCDomains, j.Equal)
 	})
-	slices.SortFunc(hosts, byText)
+	slices.SortStableFunc(hosts, byText)
 	hosts = slices.CompactFunc(hosts, jid.JID.Equal)
 	l.info(ctx, hosts[:min(len(hosts), maxHosts)])
-	slices.SortFunc(l.found, func(a, b occupancy.Service) int { return byText(a.JID, b.JID) })
+	slices.SortStableFunc(l.found, func(a, b occupancy.Service) int { return byText(a.JID, b.JID) })
 	return l.found
 }
 

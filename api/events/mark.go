@@ -59,7 +59,7 @@ const idVersion = "1."
 func (m marks) id() string { return idOf(slices.Collect(maps.Values(m))) }
 
 func idOf(all []mark) string {
-	slices.SortFunc(all, func(a, b mark) int { return cmp.Compare(a.key, b.key) })
+	slices.SortStableFunc(all, func(a, b mark) int { return cmp.Compare(a.key, b.key) })
 	bytes := make([]byte, 0, 16*len(all))
 	for _, one := range all {
 		for shift := 8 * (keySize - 1); shift >= 0; shift -= 8 {

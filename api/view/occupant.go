@@ -78,7 +78,7 @@ type Visitor struct {
 
 // NewVisitors returns the documents of visitors, sorted by join time.
 func NewVisitors(all []occupancy.Visitor) []Visitor {
-	slices.SortFunc(all, func(a, b occupancy.Visitor) int {
+	slices.SortStableFunc(all, func(a, b occupancy.Visitor) int {
 		return cmp.Or(a.Compare(b.Record), cmp.Compare(a.Shard, b.Shard))
 	})
 	docs := make([]Visitor, 0, len(all))

@@ -238,7 +238,7 @@ func (o *Outbox) list(ctx context.Context, wanted func(*endpoint) bool) ([]Statu
 			all = append(all, o.status(e))
 		}
 	}
-	slices.SortFunc(all, func(a, b Status) int { return cmp.Or(cmp.Compare(a.ID, b.ID), slices.Compare(a.Owner[:], b.Owner[:])) })
+	slices.SortStableFunc(all, func(a, b Status) int { return cmp.Or(cmp.Compare(a.ID, b.ID), slices.Compare(a.Owner[:], b.Owner[:])) })
 	return all, nil
 }
 

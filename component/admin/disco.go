@@ -80,7 +80,7 @@ func (d discovery) info(node string) (xml.TokenReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(facts.features, func(a, b info.Feature) int { return strings.Compare(a.Var, b.Var) })
+	slices.SortStableFunc(facts.features, func(a, b info.Feature) int { return strings.Compare(a.Var, b.Var) })
 	facts.features = slices.Compact(facts.features)
 	var inner []xml.TokenReader
 	for _, i := range facts.identities {
@@ -138,7 +138,7 @@ func (d discovery) items(node string, t xml.TokenReader) (xml.TokenReader, error
 			return nil, err
 		}
 	}
-	slices.SortFunc(all, func(a, b items.Item) int { return compareNodes(a.Node, b.Node) })
+	slices.SortStableFunc(all, func(a, b items.Item) int { return compareNodes(a.Node, b.Node) })
 	part, set := asked.cut(all)
 	var inner []xml.TokenReader
 	for _, i := range part {

@@ -49,7 +49,7 @@ func (h *Handler) rooms(s selection) (rooms []occupancy.RoomSummary, unknown []s
 		}
 		rooms = append(rooms, page.Rooms...)
 	}
-	slices.SortFunc(rooms, func(a, b occupancy.RoomSummary) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortStableFunc(rooms, func(a, b occupancy.RoomSummary) int { return strings.Compare(a.Address, b.Address) })
 	return rooms, unknown
 }
 

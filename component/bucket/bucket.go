@@ -206,7 +206,7 @@ func (b *Bucket) Entries(prefix string) ([]Entry, error) {
 			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(found, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return found, nil
 }
 

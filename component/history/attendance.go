@@ -215,7 +215,7 @@ func (all spans) union() Span { return Span{union(all.least), union(all.most)} }
 
 // union returns how long the intervals are together, without counting any moment twice.
 func union(all []interval) (total time.Duration) {
-	slices.SortFunc(all, func(a, b interval) int { return a.from.Compare(b.from) })
+	slices.SortStableFunc(all, func(a, b interval) int { return a.from.Compare(b.from) })
 	var end time.Time
 	for _, i := range all {
 		if i.from.Before(end) {
