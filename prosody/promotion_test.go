@@ -63,7 +63,7 @@ func TestPromotion_OnTheMainProsody(t *testing.T) {
 	}
 	// A client of the component's host can't promote anyone.
 	forger, login := guest()
-	_, err := focus.Client.IQ(within(t), "v1.meet.jitsi", "set", promotion("alpha@muc.v1.meet.jitsi", "vic@v1.meet.jitsi/x", login, "true"))
+	_, err := focus.IQ(within(t), "v1.meet.jitsi", "set", promotion("alpha@muc.v1.meet.jitsi", "vic@v1.meet.jitsi/x", login, "true"))
 	wantCondition(t, err, "not-allowed") // there is no such server; by now, Prosody has tried to send it
 	join(forger, "forger", "")
 	f.matches(srv)
@@ -130,7 +130,7 @@ func TestPromotion_OnTheVisitorNode(t *testing.T) {
 
 	guest, _ = join(alpha, "kicked")
 	send(visitors, srv.Domains.Main, promotion(alpha, guest.JID(), "abc", "true"))
-	check(t, focus.Client.Kick(within(t), alpha, "kicked", "noise"))
+	check(t, focus.Kick(within(t), alpha, "kicked", "noise"))
 	wantReason(t, f, alpha, "kicked", "kicked")
 
 	// The promotion is for one room, and for one leave.

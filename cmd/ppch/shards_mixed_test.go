@@ -45,7 +45,7 @@ func TestShards_WithAndWithoutModule(t *testing.T) {
 		}
 	}
 	room("only-a", count(1, true))
-	room("only-b", count(2, false)) // with focus, which can't be told apart there
+	room("only-b", count(2, false)) // with focus, which disco counts, too
 	room("planning", count(4, false))
 	room("planning/participants", count(4, false))
 	room("planning?shard=a", count(2, true))

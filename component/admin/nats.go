@@ -52,6 +52,7 @@ func natsRows(n *occupancy.NATSDiagnostics, row rowFunc) {
 		reason, remedy := reasonOf(c.Problem)
 		row("NATS, shard "+c.Shard, cmp.Or(reason, "published"), "as "+c.Name, "epoch "+c.Epoch, "batch "+strconv.FormatUint(c.Seq, 10),
 			count(c.Pages, "page", "pages")+" of snapshots", remedy)
+		webhookRow(c, row)
 	}
 	for _, f := range n.Followed {
 		reason, remedy := reasonOf(f.Problem)
@@ -68,6 +69,24 @@ func natsRows(n *occupancy.NATSDiagnostics, row rowFunc) {
 		row("NATS, bucket "+b.Name, cmp.Or(reason, "ok"), count(b.Keys, "key", "keys"), "read "+stamp(b.ReadAt),
 			count(b.Refused, "entry", "entries")+" refused", remedy)
 	}
+}
+
+// webhookRow adds who delivers the webhooks of a shard, if this service has a store.
+func webhookRow(c occupancy.CollectorDiagnostics, row rowFunc) {
+	w := c.Webhooks
+	if w == nil {
+		return
+	}
+	state := "waiting"
+	if w.Delivering {
+		state = "delivering"
+	}
+	named := ""
+	if w.Deliverer != "" {
+		named = show(w.Deliverer) + " is to deliver"
+	}
+	reason, remedy := reasonOf(w.Problem)
+	row("NATS, webhooks of "+c.Shard, cmp.Or(reason, state), named, remedy)
 }
 
 // reasonOf returns the reason and the remedy of a problem, empty for nil.

@@ -23,7 +23,7 @@ func TestDiagnostics_WithNATS(t *testing.T) {
 	s.shards = append(s.shards, occupancy.ShardDiagnostics{Shard: "b"})
 	s.nats = &occupancy.NATSDiagnostics{
 		Connected: true, Server: "nats:4222", Since: time.Now(), Reconnects: 1,
-		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: own, Epoch: "e1", Seq: 7, Pages: 2}},
+		Published: []occupancy.CollectorDiagnostics{{Shard: "main", Name: own, Epoch: "e1", Seq: 7, Pages: 2, Webhooks: &occupancy.WebhooksDiagnostics{Deliverer: "ppch-b", Delivering: true}}},
 		Followed: []occupancy.NodeDiagnostics{
 			{Shard: "b", Collector: "ppch-b", Epoch: "e2", Version: "2.0.0", Seq: 9, LastMessage: time.Now(), Collectors: []string{"ppch-b", "ppch-b2"}, Gaps: 1},
 			{Shard: "c"},
@@ -34,6 +34,7 @@ func TestDiagnostics_WithNATS(t *testing.T) {
 	for _, want := range []string{
 		"component " + own + " of main<", ">NATS<", ">up<", "at nats:4222", "1 reconnect;",
 		">NATS, shard main<", ">published<", "batch 7; 2 pages of snapshots",
+		">NATS, webhooks of main<", ">delivering<", "ppch-b is to deliver",
 		">NATS, shard b<", ">followed<", "collector ppch-b of ppch-b, ppch-b2; version 2.0.0; epoch e2; batch 9", "1 gap<",
 		">NATS, shard c<", ">no collector<",
 		">NATS, bucket ppch-config<", ">bucket-silent<", "3 keys", "check that most servers of NATS run",
