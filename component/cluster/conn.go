@@ -205,10 +205,10 @@ func (c *Conn) subject(shard, collector, what string) string {
 }
 
 // sender returns the shard and the collector in a subject, dots in the name of the collector being underscores.
-func (c *Conn) sender(subject string) (shard, collector string) {
-	shard, rest, _ := strings.Cut(strings.TrimPrefix(subject, c.cfg.Prefix+"."), ".")
-	collector, _, _ = strings.Cut(rest, ".")
-	return shard, collector
+func (c *Conn) sender(subject string) (of subjectOf) {
+	of.shard, subject, _ = strings.Cut(strings.TrimPrefix(subject, c.cfg.Prefix+"."), ".")
+	of.collector, _, _ = strings.Cut(subject, ".")
+	return of
 }
 
 // open returns the message in data. It counts messages from senders without the secret.

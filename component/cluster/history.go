@@ -58,7 +58,17 @@ type History struct {
 	// mu protects what follows.
 	mu    sync.Mutex
 	began time.Time                      // when it was made, then when Run began
-	known map[string]map[string]*witness // by shard and name in subjects; a collector is never forgotten, because a deletion concerns it
+	known map[string]map[string]*witness // by shard and name; a collector is never forgotten, because it has what it recorded
+	other map[subjectOf]otherVersion     // heartbeats that this program can't read, and can't know to be genuine
+}
+
+// subjectOf is what a subject says of a collector, whose name has underscores for dots.
+type subjectOf struct{ shard, collector string }
+
+// otherVersion is the version of a heartbeat, and when that came.
+type otherVersion struct {
+	err *VersionError
+	at  time.Time
 }
 
 // witness is a collector that was heard.
@@ -68,10 +78,8 @@ type witness struct {
 	heardAt     time.Time
 	beat        time.Duration
 	ended       bool
-	own         bool // whether it is of this program
-
-	theirs   *VersionError // the version of the last heartbeat that this program can't read
-	theirsAt time.Time
+	own         bool  // whether it is of this program
+	err         error // why it can't be asked, or nil
 }
 
 // NewHistory returns a History.
@@ -82,7 +90,7 @@ func NewHistory(cfg HistoryConfig) *History {
 	if cfg.Collectors == nil {
 		cfg.Collectors = func() []*Collector { return nil }
 	}
-	return &History{cfg: cfg, conn: cfg.Conn, log: cfg.Log, began: time.Now(), known: make(map[string]map[string]*witness)}
+	return &History{cfg: cfg, conn: cfg.Conn, log: cfg.Log, began: time.Now(), known: make(map[string]map[string]*witness), other: make(map[subjectOf]otherVersion)}
 }
 
 // Run listens for collectors until ctx ends, then returns nil.
@@ -102,21 +110,21 @@ func (h *History) Run(ctx context.Context) error {
 // hear notes a heartbeat.
 func (h *History) hear(in *nats.Msg) {
 	m, err := h.conn.open(in.Data)
-	var other *VersionError
-	switch {
-	case errors.As(err, &other):
-		m.Shard, m.Collector = h.conn.sender(in.Subject)
-	case err != nil || m.Kind != kindState:
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var other *VersionError
+	if errors.As(err, &other) {
+		if len(h.other) >= maxPeers {
+			clear(h.other)
+		}
+		h.other[h.conn.sender(in.Subject)] = otherVersion{other, time.Now()}
+	}
+	if err != nil || m.Kind != kindState {
+		return
+	}
 	w := h.witness(m.Shard, m.Collector)
 	switch {
 	case w == nil:
-		return
-	case other != nil:
-		w.theirs, w.theirsAt = other, time.Now()
 		return
 	case h.own(m.Shard, m.Collector):
 		*w = witness{name: m.Collector, epoch: m.Epoch, own: true}
@@ -140,10 +148,10 @@ func (h *History) witness(shard, collector string) *witness {
 		all = make(map[string]*witness)
 		h.known[shard] = all
 	}
-	w := all[token(collector)]
+	w := all[collector]
 	if w == nil && len(all) < maxPeers {
 		w = &witness{name: collector, at: -1}
-		all[token(collector)] = w
+		all[collector] = w
 	}
 	return w
 }
@@ -157,14 +165,13 @@ func (h *History) own(shard, collector string) bool {
 
 // unheard returns why a collector isn't asked now, or nil.
 func (h *History) unheard(w witness) error {
-	patience := max(h.conn.cfg.Heartbeat, w.beat) * 5 / 2
 	switch {
-	case !w.ended && time.Since(w.heardAt) <= patience:
-		return nil
-	case w.theirs != nil && time.Since(w.theirsAt) <= patience:
-		return w.theirs
+	case w.err != nil:
+		return w.err
+	case w.ended || time.Since(w.heardAt) > max(h.conn.cfg.Heartbeat, w.beat)*5/2:
+		return ErrSilent
 	}
-	return ErrSilent
+	return nil
 }
 
 // await waits until every collector had the time to be heard since there is a connection.
@@ -188,9 +195,16 @@ func (h *History) await(ctx context.Context) {
 func (h *History) witnesses(shard string) (all []witness) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	genuine := map[string]bool{}
 	for _, w := range h.known[shard] {
+		genuine[token(w.name)] = h.unheard(*w) == nil
 		if !w.own {
 			all = append(all, *w)
+		}
+	}
+	for subject, theirs := range h.other {
+		if subject.shard == shard && !genuine[subject.collector] && time.Since(theirs.at) <= h.conn.cfg.Heartbeat*5/2 {
+			all = append(all, witness{name: subject.collector, err: theirs.err})
 		}
 	}
 	sort.Slice(all, func(i, k int) bool { return all[i].name < all[k].name })
@@ -198,8 +212,8 @@ func (h *History) witnesses(shard string) (all []witness) {
 }
 
 // Ask asks all collectors of a shard a question, and calls each with the name of every one and its answer, or why there is none, one after the other.
-// It blocks until all have answered or had the time to. With once, the question also concerns collectors that have been silent for long,
-// and each answers it at most once, even if NATS or another program repeats it.
+// It blocks until all have answered or had the time to. A collector that is silent has no answer, for however long it has been so.
+// With once, each answers at most once, even if NATS or another program repeats the question.
 func (h *History) Ask(ctx context.Context, shard string, question []byte, once bool, each func(collector string, answer []byte, err error)) {
 	h.await(ctx)
 	all := h.witnesses(shard)
@@ -211,9 +225,6 @@ func (h *History) Ask(ctx context.Context, shard string, question []byte, once b
 	var turn sync.Mutex
 	for _, w := range all {
 		err := h.unheard(w)
-		if errors.Is(err, ErrSilent) && !once && time.Since(w.heardAt) > forgetAfter {
-			continue
-		}
 		asked.Go(func() {
 			var answer []byte
 			if err == nil {

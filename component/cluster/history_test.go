@@ -278,6 +278,11 @@ func TestHistory_OtherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	for i := range 1000 { // more than there can be, before a genuine one is heard
+		_ = nc.Publish(fmt.Sprintf("ppch.main.c%d.state", i), cluster.OtherVersion(secret, "9", []byte("{}\n")))
+		_ = nc.Publish(fmt.Sprintf("ppch.shard%d.c.state", i), cluster.OtherVersion(secret, "9", []byte("{}\n")))
+	}
+	_ = nc.Flush()
 	withAnswer(t, options(t, s.ClientURL(), "a.meet.jitsi"), echo("a"))
 	eventually(t, 10*time.Second, func() string {
 		for _, name := range []string{"a_meet_jitsi", "b_meet_jitsi"} {
