@@ -2103,6 +2103,7 @@ module._spec = {
 	tail_of = tail_of, read_session = read_session, read_visitors = read_visitors, source_info = source_info;
 	new_known = new_known, update_known = update_known, new_page = new_page, is_full = is_full;
 	gone_tag = gone_tag, room_text = room_text, batch_text = batch_text, last_batch = last_batch, written = written;
+	moves = moves;
 };
 
 function module.unload()

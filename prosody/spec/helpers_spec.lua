@@ -13,8 +13,12 @@ package.cpath = lib .. "/?.so;" .. package.cpath;
 local st = require "util.stanza";
 local xml = require "util.xml";
 
--- As much of Prosody as loading takes, on a virtual host without rooms.
-local function load_module()
+-- As much of Prosody as loading takes, on a virtual host without rooms. Given a clock, the module's time is clock.seconds.
+local function load_module(clock)
+	local real_time = require "util.time";
+	if clock then
+		package.loaded["util.time"] = { now = real_time.now, monotonic = function () return clock.seconds; end };
+	end
 	local fake = {
 		name = "room_participants_api", host = "meet.jitsi";
 		get_host_type = function () return "local"; end;
@@ -29,6 +33,7 @@ local function load_module()
 	};
 	local env = setmetatable({ module = fake, prosody = { hosts = {}, full_sessions = {} } }, { __index = _G });
 	assert(loadfile("mod_room_participants_api.lua", "t", env))();
+	package.loaded["util.time"] = real_time;
 	return fake._spec;
 end
 
@@ -452,5 +457,68 @@ describe("read_visitors", function ()
 		assert.is_nil(pure.read_visitors(presence("<conference-properties xmlns='http://jitsi.org/protocol/focus'/>")));
 		assert.is_nil(pure.read_visitors(presence("<conference-properties xmlns='urn:other'/>"), "0"));
 		assert.is_nil(pure.read_visitors(presence(""), "0"));
+	end);
+end);
+
+describe("moves", function ()
+	local clock, moves, way;
+
+	before_each(function ()
+		clock = { seconds = 1000 };
+		moves, way = load_module(clock).moves, { now = {}, before = {}, since = 0, count = 0 };
+	end);
+
+	it("takes a note once", function ()
+		moves.note(way, "ada", "a@muc");
+		assert.is_nil(moves.take(way, "bob"));
+		assert.equal("a@muc", moves.take(way, "ada"));
+		assert.is_nil(moves.take(way, "ada"));
+	end);
+
+	it("takes a note only for its room", function ()
+		moves.note(way, "ada", "a@muc");
+		assert.is_nil(moves.take(way, "ada", "b@muc"));
+		assert.equal("a@muc", moves.take(way, "ada", "a@muc"));
+	end);
+
+	it("keeps a note for half a minute, and drops it after a minute", function ()
+		moves.note(way, "ada", "a@muc");
+		clock.seconds = clock.seconds + 29;
+		moves.note(way, "bob", "a@muc");
+		clock.seconds = clock.seconds + 2;
+		moves.note(way, "cyd", "a@muc"); -- the table is replaced
+		assert.equal("a@muc", moves.take(way, "ada"));
+		clock.seconds = clock.seconds + 27;
+		assert.equal("a@muc", moves.take(way, "bob"));
+		clock.seconds = clock.seconds + 34;
+		assert.is_nil(moves.take(way, "cyd"));
+		moves.note(way, "dan", "a@muc");
+		assert.is_nil(next(way.before));
+	end);
+
+	it("keeps a limited number of notes", function ()
+		for i = 1, 1500 do moves.note(way, "client " .. i, "a@muc"); end
+		local count = 0;
+		for _ in pairs(way.now) do count = count + 1; end
+		assert.equal(1000, count);
+	end);
+
+	it("recognises the answer that promotes a visitor", function ()
+		local function read(iq)
+			local response = moves.promotion_of(assert(xml.parse(iq)));
+			return response and response.attr.username;
+		end
+		local promoted = "<iq type='set'><visitors xmlns='jitsi:visitors' room='a@muc.v1'>"
+			.. "<promotion-response jid='x@v1/1' username='u' allow='true'/></visitors></iq>";
+		assert.equal("u", read(promoted));
+		for from, to in pairs {
+			["allow='true'"] = "allow='false'", [" allow='true'"] = "", ["type='set'"] = "type='result'", ["jitsi:visitors"] = "urn:other";
+			["promotion%-response"] = "promotion-request", ["<visitors"] = "<x/><visitors", ["<iq"] = "<message";
+		} do
+			local other = promoted:gsub(from, to);
+			assert.is_nil(read(to == "<message" and other:gsub("/iq", "/message") or other));
+		end
+		assert.is_nil(read("<iq type='set'/>"));
+		assert.is_nil(read("<iq type='set'>text</iq>"));
 	end);
 end);
