@@ -123,6 +123,8 @@ fuzz: ## run each fuzz target for FUZZTIME
 	$(GO) test -run '^$$' -fuzz FuzzBatch -fuzztime $(FUZZTIME) ./component/protocol
 	$(GO) test -run '^$$' -fuzz FuzzMessage -fuzztime $(FUZZTIME) ./component/cluster
 	$(GO) test -run '^$$' -fuzz FuzzSeal -fuzztime $(FUZZTIME) ./component/cluster
+	$(GO) test -run '^$$' -fuzz FuzzAnswer -fuzztime $(FUZZTIME) ./component/history
+	$(GO) test -run '^$$' -fuzz FuzzQuestion -fuzztime $(FUZZTIME) ./component/history
 	$(GO) test -run '^$$' -fuzz FuzzEntry -fuzztime $(FUZZTIME) ./component/bucket
 	$(GO) test -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) ./component/adhoc
 	$(GO) test -run '^$$' -fuzz FuzzForm -fuzztime $(FUZZTIME) ./component/adhoc

@@ -31,6 +31,7 @@ var (
 	// ErrSilent means that the collector wasn't heard lately.
 	ErrSilent = errors.New("the collector is silent")
 
+	errOffline = errors.New("this PPCH has no connection to NATS")
 	errGone    = errors.New("the collector doesn't listen: it stopped, or its release knows no questions")
 	errAnother = errors.New("answer to another question")
 )
@@ -53,7 +54,7 @@ type History struct {
 	log  *slog.Logger
 
 	unanswered atomic.Uint64
-	refused    atomic.Uint64 // answers that make no sense, or that nobody asked for
+	refused    atomic.Uint64 // messages that came as answers, but are none
 
 	// mu protects what follows.
 	mu    sync.Mutex
@@ -166,6 +167,8 @@ func (h *History) own(shard, collector string) bool {
 // unheard returns why a collector isn't asked now, or nil.
 func (h *History) unheard(w witness) error {
 	switch {
+	case !h.conn.Connected():
+		return errOffline
 	case w.err != nil:
 		return w.err
 	case w.ended || time.Since(w.heardAt) > max(h.conn.cfg.Heartbeat, w.beat)*5/2:
@@ -197,7 +200,7 @@ func (h *History) witnesses(shard string) (all []witness) {
 	defer h.mu.Unlock()
 	genuine := map[string]bool{}
 	for _, w := range h.known[shard] {
-		genuine[token(w.name)] = h.unheard(*w) == nil
+		genuine[token(w.name)] = w.own || h.unheard(*w) == nil
 		if !w.own {
 			all = append(all, *w)
 		}

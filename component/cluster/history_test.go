@@ -90,6 +90,30 @@ func TestHistory_NoCollector(t *testing.T) {
 	}
 }
 
+// Without NATS, the collectors aren't to blame.
+func TestHistory_Offline(t *testing.T) {
+	s := runNATS(t)
+	h := asker(t, options(t, s.ClientURL(), "node"))
+	withAnswer(t, options(t, s.ClientURL(), "a.meet.jitsi"), echo("a"))
+	if got := ask(t, h, "who?", false); !slices.Equal(got, []string{"a: who?"}) {
+		t.Errorf("got %q", got)
+	}
+	s.Stop()
+	eventually(t, 10*time.Second, func() string {
+		if got := ask(t, h, "who?", false); !slices.Equal(got, []string{"a.meet.jitsi (this PPCH has no connection to NATS)"}) {
+			return fmt.Sprintf("got %q", got)
+		}
+		return ""
+	})
+	s.Start()
+	eventually(t, 10*time.Second, func() string {
+		if got := ask(t, h, "who?", false); !slices.Equal(got, []string{"a: who?"}) {
+			return fmt.Sprintf("got %q", got)
+		}
+		return ""
+	})
+}
+
 // A collector of a release without questions is named at once, not after a timeout.
 func TestHistory_CollectorWithoutAnswers(t *testing.T) {
 	s := runNATS(t)
