@@ -141,7 +141,7 @@ func TestShards_RealProsodys(t *testing.T) {
 	status(false)
 	d.shows("the number of visitors", "—", func() string { return d.text("#visitors-total") })
 	d.shows("the number of people", "2", func() string { return d.text("#people-total") })
-	d.shows("why", "The number of visitors is unknown: no data from v1.", func() string { return d.text("#totals-note") })
+	d.shows("why", "The number of visitors is unknown: no data from v1. Prosody isn’t running, or its component port is closed.", func() string { return d.text("#totals-note") })
 	room("planning", func(a answer) bool {
 		return a.data["participant_count"] == 2.0 && a.data["exact"] == true && a.data["visitors"] == nil
 	})
