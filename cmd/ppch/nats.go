@@ -50,6 +50,9 @@ func newCarrier(cfg config.Config, log *slog.Logger) (*carrier, error) {
 	if cfg.Domain.String() != "" {
 		nats.Name = "ppch " + cfg.Domain.String()
 	}
+	if i := slices.IndexFunc(cfg.Shards, func(s config.Shard) bool { return s.Via == config.ViaXMPP && s.Retired.IsZero() }); i >= 0 {
+		nats.Shard, nats.Collector = cfg.Shards[i].Name, cfg.Shards[i].Domain.String()
+	}
 	conn, err := cluster.Dial(nats)
 	if err != nil {
 		return nil, err

@@ -282,7 +282,9 @@ func TestBucket_Permissions(t *testing.T) {
 		}}
 	}
 	nats := runNATS(t, func(o *server.Options) {
-		o.Users = []*server.User{user("reader", readers...), user("writer", writers...), user("maker", makers...), user("stranger", "x")}
+		collector := user("collector", readers...)
+		collector.Permissions.Subscribe.Allow = []string{"ppch.a.ppch_meet_jitsi.answer.>"}
+		o.Users = []*server.User{user("reader", readers...), user("writer", writers...), user("maker", makers...), user("stranger", "x"), collector}
 	})
 	as := func(name string) func(*cluster.Config) {
 		return func(c *cluster.Config) { c.User, c.Password = name, name }
@@ -295,6 +297,7 @@ func TestBucket_Permissions(t *testing.T) {
 	newClient(t, url, as("writer")).put("keys", "two")
 	reader := newNode(t, url, as("reader"))
 	reader.has("keys", "two")
+	newNode(t, url, as("collector"), func(c *cluster.Config) { c.Shard, c.Collector = "a", "ppch.meet.jitsi" }).has("keys", "two")
 	if _, err := reader.set("keys", "three"); reason(err) != "nats-forbidden" || !strings.Contains(remedy(err), "$JS.API.DIRECT.GET.KV_ppch_config.$KV.ppch_config.keys") {
 		t.Errorf("got %v %s want the missing permission", err, remedy(err))
 	}

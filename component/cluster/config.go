@@ -44,6 +44,10 @@ type Config struct {
 	// Name is shown to the operators of NATS.
 	Name string
 
+	// Shard and Collector name a collector of this program; empty for none. Answers are sent to a subject of its own then,
+	// so that it needs no permission to read what is sent to others.
+	Shard, Collector string
+
 	Log *slog.Logger
 
 	// Heartbeat is the longest time between two messages of a collector, and other times follow it; 4 s if zero.

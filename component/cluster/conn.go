@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -60,6 +61,9 @@ func Dial(cfg Config) (*Conn, error) {
 	}
 	if t != nil {
 		options = append(options, nats.Secure(t))
+	}
+	if cfg.Collector != "" {
+		options = append(options, nats.CustomInboxPrefix(c.subject(cfg.Shard, cfg.Collector, "answer")))
 	}
 	switch {
 	case cfg.Creds != "":
@@ -163,16 +167,16 @@ func (c *Conn) changedAt() time.Time {
 func (c *Conn) historyForbidden() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.forbiddenHistory == "" {
-		return nil
+	if what := cmp.Or(c.forbiddenHistory, c.forbidden); what != "" {
+		return errors.New("NATS forbids this PPCH to " + what)
 	}
-	return errors.New("NATS forbids this PPCH to " + c.forbiddenHistory)
+	return nil
 }
 
 // ofHistory reports whether a subject serves questions about meetings alone.
 func (c *Conn) ofHistory(subject string) bool {
 	parts := strings.Split(strings.TrimPrefix(subject, c.cfg.Prefix+"."), ".")
-	return len(parts) > 2 && (parts[2] == "history" || parts[2] == "answer" || parts[0] == "*" && parts[2] == string(kindState))
+	return len(parts) > 2 && (parts[2] == "history" || parts[0] == "*" && parts[2] == string(kindState))
 }
 
 // forbids returns the problem of a missing permission.

@@ -40,8 +40,7 @@ var (
 type HistoryConfig struct {
 	Conn *Conn
 
-	// Collectors returns those of this program, which aren't asked; nil for none. Answers are sent to a subject of the first one,
-	// so that no collector needs to read what is sent to others.
+	// Collectors returns those of this program, which aren't asked; nil for none.
 	Collectors func() []*Collector
 
 	Log *slog.Logger
@@ -257,9 +256,6 @@ func (h *History) ask(ctx context.Context, shard string, w witness, question []b
 		return nil, errors.New("the question is too long for NATS")
 	}
 	inbox := h.conn.nats.NewRespInbox()
-	if own := h.cfg.Collectors(); len(own) > 0 {
-		inbox = own[0].subject("answer." + rand.Text())
-	}
 	sub, err := h.conn.nats.SubscribeSync(inbox)
 	if err != nil {
 		return nil, err

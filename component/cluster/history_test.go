@@ -335,6 +335,7 @@ func TestHistory_CollectorAsks(t *testing.T) {
 	}
 	_ = nc.Flush()
 	cfg := options(t, s.ClientURL(), "a.meet.jitsi")
+	cfg.Shard, cfg.Collector = "main", cfg.Name
 	a := withAnswer(t, cfg, echo("a"))
 	withAnswer(t, options(t, s.ClientURL(), "b.meet.jitsi"), echo("b"))
 	h := cluster.NewHistory(cluster.HistoryConfig{Conn: a.conn, Collectors: func() []*cluster.Collector { return []*cluster.Collector{a.collector} }, Log: cfg.Log})
