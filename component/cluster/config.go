@@ -21,6 +21,9 @@ const (
 	heartbeat     = 4 * time.Second
 	pingInterval  = 5 * time.Second
 	reconnectWait = 500 * time.Millisecond
+
+	// connectTimeout bounds one attempt to connect. A frozen server delays the start of a service by this.
+	connectTimeout = 2 * time.Second
 )
 
 // Config configures a connection to NATS. URLs and Secret are required.

@@ -37,7 +37,8 @@ type Conn struct {
 	forbiddenStore, forbiddenHistory, forbiddenWebhooks string
 }
 
-// Dial returns a connection. It doesn't wait for NATS, and fails only if cfg makes no sense. The caller closes it.
+// Dial returns a connection. It tries each server once, for connectTimeout at most if that doesn't answer, and goes on in the
+// background. It fails only if cfg makes no sense. The caller closes it.
 func Dial(cfg Config) (*Conn, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -47,7 +48,7 @@ func Dial(cfg Config) (*Conn, error) {
 	options := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait/2, reconnectWait/2),
-		nats.PingInterval(min(pingInterval, cfg.Heartbeat)), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
+		nats.PingInterval(min(pingInterval, cfg.Heartbeat)), nats.MaxPingsOutstanding(2), nats.Timeout(connectTimeout),
 		nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(),
 		nats.ConnectHandler(func(*nats.Conn) { c.connected() }),
 		nats.ReconnectHandler(func(*nats.Conn) { c.connected() }),
