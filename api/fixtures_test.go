@@ -238,7 +238,7 @@ func withNATS(cfg *api.Config) {
 			Shard: "v1", Collector: "ppch.v1.meet.jitsi", Epoch: "d3e4", Version: "2.0.0", Seq: 9, LastMessage: now.Add(-2 * time.Second),
 			Collectors: []string{"ppch.v1.meet.jitsi"}, Resyncs: 1, Gaps: 1,
 		}},
-		Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Loaded: true, ReadAt: now.Add(-125 * time.Millisecond), Keys: 12},
+		Bucket: &occupancy.BucketDiagnostics{Name: "ppch_config", Loaded: true, ReadAt: now.Add(-125 * time.Millisecond), Keys: 12, Webhooks: 3},
 	}
 	cfg.Prosody.(*fakeProsody).diagnostics = w
 }

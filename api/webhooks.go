@@ -198,9 +198,17 @@ func readBody(w *response, r *http.Request, into any) error {
 // webhookProblem returns the problem for an error of webhooks.
 func webhookProblem(err error) error {
 	var settings *webhook.SettingsError
+	var registry *webhook.RegistryError
 	switch {
 	case errors.Is(err, webhook.ErrOff):
 		return &problem{kind: kindWebhooksOff, detail: "This PPCH keeps no data, which webhooks need: set PPCH_DATA_DIR to a folder on a local disk.", cause: err}
+	case errors.Is(err, webhook.ErrElsewhere):
+		return &problem{
+			kind: kindWebhooksOff, cause: err,
+			detail: "This PPCH keeps no data, so it delivers nothing: ask a PPCH that is connected to Prosody and has PPCH_DATA_DIR. Webhooks can be listed and changed here.",
+		}
+	case errors.As(err, &registry):
+		return settingsProblem("Webhooks are in NATS, which can't be used now", err)
 	case errors.Is(err, webhook.ErrNotFound):
 		return &problem{kind: kindNoWebhook, detail: "This API key has no such webhook or delivery.", cause: err}
 	case errors.Is(err, webhook.ErrTooMany):
@@ -218,7 +226,10 @@ func (s *Server) webhookView(status webhook.Status) view.Webhook {
 		ID: status.ID, URL: status.URL, Events: orEmpty(status.Events), Rooms: orEmpty(status.Rooms), Names: status.Names,
 		Format: string(status.Format), Template: view.OrNull(status.Template),
 		Headers: map[string]string{}, Enabled: status.Enabled, CreatedAt: view.FormatTime(status.CreatedAt), State: "ok", StoppedReason: view.OrNull(status.Stopped),
-		FailingSince: view.Stamp(status.FailingSince), DisabledAt: view.Stamp(status.DisabledAt), WaitingCount: status.Waiting,
+		FailingSince: view.Stamp(status.FailingSince), DisabledAt: view.Stamp(status.DisabledAt),
+	}
+	if !status.Elsewhere {
+		doc.WaitingCount = &status.Waiting
 	}
 	if key := s.cfg.Keys.Find(status.Owner); key != nil {
 		doc.Key = new(key.Name())
@@ -234,6 +245,8 @@ func (s *Server) webhookView(status webhook.Status) view.Webhook {
 		doc.State = "stopped"
 	case !status.FailingSince.IsZero():
 		doc.State = "failing"
+	case status.Elsewhere:
+		doc.State = "unknown"
 	}
 	return doc
 }

@@ -31,7 +31,7 @@ type Health struct {
 	Settings      *SettingsHealth   `json:"settings"`
 }
 
-// SettingsHealth is the status of API keys and share links in NATS. It is nil (null) if they are configured on this node.
+// SettingsHealth is the status of API keys, share links and webhooks in NATS. It is nil (null) if they are configured on this node.
 type SettingsHealth struct {
 	Status string            `json:"status"`
 	Reason *occupancy.Reason `json:"reason"`

@@ -21,12 +21,13 @@ type NATSDiagnostics struct {
 	Settings        *SharedSettings   `json:"settings"` // nil (null) if keys are configured on this node
 }
 
-// SharedSettings is the state of API keys and share links in NATS.
+// SharedSettings is the state of API keys, share links and webhooks in NATS.
 type SharedSettings struct {
 	Bucket  string            `json:"bucket"`
 	Known   bool              `json:"known"`
 	ReadAt  *string           `json:"read_at"`
 	Keys    int               `json:"keys"`
+	Hooks   int               `json:"webhooks"`
 	Refused uint64            `json:"refused"`
 	Reason  *occupancy.Reason `json:"reason"`
 	Remedy  *string           `json:"remedy"`
@@ -36,7 +37,7 @@ func newSharedSettings(b *occupancy.BucketDiagnostics) *SharedSettings {
 	if b == nil {
 		return nil
 	}
-	doc := &SharedSettings{Bucket: b.Name, Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt), Keys: b.Keys, Refused: b.Refused}
+	doc := &SharedSettings{Bucket: b.Name, Known: b.Unknown == nil, ReadAt: Stamp(b.ReadAt), Keys: b.Keys, Hooks: b.Webhooks, Refused: b.Refused}
 	doc.Reason, doc.Remedy = Reason(cmp.Or(b.Unknown, b.Problem))
 	return doc
 }

@@ -18,11 +18,11 @@ type Webhook struct {
 	PreviousSecretUntil *string `json:"previous_secret_until"`
 
 	CreatedAt     string  `json:"created_at"`
-	State         string  `json:"state"` // ok, failing or stopped
+	State         string  `json:"state"` // ok, failing or stopped; unknown where another node delivers
 	StoppedReason *string `json:"stopped_reason"`
 	FailingSince  *string `json:"failing_since"`
 	DisabledAt    *string `json:"disabled_at"`
-	WaitingCount  int     `json:"waiting_count"`
+	WaitingCount  *int    `json:"waiting_count"` // nil (null) where another node delivers
 }
 
 // Webhooks is the list of the endpoints of a key, or of all keys: "GET /api/webhooks".

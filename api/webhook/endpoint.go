@@ -165,6 +165,9 @@ type Endpoint struct {
 
 	CreatedAt time.Time
 
+	// Generation is that in the [Registry], 0 for an endpoint that isn't registered.
+	Generation uint64
+
 	// FailingSince is when deliveries began to fail without a success since; zero if the last one succeeded.
 	FailingSince time.Time
 

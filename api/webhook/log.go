@@ -47,7 +47,7 @@ var states = []string{stateWaiting: "waiting", stateDelivered: "delivered", stat
 
 // Deliveries returns the newest deliveries of an endpoint first, or [ErrNotFound].
 func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q LogQuery) (all []Delivery, err error) {
-	e, err := o.get(ctx, owner, id)
+	e, err := o.delivered(ctx, owner, id)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (o *Outbox) ReplayRange(ctx context.Context, owner keys.Sum, id string, fro
 
 // replay copies the messages that a condition selects, with deliveries that wait.
 func (o *Outbox) replay(ctx context.Context, owner keys.Sum, id, where string, a, b int64) (n int, err error) {
-	e, err := o.get(ctx, owner, id)
+	e, err := o.delivered(ctx, owner, id)
 	if err != nil {
 		return 0, err
 	}

@@ -58,14 +58,25 @@ type Status struct {
 	// Waiting is how many deliveries wait.
 	Waiting int
 
+	// Elsewhere is true if only the nodes that deliver know Waiting, FailingSince, Down, and whether PPCH has disabled the endpoint.
+	Elsewhere bool
+
 	// Down is true if the last attempts failed, with any event.
 	Down bool
 }
 
 // Put creates an endpoint, or replaces the settings of the one with that id. An empty id creates one with a new id.
 // An empty secret generates one, or keeps the present one. A replaced secret stays valid for a day.
-// The error is a [*SettingsError], [ErrTooMany] or of the store.
+// The error is a [*SettingsError], [ErrTooMany], a [*RegistryError], or of the store.
 func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings, secret string) (status Status, created bool, err error) {
+	if secret != "" {
+		if err := CheckSecret(secret); err != nil {
+			return Status{}, false, &SettingsError{err}
+		}
+	}
+	if o.cfg.Registry != nil {
+		return o.putRegistered(ctx, owner, id, s, secret)
+	}
 	o.admin.Lock()
 	defer o.admin.Unlock()
 	if err := o.ready(ctx); err != nil {
@@ -77,11 +88,6 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 	}
 	if _, err := s.parse(o.cfg.Names); err != nil {
 		return Status{}, false, &SettingsError{err}
-	}
-	if secret != "" {
-		if err := CheckSecret(secret); err != nil {
-			return Status{}, false, &SettingsError{err}
-		}
 	}
 	if e != nil {
 		status, err = o.replace(ctx, e, s, secret)
@@ -95,22 +101,11 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 	if o.full(owner) {
 		return Status{}, false, ErrTooMany
 	}
-	c, err := newConfig(Endpoint{ID: id, Owner: owner, Settings: s, Secret: cmp.Or(secret, NewSecret()), CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}, o.cfg.Names)
+	err = o.create(ctx, Endpoint{ID: id, Owner: owner, Settings: s, Secret: cmp.Or(secret, NewSecret()), CreatedAt: time.Now().UTC().Truncate(time.Millisecond)})
 	if err != nil {
 		return Status{}, false, err
 	}
-	var number int64
-	if err := o.cfg.Store.Write(ctx, func(tx *history.Tx) (err error) {
-		number, err = insertEndpoint(tx, c.Endpoint)
-		return err
-	}); err != nil {
-		return Status{}, false, err
-	}
-	e = o.newEndpoint(number, c)
-	o.mu.Lock()
-	o.add(e)
-	o.mu.Unlock()
-	return o.status(e), true, nil
+	return o.status(o.find(owner, id)), true, nil
 }
 
 // Hidden stands for the value of a header in answers. Sent back, it keeps the value.
@@ -197,6 +192,14 @@ func (o *Outbox) get(ctx context.Context, owner keys.Sum, id string) (*endpoint,
 	return nil, ErrNotFound
 }
 
+// delivered is get for what only the nodes that deliver can do.
+func (o *Outbox) delivered(ctx context.Context, owner keys.Sum, id string) (*endpoint, error) {
+	if o.cfg.Registry != nil && !o.stores() {
+		return nil, ErrElsewhere
+	}
+	return o.get(ctx, owner, id)
+}
+
 // full reports whether a key can have no more endpoints.
 func (o *Outbox) full(owner keys.Sum) bool {
 	all := *o.all.Load()
@@ -211,6 +214,16 @@ func (o *Outbox) full(owner keys.Sum) bool {
 
 // Get returns an endpoint of a key, or [ErrNotFound].
 func (o *Outbox) Get(ctx context.Context, owner keys.Sum, id string) (Status, error) {
+	if o.cfg.Registry != nil {
+		found, err := o.listRegistered(func(e Endpoint) bool { return e.Owner == owner && e.ID == id })
+		if err == nil && len(found) == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return Status{}, err
+		}
+		return found[0], nil
+	}
 	e, err := o.get(ctx, owner, id)
 	if err != nil {
 		return Status{}, err
@@ -220,48 +233,47 @@ func (o *Outbox) Get(ctx context.Context, owner keys.Sum, id string) (Status, er
 
 // List returns the endpoints of a key in the order of their ids.
 func (o *Outbox) List(ctx context.Context, owner keys.Sum) ([]Status, error) {
-	return o.list(ctx, func(e *endpoint) bool { return e.config.Load().Owner == owner })
+	return o.list(ctx, func(e Endpoint) bool { return e.Owner == owner })
 }
 
 // ListAll returns the endpoints of all keys in the order of their ids.
 func (o *Outbox) ListAll(ctx context.Context) ([]Status, error) {
-	return o.list(ctx, func(*endpoint) bool { return true })
+	return o.list(ctx, func(Endpoint) bool { return true })
 }
 
-func (o *Outbox) list(ctx context.Context, wanted func(*endpoint) bool) ([]Status, error) {
+func (o *Outbox) list(ctx context.Context, wanted func(Endpoint) bool) ([]Status, error) {
+	if o.cfg.Registry != nil {
+		return o.listRegistered(wanted)
+	}
 	if err := o.ready(ctx); err != nil {
 		return nil, err
 	}
 	all := []Status{}
 	for _, e := range *o.all.Load() {
-		if wanted(e) {
+		if wanted(e.config.Load().Endpoint) {
 			all = append(all, o.status(e))
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Status) int { return cmp.Or(cmp.Compare(a.ID, b.ID), slices.Compare(a.Owner[:], b.Owner[:])) })
+	slices.SortStableFunc(all, byID)
 	return all, nil
+}
+
+func byID(a, b Status) int {
+	return cmp.Or(cmp.Compare(a.ID, b.ID), slices.Compare(a.Owner[:], b.Owner[:]))
 }
 
 // Delete removes an endpoint of a key with its deliveries, or returns [ErrNotFound].
 func (o *Outbox) Delete(ctx context.Context, owner keys.Sum, id string) error {
+	if o.cfg.Registry != nil {
+		return o.deleteRegistered(ctx, owner, id)
+	}
 	o.admin.Lock()
 	defer o.admin.Unlock()
 	e, err := o.get(ctx, owner, id)
 	if err != nil {
 		return err
 	}
-	if err := o.cfg.Store.Write(ctx, func(tx *history.Tx) error { return deleteEndpoint(tx, owner, id) }); err != nil {
-		return err
-	}
-	o.mu.Lock()
-	delete(o.byName, endpointName{owner, id})
-	all := slices.DeleteFunc(slices.Clone(*o.all.Load()), func(other *endpoint) bool { return other == e })
-	o.all.Store(&all)
-	o.updateNeeds()
-	o.mu.Unlock()
-	close(e.removed)
-	o.sweepSoon()
-	return nil
+	return o.drop(ctx, e)
 }
 
 // status returns the state of an endpoint.
@@ -270,18 +282,26 @@ func (o *Outbox) status(e *endpoint) Status {
 	s := Status{Endpoint: c.Endpoint, Down: e.queue.isDown()}
 	s.Waiting, _, _ = e.queue.size()
 	s.FailingSince = timeOf(e.failingSince.Load())
+	s.Stopped = o.stopped(c)
+	return s
+}
+
+// stopped returns why nothing is sent to an endpoint, or "".
+func (o *Outbox) stopped(c *config) string {
 	_, granted := o.grant(c)
 	switch {
 	case !c.DisabledAt.IsZero():
-		s.Stopped = "disabled by PPCH: " + c.DisabledReason
+		return "disabled by PPCH: " + c.DisabledReason
 	case !c.Enabled:
-		s.Stopped = "enabled is false"
+		return "enabled is false"
 	case c.wrong != nil:
-		s.Stopped = c.wrong.Error()
+		return c.wrong.Error()
+	case !granted && o.cfg.Keys.Find(c.Owner) == nil && o.cfg.Keys.Unknown() != nil:
+		return "the list of API keys is unknown"
 	case !granted:
-		s.Stopped = "the API key has expired or lacks the scope webhooks"
+		return "the API key has expired or lacks the scope webhooks"
 	}
-	return s
+	return ""
 }
 
 // disable disables an endpoint, and reports that to the other endpoints of its key.
@@ -342,7 +362,7 @@ type TestResult struct {
 // Test sends an event of type "webhook.test" once, also to an endpoint that is disabled, and returns what came of it. It isn't logged.
 // If it arrives, the deliveries that wait for their next attempt are sent at once.
 func (o *Outbox) Test(ctx context.Context, owner keys.Sum, id string) (TestResult, error) {
-	e, err := o.get(ctx, owner, id)
+	e, err := o.delivered(ctx, owner, id)
 	if err != nil {
 		return TestResult{}, err
 	}

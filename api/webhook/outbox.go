@@ -25,6 +25,9 @@ type Config struct {
 	Keys  *keys.Keyring
 	Names *occupancy.NameResolver
 
+	// Registry keeps the endpoints of all nodes; nil keeps them in the store.
+	Registry Registry
+
 	// Shard names the Prosody, and Epoch the run of this service: see [Position].
 	Shard, Epoch string
 
@@ -220,6 +223,12 @@ func (o *Outbox) Run(ctx context.Context) error {
 		o.awaitStore(ctx)
 		return nil
 	})
+	if o.cfg.Registry != nil {
+		g.Go(func() error {
+			o.followRegistry(ctx)
+			return nil
+		})
+	}
 	g.Go(func() error {
 		o.runSweep(ctx)
 		return nil

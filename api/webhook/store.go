@@ -19,6 +19,12 @@ type storedEndpoint struct {
 	bytes  int64
 }
 
+// storedSettings are the settings of an endpoint in the store, with their generation in the registry.
+type storedSettings struct {
+	Settings
+	Generation uint64 `json:",omitempty"`
+}
+
 // readEndpoints returns all endpoints in the order of their numbers.
 func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
 	rows, err := tx.Query(`SELECT number, owner, id, settings, secret, previous, previous_until, created, failing_since, disabled, disabled_reason FROM webhooks ORDER BY number`)
@@ -33,9 +39,11 @@ func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
 		if err := rows.Scan(&e.number, &owner, &e.ID, &settings, &e.Secret, &e.Previous, &previousUntil, &created, &failing, &disabled, &e.DisabledReason); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(settings, &e.Settings); err != nil {
+		var s storedSettings
+		if err := json.Unmarshal(settings, &s); err != nil {
 			return nil, fmt.Errorf("webhook: settings of %s: %w", e.ID, err)
 		}
+		e.Settings, e.Generation = s.Settings, s.Generation
 		copy(e.Owner[:], owner)
 		e.PreviousUntil, e.CreatedAt, e.FailingSince, e.DisabledAt = timeOf(previousUntil), timeOf(created), timeOf(failing), timeOf(disabled)
 		all = append(all, e)
@@ -59,11 +67,12 @@ func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
 
 // insertEndpoint adds an endpoint and returns its number.
 func insertEndpoint(tx *history.Tx, e Endpoint) (int64, error) {
-	settings, err := json.Marshal(e.Settings)
+	settings, err := json.Marshal(storedSettings{e.Settings, e.Generation})
 	if err != nil {
 		return 0, fmt.Errorf("webhook: settings: %w", err)
 	}
-	r, err := tx.Exec(`INSERT INTO webhooks (owner, id, settings, secret, created) VALUES (?, ?, ?, ?, ?)`, e.Owner[:], e.ID, settings, e.Secret, milli(e.CreatedAt))
+	r, err := tx.Exec(`INSERT INTO webhooks (owner, id, settings, secret, previous, previous_until, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		e.Owner[:], e.ID, settings, e.Secret, e.Previous, milli(e.PreviousUntil), milli(e.CreatedAt))
 	if err != nil {
 		return 0, err
 	}
@@ -72,7 +81,7 @@ func insertEndpoint(tx *history.Tx, e Endpoint) (int64, error) {
 
 // updateEndpoint writes all of an endpoint but its identity.
 func updateEndpoint(tx *history.Tx, number int64, e Endpoint) error {
-	settings, err := json.Marshal(e.Settings)
+	settings, err := json.Marshal(storedSettings{e.Settings, e.Generation})
 	if err != nil {
 		return fmt.Errorf("webhook: settings: %w", err)
 	}

@@ -62,7 +62,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
 	epoch := webhook.NewEpoch(time.Now())
-	webhooks := newWebhooks(cfg, store, keyring, names, epoch, log)
+	webhooks := newWebhooks(cfg, store, shared.registry(), keyring, names, epoch, log)
 	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: directory, Own: nats.records, Level: cfg.History, Days: cfg.HistoryDays, Outbox: webhooks, Log: log})
 	webhooks.OnChange(recorder.Changed)
 	archive := nats.readFrom(recorder)
@@ -168,9 +168,9 @@ func stored(cfg config.Config, webhooks *webhook.Outbox) *webhook.Outbox {
 }
 
 // newWebhooks returns the webhooks.
-func newWebhooks(cfg config.Config, store *history.Store, keyring *keys.Keyring, names *occupancy.NameResolver, epoch string, log *slog.Logger) *webhook.Outbox {
+func newWebhooks(cfg config.Config, store *history.Store, registry webhook.Registry, keyring *keys.Keyring, names *occupancy.NameResolver, epoch string, log *slog.Logger) *webhook.Outbox {
 	return webhook.New(webhook.Config{
-		Store: store, Keys: keyring, Names: names, Epoch: epoch, Reach: cfg.WebhookReach,
+		Store: store, Registry: registry, Keys: keyring, Names: names, Epoch: epoch, Reach: cfg.WebhookReach,
 		KeepLog: time.Duration(cfg.WebhookLogDays) * 24 * time.Hour, Version: version, Log: log,
 	})
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ppch/api/keys"
+	"ppch/api/webhook"
 	"ppch/cmd/ppch/config"
 	"ppch/component/bucket"
 	"ppch/component/cluster"
@@ -17,7 +19,7 @@ import (
 // keysEntry is the entry with the list of keys and share links. One entry has all of them, so that a node never sees half of a change.
 const keysEntry = "keys"
 
-// sharedSettings are the settings that all nodes share. It implements [keys.List].
+// sharedSettings are the settings that all nodes share. It implements [keys.List], and its registry [webhook.Registry].
 type sharedSettings struct{ *bucket.Bucket }
 
 // newShared returns the settings that all nodes share, as far as NATS has them now; nil if they are configured on each node.
@@ -63,6 +65,48 @@ func (s *sharedSettings) Lines() (string, error) {
 	return string(e.Value), nil
 }
 
+// webhooksPrefix begins the names of the entries with endpoints of webhooks.
+const webhooksPrefix = "webhook."
+
+// registry returns the endpoints of webhooks, or nil without any.
+func (s *sharedSettings) registry() webhook.Registry {
+	if s == nil {
+		return nil
+	}
+	return sharedWebhooks{s.Bucket}
+}
+
+// sharedWebhooks implements [webhook.Registry].
+type sharedWebhooks struct{ *bucket.Bucket }
+
+// Endpoints implements [webhook.Registry].
+func (s sharedWebhooks) Endpoints() ([]webhook.Registered, error) {
+	entries, err := s.Entries(webhooksPrefix)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]webhook.Registered, 0, len(entries))
+	for _, e := range entries {
+		all = append(all, registered(e))
+	}
+	return all, nil
+}
+
+// Update implements [webhook.Registry].
+func (s sharedWebhooks) Update(ctx context.Context, name string, change func(webhook.Registered) (webhook.Registered, error)) (webhook.Registered, error) {
+	ctx, cancel := context.WithTimeout(ctx, sharedWithin)
+	defer cancel()
+	e, err := s.Bucket.Update(ctx, webhooksPrefix+name, func(now bucket.Entry) (bucket.Entry, error) {
+		next, err := change(registered(now))
+		return bucket.Entry{Value: next.Value, Removed: next.Removed}, err
+	})
+	return registered(e), err
+}
+
+func registered(e bucket.Entry) webhook.Registered {
+	return webhook.Registered{Name: strings.TrimPrefix(e.Name, webhooksPrefix), Value: e.Value, Generation: e.Generation, Removed: e.Removed}
+}
+
 // diagnostics returns the state of the settings, or nil without any.
 func (s *sharedSettings) diagnostics() *occupancy.BucketDiagnostics {
 	if s == nil {
@@ -72,6 +116,12 @@ func (s *sharedSettings) diagnostics() *occupancy.BucketDiagnostics {
 	lines, err := s.Lines()
 	if !errors.As(err, &d.Unknown) {
 		d.Keys = keys.CountLines(lines)
+	}
+	hooks, _ := s.Entries(webhooksPrefix) // if they aren't known, d says why
+	for _, e := range hooks {
+		if !e.Removed {
+			d.Webhooks++
+		}
 	}
 	return &d
 }

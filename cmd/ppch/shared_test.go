@@ -107,7 +107,7 @@ func TestConfigFromNATS_Keys(t *testing.T) {
 	if a := second.get("/health"); a.status != http.StatusOK || !strings.Contains(a.body, `"settings":{"status":"ok","reason":null,"known":true,"read_at":"2`) {
 		t.Errorf("/health got %d %s", a.status, a.body)
 	}
-	if a := second.get("/api/diagnostics", "X-API-Key", key); !strings.Contains(a.body, `"settings":{"bucket":"ppch_config","known":true,"read_at":"2`) || !strings.Contains(a.body, `"keys":2,"refused":0,"reason":null`) {
+	if a := second.get("/api/diagnostics", "X-API-Key", key); !strings.Contains(a.body, `"settings":{"bucket":"ppch_config","known":true,"read_at":"2`) || !strings.Contains(a.body, `"keys":2,"webhooks":0,"refused":0,"reason":null`) {
 		t.Errorf("diagnostics got %s", a.body)
 	}
 	if a := second.get("/metrics", "X-API-Key", key); !strings.Contains(a.body, "ppch_settings_known 1\n") || !strings.Contains(a.body, "ppch_settings_refused_total 0\n") || !strings.Contains(a.body, "ppch_settings_age_seconds ") {
@@ -288,7 +288,7 @@ func TestConfigFromNATS_Doctor(t *testing.T) {
 	key := made(t, env, "key", "new", "--name", "a", "--scope", "all")
 	s.becomes(key, http.StatusOK)
 	report, _ = diagnose(t, env)
-	if got := report.of("keys-in-nats", "ok"); len(got) != 1 || !strings.HasPrefix(got[0], "1 keys and share links in the bucket ppch_config") {
+	if got := report.of("keys-in-nats", "ok"); len(got) != 1 || !strings.HasPrefix(got[0], "1 keys and share links, and 0 webhooks, in the bucket ppch_config") {
 		t.Errorf("got %+v", report)
 	}
 	must(nats.raw(t).Put(t.Context(), "keys", []byte("x")))(t)

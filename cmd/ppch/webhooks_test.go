@@ -111,8 +111,14 @@ func withStore(t *testing.T, env variables) variables {
 // send sends a request with a JSON body and the key.
 func (s *service) send(method, path, body string) answer {
 	s.t.Helper()
+	return s.sendAs(testKey, method, path, body)
+}
+
+// sendAs is send with another key.
+func (s *service) sendAs(key, method, path, body string) answer {
+	s.t.Helper()
 	req := must(http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body)))(s.t)
-	req.Header.Set("X-API-Key", testKey)
+	req.Header.Set("X-API-Key", key)
 	req.Header.Set("Content-Type", "application/json")
 	resp := must(s.client.Do(req))(s.t)
 	defer resp.Body.Close()

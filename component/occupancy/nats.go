@@ -33,8 +33,8 @@ type BucketDiagnostics struct {
 	Loaded bool
 	ReadAt time.Time
 
-	// Keys counts the API keys and share links.
-	Keys int
+	// Keys counts the API keys and share links, Webhooks the webhooks.
+	Keys, Webhooks int
 
 	// Refused counts the entries that were not sealed with the secret, were older than the last one, or were deleted by another program.
 	Refused uint64

@@ -90,4 +90,4 @@ export class Pages {
 }
 
 /** Whether a webhook doesn't deliver although it should. */
-export const needsAttention = webhook => webhook.disabled_at !== null || webhook.state !== "ok" && webhook.enabled;
+export const needsAttention = webhook => webhook.disabled_at !== null || !["ok", "unknown"].includes(webhook.state) && webhook.enabled;

@@ -49,7 +49,7 @@ export async function show({key, signal}) {
 
 /** The state of a webhook, in a word. */
 export function stateOf(w) {
-	const state = needsAttention(w) ? w.disabled_at ? "disabled" : w.state : w.enabled ? "ok" : "off";
+	const state = needsAttention(w) ? w.disabled_at ? "disabled" : w.state : w.enabled ? w.state : "off";
 	const node = element("span", {className: "state", textContent: t(`webhook.state.${state}`)});
 	node.dataset.state = state;
 	return node;

@@ -56,7 +56,7 @@ type Settings struct {
 	NATSCert         string `env:"PPCH_NATS_CERT" help:"PEM file with a client certificate for NATS"`
 	NATSKey          string `env:"PPCH_NATS_KEY" help:"PEM file with the client certificate's key"`
 
-	ConfigFromNATS string `env:"PPCH_CONFIG_FROM_NATS, default=false" help:"true keeps API keys and share links in NATS, so that all nodes have them; needs JetStream, and excludes PPCH_API_KEYS_FILE"`
+	ConfigFromNATS string `env:"PPCH_CONFIG_FROM_NATS, default=false" help:"true keeps API keys, share links and webhooks in NATS, so that all nodes have them; needs JetStream, and excludes PPCH_API_KEYS_FILE"`
 
 	WebhookDeliverer string `env:"PPCH_WEBHOOK_DELIVERER" help:"component of the PPCH that delivers webhooks, of two that watch this Prosody; the other one takes over after 60 s of silence"`
 

@@ -56,7 +56,7 @@ func (e *run) keysInNATS(n *view.NATSDiagnostics) {
 	case s.Reason != nil:
 		e.report(KeysInNATS, Warning, fmt.Sprintf("%s; the service keeps what it read at %s", *s.Reason, value(s.ReadAt)), value(s.Remedy))
 	default:
-		e.report(KeysInNATS, OK, fmt.Sprintf("%d keys and share links in the bucket %s", s.Keys, s.Bucket))
+		e.report(KeysInNATS, OK, fmt.Sprintf("%d keys and share links, and %d webhooks, in the bucket %s", s.Keys, s.Hooks, s.Bucket))
 	}
 }
 

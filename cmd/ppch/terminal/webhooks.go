@@ -68,7 +68,11 @@ func (c *Client) Webhooks(ctx context.Context, w io.Writer, everyKey bool, style
 		if everyKey {
 			key = cmp.Or(orEmpty(hook.Key), "(removed)")
 		}
-		t.add(Clean(hook.ID), Clean(key), Clean(hook.State), strconv.Itoa(hook.WaitingCount), Clean(cmp.Or(strings.Join(hook.Events, " "), "all")), Clean(hook.URL), Clean(why))
+		waiting := ""
+		if hook.WaitingCount != nil {
+			waiting = strconv.Itoa(*hook.WaitingCount)
+		}
+		t.add(Clean(hook.ID), Clean(key), Clean(hook.State), waiting, Clean(cmp.Or(strings.Join(hook.Events, " "), "all")), Clean(hook.URL), Clean(why))
 	}
 	_, err := io.WriteString(w, t.String())
 	return err
