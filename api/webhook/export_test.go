@@ -106,6 +106,14 @@ func (q Queue) ReadLane(numbers []int64, meanwhile func()) (all []int64, more bo
 	return all, l.more
 }
 
+// Messages returns the messages of a lane in memory.
+func (q Queue) Messages(lane int64) (all []int64) {
+	for _, it := range q.q.lanes[lane].items {
+		all = append(all, it.number)
+	}
+	return all
+}
+
 // Recover makes all that waits ready.
 func (q Queue) Recover() { q.q.retryNow(time.Now()) }
 

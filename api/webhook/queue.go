@@ -72,6 +72,9 @@ type lane struct {
 	left  int    // how often something was stored that stays in the file only
 	stale bool   // its messages may be held by now, so they are read again
 
+	// readAfter and readThrough bound the messages of the last read: those in between were added by it.
+	readAfter, readThrough int64
+
 	recovered time.Time // as in queue, when its messages were read
 	attempts  int       // of the first one
 	due       time.Time
@@ -138,7 +141,11 @@ func (q *queue) push(key int64, items ...item) {
 		l.left++
 		return
 	}
-	l.items = append(l.items, items...)
+	for _, it := range items {
+		if it.number <= l.readAfter || it.number > l.readThrough { // else it was read between its commit and now
+			l.items = append(l.items, it)
+		}
+	}
 }
 
 // capacity is how many lanes may be in memory. The caller holds mu.
@@ -239,6 +246,7 @@ func (q *queue) refill(l *lane, items []item, attempts int, more bool, r reading
 		l.left++ // they are read next
 	}
 	l.items, l.attempts, l.recovered = items, attempts, r.recovered
+	l.readAfter, l.readThrough = r.after, last
 	l.refresh()
 }
 

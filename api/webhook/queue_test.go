@@ -26,6 +26,19 @@ func TestQueue_StoredWhileReading(t *testing.T) {
 	}
 }
 
+// The file may have a message before the queue does: between the commit and the push. It must not be sent twice.
+func TestQueue_ReadBeforePushed(t *testing.T) {
+	t.Parallel()
+	q := webhook.NewQueue()
+	q.ReadLanes([]int64{1}, func() {})
+	numbers, _ := q.ReadLane([]int64{10, 11}, func() {})
+	q.Push(1, 11)
+	q.Push(1, 12)
+	if want := []int64{10, 11, 12}; !slices.Equal(numbers, want[:2]) || !slices.Equal(q.Messages(1), want) {
+		t.Errorf("got %v, then %v want %v", numbers, q.Messages(1), want)
+	}
+}
+
 // A replayed message is in memory without its body, so that its lane is read; others may have joined it since.
 func TestQueue_StoredWhileReadingAReplay(t *testing.T) {
 	t.Parallel()
