@@ -14,7 +14,7 @@ const MaxShared = 4096
 
 // List is a list of keys and share links that several nodes share.
 type List interface {
-	// Lines returns the list in the form of a file of keys. The error says why it isn't known; a known list stays known.
+	// Lines returns the list in the form of a file of keys. The error says why it isn't known, or not any more.
 	Lines() (string, error)
 
 	// Changed returns a channel that is closed when the list, or why it is unknown, changes after this call.
@@ -66,10 +66,16 @@ func (k *Keyring) followShared(ctx context.Context) error {
 // the list may have keys for domains that this node doesn't watch.
 func (k *Keyring) takeShared() {
 	lines, err := k.shared.Lines()
-	if err != nil || k.sharedKnown.Load() && lines == k.sharedLines {
+	known := k.ownKeys()
+	switch {
+	case err != nil && k.sharedKnown.Load():
+		k.sharedKnown.Store(false)
+		k.replace(known)
+		k.log.Error("shared keys too old, and not valid any more", "err", err)
+		return
+	case err != nil || k.sharedKnown.Load() && lines == k.sharedLines:
 		return
 	}
-	known := k.ownKeys()
 	keys, problems := readKeys(lines, k.names, known...)
 	k.replace(append(known, keys...))
 	k.sharedLines = lines

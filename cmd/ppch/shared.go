@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,18 +17,26 @@ import (
 	"ppch/component/occupancy"
 )
 
+// savedFile is the file in the data folder with the settings that the node read last.
+const savedFile = "settings"
+
 // keysEntry is the entry with the list of keys and share links. One entry has all of them, so that a node never sees half of a change.
 const keysEntry = "keys"
 
 // sharedSettings are the settings that all nodes share. It implements [keys.List], and its registry [webhook.Registry].
 type sharedSettings struct{ *bucket.Bucket }
 
-// newShared returns the settings that all nodes share, as far as NATS has them now; nil if they are configured on each node.
+// newShared returns the settings that all nodes share, as far as NATS has them now, or else as they were saved;
+// nil if they are configured on each node.
 func newShared(ctx context.Context, cfg config.Config, nats *carrier, log *slog.Logger) (*sharedSettings, error) {
 	if !cfg.ConfigFromNATS {
 		return nil, nil
 	}
-	b, err := bucket.New(bucket.Config{Conn: nats.conn, Name: bucket.NameFor(cfg.NATS.Prefix), Secret: cfg.ClusterSecret.Reveal(), Log: log})
+	file := ""
+	if cfg.DataDir != "" {
+		file = filepath.Join(cfg.DataDir, savedFile)
+	}
+	b, err := bucket.New(bucket.Config{Conn: nats.conn, Name: bucket.NameFor(cfg.NATS.Prefix), Secret: cfg.ClusterSecret.Reveal(), File: file, Log: log})
 	if err != nil {
 		return nil, err
 	}

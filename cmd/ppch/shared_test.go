@@ -202,6 +202,48 @@ func TestConfigFromNATS_NATSAway(t *testing.T) {
 	late.becomes(key, http.StatusOK)
 }
 
+// A node with a data folder that starts while NATS is away has the keys that it read last, until NATS answers.
+func TestConfigFromNATS_Saved(t *testing.T) {
+	t.Parallel()
+	nats := startStore(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	env := inNATS(nats.ClientURL(), variables{"PPCH_DATA_DIR": dir})
+	key := made(t, env, "key", "new", "--name", "a", "--scope", "all")
+	link := made(t, env, "key", "share", "--name", "door", "--all")
+	first := runService(t, env)
+	first.becomes(key, http.StatusOK)
+	eventually(t, 10*time.Second, "the keys are saved", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "settings"))
+		return err == nil
+	})
+	nats.Stop()
+
+	late := runService(t, inNATS(nats.ClientURL(), variables{"PPCH_DATA_DIR": dir, "PPCH_API_KEY": testKey}))
+	late.becomes(key, http.StatusOK)
+	if a := late.get(link + ".json"); a.data["reason"] == "nats-unreachable" {
+		t.Errorf("the link got %d %s want that it is known", a.status, a.body)
+	}
+	if a := late.get("/api/diagnostics", "X-API-Key", key); !strings.Contains(a.body, `"known":true,"read_at":"2`) || !strings.Contains(a.body, `"keys":2,`) || !strings.Contains(a.body, `"reason":"nats-unreachable"`) {
+		t.Errorf("diagnostics got %s want how old the keys are", a.body)
+	}
+	if a := late.get("/metrics", "X-API-Key", key); !strings.Contains(a.body, "ppch_settings_known 1\n") || !strings.Contains(a.body, "ppch_settings_age_seconds ") {
+		t.Error("the metrics lack the age of the settings")
+	}
+	report, _ := diagnose(t, inNATS(nats.ClientURL(), variables{"PPCH_API_KEY": testKey, "PPCH_PORT": portOf(t, late.url)}))
+	if got := report.of("keys-in-nats", "warning"); len(got) != 1 || !strings.HasPrefix(got[0], "nats-unreachable; the service keeps what it read at 2") {
+		t.Errorf("got %+v want a warning", report)
+	}
+	if log := late.log.String(); !strings.Contains(log, "saved settings") || strings.Contains(log, key) {
+		t.Errorf("got the log %s want that the settings are saved ones", log)
+	}
+
+	nats.Start()
+	if _, err := command(t, env, "key", "remove", "a"); err != nil {
+		t.Fatal(err)
+	}
+	late.becomes(key, http.StatusForbidden)
+}
+
 // A foreign program in NATS makes no key, and takes none from a node that runs.
 func TestConfigFromNATS_ForeignKeys(t *testing.T) {
 	t.Parallel()

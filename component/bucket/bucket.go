@@ -43,6 +43,9 @@ type Config struct {
 	// Secret seals the entries. All nodes have the same.
 	Secret string
 
+	// File is where the settings are saved, sealed, for a start while NATS is away; empty for nowhere.
+	File string
+
 	Log *slog.Logger
 }
 
@@ -74,23 +77,28 @@ type Bucket struct {
 	js     jetstream.JetStream
 	sealer sealer
 
-	// reading is held during a look, and protects pass and seq.
-	reading sync.Mutex
-	pass    pass
-	created time.Time // of the bucket that was read
+	// reading is held during a look, and protects what follows.
+	reading    sync.Mutex
+	pass       pass
+	created    time.Time // of the bucket that was read
+	written    uint64    // changes that were saved
+	writtenAt  time.Time
+	unwritable bool
 
 	// mu protects what follows. It is never held while NATS is asked.
 	mu      sync.Mutex
 	entries map[string]Entry
 	refused map[string]*occupancy.UnavailableError // by the name of the entry
 	count   uint64                                 // of entries that were refused
+	changes uint64                                 // of entries
 	loaded  bool
+	saved   *saved // used until loaded; nil for none
 	readAt  time.Time
 	problem *occupancy.UnavailableError // of the last look
 	changed chan struct{}               // closed at the next change
 }
 
-// New returns the replica of a bucket, which needn't exist. It asks nothing yet.
+// New returns the replica of a bucket, which needn't exist. It has the saved settings, and asks nothing yet.
 func New(cfg Config) (*Bucket, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -108,6 +116,7 @@ func New(cfg Config) (*Bucket, error) {
 	}
 	b := &Bucket{cfg: cfg, js: js, sealer: s, entries: map[string]Entry{}, refused: map[string]*occupancy.UnavailableError{}, changed: make(chan struct{})}
 	b.problem = b.about(occupancy.ProblemBucketSilent, "").Err(nil)
+	b.load()
 	return b, nil
 }
 
@@ -132,6 +141,7 @@ func (b *Bucket) Run(ctx context.Context) error {
 func (b *Bucket) Look(ctx context.Context) bool {
 	b.reading.Lock()
 	defer b.reading.Unlock()
+	defer b.save()
 	limited, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	done, err := b.read(limited)
@@ -146,7 +156,11 @@ func (b *Bucket) Look(ctx context.Context) bool {
 	defer b.mu.Unlock()
 	switch before := b.problem; {
 	case p != nil && (before == nil || before.Reason != p.Reason):
-		b.cfg.Log.Warn("settings in NATS not read", "bucket", b.cfg.Name, "reason", p.Reason, "remedy", p.Remedy, "err", err)
+		log := b.cfg.Log.With("bucket", b.cfg.Name, "reason", p.Reason, "remedy", p.Remedy, "err", err)
+		if b.saved != nil {
+			log = log.With("using", "saved settings", "of", b.saved.Looked, "age", time.Since(b.saved.Looked).Round(time.Second).String())
+		}
+		log.Warn("settings in NATS not read")
 	case p == nil && before != nil && done:
 		b.cfg.Log.Info("settings in NATS read", "bucket", b.cfg.Name, "entries", len(b.entries))
 	}
@@ -158,6 +172,7 @@ func (b *Bucket) Look(ctx context.Context) bool {
 		}
 		b.readAt = time.Now()
 	}
+	b.dropSaved()
 	return b.loaded
 }
 
@@ -181,6 +196,10 @@ func (b *Bucket) Get(name string) (Entry, bool, error) {
 	if e, ok := b.entries[name]; ok {
 		return e, !e.Removed, nil
 	}
+	if b.saved != nil {
+		e, ok := b.saved.Entries[name]
+		return e, ok && !e.Removed, nil
+	}
 	switch p := b.refused[name]; {
 	case p != nil:
 		return Entry{}, false, p
@@ -197,11 +216,15 @@ func (b *Bucket) Get(name string) (Entry, bool, error) {
 func (b *Bucket) Entries(prefix string) ([]Entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.loaded {
+	known := b.entries
+	switch {
+	case b.saved != nil:
+		known = b.saved.Entries
+	case !b.loaded:
 		return nil, cmp.Or(b.problem, b.about(occupancy.ProblemBucketSilent, "").Err(nil))
 	}
 	var found []Entry
-	for name, e := range b.entries {
+	for name, e := range known {
 		if strings.HasPrefix(name, prefix) {
 			found = append(found, e)
 		}
@@ -215,6 +238,9 @@ func (b *Bucket) Diagnostics() occupancy.BucketDiagnostics {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := occupancy.BucketDiagnostics{Name: b.cfg.Name, Loaded: b.loaded, ReadAt: b.readAt, Refused: b.count, Problem: b.problem}
+	if b.saved != nil {
+		d.Loaded, d.ReadAt = true, b.saved.Looked
+	}
 	if names := slices.Sorted(maps.Keys(b.refused)); d.Problem == nil && len(names) > 0 {
 		d.Problem = b.refused[names[0]]
 	}

@@ -14,5 +14,7 @@
 //
 // A node asks several times a second how many changes the bucket has had, and reads the new ones, one request each.
 // It doesn't watch the bucket: a watch can stop without a sign, and can't say how old the last look is.
-// While NATS is away, a node keeps what it read last. A node that has read nothing yet knows nothing, which isn't the same as no settings.
+// While NATS is away, a node keeps what it read last. It also saves that in a file, sealed like an entry, and uses the file if it starts meanwhile:
+// until it has read the bucket, and for at most a day after the last look at it, so that no removed key is valid forever.
+// A node that has neither knows nothing, which isn't the same as no settings.
 package bucket

@@ -91,22 +91,38 @@ type node struct {
 // newNode follows the bucket until the test ends.
 func newNode(t *testing.T, url string, adjust ...func(*cluster.Config)) *node {
 	t.Helper()
-	n := newClient(t, url, adjust...)
+	return newClient(t, url, adjust...).follow()
+}
+
+// newSavingNode is newNode with a file of saved settings.
+func newSavingNode(t *testing.T, url, file string, adjust ...func(*cluster.Config)) *node {
+	t.Helper()
+	return newSavingClient(t, url, file, adjust...).follow()
+}
+
+// follow follows the bucket until the test ends.
+func (n *node) follow() *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	n.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			n.t.Error(err)
 		}
 	})
-	t.Cleanup(n.stop)
+	n.t.Cleanup(n.stop)
 	return n
 }
 
 // newClient is newNode without following.
 func newClient(t *testing.T, url string, adjust ...func(*cluster.Config)) *node {
+	t.Helper()
+	return newSavingClient(t, url, "", adjust...)
+}
+
+// newSavingClient is newClient with a file of saved settings.
+func newSavingClient(t *testing.T, url, file string, adjust ...func(*cluster.Config)) *node {
 	t.Helper()
 	n := &node{t: t, log: &componenttest.LogBuffer{}}
 	log := slog.New(slog.NewTextHandler(n.log, nil))
@@ -119,7 +135,7 @@ func newClient(t *testing.T, url string, adjust ...func(*cluster.Config)) *node 
 		t.Fatal(err)
 	}
 	t.Cleanup(n.conn.Close)
-	if n.Bucket, err = bucket.New(bucket.Config{Conn: n.conn, Secret: cfg.Secret, Log: log}); err != nil {
+	if n.Bucket, err = bucket.New(bucket.Config{Conn: n.conn, Secret: cfg.Secret, File: file, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	return n

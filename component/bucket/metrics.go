@@ -8,7 +8,7 @@ import (
 
 // The metrics. Registration adds the prefix of their names.
 var (
-	descKnown   = prometheus.NewDesc("settings_known", "Whether the settings in NATS have been read.", nil, nil)
+	descKnown   = prometheus.NewDesc("settings_known", "Whether the settings in NATS have been read, by this start of PPCH or an earlier one.", nil, nil)
 	descRead    = prometheus.NewDesc("settings_age_seconds", "Time since the settings were last compared with those in NATS.", nil, nil)
 	descRefused = prometheus.NewDesc("settings_refused_total", "Entries in NATS that were foreign, older than the last one, or deleted by another program.", nil, nil)
 )

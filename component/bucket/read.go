@@ -116,6 +116,7 @@ func (b *Bucket) take(e Entry) {
 		return
 	}
 	b.entries[e.Name] = e
+	b.changes++
 	b.notify()
 }
 

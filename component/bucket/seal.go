@@ -77,7 +77,12 @@ func (s sealer) seal(e Entry) []byte {
 
 // open returns the entry that was stored under a name. It bounds what it reads, and keeps nothing of data.
 func (s sealer) open(name string, data []byte) (Entry, error) {
-	if len(data) > MaxValue+overhead {
+	return s.openSized(name, data, MaxValue+overhead)
+}
+
+// openSized is open for data of another maximum size.
+func (s sealer) openSized(name string, data []byte, limit int) (Entry, error) {
+	if len(data) > limit {
 		return Entry{}, errTooLarge
 	}
 	first, sealed, ok := bytes.Cut(data, []byte{'\n'})
