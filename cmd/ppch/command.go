@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,8 @@ Without a subcommand it runs "ppch serve".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newMeetings(env), newAttendance(env), newStore(env), newShard(env), newKey(env), newWebhook(env), newMQTT(env), newJitsi(env), newMan(root))
+	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newMeetings(env), newAttendance(env), newStore(env), newShard(env), newKey(env), newWebhook(env), newMQTT(env), newJitsi(env))
+	addMan(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
@@ -94,4 +96,13 @@ func exitStatus(err error) int {
 		return 1
 	}
 	return 2
+}
+
+// find returns the command that args name.
+func find(root *cobra.Command, args []string) (*cobra.Command, error) {
+	cmd, rest, err := root.Find(args)
+	if err != nil || len(rest) > 0 {
+		return nil, asUsageError(fmt.Errorf("there is no command %q; see ppch --help", strings.Join(args, " ")))
+	}
+	return cmd, nil
 }
