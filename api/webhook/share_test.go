@@ -18,7 +18,7 @@ import (
 )
 
 // every is the time between two questions, so that a silent deliverer is replaced after 15 times that.
-const every = 100 * time.Millisecond
+const every = 200 * time.Millisecond
 
 // colleagues are two stations that record the same shard. They reach each other unless the line is cut.
 type colleagues struct {

@@ -114,6 +114,6 @@ func TestDashboard_SplitRooms(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.isState("stale")
-	d.until("which shard is unknown", func() bool { return strings.Contains(d.text("#problem-title"), w.b.Domains.MUC+" of b") })
+	d.until("which shard is unknown", func() bool { return strings.Contains(d.text("#problem-title"), "(b)") })
 	d.shows("people, unknown", "", func() string { return d.text("#people-total") })
 }

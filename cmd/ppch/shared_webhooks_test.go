@@ -33,10 +33,14 @@ func newSharing(t *testing.T) *sharing {
 	return w
 }
 
-// send sends a request with the key that is in NATS.
-func (w *sharing) send(s *service, method, path, body string) answer {
+// send sends a request with the key that is in NATS, again while the service opens its store.
+func (w *sharing) send(s *service, method, path, body string) (a answer) {
 	w.t.Helper()
-	return s.sendAs(w.key, method, path, body)
+	eventually(w.t, 20*time.Second, "the store is open", func() bool {
+		a = s.sendAs(w.key, method, path, body)
+		return a.data["reason"] != "opening"
+	})
+	return a
 }
 
 // listed waits until a webhook on a service is as expected; without a text it is to be gone.
