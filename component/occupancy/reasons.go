@@ -168,12 +168,12 @@ var (
 	}
 	ProblemModuleTooOld = Problem{
 		Reason: ReasonModuleVersion, Retry: discoverAgain,
-		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
+		Title:  "the Lua module on {domain} is older than this PPCH: it speaks {theirs}, but this PPCH speaks {ours}",
 		Remedy: "replace the module's file with the one from this PPCH and restart Prosody",
 	}
 	ProblemModuleTooNew = Problem{
 		Reason: ReasonModuleVersion, Retry: discoverAgain,
-		Title:  "the Lua module on {domain} speaks {theirs}, but this PPCH speaks {ours}",
+		Title:  "the Lua module on {domain} is newer than this PPCH: it speaks {theirs}, but this PPCH speaks {ours}",
 		Remedy: "update PPCH to the module's release, or replace the module's file with the one from this PPCH and restart Prosody",
 	}
 	ProblemRemoved = Problem{
