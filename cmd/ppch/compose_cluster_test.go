@@ -158,5 +158,5 @@ func (e *engine) ready(t *testing.T, service string) {
 		_, err := e.run(t.Context(), "docker", "compose", "exec", service, "/ppch", "healthcheck")
 		return err == nil
 	})
-	time.Sleep(3 * time.Second)
+	time.Sleep(6 * time.Second) // longer than the 4 s between two heartbeats of a collector
 }

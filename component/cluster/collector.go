@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,9 +109,12 @@ func (c *Collector) publish(ctx context.Context) (missed bool) {
 	publications := c.cfg.Shard.Publications(publicationBuffer)
 	defer publications.Close()
 	last := publications.Start
-	c.beat(last, false)
 	tick := time.NewTicker(c.conn.cfg.Heartbeat)
 	defer tick.Stop()
+	if !c.settle(ctx, publications, &last, tick.C) {
+		return false
+	}
+	c.beat(last, false)
 	for {
 		select {
 		case <-ctx.Done():
@@ -133,6 +137,32 @@ func (c *Collector) publish(ctx context.Context) (missed bool) {
 			c.beat(last, false)
 		}
 	}
+}
+
+// settle waits until the shard is no longer loading, at most until a tick, and returns false if ctx has ended. Nodes that know the
+// shard from before a restart keep that meanwhile: the first heartbeat of a new epoch replaces it, by nothing if nothing is loaded.
+func (c *Collector) settle(ctx context.Context, publications *occupancy.Publications, last *occupancy.Origin, tick <-chan time.Time) bool {
+	for c.loading() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+			return true
+		case p, ok := <-publications.All():
+			if !ok {
+				return ctx.Err() == nil
+			}
+			last.Seq = max(last.Seq, p.Seq)
+		}
+	}
+	return true
+}
+
+// loading reports whether the rooms of a domain will be known in a moment.
+func (c *Collector) loading() bool {
+	return slices.ContainsFunc(c.cfg.Shard.Domains(), func(d occupancy.Domain) bool {
+		return d.Problem != nil && (d.Problem.Reason == occupancy.ReasonConnecting || d.Problem.Reason == occupancy.ReasonSyncing)
+	})
 }
 
 func (c *Collector) subject(what string) string {
