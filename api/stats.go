@@ -108,18 +108,7 @@ func (h *lastHour) totals() ([]occupancy.Totals, error) {
 	if shard == nil {
 		return nil, occupancy.ErrNoShard
 	}
-	var all []occupancy.Totals
-	for _, d := range shard.Domains() {
-		if d.EventProblem != nil {
-			return nil, d.EventProblem
-		}
-		totals, err := shard.Totals(d.JID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, totals)
-	}
-	return all, nil
+	return shard.LiveTotals()
 }
 
 // endSteps ends the steps before end.

@@ -78,16 +78,11 @@ func (r *Recorder) liveTotals() (all []occupancy.Totals, err error) {
 		return r.cfg.Directory.LiveTotals()
 	}
 	for _, shard := range own {
-		for _, d := range shard.Domains() {
-			if d.EventProblem != nil {
-				return nil, d.EventProblem
-			}
-			totals, err := shard.Totals(d.JID)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, totals)
+		totals, err := shard.LiveTotals()
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, totals...)
 	}
 	if len(own) == 0 {
 		return nil, errNoShard

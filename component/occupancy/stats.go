@@ -72,6 +72,23 @@ func (d *Directory) LiveTotals() ([]Totals, error) {
 	return all, nil
 }
 
+// LiveTotals returns the present totals of the shard's domains, the main one first, or an error unless each of them is live,
+// as in [Directory.LiveTotals].
+func (s *Shard) LiveTotals() ([]Totals, error) {
+	d := s.directory
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	now := time.Now()
+	all := make([]Totals, 0, len(s.domains))
+	for _, m := range s.domains {
+		if p := d.eventProblem(m, now); p != nil {
+			return nil, p
+		}
+		all = append(all, m.totals())
+	}
+	return all, nil
+}
+
 // totals returns the totals of a domain that has a replica. The caller holds mu.
 func (m *mucDomain) totals() Totals {
 	return Totals{
