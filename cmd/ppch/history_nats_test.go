@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -40,15 +38,9 @@ func recording(t *testing.T, srv *prosodytest.Server, nats, component string) va
 // following returns the environment of a node that keeps nothing and receives the shard main.
 func following(t *testing.T, srv *prosodytest.Server, nats string) variables {
 	t.Helper()
-	shards := filepath.Join(t.TempDir(), "shards")
-	line := "name=main muc=" + srv.Domains.MUC + "," + srv.Domains.Breakout + " via=nats\n"
-	if err := os.WriteFile(shards, []byte(line), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return variables{
-		"PPCH_API_KEY": testKey, "PPCH_PORT": "0", "PPCH_RATE_LIMIT": "0", "PPCH_MAX_STALENESS": "15s",
-		"PPCH_SHARDS_FILE": shards, "PPCH_NATS_URL": nats, "PPCH_CLUSTER_SECRET": clusterSecret,
-	}
+	env := nodeEnv(t, srv, nats)
+	env["PPCH_MAX_STALENESS"], env["PPCH_CLUSTER_SECRET"] = "15s", clusterSecret
+	return env
 }
 
 // Two collectors record one Prosody. A node without a file answers as they do, names one that doesn't answer, and deletes on both.

@@ -43,6 +43,19 @@ func (w *sharing) send(s *service, method, path, body string) (a answer) {
 	return a
 }
 
+// delivers waits until receiver has one event, the join of a person.
+func (w *sharing) delivers(receiver *mortal) {
+	w.t.Helper()
+	cast := castOn(w.t, w.srv)
+	must(cast.Open(w.t.Context(), w.srv.Room("red")))(w.t)
+	must(cast.User(w.t.Context(), w.srv.Room("red"), "Ann"))(w.t)
+	eventually(w.t, 20*time.Second, "the event arrives", func() bool {
+		receiver.mu.Lock()
+		defer receiver.mu.Unlock()
+		return len(receiver.got) == 1
+	})
+}
+
 // listed waits until a webhook on a service is as expected; without a text it is to be gone.
 func (w *sharing) listed(s *service, id, text string) {
 	w.t.Helper()
@@ -70,14 +83,7 @@ func TestConfigFromNATS_Webhooks(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	w.listed(w.collector, "in", `"state":"ok"`)
-	cast := castOn(t, w.srv)
-	must(cast.Open(t.Context(), w.srv.Room("red")))(t)
-	must(cast.User(t.Context(), w.srv.Room("red"), "Ann"))(t)
-	eventually(t, 10*time.Second, "the event arrives", func() bool {
-		receiver.mu.Lock()
-		defer receiver.mu.Unlock()
-		return len(receiver.got) == 1
-	})
+	w.delivers(receiver)
 	for path, method := range map[string]string{"/test": http.MethodPost, "/deliveries": http.MethodGet} {
 		if a := w.send(w.node, method, "/api/webhooks/in"+path, ""); a.status != http.StatusNotFound || a.data["code"] != "webhooks-off" || !strings.Contains(a.body, "delivers nothing") {
 			t.Errorf("%s on the node: got %d %s", path, a.status, a.body)
@@ -154,12 +160,5 @@ func TestConfigFromNATS_WebhooksMoveAndLast(t *testing.T) {
 	if a := w.send(w.node, http.MethodPut, "/api/webhooks/new", `{"url":"http://`+receiver.addr+`/"}`); a.status != http.StatusServiceUnavailable || a.data["code"] != "settings-unavailable" {
 		t.Errorf("without NATS: got %d %s", a.status, a.body)
 	}
-	cast := castOn(t, w.srv)
-	must(cast.Open(t.Context(), w.srv.Room("red")))(t)
-	must(cast.User(t.Context(), w.srv.Room("red"), "Ann"))(t)
-	eventually(t, 20*time.Second, "the event arrives without NATS", func() bool {
-		receiver.mu.Lock()
-		defer receiver.mu.Unlock()
-		return len(receiver.got) == 1
-	})
+	w.delivers(receiver)
 }
