@@ -75,6 +75,8 @@ type Outbox struct {
 
 	wake chan struct{} // has a value after endpoints were added
 
+	loaded chan struct{} // closed once the endpoints in the store have been read
+
 	changed func() // nil for none
 
 	// needs is the level of personal data in the endpoints' bodies, a history.Level.
@@ -82,7 +84,6 @@ type Outbox struct {
 
 	// mu protects what follows; it is never held while the store is used.
 	mu     sync.Mutex
-	loaded bool
 	byName map[endpointName]*endpoint
 	added  []*endpoint // not started yet
 	shares map[string]*Share
@@ -178,7 +179,7 @@ func New(cfg Config) *Outbox {
 		cfg: cfg, log: cfg.Log, client: newClient(cfg.Reach, cfg.Version, cfg.tls, cfg.resolver), metrics: newMetrics(),
 		translator: translator{names: cfg.Names, epoch: cfg.Epoch, origins: make(map[string]occupancy.Origin)},
 		attempts:   make(chan struct{}, maxAttempts), probes: make(chan struct{}, maxProbes),
-		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{}, shares: map[string]*Share{},
+		outcomes: make(chan outcome, maxOutcomes), wake: make(chan struct{}, 1), loaded: make(chan struct{}), sweep: make(chan struct{}, 1), byName: map[endpointName]*endpoint{}, shares: map[string]*Share{},
 	}
 	o.all.Store(&[]*endpoint{})
 	return o
@@ -251,26 +252,26 @@ func (o *Outbox) awaitStore(ctx context.Context) {
 		if !errors.As(err, new(*history.Problem)) && ctx.Err() == nil {
 			o.log.Error("webhooks not loaded", "err", err)
 		}
-		if !sleep(ctx, nil, retryStore) {
+		if !sleep(ctx, o.loaded, retryStore) {
 			return
 		}
 	}
 }
 
-// load reads the endpoints unless that has been done.
+// load reads the endpoints unless that has been done. What was changed in the Registry since they were stored has its effect at once.
 func (o *Outbox) load(tx *history.Tx) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.loaded {
+	if o.isLoaded() {
 		return nil
 	}
 	endpoints, err := readEndpoints(tx)
 	if err != nil {
 		return err
 	}
-	all := make([]*endpoint, 0, len(endpoints))
+	all, changed := make([]*endpoint, 0, len(endpoints)), o.registeredNow()
 	for _, stored := range endpoints {
-		c, err := newConfig(stored.Endpoint, o.cfg.Names)
+		c, err := newConfig(current(stored.Endpoint, changed), o.cfg.Names)
 		if err != nil {
 			return err
 		}
@@ -281,10 +282,10 @@ func (o *Outbox) load(tx *history.Tx) error {
 		e.queue.rows, e.queue.bytes, e.queue.more = stored.rows, stored.bytes, stored.rows > 0
 		all = append(all, e)
 	}
-	o.loaded = true
 	for _, e := range all {
 		o.add(e)
 	}
+	close(o.loaded)
 	return nil
 }
 
@@ -345,9 +346,12 @@ func (o *Outbox) Needs() history.Level {
 }
 
 func (o *Outbox) isLoaded() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.loaded
+	select {
+	case <-o.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
 // grant returns the grant of an endpoint's key, and false if the key was removed, has expired or lacks the scope.

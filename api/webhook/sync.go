@@ -10,6 +10,11 @@ import (
 
 // followRegistry keeps the endpoints in the store equal to those in the Registry until ctx ends.
 func (o *Outbox) followRegistry(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-o.loaded:
+	}
 	for {
 		changed := o.cfg.Registry.Changed()
 		var again <-chan time.Time
@@ -114,14 +119,55 @@ func (o *Outbox) apply(ctx context.Context, r Registered) error {
 	if was.Generation >= r.Generation {
 		return nil
 	}
-	next.FailingSince = timeOf(e.failingSince.Load())
+	was.FailingSince = timeOf(e.failingSince.Load())
+	return o.save(ctx, e, succeed(was, next), nil)
+}
+
+// succeed returns the registered settings of an endpoint with its state here, as far as that outlasts the former settings.
+func succeed(was, next Endpoint) Endpoint {
+	next.FailingSince = was.FailingSince
 	if was.Generation == 0 {
 		next.DisabledAt, next.DisabledReason = was.DisabledAt, was.DisabledReason // it was only registered
-	}
-	if was.Generation != 0 && !was.DisabledAt.IsZero() {
+	} else if !was.DisabledAt.IsZero() {
 		next.FailingSince = time.Time{} // a change enables it
 	}
-	return o.save(ctx, e, next, nil)
+	return next
+}
+
+// registeredNow returns what the Registry has, by name; nothing while that is unknown.
+func (o *Outbox) registeredNow() map[string]Registered {
+	if o.cfg.Registry == nil {
+		return nil
+	}
+	entries, err := o.cfg.Registry.Endpoints()
+	if err != nil {
+		return nil // followRegistry tries again
+	}
+	all := make(map[string]Registered, len(entries))
+	for _, r := range entries {
+		all[r.Name] = r
+	}
+	return all
+}
+
+// current returns a stored endpoint as it is registered now. It keeps its generation, so that sync stores what has changed.
+// An endpoint that was removed is disabled until sync removes it.
+func current(stored Endpoint, registered map[string]Registered) Endpoint {
+	r, ok := registered[registryName(stored.Owner, stored.ID)]
+	if !ok || r.Generation <= stored.Generation {
+		return stored
+	}
+	next, found, err := decodeRegistered(r)
+	switch {
+	case err != nil: // sync logs it
+		return stored
+	case !found:
+		stored.Enabled = false
+		return stored
+	}
+	next = succeed(stored, next)
+	next.Generation = stored.Generation
+	return next
 }
 
 // byRegistryName returns an endpoint, or nil.
