@@ -39,40 +39,54 @@ type act struct {
 
 // servicePair are two services that watch one Prosody and have the same webhook.
 type servicePair struct {
-	t         *testing.T
-	srv       *prosodytest.Server
-	cast      *prosodytest.Cast
-	receiver  *mortal
-	a, b      *process
-	deliverer string           // in the line of the shard; empty for none
-	acts      map[string][]act // by room
-	present   map[string][]*prosodytest.Occupant
+	t        *testing.T
+	srv      *prosodytest.Server
+	cast     *prosodytest.Cast
+	receiver *mortal
+	a, b     *process
+	key      string           // of the API
+	acts     map[string][]act // by room
+	present  map[string][]*prosodytest.Occupant
 }
 
+// newServicePair starts both, with the webhook on each.
 func newServicePair(t *testing.T, deliverer string) *servicePair {
 	t.Helper()
+	p := startPair(t, deliverer, "nats://"+startNATSCluster(t, 1, "")[0].addr, variables{"PPCH_API_KEY": testKey})
+	for _, of := range []*process{p.a, p.b} {
+		p.service(of).hook("in", "http://"+p.receiver.addr+"/", joinsAndLeaves)
+	}
+	return p
+}
+
+// joinsAndLeaves are the settings of a webhook for all that a pair does.
+const joinsAndLeaves = `,"names":true,"events":["participant.joined","participant.left"]`
+
+// startPair starts both without webhooks, with these settings in addition.
+func startPair(t *testing.T, deliverer, nats string, more variables) *servicePair {
+	t.Helper()
 	srv := prosodytest.New(t, prosodytest.Options{
-		Module: true, HideRooms: true, Components: []string{"ppch2.meet.jitsi"}, ModuleConstants: impatient,
-		GlobalConfig: `room_participants_heartbeat = 1; room_participants_components = { "ppch.meet.jitsi", "ppch2.meet.jitsi" }`,
+		Module: true, HideRooms: true, Components: []string{secondComponent}, ModuleConstants: impatient,
+		GlobalConfig: fmt.Sprintf("room_participants_heartbeat = 1; room_participants_components = { %q, %q }", "ppch.meet.jitsi", secondComponent),
 	})
 	p := &servicePair{
-		t: t, srv: srv, cast: castOn(t, srv), receiver: newMortal(t), deliverer: deliverer,
+		t: t, srv: srv, cast: castOn(t, srv), receiver: newMortal(t), key: testKey,
 		acts: map[string][]act{}, present: map[string][]*prosodytest.Occupant{},
 	}
-	nats := startNATSCluster(t, 1, "")[0]
 	for _, one := range []struct {
 		component string
 		to        **process
-	}{{"ppch.meet.jitsi", &p.a}, {"ppch2.meet.jitsi", &p.b}} {
+	}{{srv.Domains.Component, &p.a}, {secondComponent, &p.b}} {
 		line := strings.TrimSpace(collectorLine(t, "s", "main", one.component, srv.ComponentAddr(), srv))
 		if deliverer != "" {
 			line += " deliverer=" + deliverer
 		}
-		env := clusterEnv(t, "nats://"+nats.addr, line+"\n")
+		env := clusterEnv(t, nats, line+"\n")
+		delete(env, "PPCH_API_KEY")
 		env["PPCH_DATA_DIR"], env["PPCH_WEBHOOK_ALLOW"], env[beatVariable] = t.TempDir(), "127.0.0.1", pairBeat.String()
+		maps.Copy(env, more)
 		*one.to = startProcess(t, must(os.Executable())(t), env)
 		(*one.to).ready(t)
-		p.service(*one.to).hook("in", "http://"+p.receiver.addr+"/", `,"names":true,"events":["participant.joined","participant.left"]`)
 	}
 	for _, room := range []string{"red", "blue", returning} {
 		must(p.cast.Open(t.Context(), srv.Room(room)))(t)
@@ -189,7 +203,7 @@ func (p *servicePair) arrived(when string) (deliveries int) {
 func (p *servicePair) delivering(of *process, want string) {
 	p.t.Helper()
 	eventually(p.t, 20*time.Second, "delivering is "+want, func() bool {
-		a, err := p.service(of).try(p.t.Context(), "/metrics", "X-API-Key", testKey)
+		a, err := p.service(of).try(p.t.Context(), "/metrics", "X-API-Key", p.key)
 		return err == nil && strings.Contains(a.body, `ppch_webhook_delivering{shard="s"} `+want+"\n")
 	})
 }
