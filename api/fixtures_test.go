@@ -13,7 +13,7 @@ import (
 )
 
 // refused is the remedy if nothing listens at Prosody's address.
-var refused = occupancy.ProblemRefused.With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Remedy
+var refused = occupancy.ProblemRefused.For(occupancy.Settings{}).With(occupancy.Fact{Name: "prosody", Value: "prosody:5347"}).Err(nil).Remedy
 
 // healthyConnection has a main domain that can be counted.
 func healthyConnection() connection {

@@ -138,7 +138,7 @@ func (s *Server) page(q listQuery) (page occupancy.Page, next string, err error)
 	}
 	page, err = s.cfg.Directory.Rooms(wanted)
 	if errors.Is(err, occupancy.ErrNotWatched) {
-		err = &problem{kind: kindNotWatched, detail: "No domain of type " + q.typ + " is watched: add one to MUC_DOMAIN."}
+		err = &problem{kind: kindNotWatched, detail: "No domain of type " + q.typ + " is watched: add one to MUC_DOMAIN, or to muc= in PPCH_SHARDS_FILE."}
 	}
 	if page.Last != nil {
 		next = cursor{q.sort, *page.Last}.seal(s.cursors)

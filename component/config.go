@@ -15,7 +15,7 @@ import (
 	"ppch/component/occupancy"
 )
 
-// Config configures a Component. All fields but Shard, Router, Admins, Names, Version and Dial are required.
+// Config configures a Component. All fields but Shard, Settings, Router, Admins, Names, Version and Dial are required.
 type Config struct {
 	// Address is host:port of Prosody's component port, usually prosody:5347.
 	Address string
@@ -35,6 +35,9 @@ type Config struct {
 	// Shard is the shard of Directory that receives the rooms and the status of each of MUCDomains, and must have all of them.
 	// Nil means the one named occupancy.DefaultShard.
 	Shard *occupancy.Shard
+
+	// Settings are what the operator calls the settings of the shard, for remedies; the zero value are the variables of the only one.
+	Settings occupancy.Settings
 
 	// Router answers admins' questions about all shards; nil means the Component itself, which knows only its own.
 	Router *Router

@@ -23,7 +23,7 @@ func explain(cfg Config, established bool, err error) *occupancy.UnavailableErro
 	if splitErr != nil {
 		host = cfg.Address
 	}
-	return diagnose(established, err).With(
+	return diagnose(established, err).For(cfg.Settings).With(
 		occupancy.Fact{Name: "prosody", Value: cfg.Address},
 		occupancy.Fact{Name: "host", Value: host},
 		occupancy.Fact{Name: "component", Value: cfg.Domain.String()},

@@ -29,6 +29,7 @@ type domain struct {
 	jid      jid.JID
 	own      jid.JID // the component's
 	shard    *occupancy.Shard
+	settings occupancy.Settings
 	follower *follow.Follower
 
 	// refusals counts how often in a row the module refused the subscription although disco showed it.
@@ -40,7 +41,7 @@ type domain struct {
 }
 
 func newDomain(j jid.JID, cfg Config) *domain {
-	d := &domain{jid: j, own: cfg.Domain, shard: cfg.Shard}
+	d := &domain{jid: j, own: cfg.Domain, shard: cfg.Shard, settings: cfg.Settings}
 	d.follower = follow.New(cfg.Shard, func() { d.set(occupancy.ModeModule, nil) })
 	d.report(func(s *occupancy.Status) { s.Since = time.Now() })
 	return d
@@ -166,7 +167,7 @@ func (d *domain) discover(ctx context.Context, l *connection) {
 	case ctx.Err() != nil:
 		return // the end of the stream is reported elsewhere
 	case errors.As(err, new(stanza.Error)), err == nil && !isMUC(answer):
-		d.set(occupancy.ModeUndecided, occupancy.ProblemNoMUC.About(d.jid).Err(err))
+		d.set(occupancy.ModeUndecided, occupancy.ProblemNoMUC.For(d.settings).About(d.jid).Err(err))
 	case err != nil:
 		d.set(occupancy.ModeUndecided, unanswered(d.jid, err))
 	case hasFeature(answer, protocol.Namespace):

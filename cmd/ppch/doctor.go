@@ -18,6 +18,7 @@ import (
 
 	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/doctor"
+	"ppch/component/occupancy"
 )
 
 // newDoctor returns "ppch doctor", which diagnoses the connection to Prosody.
@@ -114,6 +115,14 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 	if err != nil {
 		return doctor.Config{}, err
 	}
+	var first config.Shard // that the doctor may connect to
+	names := map[string]occupancy.Settings{}
+	for _, shard := range c.Shards {
+		names[shard.Name] = shard.Settings
+		if first.Name == "" && shard.Via == config.ViaXMPP && shard.Retired.IsZero() {
+			first = shard
+		}
+	}
 	cfg := doctor.Config{
 		Warnings: c.Warnings,
 		API:      u,
@@ -121,11 +130,13 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 		Key:      c.APIKey.Reveal(),
 		TLS:      trusting(c.TLSCert),
 
-		Address:    c.Prosody,
+		Address:    first.Prosody,
 		HTTP:       webServer(s.ProsodyURL),
-		Domain:     c.Domain,
-		Secret:     c.Secret.Reveal(),
-		MUCDomains: c.MUCDomains,
+		Domain:     first.Domain,
+		Secret:     first.Secret.Reveal(),
+		Shard:      first.Name,
+		Names:      names,
+		MUCDomains: first.MUCDomains,
 		Admins:     c.Admins,
 		NotCounted: c.NotCounted,
 		Version:    version,

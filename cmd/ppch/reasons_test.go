@@ -24,7 +24,7 @@ func TestReadme_Reasons(t *testing.T) {
 		if strings.Contains(p.Title, "older than this PPCH") {
 			theirs = "urn:ppch:occupancy:0"
 		}
-		p = p.With(
+		p = p.For(occupancy.Settings{}).With(
 			occupancy.Fact{Name: "prosody", Value: "prosody:5347"}, occupancy.Fact{Name: "host", Value: "prosody"},
 			occupancy.Fact{Name: "component", Value: "ppch.meet.jitsi"}, occupancy.Fact{Name: "domain", Value: "muc.meet.jitsi"},
 			occupancy.Fact{Name: "age", Value: "45s"}, occupancy.Fact{Name: "answer", Value: "…"},

@@ -86,6 +86,7 @@ func (f *fleet) connect(m *member, handle *occupancy.Shard) error {
 	}
 	cfg := f.template
 	cfg.Address, cfg.Domain, cfg.Secret, cfg.MUCDomains, cfg.Shard = m.Prosody, m.Domain, m.Secret.Reveal(), m.MUCDomains, handle
+	cfg.Settings = m.Settings
 	if f.load != nil {
 		cfg.Log = cfg.Log.With("shard", m.Name)
 	}

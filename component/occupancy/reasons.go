@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,7 +36,8 @@ const (
 
 // Problem is the text that people read for one case of a reason.
 // It names facts in braces: {prosody} is the host:port of the component port, {host} the host alone, {component} PPCH's own JID,
-// and {domain} a MUC domain. The other facts belong to a single problem.
+// and {domain} a MUC domain. {PROSODY_URL} and the other names of variables are what the operator calls these [Settings].
+// The other facts belong to a single problem.
 type Problem struct {
 	Reason Reason
 	Title  string // what is wrong
@@ -68,22 +70,22 @@ var (
 	ProblemNameUnresolved = Problem{
 		Reason: ReasonDNS,
 		Title:  "the name {host} does not resolve",
-		Remedy: "start Prosody, since the name of a stopped container does not resolve; or fix the host in PROSODY_URL, or join the Docker network that Prosody is on",
+		Remedy: "start Prosody, since the name of a stopped container does not resolve; or fix the host in {PROSODY_URL}, or join the Docker network that Prosody is on",
 	}
 	ProblemRefused = Problem{
 		Reason: ReasonRefused,
 		Title:  "nothing listens at {prosody}",
-		Remedy: `start Prosody, and open the component port in its configuration (component_ports = { 5347 } and component_interfaces = { "*" }), or fix PROSODY_URL`,
+		Remedy: `start Prosody, and open the component port in its configuration (component_ports = { 5347 } and component_interfaces = { "*" }), or fix {PROSODY_URL}`,
 	}
 	ProblemUnreachable = Problem{
 		Reason: ReasonUnreachable,
 		Title:  "{prosody} can't be reached",
-		Remedy: "start Prosody, or fix PROSODY_URL or the network",
+		Remedy: "start Prosody, or fix {PROSODY_URL} or the network",
 	}
 	ProblemNoService = Problem{
 		Reason: ReasonTimeout,
 		Title:  "no XMPP component service answered at {prosody} in time",
-		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, and check for a firewall that drops packets",
+		Remedy: "set {PROSODY_URL} to Prosody's component port, usually 5347, and check for a firewall that drops packets",
 	}
 	ProblemUnresponsive = Problem{
 		Reason: ReasonTimeout,
@@ -108,18 +110,18 @@ var (
 	ProblemHostUnknown = Problem{
 		Reason: ReasonHostUnknown,
 		Title:  "Prosody has no component {component}",
-		Remedy: `add Component "{component}" with its component_secret to Prosody's configuration and restart Prosody, or fix PPCH_COMPONENT_DOMAIN; ` +
-			"if it exists, PROSODY_URL may name the port for clients, usually 5222, instead of the component port",
+		Remedy: `add Component "{component}" with its component_secret to Prosody's configuration and restart Prosody, or fix {PPCH_COMPONENT_DOMAIN}; ` +
+			"if it exists, {PROSODY_URL} may name the port for clients, usually 5222, instead of the component port",
 	}
 	ProblemNotAuthorized = Problem{
 		Reason: ReasonNotAuthorized,
 		Title:  "Prosody refuses the secret of {component}",
-		Remedy: "set PPCH_COMPONENT_SECRET to the component_secret in Prosody's configuration",
+		Remedy: "copy the component_secret from Prosody's configuration into {PPCH_COMPONENT_SECRET}",
 	}
 	ProblemNameTaken = Problem{
 		Reason: ReasonConflict,
 		Title:  "another program connected to Prosody as {component} and replaced this PPCH",
-		Remedy: "stop that program, or give each its own component and PPCH_COMPONENT_DOMAIN",
+		Remedy: "stop that program, or give each its own component, in Prosody's configuration and in {PPCH_COMPONENT_DOMAIN}",
 	}
 	ProblemNameHeld = Problem{
 		Reason: ReasonConflict,
@@ -134,7 +136,7 @@ var (
 	ProblemNoXMPP = Problem{
 		Reason: ReasonRejected,
 		Title:  "the service at {prosody} does not speak XEP-0114",
-		Remedy: "set PROSODY_URL to Prosody's component port, usually 5347, not to its port for clients or HTTP",
+		Remedy: "set {PROSODY_URL} to Prosody's component port, usually 5347, not to its port for clients or HTTP",
 	}
 	ProblemRejected = Problem{
 		Reason: ReasonRejected,
@@ -144,7 +146,7 @@ var (
 	ProblemNoMUC = Problem{
 		Reason: ReasonNoMUC, Retry: discoverAgain,
 		Title:  "Prosody has no MUC service {domain}",
-		Remedy: "set MUC_DOMAIN to the XMPP_MUC_DOMAIN of your Jitsi (docker-jitsi-meet: muc.meet.jitsi by default; Debian packages: conference. followed by your domain)",
+		Remedy: "set {MUC_DOMAIN} to the XMPP_MUC_DOMAIN of your Jitsi (docker-jitsi-meet: muc.meet.jitsi by default; Debian packages: conference. followed by your domain)",
 	}
 	ProblemNotAllowed = Problem{
 		Reason: ReasonNotAllowed, Retry: discoverAgain,
@@ -219,6 +221,29 @@ func (p Problem) With(facts ...Fact) Problem {
 	r := strings.NewReplacer(names...)
 	p.Title, p.Remedy = r.Replace(p.Title), r.Replace(p.Remedy)
 	return p
+}
+
+// Settings are what the operator calls the settings of a shard. The zero value are those of the only one.
+type Settings struct{ URL, Component, Secret, MUC string }
+
+// LineSettings returns the settings in a shard's line of PPCH_SHARDS_FILE.
+func LineSettings(shard string) Settings {
+	where := "= of shard " + shard + " in PPCH_SHARDS_FILE"
+	return Settings{URL: "url" + where, Component: "component" + where, Secret: "the file of secret_file" + where, MUC: "muc" + where}
+}
+
+// OrDefault returns s with the variables of the only shard where a name is missing.
+func (s Settings) OrDefault() Settings {
+	return Settings{
+		URL: cmp.Or(s.URL, "PROSODY_URL"), Component: cmp.Or(s.Component, "PPCH_COMPONENT_DOMAIN"),
+		Secret: cmp.Or(s.Secret, "PPCH_COMPONENT_SECRET"), MUC: cmp.Or(s.MUC, "MUC_DOMAIN"),
+	}
+}
+
+// For returns p with the operator's names of its settings.
+func (p Problem) For(s Settings) Problem {
+	s = s.OrDefault()
+	return p.With(Fact{"PROSODY_URL", s.URL}, Fact{"PPCH_COMPONENT_DOMAIN", s.Component}, Fact{"PPCH_COMPONENT_SECRET", s.Secret}, Fact{"MUC_DOMAIN", s.MUC})
 }
 
 // About returns p for a MUC domain.

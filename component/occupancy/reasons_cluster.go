@@ -45,7 +45,7 @@ var (
 	ProblemCollectorTwice = Problem{
 		Reason: ReasonCollectorConflict,
 		Title:  "two collectors of the shard {shard} are named {collector}",
-		Remedy: "stop one of them, or give each its own component and PPCH_COMPONENT_DOMAIN",
+		Remedy: "stop one of them, or give each its own component, with PPCH_COMPONENT_DOMAIN or with component= in the line of the shard in PPCH_SHARDS_FILE",
 	}
 	ProblemDeliveredTwice = Problem{
 		Reason: ReasonCollectorConflict,

@@ -41,13 +41,16 @@ type Shard struct {
 	// Retired is when it was taken out of service, or zero.
 	Retired time.Time
 
+	// Settings are what the operator calls the settings of a shard via XMPP.
+	Settings occupancy.Settings
+
 	secretFile string
 }
 
 // Equal reports whether two shards have the same configuration.
 func (s Shard) Equal(other Shard) bool {
 	return s.Name == other.Name && s.Kind == other.Kind && s.Via == other.Via && slices.EqualFunc(s.MUCDomains, other.MUCDomains, jid.JID.Equal) &&
-		s.Prosody == other.Prosody && s.Domain.Equal(other.Domain) && s.Secret.Reveal() == other.Secret.Reveal() && s.Retired.Equal(other.Retired) && s.Deliverer.Equal(other.Deliverer)
+		s.Prosody == other.Prosody && s.Domain.Equal(other.Domain) && s.Secret.Reveal() == other.Secret.Reveal() && s.Settings == other.Settings && s.Retired.Equal(other.Retired) && s.Deliverer.Equal(other.Deliverer)
 }
 
 // Main reports whether meetings take place on the shard.
@@ -221,6 +224,7 @@ func (p *parser) shards(s Settings) []Shard {
 		Domain:  p.domain("PPCH_COMPONENT_DOMAIN", s.ComponentDomain),
 		Secret: p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile,
 			"it is the component_secret in Prosody's configuration"),
+		Settings: occupancy.Settings{Secret: s.secretSetting()}.OrDefault(),
 	}
 	if s.WebhookDeliverer != "" {
 		one.Deliverer = p.domain("PPCH_WEBHOOK_DELIVERER", s.WebhookDeliverer)

@@ -231,3 +231,41 @@ func TestShards_Deliverer(t *testing.T) {
 		t.Errorf("got %+v with warnings %q, %v", cfg.Shards, cfg.Warnings, err)
 	}
 }
+
+// Remedies name the setting that has an effect: a field of a line, or a variable.
+func TestShards_SettingsOfTheOperator(t *testing.T) {
+	const own, shared = "name=b url=xmpp://b component=ppch.b muc=muc.b secret_file=SECRET\n", "name=b url=xmpp://b component=ppch.b muc=muc.b\n"
+	variables := occupancy.Settings{}.OrDefault()
+	secret := shardsFile(t, "a secret of many characters")
+	for name, c := range map[string]struct {
+		file string
+		env  []string
+		want occupancy.Settings
+	}{
+		"a line with its own secret": {own, nil, occupancy.Settings{
+			URL: "url= of shard b in PPCH_SHARDS_FILE", Component: "component= of shard b in PPCH_SHARDS_FILE",
+			Secret: "the file of secret_file= of shard b in PPCH_SHARDS_FILE", MUC: "muc= of shard b in PPCH_SHARDS_FILE",
+		}},
+		"a line with the secret of all":     {shared, []string{"PPCH_COMPONENT_SECRET", "0123456789abcdef"}, occupancy.Settings{Secret: "PPCH_COMPONENT_SECRET"}},
+		"a line with the secret's file":     {shared, []string{"PPCH_COMPONENT_SECRET_FILE", secret}, occupancy.Settings{Secret: "the file of PPCH_COMPONENT_SECRET_FILE"}},
+		"no file of shards":                 {"", []string{"PPCH_COMPONENT_SECRET", "0123456789abcdef"}, variables},
+		"no file of shards, but a secret's": {"", []string{"PPCH_COMPONENT_SECRET_FILE", secret}, occupancy.Settings{Secret: "the file of PPCH_COMPONENT_SECRET_FILE"}},
+	} {
+		env := c.env
+		if c.file == "" {
+			env = append(env, "PPCH_SHARDS_FILE", "")
+		}
+		cfg, err := loadShards(t, c.file, env...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, want := cfg.Shards[0].Settings, c.want
+		if want.URL == "" {
+			got.URL, got.Component, got.MUC = "", "", ""
+		}
+		if got != want {
+			t.Errorf("%s: got %+v want %+v", name, got, want)
+		}
+	}
+}

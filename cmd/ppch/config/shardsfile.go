@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"ppch/component/occupancy"
 )
 
 // maxShardsFile is the maximum size of the file: enough for thousands of shards.
@@ -29,6 +31,7 @@ func (s Settings) LoadShards() ([]Shard, error) {
 		if shard.Via != ViaXMPP || !shard.Retired.IsZero() {
 			continue
 		}
+		shard.Settings = occupancy.LineSettings(shard.Name)
 		if shard.secretFile != "" {
 			shard.Secret = p.secret("shard "+shard.Name+": secret", Secret{}, shard.secretFile, "it is the component_secret in Prosody's configuration")
 			continue
@@ -37,12 +40,21 @@ func (s Settings) LoadShards() ([]Shard, error) {
 			p.problem("shard "+shard.Name, "secret_file= is missing, and PPCH_COMPONENT_SECRET is not set: name the file with the component_secret in Prosody's configuration")
 			continue
 		}
+		shard.Settings.Secret = s.secretSetting()
 		shard.Secret = p.secret("PPCH_COMPONENT_SECRET", s.ComponentSecret, s.ComponentSecretFile, "it is the component_secret in Prosody's configuration")
 	}
 	if len(p.problems) > 0 {
 		return shards, errors.New(strings.ReplaceAll(strings.Join(p.problems, "\n"), "secret_FILE", "secret_file"))
 	}
 	return shards, nil
+}
+
+// secretSetting returns what the operator calls the component's secret, unless it is that of a single shard.
+func (s Settings) secretSetting() string {
+	if s.ComponentSecretFile != "" {
+		return "the file of PPCH_COMPONENT_SECRET_FILE"
+	}
+	return "PPCH_COMPONENT_SECRET"
 }
 
 // ShardsOfFile reads the file of shards alone, without their secrets.

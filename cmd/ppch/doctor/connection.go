@@ -94,6 +94,7 @@ func nameFound(host, address string) string {
 }
 
 func (e *run) nameProblem(host string, seen facts) (string, []string) {
+	names := e.namesFor(seen, seen.shard)
 	where := "here"
 	if !e.probing {
 		where = "where the service runs"
@@ -101,25 +102,26 @@ func (e *run) nameProblem(host string, seen facts) (string, []string) {
 	found := fmt.Sprintf("the name %s does not resolve %s", host, where)
 	var dns *net.DNSError
 	if errors.As(seen.err, &dns) && !dns.IsNotFound {
-		return fmt.Sprintf("no name server answers for %s: %s", host, dns.Err), []string{"fix /etc/resolv.conf, or use an IP address in PROSODY_URL"}
+		return fmt.Sprintf("no name server answers for %s: %s", host, dns.Err), []string{"fix /etc/resolv.conf, or use an IP address in " + names.URL}
 	}
 	inContainer := "in a container: join Jitsi's network; PPCH_NETWORK_EXTERNAL in .env names it (docker network ls | grep jitsi), or PPCH_NETWORK_IS_EXTERNAL=false in Jitsi's own folder. Prosody's name there is prosody"
 	switch e.Installation {
 	case Containers:
 		return found, []string{"check that Prosody runs: docker compose ps prosody, in Jitsi's folder", strings.TrimPrefix(inContainer, "in a container: ")}
 	case Packages:
-		return found, []string{"use the address of this machine: PROSODY_URL=xmpp://127.0.0.1:5347"}
+		return found, []string{"use the address of this machine: " + set(names.URL, "xmpp://127.0.0.1:5347")}
 	}
 	return found, []string{
 		inContainer,
-		"outside of containers, use a published port: PROSODY_URL=xmpp://127.0.0.1:5347, and for docker-jitsi-meet ports: [\"127.0.0.1:5347:5347\"] of its service prosody",
+		"outside of containers, use a published port: " + set(names.URL, "xmpp://127.0.0.1:5347") + ", and for docker-jitsi-meet ports: [\"127.0.0.1:5347:5347\"] of its service prosody",
 	}
 }
 
 func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
+	names := e.namesFor(seen, seen.shard)
 	switch value(seen.Reason) {
 	case occupancy.ReasonUnreachable:
-		remedy := "fix the address in PROSODY_URL, or the route to it"
+		remedy := "fix the address in " + names.URL + ", or the route to it"
 		if e.Installation != Packages {
 			remedy += "; in a container, join Jitsi's network: PPCH_NETWORK_EXTERNAL in .env names it"
 		}
@@ -128,26 +130,26 @@ func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
 		var op *net.OpError
 		if errors.As(seen.err, &op) && op.Op == "dial" {
 			return fmt.Sprintf("%s does not respond: a firewall drops packets, or no machine has this address", seen.Prosody),
-				[]string{"fix the address in PROSODY_URL, or the firewall"}
+				[]string{"fix the address in " + names.URL + ", or the firewall"}
 		}
 		return fmt.Sprintf("%s does not answer as a component port in time", seen.Prosody), []string{
-			"fix the port in PROSODY_URL: use that of component_ports, usually 5347; 5280 is for HTTP",
+			"fix the port in " + names.URL + ": use that of component_ports, usually 5347; 5280 is for HTTP",
 			"or Prosody hangs: check its load and its log",
 		}
 	case occupancy.ReasonRejected:
 		return fmt.Sprintf("%s is not a component port", seen.Prosody),
-			[]string{"fix the port in PROSODY_URL: use that of component_ports, usually 5347, not 5280 or 5222"}
+			[]string{"fix the port in " + names.URL + ": use that of component_ports, usually 5347, not 5280 or 5222"}
 	}
 	if loopback := e.onLoopback(ctx, seen.Prosody); loopback != "" {
 		return fmt.Sprintf("nothing listens at %s, but something does at %s: Prosody listens for components on loopback only", seen.Prosody, loopback), []string{
 			`component_interfaces = { "*" } above the Component in ` + e.confFile() + ", " + e.restartProsody(),
-			"or, on the same machine, PROSODY_URL=xmpp://" + loopback,
+			"or, on the same machine, " + set(names.URL, "xmpp://"+loopback),
 		}
 	}
 	open := []string{
 		`component_ports = { 5347 } and component_interfaces = { "*" } above the Component in ` + e.confFile() + ": " + e.whyClosed(),
 		e.installDoes(),
-		"or fix PROSODY_URL, if Prosody listens for components elsewhere",
+		"or fix " + names.URL + ", if Prosody listens for components elsewhere",
 	}
 	if e.webServerAnswers(ctx) {
 		return fmt.Sprintf("nothing listens at %s, though Prosody runs (%s answers): its component port is closed, or open on loopback only", seen.Prosody, e.HTTP), open
@@ -168,25 +170,28 @@ func (e *run) whyClosed() string {
 }
 
 func (e *run) componentProblem(seen facts) (string, []string) {
+	names := e.namesFor(seen, seen.shard)
 	return fmt.Sprintf("Prosody has no external component %s", seen.Component), []string{
 		fmt.Sprintf(`add Component "%s" with its component_secret to %s. A VirtualHost or another kind of Component with that name does not count`, seen.Component, e.confFile()),
 		e.installDoes(),
-		"or fix PPCH_COMPONENT_DOMAIN, if the component has another name",
-		"or fix the port in PROSODY_URL, if it is that for clients (5222), which gives the same error",
+		"or fix " + names.Component + ", if the component has another name",
+		"or fix the port in " + names.URL + ", if it is that for clients (5222), which gives the same error",
 	}
 }
 
 func (e *run) secretProblem(seen facts) (string, []string) {
-	same := "make them the same: PPCH_COMPONENT_SECRET, and component_secret below the Component in " + e.confFile() + ", " + e.restartProsody()
+	names := e.namesFor(seen, seen.shard)
+	same := "make them the same: " + names.Secret + ", and component_secret below the Component in " + e.confFile() + ", " + e.restartProsody()
 	var refusal stream.Error
 	if errors.As(seen.err, &refusal) && len(refusal.Text) == 0 {
 		// mod_component gives a reason only if there are secrets to compare.
 		return fmt.Sprintf("Prosody has no component_secret for %s, or it is empty", seen.Component), []string{same}
 	}
-	return fmt.Sprintf("Prosody rejects the secret of %s: it has another one", seen.Component), []string{
-		same,
-		"after a change of PPCH_COMPONENT_SECRET: " + e.pick("docker compose up -d --force-recreate ppch", "systemctl restart ppch"),
+	remedies := []string{same}
+	if names.Secret != occupancy.LineSettings(seen.shard).Secret { // the service reads that by itself
+		remedies = append(remedies, "after a change of "+names.Secret+": "+e.pick("docker compose up -d --force-recreate ppch", "systemctl restart ppch"))
 	}
+	return fmt.Sprintf("Prosody rejects the secret of %s: it has another one", seen.Component), remedies
 }
 
 // conflict checks whether another connection has taken the component's name so far. It reports whether the stream is up.
@@ -199,8 +204,9 @@ func (e *run) conflict(seen facts) bool {
 		e.report(Conflict, Wrong, "the stream to Prosody does not last: "+string(value(seen.Reason)), "check Prosody's log: "+e.prosodyLog())
 		return false
 	}
+	names := e.namesFor(seen, seen.shard)
 	remedies := []string{
-		"stop the other program, or give each its own Component and PPCH_COMPONENT_DOMAIN",
+		"stop the other program, or give each its own Component, in Prosody's configuration and in " + names.Component,
 		`if it is an old connection of this service that Prosody still holds: set component_conflict_resolve = "kick_old" below the Component in ` + e.confFile(),
 	}
 	if e.probing && e.Installation != Packages {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -50,6 +51,11 @@ type Config struct {
 	Domain jid.JID
 	Secret string
 
+	// Shard is the name of that Prosody's shard, occupancy.DefaultShard if empty.
+	// Names are what the operator calls the settings of each shard, by its name.
+	Shard string
+	Names map[string]occupancy.Settings
+
 	// MUCDomains are watched, the main one first. Admins may inspect rooms by XMPP.
 	MUCDomains, Admins []jid.JID
 
@@ -66,6 +72,7 @@ type Config struct {
 // Examine runs all checks and passes each to onCheck as soon as it is done.
 // It takes less than 15 s. Its error is that of ctx.
 func Examine(ctx context.Context, cfg Config, onCheck func(Check)) error {
+	cfg.Shard = cmp.Or(cfg.Shard, occupancy.DefaultShard)
 	e := &run{Config: cfg, onCheck: onCheck, reported: map[string]bool{}, caller: ctx}
 	limited, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -187,10 +194,11 @@ func (e *run) settings(seen facts) {
 		return
 	}
 	var differ []string
+	names := e.namesFor(seen, seen.shard)
 	for _, s := range []struct{ name, here, there string }{
-		{"PROSODY_URL", e.Address, seen.Prosody},
-		{"PPCH_COMPONENT_DOMAIN", e.Domain.String(), seen.Component},
-		{"MUC_DOMAIN", namesOf(e.MUCDomains), seen.domains()},
+		{names.URL, e.Address, seen.Prosody},
+		{names.Component, e.Domain.String(), seen.Component},
+		{names.MUC, namesOf(e.MUCDomains), seen.domains()},
 		{"version", e.Version, seen.Version},
 	} {
 		if seen.several() && s.name != "version" {

@@ -17,6 +17,9 @@ import (
 type facts struct {
 	view.Diagnostics
 
+	// shard is the one whose connection is checked.
+	shard string
+
 	// err is why the stream is down, if the doctor connects itself.
 	err error
 }

@@ -105,7 +105,8 @@ func (f facts) own() facts {
 		case s.Component == nil:
 			received[s.Shard] = true
 		case !found && (f.Component == "" || *s.Component == f.Component && value(s.Prosody) == f.Prosody):
-			f.Component, f.Prosody, f.Connected, f.Reason, f.Remedy, found = *s.Component, value(s.Prosody), s.Connected, s.Reason, s.Remedy, true
+			f.shard, found = s.Shard, true
+			f.Component, f.Prosody, f.Connected, f.Reason, f.Remedy = *s.Component, value(s.Prosody), s.Connected, s.Reason, s.Remedy
 		}
 	}
 	if found {

@@ -15,8 +15,12 @@ import (
 // probe connects to Prosody as the service would. It returns a function that reports the state, and one that ends the connection.
 func (e *run) probe() (inspect func(context.Context) (facts, error), end func()) {
 	e.probing = true
-	directory := occupancy.NewDirectory(e.MUCDomains...)
+	directory := occupancy.NewDirectory()
 	directory.MaxStaleness, directory.NotCounted = time.Minute, e.NotCounted
+	shard, err := directory.AddShard(occupancy.ShardConfig{Name: e.Shard, Domains: e.MUCDomains})
+	if err != nil {
+		panic(err) // the configuration is valid
+	}
 	c, err := component.New(component.Config{
 		Address:    e.Address,
 		Domain:     e.Domain,
@@ -25,6 +29,8 @@ func (e *run) probe() (inspect func(context.Context) (facts, error), end func())
 		Admins:     e.Admins,
 		Version:    e.Version,
 		Directory:  directory,
+		Shard:      shard,
+		Settings:   e.Names[e.Shard],
 		Log:        slog.New(slog.DiscardHandler),
 		Dial:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
 	})

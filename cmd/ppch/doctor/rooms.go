@@ -79,29 +79,30 @@ func (e *run) checkMUC(seen facts, d view.DomainDiagnostics) result {
 	case value(d.Reason) != occupancy.ReasonNoMUC:
 		return result{Wrong, "Prosody does not answer for it", "check Prosody's load and its log: " + e.prosodyLog()}
 	}
+	names := e.namesFor(seen, d.Shard)
 	likely := likelyFor(seen, d)
 	if len(likely) == 0 {
 		return result{
 			Wrong, "Prosody has no such MUC service and lists no other",
-			"set MUC_DOMAIN to " + e.pick("docker-jitsi-meet's XMPP_MUC_DOMAIN, by default muc.meet.jitsi, or muc.v0.meet.jitsi on a Prosody for visitors", "conference. and your domain") +
+			"set " + names.MUC + " to " + e.pick("docker-jitsi-meet's XMPP_MUC_DOMAIN, by default muc.meet.jitsi, or muc.v0.meet.jitsi on a Prosody for visitors", "conference. and your domain") +
 				". lobby. and breakout. exist only if they are enabled",
 		}
 	}
 	return result{
 		Wrong, "Prosody has no such MUC service, but " + strings.Join(likely, ", "),
-		"probably MUC_DOMAIN=" + replaced(seen, d.Domain, likely[0]) + "; the first is the domain of Jitsi's meetings" + e.inContainers(", XMPP_MUC_DOMAIN"),
+		"probably " + set(names.MUC, replaced(seen, d, likely[0])) + "; the first is the domain of Jitsi's meetings" + e.inContainers(", XMPP_MUC_DOMAIN"),
 	}
 }
 
-// replaced returns MUC_DOMAIN with one name replaced.
-func replaced(seen facts, wrong, right string) string {
+// replaced returns the MUC domains of a shard with one replaced.
+func replaced(seen facts, wrong view.DomainDiagnostics, right string) string {
 	var names []string
 	for _, d := range seen.Domains {
 		name := d.Domain
-		if name == wrong {
+		if name == wrong.Domain {
 			name = right
 		}
-		if !slices.Contains(names, name) {
+		if d.Shard == wrong.Shard && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

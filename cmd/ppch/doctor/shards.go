@@ -2,12 +2,28 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 
 	"ppch/api/view"
+	"ppch/component/occupancy"
 )
 
 // several reports whether the service watches several Prosodys.
 func (f facts) several() bool { return len(f.Shards) > 1 }
+
+// namesFor returns what the operator calls the settings of a shard.
+func (e *run) namesFor(seen facts, shard string) occupancy.Settings {
+	if names, ok := e.Names[shard]; ok || !seen.several() {
+		return names.OrDefault()
+	}
+	return occupancy.LineSettings(shard) // of a service elsewhere
+}
+
+// set returns an assignment of a value to a setting, which may be a field of a line.
+func set(setting, value string) string {
+	name, where, _ := strings.Cut(setting, "=")
+	return name + "=" + value + where
+}
 
 // nameOf returns the name of a domain, with that of its shard if there are several.
 func (f facts) nameOf(d view.DomainDiagnostics) string {
