@@ -35,14 +35,7 @@ func newClusterPair(t *testing.T) *clusterPair {
 	t.Helper()
 	c := &clusterPair{nats: startJetStream(t)}
 	url := "nats://" + c.nats.addr
-	var key string
-	eventually(t, 20*time.Second, "NATS takes a key", func() bool {
-		out, err := command(t, inNATS(url, nil), "key", "new", "--name", "hooks", "--scope", "all,webhooks,history")
-		if lines := strings.Split(out, "\n"); err == nil && len(lines) > 1 {
-			key = lines[1]
-		}
-		return key != ""
-	})
+	key := keyIn(t, url)
 	c.servicePair = startPair(t, "ppch.meet.jitsi", url, variables{"PPCH_CONFIG_FROM_NATS": "true", "PPCH_HISTORY": "names"})
 	c.key = key
 	for range 2 {
