@@ -136,9 +136,7 @@ func TestConfigFromNATS_Keys(t *testing.T) {
 	_ = st.Ended()
 	first.becomes(key, http.StatusForbidden)
 	second.becomes(key, http.StatusForbidden)
-	if a := second.get(link + ".json"); a.status != http.StatusNotFound {
-		t.Errorf("the link got %d %s want 404", a.status, a.body)
-	}
+	eventually(t, 10*time.Second, "the link is withdrawn", func() bool { return second.get(link+".json").status == http.StatusNotFound })
 	if _, err := command(t, env, "key", "remove", "door"); err == nil || err.Error() != "no key or share link is named door" {
 		t.Errorf("got %v", err)
 	}
