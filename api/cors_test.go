@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,9 +76,7 @@ func TestCORS_AllowedOrigins(t *testing.T) {
 			want := map[string]string{}
 			if c.want != nil {
 				want = map[string]string{"Access-Control-Allow-Origin": c.origin, "Access-Control-Allow-Methods": "GET", "Access-Control-Max-Age": "600"}
-				for name, value := range c.want {
-					want[name] = value
-				}
+				maps.Copy(want, c.want)
 			}
 			if diff := cmp.Diff(want, corsOf(got.Header)); diff != "" || got.StatusCode != http.StatusNoContent {
 				t.Errorf("got %d, -want +got:\n%s", got.StatusCode, diff)
@@ -105,9 +104,7 @@ func TestCORS_EveryResponse(t *testing.T) {
 		{"/" + tooLong, nil, 414},
 	} {
 		header := http.Header{"Origin": {dashboard}}
-		for name, values := range c.header {
-			header[name] = values
-		}
+		maps.Copy(header, c.header)
 		got := s.do(ask{target: c.target, header: header})
 		want := map[string]string{
 			"Access-Control-Allow-Origin":   dashboard,

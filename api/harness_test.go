@@ -9,6 +9,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -212,9 +213,7 @@ func (s *service) do(a ask) answer {
 	}
 	req.Header.Set("X-API-Key", testKey)
 	req.Header.Set("X-Request-ID", testID)
-	for name, values := range a.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, a.header)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		s.t.Fatal(err)

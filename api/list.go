@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,9 +114,7 @@ func parseListQuery(q *query, names *occupancy.NameResolver, grant keys.Grant) (
 // because a proxy may serve the API below another path.
 func (q listQuery) linkTo(cursor string) string {
 	values := url.Values{}
-	for name, v := range q.values {
-		values[name] = v
-	}
+	maps.Copy(values, q.values)
 	values.Set("cursor", cursor)
 	return "?" + values.Encode()
 }

@@ -97,7 +97,7 @@ func TestParameters_DocumentedAreKnown(t *testing.T) {
 			}
 			_, known, _ := strings.Cut(string(s.do(c.asked.with("unknown=1")).body), ": use ")
 			known, _, _ = strings.Cut(known, `"`)
-			for _, parameter := range strings.Split(known, ", ") {
+			for parameter := range strings.SplitSeq(known, ", ") {
 				if known != "" && parameter != "ticket" && !slices.Contains(documented, parameter) {
 					t.Errorf("%s is known, but not documented", parameter)
 				}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -249,9 +250,7 @@ func (s *Server) writeError(w *response, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	p := s.nameShards(w, problemFor(err))
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}

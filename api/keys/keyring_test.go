@@ -95,7 +95,7 @@ func (w *watched) wait(d time.Duration) (logged string) {
 // want checks the keys.
 func (w *watched) want(there string, gone ...string) {
 	w.t.Helper()
-	for _, key := range strings.Fields(there) {
+	for key := range strings.FieldsSeq(there) {
 		if !found(w.Keyring, key) {
 			w.t.Errorf("got no key %s", key)
 		}

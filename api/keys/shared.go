@@ -139,7 +139,7 @@ func RemoveName(list, name string) (text string, err error) {
 // Rights returns a line of a List without the sum of its key, for people.
 func Rights(line string) string {
 	var words []string
-	for _, word := range strings.Fields(line) {
+	for word := range strings.FieldsSeq(line) {
 		if !strings.HasPrefix(word, "sha256=") {
 			words = append(words, word)
 		}
@@ -168,7 +168,7 @@ func joinLines(lines []string) string {
 
 // field returns the value of a field of a line.
 func field(line, name string) string {
-	for _, word := range strings.Fields(line) {
+	for word := range strings.FieldsSeq(line) {
 		if value, ok := strings.CutPrefix(word, name+"="); ok {
 			return value
 		}

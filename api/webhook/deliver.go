@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -99,9 +100,7 @@ func (o *Outbox) serve(ctx context.Context, e *endpoint, l *lane) {
 	}
 	c := e.config.Load()
 	header := make(http.Header, len(c.header)+6)
-	for name, values := range c.header {
-		header[name] = values
-	}
+	maps.Copy(header, c.header)
 	now := time.Now()
 	r := result{at: now}
 	if signer, err := c.signerAt(now); err != nil {

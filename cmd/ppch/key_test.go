@@ -46,7 +46,7 @@ func TestKeyNew_Output(t *testing.T) {
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			var args []string
-			for _, arg := range strings.Fields(tt.args) {
+			for arg := range strings.FieldsSeq(tt.args) {
 				args = append(args, strings.ReplaceAll(arg, "_", " "))
 			}
 			key, line := newKeyFor(t, args...)

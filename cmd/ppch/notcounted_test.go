@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -59,12 +60,8 @@ func TestNotCounted_HidesBotsInAllFaces(t *testing.T) {
 		t.Errorf("got %s", out)
 	}
 	full := variables{}
-	for k, v := range env {
-		full[k] = v
-	}
-	for k, v := range client {
-		full[k] = v
-	}
+	maps.Copy(full, env)
+	maps.Copy(full, client)
 	out, err = command(t, full, "doctor")
 	if err != nil || !strings.Contains(out, "✓ not-counted    bots hides 1, ghost@auth.meet.jitsi hides 0 of the present occupants\n") {
 		t.Errorf("got %s, %v", out, err)

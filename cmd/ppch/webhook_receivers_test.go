@@ -93,7 +93,7 @@ type jaasReceiver struct {
 // take handles a request.
 func (j *jaasReceiver) take(r received) error {
 	at, signature := "", ""
-	for _, part := range strings.Split(r.header.Get("X-Jaas-Signature"), ",") {
+	for part := range strings.SplitSeq(r.header.Get("X-Jaas-Signature"), ",") {
 		name, value, _ := strings.Cut(part, "=")
 		switch name {
 		case "t":

@@ -113,7 +113,7 @@ func TestArchive_Pages(t *testing.T) {
 	for limit := 1; limit <= 21; limit += 3 {
 		var got []string
 		f := history.MeetingFilter{Limit: limit}
-		for pages := 0; pages < 30; pages++ {
+		for range 30 {
 			all, next, _, err := n.Meetings(t.Context(), everything, f)
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"slices"
 	"testing"
 
 	"mellium.im/xmpp/jid"
@@ -66,12 +67,7 @@ func TestRecorder_ShardsAreApart(t *testing.T) {
 func (s *site) take(t *testing.T) {
 	t.Helper()
 	waitFor(t, "the end of the meeting on b", func() bool {
-		for _, text := range s.box.take() {
-			if text == "room-ended daily  0>0 between 21 and 61" {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(s.box.take(), "room-ended daily  0>0 between 21 and 61")
 	})
 }
 

@@ -96,7 +96,7 @@ func composeFiles(o Options, values map[string]string) (paths []string) {
 		if separator == "" {
 			separator = string(filepath.ListSeparator)
 		}
-		for _, path := range strings.Split(named, separator) {
+		for path := range strings.SplitSeq(named, separator) {
 			if !filepath.IsAbs(path) {
 				path = filepath.Join(o.Dir, path)
 			}
