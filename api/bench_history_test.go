@@ -24,10 +24,7 @@ func BenchmarkReads_WhileRecording(b *testing.B) {
 		d := town(b)
 		sides[i] = side{d: d, addr: serve(b, d.Directory)}
 	}
-	store, err := history.Open(b.Context(), b.TempDir(), history.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	store := must(history.Open(b.Context(), b.TempDir(), history.Options{}))(b)
 	defer store.Close()
 	recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: sides[1].d.Directory, Level: history.LevelNames, Days: 30})
 	done := make(chan error, 1)

@@ -29,9 +29,7 @@ func BenchmarkStreams(b *testing.B) {
 			if err == nil {
 				_, err = c.Write([]byte("GET /api/events HTTP/1.1\r\nHost: ppch\r\nX-API-Key: " + testKey + "\r\n\r\n"))
 			}
-			if err != nil {
-				b.Fatal(err)
-			}
+			check(b, err)
 			open = append(open, c)
 			r := bufio.NewReaderSize(c, 256)
 			for line := ""; !strings.HasPrefix(line, "event: status"); {

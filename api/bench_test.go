@@ -49,9 +49,7 @@ func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, File: countKeyFile(b), Rate: 1e9, Names: names}), Names: names,
 		Directory: d,
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	return server
 }
 
@@ -175,20 +173,15 @@ func BenchmarkReads(b *testing.B) {
 }
 
 // answered returns the body and the header of a response.
-func answered(b *testing.B, addr, target string) (body []byte, header http.Header) {
+func answered(b *testing.B, addr, target string) ([]byte, http.Header) {
 	b.Helper()
-	req, err := http.NewRequest(http.MethodGet, "http://"+addr+target, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	req := must(http.NewRequest(http.MethodGet, "http://"+addr+target, nil))(b)
 	req.Header.Set("X-API-Key", testKey)
 	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		b.Fatal(err)
-	}
+	resp := must(transport.RoundTrip(req))(b)
 	defer resp.Body.Close()
-	if body, err = io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
 		b.Fatal(resp.Status, err)
 	}
 	resp.Header.Del("Date") // net/http sets it
@@ -198,10 +191,7 @@ func answered(b *testing.B, addr, target string) (body []byte, header http.Heade
 // bareServer answers each request with header and body.
 func bareServer(b *testing.B, header http.Header, body []byte) string {
 	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))(b)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		maps.Copy(w.Header(), header)
 		_, _ = w.Write(body)

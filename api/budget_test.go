@@ -41,12 +41,8 @@ func hostileCrowd(t testing.TB, rooms, people int) *apitest.Directory {
 func (s *service) leaveUnread(target string) *net.TCPConn {
 	s.t.Helper()
 	conn := s.dial()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\n\r\n", target, testKey); err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-		s.t.Fatal(err)
-	}
+	must(fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\n\r\n", target, testKey))(s.t)
+	must(io.ReadFull(conn, make([]byte, 1)))(s.t)
 	return conn
 }
 
@@ -144,14 +140,8 @@ func TestAnswers_LargeOnesAreOfOneMoment(t *testing.T) {
 		d.Leave(room, "p000000", "p000499")
 		d.Join(room, "zoe")
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader("H"), conn)), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must(http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader("H"), conn)), nil))(t)
+	body := must(io.ReadAll(resp.Body))(t)
 	for i, room := range (answer{body: body}).object(t)["rooms"].([]any) {
 		room := room.(map[string]any)
 		n, occupants := room["participant_count"].(float64), room["occupants"].([]any)
@@ -205,9 +195,7 @@ func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 	for range 150 {
 		conn := s.leaveUnread(target)
 		status := make([]byte, len("TTP/1.1 429"))
-		if _, err := io.ReadFull(conn, status); err != nil {
-			t.Fatal(err)
-		}
+		must(io.ReadFull(conn, status))(t)
 		if strings.HasSuffix(string(status), "429") {
 			refused++
 		}

@@ -27,15 +27,9 @@ func (s *service) refusal(message string) (status int, text string) {
 		conn = tls.Client(conn, client)
 	}
 	_, _ = io.WriteString(conn, message) // the service may refuse before it has read everything
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := must(http.ReadResponse(bufio.NewReader(conn), nil))(s.t)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	body := must(io.ReadAll(resp.Body))(s.t)
 	return resp.StatusCode, string(body)
 }
 
@@ -109,9 +103,7 @@ func TestGatherer_AnyLengthArrivesWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := writes.Load()
-			if _, err := fmt.Fprintf(conn, "%s /%d HTTP/1.1\r\nHost: ppch\r\n\r\n", method, length); err != nil {
-				t.Fatal(err)
-			}
+			must(fmt.Fprintf(conn, "%s /%d HTTP/1.1\r\nHost: ppch\r\n\r\n", method, length))(t)
 			resp, err := http.ReadResponse(answers, &http.Request{Method: method})
 			if err != nil {
 				t.Fatalf("%s of %d bytes: %v", method, length, err)

@@ -212,9 +212,7 @@ func TestDocument_HasAllRoutes(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	slices.Sort(documented)
 	slices.Sort(routed)
 	if diff := cmp.Diff(documented, routed); diff != "" {
@@ -245,10 +243,7 @@ func TestDocument_ScopesMatchRoutes(t *testing.T) {
 }
 
 func TestDocument_HasAllProblemTypes(t *testing.T) {
-	source, err := os.ReadFile("problem.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := must(os.ReadFile("problem.go"))(t)
 	var written []string
 	for _, match := range regexp.MustCompile(`problemKind\{"([a-z-]+)"`).FindAllSubmatch(source, -1) {
 		written = append(written, api.TypeBase+string(match[1]))
@@ -270,10 +265,7 @@ func TestDocument_HasAllProblemTypes(t *testing.T) {
 	if diff := cmp.Diff(documented, written); diff != "" {
 		t.Errorf("- openapi.yaml, + problem.go:\n%s", diff)
 	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	readme := must(os.ReadFile("README.md"))(t)
 	for _, kind := range written {
 		if code := strings.TrimPrefix(kind, api.TypeBase); !regexp.MustCompile(`(?m)^\| [0-9, ]+ \| .*` + "`" + code + "`").Match(readme) {
 			t.Errorf("the table of errors in README.md lacks %s", code)

@@ -31,15 +31,9 @@ func corsOf(h http.Header) map[string]string {
 // preflight sends a browser's preflight.
 func (s *service) preflight(target string, header http.Header) *http.Response {
 	s.t.Helper()
-	req, err := http.NewRequest(http.MethodOptions, s.url(target), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	req := must(http.NewRequest(http.MethodOptions, s.url(target), nil))(s.t)
 	req.Header = header
-	resp, err := s.client.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := must(s.client.Do(req))(s.t)
 	resp.Body.Close()
 	return resp
 }

@@ -22,10 +22,7 @@ func TestDocs_LoadsOnlyOwnFiles(t *testing.T) {
 			if got.status != 200 || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Fatalf("got %d %s", got.status, got.header.Get("Content-Type"))
 			}
-			base, err := url.Parse(s.url(page))
-			if err != nil {
-				t.Fatal(err)
-			}
+			base := must(url.Parse(s.url(page)))(t)
 			found := links.FindAllSubmatch(got.body, -1)
 			if len(found) < 5 {
 				t.Fatalf("got %d links in %s", len(found), got.body)
@@ -93,14 +90,8 @@ func TestFiles_CompressedOrNot(t *testing.T) {
 
 func unzip(t *testing.T, data []byte) []byte {
 	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
+	z := must(gzip.NewReader(bytes.NewReader(data)))(t)
+	plain := must(io.ReadAll(z))(t)
 	return plain
 }
 

@@ -303,23 +303,16 @@ func checkGolden(t *testing.T, name string, a answer) {
 	}
 	got.WriteByte('\n')
 	if json.Valid(a.body) {
-		if err := json.Indent(&got, a.body, "", "  "); err != nil {
-			t.Fatal(err)
-		}
+		check(t, json.Indent(&got, a.body, "", "  "))
 	} else {
 		got.Write(a.body)
 	}
 	file := filepath.Join("testdata", name+".golden")
 	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file, got.Bytes(), 0o666))
 		return
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := must(os.ReadFile(file))(t)
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
 		t.Errorf("- %s, + live answer (see -update):\n%s", file, diff)
 	}

@@ -181,9 +181,7 @@ func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 		if i%2 == 0 {
 			continue // it never sends anything
 		}
-		if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		must(io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\n\r\n"))(t)
 		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("connection %d got %v, %v", i, resp, err)
 		}

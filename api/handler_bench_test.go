@@ -17,9 +17,7 @@ const countKey = "count-horse-battery-staple"
 func countKeyFile(b *testing.B) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "keys")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "name=count sha256=%x scope=count\n", sha256.Sum256([]byte(countKey))), 0o600); err != nil {
-		b.Fatal(err)
-	}
+	check(b, os.WriteFile(path, fmt.Appendf(nil, "name=count sha256=%x scope=count\n", sha256.Sum256([]byte(countKey))), 0o600))
 	return path
 }
 

@@ -114,10 +114,7 @@ func prepare(t testing.TB, options ...func(*api.Config)) *service {
 		p.directory = cfg.Directory
 	}
 	store := useWebhooks(t, &cfg)
-	server, err := api.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := must(api.New(cfg))(t)
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{
@@ -204,20 +201,14 @@ func (s *service) get(target string) answer {
 // do sends a request, and checks the response against the OpenAPI document.
 func (s *service) do(a ask) answer {
 	s.t.Helper()
-	req, err := http.NewRequest(cmp.Or(a.method, http.MethodGet), s.url(a.target), strings.NewReader(a.body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	req := must(http.NewRequest(cmp.Or(a.method, http.MethodGet), s.url(a.target), strings.NewReader(a.body)))(s.t)
 	if a.chunked {
 		req.ContentLength = -1
 	}
 	req.Header.Set("X-API-Key", testKey)
 	req.Header.Set("X-Request-ID", testID)
 	maps.Copy(req.Header, a.header)
-	resp, err := s.client.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := must(s.client.Do(req))(s.t)
 	if resp.Header.Get("Content-Type") == "text/event-stream" {
 		resp.Body = struct {
 			io.Reader
@@ -238,10 +229,7 @@ func (s *service) raw(message string) answer {
 	}
 	// The service may respond before it has read everything.
 	_, _ = io.WriteString(conn, message)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := must(http.ReadResponse(bufio.NewReader(conn), nil))(s.t)
 	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(message)))
 	if err != nil {
 		req = nil
@@ -252,14 +240,9 @@ func (s *service) raw(message string) answer {
 // dial opens a connection that is closed when the test ends.
 func (s *service) dial() *net.TCPConn {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", s.Addr().String()))(s.t)
 	s.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	return conn.(*net.TCPConn)
 }
 
@@ -267,10 +250,7 @@ func (s *service) dial() *net.TCPConn {
 func (s *service) read(req *http.Request, resp *http.Response) answer {
 	s.t.Helper()
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	body := must(io.ReadAll(resp.Body))(s.t)
 	a := answer{resp.StatusCode, resp.Header, body}
 	checkContract(s.t, req, a)
 	return a

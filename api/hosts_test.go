@@ -93,10 +93,7 @@ func TestHost_NamesOfTheCertificateAreAllowed(t *testing.T) {
 		"ppch.example.com": 200, "a.rooms.example.com:443": 200, "127.0.0.1": 200, "localhost": 200,
 		"rooms.example.com": 421, "a.b.rooms.example.com": 421, "example.com": 421,
 	} {
-		resp, err := s.client.Get("https://" + host + "/livez")
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := must(s.client.Get("https://" + host + "/livez"))(t)
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%s: got %d, want %d", host, resp.StatusCode, want)

@@ -20,24 +20,17 @@ func TestAttendance_LibreOfficeFindsNoFormula(t *testing.T) {
 	for _, format := range []string{"plain", "zoom", "teams"} {
 		path := filepath.Join(dir, format+".csv")
 		body := s.get("/api/meetings/" + meetingID + "/attendance?bom=true&format=" + format).body
-		if err := os.WriteFile(path, body, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, body, 0o600))
 		args = append(args, path)
 	}
 	// To show that a formula would be found.
-	if err := os.WriteFile(filepath.Join(dir, "formula.csv"), []byte("name\r\n=1+1\r\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(filepath.Join(dir, "formula.csv"), []byte("name\r\n=1+1\r\n"), 0o600))
 	args = append(args, filepath.Join(dir, "formula.csv"))
 	if out, err := exec.Command(office, args...).CombinedOutput(); err != nil {
 		t.Fatalf("soffice: %v\n%s", err, out)
 	}
 	sheet := func(name string) string {
-		text, err := os.ReadFile(filepath.Join(dir, name+".fods"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must(os.ReadFile(filepath.Join(dir, name+".fods")))(t)
 		return string(text)
 	}
 	for _, format := range []string{"plain", "zoom", "teams"} {

@@ -74,9 +74,7 @@ func TestRateLimit_HeadersBelowHalf(t *testing.T) {
 
 func TestRateLimit_KeysAreIndependent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(apitest.KeyLine("a", "name=a scope=all")+apitest.KeyLine("b", "name=b scope=metrics")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte(apitest.KeyLine("a", "name=a scope=all")+apitest.KeyLine("b", "name=b scope=metrics")), 0o600))
 	inVirtualTime(t, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{File: path, Names: names, Rate: 1}) }, func(t *testing.T, s *service) {
 		for i, want := range []int{200, 200, 429} {
 			if got := from(s, "10.0.0.1:1", "a").Code; got != want {
@@ -162,9 +160,7 @@ func TestRateLimit_IgnoresForwardedAddresses(t *testing.T) {
 // BenchmarkAuthorize measures the cost of a key per request.
 func BenchmarkAuthorize(b *testing.B) {
 	s, err := api.New(api.Config{Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey, Rate: 1e9}), Directory: healthyConnection().directory()})
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	defer s.CloseListener()
 	b.Run("one caller", func(b *testing.B) {
 		b.ReportAllocs()

@@ -32,9 +32,7 @@ func FuzzListQuery(f *testing.F) {
 		Addr: "127.0.0.1:0", Keys: keyring(keys.KeyringConfig{Key: testKey}), Names: namesOf(mainDomain, breakoutDomain, lobbyDomain),
 		Directory: d,
 	})
-	if err != nil {
-		f.Fatal(err)
-	}
+	check(f, err)
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest(http.MethodGet, "/api/rooms", nil)
 		r.URL.RawQuery = query

@@ -21,3 +21,9 @@ func (b *logBuffer) records(t *testing.T, n int) []map[string]any {
 		}
 	}
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

@@ -37,9 +37,7 @@ func TestBody_Limit(t *testing.T) {
 func TestBody_EndlessIsNotRead(t *testing.T) {
 	s := start(t)
 	conn := s.dial()
-	if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	must(io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nTransfer-Encoding: chunked\r\n\r\n"))(t)
 	chunk := "10000\r\n" + strings.Repeat("x", 0x10000) + "\r\n"
 	for sent := 0; ; sent += len(chunk) {
 		if sent > 64<<20 {
@@ -144,10 +142,7 @@ func TestPanic_AbortsStartedResponse(t *testing.T) {
 				panic(c.value)
 			})))
 			defer server.Close()
-			resp, err := server.Client().Get(server.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
+			resp := must(server.Client().Get(server.URL))(t)
 			defer resp.Body.Close()
 			if body, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
 				t.Errorf("got %q, %v, want half a response and an unexpected end", body, err)

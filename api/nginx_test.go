@@ -35,22 +35,15 @@ http {
 func (s *service) behindNginx() string {
 	s.t.Helper()
 	program := prosodytest.Installed(s.t, "nginx")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(s.t)
 	addr := l.Addr().String()
 	_ = l.Close()
 	dir := s.t.TempDir()
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, s.Addr()), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, s.Addr()), 0o600))
 	cmd := exec.Command(program, "-p", dir, "-c", conf, "-e", "stderr")
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, cmd.Start())
 	s.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()

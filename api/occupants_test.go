@@ -139,10 +139,7 @@ func TestOccupant_AvatarIsAWebURLOrNull(t *testing.T) {
 }
 
 func TestOccupant_NoOtherPersonalData(t *testing.T) {
-	room, err := occupied(context.Background(), mainDomain)
-	if err != nil {
-		t.Fatal(err)
-	}
+	room := must(occupied(context.Background(), mainDomain))(t)
 	got := start(t, withRooms(occupied)).get("/api/rooms/MyRoom/participants")
 	for _, record := range room.Occupants {
 		o := record.Occupant()

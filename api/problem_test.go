@@ -114,10 +114,7 @@ func TestLog_ClientGone(t *testing.T) {
 	asked := make(chan struct{})
 	s := start(t, withRooms(waits(asked)))
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/api/rooms/r/participants"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, s.url("/api/rooms/r/participants"), nil))(t)
 	req.Header.Set("X-API-Key", testKey)
 	go func() {
 		<-asked
@@ -135,12 +132,8 @@ func TestLog_ClientGone(t *testing.T) {
 func TestProblem_HalfClosedClientGetsNoEmptyResponse(t *testing.T) {
 	s := start(t, withRooms(waits(make(chan struct{}))))
 	conn := s.dial()
-	if _, err := io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
+	must(io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"))(t)
+	check(t, conn.CloseWrite())
 	if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
 		t.Errorf("got %q, %v, want only the end", got, err)
 	}

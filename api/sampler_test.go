@@ -12,14 +12,9 @@ import (
 func (s *service) refusedFrom(address string) {
 	s.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	conn, err := dialer.Dial("tcp", s.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := must(dialer.Dial("tcp", s.Addr().String()))(s.t)
 	defer conn.Close()
-	if _, err := fmt.Fprint(conn, "GET /api/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"); err != nil {
-		s.t.Fatal(err)
-	}
+	must(fmt.Fprint(conn, "GET /api/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"))(s.t)
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusUnauthorized {
 		s.t.Fatalf("got %v, %v", resp, err)
 	}
@@ -32,9 +27,7 @@ func TestLog_SamplesRefusals(t *testing.T) {
 		s.refusedFrom("127.0.0.2")
 	}
 	s.refusedFrom("127.0.0.3")
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.stop())
 	got := map[string]int{}
 	for _, record := range s.log.records(t, 23) {
 		name := fmt.Sprintf("%s %v", record["msg"], record["status"])
@@ -62,9 +55,7 @@ func TestLog_OfManyAddressesIsBounded(t *testing.T) {
 	for i := range 250 {
 		s.refusedFrom(fmt.Sprintf("127.0.1.%d", i))
 	}
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.stop())
 	records := s.log.records(t, 201)
 	if last := records[len(records)-1]; len(records) != 201 || last["msg"] != "more requests refused" || last["count"] != 50.0 {
 		t.Errorf("got %d records, the last %v", len(records), last)

@@ -20,10 +20,7 @@ import (
 )
 
 func TestNew_RejectsBadConfig(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	t.Run("no key", func(t *testing.T) {
 		if _, err := api.New(api.Config{Addr: "127.0.0.1:0"}); err == nil || !strings.HasPrefix(err.Error(), "api: Keys is nil") {
@@ -67,9 +64,7 @@ func TestServer_ClosesSlowHeaders(t *testing.T) {
 	s.HTTP().ReadHeaderTimeout = 50 * time.Millisecond
 	s.run()
 	conn := s.dial()
-	if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nX-Slow: "); err != nil {
-		t.Fatal(err)
-	}
+	must(io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: ppch\r\nX-Slow: "))(t)
 	if got, err := io.ReadAll(conn); err != nil || len(got) != 0 {
 		t.Errorf("got %q, %v, want the end of the connection", got, err)
 	}
@@ -80,9 +75,7 @@ func TestServer_ClosesSlowHeaders(t *testing.T) {
 
 func TestRun_ReportsServeErrors(t *testing.T) {
 	s := prepare(t)
-	if err := s.CloseListener(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.CloseListener())
 	if err := s.Run(context.Background()); !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "api: serve: ") {
 		t.Errorf("got %v, want an error that the listener is closed", err)
 	}
@@ -141,9 +134,7 @@ func TestStop_ClosesEndlessRequests(t *testing.T) {
 	s.Impatient(50 * time.Millisecond)
 	s.run()
 	conn := s.dial()
-	if _, err := io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	must(io.WriteString(conn, "GET /api/rooms/r/participants HTTP/1.1\r\nHost: ppch\r\nX-API-Key: "+testKey+"\r\n\r\n"))(t)
 	<-asked
 	if err := s.stop(); err != nil {
 		t.Errorf("Run: %v, want nil after a regular stop", err)

@@ -34,9 +34,7 @@ func (s *service) past(header http.Header) (counted, *httptest.ResponseRecorder)
 	s.Handler().ServeHTTP(w, r)
 	var got counted
 	if w.Code == http.StatusOK {
-		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
-			s.t.Fatal(err)
-		}
+		check(s.t, json.Unmarshal(w.Body.Bytes(), &got))
 	}
 	return got, w
 }

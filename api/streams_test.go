@@ -25,18 +25,12 @@ func (s *service) follow(target string, headers ...string) *apitest.Stream {
 // openStream opens a stream with testKey.
 func openStream(t testing.TB, transport http.RoundTripper, url string, headers ...string) *apitest.Stream {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := must(http.NewRequest(http.MethodGet, url, nil))(t)
 	req.Header.Set("X-API-Key", testKey)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	f, err := apitest.Open(t, transport, req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must(apitest.Open(t, transport, req))(t)
 	return f
 }
 

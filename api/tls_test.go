@@ -33,10 +33,7 @@ type pair struct{ chain, key []byte }
 // newPair returns a pair that is valid for a time, also for further hosts.
 func newPair(t *testing.T, name string, from, to time.Duration, hosts ...string) pair {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
@@ -45,14 +42,8 @@ func newPair(t *testing.T, name string, from, to time.Duration, hosts ...string)
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		DNSNames:     hosts,
 	}
-	chain, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))(t)
+	der := must(x509.MarshalPKCS8PrivateKey(key))(t)
 	return pair{
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
@@ -76,9 +67,7 @@ func (p pair) inFiles(t *testing.T) pairFiles {
 func (f pairFiles) hold(p pair) {
 	f.t.Helper()
 	for name, data := range map[string][]byte{f.chain: p.chain, f.key: p.key} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			f.t.Fatal(err)
-		}
+		check(f.t, os.WriteFile(name, data, 0o600))
 	}
 }
 
@@ -201,10 +190,7 @@ func TestTLS_StreamsArriveAtOnce(t *testing.T) {
 				}
 			}))
 			s.run()
-			resp, err := s.client.Get(s.url("/"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			resp := must(s.client.Get(s.url("/")))(t)
 			defer resp.Body.Close()
 			lines := bufio.NewReader(resp.Body)
 			for i := range 3 {
@@ -244,10 +230,7 @@ func TestTLS_ReloadsCertificate(t *testing.T) {
 	s.run()
 	shown := func() string {
 		t.Helper()
-		resp, err := s.client.Get(s.url("/livez"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := must(s.client.Get(s.url("/livez")))(t)
 		resp.Body.Close()
 		return resp.TLS.PeerCertificates[0].Subject.CommonName
 	}
@@ -308,10 +291,7 @@ func TestTLS_RejectsBadPair(t *testing.T) {
 func TestTLS_ExpiryMetric(t *testing.T) {
 	p := newPair(t, "ppch", -time.Hour, time.Hour)
 	block, _ := pem.Decode(p.chain)
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	leaf := must(x509.ParseCertificate(block.Bytes))(t)
 	registry := prometheus.NewRegistry()
 	s := startTLS(t, trusting(t, p), p.inFiles(t).encrypted, func(cfg *api.Config) { cfg.Metrics = registry })
 	registry.MustRegister(s.Metrics()...)

@@ -183,9 +183,7 @@ func TestWait_RoomsThatBelongToOthers(t *testing.T) {
 		d.SetStatus(breakoutDomain, occupancy.Status{Connected: true, Mode: occupancy.ModeModule})
 		d.Begin(breakoutDomain, occupancy.SystemAccounts{})
 		room := occupancy.Delta{Room: "b1@breakout.meet.jitsi", Present: []occupancy.Occupant{apitest.Person("bob")}}
-		if err := d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
+		check(t, d.Apply(breakoutDomain, occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{room}}, time.Now()))
 		_, body, took := waiting(t, "/api/rooms/b1@breakout.meet.jitsi?wait=20s", withDirectory(d.Directory), func() {
 			time.Sleep(3 * time.Second)
 			d.Change(occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}}}})

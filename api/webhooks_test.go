@@ -45,10 +45,7 @@ func useWebhooks(t testing.TB, cfg *api.Config) *history.Store {
 	if cfg.Webhooks != noWebhooks {
 		return nil
 	}
-	store, err := history.Open(t.Context(), t.TempDir(), history.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := must(history.Open(t.Context(), t.TempDir(), history.Options{}))(t)
 	t.Cleanup(store.Close)
 	cfg.Webhooks = webhook.New(webhook.Config{
 		Store: store, Keys: cfg.Keys, Names: cfg.Names, Epoch: testEpoch, KeepLog: time.Hour, Version: cfg.Version,
@@ -60,9 +57,7 @@ func useWebhooks(t testing.TB, cfg *api.Config) *history.Store {
 // addWebhook adds the webhook of examples.
 func addWebhook(s *service) {
 	var body view.WebhookRequest
-	if err := json.Unmarshal([]byte(firstJoin), &body); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, json.Unmarshal([]byte(firstJoin), &body))
 	s.putWebhook("first-join", webhook.Settings{
 		URL: body.URL, Events: body.Events, Rooms: body.Rooms, Names: body.Names, Format: webhook.Format(body.Format), Template: body.Template, Headers: body.Headers, Enabled: true,
 	})
@@ -107,9 +102,7 @@ func eraseDelivery(s *service) {
 	addDelivery(s)
 	meeting := history.MeetingID("main", "[acme]planning@muc.meet.jitsi", now)
 	person := history.Person{Stays: []history.ID{history.StayID(meeting, "3b9d1a77", now)}}
-	if err := s.store.Write(s.t.Context(), func(tx *history.Tx) error { return s.webhooks.Erase(s.t.Context(), tx, person) }); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) error { return s.webhooks.Erase(s.t.Context(), tx, person) }))
 }
 
 // A person can be erased by the user id although no history is kept.
@@ -145,9 +138,7 @@ func TestWebhooks_EraseWithoutHistory(t *testing.T) {
 	const bodies = "SELECT COUNT(*) FROM messages WHERE body <> ''"
 	before := ask(bodies)
 	recorder := history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: healthyConnection().directory(), Outbox: s.webhooks})
-	if _, err := recorder.Erase(t.Context(), "user-ada"); err != nil {
-		t.Fatal(err)
-	}
+	must(recorder.Erase(t.Context(), "user-ada"))(t)
 	if after := ask(bodies); before < 2 || after != before/2 {
 		t.Errorf("got %d bodies of %d", after, before)
 	}
@@ -247,9 +238,7 @@ func TestWebhooks_BelongToTheirKey(t *testing.T) {
 // The operator's key finds a webhook of any key, also of one that was removed.
 func TestWebhooks_ListOfAllKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte(apitest.KeyLine(otherKey, "name=other scope=all,webhooks")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(apitest.KeyLine(otherKey, "name=other scope=all,webhooks")), 0o600))
 	s := start(t, withWebhooks, func(cfg *api.Config) { cfg.Keys = keyring(keys.KeyringConfig{Key: testKey, File: file, Names: names}) })
 	other := http.Header{"X-Api-Key": {otherKey}, "Content-Type": {"application/json"}}
 	addWebhook(s)

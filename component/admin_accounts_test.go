@@ -81,9 +81,7 @@ func TestAdmin_OnlyOfLocalHosts(t *testing.T) {
 func TestAdmin_VerifiedAgainAfterARestart(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, withModule)
-	if err := s.srv.Restart(s.ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.srv.Restart(s.ctx))
 	eventually(t, 30*time.Second, "the admin is verified again", func() bool {
 		if !s.c.Diagnostics().Admins[0].Local {
 			return false

@@ -202,9 +202,7 @@ func textOf(t *testing.T, st prosodytest.Stanza) string {
 	var m struct {
 		Body string `xml:"body"`
 	}
-	if err := st.Decode(&m); err != nil {
-		t.Fatal(err)
-	}
+	check(t, st.Decode(&m))
 	return m.Body
 }
 
@@ -240,9 +238,7 @@ func TestAdmin_Chat(t *testing.T) {
 		"<message type='headline' to='{to}'><body>help</body></message>",
 		"<message type='error' to='{to}'><body>help</body></message>",
 	} {
-		if err := s.boss.Send(componenttest.Fill(silent, s.srv.Domains.Component, "")); err != nil {
-			t.Fatal(err)
-		}
+		check(t, s.boss.Send(componenttest.Fill(silent, s.srv.Domains.Component, "")))
 	}
 	has(t, "after what gets no answer", s.chatWith(t, "help"), "Commands:")
 	if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {
@@ -316,17 +312,13 @@ func TestAdmin_WatchEndsWithTheClient(t *testing.T) {
 			}
 			ada := must(s.cast.User(s.ctx, planning, "Ada\n\u202eevil"))(t)
 			has(t, "a join", report(), "Ada evil joined planning — 1 person")
-			if err := ada.Leave(s.ctx); err != nil {
-				t.Fatal(err)
-			}
+			check(t, ada.Leave(s.ctx))
 			has(t, "a leave", report(), "Ada evil left planning — 0 people")
 
 			tt.end(t, s)
 			s.chatWith(t, "help")
 			s.boss.Forget()
-			if err := other.Leave(s.ctx); err != nil {
-				t.Fatal(err)
-			}
+			check(t, other.Leave(s.ctx))
 			must(s.cast.User(s.ctx, planning, "Grace"))(t)
 			time.Sleep(1500 * time.Millisecond)
 			if st, ok := s.boss.Received(func(st prosodytest.Stanza) bool { return st.Name == "message" }); ok {

@@ -21,10 +21,7 @@ func (silentCollector) Ask(_ context.Context, _ string, _ []byte, _ bool, each f
 // An admin lists past meetings and reads who was there, which is logged. The reply names a collector that does not answer.
 func TestAdmin_Meetings(t *testing.T) {
 	t.Parallel()
-	store, err := history.Open(t.Context(), t.TempDir(), history.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := must(history.Open(t.Context(), t.TempDir(), history.Options{}))(t)
 	t.Cleanup(store.Close)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

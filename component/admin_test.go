@@ -128,9 +128,7 @@ func orderly(t *testing.T, stanza string) string {
 		if errors.Is(err, io.EOF) {
 			return b.String()
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		if start, ok := tok.(xml.StartElement); ok {
 			slices.SortFunc(start.Attr, func(a, b xml.Attr) int {
 				return strings.Compare(a.Name.Space+a.Name.Local, b.Name.Space+b.Name.Local)
@@ -151,9 +149,7 @@ func conversation(t *testing.T, s *scene, who *prosodytest.Client, component str
 		}
 	}
 	for i, x := range stanzas {
-		if err := who.Send(componenttest.Fill(x, component, fmt.Sprint("c", i))); err != nil {
-			t.Fatal(err)
-		}
+		check(t, who.Send(componenttest.Fill(x, component, fmt.Sprint("c", i))))
 	}
 	// The component handles one stanza after the other: after this answer, all others have come.
 	if _, err := who.IQ(s.ctx, component, "get", "<last xmlns='urn:example:last'/>"); err == nil {

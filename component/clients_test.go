@@ -42,17 +42,13 @@ func TestAdmin_Slixmpp(t *testing.T) {
 		return strings.Contains(xml, "<count>20</count>")
 	})
 	_, port, err := net.SplitHostPort(s.srv.ClientAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	cmd := exec.CommandContext(s.ctx, python, "testdata/admin.py", port, bossJID, "secret", s.srv.Domains.Component)
 	cmd.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out := must(cmd.StdoutPipe())(t)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Start())
 	var got []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if lines.Text() == "READY" {

@@ -70,10 +70,7 @@ func config(dial func(context.Context, string, string) (net.Conn, error)) compon
 // start runs a component until stop, inside or outside of a synctest bubble.
 func start(t *testing.T, cfg component.Config) (c *component.Component, stop func()) {
 	t.Helper()
-	c, err := component.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c = must(component.New(cfg))(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

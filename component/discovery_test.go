@@ -89,9 +89,7 @@ end, 1);`
 func TestServices_AskNoHostThatMayBeElsewhere(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
-	if err := os.WriteFile(filepath.Join(plugins, "mod_remote_seen.lua"), []byte(remoteSeen), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(filepath.Join(plugins, "mod_remote_seen.lua"), []byte(remoteSeen), 0o644))
 	srv := prosodytest.New(t, prosodytest.Options{
 		GlobalConfig: `modules_disabled = { "tls", "offline" }`, // s2s is on
 		Components:   []string{"count.example.org"}, PluginPaths: []string{plugins},

@@ -38,10 +38,7 @@ func TestFollow_DelayedBatchKeepsItsAge(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		m.send(epoch, 2, 101, synced, "") // three seconds late
 	}, func(t *testing.T, c *component.Component, _ *module) {
-		first, err := c.Room(t.Context(), room("planning"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := must(c.Room(t.Context(), room("planning")))(t)
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		second, err := c.Room(t.Context(), room("planning"))
@@ -221,10 +218,7 @@ func TestClock_TimesAreNeverInTheFuture(t *testing.T) {
 				}
 			}
 			follow(t, batches, func(t *testing.T, service *component.Component, _ *module) {
-				got, err := service.Room(t.Context(), room("planning"))
-				if err != nil {
-					t.Fatal(err)
-				}
+				got := must(service.Room(t.Context(), room("planning")))(t)
 				if at := got.Occupants[0].Occupant().JoinedAt; at.After(time.Now()) || at.Sub(sent).Abs() > 2*time.Millisecond {
 					t.Errorf("joined %s after Ann did", at.Sub(sent))
 				}
@@ -252,10 +246,7 @@ func TestClock_ShownTimesStay(t *testing.T) {
 			m.send(epoch, 3, 105, synced, "") // a gap: resync
 		}
 	}, func(t *testing.T, c *component.Component, m *module) {
-		before, err := c.Room(t.Context(), room("planning"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		before := must(c.Room(t.Context(), room("planning")))(t)
 		events := c.Directory().Subscribe(10)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

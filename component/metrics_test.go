@@ -78,10 +78,7 @@ func TestMetrics_WithTheModule(t *testing.T) {
 func TestMetrics_UnknownIsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(componenttest.New("secret", serve(muc(roomInfo))).Dial)
-		c, err := component.New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must(component.New(cfg))(t)
 		wantMeasured(t, measured(t, c), map[string]string{
 			"stream_up": "0", "streams_total": "0", "subscriptions_dropped_total": "0", "admin_stanzas_refused_total": "0", "domain_up{D}": "0", "resyncs_total{D}": "0",
 		})

@@ -61,9 +61,7 @@ func TestRoom_ModuleCountsPeople(t *testing.T) {
 			t.Errorf("%s got %d want %d", kind, got.Counts[kind], n)
 		}
 	}
-	if err := forger.Leave(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, forger.Leave(ctx))
 	eventually(t, 5*time.Second, "two people", func() bool {
 		got, err := c.Room(ctx, jid.MustParse(planning))
 		return err == nil && got.Participants == 2
@@ -265,18 +263,14 @@ func TestFollow_ReplicaReturnsAfterARestart(t *testing.T) {
 		got, err := c.Room(ctx, last)
 		return err == nil && got.Exists
 	})
-	if err := srv.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Kill())
 	_ = cast.Close()
 	killed := time.Now()
 	time.Sleep(2 * time.Second)
 	if got, err := c.Room(ctx, last); err != nil || !got.Exists || got.AsOf.After(killed.Add(time.Second)) {
 		t.Errorf("got %+v, %v want the last state, with its age", got, err)
 	}
-	if err := srv.Restart(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Restart(ctx))
 	eventually(t, 10*time.Second, "no room", func() bool {
 		got, err := c.Room(ctx, last)
 		return err == nil && !got.Exists
@@ -320,18 +314,12 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	for _, name := range []string{"standing", "other"} {
 		must(srv.Shell(ctx, `> (function () local room = prosody.hosts["muc.meet.jitsi"].modules.muc.create_room("`+srv.Room(name)+`"); room:set_persistent(true); room:save(true); end)()`))(t)
 	}
-	if err := srv.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Stop())
 	// Whether a room with a broken file exists is unknown, and so is any other room.
 	path := filepath.Join(srv.Dir(), "data", "muc%2emeet%2ejitsi", "config", "other.dat")
 	good := must(os.ReadFile(path))(t)
-	if err := os.WriteFile(path, []byte("return {"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.Restart(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte("return {"), 0o600))
+	check(t, srv.Restart(ctx))
 	c := on(t, srv, watchAll)
 	var unknown *occupancy.UnavailableError
 	eventually(t, 20*time.Second, "one room is unknown", func() bool {
@@ -347,9 +335,7 @@ func TestStoredRooms_ExactOrUnknownAfterARestart(t *testing.T) {
 	if problem := c.Main().Problem; problem == nil || problem.Reason != occupancy.ReasonStorage {
 		t.Errorf("got the problem %v", problem)
 	}
-	if err := os.WriteFile(path, good, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, good, 0o600))
 	ready(t, c)
 	if got, err := c.Room(ctx, jid.MustParse(srv.Room("other"))); err != nil || !got.Exists || !got.Exact {
 		t.Errorf("got %+v, %v want the room, whose file was fixed", got, err)
@@ -367,9 +353,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 			text := strings.ReplaceAll(string(prosody.Module), protocol.Namespace, "urn:ppch:occupancy:"+version)
 			o := withModule
 			o.PluginPaths = []string{t.TempDir()}
-			if err := os.WriteFile(filepath.Join(o.PluginPaths[0], "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.WriteFile(filepath.Join(o.PluginPaths[0], "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600))
 			srv := prosodytest.New(t, o)
 			ctx := timeout(t, 60*time.Second)
 			cast := must(srv.Cast(ctx))(t)

@@ -54,6 +54,8 @@ func timeout(t *testing.T, d time.Duration) context.Context {
 
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
+var check = componenttest.Check
+
 var tenantRoom = regexp.MustCompile(`^\[(.+)\](.+)@muc\.`)
 
 // asClientsWrite returns the address that Jitsi's clients use for a tenant's room.
@@ -127,10 +129,7 @@ func TestRoom_ChangeIsSeenAfterASecond(t *testing.T) {
 	planning := jid.MustParse(srv.Room("planning"))
 	count := func(want int) func() bool {
 		return func() bool {
-			got, err := c.Room(ctx, planning)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := must(c.Room(ctx, planning))(t)
 			return got.Participants == want
 		}
 	}
@@ -138,13 +137,9 @@ func TestRoom_ChangeIsSeenAfterASecond(t *testing.T) {
 	focus := must(cast.Open(ctx, planning.String()))(t)
 	ada := must(cast.User(ctx, planning.String(), "Ada"))(t)
 	eventually(t, 5*time.Second, "focus and Ada", count(2))
-	if err := ada.Leave(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, ada.Leave(ctx))
 	eventually(t, 5*time.Second, "focus alone", count(1))
-	if err := focus.Leave(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, focus.Leave(ctx))
 	eventually(t, 5*time.Second, "no room again", count(0))
 }
 
@@ -263,9 +258,7 @@ func TestProsody_Restart(t *testing.T) {
 		t.Fatalf("got %+v, %v want focus", got, err)
 	}
 
-	if err := srv.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Kill())
 	_ = cast.Close()
 	eventually(t, 5*time.Second, "rooms are unavailable", func() bool {
 		got, err := c.Room(ctx, planning)
@@ -280,9 +273,7 @@ func TestProsody_Restart(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	if err := srv.Restart(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Restart(ctx))
 	eventually(t, 5*time.Second, "the answer is right again", func() bool {
 		got, err := c.Room(ctx, planning)
 		if err == nil && got.Exists {
@@ -296,17 +287,13 @@ func TestProsody_SilentHandshake(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	// A frozen Prosody: the kernel accepts connections, and Prosody reads nothing.
-	if err := srv.Pause(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Pause())
 	c := on(t, srv)
 	eventually(t, 30*time.Second, "the attempt is given up", func() bool { return c.Main().Problem.Reason != occupancy.ReasonConnecting })
 	if p := c.Main().Problem; p.Reason != occupancy.ReasonTimeout {
 		t.Errorf("got %+v want timeout", p)
 	}
-	if err := srv.Resume(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Resume())
 	eventually(t, 30*time.Second, "the stream is up", func() bool {
 		_, err := c.Room(t.Context(), jid.MustParse(srv.Room("planning")))
 		return err == nil

@@ -145,9 +145,7 @@ func TestSubscribe_ReplacesEarlierSubscription(t *testing.T) {
 	if n := f.others[before]; n > 0 {
 		t.Errorf("got %d batches of the first subscription, want none", n)
 	}
-	if _, err := f.client.IQ(within(t), f.domain, "set", unsubscribe); err != nil {
-		t.Fatal(err)
-	}
+	must(f.client.IQ(within(t), f.domain, "set", unsubscribe))(t)
 	must(cast.User(within(t), room, "Bo"))(t)
 	f.silent(200 * time.Millisecond)
 }

@@ -57,12 +57,7 @@ func eachMUC(lines string) map[string]string {
 
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = componenttest.Check
 
 func newCast(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
 	t.Helper()

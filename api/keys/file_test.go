@@ -16,9 +16,7 @@ import (
 func loadKeys(t *testing.T, text string) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte(text), 0o600))
 	_, err := keys.NewKeyring(keys.KeyringConfig{Key: testKey, File: path, Names: names})
 	if err != nil && !strings.HasPrefix(err.Error(), "keys: file "+path+":\n  ") {
 		t.Errorf("got %v want the file named", err)
@@ -139,9 +137,7 @@ func TestFile_AcceptsItsVariants(t *testing.T) {
 func TestKeyring_NeedsAKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	for name, cfg := range map[string]keys.KeyringConfig{"nothing at all": {}, "a file without keys": {File: path, Names: names}} {
-		if err := os.WriteFile(path, []byte("# none yet\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, []byte("# none yet\n"), 0o600))
 		if _, err := keys.NewKeyring(cfg); err == nil || err.Error() != "keys: no API key is configured" {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -41,10 +41,7 @@ func lineFor(key, fields string) string {
 // keyring returns a Keyring; its configuration must be valid.
 func keyring(t testing.TB, cfg keys.KeyringConfig) *keys.Keyring {
 	t.Helper()
-	k, err := keys.NewKeyring(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := must(keys.NewKeyring(cfg))(t)
 	return k
 }
 
@@ -79,9 +76,7 @@ func watch(t *testing.T, text string, f func(w *watched)) {
 
 func (w *watched) write(text string) {
 	w.t.Helper()
-	if err := os.WriteFile(w.path, []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+	check(w.t, os.WriteFile(w.path, []byte(text), 0o600))
 }
 
 // wait lets time pass and returns the new log records.
@@ -133,9 +128,7 @@ func TestKeyring_ReadsAChangedFile(t *testing.T) {
 func TestKeyring_ReadsAFileReplacedInAnyWay(t *testing.T) {
 	a, b := lineFor("a", "name=a scope=count"), lineFor("b", "name=b scope=count")
 	put := func(path, text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	for name, replace := range map[string]func(t *testing.T, path string) error{
 		"an editor renames a new one over it": func(_ *testing.T, path string) error {
@@ -155,9 +148,7 @@ func TestKeyring_ReadsAFileReplacedInAnyWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			watch(t, a, func(w *watched) {
-				if err := replace(t, w.path); err != nil {
-					t.Fatal(err)
-				}
+				check(t, replace(t, w.path))
 				w.wait(soon)
 				w.want("b", "a")
 			})
@@ -197,17 +188,13 @@ func TestKeyring_BadFileKeepsTheOldKeys(t *testing.T) {
 			"is not a regular file":     func() error { return firstOf(os.Remove(w.path), os.Mkdir(w.path, 0o700)) },
 			"more than 1048576 bytes":   func() error { w.write(strings.Repeat("#", 1<<20+1)); return nil },
 		} {
-			if err := spoil(); err != nil {
-				t.Fatal(err)
-			}
+			check(t, spoil())
 			log := w.wait(time.Minute)
 			if strings.Count(log, "\n") != 1 || !strings.Contains(log, `"level":"ERROR","msg":"keys file invalid, keeping previous keys"`) || !strings.Contains(log, name) {
 				t.Errorf("got the log %s want one error with %q", log, name)
 			}
 			w.want("a " + testKey)
-			if err := os.RemoveAll(w.path); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.RemoveAll(w.path))
 			w.write(good)
 			if log := w.wait(time.Minute); !strings.Contains(log, "keys read") {
 				t.Errorf("got the log %s want the corrected file to be read", log)
@@ -266,9 +253,7 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := lineFor("a", "name=a scope=all")
 		path := filepath.Join(t.TempDir(), "keys")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, []byte(text), 0o600))
 		k := keyring(t, keys.KeyringConfig{File: path, Names: names, Rate: 1})
 		for i, want := range []bool{true, true, false} { // bursts of two
 			if _, err := k.Find(keys.SumOf("a")).Use(time.Now()); (err == nil) != want {
@@ -280,9 +265,7 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 		hangup := make(chan os.Signal)
 		done := make(chan error)
 		go func() { done <- k.Run(ctx, hangup) }()
-		if err := os.WriteFile(path, []byte(text+lineFor("b", "name=b scope=all")), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, []byte(text+lineFor("b", "name=b scope=all")), 0o600))
 		hangup <- os.Interrupt
 		synctest.Wait()
 		if k.Count() != 2 {
@@ -304,9 +287,7 @@ func TestKeyring_WarnsOfAFileOpenToEverybody(t *testing.T) {
 		0o600: "", 0o640: "", 0o644: "keys file is world-readable", 0o666: "keys file is world-writable",
 	} {
 		path, log := filepath.Join(t.TempDir(), "keys"), &componenttest.LogBuffer{}
-		if err := firstOf(os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")), 0o600), os.Chmod(path, mode)); err != nil {
-			t.Fatal(err)
-		}
+		check(t, firstOf(os.WriteFile(path, []byte(lineFor("a", "name=a scope=all")), 0o600), os.Chmod(path, mode)))
 		keyring(t, keys.KeyringConfig{File: path, Names: names, Log: slog.New(slog.NewJSONHandler(log, nil))})
 		if got := log.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%o: got the log %q want %q in it", mode, got, want)
@@ -331,17 +312,18 @@ func TestKeyring_ForgetsAddressesThatGuessed(t *testing.T) {
 func TestScope_AllLeavesOutHistoryAndWebhooks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	lines := lineFor("key-for-the-present-0", "name=present scope=all") + lineFor("key-for-the-past-0000", "name=past scope=history,webhooks")
-	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(lines), 0o600))
 	ring := keyring(t, keys.KeyringConfig{Key: testKey, File: file, Names: names})
 	for text, want := range map[string]bool{testKey: true, "key-for-the-present-0": false, "key-for-the-past-0000": true} {
-		k, err := ring.Identify(text, netip.MustParsePrefix("192.0.2.1/32"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := must(ring.Identify(text, netip.MustParsePrefix("192.0.2.1/32")))(t)
 		if got := (keys.Grant{Key: k}).Has(keys.ScopeHistory | keys.ScopeWebhooks); got != want {
 			t.Errorf("%s: got %t want %t", k.Name(), got, want)
 		}
 	}
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

@@ -30,9 +30,7 @@ func grantsFor(t *testing.T, rooms ...string) map[string]keys.Grant {
 		texts[room], lines = text, lines+line+"\n"
 	}
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(lines), 0o600))
 	ring := keyring(t, keys.KeyringConfig{File: file, Names: twoJitsis})
 	grants := map[string]keys.Grant{}
 	for room, text := range texts {
@@ -132,9 +130,7 @@ func TestRoomPattern_CommaInAJIDIsRefused(t *testing.T) {
 func TestRoomFilter_Includes(t *testing.T) {
 	names := occupancy.NewNameResolver(jid.MustParse("muc.meet.jitsi"))
 	f, err := keys.ParseRooms([]string{"acme/*", "Stand up"}, names)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	for room, want := range map[string]bool{"[acme]a@muc.meet.jitsi": true, "stand%20up@muc.meet.jitsi": true, "a@muc.meet.jitsi": false, "[acme]a@other": false, "": false} {
 		if got := f.Includes(room); got != want {
 			t.Errorf("%q: got %t", room, got)

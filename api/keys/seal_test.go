@@ -12,10 +12,7 @@ type sealer struct{ *keys.Sealer }
 
 func newSealer(t *testing.T, secret, purpose string) sealer {
 	t.Helper()
-	s, err := keys.NewSealer(secret, purpose)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must(keys.NewSealer(secret, purpose))(t)
 	return sealer{s}
 }
 

@@ -42,10 +42,7 @@ func (l *list) set(lines string, err error) {
 func TestKeyring_SharedListBecomesUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &list{lines: lineFor("the key of a screen, long enough", "name=screen scope=count"), changed: make(chan struct{})}
-		k, err := keys.NewKeyring(keys.KeyringConfig{Key: "the key of this node, long enough", Shared: l})
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := must(keys.NewKeyring(keys.KeyringConfig{Key: "the key of this node, long enough", Shared: l}))(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _ = k.Run(ctx, nil) }()

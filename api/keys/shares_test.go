@@ -19,9 +19,7 @@ func TestShares_NeverExceedThePlaces(t *testing.T) {
 		lines.WriteString(lineFor(fmt.Sprint(i+1), fmt.Sprintf("name=%d scope=all", i+1)))
 	}
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte(lines.String()), 0o600))
 	ring := keyring(t, keys.KeyringConfig{File: path, Names: names})
 	key := func(name string) *keys.Key { return ring.Find(keys.SumOf(name)) }
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,10 +9,7 @@ import (
 
 func TestTickets_Expire(t *testing.T) {
 	now := time.Now()
-	tickets, err := keys.NewTickets("a secret that all nodes share")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tickets := must(keys.NewTickets("a secret that all nodes share"))(t)
 	first, expires := tickets.Issue(keys.SumOf(testKey), now)
 	if ticket, ok := tickets.Open(first, expires.Add(-time.Nanosecond)); !ok || ticket.Key != keys.SumOf(testKey) || !ticket.Expires.Equal(expires) {
 		t.Errorf("got %v, %t before it expires", ticket, ok)

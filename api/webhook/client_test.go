@@ -27,10 +27,7 @@ var (
 // post sends the message to a URL.
 func post(t *testing.T, reach webhook.Reach, to string) webhook.Attempt {
 	t.Helper()
-	u, err := url.Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must(url.Parse(to))(t)
 	return webhook.Post(t.Context(), reach, nil, nil, u, message)
 }
 
@@ -150,10 +147,7 @@ func TestClient_ChecksEachDNSAnswer(t *testing.T) {
 // fakeDNS returns a resolver whose answers for IPv4 are those of answer. Names have no IPv6 address.
 func fakeDNS(t *testing.T, answer func() [4]byte) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.ListenPacket("udp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = conn.Close() })
 	go func() {
 		buffer := make([]byte, 1500)

@@ -66,10 +66,7 @@ func ended() *webhook.Event {
 
 func TestRender_Golden(t *testing.T) {
 	t.Parallel()
-	template, err := webhook.ParseTemplate(`{"text":"{participant} joined {room_name} ({participant_count})"}`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	template := must(webhook.ParseTemplate(`{"text":"{participant} joined {room_name} ({participant_count})"}`))(t)
 	for name, c := range map[string]struct {
 		event  *webhook.Event
 		format webhook.Format
@@ -106,14 +103,9 @@ func TestRender_Golden(t *testing.T) {
 			got := m.ContentType + " " + m.Path + "\n" + string(pretty) + "\n"
 			file := filepath.Join("testdata", name+".txt")
 			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				check(t, os.WriteFile(file, []byte(got), 0o600))
 			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			want := must(os.ReadFile(file))(t)
 			if diff := cmp.Diff(string(want), got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

@@ -18,10 +18,7 @@ import (
 func TestOutbox_HangingReceiverBlocksNoOther(t *testing.T) {
 	t.Parallel()
 	s := newStation(t, nil)
-	hanging, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	hanging := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = hanging.Close() })
 	in := newInbox(t)
 	s.add("hanging", "http://"+hanging.Addr().String(), nil)
@@ -59,10 +56,7 @@ func TestOutbox_ClockSetBack(t *testing.T) {
 		return ""
 	})
 	s.stop()
-	store, err := history.Open(t.Context(), s.folder, history.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := must(history.Open(t.Context(), s.folder, history.Options{}))(t)
 	if err := store.Write(t.Context(), func(tx *history.Tx) error {
 		_, err := tx.Exec(`UPDATE deliveries SET tried = tried + ?1, due = due + ?1 WHERE state = 0 AND attempts > 0`, (365 * 24 * time.Hour).Milliseconds())
 		return err

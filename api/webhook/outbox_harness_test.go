@@ -23,6 +23,7 @@ import (
 
 	"ppch/api/keys"
 	"ppch/api/webhook"
+	"ppch/component/componenttest"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -51,10 +52,7 @@ const ownKey = "0123456789abcdef"
 // newStation returns a running station.
 func newStation(t *testing.T, change func(webhook.Config) webhook.Config) *station {
 	t.Helper()
-	ring, err := keys.NewKeyring(keys.KeyringConfig{Key: ownKey})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := must(keys.NewKeyring(keys.KeyringConfig{Key: ownKey}))(t)
 	s := &station{t: t, folder: t.TempDir(), keys: ring, owner: keys.SumOf(ownKey), change: change}
 	if change == nil {
 		s.change = func(c webhook.Config) webhook.Config {
@@ -68,10 +66,7 @@ func newStation(t *testing.T, change func(webhook.Config) webhook.Config) *stati
 
 func (s *station) start() {
 	s.t.Helper()
-	store, err := history.Open(s.t.Context(), s.folder, history.Options{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	store := must(history.Open(s.t.Context(), s.folder, history.Options{}))(s.t)
 	outbox := webhook.New(s.change(webhook.Config{
 		Store: store, Keys: s.keys, Names: names(), Epoch: "20261122T080000Z-k3x", Reach: loopback, KeepLog: 72 * time.Hour, Version: "test",
 	}))
@@ -109,9 +104,7 @@ func (s *station) add(id, url string, change func(*webhook.Settings)) webhook.St
 		change(&settings)
 	}
 	status, _, err := s.outbox.Put(s.t.Context(), s.owner, id, settings, "")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, err)
 	return status
 }
 
@@ -273,19 +266,14 @@ func nicks(from, to int) (all []string) {
 func writeKeys(t *testing.T, lines ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	return file
 }
 
 // keyringOf returns the keys of these lines of a file.
 func keyringOf(t *testing.T, lines ...string) *keys.Keyring {
 	t.Helper()
-	ring, err := keys.NewKeyring(keys.KeyringConfig{File: writeKeys(t, lines...), Names: names()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := must(keys.NewKeyring(keys.KeyringConfig{File: writeKeys(t, lines...), Names: names()}))(t)
 	return ring
 }
 
@@ -296,10 +284,7 @@ func counter(t *testing.T, o *webhook.Outbox, result string) int {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(o.Metrics()...)
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	families := must(registry.Gather())(t)
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == result {
@@ -309,3 +294,9 @@ func counter(t *testing.T, o *webhook.Outbox, result string) int {
 	}
 	return -1
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

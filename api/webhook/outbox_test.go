@@ -258,9 +258,7 @@ func TestOutbox_Replay(t *testing.T) {
 	s.record(s.joins("a", 0, 10)...)
 	in.wait(10)
 	log := delivered(t, s, "in", 10)
-	if err := s.outbox.Replay(t.Context(), s.owner, "in", log[3].Number); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.outbox.Replay(t.Context(), s.owner, "in", log[3].Number))
 	in.wait(11)
 	if got := in.accepted()[10]; got.id != log[3].Event {
 		t.Errorf("got %+v want the event %s", got, log[3].Event)
@@ -304,9 +302,7 @@ func TestOutbox_RemovedAndOldDeliveriesAreDeleted(t *testing.T) {
 	in.wait(700)
 	kept.wait(700)
 	delivered(t, s, "kept", 700)
-	if err := s.outbox.Delete(t.Context(), s.owner, "in"); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.outbox.Delete(t.Context(), s.owner, "in"))
 	if _, err := s.outbox.Get(t.Context(), s.owner, "in"); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}

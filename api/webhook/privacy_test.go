@@ -15,10 +15,7 @@ import (
 // traces returns which of words the files of the store contain.
 func (s *station) traces(words ...string) (found []string) {
 	s.t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.folder, "*"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	files := must(filepath.Glob(filepath.Join(s.folder, "*")))(s.t)
 	for _, word := range words {
 		if slices.ContainsFunc(files, func(file string) bool {
 			text, err := os.ReadFile(file)
@@ -79,9 +76,7 @@ func TestPrivacy_BodiesExpire(t *testing.T) {
 		}
 		return ""
 	})
-	if err := s.store.Prune(t.Context(), 30, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.store.Prune(t.Context(), 30, time.Now()))
 	if found := s.traces(words...); len(found) > 0 {
 		t.Errorf("got %q in the folder", found)
 	}

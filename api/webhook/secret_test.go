@@ -37,14 +37,9 @@ func TestSecret_BothSign(t *testing.T) {
 	body, now := []byte(`{"type":"webhook.test"}`), time.Now()
 	old, fresh := webhook.NewSecret(), webhook.NewSecret()
 	h := http.Header{}
-	if err := webhook.Sign(h, webhook.FormatPPCH, "evt_1", now, body, fresh, old); err != nil {
-		t.Fatal(err)
-	}
+	check(t, webhook.Sign(h, webhook.FormatPPCH, "evt_1", now, body, fresh, old))
 	for _, secret := range []string{fresh, old} {
-		verifier, err := standardwebhooks.NewWebhook(secret)
-		if err != nil {
-			t.Fatal(err)
-		}
+		verifier := must(standardwebhooks.NewWebhook(secret))(t)
 		if err := verifier.Verify(body, h); err != nil {
 			t.Errorf("%v: %v", h, err)
 		}
@@ -62,9 +57,7 @@ func TestSecret_BothSign(t *testing.T) {
 func TestSecret_JaaSSignature(t *testing.T) {
 	t.Parallel()
 	h := http.Header{}
-	if err := webhook.Sign(h, webhook.FormatJaaS, "evt_1", time.Unix(1760000000, 0), []byte("{}"), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"); err != nil {
-		t.Fatal(err)
-	}
+	check(t, webhook.Sign(h, webhook.FormatJaaS, "evt_1", time.Unix(1760000000, 0), []byte("{}"), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
 	if got, want := h.Get("X-Jaas-Signature"), "t=1760000000,v1="+jaasExample; got != want {
 		t.Errorf("got %s want %s", got, want)
 	}

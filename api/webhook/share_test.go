@@ -293,9 +293,7 @@ func TestShare_ReplayIsSent(t *testing.T) {
 	if err != nil || len(log) != 1 {
 		t.Fatal(log, err)
 	}
-	if err := c.b.outbox.Replay(t.Context(), c.b.owner, "in", log[0].Number); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.b.outbox.Replay(t.Context(), c.b.owner, "in", log[0].Number))
 	in.wait(2)
 	if got := in.accepted(); got[0].id != got[1].id {
 		t.Errorf("got ids %v", got)

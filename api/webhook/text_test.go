@@ -37,10 +37,7 @@ func TestTemplate_MediaType(t *testing.T) {
 		"[{tenant}] {participant} joined": "text/plain; charset=utf-8",
 		`"{participant}"`:                 "text/plain; charset=utf-8",
 	} {
-		template, err := webhook.ParseTemplate(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		template := must(webhook.ParseTemplate(in))(t)
 		if got := template.ContentType(); got != want {
 			t.Errorf("%s: got %s want %s", in, got, want)
 		}
@@ -64,10 +61,7 @@ func TestTemplate_DefusesNames(t *testing.T) {
 		e := event(webhook.ParticipantJoined)
 		e.Occupant.Name = name
 		for _, text := range []string{"{participant}", `{"text":"{participant}"}`} {
-			template, err := webhook.ParseTemplate(text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			template := must(webhook.ParseTemplate(text))(t)
 			m, _ := webhook.Render(e, webhook.FormatText, true, template)
 			got := string(m.Body)
 			if strings.HasPrefix(text, `{"`) {

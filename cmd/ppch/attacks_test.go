@@ -171,9 +171,7 @@ func carryOut(t *testing.T, attacks []attack) {
 	}{
 		{"crowd", "User", 1, sizes.room}, {"hostile", strings.Repeat("<", 1020), 1, min(200, sizes.room)}, {"large", "User", 1, sizes.large}, {"room", "User", sizes.rooms, 10},
 	} {
-		if err := srv.PopulateAs(ctx, p.room, p.user, p.rooms, p.each); err != nil {
-			t.Fatal(err)
-		}
+		check(t, srv.PopulateAs(ctx, p.room, p.user, p.rooms, p.each))
 	}
 	program := os.Getenv("PPCH_ATTACKS_PROGRAM") // another build, for comparison
 	if program == "" {
@@ -203,9 +201,7 @@ func (c attack) measure(t *testing.T, srv *prosodytest.Server, program string, s
 	const othersKey = "ppch_B4AFLPN2TTFIVPCKM4NUM3MDF3"
 	keys := filepath.Join(t.TempDir(), "keys")
 	line := "name=others sha256=2e453a1c19730cc2e3bec31a4743b20eb07f464af75b3233cb73d4ea8d24756c scope=count,events\n"
-	if err := os.WriteFile(keys, []byte(line), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(keys, []byte(line), 0o600))
 	env := envFor(srv)
 	env["PPCH_API_KEYS_FILE"] = keys
 	env["PPCH_MAX_STREAMS"] = strconv.Itoa(sizes.places / 2)
@@ -295,18 +291,12 @@ func pollAndExit(addr string) {
 // resident returns the resident memory of the process in MiB, now and at its peak (proc(5), status: VmRSS and VmHWM).
 func (p *process) resident(t *testing.T) (now, most float64) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	status := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)))(t)
 	for line := range strings.Lines(string(status)) {
 		fields := strings.Fields(line)
 		for name, into := range map[string]*float64{"VmRSS:": &now, "VmHWM:": &most} {
 			if len(fields) > 1 && fields[0] == name {
-				kib, err := strconv.ParseFloat(fields[1], 64)
-				if err != nil {
-					t.Fatal(err)
-				}
+				kib := must(strconv.ParseFloat(fields[1], 64))(t)
 				*into = kib / 1024
 			}
 		}
@@ -317,17 +307,11 @@ func (p *process) resident(t *testing.T) (now, most float64) {
 // cpu returns the processor time of the process (proc(5), stat: utime and stime, in hundredths of a second).
 func (p *process) cpu(t *testing.T) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	stat := must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)))(t)
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	var ticks int64
 	for _, field := range strings.Fields(rest)[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := must(strconv.ParseInt(field, 10, 64))(t)
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond

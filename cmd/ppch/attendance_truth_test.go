@@ -106,9 +106,7 @@ func TestAttendance_FrozenService(t *testing.T) {
 	unseen := must(w.cast.User(t.Context(), w.rooms[0], "Unseen"))(t)
 	joined := time.Now()
 	time.Sleep(time.Second)
-	if err := unseen.Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, unseen.Leave(t.Context()))
 	frozen.Wait()
 	var got []string
 	var gaps []view.Gap

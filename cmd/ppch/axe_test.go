@@ -52,9 +52,7 @@ func fetchAxe(t *testing.T) string {
 		if errors.Is(err, io.EOF) {
 			t.Fatalf("%s has no script", axe)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		if header.Name == "package/axe.min.js" {
 			return string(must(io.ReadAll(archive))(t))
 		}
@@ -133,9 +131,7 @@ func TestDashboard_Accessible(t *testing.T) {
 				look("room")
 				evaluate[string](d.tab, `document.body.dataset.state = "stale"`)
 				look("stale")
-				if err := ken.Leave(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				check(t, ken.Leave(t.Context()))
 				d.isState("live")
 				for _, at := range [][2]string{{"meetings", "#attendees"}, {"webhooks", "#deliveries"}} {
 					page, list := at[0], at[1]

@@ -21,9 +21,7 @@ func boardQueries(t *testing.T) map[string][]string {
 			Targets []struct{ Expr string }
 		}
 	}
-	if err := json.Unmarshal([]byte(ofFile(t, "deploy/grafana/ppch.json")), &board); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal([]byte(ofFile(t, "deploy/grafana/ppch.json")), &board))
 	filled := strings.NewReplacer("$job", ".*", "$instance", ".*", "$shard", ".*", "$domain", ".*", "$__rate_interval", "2m", "[1d:5m]", "[1d:1s]")
 	queries := map[string][]string{}
 	for _, p := range board.Panels {

@@ -61,9 +61,7 @@ func TestBrowser_FollowsEventsWithTicket(t *testing.T) {
 	shows("snapshot Ada")
 	must(cast.User(t.Context(), room, "Grace"))(t)
 	shows("snapshot Ada, participant.joined Grace")
-	if err := people[0].Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, people[0].Leave(t.Context()))
 	shows("snapshot Ada, participant.joined Grace, participant.left Ada")
 }
 

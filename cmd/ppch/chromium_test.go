@@ -50,9 +50,7 @@ func startChromium(t testing.TB) *chromium {
 		}
 		end()
 	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, chromedp.Do(ctx))
 	return &chromium{ctx}
 }
 
@@ -77,9 +75,7 @@ func (c *chromium) open(t testing.TB, url string, others ...string) *tab {
 	p := &tab{t: t, url: url, may: append(others, strings.Join(strings.SplitN(url, "/", 4)[:3], "/")), dir: t.ArtifactDir()}
 	var leave context.CancelFunc
 	p.ctx, leave = chromedp.NewContext(c.ctx)
-	if err := chromedp.Listen(p.ctx, p.note); err != nil {
-		t.Fatal(err)
-	}
+	check(t, chromedp.Listen(p.ctx, p.note))
 	console := chromedp.Console(p.ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {

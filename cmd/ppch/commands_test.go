@@ -54,10 +54,7 @@ func TestHelp_ListsCommands(t *testing.T) {
 
 func TestHelp_ServeListsVariables(t *testing.T) {
 	t.Parallel()
-	got, err := command(t, nil, "serve", "--help")
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must(command(t, nil, "serve", "--help"))(t)
 	for _, d := range config.Variables() {
 		_, rest, ok := strings.Cut(got, "\n  "+d.Name+"\n      ")
 		help, _, _ := strings.Cut(rest, "\n")
@@ -186,9 +183,7 @@ func healthcheckOf(t *testing.T, s *service, host string) variables {
 	t.Helper()
 	_, address, _ := strings.Cut(s.url, "://")
 	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return variables{"PPCH_HOST": host, "PPCH_PORT": port}
 }
 

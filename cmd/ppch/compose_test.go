@@ -15,9 +15,7 @@ import (
 func (e *engine) types(home, commands string) string {
 	e.t.Helper()
 	out, err := e.run(context.Background(), "env", "HOME="+home, "PPCH_HEALTHCHECK_INTERVAL=1s", "sh", "-ec", strings.ReplaceAll(commands, " --rm -it ", " --rm "))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	check(e.t, err)
 	return out
 }
 
@@ -25,9 +23,7 @@ func (e *engine) types(home, commands string) string {
 func (e *engine) operator(tree string) (home string) {
 	e.t.Helper()
 	home = jitsiTree(e.t, tree)
-	if err := os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")); err != nil {
-		e.t.Fatal(err)
-	}
+	check(e.t, os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")))
 	put(e.t, filepath.Join(home, "ppch", "docker-compose.yml"), ofTheProject(e.t, "docker-compose.yml"))
 	return home
 }
@@ -81,9 +77,7 @@ func TestDocker_Readme(t *testing.T) {
 		home := e.operator("docker-stable-11146")
 		jitsi, own, env := e.in(filepath.Join(home, "docker-jitsi-meet")), e.in(filepath.Join(home, "ppch")), filepath.Join(home, "ppch", ".env")
 		put(t, filepath.Join(jitsi.dir, ".env"), strings.Replace(ofFile(t, filepath.Join(jitsi.dir, ".env")), "../cfg", "~/.jitsi-meet-cfg", 1)+"JITSI_IMAGE_REPO=prosody-13\n")
-		if err := os.Rename(filepath.Join(home, "cfg"), filepath.Join(home, ".jitsi-meet-cfg")); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.Rename(filepath.Join(home, "cfg"), filepath.Join(home, ".jitsi-meet-cfg")))
 		printed := nextIn(t, e.types(home, install))
 		if want := strings.ReplaceAll(next, "~", home); printed != want {
 			t.Errorf("it printed\n%s\nand the document has\n%s", printed, want)
@@ -157,9 +151,7 @@ func TestDocker_Readme(t *testing.T) {
 		}
 
 		put(t, env, installed)
-		if err := os.RemoveAll(files); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.RemoveAll(files))
 		own.types(home, migration[1])
 		if diff := cmp.Diff(before, everything(t, home)); diff != "" {
 			t.Errorf("it is not as before (-before +after):\n%s", diff)

@@ -17,12 +17,8 @@ import (
 func TestDoctor_MissingModuleFile(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, jitsiLike)
-	if err := os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_"+prosody.ModuleName+".lua")); err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_"+prosody.ModuleName+".lua")))
+	check(t, srv.Restart(t.Context()))
 	if logged := "Unable to load module '" + prosody.ModuleName + "'"; !srv.LogContains(logged) {
 		t.Errorf("Prosody didn't log %q:\n%s", logged, srv.Log())
 	}

@@ -18,9 +18,7 @@ func nodeEnv(t *testing.T, srv *prosodytest.Server, nats string) variables {
 	t.Helper()
 	shards := filepath.Join(t.TempDir(), "shards")
 	line := "name=main muc=" + srv.Domains.MUC + "," + srv.Domains.Breakout + " via=nats\n"
-	if err := os.WriteFile(shards, []byte(line), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(shards, []byte(line), 0o600))
 	return variables{
 		"PPCH_API_KEY": testKey, "PPCH_PORT": "0", "PPCH_RATE_LIMIT": "0",
 		"PPCH_SHARDS_FILE": shards, "PPCH_NATS_URL": nats, "PPCH_CLUSTER_SECRET": "a-secret-of-all-nodes",
@@ -63,9 +61,7 @@ func TestDoctor_OverNATS(t *testing.T) {
 		t.Errorf("got exit status %d and %+v of the collector", status, of)
 	}
 
-	if err := collector.stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, collector.stop())
 	eventually(t, 60*time.Second, "the shard is unknown", func() bool {
 		return strings.Contains(node.get("/api/diagnostics", "X-API-Key", testKey).body, `"reason":"collector-silent"`)
 	})

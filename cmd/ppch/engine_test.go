@@ -36,10 +36,7 @@ func (e *engine) in(dir string) *engine { return &engine{e.t, e.repo, dir} }
 // docker runs a command of docker and returns what it wrote to standard output.
 func (e *engine) docker(args ...string) string {
 	e.t.Helper()
-	out, err := e.run(context.Background(), "docker", args...)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	out := must(e.run(context.Background(), "docker", args...))(e.t)
 	return out
 }
 
@@ -137,9 +134,7 @@ func (e *engine) buildCast() {
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		e.t.Fatal(err)
-	}
+	check(e.t, g.Wait())
 	for version := range both {
 		if out := e.docker("run", "--rm", "--entrypoint", "prosodyctl", "--user", "0", prosodyImage(version), "about"); !strings.Contains(out, "Prosody "+version+".") {
 			e.t.Fatalf("got %s want Prosody %s", out, version)

@@ -72,9 +72,7 @@ func TestEvents_Meeting(t *testing.T) {
 	wants("participant.joined 1 recorder ")
 	check := func(err error) {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 	}
 	check(ada.Update(ctx, prosodytest.DisplayName("Ada L.")))
 	wants("participant.updated 1 user Ada L.")

@@ -183,9 +183,7 @@ func (f faces) rows(args ...string) (names []string) {
 // chat sends a message to the component and returns the reply, or nothing.
 func (f faces) chat(body string) string {
 	f.t.Helper()
-	if err := f.admin.Send("<message type='chat' to='" + f.to + "'><body>" + prosodytest.Escape(body) + "</body></message>"); err != nil {
-		f.t.Fatal(err)
-	}
+	check(f.t, f.admin.Send("<message type='chat' to='"+f.to+"'><body>"+prosodytest.Escape(body)+"</body></message>"))
 	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
 	defer cancel()
 	answer, err := f.admin.Expect(ctx, func(st prosodytest.Stanza) bool { return st.Name == "message" && st.Type == "chat" })
@@ -195,9 +193,7 @@ func (f faces) chat(body string) string {
 	var m struct {
 		Body string `xml:"body"`
 	}
-	if err := answer.Decode(&m); err != nil {
-		f.t.Fatal(err)
-	}
+	check(f.t, answer.Decode(&m))
 	return m.Body
 }
 
@@ -226,9 +222,7 @@ func (f faces) form() (rows [][2]string) {
 	f.t.Helper()
 	run := func(attributes, inner string) string {
 		answer, err := f.admin.IQ(f.t.Context(), f.to, "set", "<command xmlns='http://jabber.org/protocol/commands' node='rooms'"+attributes+">"+inner+"</command>")
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		check(f.t, err)
 		return answer.XML
 	}
 	sid := session.FindStringSubmatch(run("", ""))[1]
@@ -251,22 +245,16 @@ func (f faces) form() (rows [][2]string) {
 func (f faces) dashboard(names ...string) map[string]string {
 	f.t.Helper()
 	dir := f.t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../../api/web/dashboard")); err != nil {
-		f.t.Fatal(err)
-	}
+	check(f.t, os.CopyFS(dir, os.DirFS("../../api/web/dashboard")))
 	script := `import {roomTitle} from "./format.js"; import {readFileSync, writeSync} from "node:fs";
 		writeSync(1, JSON.stringify(Object.fromEntries(JSON.parse(readFileSync(0, "utf8")).map(name => [name, roomTitle(name).written]))));`
 	for name, text := range map[string]string{"package.json": `{"type": "module"}`, "ask-titles.js": script} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			f.t.Fatal(err)
-		}
+		check(f.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	cmd := exec.Command(prosodytest.Installed(f.t, "node"), filepath.Join(dir, "ask-titles.js"))
 	in := must(json.Marshal(names))(f.t)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), f.t.Output()
 	var shown map[string]string
-	if err := json.Unmarshal(must(cmd.Output())(f.t), &shown); err != nil {
-		f.t.Fatal(err)
-	}
+	check(f.t, json.Unmarshal(must(cmd.Output())(f.t), &shown))
 	return shown
 }

@@ -25,10 +25,7 @@ type listener struct {
 // listen subscribes to a room until the test ends.
 func (p *process) listen(t *testing.T, room string) *listener {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", strings.TrimPrefix(p.url, "http://")))(t)
 	t.Cleanup(func() { _ = conn.Close() })
 	fmt.Fprintf(conn, "GET /api/rooms/%s/events HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\n\r\n", room, testKey)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -96,9 +93,7 @@ func TestAttacks_FlippingDelaysNoOtherRoom(t *testing.T) {
 					t.Fatal("a join has not arrived within a minute")
 				}
 			}
-			if err := crowd.Leave(t.Context(), member...); err != nil {
-				t.Fatal(err)
-			}
+			check(t, crowd.Leave(t.Context(), member...))
 			time.Sleep(50 * time.Millisecond)
 		}
 		slices.Sort(all)

@@ -136,13 +136,9 @@ func (c *documentedClient) follows(s *service, cast *prosodytest.Cast, room stri
 	prints(want[0])
 	alan := must(cast.User(c.t.Context(), room, "Alan"))(c.t)
 	prints(want[1])
-	if err := alan.Leave(c.t.Context()); err != nil {
-		c.t.Fatal(err)
-	}
+	check(c.t, alan.Leave(c.t.Context()))
 	prints(want[2])
-	if err := s.stop(); err != nil {
-		c.t.Fatal(err)
-	}
+	check(c.t, s.stop())
 	select {
 	case <-gone:
 	case <-time.After(time.Minute):

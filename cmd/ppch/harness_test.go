@@ -125,10 +125,7 @@ type answer struct {
 // get requests a path without a key. Headers alternate names and values.
 func (s *service) get(path string, headers ...string) answer {
 	s.t.Helper()
-	a, err := s.try(context.Background(), path, headers...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	a := must(s.try(context.Background(), path, headers...))(s.t)
 	return a
 }
 
@@ -164,6 +161,8 @@ func (s *service) try(ctx context.Context, path string, headers ...string) (answ
 type logBuffer = componenttest.LogBuffer
 
 var eventually = componenttest.Eventually
+
+var check = componenttest.Check
 
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 

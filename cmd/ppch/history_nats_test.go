@@ -55,9 +55,7 @@ func TestHistory_NodeAsksCollectors(t *testing.T) {
 	cast := castOn(t, srv)
 	people := meeting(t, cast, srv.Room("planning"), "Ada", "Grace")
 	for _, p := range people {
-		if err := p.Leave(context.WithoutCancel(t.Context())); err != nil {
-			t.Fatal(err)
-		}
+		check(t, p.Leave(context.WithoutCancel(t.Context())))
 	}
 	var list answer
 	eventually(t, 20*time.Second, "both collectors and the node have the meeting with both stays", func() bool {
@@ -87,9 +85,7 @@ func TestHistory_NodeAsksCollectors(t *testing.T) {
 		t.Errorf("got %d %s want no such meeting", got.status, got.body)
 	}
 
-	if err := second.stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, second.stop())
 	named := fmt.Sprintf(`"unanswered":[{"shard":"main","collector":%q,"why":"the collector is silent"}]`, secondComponent)
 	for _, s := range []*service{node, first} {
 		eventually(t, 20*time.Second, "the meeting is there, and the silent collector is named", func() bool {

@@ -35,10 +35,7 @@ func (e *engine) files(image string) (names []string, program []byte) {
 	e.t.Helper()
 	container := e.docker("create", image)
 	defer e.docker("rm", container)
-	raw, err := exec.Command("docker", "export", container).Output()
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	raw := must(exec.Command("docker", "export", container).Output())(e.t)
 	archive := tar.NewReader(bytes.NewReader(raw))
 	for {
 		h, err := archive.Next()
@@ -95,10 +92,7 @@ func TestImage_Runs(t *testing.T) {
 		t.Errorf("got %s want linux/arm64", got)
 	}
 	_, program = e.files("ppch:arm64")
-	file, err := elf.NewFile(bytes.NewReader(program))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must(elf.NewFile(bytes.NewReader(program)))(t)
 	if libraries, err := file.ImportedLibraries(); file.Machine != elf.EM_AARCH64 || err != nil || len(libraries) > 0 {
 		t.Errorf("got a program for %s that needs %v want a static one for arm64", file.Machine, libraries)
 	}

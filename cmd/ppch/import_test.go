@@ -177,10 +177,7 @@ func TestImports_Program(t *testing.T) {
 func readsOfEnvironment(t *testing.T, path string) (found []string) {
 	t.Helper()
 	files := token.NewFileSet()
-	file, err := goparser.ParseFile(files, path, nil, goparser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must(goparser.ParseFile(files, path, nil, goparser.SkipObjectResolution))(t)
 	names := map[string]string{} // of packages, to their paths
 	for _, imported := range file.Imports {
 		path := strings.Trim(imported.Path.Value, `"`)

@@ -37,9 +37,7 @@ func TestInstall_WithoutRights(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			root := jitsiTree(t, "docker-stable-9457")
 			for _, path := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(program), filepath.Dir(root), root} {
-				if err := os.Chmod(path, 0o755); err != nil {
-					t.Fatal(err)
-				}
+				check(t, os.Chmod(path, 0o755))
 			}
 			if err := exec.Command("chown", "-R", "65534:65534", root).Run(); err != nil && os.Geteuid() == 0 {
 				t.Fatal(err)
@@ -47,9 +45,7 @@ func TestInstall_WithoutRights(t *testing.T) {
 			before := everything(t, root)
 			forbidden := filepath.Join(root, tt.forbidden)
 			info := must(os.Stat(forbidden))(t)
-			if err := os.Chmod(forbidden, tt.mode); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.Chmod(forbidden, tt.mode))
 			t.Cleanup(func() { _ = os.Chmod(forbidden, info.Mode()) })
 			cmd := exec.Command(program, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"))
 			cmd.Env = []string{}
@@ -77,9 +73,7 @@ func TestInstall_WithoutRootSecretIsReadable(t *testing.T) {
 	root := jitsiTree(t, "docker-stable-11031")
 	put(t, filepath.Join(root, "jitsi", ".env"), "CONFIG="+root+"/cfg\nJITSI_IMAGE_VERSION=stable-11146\nHTTP_PORT=80\n")
 	for _, path := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(program), filepath.Dir(root), root} {
-		if err := os.Chmod(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.Chmod(path, 0o755))
 	}
 	if out, err := exec.Command("chown", "-R", "65534:65534", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
@@ -170,9 +164,7 @@ func TestInstall_CompletesAfterKills(t *testing.T) {
 		const times = 30
 		for i := range times {
 			cmd := exec.Command(program, args...)
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			check(t, cmd.Start())
 			time.Sleep(whole * time.Duration(i) / times)
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()

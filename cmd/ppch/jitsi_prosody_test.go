@@ -42,14 +42,10 @@ func TestInstall_WorksWithProsody(t *testing.T) {
 		debianise(t, srv)
 		before := everything(t, srv.Dir())
 		installFor(t, srv, srv.Dir())
-		if err := srv.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		check(t, srv.Restart(t.Context()))
 		countsOn(t, srv, variablesOf(t, filepath.Join(srv.Dir(), "ppch.env")))
 
-		if err := srv.Stop(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, srv.Stop())
 		must(command(t, nil, "jitsi", "uninstall", "--dir", srv.Dir()))(t)
 		configuration := func(all map[string]string) map[string]string {
 			kept := map[string]string{}
@@ -69,9 +65,7 @@ func TestInstall_WorksWithProsody(t *testing.T) {
 // installFor stops srv and installs, with the port of srv.
 func installFor(t *testing.T, srv *prosodytest.Server, dir string) {
 	t.Helper()
-	if err := srv.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Stop())
 	_, port, _ := net.SplitHostPort(srv.ComponentAddr())
 	// The test's Prosody already has a component with the usual name.
 	must(command(t, nil, "jitsi", "install", "--dir", dir, "--component-domain", "count.meet.jitsi",
@@ -85,9 +79,7 @@ var ports = regexp.MustCompile(`component_(ports|interfaces) = \{.*\}\n`)
 func startAsContainerDoes(t *testing.T, srv *prosodytest.Server, volumes string, env variables) {
 	t.Helper()
 	copied := filepath.Join(srv.Dir(), "run")
-	if err := os.CopyFS(copied, os.DirFS(filepath.Join(volumes, "config"))); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.CopyFS(copied, os.DirFS(filepath.Join(volumes, "config"))))
 	// The only rendered template is the test's.
 	_ = os.Remove(filepath.Join(copied, "conf.d", "jitsi-meet.cfg.lua"))
 	_ = os.Remove(filepath.Join(srv.Dir(), "plugins", "mod_room_participants_api.lua"))
@@ -101,9 +93,7 @@ func startAsContainerDoes(t *testing.T, srv *prosodytest.Server, volumes string,
 		text = strings.Replace(text, ` "prosodytest_hide_rooms" }`, ` "prosodytest_hide_rooms"; }`, 1)
 	}
 	put(t, path, text+fmt.Sprintf("\nInclude %q\n", copied+"/conf.d/*.cfg.lua"))
-	if err := srv.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Restart(t.Context()))
 }
 
 func luaList(names string) (list string) {
@@ -126,13 +116,9 @@ func debianise(t *testing.T, srv *prosodytest.Server) {
 	put(t, path, global+"\nInclude \"conf.d/*.cfg.lua\"\n")
 	hosts = strings.Replace("VirtualHost "+hosts, "\n", "\nmain_muc = \"muc.meet.jitsi\"\nbreakout_rooms_muc = \"breakout.meet.jitsi\"\nlobby_muc = \"lobby.meet.jitsi\"\n", 1)
 	put(t, filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), fmt.Sprintf("plugin_paths = { %q }\n%s", plugins, hosts))
-	if err := os.MkdirAll(filepath.Join(srv.Dir(), "conf.d"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Join(srv.Dir(), "conf.d"), 0o755))
 	// Jitsi's packages use an absolute path.
-	if err := os.Symlink(filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Symlink(filepath.Join(srv.Dir(), "conf.avail", "meet.jitsi.cfg.lua"), filepath.Join(srv.Dir(), "conf.d", "meet.jitsi.cfg.lua")))
 }
 
 // countsOn runs the service with its installed settings and checks rooms of each kind.

@@ -34,12 +34,8 @@ func jitsiTree(t *testing.T, name string) (root string) {
 
 func put(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	check(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 // everything returns the contents of all files below root.
@@ -61,9 +57,7 @@ func everything(t *testing.T, root string) map[string]string {
 		all[strings.TrimPrefix(path, root)] = text
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return all
 }
 
@@ -124,10 +118,7 @@ func TestInstall_NextCommandsNameEnvFile(t *testing.T) {
 	root := jitsiTree(t, "docker-stable-11146")
 	env := filepath.Join(root, "etc", "ppch.env")
 	put(t, env, "")
-	out, err := command(t, nil, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", env, "--dry-run")
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must(command(t, nil, "jitsi", "install", "--dir", filepath.Join(root, "jitsi"), "--env-file", env, "--dry-run"))(t)
 	for _, want := range []string{"up -d ", "exec ppch /ppch rooms ", "exec ppch /ppch doctor "} {
 		if want = "docker compose --env-file " + env + " " + want; !strings.Contains(out, want) {
 			t.Errorf("got %s want %s in it", out[strings.LastIndex(out, "Next steps"):], want)
@@ -144,13 +135,8 @@ func TestUninstall_NextCommandsStopPPCH(t *testing.T) {
 		if !strings.HasPrefix(env, jitsi) {
 			put(t, env, "")
 		}
-		if _, err := command(t, nil, "jitsi", "install", "--dir", jitsi, "--env-file", env, "--yes"); err != nil {
-			t.Fatal(err)
-		}
-		out, err := command(t, nil, "jitsi", "uninstall", "--dir", jitsi, "--yes")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(command(t, nil, "jitsi", "install", "--dir", jitsi, "--env-file", env, "--yes"))(t)
+		out := must(command(t, nil, "jitsi", "uninstall", "--dir", jitsi, "--yes"))(t)
 		want := "docker compose --env-file " + env + " down"
 		if strings.HasPrefix(env, jitsi) {
 			want = "-f ~/ppch/docker-compose.yml rm -sf ppch"

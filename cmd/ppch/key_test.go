@@ -137,9 +137,7 @@ func TestKeys_Reload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	write := func(t *testing.T, text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file, []byte(text), 0o600))
 	}
 	status := func(s *service, key string) int { return s.get("/api/rooms/r/participants", "X-API-Key", key).status }
 
@@ -153,9 +151,7 @@ func TestKeys_Reload(t *testing.T) {
 			t.Errorf("the second key got %d want 403", got)
 		}
 		write(t, secondLine+"\n")
-		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		check(t, cmd.Process.Signal(syscall.SIGHUP))
 		eventually(t, 10*time.Second, "the file is read", func() bool { return strings.Contains(s.log.String(), "keys read") })
 		if got := status(s, second); got != 503 {
 			t.Errorf("the second key got %d want 503", got)
@@ -165,9 +161,7 @@ func TestKeys_Reload(t *testing.T) {
 		}
 
 		write(t, secondLine+"\nname=third scope=none\n")
-		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		check(t, cmd.Process.Signal(syscall.SIGHUP))
 		eventually(t, 10*time.Second, "the log names the bad line", func() bool {
 			return strings.Contains(s.log.String(), `line 2: scope: unknown scope \"none\"`)
 		})
@@ -177,9 +171,7 @@ func TestKeys_Reload(t *testing.T) {
 		if strings.Contains(s.log.String(), first) || strings.Contains(s.log.String(), second) {
 			t.Error("the log has a key")
 		}
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
+		check(t, cmd.Process.Signal(syscall.SIGTERM))
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("got %v want a clean stop", err)
 		}
@@ -191,12 +183,8 @@ func TestKeys_Reload(t *testing.T) {
 		if got := status(s, testKey); got != 503 {
 			t.Errorf("PPCH_API_KEY got %d want 503", got)
 		}
-		if err := os.WriteFile(file+".new", []byte(firstLine+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(file+".new", file); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file+".new", []byte(firstLine+"\n"), 0o600))
+		check(t, os.Rename(file+".new", file))
 		eventually(t, 15*time.Second, "the file is read", func() bool { return strings.Contains(s.log.String(), "keys read") })
 		if got := status(s, first); got != 503 {
 			t.Errorf("the key of the file got %d want 503", got)
@@ -211,9 +199,7 @@ func TestKeys_Reload(t *testing.T) {
 			t.Skip("SIGHUP is ignored here, as under nohup, and what is started inherits that")
 		}
 		cmd, _ := serving(t, program)
-		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		check(t, cmd.Process.Signal(syscall.SIGHUP))
 		late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err == nil || err.Error() != "signal: hangup" {

@@ -29,9 +29,7 @@ func TestLegacy_RealProsody(t *testing.T) {
 	env["PPCH_API_KEYS_FILE"] = filepath.Join(t.TempDir(), "keys")
 	path, line := newLink(t, variables{"MUC_DOMAIN": env["MUC_DOMAIN"]}, "--room", "planning", "--names")
 	token := path[len("/s/"):]
-	if err := os.WriteFile(env["PPCH_API_KEYS_FILE"], []byte(line+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(env["PPCH_API_KEYS_FILE"], []byte(line+"\n"), 0o600))
 	s := runService(t, env).ready()
 	ask := func(path string) answer { return s.get(path, "X-API-Key", testKey) }
 	size := func(query string) answer { return ask("/room-size?domain=meet.jitsi&" + query) }
@@ -81,9 +79,7 @@ func TestLegacy_RealProsody(t *testing.T) {
 		t.Errorf("got %+v", last)
 	}
 
-	if err := srv.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Stop())
 	eventually(t, 60*time.Second, "old numbers are no longer served", func() bool {
 		return size("room=planning").status == http.StatusServiceUnavailable && ask("/room-census").status == http.StatusServiceUnavailable
 	})

@@ -40,15 +40,9 @@ func TestLog_BlockedWriterDropsLines(t *testing.T) {
 	client := &http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
 	get := func(path string) string {
-		resp, err := client.Get(s.url + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := must(client.Get(s.url + path))(t)
 		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := must(io.ReadAll(resp.Body))(t)
 		return string(body)
 	}
 	for range 300 { // about 2 MB of log
@@ -67,9 +61,7 @@ func TestLog_IsCompleteAfterAStop(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		s := runService(t, withoutProsody())
-		if err := s.stop(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, s.stop())
 		if got := strings.TrimSpace(s.log.String()); !strings.HasSuffix(got, `"msg":"ppch stopped"}`) {
 			t.Fatalf("the log ends with %s", got[max(0, len(got)-200):])
 		}

@@ -21,9 +21,7 @@ func TestNames_LinksInChromium(t *testing.T) {
 	t.Parallel()
 	const reference = "../../component/occupancy/testdata/"
 	var links []string
-	if err := json.Unmarshal(must(os.ReadFile(reference+"links.json"))(t), &links); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal(must(os.ReadFile(reference+"links.json"))(t), &links))
 	for c := ' '; c < 0x7f; c++ {
 		links = append(links, "a"+string(c)+"b%")
 	}
@@ -34,9 +32,7 @@ func TestNames_LinksInChromium(t *testing.T) {
 	node := exec.Command(prosodytest.Installed(t, "node"), "--input-type=module", "--eval", script)
 	node.Stdin, node.Stderr = strings.NewReader(string(in)), t.Output()
 	var want []string
-	if err := json.Unmarshal(must(node.Output())(t), &want); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal(must(node.Output())(t), &want))
 
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -17,12 +17,8 @@ func (s *service) rude(t *testing.T, target string) {
 	t.Helper()
 	c := must(net.Dial("tcp", strings.TrimPrefix(s.url, "http://")))(t)
 	defer c.Close()
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\nConnection: close\r\n\r\n", target, testKey); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, bufio.NewReader(c)); err != nil {
-		t.Fatal(err)
-	}
+	must(fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: ppch\r\nX-API-Key: %s\r\nConnection: close\r\n\r\n", target, testKey))(t)
+	must(io.Copy(io.Discard, bufio.NewReader(c)))(t)
 }
 
 // The log contains no people, keys or secrets, and rooms only with DEBUG.
@@ -58,9 +54,7 @@ func TestLog_ContainsNoNames(t *testing.T) {
 			s.get("/health?"+room, "Referer", "https://meet.jitsi/"+room)
 			s.get("/" + room)
 			// An outage, because errors often contain too much.
-			if err := srv.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			check(t, srv.Kill())
 			s.room(room)
 			if err := s.stop(); err != nil {
 				t.Errorf("run got %v want nil", err)

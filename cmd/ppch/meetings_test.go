@@ -38,9 +38,7 @@ func TestMeetings_Commands(t *testing.T) {
 		id = fields[len(fields)-1]
 		return true
 	})
-	if err := people[0].Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, people[0].Leave(t.Context()))
 	eventually(t, 10*time.Second, "Ada has left", func() bool {
 		_, out, _ := execute(t, program, vars, "attendance", id)
 		return strings.Count(out, " here\n") == 1 && strings.Contains(out, "Ada")
@@ -90,16 +88,12 @@ func TestStore_BrokenFileLeavesCountsAlone(t *testing.T) {
 			put(t, filepath.Join(dir, "ppch.db"), strings.Repeat("no database ", 1000))
 		}},
 		{"a file that is a folder", "io", "check the disk", func(t *testing.T, dir string) {
-			if err := os.Mkdir(filepath.Join(dir, "ppch.db"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.Mkdir(filepath.Join(dir, "ppch.db"), 0o700))
 		}},
 		{"a locked folder", "locked", "each PPCH needs its own", func(t *testing.T, dir string) {
 			f := must(os.OpenFile(filepath.Join(dir, "ppch.lock"), os.O_RDWR|os.O_CREATE, 0o600))(t)
 			t.Cleanup(func() { _ = f.Close() })
-			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-				t.Fatal(err)
-			}
+			check(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,13 +138,9 @@ func TestStore_UnwritableFolder(t *testing.T) {
 	srv := prosodytest.New(t, prosodytest.Options{Module: true})
 	dir := t.TempDir()
 	for _, path := range []string{filepath.Dir(program), filepath.Dir(filepath.Dir(program)), filepath.Dir(dir)} {
-		if err := os.Chmod(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.Chmod(path, 0o755))
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chmod(dir, 0o700))
 	env := envFor(srv)
 	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = dir, "numbers"
 	cmd := exec.Command(program)
@@ -159,9 +149,7 @@ func TestStore_UnwritableFolder(t *testing.T) {
 	}
 	s := &service{t: t, log: &logBuffer{}, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}}
 	cmd.Stderr, cmd.SysProcAttr = s.log, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: other, Gid: other}}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -175,9 +163,7 @@ func TestStore_UnwritableFolder(t *testing.T) {
 	}
 	want := "error: PPCH runs as 65532:65532 and may not write to " + dir + ": chown -R 65532:65532 " + dir
 	eventually(t, 10*time.Second, "the folder is reported", func() bool { return status() == want })
-	if err := os.Chown(dir, other, other); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chown(dir, other, other))
 	eventually(t, 40*time.Second, "the store is open", func() bool { return status() == "ok" })
 	for name, want := range map[string]os.FileMode{"ppch.db": 0o600, "ppch.lock": 0o600} {
 		if info := must(os.Stat(filepath.Join(dir, name)))(t); info.Mode().Perm() != want {

@@ -54,9 +54,7 @@ func inControlGroup(t testing.TB, group, program string) string {
 	t.Helper()
 	inside := filepath.Join(t.TempDir(), "ppch-in-group")
 	script := fmt.Sprintf("#!/bin/sh\necho $$ > %s/cgroup.procs\nexec %s \"$@\"\n", group, program)
-	if err := os.WriteFile(inside, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(inside, []byte(script), 0o755))
 	return inside
 }
 

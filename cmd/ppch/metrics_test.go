@@ -96,9 +96,7 @@ func TestMetrics_InPrometheus(t *testing.T) {
 		eventually(t, 20*time.Second, fmt.Sprintf("%s is %v", tt.query, tt.want), func() bool { return cmp.Equal(tt.want, query(tt.query)) })
 	}
 	// Bob leaves, and Prometheus gets the change.
-	if err := people[1].Leave(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, people[1].Leave(context.Background()))
 	eventually(t, 10*time.Second, "Bob has left", func() bool {
 		return cmp.Equal(is("3"), query(`sum(ppch_participants)`)) && cmp.Equal(is("1"), query(`sum(ppch_leaves_total)`))
 	})

@@ -23,9 +23,7 @@ func TestEvents_MoveBetweenBreakoutRooms(t *testing.T) {
 	if got := events.Until("participant.joined"); got.Text("room_jid") != one {
 		t.Errorf("got %v want a join of %s", got, one)
 	}
-	if err := ada.Send("<presence to='" + in.JIDInRoom() + "' type='unavailable'><status>switch_room</status></presence>"); err != nil {
-		t.Fatal(err)
-	}
+	check(t, ada.Send("<presence to='"+in.JIDInRoom()+"' type='unavailable'><status>switch_room</status></presence>"))
 	if got := events.Until("participant.left"); got.Text("room_jid") != one || got.Text("reason") != "moved" {
 		t.Errorf("got %v want a move out of %s", got, one)
 	}

@@ -178,18 +178,14 @@ func TestMQTT_SensorFollowsRoom(t *testing.T) {
 		Availability []struct{ Topic string }
 		Device       struct{ Identifiers []string }
 	}
-	if err := json.Unmarshal([]byte(broker.payload("homeassistant/sensor/ppch/"+other+"/config")), &sensor); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal([]byte(broker.payload("homeassistant/sensor/ppch/"+other+"/config")), &sensor))
 	if got := fmt.Sprint(sensor); got != "{acme/Stand up ppch_"+other+" ppch/"+other+"/people all [{ppch/status} {ppch/"+other+"/availability}] {[ppch]}}" {
 		t.Errorf("got the sensor %s", got)
 	}
 
 	must(cast.User(t.Context(), srv.Room("planning"), "Linus"))(t)
 	broker.wants(t, map[string]string{"ppch/planning/people": "3"})
-	if err := people[0].Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, people[0].Leave(t.Context()))
 	broker.wants(t, map[string]string{"ppch/planning/people": "2"})
 
 	if err := srv.Kill(); err != nil { // without Prosody the number is not current, even while the API still serves it
@@ -199,9 +195,7 @@ func TestMQTT_SensorFollowsRoom(t *testing.T) {
 	if got := s.room("planning"); got.status != http.StatusOK {
 		t.Errorf("the API got %d: too late to show that the sensor is stricter", got.status)
 	}
-	if err := srv.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Restart(t.Context()))
 	broker.wants(t, map[string]string{"ppch/planning/availability": "online", "ppch/planning/people": "0"})
 
 	if err := stop(); err != nil {
@@ -217,16 +211,12 @@ func TestMQTT_LastWill(t *testing.T) {
 	broker := subscribe(t, addr)
 	cmd := exec.Command(buildProgram(t), "mqtt", "planning", "--broker", "mqtt://"+addr, "--topic", "home/ppch")
 	cmd.Env = []string{"PPCH_API_KEY=" + testKey, "PPCH_PORT=1"} // no service
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Start())
 	broker.wants(t, map[string]string{"home/ppch/status": "online", "home/ppch/planning/availability": "offline"})
 	if broker.payload("home/ppch/planning/people") != "" {
 		t.Error("got a number without a service")
 	}
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Process.Signal(syscall.SIGKILL))
 	_ = cmd.Wait()
 	broker.wants(t, map[string]string{"home/ppch/status": "offline"})
 }
@@ -245,13 +235,9 @@ func TestMQTT_FrozenService(t *testing.T) {
 	broker := subscribe(t, addr)
 	mqttCommand(t, asks(t, s), "planning", "--broker", "mqtt://"+addr)
 	broker.wants(t, map[string]string{"ppch/planning/people": "1", "ppch/planning/availability": "online"})
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Process.Signal(syscall.SIGSTOP))
 	broker.wants(t, map[string]string{"ppch/planning/availability": "offline"})
-	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Process.Signal(syscall.SIGCONT))
 	broker.wants(t, map[string]string{"ppch/planning/people": "1", "ppch/planning/availability": "online"})
 }
 
@@ -328,9 +314,7 @@ func TestMQTT_RemovesOldSensors(t *testing.T) {
 	for topic, rooms := range map[string][]string{"ppch": {"planning", "retro"}, "other": {"retro"}} {
 		stop, _ := mqttCommand(t, env, append(rooms, "--topic", topic, "--broker", "mqtt://"+addr)...)
 		broker.wants(t, map[string]string{topic + "/status": "online"})
-		if err := stop(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, stop())
 	}
 	stop, _ := mqttCommand(t, env, "planning", "--broker", "mqtt://"+addr)
 	defer func() { _ = stop() }()

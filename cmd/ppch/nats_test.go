@@ -29,9 +29,7 @@ func TestNATS_ServiceWithoutProsody(t *testing.T) {
 
 	shards := filepath.Join(t.TempDir(), "shards")
 	line := "name=main muc=" + srv.Domains.MUC + "," + srv.Domains.Breakout + " via=nats\n"
-	if err := os.WriteFile(shards, []byte(line), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(shards, []byte(line), 0o600))
 	node := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_PORT": "0", "PPCH_RATE_LIMIT": "0", "PPCH_MAX_STALENESS": "15s",
 		"PPCH_SHARDS_FILE": shards, "PPCH_NATS_URL": nats, "PPCH_CLUSTER_SECRET": "a-secret-of-all-nodes",
@@ -59,9 +57,7 @@ func TestNATS_ServiceWithoutProsody(t *testing.T) {
 		}
 	}
 
-	if err := collector.stop(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, collector.stop())
 	eventually(t, 30*time.Second, "the node doesn't know any more", func() bool {
 		a := node.room("empty")
 		return a.status == http.StatusServiceUnavailable && a.data["reason"] == "collector-silent"

@@ -80,9 +80,7 @@ func TestOutage_NoFalseAnswers(t *testing.T) {
 	eventually(t, 5*time.Second, "the number is right", isRight)
 	time.Sleep(300 * time.Millisecond)
 
-	if err := srv.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Kill())
 	dead := time.Now()
 	_ = cast.Close()
 	eventually(t, 3*time.Second, "the number is unknown", func() bool { return w.last().status == 503 })
@@ -95,9 +93,7 @@ func TestOutage_NoFalseAnswers(t *testing.T) {
 	}
 
 	reborn := time.Now()
-	if err := srv.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Restart(t.Context()))
 	back := time.Now()
 	meeting(t, castOn(t, srv), planning, "Ada", "Bob")
 	gathered := time.Now()

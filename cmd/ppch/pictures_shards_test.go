@@ -38,7 +38,7 @@ func TestPicturesShards(t *testing.T) {
 		"PPCH_API_KEYS_FILE": written(t, "keys", strings.Join(lines, "\n")+"\n"),
 		"PPCH_SHARDS_FILE":   written(t, "shards", shardLine(t, "frankfurt", "main", first)+shardLine(t, "dublin", "main", second)+shardLine(t, "visitors-1", "visitors", node)),
 	}).ready()
-	a, b, v := castOf(t, first), castOf(t, second), castOf(t, node)
+	a, b, v := castOn(t, first), castOn(t, second), castOn(t, node)
 	meeting(t, a, first.Room("planning"), "Ada Lovelace", "Grace Hopper", "Linus")
 	meeting(t, b, second.Room("planning"), "Radia")
 	meeting(t, a, first.Room("physics%202b"), "Niels", "Marie", "Lise", "Max")

@@ -37,9 +37,7 @@ func serving(t *testing.T, program string, env ...string) (cmd *exec.Cmd, s *ser
 	cmd = exec.Command(program)
 	cmd.Env = append([]string{"PPCH_API_KEY=" + testKey, "PPCH_COMPONENT_SECRET=s3cret", "PPCH_PORT=0", "PROSODY_URL=xmpp://127.0.0.1:1"}, env...)
 	cmd.Stderr = s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Start())
 	t.Cleanup(func() {
 		if cmd.ProcessState == nil {
 			_ = cmd.Process.Kill()
@@ -64,9 +62,7 @@ func TestProcess(t *testing.T) {
 			if got := s.get("/health"); got.data["commit"] != "0123456789abcdef0123456789abcdef01234567" || got.data["built"] != "2026-11-22T09:00:00.000Z" {
 				t.Errorf("/health got %d %s want the commit and its date", got.status, got.body)
 			}
-			if err := cmd.Process.Signal(sig); err != nil {
-				t.Fatal(err)
-			}
+			check(t, cmd.Process.Signal(sig))
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("got %v want exit status 0", err)
 			}

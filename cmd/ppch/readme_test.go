@@ -137,9 +137,7 @@ func TestReadme_InstallerPrintsTheNextCommands(t *testing.T) {
 	commands := commandsIn(t, programReadme, "### docker-jitsi-meet")
 	install, next := commands[1], commands[2]
 	home := jitsiTree(t, "docker-stable-11146")
-	if err := os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Rename(filepath.Join(home, "jitsi"), filepath.Join(home, "docker-jitsi-meet")))
 	put(t, filepath.Join(home, "ppch", "docker-compose.yml"), ofTheProject(t, "docker-compose.yml"))
 	_, args, ok := strings.Cut(strings.ReplaceAll(install, "~", home), " ppch jitsi ")
 	if !ok {

@@ -190,9 +190,7 @@ func TestRecipes_N8N(t *testing.T) {
 	var flow n8nWorkflow
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&flow); err != nil {
-		t.Fatal(err)
-	}
+	check(t, d.Decode(&flow))
 	nodes := map[string]bool{}
 	for _, n := range flow.Nodes {
 		if n.ID == "" || n.Name == "" || nodes[n.Name] || !strings.HasPrefix(n.Type, "n8n-nodes-base.") || n.TypeVersion < 1 || len(n.Position) != 2 || n.Parameters == nil {
@@ -228,9 +226,7 @@ func TestRecipes_N8N(t *testing.T) {
 		t.Errorf("got Authorization %q", got)
 	}
 	var body any
-	if err := json.Unmarshal([]byte(r.body), &body); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal([]byte(r.body), &body))
 	fields := regexp.MustCompile(`\$json\.body\.([a-z_.]+)`).FindAllStringSubmatch(text, -1)
 	if len(fields) < 4 {
 		t.Errorf("got the expressions %q", fields)

@@ -35,10 +35,7 @@ func TestRecipes_Moodle(t *testing.T) {
 	for minutes, status := range map[string]string{"39": "P", "40": "L"} { // the user was there for 2,340 s at least, which is 39 min
 		cmd := exec.Command(prosodytest.Installed(t, "jq"), "-rf", "deploy/recipes/moodle.jq", "--argjson", "minutes", minutes)
 		cmd.Stdin = strings.NewReader(document)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := must(cmd.Output())(t)
 		rows := must(csv.NewReader(strings.NewReader(string(out))).ReadAll())(t)
 		want := fmt.Sprintf("[[user scantime status] [8a7c1f02 2026-11-22T08:31:00.000Z %s]]", status)
 		if got := fmt.Sprint(rows); got != want {
@@ -87,9 +84,7 @@ func TestRecipes_BookedButEmpty(t *testing.T) {
 		bookings = append(bookings, booking{fmt.Sprint("room-", i), "", began, ends})
 	}
 	page, err := bookedPage(t, s.url, testKey, bookings)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	browser := startChromium(t)
 	site := newSite(t, page)
 	p := browser.open(t, site)

@@ -163,9 +163,7 @@ func TestWatch_Terminal(t *testing.T) {
 	scripts.shows(`"event":"participant.joined"`, `"name":"Bob"`)
 	people.shows("  Bob joined planning, now 2 people\n")
 	table.shows("     2  planning", "Bob joined planning, now 2")
-	if err := bob.Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, bob.Leave(t.Context()))
 	scripts.shows(`"event":"participant.left"`)
 	people.shows("  Bob left planning, now 1 person\n")
 	table.shows("Bob left planning, now 1 person")
@@ -181,9 +179,7 @@ func TestWatch_Terminal(t *testing.T) {
 	must(table.in.Write([]byte{3}))(t)
 	table.shows("\x1b[?7h\x1b[?25h\x1b[?1049l", "status 0\r\n")
 	for _, w := range []*watcher{scripts, people} {
-		if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
+		check(t, w.cmd.Process.Signal(os.Interrupt))
 	}
 	for _, w := range []*watcher{scripts, people, table, head} {
 		if err := w.cmd.Wait(); err != nil || w.errs.String() != "" {
@@ -210,9 +206,7 @@ func watchBy(t *testing.T, env variables, program string, args ...string) *watch
 	for name, value := range env {
 		w.cmd.Env = append(w.cmd.Env, name+"="+value)
 	}
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, w.cmd.Start())
 	t.Cleanup(func() {
 		cancel()
 		if w.cmd.ProcessState == nil {

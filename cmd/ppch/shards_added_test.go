@@ -17,7 +17,7 @@ func TestShards_AddedWithANewDomain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "shards")
 	put(t, file, shardLine(t, "a", "main", a))
 	s := runService(t, variables{"PPCH_API_KEY": testKey, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PPCH_SHARDS_FILE": file}).ready()
-	meeting(t, castOf(t, b), b.Room("[acme]planning"), "Ann")
+	meeting(t, castOn(t, b), b.Room("[acme]planning"), "Ann")
 	paths := []string{"acme/planning@conference.b.example", "planning@conference.acme.b.example", "/acme/planning@conference.b.example", "[acme]planning@conference.b.example"}
 	for _, name := range paths {
 		if got := s.room(url.PathEscape(name)); got.status != http.StatusBadRequest || got.data["code"] != "domain-not-watched" {

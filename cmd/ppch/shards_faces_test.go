@@ -20,17 +20,13 @@ func shardsOf(t *testing.T, prosodys map[string]*prosodytest.Server) string {
 	var lines []string
 	for name, srv := range prosodys {
 		secret := filepath.Join(dir, name)
-		if err := os.WriteFile(secret, []byte(srv.Secret()+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(secret, []byte(srv.Secret()+"\n"), 0o600))
 		lines = append(lines, "name="+name+" url=xmpp://"+srv.ComponentAddr()+" component="+srv.Domains.Component+" secret_file="+secret+
 			" muc="+srv.Domains.MUC+","+srv.Domains.Breakout)
 	}
 	slices.Sort(lines)
 	file := filepath.Join(dir, "shards")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	return file
 }
 
@@ -60,9 +56,7 @@ func TestShards_TwoProsodys(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 
-	if err := second.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, second.Kill())
 	eventually(t, 40*time.Second, "the second shard is unknown", func() bool { return s.room("nowhere").status == http.StatusServiceUnavailable })
 	if got := s.room("alone"); got.status != http.StatusOK || got.data["exact"] != false || got.data["participant_count"] != 1.0 || got.data["unknown_shards"].([]any)[0] != "second" {
 		t.Errorf("got %s", got.body)
@@ -84,9 +78,7 @@ func TestShards_TwoProsodys(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 
-	if err := second.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, second.Restart(t.Context()))
 	eventually(t, 60*time.Second, "all is known again, and the room is not split any more", func() bool {
 		got := s.room("split").data
 		return got["participant_count"] == 2.0 && got["split"] == nil && got["exact"] == true && s.room("nowhere").data["exists"] == false
@@ -102,9 +94,7 @@ func TestShards_EventsGoOnAtAnotherService(t *testing.T) {
 	env["PPCH_NATS_URL"], env["PPCH_CLUSTER_SECRET"] = nats, "a-secret-of-all-nodes"
 	collector := runService(t, env).ready()
 	shards := filepath.Join(t.TempDir(), "shards")
-	if err := os.WriteFile(shards, []byte("name=main muc="+srv.Domains.MUC+","+srv.Domains.Breakout+" via=nats\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(shards, []byte("name=main muc="+srv.Domains.MUC+","+srv.Domains.Breakout+" via=nats\n"), 0o600))
 	node := runService(t, variables{
 		"PPCH_API_KEY": testKey, "PPCH_PORT": "0", "PPCH_RATE_LIMIT": "0",
 		"PPCH_SHARDS_FILE": shards, "PPCH_NATS_URL": nats, "PPCH_CLUSTER_SECRET": "a-secret-of-all-nodes",

@@ -18,7 +18,7 @@ import (
 func TestShards_WithAndWithoutModule(t *testing.T) {
 	t.Parallel()
 	a, b := prosodytest.New(t, prosodytest.Options{Module: true}), prosodytest.New(t, prosodytest.Options{})
-	castA, castB := castOf(t, a), castOf(t, b)
+	castA, castB := castOn(t, a), castOn(t, b)
 	file := filepath.Join(t.TempDir(), "shards")
 	put(t, file, shardLine(t, "a", "main", a)+shardLine(t, "b", "main", b))
 	s := runService(t, variables{"PPCH_API_KEY": testKey, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PPCH_SHARDS_FILE": file})
@@ -67,9 +67,7 @@ func TestShards_WithAndWithoutModule(t *testing.T) {
 
 	// The diagnostics are per shard, although both have the same domains.
 	var doc view.Diagnostics
-	if err := json.Unmarshal([]byte(s.get("/api/diagnostics", "X-API-Key", testKey).body), &doc); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal([]byte(s.get("/api/diagnostics", "X-API-Key", testKey).body), &doc))
 	for _, d := range doc.Domains {
 		if want := map[string]occupancy.Mode{"amuc": occupancy.ModeModule, "abreakout": occupancy.ModeModule, "bmuc": occupancy.ModeDisco, "bbreakout": occupancy.ModeUndecided}[d.Shard+strings.TrimSuffix(d.Domain, ".meet.jitsi")]; d.Mode == nil || *d.Mode != want || (d.Module != nil) != (d.Shard == "a") {
 			t.Errorf("got %+v want the mode %s", d, want)

@@ -11,17 +11,6 @@ import (
 	"ppch/prosody/prosodytest"
 )
 
-// castOf returns the cast of a Prosody.
-func castOf(t *testing.T, srv *prosodytest.Server) *prosodytest.Cast {
-	t.Helper()
-	cast, err := srv.Cast(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cast.Close() })
-	return cast
-}
-
 // Two Prosodys with the same MUC domain and a visitor node, whose room has mirrors of the meeting's participants as mod_fmuc makes them:
 // occupants with their main JIDs. The room is split; then one Prosody is killed, is retired; then the visitor node is killed, and restarts without rooms.
 func TestShards_RealProsodys(t *testing.T) {
@@ -30,40 +19,29 @@ func TestShards_RealProsodys(t *testing.T) {
 	a, b := prosodytest.New(t, options), prosodytest.New(t, options)
 	options.Base, options.Components = "v1.meet.jitsi", []string{"meet.jitsi"} // a component stands in for the main Prosody
 	node := prosodytest.New(t, options)
-	castA, castB, castNode := castOf(t, a), castOf(t, b), castOf(t, node)
+	castA, castB, castNode := castOn(t, a), castOn(t, b), castOn(t, node)
 
 	file := filepath.Join(t.TempDir(), "shards")
 	lines := shardLine(t, "a", "main", a) + shardLine(t, "b", "main", b) + shardLine(t, "v1", "visitors", node)
-	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(lines), 0o600))
 	env := variables{"PPCH_API_KEY": testKey, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PPCH_SHARDS_FILE": file, "PPCH_MAX_STALENESS": "15s"}
 	s := runService(t, env).ready()
 
-	must := func(_ *prosodytest.Occupant, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	ctx := t.Context()
-	must(castA.Open(ctx, a.Room("planning")))
-	must(castA.User(ctx, a.Room("planning"), "Ann"))
-	must(castA.User(ctx, a.Room("planning"), "Bob"))
-	must(castB.Open(ctx, b.Room("planning")))
-	must(castB.User(ctx, b.Room("planning"), "Cyd"))
-	must(castB.Open(ctx, b.Room("only-b")))
-	must(castNode.Open(ctx, node.Room("planning")))
-	main, err := node.Component(ctx, "meet.jitsi")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(castA.Open(ctx, a.Room("planning")))(t)
+	must(castA.User(ctx, a.Room("planning"), "Ann"))(t)
+	must(castA.User(ctx, a.Room("planning"), "Bob"))(t)
+	must(castB.Open(ctx, b.Room("planning")))(t)
+	must(castB.User(ctx, b.Room("planning"), "Cyd"))(t)
+	must(castB.Open(ctx, b.Room("only-b")))(t)
+	must(castNode.Open(ctx, node.Room("planning")))(t)
+	main := must(node.Component(ctx, "meet.jitsi"))(t)
 	t.Cleanup(func() { _ = main.Close() })
 	for _, nick := range []string{"ann", "bob"} {
-		must(main.JoinAs(ctx, nick+"@meet.jitsi/web", node.Room("planning"), nick))
+		must(main.JoinAs(ctx, nick+"@meet.jitsi/web", node.Room("planning"), nick))(t)
 	}
-	must(castNode.User(ctx, node.Room("planning"), "Vera"))
-	must(castNode.User(ctx, node.Room("planning"), "Wim"))
+	must(castNode.User(ctx, node.Room("planning"), "Vera"))(t)
+	must(castNode.User(ctx, node.Room("planning"), "Wim"))(t)
 
 	room := func(name string, is func(answer) bool) {
 		t.Helper()
@@ -85,9 +63,7 @@ func TestShards_RealProsodys(t *testing.T) {
 		}
 	}
 
-	if err := b.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, b.Kill())
 	// Until b is too old, its data answers; after that nothing may deny that it has rooms.
 	room("planning", func(a answer) bool {
 		return a.data["participant_count"] == 2.0 && a.data["exact"] == false && strings.Contains(a.body, `"unknown_shards":["b"]`) && a.data["visitors"] == 2.0
@@ -102,15 +78,11 @@ func TestShards_RealProsodys(t *testing.T) {
 	}
 
 	// Deleting the line changes nothing; retiring the shard does.
-	if err := os.WriteFile(file, []byte(strings.Replace(lines, "name=b", "# name=b", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(strings.Replace(lines, "name=b", "# name=b", 1)), 0o600))
 	eventually(t, 20*time.Second, "the removed shard is noticed", func() bool {
 		return strings.Contains(s.get("/api/rooms/none", "X-API-Key", testKey).body, "shard-removed")
 	})
-	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(lines), 0o600))
 	if out, err := command(t, env, "shard", "retire", "b"); err != nil || !strings.HasPrefix(out, "b is retired in ") {
 		t.Fatalf("got %q, %v want b retired", out, err)
 	}
@@ -135,9 +107,7 @@ func TestShards_RealProsodys(t *testing.T) {
 		}
 	}
 	status(true)
-	if err := node.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, node.Kill())
 	status(false)
 	d.shows("the number of visitors", "—", func() string { return d.text("#visitors-total") })
 	d.shows("the number of people", "2", func() string { return d.text("#people-total") })
@@ -145,9 +115,7 @@ func TestShards_RealProsodys(t *testing.T) {
 	room("planning", func(a answer) bool {
 		return a.data["participant_count"] == 2.0 && a.data["exact"] == true && a.data["visitors"] == nil
 	})
-	if err := node.Restart(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check(t, node.Restart(ctx))
 	d.shows("the number of visitors", "0", func() string { return d.text("#visitors-total") })
 	room("planning", func(a answer) bool { return a.data["visitors"] == 0.0 })
 }
@@ -156,9 +124,7 @@ func TestShard_List(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "shards")
 	text := "name=a url=xmpp://a component=ppch.meet.jitsi muc=muc.meet.jitsi\nname=b muc=muc.meet.jitsi via=nats retired=2026-11-30T02:00:00Z\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte(text), 0o600))
 	out, err := command(t, variables{"PPCH_SHARDS_FILE": file}, "shard", "list")
 	want := `NAME  KIND  VIA   PROSODY  COMPONENT        MUC DOMAIN      RETIRED
 a     main  xmpp  a:5347   ppch.meet.jitsi  muc.meet.jitsi  -

@@ -40,18 +40,11 @@ func startTwoShards(t *testing.T) twoShards {
 		room  string
 		names []string
 	}{{w.a, "planning", []string{"Ada", "Grace", "Linus"}}, {w.b, "planning", []string{"Claude", "Radia"}}, {w.b, "retro", []string{"Ines"}}} {
-		cast, err := p.srv.Cast(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		cast := must(p.srv.Cast(t.Context()))(t)
 		t.Cleanup(func() { _ = cast.Close() })
-		if _, err := cast.Open(t.Context(), p.srv.Room(p.room)); err != nil {
-			t.Fatal(err)
-		}
+		must(cast.Open(t.Context(), p.srv.Room(p.room)))(t)
 		for _, name := range p.names {
-			if _, err := cast.User(t.Context(), p.srv.Room(p.room), name); err != nil {
-				t.Fatal(err)
-			}
+			must(cast.User(t.Context(), p.srv.Room(p.room), name))(t)
 		}
 	}
 	return w
@@ -77,9 +70,7 @@ func TestShards_OneNameOnTwoProsodys(t *testing.T) {
 	shows(path, "200 5 true true <nil>\n", room)
 	shows("/api/rooms/planning?shard=b", "200 2 true <nil> <nil>\n", room)
 	shows("/api/rooms/absent", "200 0 true <nil> <nil>\n", room)
-	if err := w.b.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, w.b.Kill())
 	shows(path, "200 3 false <nil> [b]\n", room)
 	code := func(a answer) string { return fmt.Sprintln(a.status, a.data["code"], a.data["unknown_shards"]) }
 	shows("/api/rooms/absent/participants", "503 prosody-unavailable [b]\n", code)
@@ -110,9 +101,7 @@ func TestDashboard_SplitRooms(t *testing.T) {
 		people := d.text("#people")
 		return strings.Contains(people, "Ada") && strings.Contains(people, "Radia")
 	})
-	if err := w.b.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, w.b.Kill())
 	d.isState("stale")
 	d.until("which shard is unknown", func() bool { return strings.Contains(d.text("#problem-title"), "(b)") })
 	d.shows("people, unknown", "", func() string { return d.text("#people-total") })

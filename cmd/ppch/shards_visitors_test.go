@@ -17,7 +17,7 @@ func TestShards_PromotedVisitorHasMoved(t *testing.T) {
 	options.HostModules = map[string][]string{"muc.v1.meet.jitsi": {"fmuc"}}
 	options.HostConfig = map[string]string{"muc.v1.meet.jitsi": `main_domain = "auth.meet.jitsi"`}
 	node := prosodytest.New(t, options)
-	castMain, castNode := castOf(t, main), castOf(t, node)
+	castMain, castNode := castOn(t, main), castOn(t, node)
 	file := filepath.Join(t.TempDir(), "shards")
 	put(t, file, shardLine(t, "main", "main", main)+shardLine(t, "v1", "visitors", node))
 	s := runService(t, variables{"PPCH_API_KEY": testKey, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PPCH_SHARDS_FILE": file}).ready()
@@ -35,9 +35,7 @@ func TestShards_PromotedVisitorHasMoved(t *testing.T) {
 	connection := must(node.Component(t.Context(), "visitors.auth.meet.jitsi"))(t)
 	t.Cleanup(func() { _ = connection.Close() })
 	must(connection.IQ(t.Context(), "v1.meet.jitsi", "set", `<visitors xmlns="jitsi:visitors" room="`+inNode+`"><promotion-response jid="`+vera.JID()+`" username="`+login+`" allow="true"/></visitors>`))(t)
-	if err := visitor.Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, visitor.Leave(t.Context()))
 	if got := there.Until("participant.left"); got.Text("reason") != "moved" {
 		t.Errorf("got %v want moved", got)
 	}

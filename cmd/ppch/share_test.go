@@ -109,9 +109,7 @@ func TestShareLink_InBrowser(t *testing.T) {
 		withdrawn.shows("the number", "2", func() string { return withdrawn.text(".number") })
 		expiring.shows("the number", "2", func() string { return expiring.text(".number") })
 		text := strings.Join([]string{doorLine, wallLine, soonLine, ""}, "\n")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file, []byte(text), 0o600))
 		began := time.Now()
 		withdrawn.shows("the page", "This link is no longer valid.", func() string { return withdrawn.text("h1") })
 		if took := time.Since(began); took > 15*time.Second {
@@ -176,16 +174,12 @@ func TestShareLink_InBrowser(t *testing.T) {
 	t.Run("Prosody is frozen", func(t *testing.T) {
 		p := browser.open(t, s.url+door)
 		p.shows("the number", "5", func() string { return p.text(".number") })
-		if err := srv.Pause(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, srv.Pause())
 		defer srv.Resume()
 		p.until("the page says that it is not current", func() bool { return strings.HasPrefix(p.text("#state"), "Not current") })
 		p.shows("the state", "Prosody doesn’t answer", func() string { return p.text("#state") })
 		p.shows("the number", "?", func() string { return p.text(".number") })
-		if err := srv.Resume(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, srv.Resume())
 		p.shows("the number", "5", func() string { return p.text(".number") })
 	})
 }

@@ -143,9 +143,7 @@ func TestConfigFromNATS_Keys(t *testing.T) {
 
 	// Import, twice.
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte("# keys\n"+backup), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, []byte("# keys\n"+backup), 0o600))
 	for _, want := range []string{"2 keys and share links added\n", "0 keys and share links added\n"} {
 		if out, err := command(t, env, "key", "import", file); err != nil || out != want {
 			t.Errorf("key import got %q, %v want %q", out, err, want)
@@ -236,9 +234,7 @@ func TestConfigFromNATS_Saved(t *testing.T) {
 	}
 
 	nats.Start()
-	if _, err := command(t, env, "key", "remove", "a"); err != nil {
-		t.Fatal(err)
-	}
+	must(command(t, env, "key", "remove", "a"))(t)
 	late.becomes(key, http.StatusForbidden)
 }
 
@@ -252,9 +248,7 @@ func TestConfigFromNATS_ForeignKeys(t *testing.T) {
 	s.becomes(key, http.StatusOK)
 	raw := nats.raw(t)
 	withKey := must(raw.Get(t.Context(), "keys"))(t).Value()
-	if _, err := command(t, env, "key", "remove", "a"); err != nil {
-		t.Fatal(err)
-	}
+	must(command(t, env, "key", "remove", "a"))(t)
 	s.becomes(key, http.StatusForbidden)
 	other := made(t, env, "key", "new", "--name", "b", "--scope", "all")
 	s.becomes(other, http.StatusOK)
@@ -267,9 +261,7 @@ func TestConfigFromNATS_ForeignKeys(t *testing.T) {
 			t.Errorf("%s: the removed key got %d want 403, or 429", reason, got)
 		}
 	}
-	if err := raw.Delete(t.Context(), "keys"); err != nil {
-		t.Fatal(err)
-	}
+	check(t, raw.Delete(t.Context(), "keys"))
 	eventually(t, 10*time.Second, "the deletion is reported", func() bool { return strings.Contains(s.log.String(), "bucket-deleted") })
 	if got, _ := s.with(other); got != http.StatusOK {
 		t.Errorf("the key got %d want 200", got)
@@ -283,9 +275,7 @@ func TestConfigFromNATS_ForeignKeys(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(file, nil, 0o600))
 	if out, err := command(t, env, "key", "import", "--replace", file); err != nil || out != "0 keys and share links added\n" {
 		t.Errorf("got %q, %v", out, err)
 	}

@@ -53,9 +53,7 @@ func TestSnippets_NixOS(t *testing.T) {
 		ExtraModules, Secrets []string
 		Environment           variables
 	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal(out, &got))
 	if _, err := parse.Parse(strings.NewReader(got.ExtraConfig), "extraConfig"); err != nil || !strings.Contains(got.ExtraConfig, `Component "ppch.meet.example.com"`) {
 		t.Errorf("got the configuration %s: %v", got.ExtraConfig, err)
 	}

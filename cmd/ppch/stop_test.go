@@ -58,16 +58,12 @@ func TestStop_AnswersOpenRequests(t *testing.T) {
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada", "Bob")
 	s := runService(t, envFor(srv)).ready()
 
-	if err := srv.Pause(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Pause())
 	waiting := s.open(t, "planning")
 	stopped := s.stopping(t)
 	// A closing stream stays for a second, so the response could arrive by luck.
 	time.Sleep(1500 * time.Millisecond)
-	if err := srv.Resume(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Resume())
 	if got := <-waiting; got.err != nil || got.status != 200 || got.data["participant_count"] != 3.0 {
 		t.Errorf("got %d %s, %v want the three who are there", got.status, got.body, got.err)
 	}
@@ -90,9 +86,7 @@ func TestStop_HangingProsody(t *testing.T) {
 	meeting(t, castOn(t, srv), srv.Room("planning"), "Ada")
 	s := runService(t, envFor(srv)).ready()
 
-	if err := srv.Pause(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Pause())
 	began := time.Now()
 	waiting := s.open(t, "planning")
 	stopped := s.stopping(t)

@@ -95,9 +95,7 @@ func (w *crowd) step() {
 	default:
 		for o := range w.there {
 			began := time.Now()
-			if err := o.Leave(ctx); err != nil {
-				w.t.Fatal(err)
-			}
+			check(w.t, o.Leave(ctx))
 			w.gone(o, moment{began, time.Now()}, "left")
 			_ = o.Close()
 			return
@@ -123,9 +121,7 @@ func (w *crowd) gone(o *prosodytest.Occupant, left moment, reason string) {
 // destroy ends a room, and opens another in its place. Within one tick of the module that leaves no reasons for what happened in it.
 func (w *crowd) destroy(ctx context.Context, room string) {
 	began := time.Now()
-	if err := w.cast.Focus.Destroy(ctx, room, ""); err != nil {
-		w.t.Fatal(err)
-	}
+	check(w.t, w.cast.Focus.Destroy(ctx, room, ""))
 	for o, s := range w.there {
 		if s.room == room {
 			w.gone(o, moment{began, time.Now()}, "room-destroyed")
@@ -154,9 +150,7 @@ func (w *crowd) killProsody() {
 	for o := range w.there {
 		w.gone(o, moment{began, time.Now()}, "")
 	}
-	if err := w.srv.Restart(ctx); err != nil {
-		w.t.Fatal(err)
-	}
+	check(w.t, w.srv.Restart(ctx))
 	w.cast = must(w.srv.Cast(ctx))(w.t)
 	w.open(ctx)
 }

@@ -97,10 +97,7 @@ func (v *venue) prosodysTruth() map[string]string {
 		`all[#all+1] = room.jid .. " " .. table.concat(nicks, " ") end; return table.concat(all, "\n")`
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := v.srv.Shell(ctx, lua)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	out := must(v.srv.Shell(ctx, lua))(v.t)
 	truth := map[string]string{}
 	for line := range strings.Lines(out) {
 		room, nicks, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "Result: ")), " ")

@@ -302,10 +302,7 @@ func TestWebhooks_Commands(t *testing.T) {
 	in.await(t, "participant.joined")
 	var lines []string
 	eventually(t, 10*time.Second, "both deliveries are in the log", func() bool {
-		out, err := run("log", "first-join", "--state", "delivered", "--json")
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := must(run("log", "first-join", "--state", "delivered", "--json"))(t)
 		lines = strings.Split(strings.TrimSpace(out), "\n")
 		return len(lines) == 2
 	})

@@ -130,10 +130,7 @@ func (w *post) check() {
 
 // accepted returns the events in the store by webhook, in their order.
 func (w *post) accepted() map[string][]string {
-	store, err := history.Open(w.t.Context(), w.folder, history.Options{Maintenance: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	store := must(history.Open(w.t.Context(), w.folder, history.Options{Maintenance: true}))(w.t)
 	defer store.Close()
 	all := map[string][]string{}
 	if err := store.Read(w.t.Context(), func(tx *history.Tx) error {

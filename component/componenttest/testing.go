@@ -12,11 +12,19 @@ import (
 // Must returns v, and ends the test if there is an error.
 func Must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
-		t.Helper()
 		if err != nil {
+			t.Helper()
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+// Check ends the test if there is an error.
+func Check(t testing.TB, err error) {
+	if err != nil {
+		t.Helper()
+		t.Fatal(err)
 	}
 }
 

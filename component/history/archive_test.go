@@ -115,9 +115,7 @@ func TestArchive_Pages(t *testing.T) {
 		f := history.MeetingFilter{Limit: limit}
 		for range 30 {
 			all, next, _, err := n.Meetings(t.Context(), everything, f)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check(t, err)
 			for _, m := range all {
 				got = append(got, m.Room)
 			}

@@ -16,16 +16,11 @@ import (
 func (s *site) attendance(name string) (lines []string) {
 	s.t.Helper()
 	meetings, _, err := s.store.Meetings(s.t.Context(), history.MeetingFilter{Room: name + "@muc.meet.jitsi", Limit: 10})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, err)
 	if len(meetings) != 1 {
 		return []string{fmt.Sprintf("%d meetings", len(meetings))}
 	}
-	a, err := s.store.Attendance(s.t.Context(), meetings[0].ID)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	a := must(s.store.Attendance(s.t.Context(), meetings[0].ID))(s.t)
 	for _, p := range a.Attendees {
 		line := fmt.Sprintf("%s total %s sum %s", p.Name, span(p.Total), span(p.Sum))
 		if p.Lobby.Max > 0 {
@@ -170,9 +165,7 @@ func TestMeetings_Filter(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
 			all, next, err := s.store.Meetings(t.Context(), tt.in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check(t, err)
 			for _, m := range all {
 				got += " " + m.Room[4:5]
 			}
@@ -191,9 +184,7 @@ func TestMeetings_Filter(t *testing.T) {
 	pages := 0
 	for {
 		all, next, err := s.store.Meetings(t.Context(), f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		if pages += len(all); next == (history.Position{}) {
 			break
 		}

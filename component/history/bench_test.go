@@ -19,9 +19,7 @@ func BenchmarkAttendance_MillionStays(b *testing.B) {
 	const meetings, people = 50_000, 20
 	dir := b.TempDir()
 	s, err := history.Open(b.Context(), dir, history.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	began := time.Now().AddDate(0, 0, -30)
 	for first := 0; first < meetings; first += 1000 {
 		err := s.Write(b.Context(), func(tx *history.Tx) error {
@@ -44,22 +42,15 @@ func BenchmarkAttendance_MillionStays(b *testing.B) {
 			}
 			return nil
 		})
-		if err != nil {
-			b.Fatal(err)
-		}
+		check(b, err)
 	}
 	s.Close()
 	debug.FreeOSMemory() // which writing that much took
 	before := resident(b)
-	s, err = history.Open(b.Context(), dir, history.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	s = must(history.Open(b.Context(), dir, history.Options{}))(b)
 	defer s.Close()
 	list, _, err := s.Meetings(b.Context(), history.MeetingFilter{Limit: 1000})
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	for i := 0; b.Loop(); i++ {
 		a, err := s.Attendance(context.Background(), list[i*37%len(list)].ID)
 		if err != nil || len(a.Attendees) != people {
@@ -79,10 +70,7 @@ func resident(b *testing.B) int64 {
 	}
 	for line := range strings.Lines(string(status)) {
 		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
-			if err != nil {
-				b.Fatal(err)
-			}
+			n := must(strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64))(b)
 			return n << 10
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/component/componenttest"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -200,9 +201,7 @@ func (s *site) apply(sec int, deltas ...occupancy.Delta) {
 		b.Rooms++
 		b.Occupants += len(nicks)
 	}
-	if err := s.directory.Shard(occupancy.DefaultShard).Apply(muc, b, at(sec)); err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, s.directory.Shard(occupancy.DefaultShard).Apply(muc, b, at(sec)))
 }
 
 func (s *site) expect(want ...string) {
@@ -235,8 +234,12 @@ func (s *site) count(query string) (n int) {
 		_, err := tx.Get(query, nil, &n)
 		return err
 	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	check(s.t, err)
 	return n
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

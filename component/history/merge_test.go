@@ -37,9 +37,7 @@ func two(t *testing.T, a, b func(*site)) (reads []history.Attendance, missing []
 			t.Fatalf("got %+v, %v want one meeting", all, err)
 		}
 		read, silent, err := asker.Attendance(t.Context(), everything, all[0].ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		if diff := cmp.Diff(all[0], read.Meeting, cmpopts.IgnoreUnexported(history.Meeting{})); diff != "" {
 			t.Errorf("- in the list, + alone:\n%s", diff)
 		}

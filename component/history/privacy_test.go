@@ -65,9 +65,7 @@ func TestPrivacy_OutboxAlone(t *testing.T) {
 	if n := s.count("SELECT (SELECT COUNT(*) FROM stays) + (SELECT COUNT(*) FROM meetings) + (SELECT COUNT(*) FROM present) + (SELECT COUNT(*) FROM open_rooms)"); n != 0 {
 		t.Errorf("got %d rows", n)
 	}
-	if err := s.store.Checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.store.Checkpoint(t.Context()))
 	if found := s.traces("secret-room", "nick0", "Name of", "uid-of", "jid-of", "mail.test"); len(found) > 0 {
 		t.Errorf("got %q in the folder", found)
 	}
@@ -93,9 +91,7 @@ func TestPrivacy_Levels(t *testing.T) {
 			if want := map[bool]int{true: 500}[tt.level == history.LevelPseudonyms]; pseudonyms != want {
 				t.Errorf("got %d pseudonyms want %d", pseudonyms, want)
 			}
-			if err := s.store.Checkpoint(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			check(t, s.store.Checkpoint(t.Context()))
 			words := append([]string{"nick00042", "Name of nick00042", "uid-of-nick00042"}, never...)
 			if found := s.traces(words...); !slices.Equal(found, tt.want) {
 				t.Errorf("got %q in the folder, want %q", found, tt.want)
@@ -114,9 +110,7 @@ func TestPrivacy_Erase(t *testing.T) {
 			s.apply(40, change("daily", nil, person("ann", 40)))
 			waitFor(t, "three stays", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 3 })
 			ctx := t.Context()
-			if err := s.store.LogAccess(ctx, "reader", "person", history.ID{}, "user-ann"); err != nil {
-				t.Fatal(err)
-			}
+			check(t, s.store.LogAccess(ctx, "reader", "person", history.ID{}, "user-ann"))
 			before, err := s.store.Person(ctx, "user-ann", "")
 			if err != nil || len(before.Stays) != 2 || len(before.Accesses) != 1 {
 				t.Fatalf("got %+v, %v", before, err)
@@ -135,9 +129,7 @@ func TestPrivacy_Erase(t *testing.T) {
 			}
 			s.apply(50, change("daily", []string{"ann"}))
 			waitFor(t, "Ann to leave", func() bool { return s.count("SELECT COUNT(*) FROM present") == 1 })
-			if err := s.store.Checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
+			check(t, s.store.Checkpoint(ctx))
 			if found := s.traces("user-ann", "ANN", "ann"); len(found) > 0 {
 				t.Errorf("got %q in the folder after Ann left", found)
 			}
@@ -156,13 +148,8 @@ func TestPrivacy_EraseStay(t *testing.T) {
 	s.apply(20, room("daily", 15, guest, person("bob", 20)))
 	waitFor(t, "two stays", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 2 })
 	meetings, _, err := s.store.Meetings(t.Context(), history.MeetingFilter{Limit: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := s.store.Attendance(t.Context(), meetings[0].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
+	a := must(s.store.Attendance(t.Context(), meetings[0].ID))(t)
 	for _, p := range a.Attendees {
 		if p.Name != "GUEST" {
 			continue
@@ -187,18 +174,14 @@ func TestPrivacy_Retention(t *testing.T) {
 	s.apply(100, change("endless", nil, person("ann", 100), person("bob", 100)))
 	s.apply(110, change("endless", []string{"ann"}))
 	waitFor(t, "Ann to leave", func() bool { return s.count("SELECT COUNT(*) FROM stays WHERE left_before IS NOT NULL") == 701 })
-	if err := s.store.Prune(t.Context(), 30, at(105).AddDate(0, 0, 30)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.store.Prune(t.Context(), 30, at(105).AddDate(0, 0, 30)))
 	if meetings, stays := s.count("SELECT COUNT(*) FROM meetings"), s.count("SELECT COUNT(*) FROM stays"); meetings != 1 || stays != 2 {
 		t.Errorf("got %d meetings and %d stays", meetings, stays)
 	}
 	if found := s.traces("Name of nick", "uid-of-nick", "over@muc"); len(found) > 0 {
 		t.Errorf("got %q in the folder", found)
 	}
-	if err := s.store.Prune(t.Context(), 30, at(115).AddDate(0, 0, 30)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.store.Prune(t.Context(), 30, at(115).AddDate(0, 0, 30)))
 	if found := s.traces("user-ann", "ANN"); len(found) > 0 {
 		t.Errorf("got %q in the folder", found)
 	}
@@ -221,9 +204,7 @@ func TestPrivacy_DropKey(t *testing.T) {
 	if err != nil || len(key) != 32 {
 		t.Fatalf("got a key of %d bytes, %v", len(key), err)
 	}
-	if err := s.store.DropKey(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.store.DropKey(t.Context()))
 	if bytes.Contains(content(t, s.dir), key) {
 		t.Error("the key is still in the folder")
 	}

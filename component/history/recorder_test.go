@@ -247,22 +247,14 @@ func TestRecorder_FullDisk(t *testing.T) {
 // Occupants who are hidden by the operator's rule are recorded with its name, and are never counted. Alone they are no meeting.
 func TestRecorder_HiddenByRule(t *testing.T) {
 	s := newSite(t, history.LevelNames)
-	rule, err := occupancy.ParseRule("bots=jid-of-bot*@meet.jitsi")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rule := must(occupancy.ParseRule("bots=jid-of-bot*@meet.jitsi"))(t)
 	stays := func(want ...string) {
 		t.Helper()
 		var got []string
 		meetings, _, err := s.store.Meetings(t.Context(), history.MeetingFilter{Limit: 10})
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		for _, m := range meetings {
-			a, err := s.store.Attendance(t.Context(), m.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			a := must(s.store.Attendance(t.Context(), m.ID))(t)
 			for _, p := range a.Attendees {
 				for _, stay := range p.Stays {
 					got = append(got, fmt.Sprint(stay.Name, " ", stay.Kind, " ", stay.Rule, " of ", m.Stays, ", peak ", m.Peak))

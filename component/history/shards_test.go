@@ -16,10 +16,7 @@ var node = jid.MustParse("muc.v1.meet.jitsi")
 func withShards(t *testing.T, s *site) (b, v1 *occupancy.Shard) {
 	t.Helper()
 	add := func(name string, kind occupancy.ShardKind, domain jid.JID) *occupancy.Shard {
-		shard, err := s.directory.AddShard(occupancy.ShardConfig{Name: name, Kind: kind, Domains: []jid.JID{domain}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		shard := must(s.directory.AddShard(occupancy.ShardConfig{Name: name, Kind: kind, Domains: []jid.JID{domain}}))(t)
 		shard.SetStatus(domain, occupancy.Status{Connected: true, Since: at(0), Mode: occupancy.ModeModule})
 		return shard
 	}
@@ -32,9 +29,7 @@ func apply(t *testing.T, s *occupancy.Shard, begin bool, domain jid.JID, sec, ro
 	if begin {
 		s.Begin(domain, occupancy.SystemAccounts{})
 	}
-	if err := s.Apply(domain, occupancy.Batch{Synced: true, Rooms: rooms, Occupants: occupants, Deltas: deltas}, at(sec)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.Apply(domain, occupancy.Batch{Synced: true, Rooms: rooms, Occupants: occupants, Deltas: deltas}, at(sec)))
 }
 
 // Rooms of one name on two shards are two meetings, and changes of one leave the other alone, also across a restart.

@@ -17,10 +17,7 @@ import (
 // open returns an open Store in a folder.
 func open(t *testing.T, dir string) *history.Store {
 	t.Helper()
-	s, err := history.Open(t.Context(), dir, history.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must(history.Open(t.Context(), dir, history.Options{}))(t)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -28,14 +25,9 @@ func open(t *testing.T, dir string) *history.Store {
 // exec runs statements on the file in a folder, as another program does.
 func exec(t *testing.T, dir, statements string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "ppch.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := must(sql.Open("sqlite", filepath.Join(dir, "ppch.db")))(t)
 	defer db.Close()
-	if _, err := db.Exec(statements); err != nil {
-		t.Fatal(err)
-	}
+	must(db.Exec(statements))(t)
 }
 
 // reason returns the reason of a Problem, or the error as text.
@@ -53,9 +45,7 @@ func reason(err error) string {
 func TestStore_ModesOfFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)
-	if err := s.DropKey(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.DropKey(t.Context()))
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -73,9 +63,7 @@ func TestStore_ModesOfFiles(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 }
 
 func TestStore_Problems(t *testing.T) {
@@ -97,10 +85,7 @@ func TestStore_Problems(t *testing.T) {
 		{"the file is overwritten in the middle", "corrupt", "ppch store check", func(t *testing.T, dir string) {
 			open(t, dir).Close()
 			path := filepath.Join(dir, "ppch.db")
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := must(os.ReadFile(path))(t)
 			write(t, path, append(text[:100:100], bytes.Repeat([]byte{0xff}, len(text)-100)...))
 		}},
 	} {
@@ -135,9 +120,7 @@ func TestStore_Unwritable(t *testing.T) {
 		t.Skip("root may write everywhere; cmd/ppch tests this as another user")
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chmod(dir, 0o500))
 	_, err := history.Open(t.Context(), dir, history.Options{})
 	if reason(err) != "unwritable" || !strings.Contains(err.Error(), "chown -R") {
 		t.Errorf("got %v want the chown that fixes it", err)
@@ -153,9 +136,7 @@ func TestStore_WriteGoesOnWhenItsContextEnds(t *testing.T) {
 		_, err := tx.Exec("INSERT INTO domains VALUES ('muc.meet.jitsi', 1)")
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	rows := 0
 	err = s.Read(t.Context(), func(tx *history.Tx) error {
 		_, err := tx.Get("SELECT COUNT(*) FROM domains", nil, &rows)
@@ -222,18 +203,13 @@ func TestStore_PathsWithOddCharacters(t *testing.T) {
 func TestStore_MaintenanceWhileRunning(t *testing.T) {
 	s := newSite(t, history.LevelNames)
 	s.load(10, room("daily", 1, person("ann", 2)))
-	m, err := history.Open(t.Context(), s.dir, history.Options{Maintenance: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := must(history.Open(t.Context(), s.dir, history.Options{Maintenance: true}))(t)
 	defer m.Close()
 	if damage, err := m.Check(t.Context()); err != nil || len(damage) > 0 {
 		t.Errorf("check: got %q, %v", damage, err)
 	}
 	copied := t.TempDir()
-	if err := m.Backup(t.Context(), filepath.Join(copied, "ppch.db")); err != nil {
-		t.Fatal(err)
-	}
+	check(t, m.Backup(t.Context(), filepath.Join(copied, "ppch.db")))
 	if err := m.Backup(t.Context(), filepath.Join(copied, "ppch.db")); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v for a backup over another", err)
 	}
@@ -251,9 +227,7 @@ func TestStore_MaintenanceWhileRunning(t *testing.T) {
 
 func write(t *testing.T, path string, text []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, text, 0o600))
 }
 
 // content returns all bytes of all files in a folder.
@@ -267,8 +241,6 @@ func content(t *testing.T, dir string) (all []byte) {
 		all = append(all, text...)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return all
 }

@@ -35,13 +35,9 @@ func fill(tb testing.TB, d *occupancy.Directory, rooms, size int) {
 	prosody := mainOf(d)
 	prosody.Begin(muc, jitsi)
 	for i := range rooms {
-		if err := prosody.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0)); err != nil {
-			tb.Fatal(err)
-		}
+		check(tb, prosody.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(i, size)}}, at(0)))
 	}
-	if err := prosody.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
-		tb.Fatal(err)
-	}
+	check(tb, prosody.Apply(muc, synced(rooms, rooms*size), at(0)))
 }
 
 func heap() int64 {
@@ -91,9 +87,7 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				person.Flags ^= occupancy.FlagHandRaised
-				if err := prosody.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)); err != nil {
-					b.Fatal(err)
-				}
+				check(b, prosody.Apply(muc, synced(n.rooms, total, roomUpdate(room, nil, person)), at(i)))
 				select {
 				case <-s.Events():
 				default:
@@ -119,8 +113,8 @@ func BenchmarkJoin(b *testing.B) {
 		comes := occupancy.Delta{Room: page(rooms/2, 0).Room, Present: []occupancy.Occupant{extra}}
 		leaves := occupancy.Delta{Room: comes.Room, Left: []string{extra.ID}}
 		return func() {
-			must(b, prosody.Apply(muc, synced(rooms, 10*rooms+1, comes), at(1)))
-			must(b, prosody.Apply(muc, synced(rooms, 10*rooms, leaves), at(1)))
+			check(b, prosody.Apply(muc, synced(rooms, 10*rooms+1, comes), at(1)))
+			check(b, prosody.Apply(muc, synced(rooms, 10*rooms, leaves), at(1)))
 			<-s.Events()
 			<-s.Events()
 		}
@@ -157,9 +151,7 @@ func BenchmarkResync(b *testing.B) {
 			_ = prosody.Apply(muc, occupancy.Batch{Deltas: deltas[i : i+1]}, at(0))
 		}
 		start := time.Now()
-		if err := prosody.Apply(muc, synced(rooms, rooms*size), at(0)); err != nil {
-			b.Fatal(err)
-		}
+		check(b, prosody.Apply(muc, synced(rooms, rooms*size), at(0)))
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/swap")
 	}
 }
@@ -201,9 +193,9 @@ func BenchmarkPage(b *testing.B) {
 		comes := occupancy.Delta{Room: page(0, 0).Room, Present: []occupancy.Occupant{last}}
 		leaves := occupancy.Delta{Room: comes.Room, Left: []string{last.ID}}
 		for b.Loop() {
-			must(b, prosody.Apply(muc, synced(10_000, 100_001, comes), at(1)))
+			check(b, prosody.Apply(muc, synced(10_000, 100_001, comes), at(1)))
 			first(b)
-			must(b, prosody.Apply(muc, synced(10_000, 100_000, leaves), at(1)))
+			check(b, prosody.Apply(muc, synced(10_000, 100_000, leaves), at(1)))
 			first(b)
 		}
 	})
@@ -221,9 +213,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 		deltas = append(deltas, fullRoom("r"+time.Duration(i).String()+"@muc.meet.jitsi", people...))
 	}
-	if err := prosody.Apply(muc, synced(1000, 20000, deltas...), at(1)); err != nil {
-		b.Fatal(err)
-	}
+	check(b, prosody.Apply(muc, synced(1000, 20000, deltas...), at(1)))
 	for b.Loop() {
 		d.Snapshot()
 	}
@@ -235,12 +225,12 @@ func BenchmarkShards(b *testing.B) {
 		d := newDirectory()
 		for i := range n {
 			s, err := d.AddShard(occupancy.ShardConfig{Name: fmt.Sprint("s", i), Domains: []jid.JID{muc}})
-			must(b, err)
+			check(b, err)
 			s.Begin(muc, jitsi)
 			for r := range 1000 {
-				must(b, s.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(1000*i+r, 10)}}, at(0)))
+				check(b, s.Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{page(1000*i+r, 10)}}, at(0)))
 			}
-			must(b, s.Apply(muc, synced(1000, 10_000), at(0)))
+			check(b, s.Apply(muc, synced(1000, 10_000), at(0)))
 		}
 		room := jid.MustParse("room-00500@muc.meet.jitsi")
 		for name, read := range map[string]func() error{
@@ -251,7 +241,7 @@ func BenchmarkShards(b *testing.B) {
 			b.Run(fmt.Sprintf("%s, %d shards", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					must(b, read())
+					check(b, read())
 				}
 			})
 		}

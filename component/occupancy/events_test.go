@@ -90,11 +90,11 @@ func TestSubscription_Batches(t *testing.T) {
 func TestSubscription_Rooms(t *testing.T) {
 	d := meeting(t)
 	mainOf(d).Begin(lobby, jitsi)
-	must(t, mainOf(d).Apply(lobby, synced(0, 0), at(10)))
+	check(t, mainOf(d).Apply(lobby, synced(0, 0), at(10)))
 	s := d.Subscribe(10, jid.MustParse("other@muc.meet.jitsi/nick"), daily)
 	none := d.Subscribe(10, jid.MustParse("none@muc.meet.jitsi"))
 	apply(t, d, at(20), synced(3, 5, fullRoom("x@muc.meet.jitsi", focus), fullRoom("other@muc.meet.jitsi", focus)))
-	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(20)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(20)))
 	mainOf(d).Forget(lobby)
 	mainOf(d).Forget(muc)
 	want := []string{"room-started other  0", "joined other focus 0", "reset   0"}
@@ -218,10 +218,10 @@ func TestEvents_Parent(t *testing.T) {
 	mainOf(d).Begin(muc, jitsi)
 	mainOf(d).Begin(lobby, jitsi)
 	apply(t, d, at(1), synced(1, 1, fullRoom("daily@muc.meet.jitsi", person("ann", 1))))
-	must(t, mainOf(d).Apply(lobby, synced(0, 0), at(1)))
+	check(t, mainOf(d).Apply(lobby, synced(0, 0), at(1)))
 	s := d.Subscribe(8)
 	defer s.Close()
-	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(2)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(2)))
 	apply(t, d, at(3), synced(1, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Left: []string{"ann"}}))
 	for _, want := range []jid.JID{daily, daily, {}} {
 		if e := <-s.Events(); !e.Parent.Equal(want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
@@ -62,9 +63,7 @@ func meeting(t *testing.T) *occupancy.Directory {
 func apply(t *testing.T, d *occupancy.Directory, when time.Time, batches ...occupancy.Batch) {
 	t.Helper()
 	for _, b := range batches {
-		if err := mainOf(d).Apply(muc, b, when); err != nil {
-			t.Fatal(err)
-		}
+		check(t, mainOf(d).Apply(muc, b, when))
 	}
 }
 
@@ -90,10 +89,7 @@ func drain(s *occupancy.Subscription) []string {
 // nicks returns the sorted nicks of a room.
 func nicks(t *testing.T, d *occupancy.Directory, room jid.JID) []string {
 	t.Helper()
-	r, err := d.Room(room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must(d.Room(room))(t)
 	ids := []string{}
 	for _, record := range r.Occupants {
 		o := record.Occupant()
@@ -167,12 +163,11 @@ func records(occupants ...occupancy.Occupant) (all []*occupancy.Record) {
 	return all
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check
 
 // errorOf returns the error of a read.
 func errorOf[T any](_ T, err error) error { return err }

@@ -155,9 +155,9 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 				}
 				delta.Facts = &occupancy.RoomFacts{CreatedAt: at(room % 7)}
 			}
-			must(t, mainOf(d).Apply(muc, synced(len(rooms), people, delta), at(2)))
+			check(t, mainOf(d).Apply(muc, synced(len(rooms), people, delta), at(2)))
 		}
-		must(t, mainOf(d).Apply(muc, synced(0, 0), at(1)))
+		check(t, mainOf(d).Apply(muc, synced(0, 0), at(1)))
 		for range 2000 {
 			change()
 		}
@@ -165,7 +165,7 @@ func TestRooms_WalkFindsEachRoomOnce(t *testing.T) {
 		appeared := map[string]int{}
 		for q := (occupancy.Query{By: by, Limit: 7}); ; {
 			page, err := d.Rooms(q)
-			must(t, err)
+			check(t, err)
 			for _, g := range page.Rooms {
 				appeared[g.Address]++
 			}
@@ -207,11 +207,11 @@ func TestState_ChangesWithRoom(t *testing.T) {
 	see("ann", "")
 	apply(t, d, at(3), synced(1, 1))
 	see("still ann", "ann")
-	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(4)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("bob", 1))), at(4)))
 	see("bob waits in the lobby", "")
-	must(t, mainOf(d).Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 2, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Present: []occupancy.Occupant{person("cyd", 1)}}), at(5)))
 	see("two wait", "")
-	must(t, mainOf(d).Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
+	check(t, mainOf(d).Apply(lobby, synced(0, 0, occupancy.Delta{Room: "daily@lobby.meet.jitsi", Gone: true}), at(6)))
 	see("the lobby is empty", "still ann")
 	apply(t, d, at(7), synced(0, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}))
 	see("no room any more", "no room")

@@ -26,14 +26,9 @@ var checkName = regexp.MustCompile(`^[^"&'/:<>@\sA-Z]+$`)
 // FuzzNames checks that for any text Room returns either a reason or a JID that is read as itself:
 // one that Jitsi could have produced, unless the text is a JID. Each way of showing that room is read as the same room.
 func FuzzNames(f *testing.F) {
-	data, err := os.ReadFile("testdata/names.json")
-	if err != nil {
-		f.Fatal(err)
-	}
+	data := must(os.ReadFile("testdata/names.json"))(f)
 	var cases []struct{ In string }
-	if err := json.Unmarshal(data, &cases); err != nil {
-		f.Fatal(err)
-	}
+	check(f, json.Unmarshal(data, &cases))
 	for _, c := range cases {
 		f.Add(c.In)
 	}

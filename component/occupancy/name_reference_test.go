@@ -20,9 +20,7 @@ func links(t testing.TB) (all []string) {
 	if err == nil {
 		err = json.Unmarshal(data, &all)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return all
 }
 
@@ -64,20 +62,12 @@ func TestNames_AgreeWithJitsi(t *testing.T) {
 		}
 		written[i] = strings.ReplaceAll(written[i], "@", "%40")
 	}
-	in, err := json.Marshal(written)
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := must(json.Marshal(written))(t)
 	reference := exec.Command(prosodytest.Installed(t, "node"), "testdata/jitsi.mjs")
 	reference.Stdin, reference.Stderr = strings.NewReader(string(in)), t.Output()
-	out, err := reference.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must(reference.Output())(t)
 	var entered []struct{ Local, None string }
-	if err := json.Unmarshal(out, &entered); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal(out, &entered))
 	n := newNames(mucDomain...)
 	rooms := 0
 	for i, want := range entered {
@@ -119,10 +109,7 @@ func TestTenant_AgreesWithProsody(t *testing.T) {
 		// As docker-jitsi-meet's system-config.js does; JavaScript keeps the dot of an İ.
 		host := "muc." + strings.ToLower(strings.NewReplacer(".", "_", "İ", "i\u0307").Replace(tenant)) + ".meet.jitsi"
 		lua := "> return string.format('%q', tostring(require'util.jid'.prep('" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(host) + "')))"
-		out, err := srv.Shell(t.Context(), lua)
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := must(srv.Shell(t.Context(), lua))(t)
 		want := "muc." + occupancy.Tenant(tenant) + ".meet.jitsi"
 		if !strings.Contains(out, `"`+want+`"`) {
 			t.Errorf("%q: got %s want %s", tenant, out, want)

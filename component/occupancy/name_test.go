@@ -27,10 +27,7 @@ func newNames(domains ...string) *occupancy.NameResolver {
 // TestNames_Room checks Room against a table. For names that aren't JIDs the values in testdata/names.json were computed
 // with the steps of jitsi-meet's react/features/base/util/uri.ts in Node.js 20, not with the code under test.
 func TestNames_Room(t *testing.T) {
-	data, err := os.ReadFile("testdata/names.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must(os.ReadFile("testdata/names.json"))(t)
 	var cases []struct {
 		Case    string
 		Domains []string
@@ -38,9 +35,7 @@ func TestNames_Room(t *testing.T) {
 		Want    string
 		Reason  string
 	}
-	if err := json.Unmarshal(data, &cases); err != nil {
-		t.Fatal(err)
-	}
+	check(t, json.Unmarshal(data, &cases))
 	for _, c := range cases {
 		t.Run(c.Case, func(t *testing.T) {
 			if (c.Want == "") == (c.Reason == "") {
@@ -49,13 +44,13 @@ func TestNames_Room(t *testing.T) {
 			if c.Domains == nil {
 				c.Domains = mucDomain
 			}
-			check(t, newNames(c.Domains...), c.In, c.Want, c.Reason)
+			checkRoom(t, newNames(c.Domains...), c.In, c.Want, c.Reason)
 		})
 	}
 }
 
 // check reads in and expects either the JID want or an error with reason.
-func check(t *testing.T, n *occupancy.NameResolver, in, want, reason string) {
+func checkRoom(t *testing.T, n *occupancy.NameResolver, in, want, reason string) {
 	t.Helper()
 	got, err := n.Room(in)
 	if reason != "" {
@@ -121,18 +116,18 @@ func TestNames_RoomLimits(t *testing.T) {
 		{name: "a domain that is not UTF-8", in: "room@muc.meet.jitsi\xff", reason: "UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check(t, newNames(mucDomain...), c.in, c.want, c.reason)
+			checkRoom(t, newNames(mucDomain...), c.in, c.want, c.reason)
 		})
 	}
 }
 
 func TestNames_NoDomains(t *testing.T) {
-	check(t, occupancy.NewNameResolver(), "planning", "", "no MUC domain")
-	check(t, occupancy.NewNameResolver(jid.JID{}), "planning@", "", "no MUC domain")
+	checkRoom(t, occupancy.NewNameResolver(), "planning", "", "no MUC domain")
+	checkRoom(t, occupancy.NewNameResolver(jid.JID{}), "planning@", "", "no MUC domain")
 }
 
 func TestNames_DomainOfFullJID(t *testing.T) {
-	check(t, newNames("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
+	checkRoom(t, newNames("focus@muc.meet.jitsi/nick"), "planning", "planning@muc.meet.jitsi", "")
 }
 
 // This is for the race detector.

@@ -31,9 +31,7 @@ func TestOccupant_InvisibleNameIsEmpty(t *testing.T) {
 		err := mainOf(d).Apply(jid.MustParse(muc), occupancy.Batch{Synced: true, Rooms: 1, Occupants: 1, Deltas: []occupancy.Delta{{
 			Room: "r@" + muc, New: true, Present: []occupancy.Occupant{{ID: "1a2b3c4d", Name: name}},
 		}}}, at(0))
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		room, _ := d.Room(jid.MustParse("r@" + muc))
 		if got := room.Occupants[0].Occupant().Name; got != want {
 			t.Errorf("%+q: got %+q want %+q", name, got, want)

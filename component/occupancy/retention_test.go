@@ -38,6 +38,6 @@ func applyText(t *testing.T, prosody *occupancy.Shard) string {
 	f := strings.Fields(text)
 	delta := fullRoom(f[0], occupancy.Occupant{ID: f[6], Name: f[7], Role: f[8], Affiliation: f[9], RealJID: f[10], AvatarURL: f[11], JoinedAt: at(0)})
 	delta.Facts = &occupancy.RoomFacts{Subject: f[1], MeetingID: f[2], Lobby: f[3], Breakouts: []occupancy.Breakout{{JID: f[4], Name: f[5]}}}
-	must(t, prosody.Apply(muc, synced(1, 1, delta), at(0)))
+	check(t, prosody.Apply(muc, synced(1, 1, delta), at(0)))
 	return text
 }

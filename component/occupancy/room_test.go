@@ -18,7 +18,7 @@ func TestRoom_AllFields(t *testing.T) {
 	}
 	ann := withName(person("ann", 1), "Ann")
 	rec := occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j", Role: "participant", Affiliation: "none"}
-	must(t, mainOf(d).Apply(muc, synced(1, 3, occupancy.Delta{
+	check(t, mainOf(d).Apply(muc, synced(1, 3, occupancy.Delta{
 		Room: "[acme]daily@muc.meet.jitsi", New: true,
 		Facts: &occupancy.RoomFacts{
 			CreatedAt: at(0), MeetingID: "m-1", Subject: "Plans", Password: true, MembersOnly: true, Visitors: new(7),
@@ -32,13 +32,13 @@ func TestRoom_AllFields(t *testing.T) {
 	}), at(10)))
 	// A moderator's client is in the lobby, too, but isn't waiting.
 	ann.Affiliation = "owner"
-	must(t, mainOf(d).Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 3, fullRoom("[acme]daily@lobby.meet.jitsi", person("eve", 3), person("fay", 4), ann)), at(11)))
 	ann.Affiliation = "none"
-	must(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", focus, person("gus", 5))), at(12)))
+	check(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", focus, person("gus", 5))), at(12)))
 
 	room := jid.MustParse("[acme]daily@muc.meet.jitsi")
 	got, err := d.Room(room.Bare())
-	must(t, err)
+	check(t, err)
 	focus, ann, rec := focus, ann, rec
 	focus.Kind, ann.Kind, rec.Kind = occupancy.KindFocus, occupancy.KindUser, occupancy.KindRecorder
 	want := occupancy.Room{
@@ -78,22 +78,23 @@ func TestRoom_PeopleOfTheMeeting(t *testing.T) {
 	daily := fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))
 	daily.Facts.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}, {JID: "b2@breakout.meet.jitsi"}}
 	apply(t, d, at(10), synced(2, 3, daily, fullRoom("other@muc.meet.jitsi", person("oz", 1))))
-	check := func(when string, want *int) {
+	meeting := func(when string, want *int) {
 		t.Helper()
 		got, err := d.Room(jid.MustParse("daily@muc.meet.jitsi"))
-		if must(t, err); !cmp.Equal(got.MeetingParticipants, want) {
+		check(t, err)
+		if !cmp.Equal(got.MeetingParticipants, want) {
 			t.Errorf("%s: got %v want %v", when, got.MeetingParticipants, want)
 		}
 	}
-	check("while the breakout domain is unknown", nil)
+	meeting("while the breakout domain is unknown", nil)
 	gus, eve := person("gus", 5), person("eve", 6)
 	gus.MovedFrom, eve.MovedFrom = "daily@muc.meet.jitsi", "other@muc.meet.jitsi"
 	mainOf(d).Begin(breakout, jitsi)
 	s := d.Subscribe(10)
-	must(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", gus, eve)), at(12)))
-	check("with two in a breakout room", new(3))
+	check(t, mainOf(d).Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", gus, eve)), at(12)))
+	meeting("with two in a breakout room", new(3))
 	got, err := d.Room(jid.MustParse("b1@breakout.meet.jitsi"))
-	must(t, err)
+	check(t, err)
 	if got.MeetingParticipants != nil {
 		t.Errorf("got %d in the meeting of a breakout room", *got.MeetingParticipants)
 	}
@@ -171,12 +172,12 @@ func TestRoom_LobbyBySameNode(t *testing.T) {
 	for _, domain := range []jid.JID{muc, elsewhere, lobby} {
 		mainOf(d).Begin(domain, jitsi)
 	}
-	must(t, mainOf(d).Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
-	must(t, mainOf(d).Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
+	check(t, mainOf(d).Apply(muc, synced(2, 2, fullRoom("daily@muc.meet.jitsi", focus), fullRoom("open@muc.meet.jitsi", focus)), at(1)))
+	check(t, mainOf(d).Apply(elsewhere, synced(1, 1, fullRoom("open@lobby.example.com", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby != nil {
 		t.Errorf("got lobby %+v before its domain has a replica", got.Lobby)
 	}
-	must(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
+	check(t, mainOf(d).Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(1)))
 	if got, _ := d.Room(daily); got.Lobby == nil || got.Lobby.Participants != 1 {
 		t.Errorf("got lobby %+v, want the room of the same node", got.Lobby)
 	}
@@ -207,7 +208,7 @@ func TestRoom_UnknownRelatedRooms(t *testing.T) {
 func TestRoom_ParentFollowsFacts(t *testing.T) {
 	d := meeting(t)
 	mainOf(d).Begin(breakout, jitsi)
-	must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", focus)), at(1)))
+	check(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", focus)), at(1)))
 	facts := func(breakouts ...string) *occupancy.RoomFacts {
 		f := &occupancy.RoomFacts{}
 		for _, b := range breakouts {
@@ -230,7 +231,7 @@ func TestRoom_ParentFollowsFacts(t *testing.T) {
 		{"it is sent whole", occupancy.Delta{Room: room, New: true, Facts: facts("b@breakout.meet.jitsi"), Present: []occupancy.Occupant{focus, person("ann", 1), person("bob", 2)}}, 1, room},
 		{"it ends", occupancy.Delta{Room: room, Gone: true}, 0, ""},
 	} {
-		must(t, mainOf(d).Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
+		check(t, mainOf(d).Apply(muc, synced(step.rooms, 3*step.rooms, step.delta), at(20)))
 		if got, _ := d.Room(jid.MustParse("b@breakout.meet.jitsi")); got.Parent.String() != step.want {
 			t.Errorf("%s: got parent %q want %q", step.name, got.Parent, step.want)
 		}
@@ -255,7 +256,7 @@ func TestRoomType_ByDomain(t *testing.T) {
 			d := newDirectory(domains...)
 			for i, domain := range domains {
 				mainOf(d).Begin(domain, jitsi)
-				must(t, mainOf(d).Apply(domain, synced(0, 0), time.Now()))
+				check(t, mainOf(d).Apply(domain, synced(0, 0), time.Now()))
 				if r, _ := d.Room(jid.MustParse("x@" + domain.String())); r.Type != c.want[i] {
 					t.Errorf("%s: got %s want %s", domain, r.Type, c.want[i])
 				}
@@ -300,7 +301,7 @@ func TestDirectory_MissingRoomIsUnknownWhileStorageFails(t *testing.T) {
 		t.Error("got the whole domain as known, or the known room as unknown")
 	}
 	mainOf(d).Begin(breakout, jitsi)
-	must(t, mainOf(d).Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
+	check(t, mainOf(d).Apply(breakout, occupancy.Batch{Synced: true, Unseen: true}, at(21)))
 	apply(t, d, at(22), synced(1, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	if room, _ := d.Room(daily); room.Breakouts[0].Known {
 		t.Errorf("got %+v want an unknown breakout room", room.Breakouts[0])

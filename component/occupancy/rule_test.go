@@ -11,10 +11,7 @@ import (
 func rules(t *testing.T, texts ...string) (all []occupancy.Rule) {
 	t.Helper()
 	for _, text := range texts {
-		r, err := occupancy.ParseRule(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := must(occupancy.ParseRule(text))(t)
 		all = append(all, r)
 	}
 	return all
@@ -76,9 +73,7 @@ func TestDirectory_NotCounted(t *testing.T) {
 		{ID: "f", RealJID: "my-recorder@hidden.meet.jitsi/j"},
 		{ID: "g", Name: "bots", RealJID: "q2@meet.jitsi/minutes@bots.example.com"},
 	}
-	if err := mainOf(d).Apply(muc, synced(1, len(present), fullRoom("a@muc.meet.jitsi", present...)), at(1)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, mainOf(d).Apply(muc, synced(1, len(present), fullRoom("a@muc.meet.jitsi", present...)), at(1)))
 	r, err := d.Room(jid.MustParse("a@muc.meet.jitsi"))
 	if err != nil || r.Participants != 2 || !r.Exact {
 		t.Fatalf("got %d people, exact %t, %v want Ada and the one who is only called bots", r.Participants, r.Exact, err)

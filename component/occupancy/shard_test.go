@@ -22,7 +22,7 @@ func shards(t *testing.T) (d *occupancy.Directory, a, b *occupancy.Shard) {
 func addShard(t *testing.T, d *occupancy.Directory, name string, kind occupancy.ShardKind, domains ...jid.JID) *occupancy.Shard {
 	t.Helper()
 	s, err := d.AddShard(occupancy.ShardConfig{Name: name, Kind: kind, Domains: domains})
-	must(t, err)
+	check(t, err)
 	return s
 }
 
@@ -38,7 +38,7 @@ func serve(t *testing.T, s *occupancy.Shard, sec int, rooms ...occupancy.Delta) 
 				b.Occupants += len(r.Present)
 			}
 		}
-		must(t, s.Apply(d.JID, b, at(sec)))
+		check(t, s.Apply(d.JID, b, at(sec)))
 		s.SetStatus(d.JID, occupancy.Status{Connected: true, Since: at(sec), Mode: occupancy.ModeModule})
 	}
 }
@@ -69,7 +69,7 @@ func TestDirectory_SilentShardIsUnknown(t *testing.T) {
 
 	t.Run("a found room is inexact", func(t *testing.T) {
 		r, err := d.Room(daily)
-		must(t, err)
+		check(t, err)
 		if r.Participants != 2 || r.Exact || !slices.Equal(r.UnknownShards, []string{"b"}) || r.Shard != "a" || r.Split || r.MeetingParticipants != nil {
 			t.Errorf("got %+v want two people, inexact, b unknown", r)
 		}
@@ -92,11 +92,11 @@ func TestDirectory_SilentShardIsUnknown(t *testing.T) {
 	})
 	t.Run("those of the other shard stay", func(t *testing.T) {
 		page, err := d.Rooms(occupancy.Query{Shard: "a"})
-		must(t, err)
+		check(t, err)
 		stats, err := d.Stats(occupancy.Query{Shard: "a"})
-		must(t, err)
+		check(t, err)
 		totals, err := a.Totals(muc)
-		must(t, err)
+		check(t, err)
 		if len(page.Rooms) != 1 || stats[0].Counts.People() != 2 || stats[0].Shard != "a" || totals.Rooms != 1 {
 			t.Errorf("got %+v, %+v, %+v want the room of a", page, stats, totals)
 		}
@@ -104,7 +104,7 @@ func TestDirectory_SilentShardIsUnknown(t *testing.T) {
 	t.Run("once it has reported, everything is exact", func(t *testing.T) {
 		serve(t, b, 5)
 		r, err := d.Room(daily)
-		must(t, err)
+		check(t, err)
 		if !r.Exact || r.UnknownShards != nil || r.MeetingParticipants == nil || r.AsOf != at(5) {
 			t.Errorf("got %+v want an exact room, as old as the older shard", r)
 		}
@@ -119,9 +119,9 @@ func TestDirectory_SilentShardIsUnknown(t *testing.T) {
 		before, _ := d.RoomSummary(daily)
 		refuse(b)
 		r, err := d.Room(daily)
-		must(t, err)
+		check(t, err)
 		after, err := d.RoomSummary(daily)
-		must(t, err)
+		check(t, err)
 		if r.Exact || before.Fingerprint == after.Fingerprint || after.Fingerprint != r.Fingerprint {
 			t.Errorf("got %+v, before %+v, after %+v want an inexact room with another fingerprint", r, before, after)
 		}
@@ -149,7 +149,7 @@ func TestDirectory_SplitRoomIsTheSum(t *testing.T) {
 	serve(t, b, 8, early, fullRoom("only-b@muc.meet.jitsi", person("eve", 1), person("fay", 1)))
 
 	r, err := d.Room(daily)
-	must(t, err)
+	check(t, err)
 	if !r.Split || !r.Exact || r.Participants != 3 || r.Shard != "" || r.AsOf != at(8) || len(r.Occupants) != 5 || r.Subject != "First" || *r.MeetingParticipants != 3 {
 		t.Errorf("got %+v want the sum, with the facts of the older room", r)
 	}
@@ -160,17 +160,17 @@ func TestDirectory_SplitRoomIsTheSum(t *testing.T) {
 		t.Errorf("got summary %+v, %v want %+v", s, err, r.Summary())
 	}
 	page, err := d.Rooms(occupancy.Query{By: occupancy.ByParticipants})
-	must(t, err)
+	check(t, err)
 	if len(page.Rooms) != 3 || page.Rooms[0] != r.Summary() || page.Rooms[1].Address != "only-b@muc.meet.jitsi" {
 		t.Errorf("got %+v want three rooms, the split one first", page.Rooms)
 	}
 	one, err := d.Rooms(occupancy.Query{Shard: "b", By: occupancy.ByParticipants})
-	must(t, err)
+	check(t, err)
 	if len(one.Rooms) != 2 || one.Rooms[0].Participants != 1 {
 		t.Errorf("got %+v want the rooms of b as they are there", one.Rooms)
 	}
 	stats, err := d.Stats(occupancy.Query{Domain: muc.String()})
-	must(t, err)
+	check(t, err)
 	if s := stats[0]; len(stats) != 1 || s.Rooms != 3 || s.Counts.People() != 6 || s.Largest.Address != dailyAddress || s.Largest.Participants != 3 || s.Shard != "" {
 		t.Errorf("got %+v want three rooms with six people", s)
 	}
@@ -184,7 +184,7 @@ func TestDirectory_SplitRoomIsTheSum(t *testing.T) {
 	}
 
 	// When the room ends on one shard, the other's remains.
-	must(t, b.Apply(muc, synced(1, 2, occupancy.Delta{Room: dailyAddress, Gone: true}), at(11)))
+	check(t, b.Apply(muc, synced(1, 2, occupancy.Delta{Room: dailyAddress, Gone: true}), at(11)))
 	if r, err := d.Room(daily); err != nil || r.Split || r.Parts != nil || r.Participants != 2 || r.Shard != "a" || r.Subject != "Second" {
 		t.Errorf("got %+v, %v want the room of a", r, err)
 	}
@@ -220,7 +220,7 @@ func TestDirectory_EventsNameTheirShard(t *testing.T) {
 	serve(t, a, 10, fullRoom(dailyAddress, person("ann", 1)))
 	events := d.SubscribeBatches(20)
 	serve(t, b, 10, fullRoom(dailyAddress, person("bob", 1)))
-	must(t, b.Apply(muc, synced(1, 2, roomUpdate(dailyAddress, nil, person("cyd", 2))), at(11)))
+	check(t, b.Apply(muc, synced(1, 2, roomUpdate(dailyAddress, nil, person("cyd", 2))), at(11)))
 	b.Forget(muc)
 	for len(events.Events()) > 0 {
 		e := <-events.Events()
@@ -243,7 +243,7 @@ func TestDirectory_EventsNameTheirShard(t *testing.T) {
 // A shard may be added and retired while the Directory is used.
 func TestDirectory_AddAndRetireShards(t *testing.T) {
 	d := meeting(t)
-	must(t, errorOf(d.Room(daily)))
+	check(t, errorOf(d.Room(daily)))
 	events := d.Subscribe(10)
 	b := addShard(t, d, "b", "", muc)
 	if e := <-events.Events(); e.Kind != occupancy.EventStatus || e.Shard != "b" || e.Domain.EventProblem == nil {
@@ -300,7 +300,7 @@ func TestDirectory_RelatedRoomsStayOnTheirShard(t *testing.T) {
 	serve(t, a, 10, fullRoom(dailyAddress, person("ann", 1)))
 	serve(t, b, 10)
 	b.Begin(lobby, jitsi)
-	must(t, b.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(10)))
+	check(t, b.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 1))), at(10)))
 	if r, err := d.Room(daily); err != nil || r.Lobby != nil {
 		t.Errorf("got %+v, %v want no lobby: that one is on another shard", r, err)
 	}
@@ -332,7 +332,7 @@ func TestDirectory_IncompleteShardIsUnknown(t *testing.T) {
 	serve(t, b, 10, fullRoom("weekly@muc.meet.jitsi", person("bob", 1)))
 	incomplete := synced(1, 1)
 	incomplete.Unseen = true
-	must(t, b.Apply(muc, incomplete, at(11)))
+	check(t, b.Apply(muc, incomplete, at(11)))
 	if r, err := d.Room(daily); err != nil || r.Exact || !slices.Equal(r.UnknownShards, []string{"b"}) {
 		t.Errorf("got %+v, %v want an inexact room", r, err)
 	}
@@ -367,9 +367,9 @@ func TestDirectory_MovesStayOnTheirShard(t *testing.T) {
 		moved := person("bob", 2)
 		moved.MovedFrom = dailyAddress
 		s.Begin(breakout, jitsi)
-		must(t, s.Apply(breakout, synced(1, 1, fullRoom("one@breakout.meet.jitsi", moved)), at(11)))
+		check(t, s.Apply(breakout, synced(1, 1, fullRoom("one@breakout.meet.jitsi", moved)), at(11)))
 		r, err := s.Room(jid.MustParse("one@breakout.meet.jitsi"))
-		must(t, err)
+		check(t, err)
 		if got := r.Occupants[0].Occupant().MovedFrom; (got != "") != (s == b) {
 			t.Errorf("shard %s: got a move from %q", s.Name(), got)
 		}

@@ -13,7 +13,7 @@ import (
 func TestSnapshot_IsConsistent(t *testing.T) {
 	d := meeting(t)
 	mainOf(d).Begin(breakout, jitsi)
-	must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("gus", 5))), at(12)))
+	check(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("gus", 5))), at(12)))
 	apply(t, d, at(20), synced(2, 4, fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus),
 		occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{CreatedAt: at(0), Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}}}))
 	s, one := d.Snapshot(), d.SnapshotOf(jid.MustParse("b@breakout.meet.jitsi"))

@@ -64,7 +64,7 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 	} {
 		step.do()
 		totals, err := d.Totals(muc)
-		must(t, err)
+		check(t, err)
 		joins, leaves := kinds{}, kinds{}
 		for _, k := range occupancy.Kinds() {
 			joins[k], leaves[k] = totals.Joins(k), totals.Leaves(k)
@@ -163,7 +163,7 @@ func TestStats_LargestRoom(t *testing.T) {
 	d := fourRooms(t)
 	apply(t, d, at(20), synced(6, 8, fullRoom("e@muc.meet.jitsi", focus), fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
 	got, err := d.Stats(occupancy.Query{Domain: muc.String()})
-	must(t, err)
+	check(t, err)
 	if len(got) != 1 || got[0].Rooms != 5 {
 		t.Errorf("got %+v, want 5 rooms of one domain", got)
 	}

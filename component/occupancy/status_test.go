@@ -24,7 +24,7 @@ func following() occupancy.Status {
 func confirm(t *testing.T, d *occupancy.Directory) {
 	t.Helper()
 	mainOf(d).Begin(muc, jitsi)
-	must(t, mainOf(d).Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
+	check(t, mainOf(d).Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
 }
 
 // statuses returns the pending status events, each as "domain live" or "domain reason".
@@ -62,13 +62,13 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			mainOf(d).Begin(muc, jitsi)
 			time.Sleep(10 * time.Second)
-			must(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
+			check(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
 			time.Sleep(15 * time.Second)
 		}, `"syncing" "syncing" "syncing"`},
 		{"nothing comes for longer", func(t *testing.T, d *occupancy.Directory) {
 			mainOf(d).SetStatus(muc, following())
 			mainOf(d).Begin(muc, jitsi)
-			must(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
+			check(t, mainOf(d).Apply(muc, occupancy.Batch{Deltas: []occupancy.Delta{fullRoom("daily@muc.meet.jitsi", focus)}}, time.Now()))
 			time.Sleep(15*time.Second + 1)
 		}, `"timeout" "timeout" "timeout"`},
 		{"the module was loaded long after the connection", func(_ *testing.T, d *occupancy.Directory) {
@@ -155,7 +155,7 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 				d := occupancy.NewDirectory(muc, lobby)
 				c.happen(t, d)
 				domain, err := d.Domain(muc)
-				must(t, err)
+				check(t, err)
 				if got := problems(domain); got != c.want {
 					t.Errorf("got %s, want %s", got, c.want)
 				}
@@ -408,14 +408,14 @@ func TestRoom_StaleRelatedRooms(t *testing.T) {
 		mainOf(d).SetStatus(muc, following())
 		mainOf(d).SetStatus(breakout, following())
 		mainOf(d).Begin(breakout, jitsi)
-		must(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("cyd", 1))), time.Now()))
+		check(t, mainOf(d).Apply(breakout, synced(1, 1, fullRoom("b@breakout.meet.jitsi", person("cyd", 1))), time.Now()))
 		mainOf(d).Begin(muc, jitsi)
 		apply(t, d, time.Now(), synced(1, 1, occupancy.Delta{
 			Room: "daily@muc.meet.jitsi", New: true, Present: []occupancy.Occupant{person("ann", 1)},
 			Facts: &occupancy.RoomFacts{Breakouts: []occupancy.Breakout{{JID: "b@breakout.meet.jitsi"}}},
 		}))
 		before, err := d.RoomSummary(daily)
-		must(t, err)
+		check(t, err)
 		if room, err := d.Room(daily); err != nil || !room.Breakouts[0].Known || room.Breakouts[0].Participants != 1 {
 			t.Errorf("got %+v, %v want a breakout room of one", room.Breakouts, err)
 		}

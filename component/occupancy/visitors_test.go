@@ -41,7 +41,7 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	want := func(n int) {
 		t.Helper()
 		r, err := d.Room(daily)
-		must(t, err)
+		check(t, err)
 		if !r.Exact || r.Participants != 1 || r.VisitorsSource != occupancy.VisitorsFromNodes || n < 0 && r.Visitors != nil || n >= 0 && (r.Visitors == nil || *r.Visitors != n) {
 			t.Errorf("got %+v, visitors %v want one person, %d visitors", r, r.Visitors, n)
 		}
@@ -57,7 +57,7 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 
 	before, _ := d.RoomSummary(daily)
 	events := d.Subscribe(10, daily)
-	must(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, visitor("w", "v2"))), at(11)))
+	check(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, visitor("w", "v2"))), at(11)))
 	want(4)
 	if e := next(t, events); e.Kind != occupancy.EventRoomUpdated || e.Shard != "main" || e.Facts.Visitors == nil || *e.Facts.Visitors != 4 {
 		t.Errorf("got %+v want the room with four visitors", e)
@@ -65,18 +65,18 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	if after, _ := d.RoomSummary(daily); after.Fingerprint == before.Fingerprint || after.AnonymousFingerprint == before.AnonymousFingerprint {
 		t.Error("the fingerprints are as before")
 	}
-	must(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, withName(visitor("w", "v2"), "Wim"))), at(12)))
+	check(t, v2.Apply(node2, synced(1, 4, roomUpdate("daily@"+node2.String(), nil, withName(visitor("w", "v2"), "Wim"))), at(12)))
 	if got := drain(events); len(got) > 0 {
 		t.Errorf("got %q for a name", got)
 	}
 	reopened := mirrored(node2, visitor("w", "v2"))
 	reopened.Facts.CreatedAt, reopened.Facts.Stamp = at(12), at(12)
-	must(t, v2.Apply(node2, synced(1, 3, reopened), at(12)))
+	check(t, v2.Apply(node2, synced(1, 3, reopened), at(12)))
 	want(3)
 	reopened.Facts.CreatedAt, reopened.Facts.Stamp = at(13), at(13)
-	must(t, v2.Apply(node2, synced(1, 3, reopened), at(13)))
+	check(t, v2.Apply(node2, synced(1, 3, reopened), at(13)))
 	want(3)
-	must(t, v2.Apply(node2, synced(0, 0, occupancy.Delta{Room: "daily@" + node2.String(), Gone: true}), at(13)))
+	check(t, v2.Apply(node2, synced(0, 0, occupancy.Delta{Room: "daily@" + node2.String(), Gone: true}), at(13)))
 	want(2)
 	before, _ = d.RoomSummary(daily)
 	refuse(v1)
@@ -115,14 +115,14 @@ func TestDirectory_MirrorsAreNotPeople(t *testing.T) {
 	foreign := visitor("y", "v2")
 	serve(t, v1, 10, mirrored(node1, mirror, guest, foreign))
 	r, err := d.Room(jid.MustParse("daily@muc.v1.meet.jitsi"))
-	must(t, err)
+	check(t, err)
 	if r.Participants != 0 || *r.Visitors != 1 || r.Counts[occupancy.KindHidden] != 3 || r.Counts[occupancy.KindFocus] != 1 {
 		t.Errorf("got %+v want one visitor, three mirrors and focus", r)
 	}
 	page, err := d.Rooms(occupancy.Query{})
-	must(t, err)
+	check(t, err)
 	stats, err := d.Stats(occupancy.Query{})
-	must(t, err)
+	check(t, err)
 	if len(page.Rooms) != 1 || len(stats) != 1 {
 		t.Errorf("got %+v, %+v want only the main domain", page.Rooms, stats)
 	}
@@ -143,7 +143,7 @@ func TestDirectory_VisitorsOfSeveralMainDomains(t *testing.T) {
 	serve(t, v1, 10, mirrored(node1, visitor("x", "v1")))
 	visitors := func(room string) *int {
 		r, err := d.Room(jid.MustParse(room))
-		must(t, err)
+		check(t, err)
 		return r.Visitors
 	}
 	if n := visitors(dailyAddress); n == nil || *n != 1 {
@@ -169,9 +169,9 @@ func TestDirectory_OnlyVisitorShards(t *testing.T) {
 	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
 	serve(t, v1, 10, mirrored(node1, visitor("x", "v1")))
 	page, err := d.Rooms(occupancy.Query{})
-	must(t, err)
+	check(t, err)
 	stats, err := d.Stats(occupancy.Query{})
-	must(t, err)
+	check(t, err)
 	if len(page.Rooms) != 1 || len(stats) != 1 {
 		t.Errorf("got %+v, %+v want the room of the node", page, stats)
 	}
@@ -191,7 +191,7 @@ func TestDirectory_StatusOfAVisitorNode(t *testing.T) {
 	if e.Kind != occupancy.EventStatus || e.Shard != "v1" || e.Domain.EventProblem == nil || len(e.Domain.VisitorsOf) != 1 || !e.Domain.VisitorsOf[0].Equal(muc) {
 		t.Errorf("got %+v want the status of v1 with the main domain", e)
 	}
-	must(t, main.Apply(muc, synced(1, 2, withSubject(withFocusVisitors(7), "Plans")), at(11)))
+	check(t, main.Apply(muc, synced(1, 2, withSubject(withFocusVisitors(7), "Plans")), at(11)))
 	if e := next(t, events); e.Facts == nil || e.WatchedVisitors == nil || *e.WatchedVisitors != 2 {
 		t.Errorf("got %+v want two watched visitors", e)
 	}
@@ -243,11 +243,11 @@ func TestDirectory_RoomIsAsOldAsItsVisitors(t *testing.T) {
 	serve(t, v1, 5, mirrored(node1, visitor("x", "v1")))
 	serve(t, main, 10, withFocusVisitors(7))
 	r, err := d.Room(daily)
-	must(t, err)
+	check(t, err)
 	g, err := d.RoomSummary(daily)
-	must(t, err)
+	check(t, err)
 	page, err := d.Rooms(occupancy.Query{})
-	must(t, err)
+	check(t, err)
 	if r.AsOf != at(5) || g.AsOf != at(5) || page.AsOf != at(5) || page.Rooms[0].AsOf != at(5) {
 		t.Errorf("got %s, %s, %s, %s want the time of the node", r.AsOf, g.AsOf, page.AsOf, page.Rooms[0].AsOf)
 	}
@@ -278,9 +278,9 @@ func TestDirectory_PromotedVisitorHasMovedFromItsNode(t *testing.T) {
 		promoted := person("vic", 2)
 		promoted.MovedFrom = from
 		events := d.Subscribe(10)
-		must(t, main.Apply(muc, synced(1, 1, fullRoom(dailyAddress, promoted)), at(11)))
+		check(t, main.Apply(muc, synced(1, 1, fullRoom(dailyAddress, promoted)), at(11)))
 		r, err := d.Room(daily)
-		must(t, err)
+		check(t, err)
 		if got := r.Occupants[0].Occupant().MovedFrom; got != want {
 			t.Errorf("from %q: got %q", from, got)
 		}
@@ -292,6 +292,6 @@ func TestDirectory_PromotedVisitorHasMovedFromItsNode(t *testing.T) {
 				break
 			}
 		}
-		must(t, main.Apply(muc, synced(0, 0, occupancy.Delta{Room: dailyAddress, Gone: true}), at(12)))
+		check(t, main.Apply(muc, synced(0, 0, occupancy.Delta{Room: dailyAddress, Gone: true}), at(12)))
 	}
 }

@@ -83,10 +83,7 @@ func exchange(t testing.TB, serve func(string, net.Conn) error, forwarded string
 // forward writes a client's stanza as Prosody forwards it.
 func forward(t testing.TB, stanza, from string) string {
 	t.Helper()
-	out, err := componenttest.Forward(stanza, from)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := componenttest.Must(componenttest.Forward(stanza, from))(t)
 	return out
 }
 

@@ -4,47 +4,33 @@ import (
 	"net"
 	"testing"
 
+	"ppch/component/componenttest"
+
 	"golang.org/x/sys/unix"
 )
 
 // Data is acknowledged once it is read: otherwise Nagle's algorithm holds back Prosody's next write.
 func TestQuickAck_AcknowledgesAtOnce(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := componenttest.Must(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer l.Close()
-	dialled, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dialled := componenttest.Must(net.Dial("tcp4", l.Addr().String()))(t)
 	defer dialled.Close()
-	prosody, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	prosody := componenttest.Must(l.Accept())(t)
 	defer prosody.Close()
-	raw, err := prosody.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := componenttest.Must(prosody.(*net.TCPConn).SyscallConn())(t)
 	c := newConn(dialled, writeTimeout)
 	const batches = 200
 	open := 0
 	for range batches {
 		// The kernel delays the acknowledgements of a connection that sometimes answers, as the component does.
-		if _, err := c.Write([]byte("?")); err != nil {
-			t.Fatal(err)
-		}
+		componenttest.Must(c.Write([]byte("?")))(t)
 		for _, side := range []func([]byte) (int, error){prosody.Read, prosody.Write, c.Read} {
-			if _, err := side([]byte{'!'}); err != nil {
-				t.Fatal(err)
-			}
+			componenttest.Must(side([]byte{'!'}))(t)
 		}
 		var info *unix.TCPInfo
-		if err := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }); err != nil || info == nil {
-			t.Fatal(err)
-		}
+		var err error
+		componenttest.Check(t, raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }))
+		componenttest.Check(t, err)
 		if info.Unacked > 0 {
 			open++
 		}

@@ -20,9 +20,7 @@ func TestChurn_KeepsNumberOfOccupants(t *testing.T) {
 			calls.Add(1)
 		}
 	}
-	if err := c.Run(ctx, 500, 20); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.Run(ctx, 500, 20))
 	if c.Joins() != 20 || calls.Load() != 20 {
 		t.Errorf("got %d joins and %d calls of Joined, want 20", c.Joins(), calls.Load())
 	}
@@ -35,9 +33,7 @@ func TestChurn_KeepsNumberOfOccupants(t *testing.T) {
 				Value string `xml:"value"`
 			} `xml:"query>x>field"`
 		}
-		if err := st.Decode(&info); err != nil {
-			t.Fatal(err)
-		}
+		check(t, st.Decode(&info))
 		for _, f := range info.Fields {
 			if f.Var == "muc#roominfo_occupants" {
 				occupants += must(strconv.Atoi(f.Value))(t)

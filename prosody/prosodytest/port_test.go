@@ -18,10 +18,7 @@ const manyPorts = 500
 func TestFreePort_IsUniqueAcrossProcesses(t *testing.T) {
 	var picked []string
 	for range manyPorts {
-		port, err := prosodytest.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := must(prosodytest.FreePort())(t)
 		picked = append(picked, strconv.Itoa(port))
 	}
 	const other = "PPCH_TEST_PICKS_PORTS"
@@ -47,19 +44,13 @@ func TestFreePort_IsUniqueAcrossProcesses(t *testing.T) {
 
 // Nothing listens on a port until its server starts.
 func TestFreePort_CanBeListenedOn(t *testing.T) {
-	port, err := prosodytest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := must(prosodytest.FreePort())(t)
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if c, err := net.Dial("tcp4", address); err == nil {
 		t.Errorf("%s answers", c.RemoteAddr())
 		_ = c.Close()
 	}
-	l, err := net.Listen("tcp4", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must(net.Listen("tcp4", address))(t)
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}

@@ -35,12 +35,7 @@ func within(t *testing.T) context.Context {
 
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = componenttest.Check
 
 func newCast(t *testing.T, s *prosodytest.Server) *prosodytest.Cast {
 	t.Helper()

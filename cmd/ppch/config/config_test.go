@@ -11,6 +11,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ppch/cmd/ppch/config"
+	"ppch/component/componenttest"
 )
 
 // variables is an environment.
@@ -32,9 +33,7 @@ func environment(changes variables) envconfig.Lookuper {
 func fileOf(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
@@ -280,3 +279,9 @@ func TestLoad_ReportsAllErrorsAtOnce(t *testing.T) {
 		"  line 2: name: already used in line 1",
 	)
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

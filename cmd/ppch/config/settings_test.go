@@ -169,10 +169,7 @@ func TestLoad_GoodValues(t *testing.T) {
 		{"variables of others", variables{"PPCH_CONTAINER_NAME": "ppch", "HTTP_PROXY": "http://proxy:3128"}, func(*plain) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := config.Load(t.Context(), environment(tt.in))
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := must(config.Load(t.Context(), environment(tt.in)))(t)
 			want := defaults()
 			tt.want(&want)
 			if diff := cmp.Diff(want, plainOf(got)); diff != "" {

@@ -21,9 +21,7 @@ func shardsFile(t *testing.T, text string) string {
 	dir := t.TempDir()
 	secret, file := filepath.Join(dir, "secret"), filepath.Join(dir, "shards")
 	for path, content := range map[string]string{secret: "s3cr3t-of-the-shard\n", file: strings.ReplaceAll(text, "SECRET", secret)} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(path, []byte(content), 0o600))
 	}
 	return file
 }
@@ -49,10 +47,7 @@ name=old url=xmpp://old:5347 component=ppch.meet.jitsi muc=muc.old.example retir
 `
 
 func TestShards_File(t *testing.T) {
-	c, err := loadShards(t, twoShards, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must(loadShards(t, twoShards, "PPCH_NATS_URL", "nats://nats:4222", "PPCH_CLUSTER_SECRET", "0123456789abcdef"))(t)
 	var got []string
 	for _, s := range c.Shards {
 		got = append(got, fmt.Sprintf("%s %s %s %s %s %v %s %t", s.Name, s.Kind, s.Via, s.Prosody, s.Domain, s.MUCDomains, s.Secret.Reveal(), s.Retired.IsZero()))
@@ -160,9 +155,7 @@ func TestShards_Retire(t *testing.T) {
 	file := shardsFile(t, "\ufeffname=b muc=muc.meet.jitsi via=nats\r\n# name=a is a comment\n\n  name=a muc=muc.meet.jitsi via=nats  \n")
 	s := config.Settings{ShardsFile: file}
 	at := time.Date(2026, 11, 30, 2, 0, 0, 0, time.UTC)
-	if err := s.RetireShard("a", at); err != nil {
-		t.Fatal(err)
-	}
+	check(t, s.RetireShard("a", at))
 	text, err := os.ReadFile(file)
 	if want := "\ufeffname=b muc=muc.meet.jitsi via=nats\r\n# name=a is a comment\n\n  name=a muc=muc.meet.jitsi via=nats retired=2026-11-30T02:00:00Z\n"; err != nil || string(text) != want {
 		t.Errorf("got %q, %v want %q", text, err, want)

@@ -64,10 +64,7 @@ func TestOS_ListsVariables(t *testing.T) {
 // No variable of docker-compose.yml is unknown.
 func TestUnknown_KnowsTheComposeFile(t *testing.T) {
 	t.Parallel()
-	file, err := os.ReadFile("../../../docker-compose.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must(os.ReadFile("../../../docker-compose.yml"))(t)
 	var names []string
 	for _, m := range regexp.MustCompile(`\$\{(PPCH_[A-Z_]+)`).FindAllSubmatch(file, -1) {
 		names = append(names, string(m[1]))

@@ -23,6 +23,7 @@ import (
 
 	"ppch/cmd/ppch/doctor"
 	"ppch/cmd/ppch/terminal"
+	"ppch/component/componenttest"
 	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
@@ -47,19 +48,13 @@ func configFor(t *testing.T, srv *prosodytest.Server) doctor.Config {
 // closed returns a loopback address without a listener.
 func closed(t *testing.T) string {
 	t.Helper()
-	port, err := prosodytest.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := must(prosodytest.FreePort())(t)
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func mustURL(t *testing.T, text string) *url.URL {
 	t.Helper()
-	u, err := url.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must(url.Parse(text))(t)
 	return u
 }
 
@@ -72,9 +67,7 @@ func examine(t *testing.T, cfg doctor.Config) map[string]doctor.Check {
 			found[c.Name] = c
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return found
 }
 
@@ -82,9 +75,7 @@ func examine(t *testing.T, cfg doctor.Config) map[string]doctor.Check {
 func module(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(filepath.Join(dir, "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600))
 	return dir
 }
 
@@ -140,10 +131,7 @@ func TestDoctor_UsesProsodysWebServer(t *testing.T) {
 func TestDoctor_DoesNotConnectWhileServiceMayRun(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
-	other, err := srv.Component(t.Context(), srv.Domains.Component)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := must(srv.Component(t.Context(), srv.Domains.Component))(t)
 	answers := func(status int, body string) *url.URL {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
@@ -152,10 +140,7 @@ func TestDoctor_DoesNotConnectWhileServiceMayRun(t *testing.T) {
 		t.Cleanup(s.Close)
 		return mustURL(t, s.URL)
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer silent.Close()
 	encrypted := httptest.NewUnstartedServer(http.NotFoundHandler())
 	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -236,10 +221,7 @@ func TestDoctor_ReportsServiceLostMeanwhile(t *testing.T) {
 	}))
 	defer s.Close()
 	var checks []doctor.Check
-	err := doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key"}, func(c doctor.Check) { checks = append(checks, c) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, doctor.Examine(t.Context(), doctor.Config{API: mustURL(t, s.URL), Key: "key"}, func(c doctor.Check) { checks = append(checks, c) }))
 	i := slices.IndexFunc(checks, func(c doctor.Check) bool { return c.Name == doctor.Service && c.Status == doctor.Wrong })
 	if i < 0 || !strings.Contains(checks[i].Found, "no longer reports diagnostics: Internal Server Error") || checks[i].Remedy == "" {
 		t.Errorf("got %+v want the lost service and a remedy", checks)
@@ -278,9 +260,7 @@ func TestDoctor_HangingProsodyIsReportedInTime(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	// The kernel accepts connections, but Prosody reads none.
-	if err := srv.Pause(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, srv.Pause())
 	began := time.Now()
 	got := examine(t, configFor(t, srv))
 	if c := got[doctor.Port]; c.Status != doctor.Wrong || !strings.Contains(c.Found, "does not answer as a component port in time") || !strings.Contains(c.Remedy, "Prosody hangs") {
@@ -293,16 +273,13 @@ func TestDoctor_HangingProsodyIsReportedInTime(t *testing.T) {
 
 func TestDoctor_InterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer silent.Close()
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var began time.Time
 	reported := 0
-	err = doctor.Examine(ctx, doctor.Config{
+	err := doctor.Examine(ctx, doctor.Config{
 		API: mustURL(t, "http://"+closed(t)), Address: silent.Addr().String(),
 		Domain: jid.MustParse("ppch.meet.jitsi"), MUCDomains: []jid.JID{jid.MustParse("muc.meet.jitsi")},
 	}, func(doctor.Check) {
@@ -357,12 +334,16 @@ func TestPrinter_OneLineForUncheckedOnes(t *testing.T) {
 		var b strings.Builder
 		p := doctor.NewPrinter(&b, terminal.Style{})
 		for _, c := range checks {
-			if err := p.Print(c); err != nil {
-				t.Fatal(err)
-			}
+			check(t, p.Print(c))
 		}
 		if err := p.Close(); err != nil || b.String() != want {
 			t.Errorf("got\n%s, %v want\n%s", b.String(), err, want)
 		}
 	}
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

@@ -15,10 +15,7 @@ func TestInstall_FillsInEnvExample(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
 	jitsiEnv := filepath.Join(tr.root, "jitsi", ".env")
 	write(t, jitsiEnv, read(t, jitsiEnv)+"XMPP_DOMAIN=talk.example\nXMPP_MUC_DOMAIN=rooms.talk.example\nXMPP_AUTH_DOMAIN=auth.talk.example\n")
-	example, err := os.ReadFile("../../../.env.example")
-	if err != nil {
-		t.Fatal(err)
-	}
+	example := must(os.ReadFile("../../../.env.example"))(t)
 	tr.options.EnvFile = filepath.Join(tr.root, "ppch", ".env")
 	write(t, tr.options.EnvFile, string(example))
 	p := tr.install(t)
@@ -27,10 +24,7 @@ func TestInstall_FillsInEnvExample(t *testing.T) {
 			t.Errorf("got the note %s", note)
 		}
 	}
-	values, err := jitsi.ParseEnv([]byte(read(t, tr.options.EnvFile))).Values(func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
+	values := must(jitsi.ParseEnv([]byte(read(t, tr.options.EnvFile))).Values(func(string) (string, bool) { return "", false }))(t)
 	for name, want := range map[string]string{
 		"PPCH_COMPONENT_DOMAIN": "ppch.talk.example", "MUC_DOMAIN": "rooms.talk.example,breakout.talk.example,lobby.talk.example",
 		"PROSODY_URL": "xmpp://prosody:5347", "PPCH_NETWORK_EXTERNAL": "jitsi_meet.jitsi",

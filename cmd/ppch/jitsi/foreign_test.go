@@ -38,28 +38,19 @@ func strangersTree(t *testing.T, name string) (tr *tree, victim string) {
 		}
 		return os.Lchown(path, stranger, stranger)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	victim = filepath.Join(t.TempDir(), "victim")
 	for _, dir := range []string{"", "conf.d", "prosody/config/conf.d", "prosody/prosody-plugins-custom"} {
-		check(os.MkdirAll(filepath.Join(victim, dir), 0o755))
+		check(t, os.MkdirAll(filepath.Join(victim, dir), 0o755))
 	}
 	for _, file := range []string{"secret", "conf.d/ppch.cfg.lua", "prosody/config/conf.d/ppch.cfg.lua", "mod_room_participants_api.lua"} {
-		check(os.WriteFile(filepath.Join(victim, file), []byte("XMPP_DOMAIN=of.root\nPPCH_COMPONENT_SECRET=of-root\n"), 0o600))
+		check(t, os.WriteFile(filepath.Join(victim, file), []byte("XMPP_DOMAIN=of.root\nPPCH_COMPONENT_SECRET=of-root\n"), 0o600))
 	}
 	for dir := tr.root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		check(os.Chmod(dir, 0o755))
+		check(t, os.Chmod(dir, 0o755))
 	}
-	check(os.Chmod(filepath.Dir(victim), 0o755))
+	check(t, os.Chmod(filepath.Dir(victim), 0o755))
 	return tr, victim
-}
-
-// check panics on an error.
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
 }
 
 func (tr *tree) at(path string) string { return filepath.Join(tr.root, path) }
@@ -70,7 +61,7 @@ func TestInstall_RootInAnotherUsersTree(t *testing.T) {
 			tr, victim := strangersTree(t, name)
 			if strings.HasPrefix(name, "debian") {
 				// The packages' links and their directory for modules belong to root.
-				check(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, 0, 0) }))
+				check(t, filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, 0, 0) }))
 			}
 			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
 			tr.install(t)
@@ -95,7 +86,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 	}{
 		{"a link for .env", func(tr *tree, victim string) { tr.remove(env); tr.link(victim+"/secret", env) }, "is a link of user 65534 to {victim}/secret and is not followed: root follows only its own links"},
 		{"a link for .env inside of the tree", func(tr *tree, victim string) {
-			check(os.Rename(tr.at(env), tr.at("jitsi/other")))
+			check(t, os.Rename(tr.at(env), tr.at("jitsi/other")))
 			tr.link("other", env)
 		}, "is a link of user 65534"},
 		{"a link for conf.d", func(tr *tree, victim string) { tr.remove(confd); tr.link(victim+"/conf.d", confd) }, "conf.d is a link of user 65534"},
@@ -128,7 +119,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 		}, "permission denied for user 65534, the owner of {root}/jitsi: let this user read it"},
 		{"a hard link", func(tr *tree, victim string) {
 			tr.remove(env)
-			check(os.Link(victim+"/secret", tr.at(env)))
+			check(t, os.Link(victim+"/secret", tr.at(env)))
 		}, ".env is a hard link to a file of user 0"},
 		{"a journal that is a link", func(tr *tree, victim string) {
 			tr.link(victim, "jitsi/.ppch")
@@ -137,7 +128,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tr, victim := strangersTree(t, "docker-stable-9457")
 			tt.trap(tr, victim)
-			check(filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, _ error) error {
+			check(t, filepath.WalkDir(tr.root, func(path string, d fs.DirEntry, _ error) error {
 				if info, err := d.Info(); err == nil && info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink > 1 {
 					return nil // root's file
 				}
@@ -165,7 +156,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 // The operator may name folders that the tree's owner may not.
 func TestInstall_RootWritesWhereTheOperatorSays(t *testing.T) {
 	tr, victim := strangersTree(t, "docker-stable-9457")
-	check(os.Remove(filepath.Join(victim, "prosody/config/conf.d/ppch.cfg.lua")))
+	check(t, os.Remove(filepath.Join(victim, "prosody/config/conf.d/ppch.cfg.lua")))
 	tr.put(env, "CONFIG="+victim+"\n")
 	tr.options.AllowDirs, tr.options.EnvFile = []string{victim}, filepath.Join(victim, "ppch.env")
 	before := (&tree{root: victim}).snapshot(t)
@@ -178,13 +169,13 @@ func TestInstall_RootWritesWhereTheOperatorSays(t *testing.T) {
 	tr.options.AllowDirs, tr.options.EnvFile = nil, "" // the journal has them
 
 	// A journal is not valid for another directory.
-	check(os.Rename(tr.at("jitsi"), tr.at("aside")))
-	check(os.CopyFS(tr.at("jitsi"), os.DirFS(tr.at("aside"))))
+	check(t, os.Rename(tr.at("jitsi"), tr.at("aside")))
+	check(t, os.CopyFS(tr.at("jitsi"), os.DirFS(tr.at("aside"))))
 	if _, err := jitsi.Uninstall(tr.options); err == nil {
 		t.Error("the journal of another directory got no error")
 	}
-	check(os.RemoveAll(tr.at("jitsi")))
-	check(os.Rename(tr.at("aside"), tr.at("jitsi")))
+	check(t, os.RemoveAll(tr.at("jitsi")))
+	check(t, os.Rename(tr.at("aside"), tr.at("jitsi")))
 
 	tr.uninstall(t)
 	if diff := cmp.Diff(before, (&tree{root: victim}).snapshot(t)); diff != "" {
@@ -214,7 +205,7 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 		}, "install.json belongs to user 65534"},
 		{"writable by others", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
-			check(os.Chmod(tr.at("jitsi/.ppch/install.json"), 0o666))
+			check(t, os.Chmod(tr.at("jitsi/.ppch/install.json"), 0o666))
 		}, "install.json is writable by other users"},
 		{"of root, with a file that no installation writes", func(t *testing.T, tr *tree, victim string) {
 			tr.put("jitsi/.ppch/install.json", forged(victim))
@@ -228,7 +219,7 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 		{"with a backup of the tree's owner", func(t *testing.T, tr *tree, victim string) {
 			tr.install(t)
 			backups, _ := filepath.Glob(tr.at("jitsi/.ppch/backup/*"))
-			check(os.Chown(backups[0], stranger, stranger))
+			check(t, os.Chown(backups[0], stranger, stranger))
 		}, "belongs to user 65534, but root trusts only"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -275,7 +266,7 @@ func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
 		var swapping sync.WaitGroup
 		for _, trap := range []func(){traps[run%len(traps)], traps[(run+1+run/len(traps))%len(traps)]} {
 			swapping.Go(func() {
-				check(folder.As(stranger, stranger, func() error {
+				check(t, folder.As(stranger, stranger, func() error {
 					for !stop.Load() {
 						trap()
 					}
@@ -335,11 +326,11 @@ func replaceStaged(dir, target string) func() {
 // reset lays out the tree again, owned by the stranger.
 func (tr *tree) reset(t *testing.T) {
 	t.Helper()
-	check(os.RemoveAll(tr.at("jitsi")))
+	check(t, os.RemoveAll(tr.at("jitsi")))
 	for _, f := range tr.archive.Files {
 		if path, found := strings.CutPrefix(f.Name, "tree/"); found {
 			write(t, tr.at(path), strings.ReplaceAll(string(f.Data), "{root}", tr.root))
 		}
 	}
-	check(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, stranger, stranger) }))
+	check(t, filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, _ error) error { return os.Lchown(path, stranger, stranger) }))
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ppch/cmd/ppch/jitsi"
-	"ppch/component/componenttest"
 	"ppch/prosody"
 )
 
@@ -115,22 +114,14 @@ func TestApply_RollsBackOnFailure(t *testing.T) {
 // block replaces a file by a directory, which a rename can't replace.
 func block(t *testing.T, path string) {
 	t.Helper()
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Rename(path, path+".away"))
+	check(t, os.MkdirAll(filepath.Join(path, "full"), 0o755))
 }
 
 func unblock(t *testing.T, path string) {
 	t.Helper()
-	if err := os.RemoveAll(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".away", path); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.RemoveAll(path))
+	check(t, os.Rename(path+".away", path))
 }
 
 // withoutLeftovers drops the staged files of a killed run: their names begin with a dot and end in digits.
@@ -193,5 +184,3 @@ func sameSecret(t *testing.T, all map[string]string) {
 		t.Errorf("Prosody got the secret %q and PPCH %q", conf, env)
 	}
 }
-
-func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }

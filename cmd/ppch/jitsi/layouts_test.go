@@ -62,7 +62,7 @@ func TestInstall_ComposeFileIsRelativeToDir(t *testing.T) {
 // With COMPOSE_FILE no file needs a default name.
 func TestInstall_ComposeFileMayHaveAnyName(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
-	check(os.Rename(tr.at(compose), tr.at("jitsi/meet.yml")))
+	check(t, os.Rename(tr.at(compose), tr.at("jitsi/meet.yml")))
 	tr.put(env, tr.get(env)+"\nCOMPOSE_FILE=meet.yml\n")
 	tr.install(t)
 }
@@ -329,7 +329,7 @@ func TestInstall_SecretsAreForTheirOwnerAlone(t *testing.T) {
 	if notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n"); !strings.Contains(notes, says+tr.at(env)) {
 		t.Errorf("got the notes %q want %q", notes, says)
 	}
-	check(os.Chmod(tr.at(env), 0o600))
+	check(t, os.Chmod(tr.at(env), 0o600))
 	if p := tr.install(t); strings.Contains(strings.Join(p.Notes, "\n"), "has mode") {
 		t.Errorf("got the notes %q", p.Notes)
 	}
@@ -342,8 +342,8 @@ func TestInstall_SecretsAreForTheirOwnerAlone(t *testing.T) {
 
 // Pipes may never end, devices may react to being opened, and NUL bytes are not text.
 func TestInstall_ReadsFilesOnly(t *testing.T) {
-	pipe := func(t *testing.T, path string) { check(syscall.Mkfifo(path, 0o600)) }
-	nul := func(t *testing.T, path string) { check(os.WriteFile(path, []byte("-- \x00\n"), 0o600)) }
+	pipe := func(t *testing.T, path string) { check(t, syscall.Mkfifo(path, 0o600)) }
+	nul := func(t *testing.T, path string) { check(t, os.WriteFile(path, []byte("-- \x00\n"), 0o600)) }
 	device := func(t *testing.T, path string) {
 		if err := syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|5); err != nil {
 			t.Skip("can't make a device:", err)
@@ -362,7 +362,7 @@ func TestInstall_ReadsFilesOnly(t *testing.T) {
 				}
 				tr := layOut(t, "docker-stable-9457")
 				tr.remove(path)
-				check(os.MkdirAll(filepath.Dir(tr.at(path)), 0o700))
+				check(t, os.MkdirAll(filepath.Dir(tr.at(path)), 0o700))
 				tt.make(t, tr.at(path))
 				if filepath.Base(path) == "base.yml" {
 					tr.put("jitsi/docker-compose.override.yml", "include: [base.yml]\n")

@@ -16,9 +16,9 @@ const (
 )
 
 // folders makes folders in the tree.
-func (tr *tree) folders(paths ...string) {
+func (tr *tree) folders(t *testing.T, paths ...string) {
 	for _, path := range paths {
-		check(os.MkdirAll(filepath.Join(tr.root, path), 0o755))
+		check(t, os.MkdirAll(filepath.Join(tr.root, path), 0o755))
 	}
 }
 
@@ -40,7 +40,7 @@ func (tr *tree) wrote(t *testing.T, confDir, plugins string) {
 // A volume that only names a folder is that folder.
 func TestInstall_VolumeThatNamesAFolder(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
-	tr.folders("jitsi/own/config", "jitsi/own/plugins")
+	tr.folders(t, "jitsi/own/config", "jitsi/own/plugins")
 	tr.replace(t, compose, configMount, "            - prosody-config:/config\n")
 	tr.replace(t, compose, pluginsMount, "            - prosody-plugins:/prosody-plugins-custom\n")
 	tr.put(compose, tr.get(compose)+`
@@ -57,7 +57,7 @@ volumes:
 // A folder of its own for conf.d has precedence over the volume around it.
 func TestInstall_OwnFolderForConfD(t *testing.T) {
 	tr := layOut(t, "docker-stable-11146")
-	tr.folders("jitsi/confs", "jitsi/plugins")
+	tr.folders(t, "jitsi/confs", "jitsi/plugins")
 	tr.replace(t, compose, configMount, "            - ./confs:/config/conf.d\n            - prosody-config:/config\n")
 	tr.replace(t, compose, pluginsMount, "            - ./plugins:/prosody-plugins-custom/\n")
 	tr.put(compose, tr.get(compose)+"\nvolumes:\n    prosody-config:\n")
@@ -88,7 +88,7 @@ func TestInstall_VolumesOfDocker(t *testing.T) {
 			tr.refused(t, tt.want...)
 
 			// As the lines say.
-			tr.folders("jitsi/prosody-config", "jitsi/prosody-plugins")
+			tr.folders(t, "jitsi/prosody-config", "jitsi/prosody-plugins")
 			text := strings.Replace(tr.get(compose), tt.config, "            - ./prosody-config:/config:Z\n", 1)
 			tr.put(compose, strings.Replace(text, tt.plugins, "            - ./prosody-plugins:/prosody-plugins-custom:Z\n", 1))
 			tr.wrote(t, "jitsi/prosody-config/conf.d", "jitsi/prosody-plugins")

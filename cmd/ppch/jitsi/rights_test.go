@@ -79,15 +79,9 @@ func TestInstall_KeepsRightsAndLinks(t *testing.T) {
 	tr := layOut(t, "docker-stable-9457")
 	real := filepath.Join(tr.root, "jitsi", "cfg", "settings")
 	path := filepath.Join(tr.root, "jitsi", ".env")
-	if err := os.Rename(path, real); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("cfg/settings", path); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(real, 0o604); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Rename(path, real))
+	check(t, os.Symlink("cfg/settings", path))
+	check(t, os.Chmod(real, 0o604))
 	if os.Geteuid() == 0 {
 		tr.give("jitsi/cfg/settings", 1001, 1002)
 	}
@@ -111,12 +105,8 @@ func TestInstall_NotesFilesProsodyCannotRead(t *testing.T) {
 	}
 	tr := layOut(t, "docker-by-hand")
 	path := filepath.Join(tr.root, "cfg/prosody/config/conf.d/ppch.cfg.lua")
-	if err := os.Chmod(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chmod(path, 0o600))
+	check(t, os.Chmod(filepath.Dir(path), 0o700))
 	notes := strings.Join(must(jitsi.Install(tr.options))(t).Notes, "\n")
 	for _, want := range []string{"Prosody (user 1000) can't read ", "ppch.cfg.lua: chown 1000 " + path, "Prosody (user 1000) can't enter ", "conf.d: chmod o+rx " + filepath.Dir(path)} {
 		if !strings.Contains(notes, want) {

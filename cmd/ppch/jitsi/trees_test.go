@@ -20,6 +20,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"ppch/cmd/ppch/jitsi"
+	"ppch/component/componenttest"
 	"ppch/prosody"
 )
 
@@ -38,14 +39,8 @@ var directive = regexp.MustCompile(`(?m)^([a-z-]+): (.*)$`)
 // layOut extracts one of testdata/trees. It sets HOME, so tests that use it can't be parallel.
 func layOut(t *testing.T, name string) *tree {
 	t.Helper()
-	archive, err := txtar.ParseFile(filepath.Join("testdata", "trees", name+".txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	archive := must(txtar.ParseFile(filepath.Join("testdata", "trees", name+".txtar")))(t)
+	root := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	t.Setenv("HOME", root)
 	tr := &tree{root: root, archive: archive, options: jitsi.Options{Dir: filepath.Join(root, "jitsi"), Lookup: os.LookupEnv}}
 	for _, f := range archive.Files {
@@ -79,9 +74,7 @@ func layOut(t *testing.T, name string) *tree {
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	target, link := strings.CutPrefix(text, "symlink: ")
 	var err error
 	switch {
@@ -90,17 +83,12 @@ func write(t *testing.T, path, text string) {
 	case filepath.Base(path) != ".keep":
 		err = errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chmod(path, 0o644))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 }
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must(os.ReadFile(path))(t)
 	return string(b)
 }
 
@@ -131,34 +119,22 @@ func (tr *tree) snapshot(t *testing.T) map[string]string {
 		all[strings.TrimPrefix(path, tr.root)] = what
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return all
 }
 
 // install plans an installation and applies it.
 func (tr *tree) install(t *testing.T) *jitsi.Plan {
 	t.Helper()
-	p, err := jitsi.Install(tr.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	p := must(jitsi.Install(tr.options))(t)
+	check(t, p.Apply(t.Context()))
 	return p
 }
 
 func (tr *tree) uninstall(t *testing.T) *jitsi.Plan {
 	t.Helper()
-	p, err := jitsi.Uninstall(tr.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	p := must(jitsi.Uninstall(tr.options))(t)
+	check(t, p.Apply(t.Context()))
 	return p
 }
 
@@ -228,9 +204,7 @@ func TestInstall_Golden(t *testing.T) {
 			if *update {
 				files := slices.DeleteFunc(slices.Clone(tr.archive.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want/") })
 				a := &txtar.Archive{Comment: tr.archive.Comment, Files: append(files, got.Files...)}
-				if err := os.WriteFile(filepath.Join("testdata", "trees", name+".txtar"), txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				check(t, os.WriteFile(filepath.Join("testdata", "trees", name+".txtar"), txtar.Format(a), 0o644))
 			} else if diff := cmp.Diff(string(txtar.Format(&txtar.Archive{Files: want})), string(txtar.Format(got))); diff != "" {
 				t.Errorf("testdata/trees/%s.txtar (-want +got):\n%s", name, diff)
 			}
@@ -325,3 +299,9 @@ func TestPlan_HidesSecrets(t *testing.T) {
 		})
 	}
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

@@ -107,10 +107,7 @@ func TestClient_BrokenResponse(t *testing.T) {
 }
 
 func TestClient_ConnectionRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	l.Close()
 	for how, err := range all(t, &terminal.Client{URL: &url.URL{Scheme: "http", Host: l.Addr().String()}}) {
 		if err == nil || !strings.HasPrefix(err.Error(), "is the service running? ") {
@@ -152,9 +149,7 @@ func TestJSON_OneCleanLine(t *testing.T) {
 		"/api/rooms/Planning": says(room),
 	})
 	var b strings.Builder
-	if err := errors.Join(c.RoomsJSON(t.Context(), &b, terminal.List{}), c.RoomJSON(t.Context(), &b, "Planning")); err != nil {
-		t.Fatal(err)
-	}
+	check(t, errors.Join(c.RoomsJSON(t.Context(), &b, terminal.List{}), c.RoomJSON(t.Context(), &b, "Planning")))
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	if len(lines) != 3 {
 		t.Fatalf("got %d lines want 3: %q", len(lines), lines)

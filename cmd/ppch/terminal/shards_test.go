@@ -8,6 +8,7 @@ import (
 	"github.com/tmaxmax/go-sse"
 
 	"ppch/api/view"
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
@@ -50,9 +51,7 @@ func TestRoomFollower_NeedsAllShards(t *testing.T) {
 		if live {
 			data = strings.Replace(data, "false", "true", 1)
 		}
-		if err := f.receive(sse.Event{Type: "status", Data: data}); err != nil {
-			t.Fatal(err)
-		}
+		componenttest.Check(t, f.receive(sse.Event{Type: "status", Data: data}))
 	}
 	status("main", false)
 	status("second", true)

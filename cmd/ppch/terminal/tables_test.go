@@ -13,6 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"ppch/cmd/ppch/terminal"
+	"ppch/component/componenttest"
 )
 
 // answers returns a client of a fake service with a handler for each path.
@@ -27,10 +28,7 @@ func answers(t *testing.T, paths map[string]http.HandlerFunc) *terminal.Client {
 		answer(w, r)
 	}))
 	t.Cleanup(srv.Close)
-	u, err := url.Parse(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must(url.Parse(srv.URL))(t)
 	c := &terminal.Client{URL: u, Key: "key"}
 	t.Cleanup(c.Close)
 	return c
@@ -57,9 +55,7 @@ func rooms(t *testing.T, style terminal.Style, names ...string) string {
 	t.Helper()
 	var b strings.Builder
 	c := answers(t, map[string]http.HandlerFunc{"/api/rooms": says(listOf(names...))})
-	if err := c.Rooms(context.Background(), &b, terminal.List{Query: url.Values{"sort": {"name"}}}, style); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.Rooms(context.Background(), &b, terminal.List{Query: url.Values{"sort": {"name"}}}, style))
 	return b.String()
 }
 
@@ -112,9 +108,7 @@ func TestRoom_ShowsAllFields(t *testing.T) {
 		"lobby":{"participant_count":1},"breakout_rooms":[{"participant_count":2},{"participant_count":null}],
 		"occupants":[{"id":"1","name":"Ada\u202e","kind":"user\u001b[2J","role":"moderator","duration_seconds":5},{"id":"2","name":"","kind":"focus","role":"moderator"}],` + asOf + `}`)})
 	var b strings.Builder
-	if err := c.Room(t.Context(), &b, "Planning", terminal.Style{}); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.Room(t.Context(), &b, "Planning", terminal.Style{}))
 	got := b.String()
 	for _, want := range []string{
 		"Planning: ≤2 people, 1 recorder, 2 visitors, 1 waiting, 2 in breakout rooms, 1 visitor elsewhere; open for 1h 1m, as of ",
@@ -129,3 +123,9 @@ func TestRoom_ShowsAllFields(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// must returns v, and ends the test if there is an error.
+func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+// check ends the test if there is an error.
+var check = componenttest.Check

@@ -61,12 +61,8 @@ func TestTables_FitTheTerminal(t *testing.T) {
 	for _, columns := range []int{60, 80, 120} {
 		style := terminal.Style{Width: columns, Height: 24}
 		var tables strings.Builder
-		if err := c.Rooms(t.Context(), &tables, terminal.List{Query: url.Values{"sort": {"participants"}}}, style); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Room(t.Context(), &tables, longRoom, style); err != nil {
-			t.Fatal(err)
-		}
+		check(t, c.Rooms(t.Context(), &tables, terminal.List{Query: url.Values{"sort": {"participants"}}}, style))
+		check(t, c.Room(t.Context(), &tables, longRoom, style))
 		var live screen
 		if err := until(t, &live, " ended", func(ctx context.Context) error {
 			return c.WatchTable(ctx, &live, "", func() terminal.Style { return style })
@@ -91,14 +87,9 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file, []byte(got), 0o600))
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := must(os.ReadFile(file))(t)
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs; go test ./cmd/ppch/terminal -update writes it again (-want +got):\n%s", file, diff)
 	}
@@ -107,9 +98,7 @@ func golden(t *testing.T, name, got string) {
 // A line that is not for a terminal keeps every name whole.
 func TestTables_PipesGetWholeNames(t *testing.T) {
 	var b strings.Builder
-	if err := hardService(t).Rooms(t.Context(), &b, terminal.List{Query: url.Values{"sort": {"participants"}}}, terminal.Style{}); err != nil {
-		t.Fatal(err)
-	}
+	check(t, hardService(t).Rooms(t.Context(), &b, terminal.List{Query: url.Values{"sort": {"participants"}}}, terminal.Style{}))
 	for _, name := range hardNames {
 		if !strings.Contains(b.String(), name) {
 			t.Errorf("got no %s in\n%s", name, b.String())
@@ -148,17 +137,13 @@ func TestRooms_SortsAsPeopleExpect(t *testing.T) {
 	} {
 		q, _ := url.ParseQuery(query)
 		var b strings.Builder
-		if err := c.RoomsJSON(t.Context(), &b, terminal.List{Query: q}); err != nil {
-			t.Fatal(err)
-		}
+		check(t, c.RoomsJSON(t.Context(), &b, terminal.List{Query: q}))
 		var names []string
 		for line := range strings.Lines(b.String()) {
 			var r struct {
 				Name string `json:"display_name"`
 			}
-			if err := json.Unmarshal([]byte(line), &r); err != nil {
-				t.Fatal(err)
-			}
+			check(t, json.Unmarshal([]byte(line), &r))
 			names = append(names, strings.ReplaceAll(r.Name, " ", "_"))
 		}
 		if got := strings.Join(names, " "); got != want {
@@ -172,9 +157,7 @@ func TestRooms_Limit(t *testing.T) {
 	c := hardService(t)
 	var table, lines strings.Builder
 	list := terminal.List{Query: url.Values{"sort": {"participants"}}, Limit: 2}
-	if err := c.Rooms(t.Context(), &table, list, terminal.Style{Width: 80}); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.Rooms(t.Context(), &table, list, terminal.Style{Width: 80}))
 	if got := table.String(); strings.Count(got, "\n") != 4 || !strings.Contains(got, "… 4 more; 6 rooms, 1253 people, as of ") || !strings.Contains(got, "class 2 ") {
 		t.Errorf("got\n%s", got)
 	}

@@ -23,9 +23,7 @@ func newSet(t *testing.T, trust func(int) bool) (s *folder.Set, known, outside s
 	root := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	known, outside = filepath.Join(root, "known"), filepath.Join(root, "outside")
 	for _, dir := range []string{known, outside, filepath.Join(known, "sub")} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.Mkdir(dir, 0o755))
 	}
 	write(t, filepath.Join(known, "file"), "inside")
 	write(t, filepath.Join(known, "sub", "file"), "below")
@@ -38,19 +36,17 @@ func newSet(t *testing.T, trust func(int) bool) (s *folder.Set, known, outside s
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 func link(t *testing.T, target, path string) {
 	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Symlink(target, path))
 }
 
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
+
+var check = componenttest.Check
 
 func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
 
@@ -119,9 +115,7 @@ func TestSet_PathsOutsideAreRefused(t *testing.T) {
 func TestSet_KnowsAFolderAndNotItsName(t *testing.T) {
 	t.Parallel()
 	s, known, outside := newSet(t, anyone)
-	if err := os.Rename(known, known+".away"); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Rename(known, known+".away"))
 	link(t, outside, known)
 	if data, _, err := s.Read(filepath.Join(known, "file")); string(data) != "inside" {
 		t.Errorf("got %q, %v want the original folder's file", data, err)
@@ -159,14 +153,10 @@ func TestDir_ReadsRegularFilesOnly(t *testing.T) {
 	s, known, _ := newSet(t, anyone)
 	d := must(s.OpenDir(known))(t)
 	defer d.Close()
-	if err := syscall.Mkfifo(filepath.Join(known, "pipe"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, syscall.Mkfifo(filepath.Join(known, "pipe"), 0o600))
 	write(t, filepath.Join(known, "nul"), "A=1\x00")
 	write(t, filepath.Join(known, "large"), "")
-	if err := os.Truncate(filepath.Join(known, "large"), folder.MaxSize+1); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Truncate(filepath.Join(known, "large"), folder.MaxSize+1))
 	for name, want := range map[string]string{
 		"pipe": "is a pipe or a device, not a file", "sub": "is a directory", "nul": "byte 3 is NUL",
 		"large": "is too large: 16777217 bytes", "gone": "no such file",
@@ -192,9 +182,7 @@ func TestStage_ReplacesAtOnceAndLeavesNothing(t *testing.T) {
 		if data, _, _ := d.Read(name); string(data) == "written" {
 			t.Errorf("%s was replaced too early", name)
 		}
-		if err := staged.Replace(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, staged.Replace())
 		data, info, err := d.Read(name)
 		if string(data) != "written" || info.Mode != 0o640 {
 			t.Errorf("%s got %q, %s, %v", name, data, info.Mode, err)
