@@ -294,7 +294,7 @@ func TestDocument_RequiredFields(t *testing.T) {
 	slices.Sort(optional)
 	want := []string{
 		"Attendance unanswered", "Diagnostics not_counted", "Meeting unanswered", "Meetings unanswered", "Occupant connection", "Occupant duration_seconds", "Occupant moved_from",
-		"Occupant rule", "Occupant shard", "ParticipantEvent alternate_room_jid", "ParticipantEvent reason", "PersonRecord unanswered", "Problem reason", "Problem retry_after",
+		"Occupant rule", "Occupant shard", "ParticipantEvent alternate_room_jid", "ParticipantEvent reason", "PersonRecord unanswered", "Problem at_least", "Problem reason", "Problem retry_after",
 		"Problem unanswered", "Problem unknown_shards", "Room asked_as", "Room duration_seconds", "Room meeting_id", "Room members_only", "Room name_note", "Room note", "Room occupants",
 		"Room parent_room_jid", "Room participants", "Room parts", "Room password_protected", "Room split", "Room subject", "Room tenant", "Room type", "Room unknown_shards",
 		"Room visitor_occupants", "Room visitors_source", "RoomEvent alternate_room_jid", "RoomFacts visitors_watched", "Stats shards", "StatsHistory exact", "StatsHistory unanswered",

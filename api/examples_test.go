@@ -114,6 +114,7 @@ var examples = map[string]struct {
 	"uri-too-long":          {asked: ask{target: "/health" + tooLong}},
 	"host-not-allowed":      {raw: "GET / HTTP/1.1\r\nHost: ppch.example.com\r\n\r\n"},
 	"shared":                {given: withBoth(withRooms(occupied), withLink("room=myroom scope=share,participants")), asked: ask{target: "/s/" + testToken + ".json"}},
+	"share-minimum":         {given: withBoth(withLostShard, withLink("room=daily scope=share,participants")), asked: ask{target: "/s/" + testToken + ".json"}},
 	"wrong-share-link":      {asked: ask{target: "/s/" + testToken + ".json"}},
 	"share-link-expired":    {given: withLink("expires=2025-12-31"), asked: ask{target: "/s/" + testToken + ".json"}},
 	"internal":              {given: withRooms(panics), asked: ask{target: "/api/rooms/MyRoom/participants"}},

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -35,9 +36,10 @@ type link struct {
 	key *keys.Key
 
 	// mu is held while the rooms of the link are read and encoded, so that other readers share the result.
-	mu   sync.Mutex
-	seen *sharedView
-	read time.Time // when seen was made or confirmed
+	mu      sync.Mutex
+	seen    *sharedView
+	unknown error     // why its rooms are unknown; nil while they are not
+	read    time.Time // when seen or unknown was made or confirmed
 }
 
 // sharedView is what a link shows at one moment. It never changes, except that encodings are added.
@@ -84,9 +86,24 @@ func (l *links) view(ctx context.Context, k *keys.Key) (*sharedView, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	rooms, others := k.NamedRooms()
-	if list := others || len(rooms) > 1; list && e.seen != nil && time.Since(e.read) < listPace {
+	list := others || len(rooms) > 1
+	if list && (e.seen != nil || e.unknown != nil) && time.Since(e.read) < listPace {
+		if e.unknown != nil {
+			return nil, e.unknown
+		}
 		return e.seen, nil
 	}
+	v, err := l.read(ctx, k, e, rooms, others)
+	var unavailable *occupancy.UnavailableError
+	if e.unknown = nil; ctx.Err() == nil && errors.As(err, &unavailable) {
+		e.unknown, e.read = l.unknown(k, unavailable), time.Now()
+		return nil, e.unknown
+	}
+	return v, err
+}
+
+// read reads the rooms of a link.
+func (l *links) read(ctx context.Context, k *keys.Key, e *link, rooms []jid.JID, others bool) (*sharedView, error) {
 	selection, err := l.selectRooms(ctx, k, rooms, others)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ type problem struct {
 	shard  string
 	shards []string
 
+	// atLeast is what is certain about the rooms of a share link.
+	atLeast *view.SharedMinimum
+
 	// unanswered are the PPCH that did not answer a question about meetings.
 	unanswered []view.Unanswered
 }
@@ -234,7 +237,7 @@ func (p *problem) document(requestID string) view.Problem {
 		Reason:     p.reason,
 		RetryAfter: seconds(p.retryAfter),
 
-		UnknownShards: p.shards, Unanswered: p.unanswered,
+		UnknownShards: p.shards, AtLeast: p.atLeast, Unanswered: p.unanswered,
 	}
 }
 
@@ -259,7 +262,7 @@ func (s *Server) writeError(w *response, r *http.Request, err error) {
 	case sharePage:
 		err = s.writeSharePage(w, r, doc.Status)
 	case shareBadge:
-		err = writeBadgeError(w, r, doc.Status, p.kind)
+		err = s.writeBadgeError(w, r, doc.Status, p)
 	default:
 		err = writeAs(w, doc.Status, "application/problem+json", doc)
 	}

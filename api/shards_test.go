@@ -42,6 +42,14 @@ func lose(d *apitest.Directory, domain jid.JID) {
 	d.Lose(away)
 }
 
+// withLostShard has two people in a room on a live shard, while another one is unknown.
+func withLostShard(cfg *api.Config) {
+	f := newFleet(panicker{})
+	f.main.Join("daily", "ann", "bob")
+	lose(f.second, mainDomain)
+	withDirectory(f.Directory)(cfg)
+}
+
 // serve starts a service for the fleet.
 func (f fleet) serve(t testing.TB, options ...func(*api.Config)) *service {
 	t.Helper()

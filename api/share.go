@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,17 +136,31 @@ func (c *sharedContent) badgeLabel(language string) string {
 }
 
 // writeBadgeError answers a request for a badge with one that shows no number, as an image on a page has no other way to say so.
-func writeBadgeError(w *response, r *http.Request, status int, kind problemKind) error {
+func (s *Server) writeBadgeError(w *response, r *http.Request, status int, p *problem) error {
 	language, err := badgeLanguage(r)
 	if err != nil {
 		language = web.Languages[0]
 	}
-	text := "unknown"
-	if kind == kindWrongLink || kind == kindLinkExpired {
+	label, text, least := "PPCH", "unknown", 0
+	if w.grant.Key != nil {
+		label = cmp.Or(s.onlyRoom(w.grant.Key), label)
+	}
+	switch {
+	case p.kind == kindWrongLink, p.kind == kindLinkExpired:
 		text = "share.ended.title"
+	case p.atLeast != nil && p.atLeast.ParticipantCount > 0:
+		text, least = "share.atLeast", p.atLeast.ParticipantCount
 	}
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
-	return writeBytes(w, status, mediaSVG, web.Badge("PPCH", web.Text(language, text, 0), false))
+	return writeBytes(w, status, mediaSVG, web.Badge(label, web.Text(language, text, least), least > 0))
+}
+
+// onlyRoom returns the name of the room of a link that shows only one, else "".
+func (s *Server) onlyRoom(k *keys.Key) string {
+	if rooms, others := k.NamedRooms(); !others && len(rooms) == 1 {
+		return s.cfg.Names.Display(rooms[0])
+	}
+	return ""
 }
 
 // getSharedEvents handles "GET /s/{token}/events": what the page of a share link shows, as server-sent events.
@@ -245,9 +260,9 @@ func (st *linkStream) show(ctx context.Context, k *keys.Key) error {
 	v, err := st.server.links.view(ctx, k)
 	if err != nil {
 		p := problemFor(err)
-		doc := view.SharedProblem{Code: p.kind.code, Reason: p.reason}
-		if rooms, others := k.NamedRooms(); !others && len(rooms) == 1 {
-			doc.DisplayName = new(st.server.cfg.Names.Display(rooms[0]))
+		doc := view.SharedProblem{Code: p.kind.code, Reason: p.reason, AtLeast: p.atLeast}
+		if name := st.server.onlyRoom(k); name != "" {
+			doc.DisplayName = &name
 		}
 		st.content = nil
 		return st.event("problem", view.Marshal(doc))

@@ -17,6 +17,9 @@ type Problem struct {
 	// UnknownShards are the shards that can't be read, where several are configured.
 	UnknownShards []string `json:"unknown_shards,omitempty"`
 
+	// AtLeast is what is certain about the rooms of a share link; nil if nothing is.
+	AtLeast *SharedMinimum `json:"at_least,omitempty"`
+
 	// Unanswered are the PPCH that did not answer a question about meetings.
 	Unanswered []Unanswered `json:"unanswered,omitempty"`
 }

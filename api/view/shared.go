@@ -47,14 +47,43 @@ func NewSharedRoom(name string, room occupancy.Room, names bool) SharedRoom {
 	if room.Exists {
 		doc.ParticipantCount = room.Participants
 	}
-	if !names {
-		return doc
+	if names {
+		doc.Participants = sharedNames(room)
 	}
-	doc.Participants = []string{}
+	return doc
+}
+
+func sharedNames(room occupancy.Room) []string {
+	names := []string{}
 	for _, r := range room.Occupants {
-		if o := r.Occupant(); o.Kind.Person() && o.Name != "" && len(doc.Participants) < MaxSharedNames {
-			doc.Participants = append(doc.Participants, Shorten(o.Name, maxSharedName))
+		if o := r.Occupant(); o.Kind.Person() && o.Name != "" && len(names) < MaxSharedNames {
+			names = append(names, Shorten(o.Name, maxSharedName))
 		}
+	}
+	return names
+}
+
+// SharedMinimum is what is certain about the rooms of a share link while a part of the servers can't be read: there may be more of everything.
+type SharedMinimum struct {
+	List  bool                `json:"list"`
+	Rooms []SharedMinimumRoom `json:"rooms"` // as in Shared
+
+	// ParticipantCount includes the rooms beyond MaxSharedRooms.
+	ParticipantCount int `json:"participant_count"`
+}
+
+// SharedMinimumRoom is a room of a SharedMinimum. Nothing is certain about it if ParticipantCount is 0.
+type SharedMinimumRoom struct {
+	DisplayName      string   `json:"display_name"`
+	ParticipantCount int      `json:"participant_count"`
+	Participants     []string `json:"participants"` // as in SharedRoom
+}
+
+// NewSharedMinimumRoom returns the entry of a room for people who call it by that name. With names, its occupants must be in order.
+func NewSharedMinimumRoom(name string, room occupancy.Room, names bool) SharedMinimumRoom {
+	doc := SharedMinimumRoom{DisplayName: name, ParticipantCount: room.Participants}
+	if names {
+		doc.Participants = sharedNames(room)
 	}
 	return doc
 }
@@ -72,6 +101,9 @@ type SharedProblem struct {
 
 	// DisplayName is the name of the room if the link shows only one.
 	DisplayName *string `json:"display_name"`
+
+	// AtLeast is what is certain; nil if nothing is.
+	AtLeast *SharedMinimum `json:"at_least,omitempty"`
 }
 
 // SharedEnd is the last event of a share link's page, "end": the link is no longer valid. Code is that of the problem.

@@ -28,6 +28,7 @@ function clock(at) {
 /** Returns how much what is shown can be believed: "live", "old" or "bad", with a text. */
 function trust() {
 	const silent = Date.now() - state.heard;
+	if (state.problem?.at_least) return ["bad", t(silent > oldAfter ? "share.lost" : "share.reason.part")];
 	if (state.problem) return ["bad", t(reasonKey(state.problem))];
 	if (!state.doc) return silent > oldAfter ? ["bad", t("share.lost")] : ["", ""];
 	const at = clock(state.doc.as_of);
@@ -50,6 +51,9 @@ function reasonKey({code, reason}) {
 	return "share.reason.noAnswer";
 }
 
+/** What is certain while the numbers are unknown, or undefined: only the service's last word is. */
+const minimum = () => Date.now() - state.heard > oldAfter ? undefined : state.problem?.at_least;
+
 function viewOf(doc) {
 	const wanted = query.get("view");
 	if (["door", "wall", "compact"].includes(wanted)) return wanted;
@@ -61,7 +65,7 @@ let shownLast = "";
 /** Shows the state, unless nothing has changed. */
 export function render() {
 	const view = find("view"), [is, text] = trust();
-	const all = JSON.stringify([state.doc?.rooms, state.problem?.display_name, state.ended, is, text, innerWidth, innerHeight, pageTurned()]);
+	const all = JSON.stringify([state.doc?.rooms, state.problem?.display_name, minimum(), state.ended, is, text, innerWidth, innerHeight, pageTurned()]);
 	if (all === shownLast) return;
 	shownLast = all;
 	draw(view, is, text);
@@ -69,7 +73,8 @@ export function render() {
 
 function draw(view, is, text) {
 	view.setAttribute("aria-busy", String(!state.doc && !state.problem && !state.ended));
-	document.body.dataset.view = viewOf(state.doc);
+	const atLeast = minimum(), doc = atLeast ?? state.doc;
+	document.body.dataset.view = viewOf(doc);
 	if (state.ended) {
 		find("state").textContent = "";
 		find("turn").hidden = true;
@@ -79,20 +84,21 @@ function draw(view, is, text) {
 	}
 	if (find("state").textContent !== text) find("state").textContent = text; // otherwise a screen reader would repeat it
 	find("state").dataset.is = is;
-	const known = state.doc && is !== "bad";
-	document.title = [known ? digits(state.doc.participant_count) : "?", (state.doc && !state.doc.list ? state.doc.rooms[0] : state.problem)?.display_name ?? t("share.title")].join(" · ");
-	if (!state.doc && state.problem?.display_name) {
+	const known = doc && is !== "bad";
+	const number = atLeast?.participant_count ? `${digits(atLeast.participant_count)}+` : known ? digits(doc.participant_count) : "?";
+	document.title = [number, (doc && !doc.list ? doc.rooms[0] : state.problem)?.display_name ?? t("share.title")].join(" · ");
+	if (!doc && state.problem?.display_name) {
 		const room = {display_name: state.problem.display_name, participant_count: 0, participants: null};
 		find("turn").hidden = true;
 		view.replaceChildren(door({doc: {list: false, rooms: [room], exact: true}, known: false, old: false}));
 		return;
 	}
-	if (!state.doc) {
+	if (!doc) {
 		find("turn").hidden = true;
 		view.replaceChildren(message(t(is === "bad" ? "unknown" : "share.loading")));
 		return;
 	}
-	const shown = {doc: state.doc, known, old: is === "old"};
+	const shown = {doc, known, minimum: Boolean(atLeast), old: is === "old"};
 	switch (document.body.dataset.view) {
 	case "wall": return wall(view, find("turn"), shown);
 	case "compact": find("turn").hidden = true; return view.replaceChildren(compact(shown));

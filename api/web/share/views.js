@@ -35,20 +35,32 @@ function names(room, most, classes) {
 /** The classes for what is known of a room. */
 const classesOf = (room, {known, old}) => [!known ? "unknown" : room.participant_count ? "there" : "", old || !known ? "old" : ""].join(" ");
 
-const number = (room, {known}) => known ? digits(room.participant_count) : "?";
+/** Whether only a minimum is known of a room. */
+const least = (room, {minimum}) => minimum && room.participant_count > 0;
+
+function number(room, shown) {
+	if (least(room, shown)) return `${digits(room.participant_count)}+`;
+	return shown.known ? digits(room.participant_count) : "?";
+}
+
+/** A text about the number of people, unless it is unknown. */
+function numberText(room, shown, known, atLeast) {
+	if (least(room, shown)) return t(atLeast, {n: room.participant_count});
+	return shown.known ? t(known, {n: room.participant_count}) : t("unknown");
+}
 
 /** One room, for a door. */
 export function door(shown) {
 	const {doc, known} = shown;
-	const room = doc.list ? {display_name: t("rooms", {n: doc.room_count}), participant_count: doc.participant_count, participants: null} : doc.rooms[0];
+	const room = doc.list ? {display_name: shown.minimum ? t("share.title") : t("rooms", {n: doc.room_count}), participant_count: doc.participant_count, participants: null} : doc.rooms[0];
 	const text = number(room, shown);
 	const count = element("div", "count",
 		element("p", "number", text),
-		element("p", "label", known ? t("share.people.label", {n: room.participant_count}) : t("unknown")));
+		element("p", "label", numberText(room, shown, "share.people.label", "share.atLeast.label")));
 	const node = element("div", `door ${classesOf(room, shown)}`, element("h1", "clip", written(room.display_name)), count);
 	node.style.setProperty("--digits", String(text.length));
 	const below = element("div", "");
-	if (known && room.participants?.length) {
+	if ((known || shown.minimum) && room.participants?.length) {
 		node.classList.add("named");
 		below.append(names(room, 24, ""));
 	}
@@ -60,9 +72,9 @@ export function door(shown) {
 /** A row or cell of a list. */
 function item(room, shown, most) {
 	const text = element("div", "text", element("h2", "clip", written(room.display_name)));
-	if (shown.known && room.participants?.length) text.append(names(room, most, ""));
+	if ((shown.known || shown.minimum) && room.participants?.length) text.append(names(room, most, ""));
 	const count = element("p", "number", number(room, shown));
-	count.setAttribute("aria-label", shown.known ? t("people", {n: room.participant_count}) : t("unknown"));
+	count.setAttribute("aria-label", numberText(room, shown, "people", "share.atLeast"));
 	count.setAttribute("role", "img");
 	return element("li", classesOf(room, shown), text, count);
 }
