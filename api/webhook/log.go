@@ -109,10 +109,12 @@ func (o *Outbox) Replay(ctx context.Context, owner keys.Sum, id string, number i
 	return ErrNotFound
 }
 
-// ReplayRange sends again the deliveries of events in [from, to), apart from those that still wait: the oldest first, and at most 10,000.
+// ReplayRange sends again the events in [from, to), each once and apart from those that still wait: the oldest first, and at most 10,000.
 // It returns how many.
 func (o *Outbox) ReplayRange(ctx context.Context, owner keys.Sum, id string, from, to time.Time) (int, error) {
-	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND d.state NOT IN (0, 3) AND m.at >= ?2 AND m.at < ?3 AND m.body <> '' ORDER BY d.message LIMIT ?4`, from.UnixMilli(), to.UnixMilli())
+	// An event that was sent again has several messages.
+	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND m.at >= ?2 AND m.at < ?3 AND m.body <> ''
+		GROUP BY m.event HAVING SUM(d.state IN (0, 3)) = 0 ORDER BY MIN(d.message) LIMIT ?4`, from.UnixMilli(), to.UnixMilli())
 }
 
 // replay copies the messages that a condition selects, with deliveries that wait.
