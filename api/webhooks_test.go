@@ -102,7 +102,10 @@ func eraseDelivery(s *service) {
 	addDelivery(s)
 	meeting := history.MeetingID("main", "[acme]planning@muc.meet.jitsi", now)
 	person := history.Person{Stays: []history.ID{history.StayID(meeting, "3b9d1a77", now)}}
-	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) error { return s.webhooks.Erase(s.t.Context(), tx, person) }))
+	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) error {
+		_, err := s.webhooks.Erase(s.t.Context(), tx, person)
+		return err
+	}))
 }
 
 // A person can be erased by the user id although no history is kept.

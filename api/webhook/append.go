@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"context"
-	"fmt"
 	"hash/fnv"
-	"slices"
 	"time"
 
 	"ppch/api/keys"
@@ -34,8 +32,7 @@ func (o *Outbox) Append(_ context.Context, tx *history.Tx, changes []history.Eve
 					return nil, err
 				}
 			}
-			stay := c.Stay
-			if err := a.add(&e, stay[:], o.shareOf(c.Shard)); err != nil {
+			if err := a.add(&e, c.Stay, o.shareOf(c.Shard)); err != nil {
 				return nil, err
 			}
 		}
@@ -117,7 +114,7 @@ func (t *target) wants(e *Event) bool {
 }
 
 // add stores e for all endpoints that are to receive it. s is how its shard is shared, nil if this service alone has the event.
-func (a *appender) add(e *Event, stay []byte, s *Share) error {
+func (a *appender) add(e *Event, stay history.ID, s *Share) error {
 	clear(a.bodies)
 	lane, shard, state := laneOf(e), "", stateWaiting
 	if s != nil {
@@ -135,11 +132,11 @@ func (a *appender) add(e *Event, stay []byte, s *Share) error {
 		if !ok {
 			m, supported := Render(e, t.Format, t.named, t.template)
 			if supported {
-				person, err := personOf(a.tx, e)
+				who, err := subjectOf(a.tx, e, stay, t.named)
 				if err != nil {
 					return err
 				}
-				number, err := insertMessage(a.tx, e, m, a.now, stayOf(e, stay), person, shard)
+				number, err := insertMessage(a.tx, e, m, a.now, who, shard)
 				if err != nil {
 					return err
 				}
@@ -162,22 +159,6 @@ func (a *appender) add(e *Event, stay []byte, s *Share) error {
 		t.size += int64(it.size)
 	}
 	return nil
-}
-
-// stayOf returns the stay that a message is about, or nil.
-func stayOf(e *Event, stay []byte) any {
-	if e.Occupant == nil {
-		return nil
-	}
-	return stay
-}
-
-// personOf returns the hash of the user id of the person whom a message is about, or nil.
-func personOf(tx *history.Tx, e *Event) (any, error) {
-	if e.Occupant == nil || e.Occupant.UserID == "" {
-		return nil, nil
-	}
-	return history.PersonHash(tx, e.Occupant.UserID)
 }
 
 // limit fails the oldest deliveries of endpoints beyond their limits.
@@ -232,45 +213,4 @@ func laneOf(e *Event) int64 {
 		_, _ = h.Write([]byte(e.Domain))
 	}
 	return int64(h.Sum64()) // #nosec G115 -- all 64 bits identify it
-}
-
-// Erase implements [history.Outbox]: it deletes the bodies that are about a person. Deliveries of them that wait fail.
-func (o *Outbox) Erase(_ context.Context, tx *history.Tx, p history.Person) error {
-	stays, err := staysOf(tx, p)
-	if err != nil {
-		return fmt.Errorf("webhook: erase bodies: %w", err)
-	}
-	for _, stay := range stays {
-		if err := eraseStay(tx, stay); err != nil {
-			return fmt.Errorf("webhook: erase bodies: %w", err)
-		}
-	}
-	return nil
-}
-
-// staysOf returns the stays of a person, and those that only messages know because no history is kept.
-func staysOf(tx *history.Tx, p history.Person) ([]history.ID, error) {
-	if p.UserID == "" {
-		return p.Stays, nil
-	}
-	hash, err := history.PersonHash(tx, p.UserID)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := tx.Query("SELECT DISTINCT stay FROM messages WHERE person = ? AND stay IS NOT NULL", hash)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	all := slices.Clone(p.Stays)
-	for rows.Next() {
-		var stay []byte
-		if err := rows.Scan(&stay); err != nil {
-			return nil, err
-		}
-		var id history.ID
-		copy(id[:], stay)
-		all = append(all, id)
-	}
-	return all, rows.Err()
 }

@@ -142,8 +142,8 @@ func (o *Outbox) replay(ctx context.Context, owner keys.Sum, id, where string, a
 			return err
 		}
 		for i := range pending {
-			r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay)
-				SELECT event, type, room, at, ?, path, content_type, body, stay FROM messages WHERE number = ?`, now, pending[i].number)
+			r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person)
+				SELECT event, type, room, at, ?, path, content_type, body, stay, person FROM messages WHERE number = ?`, now, pending[i].number)
 			if err != nil {
 				return err
 			}

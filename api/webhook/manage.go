@@ -320,7 +320,7 @@ func (o *Outbox) disable(e *endpoint, reason string, now time.Time) {
 		event := Event{
 			ID: "disabled-" + next.ID + "-" + fmt.Sprint(now.UnixMilli()), Type: EndpointDisabled, At: now, Position: o.position(), Webhook: next.ID, Reason: reason,
 		}
-		if err := a.add(&event, nil, nil); err != nil {
+		if err := a.add(&event, history.ID{}, nil); err != nil {
 			return err
 		}
 		return a.limit()

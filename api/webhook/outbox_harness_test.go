@@ -121,6 +121,15 @@ func (s *station) record(changes ...history.Event) {
 	committed()
 }
 
+// alter changes the file.
+func (s *station) alter(query string, args ...any) {
+	s.t.Helper()
+	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	}))
+}
+
 // joins returns a change for each of some people who join a room that others are in.
 func (s *station) joins(room string, from, to int) (all []history.Event) {
 	for i := from; i < to; i++ {

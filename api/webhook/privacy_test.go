@@ -2,14 +2,19 @@ package webhook_test
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ppch/api/webhook"
 	"ppch/component/history"
+	"ppch/component/occupancy"
 )
 
 // traces returns which of words the files of the store contain.
@@ -43,6 +48,12 @@ func (s *station) deliver(in *inbox, room string, n int, userID string) {
 		}
 		return ""
 	})
+}
+
+// erase erases a person as the API does.
+func (s *station) erase(userID string) {
+	s.t.Helper()
+	must(history.NewRecorder(history.RecorderConfig{Store: s.store, Outbox: s.outbox}).Erase(s.t.Context(), userID))(s.t)
 }
 
 func TestPrivacy_NumbersOnly(t *testing.T) {
@@ -92,15 +103,83 @@ func TestPrivacy_EraseBodies(t *testing.T) {
 	if found := s.traces("uid-of-ann", "uid-of-bob"); len(found) != 2 {
 		t.Fatalf("got %q in the folder", found)
 	}
-	if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
-		return s.outbox.Erase(t.Context(), tx, history.Person{UserID: "uid-of-ann"})
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.store.Checkpoint(t.Context()); err != nil { // as the Recorder does
-		t.Fatal(err)
-	}
+	s.erase("uid-of-ann")
 	if found := s.traces("uid-of-ann", "uid-of-bob"); !slices.Equal(found, []string{"uid-of-bob"}) {
 		t.Errorf("got %q in the folder", found)
 	}
+}
+
+// A replay is found also when the original has been deleted by age, and after the key of pseudonyms was thrown away.
+func TestPrivacy_EraseReplayedBodies(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	s.add("in", in.URL, nil)
+	s.deliver(in, "town-hall", 1, "uid-of-ann")
+	original := delivered(t, s, "in", 1)[0].Number
+	check(t, s.outbox.Replay(t.Context(), s.owner, "in", original))
+	delivered(t, s, "in", 2)
+	s.alter(`DELETE FROM deliveries WHERE message = ?`, original)
+	s.alter(`DELETE FROM messages WHERE number = ?`, original)
+	check(t, s.store.DropKey(t.Context()))
+	s.erase("uid-of-ann")
+	if found := s.traces("uid-of-ann", "Person 0", "nick00000"); len(found) > 0 {
+		t.Errorf("got %q in the folder", found)
+	}
+}
+
+// event_sync lists everybody who was in a meeting when it ends.
+func TestPrivacy_EraseBodiesOfMeetings(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	in.fail(func(delivery) int { return http.StatusInternalServerError })
+	s.add("in", in.URL, func(w *webhook.Settings) { w.Format, w.Events = webhook.FormatEventSync, []string{"room.ended"} })
+	ended := s.joins("town-hall", 0, 1)[0]
+	s.alter(`INSERT INTO meetings (number, id, shard, room, type, tenant, began) VALUES (1, ?, 'main', ?, 'main', '', 1)`, ended.Meeting[:], ended.Room.String())
+	s.alter(`INSERT INTO stays (id, meeting, kind, joined, nick, name, user_id) VALUES (?, 1, 'user', 1, 'nick', 'Ann', 'uid-of-ann')`, ended.Stay[:])
+	ended.Kind, ended.Occupant, ended.Stay, ended.Counts = occupancy.EventRoomEnded, occupancy.Occupant{}, history.ID{}, occupancy.Counts{}
+	s.record(ended)
+	if found := s.traces("uid-of-ann"); len(found) != 1 {
+		t.Fatalf("got %q in the folder", found)
+	}
+	s.erase("uid-of-ann")
+	if found := s.traces("uid-of-ann", "Ann"); len(found) > 0 {
+		t.Errorf("got %q in the folder", found)
+	}
+	log := must(s.outbox.Deliveries(t.Context(), s.owner, "in", webhook.LogQuery{Limit: 2}))(t)
+	if len(log) != 1 || log[0].State != "failed" || log[0].Problem != "the person was erased" {
+		t.Errorf("got %+v", log)
+	}
+}
+
+// What waits for a receiver that fails is in memory, too.
+func TestPrivacy_ErasedBodiesAreNotSent(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, func(c webhook.Config) webhook.Config { return c.Hasten(0, 0, 0, time.Hour) })
+	in := newInbox(t)
+	in.fail(func(delivery) int { return http.StatusInternalServerError })
+	s.add("in", in.URL, func(w *webhook.Settings) { w.Events = []string{"participant.*"} })
+	changes := s.joins("a", 0, 4)
+	changes[0].Occupant.UserID, changes[2].Occupant.UserID = "uid-of-ann", "uid-of-ann"
+	s.record(changes...)
+	eventually(t, func() string {
+		if n := s.count(`SELECT COUNT(*) FROM deliveries WHERE attempts > 0`); n != 1 {
+			return fmt.Sprintf("%d attempts are stored", n)
+		}
+		return ""
+	})
+	s.erase("uid-of-ann")
+	in.fail(nil)
+	must(s.outbox.Test(t.Context(), s.owner, "in"))(t)
+	got := in.wait(3)
+	if diff := cmp.Diff([]string{"nick00001", "nick00003"}, got["a"]); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	eventually(t, func() string {
+		if status := must(s.outbox.Get(t.Context(), s.owner, "in"))(t); status.Waiting != 0 {
+			return fmt.Sprintf("%d wait", status.Waiting)
+		}
+		return ""
+	})
 }

@@ -96,11 +96,10 @@ func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
 	return err
 }
 
-// insertMessage adds a message and returns its number. stay is the stay of the person whom it concerns, or nil.
-// shard is empty if no other service has the message.
-func insertMessage(tx *history.Tx, e *Event, m Message, now int64, stay, person any, shard string) (int64, error) {
+// insertMessage adds a message and returns its number. shard is empty if no other service has the message.
+func insertMessage(tx *history.Tx, e *Event, m Message, now int64, who subject, shard string) (int64, error) {
 	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person, shard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, stay, person, shard)
+		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, who.stay, who.person, shard)
 	if err != nil {
 		return 0, err
 	}
@@ -219,20 +218,4 @@ func readStays(tx *history.Tx, meeting history.ID) (all []Occupant, err error) {
 		all = append(all, o)
 	}
 	return all, rows.Err()
-}
-
-// problemErased is the problem of a delivery whose body was erased before it was delivered.
-const problemErased = "the person was erased"
-
-// eraseStay deletes the bodies that are about a stay, and those about the whole meeting that list it.
-func eraseStay(tx *history.Tx, stay history.ID) error {
-	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, problem = ?1 WHERE state IN (0, 3) AND message IN (SELECT number FROM messages WHERE stay = ?2)`, problemErased, stay[:]); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`UPDATE messages SET body = '' WHERE stay = ?`, stay[:]); err != nil {
-		return err
-	}
-	_, err := tx.Exec(`UPDATE messages SET body = '' WHERE type = 'room.ended' AND path <> '' AND room IN
-		(SELECT m.room FROM stays s JOIN meetings m ON m.number = s.meeting WHERE s.id = ?)`, stay[:])
-	return err
 }

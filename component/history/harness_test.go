@@ -79,7 +79,9 @@ func (b *box) Append(_ context.Context, tx *history.Tx, events []history.Event) 
 	}, nil
 }
 
-func (b *box) Erase(context.Context, *history.Tx, history.Person) error { return nil }
+func (b *box) Erase(context.Context, *history.Tx, history.Person) (func(), error) {
+	return func() {}, nil
+}
 
 // take returns the events as text and forgets them.
 func (b *box) take() (all []string) {

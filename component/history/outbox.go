@@ -18,8 +18,9 @@ type Outbox interface {
 	// committed runs once the events are in the file; nil for nothing.
 	Append(ctx context.Context, tx *Tx, events []Event) (committed func(), err error)
 
-	// Erase removes from the tables of the Outbox what they have of a person.
-	Erase(ctx context.Context, tx *Tx, p Person) error
+	// Erase removes from the tables of the Outbox what they have of a person, before the stays are deleted.
+	// committed runs once that is in the file.
+	Erase(ctx context.Context, tx *Tx, p Person) (committed func(), err error)
 }
 
 // Person is a person to erase.

@@ -110,6 +110,7 @@ func (s *Store) DropKey(ctx context.Context) error {
 // Erase deletes all that the file has of a person and returns how many stays that were on each shard.
 // A person who is present stays in the live view, but this stay isn't recorded.
 func (r *Recorder) Erase(ctx context.Context, userID string) (erased map[string]int, err error) {
+	committed := func() {}
 	err = r.cfg.Store.Write(ctx, func(tx *Tx) error {
 		hash, err := storedHash(tx, userID)
 		if err != nil {
@@ -123,6 +124,9 @@ func (r *Recorder) Erase(ctx context.Context, userID string) (erased map[string]
 		for _, stay := range all {
 			erased[stay.Shard]++
 		}
+		if committed, err = r.eraseOutbox(ctx, tx, userID, all); err != nil {
+			return err
+		}
 		for _, statement := range []string{
 			"UPDATE present SET occupant = NULL WHERE occupant IS NOT NULL AND json_extract(occupant, '$.user_id') = ?1",
 			"DELETE FROM accesses WHERE person = ?2",
@@ -132,16 +136,18 @@ func (r *Recorder) Erase(ctx context.Context, userID string) (erased map[string]
 				return err
 			}
 		}
-		return r.eraseOutbox(ctx, tx, userID, all)
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	committed()
 	return erased, r.cfg.Store.Checkpoint(ctx)
 }
 
 // EraseStay deletes one stay of a meeting, such as that of a guest, or returns ErrNoStay.
 func (r *Recorder) EraseStay(ctx context.Context, meeting, stay ID) error {
+	committed := func() {}
 	err := r.cfg.Store.Write(ctx, func(tx *Tx) error {
 		all, err := stays(tx, "WHERE s.id = ? AND m.id = ?", stay[:], meeting[:])
 		if err != nil {
@@ -150,23 +156,25 @@ func (r *Recorder) EraseStay(ctx context.Context, meeting, stay ID) error {
 		if len(all) == 0 {
 			return ErrNoStay
 		}
+		if committed, err = r.eraseOutbox(ctx, tx, "", all); err != nil {
+			return err
+		}
 		if _, err := tx.Exec("UPDATE present SET occupant = NULL WHERE stay = (SELECT number FROM stays WHERE id = ?)", stay[:]); err != nil {
 			return err
 		}
-		if _, err := tx.Exec("DELETE FROM stays WHERE id = ?", stay[:]); err != nil {
-			return err
-		}
-		return r.eraseOutbox(ctx, tx, "", all)
+		_, err = tx.Exec("DELETE FROM stays WHERE id = ?", stay[:])
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	committed()
 	return r.cfg.Store.Checkpoint(ctx)
 }
 
-func (r *Recorder) eraseOutbox(ctx context.Context, tx *Tx, userID string, all []Stay) error {
+func (r *Recorder) eraseOutbox(ctx context.Context, tx *Tx, userID string, all []Stay) (committed func(), err error) {
 	if r.cfg.Outbox == nil {
-		return nil
+		return func() {}, nil
 	}
 	p := Person{UserID: userID}
 	for _, s := range all {
