@@ -170,7 +170,7 @@ func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// The states of a delivery.
+// The states of a delivery. If it ends without an attempt, its due is when it ended.
 const (
 	stateWaiting   = 0
 	stateDelivered = 1

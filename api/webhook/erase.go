@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"time"
 
 	"ppch/component/history"
 )
@@ -132,7 +133,8 @@ func eraseStay(tx *history.Tx, stay history.ID) (failed []failedRows, err error)
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, problem = ?2 WHERE state IN (0, 3) AND message IN `+aboutStay, stay[:], problemErased); err != nil {
+	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, due = ?3, problem = ?2 WHERE state IN (0, 3) AND message IN `+aboutStay,
+		stay[:], problemErased, time.Now().UnixMilli()); err != nil {
 		return nil, err
 	}
 	_, err = tx.Exec(`UPDATE messages SET body = '' WHERE number IN `+aboutStay, stay[:])

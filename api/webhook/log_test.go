@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,4 +78,41 @@ func delivered(t *testing.T, s *station, id string, n int) (log []webhook.Delive
 		return ""
 	})
 	return log
+}
+
+// The last attempt comes after 75.6 hours, and deliveries are kept for 72: a failure must be in the log for as long as a success.
+func TestOutbox_FailedStaysInTheLog(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, func(c webhook.Config) webhook.Config { return c.Hasten(0, 1500, 0, time.Millisecond) })
+	in := newInbox(t)
+	in.fail(func(delivery) int { return http.StatusInternalServerError })
+	s.add("in", in.URL, nil)
+	s.record(s.joins("a", 0, 2)...)
+	failed := func() int {
+		return s.count(`SELECT COUNT(*) FROM deliveries d JOIN messages ON number = d.message WHERE state = 2`)
+	}
+	eventually(t, func() string {
+		if n := failed(); n != 2 {
+			return fmt.Sprintf("%d failed", n)
+		}
+		return ""
+	})
+	s.record(s.joins("b", 0, 1700)...) // the oldest 1,000 fail without an attempt
+	eventually(t, func() string {
+		if n := failed(); n < 1002 {
+			return fmt.Sprintf("%d failed", n)
+		}
+		return ""
+	})
+	before := failed()
+	s.alter(`UPDATE messages SET created = created - ?`, (76 * time.Hour).Milliseconds())
+	check(t, s.outbox.Sweep(t.Context()))
+	if n := failed(); n < before {
+		t.Errorf("got %d in the log that failed now, want %d", n, before)
+	}
+	s.alter(`UPDATE deliveries SET tried = tried - ?1, due = due - ?1 WHERE state = 2`, (73 * time.Hour).Milliseconds())
+	check(t, s.outbox.Sweep(t.Context()))
+	if n := failed(); n >= before {
+		t.Errorf("got %d in the log that failed 73 hours ago", n)
+	}
 }

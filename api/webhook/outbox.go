@@ -34,7 +34,7 @@ type Config struct {
 	// Reach is which addresses deliveries may reach.
 	Reach Reach
 
-	// KeepLog is how long deliveries and their bodies are kept.
+	// KeepLog is how long deliveries and their bodies are kept after they arrived or failed.
 	KeepLog time.Duration
 
 	Version string

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"slices"
+	"time"
 
 	"ppch/component/history"
 )
@@ -118,7 +119,8 @@ type fate struct {
 // settle writes the fates of deliveries of an endpoint, and returns the number and size of those that no longer wait.
 func settle(tx *history.Tx, webhook int64, fates []fate) (rows int, size int64, err error) {
 	for _, f := range fates {
-		query, args := `UPDATE deliveries SET state = ?, problem = ? WHERE webhook = ? AND message = ? AND state = 3`, []any{f.state, f.problem, webhook, f.number}
+		query, args := `UPDATE deliveries SET state = ?1, due = IIF(?1 = 0, due, ?2), problem = ?3 WHERE webhook = ?4 AND message = ?5 AND state = 3`,
+			[]any{f.state, time.Now().UnixMilli(), f.problem, webhook, f.number}
 		if f.drop {
 			query, args = `DELETE FROM deliveries WHERE webhook = ? AND message = ? AND state = 3`, []any{webhook, f.number}
 		}

@@ -118,7 +118,8 @@ func failOldest(tx *history.Tx, webhook, after int64, limit int, problem string)
 		(SELECT message, size FROM deliveries WHERE webhook = ? AND message > ? AND state IN (0, 3) ORDER BY message LIMIT ?)`, []any{webhook, after, limit}, &through, &rows, &bytes); err != nil || rows == 0 {
 		return 0, 0, 0, err
 	}
-	_, err = tx.Exec(`UPDATE deliveries SET state = 2, problem = ? WHERE webhook = ? AND message > ? AND message <= ? AND state IN (0, 3)`, problem, webhook, after, through)
+	_, err = tx.Exec(`UPDATE deliveries SET state = 2, due = ?, problem = ? WHERE webhook = ? AND message > ? AND message <= ? AND state IN (0, 3)`,
+		time.Now().UnixMilli(), problem, webhook, after, through)
 	return through, rows, bytes, err
 }
 

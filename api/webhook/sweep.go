@@ -29,7 +29,7 @@ func (o *Outbox) sweepSoon() {
 	}
 }
 
-// runSweep deletes old deliveries and those of removed endpoints, fails those of disabled ones, and measures what waits, until ctx ends.
+// runSweep deletes deliveries whose outcome is old and those of removed endpoints, fails those of disabled ones, and measures what waits, until ctx ends.
 func (o *Outbox) runSweep(ctx context.Context) {
 	every := time.NewTicker(sweepEvery)
 	defer every.Stop()
@@ -51,7 +51,8 @@ func (o *Outbox) runSweep(ctx context.Context) {
 
 // sweepAll takes steps until there is nothing more to do.
 func (o *Outbox) sweepAll(ctx context.Context) error {
-	cut := time.Now().Add(-o.cfg.KeepLog).UnixMilli()
+	now := time.Now()
+	cut := now.Add(-o.cfg.KeepLog).UnixMilli()
 	for _, e := range *o.all.Load() {
 		c := e.config.Load()
 		if !c.DisabledAt.IsZero() {
@@ -74,9 +75,11 @@ func (o *Outbox) sweepAll(ctx context.Context) error {
 	}
 	return o.repeat(ctx, []statement{
 		{`DELETE FROM deliveries WHERE (webhook, message) IN (SELECT webhook, message FROM deliveries WHERE webhook NOT IN (SELECT number FROM webhooks) LIMIT ?)`, []any{sweepStep}},
+		// The last attempt may be later than the days for which deliveries are kept. An outcome in the future is from before the clock was set back.
 		{`DELETE FROM deliveries WHERE (webhook, message) IN (SELECT d.webhook, d.message FROM webhooks w CROSS JOIN deliveries d ON d.webhook = w.number
-			WHERE d.message <= ? AND d.state NOT IN (0, 3) LIMIT ?)`, []any{last, sweepStep}},
-		{`DELETE FROM messages WHERE number IN (SELECT number FROM messages WHERE number <= ?1 AND number NOT IN (SELECT message FROM deliveries WHERE state IN (0, 3) AND message <= ?1) LIMIT ?2)`, []any{last, sweepStep}},
+			WHERE d.message <= ? AND d.state NOT IN (0, 3) AND MAX(d.tried, d.due) NOT BETWEEN ? AND ? LIMIT ?)`, []any{last, cut, now.Add(o.cfg.KeepLog).UnixMilli(), sweepStep}},
+		{`DELETE FROM messages WHERE number IN (SELECT number FROM messages WHERE number <= ?1 AND number NOT IN
+			(SELECT d.message FROM webhooks w CROSS JOIN deliveries d ON d.webhook = w.number WHERE d.message <= ?1) LIMIT ?2)`, []any{last, sweepStep}},
 	})
 }
 
