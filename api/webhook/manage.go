@@ -83,8 +83,12 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 		return Status{}, false, err
 	}
 	e := o.find(owner, id)
+	var present map[string]string
 	if e != nil {
-		s.Headers = unhide(s.Headers, e.config.Load().Headers)
+		present = e.config.Load().Headers
+	}
+	if err := s.unhide(present); err != nil {
+		return Status{}, false, err
 	}
 	if _, err := s.parse(o.cfg.Names); err != nil {
 		return Status{}, false, &SettingsError{err}
@@ -111,15 +115,25 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 // Hidden stands for the value of a header in answers. Sent back, it keeps the value.
 const Hidden = "[hidden]"
 
-// unhide returns headers with the present values of those that are Hidden.
-func unhide(headers, present map[string]string) map[string]string {
-	all := maps.Clone(headers)
-	for name, value := range headers {
-		if was, ok := present[name]; ok && value == Hidden {
-			all[name] = was
+// unhide replaces the values of headers that are Hidden by the present ones. Names of headers are equal in any case.
+func (s *Settings) unhide(present map[string]string) error {
+	all := maps.Clone(s.Headers)
+	for name, value := range s.Headers {
+		if value != Hidden {
+			continue
+		}
+		found := false
+		for was, value := range present {
+			if strings.EqualFold(was, name) {
+				all[name], found = value, true
+			}
+		}
+		if !found {
+			return &SettingsError{fmt.Errorf("headers: %s is %s, which keeps the value of a header, but the webhook has none of that name: send its value", shorten(name), Hidden)}
 		}
 	}
-	return all
+	s.Headers = all
+	return nil
 }
 
 // replace replaces the settings of an endpoint. That enables one which the service disabled, if Enabled is set. The caller holds admin.

@@ -100,8 +100,8 @@ func (o *Outbox) putRegistered(ctx context.Context, owner keys.Sum, id string, s
 			return Registered{}, err
 		}
 		s := s
-		if found {
-			s.Headers = unhide(s.Headers, e.Headers)
+		if err := s.unhide(e.Headers); err != nil {
+			return Registered{}, err
 		}
 		if _, err := s.parse(o.cfg.Names); err != nil {
 			return Registered{}, &SettingsError{err}
