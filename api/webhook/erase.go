@@ -87,22 +87,18 @@ func staysOf(tx *history.Tx, p history.Person) ([]history.ID, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(`SELECT DISTINCT stay FROM messages WHERE person = ? AND stay IS NOT NULL`, hash)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	all := slices.Clone(p.Stays)
-	for rows.Next() {
+	err = tx.Each(`SELECT DISTINCT stay FROM messages WHERE person = ? AND stay IS NOT NULL`, []any{hash}, func(scan history.Scan) error {
 		var stay []byte
-		if err := rows.Scan(&stay); err != nil {
-			return nil, err
+		if err := scan(&stay); err != nil {
+			return err
 		}
 		if id := history.ID(stay); !slices.Contains(all, id) {
 			all = append(all, id)
 		}
-	}
-	return all, rows.Err()
+		return nil
+	})
+	return all, err
 }
 
 // aboutStay are the messages about a stay, and those about a whole meeting that list it.
@@ -118,19 +114,13 @@ type failedRows struct {
 
 // eraseStay deletes the bodies with data of a stay, and returns which deliveries waited.
 func eraseStay(tx *history.Tx, stay history.ID) (failed []failedRows, err error) {
-	rows, err := tx.Query(`SELECT webhook, COUNT(*), SUM(size) FROM deliveries WHERE state IN (0, 3) AND message IN `+aboutStay+` GROUP BY webhook`, stay[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = tx.Each(`SELECT webhook, COUNT(*), SUM(size) FROM deliveries WHERE state IN (0, 3) AND message IN `+aboutStay+` GROUP BY webhook`, []any{stay[:]}, func(scan history.Scan) error {
 		var f failedRows
-		if err := rows.Scan(&f.webhook, &f.rows, &f.bytes); err != nil {
-			return nil, err
-		}
+		err := scan(&f.webhook, &f.rows, &f.bytes)
 		failed = append(failed, f)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	if _, err := tx.Exec(`UPDATE deliveries SET state = 2, due = ?3, problem = ?2 WHERE state IN (0, 3) AND message IN `+aboutStay,

@@ -61,23 +61,15 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 	if before <= 0 {
 		before = 1 << 62
 	}
-	all = []Delivery{}
 	err = o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		rows, err := tx.Query(`SELECT d.message, d.state, d.attempts, d.due, d.tried, d.took, d.status, d.problem, d.answer, m.event, m.type, m.room, m.at, m.created, m.content_type, m.body
+		return tx.Each(`SELECT d.message, d.state, d.attempts, d.due, d.tried, d.took, d.status, d.problem, d.answer, m.event, m.type, m.room, m.at, m.created, m.content_type, m.body
 			FROM deliveries d JOIN messages m ON m.number = d.message
-			WHERE d.webhook = ?1 AND d.message < ?2 AND (?3 < 0 OR d.state = ?3 OR ?3 = 0 AND d.state = 3) ORDER BY d.message DESC LIMIT ?4`, e.number, before, state, q.Limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+			WHERE d.webhook = ?1 AND d.message < ?2 AND (?3 < 0 OR d.state = ?3 OR ?3 = 0 AND d.state = 3) ORDER BY d.message DESC LIMIT ?4`, []any{e.number, before, state, q.Limit}, func(scan history.Scan) error {
 			var d Delivery
 			var state int
 			var due, tried, took, at, stored int64
 			var body []byte
-			if err := rows.Scan(&d.Number, &state, &d.Attempts, &due, &tried, &took, &d.Status, &d.Problem, &d.Answer, &d.Event, &d.Type, &d.Room, &at, &stored, &d.ContentType, &body); err != nil {
-				return err
-			}
+			err := scan(&d.Number, &state, &d.Attempts, &due, &tried, &took, &d.Status, &d.Problem, &d.Answer, &d.Event, &d.Type, &d.Room, &at, &stored, &d.ContentType, &body)
 			d.State, d.Body = states[state], string(body)
 			d.At, d.Stored, d.Tried, d.Took = timeOf(at), timeOf(stored), timeOf(tried), time.Duration(took)*time.Millisecond
 			switch state {
@@ -87,8 +79,8 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 				d.Problem = problemHeld
 			}
 			all = append(all, d)
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	return all, err
 }
@@ -126,19 +118,14 @@ func (o *Outbox) replay(ctx context.Context, owner keys.Sum, id, where string, a
 	now := time.Now().UnixMilli()
 	var pending []pendingItem
 	err = o.cfg.Store.Write(ctx, func(tx *history.Tx) error {
-		rows, err := tx.Query(`SELECT d.message, d.lane, d.size FROM deliveries d JOIN messages m ON m.number = d.message `+where, e.number, a, b, maxReplay)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		query := `SELECT d.message, d.lane, d.size FROM deliveries d JOIN messages m ON m.number = d.message ` + where
+		err := tx.Each(query, []any{e.number, a, b, maxReplay}, func(scan history.Scan) error {
 			var p pendingItem
-			if err := rows.Scan(&p.number, &p.lane, &p.size); err != nil {
-				return err
-			}
+			err := scan(&p.number, &p.lane, &p.size)
 			pending = append(pending, p)
-		}
-		if err := rows.Err(); err != nil {
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		for i := range pending {

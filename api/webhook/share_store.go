@@ -27,22 +27,16 @@ func releaseShard(tx *history.Tx, shard string) error {
 
 // releaseOthers makes what is held of all shards but these wait.
 func releaseOthers(tx *history.Tx, shards []string) error {
-	rows, err := tx.Query(`SELECT DISTINCT m.shard FROM deliveries d JOIN messages m ON m.number = d.message WHERE d.state = 3`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	var others []string
-	for rows.Next() {
+	err := tx.Each(`SELECT DISTINCT m.shard FROM deliveries d JOIN messages m ON m.number = d.message WHERE d.state = 3`, nil, func(scan history.Scan) error {
 		var shard string
-		if err := rows.Scan(&shard); err != nil {
-			return err
-		}
+		err := scan(&shard)
 		if !slices.Contains(shards, shard) {
 			others = append(others, shard)
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for _, shard := range others {
@@ -66,34 +60,23 @@ type heldRow struct {
 
 // readHeld returns the first deliveries of an endpoint that are held for a shard, after a message.
 func readHeld(tx *history.Tx, webhook int64, shard string, after int64) (all []heldRow, err error) {
-	rows, err := tx.Query(`SELECT d.message, d.lane, d.size, m.event, m.type, m.room, m.created FROM deliveries d JOIN messages m ON m.number = d.message
-		WHERE d.webhook = ? AND d.state = 3 AND d.message > ? AND m.shard = ? ORDER BY d.message LIMIT ?`, webhook, after, shard, askAtOnce)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = tx.Each(`SELECT d.message, d.lane, d.size, m.event, m.type, m.room, m.created FROM deliveries d JOIN messages m ON m.number = d.message
+		WHERE d.webhook = ? AND d.state = 3 AND d.message > ? AND m.shard = ? ORDER BY d.message LIMIT ?`, []any{webhook, after, shard, askAtOnce}, func(scan history.Scan) error {
 		var h heldRow
-		if err := rows.Scan(&h.number, &h.lane, &h.size, &h.event, &h.typ, &h.room, &h.created); err != nil {
-			return nil, err
-		}
+		err := scan(&h.number, &h.lane, &h.size, &h.event, &h.typ, &h.room, &h.created)
 		all = append(all, h)
-	}
-	return all, rows.Err()
+		return err
+	})
+	return all, err
 }
 
 // stateOf returns the letter for what became of an event for an endpoint. One that is sent again was delivered before.
 func stateOf(tx *history.Tx, webhook int64, event string) (byte, error) {
-	rows, err := tx.Query(`SELECT d.state FROM messages m JOIN deliveries d ON d.webhook = ? AND d.message = m.number WHERE m.event = ?`, webhook, event)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
 	letter := byte(letterUnknown)
-	for rows.Next() {
+	err := tx.Each(`SELECT d.state FROM messages m JOIN deliveries d ON d.webhook = ? AND d.message = m.number WHERE m.event = ?`, []any{webhook, event}, func(scan history.Scan) error {
 		var state int
-		if err := rows.Scan(&state); err != nil {
-			return 0, err
+		if err := scan(&state); err != nil {
+			return err
 		}
 		switch {
 		case state == stateDelivered:
@@ -104,8 +87,9 @@ func stateOf(tx *history.Tx, webhook int64, event string) (byte, error) {
 		case letter == letterUnknown:
 			letter = letterFailed
 		}
-	}
-	return letter, rows.Err()
+		return nil
+	})
+	return letter, err
 }
 
 // fate is what becomes of a delivery that was held: a state, or it is dropped because it isn't to be sent at all.

@@ -27,28 +27,24 @@ type storedSettings struct {
 
 // readEndpoints returns all endpoints in the order of their numbers.
 func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
-	rows, err := tx.Query(`SELECT number, owner, id, settings, secret, previous, previous_until, created, failing_since, disabled, disabled_reason FROM webhooks ORDER BY number`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = tx.Each(`SELECT number, owner, id, settings, secret, previous, previous_until, created, failing_since, disabled, disabled_reason FROM webhooks ORDER BY number`, nil, func(scan history.Scan) error {
 		var e storedEndpoint
 		var owner, settings []byte
 		var previousUntil, created, failing, disabled int64
-		if err := rows.Scan(&e.number, &owner, &e.ID, &settings, &e.Secret, &e.Previous, &previousUntil, &created, &failing, &disabled, &e.DisabledReason); err != nil {
-			return nil, err
+		if err := scan(&e.number, &owner, &e.ID, &settings, &e.Secret, &e.Previous, &previousUntil, &created, &failing, &disabled, &e.DisabledReason); err != nil {
+			return err
 		}
 		var s storedSettings
 		if err := json.Unmarshal(settings, &s); err != nil {
-			return nil, fmt.Errorf("webhook: settings of %s: %w", e.ID, err)
+			return fmt.Errorf("webhook: settings of %s: %w", e.ID, err)
 		}
 		e.Settings, e.Generation = s.Settings, s.Generation
 		copy(e.Owner[:], owner)
 		e.PreviousUntil, e.CreatedAt, e.FailingSince, e.DisabledAt = timeOf(previousUntil), timeOf(created), timeOf(failing), timeOf(disabled)
 		all = append(all, e)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	for i := range all {
@@ -180,43 +176,31 @@ func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Tim
 
 // readLane reads the next messages of a lane, and how often the first one was tried and when it is due, as in readLanes.
 func readLane(tx *history.Tx, webhook, lane int64, r reading) (items []item, attempts int, due time.Time, err error) {
-	rows, err := tx.Query(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4 OR d.tried > ?6, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
-		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, webhook, lane, r.after, milli(r.recovered), laneItems, time.Now().UnixMilli())
-	if err != nil {
-		return nil, 0, time.Time{}, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = tx.Each(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4 OR d.tried > ?6, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
+		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, []any{webhook, lane, r.after, milli(r.recovered), laneItems, time.Now().UnixMilli()}, func(scan history.Scan) error {
 		it := item{message: &stored{}}
 		var tries int
 		var at int64
-		if err := rows.Scan(&it.number, &it.size, &tries, &at, &it.message.event, &it.message.Path, &it.message.ContentType, &it.message.Body); err != nil {
-			return nil, 0, time.Time{}, err
-		}
+		err := scan(&it.number, &it.size, &tries, &at, &it.message.event, &it.message.Path, &it.message.ContentType, &it.message.Body)
 		if items == nil {
 			attempts, due = tries, timeOf(at)
 		}
 		items = append(items, it)
-	}
-	return items, attempts, due, rows.Err()
+		return err
+	})
+	return items, attempts, due, err
 }
 
 // readStays returns the stays of a meeting, as far as they are recorded with nicks.
 func readStays(tx *history.Tx, meeting history.ID) (all []Occupant, err error) {
-	rows, err := tx.Query(`SELECT s.nick, COALESCE(s.name, ''), COALESCE(s.user_id, ''), s.kind, s.joined, COALESCE(s.left_before, 0) FROM stays s JOIN meetings m ON m.number = s.meeting
-		WHERE m.id = ? AND s.nick IS NOT NULL ORDER BY s.joined`, meeting[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = tx.Each(`SELECT s.nick, COALESCE(s.name, ''), COALESCE(s.user_id, ''), s.kind, s.joined, COALESCE(s.left_before, 0) FROM stays s JOIN meetings m ON m.number = s.meeting
+		WHERE m.id = ? AND s.nick IS NOT NULL ORDER BY s.joined`, []any{meeting[:]}, func(scan history.Scan) error {
 		var o Occupant
 		var joined, left int64
-		if err := rows.Scan(&o.ID, &o.Name, &o.UserID, &o.Kind, &joined, &left); err != nil {
-			return nil, err
-		}
+		err := scan(&o.ID, &o.Name, &o.UserID, &o.Kind, &joined, &left)
 		o.JoinedAt, o.LeftAt = timeOf(joined), timeOf(left)
 		all = append(all, o)
-	}
-	return all, rows.Err()
+		return err
+	})
+	return all, err
 }

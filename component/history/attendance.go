@@ -76,12 +76,12 @@ type Attendee struct {
 
 const stayColumns = `s.id, m.id, m.shard, m.room, m.parent, m.type, s.kind, s.rule, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
 
-func scanStay(rows *sql.Rows) (s Stay, err error) {
+func scanStay(scan Scan) (s Stay, err error) {
 	var id, meeting, pseudonym []byte
 	var joined int64
 	var joinedAfter, leftAfter, leftBefore sql.NullInt64
 	var parent, rule, reason, nick, name, userID sql.NullString
-	err = rows.Scan(&id, &meeting, &s.Shard, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
+	err = scan(&id, &meeting, &s.Shard, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
 	copy(s.ID[:], id)
 	copy(s.Meeting[:], meeting)
 	s.JoinedAfter, s.Joined, s.LeftAfter, s.LeftBefore = timeOf(joinedAfter.Int64), timeOf(joined), timeOf(leftAfter.Int64), timeOf(leftBefore.Int64)
@@ -90,19 +90,12 @@ func scanStay(rows *sql.Rows) (s Stay, err error) {
 }
 
 func stays(tx *Tx, query string, args ...any) (all []Stay, err error) {
-	rows, err := tx.Query("SELECT "+stayColumns+" FROM stays s JOIN meetings m ON m.number = s.meeting "+query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		s, err := scanStay(rows)
-		if err != nil {
-			return nil, err
-		}
+	err = tx.Each("SELECT "+stayColumns+" FROM stays s JOIN meetings m ON m.number = s.meeting "+query, args, func(scan Scan) error {
+		s, err := scanStay(scan)
 		all = append(all, s)
-	}
-	return all, rows.Err()
+		return err
+	})
+	return all, err
 }
 
 // Attendance returns who was in a meeting and its breakout rooms, or ErrNoMeeting.

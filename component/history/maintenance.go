@@ -36,22 +36,19 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 func (s *Store) Check(ctx context.Context) (damage []string, err error) {
 	err = s.Read(ctx, func(tx *Tx) error {
 		for _, check := range []string{"PRAGMA integrity_check", "PRAGMA foreign_key_check"} {
-			rows, err := tx.Query(check)
-			if err != nil {
-				return err
-			}
-			for rows.Next() {
+			err := tx.Each(check, nil, func(scan Scan) error {
 				var text string
 				if check == "PRAGMA foreign_key_check" {
 					text = "a row refers to another that doesn't exist"
-				} else if err := rows.Scan(&text); err != nil {
-					return errors.Join(err, rows.Close())
+				} else if err := scan(&text); err != nil {
+					return err
 				}
 				if text != "ok" {
 					damage = append(damage, text)
 				}
-			}
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return nil
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -82,7 +82,7 @@ func (p Position) compare(o Position) int {
 const meetingColumns = `m.number, m.id, m.shard, m.room, m.type, m.tenant, m.parent, m.meeting_id, m.began, m.ended_after, m.ended_before, m.peak,
 	(SELECT COUNT(*) FROM stays s WHERE s.meeting = m.number AND s.kind IN ('user', 'sip', 'sip_video'))`
 
-func scanMeeting(scan func(...any) error) (m Meeting, err error) {
+func scanMeeting(scan Scan) (m Meeting, err error) {
 	var id []byte
 	var parent, meetingID sql.NullString
 	var began int64
@@ -177,21 +177,15 @@ func (s *Store) Gaps(ctx context.Context, shard, domain string, from, to time.Ti
 }
 
 func gapsBetween(tx *Tx, in scope, from, to time.Time) (all []Gap, err error) {
-	rows, err := tx.Query("SELECT began, ended, reason FROM gaps WHERE domain = ? AND began <= ? AND (ended IS NULL OR ended >= ?) ORDER BY began",
-		in.key(), milli(cmp.Or(to, latest)), milli(from))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		gap := Gap{Domain: in.domain}
-		var began int64
-		var ended sql.NullInt64
-		if err := rows.Scan(&began, &ended, &gap.Reason); err != nil {
-			return nil, err
-		}
-		gap.Began, gap.Ended = timeOf(began), timeOf(ended.Int64)
-		all = append(all, gap)
-	}
-	return all, rows.Err()
+	err = tx.Each("SELECT began, ended, reason FROM gaps WHERE domain = ? AND began <= ? AND (ended IS NULL OR ended >= ?) ORDER BY began",
+		[]any{in.key(), milli(cmp.Or(to, latest)), milli(from)}, func(scan Scan) error {
+			gap := Gap{Domain: in.domain}
+			var began int64
+			var ended sql.NullInt64
+			err := scan(&began, &ended, &gap.Reason)
+			gap.Began, gap.Ended = timeOf(began), timeOf(ended.Int64)
+			all = append(all, gap)
+			return err
+		})
+	return all, err
 }

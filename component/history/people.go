@@ -43,24 +43,17 @@ func (s *Store) Person(ctx context.Context, userID, shard string) (r Record, err
 				r.Pseudonym = hex.EncodeToString(hash)
 			}
 		}
-		rows, err := tx.Query(`SELECT at, key, action, meeting FROM accesses WHERE person = ?2 OR meeting IN
-			(SELECT m.id FROM meetings m JOIN stays s ON s.meeting = m.number WHERE s.user_id = ?1 OR s.pseudonym = ?2) ORDER BY at DESC LIMIT ?3`, userID, hash, maxRecord)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(`SELECT at, key, action, meeting FROM accesses WHERE person = ?2 OR meeting IN
+			(SELECT m.id FROM meetings m JOIN stays s ON s.meeting = m.number WHERE s.user_id = ?1 OR s.pseudonym = ?2) ORDER BY at DESC LIMIT ?3`, []any{userID, hash, maxRecord}, func(scan Scan) error {
 			var a Access
 			var at int64
 			var meeting []byte
-			if err := rows.Scan(&at, &a.Key, &a.Action, &meeting); err != nil {
-				return err
-			}
+			err := scan(&at, &a.Key, &a.Action, &meeting)
 			a.At = timeOf(at)
 			copy(a.Meeting[:], meeting)
 			r.Accesses = append(r.Accesses, a)
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	return r, err
 }

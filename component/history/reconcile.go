@@ -44,18 +44,13 @@ func (r *Recorder) begin(ctx context.Context, reason GapReason) error {
 
 // loadWatches reads how far each domain has been recorded.
 func (b *batch) loadWatches() error {
-	rows, err := b.tx.Query(`SELECT d.domain, d.confirmed, g.number, g.began, g.reason FROM domains d
-		LEFT JOIN gaps g ON g.domain = d.domain AND g.ended IS NULL`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return b.tx.Each(`SELECT d.domain, d.confirmed, g.number, g.began, g.reason FROM domains d
+		LEFT JOIN gaps g ON g.domain = d.domain AND g.ended IS NULL`, nil, func(scan Scan) error {
 		var name string
 		var confirmed int64
 		var number, began sql.NullInt64
 		var reason sql.NullString
-		if err := rows.Scan(&name, &confirmed, &number, &began, &reason); err != nil {
+		if err := scan(&name, &confirmed, &number, &began, &reason); err != nil {
 			return err
 		}
 		var in scope
@@ -66,8 +61,8 @@ func (b *batch) loadWatches() error {
 		if number.Valid {
 			w.gapNumber, w.gap = number.Int64, &Gap{Domain: in.domain, Began: timeOf(began.Int64), Reason: GapReason(reason.String)}
 		}
-	}
-	return rows.Err()
+		return nil
+	})
 }
 
 // reset compares with a snapshot after the replica of a domain was loaded or discarded.
@@ -250,21 +245,16 @@ func (b *batch) adopt(r *openRoom, e occupancy.Event, room occupancy.RoomSnapsho
 
 // openRooms returns the open rooms of a domain in the file except those seen.
 func (b *batch) openRooms(in scope, seen map[string]bool) (all []*openRoom, err error) {
-	rows, err := b.tx.Query("SELECT room FROM open_rooms WHERE domain = ? ORDER BY room", in.key())
-	if err != nil {
-		return nil, err
-	}
 	var addresses []string
-	for rows.Next() {
+	err = b.tx.Each("SELECT room FROM open_rooms WHERE domain = ? ORDER BY room", []any{in.key()}, func(scan Scan) error {
 		var address string
-		if err := rows.Scan(&address); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
+		err := scan(&address)
 		if _, address = splitKey(address); !seen[address] {
 			addresses = append(addresses, address)
 		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	for _, address := range addresses {

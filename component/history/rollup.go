@@ -122,22 +122,15 @@ func addPeaks(tx *Tx, begun time.Time, peaks map[occupancy.RoomType]Peaks) error
 // Steps that weren't watched at all are missing.
 func (s *Store) Peaks(ctx context.Context, typ occupancy.RoomType, step time.Duration, from time.Time) (all []Peaks, err error) {
 	err = s.Read(ctx, func(tx *Tx) error {
-		rows, err := tx.Query("SELECT at, rooms, participants, watched FROM rollups WHERE step = ? AND type = ? AND at >= ? ORDER BY at",
-			int64(step/time.Second), typ, milli(from))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p Peaks
-			var at, watched int64
-			if err := rows.Scan(&at, &p.Rooms, &p.Participants, &watched); err != nil {
+		return tx.Each("SELECT at, rooms, participants, watched FROM rollups WHERE step = ? AND type = ? AND at >= ? ORDER BY at",
+			[]any{int64(step / time.Second), typ, milli(from)}, func(scan Scan) error {
+				var p Peaks
+				var at, watched int64
+				err := scan(&at, &p.Rooms, &p.Participants, &watched)
+				p.At, p.Watched = timeOf(at), time.Duration(watched)*time.Second
+				all = append(all, p)
 				return err
-			}
-			p.At, p.Watched = timeOf(at), time.Duration(watched)*time.Second
-			all = append(all, p)
-		}
-		return rows.Err()
+			})
 	})
 	return all, err
 }

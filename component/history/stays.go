@@ -35,23 +35,17 @@ type storedOccupant struct {
 
 // present returns the occupants of a room in the file, by nick.
 func (b *batch) present(room string) (all []presence, err error) {
-	rows, err := b.tx.Query("SELECT nick, joined_stamp, kind, COALESCE(rule, ''), id, stay, occupant FROM present WHERE room = ? ORDER BY nick", room)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = b.tx.Each("SELECT nick, joined_stamp, kind, COALESCE(rule, ''), id, stay, occupant FROM present WHERE room = ? ORDER BY nick", []any{room}, func(scan Scan) error {
 		var p presence
 		var stamp int64
 		var id []byte
-		if err := rows.Scan(&p.nick, &stamp, &p.kind, &p.rule, &id, &p.stay, &p.occupant); err != nil {
-			return nil, err
-		}
+		err := scan(&p.nick, &stamp, &p.kind, &p.rule, &id, &p.stay, &p.occupant)
 		p.stamp = timeOf(stamp)
 		copy(p.id[:], id)
 		all = append(all, p)
-	}
-	return all, rows.Err()
+		return err
+	})
+	return all, err
 }
 
 // record returns what the file has of p.

@@ -355,6 +355,24 @@ func (t *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 	return st.QueryContext(t.ctx, args...)
 }
 
+// Scan copies the columns of a row into dest, as [sql.Rows.Scan] does.
+type Scan func(dest ...any) error
+
+// Each calls f with the Scan of each row of a query until it returns an error. See Exec for the text.
+func (t *Tx) Each(query string, args []any, f func(Scan) error) error {
+	rows, err := t.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for scan := rows.Scan; rows.Next(); {
+		if err := f(scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // Get scans the first row into dest and reports whether there is one. See Exec for the text.
 func (t *Tx) Get(query string, args []any, dest ...any) (bool, error) {
 	st, err := t.statement(query)
