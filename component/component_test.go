@@ -92,8 +92,7 @@ func start(t *testing.T, cfg component.Config) (c *component.Component, stop fun
 func room(name string) jid.JID { return jid.MustParse(name + "@muc.meet.jitsi") }
 
 func reasonOf(err error) occupancy.Reason {
-	var unknown *occupancy.UnavailableError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*occupancy.UnavailableError](err); ok {
 		return unknown.Reason
 	}
 	return ""

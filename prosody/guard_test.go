@@ -56,8 +56,7 @@ func TestSubscribe_HiddenFromStrangers(t *testing.T) {
 			continue
 		}
 		_, err = c.client.IQFrom(within(t), c.from, c.to, c.typ, strings.Replace(c.payload, namespace, "urn:example", 1))
-		var unknown *prosodytest.StanzaError
-		if !errors.As(err, &unknown) || unknown.Condition != refused.Condition || unknown.Type != refused.Type || unknown.Text != refused.Text {
+		if unknown, ok := errors.AsType[*prosodytest.StanzaError](err); !ok || unknown.Condition != refused.Condition || unknown.Type != refused.Type || unknown.Text != refused.Text {
 			t.Errorf("%s: got %v, but an unknown namespace %v", c.what, refused, err)
 		}
 	}

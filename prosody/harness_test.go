@@ -75,8 +75,7 @@ func newComponent(t testing.TB, srv *prosodytest.Server, domain string) *prosody
 
 func wantCondition(t testing.TB, err error, want string) {
 	t.Helper()
-	var refused *prosodytest.StanzaError
-	if !errors.As(err, &refused) || refused.Condition != want {
+	if refused, ok := errors.AsType[*prosodytest.StanzaError](err); !ok || refused.Condition != want {
 		t.Fatalf("got %v, want the error %s", err, want)
 	}
 }

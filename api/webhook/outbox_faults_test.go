@@ -93,8 +93,7 @@ func TestOutbox_FullDisk(t *testing.T) {
 		committed, err = s.outbox.Append(t.Context(), tx, s.joins("a", 10, 500))
 		return err
 	})
-	var problem *history.Problem
-	if !errors.As(err, &problem) || problem.Reason != history.ReasonFull {
+	if problem, ok := errors.AsType[*history.Problem](err); !ok || problem.Reason != history.ReasonFull {
 		t.Fatalf("got %v want a full disk", err)
 	}
 	if committed != nil {

@@ -104,8 +104,7 @@ func TestEnvExample_WorksWithSecrets(t *testing.T) {
 		}
 	}
 	_, err := config.Load(t.Context(), envconfig.MapLookuper(env))
-	var problems config.Errors
-	if !errors.As(err, &problems) || len(problems) != 2 || !strings.HasPrefix(problems[0], "PPCH_API_KEY: is not set") || !strings.HasPrefix(problems[1], "PPCH_COMPONENT_SECRET: is not set") {
+	if problems, ok := errors.AsType[config.Errors](err); !ok || len(problems) != 2 || !strings.HasPrefix(problems[0], "PPCH_API_KEY: is not set") || !strings.HasPrefix(problems[1], "PPCH_COMPONENT_SECRET: is not set") {
 		t.Errorf("got %v want the key and the secret missing", err)
 	}
 	if host, ok := env["PPCH_HOST"]; ok {

@@ -32,8 +32,7 @@ func exec(t *testing.T, dir, statements string) {
 
 // reason returns the reason of a Problem, or the error as text.
 func reason(err error) string {
-	var p *history.Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*history.Problem](err); ok {
 		return string(p.Reason)
 	}
 	if err != nil {

@@ -127,8 +127,7 @@ func listed(d *occupancy.Directory, by occupancy.Order) []occupancy.RoomSummary 
 
 // reasonOf returns the reason of an UnavailableError, nothing for any other.
 func reasonOf(err error) occupancy.Reason {
-	var unknown *occupancy.UnavailableError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*occupancy.UnavailableError](err); ok {
 		return unknown.Reason
 	}
 	return ""

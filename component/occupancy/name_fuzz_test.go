@@ -36,8 +36,7 @@ func FuzzNames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, written string) {
 		got, err := n.Room(written)
 		if err != nil {
-			var name *occupancy.NameError
-			if !errors.As(err, &name) || name.Reason == "" {
+			if name, ok := errors.AsType[*occupancy.NameError](err); !ok || name.Reason == "" {
 				t.Fatalf("%q: got error %#v, want a NameError with a reason", written, err)
 			}
 			return

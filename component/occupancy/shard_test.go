@@ -53,8 +53,7 @@ func refuse(s *occupancy.Shard) {
 
 // shardOf returns the shard that an error is about.
 func shardOf(err error) string {
-	var p *occupancy.UnavailableError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*occupancy.UnavailableError](err); ok {
 		return p.Shard
 	}
 	return ""
@@ -132,8 +131,7 @@ func TestDirectory_SilentShardIsUnknown(t *testing.T) {
 }
 
 func errorText(err error) string {
-	var p *occupancy.UnavailableError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*occupancy.UnavailableError](err); ok {
 		return p.Remedy
 	}
 	return ""

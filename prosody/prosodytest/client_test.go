@@ -167,8 +167,7 @@ func TestComponent_ReportsRefusal(t *testing.T) {
 }
 
 func conditionOf(err error) string {
-	var end *prosodytest.StreamError
-	if errors.As(err, &end) {
+	if end, ok := errors.AsType[*prosodytest.StreamError](err); ok {
 		return end.Condition()
 	}
 	return ""
