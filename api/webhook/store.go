@@ -3,7 +3,6 @@ package webhook
 import (
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -153,25 +152,17 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 // readLanes reads lanes of an endpoint that aren't in memory, those that are due first.
 // What was tried before the endpoint recovered is due, and what was tried in the future: the clock was set back since.
 func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Time, more bool, err error) {
-	rows, err := tx.Query(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3 OR tried > ?5, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
-		webhook, r.after, milli(r.recovered), r.lanes+1, time.Now().UnixMilli())
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
 	due = map[int64]time.Time{}
-	for rows.Next() {
-		var lane, at int64
-		if err := rows.Scan(&lane, &at); err != nil {
-			return nil, false, err
-		}
-		if len(due) == r.lanes {
-			more = true
-			break
-		}
-		due[lane] = timeOf(at)
-	}
-	return due, more, errors.Join(rows.Err(), rows.Close())
+	err = tx.Each(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3 OR tried > ?5, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
+		[]any{webhook, r.after, milli(r.recovered), r.lanes + 1, time.Now().UnixMilli()}, func(scan history.Scan) error {
+			var lane, at int64
+			err := scan(&lane, &at)
+			if more = len(due) == r.lanes; !more {
+				due[lane] = timeOf(at)
+			}
+			return err
+		})
+	return due, more, err
 }
 
 // readLane reads the next messages of a lane, and how often the first one was tried and when it is due, as in readLanes.

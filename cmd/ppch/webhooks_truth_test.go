@@ -133,23 +133,14 @@ func (w *post) accepted() map[string][]string {
 	store := must(history.Open(w.t.Context(), w.folder, history.Options{Maintenance: true}))(w.t)
 	defer store.Close()
 	all := map[string][]string{}
-	if err := store.Read(w.t.Context(), func(tx *history.Tx) error {
-		rows, err := tx.Query(`SELECT w.id, m.event FROM deliveries d JOIN messages m ON m.number = d.message JOIN webhooks w ON w.number = d.webhook ORDER BY d.message`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+	check(w.t, store.Read(w.t.Context(), func(tx *history.Tx) error {
+		return tx.Each(`SELECT w.id, m.event FROM deliveries d JOIN messages m ON m.number = d.message JOIN webhooks w ON w.number = d.webhook ORDER BY d.message`, nil, func(scan history.Scan) error {
 			var id, event string
-			if err := rows.Scan(&id, &event); err != nil {
-				return err
-			}
+			err := scan(&id, &event)
 			all[id] = append(all[id], event)
-		}
-		return rows.Err()
-	}); err != nil {
-		w.t.Fatal(err)
-	}
+			return err
+		})
+	}))
 	return all
 }
 

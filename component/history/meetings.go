@@ -98,7 +98,7 @@ func scanMeeting(scan Scan) (m Meeting, err error) {
 func (s *Store) Meetings(ctx context.Context, f MeetingFilter) (all []Meeting, next Position, err error) {
 	query, args := f.query()
 	err = s.Read(ctx, func(tx *Tx) error {
-		rows, err := tx.Query(query, args...)
+		rows, err := tx.query(query, args...)
 		if err != nil {
 			return err
 		}

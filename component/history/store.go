@@ -346,8 +346,8 @@ func (t *Tx) Exec(query string, args ...any) (sql.Result, error) {
 	return st.ExecContext(t.ctx, args...)
 }
 
-// Query returns rows, which the caller closes. See Exec for the text.
-func (t *Tx) Query(query string, args ...any) (*sql.Rows, error) {
+// query returns rows, which the caller closes. See Exec for the text.
+func (t *Tx) query(query string, args ...any) (*sql.Rows, error) {
 	st, err := t.statement(query)
 	if err != nil {
 		return nil, err
@@ -360,7 +360,7 @@ type Scan func(dest ...any) error
 
 // Each calls f with the Scan of each row of a query until it returns an error. See Exec for the text.
 func (t *Tx) Each(query string, args []any, f func(Scan) error) error {
-	rows, err := t.Query(query, args...)
+	rows, err := t.query(query, args...)
 	if err != nil {
 		return err
 	}
