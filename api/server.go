@@ -197,9 +197,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("api: Keys is nil: without keys, the data would be public")
 	}
 	cfg.Origins = slices.Clone(cfg.Origins)
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}

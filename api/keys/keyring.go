@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,10 +87,7 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	k := &Keyring{file: cfg.File, shared: cfg.Shared, rate: cfg.Rate, names: cfg.Names, log: cfg.Log, wrong: wrong}
-	if k.log == nil {
-		k.log = slog.New(slog.DiscardHandler)
-	}
+	k := &Keyring{file: cfg.File, shared: cfg.Shared, rate: cfg.Rate, names: cfg.Names, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), wrong: wrong}
 	if cfg.Key != "" {
 		k.own = &Key{name: ownKey, sum: SumOf(cfg.Key), scopes: scopeLive | ScopeHistory | ScopeWebhooks, guessable: len(cfg.Key) < shortestKey}
 	}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,9 +84,7 @@ func (s *Settings) parse(names *occupancy.NameResolver) (parsed, error) {
 		p.rooms, err = keys.ParseRooms(s.Rooms, names)
 		note(err)
 	}
-	if s.Format == "" {
-		s.Format = FormatPPCH
-	}
+	s.Format = cmp.Or(s.Format, FormatPPCH)
 	switch {
 	case !slices.Contains(Formats(), s.Format):
 		note(fmt.Errorf("format: %q is unknown: use ppch, cloudevents, event_sync, jaas or text", shorten(string(s.Format))))

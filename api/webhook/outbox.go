@@ -162,9 +162,7 @@ func (c *config) signerAt(now time.Time) (*signer, error) {
 
 // New returns an Outbox.
 func New(cfg Config) *Outbox {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.schedule == nil {
 		cfg.schedule = schedule
 	}

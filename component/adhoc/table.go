@@ -1,6 +1,7 @@
 package adhoc
 
 import (
+	"cmp"
 	"encoding/xml"
 
 	"mellium.im/xmlstream"
@@ -45,10 +46,7 @@ func (t Table) TokenReader() xml.TokenReader {
 	}
 	reported := make([]xml.TokenReader, 0, len(t.Columns))
 	for _, c := range t.Columns {
-		typ := c.Type
-		if typ == "" {
-			typ = form.TypeText
-		}
+		typ := cmp.Or(c.Type, form.TypeText)
 		reported = append(reported, xmlstream.Wrap(nil, start("field", "var", c.Var, "label", c.Label, "type", string(typ))))
 	}
 	inner = append(inner, xmlstream.Wrap(xmlstream.MultiReader(reported...), start("reported")))

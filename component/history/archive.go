@@ -38,11 +38,7 @@ type Unanswered struct {
 
 // String returns it for people.
 func (u Unanswered) String() string {
-	name := u.Collector
-	if name == "" {
-		name = "any record"
-	}
-	return name + " of the shard " + u.Shard + ": " + u.Why
+	return cmp.Or(u.Collector, "any record") + " of the shard " + u.Shard + ": " + u.Why
 }
 
 // UnansweredError means that an answer can't be given because some PPCH did not answer.

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -85,9 +86,7 @@ type watch struct {
 
 // NewRecorder returns a Recorder.
 func NewRecorder(cfg RecorderConfig) *Recorder {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	gaps := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "history_gaps_total", Help: "Times without watching a MUC domain."}, []string{"reason"})
 	for _, reason := range []GapReason{GapStopped, GapOverload, GapStore, GapResync} {
 		gaps.WithLabelValues(string(reason)) // so that the first one shows as an increase

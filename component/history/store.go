@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -52,10 +53,7 @@ type Store struct {
 
 // New returns the Store in a folder without opening it. An empty folder makes one whose methods return ErrOff.
 func New(folder string, o Options) *Store {
-	s := &Store{opts: o, log: o.Log}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{opts: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler))}
 	if folder == "" {
 		s.lastProblem = ErrOff
 		return s

@@ -1,6 +1,7 @@
 package occupancy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,9 +60,7 @@ type Shard struct {
 // AddShard adds a shard, of which nothing is known yet. Until it reports, no room of its domains is known to be missing.
 // It fails if the name is taken, or if the domains make no sense.
 func (d *Directory) AddShard(cfg ShardConfig) (*Shard, error) {
-	if cfg.Kind == "" {
-		cfg.Kind = ShardMain
-	}
+	cfg.Kind = cmp.Or(cfg.Kind, ShardMain)
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
 	if err := d.checkShard(cfg); err != nil {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -230,10 +231,7 @@ func (g *guard) refuse(in *Stanza, condition stanza.Condition) []xml.Token {
 // address sets the id and addresses of an answer to in.
 // It copies the addresses as text: senders whose address can't be parsed get an answer as well.
 func (g *guard) address(in *Stanza, answer []xml.Token) []xml.Token {
-	to, from := in.Attr("from"), in.Attr("to")
-	if to == "" {
-		to = g.own // mellium removes our own address
-	}
+	to, from := cmp.Or(in.Attr("from"), g.own), in.Attr("to") // mellium removes our own address
 	if domain, _, _ := strings.Cut(from[strings.IndexByte(from, '@')+1:], "/"); domain != g.own {
 		// Prosody ends the stream of a component that speaks for another domain, or none (mod_component.lua, invalid-from).
 		from = g.own

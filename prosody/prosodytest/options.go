@@ -1,6 +1,7 @@
 package prosodytest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"maps"
@@ -135,15 +136,9 @@ func (d Domains) all(extra []string) []string {
 
 // complete sets defaults and refuses options that Prosody would silently ignore.
 func (o Options) complete() (Options, error) {
-	if o.Base == "" {
-		o.Base = "meet.jitsi"
-	}
-	if o.MUCPrefix == "" {
-		o.MUCPrefix = "muc"
-	}
-	if o.Secret == "" {
-		o.Secret = rand.Text()
-	}
+	o.Base = cmp.Or(o.Base, "meet.jitsi")
+	o.MUCPrefix = cmp.Or(o.MUCPrefix, "muc")
+	o.Secret = cmp.Or(o.Secret, rand.Text())
 	switch o.LogLevel {
 	case "debug":
 	case "", "info", "warn", "error":

@@ -94,14 +94,9 @@ func Attach(clients, components string, o Options) (*Server, error) {
 // findProsody returns the path of the named Prosody, else of an installed one.
 // A missing named one is not ErrNoProsody, so that tests aren't skipped.
 func findProsody(name string) (string, error) {
-	if name == "" {
-		name = os.Getenv("PPCH_TEST_PROSODY")
-	}
+	name = cmp.Or(name, os.Getenv("PPCH_TEST_PROSODY"))
 	named := name != ""
-	if !named {
-		name = "prosody"
-	}
-	exe, err := exec.LookPath(name)
+	exe, err := exec.LookPath(cmp.Or(name, "prosody"))
 	if err != nil && !named {
 		return "", fmt.Errorf("%w: %w", ErrNoProsody, err)
 	}

@@ -1,6 +1,7 @@
 package jitsi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,11 +29,8 @@ func detectDebian(o Options) (*site, error) {
 	if !slices.ContainsFunc(main.includes, func(pattern string) bool { return includesConfD(o.Dir, pattern) }) {
 		return nil, fmt.Errorf("%s doesn't include conf.d, where the installer puts the component: add this line at its end, then run this again\n  Include \"conf.d/*.cfg.lua\"", path)
 	}
-	s := &site{scope: o.scope, description: "Jitsi from Debian packages", confDir: filepath.Join(o.Dir, "conf.d"), envFile: o.EnvFile,
+	s := &site{scope: o.scope, description: "Jitsi from Debian packages", confDir: filepath.Join(o.Dir, "conf.d"), envFile: cmp.Or(o.EnvFile, filepath.Join(o.Dir, "ppch.env")),
 		prosodyHost: loopback, listen: loopback, main: []*luaFile{main}, listensByDefault: true}
-	if s.envFile == "" {
-		s.envFile = filepath.Join(o.Dir, "ppch.env")
-	}
 	// As with Debian's own file, only root and Prosody's group may read ours.
 	s.prosodyUser = owner{os.Geteuid(), s.scope.ownerOf(path).gid}
 
@@ -160,10 +158,7 @@ func (f *luaFile) jitsis() (all []jitsi) {
 		if h.component {
 			continue
 		}
-		main := f.option(h.name, "main_muc").text()
-		if main == "" {
-			main = "conference." + h.name // before 2021 there was no main_muc
-		}
+		main := cmp.Or(f.option(h.name, "main_muc").text(), "conference."+h.name) // before 2021 there was no main_muc
 		if !rooms(main) || slices.ContainsFunc(all, func(j jitsi) bool { return j.mucs[0] == main }) {
 			continue // not a Jitsi, or the guest domain of another
 		}

@@ -1,6 +1,7 @@
 package jitsi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,10 +42,7 @@ func detectDocker(o Options) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{scope: sc, description: "docker-jitsi-meet", envFile: o.EnvFile, prosodyHost: service.Name, listen: "*"}
-	if s.envFile == "" {
-		s.envFile = envFile
-	}
+	s := &site{scope: sc, description: "docker-jitsi-meet", envFile: cmp.Or(o.EnvFile, envFile), prosodyHost: service.Name, listen: "*"}
 	if _, tag, ok := strings.Cut(filepath.Base(service.Image), ":"); ok {
 		s.description += " " + tag
 	}
@@ -96,10 +94,7 @@ func (s *site) findFolders(project *project, service service) error {
 	if confDir == "" || plugins == "" {
 		return project.noFolders(service, confDir == "", plugins == "")
 	}
-	config, err := project.hostPath(service, "/config"), error(nil)
-	if config == "" {
-		config = confDir // a folder of its own
-	}
+	config, err := cmp.Or(project.hostPath(service, "/config"), confDir), error(nil) // by default a folder of its own
 	what := "the service " + service.Name + " in " + dir
 	// By default all of CONFIG is one folder, and links may lead anywhere in it.
 	root := filepath.Clean("/" + strings.TrimSuffix(config, "/prosody/config"))

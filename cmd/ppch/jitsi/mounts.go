@@ -1,6 +1,7 @@
 package jitsi
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -53,10 +54,7 @@ func (p *project) noFolders(s service, config, plugins bool) error {
 		run = "mkdir -p prosody-config prosody-plugins && docker compose cp " + s.Name + ":/config/. prosody-config"
 		if s.rootless() {
 			uid, _, _ := strings.Cut(s.User, ":")
-			if uid == "" {
-				uid = strconv.Itoa(rootlessUser)
-			}
-			run += " && sudo chown -R " + uid + " prosody-config"
+			run += " && sudo chown -R " + cmp.Or(uid, strconv.Itoa(rootlessUser)) + " prosody-config"
 		}
 		lines = "\n      - ./prosody-config:/config:Z"
 	}

@@ -2,6 +2,7 @@ package jitsi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,10 +93,7 @@ func loadProject(o Options, envFile string, env []byte) (*project, error) {
 // composeFiles returns the files that Compose reads in o.Dir: those in COMPOSE_FILE, else the default ones.
 func composeFiles(o Options, values map[string]string) (paths []string) {
 	if named := values["COMPOSE_FILE"]; named != "" {
-		separator := values["COMPOSE_PATH_SEPARATOR"]
-		if separator == "" {
-			separator = string(filepath.ListSeparator)
-		}
+		separator := cmp.Or(values["COMPOSE_PATH_SEPARATOR"], string(filepath.ListSeparator))
 		for path := range strings.SplitSeq(named, separator) {
 			if !filepath.IsAbs(path) {
 				path = filepath.Join(o.Dir, path)

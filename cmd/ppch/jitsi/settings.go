@@ -42,12 +42,7 @@ const defaultPort = 5347
 
 // resolveSettings sets p.settings: the operator's choice, else what an earlier installation has, else a default.
 func (p *Plan) resolveSettings(o Options, s *site, there *conf, env map[string]string) error {
-	p.settings = settings{component: o.Component, port: o.Port, listen: o.Interface}
-	for _, name := range []string{there.component, env["PPCH_COMPONENT_DOMAIN"], "ppch." + s.domain} {
-		if p.settings.component == "" {
-			p.settings.component = name
-		}
-	}
+	p.settings = settings{component: cmp.Or(o.Component, there.component, env["PPCH_COMPONENT_DOMAIN"], "ppch."+s.domain), port: o.Port, listen: o.Interface}
 	if name := p.settings.component; !domainName.MatchString(name) {
 		return fmt.Errorf("--component-domain: %q is not a domain: use lower-case letters, digits, hyphens and dots, such as ppch.%s", name, s.domain)
 	} else if !s.isFree(name) {

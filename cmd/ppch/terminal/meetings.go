@@ -69,10 +69,7 @@ func (c *Client) note(missing []view.Unanswered) {
 		return
 	}
 	for _, u := range missing {
-		name := orEmpty(u.Collector)
-		if name == "" {
-			name = "any record"
-		}
+		name := cmp.Or(orEmpty(u.Collector), "any record")
 		fmt.Fprintf(c.Notes, "ppch: incomplete without %s of the shard %s: %s\n", Clean(name), Clean(u.Shard), Clean(u.Why))
 	}
 }
