@@ -30,12 +30,10 @@ func BenchmarkReads_WhileRecording(b *testing.B) {
 	done := make(chan error, 1)
 	go func() { done <- recorder.Run(b.Context()) }()
 	stays := func() (n int) {
-		if err := store.Read(b.Context(), func(tx *history.Tx) error {
+		check(b, store.Read(b.Context(), func(tx *history.Tx) error {
 			_, err := tx.Get("SELECT COUNT(*) FROM stays", nil, &n)
 			return err
-		}); err != nil {
-			b.Fatal(err)
-		}
+		}))
 		return n
 	}
 	present := stays()

@@ -86,15 +86,13 @@ func addDelivery(s *service) {
 		},
 		Shard: "main", Meeting: meeting, Stay: history.StayID(meeting, "3b9d1a77", now), NotBefore: now,
 	}
-	if err := s.store.Write(s.t.Context(), func(tx *history.Tx) error {
+	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) error {
 		committed, err := s.webhooks.Append(s.t.Context(), tx, []history.Event{e})
 		if err == nil {
 			committed()
 		}
 		return err
-	}); err != nil {
-		s.t.Fatal(err)
-	}
+	}))
 }
 
 // eraseDelivery adds a delivery whose body was erased.
@@ -114,12 +112,10 @@ func TestWebhooks_EraseWithoutHistory(t *testing.T) {
 	s.putWebhook("all", webhook.Settings{URL: "https://example.com/", Names: true, Enabled: true})
 	ask := func(query string) (n int) {
 		t.Helper()
-		if err := s.store.Read(t.Context(), func(tx *history.Tx) error {
+		check(t, s.store.Read(t.Context(), func(tx *history.Tx) error {
 			_, err := tx.Get(query, nil, &n)
 			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 		return n
 	}
 	meeting := history.MeetingID("main", "planning@muc.meet.jitsi", now)
@@ -131,12 +127,10 @@ func TestWebhooks_EraseWithoutHistory(t *testing.T) {
 			},
 			Shard: "main", Meeting: meeting, Stay: history.StayID(meeting, user, now), NotBefore: now,
 		}
-		if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
+		check(t, s.store.Write(t.Context(), func(tx *history.Tx) error {
 			_, err := s.webhooks.Append(t.Context(), tx, []history.Event{e})
 			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 	}
 	const bodies = "SELECT COUNT(*) FROM messages WHERE body <> ''"
 	before := ask(bodies)

@@ -57,12 +57,10 @@ func TestOutbox_ClockSetBack(t *testing.T) {
 	})
 	s.stop()
 	store := must(history.Open(t.Context(), s.folder, history.Options{}))(t)
-	if err := store.Write(t.Context(), func(tx *history.Tx) error {
+	check(t, store.Write(t.Context(), func(tx *history.Tx) error {
 		_, err := tx.Exec(`UPDATE deliveries SET tried = tried + ?1, due = due + ?1 WHERE state = 0 AND attempts > 0`, (365 * 24 * time.Hour).Milliseconds())
 		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}))
 	store.Close()
 	in.fail(nil)
 	s.start()
@@ -80,12 +78,10 @@ func TestOutbox_FullDisk(t *testing.T) {
 	s.record(s.joins("a", 0, 10)...)
 	limit := func(pages int) {
 		t.Helper()
-		if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
+		check(t, s.store.Write(t.Context(), func(tx *history.Tx) error {
 			_, err := tx.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) // of the connection that writes
 			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 	}
 	limit(1) // no more than it has
 	var committed func()
@@ -119,11 +115,9 @@ func TestOutbox_FullDisk(t *testing.T) {
 // count returns the number that a query of the file has as its answer.
 func (s *station) count(query string) (n int) {
 	s.t.Helper()
-	if err := s.store.Read(s.t.Context(), func(tx *history.Tx) error {
+	check(s.t, s.store.Read(s.t.Context(), func(tx *history.Tx) error {
 		_, err := tx.Get(query, nil, &n)
 		return err
-	}); err != nil {
-		s.t.Fatal(err)
-	}
+	}))
 	return n
 }

@@ -112,12 +112,10 @@ func (s *station) add(id, url string, change func(*webhook.Settings)) webhook.St
 func (s *station) record(changes ...history.Event) {
 	s.t.Helper()
 	var committed func()
-	if err := s.store.Write(s.t.Context(), func(tx *history.Tx) (err error) {
+	check(s.t, s.store.Write(s.t.Context(), func(tx *history.Tx) (err error) {
 		committed, err = s.outbox.Append(s.t.Context(), tx, changes)
 		return err
-	}); err != nil {
-		s.t.Fatal(err)
-	}
+	}))
 	committed()
 }
 

@@ -265,12 +265,10 @@ func TestOutbox_RemovedAndOldDeliveriesAreDeleted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	count := func(query string) (n int) {
-		if err := s.store.Read(t.Context(), func(tx *history.Tx) error {
+		check(t, s.store.Read(t.Context(), func(tx *history.Tx) error {
 			_, err := tx.Get(query, nil, &n)
 			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 		return n
 	}
 	eventually(t, func() string {

@@ -204,12 +204,10 @@ func TestRecorder_FullDisk(t *testing.T) {
 	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)))
 	limit := func(pages int) {
 		// max_page_count belongs to the connection that writes.
-		if err := s.store.Write(t.Context(), func(tx *history.Tx) error {
+		check(t, s.store.Write(t.Context(), func(tx *history.Tx) error {
 			_, err := tx.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 	}
 	limit(1) // no more than it has
 	var crowd []occupancy.Occupant

@@ -43,14 +43,12 @@ func TestDoctor_AdviceFitsTheInstallation(t *testing.T) {
 				}
 				var all strings.Builder
 				var broken doctor.Check
-				if err := doctor.Examine(context.Background(), cfg, func(c doctor.Check) {
+				check(t, doctor.Examine(context.Background(), cfg, func(c doctor.Check) {
 					all.WriteString(c.Remedy + "\n")
 					if c.Name == tt.broken && broken.Remedy == "" {
 						broken = c
 					}
-				}); err != nil {
-					t.Fatal(err)
-				}
+				}))
 				if broken.Remedy == "" {
 					t.Errorf("%d: got no remedy for %s", installation, tt.broken)
 				}

@@ -64,11 +64,9 @@ func TestTables_FitTheTerminal(t *testing.T) {
 		check(t, c.Rooms(t.Context(), &tables, terminal.List{Query: url.Values{"sort": {"participants"}}}, style))
 		check(t, c.Room(t.Context(), &tables, longRoom, style))
 		var live screen
-		if err := until(t, &live, " ended", func(ctx context.Context) error {
+		check(t, until(t, &live, " ended", func(ctx context.Context) error {
 			return c.WatchTable(ctx, &live, "", func() terminal.Style { return style })
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 		frames := strings.Split(live.String(), "\x1b[H")
 		frame, _, _ := strings.Cut(frames[len(frames)-1], "\x1b[J")
 		tables.WriteString(strings.NewReplacer("\x1b[K", "", "\r", "").Replace(frame) + "\n")
