@@ -159,7 +159,9 @@ func TestCluster_WebhooksInNATS(t *testing.T) {
 	c.act(5, returning)
 	c.delivering(c.b, "0")
 	c.delivering(c.a, "1")
-	old := c.arrived("the deliverer is back") // with repeats of what the other one was sending
+	c.arrived("the deliverer is back")
+	c.has("in", `"waiting_count":0`, c.a, c.b)
+	_, old := c.got() // with repeats of what the other one was sending
 	sent := c.count()
 	c.act(5)
 	sent = c.count() - sent
