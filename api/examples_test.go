@@ -92,6 +92,7 @@ var examples = map[string]struct {
 	"webhooks-off":      {asked: ask{target: "/api/webhooks"}},
 	"no-such-webhook":   {given: withWebhooks, asked: ask{target: aWebhook}},
 	"too-many-webhooks": {given: withWebhooks, been: addManyWebhooks, asked: ask{method: http.MethodPost, target: "/api/webhooks", body: firstJoin, header: jsonBody}},
+	"webhook-stopped":   {given: withWebhooks, been: addClosedWebhook, asked: ask{method: http.MethodPost, target: "/api/webhooks/closed/deliveries/1/replay"}},
 	"body-erased":       {given: withWebhooks, been: eraseDelivery, asked: ask{method: http.MethodPost, target: aWebhook + "/deliveries/1/replay"}},
 	"position-not-reached": {
 		been: func(s *service) { s.WaitForPositions(time.Millisecond) }, asked: ask{target: "/api/rooms/MyRoom?at_least=main:20991122T080000Z-k3x7aq:1"},

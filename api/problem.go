@@ -46,6 +46,7 @@ var (
 	kindNoWebhook         = problemKind{"no-such-webhook", http.StatusNotFound, "No such webhook"}
 	kindMethodNotAllowed  = problemKind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindTooManyWebhooks   = problemKind{"too-many-webhooks", http.StatusConflict, "Too many webhooks"}
+	kindWebhookStopped    = problemKind{"webhook-stopped", http.StatusConflict, "Webhook stopped"}
 	kindBodyErased        = problemKind{"body-erased", http.StatusGone, "Body erased"}
 	kindBodyTooLarge      = problemKind{"body-too-large", http.StatusRequestEntityTooLarge, "Body too large"}
 	kindHostNotAllowed    = problemKind{"host-not-allowed", http.StatusMisdirectedRequest, "Host not allowed"}

@@ -199,6 +199,7 @@ func readBody(w *response, r *http.Request, into any) error {
 func webhookProblem(err error) error {
 	var settings *webhook.SettingsError
 	var registry *webhook.RegistryError
+	var stopped *webhook.StoppedError
 	switch {
 	case errors.Is(err, webhook.ErrOff):
 		return &problem{kind: kindWebhooksOff, detail: "This PPCH keeps no data, which webhooks need: set PPCH_DATA_DIR to a folder on a local disk.", cause: err}
@@ -215,6 +216,12 @@ func webhookProblem(err error) error {
 		return &problem{kind: kindTooManyWebhooks, detail: "Too many webhooks: remove some first. A key may have 1,000.", cause: err}
 	case errors.Is(err, webhook.ErrErased):
 		return &problem{kind: kindBodyErased, detail: "The body of this delivery was erased with the data of a person, so it can't be sent again.", cause: err}
+	case errors.As(err, &stopped):
+		remedy := "ask the operator of PPCH to change the API key"
+		if stopped.Owner {
+			remedy = "start it with PUT, and repeat the request"
+		}
+		return &problem{kind: kindWebhookStopped, detail: fmt.Sprintf("This webhook is stopped, so nothing can be sent again: %s: %s.", stopped.Reason, remedy), cause: err}
 	case errors.As(err, &settings):
 		return badParameter("%s", strings.ReplaceAll(settings.Error(), "\n", "; "))
 	}

@@ -85,7 +85,7 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 	return all, err
 }
 
-// Replay sends a delivery once more, as a new delivery of the same event. It returns [ErrNotFound], [ErrErased] or an error of the store.
+// Replay sends a delivery once more, as a new delivery of the same event. It returns [ErrNotFound], [ErrErased], a [*StoppedError] or an error of the store.
 func (o *Outbox) Replay(ctx context.Context, owner keys.Sum, id string, number int64) error {
 	n, err := o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND d.message = ?2 AND ?3 = ?3 AND m.body <> '' LIMIT ?4`, number, 0)
 	if err != nil || n > 0 {
@@ -102,7 +102,7 @@ func (o *Outbox) Replay(ctx context.Context, owner keys.Sum, id string, number i
 }
 
 // ReplayRange sends again the events in [from, to), each once and apart from those that still wait: the oldest first, and at most 10,000.
-// It returns how many.
+// It returns how many, or an error as Replay.
 func (o *Outbox) ReplayRange(ctx context.Context, owner keys.Sum, id string, from, to time.Time) (int, error) {
 	// An event that was sent again has several messages.
 	return o.replay(ctx, owner, id, `WHERE d.webhook = ?1 AND m.at >= ?2 AND m.at < ?3 AND m.body <> ''
@@ -114,6 +114,10 @@ func (o *Outbox) replay(ctx context.Context, owner keys.Sum, id, where string, a
 	e, err := o.delivered(ctx, owner, id)
 	if err != nil {
 		return 0, err
+	}
+	c := e.config.Load()
+	if reason := o.stopped(c); reason != "" {
+		return 0, &StoppedError{Reason: reason, Owner: !c.active()}
 	}
 	now := time.Now().UnixMilli()
 	var pending []pendingItem

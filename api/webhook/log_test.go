@@ -67,6 +67,42 @@ func TestOutbox_ReplayRangeSendsEachEventOnce(t *testing.T) {
 	}
 }
 
+// What a stopped webhook is to send again would fail or wait forever.
+func TestOutbox_StoppedReplaysNothing(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	s.add("in", in.URL, nil)
+	s.record(s.joins("a", 0, 1)...)
+	number := delivered(t, s, "in", 1)[0].Number
+	refused := func(reason string) {
+		t.Helper()
+		want := webhook.StoppedError{Reason: reason, Owner: true}
+		var stopped *webhook.StoppedError
+		if err := s.outbox.Replay(t.Context(), s.owner, "in", number); !errors.As(err, &stopped) || *stopped != want {
+			t.Errorf("got %v", err)
+		}
+		if n, err := s.outbox.ReplayRange(t.Context(), s.owner, "in", at(0), at(10)); !errors.As(err, &stopped) || *stopped != want {
+			t.Errorf("got %d, %v", n, err)
+		}
+	}
+	s.add("in", in.URL, func(w *webhook.Settings) { w.Enabled = false })
+	refused("enabled is false")
+	s.add("in", in.URL, nil)
+	in.fail(func(delivery) int { return http.StatusGone })
+	s.record(s.joins("a", 1, 2)...)
+	eventually(t, func() string {
+		if status := must(s.outbox.Get(t.Context(), s.owner, "in"))(t); status.DisabledAt.IsZero() {
+			return "not disabled"
+		}
+		return ""
+	})
+	refused("disabled by PPCH: the receiver answered 410 Gone")
+	if n := s.count(`SELECT COUNT(*) FROM deliveries`); n != 2 {
+		t.Errorf("got %d deliveries", n)
+	}
+}
+
 // delivered waits until n deliveries of an endpoint are written as delivered, and returns them, the newest first.
 func delivered(t *testing.T, s *station, id string, n int) (log []webhook.Delivery) {
 	t.Helper()

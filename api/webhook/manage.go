@@ -40,6 +40,16 @@ var (
 	ErrErased = errors.New("webhook: the body was erased")
 )
 
+// StoppedError means that nothing is sent to an endpoint, for Reason.
+type StoppedError struct {
+	Reason string
+
+	// Owner is true if other settings start it, and false if only another key does.
+	Owner bool
+}
+
+func (e *StoppedError) Error() string { return "webhook: stopped: " + e.Reason }
+
 // SettingsError is the error of settings that can't be used.
 type SettingsError struct{ Err error }
 
