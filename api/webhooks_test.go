@@ -209,6 +209,28 @@ func TestWebhooks_BadRequests(t *testing.T) {
 	}
 }
 
+// A webhook that its key allows to receive nothing.
+func TestWebhooks_RefusedByTheirKey(t *testing.T) {
+	s := start(t, withBoth(withKeys("scope=count,webhooks room=acme/*"), withWebhooks))
+	for body, want := range map[string]string{
+		`{"url":"https://a/","rooms":["planning"]}`:                   "room-not-allowed",
+		`{"url":"https://a/","names":true,"format":"event_sync"}`:     "scope-missing",
+		`{"url":"https://a/","rooms":["planning","acme/planning"]}`:   "",
+		`{"url":"https://a/","names":true,"events":["room.*"]}`:       "",
+		`{"url":"https://a/","rooms":["acme/*"],"names":true}`:        "",
+		`{"url":"https://a/","rooms":["*"],"format":"cloudevents"}`:   "",
+		`{"url":"https://a/","rooms":["ac*"],"format":"cloudevents"}`: "room-not-allowed",
+	} {
+		a := s.do(ask{method: http.MethodPost, target: "/api/webhooks", body: body, header: jsonBody})
+		if want == "" && a.status != http.StatusCreated {
+			t.Errorf("%s: got %d %s", body, a.status, a.body)
+		}
+		if want != "" {
+			a.wantProblem(t, http.StatusForbidden, want)
+		}
+	}
+}
+
 // Each key sees and changes only its own webhooks, also those with the id of another key's.
 func TestWebhooks_BelongToTheirKey(t *testing.T) {
 	s := start(t, withBoth(withOtherKey, withWebhooks))

@@ -20,6 +20,11 @@ func (p roomPattern) matches(local, domain string) bool {
 	return domain == p.domain && (local == p.local || p.prefix && strings.HasPrefix(local, p.local))
 }
 
+// overlaps reports whether p and other match a room in common.
+func (p roomPattern) overlaps(other roomPattern) bool {
+	return p.matches(other.local, other.domain) || other.matches(p.local, p.domain)
+}
+
 // end replaces the * while a pattern is resolved.
 // It is a letter that can't be part of a percent-escape, and that normalization doesn't change or combine.
 const end = "x"

@@ -33,3 +33,12 @@ func (f RoomFilter) Includes(room string) bool {
 	local, domain, _ := strings.Cut(room, "@")
 	return slices.ContainsFunc(f.patterns, func(p roomPattern) bool { return p.matches(local, domain) })
 }
+
+// AllowsAny reports whether the grant may include a room that f selects.
+func (g Grant) AllowsAny(f RoomFilter) bool {
+	if g.Key == nil {
+		return false
+	}
+	return g.Key.rooms == nil || f.patterns == nil ||
+		slices.ContainsFunc(f.patterns, func(p roomPattern) bool { return slices.ContainsFunc(g.Key.rooms, p.overlaps) })
+}

@@ -86,16 +86,12 @@ func (o *Outbox) newAppender(tx *history.Tx) *appender {
 		if !c.active() {
 			continue
 		}
-		g, ok := o.grant(c)
-		if !ok {
-			continue
-		}
-		names := c.Names && g.HasNames()
-		if c.Format.needsNames() && !names {
+		g, denied := o.grant(c)
+		if denied != "" {
 			continue
 		}
 		a.wantsStays = a.wantsStays || c.Format == FormatEventSync
-		a.targets = append(a.targets, &target{endpoint: e, config: c, granted: g, named: names})
+		a.targets = append(a.targets, &target{endpoint: e, config: c, granted: g, named: c.Names && g.HasNames()})
 	}
 	return a
 }

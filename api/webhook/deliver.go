@@ -69,11 +69,11 @@ func (o *Outbox) runEndpoint(ctx, attempt context.Context, e *endpoint) {
 	}
 }
 
-// checkKey stops an endpoint whose key was removed or has expired.
+// checkKey stops an endpoint whose key lets nothing through.
 func (o *Outbox) checkKey(e *endpoint) {
 	c := e.config.Load()
-	_, ok := o.grant(c)
-	e.queue.stop(!c.active() || !ok)
+	_, denied := o.grant(c)
+	e.queue.stop(!c.active() || denied != "")
 }
 
 // serve sends the first message of a lane once.

@@ -77,7 +77,8 @@ type Status struct {
 
 // Put creates an endpoint, or replaces the settings of the one with that id. An empty id creates one with a new id.
 // An empty secret generates one, or keeps the present one. A replaced secret stays valid for a day.
-// The error is a [*SettingsError], [ErrTooMany], a [*RegistryError], or of the store.
+// The error is a [*SettingsError], a [*keys.ScopeError] or [keys.ErrRoomNotAllowed] if the endpoint could receive nothing,
+// [ErrTooMany], a [*RegistryError], or of the store.
 func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings, secret string) (status Status, created bool, err error) {
 	if secret != "" {
 		if err := CheckSecret(secret); err != nil {
@@ -100,8 +101,8 @@ func (o *Outbox) Put(ctx context.Context, owner keys.Sum, id string, s Settings,
 	if err := s.unhide(present); err != nil {
 		return Status{}, false, err
 	}
-	if _, err := s.parse(o.cfg.Names); err != nil {
-		return Status{}, false, &SettingsError{err}
+	if err := o.check(owner, &s); err != nil {
+		return Status{}, false, err
 	}
 	if e != nil {
 		status, err = o.replace(ctx, e, s, secret)
@@ -312,7 +313,6 @@ func (o *Outbox) status(e *endpoint) Status {
 
 // stopped returns why nothing is sent to an endpoint, or "".
 func (o *Outbox) stopped(c *config) string {
-	_, granted := o.grant(c)
 	switch {
 	case !c.DisabledAt.IsZero():
 		return "disabled by PPCH: " + c.DisabledReason
@@ -320,12 +320,9 @@ func (o *Outbox) stopped(c *config) string {
 		return "enabled is false"
 	case c.wrong != nil:
 		return c.wrong.Error()
-	case !granted && o.cfg.Keys.Find(c.Owner) == nil && o.cfg.Keys.Unknown() != nil:
-		return "the list of API keys is unknown"
-	case !granted:
-		return "the API key has expired or lacks the scope webhooks"
 	}
-	return ""
+	_, denied := o.grant(c)
+	return denied
 }
 
 // disable disables an endpoint, and reports that to the other endpoints of its key.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -352,12 +353,41 @@ func (o *Outbox) isLoaded() bool {
 	}
 }
 
-// grant returns the grant of an endpoint's key, and false if the key was removed, has expired or lacks the scope.
-func (o *Outbox) grant(c *config) (keys.Grant, bool) {
-	key := o.cfg.Keys.Find(c.Owner)
-	if key == nil || key.Valid(time.Now()) != nil {
-		return keys.Grant{}, false
+// grant returns the grant of an endpoint's key, and why that lets nothing through to the endpoint, or "".
+func (o *Outbox) grant(c *config) (g keys.Grant, denied string) {
+	g.Key = o.cfg.Keys.Find(c.Owner)
+	switch {
+	case g.Key == nil && o.cfg.Keys.Unknown() != nil:
+		return g, "the list of API keys is unknown"
+	case g.Key == nil || g.Key.Valid(time.Now()) != nil || !g.Has(keys.ScopeWebhooks):
+		return g, "the API key has expired or lacks the scope webhooks"
+	case errors.As(denies(g, c.Format, c.rooms), new(*keys.ScopeError)):
+		return g, fmt.Sprintf("the format %s has names, and the API key lacks the scope participants", c.Format)
+	case denies(g, c.Format, c.rooms) != nil:
+		return g, "the API key is limited to other rooms"
 	}
-	g := keys.Grant{Key: key}
-	return g, g.Has(keys.ScopeWebhooks)
+	return g, ""
+}
+
+// denies returns why a grant lets nothing through to an endpoint: a [*keys.ScopeError] or [keys.ErrRoomNotAllowed], or nil.
+func denies(g keys.Grant, f Format, rooms keys.RoomFilter) error {
+	switch {
+	case f.needsNames() && !g.HasNames():
+		return &keys.ScopeError{Missing: keys.ScopeParticipants}
+	case !g.AllowsAny(rooms):
+		return keys.ErrRoomNotAllowed
+	}
+	return nil
+}
+
+// check validates settings for an endpoint of a key.
+func (o *Outbox) check(owner keys.Sum, s *Settings) error {
+	p, err := s.parse(o.cfg.Names)
+	if err != nil {
+		return &SettingsError{err}
+	}
+	if key := o.cfg.Keys.Find(owner); key != nil {
+		return denies(keys.Grant{Key: key}, s.Format, p.rooms)
+	}
+	return nil
 }

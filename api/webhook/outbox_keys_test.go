@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ppch/api/keys"
 	"ppch/api/webhook"
 )
 
@@ -80,5 +82,50 @@ func TestOutbox_SeesWhatItsKeySees(t *testing.T) {
 		if d.nick != "" || strings.HasPrefix(d.room, "banana") {
 			t.Errorf("got %+v", d)
 		}
+	}
+}
+
+// Settings with which a webhook could never receive anything are refused. If only its key changes, its state says why.
+func TestOutbox_WithoutAnythingToReceive(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in := newInbox(t)
+	s.stop()
+	withKey := func(fields string) {
+		t.Helper()
+		s.stop()
+		s.keys = keyringOf(t, fmt.Sprintf("name=b sha256=%x %s", sumOf(ownKey), fields))
+		s.start()
+	}
+	sync := webhook.Settings{URL: in.URL, Names: true, Format: webhook.FormatEventSync, Enabled: true}
+	rooms := webhook.Settings{URL: in.URL, Rooms: []string{"planning", "town-*"}, Enabled: true}
+	put := func(settings webhook.Settings) error {
+		_, _, err := s.outbox.Put(t.Context(), s.owner, string(settings.Format)+"in", settings, "")
+		return err
+	}
+	withKey("scope=webhooks")
+	if err := put(sync); !errors.As(err, new(*keys.ScopeError)) {
+		t.Errorf("got %v", err)
+	}
+	check(t, put(rooms))
+	withKey("scope=participants,webhooks room=acme/*,town")
+	if err := put(rooms); !errors.Is(err, keys.ErrRoomNotAllowed) {
+		t.Errorf("got %v", err)
+	}
+	check(t, put(sync))
+	stopped := func(id, want string) {
+		t.Helper()
+		if status := must(s.outbox.Get(t.Context(), s.owner, id))(t); status.Stopped != want {
+			t.Errorf("%s: got %q", id, status.Stopped)
+		}
+	}
+	stopped("in", "the API key is limited to other rooms")
+	stopped("event_syncin", "")
+	s.record(s.joins("acme", 0, 1)...)
+	withKey("scope=webhooks room=town-hall")
+	stopped("in", "")
+	stopped("event_syncin", "the format event_sync has names, and the API key lacks the scope participants")
+	if got := in.accepted(); len(got) > 0 {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -103,8 +103,8 @@ func (o *Outbox) putRegistered(ctx context.Context, owner keys.Sum, id string, s
 		if err := s.unhide(e.Headers); err != nil {
 			return Registered{}, err
 		}
-		if _, err := s.parse(o.cfg.Names); err != nil {
-			return Registered{}, &SettingsError{err}
+		if err := o.check(owner, &s); err != nil {
+			return Registered{}, err
 		}
 		if created = !found; created {
 			if err := CheckID(id); err != nil {
@@ -218,7 +218,7 @@ func (o *Outbox) registeredStatus(e Endpoint) Status {
 	}
 	s := Status{Endpoint: e, Elsewhere: true}
 	c := &config{Endpoint: e}
-	_, c.wrong = c.parse(o.cfg.Names)
+	c.parsed, c.wrong = c.parse(o.cfg.Names)
 	s.Stopped = o.stopped(c)
 	return s
 }

@@ -59,7 +59,7 @@ func (o *Outbox) sweepAll(ctx context.Context) error {
 			if err := o.failWaiting(ctx, e, 1<<62, problemDisabled); err != nil {
 				return err
 			}
-		} else if _, ok := o.grant(c); !ok || !c.active() {
+		} else if _, denied := o.grant(c); denied != "" || !c.active() {
 			number, err := o.lastMessage(ctx, cut)
 			if err != nil {
 				return err
