@@ -126,5 +126,8 @@ func (q Queue) Due() bool {
 // WantsLanes reports whether lanes have to be read from the file.
 func (q Queue) WantsLanes() bool { return q.q.wantsLanes() }
 
-// Sweep deletes what isn't needed any more.
-func (o *Outbox) Sweep(ctx context.Context) error { return o.sweepAll(ctx) }
+// Sweep deletes what isn't needed any more, and measures what waits.
+func (o *Outbox) Sweep(ctx context.Context) error {
+	defer o.measure(ctx)
+	return o.sweepAll(ctx)
+}

@@ -66,7 +66,7 @@ func (o *Outbox) Metrics() []prometheus.Collector {
 			_, bytes, _ := e.queue.size()
 			return float64(bytes)
 		})),
-		gauge("webhook_oldest_undelivered_seconds", "Age of the oldest delivery that waits, 0 if none does. Measured every 15 s.", func() float64 {
+		gauge("webhook_oldest_undelivered_seconds", "Age of the oldest delivery that waits for a webhook which is enabled, 0 if none does. Measured every 15 s.", func() float64 {
 			if at := o.metrics.oldest.Load(); at != 0 {
 				return time.Since(time.UnixMilli(at)).Seconds()
 			}

@@ -289,17 +289,23 @@ func sumOf(text string) keys.Sum { return keys.SumOf(text) }
 // counter returns a counter of deliveries by result.
 func counter(t *testing.T, o *webhook.Outbox, result string) int {
 	t.Helper()
+	return int(metric(t, o, "webhook_deliveries_total", result))
+}
+
+// metric returns the value of a metric, with a label or without one if that is empty.
+func metric(t *testing.T, o *webhook.Outbox, name, label string) float64 {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(o.Metrics()...)
-	families := must(registry.Gather())(t)
-	for _, f := range families {
+	for _, f := range must(registry.Gather())(t) {
 		for _, m := range f.GetMetric() {
-			if len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == result {
-				return int(m.GetCounter().GetValue())
+			if labels := m.GetLabel(); f.GetName() == name && (label == "" && len(labels) == 0 || len(labels) == 1 && labels[0].GetValue() == label) {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 			}
 		}
 	}
-	return -1
+	t.Fatalf("there is no metric %s %s", name, label)
+	return 0
 }
 
 // must returns v, and ends the test if there is an error.

@@ -165,14 +165,32 @@ func (o *Outbox) repeat(ctx context.Context, all []statement) error {
 	return nil
 }
 
-// measure counts waiting deliveries, for metrics.
+// measure finds the oldest delivery that waits, for metrics. One to an endpoint that is switched off isn't late.
 func (o *Outbox) measure(ctx context.Context) {
-	var created int64
+	var oldest int64
 	err := o.cfg.Store.Read(ctx, func(tx *history.Tx) error {
-		_, err := tx.Get(`SELECT created FROM messages WHERE number = (SELECT MIN(message) FROM deliveries WHERE state = 0)`, nil, &created)
-		return err
+		for _, e := range *o.all.Load() {
+			c := e.config.Load()
+			if rows, _, _ := e.queue.size(); rows == 0 || !c.active() || o.withdrawn(c) {
+				continue
+			}
+			var created int64
+			if _, err := tx.Get(`SELECT created FROM messages WHERE number = (SELECT MIN(message) FROM deliveries WHERE webhook = ? AND state = 0)`, []any{e.number}, &created); err != nil {
+				return err
+			}
+			if created != 0 && (oldest == 0 || created < oldest) {
+				oldest = created
+			}
+		}
+		return nil
 	})
 	if err == nil {
-		o.metrics.oldest.Store(created)
+		o.metrics.oldest.Store(oldest)
 	}
+}
+
+// withdrawn reports whether the key of an endpoint lets nothing through, and not only while the keys are unknown.
+func (o *Outbox) withdrawn(c *config) bool {
+	_, denied := o.grant(c)
+	return denied != "" && o.cfg.Keys.Unknown() == nil
 }
