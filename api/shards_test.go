@@ -181,8 +181,15 @@ func TestShards_TotalsOfEach(t *testing.T) {
 	f.main.Join("daily", "ann")
 	f.second.Join("daily", "bob")
 	f.second.Join("other", "cyd")
+	f.v1.Change(visitor("vic", "Vic"))
+	s := f.serve(t)
+	for i, want := range []any{nil, nil, 1.0} {
+		if shard := s.get("/api/stats").object(t)["shards"].([]any)[i].(map[string]any); shard["visitors"] != want {
+			t.Errorf("got %v want visitors %v", shard, want)
+		}
+	}
 	lose(f.v1, nodeDomain)
-	got := f.serve(t).get("/api/stats").object(t)
+	got := s.get("/api/stats").object(t)
 	if got["rooms"] != 2.0 || got["participant_count"] != 3.0 {
 		t.Errorf("got %v", got)
 	}
@@ -191,7 +198,7 @@ func TestShards_TotalsOfEach(t *testing.T) {
 		rooms, people any
 	}{{"main", "main", 1.0, 1.0}, {"second", "main", 2.0, 2.0}, {"v1", "visitors", nil, nil}} {
 		shard := got["shards"].([]any)[i].(map[string]any)
-		if shard["shard"] != want.shard || shard["kind"] != want.kind || shard["rooms"] != want.rooms || shard["participant_count"] != want.people {
+		if shard["shard"] != want.shard || shard["kind"] != want.kind || shard["rooms"] != want.rooms || shard["participant_count"] != want.people || shard["visitors"] != nil {
 			t.Errorf("got %v, want %v", shard, want)
 		}
 	}

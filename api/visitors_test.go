@@ -62,6 +62,9 @@ func TestVisitors_AreNullIfUnknownOrNotAllowed(t *testing.T) {
 	if got := s.get("/api/rooms/daily?expand=visitors").object(t); got["visitor_occupants"] != nil || got["visitors"] != nil || got["exact"] != true {
 		t.Errorf("with an unknown node: got %v", got)
 	}
+	if got := s.get("/api/rooms/nosuch?expand=visitors").object(t); got["visitor_occupants"] != nil || got["visitors"] != nil || got["exists"] != false {
+		t.Errorf("with an unknown node: got %v", got)
+	}
 	s.get("/api/rooms/daily?expand=people").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	s.get("/api/rooms/daily?expand=visitors&wait=1s").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	if got := start(t).get("/api/rooms/daily?expand=visitors").object(t); got["visitor_occupants"] != nil {

@@ -105,6 +105,9 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 		doc.Exact = true
 		doc.Counts = map[occupancy.Kind]int{}
 		doc.Visitors, doc.MeetingParticipantCount = new(0), new(0)
+		if room.VisitorsSource == occupancy.VisitorsFromNodes { // some may still be on a visitor node
+			doc.Visitors, doc.VisitorsSource = room.Visitors, room.VisitorsSource
+		}
 		doc.BreakoutRooms = []BreakoutRoom{}
 		return doc
 	}

@@ -25,7 +25,7 @@ type Stats struct {
 }
 
 // ShardTotals are the totals of the meetings on one shard, nil (null) if unknown. On a visitor node people are visitors:
-// ParticipantCount is then 0, and Visitors has their number.
+// ParticipantCount is then 0, and Visitors has their number. It is nil for a main shard, whose rooms have their numbers of visitors.
 type ShardTotals struct {
 	Shard            string              `json:"shard"`
 	Kind             occupancy.ShardKind `json:"kind"`
@@ -45,7 +45,9 @@ func (v *ShardTotals) Add(t occupancy.Totals) {
 	}
 	add(&v.Rooms, t.Rooms)
 	add(&v.ParticipantCount, t.Counts.People())
-	add(&v.Visitors, t.Counts.Of(occupancy.KindVisitor))
+	if v.Kind == occupancy.ShardVisitors {
+		add(&v.Visitors, t.Counts.Of(occupancy.KindVisitor))
+	}
 	if asOf := FormatTime(t.AsOf); v.AsOf == nil || asOf < *v.AsOf {
 		v.AsOf = &asOf
 	}

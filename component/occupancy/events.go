@@ -128,7 +128,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if c.kind == EventRoomStarted || c.kind == EventRoomUpdated {
 		facts := c.room.facts.clone()
 		facts.Visitors = m.replica.visitors(facts, c.counts)
-		if m.shard.kind == ShardVisitors || m.watchesVisitors() {
+		if m.shard.kind == ShardVisitors || m.group.watchesVisitors() {
 			facts.Visitors, e.WatchedVisitors = d.visitorsOf(m, c.room, time.Now()), m.watchedVisitors(c.room)
 		}
 		e.Facts = &facts

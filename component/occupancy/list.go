@@ -202,7 +202,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 	case group == nil:
 		return RoomSummary{}, ErrNotWatched
 	case len(group.members) > 1:
-		return d.mergedRoomSummary(group, address, now)
+		return d.mergedRoomSummary(group, room, now)
 	}
 	m := group.members[0]
 	r := m.replica.room(address)
@@ -210,7 +210,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 		return RoomSummary{}, err
 	}
 	if r == nil || r.hidden {
-		return RoomSummary{Address: address, Type: m.typ, AsOf: m.asOf, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0)}, nil
+		return d.missingSummary(m, room, m.asOf, now), nil
 	}
 	g := d.summarize(m, address, r, now)
 	g.Fingerprint, g.AnonymousFingerprint = d.fingerprints(m, address, r, now)
@@ -244,15 +244,33 @@ func (d *Directory) fingerprints(m *mucDomain, address string, r *replicaRoom, n
 			people        int
 		}{others, other.Known, other.Exists, other.Participants}))
 	}
-	if m.watchesVisitors() { // their number also changes without an event when a visitor node is added or retired
-		visitors := -1
-		if d.visitorsKnown(m.group, now) {
-			visitors = m.group.visitors[r.jid.Localpart()]
-		}
-		others = Fingerprint(maphash.Comparable(seed, struct {
-			Fingerprint
-			visitors int
-		}{others, visitors}))
-	}
+	others = others.withVisitors(d, m.group, r.jid.Localpart(), now)
 	return others + 31*fingerprintOfVersion(r.version), others + 31*fingerprintOfVersion(r.numbersVersion)
+}
+
+// withVisitors returns a fingerprint that also depends on the number of visitors in a room of g on its visitor nodes, which also changes
+// without an event when a node is added or retired. The caller holds the mu of d.
+func (f Fingerprint) withVisitors(d *Directory, g *group, local string, now time.Time) Fingerprint {
+	if !g.watchesVisitors() {
+		return f
+	}
+	visitors := -1
+	if n := d.visitorsOnNodes(g, local, now); n != nil {
+		visitors = *n
+	}
+	return Fingerprint(maphash.Comparable(seed, struct {
+		Fingerprint
+		visitors int
+	}{f, visitors}))
+}
+
+// missingSummary returns the summary of a room that doesn't exist, of the domain m and others of its name, as of asOf. The caller holds mu.
+func (d *Directory) missingSummary(m *mucDomain, room jid.JID, asOf, now time.Time) RoomSummary {
+	f := d.missingFingerprint(m.group, room.Localpart(), now)
+	return RoomSummary{Address: room.String(), Type: m.typ, AsOf: d.orVisitors(m.group, asOf, now), Fingerprint: f, AnonymousFingerprint: f}
+}
+
+// missingFingerprint returns the fingerprint of a room of g that doesn't exist. The caller holds mu.
+func (d *Directory) missingFingerprint(g *group, local string, now time.Time) Fingerprint {
+	return fingerprintOfVersion(0).withVisitors(d, g, local, now)
 }

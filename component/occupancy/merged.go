@@ -44,7 +44,8 @@ func (d *Directory) readableElsewhere(g *group, home *mucDomain, now time.Time) 
 }
 
 // mergedRoomSummary returns a summary of what mergedRoom returns. The caller holds mu.
-func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (RoomSummary, error) {
+func (d *Directory) mergedRoomSummary(g *group, room jid.JID, now time.Time) (RoomSummary, error) {
+	address := room.String()
 	has := g.homes[address]
 	if len(has) == 1 {
 		if asOf, ok := d.readableElsewhere(g, has[0], now); ok {
@@ -78,18 +79,14 @@ func (d *Directory) mergedRoomSummary(g *group, address string, now time.Time) (
 			homes = append(homes, m)
 		}
 	}
-	var summary RoomSummary
 	switch {
 	case len(homes) == 0 && problem != nil:
 		return RoomSummary{}, problem
 	case len(homes) == 0:
-		summary = RoomSummary{Address: address, Type: g.members[0].typ, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0)}
-	default:
-		summary = d.mergedSummary(homes, address, unknown, now)
-		oldest = d.orVisitors(g, oldest, now)
-		summary.Unasked = unasked
+		return d.missingSummary(g.members[0], room, oldest, now), nil
 	}
-	summary.AsOf = oldest
+	summary := d.mergedSummary(homes, address, unknown, now)
+	summary.AsOf, summary.Unasked = d.orVisitors(g, oldest, now), unasked
 	return summary, nil
 }
 

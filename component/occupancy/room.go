@@ -181,7 +181,7 @@ func (d *Directory) roomOn(m *mucDomain, room jid.JID, now time.Time) (Room, err
 	}
 	if r == nil || r.hidden {
 		return Room{
-			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent, Fingerprint: fingerprintOfVersion(0), AnonymousFingerprint: fingerprintOfVersion(0),
+			JID: room.Bare(), Exact: true, Source: SourceModule, AsOf: m.asOf, Type: m.typ, Version: d.lastEvent,
 			Counts: map[Kind]int{}, Occupants: []*Record{},
 		}, nil
 	}

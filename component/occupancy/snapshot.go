@@ -130,7 +130,7 @@ func (d *Directory) SnapshotOf(room jid.JID) *Snapshot {
 func (d *Directory) pinRoom(m *mucDomain, address string, r *replicaRoom) *pinnedRoom {
 	p := &pinnedRoom{address: address, shard: m.shard, parent: d.parentAddress(m, address), jid: r.jid, typ: m.typ, facts: r.facts, counts: r.counts}
 	p.facts.Visitors = m.replica.visitors(r.facts, r.counts)
-	if m.shard.kind == ShardVisitors || m.watchesVisitors() {
+	if m.shard.kind == ShardVisitors || m.group.watchesVisitors() {
 		p.facts.Visitors, p.watchedVisitors = d.visitorsOf(m, r, time.Now()), m.watchedVisitors(r)
 	}
 	p.occupants = make([]*Record, 0, len(r.occupants))

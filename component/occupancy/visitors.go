@@ -142,13 +142,20 @@ func (d *Directory) visitorsOf(m *mucDomain, r *replicaRoom, now time.Time) *int
 	switch g := m.group; {
 	case m.shard.kind == ShardVisitors:
 		return new(r.counts.Of(KindVisitor))
-	case len(g.nodes) == 0 && !g.unclear:
+	case !g.watchesVisitors():
 		return m.replica.visitors(r.facts, r.counts)
-	case !d.visitorsKnown(g, now):
-		return nil
 	default:
-		return new(g.visitors[r.jid.Localpart()])
+		return d.visitorsOnNodes(g, r.jid.Localpart(), now)
 	}
+}
+
+// visitorsOnNodes returns the number of visitors on the visitor shards of g in a room with that localpart, nil if it is unknown.
+// The caller holds mu.
+func (d *Directory) visitorsOnNodes(g *group, local string, now time.Time) *int {
+	if !d.visitorsKnown(g, now) {
+		return nil
+	}
+	return new(g.visitors[local])
 }
 
 // visitorsKnown reports whether all visitor domains of g can be read. The caller holds mu.
@@ -170,11 +177,17 @@ func (d *Directory) orVisitors(g *group, asOf, now time.Time) time.Time {
 	return asOf
 }
 
-// withVisitors returns r, a room of g, as old as the oldest of its numbers. The caller holds mu.
+// withVisitors returns r, a room of g, as old as the oldest of its numbers, and a missing one with its visitors. The caller holds mu.
 func (d *Directory) withVisitors(g *group, r Room, now time.Time) Room {
-	if r.Exists {
-		r.AsOf = d.orVisitors(g, r.AsOf, now)
+	if !r.Exists {
+		// Its visitors may still be on their nodes.
+		if g.watchesVisitors() {
+			r.VisitorsSource, r.Visitors = VisitorsFromNodes, d.visitorsOnNodes(g, r.JID.Localpart(), now)
+		}
+		r.Fingerprint = d.missingFingerprint(g, r.JID.Localpart(), now)
+		r.AnonymousFingerprint = r.Fingerprint
 	}
+	r.AsOf = d.orVisitors(g, r.AsOf, now)
 	return r
 }
 
@@ -195,14 +208,14 @@ const (
 
 // visitorsSource returns where the numbers of visitors of the rooms of m come from.
 func (m *mucDomain) visitorsSource() VisitorsSource {
-	if m.watchesVisitors() || m.shard.kind == ShardVisitors || m.replica.visitorNode {
+	if m.group.watchesVisitors() || m.shard.kind == ShardVisitors || m.replica.visitorNode {
 		return VisitorsFromNodes
 	}
 	return VisitorsFromFocus
 }
 
-// watchesVisitors reports whether visitor shards have visitors of the rooms of m, if it has any.
-func (m *mucDomain) watchesVisitors() bool { return len(m.group.nodes) > 0 || m.group.unclear }
+// watchesVisitors reports whether visitor shards have visitors of the rooms of g, if it has any.
+func (g *group) watchesVisitors() bool { return len(g.nodes) > 0 || g.unclear }
 
 // resetVisitors counts the visitors of the replica that is about to replace that of m; either may be nil. The caller holds mu.
 func (d *Directory) resetVisitors(m *mucDomain, next *replica) {

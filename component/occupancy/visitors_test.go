@@ -102,6 +102,43 @@ func TestDirectory_VisitorsAreTheSumOfTheirNodes(t *testing.T) {
 	}
 }
 
+// A room that is not, or no longer, on a main shard can still have visitors.
+func TestDirectory_MissingRoomHasItsVisitors(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	serve(t, main, 10)
+	serve(t, v1, 10, mirrored(node1, visitor("x", "v1")))
+	var last occupancy.RoomSummary
+	want := func(n int) {
+		t.Helper()
+		r, err := d.Room(daily)
+		check(t, err)
+		if r.Exists || !r.Exact || r.VisitorsSource != occupancy.VisitorsFromNodes || n < 0 && r.Visitors != nil || n >= 0 && (r.Visitors == nil || *r.Visitors != n) {
+			t.Errorf("got %+v, visitors %v want a missing room with %d visitors", r, r.Visitors, n)
+		}
+		summary, err := d.RoomSummary(daily)
+		check(t, err)
+		if summary.Fingerprint == last.Fingerprint || summary.AnonymousFingerprint == last.AnonymousFingerprint || summary.Fingerprint != r.Fingerprint || !summary.AsOf.Equal(r.AsOf) {
+			t.Errorf("got %+v and %+v after %+v", r, summary, last)
+		}
+		last = summary
+	}
+	want(1)
+	check(t, v1.Apply(node1, synced(1, 4, roomUpdate("daily@"+node1.String(), nil, visitor("y", "v1"))), at(11)))
+	want(2)
+	refuse(v1)
+	want(-1)
+
+	second := addShard(t, d, "second", occupancy.ShardMain, muc)
+	serve(t, second, 12)
+	serve(t, v1, 13, mirrored(node1, visitor("x", "v1")))
+	last = occupancy.RoomSummary{}
+	want(1)
+	refuse(v1)
+	want(-1)
+}
+
 // Mirrors and focus never count on a visitor node, in spite of their roles and nicks.
 func TestDirectory_MirrorsAreNotPeople(t *testing.T) {
 	d := newDirectory()
