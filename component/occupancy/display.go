@@ -118,7 +118,8 @@ func (n *NameResolver) Search(text string) func(address string) bool {
 	shown := ""
 	if j, err := n.Room(text); err == nil {
 		// C++ leads to the room c, but a search for C++ shouldn't find that.
-		if name := n.Name(j); strings.Contains(text, "@") || isURL(text) || strings.EqualFold(text, name) || strings.EqualFold(text, Readable(name)) || strings.EqualFold(text, n.Display(j)) {
+		_, _, link := n.cutMeetURL(text)
+		if name := n.Name(j); link || strings.Contains(text, "@") || strings.EqualFold(text, name) || strings.EqualFold(text, Readable(name)) || strings.EqualFold(text, n.Display(j)) {
 			shown = j.String()
 		}
 	}
@@ -146,11 +147,7 @@ func tenantPath(name string) string {
 // It notes that the client deletes characters of a typed link, while the encoded link leads to another room,
 // and, if the room doesn't exist, that Jitsi creates no room with such a JID.
 func (n *NameResolver) Remark(written string, room jid.JID, exists bool) string {
-	if isURL(written) {
-		link, _, err := n.cutMeetURL(written)
-		if err != nil {
-			return ""
-		}
+	if link, _, ok := n.cutMeetURL(written); ok {
 		return linkRemark(link)
 	}
 	node, host, at := strings.Cut(written, "@")

@@ -70,17 +70,26 @@ func (n *NameResolver) MeetingURL(room, parent jid.JID) string {
 	return ""
 }
 
-// cutMeetURL returns what follows a meeting's URL, and its domain.
-func (n *NameResolver) cutMeetURL(written string) (link, domain string, err error) {
+// cutMeetURL returns what follows a meeting's URL, and its domain, if written begins with such a URL, or with one without its scheme.
+func (n *NameResolver) cutMeetURL(written string) (link, domain string, ok bool) {
 	for _, d := range n.domains() {
-		if d.meet == "" || len(written) <= len(d.meet) || written[len(d.meet)] != '/' {
+		if d.meet == "" {
 			continue
 		}
-		// Scheme and host are case-insensitive. A path before the room's name hardly ever differs by case alone.
-		if strings.EqualFold(written[:len(d.meet)], d.meet) {
-			return written[len(d.meet):], d.name, nil
+		_, address, _ := strings.Cut(d.meet, "://")
+		for _, base := range []string{d.meet, address} {
+			// Scheme and host are case-insensitive. A path before the room's name hardly ever differs by case alone.
+			// Without a dot or port, host/room may be a tenant's room.
+			if strings.ContainsAny(base, ".:") && len(written) > len(base) && written[len(base)] == '/' && strings.EqualFold(written[:len(base)], base) {
+				return written[len(base):], d.name, true
+			}
 		}
 	}
+	return "", "", false
+}
+
+// refuseURL returns the error for a web address that is no meeting's.
+func (n *NameResolver) refuseURL() error {
 	var known []string
 	for _, d := range n.domains() {
 		if d.meet != "" {
@@ -88,9 +97,9 @@ func (n *NameResolver) cutMeetURL(written string) (link, domain string, err erro
 		}
 	}
 	if len(known) == 0 {
-		return "", "", refuse("set PPCH_MEET_URL to use meeting links, or write only the part after the host")
+		return refuse("set PPCH_MEET_URL to use meeting links, or write only the part after the host")
 	}
-	return "", "", refuse("a meeting link begins with %s (PPCH_MEET_URL)", strings.Join(known, " or "))
+	return refuse("a meeting link begins with %s (PPCH_MEET_URL)", strings.Join(known, " or "))
 }
 
 // isURL reports whether text is a web address.

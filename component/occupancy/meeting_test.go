@@ -78,6 +78,8 @@ func TestNames_AcceptMeetingLinks(t *testing.T) {
 		"HTTPS://Meet.Example.com/My%20Room?jwt=x#config.startWithVideoMuted=1": "my%20room@muc.meet.jitsi",
 		"https://meet.example.com/acme/Stand up":                                "[acme]stand%20up@muc.meet.jitsi",
 		"https://b.example/meet/planning":                                       "planning@conference.b.example",
+		"Meet.example.com/Planning":                                             "planning@muc.meet.jitsi",
+		"b.example/meet/planning":                                               "planning@conference.b.example",
 	} {
 		if got, err := n.Room(link); err != nil || got.String() != want {
 			t.Errorf("%s: got %s, %v want %s", link, got, err, want)

@@ -85,7 +85,7 @@ func (n *NameResolver) Watch(domains ...jid.JID) {
 // Room returns the bare JID of a room. It accepts
 //
 //   - the part of a link after the host, typed or encoded: "My Room", "my%20room", "tenant/room", "room?jwt=…",
-//   - a meeting's link: "https://meet.example.com/My%20Room", see [NameResolver.WithMeetURLs],
+//   - a meeting's link, also without https://: "https://meet.example.com/My%20Room", see [NameResolver.WithMeetURLs],
 //   - a tenant's room as Prosody names it: "[tenant]room",
 //   - the JID of a room on a watched domain: "room@muc.meet.jitsi", "[tenant]room@muc.meet.jitsi",
 //   - a JID as a tenant's client addresses it: "room@muc.tenant.meet.jitsi",
@@ -136,13 +136,12 @@ func (n *NameResolver) parse(written string) (local, domain string, err error) {
 	case strings.ContainsFunc(written, isControl):
 		return "", "", refuse("a room name can't contain control characters")
 	}
-	if isURL(written) {
-		link, domain, err := n.cutMeetURL(written)
-		if err != nil {
-			return "", "", err
-		}
+	if link, domain, ok := n.cutMeetURL(written); ok {
 		local, err = linkNode(link)
 		return local, domain, err
+	}
+	if isURL(written) {
+		return "", "", n.refuseURL()
 	}
 	node, host, at := strings.Cut(written, "@")
 	if !at {
