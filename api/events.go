@@ -13,27 +13,14 @@ import (
 
 // getEvents handles "GET /api/events".
 func (s *Server) getEvents(w *response, r *http.Request) error {
-	st, err := s.openStream(w, r, jid.JID{})
-	if err != nil {
-		return err
-	}
-	return st.Run(r)
+	return s.openStream(w, r, jid.JID{})
 }
 
 // getRoomEvents handles "GET /api/rooms/{room_name}/events".
 func (s *Server) getRoomEvents(w *response, r *http.Request) error {
-	st, err := s.openRoomStream(w, r)
-	if err != nil {
-		return err
-	}
-	return st.Run(r)
-}
-
-// openRoomStream is openStream for the room in the path of r.
-func (s *Server) openRoomStream(w *response, r *http.Request) (*events.Stream, error) {
 	room, err := s.roomInPath(w)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	return s.openStream(w, r, room)
 }
@@ -92,45 +79,45 @@ func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
 	return writeJSON(w, http.StatusOK, view.RecentEvents{Since: view.FormatTime(since), Events: recent})
 }
 
-// openStream begins a response to r with the events of a room, or of all rooms if it is zero. The caller runs the stream that it returns,
-// so that the stack of openStream isn't kept for as long as the stream lasts.
+// openStream begins a response to r with the events of a room, or of all rooms if it is zero.
 //
 // It answers 200 even if data is unavailable: a browser's EventSource never retries after a 503, but a stream can recover.
 // Each stream therefore begins with the status of its domains.
-func (s *Server) openStream(w *response, r *http.Request, room jid.JID) (*events.Stream, error) {
+func (s *Server) openStream(w *response, r *http.Request, room jid.JID) error {
 	parameters := []string{"snapshot", "ticket", "shard"}
 	if !room.Equal(jid.JID{}) {
 		parameters = append(parameters, "breakouts") // all rooms include them
 	}
 	q, err := parseQuery(r, parameters...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	shard, err := s.shardParameter(w, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	breakouts := !room.Equal(jid.JID{}) && q.choice("breakouts", "false", "true") == "true"
 	snapshots := q.choice("snapshot", "false", "true") == "true"
 	q.text("ticket") // authorize has read it; this rejects a second one
 	if err := q.err(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.hub.Enter(w.grant.Key); err != nil {
-		return nil, err
+		return err
 	}
 	s.endRequest(w) // from now on it counts as a stream instead
-	startStream(w)
-	return s.hub.Open(w, r, events.Request{Room: room, Shard: shard, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots, Breakouts: breakouts}), nil
+	req := events.Request{Room: room, Shard: shard, Grant: w.grant, Until: w.ticketEnds, Snapshots: snapshots, Breakouts: breakouts}
+	startStream(w, s.hub.Open(w, r, req).Run)
+	return nil
 }
 
-// startStream writes the header of a stream of server-sent events.
-func startStream(w *response) {
+// startStream makes the response a stream of server-sent events, which runs when the handler has returned:
+// otherwise the stack of the handler would be kept for as long as the stream lasts.
+func startStream(w *response, stream func(*http.Request) error) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform") // otherwise a proxy may compress it, and buffer
 	w.Header().Set("X-Accel-Buffering", "no")                 // otherwise nginx buffers
-	w.WriteHeader(http.StatusOK)
-	w.streaming = time.Now()
+	w.stream = stream
 }
 
 // postTicket handles "POST /api/events/ticket".

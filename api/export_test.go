@@ -37,6 +37,13 @@ func (s *Server) Wrap(next http.Handler) http.Handler {
 	return s.wrap(func(w *response, r *http.Request) { next.ServeHTTP(w, r) })
 }
 
+// WrapStream returns a stream inside of the middleware.
+func (s *Server) WrapStream(stream func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return s.wrap(func(w *response, _ *http.Request) {
+		startStream(w, func(r *http.Request) error { return stream(w, r) })
+	})
+}
+
 // CountWrites counts the write system calls. Call it only before Run.
 func (s *Server) CountWrites() *atomic.Int64 {
 	var writes atomic.Int64

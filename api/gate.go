@@ -188,7 +188,7 @@ func (g *gate) connState(conn net.Conn, to http.ConnState) {
 	case to == http.StateClosed:
 		g.forget(c)
 	default:
-		c.setBusy(to == http.StateActive)
+		c.setBusy(to == http.StateActive || to == http.StateHijacked) // by a stream, which forgets it
 	}
 }
 

@@ -138,19 +138,28 @@ func (s *Server) cors(origins []string, next handler) handler {
 // logAndMeasure makes the response of each request, and logs and counts it when the handler ends, also by a panic.
 func (s *Server) logAndMeasure(next handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		resp := &response{ResponseWriter: w, conn: connOf(r), requestID: requestID(r), route: unmatched}
+		resp := &response{ResponseWriter: w, conn: connOf(r), began: time.Now(), requestID: requestID(r), route: unmatched}
 		defer func() {
-			took := time.Since(start)
-			s.logRequest(r, resp, took)
-			if !resp.streaming.IsZero() {
-				took = resp.streaming.Sub(start) // its length says nothing about the service
+			if !resp.taken {
+				s.finish(resp, r)
 			}
-			s.traffic.observe(resp.route, r.Method, resp.status, took-resp.waited)
 		}()
 		resp.Header().Set("X-Request-Id", resp.requestID)
 		next(resp, r)
+		if resp.stream != nil {
+			s.serveStream(resp, r)
+		}
 	})
+}
+
+// finish logs and counts a response that has ended.
+func (s *Server) finish(w *response, r *http.Request) {
+	took := time.Since(w.began)
+	s.logRequest(r, w, took)
+	if !w.streaming.IsZero() {
+		took = w.streaming.Sub(w.began) // its length says nothing about the service
+	}
+	s.traffic.observe(w.route, r.Method, w.status, took-w.waited)
 }
 
 // logRequest writes the one log record of a request.

@@ -20,6 +20,7 @@ const statusClientGone = 499
 type response struct {
 	http.ResponseWriter
 	conn      *clientConn // nil if requests share it
+	began     time.Time
 	requestID string
 	route     string            // its template
 	vars      map[string]string // the parts of the path that the template names, escaped
@@ -32,8 +33,10 @@ type response struct {
 
 	status    int // 0 until the answer begins
 	bytes     int64
-	streaming time.Time     // when a stream began, zero for other responses
-	waited    time.Duration // how long the client had the response wait for a change
+	stream    func(*http.Request) error // runs an event stream, see startStream; nil for other responses
+	streaming time.Time                 // when the stream began
+	taken     bool                      // whether the stream has taken over the connection, see streamConn
+	waited    time.Duration             // how long the client had the response wait for a change
 	err       error
 }
 

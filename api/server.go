@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -184,6 +185,7 @@ type Server struct {
 	traffic   *traffic
 	scrape    http.Handler
 	drainFor  time.Duration
+	streams   sync.WaitGroup // those that have taken over a connection, which net/http doesn't know
 
 	metricsNeed  keys.Scope // of the key
 	renewEvery   time.Duration
@@ -364,5 +366,7 @@ func (s *Server) drain(ctx context.Context) {
 		// This is no error of Run: a client that never finishes must not make a regular stop look like a crash.
 		s.cfg.Log.Warn("connections cut at stop", "err", err)
 		_ = s.http.Close() // best effort: the service stops anyway
+		return
 	}
+	s.streams.Wait() // each ends soon after the hub
 }

@@ -170,8 +170,13 @@ func (s *Server) getSharedEvents(w *response, r *http.Request) error {
 	if err := s.hub.Enter(w.grant.Key); err != nil {
 		return err
 	}
+	startStream(w, func(r *http.Request) error { return s.runLinkStream(w, r) })
+	return nil
+}
+
+// runLinkStream runs the stream of a share link, and gives back its place.
+func (s *Server) runLinkStream(w *response, r *http.Request) error {
 	defer s.hub.Leave(w.grant.Key)
-	startStream(w)
 	if r.Method == http.MethodHead {
 		return nil
 	}

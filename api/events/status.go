@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/api/view"
 	"ppch/component/occupancy"
 )
@@ -34,13 +36,13 @@ func statusOf(d occupancy.Domain) (s status) {
 	if d.EventProblem != nil {
 		s.reason = d.EventProblem.Reason
 	}
-	s.visitorsOf = strings.Join(visitorsOf(d), " ")
+	s.visitorsOf = strings.Join(visitorsOf(d.VisitorsOf), " ")
 	return s
 }
 
-// visitorsOf returns the names of the domains whose visitors a domain has.
-func visitorsOf(d occupancy.Domain) (names []string) {
-	for _, served := range d.VisitorsOf {
+// visitorsOf returns the names of domains whose visitors another one has.
+func visitorsOf(domains []jid.JID) (names []string) {
+	for _, served := range domains {
 		names = append(names, served.String())
 	}
 	return names
@@ -53,11 +55,11 @@ func (h *Hub) takeStatus(d occupancy.Domain) {
 	before, ok := h.statuses[key]
 	if now := statusOf(d); !ok || now != before {
 		h.statuses[key] = now
-		f := &frame{domain: key.domain, shard: d.Shard, visitors: h.isVisitors(d.Shard), visitorsOf: visitorsOf(d)}
+		f := &frame{domain: key.domain, shard: d.Shard, visitors: h.isVisitors(d.Shard), visitorsOf: visitorsOf(d.VisitorsOf)}
 		if len(f.visitorsOf) == 0 { // those who saw it with visitors
 			f.visitorsOf = strings.Fields(before.visitorsOf)
 		}
-		h.add(f, "status", view.NewStatusEvent(d, h.directory.MaxStaleness))
+		h.add(f, "status", view.NewStatusEvent(&d, h.directory.MaxStaleness))
 	}
 	h.due[""] = struct{}{}
 }
@@ -72,10 +74,12 @@ func (h *Hub) retire(shard, domain string) (visitorsOf []string) {
 }
 
 // statusesIn returns the current statuses of the domains that a stream follows, and of those with visitors of their rooms.
-func (h *Hub) statusesIn(n *filter) (statuses []view.StatusEvent) {
-	for _, d := range h.directory.Domains() {
+func (h *Hub) statusesIn(n *filter) (statuses []*view.StatusEvent) {
+	domains := h.directory.Domains()
+	for i := range domains {
+		d := &domains[i] // without a copy: the stack of each stream would keep the place
 		own := (n.domain == "" || n.domain == d.JID.String()) && n.includes(d.Shard, h.isVisitors(d.Shard))
-		if own || n.showsVisitorsOf(visitorsOf(d)) {
+		if own || n.showsVisitorsOf(visitorsOf(d.VisitorsOf)) {
 			statuses = append(statuses, view.NewStatusEvent(d, h.directory.MaxStaleness))
 		}
 	}

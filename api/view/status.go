@@ -26,8 +26,8 @@ type StatusEvent struct {
 }
 
 // NewStatusEvent returns the document for a domain whose data may be as old as maxAge.
-func NewStatusEvent(d occupancy.Domain, maxAge time.Duration) StatusEvent {
-	doc := StatusEvent{
+func NewStatusEvent(d *occupancy.Domain, maxAge time.Duration) *StatusEvent {
+	doc := &StatusEvent{
 		Event:  "status",
 		Shard:  d.Shard,
 		Kind:   d.Kind,

@@ -23,7 +23,7 @@ func limitMemory(log *slog.Logger) {
 	}
 }
 
-// Memory use. A connection needs about the same with and without an event stream.
+// Memory use. A connection with an event stream needs half of connectionMemory, but with a request in progress or TLS all of it.
 const (
 	connectionMemory = 32 << 10
 	otherMemory      = 115 << 20 // rooms, and responses that wait for their readers
