@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ppch/api/keys"
 	"ppch/api/webhook"
 	"ppch/component/history"
 	"ppch/component/occupancy"
@@ -182,4 +184,57 @@ func TestPrivacy_ErasedBodiesAreNotSent(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Reads of bodies with names are logged. A key that has lost that right neither reads nor replays them.
+func TestPrivacy_ReadsOfNames(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, nil)
+	in, numbers := newInbox(t), newInbox(t)
+	s.add("in", in.URL, nil)
+	s.add("numbers", numbers.URL, func(w *webhook.Settings) { w.Names = false })
+	joined := s.joins("town-hall", 0, 1)
+	s.alter(`INSERT INTO meetings (number, id, shard, room, type, tenant, began) VALUES (1, ?, 'main', ?, 'main', '', 1)`, joined[0].Meeting[:], joined[0].Room.String())
+	s.alter(`INSERT INTO stays (id, meeting, kind, joined, user_id) VALUES (?, 1, 'user', 1, 'uid-of-ann')`, joined[0].Stay[:])
+	s.record(joined...)
+	s.record(s.joins("unrecorded", 1, 2)...)
+	delivered(t, s, "numbers", 2)
+	accesses := func() int { return s.count(`SELECT COUNT(*) FROM accesses`) }
+	if n := accesses(); n != 0 {
+		t.Errorf("got %d entries for bodies without names", n)
+	}
+	log := delivered(t, s, "in", 2)
+	if n := accesses(); n != 2 || log[0].Body == "" {
+		t.Errorf("got %d entries after the reads of two meetings within a moment", n)
+	}
+	record := must(s.store.Person(t.Context(), "uid-of-ann", ""))(t)
+	if len(record.Accesses) != 1 || record.Accesses[0].Key != "PPCH_API_KEY" || record.Accesses[0].Action != "deliveries" || record.Accesses[0].Meeting != joined[0].Meeting {
+		t.Errorf("got %+v", record.Accesses)
+	}
+	s.alter(`UPDATE accesses SET at = at - 120000`)
+	delivered(t, s, "in", 2)
+	if n := accesses(); n != 4 {
+		t.Errorf("got %d entries after another read", n)
+	}
+
+	s.stop()
+	s.keys = keyringOf(t, fmt.Sprintf("name=b sha256=%x scope=count,webhooks", sumOf(ownKey)))
+	s.start()
+	for _, d := range delivered(t, s, "in", 2) {
+		if d.Body != "" {
+			t.Errorf("got %s", d.Body)
+		}
+		if err := s.outbox.Replay(t.Context(), s.owner, "in", d.Number); !errors.As(err, new(*keys.ScopeError)) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := must(s.outbox.ReplayRange(t.Context(), s.owner, "in", at(0), at(9)))(t); n != 0 || accesses() != 4 {
+		t.Errorf("got %d events sent again", n)
+	}
+	if log := delivered(t, s, "numbers", 2); log[0].Body == "" {
+		t.Error("got no body without names")
+	}
+	if n := must(s.outbox.ReplayRange(t.Context(), s.owner, "numbers", at(0), at(9)))(t); n != 2 {
+		t.Errorf("got %d events without names sent again", n)
+	}
 }
