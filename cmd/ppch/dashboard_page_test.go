@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ppch/prosody/prosodytest"
 )
 
 // dashboard is the page at /dashboard/ in a tab; api/web/dashboard defines the names of its parts.
@@ -71,4 +73,42 @@ func (d dashboard) lists(event, words string) bool {
 func (d dashboard) value(selector string) string {
 	d.t.Helper()
 	return evaluate[string](d.tab, `document.querySelector("`+selector+`").dataset.value ?? "nothing"`)
+}
+
+// A total that is unknown says why, to those who point at it and to screen readers, in each language.
+func TestDashboard_SaysWhyATotalIsUnknown(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true})
+	limited, line := newKeyFor(t, "--name", "limited", "--scope", "all", "--room", "plan*")
+	env := envFor(srv) // without the domain of lobbies
+	env["PPCH_API_KEYS_FILE"] = written(t, "keys", line+"\n")
+	s := runService(t, env).ready()
+	browser := startChromium(t)
+	for language, want := range map[string][2]string{
+		"en": {"PPCH does not watch the domain of these rooms.", "this key may not see all of these rooms."},
+		"de": {"PPCH beobachtet die Domain dieser Räume nicht.", "Dieser Schlüssel sieht vielleicht nicht alle diese Räume."},
+		"fr": {"PPCH n’observe pas le domaine de ces salles.", "cette clé ne voit peut-être pas toutes ces salles."},
+		"es": {"PPCH no observa el dominio de estas salas.", "puede que esta clave no vea todas estas salas."},
+	} {
+		for i, key := range []string{testKey, limited} {
+			t.Run(language+" "+want[i], func(t *testing.T) { // closes its tab
+				d := openDashboard(t, browser, s.url)
+				d.inLanguage(language)
+				d.isState("ask")
+				d.signIn(key)
+				why := func(name string) []string {
+					return d.list("#"+name+"-total, #"+name+"-why", `e.title || e.textContent`)
+				}
+				d.until("the lobbies say why", func() bool {
+					got := why("lobby")
+					return d.value("#lobby-total") == "" && got[0] == got[1] && strings.HasSuffix(got[0], ": "+want[i])
+				})
+				if i == 0 {
+					d.until("the breakout rooms are known", func() bool {
+						return d.value("#breakout-total") == "0" && slices.Equal(why("breakout"), []string{"0", ""})
+					})
+				}
+			})
+		}
+	}
 }

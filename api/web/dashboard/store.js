@@ -62,8 +62,13 @@ export class Store {
 	total(type) {
 		const old = since => Date.now() - since > this.#maxStaleness;
 		if (!this.complete || type !== "main" && !this.whole || this.silentSince !== null && old(this.silentSince)) return null;
-		const of = [...this.domains.values()].filter(d => this.#type(d.domain) === type);
+		const of = this.domainsOf(type);
 		return of.length > 0 && of.every(d => d.known && (d.live || !old(d.asOf))) ? this.#totals[type] : null;
+	}
+
+	/** The statuses of the domains of a type on all shards. */
+	domainsOf(type) {
+		return [...this.domains.values()].filter(d => this.#type(d.domain) === type);
 	}
 
 	/** Whether the rooms are those of now, and not of an earlier time. */

@@ -55,13 +55,32 @@ export class Totals {
 		const main = this.#store.total("main");
 		this.#draw("rooms-total", main?.rooms);
 		this.#draw("people-total", main?.people);
-		this.#drawVisitors(main ?? {});
-		this.#draw("breakout-total", this.#store.total("breakout")?.people);
-		this.#draw("lobby-total", this.#store.total("lobby")?.people);
 		const note = main ? this.#visitorsNote : this.#connection.why;
+		this.#drawVisitors(main ?? {}, note || t("also.why.unreported"));
+		for (const type of ["breakout", "lobby"]) {
+			this.#draw(`${type}-total`, this.#store.total(type)?.people);
+			this.#explain(type, this.#why(type));
+		}
 		write(this.#find("totals-note"), note);
 		this.#find("totals-note").hidden = !note;
 		for (const busy of [this.#find("rooms"), this.#find("totals")]) busy.setAttribute("aria-busy", !this.#store.complete);
+	}
+
+	/** Why the total of a type is unknown, "" if it is known. */
+	#why(type) {
+		const store = this.#store;
+		if (store.total(type)) return "";
+		if (!store.total("main")) return this.#connection.why;
+		if (!store.whole) return t("also.why.limited");
+		const [domain] = store.domainsOf(type).filter(d => !d.known || !d.live);
+		return domain ? sentence(reason(domain)) : t("also.why.unwatched");
+	}
+
+	/** Explains an unknown number to those who point at it, and to screen readers. */
+	#explain(name, why) {
+		const number = this.#find(`${name}-total`);
+		if (number.title !== why) number.title = why;
+		write(this.#find(`${name}-why`), why);
 	}
 
 	/** Why the number of visitors is unknown. */
@@ -99,8 +118,9 @@ export class Totals {
 	}
 
 	/** Draws the number of visitors, which is a minimum if some rooms' visitors are unknown. */
-	#drawVisitors({visitors, unsure}) {
+	#drawVisitors({visitors, unsure}, why) {
 		this.#draw("visitors-total", unsure > 0 && visitors === 0 ? null : visitors);
+		this.#explain("visitors", unsure === 0 ? "" : why); // also with a minimum, or without totals
 		if (unsure > 0 && visitors > 0) write(this.#find("visitors-total"), `≥ ${number(visitors)}`);
 	}
 
