@@ -129,12 +129,12 @@ function soon() {
 
 function draw() {
 	if (document.body.dataset.state === "ask" && connection.connection.is !== "connecting") return;
-	connection.draw();
 	const changed = store.take();
-	if (list.update(changed)) later ||= setTimeout(() => {
+	if (list.update(changed)) later ||= setTimeout(() => { // first: it asks for the layout, which any writing before would cause twice
 		later = 0;
 		soon();
 	}, 250);
+	connection.draw();
 	view.update(changed);
 	drawTitle();
 	totals.draw();

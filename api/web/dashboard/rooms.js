@@ -153,8 +153,8 @@ export class RoomList {
 		const {table, found, empty, skeleton} = this.#elements;
 		const {complete} = this.#store;
 		if (table.hidden !== (items.length === 0 && complete)) table.hidden = !table.hidden;
+		this.#table.show(items, changed); // before any other writing, as it asks for the layout
 		this.#filters.draw(this.#mainRooms());
-		this.#table.show(items, changed);
 		if (items.length > 0 && !this.#drawn) {
 			this.#drawn = true;
 			performance.mark("ppch:first-rows");
