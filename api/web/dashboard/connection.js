@@ -145,6 +145,7 @@ export class ConnectionView {
 		const body = this.#find("domains").tBodies[0];
 		const domains = [...this.#store.domains.values(), ...this.#store.nodes.all];
 		while (body.rows.length > domains.length) body.lastChild.remove();
+		const said = new Set(); // domains of one shard have the same problem
 		domains.forEach((d, i) => {
 			const row = body.rows[i] ?? body.insertRow();
 			if (!row.cells.length) {
@@ -162,7 +163,8 @@ export class ConnectionView {
 			const [detail] = live || lost ? [] : details([d]);
 			write(row.cells[0], this.#name(d));
 			write(row.cells[1].firstChild, state);
-			write(row.cells[1].lastChild, detail ?? "");
+			write(row.cells[1].lastChild, said.has(detail) ? "" : detail ?? "");
+			said.add(detail);
 			write(row.cells[2], updated);
 			write(row.cells[3], mode ?? unknown);
 		});

@@ -15,6 +15,9 @@ const orderEvery = 1_000, orderEveryInUse = 5_000;
 
 const mostNames = 12;
 
+/** A time as wide as most, which leaves its space when that for names is measured. */
+const longSpan = () => span(59 * 60_000);
+
 const orders = {
 	name: ["titleKey", "tenantKey", "jid"],
 	people: ["-people", "titleKey", "jid"],
@@ -191,7 +194,7 @@ export class RoomList {
 			{key: "name", head: "column.room", sorts: true, heads: true, build: buildName, fill: fillName},
 			{key: "people", head: "column.people", sorts: true, fill: fillPeople},
 			{key: "who", head: "column.who", build: buildWho, measure: cell => this.#takeSpace(cell), fill: (cell, room) => this.#fillWho(cell, room)},
-			{key: "created", head: "column.open", sorts: true, fill: (cell, room) => {
+			{key: "created", head: "column.open", sorts: true, build: cell => write(cell, longSpan()), fill: (cell, room) => {
 				write(cell, room.created === null ? unknown : span(this.#now() - room.created));
 				setTitle(cell, room.created === null ? t("room.beginUnknown") : t("room.since", {at: dated(room.created)}));
 			}},
@@ -207,7 +210,7 @@ export class RoomList {
 		const style = getComputedStyle(cell);
 		this.#ruler.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
 		this.#measure = text => this.#ruler.measureText(text).width;
-		this.#space = cell.clientWidth;
+		this.#space = cell.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
 	}
 
 	/** Writes as many names as fit, and how many people follow. */

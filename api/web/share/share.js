@@ -95,7 +95,7 @@ function draw(view, is, text) {
 	}
 	if (!doc) {
 		find("turn").hidden = true;
-		view.replaceChildren(message(t(is === "bad" ? "unknown" : "share.loading")));
+		view.replaceChildren(message(t(is === "bad" ? "share.unknown" : "share.loading")));
 		return;
 	}
 	const shown = {doc, known, minimum: Boolean(atLeast), old: is === "old"};

@@ -81,7 +81,7 @@ function item(room, shown, most) {
 
 /** A few lines, for a frame or a phone. */
 export function compact(shown) {
-	if (!shown.doc.rooms.length) return message(t(shown.known ? "share.none" : "unknown"));
+	if (!shown.doc.rooms.length) return message(t(shown.known ? "share.none" : "share.unknown"));
 	return element("ul", "compact", ...shown.doc.rooms.map(room => item(room, shown, 8)));
 }
 
@@ -102,7 +102,7 @@ export function wall(view, button, shown) {
 	const rooms = shown.doc.rooms;
 	if (!rooms.length) {
 		button.hidden = true;
-		return view.replaceChildren(message(t(shown.known ? "share.none" : "unknown")));
+		return view.replaceChildren(message(t(shown.known ? "share.none" : "share.unknown")));
 	}
 	if (innerWidth < 560 || innerHeight < 320) { // people scroll these
 		button.hidden = true;
