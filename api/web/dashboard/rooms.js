@@ -222,7 +222,7 @@ export class RoomList {
 		for (; n < first.length; n++) {
 			used += width(n > 0 ? `, ${first[n]}` : first[n]);
 			const rest = room.people - n - 1;
-			if (n > 0 && used + (rest > 0 ? width(`  +${number(rest)}`) + 12 : 0) > this.#space) break;
+			if (n > 0 && used + (rest > 0 ? width(`  +${number(rest)}`) + 18 : 0) > this.#space) break;
 		}
 		// Each name is isolated by characters (UAX #9, section 2.4), so that none changes the direction of another.
 		const text = first.slice(0, n).map(name => `\u2068${name}\u2069`).join(", ");
