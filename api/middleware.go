@@ -190,7 +190,11 @@ func (s *Server) logRequest(r *http.Request, w *response, took time.Duration) {
 		attrs = append(attrs, slog.String("key", w.grant.Key.Name()))
 	}
 	if s.cfg.Log.Enabled(ctx, slog.LevelDebug) {
-		attrs = append(attrs, slog.String("path", shareToken.ReplaceAllString(r.URL.EscapedPath(), "…")))
+		path := r.URL.EscapedPath()
+		if shareToken.MatchString(r.URL.Path) { // the token itself can be encoded
+			path = shareToken.ReplaceAllString(r.URL.Path, "…")
+		}
+		attrs = append(attrs, slog.String("path", path))
 	}
 	if w.err != nil {
 		attrs = append(attrs, slog.Any("err", w.err))

@@ -301,6 +301,8 @@ func TestShareLink_TokenIsNotLogged(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, "INVENTED"} {
 			s.ask(method, "/s/"+testToken+path)
 			s.ask(method, "//s/"+testToken+path)
+			s.ask(method, "/s/%70ps_"+testToken[4:]+path)
+			s.ask(method, "/api/rooms/pps%5F"+testToken[4:]+path)
 		}
 	}
 	d.Lose(&occupancy.UnavailableError{Reason: occupancy.ReasonTimeout})
