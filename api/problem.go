@@ -180,7 +180,7 @@ func streamProblem(err error) *problem {
 	p.detail = "Too many event streams (limit set by PPCH_MAX_STREAMS)."
 	if errors.Is(err, keys.ErrShareTaken) {
 		p.status = http.StatusTooManyRequests
-		p.detail = "Too many event streams and waiting requests with this API key: close some, then retry."
+		p.detail = "Too many event streams and waiting requests with this API key or share link: close some, then retry."
 	}
 	return p
 }
@@ -190,7 +190,7 @@ func rateLimitProblem(err *keys.RateLimitError) *problem {
 	p := &problem{kind: kindRateLimited, header: http.Header{}, retryAfter: err.Reset, cause: err}
 	p.detail = "This API key is used too often: RateLimit-Policy has the limit."
 	if err.Policy == keys.PolicyWrongKeys {
-		p.detail = "This address sent too many wrong API keys."
+		p.detail = "This address sent too many wrong API keys or share links."
 	}
 	setRateLimit(p.header, err.Quota)
 	return p

@@ -217,7 +217,7 @@ func TestAdmin_Chat(t *testing.T) {
 		{"help", []string{"rooms", "room NAME", "watch", "status"}},
 		{"  ROOMS ", []string{"3 rooms", "мир — 1 person", "acme/stand up — 1 person", "planning — 2 people"}},
 		{"rooms plan", []string{"1 room\n", "planning — 2 people"}},
-		{"rooms zzz", []string{"0 rooms"}},
+		{"rooms zzz", []string{`no open room has "zzz" in its name`}},
 		{"room Planning", []string{"planning — 2 people, as of 20", "Ada <&'\">", "Grace", "focus (focus)"}},
 		{"room acme/Stand up", []string{"acme/stand up — 1 person"}},
 		{"room nowhere else", []string{"there is no room nowhere else now"}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ppch/cmd/ppch/config"
 )
@@ -33,6 +34,9 @@ Without a subcommand it runs "ppch serve".`,
 	root.AddCommand(serve, newVersion(), newHealthcheck(env), newDoctor(env), newRooms(env), newRoom(env), newWatch(env), newMeetings(env), newAttendance(env), newStore(env), newShard(env), newKey(env), newWebhook(env), newMQTT(env), newJitsi(env))
 	addMan(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if wrong := new(pflag.InvalidValueError); errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "int" {
+			err = fmt.Errorf("--%s: %q is not a whole number", wrong.GetFlag().Name, wrong.GetValue())
+		}
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpCommand(&cobra.Command{
@@ -55,6 +59,16 @@ Without a subcommand it runs "ppch serve".`,
 	}
 	markRuns(root)
 	return root
+}
+
+// takes returns the check of a command that takes at least so many arguments, and at most so many.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if n := len(args); n < least || n > most {
+			return fmt.Errorf("got %d arguments: use %s %s", n, cmd.Parent().CommandPath(), cmd.Use)
+		}
+		return nil
+	}
 }
 
 // failure is an error of a command that ran. All others are usage errors: cobra reports them before a command runs.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,9 +30,8 @@ Write room names as people do. A * at the end matches any suffix: acme/* is ever
 room of the tenant acme.`,
 		Example: `  ppch key share --room planning --names --expires 2027-12-31
   ppch key share --room 'acme/*' | tee /dev/tty | tail -n 1 >> ppch.keys`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if all == (len(req.Rooms) > 0) {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(req.Rooms) > 0) || len(args) > 0 {
 				return asUsageError(fmt.Errorf("key share: use --room for each room, or --all for every room"))
 			}
 			s, err := config.Read(cmd.Context(), env)
@@ -44,11 +42,22 @@ room of the tenant acme.`,
 			if err != nil {
 				return err
 			}
+			for _, room := range req.Rooms {
+				if address, err := names.Room(room); err == nil {
+					if remark := names.Remark(room, address, true); remark != "" {
+						fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", room, remark)
+					}
+				}
+			}
 			token, line, err := keys.NewLink(req, names)
 			if err != nil {
 				return asUsageError(fmt.Errorf("key share: %w", err)) // of the flags
 			}
-			return printNew(cmd, env, s, "Share link", strings.TrimRight(s.PublicURL, "/")+"/s/"+token, line)
+			link, err := s.ShareLink(token)
+			if err != nil {
+				return err
+			}
+			return printNew(cmd, env, s, "Share link", link, line)
 		},
 	}
 	cmd.Flags().StringArrayVar(&req.Rooms, "room", nil, "show this room; may be repeated")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sethvargo/go-envconfig"
 
 	"ppch/prosody/prosodytest"
 )
@@ -219,4 +222,18 @@ func TestKeys_Reload(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestKeyShare_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	cmd := newCommand(envconfig.MapLookuper(variables{"PPCH_PUBLIC_URL": "nonsense"}))
+	var notes bytes.Buffer
+	cmd.SetErr(&notes)
+	cmd.SetArgs([]string{"key", "share", "--room", "a,b", "--room", "planning", "--room", "acme/*"})
+	if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), `PPCH_PUBLIC_URL: "nonsense" is not an http:// or https:// URL`) {
+		t.Errorf("got %v want that the URL is wrong", err)
+	}
+	if got := notes.String(); got != "a,b: Jitsi deletes , from a typed name, so this is the room ab. The link a%2Cb leads to another room.\n" {
+		t.Errorf("got %q", got)
+	}
 }

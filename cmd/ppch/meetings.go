@@ -82,7 +82,7 @@ lists the ids. The service logs each request.` + apiClientHelp,
 		Example: `  ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv > attendance.csv
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv --format zoom --tz Europe/Berlin`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("format", format, sheetFormats); err != nil {
 				return asUsageError(err)

@@ -88,7 +88,10 @@ func (h *Handler) reply(from jid.JID, body string) string {
 func (h *Handler) listText(text string) string {
 	rooms, unknown := h.rooms(selection{text: text})
 	var lines []string
-	if len(rooms) > 0 || len(unknown) == 0 {
+	switch {
+	case len(rooms) == 0 && len(unknown) == 0 && text != "":
+		return fmt.Sprintf("no open room has %q in its name", show(text))
+	case len(rooms) > 0 || len(unknown) == 0:
 		lines = append(lines, count(len(rooms), "room", "rooms"))
 	}
 	listed, bytes := 0, 0

@@ -145,7 +145,7 @@ func (s Settings) Config() (Config, error) {
 	p.warnings = append(p.warnings, s.unknown...)
 	c.Warnings = p.warnings
 	if len(p.problems) > 0 {
-		return Config{}, p.problems
+		return Config{}, append(p.problems, s.unknown...) // a misspelled variable can be the cause
 	}
 	return c, nil
 }
@@ -187,6 +187,15 @@ func (s Settings) Names() (*occupancy.NameResolver, error) {
 		return nil, errors.New(strings.Join(p.problems, "\n  "))
 	}
 	return c.Names(), nil
+}
+
+// ShareLink returns the share link with a token: a URL, or a path if PPCH_PUBLIC_URL is not set.
+func (s Settings) ShareLink(token string) (string, error) {
+	p := &parser{}
+	if p.publicURL("PPCH_PUBLIC_URL", s.PublicURL); len(p.problems) > 0 {
+		return "", p.problems
+	}
+	return strings.TrimRight(s.PublicURL, "/") + "/s/" + token, nil
 }
 
 // ClientKey returns the API key with which commands call a running service.

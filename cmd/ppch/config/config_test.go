@@ -54,7 +54,7 @@ const (
 	hostFix           = "use 127.0.0.1, or 0.0.0.0 for all interfaces; set the port with PPCH_PORT"
 	isPlaceholder     = "is still an example's placeholder: "
 	moreThanOrigin    = "has more than scheme, host and port: write "
-	notAnOrigin       = "is not an origin: write one such as https://dashboard.example.com"
+	notAnOrigin       = "is not an origin: write one such as https://dashboard.example.com, and separate origins with commas"
 	controlCharacters = "contains a control character or several lines: "
 
 	notLoopback = "is not a loopback IP address with a port: use one such as 127.0.0.1:6060"

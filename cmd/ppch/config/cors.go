@@ -36,8 +36,8 @@ func origin(v string) (o, problem string) {
 		return "", "has a scheme that browsers don't load pages from: use https:// or http://"
 	}
 	u, err := url.Parse(strings.ToLower(v))
-	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") {
-		return "", "is not an origin: write one such as https://dashboard.example.com"
+	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || strings.ContainsAny(u.Host, ";'\"<>()") { // ; would begin another directive of a policy
+		return "", "is not an origin: write one such as https://dashboard.example.com, and separate origins with commas"
 	}
 	if strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) {
 		return "", "has a host outside ASCII: write it as browsers send it, xn--…"

@@ -31,7 +31,11 @@ func (p *parser) mucDomains(variable, value string, component jid.JID) (domains 
 	}
 	for _, v := range names {
 		if fields := strings.Fields(v); len(fields) > 1 {
-			p.problem(variable, "%q has a blank in it: separate domains with commas, as in %s", v, strings.Join(fields, ","))
+			fix := "separate domains with commas, as in " + strings.Join(fields, ",")
+			if slices.ContainsFunc(fields, func(f string) bool { return strings.Trim(f, ".") != f || !strings.Contains(f, ".") }) {
+				fix = "remove it, as in " + strings.Join(fields, "")
+			}
+			p.problem(variable, "%q has a blank in it: %s", v, fix)
 			continue
 		}
 		switch j := p.domain(variable, v); {

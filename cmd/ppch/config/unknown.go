@@ -58,7 +58,7 @@ func Unknown(names []string, lookup func(string) (string, bool)) (warnings []str
 func suggestion(name string, known []string) string {
 	distance := func(other string) int { return levenshtein.ComputeDistance(name, other) }
 	nearest := slices.MinFunc(known, func(a, b string) int { return distance(a) - distance(b) })
-	if distance(nearest) > max(3, len(name)/3) {
+	if distance(nearest) > max(2, len(name)/4) {
 		return "remove it; ppch serve --help lists all variables"
 	}
 	return "did you mean " + nearest + "?"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +26,7 @@ func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
 	t.Parallel()
 	const remove = "remove it; ppch serve --help lists all variables"
 	for name, value := range map[string]string{
-		"PPCH_PROT": "8890", "PPCH_API_KEYS": "x", "PPCH_ADMIN_JID": "a@b", "PPCH_COMPONENT_SECRETS": "x", "PPCH_SOMETHING_ELSE_ENTIRELY": "x", "PPCH_": "x",
+		"PPCH_PROT": "8890", "PPCH_API_KEYS": "x", "PPCH_ADMIN_JID": "a@b", "PPCH_COMPONENT_SECRETS": "x", "PPCH_FOO": "x", "PPCH_SOMETHING_ELSE_ENTIRELY": "x", "PPCH_": "x",
 		// Known, or not PPCH's to judge.
 		"PPCH_CONTAINER_NAME": "ppch", "PPCH_NETWORK_INTERNAL": "x", "HTTP_PROXY": "x", "PPCH_UNSET": "", "ppch_port": "x", "PPCHX": "x",
 		"PPCH_SERVICE_HOST": "10.96.0.7", "PPCH_SERVICE_PORT": "8890", "PPCH_SERVICE_PORT_HTTP": "8890",
@@ -34,7 +35,7 @@ func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
 	} {
 		want := map[string]string{
 			"PPCH_PROT": "did you mean PPCH_PORT?", "PPCH_API_KEYS": "did you mean PPCH_API_KEY?", "PPCH_ADMIN_JID": "did you mean PPCH_ADMIN_JIDS?",
-			"PPCH_COMPONENT_SECRETS": "did you mean PPCH_COMPONENT_SECRET?", "PPCH_SOMETHING_ELSE_ENTIRELY": remove, "PPCH_": remove,
+			"PPCH_COMPONENT_SECRETS": "did you mean PPCH_COMPONENT_SECRET?", "PPCH_SOMETHING_ELSE_ENTIRELY": remove, "PPCH_": remove, "PPCH_FOO": remove,
 		}[name]
 		env := variables{"PPCH_API_KEY": "0123456789abcdef", "PPCH_COMPONENT_SECRET": "s3cret-of-a-test", name: value}
 		got, err := config.Load(t.Context(), named{envconfig.MapLookuper(env), env})
@@ -47,6 +48,17 @@ func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
 		}
 		if diff := cmp.Diff(warnings, got.Warnings); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestLoad_NamesMisspelledVariablesWithFaults(t *testing.T) {
+	t.Parallel()
+	env := variables{"PPCH_APIKEY": "0123456789abcdef", "PPCH_COMPONENTSECRET": "s3cret-of-a-test"}
+	_, err := config.Load(t.Context(), named{envconfig.MapLookuper(env), env})
+	for _, want := range []string{"did you mean PPCH_API_KEY?", "did you mean PPCH_COMPONENT_SECRET?", "PPCH_API_KEY: is not set"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v want %s", err, want)
 		}
 	}
 }
