@@ -1,7 +1,11 @@
 package api
 
 import (
-	"hash/maphash"
+	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,18 +17,31 @@ import (
 
 // etag is the value of an entity tag.
 //
+// It is a hash of what the response says, so all nodes with the same secret have it, also after a restart.
 // Tags are weak, because as_of changes while a room stays the same, and RFC 9110 §8.8.1
 // reserves strong tags for responses that are equal byte by byte. If-None-Match compares weakly anyway (§13.1.2).
 type etag uint64
 
-// etagSeed makes the tags of each process different.
-var etagSeed = maphash.MakeSeed()
+// etagSeed makes the tags of other programs different: those with another secret, version, or way to show rooms.
+type etagSeed [sha256.Size]byte
 
-// etagOf returns the tag of a room in one variant.
-// A fingerprint is already a hash with a seed per process, so multiplying it is enough to distinguish variants.
-func etagOf(g occupancy.RoomSummary, s variant) etag {
-	e := etag(s.fingerprint(g.Fingerprint, g.AnonymousFingerprint)).and(etag(s.detail))
-	if s.names {
+func newEtagSeed(cfg Config) etagSeed {
+	return sha256.Sum256(fmt.Appendf(nil, "ppch etags\x00%q", []string{cmp.Or(cfg.Secret, rand.Text()), cfg.Version, cfg.Commit, cfg.Names.Settings()}))
+}
+
+// of returns the tag of a response with this text.
+func (s *etagSeed) of(text []byte) etag {
+	h := sha256.New()
+	_, _ = h.Write(s[:])
+	_, _ = h.Write(text)
+	return etag(binary.LittleEndian.Uint64(h.Sum(nil)))
+}
+
+// room returns the tag of a room in one variant.
+// A fingerprint is already a hash, so multiplying it is enough to distinguish variants.
+func (s *etagSeed) room(g occupancy.RoomSummary, as variant) etag {
+	e := etag(binary.LittleEndian.Uint64(s[:])).and(etag(as.fingerprint(g.Fingerprint, g.AnonymousFingerprint))).and(etag(as.detail))
+	if as.names {
 		e++
 	}
 	return e

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -54,7 +53,7 @@ type sharedView struct {
 // sharedContent is what a link shows until something changes.
 type sharedContent struct {
 	links *links
-	state uint64 // a hash of everything in doc
+	state etag // a hash of everything in doc
 	doc   view.Shared
 
 	// mu protects badges, by language.
@@ -137,7 +136,7 @@ type selection struct {
 	people  int
 	asOf    time.Time // of the oldest
 	current bool
-	state   uint64
+	state   etag
 }
 
 // selectRooms returns the rooms of a link: those that it names, and others that it includes.
@@ -181,7 +180,7 @@ func (l *links) selectRooms(ctx context.Context, k *keys.Key, named []jid.JID, o
 		// Without the module each answer is fresh. While the connection is lost, the mode is unknown.
 		sel.current = sel.current && err == nil && (d.EventProblem == nil || d.Problem == nil && d.Mode != occupancy.ModeModule)
 	}
-	sel.state = sel.hash(grant.HasNames())
+	sel.state = sel.tag(&l.server.etags, grant.HasNames())
 	return sel, nil
 }
 
@@ -195,22 +194,13 @@ func (s *selection) add(g occupancy.RoomSummary, asOf time.Time) {
 	}
 }
 
-// hash returns a hash of everything that a document of s shows, names only if it shows names.
-func (s *selection) hash(names bool) uint64 {
-	var h maphash.Hash
-	h.SetSeed(etagSeed)
-	maphash.WriteComparable(&h, [2]int{s.count, s.people})
+// tag returns the tag of a document of s, that of one with names if it shows names.
+func (s *selection) tag(seed *etagSeed, names bool) etag {
+	tag := etag(s.count).and(etag(s.people)) // #nosec G115 -- never negative
 	for _, g := range s.rooms {
-		state := g.AnonymousFingerprint
-		if names {
-			state = g.Fingerprint
-		}
-		maphash.WriteComparable(&h, struct {
-			address string
-			state   occupancy.Fingerprint
-		}{g.Address, state})
+		tag = tag.and(seed.room(g, variant{asListed, names}))
 	}
-	return h.Sum64()
+	return tag
 }
 
 // older returns the older of two times, of which the first may be zero.

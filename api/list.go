@@ -238,13 +238,13 @@ type list struct {
 }
 
 // validators returns those of the list.
-func (l list) validators() validators {
+func (l list) validators(seed *etagSeed) validators {
 	tag := etag(len(l.rooms))
 	if l.next != "" {
 		tag = tag.and(1) // not the cursor itself: its sealed text is different each time
 	}
 	for _, g := range l.rooms {
-		tag = tag.and(etagOf(g, l.variant))
+		tag = tag.and(seed.room(g, l.variant))
 	}
 	return newValidators(tag, l.asOf)
 }
@@ -258,7 +258,7 @@ func setLink(w *response, link string) {
 
 // writeList answers with l, or with a 304 if the client has it already.
 func (s *Server) writeList(w *response, r *http.Request, l list) error {
-	if v := l.validators(); v.matches(r) {
+	if v := l.validators(&s.etags); v.matches(r) {
 		setLink(w, l.link)
 		return v.writeNotModified(w)
 	}
@@ -282,5 +282,5 @@ func (s *Server) writeList(w *response, r *http.Request, l list) error {
 	end := view.NewWriter()
 	end.Value(view.PageEnd{NextCursor: view.OrNull(l.next), AsOf: view.FormatTime(l.asOf)})
 	a.text("]," + end.String()[1:] + "\n")
-	return a.write(w, r, l.validators())
+	return a.write(w, r, l.validators(&s.etags))
 }

@@ -64,7 +64,7 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 		return err
 	}
 	as.names = w.grant.HasNames()
-	v := newValidators(etagOf(g.RoomSummary, as), g.AsOf)
+	v := newValidators(s.etags.room(g.RoomSummary, as), g.AsOf)
 	if v.matches(r) {
 		return v.writeNotModified(w)
 	}
@@ -78,7 +78,7 @@ func (s *Server) getOne(w *response, r *http.Request, p detail, q *query) error 
 		return err
 	}
 	if now != g.RoomSummary {
-		v = newValidators(etagOf(now, as), now.AsOf)
+		v = newValidators(s.etags.room(now, as), now.AsOf)
 	}
 	a.text("\n")
 	return a.write(w, r, v)

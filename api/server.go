@@ -91,7 +91,7 @@ type Config struct {
 	// Keys are the API keys.
 	Keys *keys.Keyring
 
-	// Names finds the JID of a room by the names that clients use.
+	// Names finds the JID of a room by the names that clients use; nil rejects every name.
 	Names *occupancy.NameResolver
 
 	// Directory has all rooms, their status and their events. Prosody has the rest.
@@ -168,6 +168,7 @@ type Server struct {
 	share     map[string]web.Asset // likewise, of share links
 	links     *links
 	encoder   *encoder
+	etags     etagSeed
 	unread    *budget
 	turns     turns
 	refusals  *sampler
@@ -205,6 +206,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Directory == nil || len(cfg.Directory.Domains()) == 0 {
 		return nil, errors.New("api: Directory is nil or watches no MUC domain")
+	}
+	if cfg.Names == nil {
+		cfg.Names = occupancy.NewNameResolver()
 	}
 	if cfg.Webhooks == nil {
 		cfg.Webhooks = webhook.New(webhook.Config{Keys: cfg.Keys, Names: cfg.Names})
@@ -250,6 +254,7 @@ func New(cfg Config) (*Server, error) {
 		dashboard: dashboard,
 		share:     share,
 		encoder:   newEncoder(cfg.Names),
+		etags:     newEtagSeed(cfg),
 		unread:    newBudget(),
 		turns:     newTurns(),
 		refusals:  refusals,

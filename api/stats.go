@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"hash/maphash"
 	"net/http"
 	"slices"
 	"sync"
@@ -39,10 +38,9 @@ type lastHour struct {
 	sampled time.Time
 
 	// mu protects what follows.
-	mu      sync.Mutex
-	steps   []view.Step
-	end     time.Time // of the last step
-	version uint64    // changes with steps and end
+	mu    sync.Mutex
+	steps []view.Step
+	end   time.Time // of the last step
 }
 
 // newLastHour returns a lastHour that begins with the first step after Run does.
@@ -118,7 +116,6 @@ func (h *lastHour) endSteps(end time.Time) {
 	if end.Equal(h.end) {
 		return
 	}
-	h.version++
 	if n := end.Sub(h.end) / historyStep; n < 0 || n > time.Duration(maxSteps) {
 		h.steps, h.end, h.current = h.steps[:0], end, view.Step{} // the clock was set, or the machine slept
 		return
@@ -142,11 +139,11 @@ func raise(s *view.Step, sample view.Step) {
 	s.People = max(s.People, sample.People)
 }
 
-// read returns the steps, which the caller owns, the end of the last one, and their version.
-func (h *lastHour) read() (steps []view.Step, end time.Time, version uint64) {
+// read returns the steps, which the caller owns, and the end of the last one.
+func (h *lastHour) read() (steps []view.Step, end time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.steps), h.end, h.version
+	return slices.Clone(h.steps), h.end
 }
 
 // getStatsHistory handles "GET /api/stats/history".
@@ -167,13 +164,14 @@ func (s *Server) getStatsHistory(w *response, r *http.Request) error {
 	case name != "1h":
 		return s.writeStatsRange(w, r, name)
 	}
-	steps, end, version := s.lastHour.of(shard).read()
-	v := newValidators(etag(maphash.Comparable(etagSeed, version)), end)
+	steps, end := s.lastHour.of(shard).read()
+	doc := view.NewStatsHistory(steps, historyStep, end)
+	v := newValidators(s.etags.of(view.Marshal(doc)), end)
 	if v.matches(r) {
 		return v.writeNotModified(w)
 	}
 	v.set(w)
-	return writeJSON(w, http.StatusOK, view.NewStatsHistory(steps, historyStep, end))
+	return writeJSON(w, http.StatusOK, doc)
 }
 
 // errTotalsNotAllowed keeps totals from keys that are limited to some rooms: totals reveal something about the other rooms.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"hash/maphash"
 	"net/http"
 	"time"
 
@@ -48,7 +47,7 @@ func (s *Server) writeStatsRange(w *response, r *http.Request, name string) erro
 	}
 	doc := view.NewStatsRange(steps, asked.step, from.Add(asked.step*time.Duration(len(steps))))
 	doc.Exact, doc.Unanswered = &exact, view.NewUnanswered(missing)
-	v := newValidators(etag(maphash.Bytes(etagSeed, view.Marshal(doc))), now)
+	v := newValidators(s.etags.of(view.Marshal(doc)), now)
 	if v.matches(r) {
 		return v.writeNotModified(w)
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"hash/maphash"
 	"net/http"
 
 	"mellium.im/xmpp/jid"
@@ -39,11 +38,11 @@ func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
 	if err != nil {
 		return err
 	}
-	tag := etagOf(now, as)
+	tag := s.etags.room(now, as)
 	if visitors {
 		list := s.visitors(room, as.names)
 		a.member("visitor_occupants", list)
-		tag = tag.and(etag(maphash.Bytes(etagSeed, list)))
+		tag = tag.and(s.etags.of(list))
 	}
 	v := newValidators(tag, now.AsOf)
 	if v.matches(r) {

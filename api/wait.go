@@ -36,7 +36,7 @@ func waitParameter(q *query) time.Duration {
 // It updates the grant in w, because the key may change meanwhile.
 // A waiting request counts as an event stream, because it occupies a connection too; at their limit it returns an error.
 func (s *Server) awaitChange(w *response, r *http.Request, room jid.JID, g glance, as variant, wait time.Duration) (glance, error) {
-	if wait == 0 || !newValidators(etagOf(g.RoomSummary, as), g.AsOf).matches(r) {
+	if wait == 0 || !newValidators(s.etags.room(g.RoomSummary, as), g.AsOf).matches(r) {
 		return g, nil
 	}
 	began := time.Now()

@@ -58,7 +58,7 @@ func run(ctx context.Context, env config.Lookuper, stderr io.Writer) error {
 		return fmt.Errorf("PPCH_API_KEYS_FILE: %w", err)
 	}
 	directory := occupancy.NewDirectory()
-	directory.MaxStaleness, directory.NotCounted = cfg.MaxStaleness, cfg.NotCounted
+	directory.MaxStaleness, directory.NotCounted, directory.Secret = cfg.MaxStaleness, cfg.NotCounted, cfg.ClusterSecret.Reveal()
 	store := history.New(cfg.DataDir, history.Options{Log: log})
 	defer store.Close()
 	epoch := webhook.NewEpoch(time.Now())

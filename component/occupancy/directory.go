@@ -27,6 +27,10 @@ type Directory struct {
 	// NotCounted are the operator's rules for occupants that don't count. It must not change while the Directory is used.
 	NotCounted []Rule
 
+	// Secret makes fingerprints the same in each Directory that has it. If it is empty, no other has them. Set it before the first use.
+	Secret string
+
+	hasher        *hasher       // of Secret; writeMu protects it
 	statusChanged chan struct{} // wakes Run
 
 	// writeMu is held for the whole of a change.
@@ -115,6 +119,9 @@ func (s *Shard) Begin(domain jid.JID, t SystemAccounts) {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
 	if m := s.domain(domain.Domainpart()); m != nil && !s.retired {
+		if d.hasher == nil {
+			d.hasher = newHasher(d.Secret)
+		}
 		m.accounts = SystemAccounts{
 			Recorders: slices.Clone(t.Recorders), Transcribers: slices.Clone(t.Transcribers), Hidden: slices.Clone(t.Hidden),
 			Jicofo: t.Jicofo, VisitorNode: t.VisitorNode, Type: cmp.Or(t.Type, m.nameType), NotCounted: d.NotCounted, Classified: t.Classified,
@@ -123,7 +130,7 @@ func (s *Shard) Begin(domain jid.JID, t SystemAccounts) {
 			m.accounts.VisitorHost = m.base
 		}
 		d.setType(m, m.accounts.Type)
-		m.loading = newReplica()
+		m.loading = newReplica(d.hasher)
 		m.loading.visitorNode = t.VisitorNode
 		d.hear(m)
 	}
@@ -224,7 +231,7 @@ func (d *Directory) load(m *mucDomain, b Batch, at time.Time) error {
 	for _, a := range slices.Sorted(maps.Keys(addresses)) {
 		was, is := m.replica.rooms[a], next.rooms[a]
 		if was != nil && is != nil {
-			is.version, is.numbersVersion, is.visitors = was.version, was.numbersVersion, was.visitors
+			is.version, is.visitors = was.version, was.visitors
 		}
 		diff(was, is, nil, func(c change) { changes = append(changes, c) })
 	}
@@ -257,7 +264,7 @@ func (d *Directory) reset(m *mucDomain, served *replica, at time.Time) {
 	d.roomSetVersion++
 	if served != nil {
 		for _, r := range served.rooms {
-			r.version, r.numbersVersion = d.lastEvent, d.lastEvent
+			r.version = d.lastEvent
 		}
 	}
 	d.publish(&Event{Seq: d.lastEvent, Kind: EventReset, Room: m.jid, Shard: m.shard.name, Origin: m.shard.numbering.last, At: at})

@@ -93,9 +93,6 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	origin := m.shard.numbering.next()
 	d.lastEvent++
 	c.room.version = d.lastEvent
-	if !c.namesOnly {
-		c.room.numbersVersion = d.lastEvent
-	}
 	switch c.kind {
 	case EventRoomStarted, EventRoomUpdated, EventRoomEnded:
 		d.roomSetVersion++

@@ -1,7 +1,6 @@
 package occupancy
 
 import (
-	"hash/maphash"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -164,22 +163,6 @@ type RoomSummary struct {
 // JID returns the JID of the room.
 func (g RoomSummary) JID() jid.JID { return unsafeJID(g.Address) }
 
-// Fingerprint is a fingerprint of everything in a [Room] but its AsOf: two reads of a room with the same Fingerprint are equal.
-// It is meaningless to another process.
-type Fingerprint uint64
-
-// seed makes the fingerprints of each process different.
-var seed = maphash.MakeSeed()
-
-// FingerprintOf returns the Fingerprint of a room that isn't from a Directory.
-func FingerprintOf(r Room) Fingerprint {
-	return Fingerprint(maphash.Comparable(seed, struct {
-		exists bool
-		people int
-		source Source
-	}{r.Exists, r.Participants, r.Source}))
-}
-
 // Summary returns a summary of r.
 func (r Room) Summary() RoomSummary {
 	return RoomSummary{
@@ -225,52 +208,8 @@ func (d *Directory) summarize(m *mucDomain, address string, r *replicaRoom, now 
 	}
 }
 
-// fingerprintOfVersion returns the Fingerprint of a room without related rooms; version 0 is a room that doesn't exist.
-func fingerprintOfVersion(version uint64) Fingerprint {
-	return Fingerprint(maphash.Comparable(seed, version))
-}
-
-// fingerprints returns the State and Numbers of a room. The caller holds mu.
-// Related rooms change without an event of this room, so their numbers are part of both.
-func (d *Directory) fingerprints(m *mucDomain, address string, r *replicaRoom, now time.Time) (all, anonymous Fingerprint) {
-	var others Fingerprint
-	if parent := d.parentAddress(m, address); parent != "" {
-		others = Fingerprint(maphash.String(seed, parent))
-	}
-	for other := range d.relatedRooms(m, r, now) {
-		others = Fingerprint(maphash.Comparable(seed, struct {
-			Fingerprint
-			known, exists bool
-			people        int
-		}{others, other.Known, other.Exists, other.Participants}))
-	}
-	others = others.withVisitors(d, m.group, r.jid.Localpart(), now)
-	return others + 31*fingerprintOfVersion(r.version), others + 31*fingerprintOfVersion(r.numbersVersion)
-}
-
-// withVisitors returns a fingerprint that also depends on the number of visitors in a room of g on its visitor nodes, which also changes
-// without an event when a node is added or retired. The caller holds the mu of d.
-func (f Fingerprint) withVisitors(d *Directory, g *group, local string, now time.Time) Fingerprint {
-	if !g.watchesVisitors() {
-		return f
-	}
-	visitors := -1
-	if n := d.visitorsOnNodes(g, local, now); n != nil {
-		visitors = *n
-	}
-	return Fingerprint(maphash.Comparable(seed, struct {
-		Fingerprint
-		visitors int
-	}{f, visitors}))
-}
-
 // missingSummary returns the summary of a room that doesn't exist, of the domain m and others of its name, as of asOf. The caller holds mu.
 func (d *Directory) missingSummary(m *mucDomain, room jid.JID, asOf, now time.Time) RoomSummary {
 	f := d.missingFingerprint(m.group, room.Localpart(), now)
 	return RoomSummary{Address: room.String(), Type: m.typ, AsOf: d.orVisitors(m.group, asOf, now), Fingerprint: f, AnonymousFingerprint: f}
-}
-
-// missingFingerprint returns the fingerprint of a room of g that doesn't exist. The caller holds mu.
-func (d *Directory) missingFingerprint(g *group, local string, now time.Time) Fingerprint {
-	return fingerprintOfVersion(0).withVisitors(d, g, local, now)
 }

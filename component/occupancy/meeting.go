@@ -20,6 +20,17 @@ func (n *NameResolver) WithMeetURLs(urls map[string]string) *NameResolver {
 	return with
 }
 
+// Settings returns a text that differs where rooms are shown in another way: with another main domain, or other URLs of meetings.
+func (n *NameResolver) Settings() string {
+	var all strings.Builder
+	for i, d := range n.domains() {
+		if i == 0 || d.meet != "" {
+			all.WriteString(d.name + " " + d.meet + "\n")
+		}
+	}
+	return all.String()
+}
+
 // Display returns a room's name for people, decoded as far as possible: "stand up", or "acme/stand up" for a tenant's room.
 // [NameResolver.Room] reads it as the same room.
 func (n *NameResolver) Display(room jid.JID) string {

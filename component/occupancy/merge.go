@@ -2,7 +2,6 @@ package occupancy
 
 import (
 	"errors"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -82,14 +81,6 @@ func Merge(room jid.JID, answers []Answer) (Room, error) {
 	return merged, nil
 }
 
-// with returns a fingerprint that also depends on names.
-func (f Fingerprint) with(names ...string) Fingerprint {
-	for _, n := range names {
-		f = 31*f + Fingerprint(maphash.String(seed, n))
-	}
-	return f
-}
-
 // sum returns one room for those of several shards: the oldest room with the numbers of all.
 func sum(found []Answer) Room {
 	oldest := found[0].Room
@@ -101,12 +92,12 @@ func sum(found []Answer) Room {
 	all := oldest
 	all.Shard, all.Split, all.Parts = "", true, nil
 	all.Participants, all.Exact, all.Counts, all.Occupants, all.Breakouts, all.Lobby = 0, true, map[Kind]int{}, []*Record{}, nil, nil
-	all.Version, all.Fingerprint, all.AnonymousFingerprint = 0, 0, 0
+	all.Version, all.Fingerprint, all.AnonymousFingerprint = 0, found[0].Room.Fingerprint, found[0].Room.AnonymousFingerprint
 	if all.VisitorsSource != VisitorsFromNodes {
 		all.Visitors = new(int)
 	}
 	all.MeetingParticipants = new(int)
-	for _, a := range found {
+	for i, a := range found {
 		r := a.Room
 		all.Parts = append(all.Parts, RoomPart{Shard: a.Shard, Participants: r.Participants, Exact: r.Exact, Counts: r.Counts, AsOf: r.AsOf, CreatedAt: r.CreatedAt})
 		all.Participants += r.Participants
@@ -123,7 +114,9 @@ func sum(found []Answer) Room {
 		all.Breakouts = append(all.Breakouts, r.Breakouts...)
 		all.Password, all.MembersOnly = all.Password || r.Password, all.MembersOnly || r.MembersOnly
 		all.Version = max(all.Version, r.Version)
-		all.Fingerprint, all.AnonymousFingerprint = 31*all.Fingerprint+r.Fingerprint, 31*all.AnonymousFingerprint+r.AnonymousFingerprint
+		if i > 0 {
+			all.Fingerprint, all.AnonymousFingerprint = all.Fingerprint.mix(uint64(r.Fingerprint)), all.AnonymousFingerprint.mix(uint64(r.AnonymousFingerprint))
+		}
 	}
 	if slices.ContainsFunc(found, func(a Answer) bool { return a.Room.Occupants == nil }) {
 		all.Occupants = nil

@@ -97,7 +97,7 @@ func (d *Directory) mergedSummary(homes []*mucDomain, address string, unknown []
 	for _, m := range homes[1:] {
 		r := m.replica.rooms[address]
 		all, anonymous := d.fingerprints(m, address, r, now)
-		summary.Fingerprint, summary.AnonymousFingerprint = 31*summary.Fingerprint+all, 31*summary.AnonymousFingerprint+anonymous
+		summary.Fingerprint, summary.AnonymousFingerprint = summary.Fingerprint.mix(uint64(all)), summary.AnonymousFingerprint.mix(uint64(anonymous))
 		summary.Participants += r.counts.People()
 		if c := r.facts.CreatedAt; !c.IsZero() && (summary.CreatedAt.IsZero() || c.Before(summary.CreatedAt)) {
 			summary.CreatedAt = c

@@ -12,7 +12,8 @@ import (
 type Record struct {
 	texts         string // each after its length; see Occupant.texts
 	common        unique.Handle[common]
-	joined, stamp int64 // times in milliseconds since 1970
+	joined, stamp int64  // times in milliseconds since 1970
+	hash          uint64 // in a replica
 }
 
 // common are those properties that many occupants have alike.

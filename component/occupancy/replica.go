@@ -29,12 +29,13 @@ type replica struct {
 	// incomplete is whether Prosody may have rooms that aren't in rooms.
 	incomplete bool
 
+	hasher *hasher
 	counts Counts
 	sizes  Sizes
 }
 
-func newReplica() *replica {
-	return &replica{rooms: make(map[string]*replicaRoom), parents: make(map[string]string)}
+func newReplica(h *hasher) *replica {
+	return &replica{hasher: h, rooms: make(map[string]*replicaRoom), parents: make(map[string]string)}
 }
 
 // apply applies one delta and emits the changes.
@@ -47,7 +48,7 @@ func (c *replica) apply(delta *Delta, t SystemAccounts, current *replica, emit f
 		diff(old, nil, delta, emit)
 	case delta.New || old == nil:
 		address := strings.Clone(delta.Room) // the batch is one text, which must not stay in memory for one room
-		fresh := newReplicaRoom(address, old, len(delta.Present))
+		fresh := newReplicaRoom(address, old, len(delta.Present), c.hasher)
 		fresh.update(delta, t, current.room(address), func(change) {})
 		c.replace(address, old, fresh)
 		diff(old, fresh, nil, emit)
@@ -122,23 +123,26 @@ func (c *replica) room(address string) *replicaRoom {
 
 // replicaRoom is a room in a replica.
 type replicaRoom struct {
-	jid            jid.JID
-	visitors       int32 // in group.visitors
-	hidden         bool  // one of Jicofo's health checks: in the totals of batches, but never shown
-	facts          RoomFacts
-	focusDomain    string             // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
-	occupants      map[string]*Record // by nick; records never change, so replicas share them
-	counts         Counts
-	version        uint64 // the number of the last event
-	numbersVersion uint64 // the number of the last event that changed more than names and media
+	jid         jid.JID
+	visitors    int32 // in group.visitors
+	hidden      bool  // one of Jicofo's health checks: in the totals of batches, but never shown
+	facts       RoomFacts
+	focusDomain string             // the domain of Jicofo's account, empty until Jicofo joins, kept after it leaves
+	occupants   map[string]*Record // by nick; records never change, so replicas share them
+	counts      Counts
+	version     uint64 // the number of the last event
+	hasher      *hasher
+	hashes      hashes
 }
 
 // newReplicaRoom returns a room without occupants, with room for some, that succeeds old, which may be nil.
-func newReplicaRoom(address string, old *replicaRoom, occupants int) *replicaRoom {
-	r := &replicaRoom{jid: unsafeJID(address), occupants: make(map[string]*Record, occupants)}
+func newReplicaRoom(address string, old *replicaRoom, occupants int, h *hasher) *replicaRoom {
+	r := &replicaRoom{jid: unsafeJID(address), hasher: h, occupants: make(map[string]*Record, occupants)}
 	r.hidden = HealthCheck(r.jid)
+	r.hashes.address = h.address(address)
 	if old != nil {
-		r.facts, r.focusDomain, r.version, r.numbersVersion, r.visitors = old.facts, old.focusDomain, old.version, old.numbersVersion, old.visitors
+		r.facts, r.focusDomain, r.version, r.visitors = old.facts, old.focusDomain, old.version, old.visitors
+		r.hashes.facts, r.hashes.anonymousFacts = old.hashes.facts, old.hashes.anonymousFacts
 	}
 	return r
 }
@@ -176,9 +180,6 @@ type change struct {
 	// reason and alternate are as in Event.
 	reason    LeaveReason
 	alternate string
-
-	// namesOnly is whether readers without names see no change.
-	namesOnly bool
 }
 
 // update applies delta, apart from New and Gone, and emits the changes.
@@ -189,7 +190,7 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 	}
 	for _, nick := range delta.Left {
 		was := r.occupants[nick]
-		delete(r.occupants, nick)
+		r.replace(nick, was, nil)
 		applyOccupant(r, &r.counts, was, nil, delta.reasonOf(nick), func(c change) {
 			c.alternate = delta.Alternate
 			emit(c)
@@ -220,10 +221,24 @@ func (r *replicaRoom) update(delta *Delta, t SystemAccounts, twin *replicaRoom, 
 		}
 		if is == nil {
 			is = NewRecord(o)
+			is.hash = r.hasher.record(is)
 		}
-		r.occupants[is.ID()] = is
+		r.replace(is.ID(), was, is)
 		applyOccupant(r, &r.counts, was, is, "", emit)
 	}
+}
+
+// replace replaces the record of a nick. Either is nil if there is none.
+func (r *replicaRoom) replace(nick string, was, is *Record) {
+	if was != nil {
+		r.hashes.occupants -= was.hash
+	}
+	if is == nil {
+		delete(r.occupants, nick)
+		return
+	}
+	r.occupants[nick] = is
+	r.hashes.occupants += is.hash
 }
 
 // nextFocusDomain returns the domain of Jicofo's account after a delta.
@@ -252,7 +267,8 @@ func (r *replicaRoom) reclassify(t SystemAccounts, emit func(change)) {
 		o := was.Occupant()
 		t.setKind(&o)
 		is := NewRecord(o)
-		r.occupants[nick] = is
+		is.hash = r.hasher.record(is)
+		r.replace(nick, was, is)
 		applyOccupant(r, &r.counts, was, is, "", emit)
 	}
 }
@@ -283,7 +299,7 @@ func diff(was, is *replicaRoom, gone *Delta, emit func(change)) {
 	case was == nil:
 		emit(change{kind: EventRoomStarted, room: r, counts: counts})
 	case is != nil && !was.facts.equal(is.facts):
-		emit(change{kind: EventRoomUpdated, room: r, counts: counts, namesOnly: was.facts.withoutNames().equal(is.facts.withoutNames())})
+		emit(change{kind: EventRoomUpdated, room: r, counts: counts})
 	}
 	for _, nick := range changedNicks(before, after, func(is *Record) bool { return is == nil }) {
 		applyOccupant(r, &counts, before[nick], nil, gone.reasonOf(nick), func(c change) {
@@ -334,7 +350,7 @@ func applyOccupant(r *replicaRoom, counts *Counts, was, is *Record, reason Leave
 	default:
 		counts.add(was.Kind(), -1)
 		counts.add(is.Kind(), +1)
-		emit(change{kind: EventUpdated, room: r, occupant: is, counts: *counts, namesOnly: was.Kind() == is.Kind()})
+		emit(change{kind: EventUpdated, room: r, occupant: is, counts: *counts})
 	}
 }
 
@@ -347,7 +363,8 @@ func (r *replicaRoom) applyFacts(facts RoomFacts, twin *replicaRoom, emit func(c
 	}
 	if !was.equal(facts) {
 		r.facts = facts
-		emit(change{kind: EventRoomUpdated, room: r, counts: r.counts, namesOnly: was.withoutNames().equal(facts.withoutNames())})
+		r.hashes.facts, r.hashes.anonymousFacts = r.hasher.facts(facts), r.hasher.facts(facts.withoutNames())
+		emit(change{kind: EventRoomUpdated, room: r, counts: r.counts})
 	}
 }
 

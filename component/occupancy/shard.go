@@ -47,6 +47,7 @@ type Shard struct {
 	directory  *Directory
 	name       string
 	kind       ShardKind
+	hash       uint64       // of the name
 	domains    []*mucDomain // never changes
 	unanswered chan struct{}
 	retired    bool // as mu of the Directory
@@ -102,7 +103,7 @@ func (d *Directory) checkShard(cfg ShardConfig) error {
 }
 
 func (d *Directory) newShard(cfg ShardConfig) *Shard {
-	s := &Shard{directory: d, name: cfg.Name, kind: cfg.Kind, unanswered: make(chan struct{}, 1)}
+	s := &Shard{directory: d, name: cfg.Name, hash: hashName(cfg.Name), kind: cfg.Kind, unanswered: make(chan struct{}, 1)}
 	now := time.Now()
 	s.numbering.last.Epoch = newEpoch(now)
 	for i, j := range cfg.Domains {

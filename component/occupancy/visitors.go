@@ -105,7 +105,7 @@ func (d *Directory) publishVisitors(m *mucDomain, at time.Time) {
 			for _, home := range g.homesOf(address) {
 				r := home.replica.rooms[address]
 				d.lastEvent++
-				r.version, r.numbersVersion = d.lastEvent, d.lastEvent
+				r.version = d.lastEvent
 				if len(d.subs) == 0 {
 					continue
 				}
