@@ -78,11 +78,11 @@ type process struct {
 	gone <-chan struct{}
 }
 
-func startProcess(t testing.TB, program string, env variables) *process {
+func startProcess(t testing.TB, program string, env variables, args ...string) *process {
 	t.Helper()
 	port := strconv.Itoa(must(prosodytest.FreePort())(t))
 	p := &process{
-		t: t, program: program, url: "http://127.0.0.1:" + port, log: &logBuffer{},
+		t: t, program: program, args: args, url: "http://127.0.0.1:" + port, log: &logBuffer{},
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 15 * time.Second},
 	}
 	env["PPCH_PORT"] = port

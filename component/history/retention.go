@@ -13,27 +13,30 @@ const (
 	prunePause = 20 * time.Millisecond
 )
 
-// prune deletes what is older than the retention, again and again until ctx ends.
+// prune deletes what is older than the retention, again and again until ctx ends. While the file has a problem it does so more often,
+// because each time shows whether that is over.
 func (r *Recorder) prune(ctx context.Context) error {
+	var next time.Time
 	for {
-		err := r.cfg.Store.Prune(ctx, r.cfg.Days, time.Now())
-		if err != nil && ctx.Err() == nil && !errors.As(err, new(*Problem)) {
-			r.log.Error("old meetings are not deleted", "err", err)
-		}
-		wait := pruneEvery
-		if err != nil {
-			wait = maxRetry
+		if now := time.Now(); r.cfg.Store.Problem() != nil || !now.Before(next) {
+			err := r.cfg.Store.Prune(ctx, r.cfg.Days, now)
+			if err != nil && ctx.Err() == nil && !errors.As(err, new(*Problem)) {
+				r.log.Error("old meetings are not deleted", "err", err)
+			}
+			if err == nil {
+				next = now.Add(pruneEvery)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(wait):
+		case <-time.After(maxRetry):
 		}
 	}
 }
 
 // Prune deletes stays that ended more than some days ago, then meetings without stays, gaps and accesses of that age.
-// 0 days keep them. It runs many short transactions. Finally it truncates the write-ahead log, from which all that was deleted until then is gone.
+// 0 days keep them. It runs many short transactions, the last of which changes the file in any case. Finally it truncates the write-ahead log, from which all that was deleted until then is gone.
 func (s *Store) Prune(ctx context.Context, days int, now time.Time) error {
 	cutoff := milli(now.AddDate(0, 0, -days))
 	statements := []string{

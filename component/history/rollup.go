@@ -142,6 +142,8 @@ func (s *Store) pruneRollups(ctx context.Context, now time.Time) error {
 				return err
 			}
 		}
-		return nil
+		// Without a change it would say nothing of the disk.
+		_, err := tx.Exec("INSERT OR REPLACE INTO settings VALUES ('pruned', ?)", milli(now))
+		return err
 	})
 }

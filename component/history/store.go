@@ -47,7 +47,8 @@ type Store struct {
 	// mu protects what follows.
 	mu          sync.Mutex
 	read        *sql.DB  // nil while the file isn't open
-	lastProblem *Problem // of the last write, or of opening; nil if it went well
+	lastProblem *Problem // of a write, or of opening; nil if it is over
+	failed      bool     // whether lastProblem is of a write
 	writes      StoreStats
 }
 
@@ -99,7 +100,12 @@ func (s *Store) Open(ctx context.Context) error {
 		s.close()
 		err = s.asProblem(err)
 	}
-	s.note(err)
+	s.mu.Lock()
+	failed := s.failed
+	s.mu.Unlock()
+	if err != nil || !failed {
+		s.note(err)
+	}
 	return err
 }
 
@@ -230,7 +236,7 @@ func (s *Store) close() {
 }
 
 // Write runs change in a transaction, which it commits if change returns nil. It waits for other writes. The end of ctx stops no
-// transaction that has begun.
+// transaction that has begun. A Problem of a write ends with one that changes rows: another one reads and writes no page of a full disk.
 // An error of the file is a *Problem. change must not use the Store otherwise.
 func (s *Store) Write(ctx context.Context, change func(*Tx) error) error {
 	s.writeMu.Lock()
@@ -238,12 +244,24 @@ func (s *Store) Write(ctx context.Context, change func(*Tx) error) error {
 	if s.writer == nil {
 		return s.closed()
 	}
-	began := time.Now()
+	began, changed := time.Now(), false
 	err := s.writer.run(ctx, "BEGIN IMMEDIATE", func(tx *Tx) error {
 		// Writes are short, so that one that has begun may end. With a context that can end, the driver starts a goroutine for each
 		// statement, which took 15 % of the CPU of recording and delivering webhooks.
 		tx.ctx = context.WithoutCancel(ctx)
-		return change(tx)
+		if s.Problem() == nil {
+			return change(tx)
+		}
+		before, err := tx.changes()
+		if err == nil {
+			err = change(tx)
+		}
+		if err != nil {
+			return err
+		}
+		after, err := tx.changes()
+		changed = after > before
+		return err
 	})
 	s.mu.Lock()
 	s.writes.Transactions++
@@ -251,9 +269,12 @@ func (s *Store) Write(ctx context.Context, change func(*Tx) error) error {
 	if err != nil {
 		s.writes.Failures++
 	}
-	s.mu.Unlock()
 	p := s.problemOf(err)
-	if err == nil || p != nil {
+	if p != nil || changed {
+		s.failed = p != nil
+	}
+	s.mu.Unlock()
+	if p != nil || changed {
 		s.note(err)
 	}
 	if p == nil {
@@ -342,6 +363,12 @@ func (t *Tx) Exec(query string, args ...any) (sql.Result, error) {
 		return nil, err
 	}
 	return st.ExecContext(t.ctx, args...)
+}
+
+// changes returns how many rows the connection has changed.
+func (t *Tx) changes() (n int64, err error) {
+	_, err = t.Get("SELECT total_changes()", nil, &n)
+	return n, err
 }
 
 // query returns rows, which the caller closes. See Exec for the text.

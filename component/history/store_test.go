@@ -180,6 +180,42 @@ func TestStore_Full(t *testing.T) {
 	}
 }
 
+// A write that changes nothing says nothing of the disk: only one that changes pages ends a problem, also after the file was opened again.
+func TestStore_ProblemEndsWithAChange(t *testing.T) {
+	s := open(t, t.TempDir())
+	write := func(statement string) error {
+		return s.Write(t.Context(), func(tx *history.Tx) error {
+			_, err := tx.Exec(statement)
+			return err
+		})
+	}
+	check(t, write("PRAGMA max_page_count = 1"))
+	expect := func(what string, want history.Reason) {
+		t.Helper()
+		if p := s.Problem(); (p == nil) != (want == "") || p != nil && p.Reason != want {
+			t.Errorf("%s: got %v want %q", what, p, want)
+		}
+	}
+	if err := write("INSERT INTO settings VALUES ('x', zeroblob(1000000))"); reason(err) != "full" {
+		t.Fatalf("got %v want full", err)
+	}
+	expect("after the write", history.ReasonFull)
+	check(t, write("DELETE FROM settings WHERE name = 'nothing'"))
+	expect("after a write without changes", history.ReasonFull)
+	s.Close()
+	check(t, s.Open(t.Context()))
+	expect("after opening the file again", history.ReasonFull)
+	check(t, write("INSERT INTO settings VALUES ('x', zeroblob(1000000))"))
+	expect("after a change", "")
+	// A service that records nothing finds out, too.
+	check(t, write("PRAGMA max_page_count = 1"))
+	if err := write("INSERT INTO settings VALUES ('y', zeroblob(1000000))"); reason(err) != "full" {
+		t.Fatalf("got %v want full", err)
+	}
+	check(t, s.Prune(t.Context(), 30, start))
+	expect("after old meetings were deleted", "")
+}
+
 func TestStore_Off(t *testing.T) {
 	s, err := history.Open(t.Context(), "", history.Options{})
 	if reason(err) != "off" || !strings.Contains(err.Error(), "PPCH_DATA_DIR") {
