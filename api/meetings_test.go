@@ -29,8 +29,10 @@ const (
 )
 
 // minute returns a time of the meeting below.
-func minute(m int) int64 {
-	return now.Add(time.Duration(m-60) * time.Minute).Truncate(time.Minute).UnixMilli()
+func minute(m int) int64 { return timeAt(m).UnixMilli() }
+
+func timeAt(minute int) time.Time {
+	return now.Add(time.Duration(minute-60) * time.Minute).Truncate(time.Minute).UTC()
 }
 
 // stayRow is a row of the store.

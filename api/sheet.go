@@ -8,6 +8,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func (s sheet) write(w *response, names *occupancy.NameResolver, a history.Atten
 func (s sheet) plain(table *csv.Writer, names *occupancy.NameResolver, a history.Attendance) {
 	row(table, "name", "user_id", "pseudonym", "room", "type", "kind", "rule", "joined_at", "left_at", "left_after", "left_before", "reason",
 		"seconds_min", "seconds_max", "total_seconds_min", "total_seconds_max", "meeting", "stay")
-	for _, p := range a.Attendees {
+	for _, p := range slices.Concat(a.Attendees, a.Waited) {
 		for _, stay := range p.Stays {
 			left := ""
 			if stay.LeftAfter.Equal(stay.LeftBefore) {
@@ -126,12 +127,13 @@ func (s sheet) teams(table *csv.Writer, names *occupancy.NameResolver, a history
 			continue
 		}
 		last := time.Time{}
-		for _, stay := range p.Stays {
+		there := p.There()
+		for _, stay := range there {
 			if left := cmp.Or(stay.LeftAfter, a.AsOf); left.After(last) {
 				last = left
 			}
 		}
-		row(table, cell(p.Name), p.Stays[0].Joined.In(s.zone).Format(layout), last.In(s.zone).Format(layout), clock(p.Total.Min), "", cell(cmp.Or(p.UserID, p.Pseudonym)), "Attendee")
+		row(table, cell(p.Name), there[0].Joined.In(s.zone).Format(layout), last.In(s.zone).Format(layout), clock(p.Total.Min), "", cell(cmp.Or(p.UserID, p.Pseudonym)), "Attendee")
 	}
 	row(table, "")
 	row(table, "3. In-Meeting Activities")

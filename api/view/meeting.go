@@ -100,11 +100,12 @@ func exact(after, before time.Time) *string {
 }
 
 // Attendance is who was in a meeting and its breakout rooms: "GET /api/meetings/{meeting_id}/attendance".
-// People who are present count until AsOf.
+// People who are present count until AsOf. Waited are those who were only in the lobby; their times are of the lobby.
 type Attendance struct {
 	Meeting   Meeting    `json:"meeting"`
 	AsOf      *string    `json:"as_of"`
 	Attendees []Attendee `json:"attendees"`
+	Waited    []Attendee `json:"waited"`
 	Gaps      []Gap      `json:"gaps"`
 
 	Unanswered []Unanswered `json:"unanswered,omitempty"`
@@ -162,19 +163,30 @@ type Gap struct {
 
 // NewAttendance returns the document for a.
 func NewAttendance(names *occupancy.NameResolver, a history.Attendance) Attendance {
-	doc := Attendance{Meeting: NewMeeting(names, a.Meeting), AsOf: Stamp(a.AsOf), Attendees: []Attendee{}, Gaps: NewGaps(a.Gaps)}
-	for _, p := range a.Attendees {
+	return Attendance{
+		Meeting: NewMeeting(names, a.Meeting), AsOf: Stamp(a.AsOf),
+		Attendees: newAttendees(names, a, a.Attendees), Waited: newAttendees(names, a, a.Waited), Gaps: NewGaps(a.Gaps),
+	}
+}
+
+// newAttendees returns the documents for people of a.
+func newAttendees(names *occupancy.NameResolver, a history.Attendance, people []history.Attendee) []Attendee {
+	docs := []Attendee{}
+	for _, p := range people {
+		there := p.There()
 		attendee := Attendee{
 			UserID: OrNull(p.UserID), Pseudonym: OrNull(p.Pseudonym), Name: OrNull(p.Name),
-			FirstJoinedAt: FormatTime(p.Stays[0].Joined),
+			FirstJoinedAt: FormatTime(there[0].Joined),
 			Total:         NewSeconds(p.Total), Sum: NewSeconds(p.Sum), Lobby: NewSeconds(p.Lobby),
 		}
 		var last history.Stay
-		for _, s := range p.Stays {
+		for _, s := range there {
 			attendee.Present = attendee.Present || s.Present()
 			if s.LeftBefore.After(last.LeftBefore) {
 				last = s
 			}
+		}
+		for _, s := range p.Stays {
 			stay := NewStay(names, s)
 			stay.Seconds = new(NewSeconds(s.Duration(a.AsOf, a.Until())))
 			attendee.Stays = append(attendee.Stays, stay)
@@ -182,9 +194,9 @@ func NewAttendance(names *occupancy.NameResolver, a history.Attendance) Attendan
 		if !attendee.Present {
 			attendee.LastLeftAt = exact(last.LeftAfter, last.LeftBefore)
 		}
-		doc.Attendees = append(doc.Attendees, attendee)
+		docs = append(docs, attendee)
 	}
-	return doc
+	return docs
 }
 
 // NewStay returns the document for s, without its duration.

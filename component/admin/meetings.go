@@ -103,14 +103,17 @@ func (h *Handler) showAttendance(r adhoc.Request) (adhoc.Reply, error) {
 	}}
 	var lines []string
 	for _, p := range a.Attendees[:min(len(a.Attendees), maxRows)] {
-		name, total := show(p.Name), lasted(p.Total)
-		table.Rows = append(table.Rows, []string{name, total, strconv.Itoa(len(p.Stays)), stamp(p.Stays[0].Joined), show(p.UserID + p.Pseudonym)})
-		lines = append(lines, name+": "+total+" from "+stamp(p.Stays[0].Joined))
+		name, total, there := show(p.Name), lasted(p.Total), p.There()
+		table.Rows = append(table.Rows, []string{name, total, strconv.Itoa(len(there)), stamp(there[0].Joined), show(p.UserID + p.Pseudonym)})
+		lines = append(lines, name+": "+total+" from "+stamp(there[0].Joined))
 	}
 	table.Fields = asText(lines)
 	reply := adhoc.Reply{Table: table}
 	if len(a.Attendees) > maxRows {
 		reply.Notes = append(reply.Notes, commands.Note{Value: count(len(a.Attendees), "person", "people") + "; these are the first " + strconv.Itoa(maxRows)})
+	}
+	if n := len(a.Waited); n > 0 {
+		reply.Notes = append(reply.Notes, commands.Note{Value: count(n, "person was", "people were") + " only in the lobby"})
 	}
 	for _, g := range a.Gaps {
 		reply.Notes = append(reply.Notes, commands.Note{Type: commands.NoteWarn, Value: "not watched: " + between(g.Began, g.Ended)})

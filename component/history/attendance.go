@@ -52,8 +52,12 @@ type Attendance struct {
 	// ReadAt is when this was read. Both are by the clock of the PPCH that recorded it.
 	AsOf, ReadAt time.Time
 
-	// Attendees are ordered by their first stay.
+	// Attendees are ordered by when they first joined.
 	Attendees []Attendee
+
+	// Waited are those who were only in the lobby, in the order in which they came there. A guest who waited and then joined
+	// is in both lists, because nothing shows that it was the same person.
+	Waited []Attendee
 
 	// Gaps are the times of the meeting in which PPCH didn't watch.
 	Gaps []Gap
@@ -72,6 +76,15 @@ type Attendee struct {
 
 	// Lobby is how long it waited in the lobby.
 	Lobby Span
+}
+
+// There returns the stays outside the lobby, in order; of a person who only waited all.
+func (p Attendee) There() []Stay {
+	there := slices.DeleteFunc(slices.Clone(p.Stays), func(s Stay) bool { return s.Type == occupancy.RoomLobby })
+	if len(there) == 0 {
+		return p.Stays
+	}
+	return there
 }
 
 const stayColumns = `s.id, m.id, m.shard, m.room, m.parent, m.type, s.kind, s.rule, s.joined_after, s.joined, s.left_after, s.left_before, s.reason, s.nick, s.name, s.user_id, s.pseudonym`
@@ -132,7 +145,7 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 		return Attendance{}, err
 	}
 	a.ReadAt = time.Now()
-	a.Attendees = attendees(all, a.AsOf, a.Until())
+	a.group(all)
 	return a, nil
 }
 
@@ -145,6 +158,18 @@ func (a Attendance) Until() time.Time {
 		return a.ReadAt
 	}
 	return a.AsOf
+}
+
+// group sets Attendees and Waited from all stays.
+func (a *Attendance) group(all []Stay) {
+	for _, p := range attendees(all, a.AsOf, a.Until()) {
+		if p.There()[0].Type == occupancy.RoomLobby {
+			a.Waited = append(a.Waited, p)
+		} else {
+			a.Attendees = append(a.Attendees, p)
+		}
+	}
+	slices.SortStableFunc(a.Attendees, func(p, o Attendee) int { return p.There()[0].Joined.Compare(o.There()[0].Joined) })
 }
 
 // attendees groups stays by person. Stays of present people lasted at least until asOf, and until the other time at most.

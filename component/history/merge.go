@@ -116,7 +116,7 @@ func (m *merger) records(parts []part) Attendance {
 		stays = m.stays(stays, p, r.Stays)
 	}
 	a := Attendance{Meeting: first.Meeting, AsOf: first.AsOf, ReadAt: first.ReadAt, Gaps: first.Gaps}
-	a.Attendees = attendees(stays, a.AsOf, a.Until())
+	a.group(stays)
 	return a
 }
 

@@ -209,7 +209,7 @@ func (a *Archive) doMeeting(ctx context.Context, q question) (given answer, err 
 		return answer{}, nil
 	}
 	r := &record{Meeting: read.Meeting, AsOf: read.AsOf, ReadAt: read.ReadAt, Gaps: read.Gaps}
-	for _, p := range read.Attendees {
+	for _, p := range slices.Concat(read.Attendees, read.Waited) {
 		r.Stays = append(r.Stays, p.Stays...)
 	}
 	return answer{Found: true, Record: r}, err

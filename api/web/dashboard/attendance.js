@@ -93,12 +93,12 @@ function bounds(from, to) {
 	return {from: write(from), to: write(to)};
 }
 
-function draw({meeting: m, as_of: asOf, attendees, gaps, unanswered}) {
+function draw({meeting: m, as_of: asOf, attendees, waited, gaps, unanswered}) {
 	showUnanswered(find("meeting-unanswered"), unanswered);
 	const scale = scaleOf(m, asOf, gaps);
-	const all = attendees.map(a => ({...a, id: a.stays[0].id, kind: a.stays[0].kind, rule: a.stays[0].rule, scale}));
-	const people = all.filter(a => isPerson(a.kind));
-	people.forEach((a, i) => {
+	const all = [...attendees, ...waited].map(a => ({...a, id: a.stays[0].id, kind: a.stays[0].kind, rule: a.stays[0].rule, scale, there: thereOf(a)}));
+	const people = all.slice(0, attendees.length).filter(a => isPerson(a.kind));
+	all.filter(a => isPerson(a.kind)).forEach((a, i) => {
 		a.number = i + 1;
 	});
 	find("attendance").hidden = find("download").hidden = false;
@@ -115,7 +115,7 @@ function draw({meeting: m, as_of: asOf, attendees, gaps, unanswered}) {
 		{key: "total", head: "attendance.total", of: a => [durationOf(a.total_seconds)]},
 		{key: "stays", head: "attendance.when", of: a => [timeline(a.stays, a.scale)]},
 	], detail);
-	listing.show([...people, ...all.filter(a => !isPerson(a.kind))]);
+	listing.show([...people, ...all.filter(a => !people.includes(a))]);
 	const marks = new Set(["main", ...all.flatMap(a => a.stays.map(s => s.type))]);
 	if (all.some(a => a.stays.some(s => !s.present && s.left_at === null || s.joined_after !== null))) marks.add("maybe");
 	if (gaps.length > 0) marks.add("gap");
@@ -125,17 +125,24 @@ function draw({meeting: m, as_of: asOf, attendees, gaps, unanswered}) {
 /** Who it was: a person whose name the service doesn't record has a number. */
 function nameOf(a) {
 	const kind = a.kind === "user" ? [] : [element("span", {className: "tag", textContent: kindOf(a)})];
+	if (a.there[0].type === "lobby") kind.push(element("span", {className: "tag", textContent: t("attendance.mark.lobby")}));
 	if (a.name && !isBlank(a.name)) return [isolated(a.name), ...kind];
 	if (a.user_id) return [isolated(a.user_id), ...kind];
 	if (a.pseudonym) return [element("code", {textContent: a.pseudonym.slice(0, 8), title: a.pseudonym}), ...kind];
 	return isPerson(a.kind) ? [t("attendance.person", {n: a.number}), ...kind] : kind;
 }
 
-const firstOf = ({stays: [first]}) => first.joined_after === null ? at(moment(first.joined_at)) : between(first.joined_after, first.joined_at);
+/** The stays outside the lobby; of a person who only waited all. */
+function thereOf({stays}) {
+	const there = stays.filter(s => s.type !== "lobby");
+	return there.length > 0 ? there : stays;
+}
+
+const firstOf = ({there: [first]}) => first.joined_after === null ? at(moment(first.joined_at)) : between(first.joined_after, first.joined_at);
 
 function lastOf(a) {
 	if (a.last_left_at) return at(moment(a.last_left_at));
-	const [last] = a.stays.toSorted((x, y) => moment(y.left_before) - moment(x.left_before));
+	const [last] = a.there.toSorted((x, y) => moment(y.left_before) - moment(x.left_before));
 	return between(last.left_after, last.left_before);
 }
 

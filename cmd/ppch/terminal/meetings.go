@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ppch/api/view"
+	"ppch/component/occupancy"
 )
 
 // MeetingList selects meetings.
@@ -188,14 +189,15 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 	if len(a.Attendees) > 0 {
 		t := style.newTable(1, "name", "here for", "stays", "joined", "left")
 		for _, p := range a.Attendees {
-			left := "here"
-			switch {
-			case p.LastLeftAt != nil:
-				left = localTime(p.LastLeftAt)
-			case !p.Present:
-				left = "unknown"
-			}
-			t.add(attendeeName(p), spanOf(p.Total.Min, p.Total.Max), fmt.Sprint(len(p.Stays)), localTime(&p.FirstJoinedAt), left)
+			t.add(attendeeName(p), spanOf(p.Total.Min, p.Total.Max), fmt.Sprint(staysOutsideLobby(p)), localTime(&p.FirstJoinedAt), leftAt(p))
+		}
+		b.WriteString(t.String())
+	}
+	if len(a.Waited) > 0 {
+		b.WriteString("Only in the lobby:\n")
+		t := style.newTable(1, "name", "waited for", "came", "left")
+		for _, p := range a.Waited {
+			t.add(attendeeName(p), spanOf(p.Lobby.Min, p.Lobby.Max), localTime(&p.FirstJoinedAt), leftAt(p))
 		}
 		b.WriteString(t.String())
 	}
@@ -208,6 +210,26 @@ func (c *Client) Attendance(ctx context.Context, w io.Writer, id string, style S
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// leftAt returns when an attendee left.
+func leftAt(p view.Attendee) string {
+	switch {
+	case p.LastLeftAt != nil:
+		return localTime(p.LastLeftAt)
+	case !p.Present:
+		return "unknown"
+	}
+	return "here"
+}
+
+func staysOutsideLobby(p view.Attendee) (n int) {
+	for _, s := range p.Stays {
+		if s.Type != occupancy.RoomLobby {
+			n++
+		}
+	}
+	return n
 }
 
 // attendeeName returns the name of an attendee, with the kind unless that is a person.

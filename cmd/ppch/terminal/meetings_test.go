@@ -53,3 +53,25 @@ func TestMeetings_Unanswered(t *testing.T) {
 		}
 	}
 }
+
+// Waiting in the lobby is neither a stay of an attendee nor an attendee.
+func TestAttendance_Lobby(t *testing.T) {
+	const (
+		id    = "5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7"
+		times = `"first_joined_at":"2026-11-22T10:00:00Z","last_left_at":"2026-11-22T10:10:00Z"`
+	)
+	c := answers(t, map[string]http.HandlerFunc{"/api/meetings/" + id + "/attendance": says(`{"meeting":{"display_name":"planning","started_at":"2026-11-22T10:00:00Z"},
+		"attendees":[{"name":"Ada","total_seconds":{"min":600,"max":600},"stays":[{"type":"lobby","kind":"user"},{"type":"main","kind":"user"}],` + times + `}],
+		"waited":[{"name":"Mallory","lobby_seconds":{"min":600,"max":600},"stays":[{"type":"lobby","kind":"user"}],` + times + `}],"gaps":[]}`)})
+	var text strings.Builder
+	if err := c.Attendance(t.Context(), &text, id, terminal.Style{}); err != nil {
+		t.Fatal(err)
+	}
+	attended, waited, _ := strings.Cut(text.String(), "Only in the lobby:\n")
+	if fields := strings.Join(strings.Fields(attended), " "); !strings.Contains(fields, "Ada 10m 1 ") || strings.Contains(fields, "Mallory") {
+		t.Errorf("got %s want Ada with one stay", text.String())
+	}
+	if fields := strings.Join(strings.Fields(waited), " "); !strings.Contains(fields, "Mallory 10m ") || strings.Contains(fields, "Ada") {
+		t.Errorf("got %s want Mallory apart", text.String())
+	}
+}
