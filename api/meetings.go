@@ -111,8 +111,8 @@ func (s *Server) meetingFilter(q *query, grant keys.Grant, room string) (f histo
 	f = history.MeetingFilter{
 		Limit:           q.number("limit", defaultLimit, 1, maxLimit),
 		MinParticipants: q.number("min_participants", 0, 0, 1<<30),
-		From:            q.time("from"),
-		To:              q.time("to"),
+		From:            q.time("from", 0),
+		To:              q.time("to", 24*time.Hour-time.Millisecond),
 	}
 	if typ := q.choice("type", listTypes...); typ != "all" && room == "" {
 		f.Type = occupancy.RoomType(typ)
@@ -150,16 +150,17 @@ func (s *Server) meetingFilter(q *query, grant keys.Grant, room string) (f histo
 	return f, nil
 }
 
-// time returns the time of a parameter: a day, or a time of RFC 3339.
-func (q *query) time(name string) time.Time {
+// time returns the time of a parameter: a time of RFC 3339, or a time of a day, which is in UTC.
+func (q *query) time(name string, ofDay time.Duration) time.Time {
 	text := q.text(name)
 	if text == "" {
 		return time.Time{}
 	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t
-		}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t
+	}
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return t.Add(ofDay)
 	}
 	q.fail("%s: %q is neither a day such as 2027-12-31 nor a time such as 2027-12-31T18:00:00Z", name, shorten(text))
 	return time.Time{}

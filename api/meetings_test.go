@@ -217,6 +217,8 @@ func TestMeetings_Queries(t *testing.T) {
 		"/api/meetings?tenant=acme":                       "[acme]planning",
 		"/api/meetings?min_participants=2":                "standup",
 		"/api/meetings?to=2026-11-22T08:35:00Z":           "standup",
+		"/api/meetings?to=2026-11-22":                     "[acme]planning standup",
+		"/api/meetings?from=2026-11-22&to=2026-11-22":     "[acme]planning standup",
 		"/api/meetings?from=2026-11-23":                   "[acme]planning",
 		"/api/rooms/Standup/meetings":                     "standup",
 		"/api/rooms/none/meetings":                        "",

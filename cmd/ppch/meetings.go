@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ service. It records meetings if PPCH_DATA_DIR and PPCH_HISTORY are set.` + apiCl
 			}
 			defer c.Close()
 			list := terminal.MeetingList{Query: url.Values{"type": {typ}}, Limit: limit}
-			for name, value := range map[string]string{"room": room, "tenant": tenant, "from": from, "to": to} {
+			for name, value := range map[string]string{"room": room, "tenant": tenant, "from": firstOf(from), "to": lastOf(to)} {
 				if value != "" {
 					list.Query.Set(name, value)
 				}
@@ -55,12 +56,28 @@ service. It records meetings if PPCH_DATA_DIR and PPCH_HISTORY are set.` + apiCl
 	cmd.Flags().StringVar(&typ, "type", "main", "main, breakout, lobby or all")
 	cmd.Flags().StringVar(&room, "room", "", "only meetings in this room")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only meetings of this tenant")
-	cmd.Flags().StringVar(&from, "from", "", "only meetings that took place then or later, such as 2027-12-31")
-	cmd.Flags().StringVar(&to, "to", "", "only meetings that took place then or earlier")
+	cmd.Flags().StringVar(&from, "from", "", "only meetings that took place on this day or later (2027-12-31, in the time zone TZ as the list), or since a time (2027-12-31T18:00:00Z)")
+	cmd.Flags().StringVar(&to, "to", "", "only meetings that took place on this day or earlier, or until a time")
 	cmd.Flags().IntVar(&minimum, "min", 0, "only meetings with at least this many people at a time")
 	cmd.Flags().IntVar(&limit, "limit", 0, "show at most this many meetings (default all)")
 	complete(cmd, "type", roomTypes...)
 	return cmd
+}
+
+// firstOf returns the first moment of a day in the time zone in which times are shown. Other text stays as it is.
+func firstOf(day string) string {
+	if t, err := time.ParseInLocation(time.DateOnly, day, time.Local); err == nil {
+		return t.Format(time.RFC3339)
+	}
+	return day
+}
+
+// lastOf returns the last moment of a day, as firstOf does the first.
+func lastOf(day string) string {
+	if t, err := time.ParseInLocation(time.DateOnly, day, time.Local); err == nil {
+		return t.AddDate(0, 0, 1).Add(-time.Millisecond).Format(time.RFC3339Nano)
+	}
+	return day
 }
 
 // sheetFormats are the formats of files for spreadsheets.

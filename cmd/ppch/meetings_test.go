@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/csv"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +74,34 @@ func TestMeetings_Commands(t *testing.T) {
 	}
 	if status, _, errs := execute(t, program, vars, "store", "backup", backup); status != 1 || !strings.Contains(errs, "exists") {
 		t.Errorf("backup over another: got %d, %s", status, errs)
+	}
+}
+
+// A day is one of the time zone in which the list shows times, and both days are included, also when clocks change.
+func TestMeetings_DaysAreLocal(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	asked := make(chan url.Values, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"meetings":[],"next_cursor":null}`)
+	}))
+	t.Cleanup(srv.Close)
+	for _, tt := range []struct{ zone, from, to, wantFrom, wantTo string }{
+		{"America/New_York", "2026-10-31", "2026-11-01", "2026-10-31T04:00:00Z", "2026-11-02T04:59:59.999Z"},
+		{"Europe/Berlin", "2026-11-30", "2026-11-30", "2026-11-29T23:00:00Z", "2026-11-30T22:59:59.999Z"},
+		{"UTC", "2026-11-30T12:00:00Z", "2026-11-30T13:00:00Z", "2026-11-30T12:00:00Z", "2026-11-30T13:00:00Z"},
+	} {
+		if status, _, errs := execute(t, program, []string{"TZ=" + tt.zone, "PPCH_API_KEY=" + testKey}, "meetings", "--url", srv.URL, "--from", tt.from, "--to", tt.to); status != 0 {
+			t.Fatalf("got %d, %s", status, errs)
+		}
+		query := <-asked
+		for name, want := range map[string]string{"from": tt.wantFrom, "to": tt.wantTo} {
+			if got, err := time.Parse(time.RFC3339, query.Get(name)); err != nil || got.UTC().Format(time.RFC3339Nano) != want {
+				t.Errorf("%s: got %s=%s want %s", tt.zone, name, query.Get(name), want)
+			}
+		}
 	}
 }
 
