@@ -81,6 +81,7 @@ type pendingItem struct {
 // newAppender returns an appender for the endpoints that are active and whose keys allow it.
 func (o *Outbox) newAppender(tx *history.Tx) *appender {
 	a := &appender{tx: tx, metrics: o.metrics, maxRows: o.cfg.maxRows, now: time.Now().UnixMilli(), bodies: map[variant]item{}, held: map[*Share]bool{}}
+	unknown := false
 	for _, e := range *o.all.Load() {
 		c := e.config.Load()
 		if !c.active() {
@@ -88,11 +89,16 @@ func (o *Outbox) newAppender(tx *history.Tx) *appender {
 		}
 		g, denied := o.grant(c)
 		if denied != "" {
+			unknown = unknown || g.Key == nil && o.cfg.Keys.Unknown() != nil
 			continue
 		}
 		a.wantsStays = a.wantsStays || c.Format == FormatEventSync
 		a.targets = append(a.targets, &target{endpoint: e, config: c, granted: g, named: c.Names && g.HasNames()})
 	}
+	if unknown && !o.missing {
+		o.log.Warn("webhooks whose API keys are unknown miss events", "err", o.cfg.Keys.Unknown(), "remedy", "webhooks need the list of API keys: connect this PPCH to NATS")
+	}
+	o.missing = unknown
 	return a
 }
 

@@ -64,6 +64,7 @@ type Outbox struct {
 	client     *client
 	metrics    *metrics
 	translator translator // of the recorder's goroutine
+	missing    bool       // within transactions that write: whether webhooks miss events because their keys are unknown
 
 	attempts, probes chan struct{} // slots
 	outcomes         chan outcome

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"ppch/api/keys"
 	"ppch/api/webhook"
+	"ppch/component/componenttest"
 )
 
 func TestOutbox_RotatesSecrets(t *testing.T) {
@@ -127,5 +129,42 @@ func TestOutbox_WithoutAnythingToReceive(t *testing.T) {
 	stopped("event_syncin", "the format event_sync has names, and the API key lacks the scope participants")
 	if got := in.accepted(); len(got) > 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// unknownKeys is a list of keys that isn't known.
+type unknownKeys struct{}
+
+func (unknownKeys) Lines() (string, error) { return "", errors.New("NATS is away") }
+
+func (unknownKeys) Changed() <-chan struct{} { return nil }
+
+// While it is unknown whether the key of a webhook is still valid, the webhook receives nothing, and the log says so once.
+func TestOutbox_UnknownKeyIsReported(t *testing.T) {
+	t.Parallel()
+	log := &componenttest.LogBuffer{}
+	s := newStation(t, func(c webhook.Config) webhook.Config {
+		c.Log = slog.New(slog.NewTextHandler(log, nil))
+		return c
+	})
+	in := newInbox(t)
+	s.add("in", in.URL, nil)
+	s.stop()
+	ring := must(keys.NewKeyring(keys.KeyringConfig{Shared: unknownKeys{}}))(t)
+	known := s.keys
+	s.keys = ring
+	s.start()
+	for i := range 2 {
+		s.record(s.joins("a", i, i+1)...)
+	}
+	if got := strings.Count(log.String(), `msg="webhooks whose API keys are unknown miss events"`); got != 1 || !strings.Contains(log.String(), "NATS is away") {
+		t.Errorf("got %s want one line about the keys", log)
+	}
+	s.stop()
+	s.keys = known
+	s.start()
+	s.record(s.joins("a", 2, 3)...)
+	if diff := cmp.Diff(map[string][]string{"a": nicks(2, 3)}, in.wait(1)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
