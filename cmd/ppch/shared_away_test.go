@@ -43,8 +43,12 @@ func newApart(t *testing.T) *apart {
 	maps.Copy(env, variables{"PPCH_DATA_DIR": dir, "PPCH_WEBHOOK_ALLOW": "127.0.0.1"})
 	a.collector = startProcess(t, buildProgram(t), env)
 	a.collector.ready(t)
-	a.node = runService(t, inNATS("nats://"+a.nats.addr, nil))
-	a.node.becomes(a.key, http.StatusOK)
+	env = clusterEnv(t, "nats://"+a.nats.addr, nodeLine("main", "main", a.srv))
+	delete(env, "PPCH_API_KEY")
+	env["PPCH_CONFIG_FROM_NATS"] = "true"
+	node := startProcess(t, buildProgram(t), env)
+	node.ready(t)
+	a.node = &service{t: t, url: node.url, client: node.client}
 	a.cast = castOn(t, a.srv)
 	must(a.cast.Open(t.Context(), a.srv.Room("red")))(t)
 	return a
@@ -181,8 +185,10 @@ func TestConfigFromNATS_CollectorStartsWithSavedWebhooks(t *testing.T) {
 	a.gets(before, a.joined...)
 
 	a.network.Restore()
-	eventually(t, 30*time.Second, "the collector has the changes", func() bool {
-		return a.ask("/api/webhooks/gone").status == http.StatusNotFound && a.ask("/api/webhooks/late").status == http.StatusOK && strings.Contains(a.ask("/api/webhooks/moved").body, after.addr)
+	eventually(t, 30*time.Second, "the collector has stored the changes", func() bool {
+		moved, made := a.ask("/api/webhooks/moved").body, a.ask("/api/webhooks/late").body
+		return a.ask("/api/webhooks/gone/deliveries").status == http.StatusNotFound && strings.Contains(moved, after.addr) &&
+			strings.Contains(moved, `"state":"ok"`) && strings.Contains(made, `"state":"ok"`)
 	})
 	gone.start()
 	kept := slices.Clone(a.joined)
