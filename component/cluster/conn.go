@@ -106,6 +106,19 @@ func (c *Conn) disconnected(err error) {
 // permission is NATS' text for what it forbids.
 var permission = regexp.MustCompile(`(?i)permissions violation for (\w+) to "([^"]+)"`)
 
+// lasting returns the subject to allow for one that NATS forbids: the last part of some is new at each start.
+func lasting(subject string) string {
+	if strings.HasPrefix(subject, nats.InboxPrefix) {
+		return nats.InboxPrefix + ">"
+	}
+	for _, end := range []string{".snapshot.*", ".answer.>"} {
+		if before, _, ok := strings.Cut(subject, end[:len(end)-1]); ok {
+			return before + end
+		}
+	}
+	return subject
+}
+
 // failed notes an error of an attempt to connect, or of a subscription.
 func (c *Conn) failed(err error) {
 	c.mu.Lock()
@@ -116,7 +129,7 @@ func (c *Conn) failed(err error) {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		what, of := err.Error(), &c.forbidden
 		if found := permission.FindStringSubmatch(err.Error()); found != nil {
-			what = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + found[2]
+			what = map[string]string{"publish": "publish to ", "subscription": "subscribe to "}[strings.ToLower(found[1])] + lasting(found[2])
 			switch {
 			case ofStore(found[2]):
 				of = &c.forbiddenStore

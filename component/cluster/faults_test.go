@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -139,23 +140,30 @@ func TestNode_OtherSecretOrVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := runNATS(t)
-			n := newNode(t, options(t, s.ClientURL(), "node"))
+			collector := newCollector(t, options(t, s.ClientURL(), "c"))
+			collector.up()
+			follower := newNode(t, options(t, s.ClientURL(), "follower"))
+			follower.participants("a", 0)
+			collector.stop() // it comes back with what the message has
+			fresh := newNode(t, options(t, s.ClientURL(), "fresh"))
 			other, err := nats.Connect(s.ClientURL())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer other.Close()
-			eventually(t, 10*time.Second, func() string {
-				_ = other.Publish("ppch.main.c.state", c.message)
-				d, err := n.shard.Domain(domain)
-				if err != nil || d.Problem == nil || d.Problem.Reason != c.want {
-					return "got another problem"
-				}
-				if strings.Contains(name, "newer") != strings.Contains(d.Problem.Remedy, "update this PPCH") && c.want == occupancy.ReasonClusterVersion {
-					return "wrong side: " + d.Problem.Remedy
-				}
-				return ""
-			})
+			for _, n := range []*member{fresh, follower} {
+				eventually(t, 20*time.Second, func() string {
+					_ = other.Publish("ppch.main.c.state", c.message)
+					d, err := n.shard.Domain(domain)
+					if err != nil || d.Problem == nil || d.Problem.Reason != c.want {
+						return fmt.Sprintf("got %v", d.Problem)
+					}
+					if strings.Contains(name, "newer") != strings.Contains(d.Problem.Remedy, "update this PPCH") && c.want == occupancy.ReasonClusterVersion {
+						return "wrong side: " + d.Problem.Remedy
+					}
+					return ""
+				})
+			}
 		})
 	}
 }
@@ -169,6 +177,10 @@ func TestConn_Permissions(t *testing.T) {
 			}},
 			{Username: "node", Password: "n", Permissions: &server.Permissions{
 				Publish:   &server.SubjectPermission{Allow: []string{"ppch.*.*.snapshot.*"}},
+				Subscribe: &server.SubjectPermission{Allow: []string{"ppch.*.*.state", "ppch.*.*.batch", "_INBOX.>"}},
+			}},
+			{Username: "mute", Password: "m", Permissions: &server.Permissions{
+				Publish:   &server.SubjectPermission{Allow: []string{"ppch.*.*.history"}},
 				Subscribe: &server.SubjectPermission{Allow: []string{"ppch.*.*.state", "ppch.*.*.batch", "_INBOX.>"}},
 			}},
 			{Username: "deaf", Password: "d", Permissions: &server.Permissions{
@@ -190,6 +202,11 @@ func TestConn_Permissions(t *testing.T) {
 	n.participants("a", 2)
 
 	newNode(t, as("deaf", "d", "deaf")).reason(occupancy.ReasonNATSForbidden)
+	mute := newNode(t, as("mute", "m", "mute"))
+	mute.reason(occupancy.ReasonNATSForbidden)
+	if d, err := mute.shard.Domain(domain); err != nil || !strings.Contains(d.Problem.Remedy, "publish to ppch.main.ppch_meet_jitsi.snapshot.*") {
+		t.Errorf("got %v, %v want a permission that lasts", d.Problem, err)
+	}
 	newNode(t, as("node", "wrong", "stranger")).reason(occupancy.ReasonNATSLogin)
 	// The node's user may not publish for a collector.
 	impostor := newCollector(t, as("node", "n", "impostor"))

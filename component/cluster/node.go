@@ -234,13 +234,13 @@ func (n *Node) why() *occupancy.UnavailableError {
 	}
 	recently := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) < 3*n.patience() }
 	switch {
-	case len(n.peers) == 0 && recently(n.theirsAt):
+	case !n.hears(now) && recently(n.theirsAt):
 		problem := occupancy.ProblemClusterTooNew
 		if n.theirs < version {
 			problem = occupancy.ProblemClusterTooOld
 		}
 		return problem.With(shard, occupancy.Fact{Name: "version", Value: strconv.Itoa(n.theirs)}).Err(nil)
-	case len(n.peers) == 0 && recently(n.foreignAt):
+	case !n.hears(now) && recently(n.foreignAt):
 		return occupancy.ProblemClusterSecret.With(shard).Err(nil)
 	case now.Sub(quiet) <= n.patience() && n.problem == nil && n.followed != "":
 		return nil // a resync, or a change to another collector
@@ -248,6 +248,16 @@ func (n *Node) why() *occupancy.UnavailableError {
 		return occupancy.ProblemCollectorAwaited.With(shard).Err(nil)
 	}
 	return occupancy.ProblemCollectorSilent.With(shard, occupancy.Fact{Name: "age", Value: now.Sub(quiet).Round(time.Second).String()}).Err(n.lastErr)
+}
+
+// hears reports whether a collector of the shard can be heard. The caller holds mu.
+func (n *Node) hears(now time.Time) bool {
+	for _, p := range n.peers {
+		if now.Sub(p.heardAt) <= n.patience() {
+			return true
+		}
+	}
+	return false
 }
 
 // report passes the state of the domains on a collector to the replica. The caller holds mu.
