@@ -77,7 +77,15 @@ func TestRoomFollower_NeedsNoVisitorNode(t *testing.T) {
 	if err := f.receive(e); err != nil || len(f.stale) > 0 || f.problem != "lost" {
 		t.Errorf("got %+v, %v", f.stale, err)
 	}
-	if got := lineFor(e, 0); !strings.HasSuffix(got, "visitors on v1: error: gone") {
-		t.Errorf("got %q", got)
+	for data, want := range map[sse.Event]string{
+		e: "visitors on v1: error: gone",
+		{Type: "status", Data: `{"shard":"b","domain":"muc.meet.jitsi","status":"error: lost","time":"2026-11-30T04:00:00Z"}`}:  "muc.meet.jitsi on b: error: lost",
+		{Type: "status", Data: `{"shard":"main","domain":"muc.meet.jitsi","status":"ok","time":"2026-11-30T04:00:00Z"}`}:        "  muc.meet.jitsi: ok",
+		{Type: "reset", Data: `{"shard":"b","domain":"muc.meet.jitsi","reason":"retired","time":"2026-11-30T04:00:00Z"}`}:       "muc.meet.jitsi on b: out of service",
+		{Type: "reset", Data: `{"shard":"b","domain":"muc.meet.jitsi","reason":"ring-exceeded","time":"2026-11-30T04:00:00Z"}`}: "events were missed (ring-exceeded)",
+	} {
+		if got := lineFor(data, 0); !strings.HasSuffix(got, want) {
+			t.Errorf("got %q want %q", got, want)
+		}
 	}
 }

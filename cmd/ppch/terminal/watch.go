@@ -76,9 +76,11 @@ func lineFor(e sse.Event, width int) string {
 	at := when.Local().Format(time.TimeOnly) + "  "
 	room := shown(v.DisplayName)
 	now := fmt.Sprintf(", now %d %s", v.ParticipantCount, plural(v.ParticipantCount, "person", "people"))
+	on := "" // others may have the room, too
 	if v.Shard != "" && v.Shard != occupancy.DefaultShard {
-		now += " on " + Clean(v.Shard) // others may have the room, too
+		on = " on " + Clean(v.Shard)
 	}
+	now += on
 	switch e.Type {
 	case "participant.joined":
 		return fitted(width, at, v.who(), " joined ", room, now)
@@ -89,12 +91,15 @@ func lineFor(e sse.Event, width int) string {
 	case "room.ended":
 		return fitted(width, at, room, " ended")
 	case "reset":
+		if v.Reason == string(view.ResetRetired) {
+			return at + Clean(v.Domain) + on + ": out of service"
+		}
 		return at + "events were missed (" + Clean(v.Reason) + ")"
 	case "status":
 		if len(v.VisitorsOf) > 0 {
-			return at + "visitors on " + Clean(v.Shard) + ": " + Clean(v.Status)
+			return at + "visitors" + on + ": " + Clean(v.Status)
 		}
-		return at + Clean(v.Domain) + ": " + Clean(v.Status)
+		return at + Clean(v.Domain) + on + ": " + Clean(v.Status)
 	}
 	return ""
 }
