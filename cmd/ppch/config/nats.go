@@ -52,6 +52,8 @@ func (p *parser) nats(s Settings, sealing Secret) (c cluster.Config, password Se
 		if _, err := os.ReadFile(c.Creds); err != nil {
 			p.problem("PPCH_NATS_CREDS", "can't be read: %v", err)
 		}
+	case c.User == "" && (s.NATSPassword.Reveal() != "" || s.NATSPasswordFile != ""):
+		p.problem("PPCH_NATS_USER", "is not set, but its password is: set it, too")
 	case c.User != "":
 		password = p.secret("PPCH_NATS_PASSWORD", s.NATSPassword, s.NATSPasswordFile, "it is the password of PPCH_NATS_USER")
 	}

@@ -112,7 +112,7 @@ const shortestClusterSecret = 16
 func (p *parser) clusterSecret(s Settings, component Secret) Secret {
 	const fix = "make one with: openssl rand -hex 32"
 	if s.ShardsFile != "" && component.Reveal() == "" && s.ClusterSecret.Reveal() == "" && s.ClusterSecretFile == "" && len(p.problems) == 0 {
-		p.problem("PPCH_CLUSTER_SECRET", "is not set, and no shard has a component secret that could seal tickets and cursors: %s", fix)
+		p.problem("PPCH_CLUSTER_SECRET", "is not set: set the one that the other PPCH on this NATS have")
 		return Secret{}
 	}
 	if s.ClusterSecret.Reveal() == "" && s.ClusterSecretFile == "" {

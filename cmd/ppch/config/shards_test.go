@@ -88,7 +88,7 @@ func TestShards_OnlyNATS(t *testing.T) {
 		t.Errorf("got the warnings %q, %v want %s", c.Warnings, err, want)
 	}
 	_, err = loadShards(t, lines, "PPCH_NATS_URL", "nats://nats:4222")
-	if want := "PPCH_CLUSTER_SECRET: is not set, and no shard has a component secret that could seal tickets and cursors: make one with: openssl rand -hex 32"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "PPCH_CLUSTER_SECRET: is not set: set the one that the other PPCH on this NATS have"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v want %s", err, want)
 	}
 }
@@ -164,7 +164,7 @@ func TestShards_Retire(t *testing.T) {
 		t.Errorf("got %v, %v want the mode as before", info.Mode(), err)
 	}
 	for name, want := range map[string]string{
-		"a": "shard a is retired since 2026-11-30T02:00:00Z", "c": `no shard is named "c"`, "b": "b is the only shard in service: add another first, or stop ppch",
+		"a": "shard a is retired since 2026-11-30T02:00:00Z", "c": `no shard is named "c": use b or a`, "b": "b is the only shard in service: add another first, or stop ppch",
 	} {
 		if err := s.RetireShard(name, at); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: got %v want %s", name, err, want)

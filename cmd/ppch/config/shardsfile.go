@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"ppch/component/occupancy"
@@ -93,7 +95,11 @@ func (s Settings) RetireShard(name string, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.ShardsFile, err)
 	}
-	return replaceFile(s.ShardsFile, text)
+	err = replaceFile(s.ShardsFile, text)
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: where the file can be written, add retired=%s to the line of %s", err, at.UTC().Format(time.RFC3339), name)
+	}
+	return err
 }
 
 // retireLine returns the text of a file of shards in which one is retired.
@@ -103,10 +109,10 @@ func retireLine(text, name string, at time.Time) (string, error) {
 		return "", err
 	}
 	inService := 0
-	found := false
+	var names []string
 	for _, s := range shards {
+		names = append(names, s.Name)
 		if s.Name == name {
-			found = true
 			if !s.Retired.IsZero() {
 				return "", fmt.Errorf("shard %s is retired since %s", name, s.Retired.Format(time.RFC3339))
 			}
@@ -116,8 +122,8 @@ func retireLine(text, name string, at time.Time) (string, error) {
 		}
 	}
 	switch {
-	case !found:
-		return "", fmt.Errorf("no shard is named %q", name)
+	case !slices.Contains(names, name):
+		return "", fmt.Errorf("no shard is named %q: use %s", name, strings.Join(names, " or "))
 	case inService == 1:
 		return "", fmt.Errorf("%s is the only shard in service: add another first, or stop ppch", name)
 	}
