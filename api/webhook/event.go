@@ -63,11 +63,12 @@ type Event struct {
 	Room   Room
 	Domain string
 
-	// Participants and Counts are the numbers of the room after the event, Waiting is the number of people in its lobby.
-	// Each is nil if unknown.
-	Participants *int
-	Counts       map[occupancy.Kind]int
-	Waiting      *int
+	// Participants and Counts are the numbers of the room after the event, Waiting is the number of people in its lobby,
+	// and MeetingParticipants the number of people in the main room and its breakout rooms. Each is nil if unknown.
+	Participants        *int
+	Counts              map[occupancy.Kind]int
+	Waiting             *int
+	MeetingParticipants *int
 
 	// Occupant is the occupant whom the event concerns, or nil. It is for endpoints with names only, like Stay, which identifies its stay.
 	Occupant *Occupant

@@ -113,6 +113,7 @@ type data struct {
 	EndedAt       *string             `json:"ended_at"`
 
 	ParticipantCount *int                   `json:"participant_count"`
+	MeetingCount     *int                   `json:"meeting_participant_count"`
 	Counts           map[occupancy.Kind]int `json:"counts"`
 	WaitingCount     *int                   `json:"waiting_count"`
 	Stay             *string                `json:"stay"`
@@ -159,7 +160,7 @@ func newData(e *Event, names bool) data {
 		EventID: e.ID, Shard: e.Position.Shard, Epoch: e.Position.Epoch, Seq: e.Position.Seq, Position: e.Position.String(),
 		RoomJID: orNull(e.Room.JID), RoomName: orNull(e.Room.Name), DisplayName: orNull(e.Room.Display), MeetingURL: orNull(e.Room.URL), Tenant: orNull(e.Room.Tenant), ParentRoomJID: orNull(e.Room.Parent),
 		NotBefore: stamp(e.NotBefore), Meeting: orNull(e.Room.Meeting), MeetingID: orNull(e.Room.MeetingID), CreatedAt: stamp(e.Room.CreatedAt), EndedAt: stamp(e.Room.EndedAt),
-		ParticipantCount: e.Participants, Counts: e.Counts, WaitingCount: e.Waiting,
+		ParticipantCount: e.Participants, MeetingCount: e.MeetingParticipants, Counts: e.Counts, WaitingCount: e.Waiting,
 		Webhook: orNull(e.Webhook), Domain: orNull(e.Domain), Reason: orNull(e.Reason), Since: stamp(e.Since),
 	}
 	if e.Room.Type != "" {

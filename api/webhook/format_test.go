@@ -31,7 +31,7 @@ func event(t webhook.Type) *webhook.Event {
 			JID: "[acme]stand%20up@muc.meet.jitsi", Name: "[acme]stand%20up", Display: "acme/stand up", URL: "https://meet.example.com/acme/stand%20up", Type: occupancy.RoomMain, Tenant: "acme",
 			MeetingID: "3d8e2c0e-5f0e-4b7e-9d2a-0b0a4d0c1a11", CreatedAt: at(1),
 		},
-		Participants: new(2), Counts: map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindRecorder: 1},
+		Participants: new(2), MeetingParticipants: new(3), Counts: map[occupancy.Kind]int{occupancy.KindFocus: 1, occupancy.KindUser: 2, occupancy.KindRecorder: 1},
 	}
 	kind, _, _ := strings.Cut(string(t), ".")
 	switch kind {
@@ -42,7 +42,7 @@ func event(t webhook.Type) *webhook.Event {
 			UserID: "u-7341", UserName: "Ada L.", UserGroup: "staff", Flags: occupancy.FlagAudioMuted,
 		}
 	case "watch":
-		e.Room, e.Participants, e.Counts = webhook.Room{}, nil, nil
+		e.Room, e.Participants, e.MeetingParticipants, e.Counts = webhook.Room{}, nil, nil, nil
 		e.Domain, e.Reason = "muc.meet.jitsi", "refused"
 	}
 	if t == webhook.ParticipantLeft {

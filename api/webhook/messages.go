@@ -116,12 +116,9 @@ func (t *translator) event(c history.Event, typ Type) Event {
 	if c.NotBefore.Before(c.At) {
 		e.NotBefore = c.NotBefore
 	}
+	e.MeetingParticipants = c.MeetingParticipants
 	if c.Type == occupancy.RoomLobby {
-		// The event is about the meeting whose lobby it is, as far as that is known.
-		e.Waiting = new(c.Counts.People())
-		if e.Room.Parent != "" {
-			e.Room = Room{JID: e.Room.Parent, Name: t.names.Name(c.Parent), Display: t.names.Display(c.Parent), URL: t.names.MeetingURL(c.Parent, jid.JID{}), Type: occupancy.RoomMain, Tenant: c.Tenant}
-		}
+		t.inLobby(&e, c)
 	} else {
 		e.Participants, e.Counts = new(c.Counts.People()), c.Counts.Map()
 	}
@@ -139,6 +136,20 @@ func (t *translator) event(c history.Event, typ Type) Event {
 		}
 	}
 	return e
+}
+
+// inLobby makes e an event of the meeting whose lobby the room is, as far as that is known.
+func (t *translator) inLobby(e *Event, c history.Event) {
+	e.Waiting = new(c.Counts.People())
+	if e.Room.Parent != "" {
+		e.Room = Room{JID: e.Room.Parent, Name: t.names.Name(c.Parent), Display: t.names.Display(c.Parent), URL: t.names.MeetingURL(c.Parent, jid.JID{}), Type: occupancy.RoomMain, Tenant: c.Tenant}
+	}
+	if c.Main != nil {
+		e.Room.Meeting, e.Room.MeetingID, e.Room.CreatedAt = c.Main.Meeting.String(), c.Main.MeetingID, c.Main.Created
+	}
+	if c.MainCounts != nil {
+		e.Participants, e.Counts = new(c.MainCounts.People()), c.MainCounts.Map()
+	}
 }
 
 func occupantOf(o occupancy.Occupant) Occupant {

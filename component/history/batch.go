@@ -7,6 +7,8 @@ import (
 	"sort"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"ppch/component/occupancy"
 )
 
@@ -239,13 +241,24 @@ func (b *batch) change(e occupancy.Event, since time.Time) error {
 }
 
 // emit adds an event for the Outbox.
-func (b *batch) emit(room *openRoom, stay ID, e occupancy.Event, before occupancy.Counts, since time.Time) {
+func (b *batch) emit(room *openRoom, stay ID, e occupancy.Event, before occupancy.Counts, since time.Time) error {
 	if b.silent || b.r.cfg.Outbox == nil {
-		return
+		return nil
 	}
-	b.events = append(b.events, Event{
+	event := Event{
 		Event: e, Shard: room.shard, Meeting: room.id, Stay: stay, Created: room.stamp, MeetingID: room.meetingID, Before: before, NotBefore: since,
-	})
+	}
+	if e.Type == occupancy.RoomLobby && !e.Parent.Equal(jid.JID{}) {
+		main, err := b.openRoom(room.shard, e.Parent.String())
+		if err != nil {
+			return err
+		}
+		if main != nil {
+			event.Main = &MainRoom{main.id, main.meetingID, main.stamp}
+		}
+	}
+	b.events = append(b.events, event)
+	return nil
 }
 
 func earlier(a, b time.Time) time.Time {

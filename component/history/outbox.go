@@ -51,6 +51,9 @@ type Event struct {
 	// MeetingID is the id that Jitsi gave the meeting, or empty.
 	MeetingID string
 
+	// Main is, for a lobby room, the main room, which a person waits to enter; nil if it isn't known.
+	Main *MainRoom
+
 	// Before counts the occupants before the change, Counts after it.
 	Before occupancy.Counts
 
@@ -59,6 +62,13 @@ type Event struct {
 
 	// Gap is, for EventStatus, the time without watching that begins or, if Ended is set, that is over; nil for other kinds.
 	Gap *Gap
+}
+
+// MainRoom is the open main room of an Event; its fields are as in Event.
+type MainRoom struct {
+	Meeting   ID
+	MeetingID string
+	Created   time.Time
 }
 
 // Gap is a time in which PPCH didn't watch the rooms of a domain.

@@ -71,7 +71,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 		return nil, err
 	}
 	if e.Kind == occupancy.EventRoomStarted {
-		b.emit(r, ID{}, e, occupancy.Counts{}, since)
+		return r, b.emit(r, ID{}, e, occupancy.Counts{}, since)
 	}
 	return r, nil
 }
@@ -91,8 +91,7 @@ func (b *batch) updateRoom(r *openRoom, e occupancy.Event, since time.Time) erro
 		return err
 	}
 	e.Kind = occupancy.EventRoomUpdated
-	b.emit(r, ID{}, e, e.Counts, since)
-	return nil
+	return b.emit(r, ID{}, e, e.Counts, since)
 }
 
 // endRoom records that a room ended and that its remaining occupants left.
@@ -105,7 +104,7 @@ func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 	for _, p := range present {
 		counts[kindIndex(p.kind)]--
 		left := e
-		left.Kind, left.Occupant, left.Counts = occupancy.EventLeft, p.record(), counts
+		left.Kind, left.Occupant, left.Counts, left.MeetingParticipants, left.MainCounts = occupancy.EventLeft, p.record(), counts, nil, nil
 		if err := b.leave(r, left, since); err != nil {
 			return err
 		}
@@ -121,8 +120,7 @@ func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 		return err
 	}
 	e.Counts = occupancy.Counts{}
-	b.emit(r, ID{}, e, occupancy.Counts{}, since)
-	return nil
+	return b.emit(r, ID{}, e, occupancy.Counts{}, since)
 }
 
 // parent records to which room a breakout or lobby room belongs.

@@ -93,8 +93,7 @@ func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
 	}
 	before := e.Counts
 	before[kindIndex(o.Kind)]--
-	b.emit(r, id, e, before, since)
-	return nil
+	return b.emit(r, id, e, before, since)
 }
 
 // startStay adds the stay of an occupant who joined to the meeting, if that is recorded.
@@ -178,8 +177,7 @@ func (b *batch) update(r *openRoom, e occupancy.Event, since time.Time) error {
 	before := e.Counts
 	before[kindIndex(o.Kind)]--
 	before[kindIndex(was.kind)]++
-	b.emit(r, was.id, e, before, since)
-	return nil
+	return b.emit(r, was.id, e, before, since)
 }
 
 // leave records that an occupant left at since or later.
@@ -204,8 +202,7 @@ func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
 	}
 	before := e.Counts
 	before[kindIndex(o.Kind)]++
-	b.emit(r, stayID, e, before, since)
-	return nil
+	return b.emit(r, stayID, e, before, since)
 }
 
 // identity is what a stay has of a person, by the level.

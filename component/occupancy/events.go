@@ -62,6 +62,11 @@ type Event struct {
 	// Counts counts the occupants of the room after the change.
 	Counts Counts
 
+	// MeetingParticipants is the number of people in the main room of the meeting and its breakout rooms after the change. It is nil if unknown,
+	// as for a change that a program finds by comparing snapshots. MainCounts, for a lobby room, counts the occupants of the main room; nil if unknown.
+	MeetingParticipants *int
+	MainCounts          *Counts
+
 	// Facts are the room's facts after EventRoomStarted and EventRoomUpdated; nil for other kinds.
 	// All subscribers share them: don't modify.
 	Facts *RoomFacts
@@ -115,6 +120,7 @@ func (d *Directory) emit(m *mucDomain, c change, at time.Time) {
 	if m.typ != RoomMain {
 		e.Parent = parentJID(d.parentAddress(m, e.Room.String()))
 	}
+	e.MeetingParticipants, e.MainCounts = d.meetingNumbers(m, e.Parent, c)
 	switch o := c.occupant; {
 	case o == nil:
 	case !o.moved():

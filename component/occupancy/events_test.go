@@ -136,7 +136,7 @@ func TestEvents_Occupant(t *testing.T) {
 	room, _ := d.Room(daily)
 	want := occupancy.Event{
 		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Shard: occupancy.DefaultShard, Origin: occupancy.Origin{Epoch: d.Shard(occupancy.DefaultShard).States().Origin.Epoch, Seq: 2}, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
-		Counts: occupancy.Counts{2, 0, 0, 1},
+		Counts: occupancy.Counts{2, 0, 0, 1}, MeetingParticipants: new(2),
 	}
 	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -275,4 +275,45 @@ func TestEvents_WhyOccupantsLeft(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+}
+
+// An event has the numbers of its meeting as they are after it, and none that isn't known.
+func TestEvents_NumbersOfTheMeeting(t *testing.T) {
+	d := newDirectory(muc, lobby, breakout)
+	shard := mainOf(d)
+	shard.Begin(muc, jitsi)
+	main := fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1))
+	main.Facts.Breakouts = []occupancy.Breakout{{JID: "b1@breakout.meet.jitsi"}, {JID: "b2@breakout.meet.jitsi"}}
+	apply(t, d, at(10), synced(1, 2, main))
+	s := d.Subscribe(10)
+	expect := func(of string, people *int, main *occupancy.Counts) {
+		t.Helper()
+		if e := next(t, s); !cmp.Equal(e.MeetingParticipants, people) || !cmp.Equal(e.MainCounts, main) {
+			t.Errorf("%s: got %v people, main room %v", of, e.MeetingParticipants, e.MainCounts)
+		}
+	}
+	apply(t, d, at(11), synced(1, 3, roomUpdate("daily@muc.meet.jitsi", nil, person("bob", 2))))
+	expect("join while the breakout rooms are unknown", nil, nil)
+	shard.Begin(breakout, jitsi)
+	check(t, shard.Apply(breakout, synced(0, 0), at(12)))
+	next(t, s) // the reset
+	check(t, shard.Apply(breakout, synced(1, 2, fullRoom("b1@breakout.meet.jitsi", person("cy", 3), person("di", 3))), at(13)))
+	expect("start of the breakout room", new(2), nil)
+	expect("first join to it", new(3), nil)
+	expect("second join to it", new(4), nil)
+	apply(t, d, at(14), synced(1, 1, roomUpdate("daily@muc.meet.jitsi", []string{"ann", "bob"})))
+	expect("leave of the main room", new(3), nil)
+	expect("last leave of the main room", new(2), nil)
+	shard.Begin(lobby, jitsi)
+	check(t, shard.Apply(lobby, synced(0, 0), at(15)))
+	next(t, s)
+	check(t, shard.Apply(lobby, synced(1, 1, fullRoom("daily@lobby.meet.jitsi", person("eve", 4))), at(16)))
+	expect("start of the lobby", new(2), new(occupancy.Counts{0, 0, 0, 1}))
+	expect("wait in the lobby", new(2), new(occupancy.Counts{0, 0, 0, 1}))
+	apply(t, d, at(17), synced(0, 0, occupancy.Delta{Room: "daily@muc.meet.jitsi", Gone: true}))
+	for len(s.Events()) > 0 {
+		<-s.Events()
+	}
+	check(t, shard.Apply(lobby, synced(1, 0, roomUpdate("daily@lobby.meet.jitsi", []string{"eve"})), at(18)))
+	expect("leave of the lobby after the end", nil, nil)
 }

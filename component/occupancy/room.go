@@ -231,6 +231,41 @@ func (d *Directory) readRoom(m *mucDomain, address string, r *replicaRoom, now t
 	return view
 }
 
+// meetingNumbers returns the numbers of an event about a change of a room in a domain, by the main room, which is zero for a main room itself.
+// The caller holds mu.
+func (d *Directory) meetingNumbers(m *mucDomain, main jid.JID, c change) (people *int, mainCounts *Counts) {
+	if m.typ == RoomMain && len(c.room.facts.Breakouts) == 0 {
+		return new(c.counts.People()), nil
+	}
+	r, counts, now := c.room, c.counts, time.Now()
+	if m.typ != RoomMain {
+		of := m.shard.domain(main.Domainpart())
+		if of == nil || !d.readable(of, now) {
+			return nil, nil
+		}
+		if r = of.replica.room(main.String()); r == nil {
+			return nil, nil
+		}
+		counts = r.counts
+	}
+	if m.typ == RoomLobby {
+		mainCounts = new(counts)
+	}
+	n := counts.People()
+	for _, b := range r.facts.Breakouts {
+		if b.JID == c.room.jid.String() {
+			n += c.counts.People()
+			continue
+		}
+		ref := d.roomRef(m.shard, b.JID, now)
+		if !ref.Known {
+			return nil, mainCounts
+		}
+		n += ref.Participants
+	}
+	return &n, mainCounts
+}
+
 // withinMeeting returns r without the room it came from, unless that belongs to the same meeting: other rooms are private,
 // and a client may call any change of rooms a move. The caller holds mu.
 func (d *Directory) withinMeeting(m *mucDomain, address string, r *Record) *Record {
