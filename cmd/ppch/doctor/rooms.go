@@ -41,7 +41,10 @@ func (e *run) each(seen facts, name string, check func(view.DomainDiagnostics) r
 	var findings []finding
 	domains, remedies := map[finding][]string{}, map[finding][]string{}
 	for _, d := range seen.Domains {
-		v := check(d)
+		v := skipped(Shards)
+		if !seen.isDown(d.Shard) {
+			v = check(d)
+		}
 		f := finding{v.status, v.found}
 		if domains[f] == nil {
 			findings = append(findings, f)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ppch/api/view"
@@ -10,6 +11,11 @@ import (
 
 // several reports whether the service watches several Prosodys.
 func (f facts) several() bool { return len(f.Shards) > 1 }
+
+// isDown reports whether nothing is known of the domains on one of several shards.
+func (f facts) isDown(shard string) bool {
+	return f.several() && slices.ContainsFunc(f.Shards, func(s view.ShardDiagnostics) bool { return s.Shard == shard && s.Reason != nil })
+}
 
 // namesFor returns what the operator calls the settings of a shard.
 func (e *run) namesFor(seen facts, shard string) occupancy.Settings {

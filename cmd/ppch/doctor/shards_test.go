@@ -7,6 +7,7 @@ import (
 
 	"ppch/api/view"
 	"ppch/component/occupancy"
+	"ppch/prosody"
 )
 
 // reports returns what a part of the doctor reports, one line for each check.
@@ -39,6 +40,27 @@ func TestShards_EachIsReported(t *testing.T) {
 	}
 	if name := seen.nameOf(view.DomainDiagnostics{Shard: "v1", Domain: "muc.v1.meet.jitsi"}); name != "muc.v1.meet.jitsi of v1" {
 		t.Errorf("got %q", name)
+	}
+}
+
+// Nothing is said about the module on a Prosody that can't be reached.
+func TestShards_NothingIsKnownOfOneThatIsDown(t *testing.T) {
+	refused := occupancy.ReasonRefused
+	seen := facts{Diagnostics: view.Diagnostics{
+		Shards: []view.ShardDiagnostics{{Shard: "a", Component: new("ppch.meet.jitsi")}, {Shard: "v1", Kind: occupancy.ShardVisitors, Component: new("ppch.v1.meet.jitsi"), Reason: &refused}},
+		Domains: []view.DomainDiagnostics{
+			{Shard: "a", Domain: "muc.meet.jitsi", Module: &view.ModuleSubscription{Version: prosody.ModuleVersion}},
+			{Shard: "v1", Domain: "muc.v1.meet.jitsi", Reason: &refused},
+		},
+	}}
+	got := strings.Join(reports(t, func(e *run) { e.rooms(t.Context(), seen) }), "\n")
+	for _, want := range []string{"unchecked muc-domains: muc.v1.meet.jitsi of v1: skipped: needs shards", "unchecked module: muc.v1.meet.jitsi of v1: skipped: needs shards"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+	if strings.Contains(got, "not loaded") || strings.Contains(got, "of a: skipped: needs shards") {
+		t.Errorf("got %s", got)
 	}
 }
 
