@@ -168,9 +168,7 @@ func TestBatch_HasEachRoomOnce(t *testing.T) {
 		{"acme/planning", true, "acme/planning", "[acme]planning"},
 		{"nowhere", false, "nowhere"},
 	}
-	if diff := cmp.Diff(want, asked); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "requests", want, asked)
 }
 
 func TestAnswers_AngleBracketsTakeOneByteEach(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api"
 	"ppch/component/occupancy"
 )
@@ -86,9 +84,7 @@ func TestHealth_Statuses(t *testing.T) {
 			if view["status"] != wantWord || view["prosody_status"] != c.wantProsody || view["reason"] != c.wantReason {
 				t.Errorf("got %v, %v, %v, want %v, %v, %v", view["status"], view["prosody_status"], view["reason"], wantWord, c.wantProsody, c.wantReason)
 			}
-			if diff := cmp.Diff(c.wantDomains, view["domains"]); diff != "" {
-				t.Errorf("domains: - want, + got:\n%s", diff)
-			}
+			same(t, "domains", c.wantDomains, view["domains"])
 		})
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api"
 )
 
@@ -112,9 +110,7 @@ func TestLegacy_AcceptsShareTokens(t *testing.T) {
 		"/room-census?":            `{"room_census":[{"room_name":"standup@muc.meet.jitsi","participants":1,"created_time":"1795338600125"}]}`,
 	} {
 		for _, s := range []*service{numbers, names} {
-			if diff := cmp.Diff(want+"\n", string(s.do(withToken(target)).body)); diff != "" {
-				t.Errorf("%s: -want +got\n%s", target, diff)
-			}
+			same(t, target, want+"\n", string(s.do(withToken(target)).body))
 		}
 	}
 	numbers.do(withToken("/room?room=standup")).wantProblem(t, http.StatusForbidden, "scope-missing")

@@ -47,9 +47,7 @@ func TestList_FiltersAndSorts(t *testing.T) {
 		{"every type", "?type=all&limit=2", []string{"[acme]delta", "[acme]gamma"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, s.get("/api/rooms"+c.query).names(t)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			same(t, "names", c.want, s.get("/api/rooms"+c.query).names(t))
 		})
 	}
 }
@@ -152,16 +150,12 @@ func TestList_RejectsBadParameters(t *testing.T) {
 func TestList_ByNameKeepsRequestedNames(t *testing.T) {
 	s := start(t, withPast(several()))
 	got := s.get("/api/rooms?name=StandUp&name=acme/Planning&name=nowhere&name=7d1f@breakout.meet.jitsi")
-	if diff := cmp.Diff([]string{"StandUp", "acme/Planning", "nowhere", "7d1f@breakout.meet.jitsi"}, got.names(t)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "names", []string{"StandUp", "acme/Planning", "nowhere", "7d1f@breakout.meet.jitsi"}, got.names(t))
 	var counts []any
 	for _, room := range got.object(t)["rooms"].([]any) {
 		counts = append(counts, room.(map[string]any)["exists"], room.(map[string]any)["participant_count"])
 	}
-	if diff := cmp.Diff([]any{true, 1.0, true, 2.0, false, 0.0, true, 1.0}, counts); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "counts", []any{true, 1.0, true, 2.0, false, 0.0, true, 1.0}, counts)
 }
 
 func TestList_UnavailableIsNotEmpty(t *testing.T) {
@@ -206,9 +200,7 @@ func TestList_DependsOnTheGrant(t *testing.T) {
 	for range 3 {
 		for key, want := range map[string][]string{testKey: {"alpha", "beta"}, other: {"beta"}} {
 			got := s.do(ask{target: "/api/rooms", header: http.Header{"X-API-Key": {key}}}).names(t)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			same(t, "rooms", want, got)
 		}
 	}
 }

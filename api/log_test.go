@@ -27,3 +27,6 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 // check ends the test if there is an error.
 var check = componenttest.Check
+
+// same reports how got differs from want.
+var same = componenttest.Same

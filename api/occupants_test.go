@@ -7,7 +7,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
@@ -81,9 +80,7 @@ func TestOccupant_Fields(t *testing.T) {
 				if other, ok := c.want[field]; ok {
 					want = other
 				}
-				if diff := cmp.Diff(want, occupant[field]); diff != "" {
-					t.Errorf("%s: - want, + got:\n%s", field, diff)
-				}
+				same(t, field, want, occupant[field])
 			}
 		})
 	}

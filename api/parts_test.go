@@ -57,9 +57,7 @@ func TestDocument_PartsOfRooms(t *testing.T) {
 			schema := contract(t).Components.Schemas["Room"].Value
 			want := slices.Sorted(slices.Values(slices.Concat(append(c.parts, schema.Required)...)))
 			got := slices.Sorted(maps.Keys(c.room(start(t, withPast(several())).get(target).object(t))))
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			same(t, "parts", want, got)
 		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/api"
@@ -275,9 +274,7 @@ func TestWebhooks_ListOfAllKeys(t *testing.T) {
 		got = append(got, fmt.Sprint(hook.(map[string]any)["id"], " ", hook.(map[string]any)["key"]))
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"first-join PPCH_API_KEY", "first-join other", "own PPCH_API_KEY", "stays <nil>"}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "messages", []string{"first-join PPCH_API_KEY", "first-join other", "own PPCH_API_KEY", "stays <nil>"}, got)
 	s.do(ask{target: "/api/webhooks?all=true", header: other}).wantProblem(t, http.StatusForbidden, "scope-missing")
 	s.get("/api/webhooks?all=yes").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 }

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component"
@@ -185,9 +184,7 @@ func TestAdmin_InvisibleToOthers(t *testing.T) {
 		if len(want) < len(componenttest.AdminQuestions()) {
 			t.Fatalf("%s: %d answers of the idle component are too few", name, len(want))
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: -want +got:\n%s", name, diff)
-		}
+		same(t, name, want, got)
 	}
 	if n := s.c.Diagnostics().Refused; n != 0 {
 		t.Errorf("%d stanzas of others counted as those of an admin", n)

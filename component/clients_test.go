@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/prosody/prosodytest"
 )
 
@@ -61,9 +59,7 @@ func TestAdmin_Slixmpp(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, strings.Join(got, "\n"), &complaints)
 	}
 	want := must(os.ReadFile("testdata/admin.txt"))(t)
-	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(want)), "\n"), got); diff != "" {
-		t.Errorf("what slixmpp sees (-want +got):\n%s", diff)
-	}
+	same(t, "what slixmpp sees", strings.Split(strings.TrimSpace(string(want)), "\n"), got)
 }
 
 var (

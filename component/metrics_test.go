@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -39,9 +38,7 @@ func measured(t *testing.T, c *component.Component) map[string]string {
 
 func wantMeasured(t *testing.T, got, want map[string]string) {
 	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "metrics", want, got)
 }
 
 func TestMetrics_WithTheModule(t *testing.T) {

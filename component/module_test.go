@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component"
@@ -157,9 +156,7 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 				o := record.Occupant()
 				got[o.ID] = o.Kind
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("kinds: -want +got:\n%s", diff)
-			}
+			same(t, "kinds", want, got)
 		})
 	}
 }

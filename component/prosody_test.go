@@ -56,6 +56,8 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 var check = componenttest.Check
 
+var same = componenttest.Same
+
 var tenantRoom = regexp.MustCompile(`^\[(.+)\](.+)@muc\.`)
 
 // asClientsWrite returns the address that Jitsi's clients use for a tenant's room.

@@ -6,8 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
@@ -55,14 +53,10 @@ func TestComponent_ReportsEveryStatus(t *testing.T) {
 			"syncing syncing",       // the module was found
 			"ok ok",                 // its rooms are loaded
 		}
-		if diff := cmp.Diff(want, reported(events)); diff != "" {
-			t.Errorf("until it is ok: -want +got:\n%s", diff)
-		}
+		same(t, "until it is ok", want, reported(events))
 		time.Sleep(4100 * time.Millisecond)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"lost lost"}, reported(events)); diff != "" {
-			t.Errorf("when the stream ends: -want +got:\n%s", diff)
-		}
+		same(t, "when the stream ends", []string{"lost lost"}, reported(events))
 		if main := c.Main(); main.Connected || main.ReadProblem != nil || main.Problem.RetryAfter < time.Second {
 			t.Errorf("got %+v, want available rooms, and when to retry", main)
 		}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api/webhook"
 	"ppch/component/occupancy"
 )
@@ -106,9 +104,7 @@ func TestRender_Golden(t *testing.T) {
 				check(t, os.WriteFile(file, []byte(got), 0o600))
 			}
 			want := must(os.ReadFile(file))(t)
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			same(t, "body", string(want), got)
 		})
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api/webhook"
 	"ppch/component/history"
 )
@@ -64,9 +62,7 @@ func TestOutbox_ClockSetBack(t *testing.T) {
 	store.Close()
 	in.fail(nil)
 	s.start()
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 2), "b": nicks(0, 1)}, in.wait(3)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 2), "b": nicks(0, 1)}, in.wait(3))
 }
 
 // What doesn't fit on the disk was not accepted, and what was accepted arrives. Outcomes are stored as soon as there is space.
@@ -98,9 +94,7 @@ func TestOutbox_FullDisk(t *testing.T) {
 	in.wait(10)
 	limit(1 << 30)
 	s.record(s.joins("a", 10, 500)...)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 500)}, in.wait(500)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 500)}, in.wait(500))
 	eventually(t, func() string {
 		if n := s.count(`SELECT COUNT(*) FROM deliveries WHERE state = 1`); n != 500 {
 			return fmt.Sprintf("%d are stored as delivered", n)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api/keys"
 	"ppch/api/webhook"
 	"ppch/component/componenttest"
@@ -64,9 +62,7 @@ func TestOutbox_WithdrawnKeyStops(t *testing.T) {
 	s.keys = ring
 	s.start()
 	s.record(s.joins("a", 2, 3)...)
-	if diff := cmp.Diff(map[string][]string{"a": {"nick00000", "nick00002"}}, in.wait(2)); diff != "" {
-		t.Errorf("what happened while the key was withdrawn: -want +got:\n%s", diff)
-	}
+	same(t, "what happened while the key was withdrawn", map[string][]string{"a": {"nick00000", "nick00002"}}, in.wait(2))
 }
 
 func TestOutbox_SeesWhatItsKeySees(t *testing.T) {
@@ -164,7 +160,5 @@ func TestOutbox_UnknownKeyIsReported(t *testing.T) {
 	s.keys = known
 	s.start()
 	s.record(s.joins("a", 2, 3)...)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(2, 3)}, in.wait(1)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(2, 3)}, in.wait(1))
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api/webhook"
 	"ppch/component/history"
 )
@@ -37,9 +35,7 @@ func TestOutbox_DeliversInOrder(t *testing.T) {
 		s.record(changes...)
 	}
 	for _, in := range inboxes {
-		if diff := cmp.Diff(want, in.wait(800)); diff != "" {
-			t.Errorf("-want +got:\n%s", diff)
-		}
+		same(t, "nicks by room", want, in.wait(800))
 		if got := len(in.accepted()); got != 800 {
 			t.Errorf("got %d deliveries", got)
 		}
@@ -60,9 +56,7 @@ func TestOutbox_FailingRoomBlocksNoOther(t *testing.T) {
 	for i := range 30 {
 		s.record(append(s.joins("bad", i, i+1), s.joins("good", i, i+1)...)...)
 	}
-	if diff := cmp.Diff(map[string][]string{"good": nicks(0, 30)}, in.wait(30)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"good": nicks(0, 30)}, in.wait(30))
 }
 
 // While the receiver fails nothing is lost, and afterwards each room's events arrive in order, however many rooms there are.
@@ -88,9 +82,7 @@ func TestOutbox_ReceiverRecovers(t *testing.T) {
 		return ""
 	})
 	in.fail(nil)
-	if diff := cmp.Diff(want, in.wait(4000)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", want, in.wait(4000))
 	eventually(t, func() string {
 		status, err := s.outbox.Get(t.Context(), s.owner, "in")
 		if err != nil || status.Down || !status.FailingSince.IsZero() || status.Waiting != 0 {
@@ -116,9 +108,7 @@ func TestOutbox_RestartLosesNothing(t *testing.T) {
 	s.restart()
 	s.record(s.joins("a", 50, 60)...)
 	in.fail(nil)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 60)}, in.wait(60)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 60)}, in.wait(60))
 	s.restart()
 	s.record(s.joins("a", 60, 61)...)
 	if in.wait(61); len(in.accepted()) != 61 {
@@ -180,9 +170,7 @@ func TestOutbox_GoneDisables(t *testing.T) {
 	in.fail(nil)
 	s.add("in", in.URL, nil)
 	s.record(s.joins("a", 5, 6)...)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(5, 6)}, in.wait(1)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(5, 6)}, in.wait(1))
 }
 
 func TestOutbox_LongFailureDisables(t *testing.T) {
@@ -225,9 +213,7 @@ func TestOutbox_OldestFailWhenTooMuchWaits(t *testing.T) {
 	if metric := counter(t, s.outbox, "dropped"); metric != len(log) {
 		t.Errorf("got %d counted as dropped", metric)
 	}
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 4000)}, healthy.byRoom()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 4000)}, healthy.byRoom())
 }
 
 func TestOutbox_RetryAfter(t *testing.T) {
@@ -312,9 +298,7 @@ func TestOutbox_ThousandEndpoints(t *testing.T) {
 	for _, d := range in.accepted() {
 		times[d.nick]++
 	}
-	if diff := cmp.Diff(map[string]int{"nick00000": 1000, "nick00001": 1000, "nick00002": 1000}, times); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "times", map[string]int{"nick00000": 1000, "nick00001": 1000, "nick00002": 1000}, times)
 	list, err := s.outbox.List(t.Context(), s.owner)
 	if err != nil || len(list) != 1000 || !slices.IsSortedFunc(list, func(a, b webhook.Status) int { return strings.Compare(a.ID, b.ID) }) {
 		t.Errorf("got %d, %v", len(list), err)
@@ -343,9 +327,7 @@ func TestOutbox_TestSendsWhatWaits(t *testing.T) {
 	got := in.wait(7)
 	delete(got, "")
 	delete(got, "ppch-test")
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 3), "b": nicks(0, 3)}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 3), "b": nicks(0, 3)}, got)
 }
 
 func TestOutbox_Test(t *testing.T) {

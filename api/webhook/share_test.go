@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/api/webhook"
 	"ppch/component/history"
 	"ppch/component/occupancy"
@@ -176,9 +174,7 @@ func TestShare_PeerTakesOverAndHandsBack(t *testing.T) {
 	c.a.record(c.a.joins("a", 20, 30)...) // what it finds when it is back
 	c.b.delivers(false)
 	c.record(c.a.joins("a", 30, 40)...)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 40)}, in.wait(40)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 40)}, in.wait(40))
 	c.a.waiting(0)
 	c.b.waiting(0)
 	if got := len(in.accepted()); got != 40 {
@@ -202,9 +198,7 @@ func TestShare_LineIsCut(t *testing.T) {
 	c.record(c.a.joins("a", 10, 20)...)
 	c.a.waiting(0)
 	c.b.waiting(0)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 20)}, in.wait(30)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 20)}, in.wait(30))
 	if got := len(in.accepted()); got != 30 {
 		t.Errorf("got %d deliveries want 30", got)
 	}
@@ -225,9 +219,7 @@ func TestShare_DelivererMissesEvents(t *testing.T) {
 		Gap: &history.Gap{Domain: "muc.meet.jitsi", Began: at(0), Reason: history.GapResync},
 	}
 	c.b.record(append(missed, updated, lost)...)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 3)}, in.wait(3)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 3)}, in.wait(3))
 	c.b.waiting(0)
 	time.Sleep(5 * every)
 	if got := in.accepted(); len(got) != 3 {
@@ -273,9 +265,7 @@ func TestShare_HeldSurvivesRestart(t *testing.T) {
 		t.Errorf("got %+v, %v", log, err)
 	}
 	c.b.outbox.Alone("main")
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 5)}, in.wait(5)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 5)}, in.wait(5))
 	c.b.waiting(0)
 }
 
@@ -332,9 +322,7 @@ func TestShare_OrderUnderFaults(t *testing.T) {
 	c.a.waiting(0)
 	c.b.waiting(0)
 	got := in.byRoom()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", want, got)
 	var ids []string
 	for _, d := range in.accepted() {
 		ids = append(ids, d.id)
@@ -364,7 +352,5 @@ func TestShare_MissedEventWaitsForItsRoom(t *testing.T) {
 	in.wait(1) // of the other room
 	time.Sleep(5 * every)
 	in.fail(nil)
-	if diff := cmp.Diff(map[string][]string{"a": nicks(0, 2), "b": nicks(2, 3)}, in.wait(3)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "nicks by room", map[string][]string{"a": nicks(0, 2), "b": nicks(2, 3)}, in.wait(3))
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // types runs commands from the documents in a shell in dir, with a home but without a terminal.
@@ -153,9 +151,7 @@ func TestDocker_Readme(t *testing.T) {
 		put(t, env, installed)
 		check(t, os.RemoveAll(files))
 		own.types(home, migration[1])
-		if diff := cmp.Diff(before, everything(t, home)); diff != "" {
-			t.Errorf("it is not as before (-before +after):\n%s", diff)
-		}
+		same(t, "it is not as before", before, everything(t, home))
 	})
 
 	t.Run("the demo", func(t *testing.T) {

@@ -164,6 +164,8 @@ var eventually = componenttest.Eventually
 
 var check = componenttest.Check
 
+var same = componenttest.Same
+
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 // castOn logs in simulated people on srv until the test ends.

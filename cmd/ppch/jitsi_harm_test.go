@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // Without rights, the error says what to do, and nothing is written.
@@ -56,9 +54,7 @@ func TestInstall_WithoutRights(t *testing.T) {
 				t.Errorf("got %v and %q want %q", err, errs.String(), tt.want)
 			}
 			_ = os.Chmod(forbidden, info.Mode())
-			if diff := cmp.Diff(before, everything(t, root)); diff != "" {
-				t.Errorf("something was written (-before +after):\n%s", diff)
-			}
+			same(t, "something was written", before, everything(t, root))
 		})
 	}
 }
@@ -128,9 +124,7 @@ func TestInstall_FullDisk(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), "file too large: nothing was changed: free disk space") {
 			t.Errorf("got %v and\n%s", err, out)
 		}
-		if diff := cmp.Diff(before, everything(t, root)); diff != "" {
-			t.Errorf("something was written (-before +after):\n%s", diff)
-		}
+		same(t, "something was written", before, everything(t, root))
 	})
 	t.Run("a full file system", func(t *testing.T) {
 		if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
@@ -180,7 +174,5 @@ func TestInstall_CompletesAfterKills(t *testing.T) {
 		t.Errorf("Prosody and PPCH have different secrets:\n%s\n%v", conf, env)
 	}
 	must(command(t, nil, "jitsi", "uninstall", "--dir", dir))(t)
-	if diff := cmp.Diff(before, everything(t, root)); diff != "" {
-		t.Errorf("it is not as before (-before +after):\n%s", diff)
-	}
+	same(t, "it is not as before", before, everything(t, root))
 }

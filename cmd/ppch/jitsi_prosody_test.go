@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/prosody/prosodytest"
 )
 
@@ -56,9 +54,7 @@ func TestInstall_WorksWithProsody(t *testing.T) {
 			}
 			return kept
 		}
-		if diff := cmp.Diff(configuration(before), configuration(everything(t, srv.Dir()))); diff != "" {
-			t.Errorf("the configuration is not as it was before (-before +after):\n%s", diff)
-		}
+		same(t, "the configuration is not as it was before", configuration(before), configuration(everything(t, srv.Dir())))
 	})
 }
 

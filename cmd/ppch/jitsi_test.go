@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"ppch/prosody/prosodytest"
@@ -75,9 +74,7 @@ func TestInstall_DryRun(t *testing.T) {
 	if err != nil || !strings.Contains(out, "\n+component_ports = { 5347 }\n") || !strings.Contains(out, "Nothing was written") {
 		t.Errorf("got %s, %v want the diff", out, err)
 	}
-	if diff := cmp.Diff(before, everything(t, root)); diff != "" {
-		t.Errorf("something was written (-before +after):\n%s", diff)
-	}
+	same(t, "something was written", before, everything(t, root))
 }
 
 func TestInstall_NeedsDirectory(t *testing.T) {

@@ -45,9 +45,7 @@ func TestLists_OpenRooms(t *testing.T) {
 		"?min_participants=2&sort=participants":         {"planning": 2.0},
 		"?name=Planning&name=acme/Stand%20Up&name=gone": {"Planning": 2.0, "acme/Stand Up": 1.0, "gone": 0.0},
 	} {
-		if diff := cmp.Diff(want, listed(t, s.get("/api/rooms"+query, "X-API-Key", testKey))); diff != "" {
-			t.Errorf("%s: -want +got:\n%s", query, diff)
-		}
+		same(t, query, want, listed(t, s.get("/api/rooms"+query, "X-API-Key", testKey)))
 	}
 	for name := range want {
 		got := s.get("/api/rooms/"+url.PathEscape(name), "X-API-Key", testKey)

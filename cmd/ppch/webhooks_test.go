@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/prosody/prosodytest"
 )
 
@@ -188,9 +186,7 @@ func TestWebhooks_Meeting(t *testing.T) {
 		"recording.started " + room + " 2", "recording.ended " + room + " 2",
 		"participant.left " + room + " 1 Ada", "participant.left " + room + " 0 Bob", "room.emptied " + room + " 0",
 	}
-	if diff := cmp.Diff(want, slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "participant.updated") })); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "events", want, slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "participant.updated") }))
 
 	presence := newEventSyncReceiver("t0ken")
 	eventually(t, 20*time.Second, "event_sync's receiver knows who is there", func() bool { return len(sync.all()) >= 9 })
@@ -209,17 +205,13 @@ func TestWebhooks_Meeting(t *testing.T) {
 			t.Errorf("jaas: %s: %v", r.body, err)
 		}
 	}
-	if diff := cmp.Diff([]string{"Ada joined planning", "Ada left planning", "Bob joined planning", "Bob left planning", "Eve joined other"}, attendance.sorted()); diff != "" {
-		t.Errorf("jaas: -want +got:\n%s", diff)
-	}
+	same(t, "jaas", []string{"Ada joined planning", "Ada left planning", "Bob joined planning", "Bob left planning", "Eve joined other"}, attendance.sorted())
 	var messages []string
 	for _, r := range chat.all() {
 		messages = append(messages, r.body)
 	}
 	slices.Sort(messages)
-	if diff := cmp.Diff([]string{`{"text":"Ada is in planning"}`, `{"text":"Eve is in other"}`}, messages); diff != "" {
-		t.Errorf("text: -want +got:\n%s", diff)
-	}
+	same(t, "text", []string{`{"text":"Ada is in planning"}`, `{"text":"Eve is in other"}`}, messages)
 	for _, r := range numbers.all() {
 		for _, name := range []string{"Ada", "Bob", "Eve"} {
 			if strings.Contains(r.body, name) {

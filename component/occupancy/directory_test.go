@@ -142,12 +142,8 @@ func TestDirectory_ApplyEvents(t *testing.T) {
 			d := meeting(t)
 			s := d.Subscribe(100)
 			apply(t, d, at(20), c.in...)
-			if diff := cmp.Diff(c.events, drain(s)); diff != "" {
-				t.Errorf("events: -want +got:\n%s", diff)
-			}
-			if diff := cmp.Diff(c.nicks, nicks(t, d, daily)); diff != "" {
-				t.Errorf("occupants: -want +got:\n%s", diff)
-			}
+			same(t, "events", c.events, drain(s))
+			same(t, "occupants", c.nicks, nicks(t, d, daily))
 			if got, ok := confirmed(d, muc); !ok || !got.Equal(at(20)) {
 				t.Errorf("got as of %s, %t; want the time of the last batch", got, ok)
 			}
@@ -178,9 +174,7 @@ func TestDirectory_ResyncReplacesReplica(t *testing.T) {
 		"left daily ann 1", "left daily bob 0", "joined daily dan 1",
 		"room-started new  0", "joined new focus 0",
 	}
-	if diff := cmp.Diff(want, drain(s)); diff != "" {
-		t.Errorf("events: -want +got:\n%s", diff)
-	}
+	same(t, "events", want, drain(s))
 	if got, _ := confirmed(d, muc); !got.Equal(at(21)) {
 		t.Errorf("got as of %s", got)
 	}
@@ -205,9 +199,7 @@ func TestDirectory_ReclassifiesOnPrefixChange(t *testing.T) {
 	s := d.Subscribe(100)
 	mainOf(d).Begin(muc, occupancy.SystemAccounts{Recorders: []string{"q-bob@"}})
 	apply(t, d, at(20), synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("bob", 2), person("ann", 1))))
-	if diff := cmp.Diff([]string{"updated daily bob 1"}, drain(s)); diff != "" {
-		t.Errorf("events: -want +got:\n%s", diff)
-	}
+	same(t, "events", []string{"updated daily bob 1"}, drain(s))
 }
 
 func TestDirectory_BeginDropsUnfinishedResync(t *testing.T) {

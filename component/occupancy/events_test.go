@@ -26,14 +26,10 @@ func TestSubscription_SlowReaderIsDropped(t *testing.T) {
 	if slow.Missed() != true || exact.Missed() || quick.Missed() {
 		t.Errorf("got missed %t, %t, %t; want the first only", slow.Missed(), exact.Missed(), quick.Missed())
 	}
-	if diff := cmp.Diff([]string{"joined daily p0 3", "joined daily p1 4", "end"}, drain(slow)); diff != "" {
-		t.Errorf("slow: -want +got:\n%s", diff)
-	}
+	same(t, "slow", []string{"joined daily p0 3", "joined daily p1 4", "end"}, drain(slow))
 	want := []string{"joined daily p0 3", "joined daily p1 4", "joined daily p2 5"}
 	for _, s := range []*occupancy.Subscription{exact, quick} {
-		if diff := cmp.Diff(want, drain(s)); diff != "" {
-			t.Errorf("-want +got:\n%s", diff)
-		}
+		same(t, "events", want, drain(s))
 	}
 	slow.Close() // after it has been ended
 	if got := d.Dropped(); got != 1 {
@@ -79,12 +75,8 @@ func TestSubscription_Batches(t *testing.T) {
 		}
 	}
 	want := []end{{10, 20, false}, {20, 25, false}, {25, 40, true}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(end{})); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"joined daily p0 3", "left daily ann 2", "left daily bob 1", "left daily p0 0"}, drain(others)); diff != "" {
-		t.Errorf("without batches: -want +got:\n%s", diff)
-	}
+	same(t, "events", want, got, cmp.AllowUnexported(end{}))
+	same(t, "without batches", []string{"joined daily p0 3", "left daily ann 2", "left daily bob 1", "left daily p0 0"}, drain(others))
 }
 
 func TestSubscription_Rooms(t *testing.T) {
@@ -98,12 +90,8 @@ func TestSubscription_Rooms(t *testing.T) {
 	mainOf(d).Forget(lobby)
 	mainOf(d).Forget(muc)
 	want := []string{"room-started other  0", "joined other focus 0", "reset   0"}
-	if diff := cmp.Diff(want, drain(s)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"reset   0"}, drain(none)); diff != "" {
-		t.Errorf("of a room that isn't there: -want +got:\n%s", diff)
-	}
+	same(t, "events", want, drain(s))
+	same(t, "of a room that isn't there", []string{"reset   0"}, drain(none))
 }
 
 func TestEvents_Reset(t *testing.T) {
@@ -138,9 +126,7 @@ func TestEvents_Occupant(t *testing.T) {
 		Seq: room.Version, Kind: occupancy.EventUpdated, Room: daily, Shard: occupancy.DefaultShard, Origin: occupancy.Origin{Epoch: d.Shard(occupancy.DefaultShard).States().Origin.Epoch, Seq: 2}, Type: occupancy.RoomMain, Occupant: ann, At: at(20),
 		Counts: occupancy.Counts{2, 0, 0, 1}, MeetingParticipants: new(2),
 	}
-	if diff := cmp.Diff(want, next(t, s), sameJID); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "events", want, next(t, s), sameJID)
 }
 
 // Everything runs at once, under the race detector, and no call waits for a reader that sleeps.
@@ -243,9 +229,7 @@ func TestEvents_RoomFacts(t *testing.T) {
 		fullRoom("new@muc.meet.jitsi", focus)))
 	want := []*occupancy.RoomFacts{facts("one"), facts("two"), {CreatedAt: at(0)}, nil}
 	for i, w := range want {
-		if diff := cmp.Diff(w, next(t, s).Facts); diff != "" {
-			t.Errorf("event %d: -want +got:\n%s", i, diff)
-		}
+		same(t, fmt.Sprintf("event %d", i), w, next(t, s).Facts)
 	}
 }
 
@@ -272,9 +256,7 @@ func TestEvents_WhyOccupantsLeft(t *testing.T) {
 	want := map[string]string{
 		"a": "kicked ", "b": " ", "c": "disconnected ", "focus": destroyed, "ann": destroyed, "bob": destroyed, "room": "other@muc.meet.jitsi",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "events", want, got)
 }
 
 // An event has the numbers of its meeting as they are after it, and none that isn't known.

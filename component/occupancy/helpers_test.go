@@ -168,6 +168,9 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 // check ends the test if there is an error.
 var check = componenttest.Check
 
+// same reports how got differs from want.
+var same = componenttest.Same
+
 // errorOf returns the error of a read.
 func errorOf[T any](_ T, err error) error { return err }
 

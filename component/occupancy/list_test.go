@@ -47,9 +47,7 @@ func TestRooms_Order(t *testing.T) {
 		occupancy.ByParticipants: {"a", "c", "b", "d"},
 		occupancy.ByCreation:     {"a", "b", "c", "d"},
 	} {
-		if diff := cmp.Diff(want, nodes(listed(d, by))); diff != "" {
-			t.Errorf("order %d: -want +got:\n%s", by, diff)
-		}
+		same(t, fmt.Sprintf("order %d", by), want, nodes(listed(d, by)))
 		slices.Reverse(want)
 		page, err := d.Rooms(occupancy.Query{Domain: muc.String(), By: by, Backwards: true, Limit: 10})
 		if diff := cmp.Diff(want, nodes(page.Rooms)); diff != "" || err != nil || page.Last != nil || !page.AsOf.Equal(at(9)) {
@@ -63,12 +61,8 @@ func TestRooms_OrderFollowsChanges(t *testing.T) {
 	before := nodes(listed(d, occupancy.ByName))
 	_ = listed(d, occupancy.ByParticipants)
 	apply(t, d, at(10), synced(4, 7, occupancy.Delta{Room: "d@muc.meet.jitsi", Present: []occupancy.Occupant{person("gus", 1)}}))
-	if diff := cmp.Diff(before, nodes(listed(d, occupancy.ByName))); diff != "" {
-		t.Errorf("by name: -want +got:\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"a", "c", "d", "b"}, nodes(listed(d, occupancy.ByParticipants))); diff != "" {
-		t.Errorf("by participants: -want +got:\n%s", diff)
-	}
+	same(t, "by name", before, nodes(listed(d, occupancy.ByName)))
+	same(t, "by participants", []string{"a", "c", "d", "b"}, nodes(listed(d, occupancy.ByParticipants)))
 }
 
 func TestRooms_Pages(t *testing.T) {

@@ -61,9 +61,7 @@ func TestRoom_AllFields(t *testing.T) {
 		}
 		return m
 	})
-	if diff := cmp.Diff(want, got, sameJID, byNick); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "occupants", want, got, sameJID, byNick)
 	for _, child := range []string{"[acme]daily@lobby.meet.jitsi", "b1@breakout.meet.jitsi"} {
 		r, err := d.Room(jid.MustParse(child))
 		if err != nil || !r.Parent.Equal(room) || r.Participants == 0 {

@@ -24,9 +24,7 @@ func TestSnapshot_IsConsistent(t *testing.T) {
 	apply(t, d, at(31), synced(2, 3, occupancy.Delta{Room: "daily@muc.meet.jitsi", Facts: &occupancy.RoomFacts{Subject: "later"}}))
 
 	domains := []occupancy.DomainSnapshot{{JID: muc, Shard: occupancy.DefaultShard, Known: true, AsOf: at(20)}, {JID: lobby, Shard: occupancy.DefaultShard}, {JID: breakout, Shard: occupancy.DefaultShard, Known: true, AsOf: at(12)}}
-	if diff := cmp.Diff(domains, s.Domains(), sameJID); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "domains", domains, s.Domains(), sameJID)
 	focus := focus
 	focus.Kind = occupancy.KindFocus
 	ann, bob, gus := person("ann", 1), person("bob", 2), person("gus", 5)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
@@ -72,9 +71,7 @@ func TestTotals_JoinsAndLeaves(t *testing.T) {
 		none := func(_ occupancy.Kind, n uint64) bool { return n == 0 }
 		maps.DeleteFunc(joins, none)
 		maps.DeleteFunc(leaves, none)
-		if diff := cmp.Diff([]kinds{step.joins, step.leaves}, []kinds{joins, leaves}); diff != "" {
-			t.Errorf("%s: -want +got:\n%s", step.name, diff)
-		}
+		same(t, step.name, []kinds{step.joins, step.leaves}, []kinds{joins, leaves})
 	}
 }
 
@@ -101,9 +98,7 @@ func TestSizes_FollowRooms(t *testing.T) {
 		totals, _ := d.Totals(muc)
 		got := maps.Collect(totals.Sizes.AtMost())
 		maps.DeleteFunc(got, func(bound, _ int) bool { return bound > 3 })
-		if diff := cmp.Diff(step.want, got); diff != "" {
-			t.Errorf("%s: -want +got:\n%s", step.name, diff)
-		}
+		same(t, step.name, step.want, got)
 	}
 }
 
@@ -143,17 +138,13 @@ func TestTotals_FollowRooms(t *testing.T) {
 		fullRoom("zoo@muc.meet.jitsi", occupancy.Occupant{ID: "rec", RealJID: "recorder@hidden.meet.jitsi/j"}),
 		fullRoom("\u0640@muc.meet.jitsi", person("eve", 1)), // PRECIS has no such address, Prosody does
 		fullRoom("__jicofo-health-check-1@muc.meet.jitsi", focus)))
-	if diff := cmp.Diff([]string{"daily", "zoo", "\u0640"}, list()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "rooms", []string{"daily", "zoo", "\u0640"}, list())
 	got, err := d.Totals(muc)
 	if err != nil || got.Rooms != 3 || got.Counts.People() != 3 || got.Counts.All() != 5 || got.Counts.Of(occupancy.KindRecorder) != 1 || got.Counts.Of("other") != 0 {
 		t.Errorf("got totals %+v, %v", got, err)
 	}
 	apply(t, d, at(21), synced(3, 5, occupancy.Delta{Room: "zoo@muc.meet.jitsi", Gone: true}))
-	if diff := cmp.Diff([]string{"daily", "\u0640"}, list()); diff != "" {
-		t.Errorf("after a room ended: -want +got:\n%s", diff)
-	}
+	same(t, "after a room ended", []string{"daily", "\u0640"}, list())
 	if got, _ := d.Totals(muc); got.Rooms != 2 || got.Counts.All() != 4 {
 		t.Errorf("after a room ended: got totals %+v", got)
 	}

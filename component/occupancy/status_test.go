@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/occupancy"
@@ -223,13 +222,9 @@ func TestStatus_ChangesAreEvents(t *testing.T) {
 			{"another domain", func() { mainOf(d).SetStatus(lobby, following()) }, []string{"lobby.meet.jitsi syncing"}},
 		} {
 			step.happen()
-			if diff := cmp.Diff(step.want, statuses(s)); diff != "" {
-				t.Errorf("%s: -want +got:\n%s", step.name, diff)
-			}
+			same(t, step.name, step.want, statuses(s))
 		}
-		if diff := cmp.Diff([]string{"lobby.meet.jitsi syncing"}, statuses(ofLobby)); diff != "" {
-			t.Errorf("of rooms of another domain: -want +got:\n%s", diff)
-		}
+		same(t, "of rooms of another domain", []string{"lobby.meet.jitsi syncing"}, statuses(ofLobby))
 	})
 }
 
@@ -246,9 +241,7 @@ func TestStatus_EventFollowsItsCause(t *testing.T) {
 		got = append(got, fmt.Sprint(e.Kind, " ", e.Seq > 0))
 	}
 	want := []string{"reset true", "status false", "joined true", "reset true", "status false"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+	same(t, "statuses", want, got)
 }
 
 func TestRun_PublishesExpiry(t *testing.T) {
@@ -270,17 +263,13 @@ func TestRun_PublishesExpiry(t *testing.T) {
 			apply(t, d, time.Now(), synced(1, 3))
 		}
 		want := []string{"muc.meet.jitsi syncing", "muc.meet.jitsi live"}
-		if diff := cmp.Diff(want, statuses(s)); diff != "" {
-			t.Errorf("while the module sends: -want +got:\n%s", diff)
-		}
+		same(t, "while the module sends", want, statuses(s))
 		time.Sleep(15 * time.Second)
 		if got := statuses(s); got != nil {
 			t.Errorf("got %q after 15 s", got)
 		}
 		time.Sleep(time.Millisecond)
-		if diff := cmp.Diff([]string{"muc.meet.jitsi timeout"}, statuses(s)); diff != "" {
-			t.Errorf("after more than 15 s: -want +got:\n%s", diff)
-		}
+		same(t, "after more than 15 s", []string{"muc.meet.jitsi timeout"}, statuses(s))
 		time.Sleep(15 * time.Second)
 		e := status(t, s)
 		if e.Domain.ReadProblem == nil || time.Since(e.At) > 2*time.Millisecond {
@@ -289,9 +278,7 @@ func TestRun_PublishesExpiry(t *testing.T) {
 		statuses(s)
 		mainOf(d).SetStatus(lobby, following())
 		time.Sleep(15*time.Second + time.Millisecond)
-		if diff := cmp.Diff([]string{"lobby.meet.jitsi syncing", "lobby.meet.jitsi timeout"}, statuses(s)); diff != "" {
-			t.Errorf("after more than 15 s of loading: -want +got:\n%s", diff)
-		}
+		same(t, "after more than 15 s of loading", []string{"lobby.meet.jitsi syncing", "lobby.meet.jitsi timeout"}, statuses(s))
 		stop()
 		running.Wait()
 	})

@@ -197,9 +197,7 @@ func wantProblems(t *testing.T, err error, want ...string) {
 	if err == nil {
 		t.Fatalf("got no error want %q", want)
 	}
-	if diff := cmp.Diff("the configuration is wrong:\n  "+strings.Join(want, "\n  "), err.Error()); diff != "" {
-		t.Errorf("the error differs (-want +got):\n%s", diff)
-	}
+	same(t, "the error differs", "the configuration is wrong:\n  "+strings.Join(want, "\n  "), err.Error())
 }
 
 func TestLoad_MeetURLs(t *testing.T) {
@@ -285,3 +283,6 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 // check ends the test if there is an error.
 var check = componenttest.Check
+
+// same reports how got differs from want.
+var same = componenttest.Same

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"ppch/cmd/ppch/config"
@@ -172,9 +171,7 @@ func TestLoad_GoodValues(t *testing.T) {
 			got := must(config.Load(t.Context(), environment(tt.in)))(t)
 			want := defaults()
 			tt.want(&want)
-			if diff := cmp.Diff(want, plainOf(got)); diff != "" {
-				t.Errorf("the configuration differs (-want +got):\n%s", diff)
-			}
+			same(t, "the configuration differs", want, plainOf(got))
 		})
 	}
 }

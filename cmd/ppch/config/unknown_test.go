@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/sethvargo/go-envconfig"
 
 	"ppch/cmd/ppch/config"
@@ -46,9 +45,7 @@ func TestLoad_WarnsOfUnknownVariables(t *testing.T) {
 		if want != "" {
 			warnings = []string{name + " is not a variable of PPCH and has no effect: " + want}
 		}
-		if diff := cmp.Diff(warnings, got.Warnings); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		same(t, name, warnings, got.Warnings)
 	}
 }
 

@@ -1,6 +1,7 @@
 package jitsi_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,9 +95,7 @@ func TestUninstall_KeepsLaterEdits(t *testing.T) {
 			if want == "edited" {
 				want = edited
 			}
-			if diff := cmp.Diff(lineByLine(want), lineByLine(got)); diff != "" {
-				t.Errorf("%s differs (-want +got):\n%s", tt.path, diff)
-			}
+			same(t, fmt.Sprintf("%s differs", tt.path), lineByLine(want), lineByLine(got))
 			after := tr.snapshot(t)
 			for path := range snapshot {
 				if path != "/"+tt.path && after[path] != snapshot[path] {
@@ -204,9 +203,7 @@ func TestUninstall_RestoresOddEnvFiles(t *testing.T) {
 				t.Errorf("got %.2000q want the settings after %.200q", got, text)
 			}
 			tr.uninstall(t)
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("not restored (-before +after):\n%s", diff)
-			}
+			same(t, "not restored", before, tr.snapshot(t))
 		})
 	}
 }
@@ -224,7 +221,5 @@ func TestInstall_ReplacesOlderModule(t *testing.T) {
 		t.Errorf("got %.80q want the module", got)
 	}
 	tr.uninstall(t)
-	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-		t.Errorf("not restored (-before +after):\n%s", diff)
-	}
+	same(t, "not restored", before, tr.snapshot(t))
 }

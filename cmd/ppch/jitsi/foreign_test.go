@@ -66,12 +66,8 @@ func TestInstall_RootInAnotherUsersTree(t *testing.T) {
 			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
 			tr.install(t)
 			tr.uninstall(t)
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("not restored (-before +after):\n%s", diff)
-			}
-			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("files outside changed (-before +after):\n%s", diff)
-			}
+			same(t, "not restored", before, tr.snapshot(t))
+			same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
 		})
 	}
 }
@@ -143,12 +139,8 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v want %q", err, want)
 			}
-			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("files outside changed (-before +after):\n%s", diff)
-			}
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("something was written (-before +after):\n%s", diff)
-			}
+			same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
+			same(t, "something was written", before, tr.snapshot(t))
 		})
 	}
 }
@@ -178,9 +170,7 @@ func TestInstall_RootWritesWhereTheOperatorSays(t *testing.T) {
 	check(t, os.Rename(tr.at("aside"), tr.at("jitsi")))
 
 	tr.uninstall(t)
-	if diff := cmp.Diff(before, (&tree{root: victim}).snapshot(t)); diff != "" {
-		t.Errorf("not restored (-before +after):\n%s", diff)
-	}
+	same(t, "not restored", before, (&tree{root: victim}).snapshot(t))
 }
 
 // The journal determines which files are restored and removed. Root trusts only its own, and only for expected files.
@@ -234,12 +224,8 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v want %q", err, want)
 			}
-			if diff := cmp.Diff(others, (&tree{root: victim}).snapshot(t)); diff != "" {
-				t.Errorf("files outside changed (-before +after):\n%s", diff)
-			}
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("something was changed (-before +after):\n%s", diff)
-			}
+			same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
+			same(t, "something was changed", before, tr.snapshot(t))
 		})
 	}
 }

@@ -30,9 +30,7 @@ func TestInstall_Killed(t *testing.T) {
 
 					if then == "undone" {
 						tr.uninstall(t)
-						if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-							t.Errorf("not restored (-before +after):\n%s", diff)
-						}
+						same(t, "not restored", before, tr.snapshot(t))
 						return
 					}
 					tr.install(t)
@@ -47,9 +45,7 @@ func TestInstall_Killed(t *testing.T) {
 						t.Errorf("left over:\n%s", diff)
 					}
 					tr.uninstall(t)
-					if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-						t.Errorf("not restored (-before +after):\n%s", diff)
-					}
+					same(t, "not restored", before, tr.snapshot(t))
 				})
 			}
 		}
@@ -65,9 +61,7 @@ func TestUninstall_KilledCanBeRunAgain(t *testing.T) {
 				tr.install(t)
 				all = must(must(jitsi.Uninstall(tr.options))(t).ApplyFirst(n))(t)
 				tr.uninstall(t)
-				if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-					t.Errorf("not restored (-before +after):\n%s", diff)
-				}
+				same(t, "not restored", before, tr.snapshot(t))
 			})
 		}
 	}
@@ -82,9 +76,7 @@ func TestInstall_CanceledChangesNothing(t *testing.T) {
 	if err := p.Apply(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("got %v want \"nothing was changed\"", err)
 	}
-	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-		t.Errorf("got changes (-before +after):\n%s", diff)
-	}
+	same(t, "got changes", before, tr.snapshot(t))
 }
 
 // A rename fails after others succeeded, because a directory has replaced a file.

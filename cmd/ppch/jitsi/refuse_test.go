@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ppch/cmd/ppch/jitsi"
 )
 
@@ -97,9 +95,7 @@ func TestInstall_Refuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, jitsi.ErrNotJitsi) != tt.notJitsi {
 				t.Errorf("got %v want %q in it, and ErrNotJitsi %t", err, want, tt.notJitsi)
 			}
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("something was written (-before +after):\n%s", diff)
-			}
+			same(t, "something was written", before, tr.snapshot(t))
 		})
 	}
 }
@@ -147,7 +143,5 @@ func TestInstall_RefusesStalePlan(t *testing.T) {
 	if err := p.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), ".env has changed since the plan was made: run this again") {
 		t.Errorf("got %v want an error", err)
 	}
-	if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-		t.Errorf("something was written (-before +after):\n%s", diff)
-	}
+	same(t, "something was written", before, tr.snapshot(t))
 }

@@ -240,9 +240,7 @@ func TestUninstall_RestoresEverything(t *testing.T) {
 			if p := tr.uninstall(t); len(p.Notes) > 0 {
 				t.Errorf("got the notes %q want none", p.Notes)
 			}
-			if diff := cmp.Diff(before, tr.snapshot(t)); diff != "" {
-				t.Errorf("not restored (-before +after):\n%s", diff)
-			}
+			same(t, "not restored", before, tr.snapshot(t))
 			if _, err := jitsi.Uninstall(tr.options); err == nil || !strings.Contains(err.Error(), "is uninstalled already") {
 				t.Errorf("the second time got %v want \"is uninstalled already\"", err)
 			}
@@ -305,3 +303,6 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 // check ends the test if there is an error.
 var check = componenttest.Check
+
+// same reports how got differs from want.
+var same = componenttest.Same
