@@ -29,10 +29,8 @@ func TestRoom_ModuleCountsPeople(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv, watchAll)
 	planning := srv.Room("planning")
 	must(cast.Open(ctx, planning))(t)
 	must(cast.User(ctx, planning, "Ada"))(t)
@@ -46,12 +44,7 @@ func TestRoom_ModuleCountsPeople(t *testing.T) {
 		occupancy.KindUser: 2, occupancy.KindSIP: 1, occupancy.KindFocus: 1,
 		occupancy.KindRecorder: 1, occupancy.KindTranscriber: 1, occupancy.KindHidden: 1,
 	}
-	var got occupancy.Room
-	eventually(t, 5*time.Second, "three people and four others", func() bool {
-		var err error
-		got, err = c.Room(ctx, jid.MustParse(planning))
-		return err == nil && len(got.Occupants) == 7
-	})
+	got := filled(t, c, planning, 7) // three people and four others
 	if got.Participants != 3 || !got.Exact || got.Source != occupancy.SourceModule || time.Since(got.AsOf) > 10*time.Second {
 		t.Errorf("got %+v want three people, exact, by the module", got)
 	}
@@ -83,20 +76,13 @@ func TestRoom_RecorderByJitsisDefaultIsNotCounted(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, JitsiDefaults: true})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv, watchAll)
 	standup := srv.Room("standup")
 	must(cast.Open(ctx, standup))(t)
 	must(cast.Recorder(ctx, standup))(t)
 	must(cast.Transcriber(ctx, standup))(t)
-	var got occupancy.Room
-	eventually(t, 5*time.Second, "focus and two machines", func() bool {
-		var err error
-		got, err = c.Room(ctx, jid.MustParse(standup))
-		return err == nil && len(got.Occupants) == 3
-	})
+	got := filled(t, c, standup, 3) // focus and two machines
 	if got.Participants != 0 || !got.Exact || got.Counts[occupancy.KindRecorder] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
 		t.Errorf("got %+v want a recorder, a transcriber and no person", got)
 	}
@@ -110,47 +96,28 @@ func TestRoom_KindsOnProsody(t *testing.T) {
 			t.Parallel()
 			srv := prosodytest.New(t, prosodytest.Options{Module: true, HideRooms: true, JitsiDefaults: jitsiDefaults})
 			ctx := timeout(t, 60*time.Second)
-			cast := must(srv.Cast(ctx))(t)
-			defer cast.Close()
+			cast := prosodytest.NewCast(t, srv)
 			standup := srv.Room("standup")
 			focus := must(cast.Open(ctx, standup))(t)
 			want := map[string]occupancy.Kind{focus.Nick(): occupancy.KindFocus}
-			enter := func(kind occupancy.Kind, o *prosodytest.Occupant, err error) {
-				t.Helper()
-				want[must(o, err)(t).Nick()] = kind
-			}
-			o, err := cast.User(ctx, standup, "Ada")
-			enter(occupancy.KindUser, o, err)
-			o, err = cast.User(ctx, standup, "Eve", "<features><feature var='http://jitsi.org/protocol/transcriber'/></features>")
-			enter(occupancy.KindUser, o, err)
-			o, err = cast.Caller(ctx, standup, "+49 30 123")
-			enter(occupancy.KindSIP, o, err)
-			o, err = cast.TrustedCaller(ctx, standup, "+49 30 456")
-			enter(occupancy.KindSIP, o, err)
-			o, err = cast.TrustedTranscriber(ctx, standup)
-			enter(occupancy.KindTranscriber, o, err)
-			o, err = cast.Transcriber(ctx, standup)
-			enter(occupancy.KindTranscriber, o, err)
-			o, err = cast.Recorder(ctx, standup)
-			enter(occupancy.KindRecorder, o, err)
-			o, err = cast.RoomSystem(ctx, standup, "Room 1")
-			enter(occupancy.KindSIPVideo, o, err)
+			enter := func(kind occupancy.Kind, o *prosodytest.Occupant) { want[o.Nick()] = kind }
+			enter(occupancy.KindUser, must(cast.User(ctx, standup, "Ada"))(t))
+			enter(occupancy.KindUser, must(cast.User(ctx, standup, "Eve", "<features><feature var='http://jitsi.org/protocol/transcriber'/></features>"))(t))
+			enter(occupancy.KindSIP, must(cast.Caller(ctx, standup, "+49 30 123"))(t))
+			enter(occupancy.KindSIP, must(cast.TrustedCaller(ctx, standup, "+49 30 456"))(t))
+			enter(occupancy.KindTranscriber, must(cast.TrustedTranscriber(ctx, standup))(t))
+			enter(occupancy.KindTranscriber, must(cast.Transcriber(ctx, standup))(t))
+			enter(occupancy.KindRecorder, must(cast.Recorder(ctx, standup))(t))
+			enter(occupancy.KindSIPVideo, must(cast.RoomSystem(ctx, standup, "Room 1"))(t))
 			hidden := occupancy.KindHidden
 			if jitsiDefaults {
 				hidden = occupancy.KindUser // no setting has its domain
 			}
-			o, err = cast.Hidden(ctx, standup)
-			enter(hidden, o, err)
-			o, err = cast.Visitor(ctx, standup, "Val")
-			enter(occupancy.KindVisitor, o, err)
+			enter(hidden, must(cast.Hidden(ctx, standup))(t))
+			enter(occupancy.KindVisitor, must(cast.Visitor(ctx, standup, "Val"))(t))
 
-			c := on(t, srv, watchAll)
-			ready(t, c)
-			var room occupancy.Room
-			eventually(t, 5*time.Second, "all are there", func() bool {
-				room, err = c.Room(ctx, jid.MustParse(standup))
-				return err == nil && len(room.Occupants) == len(want)
-			})
+			c := readyOn(t, srv, watchAll)
+			room := filled(t, c, standup, len(want))
 			got := map[string]occupancy.Kind{}
 			for _, record := range room.Occupants {
 				o := record.Occupant()
@@ -173,21 +140,14 @@ admins = { "jicofo@auth.meet.jitsi" }`,
 	ctx := timeout(t, 60*time.Second)
 	jicofo := must(srv.Login(ctx, "jicofo@auth.meet.jitsi/x"))(t)
 	defer jicofo.Close()
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv, watchAll)
 	standup := srv.Room("standup")
 	must(jicofo.Join(ctx, standup, "jicofo",
 		"<conference-properties xmlns='http://jitsi.org/protocol/focus'><property key='visitor-count' value='7'/></conference-properties>"))(t)
 	must(cast.User(ctx, standup, "Ada"))(t)
 	must(cast.TrustedTranscriber(ctx, standup))(t)
-	var got occupancy.Room
-	eventually(t, 5*time.Second, "Jicofo, Ada and a transcriber", func() bool {
-		var err error
-		got, err = c.Room(ctx, jid.MustParse(standup))
-		return err == nil && len(got.Occupants) == 3
-	})
+	got := filled(t, c, standup, 3) // Jicofo, Ada and a transcriber
 	if got.Participants != 1 || got.Counts[occupancy.KindFocus] != 1 || got.Counts[occupancy.KindTranscriber] != 1 {
 		t.Errorf("got %d people and %v want Ada, focus and a transcriber", got.Participants, got.Counts)
 	}
@@ -203,10 +163,8 @@ func TestRoom_LobbyUnderAnotherNameIsNoMeeting(t *testing.T) {
 		Module: true, HostConfig: map[string]string{"meet.jitsi": `main_muc = "muc.meet.jitsi"; lobby_muc = "breakout.meet.jitsi"`},
 	})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv, watchAll)
 	waiting := "standup@" + srv.Domains.Breakout
 	must(cast.Open(ctx, waiting))(t)
 	must(cast.User(ctx, waiting, "Ada"))(t)
@@ -223,23 +181,16 @@ func TestRoom_PrefixHidesNoOneElseOnItsDomain(t *testing.T) {
 		GlobalConfig: `recorder_prefixes = { "recorder@recorder.meet.jitsi", "jibri@auth.meet.jitsi", "recorder@cast.meet.jitsi" }`,
 	})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
+	cast := prosodytest.NewCast(t, srv)
 	people := must(srv.Component(ctx, srv.Domains.Cast))(t)
 	defer people.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	c := readyOn(t, srv, watchAll)
 	standup := srv.Room("standup")
 	must(cast.Open(ctx, standup))(t)
 	must(cast.Recorder(ctx, standup))(t)
 	must(cast.TrustedCaller(ctx, standup, "+49 30 123"))(t)
 	must(people.JoinAs(ctx, "bob@cast.meet.jitsi/web", standup, "bob"))(t)
-	var got occupancy.Room
-	eventually(t, 5*time.Second, "focus, a recorder, a caller and Bob", func() bool {
-		var err error
-		got, err = c.Room(ctx, jid.MustParse(standup))
-		return err == nil && len(got.Occupants) == 4
-	})
+	got := filled(t, c, standup, 4) // focus, a recorder, a caller and Bob
 	if got.Participants != 2 || got.Counts[occupancy.KindSIP] != 1 || got.Counts[occupancy.KindUser] != 1 || got.Counts[occupancy.KindRecorder] != 1 {
 		t.Errorf("got %d people and %v want a caller, Bob and a recorder", got.Participants, got.Counts)
 	}
@@ -250,8 +201,7 @@ func TestFollow_ReplicaReturnsAfterARestart(t *testing.T) {
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 90*time.Second)
 	cast := must(srv.Cast(ctx))(t)
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	c := readyOn(t, srv, watchAll)
 	for i := range 50 {
 		must(cast.Open(ctx, srv.Room(fmt.Sprintf("room%d", i))))(t)
 	}
@@ -283,8 +233,7 @@ func TestFollow_UnloadAndReload(t *testing.T) {
 	ctx := timeout(t, 60*time.Second)
 	cast := must(srv.Cast(ctx))(t)
 	must(cast.Open(ctx, srv.Room("standup")))(t)
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	c := readyOn(t, srv, watchAll)
 	seen := func() bool {
 		got, err := c.Room(ctx, jid.MustParse(srv.Room("standup")))
 		return err == nil && got.Exists && got.Source == occupancy.SourceModule
@@ -353,8 +302,7 @@ func TestDiscovery_OtherProtocolVersion(t *testing.T) {
 			check(t, os.WriteFile(filepath.Join(o.PluginPaths[0], "mod_"+prosody.ModuleName+".lua"), []byte(text), 0o600))
 			srv := prosodytest.New(t, o)
 			ctx := timeout(t, 60*time.Second)
-			cast := must(srv.Cast(ctx))(t)
-			defer cast.Close()
+			cast := prosodytest.NewCast(t, srv)
 			must(cast.Open(ctx, srv.Room("planning")))(t)
 			c := on(t, srv)
 			var unknown *occupancy.UnavailableError
@@ -377,10 +325,8 @@ func TestRoom_AsOfIsBeforeAMissingJoin(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, withModule)
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv, watchAll)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv, watchAll)
 	lacking := 0
 	for i := range 50 {
 		room := srv.Room(fmt.Sprintf("room%d", i))

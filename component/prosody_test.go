@@ -45,6 +45,25 @@ func ready(t *testing.T, c *component.Component) {
 	eventually(t, 20*time.Second, "the main MUC domain is available", func() bool { return c.Main().Problem == nil })
 }
 
+// readyOn runs a component on a real Prosody until the test ends, and waits until it can answer.
+func readyOn(t *testing.T, srv *prosodytest.Server, adjust ...func(*component.Config)) *component.Component {
+	t.Helper()
+	c := on(t, srv, adjust...)
+	ready(t, c)
+	return c
+}
+
+// filled returns a room once it has n occupants.
+func filled(t *testing.T, c *component.Component, room string, n int) (got occupancy.Room) {
+	t.Helper()
+	eventually(t, 5*time.Second, fmt.Sprint(n, " occupants in ", room), func() bool {
+		var err error
+		got, err = c.Room(t.Context(), jid.MustParse(room))
+		return err == nil && len(got.Occupants) == n
+	})
+	return got
+}
+
 func timeout(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -69,10 +88,8 @@ func TestRoom_OpenRoomOnProsody(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{DomainMapper: true})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv)
 	names := occupancy.NewNameResolver(jid.MustParse(srv.Domains.MUC), jid.MustParse(srv.Domains.Breakout))
 
 	for written, room := range map[string]string{
@@ -124,10 +141,8 @@ func TestRoom_ChangeIsSeenAfterASecond(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv)
 	planning := jid.MustParse(srv.Room("planning"))
 	count := func(want int) func() bool {
 		return func() bool {
@@ -149,10 +164,8 @@ func TestRoom_HiddenRoomOnProsody(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{HideRooms: true, DomainMapper: true})
 	ctx := timeout(t, 60*time.Second)
-	cast := must(srv.Cast(ctx))(t)
-	defer cast.Close()
-	c := on(t, srv)
-	ready(t, c)
+	cast := prosodytest.NewCast(t, srv)
+	c := readyOn(t, srv)
 	if mode := c.Main().Mode; mode != occupancy.ModeUndecided {
 		t.Errorf("mode got %s want undecided before any room exists", mode)
 	}
@@ -229,8 +242,7 @@ func TestProsody_NamesWrongMUCDomain(t *testing.T) {
 func TestProsody_ConflictBacksOff(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{ConflictResolve: "kick_old"})
-	c := on(t, srv)
-	ready(t, c)
+	c := readyOn(t, srv)
 	other := must(srv.Component(timeout(t, 10*time.Second), srv.Domains.Component))(t)
 	eventually(t, 10*time.Second, "the conflict is noticed", func() bool { return !c.Main().Connected })
 	if p := c.Main().Problem; p.Reason != occupancy.ReasonConflict || p.RetryAfter < 30*time.Second {
@@ -254,8 +266,7 @@ func TestProsody_Restart(t *testing.T) {
 	cast := must(srv.Cast(ctx))(t)
 	planning := jid.MustParse(srv.Room("planning"))
 	must(cast.Open(ctx, planning.String()))(t)
-	c := on(t, srv)
-	ready(t, c)
+	c := readyOn(t, srv)
 	if got, err := c.Room(ctx, planning); err != nil || got.Participants != 1 {
 		t.Fatalf("got %+v, %v want focus", got, err)
 	}
@@ -306,8 +317,7 @@ func TestProsody_HostileStanzasOfAGuest(t *testing.T) {
 	t.Parallel()
 	srv := prosodytest.New(t, prosodytest.Options{})
 	ctx := timeout(t, 120*time.Second)
-	c := on(t, srv)
-	ready(t, c)
+	c := readyOn(t, srv)
 	up := c.Main().Since
 
 	guest := must(srv.Guest(ctx))(t)

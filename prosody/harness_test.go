@@ -59,12 +59,7 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 var check = componenttest.Check
 
-func newCast(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
-	t.Helper()
-	cast := must(srv.Cast(within(t)))(t)
-	t.Cleanup(func() { _ = cast.Close() }) // the server may be gone first
-	return cast
-}
+var newCast = prosodytest.NewCast
 
 func newComponent(t testing.TB, srv *prosodytest.Server, domain string) *prosodytest.Client {
 	t.Helper()

@@ -169,12 +169,7 @@ var same = componenttest.Same
 func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(v, err) }
 
 // castOn logs in simulated people on srv until the test ends.
-func castOn(t testing.TB, srv *prosodytest.Server) *prosodytest.Cast {
-	t.Helper()
-	cast := must(srv.Cast(t.Context()))(t)
-	t.Cleanup(func() { _ = cast.Close() })
-	return cast
-}
+var castOn = prosodytest.NewCast
 
 // meeting opens a room, given by its JID, and joins people.
 func meeting(t *testing.T, cast *prosodytest.Cast, room string, people ...string) (occupants []*prosodytest.Occupant) {

@@ -34,6 +34,17 @@ func New(t testing.TB, o Options) *Server {
 	return s
 }
 
+// NewCast logs in the cast of a server for one test, until the test ends.
+func NewCast(t testing.TB, s *Server) *Cast {
+	t.Helper()
+	cast, err := s.Cast(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cast.Close() }) // the server may be gone first
+	return cast
+}
+
 // Installed returns the path of a program for a test.
 // It also searches /usr/sbin, which Debian has only in root's PATH.
 // It skips the test with -short, or if the program is missing, see [Missing].
