@@ -15,8 +15,7 @@ func meeting(t *testing.T, o prosodytest.Options) (*prosodytest.Server, *prosody
 	cast := newCast(t, srv)
 	room := srv.Room("alpha")
 	must(cast.Open(within(t), room))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	return srv, cast, f, room
 }
 
@@ -272,8 +271,7 @@ func TestModule_Lobby(t *testing.T) {
 	t.Parallel()
 	srv := start(t, prosodytest.Options{})
 	component := newComponent(t, srv, srv.Domains.Component)
-	f := followAs(t, component, srv.Domains.Lobby)
-	f.untilSynced()
+	f := followAs(t, component, srv.Domains.Lobby).untilSynced()
 	lobby := "alpha@" + srv.Domains.Lobby
 	// Like Jitsi's lobby it begins without occupants and stays when empty.
 	lua(t, srv, `prosody.hosts["lobby.meet.jitsi"].modules.muc.create_room("`+lobby+`"):set_persistent(true); return "";`)

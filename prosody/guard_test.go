@@ -102,8 +102,7 @@ func TestSubscription_SurvivesOddRequests(t *testing.T) {
 	srv := start(t, prosodytest.Options{})
 	cast := newCast(t, srv)
 	must(cast.Open(within(t), srv.Room("alpha")))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	for _, typ := range []string{"result", "error"} {
 		for _, payload := range []string{"", subscribe, "<batch xmlns='" + namespace + "' seq='9'/>"} {
 			check(t, f.client.Send("<iq type='"+typ+"' id='of nothing' from='"+f.client.JID()+"' to='"+f.domain+"'>"+payload+"</iq>"))

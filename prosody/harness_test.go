@@ -170,9 +170,11 @@ func (f *follower) until(what string, satisfied func(*replica) bool) {
 	}
 }
 
-func (f *follower) untilSynced() {
+// untilSynced reads batches until the snapshot is complete, and returns f.
+func (f *follower) untilSynced() *follower {
 	f.t.Helper()
 	f.until("snapshot complete", func(r *replica) bool { return r.synced })
+	return f
 }
 
 // occupant reads until the occupant is there and ok, and returns its fields.

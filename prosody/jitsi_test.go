@@ -21,8 +21,7 @@ func TestModule_RenameStorm(t *testing.T) {
 	room := srv.Room("renames")
 	must(cast.Open(within(t), room))(t)
 	ada := must(cast.User(within(t), room, "Ada"))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	const renames = 3000
 	var storm strings.Builder
 	for i := range renames {
@@ -44,8 +43,7 @@ func TestBreakoutRooms_CheckedOnEachHeartbeat(t *testing.T) {
 	room := srv.Room("daily")
 	must(cast.Open(within(t), room))(t)
 	ada := must(cast.User(within(t), room, "Ada"))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	set := func(breakouts string) {
 		lua(t, srv, muc+`.get_room_from_jid("`+room+`")._data.breakout_rooms = `+breakouts+`; return "";`)
 	}
@@ -95,8 +93,7 @@ func TestBreakoutRooms_ShowWithinASecond(t *testing.T) {
 			must(cast.Open(within(t), c.address))(t)
 			ada := must(cast.User(within(t), c.address, "Ada"))(t)
 			check(t, cast.Focus.SetRole(within(t), c.address, ada.Nick(), "moderator", ""))
-			f := follow(t, srv)
-			f.untilSynced()
+			f := follow(t, srv).untilSynced()
 			room := sortedKeys(f.replica.rooms)[0]
 			f.quiet(2 * time.Second) // so that only the message triggers a check
 			ask := func(attrs string) {
@@ -133,8 +130,7 @@ func TestBreakoutRooms_MessagesOfStrangersChangeNothing(t *testing.T) {
 	room := srv.Room("daily")
 	must(cast.Open(within(t), room))(t)
 	ada := must(cast.User(within(t), room, "Ada"))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	stranger := must(srv.Guest(within(t)))(t)
 	for _, child := range []string{
 		"<breakout_rooms type='features/breakout-rooms/add' subject='x'/>", "<breakout_rooms/>", "<x/><breakout_rooms/>", "<body>x</body>", "",
@@ -178,8 +174,7 @@ func TestVisitors_AreUnknownUntilFocusSaysSo(t *testing.T) {
 			room := srv.Room("alpha")
 			focus := must(cast.Focus.Join(within(t), room, "focus"))(t)
 			client := newComponent(t, srv, srv.Domains.Component)
-			f := followAs(t, client, srv.Domains.MUC)
-			f.untilSynced()
+			f := followAs(t, client, srv.Domains.MUC).untilSynced()
 			if got, there := f.replica.rooms[room].facts["visitors"]; there {
 				t.Errorf("before focus has said anything: got %q", got)
 			}

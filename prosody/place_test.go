@@ -27,8 +27,7 @@ func TestLoad_Globally(t *testing.T) {
 		}
 		room := "alpha@" + domain
 		must(cast.Open(within(t), room))(t)
-		f := followAs(t, component, domain)
-		f.untilSynced()
+		f := followAs(t, component, domain).untilSynced()
 		guest := must(srv.Guest(within(t)))(t)
 		ada := must(guest.Join(within(t), room, "ada"))(t)
 		f.occupant(room, "ada", nil)
@@ -46,8 +45,7 @@ func TestLoad_GloballyForSomeDomains(t *testing.T) {
 	o := global
 	o.GlobalConfig = `room_participants_muc_domains = { "muc.meet.jitsi" }`
 	srv := start(t, o)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	_, err := f.client.IQ(within(t), srv.Domains.Lobby, "set", subscribe)
 	wantCondition(t, err, "service-unavailable")
 }
@@ -57,8 +55,7 @@ func TestLoad_GloballyAndOnTheDomain(t *testing.T) {
 	o := global
 	o.HostModules = map[string][]string{"muc.meet.jitsi": {name}}
 	srv := start(t, o)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	if got := status(t, srv, srv.Domains.MUC); got != "muc.meet.jitsi: 1 subscriber: ppch.meet.jitsi, 0 rooms, 0 occupants" {
 		t.Errorf("status: %s", got)
 	}
@@ -91,8 +88,7 @@ func TestLoad_RoomDomainActivatedLater(t *testing.T) {
 	_, err := component.IQ(within(t), srv.Domains.MUC, "set", subscribe)
 	wantCondition(t, err, "service-unavailable")
 	must(srv.Shell(within(t), `module:load("muc", "muc.meet.jitsi")`))(t)
-	f := followAs(t, component, srv.Domains.MUC)
-	f.untilSynced()
+	f := followAs(t, component, srv.Domains.MUC).untilSynced()
 	f.until("a room", func(r *replica) bool {
 		if len(r.rooms) == 0 {
 			lua(t, srv, muc+`.create_room("alpha@muc.meet.jitsi"); return "";`)
@@ -195,8 +191,7 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 			must(srv.Shell(within(t), `module:load("`+name+`", "`+host+`")`))(t)
 			cast := newCast(t, srv)
 			must(cast.Open(within(t), srv.Room("alpha")))(t)
-			f := follow(t, srv)
-			f.untilSynced()
+			f := follow(t, srv).untilSynced()
 			lua(t, srv, `prosody.weak = setmetatable({ prosody.hosts["`+host+`"].modules.`+name+`.module }, { __mode = "v" }); return "";`)
 			must(srv.Shell(within(t), `module:unload("`+name+`", "`+host+`")`))(t)
 			if last := f.next(); last.End != "1" || len(last.Rooms)+len(last.Gone) > 0 {

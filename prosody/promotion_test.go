@@ -23,8 +23,7 @@ func TestPromotion_OnTheMainProsody(t *testing.T) {
 	cast := newCast(t, srv)
 	alpha := srv.Room("alpha")
 	focus := must(cast.Open(within(t), alpha))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	guest := func() (*prosodytest.Client, string) {
 		c := must(srv.Guest(within(t)))(t)
 		login, _, _ := strings.Cut(c.JID(), "@")
@@ -83,8 +82,7 @@ func TestPromotion_OnTheVisitorNode(t *testing.T) {
 	must(cast.Open(within(t), beta))(t)
 	main := newComponent(t, srv, "main.example")
 	must(main.JoinAs(within(t), "ann@main.example/web", alpha, "ann"))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	visitors, others := newComponent(t, srv, "visitors.main.example"), newComponent(t, srv, "visitors.other.example")
 	join := func(room, nick string) (*prosodytest.Client, *prosodytest.Occupant) {
 		t.Helper()

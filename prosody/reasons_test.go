@@ -32,8 +32,7 @@ func TestReason_OfWhoLeaves(t *testing.T) {
 	alpha := srv.Room("alpha")
 	focus := must(cast.Open(within(t), alpha))(t)
 	admin := focus.Client
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 
 	must(cast.User(within(t), alpha, "stays"))(t)
 	join := func() (*prosodytest.Client, *prosodytest.Occupant) {
@@ -103,8 +102,7 @@ func TestReason_ReplacedByItsOwnClient(t *testing.T) {
 	cast := newCast(t, srv)
 	alpha := srv.Room("alpha")
 	must(cast.Open(within(t), alpha))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	const account = "phone@auth.meet.jitsi/line1"
 	older := must(srv.Login(within(t), account))(t)
 	o := must(older.Join(within(t), alpha, "phone"))(t)
@@ -123,10 +121,8 @@ func TestReason_MovedIntoABreakoutRoom(t *testing.T) {
 	alpha, breakout := srv.Room("alpha"), "b1@"+srv.Domains.Breakout
 	focus := must(cast.Open(within(t), alpha))(t)
 	must(focus.JoinAs(within(t), focus.JID(), breakout, "focus"))(t)
-	main := follow(t, srv)
-	main.untilSynced()
-	other := followAs(t, main.client, srv.Domains.Breakout)
-	other.untilSynced()
+	main := follow(t, srv).untilSynced()
+	other := followAs(t, main.client, srv.Domains.Breakout).untilSynced()
 	ada := must(srv.Guest(within(t)))(t)
 	in := must(ada.Join(within(t), alpha, "ada"))(t)
 	main.occupant(alpha, "ada", nil)
@@ -155,8 +151,7 @@ func TestReason_MovedBetweenBreakoutRooms(t *testing.T) {
 	one, two := "b1@"+srv.Domains.Breakout, "b2@"+srv.Domains.Breakout
 	must(cast.Open(within(t), one))(t)
 	must(cast.Open(within(t), two))(t)
-	f := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.Breakout)
-	f.untilSynced()
+	f := followAs(t, newComponent(t, srv, srv.Domains.Component), srv.Domains.Breakout).untilSynced()
 	ada := must(srv.Guest(within(t)))(t)
 	in := must(ada.Join(within(t), one, "ada"))(t)
 	f.occupant(one, "ada", nil)
@@ -179,8 +174,7 @@ func TestConnection_HibernatingThenGone(t *testing.T) {
 	cast := newCast(t, srv)
 	alpha := srv.Room("alpha")
 	must(cast.Open(within(t), alpha))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	ada := must(srv.Guest(within(t)))(t)
 	check(t, ada.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>"))
 	must(ada.Join(within(t), alpha, "ada"))(t)
@@ -198,8 +192,7 @@ func TestConnection_StaleIsFoundByTheAudit(t *testing.T) {
 	cast := newCast(t, srv)
 	alpha := srv.Room("alpha")
 	must(cast.Open(within(t), alpha))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	ada := must(srv.Guest(within(t)))(t)
 	must(ada.Join(within(t), alpha, "ada"))(t)
 	f.occupant(alpha, "ada", nil)

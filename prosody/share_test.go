@@ -33,8 +33,7 @@ func TestSubscribers_SlowOneCatchesUp(t *testing.T) {
 			}
 			crowd := must(srv.Crowd(within(t)))(t)
 			defer func() { _ = crowd.Close() }()
-			fast := follow(t, srv)
-			fast.untilSynced()
+			fast := follow(t, srv).untilSynced()
 			slow := followAs(t, newComponent(t, srv, "ppch2.meet.jitsi"), srv.Domains.MUC)
 			var here []prosodytest.Member
 			for range 12 {
@@ -128,8 +127,7 @@ func TestSnapshot_RestartOfProsodyWithin(t *testing.T) {
 	}
 	check(t, srv.Restart(within(t)))
 	check(t, srv.Populate(within(t), 3, 2))
-	again := follow(t, srv)
-	again.untilSynced()
+	again := follow(t, srv).untilSynced()
 	if again.replica.epoch == f.replica.epoch {
 		t.Error("got the same epoch, want a new one")
 	}

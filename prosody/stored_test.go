@@ -39,8 +39,7 @@ func TestStoredRooms_SentAfterRestart(t *testing.T) {
 	must(people.JoinAs(within(t), "ada@cast.meet.jitsi/one", srv.Room("planning"), "ada", prosodytest.DisplayName("Ada"), "<jitsi_participant_raisedHand>1</jitsi_participant_raisedHand>"))(t)
 	check(t, srv.Restart(within(t)))
 
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	// A component's users don't leave when the server stops: Prosody still has them in the room.
 	if got, want := sortedKeys(f.replica.rooms), []string{srv.Room("planning"), srv.Room("standing")}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
@@ -110,8 +109,7 @@ func TestStoredRooms_DoNotEvictOthers(t *testing.T) {
 	cast := newCast(t, srv)
 	must(cast.Open(within(t), srv.Room("alpha")))(t)
 	must(cast.Open(within(t), srv.Room("beta")))(t)
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	if len(f.replica.rooms) != 14 {
 		t.Errorf("got %q", sortedKeys(f.replica.rooms))
 	}
@@ -135,8 +133,7 @@ func TestStoredRooms_SkipsNonMeetings(t *testing.T) {
 	lua(t, srv, `local store = `+muc+`.module:open_store("persistent", "map");
 		for _, odd in ipairs { "elsewhere@muc.example", "muc.meet.jitsi", "", "@", "missing@muc.meet.jitsi", "x@muc.meet.jitsi/y" } do store:set(nil, odd, true); end return "";`)
 	check(t, srv.Restart(within(t)))
-	f := follow(t, srv)
-	f.untilSynced()
+	f := follow(t, srv).untilSynced()
 	if got, want := sortedKeys(f.replica.rooms), []string{srv.Room("standing")}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -164,8 +161,7 @@ func TestStoredRooms_UnreadableAreUnseen(t *testing.T) {
 			good := must(os.ReadFile(path))(t)
 			check(t, os.WriteFile(path, []byte("return {"), 0o600))
 			check(t, srv.Restart(within(t)))
-			f := follow(t, srv)
-			f.untilSynced()
+			f := follow(t, srv).untilSynced()
 			if f.last.Unseen != "1" || len(f.replica.rooms) != rooms {
 				t.Errorf("got unseen=%q and %q", f.last.Unseen, sortedKeys(f.replica.rooms))
 			}

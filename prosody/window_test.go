@@ -139,8 +139,7 @@ func TestSubscription_EndsOnDisconnect(t *testing.T) {
 	if st, ok := next.Received(func(prosodytest.Stanza) bool { return true }); ok {
 		t.Errorf("got %s", st.XML)
 	}
-	g := followAs(t, next, srv.Domains.MUC)
-	g.untilSynced()
+	g := followAs(t, next, srv.Domains.MUC).untilSynced()
 	g.matches(srv)
 	// A refused connection must not end the subscription.
 	if _, err := srv.Component(within(t), srv.Domains.Component); err == nil {
