@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -19,6 +18,7 @@ import (
 	"ppch/api"
 	"ppch/api/apitest"
 	"ppch/api/keys"
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
@@ -57,13 +57,7 @@ func townHall(b *testing.B, d *occupancy.Directory) *api.Server {
 func serve(b *testing.B, d *occupancy.Directory) string {
 	b.Helper()
 	server := townHall(b, d)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	b.Cleanup(func() {
-		cancel()
-		<-done
-	})
+	b.Cleanup(componenttest.Run(b, server.Run))
 	return server.Addr().String()
 }
 

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,6 +13,7 @@ import (
 
 	"ppch/api"
 	"ppch/api/apitest"
+	"ppch/component/componenttest"
 )
 
 // counted has the fields of the history that these tests check.
@@ -58,15 +58,10 @@ func playing(t *testing.T, play func(d *apitest.Directory, s *service)) {
 	synctest.Test(t, func(t *testing.T) {
 		d := apitest.NewDirectory(t, mainDomain, breakoutDomain, lobbyDomain)
 		s := prepare(t, withDirectory(d.Directory))
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.RunHistory(ctx) }()
+		stop := componenttest.Run(t, s.RunHistory)
 		time.Sleep(100 * time.Millisecond) // so that no sample coincides with an event
 		play(d, s)
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		_ = s.CloseListener()
 	})
 }

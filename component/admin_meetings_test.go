@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ppch/component"
+	"ppch/component/componenttest"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -23,17 +24,11 @@ func TestAdmin_Meetings(t *testing.T) {
 	t.Parallel()
 	store := must(history.Open(t.Context(), t.TempDir(), history.Options{}))(t)
 	t.Cleanup(store.Close)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
 	s := newScene(t, withModule, func(c *component.Config) {
 		c.Directory = occupancy.NewDirectory(c.MUCDomains...)
 		recorder := history.NewRecorder(history.RecorderConfig{Store: store, Directory: c.Directory, Level: history.LevelNames})
 		c.Meetings = history.NewArchive(recorder, silentCollector{})
-		go func() { done <- recorder.Run(ctx) }()
-	})
-	t.Cleanup(func() {
-		stop()
-		<-done
+		t.Cleanup(componenttest.Run(t, recorder.Run))
 	})
 	s.populate(t)
 	var list string

@@ -71,20 +71,7 @@ func config(dial func(context.Context, string, string) (net.Conn, error)) compon
 func start(t *testing.T, cfg component.Config) (c *component.Component, stop func()) {
 	t.Helper()
 	c = must(component.New(cfg))(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run got %v want nil", err)
-		}
-	}
+	stop = componenttest.Run(t, c.Run)
 	t.Cleanup(stop)
 	return c, stop
 }

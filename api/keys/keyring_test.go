@@ -63,13 +63,7 @@ func watch(t *testing.T, text string, f func(w *watched)) {
 		w := &watched{t: t, path: filepath.Join(t.TempDir(), "keys"), log: &componenttest.LogBuffer{}, hangup: make(chan os.Signal)}
 		w.write(text)
 		w.Keyring = keyring(t, keys.KeyringConfig{Key: testKey, File: w.path, Names: names, Log: slog.New(slog.NewJSONHandler(w.log, nil))})
-		done := make(chan error)
-		go func() { done <- w.Run(t.Context(), w.hangup) }()
-		t.Cleanup(func() { // the context has ended by now
-			if err := <-done; err != nil {
-				t.Errorf("Run: %v", err)
-			}
-		})
+		t.Cleanup(componenttest.Run(t, func(ctx context.Context) error { return w.Run(ctx, w.hangup) }))
 		f(w)
 	})
 }
@@ -260,11 +254,8 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 				t.Errorf("use %d: got %v want it allowed: %t", i+1, err, want)
 			}
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
 		hangup := make(chan os.Signal)
-		done := make(chan error)
-		go func() { done <- k.Run(ctx, hangup) }()
+		defer componenttest.Run(t, func(ctx context.Context) error { return k.Run(ctx, hangup) })()
 		check(t, os.WriteFile(path, []byte(text+lineFor("b", "name=b scope=all")), 0o600))
 		hangup <- os.Interrupt
 		synctest.Wait()
@@ -274,10 +265,6 @@ func TestKeyring_ReloadKeepsUsedUpQuota(t *testing.T) {
 		limited := (*keys.RateLimitError)(nil)
 		if _, err := k.Find(keys.SumOf("a")).Use(time.Now()); !errors.As(err, &limited) || limited.Reset != time.Second {
 			t.Errorf("got %v want a wait of a second, as before the reload", err)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
 		}
 	})
 }

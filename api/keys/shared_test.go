@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"ppch/api/keys"
+	"ppch/component/componenttest"
 )
 
 // list is a List that tests change.
@@ -43,9 +44,7 @@ func TestKeyring_SharedListBecomesUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &list{lines: lineFor("the key of a screen, long enough", "name=screen scope=count"), changed: make(chan struct{})}
 		k := must(keys.NewKeyring(keys.KeyringConfig{Key: "the key of this node, long enough", Shared: l}))(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = k.Run(ctx, nil) }()
+		defer componenttest.Run(t, func(ctx context.Context) error { return k.Run(ctx, nil) })()
 		if got := k.Count(); got != 2 {
 			t.Errorf("got %d keys want 2", got)
 		}

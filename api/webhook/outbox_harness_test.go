@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -75,17 +74,12 @@ func (s *station) start() {
 	if s.opened != nil {
 		closed = s.opened()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- outbox.Run(ctx) }()
+	stop := componenttest.Run(s.t, outbox.Run)
 	s.running.Store(true)
 	s.stop = sync.OnceFunc(func() {
 		s.running.Store(false)
 		closed()
-		cancel()
-		if err := <-done; err != nil {
-			s.t.Error(err)
-		}
+		stop()
 		store.Close()
 	})
 }

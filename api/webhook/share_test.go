@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ppch/api/webhook"
+	"ppch/component/componenttest"
 	"ppch/component/history"
 	"ppch/component/occupancy"
 )
@@ -55,15 +56,7 @@ func (c *colleagues) add(name string) *colleague {
 	})
 	one.opened = func() func() {
 		one.share = one.outbox.Share(webhook.ShareConfig{Shard: "main", Deliverer: "a", Own: name == "a", Peers: one, Every: every})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- one.share.Run(ctx) }()
-		return func() {
-			cancel()
-			if err := <-done; err != nil {
-				c.t.Error(err)
-			}
-		}
+		return componenttest.Run(c.t, one.share.Run)
 	}
 	one.restart()
 	return one

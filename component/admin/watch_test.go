@@ -9,22 +9,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
 // running runs a session of a stage until stop.
 func running(t *testing.T, s *stage) (l *line, stop func()) {
 	l = &line{gone: make(map[string]bool)}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.NewSession().Run(ctx, l) }()
+	stop = componenttest.Run(t, func(ctx context.Context) error { return s.NewSession().Run(ctx, l) })
 	synctest.Wait() // a stream begins before anything comes over it
-	return l, func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
+	return l, stop
 }
 
 func chat(from, body string) string {

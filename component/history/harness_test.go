@@ -143,17 +143,9 @@ func (s *site) start(d *occupancy.Directory) {
 	d.NotCounted = s.rules
 	s.store = history.New(s.dir, history.Options{})
 	s.recorder = history.NewRecorder(history.RecorderConfig{Store: s.store, Directory: d, Own: s.own, Level: s.level, Outbox: s.box})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.recorder.Run(ctx); err != nil {
-			s.t.Error(err)
-		}
-	}()
+	stop := componenttest.Run(s.t, s.recorder.Run)
 	s.stop = sync.OnceFunc(func() {
-		cancel()
-		<-done
+		stop()
 		s.store.Close()
 	})
 	s.t.Cleanup(s.stop)

@@ -1,7 +1,6 @@
 package occupancy_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"ppch/component/componenttest"
 	"ppch/component/occupancy"
 )
 
@@ -247,13 +247,7 @@ func TestStatus_EventFollowsItsCause(t *testing.T) {
 func TestRun_PublishesExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := occupancy.NewDirectory(muc, lobby)
-		ctx, stop := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := d.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
+		defer componenttest.Run(t, d.Run)()
 		time.Sleep(time.Minute) // so that Run has begun long ago
 		s := d.Subscribe(100)
 		mainOf(d).SetStatus(muc, following())
@@ -279,12 +273,10 @@ func TestRun_PublishesExpiry(t *testing.T) {
 		mainOf(d).SetStatus(lobby, following())
 		time.Sleep(15*time.Second + time.Millisecond)
 		same(t, "after more than 15 s of loading", []string{"lobby.meet.jitsi syncing", "lobby.meet.jitsi timeout"}, statuses(s))
-		stop()
-		running.Wait()
 	})
 }
 
-// status returns the next event, which has to be in a stream and be a status has to be in a stream.
+// status returns the next event, which has to be in a stream.
 func status(t *testing.T, s *occupancy.Subscription) occupancy.Event {
 	t.Helper()
 	select {
