@@ -26,6 +26,13 @@ func confirm(t *testing.T, d *occupancy.Directory) {
 	check(t, mainOf(d).Apply(muc, synced(1, 3, fullRoom("daily@muc.meet.jitsi", focus, person("ann", 1), person("bob", 2))), time.Now()))
 }
 
+// connect makes muc live.
+func connect(t *testing.T, d *occupancy.Directory) {
+	t.Helper()
+	mainOf(d).SetStatus(muc, following())
+	confirm(t, d)
+}
+
 // statuses returns the pending status events, each as "domain live" or "domain reason".
 func statuses(s *occupancy.Subscription) (all []string) {
 	for {
@@ -78,57 +85,47 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			mainOf(d).SetStatus(muc, s)
 		}, `"syncing" "syncing" "syncing"`},
 		{"all rooms are loaded", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 		}, `"" "" ""`},
 		{"the connection is lost: reads show their age, streams aren't live", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30 * time.Second)
 		}, `"lost" "" "lost"`},
 		{"it is lost for longer than MaxStaleness", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(30*time.Second + 1)
 		}, `"lost" "lost" "lost"`},
 		{"a new connection hasn't confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(time.Second)
 			mainOf(d).SetStatus(muc, following())
 		}, `"" "" "syncing"`},
 		{"it has confirmed the rooms", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			mainOf(d).SetStatus(muc, occupancy.Status{Problem: lost})
 			time.Sleep(time.Second)
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 		}, `"" "" ""`},
 		{"the module was silent for longer than a live domain may be", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			time.Sleep(15*time.Second + 1)
 		}, `"" "" "timeout"`},
 		{"the module was silent for longer than a replica may be read", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			time.Sleep(30*time.Second + 1)
 		}, `"timeout" "timeout" "timeout"`},
 		{"an old replica on a new connection", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			time.Sleep(30*time.Second + 1)
 			s := following()
 			s.Since = time.Now()
 			mainOf(d).SetStatus(muc, s)
 		}, `"syncing" "syncing" "syncing"`},
 		{"the domain is no longer a MUC service, but its replica is fresh", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			s := following()
 			s.Problem = &occupancy.UnavailableError{Reason: occupancy.ReasonNoMUC}
 			mainOf(d).SetStatus(muc, s)
@@ -140,8 +137,7 @@ func TestStatus_ReadsAndEvents(t *testing.T) {
 			mainOf(d).SetStatus(muc, occupancy.Status{Connected: true, Mode: occupancy.ModeExistence})
 		}, `"" "module-missing" "module-missing"`},
 		{"forgotten", func(t *testing.T, d *occupancy.Directory) {
-			mainOf(d).SetStatus(muc, following())
-			confirm(t, d)
+			connect(t, d)
 			mainOf(d).Forget(muc)
 		}, `"syncing" "syncing" "syncing"`},
 		{"of another domain", func(_ *testing.T, d *occupancy.Directory) {
@@ -250,8 +246,7 @@ func TestRun_PublishesExpiry(t *testing.T) {
 		defer componenttest.Run(t, d.Run)()
 		time.Sleep(time.Minute) // so that Run has begun long ago
 		s := d.Subscribe(100)
-		mainOf(d).SetStatus(muc, following())
-		confirm(t, d)
+		connect(t, d)
 		for range 10 {
 			time.Sleep(5 * time.Second)
 			apply(t, d, time.Now(), synced(1, 3))

@@ -55,6 +55,28 @@ func strangersTree(t *testing.T, name string) (tr *tree, victim string) {
 
 func (tr *tree) at(path string) string { return filepath.Join(tr.root, path) }
 
+type planner func(jitsi.Options) (*jitsi.Plan, error)
+
+func (tr *tree) apply(t *testing.T, plan planner) error {
+	p, err := plan(tr.options)
+	if err != nil {
+		return err
+	}
+	return p.Apply(t.Context())
+}
+
+// refuses checks that a plan fails with an error, and changes no file in the tree or outside.
+func (tr *tree) refuses(t *testing.T, plan planner, victim, want string) {
+	t.Helper()
+	before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
+	want = strings.NewReplacer("{root}", tr.root, "{victim}", victim).Replace(want)
+	if err := tr.apply(t, plan); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v want %q", err, want)
+	}
+	same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
+	same(t, "files inside changed", before, tr.snapshot(t))
+}
+
 func TestInstall_RootInAnotherUsersTree(t *testing.T) {
 	for _, name := range treeNames(t) {
 		t.Run(name, func(t *testing.T) {
@@ -130,17 +152,7 @@ func TestInstall_RootIsNotLedOutOfAnotherUsersTree(t *testing.T) {
 				}
 				return os.Lchown(path, stranger, stranger)
 			}))
-			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
-			p, err := jitsi.Install(tr.options)
-			if err == nil {
-				err = p.Apply(t.Context())
-			}
-			want := strings.NewReplacer("{root}", tr.root, "{victim}", victim).Replace(tt.want)
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %v want %q", err, want)
-			}
-			same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
-			same(t, "something was written", before, tr.snapshot(t))
+			tr.refuses(t, jitsi.Install, victim, tt.want)
 		})
 	}
 }
@@ -215,17 +227,7 @@ func TestUninstall_RootBelievesNoForgedJournal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tr, victim := strangersTree(t, "docker-stable-9457")
 			tt.forge(t, tr, victim)
-			before, others := tr.snapshot(t), (&tree{root: victim}).snapshot(t)
-			p, err := jitsi.Uninstall(tr.options)
-			if err == nil {
-				err = p.Apply(t.Context())
-			}
-			want := strings.NewReplacer("{root}", tr.root, "{victim}", victim).Replace(tt.want)
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %v want %q", err, want)
-			}
-			same(t, "files outside changed", others, (&tree{root: victim}).snapshot(t))
-			same(t, "something was changed", before, tr.snapshot(t))
+			tr.refuses(t, jitsi.Uninstall, victim, tt.want)
 		})
 	}
 }
@@ -260,12 +262,8 @@ func TestInstall_RootRacesTheOwnerOfTheTree(t *testing.T) {
 				}))
 			})
 		}
-		for _, plan := range []func(jitsi.Options) (*jitsi.Plan, error){jitsi.Install, jitsi.Uninstall} {
-			p, err := plan(tr.options)
-			if err == nil {
-				err = p.Apply(t.Context())
-			}
-			outcomes[fmt.Sprintf("failed %t", err != nil)]++
+		for _, plan := range []planner{jitsi.Install, jitsi.Uninstall} {
+			outcomes[fmt.Sprintf("failed %t", tr.apply(t, plan) != nil)]++
 		}
 		stop.Store(true)
 		swapping.Wait()
