@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -132,11 +133,7 @@ func TestCommand_MeasuresStartsWithARealProsody(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{"| from its start until it is ready", "≤ 150", "| its size", "of 1 goals met"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("got no %s in\n%s", want, out.String())
-		}
-	}
+	componenttest.Has(t, out.String(), "| from its start until it is ready", "≤ 150", "| its size", "of 1 goals met")
 }
 
 func TestCommand_RefusesUnknownBenchmarks(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"ppch/component/componenttest"
 	"ppch/prosody"
 	"ppch/prosody/prosodytest"
 )
@@ -165,11 +166,7 @@ func fails(t *testing.T, env variables, check string, contains []string) {
 	if status != 1 || len(found) == 0 {
 		t.Fatalf("got exit status %d and %+v want %s to fail", status, got, check)
 	}
-	for _, want := range contains {
-		if !strings.Contains(found[0], want) {
-			t.Errorf("got %s want %q in it", found[0], want)
-		}
-	}
+	componenttest.Has(t, found[0], contains...)
 	reached := false
 	for _, c := range got.Checks {
 		reached = reached || c.Name == check

@@ -14,6 +14,7 @@ import (
 	"mellium.im/xmpp/disco/items"
 
 	"ppch/component/adhoc"
+	"ppch/component/componenttest"
 )
 
 const (
@@ -61,11 +62,7 @@ func TestTable_HoldsAnyText(t *testing.T) {
 	if a.Command.Status != "completed" || a.Command.Form[0].Type != "result" {
 		t.Fatalf("got %s", raw)
 	}
-	for _, want := range []string{`type="text-single"><value>hot</value></field>`, `type="text-multi"><value>a</value><value>b</value></field>`} {
-		if !strings.Contains(raw, want) {
-			t.Errorf("got %s want %s in it", raw, want)
-		}
-	}
+	componenttest.Has(t, raw, `type="text-single"><value>hot</value></field>`, `type="text-multi"><value>a</value><value>b</value></field>`)
 	var got []string
 	for _, i := range a.Command.Form[0].Items {
 		for _, f := range i.Fields {

@@ -39,6 +39,26 @@ func Same(t testing.TB, what string, want, got any, opts ...cmp.Option) {
 	}
 }
 
+// Has reports the texts that got lacks.
+func Has(t testing.TB, got string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(got, text) {
+			t.Errorf("got no %q in\n%s", text, got)
+		}
+	}
+}
+
+// HasNo reports the texts that are in got.
+func HasNo(t testing.TB, got string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(got, text) {
+			t.Errorf("got %q in\n%s", text, got)
+		}
+	}
+}
+
 // Eventually waits for a condition.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()

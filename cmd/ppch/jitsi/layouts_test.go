@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ppch/cmd/ppch/jitsi"
+	"ppch/component/componenttest"
 )
 
 const (
@@ -186,16 +187,8 @@ func TestInstall_KeepsPortsOfOtherComponents(t *testing.T) {
 			}
 			tr.install(t)
 			got := tr.get(tt.conf)
-			for _, want := range tt.has {
-				if !strings.Contains(got, want) {
-					t.Errorf("got\n%s want %s", got, want)
-				}
-			}
-			for _, not := range tt.lacks {
-				if strings.Contains(got, not) {
-					t.Errorf("got\n%s want no %s", got, not)
-				}
-			}
+			componenttest.Has(t, got, tt.has...)
+			componenttest.HasNo(t, got, tt.lacks...)
 		})
 	}
 }
@@ -256,16 +249,8 @@ func TestInstall_VisitorsHaveTheirOwnRooms(t *testing.T) {
 		tr.install(t)
 		got := tr.get(env)
 		_, domain, _ := strings.Cut(want, ".")
-		for _, want := range []string{"\nMUC_DOMAIN=" + want + "\n", "\nPPCH_COMPONENT_DOMAIN=ppch." + domain + "\n", "\nXMPP_MUC_MODULES=room_participants_api\n"} {
-			if !strings.Contains(got, want) {
-				t.Errorf("got %s want %q", got, want)
-			}
-		}
-		for _, not := range []string{"breakout.", "lobby.", "XMPP_BREAKOUT_MUC_MODULES", "XMPP_LOBBY_MUC_MODULES"} {
-			if strings.Contains(got, not) {
-				t.Errorf("got %s want no %s", got, not)
-			}
-		}
+		componenttest.Has(t, got, "\nMUC_DOMAIN="+want+"\n", "\nPPCH_COMPONENT_DOMAIN=ppch."+domain+"\n", "\nXMPP_MUC_MODULES=room_participants_api\n")
+		componenttest.HasNo(t, got, "breakout.", "lobby.", "XMPP_BREAKOUT_MUC_MODULES", "XMPP_LOBBY_MUC_MODULES")
 	}
 }
 
