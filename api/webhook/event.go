@@ -43,9 +43,6 @@ var types = []Type{
 	LobbyWaiting, LobbyLeft, WatchLost, WatchRestored, EndpointDisabled,
 }
 
-// Types returns all types that an endpoint can select.
-func Types() []Type { return slices.Clone(types) }
-
 // Event is one change with the numbers after it.
 type Event struct {
 	// ID is the same whenever and wherever the event is reported. It has no dot.

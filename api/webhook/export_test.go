@@ -11,6 +11,9 @@ import (
 	"ppch/component/occupancy"
 )
 
+// Types are the types that endpoints select from.
+var Types = types
+
 // Sign signs a delivery.
 func Sign(h http.Header, f Format, id string, now time.Time, body []byte, secrets ...string) error {
 	s, err := newSigner(f, secrets...)

@@ -152,7 +152,7 @@ func contains(doc any, text string) bool {
 func TestRender_NumbersIdentifyNobody(t *testing.T) {
 	t.Parallel()
 	template, _ := webhook.ParseTemplate("{event} {time} {room_name} {room_jid} {tenant} {domain} {reason} {meeting_id} {participant_count} {participant} {kind}")
-	for _, typ := range webhook.Types() {
+	for _, typ := range webhook.Types {
 		for _, format := range []webhook.Format{webhook.FormatPPCH, webhook.FormatCloudEvents, webhook.FormatText} {
 			m, ok := webhook.Render(event(typ), format, false, template)
 			if !ok {

@@ -195,10 +195,6 @@ func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
 // Resume continues a paused Prosody (SIGCONT).
 func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
 
-// Reload makes Prosody read its configuration again (SIGHUP).
-// It does not wait for that; use AwaitLog.
-func (s *Server) Reload() error { return s.signal(syscall.SIGHUP) }
-
 func (s *Server) signal(sig syscall.Signal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,9 +228,6 @@ func (s *Server) HTTPAddr() string { return loopback(s.site.HTTPPort) }
 
 // Secret is the secret of external components.
 func (s *Server) Secret() string { return s.site.Secret }
-
-// Password returns the password of an account, given its bare JID; empty if there is none.
-func (s *Server) Password(account string) string { return s.site.Accounts[account] }
 
 // Dir is the server's folder with prosody.cfg.lua and data. Close removes it.
 func (s *Server) Dir() string { return s.site.Dir }

@@ -119,20 +119,6 @@ func (s *Server) Log() string { return s.logSince(0) }
 // LogContains reports whether the log contains text.
 func (s *Server) LogContains(text string) bool { return strings.Contains(s.Log(), text) }
 
-// AwaitLog blocks until the log contains text, or ctx is done.
-func (s *Server) AwaitLog(ctx context.Context, text string) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !s.LogContains(text) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("prosodytest: wait for %q in the log: %w", text, ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return nil
-}
-
 // logSince returns the log from an offset on, nothing if it cannot be read.
 func (s *Server) logSince(from int64) string {
 	log, err := os.ReadFile(s.logPath())
