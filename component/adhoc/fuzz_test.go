@@ -1,43 +1,17 @@
 package adhoc_test
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
 	"strings"
 	"testing"
 
 	"ppch/component/adhoc"
+	"ppch/component/componenttest"
 )
 
 // wellFormed reports whether s is one element and nothing else, as every payload on a stream is.
 func wellFormed(s string) bool {
-	d := xml.NewDecoder(strings.NewReader(s))
-	depth, elements := 0, 0
-	for {
-		tok, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return elements == 1 && depth == 0
-		}
-		if err != nil {
-			return false
-		}
-		switch tok := tok.(type) {
-		case xml.StartElement:
-			if depth == 0 {
-				elements++
-			}
-			depth++
-		case xml.EndElement:
-			depth--
-		case xml.CharData:
-			if depth == 0 && strings.TrimSpace(string(tok)) != "" {
-				return false
-			}
-		default:
-			return false // RFC 6120 §11.1
-		}
-	}
+	n, ok := componenttest.Elements(s)
+	return ok && n == 1
 }
 
 // FuzzCommand sends any command, with SID for the id of a running session:

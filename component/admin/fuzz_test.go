@@ -6,33 +6,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"ppch/component/componenttest"
 )
 
 // wellFormed reports whether s is a sequence of elements and nothing else.
 func wellFormed(s string) bool {
-	d := xml.NewDecoder(strings.NewReader("<s>" + s + "</s>"))
-	depth := 0
-	for {
-		tok, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return depth == 0
-		}
-		if err != nil {
-			return false
-		}
-		switch tok := tok.(type) {
-		case xml.StartElement:
-			depth++
-		case xml.EndElement:
-			depth--
-		case xml.CharData:
-			if depth == 1 && strings.TrimSpace(string(tok)) != "" {
-				return false
-			}
-		default:
-			return false
-		}
-	}
+	_, ok := componenttest.Elements(s)
+	return ok
 }
 
 // FuzzHandler handles any stanza of an admin: the answer is at most one stanza of bounded length.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"testing"
 )
 
 var prosodyEscape = strings.NewReplacer("'", "&apos;", `"`, "&quot;", "<", "&lt;", ">", "&gt;", "&", "&amp;")
@@ -68,6 +69,38 @@ func Forward(stanza, from string) (string, error) {
 			}
 		default:
 			return "", errors.New("restricted XML") // RFC 6120 §11.1: Prosody ends the sender's stream
+		}
+	}
+}
+
+// Forwarded is Forward for a stanza that must be one.
+func Forwarded(t testing.TB, stanza, from string) string {
+	t.Helper()
+	return Must(Forward(stanza, from))(t)
+}
+
+// Elements returns how many elements s consists of. It is false if s is anything else.
+func Elements(s string) (n int, ok bool) {
+	depth := 0
+	for d := xml.NewDecoder(strings.NewReader(s)); ; {
+		tok, err := d.Token()
+		if err != nil {
+			return n, errors.Is(err, io.EOF)
+		}
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			if depth == 0 {
+				n++
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		case xml.CharData:
+			if depth == 0 && strings.TrimSpace(string(tok)) != "" {
+				return n, false
+			}
+		default:
+			return n, false // RFC 6120 §11.1
 		}
 	}
 }
