@@ -64,9 +64,9 @@ func NewOccupant(o occupancy.Occupant, source occupancy.Source) Occupant {
 	}
 	doc.MovedFrom, doc.Connection = o.MovedFrom, o.Connection
 	doc.HandRaised = new(o.Flags.HandRaised())
-	doc.AudioMuted = is(occupancy.MediaMuted, o.Flags.Audio())
-	doc.VideoMuted = is(occupancy.MediaMuted, o.Flags.Video())
-	doc.ScreenSharing = is(occupancy.MediaOn, o.Flags.Screen())
+	doc.AudioMuted = o.Flags.Audio().Is(occupancy.MediaMuted)
+	doc.VideoMuted = o.Flags.Video().Is(occupancy.MediaMuted)
+	doc.ScreenSharing = o.Flags.Screen().Is(occupancy.MediaOn)
 	return doc
 }
 
@@ -97,14 +97,6 @@ type OccupantDetail struct {
 // NewOccupantDetail returns the document for an occupant of a room.
 func NewOccupantDetail(o occupancy.Occupant, room occupancy.Room) OccupantDetail {
 	return OccupantDetail{NewOccupant(o, room.Source), duration(room, o.JoinedAt)}
-}
-
-// is returns whether s is want, nil (null) where s isn't known.
-func is(want, s occupancy.MediaState) *bool {
-	if s == occupancy.MediaUnknown {
-		return nil
-	}
-	return new(s == want)
 }
 
 // isWebURL reports whether a client's text is an http or https URL, from which a page may load an image.

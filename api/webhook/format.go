@@ -176,7 +176,7 @@ func newOccupantData(o Occupant) occupantData {
 	doc := occupantData{
 		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: stamp(o.JoinedAt), LeftAt: stamp(o.LeftAt),
 		MovedFrom: orNull(o.MovedFrom), HandRaised: o.Flags.HandRaised(),
-		AudioMuted: is(occupancy.MediaMuted, o.Flags.Audio()), VideoMuted: is(occupancy.MediaMuted, o.Flags.Video()), ScreenSharing: is(occupancy.MediaOn, o.Flags.Screen()),
+		AudioMuted: o.Flags.Audio().Is(occupancy.MediaMuted), VideoMuted: o.Flags.Video().Is(occupancy.MediaMuted), ScreenSharing: o.Flags.Screen().Is(occupancy.MediaOn),
 	}
 	if o.Connection != "" {
 		doc.Connection = &o.Connection
@@ -185,14 +185,6 @@ func newOccupantData(o Occupant) occupantData {
 		doc.User = &userData{ID: orNull(o.UserID), Name: orNull(o.UserName), Group: orNull(o.UserGroup)}
 	}
 	return doc
-}
-
-// is returns whether s is want, nil (null) if s is unknown.
-func is(want, s occupancy.MediaState) *bool {
-	if s == occupancy.MediaUnknown {
-		return nil
-	}
-	return new(s == want)
 }
 
 // cloudEvent is the body of FormatCloudEvents: CloudEvents 1.0, JSON format, structured mode.

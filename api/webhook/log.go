@@ -73,10 +73,10 @@ func (o *Outbox) Deliveries(ctx context.Context, owner keys.Sum, id string, q Lo
 			var named bool
 			err := scan(&d.Number, &state, &d.Attempts, &due, &tried, &took, &d.Status, &d.Problem, &d.Answer, &d.Event, &d.Type, &d.Room, &at, &stored, &d.ContentType, &body, &named, &meeting)
 			d.State, d.Body = states[state], reader.read(string(body), named, meeting)
-			d.At, d.Stored, d.Tried, d.Took = timeOf(at), timeOf(stored), timeOf(tried), time.Duration(took)*time.Millisecond
+			d.At, d.Stored, d.Tried, d.Took = history.TimeOf(at), history.TimeOf(stored), history.TimeOf(tried), time.Duration(took)*time.Millisecond
 			switch state {
 			case stateWaiting:
-				d.Due = timeOf(due)
+				d.Due = history.TimeOf(due)
 			case stateHeld:
 				d.Problem = problemHeld
 			}

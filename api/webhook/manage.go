@@ -155,7 +155,7 @@ func (o *Outbox) replace(ctx context.Context, e *endpoint, s Settings, secret st
 		next.Previous, next.PreviousUntil = next.Secret, time.Now().Add(rotateFor)
 		next.Secret = secret
 	}
-	next.FailingSince = timeOf(e.failingSince.Load())
+	next.FailingSince = history.TimeOf(e.failingSince.Load())
 	if !next.DisabledAt.IsZero() {
 		next.DisabledAt, next.DisabledReason, next.FailingSince = time.Time{}, "", time.Time{}
 	}
@@ -179,7 +179,7 @@ func (o *Outbox) save(ctx context.Context, e *endpoint, next Endpoint, more func
 	}); err != nil {
 		return err
 	}
-	e.failingSince.Store(milli(next.FailingSince))
+	e.failingSince.Store(history.Milli(next.FailingSince))
 	e.config.Store(c)
 	o.mu.Lock()
 	o.updateNeeds()
@@ -306,7 +306,7 @@ func (o *Outbox) status(e *endpoint) Status {
 	c := e.config.Load()
 	s := Status{Endpoint: c.Endpoint, Down: e.queue.isDown()}
 	s.Waiting, _, _ = e.queue.size()
-	s.FailingSince = timeOf(e.failingSince.Load())
+	s.FailingSince = history.TimeOf(e.failingSince.Load())
 	s.Stopped = o.stopped(c)
 	return s
 }
@@ -333,7 +333,7 @@ func (o *Outbox) disable(e *endpoint, reason string, now time.Time) {
 	if !next.DisabledAt.IsZero() || o.find(next.Owner, next.ID) != e {
 		return
 	}
-	next.DisabledAt, next.DisabledReason, next.FailingSince = now.UTC(), reason, timeOf(e.failingSince.Load())
+	next.DisabledAt, next.DisabledReason, next.FailingSince = now.UTC(), reason, history.TimeOf(e.failingSince.Load())
 	var a *appender
 	err := o.save(context.Background(), e, next, func(tx *history.Tx) error {
 		a = o.newAppender(tx)

@@ -1,8 +1,6 @@
 package webhook
 
 import (
-	"time"
-
 	"mellium.im/xmpp/jid"
 
 	"ppch/component/history"
@@ -157,20 +155,4 @@ func occupantOf(o occupancy.Occupant) Occupant {
 		ID: o.ID, Name: o.Name, Kind: o.Kind, Role: o.Role, JoinedAt: o.JoinedAt,
 		UserID: o.UserID, UserName: o.UserName, UserGroup: o.UserGroup, Flags: o.Flags, MovedFrom: o.MovedFrom, Connection: o.Connection,
 	}
-}
-
-// milli returns t as the store has it: Unix milliseconds, 0 for the zero time.
-func milli(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// timeOf returns the time that milli wrote.
-func timeOf(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

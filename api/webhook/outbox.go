@@ -291,7 +291,7 @@ func (o *Outbox) load(tx *history.Tx) error {
 
 func (o *Outbox) newEndpoint(number int64, c *config) *endpoint {
 	e := &endpoint{number: number, queue: newQueue(o.cfg.probeEvery), removed: make(chan struct{})}
-	e.failingSince.Store(milli(c.FailingSince))
+	e.failingSince.Store(history.Milli(c.FailingSince))
 	e.config.Store(c)
 	return e
 }

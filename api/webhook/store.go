@@ -39,7 +39,7 @@ func readEndpoints(tx *history.Tx) (all []storedEndpoint, err error) {
 		}
 		e.Settings, e.Generation = s.Settings, s.Generation
 		copy(e.Owner[:], owner)
-		e.PreviousUntil, e.CreatedAt, e.FailingSince, e.DisabledAt = timeOf(previousUntil), timeOf(created), timeOf(failing), timeOf(disabled)
+		e.PreviousUntil, e.CreatedAt, e.FailingSince, e.DisabledAt = history.TimeOf(previousUntil), history.TimeOf(created), history.TimeOf(failing), history.TimeOf(disabled)
 		all = append(all, e)
 		return nil
 	})
@@ -67,7 +67,7 @@ func insertEndpoint(tx *history.Tx, e Endpoint) (int64, error) {
 		return 0, fmt.Errorf("webhook: settings: %w", err)
 	}
 	r, err := tx.Exec(`INSERT INTO webhooks (owner, id, settings, secret, previous, previous_until, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		e.Owner[:], e.ID, settings, e.Secret, e.Previous, milli(e.PreviousUntil), milli(e.CreatedAt))
+		e.Owner[:], e.ID, settings, e.Secret, e.Previous, history.Milli(e.PreviousUntil), history.Milli(e.CreatedAt))
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +81,7 @@ func updateEndpoint(tx *history.Tx, number int64, e Endpoint) error {
 		return fmt.Errorf("webhook: settings: %w", err)
 	}
 	_, err = tx.Exec(`UPDATE webhooks SET settings = ?, secret = ?, previous = ?, previous_until = ?, failing_since = ?, disabled = ?, disabled_reason = ? WHERE number = ?`,
-		settings, e.Secret, e.Previous, milli(e.PreviousUntil), milli(e.FailingSince), milli(e.DisabledAt), e.DisabledReason, number)
+		settings, e.Secret, e.Previous, history.Milli(e.PreviousUntil), history.Milli(e.FailingSince), history.Milli(e.DisabledAt), e.DisabledReason, number)
 	return err
 }
 
@@ -94,7 +94,7 @@ func deleteEndpoint(tx *history.Tx, owner keys.Sum, id string) error {
 // insertMessage adds a message and returns its number. shard is empty if no other service has the message.
 func insertMessage(tx *history.Tx, e *Event, m Message, now int64, who subject, shard string) (int64, error) {
 	r, err := tx.Exec(`INSERT INTO messages (event, type, room, at, created, path, content_type, body, stay, person, shard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, string(e.Type), e.Room.JID, milli(e.At), now, m.Path, m.ContentType, m.Body, who.stay, who.person, shard)
+		e.ID, string(e.Type), e.Room.JID, history.Milli(e.At), now, m.Path, m.ContentType, m.Body, who.stay, who.person, shard)
 	if err != nil {
 		return 0, err
 	}
@@ -126,10 +126,10 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 		var r sql.Result
 		if o.ok() {
 			r, err = tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ? AND state IN (0, 3)`,
-				o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message)
+				o.attempts, history.Milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message)
 		} else {
 			r, err = tx.Exec(`UPDATE deliveries SET state = ?, attempts = ?, due = ?, tried = ?, took = ?, status = ?, problem = ?, answer = ? WHERE webhook = ? AND message = ? AND state = 0`,
-				o.state, o.attempts, milli(o.due), milli(o.at), o.duration.Milliseconds(), o.status, o.problem, o.excerpt, o.endpoint.number, o.message)
+				o.state, o.attempts, history.Milli(o.due), history.Milli(o.at), o.duration.Milliseconds(), o.status, o.problem, o.excerpt, o.endpoint.number, o.message)
 		}
 		if err != nil {
 			return nil, err
@@ -142,7 +142,7 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 			continue
 		}
 		if _, err := tx.Exec(`UPDATE deliveries SET state = 1, attempts = ?, tried = ?, took = ?, status = ?, problem = '', answer = '' WHERE webhook = ? AND message = ?`,
-			o.attempts, milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message); err != nil {
+			o.attempts, history.Milli(o.at), o.duration.Milliseconds(), o.status, o.endpoint.number, o.message); err != nil {
 			return nil, err
 		}
 	}
@@ -154,11 +154,11 @@ func writeOutcomes(tx *history.Tx, batch []outcome) (waited []bool, err error) {
 func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Time, more bool, err error) {
 	due = map[int64]time.Time{}
 	err = tx.Each(`SELECT lane, due FROM (SELECT lane, MIN(message), IIF(tried < ?3 OR tried > ?5, 0, due) AS due FROM deliveries WHERE webhook = ?1 AND state = 0 AND message > ?2 GROUP BY lane) ORDER BY due LIMIT ?4`,
-		[]any{webhook, r.after, milli(r.recovered), r.lanes + 1, time.Now().UnixMilli()}, func(scan history.Scan) error {
+		[]any{webhook, r.after, history.Milli(r.recovered), r.lanes + 1, time.Now().UnixMilli()}, func(scan history.Scan) error {
 			var lane, at int64
 			err := scan(&lane, &at)
 			if more = len(due) == r.lanes; !more {
-				due[lane] = timeOf(at)
+				due[lane] = history.TimeOf(at)
 			}
 			return err
 		})
@@ -168,13 +168,13 @@ func readLanes(tx *history.Tx, webhook int64, r reading) (due map[int64]time.Tim
 // readLane reads the next messages of a lane, and how often the first one was tried and when it is due, as in readLanes.
 func readLane(tx *history.Tx, webhook, lane int64, r reading) (items []item, attempts int, due time.Time, err error) {
 	err = tx.Each(`SELECT d.message, d.size, d.attempts, IIF(d.tried < ?4 OR d.tried > ?6, 0, d.due), m.event, m.path, m.content_type, m.body FROM deliveries d JOIN messages m ON m.number = d.message
-		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, []any{webhook, lane, r.after, milli(r.recovered), laneItems, time.Now().UnixMilli()}, func(scan history.Scan) error {
+		WHERE d.webhook = ?1 AND d.lane = ?2 AND d.state = 0 AND d.message > ?3 ORDER BY d.message LIMIT ?5`, []any{webhook, lane, r.after, history.Milli(r.recovered), laneItems, time.Now().UnixMilli()}, func(scan history.Scan) error {
 		it := item{message: &stored{}}
 		var tries int
 		var at int64
 		err := scan(&it.number, &it.size, &tries, &at, &it.message.event, &it.message.Path, &it.message.ContentType, &it.message.Body)
 		if items == nil {
-			attempts, due = tries, timeOf(at)
+			attempts, due = tries, history.TimeOf(at)
 		}
 		items = append(items, it)
 		return err
@@ -189,7 +189,7 @@ func readStays(tx *history.Tx, meeting history.ID) (all []Occupant, err error) {
 		var o Occupant
 		var joined, left int64
 		err := scan(&o.ID, &o.Name, &o.UserID, &o.Kind, &joined, &left)
-		o.JoinedAt, o.LeftAt = timeOf(joined), timeOf(left)
+		o.JoinedAt, o.LeftAt = history.TimeOf(joined), history.TimeOf(left)
 		all = append(all, o)
 		return err
 	})

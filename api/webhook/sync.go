@@ -90,7 +90,7 @@ func (o *Outbox) register(ctx context.Context, e *endpoint) error {
 	if next = e.config.Load().Endpoint; o.find(next.Owner, next.ID) != e {
 		return nil
 	}
-	next.Generation, next.FailingSince = r.Generation, timeOf(e.failingSince.Load())
+	next.Generation, next.FailingSince = r.Generation, history.TimeOf(e.failingSince.Load())
 	return o.save(ctx, e, next, nil) // as it is, also if PPCH has disabled it
 }
 
@@ -119,7 +119,7 @@ func (o *Outbox) apply(ctx context.Context, r Registered) error {
 	if was.Generation >= r.Generation {
 		return nil
 	}
-	was.FailingSince = timeOf(e.failingSince.Load())
+	was.FailingSince = history.TimeOf(e.failingSince.Load())
 	return o.save(ctx, e, succeed(was, next), nil)
 }
 

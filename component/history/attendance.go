@@ -97,7 +97,7 @@ func scanStay(scan Scan) (s Stay, err error) {
 	err = scan(&id, &meeting, &s.Shard, &s.Room, &parent, &s.Type, &s.Kind, &rule, &joinedAfter, &joined, &leftAfter, &leftBefore, &reason, &nick, &name, &userID, &pseudonym)
 	copy(s.ID[:], id)
 	copy(s.Meeting[:], meeting)
-	s.JoinedAfter, s.Joined, s.LeftAfter, s.LeftBefore = timeOf(joinedAfter.Int64), timeOf(joined), timeOf(leftAfter.Int64), timeOf(leftBefore.Int64)
+	s.JoinedAfter, s.Joined, s.LeftAfter, s.LeftBefore = TimeOf(joinedAfter.Int64), TimeOf(joined), TimeOf(leftAfter.Int64), TimeOf(leftBefore.Int64)
 	s.Parent, s.Rule, s.Reason, s.Nick, s.Name, s.UserID, s.Pseudonym = parent.String, rule.String, reason.String, nick.String, name.String, userID.String, hex.EncodeToString(pseudonym)
 	return s, err
 }
@@ -124,7 +124,7 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 		if _, err := tx.Get("SELECT confirmed FROM domains WHERE domain = ?", []any{in.key()}, &confirmed); err != nil {
 			return err
 		}
-		a.AsOf = timeOf(confirmed)
+		a.AsOf = TimeOf(confirmed)
 		if all, err = stays(tx, "WHERE s.meeting = ?", m.number); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (s *Store) Attendance(ctx context.Context, id ID) (a Attendance, err error)
 		if m.Type == occupancy.RoomMain {
 			// Rooms that belong to it opened while it went on.
 			children, err := stays(tx, `WHERE s.meeting IN (SELECT number FROM meetings WHERE parent = ? AND shard = ? AND began BETWEEN ? AND ?)`,
-				m.Room, m.Shard, milli(m.Began), milli(cmp.Or(end, latest)))
+				m.Room, m.Shard, Milli(m.Began), Milli(cmp.Or(end, latest)))
 			if err != nil {
 				return err
 			}

@@ -46,7 +46,7 @@ func (b *batch) startGap(w *watch, in scope, reason GapReason, now time.Time) er
 		return nil
 	}
 	gap := Gap{Domain: in.domain, Began: w.confirmed, Reason: cmp.Or(reason, GapResync)}
-	row, err := b.tx.Exec("INSERT INTO gaps (domain, began, reason) VALUES (?, ?, ?)", in.key(), milli(gap.Began), gap.Reason)
+	row, err := b.tx.Exec("INSERT INTO gaps (domain, began, reason) VALUES (?, ?, ?)", in.key(), Milli(gap.Began), gap.Reason)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (b *batch) endGap(w *watch, in scope, at time.Time) error {
 	}
 	gap := *w.gap
 	gap.Ended = later(at, gap.Began) // the clock may have been set back
-	if _, err := b.tx.Exec("UPDATE gaps SET ended = ? WHERE number = ?", milli(gap.Ended), w.gapNumber); err != nil {
+	if _, err := b.tx.Exec("UPDATE gaps SET ended = ? WHERE number = ?", Milli(gap.Ended), w.gapNumber); err != nil {
 		return err
 	}
 	w.gap = nil

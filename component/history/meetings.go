@@ -72,7 +72,7 @@ type Position struct {
 	ID    ID
 }
 
-func positionOf(m Meeting) Position { return Position{milli(m.Began), m.ID} }
+func positionOf(m Meeting) Position { return Position{Milli(m.Began), m.ID} }
 
 // compare orders positions as lists are: latest first.
 func (p Position) compare(o Position) int {
@@ -90,7 +90,7 @@ func scanMeeting(scan Scan) (m Meeting, err error) {
 	err = scan(&m.number, &id, &m.Shard, &m.Room, &m.Type, &m.Tenant, &parent, &meetingID, &began, &after, &before, &m.Peak, &m.Stays)
 	copy(m.ID[:], id)
 	m.Parent, m.MeetingID = parent.String, meetingID.String
-	m.Began, m.EndedAfter, m.EndedBefore = timeOf(began), timeOf(after.Int64), timeOf(before.Int64)
+	m.Began, m.EndedAfter, m.EndedBefore = TimeOf(began), TimeOf(after.Int64), TimeOf(before.Int64)
 	return m, err
 }
 
@@ -138,8 +138,8 @@ func (f MeetingFilter) query() (string, []any) {
 	add(f.Room != "", "m.room = ?", f.Room)
 	add(f.Tenant != "", "m.tenant = ?", f.Tenant)
 	add(f.Type != "", "m.type = ?", f.Type)
-	add(!f.To.IsZero(), "m.began <= ?", milli(f.To))
-	add(!f.From.IsZero(), "(m.ended_before IS NULL OR m.ended_before >= ?)", milli(f.From))
+	add(!f.To.IsZero(), "m.began <= ?", Milli(f.To))
+	add(!f.From.IsZero(), "(m.ended_before IS NULL OR m.ended_before >= ?)", Milli(f.From))
 	add(f.MinParticipants > 0, "m.peak >= ?", f.MinParticipants)
 	add(f.After != Position{}, "(m.began, m.id) < (?, ?)", f.After.Began, f.After.ID[:])
 	args = append(args, maxScanned)
@@ -178,12 +178,12 @@ func (s *Store) Gaps(ctx context.Context, shard, domain string, from, to time.Ti
 
 func gapsBetween(tx *Tx, in scope, from, to time.Time) (all []Gap, err error) {
 	err = tx.Each("SELECT began, ended, reason FROM gaps WHERE domain = ? AND began <= ? AND (ended IS NULL OR ended >= ?) ORDER BY began",
-		[]any{in.key(), milli(cmp.Or(to, latest)), milli(from)}, func(scan Scan) error {
+		[]any{in.key(), Milli(cmp.Or(to, latest)), Milli(from)}, func(scan Scan) error {
 			gap := Gap{Domain: in.domain}
 			var began int64
 			var ended sql.NullInt64
 			err := scan(&began, &ended, &gap.Reason)
-			gap.Began, gap.Ended = timeOf(began), timeOf(ended.Int64)
+			gap.Began, gap.Ended = TimeOf(began), TimeOf(ended.Int64)
 			all = append(all, gap)
 			return err
 		})

@@ -267,13 +267,13 @@ func mergePeaks(parts []part, wanted []string) (all []Peaks, exact bool) {
 func combinePeaks(a, b []Peaks, combine func(a, b Peaks) (Peaks, bool)) (all []Peaks) {
 	at := map[int64]Peaks{}
 	for _, p := range b {
-		at[milli(p.At)] = p
+		at[Milli(p.At)] = p
 	}
 	for _, p := range a {
-		if c, ok := combine(p, at[milli(p.At)]); ok {
+		if c, ok := combine(p, at[Milli(p.At)]); ok {
 			all = append(all, c)
 		}
-		delete(at, milli(p.At))
+		delete(at, Milli(p.At))
 	}
 	for _, p := range at {
 		if c, ok := combine(p, Peaks{}); ok {

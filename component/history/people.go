@@ -49,7 +49,7 @@ func (s *Store) Person(ctx context.Context, userID, shard string) (r Record, err
 			var at int64
 			var meeting []byte
 			err := scan(&at, &a.Key, &a.Action, &meeting)
-			a.At = timeOf(at)
+			a.At = TimeOf(at)
 			copy(a.Meeting[:], meeting)
 			r.Accesses = append(r.Accesses, a)
 			return err
@@ -82,7 +82,7 @@ func (s *Store) LogAccess(ctx context.Context, key, action string, meeting ID, u
 			}
 			person = hash
 		}
-		_, err := tx.Exec("INSERT INTO accesses (at, key, action, meeting, person) VALUES (?, ?, ?, ?, ?)", milli(time.Now()), key, action, of, person)
+		_, err := tx.Exec("INSERT INTO accesses (at, key, action, meeting, person) VALUES (?, ?, ?, ?, ?)", Milli(time.Now()), key, action, of, person)
 		return err
 	})
 }

@@ -56,10 +56,10 @@ func (b *batch) loadWatches() error {
 		var in scope
 		in.shard, in.domain = splitKey(name)
 		w := b.watch(in)
-		w.confirmed = timeOf(confirmed)
+		w.confirmed = TimeOf(confirmed)
 		w.written = w.confirmed
 		if number.Valid {
-			w.gapNumber, w.gap = number.Int64, &Gap{Domain: in.domain, Began: timeOf(began.Int64), Reason: GapReason(reason.String)}
+			w.gapNumber, w.gap = number.Int64, &Gap{Domain: in.domain, Began: TimeOf(began.Int64), Reason: GapReason(reason.String)}
 		}
 		return nil
 	})
@@ -282,7 +282,7 @@ func (b *batch) forget(in scope, w *watch) error {
 			return err
 		}
 	}
-	if _, err := b.tx.Exec("UPDATE gaps SET ended = MAX(began, ?) WHERE domain = ? AND ended IS NULL", milli(now), in.key()); err != nil {
+	if _, err := b.tx.Exec("UPDATE gaps SET ended = MAX(began, ?) WHERE domain = ? AND ended IS NULL", Milli(now), in.key()); err != nil {
 		return err
 	}
 	delete(b.watches, in)

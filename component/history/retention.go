@@ -38,7 +38,7 @@ func (r *Recorder) prune(ctx context.Context) error {
 // Prune deletes stays that ended more than some days ago, then meetings without stays, gaps and accesses of that age.
 // 0 days keep them. It runs many short transactions, the last of which changes the file in any case. Finally it truncates the write-ahead log, from which all that was deleted until then is gone.
 func (s *Store) Prune(ctx context.Context, days int, now time.Time) error {
-	cutoff := milli(now.AddDate(0, 0, -days))
+	cutoff := Milli(now.AddDate(0, 0, -days))
 	statements := []string{
 		"DELETE FROM stays WHERE number IN (SELECT number FROM stays WHERE left_before < ? LIMIT ?)",
 		"DELETE FROM meetings WHERE number IN (SELECT number FROM meetings m WHERE ended_before < ? AND NOT EXISTS (SELECT 1 FROM stays WHERE meeting = m.number) LIMIT ?)",

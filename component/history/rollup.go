@@ -109,7 +109,7 @@ func addPeaks(tx *Tx, begun time.Time, peaks map[occupancy.RoomType]Peaks) error
 		for typ, p := range peaks {
 			_, err := tx.Exec(`INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 				rooms = MAX(rooms, excluded.rooms), participants = MAX(participants, excluded.participants), watched = MIN(step, watched + excluded.watched)`,
-				int64(res.Step/time.Second), milli(begun.Truncate(res.Step)), typ, p.Rooms, p.Participants, int64(p.Watched/time.Second))
+				int64(res.Step/time.Second), Milli(begun.Truncate(res.Step)), typ, p.Rooms, p.Participants, int64(p.Watched/time.Second))
 			if err != nil {
 				return err
 			}
@@ -123,11 +123,11 @@ func addPeaks(tx *Tx, begun time.Time, peaks map[occupancy.RoomType]Peaks) error
 func (s *Store) Peaks(ctx context.Context, typ occupancy.RoomType, step time.Duration, from time.Time) (all []Peaks, err error) {
 	err = s.Read(ctx, func(tx *Tx) error {
 		return tx.Each("SELECT at, rooms, participants, watched FROM rollups WHERE step = ? AND type = ? AND at >= ? ORDER BY at",
-			[]any{int64(step / time.Second), typ, milli(from)}, func(scan Scan) error {
+			[]any{int64(step / time.Second), typ, Milli(from)}, func(scan Scan) error {
 				var p Peaks
 				var at, watched int64
 				err := scan(&at, &p.Rooms, &p.Participants, &watched)
-				p.At, p.Watched = timeOf(at), time.Duration(watched)*time.Second
+				p.At, p.Watched = TimeOf(at), time.Duration(watched)*time.Second
 				all = append(all, p)
 				return err
 			})
@@ -138,12 +138,12 @@ func (s *Store) Peaks(ctx context.Context, typ occupancy.RoomType, step time.Dur
 func (s *Store) pruneRollups(ctx context.Context, now time.Time) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		for _, res := range rollups {
-			if _, err := tx.Exec("DELETE FROM rollups WHERE step = ? AND at < ?", int64(res.Step/time.Second), milli(now.Add(-res.Keep))); err != nil {
+			if _, err := tx.Exec("DELETE FROM rollups WHERE step = ? AND at < ?", int64(res.Step/time.Second), Milli(now.Add(-res.Keep))); err != nil {
 				return err
 			}
 		}
 		// Without a change it would say nothing of the disk.
-		_, err := tx.Exec("INSERT OR REPLACE INTO settings VALUES ('pruned', ?)", milli(now))
+		_, err := tx.Exec("INSERT OR REPLACE INTO settings VALUES ('pruned', ?)", Milli(now))
 		return err
 	})
 }

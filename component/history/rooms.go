@@ -33,7 +33,7 @@ func (b *batch) openRoom(shard, address string) (*openRoom, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	r.stamp = timeOf(stamp)
+	r.stamp = TimeOf(stamp)
 	copy(r.id[:], id)
 	return r, nil
 }
@@ -48,7 +48,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 			began = e.Facts.CreatedAt
 		}
 	}
-	r.id = MeetingID(r.shard, r.room, laterOf(r.stamp, began))
+	r.id = MeetingID(r.shard, r.room, cmp.Or(r.stamp, began))
 	if b.r.cfg.Level > LevelOff {
 		// A row with this id is the same meeting, which was ended by mistake.
 		if _, err := b.tx.Exec(`INSERT INTO meetings (id, shard, room, type, tenant, began, meeting_id) VALUES (?, ?, ?, ?, ?, ?, NULLIF(?, ''))
@@ -61,7 +61,7 @@ func (b *batch) startRoom(e occupancy.Event, since time.Time) (*openRoom, error)
 		}
 	}
 	if _, err := b.tx.Exec("INSERT OR REPLACE INTO open_rooms (room, domain, type, created_stamp, id, meeting_id, meeting) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		r.key(), scopeOf(e).key(), r.typ, milli(r.stamp), r.id[:], r.meetingID, r.meeting); err != nil {
+		r.key(), scopeOf(e).key(), r.typ, Milli(r.stamp), r.id[:], r.meetingID, r.meeting); err != nil {
 		return nil, err
 	}
 	if err := b.parent(r, e.Parent); err != nil {
@@ -112,7 +112,7 @@ func (b *batch) endRoom(r *openRoom, e occupancy.Event, since time.Time) error {
 	if _, err := b.tx.Exec("DELETE FROM open_rooms WHERE room = ?", r.key()); err != nil {
 		return err
 	}
-	if _, err := b.tx.Exec("UPDATE meetings SET ended_after = MAX(began, ?), ended_before = MAX(began, ?) WHERE number = ?", milli(since), milli(e.At), r.meeting); err != nil {
+	if _, err := b.tx.Exec("UPDATE meetings SET ended_after = MAX(began, ?), ended_before = MAX(began, ?) WHERE number = ?", Milli(since), Milli(e.At), r.meeting); err != nil {
 		return err
 	}
 	// A room that only Jicofo and hidden occupants entered was no meeting.
@@ -160,19 +160,16 @@ func stampOf(stamp, at time.Time) time.Time {
 	return stamp
 }
 
-// laterOf returns stamp, or fallback if it is zero.
-func laterOf(stamp, fallback time.Time) time.Time { return cmp.Or(stamp, fallback) }
-
-// milli returns a time as the file has it, 0 for the zero time.
-func milli(t time.Time) int64 {
+// Milli returns a time as the store has it: Unix milliseconds, 0 for the zero time.
+func Milli(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMilli()
 }
 
-// timeOf returns the time for a number of the file.
-func timeOf(ms int64) time.Time {
+// TimeOf returns the time that Milli wrote.
+func TimeOf(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}

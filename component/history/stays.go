@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"database/sql"
@@ -40,7 +41,7 @@ func (b *batch) present(room string) (all []presence, err error) {
 		var stamp int64
 		var id []byte
 		err := scan(&p.nick, &stamp, &p.kind, &p.rule, &id, &p.stay, &p.occupant)
-		p.stamp = timeOf(stamp)
+		p.stamp = TimeOf(stamp)
 		copy(p.id[:], id)
 		all = append(all, p)
 		return err
@@ -82,13 +83,13 @@ func (b *batch) stored(o occupancy.Occupant) []byte {
 func (b *batch) join(r *openRoom, e occupancy.Event, since time.Time) error {
 	o := e.Occupant
 	stamp := stampOf(o.Stamp, o.JoinedAt)
-	id := StayID(r.id, o.ID, laterOf(stamp, e.At))
+	id := StayID(r.id, o.ID, cmp.Or(stamp, e.At))
 	stay, err := b.startStay(r, id, e, since)
 	if err != nil {
 		return err
 	}
 	if _, err := b.tx.Exec("INSERT OR REPLACE INTO present (room, nick, joined_stamp, kind, rule, id, stay, occupant) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		r.key(), o.ID, milli(stamp), o.Kind, nullable(o.Rule), id[:], stay, b.stored(o)); err != nil {
+		r.key(), o.ID, Milli(stamp), o.Kind, nullable(o.Rule), id[:], stay, b.stored(o)); err != nil {
 		return err
 	}
 	before := e.Counts
@@ -108,12 +109,12 @@ func (b *batch) startStay(r *openRoom, id ID, e occupancy.Event, since time.Time
 	}
 	joined, joinedAfter := o.JoinedAt, sql.NullInt64{}
 	if joined.IsZero() {
-		joined, joinedAfter = e.At, sql.NullInt64{Int64: milli(since), Valid: true}
+		joined, joinedAfter = e.At, sql.NullInt64{Int64: Milli(since), Valid: true}
 	}
 	// A row with this id is the same stay, which was ended by mistake.
 	if _, err := b.tx.Exec(`INSERT INTO stays (id, meeting, kind, rule, joined_after, joined, nick, name, user_id, pseudonym) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET left_after = NULL, left_before = NULL, reason = NULL`,
-		id[:], r.meeting, o.Kind, nullable(o.Rule), joinedAfter, milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
+		id[:], r.meeting, o.Kind, nullable(o.Rule), joinedAfter, Milli(joined), who.nick, who.name, who.userID, who.pseudonym); err != nil {
 		return stay, err
 	}
 	if _, err := b.tx.Get("SELECT number FROM stays WHERE id = ?", []any{id[:]}, &stay); err != nil {
@@ -189,12 +190,12 @@ func (b *batch) leave(r *openRoom, e occupancy.Event, since time.Time) error {
 	if err != nil {
 		return err
 	}
-	stayID := StayID(r.id, o.ID, laterOf(stampOf(o.Stamp, o.JoinedAt), e.At))
+	stayID := StayID(r.id, o.ID, cmp.Or(stampOf(o.Stamp, o.JoinedAt), e.At))
 	if ok {
 		copy(stayID[:], id)
 	}
 	// A clock that was set back must not make a stay end before it began.
-	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?), reason = NULLIF(?, '') WHERE number = ?", milli(since), milli(e.At), string(e.Reason), stay); err != nil {
+	if _, err := b.tx.Exec("UPDATE stays SET left_after = MAX(joined, ?), left_before = MAX(joined, ?), reason = NULLIF(?, '') WHERE number = ?", Milli(since), Milli(e.At), string(e.Reason), stay); err != nil {
 		return err
 	}
 	if o.JoinedAt.After(since) {

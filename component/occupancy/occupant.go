@@ -154,6 +154,14 @@ const (
 	MediaOn      MediaState = "on"
 )
 
+// Is returns whether s is want, nil if s is unknown.
+func (s MediaState) Is(want MediaState) *bool {
+	if s == MediaUnknown {
+		return nil
+	}
+	return new(s == want)
+}
+
 // isBlank reports whether a display name is entirely invisible. Jitsi's clients treat such a name as empty.
 func isBlank(name string) bool {
 	for _, r := range name {
