@@ -213,11 +213,7 @@ func TestAnswers_OfOneKeyLeaveRoomForOthers(t *testing.T) {
 	for _, conn := range slices.Backward(conns) {
 		_ = conn.Close()
 	}
-	for began := time.Now(); s.Unread() > 0; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d bytes wait for clients that have left", s.Unread())
-		}
-	}
+	reaches(t, "bytes for clients that have left", 0, s.Unread)
 	if got := s.get(target); got.status != http.StatusOK {
 		t.Errorf("after all was read: got %d", got.status)
 	}

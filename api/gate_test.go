@@ -202,9 +202,5 @@ func TestGate_IdleConnectionsLeaveRoom(t *testing.T) {
 	for _, conn := range idle {
 		_ = conn.Close()
 	}
-	for began := time.Now(); s.Connections() > 0; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("got %d connections after all were closed", s.Connections())
-		}
-	}
+	reaches(t, "connections after all were closed", 0, s.Connections)
 }

@@ -145,9 +145,15 @@ func (s *service) run() {
 // holds waits until that many streams and waiting requests are open.
 func (s *service) holds(n int) {
 	s.t.Helper()
-	for began := time.Now(); s.Streams().Open != n; time.Sleep(time.Millisecond) {
+	reaches(s.t, "open streams and waiting requests", n, func() int { return s.Streams().Open })
+}
+
+// reaches waits until a number is want.
+func reaches(t testing.TB, what string, want int, number func() int) {
+	t.Helper()
+	for began := time.Now(); number() != want; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			s.t.Fatalf("got %d open streams and waiting requests, want %d", s.Streams().Open, n)
+			t.Fatalf("got %d %s, want %d", number(), what, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ppch/api/apitest"
+	"ppch/component/componenttest"
 	"ppch/prosody/prosodytest"
 )
 
@@ -48,18 +49,14 @@ func (s *service) behindNginx() string {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	componenttest.Eventually(s.t, 10*time.Second, "nginx listens", func() bool {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()
-			return addr
 		}
-		if time.Now().After(deadline) {
-			s.t.Fatal("nginx doesn't listen")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return err == nil
+	})
+	return addr
 }
 
 func TestEvents_ImmediateBehindNginx(t *testing.T) {

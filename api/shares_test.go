@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"mellium.im/xmpp/jid"
 
@@ -112,20 +111,12 @@ func TestShares_RequestsUnderWay(t *testing.T) {
 	for range 3 {
 		go func() { done <- s.status(smallKey, "/api/rooms/daily/participants") }()
 	}
-	for began := time.Now(); s.Requests() != 3; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("got %d requests in progress, want 3", s.Requests())
-		}
-	}
+	reaches(t, "requests in progress", 3, s.Requests)
 	if got := s.status(smallKey, "/api/rooms/daily/participants"); got != http.StatusTooManyRequests {
 		t.Errorf("one more got %d, want 429", got)
 	}
 	go func() { done <- s.status(testKey, "/api/rooms/daily/participants") }()
-	for began := time.Now(); s.Requests() != 4; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("got %d requests in progress, want one of the other key too", s.Requests())
-		}
-	}
+	reaches(t, "requests in progress, with that of the other key", 4, s.Requests)
 	close(proceed)
 	for range 4 {
 		if got := <-done; got != http.StatusOK {

@@ -25,6 +25,7 @@ import (
 
 	"ppch/api"
 	"ppch/api/keys"
+	"ppch/component/componenttest"
 )
 
 // pair is a certificate for 127.0.0.1 and its key, as PEM.
@@ -236,11 +237,7 @@ func TestTLS_ReloadsCertificate(t *testing.T) {
 	}
 	logged := func(times int, text string) {
 		t.Helper()
-		for deadline := time.Now().Add(5 * time.Second); strings.Count(s.log.String(), text) < times; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the log has no %q: %s", text, s.log)
-			}
-		}
+		componenttest.Eventually(t, 5*time.Second, "logged: "+text, func() bool { return strings.Count(s.log.String(), text) >= times })
 	}
 	if got := shown(); got != "first" {
 		t.Errorf("got %s", got)

@@ -63,7 +63,7 @@ func HasNo(t testing.TB, got string, texts ...string) {
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
-	for {
+	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		// Read the time first: if the machine stalls in between, the condition still counts.
 		late := time.Now().After(deadline)
 		if ok() {
@@ -72,7 +72,7 @@ func Eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 		if late {
 			t.Fatalf("not within %s: %s", within, what)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(wait)
 	}
 }
 

@@ -213,12 +213,7 @@ func (s *site) expect(want ...string) {
 // waitFor waits until is returns true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	componenttest.Eventually(t, 10*time.Second, what, is)
 }
 
 // count returns the number that a query of the file has as its answer.
