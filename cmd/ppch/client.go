@@ -62,6 +62,18 @@ func (a *apiClient) client(cmd *cobra.Command) (*terminal.Client, error) {
 	return c, nil
 }
 
+// withClient returns a RunE that calls run with a client for the service.
+func withClient(a *apiClient, run func(cmd *cobra.Command, c *terminal.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return run(cmd, c, args)
+	}
+}
+
 // address returns the URL of the service.
 func (a *apiClient) address(s config.Settings) (*url.URL, error) {
 	u, err := url.Parse(cmp.Or(a.url, s.URL()))

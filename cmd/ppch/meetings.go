@@ -28,15 +28,10 @@ service. It records meetings if PPCH_DATA_DIR and PPCH_HISTORY are set.` + apiCl
   ppch meetings --room acme/Standup --limit 10
   ppch meetings --min 2 --json | jq -r .id`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(oneOf("type", typ, roomTypes), notNegative("min", minimum), notNegative("limit", limit)); err != nil {
-				return asUsageError(err)
-			}
-			c, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		PreRunE: func(*cobra.Command, []string) error {
+			return errors.Join(oneOf("type", typ, roomTypes), notNegative("min", minimum), notNegative("limit", limit))
+		},
+		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, _ []string) error {
 			list := terminal.MeetingList{Query: url.Values{"type": {typ}}, Limit: limit}
 			for name, value := range map[string]string{"room": room, "tenant": tenant, "from": firstOf(from), "to": lastOf(to)} {
 				if value != "" {
@@ -50,7 +45,7 @@ service. It records meetings if PPCH_DATA_DIR and PPCH_HISTORY are set.` + apiCl
 				return c.MeetingsJSON(cmd.Context(), cmd.OutOrStdout(), list)
 			}
 			return c.Meetings(cmd.Context(), cmd.OutOrStdout(), list, styleOf(cmd.OutOrStdout()))
-		},
+		}),
 	}
 	a.add(cmd)
 	cmd.Flags().StringVar(&typ, "type", "main", "main, breakout, lobby or all")
@@ -99,16 +94,9 @@ lists the ids. The service logs each request.` + apiClientHelp,
 		Example: `  ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv > attendance.csv
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv --format zoom --tz Europe/Berlin`,
-		Args: takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("format", format, sheetFormats); err != nil {
-				return asUsageError(err)
-			}
-			c, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		Args:    takes(1, 1),
+		PreRunE: func(*cobra.Command, []string) error { return oneOf("format", format, sheetFormats) },
+		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			switch out := cmd.OutOrStdout(); {
 			case file:
 				query := url.Values{"format": {format}, "bom": {strconv.FormatBool(bom)}}
@@ -121,7 +109,7 @@ lists the ids. The service logs each request.` + apiClientHelp,
 			default:
 				return c.Attendance(cmd.Context(), out, args[0], styleOf(out))
 			}
-		},
+		}),
 	}
 	a.add(cmd)
 	cmd.Flags().BoolVar(&file, "csv", false, "print a file for spreadsheets")

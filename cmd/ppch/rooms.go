@@ -33,31 +33,22 @@ func newRooms(env config.Lookuper) *cobra.Command {
   ppch rooms --sort name -q class
   ppch rooms --tenant acme --min 2 --json | jq -r .room_name`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			err := errors.Join(oneOf("type", typ, roomTypes), oneOf("sort", sort, roomSorts), notNegative("min", minimum), notNegative("limit", limit))
 			if order != "" {
 				err = errors.Join(err, oneOf("order", order, roomOrders))
 			}
-			if err != nil {
-				return asUsageError(err)
-			}
-			c, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+			return err
+		},
+		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, _ []string) error {
 			list := terminal.List{Query: url.Values{"type": {typ}, "sort": {sort}}, Limit: limit}
-			if order != "" {
-				list.Query.Set("order", order)
-			}
-			if search != "" {
-				list.Query.Set("q", search)
+			for name, value := range map[string]string{"order": order, "q": search, "shard": shard} {
+				if value != "" {
+					list.Query.Set(name, value)
+				}
 			}
 			if cmd.Flags().Changed("tenant") {
 				list.Query.Set("tenant", tenant)
-			}
-			if shard != "" {
-				list.Query.Set("shard", shard)
 			}
 			if minimum > 0 {
 				list.Query.Set("min_participants", strconv.Itoa(minimum))
@@ -66,7 +57,7 @@ func newRooms(env config.Lookuper) *cobra.Command {
 				return c.RoomsJSON(cmd.Context(), cmd.OutOrStdout(), list)
 			}
 			return c.Rooms(cmd.Context(), cmd.OutOrStdout(), list, styleOf(cmd.OutOrStdout()))
-		},
+		}),
 	}
 	a.add(cmd)
 	cmd.Flags().StringVar(&typ, "type", "main", "main, breakout, lobby or all")
@@ -94,17 +85,12 @@ func newRoom(env config.Lookuper) *cobra.Command {
   ppch room acme/Standup --json | jq .participant_count`,
 		Args:              roomName,
 		ValidArgsFunction: a.completeRoom,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			if a.json {
 				return c.RoomJSON(cmd.Context(), cmd.OutOrStdout(), args[0])
 			}
 			return c.Room(cmd.Context(), cmd.OutOrStdout(), args[0], styleOf(cmd.OutOrStdout()))
-		},
+		}),
 	}
 	a.add(cmd)
 	return cmd

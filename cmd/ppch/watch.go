@@ -26,12 +26,7 @@ line per event. Ctrl-C ends it.` + apiClientHelp,
 			return roomName(cmd, args)
 		},
 		ValidArgsFunction: a.completeRoom,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			name := ""
 			if len(args) > 0 {
 				name = args[0]
@@ -44,7 +39,7 @@ line per event. Ctrl-C ends it.` + apiClientHelp,
 				return c.WatchLines(cmd.Context(), out, name)
 			}
 			return c.WatchTable(cmd.Context(), out, name, func() terminal.Style { return styleOf(out) })
-		},
+		}),
 	}
 	a.add(cmd)
 	cmd.Flags().BoolVar(&lines, "lines", false, "print one line per event, even on a terminal")

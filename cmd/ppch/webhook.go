@@ -28,18 +28,6 @@ webhooks, and the service PPCH_DATA_DIR.` + apiClientHelp,
 	return cmd
 }
 
-// withClient returns a RunE that calls run with a client for the service.
-func withClient(a *apiClient, run func(cmd *cobra.Command, c *terminal.Client, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		c, err := a.client(cmd)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return run(cmd, c, args)
-	}
-}
-
 // webhookID checks the first argument.
 func webhookID(_ *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
