@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,19 +25,9 @@ func TestAnswersMatchGroundTruth(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	program := buildProgram(t)
-	first, seeds, seconds := 1, 3, 60
-	for name, n := range map[string]*int{"PPCH_TRUTH_FIRST": &first, "PPCH_TRUTH_SEEDS": &seeds, "PPCH_TRUTH_SECONDS": &seconds} {
-		if v := os.Getenv(name); v != "" {
-			*n = must(strconv.Atoi(v))(t)
-		}
-	}
-	for seed := first; seed < first+seeds; seed++ {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, program, uint64(seed))
-			w.live(time.Duration(seconds) * time.Second)
-		})
-	}
+	eachSeed(t, "PPCH_TRUTH", 60, func(t *testing.T, seed uint64, lasts time.Duration) {
+		newWorld(t, program, seed).live(lasts)
+	})
 }
 
 // world is a Prosody with people, and a service.
