@@ -220,7 +220,7 @@ func TestStore_OffStoresNothing(t *testing.T) {
 	})
 	nick := people[0].Nick()
 	for _, p := range people {
-		must[any](nil, p.Leave(t.Context()))(t)
+		check(t, p.Leave(t.Context()))
 	}
 	eventually(t, 10*time.Second, "the service sees them leave", func() bool {
 		a, err := svc.room(t.Context(), "planning")

@@ -38,7 +38,7 @@ func TestSnippets_NixOS(t *testing.T) {
 	for name, text := range map[string]string{
 		"ppch.nix": example(t, programReadme, "nix", "{ lib, pkgs, ... }:"), "stubs.nix": nixStubs, "mod_room_participants_api.lua": string(prosody.Module),
 	} {
-		must[any](nil, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))(t)
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	cmd := exec.Command(program, "--eval", "--strict", "--json", "--readonly-mode", "stubs.nix")
 	cmd.Dir = dir

@@ -166,11 +166,11 @@ func TestWebhooks_Meeting(t *testing.T) {
 	bob := must(cast.User(t.Context(), room, "Bob"))(t)
 	recorder := must(cast.Recorder(t.Context(), room))(t)
 	plain.await(t, "recording.started")
-	must[any](nil, recorder.Leave(t.Context()))(t)
+	check(t, recorder.Leave(t.Context()))
 	plain.await(t, "recording.ended")
-	must[any](nil, ada.Leave(t.Context()))(t)
+	check(t, ada.Leave(t.Context()))
 	plain.await(t, "participant.left")
-	must[any](nil, bob.Leave(t.Context()))(t)
+	check(t, bob.Leave(t.Context()))
 	plain.await(t, "room.emptied")
 
 	var got []string
@@ -249,8 +249,8 @@ console.log(requests.length);`
 		}
 		all = append(all, map[string]any{"body": r.body, "headers": headers})
 	}
-	must[any](nil, os.WriteFile(filepath.Join(dir, "requests.json"), must(json.Marshal(all))(t), 0o600))(t)
-	must[any](nil, os.WriteFile(filepath.Join(dir, "verify.js"), []byte(script), 0o600))(t)
+	check(t, os.WriteFile(filepath.Join(dir, "requests.json"), must(json.Marshal(all))(t), 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, "verify.js"), []byte(script), 0o600))
 	node := exec.CommandContext(t.Context(), prosodytest.Installed(t, "node"), "verify.js", secret)
 	node.Dir = dir
 	if out, err := node.CombinedOutput(); err != nil || string(bytes.TrimSpace(out)) != fmt.Sprint(len(requests)) || len(requests) == 0 {
@@ -296,7 +296,7 @@ func TestWebhooks_Commands(t *testing.T) {
 		return len(lines) == 2
 	})
 	var newest struct{ ID, Type, Body string }
-	must[any](nil, json.Unmarshal([]byte(lines[0]), &newest))(t)
+	check(t, json.Unmarshal([]byte(lines[0]), &newest))
 	if newest.Type != "participant.joined" || !strings.Contains(newest.Body, `"name":"Ada"`) {
 		t.Errorf("log: got %+v", newest)
 	}

@@ -37,23 +37,7 @@ func streams(open bool, events ...string) http.HandlerFunc {
 }
 
 // screen is a buffer that can be read while it is written.
-type screen struct {
-	// mu protects b.
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type screen = componenttest.LogBuffer
 
 // until waits for text, then cancels watch and returns its result.
 func until(t *testing.T, s *screen, want string, watch func(context.Context) error) error {

@@ -209,7 +209,7 @@ func TestStage_NoticesWhatIsSwapped(t *testing.T) {
 	staged := must(d.Stage("file", []byte("a secret"), 0o600, -1, -1))(t)
 	for _, name := range must(d.Names())(t) {
 		if strings.HasPrefix(name, ".file") {
-			must(0, os.Remove(filepath.Join(known, name)))(t)
+			check(t, os.Remove(filepath.Join(known, name)))
 			link(t, filepath.Join(outside, "file"), filepath.Join(known, name))
 		}
 	}
@@ -228,8 +228,8 @@ func TestDir_RootReadsNoHardLinkToAFileOfAnother(t *testing.T) {
 		t.Skip("needs root")
 	}
 	s, known, outside := newSet(t, anyone)
-	must(0, os.Link(filepath.Join(outside, "file"), filepath.Join(known, "hard")))(t)
-	must(0, os.Chown(known, 65534, 65534))(t)
+	check(t, os.Link(filepath.Join(outside, "file"), filepath.Join(known, "hard")))
+	check(t, os.Chown(known, 65534, 65534))
 	if _, _, err := s.Read(filepath.Join(known, "hard")); err == nil || !strings.Contains(err.Error(), "is a hard link to a file of user 0: put a copy there") {
 		t.Errorf("got %v want it refused", err)
 	}
@@ -241,10 +241,10 @@ func TestAs_ReadsWithTheRightsOfAnother(t *testing.T) {
 		t.Skip("needs root")
 	}
 	_, known, outside := newSet(t, anyone)
-	must(0, os.Chmod(filepath.Join(outside, "file"), 0o600))(t)
+	check(t, os.Chmod(filepath.Join(outside, "file"), 0o600))
 	for dir := known; dir != "/"; dir = filepath.Dir(dir) {
 		if info := must(os.Stat(dir))(t); info.Mode()&0o001 == 0 {
-			must(0, os.Chmod(dir, 0o755))(t)
+			check(t, os.Chmod(dir, 0o755))
 		}
 	}
 	err := folder.As(65534, 65534, func() error {
