@@ -95,7 +95,7 @@ var examples = map[string]struct {
 	"webhook-stopped":   {given: withWebhooks, been: addClosedWebhook, asked: ask{method: http.MethodPost, target: "/api/webhooks/closed/deliveries/1/replay"}},
 	"body-erased":       {given: withWebhooks, been: eraseDelivery, asked: ask{method: http.MethodPost, target: aWebhook + "/deliveries/1/replay"}},
 	"position-not-reached": {
-		been: func(s *service) { s.WaitForPositions(time.Millisecond) }, asked: ask{target: "/api/rooms/MyRoom?at_least=main:20991122T080000Z-k3x7aq:1"},
+		been: func(s *service) { s.WaitForPositions(time.Millisecond) }, asked: ask{target: "/api/rooms/MyRoom?at_least=main:20261122T080000Z-k3x7aq:43"},
 	},
 	"healthy":               {asked: ask{target: "/health"}},
 	"healthy-without-store": {given: withBrokenStore, asked: ask{target: "/health"}},

@@ -48,10 +48,10 @@ func (s *Server) atLeast(next handlerFunc) handlerFunc {
 
 // awaitPosition waits until the directory includes a position, 55 s at most.
 func (s *Server) awaitPosition(w *response, r *http.Request, p webhook.Position) error {
-	if s.positionProblem(p) == nil {
+	began := time.Now()
+	if s.positionProblem(p, began) == nil {
 		return nil
 	}
-	began := time.Now()
 	if err := s.hub.Enter(w.grant.Key); err != nil {
 		return err
 	}
@@ -68,45 +68,56 @@ func (s *Server) awaitPosition(w *response, r *http.Request, p webhook.Position)
 	for {
 		select {
 		case <-look.C:
-			if s.positionProblem(p) == nil {
+			if s.positionProblem(p, began) == nil {
 				grant, err := s.cfg.Keys.Renew(w.grant, time.Now())
 				w.grant = grant
 				return err
 			}
 		case <-s.hub.Done():
-			return s.positionProblem(p)
+			return s.positionProblem(p, began)
 		case <-ctx.Done():
-			return s.positionProblem(p)
+			return s.positionProblem(p, began)
 		}
 	}
 }
 
-// positionProblem returns why the directory doesn't include a position, or nil. An event has the position of its shard's batch, or of this run.
-// An epoch before the present one is over: all that happened in it is in the first snapshot of the present one.
-func (s *Server) positionProblem(p webhook.Position) error {
+// positionProblem returns why the directory doesn't include a position that a request of that time asks for, or nil.
+//
+// The position of an event is that of its shard's batch, or of this run. The number of a batch says nothing in other epochs: another PPCH
+// that is connected to the same Prosody may have sent the event, before or after this one learned of it. But Prosody had reported
+// the event when the client asked, so whatever Prosody has confirmed since then includes it.
+func (s *Server) positionProblem(p webhook.Position, asked time.Time) error {
 	seq, origins := s.cfg.Directory.Origins()
 	here := origins[p.Shard]
 	switch {
 	case p.Epoch == here.Epoch && p.Seq <= here.Seq, p.Epoch == s.cfg.Epoch && p.Seq <= seq:
 		return nil
-	case p.Epoch < here.Epoch && p.Epoch != s.cfg.Epoch:
-		return s.shardProblem(p.Shard)
+	case p.Epoch != here.Epoch && p.Epoch != s.cfg.Epoch:
+		return s.confirmedSince(p, asked)
 	}
 	reached := webhook.Position{Shard: p.Shard, Epoch: here.Epoch, Seq: here.Seq}
-	return &problem{kind: kindPosition, detail: "This PPCH has reached " + reached.String() + ", not " + shortenPosition(p) + ": another PPCH may have sent the event."}
+	return &problem{kind: kindPosition, detail: "This PPCH has reached " + reached.String() + ", not " + shortenPosition(p) + ": retry, or leave out at_least."}
 }
 
-// shardProblem returns why the rooms of a shard can't be read, or nil.
-func (s *Server) shardProblem(name string) error {
-	shard := s.cfg.Directory.Shard(name)
+// confirmedSince returns an error unless Prosody has confirmed all rooms of the position's shard since the client asked.
+// Without the Lua module Prosody is asked for each response.
+func (s *Server) confirmedSince(p webhook.Position, asked time.Time) error {
+	shard := s.cfg.Directory.Shard(p.Shard)
 	if shard == nil {
 		return occupancy.ErrNoShard
 	}
 	for _, d := range shard.Domains() {
-		if d.ReadProblem != nil && !errors.Is(d.ReadProblem, occupancy.ErrNoModule) {
+		switch {
+		case d.ReadProblem != nil && errors.Is(d.ReadProblem, occupancy.ErrNoModule):
+		case d.ReadProblem != nil:
 			return &problem{
 				kind: kindPosition, reason: d.ReadProblem.Reason, cause: d.ReadProblem,
 				detail: "The rooms of " + d.JID.String() + " can't be read: " + d.ReadProblem.Remedy,
+			}
+		case !d.AsOf.After(asked):
+			return &problem{
+				kind:   kindPosition,
+				detail: "Another PPCH sent the event, or this one before a restart, and Prosody has not confirmed the rooms of " + d.JID.String() + " since the request: retry, or leave out at_least.",
 			}
 		}
 	}

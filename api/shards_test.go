@@ -341,7 +341,11 @@ func TestAtLeast_OfEachShard(t *testing.T) {
 	}
 	s.get("/api/rooms/daily?at_least=third:20261122T080000Z-k3x7aq:1").wantProblem(t, http.StatusBadRequest, "bad-parameter")
 	lose(f.second, mainDomain)
-	if got := s.get("/api/rooms/daily?at_least=main:20201122T080000Z-k3x7aq:1"); got.status != http.StatusServiceUnavailable {
+	patient := f.serve(t)
+	answers := patient.laterAt("/api/rooms/daily?at_least=main:20201122T080000Z-k3x7aq:1")
+	patient.holds(1)
+	f.main.Heartbeat()
+	if got := <-answers; got.status != http.StatusServiceUnavailable {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	s.get("/api/stats?at_least=second:20201122T080000Z-k3x7aq:1").wantProblem(t, http.StatusGatewayTimeout, "position-not-reached")
