@@ -9,11 +9,10 @@ import (
 	"ppch/component/history"
 )
 
-// The limits on waiting deliveries of one endpoint. Beyond them the oldest fail, in groups.
+// The limits on waiting deliveries of one endpoint. Beyond them the oldest fail, a hundredth at a time.
 const (
 	maxRows     = 100_000
 	maxBytes    = 256 << 20
-	failAtOnce  = 1000
 	problemFull = "too much waits for this webhook: the oldest deliveries fail"
 )
 
@@ -169,7 +168,8 @@ func (a *appender) limit() error {
 		rows, bytes, after := t.queue.size()
 		rows, bytes = rows+len(t.pending)+t.heldRows, bytes+t.size+t.heldSize
 		for rows-t.failedRows > a.maxRows || bytes-t.failedBytes > maxBytes {
-			through, n, size, err := failOldest(a.tx, t.number, max(after, t.failedThrough), failAtOnce, problemFull)
+			atOnce := max(1, (rows-t.failedRows)/100)
+			through, n, size, err := failOldest(a.tx, t.number, max(after, t.failedThrough), atOnce, problemFull)
 			if err != nil {
 				return err
 			}
