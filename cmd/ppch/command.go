@@ -61,10 +61,10 @@ Without a subcommand it runs "ppch serve".`,
 	return root
 }
 
-// takes returns the check of a command that takes at least so many arguments, and at most so many.
-func takes(least, most int) cobra.PositionalArgs {
+// takes returns the check of a command that takes one argument, or several if most is greater.
+func takes(most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if n := len(args); n < least || n > most {
+		if n := len(args); n < 1 || n > most {
 			return fmt.Errorf("got %d arguments: use %s %s", n, cmd.Parent().CommandPath(), cmd.Use)
 		}
 		return nil

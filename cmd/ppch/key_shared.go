@@ -69,7 +69,7 @@ func newKeyRemove(env config.Lookuper) *cobra.Command {
 		Use:   "remove NAME",
 		Short: "Remove a key or share link from NATS",
 		Long:  "Remove a key or share link from NATS. Streams and pages that use it end." + inNATSHelp,
-		Args:  takes(1, 1),
+		Args:  takes(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withShared(cmd, env, func(ctx context.Context, s *sharedSettings) error {
 				return s.changeKeys(ctx, func(list string) (string, error) { return keys.RemoveName(list, args[0]) })
@@ -88,7 +88,7 @@ func newKeyImport(env config.Lookuper) *cobra.Command {
 as they are, so that the command may be repeated. "-" reads standard input.` + inNATSHelp,
 		Example: `  ppch key import ppch.keys
   ppch key import --replace keys.backup`,
-		Args: takes(1, 1),
+		Args: takes(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readAll(cmd.InOrStdin(), args[0])
 			if err != nil {

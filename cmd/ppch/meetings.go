@@ -94,7 +94,7 @@ lists the ids. The service logs each request.` + apiClientHelp,
 		Example: `  ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv > attendance.csv
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv --format zoom --tz Europe/Berlin`,
-		Args:    takes(1, 1),
+		Args:    takes(1),
 		PreRunE: func(*cobra.Command, []string) error { return oneOf("format", format, sheetFormats) },
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			switch out := cmd.OutOrStdout(); {

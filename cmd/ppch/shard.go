@@ -54,7 +54,7 @@ The service, which reads the file every two seconds, forgets its rooms then.
 While a shard is silent and not retired, its rooms are unknown, which makes totals
 unknown and counts inexact. To put it back into service, delete the word.`,
 			Example: "  ppch shard retire b",
-			Args:    takes(1, 1),
+			Args:    takes(1),
 			ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 				shards, _ := fileOfShards(cmd, env)
 				for _, s := range shards {

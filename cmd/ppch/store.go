@@ -45,7 +45,7 @@ docker compose exec ppch /ppch store check`,
 			Short:   "Write a copy of the file as it is now",
 			Long:    "Write a copy of the file as it is now to FILE, which must not exist. To restore it,\nstop the service and replace ppch.db in PPCH_DATA_DIR; remove ppch.db-wal.",
 			Example: "  ppch store backup /backup/ppch-$(date +%F).db",
-			Args:    takes(1, 1),
+			Args:    takes(1),
 			RunE: onStore(env, func(ctx context.Context, s *history.Store, cmd *cobra.Command, args []string) error {
 				if err := s.Backup(ctx, args[0]); err != nil {
 					return err

@@ -54,7 +54,7 @@ channels, which needs --template.`,
 		Example: `  ppch webhook add https://example.com/hook --events 'participant.*' --names
   ppch webhook add https://chat.example.com/hooks/… --id first-join --events room.occupied --room 'acme/*' \
     --names --format text --template '{"text":"{participant} is in {display_name}"}'`,
-		Args: takes(1, 1),
+		Args: takes(1),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			body.URL, body.Headers = args[0], map[string]string{}
 			for _, h := range headers {
@@ -104,7 +104,7 @@ func newWebhookTest(env config.Lookuper) *cobra.Command {
 		Use:   "test ID",
 		Short: "Send a test event",
 		Long:  "Send a test event to a webhook at once. The exit status is 1 unless the receiver accepts it.",
-		Args:  cobra.MatchAll(takes(1, 1), webhookID),
+		Args:  cobra.MatchAll(takes(1), webhookID),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			return c.TestWebhook(cmd.Context(), cmd.OutOrStdout(), args[0])
 		}),
@@ -123,7 +123,7 @@ func newWebhookLog(env config.Lookuper) *cobra.Command {
 		Long:  "Show the last deliveries of a webhook and what came of them. With --json, each has its body.",
 		Example: `  ppch webhook log first-join --state failed
   ppch webhook log first-join --json | jq -r .body`,
-		Args: cobra.MatchAll(takes(1, 1), webhookID),
+		Args: cobra.MatchAll(takes(1), webhookID),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			if state != "" {
@@ -150,7 +150,7 @@ func newWebhookReplay(env config.Lookuper) *cobra.Command {
 		Long:  "Send one delivery of a webhook again, or all events of a time range. Receivers recognise them by the id of the event.",
 		Example: `  ppch webhook replay first-join 1042
   ppch webhook replay first-join --from 2026-11-22T09:00:00Z --to 2026-11-22T10:00:00Z`,
-		Args: cobra.MatchAll(takes(1, 2), webhookID),
+		Args: cobra.MatchAll(takes(2), webhookID),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			delivery := ""
 			if len(args) > 1 {
@@ -173,7 +173,7 @@ func newWebhookRemove(env config.Lookuper) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Remove a webhook with its deliveries",
-		Args:  cobra.MatchAll(takes(1, 1), webhookID),
+		Args:  cobra.MatchAll(takes(1), webhookID),
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			return c.RemoveWebhook(cmd.Context(), args[0])
 		}),
