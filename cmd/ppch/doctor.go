@@ -123,6 +123,9 @@ func (a *apiClient) doctorConfig(ctx context.Context) (doctor.Config, error) {
 			first = shard
 		}
 	}
+	if first.Name == "" { // all arrive over NATS
+		first.MUCDomains = c.MUCDomains
+	}
 	cfg := doctor.Config{
 		Warnings: c.Warnings,
 		API:      u,
