@@ -186,9 +186,9 @@ func minutes(d time.Duration) string {
 	return strconv.Itoa(int(math.Ceil(max(0, d).Minutes())))
 }
 
-// clock returns d as Teams writes it: 1h 25m 0s.
+// clock returns d as Teams writes it, 1h 25m 0s, rounded as in the other formats.
 func clock(d time.Duration) string {
-	total := int(max(0, d).Seconds())
+	total := int(math.Round(max(0, d).Seconds()))
 	h, m, sec := total/3600, total/60%60, total%60
 	switch {
 	case h > 0:

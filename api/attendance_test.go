@@ -45,6 +45,33 @@ func withLobby(cfg *api.Config) {
 	cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: store, Directory: cfg.Directory, Level: history.LevelNames})
 }
 
+// One stay has the same length in all formats that show seconds.
+func TestAttendance_OneStayHasOneLength(t *testing.T) {
+	s := start(t, withMeetings, func(cfg *api.Config) {
+		err := cfg.Meetings.Store().Write(context.Background(), func(tx *history.Tx) error {
+			_, err := tx.Exec("UPDATE stays SET left_after = joined + 4600, left_before = joined + 4600 WHERE name = 'Ada'")
+			return err
+		})
+		if err != nil {
+			panic(err)
+		}
+	})
+	path := "/api/meetings/" + meetingID + "/attendance"
+	var doc view.Attendance
+	if err := json.Unmarshal(s.get(path).body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got := *doc.Attendees[0].Stays[0].Seconds; got != (view.Seconds{Min: 5, Max: 5}) {
+		t.Errorf("JSON: got %+v want 5 s", got)
+	}
+	if body := string(s.get(path + "?format=plain").body); strings.Count(body, ",5,5,14,14,") != 3 {
+		t.Errorf("plain: got %s want three stays of 5 s, together 14 s", body)
+	}
+	if body := string(s.get(path + "?format=teams").body); strings.Count(body, "\t5s\t") != 3 || strings.Count(body, "\t14s\t") != 1 {
+		t.Errorf("teams: got %s want three stays of 5 s, together 14 s", body)
+	}
+}
+
 // To wait for a meeting is not to join it.
 func TestAttendance_WaitingIsNotJoining(t *testing.T) {
 	s := start(t, withLobby)
