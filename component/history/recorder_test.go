@@ -242,6 +242,55 @@ func TestRecorder_FullDisk(t *testing.T) {
 	}
 }
 
+// More events than may wait, because a write takes long, cost no meeting: the Recorder compares with a snapshot and states the time as a gap.
+func TestRecorder_Overload(t *testing.T) {
+	s := newSite(t, history.LevelNumbers)
+	s.load(10, room("daily", 1, person("ann", 2), person("bob", 3)))
+	writing, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- s.store.Write(t.Context(), func(*history.Tx) error {
+			close(writing)
+			<-release
+			return nil
+		})
+	}()
+	<-writing
+	s.apply(20, change("daily", nil, person("cyd", 20)))
+	for i := range 24 {
+		var crowd []occupancy.Occupant
+		for j := range 1000 {
+			crowd = append(crowd, person(fmt.Sprintf("crowd%d-%d", i, j), 21))
+		}
+		s.apply(21+i, change("daily", nil, crowd...))
+	}
+	s.apply(50, change("daily", []string{"bob"}))
+	close(release)
+	check(t, <-done)
+	waitFor(t, "all people", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 24_003 })
+	var gaps []string
+	waitFor(t, "the end of the gap", func() bool {
+		gaps = append(gaps, slices.DeleteFunc(s.box.take(), func(e string) bool { return !strings.Contains(e, "lost from") && !strings.HasPrefix(e, "left ") })...)
+		return len(gaps) == 3
+	})
+	// What was read before the overflow is recorded with its time: the gap begins then.
+	var began int
+	if _, err := fmt.Sscanf(gaps[0], "lost from %d because of overload", &began); err != nil || began < 10 || began > 45 {
+		t.Errorf("got %q want a gap because of overload", gaps[0])
+	}
+	if bounds := fmt.Sprintf(" between %d and 50", began); !strings.HasPrefix(gaps[1], "left daily bob ") || !strings.HasSuffix(gaps[1], bounds) {
+		t.Errorf("got %q want that Bob left%s", gaps[1], bounds)
+	}
+	if want := fmt.Sprintf("restored, lost from %d to 50 because of overload", began); gaps[2] != want {
+		t.Errorf("got %q want %q", gaps[2], want)
+	}
+	if n := s.count("SELECT COUNT(*) FROM gaps WHERE reason = 'overload' AND ended IS NOT NULL"); n != 1 {
+		t.Errorf("got %d gaps want one", n)
+	}
+	if n := metricsOf(t, s.recorder)["history_gaps_total overload"]; n != 1 {
+		t.Errorf("got %v as the metric of such gaps want 1", n)
+	}
+}
+
 // Occupants who are hidden by the operator's rule are recorded with its name, and are never counted. Alone they are no meeting.
 func TestRecorder_HiddenByRule(t *testing.T) {
 	s := newSite(t, history.LevelNames)
