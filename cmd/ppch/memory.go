@@ -23,7 +23,7 @@ func limitMemory(log *slog.Logger) {
 	}
 }
 
-// Memory use. A connection with an event stream needs half of connectionMemory, but with a request in progress or TLS all of it.
+// Memory use. A connection with a request in progress needs connectionMemory, one with an event stream half of it, or with TLS a tenth more.
 const (
 	connectionMemory = 32 << 10
 	otherMemory      = 115 << 20 // rooms, and responses that wait for their readers
