@@ -200,6 +200,42 @@ func withVisitors(room occupancy.Delta, n int) occupancy.Delta {
 	return room
 }
 
+// Only rooms of which Jicofo reports more visitors than the watched nodes have speak for a node that isn't watched.
+func TestDirectory_CheckVisitors(t *testing.T) {
+	d := newDirectory()
+	main := addShard(t, d, "main", occupancy.ShardMain, muc)
+	serve(t, main, 10, withFocusVisitors(7))
+	none := occupancy.VisitorsCheck{}
+	want := func(when string, known bool, want occupancy.VisitorsCheck) {
+		t.Helper()
+		if got, ok := d.CheckVisitors(); got != want || ok != known {
+			t.Errorf("%s: got %+v, %t want %+v, %t", when, got, ok, want, known)
+		}
+	}
+	want("without a visitor shard", false, none)
+	v1 := addShard(t, d, "v1", occupancy.ShardVisitors, node1)
+	want("while v1 has never reported", false, none)
+
+	room := func(name string, reported int) occupancy.Delta {
+		return withVisitors(fullRoom(name+"@muc.meet.jitsi", focus, person("ann", 1)), reported)
+	}
+	serve(t, main, 11, room("daily", 7), room("equal", 1), room("late", 0), room("elsewhere", 3), fullRoom("silent@muc.meet.jitsi", person("ann", 1)))
+	onNode := func(name string, all ...occupancy.Occupant) occupancy.Delta {
+		return fullRoom(name+"@"+node1.String(), append([]occupancy.Occupant{focus, person("ann", 1)}, all...)...)
+	}
+	serve(t, v1, 11, onNode("daily", visitor("x", "v1"), visitor("y", "v1")), onNode("equal", visitor("x", "v1")), onNode("late", visitor("x", "v1")), onNode("silent", visitor("x", "v1")))
+	want("with more in two rooms", true, occupancy.VisitorsCheck{Rooms: 2, Reported: 10, Watched: 2})
+
+	refuse(v1)
+	want("while v1 is unknown", false, none)
+	serve(t, v1, 12, onNode("daily", visitor("x", "v1"), visitor("y", "v1")))
+	v2 := addShard(t, d, "v2", occupancy.ShardVisitors, node2)
+	want("while v2 has never reported", false, none)
+	serve(t, main, 13, room("daily", 3))
+	serve(t, v2, 13, mirrored(node2, visitor("z", "v2")))
+	want("with as many on both nodes", true, none)
+}
+
 // A service may watch visitor nodes alone.
 func TestDirectory_OnlyVisitorShards(t *testing.T) {
 	d := newDirectory()
