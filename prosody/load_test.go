@@ -90,3 +90,19 @@ func TestBatch_AtIsTimeOfLastCompleteState(t *testing.T) {
 		t.Errorf("true at %f, want between %f and %f", f.last.At, before, now)
 	}
 }
+
+// Where nothing happens, heartbeats confirm many rooms too, although each time an audit reads some of them again.
+func TestBatch_AuditsDoNotAgeManyRooms(t *testing.T) {
+	t.Parallel()
+	srv := start(t, prosodytest.Options{HostConfig: eachMUC("room_participants_heartbeat = 1")})
+	check(t, srv.Populate(within(t), 1000, 1))
+	f := follow(t, srv)
+	f.untilSynced()
+	synced := f.last.At
+	for range 8 {
+		if f.next().At > synced {
+			return
+		}
+	}
+	t.Errorf("eight batches after the snapshot, rooms are still true at %f only", synced)
+}

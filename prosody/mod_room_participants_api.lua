@@ -1423,7 +1423,11 @@ local function finish(sub, elements, at)
 	local watch = sub.watch;
 	local completed = not sub.synced and not sub.queue[sub.queue_at] and not watch.fresh[watch.fresh_at] and not watch.changed[watch.changed_at];
 	sub.synced = sub.synced or completed;
-	if completed or elements then send_batch(sub, elements or "", at); end
+	if completed or elements then
+		send_batch(sub, elements or "", at);
+	elseif not is_behind(sub) then
+		sub.true_at = at; -- the marks of an audit were no changes; the next heartbeat says so
+	end
 	return completed;
 end
 
