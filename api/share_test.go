@@ -397,3 +397,19 @@ func TestShareLink_NamesPeopleOnly(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A link that shows names never gets a 304 for a document without them, nor the reverse.
+func TestShareLink_NamesHaveAnotherTag(t *testing.T) {
+	d := apitest.NewMeetings(t, map[string]int{"planning": 2})
+	get := func(fields, tag string) answer {
+		return start(t, withDirectory(d.Directory), withSecret(nodesSecret), withLink(fields)).do(ask{target: "/s/" + testToken + ".json", header: http.Header{"If-None-Match": {tag}}})
+	}
+	tag := get("room=planning", "").header.Get("ETag")
+	for fields, want := range map[string]int{
+		"room=planning": http.StatusNotModified, "room=planning scope=share,participants": http.StatusOK, "room=planning expires=2099-12-31": http.StatusOK, "room=planning,standup": http.StatusOK,
+	} {
+		if got := get(fields, tag); got.status != want {
+			t.Errorf("%s: got %d want %d", fields, got.status, want)
+		}
+	}
+}
