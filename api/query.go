@@ -126,7 +126,7 @@ func (q *query) choice(name string, words ...string) string {
 		return words[0]
 	}
 	if !slices.Contains(words, text) {
-		q.fail("%s: %q is not %s", name, shorten(text), strings.Join(words, " or "))
+		q.fail("%s: %q is not %s", name, shorten(text), strings.TrimPrefix(strings.Join(words, " or "), " or "))
 		return words[0]
 	}
 	return text

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func (s *Server) postWebhook(w *response, r *http.Request) error { return s.putW
 
 // putWebhook handles "PUT /api/webhooks/{webhook_id}".
 func (s *Server) putWebhook(w *response, r *http.Request) error {
-	return s.putWebhookAs(w, r, w.vars["webhook_id"])
+	return s.putWebhookAs(w, r, w.webhookID())
 }
 
 func (s *Server) putWebhookAs(w *response, r *http.Request, id string) error {
@@ -83,7 +84,7 @@ func (s *Server) putWebhookAs(w *response, r *http.Request, id string) error {
 
 // getWebhook handles "GET /api/webhooks/{webhook_id}".
 func (s *Server) getWebhook(w *response, r *http.Request) error {
-	status, err := s.cfg.Webhooks.Get(r.Context(), owner(w), w.vars["webhook_id"])
+	status, err := s.cfg.Webhooks.Get(r.Context(), owner(w), w.webhookID())
 	if err != nil {
 		return webhookProblem(err)
 	}
@@ -92,7 +93,7 @@ func (s *Server) getWebhook(w *response, r *http.Request) error {
 
 // deleteWebhook handles "DELETE /api/webhooks/{webhook_id}".
 func (s *Server) deleteWebhook(w *response, r *http.Request) error {
-	if err := s.cfg.Webhooks.Delete(r.Context(), owner(w), w.vars["webhook_id"]); err != nil {
+	if err := s.cfg.Webhooks.Delete(r.Context(), owner(w), w.webhookID()); err != nil {
 		return webhookProblem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -101,7 +102,7 @@ func (s *Server) deleteWebhook(w *response, r *http.Request) error {
 
 // testWebhook handles "POST /api/webhooks/{webhook_id}/test".
 func (s *Server) testWebhook(w *response, r *http.Request) error {
-	result, err := s.cfg.Webhooks.Test(r.Context(), owner(w), w.vars["webhook_id"])
+	result, err := s.cfg.Webhooks.Test(r.Context(), owner(w), w.webhookID())
 	if err != nil {
 		return webhookProblem(err)
 	}
@@ -125,7 +126,7 @@ func (s *Server) getDeliveries(w *response, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	found, err := s.cfg.Webhooks.Deliveries(r.Context(), owner(w), w.vars["webhook_id"], query)
+	found, err := s.cfg.Webhooks.Deliveries(r.Context(), owner(w), w.webhookID(), query)
 	if err != nil {
 		return webhookProblem(err)
 	}
@@ -145,7 +146,7 @@ func (s *Server) replayDelivery(w *response, r *http.Request) error {
 	if err != nil {
 		return webhookProblem(webhook.ErrNotFound)
 	}
-	if err := s.cfg.Webhooks.Replay(r.Context(), owner(w), w.vars["webhook_id"], number); err != nil {
+	if err := s.cfg.Webhooks.Replay(r.Context(), owner(w), w.webhookID(), number); err != nil {
 		return webhookProblem(err)
 	}
 	return writeJSON(w, http.StatusAccepted, view.Replayed{Replayed: 1})
@@ -157,18 +158,27 @@ func (s *Server) replayWebhook(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	from, to := q.moment("from"), q.moment("to")
+	from, to := q.moment("from", 0), q.moment("to", 24*time.Hour)
 	if q.err() == nil && !from.Before(to) {
 		q.fail("from: %s is not before to, %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}
 	if err := q.err(); err != nil {
 		return err
 	}
-	n, err := s.cfg.Webhooks.ReplayRange(r.Context(), owner(w), w.vars["webhook_id"], from, to)
+	n, err := s.cfg.Webhooks.ReplayRange(r.Context(), owner(w), w.webhookID(), from, to)
 	if err != nil {
 		return webhookProblem(err)
 	}
 	return writeJSON(w, http.StatusAccepted, view.Replayed{Replayed: n})
+}
+
+// webhookID returns the id in the path. It unescapes it, because the router doesn't.
+func (w *response) webhookID() string {
+	id, err := url.PathUnescape(w.vars["webhook_id"])
+	if err != nil {
+		return w.vars["webhook_id"] // which is no id either
+	}
+	return id
 }
 
 // owner returns whose webhooks the request is about: those of its key.
@@ -284,12 +294,10 @@ func numberOrNull(n int) *int {
 	return &n
 }
 
-// moment returns a time, which is required.
-func (q *query) moment(name string) time.Time {
-	text := q.text(name)
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		q.fail("%s: %q is not a time such as 2026-11-22T09:30:00Z", name, shorten(text))
+// moment returns a time as [query.time] does, and requires it.
+func (q *query) moment(name string, ofDay time.Duration) time.Time {
+	if q.text(name) == "" {
+		q.fail("%s: missing: send a day such as 2027-12-31 or a time such as 2027-12-31T18:00:00Z", name)
 	}
-	return t
+	return q.time(name, ofDay)
 }

@@ -182,6 +182,19 @@ func TestWebhooks_BadRequests(t *testing.T) {
 			t.Errorf("%s: got %d %s want %s", body, a.status, a.body, want)
 		}
 	}
+	for target, want := range map[string]string{
+		"GET /api/webhooks/none/deliveries?state=lost":                   `state: \"lost\" is not waiting or delivered or failed`,
+		"PUT /api/webhooks/a%20b":                                        `id: \"a b\" is not 1 to 64 letters`,
+		"POST /api/webhooks/none/replay":                                 "from: missing: send a day such as 2027-12-31",
+		"POST /api/webhooks/none/replay?from=2026-11-23&to=2026-11-22":   "from: 2026-11-23T00:00:00Z is not before to, 2026-11-23T00:00:00Z",
+		"POST /api/webhooks/none/replay?from=2026-11-22&to=2026-11-22":   "no such webhook",
+		"POST /api/webhooks/none/replay?from=2026-11-22&to=in+two+weeks": `to: \"in two weeks\" is neither a day`,
+	} {
+		method, target, _ := strings.Cut(target, " ")
+		if a := s.do(ask{method: method, target: target, body: `{"url":"https://a/"}`, header: jsonBody}); !strings.Contains(string(a.body), want) {
+			t.Errorf("%s %s: got %d %s want %s", method, target, a.status, a.body, want)
+		}
+	}
 	for _, c := range []struct {
 		asked ask
 		want  int

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,12 @@ channels, which needs --template.`,
   ppch webhook add https://chat.example.com/hooks/… --id first-join --events room.occupied --room 'acme/*' \
     --names --format text --template '{"text":"{participant} is in {display_name}"}'`,
 		Args: takes(1),
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("id") && id == "" {
+				return errors.New("--id: is empty: name the webhook, or leave --id out for a new one")
+			}
+			return nil
+		},
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			body.URL, body.Headers = args[0], map[string]string{}
 			for _, h := range headers {
@@ -124,6 +131,12 @@ func newWebhookLog(env config.Lookuper) *cobra.Command {
 		Example: `  ppch webhook log first-join --state failed
   ppch webhook log first-join --json | jq -r .body`,
 		Args: cobra.MatchAll(takes(1), webhookID),
+		PreRunE: func(*cobra.Command, []string) error {
+			if state == "" {
+				return nil
+			}
+			return oneOf("state", state, deliveryStates)
+		},
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			if state != "" {
@@ -138,8 +151,12 @@ func newWebhookLog(env config.Lookuper) *cobra.Command {
 	a.add(cmd)
 	cmd.Flags().StringVar(&state, "state", "", "waiting, delivered or failed (default all)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "maximum number of deliveries, up to 100")
+	complete(cmd, "state", deliveryStates...)
 	return cmd
 }
+
+// deliveryStates are the states of deliveries.
+var deliveryStates = []string{"waiting", "delivered", "failed"}
 
 func newWebhookReplay(env config.Lookuper) *cobra.Command {
 	a := &apiClient{env: env}
@@ -156,16 +173,27 @@ func newWebhookReplay(env config.Lookuper) *cobra.Command {
 			if len(args) > 1 {
 				delivery = args[1]
 			}
-			if (delivery == "") == (from == "" || to == "") {
+			switch {
+			case delivery != "" && (from != "" || to != ""):
+				return asUsageError(errors.New("replay: got a DELIVERY and a time range: name one of them"))
+			case delivery == "" && (from == "" || to == ""):
 				return asUsageError(errors.New("replay: name a DELIVERY, or a time range with --from and --to"))
 			}
-			return c.ReplayWebhook(cmd.Context(), cmd.OutOrStdout(), args[0], delivery, from, to)
+			return c.ReplayWebhook(cmd.Context(), cmd.OutOrStdout(), args[0], delivery, firstOf(from), endOf(to))
 		}),
 	}
 	a.addURL(cmd)
-	cmd.Flags().StringVar(&from, "from", "", "beginning of the time range, such as 2026-11-22T09:00:00Z")
-	cmd.Flags().StringVar(&to, "to", "", "end of the time range")
+	cmd.Flags().StringVar(&from, "from", "", "first day of the time range (2026-11-22, in the time zone TZ as the log), or its beginning (2026-11-22T09:00:00Z)")
+	cmd.Flags().StringVar(&to, "to", "", "last day of the time range, or its end")
 	return cmd
+}
+
+// endOf returns the moment at which a day ends, as firstOf does the first.
+func endOf(day string) string {
+	if t, err := time.ParseInLocation(time.DateOnly, day, time.Local); err == nil {
+		return t.AddDate(0, 0, 1).Format(time.RFC3339)
+	}
+	return day
 }
 
 func newWebhookRemove(env config.Lookuper) *cobra.Command {

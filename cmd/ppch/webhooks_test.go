@@ -306,8 +306,14 @@ func TestWebhooks_Commands(t *testing.T) {
 	if out, err := run("replay", "first-join", newest.ID); err != nil || out != "1 delivery is sent again\n" {
 		t.Errorf("replay: got %q, %v", out, err)
 	}
-	if out, err := run("replay", "first-join", "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"); err != nil || !strings.HasSuffix(out, " deliveries are sent again\n") {
+	if out, err := run("replay", "first-join", "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"); err != nil || !strings.HasSuffix(out, " sent again\n") { // without one that still waits
 		t.Errorf("replay: got %q, %v", out, err)
+	}
+	if out, err := run("replay", "first-join", "--from", "2020-01-01", "--to", "2099-01-01"); err != nil || !strings.HasSuffix(out, " sent again\n") {
+		t.Errorf("replay: got %q, %v", out, err)
+	}
+	if _, err := run("add", in.URL, "--id", "a b"); err == nil || !strings.Contains(err.Error(), `"a b" is not 1 to 64 letters`) {
+		t.Errorf("add: got %v", err)
 	}
 	if out, err := run("list"); err != nil || !strings.Contains(out, "first-join") || !strings.Contains(out, in.URL) || strings.Contains(out, "KEY") {
 		t.Errorf("list: got %q, %v", out, err)
@@ -319,7 +325,10 @@ func TestWebhooks_Commands(t *testing.T) {
 	if _, err := run("test", "first-join"); err == nil || !strings.Contains(err.Error(), "the test failed: dial: ") {
 		t.Errorf("test of a receiver that is gone: got %v", err)
 	}
-	for _, args := range [][]string{{"replay", "first-join"}, {"replay", "first-join", newest.ID, "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"}, {"add", in.URL, "--header", "x"}} {
+	for _, args := range [][]string{
+		{"replay", "first-join"}, {"replay", "first-join", newest.ID, "--from", "2020-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"}, {"add", in.URL, "--header", "x"},
+		{"replay", "first-join", newest.ID, "--from", "2020-01-01"}, {"add", in.URL, "--id", ""}, {"log", "first-join", "--state", "lost"},
+	} {
 		if _, err := run(args...); exitStatus(err) != 2 {
 			t.Errorf("%q: got %v want a usage error", args, err)
 		}
