@@ -350,3 +350,15 @@ func TestAtLeast_OfEachShard(t *testing.T) {
 	}
 	s.get("/api/stats?at_least=second:20201122T080000Z-k3x7aq:1").wantProblem(t, http.StatusGatewayTimeout, "position-not-reached")
 }
+
+func TestShards_ProblemOfARoomNamesItsShard(t *testing.T) {
+	f := newFleet(t)
+	lose(f.v1, nodeDomain)
+	s := f.serve(t)
+	for _, path := range []string{"", "/participants"} {
+		problem := s.get("/api/rooms/daily@"+nodeDomain.String()+path).wantProblem(t, http.StatusServiceUnavailable, "prosody-unavailable")
+		if problem["unknown_shards"] == nil || !slices.Equal(textsIn(problem["unknown_shards"]), []string{"v1"}) || !strings.HasPrefix(problem["detail"].(string), "shard v1: ") {
+			t.Errorf("%s: got %v", path, problem)
+		}
+	}
+}

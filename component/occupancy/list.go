@@ -190,7 +190,7 @@ func (d *Directory) RoomSummary(room jid.JID) (RoomSummary, error) {
 	m := group.members[0]
 	r := m.replica.room(address)
 	if err := d.readError(m, r, now); err != nil {
-		return RoomSummary{}, err
+		return RoomSummary{}, d.named(m, err)
 	}
 	if r == nil || r.hidden {
 		return d.missingSummary(m, room, m.asOf, now), nil

@@ -169,7 +169,7 @@ func (d *Directory) Room(room jid.JID) (Room, error) {
 		return d.withVisitors(g, r, now), err
 	}
 	r, err := d.roomOn(g.members[0], room, now)
-	return d.withVisitors(g, r, now), err
+	return d.withVisitors(g, r, now), d.named(g.members[0], err)
 }
 
 // roomOn returns a room as one shard has it. The caller holds mu.
