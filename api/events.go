@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -72,7 +73,7 @@ func (s *Server) writeRecent(w *response, r *http.Request, room jid.JID) error {
 		return err
 	}
 	limit := q.number("limit", defaultRecent, 1, maxRecent)
-	if err := q.err(); err != nil {
+	if err := errors.Join(q.err(), s.checkShard(shard, room)); err != nil {
 		return err
 	}
 	since, recent := s.hub.Recent(room, shard, w.grant, limit)
@@ -99,7 +100,7 @@ func (s *Server) openStream(w *response, r *http.Request, room jid.JID) error {
 	breakouts := !room.Equal(jid.JID{}) && q.choice("breakouts", "false", "true") == "true"
 	snapshots := q.choice("snapshot", "false", "true") == "true"
 	q.text("ticket") // authorize has read it; this rejects a second one
-	if err := q.err(); err != nil {
+	if err := errors.Join(q.err(), s.checkShard(shard, room)); err != nil {
 		return err
 	}
 	if err := s.hub.Enter(w.grant.Key); err != nil {

@@ -29,6 +29,23 @@ func (s *Server) noShard(name string) *problem {
 	return badParameter("shard: there is no shard %q: use %s", shorten(name), s.shardNames())
 }
 
+// checkShard returns an error if a shard has no rooms on the domain of a room. An empty name is all shards, a zero room all rooms.
+func (s *Server) checkShard(name string, room jid.JID) error {
+	shard := s.cfg.Directory.Shard(name)
+	if shard == nil || room.Equal(jid.JID{}) || shard.Has(room) {
+		return nil
+	}
+	var domains []string
+	for _, d := range shard.Domains() {
+		domains = append(domains, d.JID.String())
+	}
+	return &problem{
+		kind:   kindNotWatched,
+		detail: "The shard " + name + " has no domain " + room.Domainpart() + ", only " + strings.Join(domains, " and ") + ": ask for " + shorten(room.Localpart()) + "@" + domains[0] + ".",
+		cause:  occupancy.ErrNotWatched,
+	}
+}
+
 // shardNames returns the names of all shards, for people.
 func (s *Server) shardNames() string {
 	var names []string

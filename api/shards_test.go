@@ -362,3 +362,13 @@ func TestShards_ProblemOfARoomNamesItsShard(t *testing.T) {
 		}
 	}
 }
+
+func TestShards_WithoutTheRoomsDomainIsRefused(t *testing.T) {
+	s := newFleet(t).serve(t)
+	for _, path := range []string{"", "/events", "/events/recent"} {
+		problem := s.get("/api/rooms/daily"+path+"?shard=v1").wantProblem(t, http.StatusBadRequest, "domain-not-watched")
+		if problem["detail"] != "The shard v1 has no domain muc.meet.jitsi, only muc.v1.meet.jitsi: ask for daily@muc.v1.meet.jitsi." {
+			t.Errorf("%s: got %v", path, problem["detail"])
+		}
+	}
+}

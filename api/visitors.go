@@ -24,6 +24,9 @@ func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkShard(shard, room); err != nil {
+		return err
+	}
 	found, err := s.roomOn(r.Context(), shard, room)
 	if err != nil {
 		return err
