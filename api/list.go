@@ -164,12 +164,16 @@ func (q listQuery) matcher() func(occupancy.RoomSummary) bool {
 // getNamedRooms handles "GET /api/rooms?name=a&name=b".
 // Each room appears once, with the names in the request that mean it.
 func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
-	if err := q.only("name", "expand"); err != nil {
+	if err := q.only("name", "expand", "shard"); err != nil {
 		return err
 	}
 	as := variant{asListed, w.grant.HasNames()}
 	if q.values.Has("expand") && q.choice("expand", "occupants") != "" {
 		as.detail = asExpanded
+	}
+	shard, err := s.shardParameter(w, q)
+	if err != nil {
+		return err
 	}
 	names := q.values["name"]
 	if len(names) > maxNamed {
@@ -178,13 +182,16 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	l := list{variant: as, asked: make(map[string]*occupancy.Room), rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
+	l := list{variant: as, shard: shard, asked: make(map[string]*occupancy.Room), rooms: make([]occupancy.RoomSummary, 0, len(names)), names: make([][]byte, 0, len(names))}
 	index := make(map[string]int, len(names)) // in l, by address
 	notes := make([]string, 0, len(names))
 	for i, name := range names {
 		named, err := s.resolve(name)
 		if err == nil && !w.grant.Allows(named.jid) {
 			err = keys.ErrRoomNotAllowed
+		}
+		if err == nil {
+			err = s.checkShard(shard, named.jid)
 		}
 		if err != nil {
 			return nameProblem(name, err)
@@ -198,7 +205,7 @@ func (s *Server) getNamedRooms(w *response, r *http.Request, q *query) error {
 			notes[i] = cmp.Or(notes[i], s.cfg.Names.Remark(name, named.jid, l.rooms[i].Exists))
 			continue
 		}
-		g, err := s.glanceAt(r.Context(), named.jid)
+		g, err := s.glanceOn(r.Context(), shard, named.jid)
 		if err != nil {
 			return err
 		}

@@ -123,7 +123,7 @@ func TestList_RejectsBadParameters(t *testing.T) {
 		{"type=meeting", `type: "meeting" is not main or breakout or lobby or all`},
 		{"expand=names", `expand: "names" is not occupants`},
 		{"Limit=1", `unknown parameter "Limit": use type, tenant, min_participants, q, sort, order, limit, cursor, expand, shard`},
-		{"name=a&limit=1", `unknown parameter "limit": use name, expand`},
+		{"name=a&limit=1", `unknown parameter "limit": use name, expand, shard`},
 		{"name=" + strings.Repeat("a&name=", 100), `name: 101 names exceed the maximum of 100`},
 		{"cursor=%ff", noCursor},
 		{"cursor=bm9uZQ", noCursor},

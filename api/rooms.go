@@ -21,6 +21,9 @@ func (s *Server) getParticipants(w *response, r *http.Request) error {
 	if r.URL.RawQuery != "" {
 		q.values = r.URL.Query()
 	}
+	if q.values.Has("shard") {
+		return s.getSpecial(w, r, asParticipants, q)
+	}
 	return s.getOne(w, r, asParticipants, q)
 }
 
@@ -31,7 +34,7 @@ func (s *Server) getRoom(w *response, r *http.Request) error {
 	case err != nil:
 		return err
 	case q.values.Has("expand"), q.values.Has("shard"):
-		return s.getSpecial(w, r, q)
+		return s.getSpecial(w, r, asRoom, q)
 	}
 	return s.getOne(w, r, asRoom, q)
 }
@@ -104,8 +107,9 @@ func (s *Server) roomOn(ctx context.Context, shard string, room jid.JID) (occupa
 	}
 	found, err := on.Room(room)
 	if errors.Is(err, occupancy.ErrNoModule) {
-		return s.cfg.Prosody.RoomOn(ctx, shard, room)
+		found, err = s.cfg.Prosody.RoomOn(ctx, shard, room)
 	}
+	found.Shard = shard // also if it doesn't exist there
 	return found, err
 }
 
@@ -113,6 +117,15 @@ func (s *Server) roomOn(ctx context.Context, shard string, room jid.JID) (occupa
 type glance struct {
 	occupancy.RoomSummary
 	asked *occupancy.Room // the whole room if Prosody was asked; nil for a room from the directory
+}
+
+// glanceOn is glanceAt for one shard, or for all if it is empty.
+func (s *Server) glanceOn(ctx context.Context, shard string, room jid.JID) (glance, error) {
+	if shard == "" {
+		return s.glanceAt(ctx, room)
+	}
+	found, err := s.roomOn(ctx, shard, room)
+	return glance{found.Summary(), &found}, err
 }
 
 // glanceAt returns room in short.

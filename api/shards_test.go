@@ -372,3 +372,43 @@ func TestShards_WithoutTheRoomsDomainIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestShards_OneOfThem(t *testing.T) {
+	f := newFleet(t)
+	f.main.Join("daily", "ann", "bob")
+	f.second.Join("daily", "cyd")
+	s := f.serve(t)
+	for target, people := range map[string]float64{
+		"/api/rooms/daily/participants?shard=main": 2, "/api/rooms/daily/participants?shard=second&cachebuster=1": 1, "/api/rooms/daily?shard=main": 2,
+		"/api/rooms?name=daily&shard=main": 2, "/api/rooms?name=daily&shard=second&expand=occupants": 1,
+	} {
+		got := s.get(target).object(t)
+		if rooms, ok := got["rooms"].([]any); ok {
+			got = rooms[0].(map[string]any)
+		}
+		if shard := strings.Split(strings.Split(target, "shard=")[1], "&")[0]; got["participant_count"] != people || got["shard"] != shard || got["split"] != nil {
+			t.Errorf("%s: got %v", target, got)
+		}
+	}
+	for _, target := range []string{"/api/rooms/nowhere/participants", "/api/rooms/nowhere", "/api/rooms?name=nowhere"} {
+		separator := "?"
+		if strings.Contains(target, "?") {
+			separator = "&"
+		}
+		got := s.get(target + separator + "shard=second").object(t)
+		if rooms, ok := got["rooms"].([]any); ok {
+			got = rooms[0].(map[string]any)
+		}
+		if got["exists"] != false || got["shard"] != "second" {
+			t.Errorf("%s: got %v", target, got)
+		}
+	}
+	for _, target := range []string{"/api/rooms/daily/participants", "/api/rooms?name=daily"} {
+		separator := "?"
+		if strings.Contains(target, "?") {
+			separator = "&"
+		}
+		s.get(target+separator+"shard=third").wantProblem(t, http.StatusBadRequest, "bad-parameter")
+		s.get(target+separator+"shard=v1").wantProblem(t, http.StatusBadRequest, "domain-not-watched")
+	}
+}

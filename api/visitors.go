@@ -10,9 +10,9 @@ import (
 	"ppch/component/occupancy"
 )
 
-// getSpecial handles "GET /api/rooms/{room_name}" with a shard, or with the visitors on all visitor nodes.
-func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
-	visitors := q.values.Has("expand") && q.choice("expand", "visitors") != ""
+// getSpecial handles "GET /api/rooms/{room_name}" and the same with "/participants" with a shard, or the former with the visitors on all visitor nodes.
+func (s *Server) getSpecial(w *response, r *http.Request, p detail, q *query) error {
+	visitors := p == asRoom && q.values.Has("expand") && q.choice("expand", "visitors") != ""
 	if q.values.Has("wait") {
 		q.fail("wait: not together with shard or expand")
 	}
@@ -31,7 +31,7 @@ func (s *Server) getSpecial(w *response, r *http.Request, q *query) error {
 	if err != nil {
 		return err
 	}
-	as := variant{asRoom, w.grant.HasNames()}
+	as := variant{p, w.grant.HasNames()}
 	a := s.newAnswer(as)
 	defer a.release()
 	summary := found.Summary()

@@ -64,7 +64,7 @@ type RoomCounts struct {
 	Exact     bool                   `json:"exact"`
 	Note      string                 `json:"note,omitempty"`
 
-	// Shard is the shard that has the room, nil (null) if several have it or if that is unknown. Parts are the rooms of a split room on
+	// Shard is the shard that has the room, or was asked for it, nil (null) if several have it or if that is unknown. Parts are the rooms of a split room on
 	// each of its shards, and UnknownShards those that may have the room, too.
 	Shard         *string    `json:"shard"`
 	Split         bool       `json:"split,omitempty"`
@@ -101,6 +101,7 @@ func NewRoomCounts(names *occupancy.NameResolver, room occupancy.Room, named boo
 		Source:      room.Source,
 	}
 	if !room.Exists {
+		doc.Shard = OrNull(room.Shard)
 		// From any source: a room that does not exist has exactly 0 people.
 		doc.Exact = true
 		doc.Counts = map[occupancy.Kind]int{}
