@@ -85,7 +85,7 @@ func (s *Server) awaitPosition(w *response, r *http.Request, p webhook.Position)
 //
 // The position of an event is that of its shard's batch, or of this run. The number of a batch says nothing in other epochs: another PPCH
 // that is connected to the same Prosody may have sent the event, before or after this one learned of it. But Prosody had reported
-// the event when the client asked, so whatever Prosody has confirmed since then includes it.
+// the event when the client asked, so all that Prosody has confirmed since then includes it.
 func (s *Server) positionProblem(p webhook.Position, asked time.Time) error {
 	seq, origins := s.cfg.Directory.Origins()
 	here := origins[p.Shard]

@@ -30,7 +30,7 @@ func TestRecorder_Peaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(10*time.Hour + 55*time.Minute) // of a day in UTC
 		midnight := time.Now().Truncate(24 * time.Hour)
-		after := func(d time.Duration) time.Time { return midnight.Add(d) }
+		after := midnight.Add
 		s := newSite(t, history.LevelNumbers)
 		s.load(0)
 		// Both peaks of a step are its own: most rooms, and later most people.

@@ -127,7 +127,7 @@ func (k *hasher) facts(f RoomFacts) uint64 {
 	var buffer [512]byte
 	b := append(append(buffer[:0], k[:]...), 'f')
 	b = appendTime(b, f.Stamp, f.CreatedAt)
-	b = append(b, byte(flags(f.Password, f.MembersOnly, f.Visitors != nil)))
+	b = binary.AppendUvarint(b, flags(f.Password, f.MembersOnly, f.Visitors != nil))
 	if f.Visitors != nil {
 		b = binary.AppendVarint(b, int64(*f.Visitors))
 	}
