@@ -14,7 +14,7 @@ func (f facts) several() bool { return len(f.Shards) > 1 }
 
 // isDown reports whether nothing is known of the domains on one of several shards.
 func (f facts) isDown(shard string) bool {
-	return f.several() && slices.ContainsFunc(f.Shards, func(s view.ShardDiagnostics) bool { return s.Shard == shard && s.Reason != nil })
+	return f.several() && slices.ContainsFunc(f.Shards, func(s view.ShardDiagnostics) bool { return s.Shard == shard && s.Reason != nil && !s.Connected })
 }
 
 // namesFor returns what the operator calls the settings of a shard.
