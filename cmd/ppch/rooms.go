@@ -77,6 +77,7 @@ func newRooms(env config.Lookuper) *cobra.Command {
 // newRoom returns "ppch room".
 func newRoom(env config.Lookuper) *cobra.Command {
 	a := &apiClient{env: env}
+	shard := ""
 	cmd := &cobra.Command{
 		Use:   "room NAME",
 		Short: "Show the people in a room",
@@ -86,6 +87,7 @@ func newRoom(env config.Lookuper) *cobra.Command {
 		Args:              roomName,
 		ValidArgsFunction: a.completeRoom,
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
+			c.Shard = shard
 			if a.json {
 				return c.RoomJSON(cmd.Context(), cmd.OutOrStdout(), args[0])
 			}
@@ -93,5 +95,6 @@ func newRoom(env config.Lookuper) *cobra.Command {
 		}),
 	}
 	a.add(cmd)
+	cmd.Flags().StringVar(&shard, "shard", "", "the room as this one of several Prosodys has it")
 	return cmd
 }

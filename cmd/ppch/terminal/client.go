@@ -32,6 +32,9 @@ type Client struct {
 	// HTTP sends the requests; nil is Near(nil).
 	HTTP *http.Client
 
+	// Shard is the shard on which Room and RoomJSON look; empty means all.
+	Shard string
+
 	// Notes receives what is missing in responses; nil for nowhere.
 	Notes io.Writer
 }

@@ -86,7 +86,11 @@ func roomPath(name string) string {
 // room requests a room and returns its JSON, raw and decoded.
 func (c *Client) room(ctx context.Context, name string) (json.RawMessage, room, error) {
 	var raw json.RawMessage
-	if err := c.get(ctx, roomPath(name), nil, &raw); err != nil {
+	query := url.Values{}
+	if c.Shard != "" {
+		query.Set("shard", c.Shard)
+	}
+	if err := c.get(ctx, roomPath(name), query, &raw); err != nil {
 		return nil, room{}, err
 	}
 	var r room

@@ -129,3 +129,17 @@ func must[T any](v T, err error) func(testing.TB) T { return componenttest.Must(
 
 // check ends the test if there is an error.
 var check = componenttest.Check
+
+func TestRoom_OnOneShard(t *testing.T) {
+	asked := ""
+	c := answers(t, map[string]http.HandlerFunc{"/api/rooms/a": func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RawQuery
+		says(`{"display_name":"a","exists":true,"participant_count":1,"exact":true,"type":"main",`+asOf+`}`)(w, r)
+	}})
+	for shard, want := range map[string]string{"": "", "second": "shard=second"} {
+		c.Shard = shard
+		if err := c.Room(t.Context(), &strings.Builder{}, "a", terminal.Style{}); err != nil || asked != want {
+			t.Errorf("got %q, %v want %q", asked, err, want)
+		}
+	}
+}
