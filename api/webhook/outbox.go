@@ -362,12 +362,14 @@ func (o *Outbox) grant(c *config) (g keys.Grant, denied string) {
 		return g, "the list of API keys is unknown"
 	case g.Key == nil || g.Key.Valid(time.Now()) != nil || !g.Has(keys.ScopeWebhooks):
 		return g, "the API key has expired or lacks the scope webhooks"
-	case errors.As(denies(g, c.Format, c.rooms), new(*keys.ScopeError)):
-		return g, fmt.Sprintf("the format %s has names, and the API key lacks the scope participants", c.Format)
-	case denies(g, c.Format, c.rooms) != nil:
+	}
+	switch err := denies(g, c.Format, c.rooms); {
+	case err == nil:
+		return g, ""
+	case errors.Is(err, keys.ErrRoomNotAllowed):
 		return g, "the API key is limited to other rooms"
 	}
-	return g, ""
+	return g, fmt.Sprintf("the format %s has names, and the API key lacks the scope participants", c.Format)
 }
 
 // denies returns why a grant lets nothing through to an endpoint: a [*keys.ScopeError] or [keys.ErrRoomNotAllowed], or nil.
