@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"ppch/cmd/ppch/config"
 	"ppch/cmd/ppch/terminal"
+	"ppch/component/history"
 )
 
 // newMeetings returns "ppch meetings".
@@ -59,6 +61,30 @@ service. It records meetings if PPCH_DATA_DIR and PPCH_HISTORY are set.` + apiCl
 	return cmd
 }
 
+// meetingID checks the first argument.
+func meetingID(_ *cobra.Command, args []string) error {
+	if _, err := history.ParseID(args[0]); err != nil {
+		return fmt.Errorf(`%q is not the id of a meeting: "ppch meetings" lists the ids`, args[0])
+	}
+	return nil
+}
+
+// sheetFlags returns an error if a flag would be ignored.
+func sheetFlags(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("csv") {
+		if cmd.Flags().Changed("json") {
+			return errors.New("--json: not with --csv")
+		}
+		return nil
+	}
+	for _, name := range []string{"format", "tz", "bom"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s: needs --csv", name)
+		}
+	}
+	return nil
+}
+
 // firstOf returns the first moment of a day in the time zone in which times are shown. Other text stays as it is.
 func firstOf(day string) string {
 	if t, err := time.ParseInLocation(time.DateOnly, day, time.Local); err == nil {
@@ -94,8 +120,10 @@ lists the ids. The service logs each request.` + apiClientHelp,
 		Example: `  ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv > attendance.csv
   ppch attendance 5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7 --csv --format zoom --tz Europe/Berlin`,
-		Args:    takes(1),
-		PreRunE: func(*cobra.Command, []string) error { return oneOf("format", format, sheetFormats) },
+		Args: cobra.MatchAll(takes(1), meetingID),
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			return errors.Join(oneOf("format", format, sheetFormats), sheetFlags(cmd))
+		},
 		RunE: withClient(a, func(cmd *cobra.Command, c *terminal.Client, args []string) error {
 			switch out := cmd.OutOrStdout(); {
 			case file:

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ppch/component/history"
 	"ppch/prosody/prosodytest"
 )
 
@@ -54,7 +55,7 @@ func TestMeetings_Commands(t *testing.T) {
 	if len(rows) != 3 || rows[1][0] != "Ada" || rows[2][0] != "'=HYPERLINK(\"http://evil.test\")" {
 		t.Errorf("got %q", rows)
 	}
-	if status, _, errs := execute(t, program, vars, "attendance", "none"); status != 1 || !strings.Contains(errs, "no-such-meeting") {
+	if status, _, errs := execute(t, program, vars, "attendance", strings.Repeat("0", 32)); status != 1 || !strings.Contains(errs, "no-such-meeting") {
 		t.Errorf("got %d, %s", status, errs)
 	}
 
@@ -238,5 +239,52 @@ func TestStore_OffStoresNothing(t *testing.T) {
 				t.Errorf("got %q in %s", word, filepath.Base(file))
 			}
 		}
+	}
+}
+
+// A wrong command line says what to change, and no flag is ignored.
+func TestAttendance_Arguments(t *testing.T) {
+	t.Parallel()
+	const id = "5b1de0aa48a1c2e6f0c3a1d2b4c5e6f7"
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"attendance"}, "use ppch attendance ID"},
+		{[]string{"attendance", ""}, `"" is not the id of a meeting: "ppch meetings" lists the ids`},
+		{[]string{"attendance", "../rooms"}, `"../rooms" is not the id of a meeting`},
+		{[]string{"attendance", id, "--format", "zoom"}, "--format: needs --csv"},
+		{[]string{"attendance", id, "--tz", "UTC"}, "--tz: needs --csv"},
+		{[]string{"attendance", id, "--bom"}, "--bom: needs --csv"},
+		{[]string{"attendance", id, "--csv", "--json"}, "--json: not with --csv"},
+		{[]string{"store", "backup"}, "use ppch store backup FILE"},
+	} {
+		_, err := command(t, variables{"PPCH_API_KEY": testKey}, tt.args...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || exitStatus(err) != 2 {
+			t.Errorf("%q: got %v want %s", tt.args, err, tt.want)
+		}
+	}
+}
+
+// The commands say what is wrong with the file, and advise what helps.
+func TestStore_CommandsOnBadFiles(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t)
+	dir := t.TempDir()
+	vars := []string{"PPCH_DATA_DIR=" + dir, "PATH=" + os.Getenv("PATH")}
+	put(t, filepath.Join(dir, "ppch.db"), strings.Repeat("no database ", 1000))
+	status, _, errs := execute(t, program, vars, "store", "check")
+	if status != 1 || !strings.Contains(errs, "restore a backup") || strings.Contains(errs, "ppch store check") {
+		t.Errorf("a damaged file: got %d, %s", status, errs)
+	}
+	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("no file system can be mounted here: %v %s", err, out)
+	}
+	check(t, os.Remove(filepath.Join(dir, "ppch.db")))
+	must(history.Open(t.Context(), dir, history.Options{}))(t).Close()
+	const mounted = `mount --bind "$PPCH_DATA_DIR" "$PPCH_DATA_DIR" && mount -o remount,bind,ro "$PPCH_DATA_DIR" && exec "$@"`
+	status, _, errs = execute(t, "unshare", vars, "--mount", "--propagation", "private", "sh", "-c", mounted, "sh", program, "store", "check")
+	if status != 1 || !strings.Contains(errs, "read-only") || !strings.Contains(errs, "copy") {
+		t.Errorf("a read-only file system: got %d, %s", status, errs)
 	}
 }

@@ -94,6 +94,9 @@ func (s *Store) problem(r Reason, cause error) *Problem {
 	case ReasonReadOnly:
 		p.Title = s.path + " is on a file system that is mounted read-only, or is itself read-only"
 		p.Remedy = "mount it read-write (in Docker: a volume at the folder), or set PPCH_DATA_DIR to another folder"
+		if s.opts.Maintenance {
+			p.Remedy = "mount it read-write, or copy the files of the folder and set PPCH_DATA_DIR to the copy"
+		}
 	case ReasonFull:
 		p.Title = "the disk with " + s.path + " is full"
 		p.Remedy = "free some space; PPCH resumes by itself"
@@ -103,6 +106,9 @@ func (s *Store) problem(r Reason, cause error) *Problem {
 	case ReasonCorrupt:
 		p.Title = s.path + " is damaged or not a store of PPCH"
 		p.Remedy = `run "ppch store check", then restore a backup or move the file away; PPCH creates a new one`
+		if s.opts.Maintenance {
+			p.Remedy = "restore a backup, or move the file away; PPCH creates a new one"
+		}
 	case ReasonIO:
 		p.Title = fmt.Sprintf("%s can't be read or written (%v)", s.path, cause)
 		p.Remedy = "check the disk and the system's log"

@@ -146,7 +146,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 			}
 			return err
 		}
-	} else if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
+	} else if err := writable(s.path); errors.Is(err, fs.ErrNotExist) {
 		return &Problem{Reason: ReasonIO, Title: "there is no " + s.path, Remedy: "set PPCH_DATA_DIR to the folder of the service, which creates the file", Err: err}
 	} else if err != nil {
 		return err
@@ -188,6 +188,15 @@ func dsn(path string, pragmas ...string) string {
 	}
 	u.RawQuery = url.Values{"_pragma": pragmas}.Encode()
 	return u.String()
+}
+
+// writable returns why a file can't be written: to read it, SQLite writes an index of the write-ahead log.
+func writable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // #nosec G304 -- in the data folder
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // createPrivate creates a file that only its owner may read, or makes an existing one such a file.
