@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ppch/prosody/prosodytest"
 )
@@ -37,6 +40,56 @@ func TestDemo_ShowsRealRooms(t *testing.T) {
 			t.Errorf("the transcript lacks %s", want)
 		}
 	}
+}
+
+// The demo records its meetings, and its terminal commands list them and who was there.
+func TestDemo_RecordsMeetings(t *testing.T) {
+	t.Parallel()
+	prosodytest.New(t, prosodytest.Options{})
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir+"/", "ppch/cmd/ppch", "ppch/cmd/ppch-demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	demo := exec.CommandContext(t.Context(), filepath.Join(dir, "ppch-demo"), "--for", "1m", "--port", "0")
+	demo.Cancel = func() error { return demo.Process.Signal(os.Interrupt) }
+	printed, err := demo.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address := ""
+	for lines := bufio.NewScanner(printed); address == "" && lines.Scan(); {
+		address, _, _ = strings.Cut(strings.TrimPrefix(lines.Text(), "Dashboard: "), "/dashboard/ (")
+		if address == lines.Text() {
+			address = ""
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, printed) }()
+	ppch := func(args ...string) string {
+		cmd := exec.Command(filepath.Join(dir, "ppch"), append(args, "--url", address)...)
+		cmd.Env = []string{"PPCH_API_KEY=demo-demo-demo-demo"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%q: %v %s", args, err, out)
+		}
+		return string(out)
+	}
+	fields := strings.Fields(ppch("meetings", "--room", "Planning", "--to", time.Now().Format(time.DateOnly)))
+	if list := strings.Join(fields, " "); !strings.Contains(list, " planning goes on 4 ") {
+		t.Fatalf("got %s want the meeting in Planning", list)
+	}
+	attendance := ppch("attendance", fields[len(fields)-1])
+	for _, name := range []string{"Ada", "Grace", "Linus", "+49 30 123456"} {
+		if !strings.Contains(attendance, name) {
+			t.Errorf("got %s want %s", attendance, name)
+		}
+	}
+	if err := demo.Cancel(); err != nil {
+		t.Error(err)
+	}
+	_ = demo.Wait()
 }
 
 // Debian's packages don't set recorder_prefixes, so Jitsi's default identifies the recorder.

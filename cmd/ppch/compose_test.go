@@ -166,5 +166,6 @@ func TestDocker_Readme(t *testing.T) {
 		e.types(os.Getenv("HOME"), command+" --detach")
 		e.knows("8890", "demo-demo-demo-demo")
 		e.confined("ppch-demo-ppch-1")
+		e.records("ppch-demo-ppch-1", command+" --detach --force-recreate ppch")
 	})
 }

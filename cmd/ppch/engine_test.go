@@ -115,6 +115,36 @@ func (e *engine) confined(container string) {
 	eventually(e.t, time.Minute, "the container is healthy", func() bool { return e.inspect(container, "{{.State.Health.Status}}") == "healthy" })
 }
 
+// records checks that a container with PPCH_DATA_DIR=/data records meetings in its volume, and still has them after a command that recreates it.
+func (e *engine) records(container, recreate string) {
+	e.t.Helper()
+	if got, want := e.inspect(container, `{{range .Mounts}}{{if eq .Destination "/data"}}{{.Type}} {{.Name}} {{.RW}}{{end}}{{end}}`), "volume ppch-demo_ppch-data true"; got != want {
+		e.t.Errorf("/data: got %s want %s", got, want)
+	}
+	list := func() (ids []string) {
+		out, _ := e.run(context.Background(), "docker", "exec", container, "/ppch", "meetings", "--room", "Planning")
+		for line := range strings.Lines(out) {
+			if fields := strings.Fields(line); strings.Contains(line, " planning ") {
+				ids = append(ids, fields[len(fields)-1])
+			}
+		}
+		return ids
+	}
+	var first string
+	eventually(e.t, time.Minute, "the meeting is recorded", func() bool {
+		ids := list()
+		if len(ids) > 0 {
+			first = ids[len(ids)-1]
+		}
+		return first != ""
+	})
+	if got := e.docker("exec", container, "/ppch", "store", "check"); !strings.Contains(got, "/data/ppch.db is sound: ") {
+		e.t.Errorf("store check: got %s", got)
+	}
+	e.types(os.Getenv("HOME"), recreate)
+	eventually(e.t, time.Minute, "the meeting is still there", func() bool { return slices.Contains(list(), first) })
+}
+
 // both are Jitsi's Prosody versions, by their Debian releases.
 var both = map[string]string{"0.12": "bookworm", "13": "trixie"}
 

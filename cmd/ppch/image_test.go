@@ -50,6 +50,10 @@ func (e *engine) files(image string) (names []string, program []byte) {
 			continue
 		}
 		names = append(names, h.Name)
+		// A new volume mounted there gets this owner and mode.
+		if want := "65532:65532 700"; h.Name == "data/" && fmt.Sprintf("%d:%d %o", h.Uid, h.Gid, h.Mode) != want {
+			e.t.Errorf("/data: got %d:%d %o want %s", h.Uid, h.Gid, h.Mode, want)
+		}
 		if h.Name == "ppch" {
 			program = must(io.ReadAll(archive))(e.t)
 		}
