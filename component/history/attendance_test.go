@@ -116,7 +116,7 @@ func TestAttendance_BreakoutAndLobby(t *testing.T) {
 // A stay never ends before it began, even if the clock was set back meanwhile.
 func TestAttendance_ClockSetBack(t *testing.T) {
 	s := newSite(t, history.LevelNames)
-	s.load(100, room("daily", 90, person("ann", 95), person("bob", 95)))
+	s.load(100, room("daily", 90, person("ann", 95), person("bob", 96)))
 	s.apply(110, change("daily", nil, person("eve", 110)))
 	waitFor(t, "Eve", func() bool { return s.count("SELECT COUNT(*) FROM stays") == 3 })
 	s.restart()
