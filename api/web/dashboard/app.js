@@ -12,7 +12,7 @@ import {fillPrint} from "./print.js";
 import {Recent} from "./recent.js";
 import {RoomView} from "./room.js";
 import {RoomList} from "./rooms.js";
-import {parentOf, placeIn} from "./route.js";
+import {parentOf, placeIn, roomLink} from "./route.js";
 import {Store} from "./store.js";
 import {follow} from "./stream.js";
 import {write} from "./table.js";
@@ -31,7 +31,7 @@ const store = new Store();
 const recent = new Recent();
 const connection = new ConnectionView(store);
 const now = () => connection.trueAt ?? Date.now();
-const list = new RoomList(store, now);
+const list = new RoomList(store, now, jidOf);
 const view = new RoomView(store, recent, now);
 const totals = new Totals(store, connection, soon);
 const pages = new Pages();
@@ -42,6 +42,11 @@ let entered = false; // by hand, just now
 let frame = 0, later = 0;
 let place = placeIn("");
 let scrolled = 0;
+
+/** The JID of a room by its name or meeting link, as the API accepts them; null without an answer. */
+async function jidOf(name) {
+	return (await askJSON(`api/rooms/${encodeURIComponent(name)}`, {key}).catch(() => null))?.room_jid ?? null;
+}
 
 /** Asks for a key, and shows why the last one was refused. */
 function askForKey(why = "") {
@@ -161,15 +166,17 @@ async function readRecent(jid) {
 	if (jid !== null) view.knownSince(jid, Date.parse(answer.since));
 }
 
-/** Reads the room of the page's address if it isn't open: its name, or why the key may not see it. */
+/** Reads the room of the page's address if it isn't open: its JID, its name, or why the key may not see it. */
 async function readRoom() {
 	const {jid} = view;
 	if (jid === null || !key || store.rooms.has(jid)) return;
 	try {
 		const room = await askJSON(`api/rooms/${encodeURIComponent(jid)}`, {key});
-		view.name(jid, room.display_name ?? jid);
+		if (room.room_jid === jid) view.name(jid, room.display_name ?? jid);
+		else if (jid === view.jid) location.replace(roomLink(room.room_jid)); // the address had a name or a meeting link
 	} catch (problem) {
 		if (problem.code === "room-not-allowed") view.refuse(jid, problem.message);
+		else if (problem.status === 400) view.refuse(jid, "");
 	}
 }
 

@@ -18,6 +18,7 @@ export class RoomView {
 	#jid = null;
 	#written = "";
 	#refused = "";
+	#answered = false; // whether the service refused the name of the room
 	#since = Infinity; // from when on all events of the room are known
 	#find = id => document.getElementById(id);
 
@@ -49,6 +50,7 @@ export class RoomView {
 	open(jid) {
 		this.#jid = jid;
 		this.#refused = "";
+		this.#answered = false;
 		this.#written = jid === null ? "" : this.#plainName(jid);
 		this.#since = Infinity;
 		this.#find("not-counted").open = false;
@@ -70,10 +72,11 @@ export class RoomView {
 		this.draw();
 	}
 
-	/** Explains why the key may not see the room, if it is still shown. */
+	/** Explains why the key may not see the room, if it is still shown; "" if the service doesn't know the room. */
 	refuse(jid, detail) {
 		if (jid !== this.#jid) return;
 		this.#refused = detail;
+		this.#answered = true;
 		this.draw();
 	}
 
@@ -163,7 +166,7 @@ export class RoomView {
 		if (!room && this.#refused) return t("note.refused", {why: this.#refused});
 		if (!room && !this.#store.complete && domain?.live !== false) return t("note.loading");
 		if (!room && domain && !domain.known) return t("note.unknown", {why: hasText(`reason.${domain.reason}`) ? t(`reason.${domain.reason}`) : domain.status});
-		if (!room && !domain) return t("note.notWatched");
+		if (!room && !domain) return t(this.#answered ? "note.notWatched" : "note.loading");
 		if (!room && !this.#store.whole) return t("note.limited");
 		if (!room) return t("note.closed");
 		const missing = this.#store.unknownShards(domain?.domain);

@@ -15,6 +15,9 @@ const orderEvery = 1_000, orderEveryInUse = 5_000;
 
 const mostNames = 12;
 
+/** The pause, in milliseconds, after which the search asks the service about a link. */
+const typing = 200;
+
 /** A time as wide as most, which leaves its space when that for names is measured. */
 const longSpan = () => span(59 * 60_000);
 
@@ -32,6 +35,8 @@ export class RoomList {
 	#order = new Order(by(...orders.people));
 	#sorted = {by: "people", back: false};
 	#query = "";
+	#linked = null; // the JID of the room that the query names as a whole, such as by a meeting link
+	#jidOf;
 	#changed = new Set();
 	#orderedAt = 0;
 	#elements;
@@ -44,9 +49,11 @@ export class RoomList {
 	/**
 	 * @param {import("./store.js").Store} store
 	 * @param {function(): number} now  the time of the data, for ages
+	 * @param {function(string): Promise<?string>} jidOf  the JID of a room by its name or meeting link
 	 */
-	constructor(store, now) {
+	constructor(store, now, jidOf) {
 		this.#store = store;
+		this.#jidOf = jidOf;
 		this.#now = now;
 		const find = id => document.getElementById(id);
 		this.#elements = {
@@ -131,6 +138,17 @@ export class RoomList {
 		const {search, clear} = this.#elements;
 		this.#query = search.value.trim().toLowerCase();
 		clear.hidden = search.value === "";
+		this.#linked = null;
+		this.#refresh();
+		if (this.#query.includes("/")) setTimeout(() => this.#follow(search.value.trim()), typing);
+	}
+
+	/** Finds the room of a meeting link too, which only the service can read, unless the viewer has typed on. */
+	async #follow(link) {
+		const isSought = () => this.#elements.search.value.trim() === link;
+		const jid = isSought() ? await this.#jidOf(link) : null;
+		if (!jid || !isSought()) return;
+		this.#linked = jid;
 		this.#refresh();
 	}
 
@@ -139,7 +157,7 @@ export class RoomList {
 		const [first, ...rest] = orders[column];
 		const turned = first.startsWith("-") ? first.slice(1) : `-${first}`;
 		const words = this.#query.split(/\s+/u).filter(Boolean);
-		const keep = room => room.type === "main" && this.#filters.keeps(room) && words.every(w => this.#store.haystack(room).includes(w));
+		const keep = room => room.type === "main" && this.#filters.keeps(room) && (room.jid === this.#linked || words.every(w => this.#store.haystack(room).includes(w)));
 		this.#changed.clear();
 		this.#order.reset(this.#store.rooms.values(), by(back ? turned : first, ...rest), keep);
 		for (const button of this.#elements.table.tHead.querySelectorAll("button[data-sort]")) {
