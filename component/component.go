@@ -97,7 +97,7 @@ func (c *Component) Run(ctx context.Context) error {
 		if established && time.Since(began) >= stableAfter {
 			waits.Reset()
 		}
-		problem := explain(c.cfg, established, err)
+		problem := explain(c.cfg, established, !c.answered().IsZero(), err)
 		wait := min(max(waits.NextBackOff(), firstWait), maxWait)
 		operator := needsOperator(problem.Reason, established)
 		if operator {
@@ -246,7 +246,7 @@ func (c *Component) session() (*connection, error) {
 
 // lost returns the error of a question whose stream ended.
 func lost(cfg Config, err error) *occupancy.UnavailableError {
-	p := explain(cfg, true, err)
+	p := explain(cfg, true, true, err)
 	p.RetryAfter = time.Second
 	return p
 }

@@ -18,19 +18,20 @@ import (
 const operatorWait = time.Minute
 
 // explain returns why there is no stream, from the error of a connection or of an attempt to connect.
-func explain(cfg Config, established bool, err error) *occupancy.UnavailableError {
+// Answered says that Prosody has answered at this address before.
+func explain(cfg Config, established, answered bool, err error) *occupancy.UnavailableError {
 	host, _, splitErr := net.SplitHostPort(cfg.Address)
 	if splitErr != nil {
 		host = cfg.Address
 	}
-	return diagnose(established, err).For(cfg.Settings).With(
+	return diagnose(established, answered, err).For(cfg.Settings).With(
 		occupancy.Fact{Name: "prosody", Value: cfg.Address},
 		occupancy.Fact{Name: "host", Value: host},
 		occupancy.Fact{Name: "component", Value: cfg.Domain.String()},
 	).Err(err)
 }
 
-func diagnose(established bool, err error) occupancy.Problem {
+func diagnose(established, answered bool, err error) occupancy.Problem {
 	var network net.Error
 	switch {
 	case errors.Is(err, xstream.HostUnknown):
@@ -48,6 +49,9 @@ func diagnose(established bool, err error) occupancy.Problem {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return occupancy.ProblemRefused
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		if answered { // the address is right
+			return occupancy.ProblemUnresponsive
+		}
 		return occupancy.ProblemNoService
 	case isNetwork(err) && !established:
 		return occupancy.ProblemUnreachable

@@ -127,6 +127,12 @@ func (e *run) portProblem(ctx context.Context, seen facts) (string, []string) {
 		}
 		return fmt.Sprintf("the network of %s is unreachable", seen.Prosody), []string{remedy}
 	case occupancy.ReasonTimeout:
+		if seen.LastAnswer != nil {
+			return fmt.Sprintf("Prosody at %s stopped answering: its last answer is of %s", seen.Prosody, *seen.LastAnswer), []string{
+				"check Prosody's load and its log, and the network in between",
+				"or fix " + names.URL + ", if Prosody's component port has moved",
+			}
+		}
 		var op *net.OpError
 		if errors.As(seen.err, &op) && op.Op == "dial" {
 			return fmt.Sprintf("%s does not respond: a firewall drops packets, or no machine has this address", seen.Prosody),
