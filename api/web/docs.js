@@ -7,7 +7,7 @@ const root = new URL(".", documentURL);
 const keyItem = "ppch-key"; // in sessionStorage, which ends with the tab; the dashboard uses it too
 
 /** Paths of files and pages, which are no part of the API. */
-const isPage = path => /^\/(docs|dashboard|openapi\.json)/.test(path);
+const isPage = path => /^\/(docs|dashboard|openapi\.json|s\/assets\/)/.test(path);
 
 /**
  * Returns the document as the page shows it: without pages, without tickets, which are for programs,
