@@ -212,6 +212,30 @@ func TestShareBadge_Headers(t *testing.T) {
 	}
 }
 
+// Pages of other origins show every badge, also one without a number.
+func TestShareBadge_OtherOriginsShowErrors(t *testing.T) {
+	d := apitest.NewMeetings(t, map[string]int{"planning": 2})
+	get := func(s *service, token string, want int) {
+		t.Helper()
+		got := s.do(ask{target: "/s/" + token + ".svg"})
+		if got.status != want || got.header.Get("Content-Type") != "image/svg+xml" || got.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+			t.Errorf("got %d %v, want a badge with status %d for pages of other origins", got.status, got.header, want)
+		}
+	}
+	s := start(t, withDirectory(d.Directory), withLink("room=planning"))
+	get(s, testToken, 200)
+	get(start(t, withDirectory(d.Directory), withLink("room=planning expires=2020-01-01")), testToken, 410)
+	stranger := start(t, withDirectory(d.Directory), withLink("room=planning"))
+	for range 10 {
+		get(stranger, "pps_AAAAAAAAAAAAAAAAAAAAAAAAAA", 404)
+	}
+	get(stranger, "pps_AAAAAAAAAAAAAAAAAAAAAAAAAA", 429)
+	d.MaxStaleness = time.Millisecond
+	d.Lose(&occupancy.UnavailableError{Reason: occupancy.ReasonTimeout, Remedy: "restart Prosody"})
+	time.Sleep(5 * time.Millisecond)
+	get(s, testToken, 503)
+}
+
 // A number that is unknown is none, neither in a document, nor on a badge, nor in a stream.
 func TestShareLink_UnknownIsNoNumber(t *testing.T) {
 	d := apitest.NewMeetings(t, map[string]int{"planning": 2})
