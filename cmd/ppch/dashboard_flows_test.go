@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ func TestDashboard_Flows(t *testing.T) {
 	env["PPCH_MEET_URL"], env["PPCH_SITE_NAME"] = "https://meet.example.com", `Example <Meet> "1"`
 	env["PPCH_DATA_DIR"], env["PPCH_HISTORY"] = t.TempDir(), "numbers"
 	s := runService(t, env).ready()
+	began := time.Now()
 	town(t, srv)
 	planning := srv.Room("planning")
 	const rooms = 10
@@ -72,6 +75,15 @@ func TestDashboard_Flows(t *testing.T) {
 		d.until("the room's chart begins with an empty room", func() bool {
 			return strings.Contains(evaluate[string](d.tab, `document.querySelector("#room-chart svg").getAttribute("aria-label")`), "from 0 to 5")
 		})
+		d.until("the peak has its time", func() bool {
+			text, isPeak := strings.CutPrefix(d.text("#room-chart .peak"), "Peak 5 · ")
+			for at := began; isPeak && at.Before(time.Now().Add(time.Minute)); at = at.Add(time.Minute) {
+				if strings.HasPrefix(text, at.Format("3:04")) {
+					return true
+				}
+			}
+			return false
+		})
 	})
 
 	t.Run("shows microphones, cameras and hands", func(t *testing.T) {
@@ -84,10 +96,12 @@ func TestDashboard_Flows(t *testing.T) {
 	t.Run("names people in order of arrival", func(t *testing.T) {
 		d := opened(t)
 		row := "#rooms tr[data-jid='" + srv.Room("physics%202b") + "'] [data-cell=who]"
-		names := strings.NewReplacer("\u2068", "", "\u2069", "").Replace(d.list(row, "e.firstChild.textContent")[0])
+		shown := d.list(row, "e.firstChild.textContent")[0]
+		names := strings.NewReplacer("\u2068", "", "\u2069", "").Replace(shown)
 		more := d.list(row, "e.lastChild.textContent")[0]
-		if !strings.HasPrefix(names, "Niels, Marie, Albert") || !strings.HasPrefix(more, "+") {
-			t.Errorf("got %q %q", names, more)
+		people := must(strconv.Atoi(d.list(strings.Replace(row, "who", "people", 1), "e.textContent")[0]))(t)
+		if rest := people - strings.Count(shown, "\u2068"); !strings.HasPrefix(names, "Niels, Marie, Albert") || rest < 1 || more != fmt.Sprint("+", rest) {
+			t.Errorf("got %q %q want the %d people who are not named", names, more, rest)
 		}
 	})
 
