@@ -22,24 +22,7 @@ const publicName = "ppch.example.com"
 
 // proxies run a documented reverse proxy in front of s until the test ends. They return s as seen through it, as publicName.
 var proxies = map[string]func(t *testing.T, s *service) *service{
-	"nginx": func(t *testing.T, s *service) *service {
-		address := freeAddress(t)
-		cert, key := certificate(t, time.Hour, publicName)
-		server := adapted(t, example(t, programReadme, "nginx", "server {"), map[string]string{
-			"listen 443 ssl http2;":                                "listen " + address + " ssl http2;",
-			"http://127.0.0.1:8890;":                               s.url + ";",
-			"/etc/letsencrypt/live/ppch.example.com/fullchain.pem": cert,
-			"/etc/letsencrypt/live/ppch.example.com/privkey.pem":   key,
-		})
-		dir := t.TempDir()
-		// Its workers run as a user that can't read the test's folders.
-		config := "daemon off; user root; pid " + dir + "/pid; error_log stderr; events {}\nhttp {\naccess_log off;\n"
-		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-			config += kind + "_temp_path " + dir + "/" + kind + ";\n"
-		}
-		inBackground(t, exec.Command(prosodytest.Installed(t, "nginx"), "-p", dir, "-e", "stderr", "-c", written(t, "nginx.conf", config+server+"}\n")))
-		return s.through(address, cert)
-	},
+	"nginx": func(t *testing.T, s *service) *service { return behindNginx(t, s, t.TempDir()) },
 	"Caddy": func(t *testing.T, s *service) *service {
 		address := freeAddress(t)
 		cert, key := certificate(t, time.Hour, publicName)
@@ -57,6 +40,26 @@ var proxies = map[string]func(t *testing.T, s *service) *service{
 		inBackground(t, caddy)
 		return s.through(address, cert)
 	},
+}
+
+// behindNginx is nginx of proxies, with its logs access.log and error.log in dir.
+func behindNginx(t *testing.T, s *service, dir string) *service {
+	t.Helper()
+	address := freeAddress(t)
+	cert, key := certificate(t, time.Hour, publicName)
+	server := adapted(t, example(t, programReadme, "nginx", "server {"), map[string]string{
+		"listen 443 ssl http2;":                                "listen " + address + " ssl http2;",
+		"http://127.0.0.1:8890;":                               s.url + ";",
+		"/etc/letsencrypt/live/ppch.example.com/fullchain.pem": cert,
+		"/etc/letsencrypt/live/ppch.example.com/privkey.pem":   key,
+	})
+	// Its workers run as a user that can't read the test's folders.
+	config := "daemon off; user root; pid " + dir + "/pid; error_log " + dir + "/error.log; events {}\nhttp {\naccess_log " + dir + "/access.log;\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		config += kind + "_temp_path " + dir + "/" + kind + ";\n"
+	}
+	inBackground(t, exec.Command(prosodytest.Installed(t, "nginx"), "-p", dir, "-e", "stderr", "-c", written(t, "nginx.conf", config+server+"}\n")))
+	return s.through(address, cert)
 }
 
 // through returns the service as seen by publicName at an address.
@@ -160,5 +163,37 @@ func TestReadme_ReverseProxiesStream(t *testing.T) {
 				proceed <- struct{}{}
 			}
 		})
+	}
+}
+
+// The token of a share link is a secret, which nginx keeps out of its logs, also while PPCH is down.
+func TestReadme_NginxKeepsShareTokens(t *testing.T) {
+	t.Parallel()
+	srv := prosodytest.New(t, prosodytest.Options{Module: true})
+	link, line := newLink(t, nil, "--room", "planning")
+	env := envFor(srv)
+	env["PPCH_HOSTS"], env["PPCH_API_KEYS_FILE"] = publicName, written(t, "keys", line+"\n")
+	s := runService(t, env).ready()
+	dir := t.TempDir()
+	seen := behindNginx(t, s, dir)
+	send := func(want int) {
+		t.Helper()
+		for _, path := range []string{link, link + ".json", link + ".svg", "/livez"} {
+			if got := seen.get(path); got.status != want {
+				t.Errorf("%s got %d want %d", path, got.status, want)
+			}
+		}
+	}
+	send(200)
+	check(t, s.stop())
+	send(502)
+	read := func(name string) string { return string(must(os.ReadFile(filepath.Join(dir, name)))(t)) }
+	eventually(t, 10*time.Second, "the logs have other requests", func() bool {
+		return strings.Contains(read("access.log"), `"GET /livez HTTP/2.0" 502`) && strings.Contains(read("error.log"), "GET /livez")
+	})
+	for _, name := range []string{"access.log", "error.log"} {
+		if log := read(name); strings.Contains(log, "pps_") || strings.Contains(log, strings.TrimPrefix(link, "/s/")) {
+			t.Errorf("%s has the token of a share link:\n%s", name, log)
+		}
 	}
 }
