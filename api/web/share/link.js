@@ -6,6 +6,9 @@ const address = path => new URL(`${token}${path}`, location.href);
 /** How long to wait before the next try: longer each time, with chance, so that many screens don't come at once. */
 const firstWait = 1000, longestWait = 20_000, endedWait = 60_000;
 
+/** The longest wait while the service answers but has no place for a stream: what is shown is then never much older. */
+const longestPoll = 8000;
+
 /** A stream that is silent for so long is dead: the service sends something every 5 s. */
 const silence = 15_000;
 
@@ -15,6 +18,7 @@ const sleep = ms => new Promise(done => setTimeout(done, ms));
  * Follows the link for ever.
  * @param {object} to
  * @param {function(): void} to.heard  the service was heard
+ * @param {function(boolean): void} to.streaming  whether a stream keeps the document current; without one it ages between two tries
  * @param {function(object): void} to.show  a document
  * @param {function(object): void} to.beat  the last document is still true
  * @param {function({code: string, reason: string}): void} to.fail  the numbers are unknown
@@ -25,14 +29,15 @@ export async function follow(to) {
 	const version = await pageVersion();
 	for (;;) {
 		const began = Date.now();
-		let pause = 0;
+		let pause = 0, longest = longestWait;
 		try {
 			pause = await check(to, version);
+			longest = longestPoll;
 			if (!pause) await stream(to);
 		} catch {
 			// the service can't be reached
 		}
-		wait = Date.now() - began > longestWait ? firstWait : Math.min(longestWait, 2 * wait);
+		wait = Date.now() - began > longestWait ? firstWait : Math.min(longest, 2 * wait);
 		await sleep(Math.max(pause, wait / 2 + Math.random() * wait / 2));
 	}
 }
@@ -67,11 +72,13 @@ function stream(to) {
 		const over = () => {
 			clearTimeout(dog);
 			events.close();
+			to.streaming(false);
 			done();
 		};
 		const on = (name, then) => events.addEventListener(name, event => {
 			heard();
 			to.heard();
+			to.streaming(true);
 			then(JSON.parse(event.data));
 		});
 		heard();

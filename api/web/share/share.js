@@ -14,6 +14,7 @@ const state = {
 	problem: null, // why that is unknown
 	ended: "", // why the link shows nothing any more
 	heard: Date.now(), // when the service was last heard
+	streaming: null, // whether a stream keeps doc current, null until the first has begun or failed
 };
 
 const find = id => document.getElementById(id);
@@ -34,7 +35,8 @@ function trust() {
 	const at = clock(state.doc.as_of);
 	if (silent > unknownAfter) return ["bad", t("share.lost.since", {at})];
 	if (silent > oldAfter) return ["old", t("share.lost.at", {at})];
-	if (!state.doc.current) return ["old", t("share.old", {at})];
+	if (!state.doc.current || state.streaming === false) return ["old", t("share.old", {at})];
+	if (!state.streaming) return ["", ""];
 	return ["live", t("share.live", {at})];
 }
 
@@ -128,6 +130,7 @@ async function start() {
 	stayAwake();
 	follow({
 		heard() { state.heard = Date.now(); },
+		streaming(now) { state.streaming = now; render(); },
 		show(doc) { Object.assign(state, {doc, problem: null, ended: ""}); render(); },
 		beat({current, as_of}) { if (state.doc && !state.problem) Object.assign(state.doc, {current, as_of}); render(); },
 		fail(problem) { state.problem = problem; render(); },
