@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ppch/prosody/prosodytest"
 )
@@ -43,4 +45,56 @@ func TestShards_PromotedVisitorHasMoved(t *testing.T) {
 	if o, _ := here.Until("participant.joined").Data["occupant"].(map[string]any); o["moved_from"] != inNode {
 		t.Errorf("got %v want an occupant from %s", o, inNode)
 	}
+}
+
+// What focus counts, late, is the number of visitors until their node is watched. After that it only shows the doctor that a node is missing.
+func TestShards_FocusCountsVisitorsLate(t *testing.T) {
+	t.Parallel()
+	options := prosodytest.Options{Module: true, HideRooms: true}
+	main := prosodytest.New(t, options)
+	options.Base = "v1.meet.jitsi"
+	node := prosodytest.New(t, options)
+	castMain, castNode := castOn(t, main), castOn(t, node)
+	file := filepath.Join(t.TempDir(), "shards")
+	put(t, file, shardLine(t, "main", "main", main))
+	s := runService(t, variables{"PPCH_API_KEY": testKey, "PPCH_RATE_LIMIT": "0", "PPCH_PORT": "0", "PPCH_SHARDS_FILE": file}).ready()
+	shows := func(path, want string, what func(answer) string) {
+		t.Helper()
+		eventually(t, 20*time.Second, path+" is "+want, func() bool { return what(s.get(path, "X-API-Key", testKey)) == want })
+	}
+	visitors := func(want string) {
+		t.Helper()
+		shows("/api/rooms/planning", want, func(a answer) string {
+			return fmt.Sprint(a.data["participant_count"], " ", a.data["visitors"], " ", a.data["visitors_source"], " ", a.data["exact"])
+		})
+	}
+	unwatched := func(want, line string) {
+		t.Helper()
+		shows("/api/diagnostics", want, func(a answer) string { return fmt.Sprint(a.data["unwatched_visitors"]) })
+		if out, _ := command(t, variables{"PPCH_SHARDS_FILE": file, "PPCH_API_KEY": testKey}, "doctor", "--url", s.url); strings.Contains(out, " visitors ") != (line != "") || !strings.Contains(out, line) {
+			t.Errorf("got\n%s\nwant the line %q", out, line)
+		}
+	}
+
+	focus := must(castMain.Open(t.Context(), main.Room("planning")))(t)
+	must(castMain.User(t.Context(), main.Room("planning"), "Ann"))(t)
+	counts := func(n string) {
+		t.Helper()
+		check(t, focus.Update(t.Context(), prosodytest.ConferenceProperties("visitor-count", n)))
+	}
+	counts("2")
+	visitors("1 2 focus true")
+	unwatched("<nil>", "")
+
+	meeting(t, castNode, node.Room("planning"), "Vera")
+	put(t, file, shardLine(t, "main", "main", main)+shardLine(t, "v1", "visitors", node))
+	visitors("1 1 nodes true")
+	counts("7")
+	unwatched("map[reported:7 rooms:1 watched:1]", "! visitors       Jicofo's number of visitors is 7, that of the watched visitor nodes 1 (rooms: 1)")
+	visitors("1 1 nodes true")
+	must(castNode.User(t.Context(), node.Room("planning"), "Wim"))(t)
+	visitors("1 2 nodes true")
+	counts("1")
+	unwatched("map[reported:0 rooms:0 watched:0]", "✓ visitors       the watched visitor nodes have all visitors")
+	visitors("1 2 nodes true")
 }

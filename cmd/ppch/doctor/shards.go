@@ -69,7 +69,7 @@ func (e *run) visitors(seen facts) {
 	case v.Rooms == 0:
 		e.report(Visitors, OK, "the watched visitor nodes have all visitors that Jicofo counts")
 	default:
-		e.report(Visitors, Warning, fmt.Sprintf("in %d rooms Jicofo counts %d visitors, but the watched visitor nodes have %d: there may be a node that is not watched", v.Rooms, v.Reported, v.Watched),
+		e.report(Visitors, Warning, fmt.Sprintf("Jicofo's number of visitors is %d, that of the watched visitor nodes %d (rooms: %d): there may be a node that is not watched", v.Reported, v.Watched, v.Rooms),
 			"if this lasts for more than a minute, add a line with kind=visitors for each visitor node to PPCH_SHARDS_FILE; Jicofo's numbers are up to 15 s old")
 	}
 }

@@ -116,7 +116,7 @@ func TestVisitors_AnUnwatchedNodeIsAWarning(t *testing.T) {
 	for want, v := range map[string]*view.UnwatchedVisitors{
 		"":                   nil,
 		"ok visitors: the w": {},
-		"warning visitors: in 2 rooms Jicofo counts 9 visitors, but the watched visitor nodes have 4": {Rooms: 2, Reported: 9, Watched: 4},
+		"warning visitors: Jicofo's number of visitors is 9, that of the watched visitor nodes 4 (rooms: 2)": {Rooms: 2, Reported: 9, Watched: 4},
 	} {
 		got := strings.Join(reports(t, func(e *run) { e.visitors(facts{Diagnostics: view.Diagnostics{UnwatchedVisitors: v}}) }), "\n")
 		if !strings.HasPrefix(got, want) || want == "" && got != "" {
