@@ -235,7 +235,7 @@ func (p *parser) keysFile(variable string, c Config) {
 	if c.KeysFile == "" || len(c.MUCDomains) == 0 {
 		return
 	}
-	_, err := keys.NewKeyring(keys.KeyringConfig{Key: c.APIKey.Reveal(), File: c.KeysFile, Names: occupancy.NewNameResolver(c.MUCDomains...)})
+	_, err := keys.NewKeyring(keys.KeyringConfig{Key: c.APIKey.Reveal(), File: c.KeysFile, Names: c.Names()})
 	if err != nil {
 		p.problem(variable, "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "keys: "), "\n", "\n  "))
 	}
