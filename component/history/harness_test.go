@@ -213,7 +213,7 @@ func (s *site) expect(want ...string) {
 // waitFor waits until is returns true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	componenttest.Eventually(t, 10*time.Second, what, is)
+	componenttest.Eventually(t, time.Minute, what, is)
 }
 
 // count returns the number that a query of the file has as its answer.
