@@ -82,7 +82,7 @@ func (w *clusterWorld) contradicts(c claim) string {
 	case c.shard != "":
 		s := w.shard(c.shard)
 		to := c.asOf
-		if c.doc.Exists && s.kind == "main" {
+		if s.kind == "main" {
 			to = c.at // as_of is that of the visitors if these are older
 		}
 		if !s.room(c.room).was(c.doc.Exists, peopleIn(c.doc.Occupants), c.asOf.Add(-clusterSlack), to.Add(clusterSlack)) {
@@ -153,7 +153,7 @@ func (s *clusterShard) wasAway(c claim) string {
 
 // contradictsVisitors returns why the number of visitors is false.
 func (s *clusterShard) contradictsVisitors(c claim) string {
-	if !c.doc.Exists || c.doc.Visitors == nil {
+	if c.doc.Visitors == nil {
 		return ""
 	}
 	least, most := s.room(c.room).between(c.at.Add(-clusterStaleness-clusterSlack), c.at)
