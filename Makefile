@@ -73,7 +73,7 @@ test: ## run all tests with the installed Prosody
 	cd prosody && busted --lua=lua5.4 spec
 	PPCH_REQUIRE_PROSODY=1 $(GO) test -race $(test_flags) ./...
 	$(GO) test -run '^TestModel_' ./component/cluster
-	PPCH_CLUSTER_SEEDS=3 PPCH_CLUSTER_SECONDS=10 $(GO) test -parallel 1 -run '^TestCluster_SameTruth' ./cmd/ppch
+	PPCH_CLUSTER_SEEDS=3 PPCH_CLUSTER_SECONDS=10 $(GO) test -parallel 3 -run '^TestCluster_SameTruth' ./cmd/ppch
 
 .PHONY: test-prosody13
 test-prosody13: ## run the tests that start a Prosody with Prosody 13 from Debian 13

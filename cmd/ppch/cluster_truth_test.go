@@ -30,7 +30,7 @@ const converge = 45 * time.Second
 func TestCluster_SameTruthOnAllNodes(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PPCH_CLUSTER_SEEDS") == "" {
-		t.Skip("processes that starve look like faults, so it must run alone: PPCH_CLUSTER_SEEDS=3 go test -parallel 1 -run TestCluster_SameTruth")
+		t.Skip("processes that starve look like faults, so it must run alone: PPCH_CLUSTER_SEEDS=3 go test -run TestCluster_SameTruth")
 	}
 	var flags []string
 	if os.Getenv("PPCH_CLUSTER_SKEW") != "" {
