@@ -32,14 +32,7 @@ func TestCluster_FrozenCollector(t *testing.T) {
 	for i, name := range []string{"room0", "room1"} {
 		v.add(name, rand.New(rand.NewPCG(1, uint64(i))))
 	}
-	natsURL := "nats://" + startNATSCluster(t, 1, "")[0].addr
-	collectors := map[string]*process{}
-	for _, component := range []string{"ppch.meet.jitsi", "ppch2.meet.jitsi"} {
-		collectors[component] = startProcess(t, program, clusterEnv(t, natsURL, collectorLine(t, "main", "main", component, srv.ComponentAddr(), srv)))
-		collectors[component].ready(t)
-	}
-	node := startProcess(t, program, clusterEnv(t, natsURL, nodeLine("main", "main", srv)))
-	node.ready(t)
+	collectors, node := startCollectors(t, program, srv)
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -128,4 +121,18 @@ func (v *venue) present() (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// startCollectors starts NATS, two collectors of a Prosody, by component, and a node.
+func startCollectors(t *testing.T, program string, srv *prosodytest.Server) (collectors map[string]*process, node *process) {
+	t.Helper()
+	natsURL := "nats://" + startNATSCluster(t, 1, "")[0].addr
+	collectors = map[string]*process{}
+	for _, component := range []string{"ppch.meet.jitsi", "ppch2.meet.jitsi"} {
+		collectors[component] = startProcess(t, program, clusterEnv(t, natsURL, collectorLine(t, "main", "main", component, srv.ComponentAddr(), srv)))
+		collectors[component].ready(t)
+	}
+	node = startProcess(t, program, clusterEnv(t, natsURL, nodeLine("main", "main", srv)))
+	node.ready(t)
+	return collectors, node
 }

@@ -20,14 +20,7 @@ func TestCluster_PositionsAndETagsOfEachCollector(t *testing.T) {
 		Module: true, HideRooms: true, ConflictResolve: "kick_old", Components: []string{"ppch2.meet.jitsi"},
 		GlobalConfig: `room_participants_heartbeat = 1; room_participants_components = { "ppch.meet.jitsi", "ppch2.meet.jitsi" }`,
 	})
-	natsURL := "nats://" + startNATSCluster(t, 1, "")[0].addr
-	collectors := map[string]*process{}
-	for _, component := range []string{"ppch.meet.jitsi", "ppch2.meet.jitsi"} {
-		collectors[component] = startProcess(t, program, clusterEnv(t, natsURL, collectorLine(t, "main", "main", component, srv.ComponentAddr(), srv)))
-		collectors[component].ready(t)
-	}
-	node := startProcess(t, program, clusterEnv(t, natsURL, nodeLine("main", "main", srv)))
-	node.ready(t)
+	collectors, node := startCollectors(t, program, srv)
 	get := func(p *process, path string, headers ...string) answer {
 		t.Helper()
 		return must((&service{url: p.url, client: p.client}).try(t.Context(), path, append(headers, "X-API-Key", testKey)...))(t)
