@@ -86,7 +86,7 @@ type hashes struct {
 	occupants             uint64 // the sum of the hashes of all records: their order means nothing
 }
 
-// hasher is the key of the hashes of texts that people write: without it, two texts with the same hash can't be found.
+// hasher is the key of the hashes of texts that people write. Clients don't have it, so they can't find two texts with the same hash.
 type hasher [32]byte
 
 // newHasher returns the key for a secret, or a random one if the secret is empty.
