@@ -66,8 +66,7 @@ var stayRows = []stayRow{
 
 // withMeetings records two meetings and a breakout room, and a gap.
 func withMeetings(cfg *api.Config) {
-	store := storeIn(temp())
-	err := store.Write(context.Background(), func(tx *history.Tx) error {
+	record(cfg, func(tx *history.Tx) error {
 		for _, m := range meetingRows {
 			tenant := ""
 			if m.id == 3 {
@@ -89,13 +88,8 @@ func withMeetings(cfg *api.Config) {
 		if _, err := tx.Exec("INSERT INTO gaps (domain, began, ended, reason) VALUES ('muc.meet.jitsi', ?, ?, 'stopped')", minute(40), minute(45)); err != nil {
 			return err
 		}
-		_, err := tx.Exec("INSERT INTO domains VALUES ('muc.meet.jitsi', ?)", minute(60))
-		return err
+		return nil
 	})
-	if err != nil {
-		panic(err)
-	}
-	cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: store, Directory: cfg.Directory, Level: history.LevelNames})
 }
 
 // withSilentCollector has also a second collector of the shard, which doesn't answer.
@@ -359,4 +353,20 @@ func TestMeetings_SilentCollector(t *testing.T) {
 			t.Errorf("DELETE %s: got %d %s want the name of the collector", target, got.status, got.body)
 		}
 	}
+}
+
+// record gives a service a store that fill fills, with its main domain watched for an hour.
+func record(cfg *api.Config, fill func(*history.Tx) error) {
+	store := storeIn(temp())
+	err := store.Write(context.Background(), func(tx *history.Tx) error {
+		if err := fill(tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec("INSERT INTO domains VALUES ('muc.meet.jitsi', ?)", minute(60))
+		return err
+	})
+	if err != nil {
+		panic(err)
+	}
+	cfg.Meetings = history.NewRecorder(history.RecorderConfig{Store: store, Directory: cfg.Directory, Level: history.LevelNames})
 }
